@@ -1,0 +1,80 @@
+"""What is asked of Taskcore, and what a worker gets to hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from taskcore.domain.outcomes import Verdict
+
+MAX_NAME = 255
+MAX_DESCRIPTION = 5_000
+MAX_LABELS = 32
+MAX_TASK_BYTES = 1024 * 1024
+MAX_BATCH_BYTES = 32 * 1024 * 1024
+MAX_BATCH_TASKS = 10_000
+MIN_PRIORITY, MAX_PRIORITY = -100, 100
+NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.@-]*$"
+
+DEFAULT_QUEUE = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    """A task as it was accepted: checked, every default filled in, not stored yet.
+
+    `run_at` is None for «as soon as possible». `idempotency_key` and `fingerprint` (of the body it came with)
+    are set together.
+    """
+
+    name: str
+    type: str
+    queue: str
+    parameters: dict[str, Any]
+    max_attempts: int
+    priority: int = 0
+    description: str | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    run_at: datetime | None = None
+    idempotency_key: str | None = None
+    fingerprint: str | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A worker's right to one attempt. Every write of the attempt names all of it (a fencing token)."""
+
+    task_id: int
+    attempt: int
+    token: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A task that a worker holds. `failures` counts the attempts that failed before this one."""
+
+    lease: Lease
+    name: str
+    type: str
+    queue: str
+    parameters: dict[str, Any]
+    failures: int
+    max_attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """An attempt that is over, ready to be settled.
+
+    `waited_s` is from the claim's reply to the plugin's start, `ran_s` from there to its end, in seconds of a
+    monotonic clock; the database's clock turns them into times.
+    """
+
+    lease: Lease
+    type: str
+    verdict: Verdict
+    waited_s: float
+    ran_s: float

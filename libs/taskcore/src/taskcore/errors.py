@@ -1,0 +1,31 @@
+"""Everything Taskcore raises on purpose. A class's docstring is its message; HTTP codes live in `taskapi`."""
+
+from __future__ import annotations
+
+
+class TaskcoreError(Exception):
+    """Something that Taskcore foresaw went wrong."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+
+class InvalidSettings(TaskcoreError):
+    """The settings cannot be used."""
+
+
+class InvalidDocument(TaskcoreError):
+    """A JSON value cannot be stored. `path` names the part of it that is at fault."""
+
+    def __init__(self, path: tuple[str | int, ...], message: str) -> None:
+        super().__init__(message)
+        self.path = path
+        self.message = message
+
+
+class InvalidPlugin(TaskcoreError):
+    """A plugin's class does not keep to the plugin interface."""
+
+
+class BrokerUnavailable(TaskcoreError):
+    """The message broker cannot be reached."""

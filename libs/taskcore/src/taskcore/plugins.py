@@ -1,0 +1,143 @@
+"""The plugin interface: what a task type is, what it gets to work with, and how installed ones are found.
+
+    class Greet(Plugin[GreetParams]):
+        name = "greet"
+
+        def run(self, ctx: TaskContext, params: GreetParams) -> object:
+            return f"Hello, {params.whom}"
+
+Installed is registered: a distribution that names the class under the entry-point group `taskcore.plugins` adds
+the type to every worker that has it installed.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
+
+import msgspec
+import structlog
+
+from taskcore.domain.outcomes import Cancel, Fail, RetryAfter
+from taskcore.domain.retry import RetryPolicy
+from taskcore.domain.tasks import DEFAULT_QUEUE, NAME_PATTERN
+from taskcore.errors import InvalidPlugin
+from taskcore.settings import Settings
+
+__all__ = [
+    "ENTRY_POINT_GROUP",
+    "Cancel",
+    "Fail",
+    "Parameters",
+    "Plugin",
+    "Plugins",
+    "RetryAfter",
+    "RetryPolicy",
+    "TaskContext",
+    "load_plugins",
+]
+
+ENTRY_POINT_GROUP = "taskcore.plugins"
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class Parameters(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """What a type's parameters derive from; their JSON Schema is published and checked at submit."""
+
+
+P = TypeVar("P", bound=Parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskContext:
+    """What an attempt may know and use.
+
+    `attempt` counts the task's runs from 1; `failures` those that failed before this one.
+    """
+
+    task_id: int
+    attempt: int
+    failures: int
+    settings: Settings
+    log: structlog.stdlib.BoundLogger = field(repr=False)
+
+
+class Plugin(ABC, Generic[P]):
+    """A task type. One instance serves a whole process: `run` is called from several threads at once."""
+
+    name: ClassVar[str]
+    description: ClassVar[str] = ""
+    queue: ClassVar[str] = DEFAULT_QUEUE
+    retry: ClassVar[RetryPolicy] = RetryPolicy()
+
+    @abstractmethod
+    def run(self, ctx: TaskContext, params: P) -> object:
+        """Do the work. At least once: it may run again after a worker died.
+
+        Returns a result that JSON can hold (kept with the task), or `RetryAfter`, `Cancel` or `Fail`.
+        Any exception fails the attempt; the retry policy says what comes next.
+        """
+
+    @classmethod
+    def params_type(cls) -> type[Parameters]:
+        """The P of `Plugin[P]`."""
+        for base in getattr(cls, "__orig_bases__", ()):
+            origin = get_origin(base)
+            if isinstance(origin, type) and issubclass(origin, Plugin):
+                (params,) = get_args(base)
+                if isinstance(params, type) and issubclass(params, Parameters):
+                    return params
+        raise InvalidPlugin(f"{cls.__qualname__} does not name its parameters, as in Plugin[MyParameters]")
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        """The JSON Schema (2020-12) of the parameters; self-contained."""
+        (schema,), definitions = msgspec.json.schema_components([cls.params_type()], ref_template="#/$defs/{name}")
+        name = schema["$ref"].rpartition("/")[2]
+        own = definitions.pop(name)
+        return {**own, "$defs": definitions} if definitions else own
+
+
+Plugins = Mapping[str, Plugin[Any]]
+
+
+def load_plugins() -> Plugins:
+    """One instance of every installed plugin, by the name of its type.
+
+    A plugin that cannot be imported is logged and left out: the others still run.
+
+    Raises:
+        InvalidPlugin: when one does not keep to the interface, or two have the same name.
+    """
+    classes = []
+    for entry in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda e: e.name):
+        try:
+            classes.append(entry.load())
+        except Exception:  # whatever a stranger's import raises must not take the worker down
+            log.exception("plugin.not_loaded", plugin=entry.name, target=entry.value)
+    return collect(classes)
+
+
+def collect(classes: Iterable[type[Plugin[Any]]]) -> Plugins:
+    """An instance of each class, by name. Raises `InvalidPlugin` as `load_plugins` does."""
+    plugins: dict[str, Plugin[Any]] = {}
+    for cls in classes:
+        _check(cls)
+        if cls.name in plugins:
+            raise InvalidPlugin(f"two plugins are named {cls.name!r}")
+        plugins[cls.name] = cls()
+    return plugins
+
+
+def _check(cls: type[Plugin[Any]]) -> None:
+    if not (inspect.isclass(cls) and issubclass(cls, Plugin)):
+        raise InvalidPlugin(f"{cls!r} is not a subclass of taskcore.plugins.Plugin")
+    if not re.match(NAME_PATTERN, getattr(cls, "name", "")):
+        raise InvalidPlugin(f"{cls.__qualname__}.name must match {NAME_PATTERN}")
+    cls.params_type()

@@ -1,0 +1,184 @@
+"""The settings in layers: defaults < file (`TASKCORE_CONFIG`, YAML) < environment (`TASKCORE_…`) < secrets directory.
+
+Read once, in a process's `__main__`, and passed down. A nested setting's variable has a double underscore:
+`TASKCORE_SMTP__HOST`. A secrets directory (`TASKCORE_SECRETS_DIR`) holds one file a setting, named like the
+variable in lower case without the prefix: `database_url`, `smtp__password`.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    NestedSecretsSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    YamlConfigSettingsSource,
+)
+
+from taskcore.errors import InvalidSettings
+
+PREFIX = "TASKCORE_"
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=365 * 86_400)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ApiSettings(_Section):
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    processes: Annotated[int, Field(ge=1, le=64)] = 1
+
+
+class WorkerSettings(_Section):
+    """`look_ahead`: how many short tasks a process may claim beyond its threads. `queues`: empty means all."""
+
+    processes: Annotated[int, Field(ge=1, le=256)] = 2
+    threads: Annotated[int, Field(ge=1, le=1024)] = 8
+    look_ahead: Annotated[int, Field(ge=0, le=1024)] = 64
+    queues: tuple[str, ...] = ()
+    heartbeat_s: Seconds = 5
+    lease_s: Seconds = 30
+    grace_s: Seconds = 25
+
+
+class CoordinatorSettings(_Section):
+    """`resend_after_s`: how old an unclaimed message must be before it can count as lost."""
+
+    resend_after_s: Seconds = 15
+    sweep_every_s: Seconds = 30
+    unknown_type_after_s: Seconds = 86_400
+
+
+class HealthSettings(_Section):
+    """`port` 0 turns it off."""
+
+    host: str = "127.0.0.1"
+    port: Port = 5050
+
+
+class SmtpSettings(_Section):
+    host: str = "127.0.0.1"
+    port: Port = 25
+    tls: Literal["none", "starttls", "tls"] = "none"
+    username: str | None = None
+    password: SecretStr | None = None
+    sender: str = "taskcore@localhost"
+    timeout_s: Seconds = 30
+
+
+class DatabaseSettings(_Section):
+    """A database that `run_query` may use, by its name under `databases`."""
+
+    url: SecretStr
+    read_only: bool = True
+    max_rows: Annotated[int, Field(ge=1, le=100_000)] = 1_000
+    timeout_s: Seconds = 300
+
+
+class HttpSettings(_Section):
+    """`allowed_networks`: loopback, link-local or private networks that `http_request` may reach all the same."""
+
+    allowed_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    timeout_s: Seconds = 30
+    max_body_bytes: Annotated[int, Field(ge=1, le=16 * 1024 * 1024)] = 1024 * 1024
+
+
+class LogSettings(_Section):
+    """`auto` is readable on a terminal and JSON elsewhere."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "console", "json"] = "auto"
+
+
+class Settings(BaseSettings):
+    """Everything an operator can set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    database_url: SecretStr = SecretStr("postgresql://taskcore@127.0.0.1:5432/taskcore")
+    amqp_url: SecretStr = SecretStr("amqp://guest:guest@127.0.0.1:5672/%2F")
+    queue_type: Literal["quorum", "classic"] = "quorum"
+    data_dir: Path = Path(".taskcore")
+    api: ApiSettings = ApiSettings()
+    worker: WorkerSettings = WorkerSettings()
+    coordinator: CoordinatorSettings = CoordinatorSettings()
+    health: HealthSettings = HealthSettings()
+    smtp: SmtpSettings = SmtpSettings()
+    databases: dict[str, DatabaseSettings] = Field(default_factory=dict)
+    http: HttpSettings = HttpSettings()
+    log: LogSettings = LogSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The layers, the strongest first; arguments of the constructor beat them all."""
+        layers: list[PydanticBaseSettingsSource] = [init_settings]
+        if secrets := os.environ.get(f"{PREFIX}SECRETS_DIR"):
+            layers.append(
+                NestedSecretsSettingsSource(
+                    file_secret_settings,
+                    secrets_dir=secrets,
+                    secrets_dir_missing="error",
+                    secrets_prefix="",
+                    secrets_nested_delimiter="__",
+                )
+            )
+        layers.append(env_settings)
+        if file := os.environ.get(f"{PREFIX}CONFIG"):
+            layers.append(YamlConfigSettingsSource(settings_cls, yaml_file=_existing(file)))
+        return tuple(layers)
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read all layers. `overrides` (from the command line) beat them.
+
+    Raises:
+        InvalidSettings: with a line for each setting at fault, by its name; never with a value.
+    """
+    try:
+        return Settings(**overrides)
+    except SettingsError as exc:  # a value that should have been JSON, a missing secrets directory
+        raise InvalidSettings(str(exc)) from exc
+    except ValidationError as exc:
+        lines = (f"{_variable(e['loc'])}: {e['msg']}" for e in exc.errors(include_input=False, include_url=False))
+        raise InvalidSettings("\n".join(lines)) from exc
+
+
+def seconds(value: float) -> timedelta:
+    """A setting in seconds as a duration."""
+    return timedelta(seconds=value)
+
+
+def _existing(file: str) -> Path:
+    path = Path(file)
+    if not path.is_file():
+        raise InvalidSettings(f"{PREFIX}CONFIG: there is no file {file!r}")
+    return path
+
+
+def _variable(path: tuple[int | str, ...]) -> str:
+    return PREFIX + "__".join(str(part) for part in path).upper()

@@ -1,0 +1,229 @@
+"""What goes over HTTP: the bodies of requests and answers, and nothing else.
+
+Limits that can be said in JSON Schema are said here; what cannot is checked in `taskapi.documents`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from taskcore.domain import tasks as limits
+from taskcore.domain.states import Action, Status
+
+Name = Annotated[str, Meta(min_length=1, max_length=limits.MAX_NAME)]
+Identifier = Annotated[str, Meta(min_length=1, max_length=limits.MAX_NAME, pattern=limits.NAME_PATTERN)]
+LabelKey = Annotated[str, Meta(min_length=1, max_length=63)]
+LabelValue = Annotated[str, Meta(max_length=255)]
+
+
+class TaskSubmission(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A task to run. What is left out comes from its type."""
+
+    name: Name
+    type: Identifier
+    parameters: dict[str, Any] = {}
+    queue: Identifier | None = None
+    priority: Annotated[int, Meta(ge=limits.MIN_PRIORITY, le=limits.MAX_PRIORITY)] = 0
+    run_at: Annotated[datetime, Meta(tz=True)] | None = None
+    max_attempts: Annotated[int, Meta(ge=1, le=100)] | None = None
+    labels: Annotated[dict[LabelKey, LabelValue], Meta(max_length=limits.MAX_LABELS)] = {}
+    description: Annotated[str, Meta(max_length=limits.MAX_DESCRIPTION)] | None = None
+
+
+class BatchSubmission(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Up to 10,000 tasks. `atomic`: all or nothing; otherwise the good ones are taken."""
+
+    tasks: Annotated[list[TaskSubmission], Meta(min_length=1, max_length=limits.MAX_BATCH_TASKS)]
+    atomic: bool = True
+
+
+class Task(msgspec.Struct, frozen=True):
+    """A task: what was asked, and how it stands."""
+
+    id: int
+    name: str
+    type: str
+    queue: str
+    status: Status
+    priority: int
+    parameters: dict[str, Any]
+    labels: dict[str, str]
+    description: str | None
+    run_at: datetime | None
+    max_attempts: int
+    attempt: int
+    failures: int
+    result: Any
+    error: str | None
+    reason: str | None
+    worker_id: int | None
+    request_id: str | None
+    idempotency_key: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    available_actions: list[Action]
+
+
+class FieldError(msgspec.Struct, frozen=True):
+    """One thing wrong with a request. `field` is a path such as `tasks[3].parameters.to`."""
+
+    field: str
+    message: str
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An error (RFC 9457, `application/problem+json`). `code` is stable; `errors` names each field at fault."""
+
+    title: str
+    status: int
+    code: str
+    type: str = "about:blank"
+    detail: str | None = None
+    request_id: str | None = None
+    errors: list[FieldError] = []
+    task_status: Status | None = None
+
+
+class BatchResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of the task at `index` of a batch: stored (`id`), already there (`id`, `existing`), or refused."""
+
+    index: int
+    id: int | None = None
+    existing: bool = False
+    problem: Problem | None = None
+
+
+class BatchAnswer(msgspec.Struct, frozen=True):
+    created: int
+    existing: int
+    refused: int
+    results: list[BatchResult]
+
+
+class TaskPage(msgspec.Struct, frozen=True):
+    """Newest first. `next_cursor` is null on the last page. `total` counts up to 100,000; `total_is_capped` beyond."""
+
+    items: list[Task]
+    total: int
+    total_is_capped: bool
+    next_cursor: str | None
+
+
+class HistoryEntry(msgspec.Struct, frozen=True):
+    """One transition. `to_status` is null for a deletion; `actor` says who: `api`, `worker:<id>`, `coordinator`."""
+
+    id: int
+    task_id: int
+    attempt: int
+    from_status: Status | None
+    to_status: Status | None
+    actor: str
+    details: dict[str, Any] | None
+    at: datetime
+
+
+class History(msgspec.Struct, frozen=True):
+    """Oldest first."""
+
+    items: list[HistoryEntry]
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """One run. The running one has neither `finished_at` nor `outcome`."""
+
+    attempt: int
+    worker_id: int | None
+    started_at: datetime
+    finished_at: datetime | None
+    outcome: str | None
+    error: str | None
+
+
+class Attempts(msgspec.Struct, frozen=True):
+    """Oldest first; the running one last."""
+
+    items: list[Attempt]
+
+
+class StatusCounts(msgspec.Struct, frozen=True):
+    """How many tasks stand at each status."""
+
+    scheduled: int
+    queued: int
+    running: int
+    retrying: int
+    succeeded: int
+    failed: int
+    cancelled: int
+    total: int
+
+
+class CancelRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    reason: Annotated[str, Meta(max_length=1_000)] | None = None
+
+
+class TaskType(msgspec.Struct, frozen=True):
+    """`schema` is the JSON Schema of its parameters; `is_served`: some live worker runs it."""
+
+    name: str
+    description: str
+    queue: str
+    max_attempts: int
+    retry: dict[str, Any]
+    schema: dict[str, Any]
+    is_served: bool
+    seen_at: datetime
+
+
+class TaskTypes(msgspec.Struct, frozen=True):
+    items: list[TaskType]
+
+
+class Worker(msgspec.Struct, frozen=True):
+    """A supervisor. `slots`: how many tasks it runs at once; `held`: how many it holds now."""
+
+    id: int
+    host: str
+    pid: int
+    slots: int
+    held: int
+    queues: list[str]
+    types: list[str]
+    is_live: bool
+    started_at: datetime
+    seen_at: datetime
+
+
+class Workers(msgspec.Struct, frozen=True):
+    items: list[Worker]
+
+
+class Queue(msgspec.Struct, frozen=True):
+    """`waiting`: due and not sent to a worker; `dispatched`: sent, not claimed; `delayed`: not due yet."""
+
+    name: str
+    waiting: int
+    dispatched: int
+    delayed: int
+    running: int
+    live_slots: int
+    oldest_age_s: float | None
+
+
+class Queues(msgspec.Struct, frozen=True):
+    items: list[Queue]
+
+
+class Liveness(msgspec.Struct, frozen=True):
+    status: str
+
+
+class Uptime(msgspec.Struct, frozen=True):
+    """Seconds since the process started."""
+
+    uptime: float

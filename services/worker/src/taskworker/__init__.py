@@ -1,0 +1,1 @@
+"""Runs tasks (`taskworker run`) and keeps them moving (`taskworker coordinate`)."""

@@ -1,0 +1,22 @@
+"""`sleep`: takes its time. For trying Taskcore out."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import msgspec
+
+from taskcore.plugins import Parameters, Plugin, TaskContext
+
+
+class SleepParameters(Parameters):
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=86_400, description="How long to sleep")] = 1.0
+
+
+class Sleep(Plugin[SleepParameters]):
+    name = "sleep"
+    description = "Sleeps for a while."
+
+    def run(self, ctx: TaskContext, params: SleepParameters) -> None:
+        time.sleep(params.seconds)
