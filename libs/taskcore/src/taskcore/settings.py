@@ -69,6 +69,8 @@ class HealthSettings(_Section):
 
 
 class SmtpSettings(_Section):
+    """`ca_file`: authorities (PEM) to check the server's certificate by, instead of the system's own."""
+
     host: str = "127.0.0.1"
     port: Port = 25
     tls: Literal["none", "starttls", "tls"] = "none"
@@ -76,10 +78,15 @@ class SmtpSettings(_Section):
     password: SecretStr | None = None
     sender: str = "taskcore@localhost"
     timeout_s: Seconds = 30
+    ca_file: Path | None = None
 
 
 class DatabaseSettings(_Section):
-    """A database that `run_query` may use, by its name under `databases`."""
+    """A database that `run_query` may use, by its name under `databases`.
+
+    `read_only` keeps a query from changing data. It does not bound functions that act outside of a transaction
+    (`pg_terminate_backend`, `lo_export`, `dblink`): the URL should name a role that holds no such rights.
+    """
 
     url: SecretStr
     read_only: bool = True
@@ -88,11 +95,16 @@ class DatabaseSettings(_Section):
 
 
 class HttpSettings(_Section):
-    """`allowed_networks`: loopback, link-local or private networks that `http_request` may reach all the same."""
+    """What `http_request` may do.
+
+    `allowed_networks`: loopback, link-local or private networks that it may reach all the same.
+    `ca_file`: authorities (PEM) to check servers' certificates by, instead of the public ones.
+    """
 
     allowed_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     timeout_s: Seconds = 30
     max_body_bytes: Annotated[int, Field(ge=1, le=16 * 1024 * 1024)] = 1024 * 1024
+    ca_file: Path | None = None
 
 
 class LogSettings(_Section):

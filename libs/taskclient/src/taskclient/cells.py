@@ -1,0 +1,56 @@
+"""One value as the text of a table's cell."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from rich.text import Text
+
+from taskclient.models import Status
+
+COLOURS = {
+    Status.RUNNING: "cyan",
+    Status.RETRYING: "yellow",
+    Status.SUCCEEDED: "green",
+    Status.FAILED: "red",
+    Status.CANCELLED: "magenta",
+}
+
+
+def cell(value: Any) -> Text:
+    """`-` for nothing, UTC for a time, JSON for what has parts. Safe for a terminal whatever the text holds."""
+    return Text(printable(_text(value)))
+
+
+def status_cell(status: str | None) -> Text:
+    text = cell(status)
+    text.stylize(COLOURS.get(Status(status), "") if status in set(Status) else "")
+    return text
+
+
+def printable(text: str) -> str:
+    """`text` with each control character but the line's end written out, so that no task steers the terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+def first_line(text: str | None) -> str | None:
+    return text.strip().partition("\n")[0] if text else None
+
+
+def _text(value: Any) -> str:
+    match value:
+        case None | "" | [] | {}:
+            return "-"
+        case str():
+            return value
+        case bool():
+            return "yes" if value else "no"
+        case datetime():
+            return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+        case list() if all(isinstance(part, str) for part in value):
+            return ", ".join(value)
+        case dict() | list():
+            return msgspec.json.encode(value).decode()
+    return str(value)

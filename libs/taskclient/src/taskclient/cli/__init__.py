@@ -1,0 +1,1 @@
+"""`task-cli`: a command a function, on top of `taskclient.client`."""

@@ -1,0 +1,162 @@
+"""The calls that a Taskcore server answers, typed."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+from taskclient.connection import IDEMPOTENCY_KEY, TIMEOUT_S, Call, Connection, Parameters
+from taskclient.errors import TimedOut
+from taskclient.models import (
+    Attempt,
+    BatchAnswer,
+    HistoryEntry,
+    Items,
+    NewTask,
+    Queue,
+    StatusCounts,
+    Task,
+    TaskPage,
+    TaskType,
+    Worker,
+)
+from taskclient.patience import DEFAULT_PATIENCE, Patience
+
+DEFAULT_ADDRESS = "http://127.0.0.1:8080"
+LONGEST_WAIT_S = 30.0
+EARLY_ANSWER_PAUSE_S = 0.5
+BATCH_TIMEOUT_S = 120.0
+
+
+class Client:
+    """A Taskcore server at `address`. Close it, or use it in a `with`. Safe to share between threads.
+
+    Every call raises ServerRefused, ServerUnreachable or UnexpectedAnswer when it fails. Calls that can be repeated
+    without harm, submitting among them, are tried a few times when no answer comes or the server asks for patience.
+    """
+
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        patience: Patience = DEFAULT_PATIENCE,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._connection = Connection(address, patience, sleep)
+        self._sleep = sleep
+        self._clock = clock
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    @property
+    def address(self) -> str:
+        return self._connection.address
+
+    def submit(self, task: NewTask, *, idempotency_key: str | None = None) -> Task:
+        """Stored when it returns. Without a key of your own each call has a new one: a repeat stores nothing twice."""
+        headers = {IDEMPOTENCY_KEY: idempotency_key or str(uuid.uuid4())}
+        return self._connection.ask(Call("POST", "/tasks", body=task, headers=headers), Task)
+
+    def submit_batch(
+        self, tasks: Sequence[NewTask], *, atomic: bool = True, idempotency_key: str | None = None
+    ) -> BatchAnswer:
+        """Up to 10,000 at once. `atomic`: all or nothing; otherwise `results` tells which were refused, and why."""
+        call = Call(
+            "POST",
+            "/tasks/batch",
+            body={"tasks": tasks, "atomic": atomic},
+            headers={IDEMPOTENCY_KEY: idempotency_key or str(uuid.uuid4())},
+            timeout_s=BATCH_TIMEOUT_S,
+        )
+        return self._connection.ask(call, BatchAnswer)
+
+    def get(self, task_id: int) -> Task:
+        return self._connection.ask(Call("GET", f"/tasks/{task_id}"), Task)
+
+    def list(
+        self,
+        *,
+        status: Sequence[str] = (),
+        type: Sequence[str] = (),
+        queue: Sequence[str] = (),
+        labels: Mapping[str, str] | None = None,
+        search: str | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+        cursor: str | None = None,
+    ) -> TaskPage:
+        """One page, newest first. Several values of one filter mean any of them; several labels mean all of them."""
+        pairs = [("label", f"{key}={value}") for key, value in (labels or {}).items()]
+        for name, values in (("status", status), ("type", type), ("queue", queue)):
+            pairs += [(name, str(value)) for value in values]
+        for name, value in (("q", search), ("limit", limit), ("offset", offset), ("cursor", cursor)):
+            pairs += [(name, str(value))] if value is not None else []
+        return self._connection.ask(Call("GET", "/tasks", pairs), TaskPage)
+
+    def counts(self) -> StatusCounts:
+        return self._connection.ask(Call("GET", "/tasks/status"), StatusCounts)
+
+    def history(self, task_id: int) -> Sequence[HistoryEntry]:
+        """Oldest first. It outlives a deleted task."""
+        return self._connection.ask(Call("GET", f"/tasks/{task_id}/history"), Items[HistoryEntry]).items
+
+    def attempts(self, task_id: int) -> Sequence[Attempt]:
+        """Oldest first; the running one last."""
+        return self._connection.ask(Call("GET", f"/tasks/{task_id}/attempts"), Items[Attempt]).items
+
+    def wait(self, task_id: int, timeout: timedelta | None = None) -> Task:
+        """The task once it is over, however it ended. Without a timeout it waits for ever. Raises TimedOut."""
+        started = self._clock()
+        while True:
+            asked = self._clock()
+            wait_s = LONGEST_WAIT_S
+            if timeout is not None:
+                wait_s = min(wait_s, max(0.0, timeout.total_seconds() - (asked - started)))
+            task = self._wait_once(task_id, wait_s)
+            if task.is_terminal:
+                return task
+            now = self._clock()
+            if timeout is not None and now - started >= timeout.total_seconds():
+                raise TimedOut(task, timeout)
+            # A server that is stopping answers early: asking again at once would be a busy loop.
+            if now - asked < wait_s / 2:
+                self._sleep(min(EARLY_ANSWER_PAUSE_S, wait_s))
+
+    def cancel(self, task_id: int, reason: str | None = None) -> Task:
+        body = {"reason": reason} if reason is not None else None
+        return self._connection.ask(Call("POST", f"/tasks/{task_id}/cancel", body=body), Task)
+
+    def retry(self, task_id: int) -> Task:
+        return self._connection.ask(Call("POST", f"/tasks/{task_id}/retry"), Task)
+
+    def delete(self, task_id: int) -> None:
+        self._connection.exchange(Call("DELETE", f"/tasks/{task_id}"))
+
+    def task_types(self) -> Sequence[TaskType]:
+        return self._connection.ask(Call("GET", "/task-types"), Items[TaskType]).items
+
+    def workers(self) -> Sequence[Worker]:
+        return self._connection.ask(Call("GET", "/workers"), Items[Worker]).items
+
+    def queues(self) -> Sequence[Queue]:
+        return self._connection.ask(Call("GET", "/queues"), Items[Queue]).items
+
+    def _wait_once(self, task_id: int, wait_s: float) -> Task:
+        parameters: Parameters = [("timeout", f"{wait_s:g}")]
+        return self._connection.ask(
+            Call("GET", f"/tasks/{task_id}/wait", parameters, timeout_s=wait_s + TIMEOUT_S), Task
+        )

@@ -1,0 +1,153 @@
+"""One HTTP exchange with a server: sent, repeated where that is safe, its answer decoded or its refusal raised.
+
+Which calls there are is `taskclient.client`'s business.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+import msgspec
+
+from taskclient.errors import ServerRefused, ServerUnreachable, TaskClientError, UnexpectedAnswer
+from taskclient.models import Problem
+from taskclient.patience import Patience, parse_retry_after, plan_pause
+
+T = TypeVar("T")
+Parameters = Sequence[tuple[str, str]]
+
+BASE_PATH = "/api/v1"
+IDEMPOTENCY_KEY = "Idempotency-Key"
+TIMEOUT_S = 30.0
+NOTICEABLE_PAUSE_S = 1.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request. `timeout_s` is how long the server may think about it."""
+
+    method: str
+    path: str
+    parameters: Parameters = ()
+    body: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    timeout_s: float = TIMEOUT_S
+
+    @property
+    def may_repeat(self) -> bool:
+        """A second one does no harm even when the first was carried out."""
+        return self.method == "GET" or IDEMPOTENCY_KEY in self.headers
+
+
+@dataclass(frozen=True, slots=True)
+class _Setback:
+    """Why an attempt brought nothing. `asked_s` is the pause that the server asked for."""
+
+    error: TaskClientError
+    may_repeat: bool
+    asked_s: float | None = None
+    cause: Exception | None = None
+
+
+class Connection:
+    """A server at `address`, over a pool of connections. Close it, or use it in a `with`."""
+
+    def __init__(self, address: str, patience: Patience, sleep: Callable[[float], None]) -> None:
+        self.address = parse_address(address)
+        self._patience = patience
+        self._sleep = sleep
+        self._http = httpx.Client(base_url=self.address + BASE_PATH, headers={"Accept": "application/json"})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def ask(self, call: Call, answer: type[T]) -> T:
+        """The server's answer as `answer`. Raises ServerRefused, ServerUnreachable or UnexpectedAnswer."""
+        response = self.exchange(call)
+        try:
+            return msgspec.json.decode(response.content, type=answer)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise UnexpectedAnswer(self.address, str(error)) from error
+
+    def exchange(self, call: Call) -> httpx.Response:
+        """A successful response, after as many attempts as patience allows."""
+        request = self._build(call)
+        attempt = 1
+        while True:
+            outcome = self._attempt(call, request)
+            if isinstance(outcome, httpx.Response):
+                return outcome
+            pause_s = plan_pause(self._patience, attempt, outcome.asked_s) if outcome.may_repeat else None
+            if pause_s is None:
+                raise outcome.error from outcome.cause
+            level = logging.WARNING if pause_s >= NOTICEABLE_PAUSE_S else logging.INFO
+            log.log(level, "request.repeated after_s=%g reason=%s", pause_s, outcome.error)
+            self._sleep(pause_s)
+            attempt += 1
+
+    def _attempt(self, call: Call, request: httpx.Request) -> httpx.Response | _Setback:
+        try:
+            response = self._http.send(request)
+        except httpx.RequestError as error:
+            reason = str(error) or type(error).__name__
+            never_sent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+            return _Setback(ServerUnreachable(self.address, reason), call.may_repeat or never_sent, cause=error)
+        if response.is_success:
+            return response
+        is_away = response.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+        asked_s = parse_retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
+        return _Setback(ServerRefused(_problem(response)), call.may_repeat and is_away, asked_s)
+
+    def _build(self, call: Call) -> httpx.Request:
+        headers = dict(call.headers)
+        content = None
+        if call.body is not None:
+            headers["Content-Type"] = "application/json"
+            content = msgspec.json.encode(call.body)
+        timeout = httpx.Timeout(call.timeout_s, connect=5.0)
+        return self._http.build_request(
+            call.method,
+            call.path,
+            params=httpx.QueryParams(list(call.parameters)),
+            headers=headers,
+            content=content,
+            timeout=timeout,
+        )
+
+
+def parse_address(text: str) -> str:
+    """`http://host:port[/prefix]` without a slash at its end; a missing scheme means http. Raises ValueError."""
+    address = text if "://" in text else f"http://{text}"
+    try:
+        url = httpx.URL(address)
+    except httpx.InvalidURL as error:
+        raise ValueError(f"{text!r} is not an address: {error}") from error
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise ValueError(f"{text!r} is not an address such as http://127.0.0.1:8080")
+    return str(url.copy_with(query=None, fragment=None)).rstrip("/")
+
+
+def _problem(response: httpx.Response) -> Problem:
+    """The problem in the response; one made from its status where a proxy, not Taskcore, answered."""
+    try:
+        return msgspec.json.decode(response.content, type=Problem)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        title = response.reason_phrase or "The server refused"
+        return Problem(title=title, status=response.status_code, code=f"http_{response.status_code}")

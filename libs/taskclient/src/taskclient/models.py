@@ -1,0 +1,203 @@
+"""What goes over HTTP, as this client sees it. A field that a newer server adds is passed over.
+
+A status or an action is kept as text: one that this client does not know yet must not make a task unreadable.
+Compare it with `Status`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+class Status(StrEnum):
+    """How a task stands. The order is the order in which counts are printed."""
+
+    SCHEDULED = "scheduled"
+    QUEUED = "queued"
+    RUNNING = "running"
+    RETRYING = "retrying"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+TERMINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED})
+
+
+class NewTask(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A task to run. What is left out is not sent, and comes from the task's type. `run_at` needs a time zone."""
+
+    name: str
+    type: str
+    parameters: dict[str, Any] = {}
+    queue: str | None = None
+    priority: int = 0
+    run_at: datetime | None = None
+    max_attempts: int | None = None
+    labels: dict[str, str] = {}
+    description: str | None = None
+
+
+class Task(msgspec.Struct, frozen=True):
+    """A task: what was asked, and how it stands."""
+
+    id: int
+    name: str
+    type: str
+    queue: str
+    status: str
+    priority: int
+    parameters: dict[str, Any]
+    labels: dict[str, str]
+    description: str | None
+    run_at: datetime | None
+    max_attempts: int
+    attempt: int
+    failures: int
+    result: Any
+    error: str | None
+    reason: str | None
+    worker_id: int | None
+    request_id: str | None
+    idempotency_key: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    available_actions: list[str]
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.status in TERMINAL
+
+
+class Items(msgspec.Struct, Generic[T], frozen=True):
+    """All there are of one kind."""
+
+    items: list[T]
+
+
+class TaskPage(msgspec.Struct, frozen=True):
+    """Newest first. `next_cursor` is None on the last page. With `total_is_capped` there are more than `total`."""
+
+    items: list[Task]
+    total: int
+    total_is_capped: bool
+    next_cursor: str | None
+
+
+class HistoryEntry(msgspec.Struct, frozen=True):
+    """One transition. `to_status` is None for a deletion."""
+
+    id: int
+    task_id: int
+    attempt: int
+    from_status: str | None
+    to_status: str | None
+    actor: str
+    details: dict[str, Any] | None
+    at: datetime
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """One run. The running one has neither `finished_at` nor `outcome`."""
+
+    attempt: int
+    worker_id: int | None
+    started_at: datetime
+    finished_at: datetime | None
+    outcome: str | None
+    error: str | None
+
+
+class StatusCounts(msgspec.Struct, frozen=True):
+    """How many tasks stand at each status."""
+
+    scheduled: int
+    queued: int
+    running: int
+    retrying: int
+    succeeded: int
+    failed: int
+    cancelled: int
+    total: int
+
+
+class TaskType(msgspec.Struct, frozen=True):
+    """`schema` is the JSON Schema of its parameters; `is_served`: some live worker runs it."""
+
+    name: str
+    description: str
+    queue: str
+    max_attempts: int
+    retry: dict[str, Any]
+    schema: dict[str, Any]
+    is_served: bool
+    seen_at: datetime
+
+
+class Worker(msgspec.Struct, frozen=True):
+    """A worker. `slots`: how many tasks it runs at once; `held`: how many it holds now."""
+
+    id: int
+    host: str
+    pid: int
+    slots: int
+    held: int
+    queues: list[str]
+    types: list[str]
+    is_live: bool
+    started_at: datetime
+    seen_at: datetime
+
+
+class Queue(msgspec.Struct, frozen=True):
+    """`waiting`: due and not sent to a worker; `dispatched`: sent, not claimed; `delayed`: not due yet."""
+
+    name: str
+    waiting: int
+    dispatched: int
+    delayed: int
+    running: int
+    live_slots: int
+    oldest_age_s: float | None
+
+
+class FieldError(msgspec.Struct, frozen=True):
+    """One thing wrong with a request. `field` is a path such as `tasks[3].parameters.to`."""
+
+    field: str
+    message: str
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why the server refused (RFC 9457). `code` is stable; `errors` names each field at fault."""
+
+    title: str
+    status: int
+    code: str
+    detail: str | None = None
+    request_id: str | None = None
+    errors: list[FieldError] = []
+    task_status: str | None = None
+
+
+class BatchResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of the task at `index` of a batch: stored (`id`), already there (`existing`), or refused."""
+
+    index: int
+    id: int | None = None
+    existing: bool = False
+    problem: Problem | None = None
+
+
+class BatchAnswer(msgspec.Struct, frozen=True):
+    created: int
+    existing: int
+    refused: int
+    results: list[BatchResult]

@@ -1,0 +1,43 @@
+"""When a call is made again, and after how long: decided here, carried out by `taskclient.connection`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """`attempts` counts the first one too. One asked to wait longer than `longest_pause_s` gives up."""
+
+    attempts: int = 4
+    first_pause_s: float = 0.2
+    longest_pause_s: float = 30.0
+
+
+DEFAULT_PATIENCE = Patience()
+
+
+def plan_pause(patience: Patience, attempt: int, asked_s: float | None = None) -> float | None:
+    """Seconds to wait after the failed `attempt` (from 1), or None: give up. `asked_s` is the server's Retry-After."""
+    if attempt >= patience.attempts:
+        return None
+    if asked_s is None:
+        return min(patience.first_pause_s * 2.0 ** (attempt - 1), patience.longest_pause_s)
+    return asked_s if asked_s <= patience.longest_pause_s else None
+
+
+def parse_retry_after(text: str | None, now: datetime) -> float | None:
+    """Seconds from now: the header is a number or an HTTP date (RFC 9110, 10.2.3). None when it is neither."""
+    if text is None:
+        return None
+    if text.strip().isdigit():
+        return float(text)
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - now).total_seconds())

@@ -1,0 +1,41 @@
+"""`taskcore db upgrade`: brings the database's schema to this version. In every image."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from taskcore.db import migrations
+from taskcore.errors import TaskcoreError
+from taskcore.settings import load_settings
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="taskcore", description="Looks after Taskcore's database.")
+    subjects = parser.add_subparsers(required=True, metavar="db")
+    db = subjects.add_parser("db", help="the database's schema").add_subparsers(dest="command", required=True)
+    db.add_parser("upgrade", help="bring the schema to the newest version, or --to one").add_argument(
+        "--to", default="head", metavar="REVISION"
+    )
+    db.add_parser("downgrade", help="take the schema back to --to; what newer tables hold is lost").add_argument(
+        "--to", required=True, metavar="REVISION"
+    )
+    db.add_parser("check", help="compare the models with the database")
+    arguments = parser.parse_args()
+    try:
+        url = load_settings().database_url.get_secret_value()
+        match arguments.command:
+            case "upgrade":
+                migrations.upgrade(url, arguments.to)
+            case "downgrade":
+                migrations.downgrade(url, arguments.to)
+            case "check":
+                migrations.check(url)
+    except TaskcoreError as exc:
+        print(f"taskcore: {exc}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""Claiming: how a worker gets the right to an attempt.
+
+What entitles is the outbox row, not a status: only the statement that deletes a row which is due gets the task, so
+a duplicate or stale message gets nothing. Tasks are locked in id order, as in every set-based statement here.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from sqlalchemy import Executable, and_, delete, func, insert, literal_column, null, or_, select, update
+
+from taskcore.db.models import Outbox, Task, TaskHistory
+from taskcore.db.parameters import flag, ids, integer, interval, names, number, stands_at, token, word, worker_actor
+from taskcore.domain.states import CLAIM, Status
+
+_CLAIMED = (
+    Task.id,
+    Task.attempt,
+    Task.name,
+    Task.type,
+    Task.queue,
+    Task.parameters,
+    Task.failures,
+    Task.max_attempts,
+)
+
+
+@cache
+def claim() -> Executable:
+    """Claim what may be claimed of `ids`, and of `short_ids` what is of a type in `short_types`.
+
+    Parameters: ids, short_ids, types (what this worker knows), short_types, token, worker_id, executor.
+    Answers a row for each task that is now held. Everything else was refused: see `unclaimed`.
+    """
+    wanted = or_(
+        and_(Task.id == func.any(ids()), Task.type == func.any(names("types"))),
+        and_(Task.id == func.any(ids("short_ids")), Task.type == func.any(names("short_types"))),
+    )
+    candidates = (
+        select(Task.id, Task.status)
+        .join(Outbox, Outbox.task_id == Task.id)
+        .where(Outbox.task_id == func.any(func.array_cat(ids(), ids("short_ids"))), wanted)
+        .where(Outbox.available_at <= func.now(), stands_at(Task.status, CLAIM.sources))
+        .order_by(Task.id)
+        .with_for_update(of=Task)
+        .cte("candidates")
+    )
+    # A row that another transaction deleted, or moved into the future, while this one waited for the lock is not
+    # deleted here, and so not claimed.
+    entitled = (
+        delete(Outbox)
+        .where(Outbox.task_id == candidates.c.id, Outbox.available_at <= func.now())
+        .returning(Outbox.task_id, candidates.c.status)
+        .cte("entitled")
+    )
+    claimed = (
+        update(Task)
+        .where(Task.id == entitled.c.task_id, stands_at(Task.status, CLAIM.sources))
+        .values(
+            status=word(Status.RUNNING),
+            attempt=Task.attempt + literal_column("1"),
+            lease_token=token(),
+            worker_id=number("worker_id"),
+            executor=integer("executor"),
+            started_at=func.now(),
+            finished_at=null(),
+        )
+        .returning(*_CLAIMED, entitled.c.status.label("was"))
+        .cte("claimed")
+    )
+    history = (
+        insert(TaskHistory)
+        .from_select(
+            ["task_id", "attempt", "from_status", "to_status", "actor"],
+            select(claimed.c.id, claimed.c.attempt, claimed.c.was, word(Status.RUNNING), worker_actor()),
+        )
+        .cte("history")
+    )
+    return select(claimed).order_by(claimed.c.id).add_cte(history)
+
+
+@cache
+def recall() -> Executable:
+    """What the claim with this `token` took: asked when the claim's answer was lost. Parameters: token, worker_id."""
+    return (
+        select(*_CLAIMED)
+        .where(Task.lease_token == token(), Task.status == word(Status.RUNNING))
+        .where(Task.worker_id == number("worker_id"))
+        .order_by(Task.id)
+    )
+
+
+@cache
+def unclaimed() -> Executable:
+    """Of `ids`, those that are still due although a claim left them, with their type. Parameter: ids."""
+    return (
+        select(Task.id, Task.type)
+        .join(Outbox, Outbox.task_id == Task.id)
+        .where(Task.id == func.any(ids()), Outbox.available_at <= func.now())
+    )
+
+
+@cache
+def postpone() -> Executable:
+    """Send the messages of `ids` again a second from now: this worker does not know their types. Parameter: ids."""
+    return (
+        update(Outbox)
+        .where(Outbox.task_id == func.any(ids()))
+        .values(is_due=flag(False), dispatched_at=null(), available_at=func.now() + interval(literal_column("1")))
+    )

@@ -1,0 +1,50 @@
+"""The schema's one chain of Alembic migrations, and how it is run: `taskcore db upgrade`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import text
+
+from taskcore.db.session import sync_engine
+
+#: Two upgrades at once wait for each other on this advisory lock.
+MIGRATION_LOCK = 0x7461736B
+
+
+def upgrade(database_url: str, revision: str = "head") -> None:
+    """Bring the schema to `revision`. Safe to run twice, and by several processes at once."""
+    _run(database_url, lambda config: command.upgrade(config, revision))
+
+
+def downgrade(database_url: str, revision: str) -> None:
+    """Take the schema back to `revision`. What newer tables held is lost."""
+    _run(database_url, lambda config: command.downgrade(config, revision))
+
+
+def check(database_url: str) -> None:
+    """Raise `alembic.util.CommandError` when the models say something else than the migrated database."""
+    _run(database_url, command.check)
+
+
+def new_revision(database_url: str, message: str) -> None:
+    """Write a migration from the difference between the models and the database."""
+    _run(database_url, lambda config: command.revision(config, message, autogenerate=True))
+
+
+def _run(database_url, action) -> None:  # type: ignore[no-untyped-def]
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent))
+    config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
+    engine = sync_engine(database_url, name="taskcore migrations", pool_size=1)
+    try:
+        with engine.connect() as connection:
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+            connection.commit()
+            config.attributes["connection"] = connection
+            action(config)
+            connection.commit()
+    finally:
+        engine.dispose()

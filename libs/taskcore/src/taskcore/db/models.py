@@ -1,0 +1,210 @@
+"""The tables. Each invariant stands beside the column or index that keeps it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from taskcore.domain.states import ACTIVE, Status
+
+_STATUSES = ", ".join(f"'{s}'" for s in Status)
+_ACTIVE = "status IN ({})".format(", ".join(f"'{s}'" for s in Status if s in ACTIVE))
+_ENDED_BADLY = f"status IN ('{Status.FAILED}', '{Status.CANCELLED}')"
+
+
+class Model(DeclarativeBase):
+    """What every table derives from: text is `text`, times are aware, JSON is `jsonb`."""
+
+    type_annotation_map = {  # noqa: RUF012 (SQLAlchemy's own hook)
+        str: Text(),
+        int: BigInteger(),
+        datetime: DateTime(timezone=True),
+        dict[str, Any]: JSONB(none_as_null=True),
+        list[str]: ARRAY(Text()),
+    }
+    metadata = MetaData(
+        naming_convention={
+            "ix": "%(table_name)s_%(column_0_N_name)s",
+            "uq": "%(table_name)s_%(column_0_N_name)s_key",
+            "ck": "%(table_name)s_%(constraint_name)s_check",
+            "pk": "%(table_name)s_pkey",
+        }
+    )
+
+
+def _now() -> Mapped[datetime]:
+    return mapped_column(server_default=text("now()"))
+
+
+class Task(Model):
+    """What was asked, and how it stands. `attempt` fences: it only grows and no run's number is used twice."""
+
+    __tablename__ = "task"
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    name: Mapped[str]
+    type: Mapped[str]
+    queue: Mapped[str]
+    parameters: Mapped[dict[str, Any]]
+    description: Mapped[str | None]
+    priority: Mapped[int] = mapped_column(SmallInteger)
+    labels: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    run_at: Mapped[datetime | None]
+    max_attempts: Mapped[int] = mapped_column(SmallInteger)
+    idempotency_key: Mapped[str | None]
+    fingerprint: Mapped[str | None]  # of the body that came with the idempotency key
+    request_id: Mapped[str | None]
+    created_at: Mapped[datetime] = _now()
+
+    status: Mapped[str]
+    attempt: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    failures: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))  # against max_attempts
+    losses: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))  # attempts that died with a worker
+    lease_token: Mapped[UUID | None]  # set exactly while running
+    worker_id: Mapped[int | None]
+    executor: Mapped[int | None] = mapped_column(Integer)  # which of its worker's processes, by incarnation
+    result: Mapped[Any | None] = mapped_column(JSONB(none_as_null=True))
+    error: Mapped[str | None]
+    reason: Mapped[str | None]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        CheckConstraint(f"status IN ({_STATUSES})", name="status"),
+        # Partial, on active states only: a finished task costs the hot paths nothing.
+        Index("task_active", "status", "id", postgresql_where=text(_ACTIVE)),
+        Index("task_ended_badly", "status", "id", postgresql_where=text(_ENDED_BADLY)),
+        Index("task_running_by_worker", "worker_id", postgresql_where=text(f"status = '{Status.RUNNING}'")),
+        Index("task_by_type", "type", "id"),
+        Index("task_labels", "labels", postgresql_using="gin", postgresql_where=text("labels <> '{}'")),
+        Index(
+            "task_idempotency_key",
+            "idempotency_key",
+            unique=True,
+            postgresql_where=text("idempotency_key IS NOT NULL"),
+        ),
+    )
+
+
+class TaskHistory(Model):
+    """Append-only: a row a transition, written in the same statement as the change. Outlives its task."""
+
+    __tablename__ = "task_history"
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    task_id: Mapped[int] = mapped_column(index=True)  # no foreign key: a deletion is history too
+    attempt: Mapped[int] = mapped_column(Integer)
+    from_status: Mapped[str | None]
+    to_status: Mapped[str | None]  # NULL: deleted
+    actor: Mapped[str]
+    details: Mapped[dict[str, Any] | None]
+    at: Mapped[datetime] = _now()
+
+
+class TaskAttempt(Model):
+    """Append-only: a row a finished attempt. The running one is told by `task` itself."""
+
+    __tablename__ = "task_attempt"
+
+    task_id: Mapped[int] = mapped_column(primary_key=True)
+    attempt: Mapped[int] = mapped_column(Integer, primary_key=True)
+    worker_id: Mapped[int | None]
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime]
+    outcome: Mapped[str]
+    error: Mapped[str | None]
+
+
+class Outbox(Model):
+    """A row from «may run» to «claimed». Narrow and short-lived; the claim deletes it.
+
+    `is_due` splits the rows the relay may send now from delays and retries, so that a million of the latter
+    do not lie in the way of the former.
+    """
+
+    __tablename__ = "outbox"
+
+    task_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    queue: Mapped[str]
+    priority: Mapped[int] = mapped_column(SmallInteger)
+    is_due: Mapped[bool]
+    available_at: Mapped[datetime]
+    dispatched_at: Mapped[datetime | None]
+    resends: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
+
+    __table_args__ = (
+        Index(
+            "outbox_to_send",
+            "queue",
+            text("priority DESC"),
+            "task_id",
+            postgresql_where=text("is_due AND dispatched_at IS NULL"),
+        ),
+        Index("outbox_sent", "queue", "dispatched_at", postgresql_where=text("dispatched_at IS NOT NULL")),
+        Index("outbox_delayed", "available_at", postgresql_where=text("NOT is_due")),
+        {
+            # Every row is written three times and gone: vacuum it early and by count, not by share.
+            "postgresql_with": {
+                "fillfactor": "70",
+                "autovacuum_vacuum_scale_factor": "0.02",
+                "autovacuum_vacuum_threshold": "2000",
+                "autovacuum_vacuum_cost_delay": "0",
+            }
+        },
+    )
+
+
+class TaskType(Model):
+    """A type that some worker has brought, kept for ever: what was once known is never a 422."""
+
+    __tablename__ = "task_type"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    description: Mapped[str]
+    queue: Mapped[str]
+    schema: Mapped[dict[str, Any]]
+    max_attempts: Mapped[int] = mapped_column(SmallInteger)
+    retry: Mapped[dict[str, Any]]
+    seen_at: Mapped[datetime] = _now()
+
+
+class Worker(Model):
+    """A supervisor and its lease: gone silent for longer than `lease_s`, its tasks go back to the queue."""
+
+    __tablename__ = "worker"
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    host: Mapped[str]
+    pid: Mapped[int] = mapped_column(Integer)
+    slots: Mapped[int] = mapped_column(Integer)
+    queues: Mapped[list[str]]  # empty: all
+    types: Mapped[list[str]]
+    lease_s: Mapped[float]
+    started_at: Mapped[datetime] = _now()
+    seen_at: Mapped[datetime] = _now()
+
+
+class Queue(Model):
+    """Made on the first submit that names it."""
+
+    __tablename__ = "queue"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime] = _now()

@@ -1,0 +1,78 @@
+"""Typed parameters, constants, and the small expressions that several statements share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    BindParameter,
+    Boolean,
+    ColumnElement,
+    Float,
+    Integer,
+    Interval,
+    Text,
+    Uuid,
+    bindparam,
+    func,
+    literal_column,
+)
+from sqlalchemy.orm import InstrumentedAttribute
+
+
+def ids(name: str = "ids") -> BindParameter[list[int]]:
+    return bindparam(name, type_=ARRAY(BigInteger))
+
+
+def names(name: str) -> BindParameter[list[str]]:
+    return bindparam(name, type_=ARRAY(Text))
+
+
+def number(name: str) -> BindParameter[int]:
+    return bindparam(name, type_=BigInteger)
+
+
+def integer(name: str) -> BindParameter[int]:
+    return bindparam(name, type_=Integer)
+
+
+def token() -> BindParameter[UUID]:
+    return bindparam("token", type_=Uuid)
+
+
+def seconds(name: str) -> ColumnElement[timedelta]:
+    """The parameter `name`, a number of seconds, as an interval."""
+    return interval(bindparam(name, type_=Float))
+
+
+def interval(value: Any) -> ColumnElement[timedelta]:
+    """A number of seconds as an interval."""
+    expression: ColumnElement[timedelta] = value * literal_column("interval '1 second'", Interval)
+    return expression
+
+
+def worker_actor() -> ColumnElement[str]:
+    """How a worker signs the history: `worker:<id>`."""
+    return func.concat(word("worker:"), number("worker_id"))
+
+
+def word(value: str | StrEnum) -> ColumnElement[str]:
+    """A constant of ours in the SQL text: as a parameter, a prepared statement could not use the partial indexes."""
+    quoted = str(value).replace("'", "''")
+    return literal_column(f"'{quoted}'::text", Text)
+
+
+def flag(value: bool) -> ColumnElement[bool]:
+    """As `word`, for a boolean."""
+    return literal_column(str(value).lower(), Boolean)
+
+
+def stands_at(status: InstrumentedAttribute[str], statuses: Iterable[StrEnum]) -> ColumnElement[bool]:
+    """`status` is one of `statuses`, as constants."""
+    return status.in_([word(s) for s in sorted(statuses)])

@@ -1,0 +1,50 @@
+"""Engines: how processes reach PostgreSQL, sync and async, both psycopg 3."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+from sqlalchemy import URL, Engine, create_engine, make_url
+from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+CONNECT_TIMEOUT_S = 5
+
+#: What a database that is away, restarting or out of connections raises.
+DATABASE_AWAY = (OperationalError, InterfaceError, TimeoutError, ConnectionError, asyncio.TimeoutError)
+
+
+def sync_engine(url: str, *, name: str, pool_size: int) -> Engine:
+    """An engine of at most `pool_size` connections, seen as `name` in pg_stat_activity."""
+    return create_engine(_url(url), **_options(name, pool_size))
+
+
+def async_engine(url: str, *, name: str, pool_size: int) -> AsyncEngine:
+    """As `sync_engine`, for asyncio."""
+    return create_async_engine(_url(url), **_options(name, pool_size))
+
+
+def _url(url: str) -> URL:
+    return make_url(url).set(drivername="postgresql+psycopg")
+
+
+def _options(name: str, pool_size: int) -> dict[str, Any]:
+    return {
+        "pool_size": pool_size,
+        "max_overflow": 0,
+        "pool_timeout": CONNECT_TIMEOUT_S,
+        "json_serializer": lambda value: msgspec.json.encode(value).decode(),
+        "json_deserializer": msgspec.json.decode,
+        "connect_args": {
+            "application_name": name,
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            # A server that vanished without a word is noticed in about 15 s.
+            "keepalives_idle": 5,
+            "keepalives_interval": 3,
+            "keepalives_count": 3,
+            "tcp_user_timeout": int(timedelta(seconds=15).total_seconds() * 1000),
+        },
+    }

@@ -1,0 +1,92 @@
+"""Submitting: a task, its first history row and its outbox row, in one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import msgspec
+from sqlalchemy import DateTime, Executable, SmallInteger, Text, case, func, insert, literal_column, select
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from taskcore.db.models import Outbox, Queue, Task, TaskHistory
+from taskcore.db.parameters import flag, word
+from taskcore.db.recordset import recordset
+from taskcore.domain.states import Status
+from taskcore.domain.tasks import NewTask
+
+_ASKED = {
+    "name": Text,
+    "type": Text,
+    "queue": Text,
+    "parameters": JSONB,
+    "description": Text,
+    "priority": SmallInteger,
+    "labels": JSONB,
+    "run_at": DateTime(timezone=True),
+    "max_attempts": SmallInteger,
+    "idempotency_key": Text,
+    "fingerprint": Text,
+    "request_id": Text,
+}
+
+
+def submit(tasks: Sequence[NewTask]) -> tuple[Executable, dict[str, str]]:
+    """The statement that stores `tasks`, and its parameters.
+
+    It answers (id, idempotency_key), a row for each task that was stored, in the order of `tasks`. One whose
+    idempotency key is taken is left out: see `tasks_by_key`.
+    """
+    return _submit(), {"rows": msgspec.json.encode(tasks).decode()}
+
+
+def tasks_by_key(keys: Sequence[str]) -> Executable:
+    """(idempotency_key, id, fingerprint) of the tasks that hold one of `keys`."""
+    return select(Task.idempotency_key, Task.id, Task.fingerprint).where(Task.idempotency_key == func.any(list(keys)))
+
+
+@cache
+def _submit() -> Executable:
+    asked = recordset("asked", **_ASKED)
+    queued = word(Status.QUEUED)
+    is_due = func.coalesce(asked.c.run_at <= func.now(), flag(True))
+    stored = (
+        upsert(Task)
+        .from_select(
+            [*_ASKED, "status"],
+            select(*(asked.c[name] for name in _ASKED), case((is_due, queued), else_=word(Status.SCHEDULED))),
+        )
+        .on_conflict_do_nothing(index_elements=[Task.idempotency_key], index_where=Task.idempotency_key.is_not(None))
+        .returning(Task.id, Task.idempotency_key, Task.queue, Task.priority, Task.status, Task.run_at)
+        .cte("stored")
+    )
+    history = (
+        insert(TaskHistory)
+        .from_select(
+            ["task_id", "attempt", "to_status", "actor"],
+            select(stored.c.id, literal_column("0"), stored.c.status, word("api")),
+        )
+        .cte("history")
+    )
+    outbox = (
+        insert(Outbox)
+        .from_select(
+            ["task_id", "queue", "priority", "is_due", "available_at"],
+            select(
+                stored.c.id,
+                stored.c.queue,
+                stored.c.priority,
+                stored.c.status == queued,
+                func.coalesce(stored.c.run_at, func.now()),
+            ),
+        )
+        .cte("outbox_rows")
+    )
+    queues = (
+        upsert(Queue)
+        .from_select(["name"], select(stored.c.queue).distinct().order_by(stored.c.queue))
+        .on_conflict_do_nothing()
+        .cte("queues")
+    )
+    return select(stored.c.id, stored.c.idempotency_key).order_by(stored.c.id).add_cte(history, outbox, queues)

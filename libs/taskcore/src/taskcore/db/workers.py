@@ -1,0 +1,72 @@
+"""Workers and the types they bring: who is alive, and what they can run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Executable, delete, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from taskcore.db.models import Task, TaskType, Worker
+from taskcore.db.parameters import interval, names, number, word
+from taskcore.domain.states import Status
+
+IS_LIVE = Worker.seen_at + interval(Worker.lease_s) >= func.now()
+
+
+def register_worker(
+    *, host: str, pid: int, slots: int, queues: Sequence[str], types: Sequence[str], lease_s: float
+) -> Executable:
+    """Answers the id under which the worker holds its tasks."""
+    return (
+        insert(Worker)
+        .values(host=host, pid=pid, slots=slots, queues=list(queues), types=list(types), lease_s=lease_s)
+        .returning(Worker.id)
+    )
+
+
+def register_types(types: Sequence[dict[str, Any]]) -> Executable:
+    """Make `types` (name, description, queue, schema, max_attempts, retry) known; the last worker to start wins."""
+    statement = upsert(TaskType).values(sorted(types, key=lambda t: str(t["name"])))
+    columns = ("description", "queue", "schema", "max_attempts", "retry")
+    return statement.on_conflict_do_update(
+        index_elements=[TaskType.name],
+        set_={**{name: statement.excluded[name] for name in columns}, "seen_at": func.now()},
+    )
+
+
+@cache
+def heartbeat() -> Executable:
+    """Answers the id; no row: the worker was declared dead, and holds nothing any more. Parameter: worker_id."""
+    return update(Worker).where(Worker.id == number("worker_id")).values(seen_at=func.now()).returning(Worker.id)
+
+
+@cache
+def touch_types() -> Executable:
+    """The types in `types` are still served."""
+    return update(TaskType).where(TaskType.name == func.any(names("types"))).values(seen_at=func.now())
+
+
+@cache
+def retire_worker() -> Executable:
+    """A worker that stopped in order takes its row away. Parameter: worker_id."""
+    return delete(Worker).where(Worker.id == number("worker_id"))
+
+
+@cache
+def list_workers() -> Executable:
+    held = (
+        select(func.count())
+        .where(Task.worker_id == Worker.id, Task.status == word(Status.RUNNING))
+        .correlate(Worker)
+        .scalar_subquery()
+    )
+    return select(Worker, held.label("held"), IS_LIVE.label("is_live")).order_by(Worker.id)
+
+
+@cache
+def list_types() -> Executable:
+    is_served = select(Worker.id).where(TaskType.name == func.any(Worker.types), IS_LIVE).correlate(TaskType).exists()
+    return select(TaskType, is_served.label("is_served")).order_by(TaskType.name)

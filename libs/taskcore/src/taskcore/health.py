@@ -1,0 +1,74 @@
+"""`/livez`, `/readyz`, `/healthcheck` and `/metrics` on a port of their own, for processes that serve no HTTP."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from taskcore.settings import HealthSettings
+
+
+class HealthServer:
+    """Answers on a thread of its own. `is_ready` is asked at each `/readyz` and must be quick."""
+
+    def __init__(self, settings: HealthSettings, registry: CollectorRegistry, is_ready: Callable[[], bool]) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._is_ready = is_ready
+        self._started = time.monotonic()
+        self._server: ThreadingHTTPServer | None = None
+
+    def start(self) -> None:
+        """Listen, unless the port is set to 0.
+
+        Raises:
+            OSError: when the port is taken.
+        """
+        if self._settings.port == 0:
+            return
+        self._server = ThreadingHTTPServer((self._settings.host, self._settings.port), self._handler())
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, name="health", daemon=True).start()
+
+    def stop(self) -> None:
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+
+    def answer(self, path: str) -> tuple[int, str, bytes]:
+        """Status, content type and body for a GET of `path`."""
+        if path == "/metrics":
+            return 200, CONTENT_TYPE_LATEST, generate_latest(self._registry)
+        if path == "/livez":
+            return _json(200, {"status": "ok"})
+        if path == "/healthcheck":
+            return _json(200, {"uptime": time.monotonic() - self._started})
+        if path == "/readyz":
+            return _json(200, {"status": "ok"}) if self._is_ready() else _json(503, {"status": "not ready"})
+        return _json(404, {"status": "not found"})
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        health = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                status, content_type, body = health.answer(self.path.partition("?")[0])
+                self.send_response(status)
+                self.send_header("Content-Type", content_type)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Health checks are not news."""
+
+        return Handler
+
+
+def _json(status: int, body: dict[str, object]) -> tuple[int, str, bytes]:
+    return status, "application/json", json.dumps(body).encode()

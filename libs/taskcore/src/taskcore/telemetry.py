@@ -1,0 +1,66 @@
+"""What a process tells about itself: structured logs and Prometheus metrics."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+from prometheus_client import Counter, Histogram
+
+from taskcore.settings import LogSettings
+
+#: Seconds; from a hop through the broker to a night in a backlog.
+WAIT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 900, 3_600, 10_800, 36_000)
+RUN_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3_600, 10_800, 36_000)
+
+TASKS_SUBMITTED = Counter("taskcore_tasks_submitted", "Tasks stored")
+REQUESTS = Counter("taskcore_http_requests", "HTTP requests answered", ["method", "route", "status"])
+REQUEST_SECONDS = Histogram("taskcore_http_request_seconds", "Time to answer an HTTP request", ["method", "route"])
+ATTEMPTS = Counter("taskcore_attempts", "Attempts settled", ["type", "outcome"])
+RUN_SECONDS = Histogram("taskcore_run_seconds", "Run time of an attempt", ["type"], buckets=RUN_BUCKETS)
+CLAIMS_REFUSED = Counter("taskcore_claims_refused", "Messages that entitled to nothing: duplicates and stale ones")
+RESULTS_REFUSED = Counter("taskcore_results_refused", "Ends of attempts that were no longer held")
+MESSAGES_SENT = Counter("taskcore_messages_sent", "Messages the broker confirmed", ["queue"])
+MESSAGES_RESENT = Counter("taskcore_messages_resent", "Messages taken for lost and sent again", ["queue"])
+TASKS_RESCUED = Counter("taskcore_tasks_rescued", "Tasks returned from workers that died")
+
+
+def configure_logging(settings: LogSettings) -> None:
+    """Send everything, the standard library's loggers included, to stderr: JSON, or readable on a terminal."""
+    is_json = settings.format == "json" or (settings.format == "auto" and not sys.stderr.isatty())
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    render: list[Any] = (
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        if is_json
+        else [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(_number(settings.level)),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(_number(settings.level))
+    for chatty in ("pika", "httpx", "httpcore", "dramatiq"):
+        logging.getLogger(chatty).setLevel(max(_number(settings.level), logging.WARNING))
+
+
+def _number(level: str) -> int:
+    return logging.getLevelNamesMapping()[level.upper()]
