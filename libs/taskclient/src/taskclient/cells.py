@@ -10,7 +10,7 @@ from rich.text import Text
 
 from taskclient.models import Status
 
-COLOURS = {
+COLOURS: dict[str, str] = {
     Status.RUNNING: "cyan",
     Status.RETRYING: "yellow",
     Status.SUCCEEDED: "green",
@@ -25,9 +25,7 @@ def cell(value: Any) -> Text:
 
 
 def status_cell(status: str | None) -> Text:
-    text = cell(status)
-    text.stylize(COLOURS.get(Status(status), "") if status in set(Status) else "")
-    return text
+    return Text(cell(status).plain, style=COLOURS.get(status or "", ""))
 
 
 def printable(text: str) -> str:
@@ -40,11 +38,9 @@ def first_line(text: str | None) -> str | None:
 
 
 def _text(value: Any) -> str:
+    if value in (None, "", [], {}):
+        return "-"
     match value:
-        case None | "" | [] | {}:
-            return "-"
-        case str():
-            return value
         case bool():
             return "yes" if value else "no"
         case datetime():

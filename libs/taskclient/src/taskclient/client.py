@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
@@ -93,14 +93,14 @@ class Client:
         status: Sequence[str] = (),
         type: Sequence[str] = (),
         queue: Sequence[str] = (),
-        labels: Mapping[str, str] | None = None,
+        labels: Sequence[tuple[str, str]] = (),
         search: str | None = None,
         limit: int | None = None,
         offset: int | None = None,
         cursor: str | None = None,
     ) -> TaskPage:
-        """One page, newest first. Several values of one filter mean any of them; several labels mean all of them."""
-        pairs = [("label", f"{key}={value}") for key, value in (labels or {}).items()]
+        """One page, newest first. Several statuses, types or queues mean any of them."""
+        pairs = [("label", f"{key}={value}") for key, value in labels]
         for name, values in (("status", status), ("type", type), ("queue", queue)):
             pairs += [(name, str(value)) for value in values]
         for name, value in (("q", search), ("limit", limit), ("offset", offset), ("cursor", cursor)):

@@ -94,7 +94,7 @@ def listing_view(columns: Columns[T]) -> Callable[[Sequence[T]], RenderableType]
 
 
 def _listing(items: Sequence[T], columns: Columns[T], footer: str) -> RenderableType:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in columns:
         table.add_column(name.upper(), overflow="fold", no_wrap=name in {"id", "status"})
     for item in items:

@@ -1,27 +1,66 @@
-"""Commands as `task-cli` has them: with aliases that the help shows, and the shared options on each."""
+"""Commands and groups of them as `task-cli` has them: with aliases that the help shows, and the shared options."""
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import click
 
-T_co = TypeVar("T_co", covariant=True)
+from taskclient.cli.options import shared_options
+from taskclient.cli.session import Session
 
-LOG_LEVELS = ("debug", "info", "warning", "error")
+
+class Command(click.Command):
+    def __init__(self, *args: Any, aliases: Sequence[str] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.aliases = aliases
+        self.params.extend(shared_options())
+
+    def invoke(self, ctx: click.Context) -> Any:
+        ctx.ensure_object(Session).configure_logging()
+        return super().invoke(ctx)
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_help_text(ctx, formatter)
+        _write_aliases(self.aliases, formatter)
 
 
-class Parsed(click.ParamType[Any]):
-    """An argument read by a function from `taskclient.values`."""
+class Group(click.Group):
+    command_class = Command
 
-    def __init__(self, name: str, parse: Any) -> None:
-        self.name = name
-        self._parse = parse
+    def __init__(self, *args: Any, aliases: Sequence[str] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.aliases = aliases
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str):
-            return value
-        try:
-            return self._parse(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which they were added."""
+        return list(self.commands)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        by_name = super().get_command(ctx, cmd_name)
+        return by_name or next((c for c in self.commands.values() if cmd_name in _aliases(c)), None)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        names = {name: ", ".join([name, *_aliases(command)]) for name, command in self.commands.items()}
+        width = formatter.width - 6 - max(map(len, names.values()), default=0)
+        with formatter.section("Commands"):
+            formatter.write_dl([(names[n], c.get_short_help_str(width)) for n, c in self.commands.items()])
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_help_text(ctx, formatter)
+        _write_aliases(self.aliases, formatter)
+
+
+Group.group_class = Group
+
+
+def _aliases(command: click.Command) -> Sequence[str]:
+    return command.aliases if isinstance(command, Command | Group) else ()
+
+
+def _write_aliases(aliases: Sequence[str], formatter: click.HelpFormatter) -> None:
+    if aliases:
+        formatter.write_paragraph()
+        with formatter.indentation():
+            formatter.write_text(f"Also: {', '.join(aliases)}")

@@ -32,9 +32,9 @@ GIVE_UP_LIMIT = 1_000
 
 @cache
 def cancel() -> Executable:
-    """Cancel a task that waits. Parameters: task_id, actor, reason. Answers its id."""
-    was = _standing(CANCEL, Task.id == number("task_id"))
-    reason = bindparam("reason", type_=Text)
+    """Cancel a task that waits. Parameters: task, by, why. Answers its id."""
+    was = _standing(CANCEL, Task.id == number("task"))
+    reason = bindparam("why", type_=Text)
     changed = _update(CANCEL, was, reason=word("cancelled"), error=reason, finished_at=func.now())
     return select(changed.c.id).add_cte(
         _history(changed, CANCEL, _actor(), func.jsonb_build_object(word("reason"), reason)), _drop_outbox(changed)
@@ -43,8 +43,8 @@ def cancel() -> Executable:
 
 @cache
 def retry() -> Executable:
-    """Queue a task that failed or was cancelled again, with all its attempts. Parameters: task_id, actor."""
-    was = _standing(RETRY, Task.id == number("task_id"))
+    """Queue a task that failed or was cancelled again, with all its attempts. Parameters: task, by."""
+    was = _standing(RETRY, Task.id == number("task"))
     changed = _update(
         RETRY,
         was,
@@ -69,8 +69,8 @@ def retry() -> Executable:
 
 @cache
 def remove() -> Executable:
-    """Delete a task that does not run; its history stays and says so. Parameters: task_id, actor."""
-    was = _standing(DELETE, Task.id == number("task_id"))
+    """Delete a task that does not run; its history stays and says so. Parameters: task, by."""
+    was = _standing(DELETE, Task.id == number("task"))
     deleted = (
         delete(Task)
         .where(Task.id == was.c.id, stands_at(Task.status, DELETE.sources))
@@ -132,4 +132,4 @@ def _drop_outbox(changed: CTE) -> CTE:
 
 
 def _actor() -> ColumnElement[str]:
-    return bindparam("actor", type_=Text)
+    return bindparam("by", type_=Text)

@@ -30,7 +30,7 @@ _CLAIMED = (
 def claim() -> Executable:
     """Claim what may be claimed of `ids`, and of `short_ids` what is of a type in `short_types`.
 
-    Parameters: ids, short_ids, types (what this worker knows), short_types, token, worker_id, executor.
+    Parameters: ids, short_ids, types (what this worker knows), short_types, token, worker, incarnation.
     Answers a row for each task that is now held. Everything else was refused: see `unclaimed`.
     """
     wanted = or_(
@@ -61,8 +61,8 @@ def claim() -> Executable:
             status=word(Status.RUNNING),
             attempt=Task.attempt + literal_column("1"),
             lease_token=token(),
-            worker_id=number("worker_id"),
-            executor=integer("executor"),
+            worker_id=number("worker"),
+            executor=integer("incarnation"),
             started_at=func.now(),
             finished_at=null(),
         )
@@ -82,11 +82,11 @@ def claim() -> Executable:
 
 @cache
 def recall() -> Executable:
-    """What the claim with this `token` took: asked when the claim's answer was lost. Parameters: token, worker_id."""
+    """What the claim with this `token` took: asked when the claim's answer was lost. Parameters: token, worker."""
     return (
         select(*_CLAIMED)
         .where(Task.lease_token == token(), Task.status == word(Status.RUNNING))
-        .where(Task.worker_id == number("worker_id"))
+        .where(Task.worker_id == number("worker"))
         .order_by(Task.id)
     )
 

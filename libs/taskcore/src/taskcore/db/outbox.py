@@ -85,13 +85,13 @@ def live_slots(queue: InstrumentedAttribute[str]) -> ScalarSelect[int]:
 
 @cache
 def dispatch() -> Executable:
-    """Mark the next `room` rows of `queue` as sent: by priority, then by age. Answers their task ids, in that order.
+    """Mark the next `room` rows of the queue `of` as sent: by priority, then by age. Answers their task ids, in that order.
 
     Two relays never mark the same row: what the other has locked is skipped.
     """
     chosen = (
         select(Outbox.task_id)
-        .where(Outbox.queue == bindparam("queue"), Outbox.is_due, Outbox.dispatched_at.is_(None))
+        .where(Outbox.queue == bindparam("of"), Outbox.is_due, Outbox.dispatched_at.is_(None))
         .order_by(Outbox.priority.desc(), Outbox.task_id)
         .limit(number("room"))
         .with_for_update(skip_locked=True)
@@ -115,12 +115,12 @@ def recall_messages() -> Executable:
 
 @cache
 def resend_lost() -> Executable:
-    """Un-mark the rows of `queue` whose message must be lost. Answers how many there were, by their ids.
+    """Un-mark the rows of the queue `of` whose message must be lost. Answers how many there were, by their ids.
 
     The broker still has `ready` messages; it is first in, first out, so those are the rows dispatched last. A row
     that is older than these and than `after_s` (doubled at each resend) has no message any more.
     """
-    of_queue = and_(Outbox.queue == bindparam("queue"), Outbox.dispatched_at.is_not(None))
+    of_queue = and_(Outbox.queue == bindparam("of"), Outbox.dispatched_at.is_not(None))
     still_there = (
         select(Outbox.task_id)
         .where(of_queue)

@@ -1,4 +1,7 @@
-"""Typed parameters, constants, and the small expressions that several statements share."""
+"""Typed parameters, constants, and the small expressions that several statements share.
+
+No parameter bears the name of a column: SQLAlchemy would take it for a value to SET.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +62,7 @@ def interval(value: Any) -> ColumnElement[timedelta]:
 
 def worker_actor() -> ColumnElement[str]:
     """How a worker signs the history: `worker:<id>`."""
-    return func.concat(word("worker:"), number("worker_id"))
+    return func.concat(word("worker:"), number("worker"))
 
 
 def word(value: str | StrEnum) -> ColumnElement[str]:

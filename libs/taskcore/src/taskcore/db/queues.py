@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Executable, ScalarSelect, func, select
+from sqlalchemy import ColumnElement, Executable, Float, ScalarSelect, cast, func, select
 
 from taskcore.db.models import Outbox, Queue, Task
 from taskcore.db.outbox import live_slots
@@ -22,7 +22,7 @@ def queue_names() -> Executable:
 def list_queues() -> Executable:
     is_sent = Outbox.dispatched_at.is_not(None)
     oldest = (
-        select(func.extract("epoch", func.now() - func.min(Outbox.available_at)))
+        select(cast(func.extract("epoch", func.now() - func.min(Outbox.available_at)), Float))
         .where(Outbox.queue == Queue.name, Outbox.is_due)
         .correlate(Queue)
         .scalar_subquery()

@@ -38,7 +38,7 @@ RESCUE_LIMIT = 1_000
 
 @cache
 def give_back() -> Executable:
-    """A stopping worker's own tasks. Parameters: worker_id, and rows: a JSON array of {task_id, attempt, token}."""
+    """A stopping worker's own tasks. Parameters: worker, and rows: a JSON array of {task_id, attempt, token}."""
     given = recordset("given", task_id=BigInteger, attempt=Integer, token=Uuid)
     which = _running().join(
         given, and_(given.c.task_id == Task.id, given.c.attempt == Task.attempt, given.c.token == Task.lease_token)
@@ -48,8 +48,8 @@ def give_back() -> Executable:
 
 @cache
 def rescue_executor() -> Executable:
-    """What a dead process of a live worker held. Parameters: worker_id, executor."""
-    which = _running().where(Task.worker_id == number("worker_id"), Task.executor == integer("executor"))
+    """What a dead process of a live worker held. Parameters: worker, incarnation."""
+    which = _running().where(Task.worker_id == number("worker"), Task.executor == integer("incarnation"))
     return _returned(which, AttemptOutcome.LOST, Reason.WORKER_LOST, worker_actor())
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import URL, Engine, create_engine, make_url
-from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 CONNECT_TIMEOUT_S = 5
@@ -17,22 +17,30 @@ CONNECT_TIMEOUT_S = 5
 DATABASE_AWAY = (OperationalError, InterfaceError, TimeoutError, ConnectionError, asyncio.TimeoutError)
 
 
-def sync_engine(url: str, *, name: str, pool_size: int) -> Engine:
-    """An engine of at most `pool_size` connections, seen as `name` in pg_stat_activity."""
-    return create_engine(_url(url), **_options(name, pool_size))
+#: For processes whose every statement goes by key: no plan that was made for an empty table may outlive it.
+BY_KEY = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
 
 
-def async_engine(url: str, *, name: str, pool_size: int) -> AsyncEngine:
+def sync_engine(url: str, *, name: str, pool_size: int, options: str = "") -> Engine:
+    """An engine of at most `pool_size` connections, seen as `name` in pg_stat_activity.
+
+    Each statement is a transaction of its own, unless `engine.begin()` is asked for with another isolation level.
+    """
+    return create_engine(_url(url), **_options(name, pool_size, options))
+
+
+def async_engine(url: str, *, name: str, pool_size: int, options: str = "") -> AsyncEngine:
     """As `sync_engine`, for asyncio."""
-    return create_async_engine(_url(url), **_options(name, pool_size))
+    return create_async_engine(_url(url), **_options(name, pool_size, options))
 
 
 def _url(url: str) -> URL:
     return make_url(url).set(drivername="postgresql+psycopg")
 
 
-def _options(name: str, pool_size: int) -> dict[str, Any]:
+def _options(name: str, pool_size: int, options: str) -> dict[str, Any]:
     return {
+        "isolation_level": "AUTOCOMMIT",
         "pool_size": pool_size,
         "max_overflow": 0,
         "pool_timeout": CONNECT_TIMEOUT_S,
@@ -41,6 +49,7 @@ def _options(name: str, pool_size: int) -> dict[str, Any]:
         "connect_args": {
             "application_name": name,
             "connect_timeout": CONNECT_TIMEOUT_S,
+            "options": options,
             # A server that vanished without a word is noticed in about 15 s.
             "keepalives_idle": 5,
             "keepalives_interval": 3,
@@ -48,3 +57,10 @@ def _options(name: str, pool_size: int) -> dict[str, Any]:
             "tcp_user_timeout": int(timedelta(seconds=15).total_seconds() * 1000),
         },
     }
+
+
+def is_database_away(exc: BaseException) -> bool:
+    """Whether `exc` says that the database cannot be used now, and that trying again later makes sense."""
+    if isinstance(exc, DBAPIError) and exc.connection_invalidated:
+        return True
+    return isinstance(exc, DATABASE_AWAY)

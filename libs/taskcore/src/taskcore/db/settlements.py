@@ -33,7 +33,7 @@ from taskcore.domain.states import Status
 def settle() -> Executable:
     """Write the ends of attempts, with their history, attempt and, for those to be tried again, outbox rows.
 
-    Parameters: worker_id, and rows: a JSON array of {task_id, attempt, token, status, outcome, result, error, reason,
+    Parameters: worker, and rows: a JSON array of {task_id, attempt, token, status, outcome, result, error, reason,
     wait_s, waited_s, ran_s}. Answers the task ids that were settled; a task that is not among them is no longer held
     under that lease, and nothing of it was written.
     """
@@ -110,7 +110,7 @@ def settle() -> Executable:
             select(
                 settled.c.id,
                 settled.c.attempt,
-                number("worker_id"),
+                number("worker"),
                 settled.c.started_at,
                 settled.c.finished_at,
                 settled.c.outcome,

@@ -35,8 +35,8 @@ _ASKED = {
 def submit(tasks: Sequence[NewTask]) -> tuple[Executable, dict[str, str]]:
     """The statement that stores `tasks`, and its parameters.
 
-    It answers (id, idempotency_key), a row for each task that was stored, in the order of `tasks`. One whose
-    idempotency key is taken is left out: see `tasks_by_key`.
+    It answers (id, idempotency_key, status, created_at), a row for each task that was stored, in the order of
+    `tasks`. One whose idempotency key is taken is left out: see `tasks_by_key`.
     """
     return _submit(), {"rows": msgspec.json.encode(tasks).decode()}
 
@@ -58,7 +58,15 @@ def _submit() -> Executable:
             select(*(asked.c[name] for name in _ASKED), case((is_due, queued), else_=word(Status.SCHEDULED))),
         )
         .on_conflict_do_nothing(index_elements=[Task.idempotency_key], index_where=Task.idempotency_key.is_not(None))
-        .returning(Task.id, Task.idempotency_key, Task.queue, Task.priority, Task.status, Task.run_at)
+        .returning(
+            Task.id,
+            Task.idempotency_key,
+            Task.queue,
+            Task.priority,
+            Task.status,
+            Task.run_at,
+            Task.created_at,
+        )
         .cte("stored")
     )
     history = (
@@ -89,4 +97,5 @@ def _submit() -> Executable:
         .on_conflict_do_nothing()
         .cte("queues")
     )
-    return select(stored.c.id, stored.c.idempotency_key).order_by(stored.c.id).add_cte(history, outbox, queues)
+    answer = select(stored.c.id, stored.c.idempotency_key, stored.c.status, stored.c.created_at)
+    return answer.order_by(stored.c.id).add_cte(history, outbox, queues)

@@ -81,7 +81,7 @@ def count_by_status() -> Executable:
 @cache
 def finished_among() -> Executable:
     """Of `ids`, those that are over or gone. Parameter: ids."""
-    wanted = func.unnest(ids()).table_valued("id", name="wanted")
+    wanted = func.unnest(ids()).table_valued("id", name="wanted").render_derived()
     still_open = select(Task.id).where(Task.id == wanted.c.id, ~stands_at(Task.status, TERMINAL))
     return select(wanted.c.id).where(~still_open.exists())
 

@@ -39,8 +39,8 @@ def register_types(types: Sequence[dict[str, Any]]) -> Executable:
 
 @cache
 def heartbeat() -> Executable:
-    """Answers the id; no row: the worker was declared dead, and holds nothing any more. Parameter: worker_id."""
-    return update(Worker).where(Worker.id == number("worker_id")).values(seen_at=func.now()).returning(Worker.id)
+    """Answers the id; no row: the worker was declared dead, and holds nothing any more. Parameter: worker."""
+    return update(Worker).where(Worker.id == number("worker")).values(seen_at=func.now()).returning(Worker.id)
 
 
 @cache
@@ -51,8 +51,8 @@ def touch_types() -> Executable:
 
 @cache
 def retire_worker() -> Executable:
-    """A worker that stopped in order takes its row away. Parameter: worker_id."""
-    return delete(Worker).where(Worker.id == number("worker_id"))
+    """A worker that stopped in order takes its row away. Parameter: worker."""
+    return delete(Worker).where(Worker.id == number("worker"))
 
 
 @cache

@@ -54,7 +54,10 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A task that a worker holds. `failures` counts the attempts that failed before this one."""
+    """A task that a worker holds. `failures` counts the attempts that failed before this one.
+
+    `claimed_at` is the worker's monotonic clock when the claim was answered.
+    """
 
     lease: Lease
     name: str
@@ -63,6 +66,7 @@ class Claimed:
     parameters: dict[str, Any]
     failures: int
     max_attempts: int
+    claimed_at: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from alembic import command
@@ -34,13 +35,13 @@ def new_revision(database_url: str, message: str) -> None:
     _run(database_url, lambda config: command.revision(config, message, autogenerate=True))
 
 
-def _run(database_url, action) -> None:  # type: ignore[no-untyped-def]
+def _run(database_url: str, action: Callable[[Config], object]) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
     config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
     engine = sync_engine(database_url, name="taskcore migrations", pool_size=1)
     try:
-        with engine.connect() as connection:
+        with engine.connect().execution_options(isolation_level="READ COMMITTED") as connection:
             connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
             connection.commit()
             config.attributes["connection"] = connection

@@ -1,0 +1,36 @@
+"""`task-cli` itself: the shared options, and the commands put together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from taskclient.cli.command import Group
+from taskclient.cli.end2end import end2end
+from taskclient.cli.ending import ended_in_order
+from taskclient.cli.history import history
+from taskclient.cli.listings import queue, task_type, worker
+from taskclient.cli.options import shared_options
+from taskclient.cli.serve import serve
+from taskclient.cli.task import task
+
+
+class Program(Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        with ended_in_order():
+            return super().invoke(ctx)
+
+
+@click.group(cls=Program, params=shared_options(address_variable="TASKCORE_ADDRESS"))
+def program() -> None:
+    """Hand tasks to Taskcore and see what becomes of them.
+
+    \b
+    Exit codes: 0 done, 1 the server refused or could not be reached, 2 usage,
+    3 the task failed or was cancelled, 4 timed out, 130 interrupted.
+    """
+
+
+for command in (task, history, worker, queue, task_type, serve, end2end):
+    program.add_command(command)

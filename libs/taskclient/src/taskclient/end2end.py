@@ -1,0 +1,159 @@
+"""The end-to-end check: send many tasks under a label of their own, and follow them until all are over.
+
+What is shown of it, and where, is `taskclient.cli.end2end`'s business.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from taskclient.client import Client
+from taskclient.models import TERMINAL, NewTask, Status, StatusCounts
+
+LABEL = "end2end"
+POLL_EVERY_S = 0.5
+COUNT_EVERY_S = 5.0
+SHOWN_FAILURES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to send. Without a `type`, half are `run_query` and half `send_email`."""
+
+    mark: UUID
+    count: int
+    type: str | None = None
+    database: str = "default"
+    to: str = "end2end@example.com"
+
+    @property
+    def label(self) -> tuple[str, str]:
+        return LABEL, str(self.mark)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """How the tasks stand `elapsed_s` after the start. `counts` is set every few seconds."""
+
+    over: int
+    elapsed_s: float
+    counts: StatusCounts | None = None
+
+
+class Failure(msgspec.Struct, frozen=True):
+    id: int
+    name: str
+    status: str
+    error: str | None
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """`tasks_per_second` counts the tasks that are over, from the first submission to the last look."""
+
+    label: str
+    tasks: int
+    counts: StatusCounts
+    seconds: float
+    tasks_per_second: float
+    failures: list[Failure]
+
+    @property
+    def over(self) -> int:
+        return self.counts.succeeded + self.counts.failed + self.counts.cancelled
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Seconds that only go forward, and a way to let some pass."""
+
+    now: Callable[[], float] = field(default=time.monotonic)
+    sleep: Callable[[float], None] = field(default=time.sleep)
+
+
+class Check:
+    """One run of a plan. A snapshot comes with each look; the last one when all are over or the time is up."""
+
+    def __init__(self, client: Client, plan: Plan, timeout_s: float, clock: Clock) -> None:
+        self._client = client
+        self._plan = plan
+        self._timeout_s = timeout_s
+        self._clock = clock
+        self._started = self._counted = clock.now()
+        self._elapsed_s = 0.0
+
+    def run(self, batch_size: int) -> Iterator[Snapshot]:
+        """Send the tasks, then follow them. Raises what the client raises."""
+        tasks = plan_tasks(self._plan)
+        while not self._is_time_up() and (batch := list(islice(tasks, batch_size))):
+            self._client.submit_batch(batch)
+            if self._is_count_due(self._clock.now()):
+                yield self._look()
+        while (snapshot := self._look()).over < self._plan.count and not self._is_time_up():
+            yield snapshot
+            self._clock.sleep(POLL_EVERY_S)
+        yield snapshot
+
+    def count(self) -> StatusCounts:
+        """The plan's own tasks by status, asked for one by one: a task that moves meanwhile may be missed."""
+        return StatusCounts(**{status.value: self._total(status) for status in Status}, total=self._total())
+
+    def summarise(self) -> Summary:
+        counts = self.count()
+        over = counts.succeeded + counts.failed + counts.cancelled
+        return Summary(
+            label="=".join(self._plan.label),
+            tasks=self._plan.count,
+            counts=counts,
+            seconds=round(self._elapsed_s, 3),
+            tasks_per_second=round(over / self._elapsed_s, 1) if self._elapsed_s > 0 else 0.0,
+            failures=self._failures() if over > counts.succeeded else [],
+        )
+
+    def _look(self) -> Snapshot:
+        over = self._total(*TERMINAL)
+        now = self._clock.now()
+        self._elapsed_s = now - self._started
+        if not self._is_count_due(now):
+            return Snapshot(over, self._elapsed_s)
+        self._counted = now
+        return Snapshot(over, self._elapsed_s, self.count())
+
+    def _is_count_due(self, now: float) -> bool:
+        return now - self._counted >= COUNT_EVERY_S
+
+    def _is_time_up(self) -> bool:
+        return self._clock.now() - self._started >= self._timeout_s
+
+    def _total(self, *statuses: Status) -> int:
+        return self._client.list(labels=[self._plan.label], status=statuses, limit=1).total
+
+    def _failures(self) -> list[Failure]:
+        page = self._client.list(
+            labels=[self._plan.label], status=[Status.FAILED, Status.CANCELLED], limit=SHOWN_FAILURES
+        )
+        return [Failure(task.id, task.name, task.status, task.error or task.reason) for task in page.items]
+
+
+def plan_tasks(plan: Plan) -> Iterator[NewTask]:
+    """The tasks in the order of their numbers, the two types in turn."""
+    kinds = (plan.type,) if plan.type else ("run_query", "send_email")
+    for number in range(plan.count):
+        kind = kinds[number % len(kinds)]
+        name = f"{LABEL}-{plan.mark.hex[:8]}-{number}"
+        yield NewTask(name=name, type=kind, parameters=_parameters(kind, plan, name), labels=dict([plan.label]))
+
+
+def _parameters(kind: str, plan: Plan, name: str) -> dict[str, Any]:
+    match kind:
+        case "run_query":
+            return {"database": plan.database, "query": "SELECT 1 AS one"}
+        case "send_email":
+            return {"to": [plan.to], "subject": name, "body": f"Sent by task-cli end2end as task {name}."}
+    return {}

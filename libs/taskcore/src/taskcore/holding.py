@@ -1,0 +1,140 @@
+"""What a process holds: the tasks it claimed, and the slots it has for more.
+
+A claimed task waits here until a thread takes it, so that a broken connection to the broker loses nothing. Slots are
+the process's own back-pressure: the broker's is out of play, because a message is acknowledged before its task runs.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from taskcore.domain.tasks import Claimed, Lease
+
+SHORT_S = 0.05
+RUNS_TO_TRUST = 16
+FORGETTING = 0.98
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many tasks may be claimed: `any` of any type, and `short` more of types that have shown to be short."""
+
+    any: int
+    short: int
+
+    def __bool__(self) -> bool:
+        return self.total > 0
+
+    @property
+    def total(self) -> int:
+        return self.any + self.short
+
+
+class Paces:
+    """Which types are short: their runs have lately all ended within `SHORT_S`."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[int, float]] = {}
+
+    def observe(self, type_: str, ran_s: float) -> None:
+        runs, slowest = self._seen.get(type_, (0, 0.0))
+        self._seen[type_] = (runs + 1, max(ran_s, slowest * FORGETTING))
+
+    def is_short(self, type_: str) -> bool:
+        runs, slowest = self._seen.get(type_, (0, 0.0))
+        return runs >= RUNS_TO_TRUST and slowest < SHORT_S
+
+    def short_types(self) -> list[str]:
+        return [type_ for type_ in list(self._seen) if self.is_short(type_)]
+
+
+class Holding:
+    """Thread-safe. A task is admitted when claimed, started by a thread, and released when that thread is done."""
+
+    def __init__(self, *, threads: int, look_ahead: int) -> None:
+        self.threads = threads
+        self.look_ahead = look_ahead
+        self.paces = Paces()
+        self._lock = threading.Lock()
+        self._reserved = 0
+        self._held: dict[int, Claimed] = {}
+        self._ready: dict[str, deque[Claimed]] = {}
+        self._started: set[int] = set()
+        self._is_closed = False
+        self._wake: set[Callable[[], None]] = set()
+
+    @property
+    def is_closed(self) -> bool:
+        return self._is_closed
+
+    def reserve(self, wanted: int, *, only_any: bool, wake: Callable[[], None]) -> Room:
+        """Take up to `wanted` free slots; `only_any`: none that is for short types alone.
+
+        Whoever gets some must `admit`, with fewer tasks or none if need be. Where none is free `wake` is called once,
+        at the next release.
+        """
+        with self._lock:
+            taken = self._reserved + len(self._held)
+            any_ = 0 if self._is_closed else max(0, min(wanted, self.threads - taken))
+            short = min(wanted, self.threads + self.look_ahead - taken) - any_ if self._may_look_ahead(only_any) else 0
+            room = Room(any_, max(0, short))
+            self._reserved += room.total
+            if not room:
+                self._wake.add(wake)
+            return room
+
+    def admit(self, room: Room, claimed: Iterable[Claimed]) -> list[Lease]:
+        """Turn reserved slots into held tasks. Answers those that come too late, because the gate is closed."""
+        with self._lock:
+            self._reserved -= room.total
+            if self._is_closed:
+                return [one.lease for one in claimed]
+            for one in claimed:
+                self._held[one.lease.task_id] = one
+                self._ready.setdefault(one.queue, deque()).append(one)
+            return []
+
+    def next_ready(self, queue: str) -> Claimed | None:
+        """The next task of `queue` that was claimed and not yet handed to a thread."""
+        with self._lock:
+            ready = self._ready.get(queue)
+            return ready.popleft() if ready else None
+
+    def start(self, task_id: int) -> Claimed | None:
+        """The task, for the thread that is about to run it; None when it has been given back meanwhile."""
+        with self._lock:
+            if self._is_closed or task_id not in self._held:
+                return None
+            self._started.add(task_id)
+            return self._held[task_id]
+
+    def release(self, task_id: int) -> None:
+        """The thread is done with the task: its slot is free."""
+        with self._lock:
+            self._held.pop(task_id, None)
+            self._started.discard(task_id)
+            wake, self._wake = self._wake, set()
+        for call in wake:
+            call()
+
+    def close(self) -> list[Lease]:
+        """Close the gate: nothing is reserved or started any more. Answers what was claimed and not started."""
+        with self._lock:
+            self._is_closed = True
+            unstarted = [task_id for task_id in self._held if task_id not in self._started]
+            self._ready.clear()
+            return [self._held.pop(task_id).lease for task_id in unstarted]
+
+    def leases(self) -> list[Lease]:
+        """What is held now."""
+        with self._lock:
+            return [one.lease for one in self._held.values()]
+
+    def _may_look_ahead(self, only_any: bool) -> bool:
+        """Not behind a long task: a short one would wait for it here while other workers are free."""
+        if only_any or self._is_closed or not self.look_ahead:
+            return False
+        return all(self.paces.is_short(one.type) for one in self._held.values())

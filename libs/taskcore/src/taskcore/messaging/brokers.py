@@ -1,0 +1,112 @@
+"""Dramatiq's brokers, as Taskcore uses them: no delay queues, no dead letters, and consumers that claim.
+
+Delays wait in PostgreSQL, a message that cannot be read is dropped, and what an actor did is settled by the
+executor, so Dramatiq's own Retries, AgeLimit, Callbacks and queues for them are left out.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable
+from typing import Any
+
+import pika
+from dramatiq import Consumer
+from dramatiq.brokers.rabbitmq import RabbitmqBroker
+from dramatiq.brokers.stub import StubBroker
+from dramatiq.errors import QueueNotFound
+
+from taskcore.executor import Executor
+from taskcore.holding import Holding
+from taskcore.messaging.consumer import ClaimingConsumer
+from taskcore.messaging.transports import RabbitTransport, StubTransport, Transport
+from taskcore.settings import Settings
+
+HEARTBEAT_S = 10
+BLOCKED_TIMEOUT_S = 30
+
+#: Makes the consumer of one queue out of its transport; set by `serve` before a worker starts.
+MakeConsumer = Callable[[Transport, str, float], Consumer]
+
+
+def connection_parameters(settings: Settings) -> pika.URLParameters:
+    parameters = pika.URLParameters(settings.amqp_url.get_secret_value())
+    parameters.heartbeat = HEARTBEAT_S
+    parameters.blocked_connection_timeout = BLOCKED_TIMEOUT_S
+    parameters.socket_timeout = 5
+    parameters.stack_timeout = 10
+    return parameters
+
+
+def queue_arguments(queue_type: str) -> dict[str, Any]:
+    """How a queue is declared, by whoever comes first: the relay or a worker."""
+    # A message that is returned to the queue often is not poison: what counts crashes is the database.
+    return {"x-queue-type": "quorum", "x-delivery-limit": -1} if queue_type == "quorum" else {}
+
+
+class RabbitBroker(RabbitmqBroker):  # type: ignore[misc]
+    def __init__(self, settings: Settings, *, prefetch: int) -> None:
+        super().__init__(url=settings.amqp_url.get_secret_value(), middleware=[])
+        self.parameters = connection_parameters(settings)
+        self._prefetch = prefetch
+        self._queue_type = settings.queue_type
+        self.make_consumer: MakeConsumer | None = None
+
+    def declare_queue(self, queue_name: str, *, ensure: bool = False) -> None:
+        if queue_name not in self.queues:
+            self.emit_before("declare_queue", queue_name)
+            self.queues.add(queue_name)
+            self.queues_pending.add(queue_name)
+            self.emit_after("declare_queue", queue_name)
+        if ensure:
+            self.queues_pending.add(queue_name)  # it may have been deleted since
+            self._ensure_queue(queue_name)
+
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:
+        self.declare_queue(queue_name, ensure=True)
+        transport = RabbitTransport(self.parameters, queue_name, self._prefetch)
+        return _made(self.make_consumer, transport, queue_name, timeout)
+
+    def _build_queue_arguments(self, queue_name: str) -> dict[str, Any]:
+        return queue_arguments(self._queue_type)
+
+    def _declare_dq_queue(self, queue_name: str) -> None:
+        """Delays wait in PostgreSQL."""
+
+    def _declare_xq_queue(self, queue_name: str) -> None:
+        """A failed task is a row, not a dead letter."""
+
+
+class MemoryBroker(StubBroker):  # type: ignore[misc]
+    """For standalone and tests: messages live in this process only, which loses nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(middleware=[])
+        self.make_consumer: MakeConsumer | None = None
+
+    def declare_queue(self, queue_name: str) -> None:
+        if queue_name not in self.queues:
+            self.emit_before("declare_queue", queue_name)
+            self.queues[queue_name] = queue.Queue()
+            self.emit_after("declare_queue", queue_name)
+
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 100) -> Consumer:
+        if queue_name not in self.queues:
+            raise QueueNotFound(queue_name)
+        return _made(self.make_consumer, StubTransport(self.queues[queue_name]), queue_name, timeout)
+
+
+Broker = RabbitBroker | MemoryBroker
+
+
+def claiming(holding: Holding, executor: Executor) -> MakeConsumer:
+    """What makes the consumers of a process that holds its tasks in `holding`."""
+    return lambda transport, queue_name, timeout_s: ClaimingConsumer(
+        transport, queue_name, holding, executor, timeout_s=timeout_s
+    )
+
+
+def _made(make: MakeConsumer | None, transport: Transport, queue_name: str, timeout_ms: int) -> Consumer:
+    if make is None:
+        raise RuntimeError("this broker was not set up to consume")
+    return make(transport, queue_name, timeout_ms / 1000)

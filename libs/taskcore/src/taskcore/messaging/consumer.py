@@ -1,0 +1,128 @@
+"""The consumer that claims: between the broker and Dramatiq's threads stands the database.
+
+Dramatiq's ConsumerThread iterates over it. It takes no more messages than there are free slots, claims them in one
+statement, acknowledges them (a crash is seen through the lease, not through the broker), and hands the tasks on.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from dramatiq import Consumer, MessageProxy
+
+from taskcore.db.session import is_database_away
+from taskcore.domain.tasks import Claimed
+from taskcore.executor import Executor
+from taskcore.holding import Holding, Room
+from taskcore.messaging.messages import message
+from taskcore.messaging.transports import Delivery, Transport
+
+PATIENCE_S = 1.0
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class ClaimingConsumer(Consumer):  # type: ignore[misc]
+    """Serves one queue. `ack` and `nack`, which Dramatiq calls when the actor is done, only free the slot."""
+
+    def __init__(
+        self, transport: Transport, queue: str, holding: Holding, executor: Executor, *, timeout_s: float
+    ) -> None:
+        self._transport = transport
+        self._queue = queue
+        self._holding = holding
+        self._executor = executor
+        self._timeout_s = timeout_s
+        self._unclaimed: list[Delivery] = []
+        self._no_room_since: float | None = None
+        self._only_any = False  # what waits here is not short: it must not be tried in a slot for short tasks again
+
+    def __next__(self) -> MessageProxy | None:
+        if (claimed := self._holding.next_ready(self._queue)) is not None:
+            return _proxy(claimed)
+        if self._holding.is_closed:
+            self._transport.pulse(self._timeout_s)
+            return None
+        if not self._unclaimed and self._no_room_since is None:
+            self._unclaimed = self._transport.receive(self._most(), self._timeout_s)
+            if not self._unclaimed:
+                return None
+        wanted = max(1, len(self._unclaimed))
+        room = self._holding.reserve(wanted, only_any=self._only_any, wake=self._transport.wake)
+        if not room:
+            return self._wait_for_room()
+        self._no_room_since = None
+        self._claim(room)
+        claimed = self._holding.next_ready(self._queue)
+        return None if claimed is None else _proxy(claimed)
+
+    def ack(self, message: MessageProxy) -> None:
+        self._holding.release(message.args[0])
+
+    nack = ack
+
+    def requeue(self, messages: Any) -> None:
+        """Nothing to do: what Dramatiq would return to the broker was acknowledged, and is given back in the database."""
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def _most(self) -> int:
+        return self._holding.threads + self._holding.look_ahead
+
+    def _wait_for_room(self) -> MessageProxy | None:
+        """All slots are taken. After `PATIENCE_S` let others have the messages, so that none sits behind a long task."""
+        now = time.monotonic()
+        self._no_room_since = self._no_room_since or now
+        if self._unclaimed and now - self._no_room_since >= PATIENCE_S:
+            self._transport.hand_back(self._unclaimed)
+            self._unclaimed = []
+            self._only_any = False
+        self._transport.pulse(min(PATIENCE_S, self._timeout_s))
+        return None
+
+    def _claim(self, room: Room) -> None:
+        batch, rest = self._unclaimed[: room.total], self._unclaimed[room.total :]
+        ids = list(dict.fromkeys(one.task_id for one in batch if one.task_id is not None))
+        try:
+            claimed = self._claim_surely(ids, room.any)
+        except BaseException:
+            self._holding.admit(room, [])
+            raise
+        late = self._holding.admit(room, claimed)
+        self._executor.give_back(late)
+        kept = self._acknowledge(batch, {one.lease.task_id for one in claimed})
+        self._unclaimed = kept + rest
+        self._only_any = bool(kept)
+
+    def _claim_surely(self, ids: list[int], any_room: int) -> list[Claimed]:
+        """Claim, however often the database goes away meanwhile: one token, so that a lost answer is asked for again."""
+        token = uuid4()
+        short_types = self._holding.paces.short_types()
+        is_repeated = False
+        while ids and not self._holding.is_closed:
+            try:
+                recalled = self._executor.recall(token) if is_repeated else []
+                return recalled or self._executor.claim(token, ids[:any_room], ids[any_room:], short_types)
+            except Exception as exc:
+                if not is_database_away(exc):
+                    raise
+                log.warning("database.away", unclaimed=len(ids), error=str(exc).splitlines()[0])
+                is_repeated = True
+                self._transport.pulse(PATIENCE_S)
+        return []
+
+    def _acknowledge(self, batch: list[Delivery], claimed: set[int]) -> list[Delivery]:
+        """Acknowledge what is claimed or stale. Answers what is due but was not for a slot for short tasks."""
+        left = [one.task_id for one in batch if one.task_id is not None and one.task_id not in claimed]
+        due = set(self._executor.refused(left)) if left else set()
+        kept = [one for one in batch if one.task_id in due]
+        self._transport.acknowledge([one for one in batch if one.task_id not in due], are_oldest=not kept)
+        return kept
+
+
+def _proxy(claimed: Claimed) -> MessageProxy:
+    return MessageProxy(message(claimed.queue, claimed.lease.task_id))

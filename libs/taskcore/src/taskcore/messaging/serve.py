@@ -1,0 +1,66 @@
+"""One process's consumption: Dramatiq's worker, its threads and the actor between the consumer and the executor."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+import dramatiq
+import structlog
+from dramatiq.worker import Worker
+
+from taskcore.executor import Executor
+from taskcore.holding import Holding
+from taskcore.messaging.brokers import Broker, claiming
+from taskcore.messaging.messages import ACTOR
+from taskcore.settler import Settler
+
+IDLE_TIMEOUT_MS = 1_000
+FLUSH_S = 5.0
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class Service:
+    """Serves queues until it is stopped. One a process."""
+
+    def __init__(self, broker: Broker, holding: Holding, executor: Executor, settler: Settler) -> None:
+        self._broker = broker
+        self._holding = holding
+        self._executor = executor
+        self._settler = settler
+        broker.make_consumer = claiming(holding, executor)
+        _declare_actor(broker, holding, executor, settler)
+        self._worker = Worker(broker, worker_threads=holding.threads, worker_timeout=IDLE_TIMEOUT_MS)
+
+    def start(self) -> None:
+        self._settler.start()
+        self._worker.start()
+
+    def serve(self, queues: Iterable[str]) -> None:
+        """Consume from `queues` too; those that are served already are left alone."""
+        for queue in queues:
+            self._broker.declare_queue(queue)
+
+    def stop(self, grace_s: float) -> None:
+        """Give back what was not started, let what runs end within `grace_s`, and give back the rest."""
+        deadline = time.monotonic() + grace_s
+        self._executor.give_back(self._holding.close())
+        self._worker.stop(timeout=max(1, int(grace_s * 1000)))
+        self._settler.stop(max(0.0, deadline - time.monotonic()) + FLUSH_S)
+        unfinished = self._holding.leases()
+        if unfinished:
+            log.warning("tasks.given_back", count=len(unfinished))
+        self._executor.give_back(unfinished)
+
+
+def _declare_actor(broker: Broker, holding: Holding, executor: Executor, settler: Settler) -> None:
+    def run(task_id: int) -> None:
+        claimed = holding.start(task_id)
+        if claimed is None:
+            return  # given back while it lay in Dramatiq's own queue
+        finished = executor.perform(claimed)
+        holding.paces.observe(claimed.type, finished.ran_s)
+        settler.add(finished)
+
+    dramatiq.actor(run, actor_name=ACTOR, broker=broker)

@@ -1,0 +1,167 @@
+"""How messages come in: one interface over RabbitMQ and over Dramatiq's StubBroker. One thread uses a transport.
+
+Only `wake` may be called from other threads.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pika
+import pika.exceptions
+from dramatiq.errors import ConnectionClosed
+from pika.adapters.blocking_connection import BlockingChannel
+
+from taskcore.messaging.messages import decode
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message that was delivered and is neither acknowledged nor returned yet. `task_id` None: not one of ours."""
+
+    tag: int
+    task_id: int | None
+
+
+class Transport(Protocol):
+    """Raises `dramatiq.errors.ConnectionClosed` when the broker is lost; then all deliveries are the broker's again."""
+
+    def receive(self, limit: int, timeout_s: float) -> list[Delivery]:
+        """What has come, at most `limit`; waits up to `timeout_s` for the first. Consumes again after `hand_back`."""
+
+    def acknowledge(self, deliveries: list[Delivery], *, are_oldest: bool) -> None:
+        """`are_oldest`: nothing that was delivered before the last of them is to stay unacknowledged."""
+
+    def hand_back(self, deliveries: list[Delivery]) -> None:
+        """Return `deliveries`, and whatever else came in, to the queue, and stop consuming."""
+
+    def pulse(self, timeout_s: float) -> None:
+        """Keep the connection alive for `timeout_s`, or until `wake`."""
+
+    def wake(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class RabbitTransport:
+    """A consumer on a connection of its own. At most `prefetch` messages are delivered and unacknowledged."""
+
+    def __init__(self, parameters: Any, queue_name: str, prefetch: int) -> None:
+        self._queue_name = queue_name
+        self._inbox: deque[Delivery] = deque()
+        self._consumer_tag: str | None = None
+        with _translated():
+            self._connection = pika.BlockingConnection(parameters)
+            self._channel = self._connection.channel()
+            self._channel.basic_qos(prefetch_count=prefetch)
+
+    def receive(self, limit: int, timeout_s: float) -> list[Delivery]:
+        with _translated():
+            if self._consumer_tag is None:
+                self._consumer_tag = self._channel.basic_consume(self._queue_name, self._on_message)
+                self._channel.add_on_cancel_callback(self._on_cancelled)
+            self._connection.process_data_events(0 if self._inbox else timeout_s)
+        return [self._inbox.popleft() for _ in range(min(limit, len(self._inbox)))]
+
+    def acknowledge(self, deliveries: list[Delivery], *, are_oldest: bool) -> None:
+        frames = deliveries[-1:] if are_oldest else deliveries
+        with _translated():
+            for delivery in frames:
+                self._channel.basic_ack(delivery.tag, multiple=are_oldest)
+
+    def hand_back(self, deliveries: list[Delivery]) -> None:
+        with _translated():
+            if self._consumer_tag is not None:
+                self._channel.basic_cancel(self._consumer_tag)
+                self._consumer_tag = None
+            for delivery in (*deliveries, *self._inbox):
+                self._channel.basic_nack(delivery.tag, requeue=True)
+            self._inbox.clear()
+
+    def pulse(self, timeout_s: float) -> None:
+        with _translated():
+            self._connection.process_data_events(timeout_s)
+
+    def wake(self) -> None:
+        try:
+            self._connection.add_callback_threadsafe(_nothing)
+        except pika.exceptions.ConnectionWrongStateError:
+            return  # nobody sleeps on a closed connection
+
+    def close(self) -> None:
+        try:
+            if self._connection.is_open:
+                self._connection.close()
+        except (AssertionError, pika.exceptions.AMQPError):
+            return  # it is closed, which is all that was wanted
+
+    def _on_message(self, _channel: BlockingChannel, method: Any, _properties: Any, body: bytes) -> None:
+        self._inbox.append(Delivery(method.delivery_tag, decode(body)))
+
+    def _on_cancelled(self, _frame: Any) -> None:
+        """The queue was deleted under the consumer: come back with a new connection, which declares it again."""
+        raise pika.exceptions.ConsumerCancelled
+
+
+class StubTransport:
+    """Over the in-memory queue of a StubBroker. Nothing outlives the process: the database is the truth."""
+
+    def __init__(self, messages: queue.Queue[bytes]) -> None:
+        self._messages = messages
+        self._tag = 0
+        self._bodies: dict[int, bytes] = {}
+        self._woken = threading.Event()
+
+    def receive(self, limit: int, timeout_s: float) -> list[Delivery]:
+        found: list[Delivery] = []
+        deadline = time.monotonic() + timeout_s
+        while len(found) < limit:
+            try:
+                body = self._messages.get(timeout=0 if found else max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                break
+            self._tag += 1
+            self._bodies[self._tag] = body
+            found.append(Delivery(self._tag, decode(body)))
+        return found
+
+    def acknowledge(self, deliveries: list[Delivery], *, are_oldest: bool) -> None:
+        for delivery in deliveries:
+            if self._bodies.pop(delivery.tag, None) is not None:
+                self._messages.task_done()
+
+    def hand_back(self, deliveries: list[Delivery]) -> None:
+        for delivery in deliveries:
+            if (body := self._bodies.pop(delivery.tag, None)) is not None:
+                self._messages.put(body)
+                self._messages.task_done()
+
+    def pulse(self, timeout_s: float) -> None:
+        self._woken.wait(timeout_s)
+        self._woken.clear()
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    def close(self) -> None:
+        self.hand_back([Delivery(tag, None) for tag in list(self._bodies)])
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """pika's errors as the one that makes Dramatiq restart the consumer."""
+    try:
+        yield
+    except (AssertionError, OSError, pika.exceptions.AMQPError) as exc:
+        raise ConnectionClosed(exc) from exc
+
+
+def _nothing() -> None:
+    """What a wake-up calls."""

@@ -1,0 +1,65 @@
+"""`taskapi`: the API as a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from types import FrameType
+
+from granian import Granian
+from granian.constants import Interfaces, Loops
+from litestar import Litestar
+
+from taskapi.app import create_app
+from taskapi.services import Services
+from taskcore.errors import InvalidSettings
+from taskcore.settings import load_settings
+from taskcore.telemetry import configure_logging
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT."""
+    try:
+        settings = load_settings()
+    except InvalidSettings as exc:
+        sys.exit(f"taskapi: {exc}")
+    configure_logging(settings.log)
+    Granian(
+        "taskapi.__main__:serve",
+        factory=True,
+        interface=Interfaces.ASGI,
+        address=settings.api.host,
+        port=settings.api.port,
+        workers=settings.api.processes,
+        loop=Loops.uvloop,
+        log_enabled=False,
+    ).serve()
+
+
+def serve() -> Litestar:
+    """The application of one of Granian's processes, each of which reads the settings and logs for itself."""
+    settings = load_settings()
+    configure_logging(settings.log)
+    app = create_app(settings)
+    app.on_startup.append(_let_go_on_signals)
+    return app
+
+
+async def _let_go_on_signals(app: Litestar) -> None:
+    """Answer those who wait as soon as the process is told to stop: Granian stops only when all are answered.
+
+    Granian hears signals through the event loop, that is through a file descriptor, which stays as it is.
+    """
+    services: Services = app.state.services
+    loop = asyncio.get_running_loop()
+
+    def let_go(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(services.finishes.release_all)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, let_go)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""The application: its routes, and what surrounds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from litestar import Litestar, Router
+from litestar.di import Provide
+
+from taskapi import changes, errors, health, listings, openapi, submit, tasks
+from taskapi.queries import refuse_unknown_parameters
+from taskapi.requests import RequestScope
+from taskapi.services import Services
+from taskcore.settings import Settings, load_settings
+
+BASE_PATH = "/api/v1"
+
+HANDLERS: Sequence[Any] = (
+    submit.submit_task,
+    submit.submit_batch,
+    tasks.list_tasks,
+    tasks.count_tasks,
+    tasks.get_task,
+    tasks.get_history,
+    tasks.get_attempts,
+    tasks.wait_for_task,
+    changes.cancel_task,
+    changes.retry_task,
+    changes.delete_task,
+    listings.list_task_types,
+    listings.list_workers,
+    listings.list_queues,
+)
+
+
+def create_app(settings: Settings | None = None) -> Litestar:
+    """The ASGI application. Without `settings` it reads them itself, as a process of its own does."""
+    services = Services.of(settings or load_settings())
+    app = Litestar(
+        route_handlers=[
+            Router(BASE_PATH, route_handlers=HANDLERS, before_request=refuse_unknown_parameters),
+            health.livez,
+            health.readyz,
+            health.healthcheck,
+            health.metrics,
+            openapi.index,
+            openapi.document,
+        ],
+        dependencies={"services": Provide(lambda: services, sync_to_thread=False)},
+        exception_handlers={Exception: errors.answer},
+        lifespan=[_lifespan(services)],
+        openapi_config=openapi.CONFIG,
+        logging_config=None,
+    )
+    app.state.services = services
+    app.asgi_handler = RequestScope(app.asgi_handler)
+    return app
+
+
+def _lifespan(services: Services) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+    return lambda app: services.open()

@@ -1,0 +1,48 @@
+"""What the handlers share of the API's contract: parameters, and the problems that a call may answer with."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import HeaderParameter, PathParameter
+
+from taskapi.schemas import Problem
+from taskcore.domain.documents import MAX_INTEGER
+
+MEDIA_TYPE = "application/problem+json"
+
+#: How clients know the parameters to which handlers give other names.
+PUBLIC_NAMES = {"idempotency_key": "Idempotency-Key", "timeout_s": "timeout"}
+
+TaskId = Annotated[
+    int, PathParameter(ge=1, le=MAX_INTEGER, schema_extra={"maximum": MAX_INTEGER}, description="A task's id.")
+]
+IdempotencyKey = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[ -~]+$",
+        description="The same key with the same body is the same task; it is stored once.",
+    ),
+]
+
+_WHY = {
+    400: "Not JSON, or not HTTP.",
+    404: "There is no such task.",
+    409: "Not possible as things stand.",
+    413: "Too large.",
+    415: "The body is not said to be JSON.",
+    422: "Understood, and not valid: `errors` names each field.",
+    503: "The database is away: try again after `Retry-After` seconds.",
+}
+
+
+def problems(*statuses: int) -> dict[int, ResponseSpec]:
+    """The problems of a call: the given ones, and those that any call may meet."""
+    return {
+        status: ResponseSpec(Problem, media_type=MEDIA_TYPE, description=_WHY[status], generate_examples=False)
+        for status in sorted({*statuses, 400, 422, 503})
+    }

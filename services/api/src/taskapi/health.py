@@ -1,0 +1,55 @@
+"""`/livez`, `/readyz`, `/healthcheck`, `/metrics`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from litestar import Response, get
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from taskapi.contract import MEDIA_TYPE
+from taskapi.schemas import Liveness, Problem, Uptime
+from taskapi.services import Services
+
+READY_TIMEOUT_S = 2
+
+_STARTED = time.monotonic()
+
+
+@get("/livez", operation_id="livez", summary="Is the process alive?", tags=["health"])
+async def livez() -> Liveness:
+    """Looks at nothing but the process."""
+    return Liveness("ok")
+
+
+@get(
+    "/readyz",
+    operation_id="readyz",
+    summary="Can it serve?",
+    tags=["health"],
+    responses={503: ResponseSpec(Problem, media_type=MEDIA_TYPE, description="The database is away.")},
+)
+async def readyz(services: NamedDependency[Services]) -> Liveness:
+    """Asks the database too, for two seconds at most."""
+    ping = asyncio.create_task(services.database.ping())
+    done, _ = await asyncio.wait([ping], timeout=READY_TIMEOUT_S)
+    if not done:
+        ping.cancel()  # not waited for: telling a silent server may take a while
+        raise TimeoutError("the database does not answer")
+    ping.result()
+    return Liveness("ok")
+
+
+@get("/healthcheck", operation_id="healthcheck", summary="How long has it been up?", tags=["health"])
+async def healthcheck() -> Uptime:
+    """Seconds since the process started."""
+    return Uptime(time.monotonic() - _STARTED)
+
+
+@get("/metrics", operation_id="metrics", summary="Metrics for Prometheus", tags=["health"], media_type="text/plain")
+async def metrics() -> Response[bytes]:
+    """In Prometheus' text format."""
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,68 @@
+"""Refusals: what an API call raises to answer with a problem. Which other exceptions become one is `errors`' part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from taskapi.schemas import FieldError, Problem
+from taskcore.domain.states import Action, Status
+
+MAX_ERRORS = 100
+
+
+class Refused(Exception):
+    """The request is answered with `problem`."""
+
+    def __init__(self, problem: Problem, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(problem.detail or problem.title)
+        self.problem = problem
+        self.headers = dict(headers or {})
+
+
+def invalid(errors: Sequence[FieldError]) -> Problem:
+    return Problem("Some of what was sent is not valid", 422, "invalid", errors=list(errors[:MAX_ERRORS]))
+
+
+def malformed(error: FieldError) -> Problem:
+    return Problem("The body is not JSON", 400, "malformed_json", errors=[error])
+
+
+def too_large(field: str, limit: int) -> Problem:
+    return Problem(
+        "Too large", 413, "too_large", errors=[FieldError(field, f"is larger than {limit // 1024} KiB of JSON")]
+    )
+
+
+def idempotency_conflict(key: str) -> Problem:
+    return Problem(
+        "The idempotency key belongs to another task",
+        409,
+        "idempotency_conflict",
+        detail=f"The key {key!r} came before, with another body.",
+    )
+
+
+def try_again() -> Refused:
+    """A task with the same idempotency key was deleted in between."""
+    return Refused(Problem("Others are changing the same tasks", 503, "try_again"), {"Retry-After": "1"})
+
+
+def task_not_found(task_id: int) -> Refused:
+    return Refused(Problem("No such task", 404, "task_not_found", detail=f"There is no task {task_id}."))
+
+
+def not_allowed(action: Action, status: Status) -> Refused:
+    return Refused(
+        Problem(
+            "Not possible as the task stands",
+            409,
+            "not_allowed",
+            detail=f"A task that is {status} cannot take the action {action}.",
+            task_status=status,
+        )
+    )
+
+
+def refuse_field(field: str, message: str) -> Refused:
+    """One field is not valid."""
+    return Refused(invalid([FieldError(field, message)]))

@@ -1,0 +1,122 @@
+"""Handing in tasks: one, or up to 10,000."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from litestar import Request, Response, post
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+
+from taskapi import answers
+from taskapi.bodies import read_json
+from taskapi.catalogue import KnownType
+from taskapi.contract import IdempotencyKey, problems
+from taskapi.problems import MAX_ERRORS, Refused, idempotency_conflict, invalid, refuse_field, try_again
+from taskapi.requests import request_id_of
+from taskapi.schemas import BatchAnswer, BatchResult, Problem, Task
+from taskapi.services import Services
+from taskapi.storing import Stored, store_all, store_one
+from taskapi.submissions import Origin, Sifted, check_types, decode_batch, decode_one, new_task, type_errors
+from taskcore.db import tasks
+from taskcore.domain.tasks import MAX_BATCH_BYTES, MAX_TASK_BYTES, NewTask
+
+MAX_KEY = 255
+
+
+@post(
+    "/tasks",
+    operation_id="submit_task",
+    summary="Submit a task",
+    tags=["tasks"],
+    request_max_body_size=MAX_TASK_BYTES,
+    response_description="Stored.",
+    responses={200: ResponseSpec(Task, description="It was there already."), **problems(409, 413, 415)},
+)
+async def submit_task(
+    request: Request[Any, Any, Any], services: NamedDependency[Services], idempotency_key: IdempotencyKey = None
+) -> Response[Task]:
+    """Once it is answered with 201 the task is stored for good."""
+    submission = decode_one(await read_json(request))
+    types = await services.catalogue.types([submission.type])
+    if errors := list(type_errors(submission, types)):
+        raise Refused(invalid(errors))
+    task = new_task(submission, types[submission.type], Origin(request_id_of(request.scope), idempotency_key))
+    stored = await store_one(services.database, task)
+    if stored.row is None:
+        return Response(await _existing(services, task, stored), status_code=200)
+    services.wakeups.send()
+    return Response(answers.new_task(task, stored.row), headers={"Location": f"/api/v1/tasks/{stored.id}"})
+
+
+@post(
+    "/tasks/batch",
+    operation_id="submit_batch",
+    summary="Submit many tasks",
+    tags=["tasks"],
+    request_max_body_size=MAX_BATCH_BYTES,
+    response_description="Some were stored.",
+    responses={
+        200: ResponseSpec(BatchAnswer, description="None was stored now."),
+        **problems(409, 413, 415),
+    },
+)
+async def submit_batch(
+    request: Request[Any, Any, Any], services: NamedDependency[Services], idempotency_key: IdempotencyKey = None
+) -> Response[BatchAnswer]:
+    """All or nothing, unless `atomic` is false: then the good ones are stored. `results` says what became of each."""
+    body = await read_json(request)
+    sifted = await asyncio.to_thread(decode_batch, body)  # a large one must not hold up everybody else
+    types = await services.catalogue.types({submission.type for submission in sifted.good.values()})
+    await asyncio.to_thread(check_types, sifted, types)
+    if sifted.is_atomic and sifted.problems:
+        raise Refused(_together(sifted.problems))
+    origin = Origin(request_id_of(request.scope), idempotency_key)
+    new_tasks = await asyncio.to_thread(_new_tasks, sifted, types, origin)
+    stored = await store_all(services.database, new_tasks, sifted.is_atomic)
+    answer = _batch_answer(sifted, stored, new_tasks)
+    if answer.created:
+        services.wakeups.send()
+    return Response(answer, status_code=201 if answer.created else 200)
+
+
+async def _existing(services: Services, task: NewTask, stored: Stored) -> Task:
+    if stored.is_conflict:
+        raise Refused(idempotency_conflict(str(task.idempotency_key)))
+    rows = await services.database.read(tasks.get_task(), {"task_id": stored.id})
+    if not rows:
+        raise try_again()
+    return answers.task(rows[0]._mapping)
+
+
+def _together(found: Mapping[int, Problem]) -> Problem:
+    """One problem for all: the first one's kind, everybody's errors."""
+    errors = [error for problem in found.values() for error in problem.errors]
+    return msgspec.structs.replace(next(iter(found.values())), errors=errors[:MAX_ERRORS])
+
+
+def _new_tasks(sifted: Sifted, types: Mapping[str, KnownType], origin: Origin) -> list[NewTask]:
+    key = origin.idempotency_key
+    if key is not None and len(f"{key}/{max(sifted.good, default=0)}") > MAX_KEY:
+        raise refuse_field("Idempotency-Key", "is too long for a batch: each task adds its number to it")
+    return [
+        new_task(submission, types[submission.type], Origin(origin.request_id, key and f"{key}/{index}"))
+        for index, submission in sifted.good.items()
+    ]
+
+
+def _batch_answer(sifted: Sifted, stored: list[Stored], new_tasks: list[NewTask]) -> BatchAnswer:
+    results = [BatchResult(index, problem=problem) for index, problem in sifted.problems.items()]
+    for index, one, task in zip(sifted.good, stored, new_tasks, strict=True):
+        if one.is_conflict:
+            results.append(BatchResult(index, problem=idempotency_conflict(str(task.idempotency_key))))
+        else:
+            results.append(BatchResult(index, one.id, existing=one.row is None))
+    if sifted.problems:
+        results.sort(key=lambda result: result.index)
+    created = sum(one.row is not None for one in stored)
+    refused = sum(result.problem is not None for result in results)
+    return BatchAnswer(created, len(results) - created - refused, refused, results)

@@ -1,0 +1,49 @@
+"""Waking the coordinators up when there is work to send.
+
+A wake-up only saves time: what one does not bring, their polling finds. So a wake-up that cannot be sent is logged
+and forgotten. It goes out after the commit, on a connection of its own: within a transaction it would serialise
+every commit of the cluster.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+from sqlalchemy import text
+
+from taskapi.database import Database
+from taskcore.db.notify import OUTBOX
+
+PAUSE_S = 0.01
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class Wakeups:
+    """Sends at once, then at most once each `PAUSE_S`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._is_wanted = False
+        self._sending: asyncio.Task[None] | None = None
+
+    def send(self) -> None:
+        """Call it after the commit. It does not wait."""
+        self._is_wanted = True
+        if self._sending is None or self._sending.done():
+            self._sending = asyncio.create_task(self._send(), name="wakeups")
+
+    async def close(self) -> None:
+        if self._sending is not None:
+            await asyncio.wait([self._sending])
+
+    async def _send(self) -> None:
+        while self._is_wanted:
+            self._is_wanted = False
+            try:
+                await self._database.write(text(f"NOTIFY {OUTBOX}"))
+            except Exception as exc:  # the coordinators poll; the submit that called this has succeeded
+                log.warning("wakeup.not_sent", error=str(exc))
+                return
+            await asyncio.sleep(PAUSE_S)

@@ -1,0 +1,112 @@
+"""The operating system's account that the embedded PostgreSQL runs as, and what that account may reach.
+
+PostgreSQL refuses to run as root. Started by root, the server gets an account without privileges, which owns the
+cluster and nothing else. Everybody else runs the server under their own account, and nothing here has an effect.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from taskcore.errors import TaskcoreError
+
+UNPRIVILEGED = ("nobody", "daemon")
+
+
+class UnusableAccount(TaskcoreError):
+    """There is no account that the embedded PostgreSQL could run as."""
+
+
+class UnusableDirectory(TaskcoreError):
+    """A directory does not belong to the account that needs it."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """Who runs the server. `is_ours`: the account of this very process, so nothing has to change hands."""
+
+    uid: int
+    gid: int
+    is_ours: bool
+
+    @classmethod
+    def for_server(cls) -> Account:
+        """Our own account, or for root the first unprivileged one that this machine has."""
+        if os.geteuid() != 0:
+            return cls(os.geteuid(), os.getegid(), is_ours=True)
+        for name in UNPRIVILEGED:
+            with suppress(KeyError):
+                entry = pwd.getpwnam(name)
+                return cls(entry.pw_uid, entry.pw_gid, is_ours=False)
+        raise UnusableAccount(
+            f"PostgreSQL does not run as root, and this machine has no account named {' or '.join(UNPRIVILEGED)}. "
+            "Start Taskcore as another user than root."
+        )
+
+    @property
+    def popen(self) -> dict[str, Any]:
+        """What makes `subprocess.Popen` start a program as this account."""
+        return {} if self.is_ours else {"user": self.uid, "group": self.gid, "extra_groups": []}
+
+    def make_private(self, directory: Path) -> None:
+        """Create a directory that only this account may use, or check that the existing one is that.
+
+        Raises:
+            UnusableDirectory: it is a link, no directory, or another account's.
+        """
+        with suppress(FileExistsError):
+            directory.mkdir(mode=0o700)
+        status = directory.lstat()
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid not in (self.uid, os.geteuid()):
+            raise UnusableDirectory(
+                f"{directory} should be a directory of uid {self.uid}, but it is a link, a file or uid "
+                f"{status.st_uid}'s. Remove it if you know where it comes from."
+            )
+        directory.chmod(0o700)
+        self.take(directory)
+
+    def take(self, tree: Path) -> None:
+        """Give a directory with all that is in it to this account, for as far as it is not its own yet."""
+        if self.is_ours or tree.lstat().st_uid == self.uid:
+            return
+        for path in [*tree.rglob("*"), tree]:  # the root last: it says that all the rest is done
+            os.chown(path, self.uid, self.gid, follow_symlinks=False)
+
+    def open_way_to(self, path: Path) -> None:
+        """Let this account pass through the directories above `path`: `x` where it lacks it, nothing more.
+
+        That lets the account reach entries that it knows by name; it cannot list the directories.
+        """
+        if not self.is_ours:
+            for directory in path.resolve().parents:
+                self._grant(directory, execute=True)
+
+    def let_read(self, tree: Path) -> None:
+        """Let this account use installed programs, whose umask may have been 077."""
+        if not self.is_ours:
+            self.open_way_to(tree)
+            for path in _tree(tree):
+                self._grant(path, read=True, execute=bool(path.stat().st_mode & stat.S_IXUSR))
+
+    def _grant(self, path: Path, *, read: bool = False, execute: bool = False) -> None:
+        status = path.stat()
+        shift = 6 if status.st_uid == self.uid else 3 if status.st_gid == self.gid else 0
+        wanted = (read * stat.S_IROTH | execute * stat.S_IXOTH) << shift
+        if status.st_mode & wanted == wanted:
+            return
+        try:
+            path.chmod(stat.S_IMODE(status.st_mode) | wanted)
+        except OSError as exc:
+            raise UnusableDirectory(f"uid {self.uid}, which runs PostgreSQL, cannot reach {path}: {exc}") from exc
+
+
+def _tree(root: Path) -> Iterator[Path]:
+    yield root
+    yield from (path for path in root.rglob("*") if not path.is_symlink())

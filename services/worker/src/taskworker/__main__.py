@@ -1,0 +1,112 @@
+"""`taskworker run` and `taskworker coordinate`: the composition roots."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+import time
+
+import click
+from prometheus_client import REGISTRY, CollectorRegistry
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from taskcore.db.session import sync_engine
+from taskcore.errors import TaskcoreError
+from taskcore.health import HealthServer
+from taskcore.messaging.publisher import RabbitPublisher
+from taskcore.plugins import load_plugins
+from taskcore.settings import Settings, load_settings
+from taskcore.telemetry import configure_logging
+from taskworker.coordinator.process import coordinate, coordinator_engine
+from taskworker.supervisor import Supervisor
+
+
+@click.group(help=__doc__)
+def cli() -> None:
+    pass
+
+
+@cli.command()
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="TASKCORE_LOG__LEVEL")
+def run(log_level: str | None) -> None:
+    """Run tasks: a supervisor over executor processes."""
+    settings = _settings(log_level)
+    url = settings.database_url.get_secret_value()
+    supervisor = Supervisor(settings, sync_engine(url, name="taskworker run", pool_size=1), load_plugins())
+    health = HealthServer(settings.health, _registry_of_executors(), lambda: supervisor.is_ready)
+    health.start()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: (supervisor.hurry if supervisor.stop.is_set() else supervisor.stop).set())
+    supervisor.run()
+    health.stop()
+
+
+@cli.command(name="coordinate")
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="TASKCORE_LOG__LEVEL")
+def coordinate_command(log_level: str | None) -> None:
+    """Keep tasks moving: relay, delays, rescue. Any number of copies is safe."""
+    with contextlib.suppress(asyncio.CancelledError):
+        asyncio.run(_coordinate(_settings(log_level)))
+
+
+async def _coordinate(settings: Settings) -> None:
+    engine = coordinator_engine(settings)
+    heard = _Pulse()
+    health = HealthServer(settings.health, REGISTRY, heard.is_fresh)
+    health.start()
+    work = asyncio.ensure_future(coordinate(settings, engine, RabbitPublisher(settings), on_round=heard.beat))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, work.cancel)
+    try:
+        await work
+    finally:
+        health.stop()
+        await engine.dispose()
+
+
+class _Pulse:
+    """Ready while the relay gets around."""
+
+    def __init__(self) -> None:
+        self._at = 0.0
+
+    def beat(self) -> None:
+        self._at = time.monotonic()
+
+    def is_fresh(self) -> bool:
+        return time.monotonic() - self._at < 15
+
+
+def _settings(log_level: str | None) -> Settings:
+    settings = load_settings()
+    if log_level is not None:
+        log = settings.log.model_copy(update={"level": log_level})
+        settings = settings.model_copy(update={"log": log})
+    configure_logging(settings.log)
+    return settings
+
+
+def _registry_of_executors() -> CollectorRegistry:
+    """The executors write their metrics to files that this process adds up."""
+    directory = tempfile.mkdtemp(prefix="taskworker-metrics-")
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, path=directory)  # type: ignore[no-untyped-call]
+    return registry
+
+
+def main() -> int:
+    try:
+        cli(prog_name="taskworker")
+    except TaskcoreError as exc:
+        print(f"taskworker: {exc}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What keeps tasks moving, in one asyncio loop: the relay, the rescuer, the sweep. Any number of copies is safe."""

@@ -1,0 +1,54 @@
+"""The coordinator as one coroutine: its loops, each of which outlives any trouble of the database or the broker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from taskcore.db.notify import OUTBOX, Listener
+from taskcore.db.session import BY_KEY, async_engine, is_database_away
+from taskcore.messaging.publisher import Publisher
+from taskcore.settings import Settings
+from taskworker.coordinator.relay import Relay
+from taskworker.coordinator.rescuer import Rescuer
+
+RETRY_S = 1.0
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+def coordinator_engine(settings: Settings) -> AsyncEngine:
+    url = settings.database_url.get_secret_value()
+    return async_engine(url, name="taskworker coordinate", pool_size=3, options=BY_KEY)
+
+
+async def coordinate(
+    settings: Settings, engine: AsyncEngine, publisher: Publisher, *, on_round: Callable[[], None] = lambda: None
+) -> None:
+    """Until cancelled. `on_round` is called after each round of the relay: it is alive, and the database answers."""
+    relay = Relay(engine, publisher, settings.coordinator, on_round)
+    rescuer = Rescuer(engine, settings.coordinator)
+    url = settings.database_url.get_secret_value()
+    listener = Listener(url, OUTBOX, name="taskworker coordinate, listening", on_wake=relay.wake)
+    try:
+        async with asyncio.TaskGroup() as loops:
+            loops.create_task(_kept(relay.run))
+            loops.create_task(_kept(rescuer.run))
+            loops.create_task(_kept(listener.run))
+    finally:
+        await publisher.close()
+
+
+async def _kept(loop: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await loop()
+        except Exception as exc:  # a coordinator that gives up helps nobody: say it, wait, go on
+            if is_database_away(exc):
+                log.warning("database.away", error=str(exc).splitlines()[0])
+            else:
+                log.exception("coordinator.failed")
+        await asyncio.sleep(RETRY_S)

@@ -1,0 +1,137 @@
+"""The relay: from the outbox to the broker, by priority, a bounded window per queue.
+
+Mark (commit), publish outside any transaction, un-mark what was not confirmed. A crash in between leaves rows marked
+whose message was never sent: `_resend_lost` finds them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from taskcore.db import outbox
+from taskcore.messaging.publisher import Publisher
+from taskcore.settings import CoordinatorSettings
+from taskcore.telemetry import MESSAGES_RESENT, MESSAGES_SENT
+from taskworker.coordinator.statements import execute
+from taskworker.coordinator.window import Flow, window
+
+IDLE_S = 1.0
+BUSY_S = 0.005
+LOST_EVERY_S = 5.0
+PROMOTE_EVERY_S = 0.2
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class Relay:
+    """`wake` is called by whoever knows of new work; polling, slow when idle, finds what a lost wake-up left."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        publisher: Publisher,
+        settings: CoordinatorSettings,
+        on_round: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._engine = engine
+        self._publisher = publisher
+        self._resend_after_s = settings.resend_after_s
+        self._on_round = on_round
+        self._woken = asyncio.Event()
+        self._flows: dict[str, Flow] = {}
+        self._looked_at = time.monotonic()
+        self._promote_at = 0.0
+        self._lost_at = 0.0
+        self._pause_s = IDLE_S
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            self._woken.clear()
+            await self.step()
+            self._on_round()
+            try:
+                async with asyncio.timeout(self._pause_s):
+                    await self._woken.wait()
+            except TimeoutError:
+                continue
+
+    async def step(self) -> None:
+        """One round: what is due, what there is room for, what was lost."""
+        next_due_s = await self._promote()
+        sent, has_backlog = await self._dispatch()
+        await self._resend_lost()
+        if sent:
+            self._pause_s = BUSY_S
+        elif has_backlog:  # no room: look again sooner or later, depending on how long nothing has moved
+            self._pause_s = min(IDLE_S / 2, self._pause_s * 1.5) if self._pause_s < IDLE_S else BUSY_S
+        else:
+            self._pause_s = IDLE_S if next_due_s is None else min(IDLE_S, max(BUSY_S, next_due_s))
+
+    async def _promote(self) -> float | None:
+        """Mark what has become due. Answers how many seconds the next delay has left."""
+        now = time.monotonic()
+        if now < self._promote_at and not self._woken.is_set():
+            return self._promote_at - now
+        while len(await execute(self._engine, outbox.promote_due())) == outbox.DUE_LIMIT:
+            continue
+        ((wait,),) = await execute(self._engine, outbox.next_due())
+        next_due_s = None if wait is None else max(0.0, float(wait))
+        self._promote_at = now + min(PROMOTE_EVERY_S if next_due_s is None else next_due_s, IDLE_S)
+        return next_due_s
+
+    async def _dispatch(self) -> tuple[int, bool]:
+        """Fill each queue's window. Answers how many messages were sent, and whether any queue has more to send."""
+        backlogs = await execute(self._engine, outbox.backlogs())
+        now = time.monotonic()
+        elapsed_s, self._looked_at = now - self._looked_at, now
+        sent, has_backlog = 0, False
+        for queue in backlogs:
+            flow = self._flows.get(queue.name, Flow()).observe(queue.in_flight, elapsed_s)
+            room = window(queue.live_slots, flow.claims_per_s) - queue.in_flight
+            if queue.has_backlog and room > 0:
+                count = await self._send(queue.name, room)
+                sent += count
+                flow = flow.dispatched(count)
+            has_backlog |= queue.has_backlog and queue.live_slots > 0
+            self._flows[queue.name] = flow
+        return sent, has_backlog
+
+    async def _send(self, queue: str, room: int) -> int:
+        rows = await execute(self._engine, outbox.dispatch(), of=queue, room=room)
+        task_ids = [row.task_id for row in rows]
+        unconfirmed: list[int] = await self._publisher.publish(queue, task_ids) if task_ids else []
+        if unconfirmed:
+            await execute(self._engine, outbox.recall_messages(), ids=unconfirmed)
+            log.warning("messages.unconfirmed", queue=queue, count=len(unconfirmed))
+        count = len(task_ids) - len(unconfirmed)
+        MESSAGES_SENT.labels(queue).inc(count)
+        return count
+
+    async def _resend_lost(self) -> None:
+        now = time.monotonic()
+        if now < self._lost_at:
+            return
+        self._lost_at = now + LOST_EVERY_S
+        for queue in [name for name, flow in self._flows.items() if flow.in_flight]:
+            ready = await self._publisher.ready(queue)
+            if ready is not None:
+                await self._recall_lost(queue, ready)
+
+    async def _recall_lost(self, queue: str, ready: int) -> None:
+        lost: list[Any] = await execute(
+            self._engine, outbox.resend_lost(), of=queue, ready=ready, after_s=self._resend_after_s
+        )
+        if lost:
+            MESSAGES_RESENT.labels(queue).inc(len(lost))
+            log.warning("messages.lost", queue=queue, count=len(lost), ready=ready)
+            self._woken.set()

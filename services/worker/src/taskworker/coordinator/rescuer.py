@@ -1,0 +1,74 @@
+"""The rescuer: what dead workers held, and the sweep for what every other rule missed."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+
+import structlog
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from taskcore.db import changes, outbox, returns
+from taskcore.db.models import Task
+from taskcore.db.parameters import stands_at
+from taskcore.domain.states import WAITING
+from taskcore.settings import CoordinatorSettings
+from taskcore.telemetry import TASKS_RESCUED
+from taskworker.coordinator.statements import execute
+
+EVERY_S = 2.0
+SLICE = 50_000
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class Rescuer:
+    def __init__(self, engine: AsyncEngine, settings: CoordinatorSettings) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._sweep_at = 0.0
+
+    async def run(self) -> None:
+        """Until cancelled. Copies of the coordinator fall out of step by chance, not by agreement."""
+        while True:
+            await self.step()
+            await asyncio.sleep(EVERY_S * random.uniform(0.8, 1.2))
+
+    async def step(self) -> None:
+        buried = await execute(self._engine, returns.bury_workers())
+        if buried:
+            log.warning("workers.lost", worker_ids=[row.id for row in buried])
+        await self._rescue()
+        if time.monotonic() >= self._sweep_at:
+            self._sweep_at = time.monotonic() + self._settings.sweep_every_s
+            await self._restore_rows()
+            await self._give_up()
+
+    async def _rescue(self) -> None:
+        while rows := await execute(self._engine, returns.rescue_orphans()):
+            TASKS_RESCUED.inc(len(rows))
+            log.warning("tasks.rescued", count=len(rows))
+            if len(rows) < returns.RESCUE_LIMIT:
+                return
+
+    async def _restore_rows(self) -> None:
+        """A waiting task without an outbox row would wait for ever."""
+        bounds = select(func.min(Task.id), func.max(Task.id)).where(stands_at(Task.status, WAITING))
+        ((first, last),) = await execute(self._engine, bounds)
+        if first is None:
+            return
+        for after_id in range(first - 1, last, SLICE):
+            rows = await execute(self._engine, outbox.restore_rows(), after_id=after_id, until_id=after_id + SLICE)
+            if rows:
+                log.error("outbox.rows_restored", count=len(rows), task_ids=[row.task_id for row in rows[:10]])
+
+    async def _give_up(self) -> None:
+        after_s = self._settings.unknown_type_after_s
+        if not await execute(self._engine, changes.unserved_types(), after_s=after_s):
+            return
+        while rows := await execute(self._engine, changes.give_up(), after_s=after_s):
+            log.warning("tasks.given_up", count=len(rows))
+            if len(rows) < changes.GIVE_UP_LIMIT:
+                return

@@ -1,0 +1,14 @@
+"""Running one statement in a transaction of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+
+async def execute(engine: AsyncEngine, statement: Any, **parameters: Any) -> list[Any]:
+    """All rows of the answer; empty for a statement that answers none."""
+    async with engine.connect() as connection:
+        result = await connection.execute(statement, parameters)
+        return list(result) if result.returns_rows else []

@@ -1,0 +1,51 @@
+"""What a worker tells the database about itself and the types it brings."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Any
+
+from sqlalchemy import Executable
+
+from taskcore.db import workers
+from taskcore.domain.retry import RetryPolicy
+from taskcore.plugins import Plugin, Plugins
+from taskcore.settings import WorkerSettings
+
+
+def worker_row(settings: WorkerSettings, plugins: Plugins) -> Executable:
+    return workers.register_worker(
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        slots=settings.processes * settings.threads,
+        queues=settings.queues,
+        types=sorted(plugins),
+        lease_s=settings.lease_s,
+    )
+
+
+def type_rows(plugins: Plugins) -> Executable:
+    return workers.register_types([_type(plugin) for plugin in plugins.values()])
+
+
+def _type(plugin: Plugin[Any]) -> dict[str, Any]:
+    return {
+        "name": plugin.name,
+        "description": plugin.description,
+        "queue": plugin.queue,
+        "schema": plugin.schema(),
+        "max_attempts": plugin.retry.max_attempts,
+        "retry": _policy(plugin.retry),
+    }
+
+
+def _policy(policy: RetryPolicy) -> dict[str, Any]:
+    if policy.waits:
+        return {"waits_s": [wait.total_seconds() for wait in policy.waits], "jitter": policy.jitter}
+    return {
+        "initial_s": policy.initial.total_seconds(),
+        "factor": policy.factor,
+        "cap_s": policy.cap.total_seconds(),
+        "jitter": policy.jitter,
+    }

@@ -1,0 +1,57 @@
+"""An httpx client on the guarded network: no proxies, no environment, one deadline for all it does."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator, Sequence
+
+import httpcore
+import httpx
+
+from taskworker.types.addresses import Network
+from taskworker.types.guarded_network import GuardedNetwork
+
+
+def guarded_client(trust: ssl.SSLContext, allowed: Sequence[Network], ends_at: float) -> httpx.Client:
+    """A client for one request and its redirects; `ends_at` is of the monotonic clock."""
+    return httpx.Client(
+        transport=GuardedTransport(trust, GuardedNetwork(allowed, ends_at)),
+        timeout=None,  # the network's own deadline rules
+        trust_env=False,
+    )
+
+
+class GuardedTransport(httpx.BaseTransport):
+    """What `httpx.HTTPTransport` does, on a network of our own, which that one cannot be given."""
+
+    def __init__(self, trust: ssl.SSLContext, network: httpcore.NetworkBackend) -> None:
+        self._pool = httpcore.ConnectionPool(ssl_context=trust, network_backend=network)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        url = request.url
+        response = self._pool.handle_request(
+            httpcore.Request(
+                method=request.method,
+                url=httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+                headers=request.headers.raw,
+                content=request.stream,
+                extensions=request.extensions,
+            )
+        )
+        return httpx.Response(
+            response.status, headers=response.headers, stream=_Body(response), extensions=response.extensions
+        )
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+class _Body(httpx.SyncByteStream):
+    def __init__(self, response: httpcore.Response) -> None:
+        self._response = response
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._response.iter_stream()
+
+    def close(self) -> None:
+        self._response.close()

@@ -1,0 +1,78 @@
+"""Rows of PostgreSQL as JSON: booleans, numbers and JSON as they are, every other type as text.
+
+Text is what PostgreSQL writes: `numeric` keeps all its digits, `bytea` is `\\x` and hexadecimal, an interval is
+ISO 8601 (`P1DT2H`), as are dates and timestamps (`2026-01-31T12:00:00+00:00`). Arrays are lists of the same.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg import Connection
+from psycopg.adapt import Buffer, Loader
+from psycopg.types.string import TextLoader
+
+from taskcore.domain.documents import MAX_INTEGER, MIN_INTEGER
+
+SESSION = {"DateStyle": "ISO", "IntervalStyle": "iso_8601", "bytea_output": "hex"}
+NATIVE = frozenset({"bool", "int2", "int4", "int8", "oid", "float4", "float8", "json", "jsonb"})
+TIMESTAMPS = frozenset({"timestamp", "timestamptz"})
+TIMESTAMP = re.compile(r"(\d{4,}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?)(?:([+-]\d\d)(:\d\d)?)?")
+
+
+class TimestampLoader(Loader):
+    def load(self, data: Buffer) -> str:
+        """ISO 8601; `infinity` and years before Christ stay as PostgreSQL writes them."""
+        text = bytes(data).decode()
+        match = TIMESTAMP.fullmatch(text)
+        if not match:
+            return text
+        day, time, hours, minutes = match.groups()
+        return f"{day}T{time}{hours}{minutes or ':00'}" if hours else f"{day}T{time}"
+
+
+def register_loaders(connection: Connection[Any]) -> None:
+    """Have `connection` load values as this module promises; it needs the session's settings in `SESSION`."""
+    for info in connection.adapters.types:
+        if info.name not in NATIVE:
+            loader = TimestampLoader if info.name in TIMESTAMPS else TextLoader
+            connection.adapters.register_loader(info.oid, loader)
+
+
+class RowBuffer:
+    """Rows up to a number and to a size of their JSON text, whichever comes first."""
+
+    def __init__(self, max_rows: int, max_chars: int) -> None:
+        self.rows: list[list[Any]] = []
+        self.truncated = False
+        self._max_rows = max_rows
+        self._room = max_chars
+
+    def add(self, row: Sequence[Any]) -> None:
+        """Keep `row`, or mark the rows as truncated. Once truncated, nothing is kept."""
+        if self.truncated or len(self.rows) >= self._max_rows:
+            self.truncated = True
+            return
+        plain = [as_json(value) for value in row]
+        self._room -= len(json.dumps(plain, ensure_ascii=False))
+        if self._room < 0:
+            self.truncated = True
+        else:
+            self.rows.append(plain)
+
+
+def as_json(value: Any) -> Any:
+    """`value` with the numbers that JSON lacks, or that its readers would misread, as text."""
+    if isinstance(value, list):
+        return [as_json(item) for item in value]
+    if isinstance(value, dict):
+        return {key: as_json(item) for key, item in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else f"{'-' if value < 0 else ''}Infinity"
+    if isinstance(value, int) and not MIN_INTEGER <= value <= MAX_INTEGER:
+        return str(value)
+    return value

@@ -1,0 +1,125 @@
+"""One connection for one statement: how it is opened, bounded, read from and ended."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import Any, cast
+
+import psycopg
+from psycopg.adapt import PyFormat, Transformer
+from psycopg.errors import error_from_result
+from psycopg.pq import ExecStatus
+from psycopg.pq.abc import PGresult
+
+from taskcore.plugins import TaskContext
+from taskcore.settings import DatabaseSettings
+from taskworker.types.json_rows import SESSION, RowBuffer, register_loaders
+from taskworker.types.statements import Scalar
+
+MAX_RESULT_CHARS = 512 * 1024
+
+Result = dict[str, Any]
+
+
+@contextmanager
+def connect(ctx: TaskContext, name: str, database: DatabaseSettings) -> Iterator[psycopg.Connection[Any]]:
+    """A connection in a transaction that has its snapshot, READ ONLY where the database is. Commits at the end.
+
+    Raises:
+        ConnectionError: when the database cannot be reached. Hosts and users stay in the worker's log.
+    """
+    try:
+        connection = _open(ctx.task_id, database)
+    except psycopg.Error as exc:
+        ctx.log.warning("database.unreachable", database=name, error=_without_url(exc))
+        raise ConnectionError(f"database {name!r} cannot be reached") from None  # a cause may show the URL
+    with connection:
+        register_loaders(connection)
+        connection.read_only = database.read_only
+        _begin(connection, database.timeout_s)
+        yield connection
+        if database.read_only:
+            connection.rollback()
+
+
+def prepare(connection: psycopg.Connection[Any], query: str, arguments: Sequence[Scalar] | None) -> list[str]:
+    """Have PostgreSQL parse `query`, without running it. Returns its columns' names; none when it returns no rows.
+
+    Raises:
+        psycopg.Error: when it is not one valid statement.
+    """
+    transformer = Transformer(connection)
+    transformer.dump_sequence(arguments or (), [PyFormat.AUTO] * len(arguments or ()))
+    _check(connection.pgconn.prepare(b"", query.encode(), transformer.types))
+    described = _check(connection.pgconn.describe_prepared(b""))
+    return [(described.fname(i) or b"").decode() for i in range(described.nfields)]
+
+
+def execute(connection: psycopg.Connection[Any], query: str, arguments: Sequence[Scalar] | None) -> Result:
+    """Run a statement that returns no rows."""
+    with psycopg.RawCursor(connection) as cursor:
+        cursor.execute(query.encode(), arguments)
+        return _result([], RowBuffer(0, 0), max(cursor.rowcount, 0))
+
+
+def fetch(
+    connection: psycopg.Connection[Any],
+    query: str,
+    arguments: Sequence[Scalar] | None,
+    columns: list[str],
+    max_rows: int,
+) -> Result:
+    """Run a statement that returns rows, row by row: no more are in memory than are kept.
+
+    A reading statement is cancelled as soon as enough is kept. A writing one is read to its end, since a cancel would
+    take its writes back.
+    """
+    buffer = RowBuffer(max_rows, MAX_RESULT_CHARS)
+    count = 0
+    with psycopg.RawCursor(connection) as cursor:
+        stream = cast("Generator[Sequence[Any], None, None]", cursor.stream(query.encode(), arguments))
+        with closing(stream):
+            for row in stream:
+                count += 1
+                buffer.add(row)
+                if buffer.truncated and connection.read_only:
+                    break
+    return _result(columns, buffer, len(buffer.rows) if connection.read_only else count)
+
+
+def _open(task_id: int, database: DatabaseSettings) -> psycopg.Connection[Any]:
+    return psycopg.connect(
+        database.url.get_secret_value(),
+        connect_timeout=10,
+        application_name=f"taskcore task {task_id}",
+        client_encoding="UTF8",
+        prepare_threshold=None,
+        keepalives_idle=30,
+        keepalives_interval=10,
+        keepalives_count=3,
+        tcp_user_timeout=60_000,
+    )
+
+
+def _begin(connection: psycopg.Connection[Any], timeout_s: float) -> None:
+    """The first statement of the transaction: it takes the snapshot, behind which READ ONLY is fixed."""
+    values = {**SESSION, "statement_timeout": str(max(1, round(timeout_s * 1000)))}
+    pairs = [part for pair in values.items() for part in pair]
+    settings = ", ".join(["set_config(%s, %s, true)"] * len(values))
+    connection.execute(f"SELECT {settings}".encode(), pairs)
+
+
+def _check(result: PGresult) -> PGresult:
+    if result.status != ExecStatus.COMMAND_OK:
+        raise error_from_result(result)
+    return result
+
+
+def _without_url(exc: psycopg.Error) -> str:
+    """What the driver says of a failed connection; of a URL that it cannot parse it may quote parts."""
+    return str(exc) if isinstance(exc, psycopg.OperationalError) else "its URL is not valid"
+
+
+def _result(columns: list[str], buffer: RowBuffer, row_count: int) -> Result:
+    return {"columns": columns, "rows": buffer.rows, "row_count": row_count, "truncated": buffer.truncated}

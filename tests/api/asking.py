@@ -1,0 +1,65 @@
+"""What most tests of the API do: submit, look at the refusal, stand in for a worker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import psycopg
+
+Database = psycopg.Connection[dict[str, Any]]
+
+
+def task(**members: Any) -> dict[str, Any]:
+    """A body that is valid unless `members` make it otherwise."""
+    return {"name": "a task", "type": "noop", **members}
+
+
+async def submit(api: httpx.AsyncClient, **members: Any) -> int:
+    """The id of a new task."""
+    response = await api.post("/tasks", json=task(**members))
+    assert response.status_code == 201, response.text
+    return int(response.json()["id"])
+
+
+def faults(response: httpx.Response, status: int = 422) -> dict[str, str]:
+    """The message for each field of a problem with `status`."""
+    problem = refusal(response, status)
+    return {error["field"]: error["message"] for error in problem["errors"]}
+
+
+def refusal(response: httpx.Response, status: int, code: str | None = None) -> dict[str, Any]:
+    """The problem with `status` and `code` that the response must be."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    problem: dict[str, Any] = response.json()
+    assert problem["status"] == status
+    assert problem["request_id"] == response.headers["x-request-id"]
+    assert code is None or problem["code"] == code
+    return problem
+
+
+def stored(database: Database) -> int:
+    """How many rows there are of tasks, their history and their outbox: as many of each."""
+    counts = [database.execute(f"SELECT count(*) AS n FROM {t}").fetchone() for t in ("task", "task_history", "outbox")]
+    numbers = {row["n"] for row in counts if row}
+    assert len(numbers) == 1, counts
+    return int(numbers.pop())
+
+
+def run(database: Database, task_id: int) -> None:
+    """A worker claims the task."""
+    database.execute(
+        "UPDATE task SET status = 'running', attempt = attempt + 1, started_at = now(), worker_id = 7 WHERE id = %s",
+        [task_id],
+    )
+    database.execute("DELETE FROM outbox WHERE task_id = %s", [task_id])
+
+
+def finish(database: Database, task_id: int, status: str = "succeeded") -> None:
+    """A worker settles the task, and tells."""
+    database.execute(
+        "UPDATE task SET status = %s, result = '{\"n\": 1}', finished_at = now() WHERE id = %s", [status, task_id]
+    )
+    database.execute("DELETE FROM outbox WHERE task_id = %s", [task_id])
+    database.execute("NOTIFY taskcore_settled")

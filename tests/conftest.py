@@ -1,0 +1,24 @@
+"""Fixtures for all tests. Each of the real parts that they stand for is a module of `tests.support`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.reaper import Reaper
+
+pytest_plugins = [
+    "tests.support.postgres",
+    "tests.support.rabbitmq",
+    "tests.support.processes",
+    "tests.support.mail",
+    "tests.support.web",
+]
+
+
+@pytest.fixture(scope="session")
+def reaper() -> Iterator[Reaper]:
+    reaper = Reaper()
+    yield reaper
+    reaper.close()

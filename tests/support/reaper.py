@@ -1,0 +1,98 @@
+"""Nothing that a test starts outlives the test session, even one that is killed.
+
+A reaper is a small process that holds the reading end of a pipe. While the session lives it only notes down what it
+is told. The session's death, of any kind, closes the pipe; then the reaper kills the process groups and removes the
+containers and directories that it still has on its list.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+MARK = "TEST_MARK"
+
+
+class Reaper:
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, __file__], stdin=subprocess.PIPE, text=True, start_new_session=True
+        )
+
+    def watch_group(self, pid: int) -> None:
+        """Kill this process group at the end, unless it is forgotten before."""
+        self._tell("+group", str(pid))
+
+    def forget_group(self, pid: int) -> None:
+        self._tell("-group", str(pid))
+
+    def watch_marked(self, mark: str) -> None:
+        """Kill at the end every process with this value of `MARK` in its environment."""
+        self._tell("+marked", mark)
+
+    def watch_directory(self, path: Path) -> None:
+        """Remove this directory at the end."""
+        self._tell("+directory", str(path))
+
+    def watch_container(self, container: str) -> None:
+        """Remove this container at the end."""
+        self._tell("+container", container)
+
+    def close(self) -> None:
+        """Have everything on the list removed now."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+    def _tell(self, what: str, value: str) -> None:
+        assert self._process.stdin is not None
+        print(what, value, file=self._process.stdin, flush=True)
+
+
+def kill_marked(mark: str) -> None:
+    """Kill every process with this mark, whatever session or parent it has by now."""
+    while marked := [process for process in psutil.process_iter() if _has_mark(process, mark)]:
+        for process in marked:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(marked, timeout=1)
+
+
+def _has_mark(process: psutil.Process, mark: str) -> bool:
+    try:
+        return process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.Error, OSError):
+        return False
+
+
+def main() -> None:
+    listed: dict[tuple[str, str], None] = {}
+    for line in sys.stdin:
+        what, value = line.rstrip("\n").split(" ", 1)
+        if what.startswith("+"):
+            listed[what[1:], value] = None
+        else:
+            listed.pop((what[1:], value), None)
+    for what, value in sorted(listed, key=lambda entry: entry[0] == "directory"):  # users of a directory first
+        if what == "group":
+            with suppress(ProcessLookupError):
+                os.killpg(int(value), signal.SIGKILL)
+        elif what == "marked":
+            kill_marked(value)
+        elif what == "container":
+            import docker
+
+            docker.from_env().containers.get(value).remove(force=True, v=True)
+        elif what == "directory":
+            shutil.rmtree(value, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

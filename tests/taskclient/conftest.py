@@ -1,0 +1,52 @@
+"""A server to talk to, and the command line to talk with."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+
+import pytest
+from click.testing import CliRunner, Result
+
+from taskclient.cli.program import program
+from taskclient.client import Client
+from tests.taskclient.fake_task_server import FakeTaskServer
+
+RunCli = Callable[..., Result]
+
+
+@pytest.fixture
+def server() -> Iterator[FakeTaskServer]:
+    fake = FakeTaskServer()
+    yield fake
+    fake.close()
+
+
+@pytest.fixture
+def pauses() -> list[float]:
+    """The seconds that the client would have slept."""
+    return []
+
+
+@pytest.fixture
+def client(server: FakeTaskServer, pauses: list[float]) -> Iterator[Client]:
+    with Client(server.address, sleep=pauses.append) as client:
+        yield client
+
+
+@pytest.fixture
+def cli(server: FakeTaskServer) -> RunCli:
+    """Runs `task-cli` with these arguments against the server."""
+
+    def run(*args: str) -> Result:
+        return CliRunner().invoke(program, list(args), env={"TASKCORE_ADDRESS": server.address}, prog_name="task-cli")
+
+    return run
+
+
+@pytest.fixture
+def dead_address() -> str:
+    """Where nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{taken.getsockname()[1]}"

@@ -1,0 +1,227 @@
+"""The client against a server that behaves, stumbles or refuses."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from taskclient import Client, NewTask, ServerRefused, ServerUnreachable, Status, TimedOut, UnexpectedAnswer
+from tests.taskclient.fake_task_server import LOST, Answer, FakeTaskServer, page_body, problem, task_body
+
+NOOP = NewTask("say hello", "noop")
+
+
+def test_submit_sends_only_what_was_given(client: Client, server: FakeTaskServer) -> None:
+    server.on("POST", "/tasks", Answer(201, task_body()))
+
+    task = client.submit(NewTask("say hello", "noop", run_at=datetime(2030, 1, 2, tzinfo=UTC)))
+
+    assert task.id == 5
+    assert server.requests[0].body == {"name": "say hello", "type": "noop", "run_at": "2030-01-02T00:00:00Z"}
+
+
+def test_a_submit_whose_answer_was_lost_is_repeated_under_the_same_key(client: Client, server: FakeTaskServer) -> None:
+    server.on("POST", "/tasks", LOST, Answer(200, task_body()))
+
+    task = client.submit(NOOP)
+
+    keys = [request.headers["idempotency-key"] for request in server.requests]
+    assert task.id == 5
+    assert len(keys) == 2
+    assert len(set(keys)) == 1
+
+
+def test_each_submit_has_a_key_of_its_own(client: Client, server: FakeTaskServer) -> None:
+    server.on("POST", "/tasks", Answer(201, task_body()))
+
+    client.submit(NOOP)
+    client.submit(NOOP)
+    client.submit(NOOP, idempotency_key="mine")
+
+    keys = [request.headers["idempotency-key"] for request in server.requests]
+    assert len(set(keys)) == 3
+    assert keys[2] == "mine"
+
+
+def test_a_503_is_waited_out_for_as_long_as_the_server_asks(
+    client: Client, server: FakeTaskServer, pauses: list[float]
+) -> None:
+    away = problem(503, "database_unavailable", retry_after="7")
+    server.on("POST", "/tasks", away, away, Answer(201, task_body()))
+
+    task = client.submit(NOOP)
+
+    assert task.id == 5
+    assert pauses == [7.0, 7.0]
+
+
+def test_a_server_that_stays_away_is_given_up(client: Client, server: FakeTaskServer, pauses: list[float]) -> None:
+    server.on("GET", "/tasks/5", problem(503, "database_unavailable"))
+
+    with pytest.raises(ServerRefused) as refusal:
+        client.get(5)
+
+    assert refusal.value.code == "database_unavailable"
+    assert pauses == [0.2, 0.4, 0.8]
+
+
+def test_a_server_that_asks_for_an_hour_is_not_waited_for(
+    client: Client, server: FakeTaskServer, pauses: list[float]
+) -> None:
+    server.on("GET", "/tasks/5", problem(503, "database_unavailable", retry_after="3600"))
+
+    with pytest.raises(ServerRefused):
+        client.get(5)
+
+    assert pauses == []
+
+
+@pytest.mark.parametrize("reply", [LOST, problem(503, "database_unavailable")])
+def test_a_cancel_that_may_have_been_carried_out_is_not_repeated(
+    client: Client, server: FakeTaskServer, reply: Answer
+) -> None:
+    server.on("POST", "/tasks/5/cancel", reply)
+
+    with pytest.raises((ServerUnreachable, ServerRefused)):
+        client.cancel(5)
+
+    assert len(server.requests) == 1
+
+
+def test_a_refusal_carries_the_whole_problem(client: Client, server: FakeTaskServer) -> None:
+    errors = [{"field": "parameters.to", "message": "is missing"}]
+    server.on("POST", "/tasks", problem(422, "invalid_task", "One field is wrong", errors=errors))
+
+    with pytest.raises(ServerRefused) as refusal:
+        client.submit(NOOP)
+
+    assert (refusal.value.status, refusal.value.code) == (422, "invalid_task")
+    assert refusal.value.detail == "One field is wrong"
+    assert [(error.field, error.message) for error in refusal.value.errors] == [("parameters.to", "is missing")]
+
+
+def test_a_proxys_error_page_is_a_refusal_too(client: Client, server: FakeTaskServer) -> None:
+    server.on("GET", "/tasks/5", Answer(502, b"<html>Bad Gateway</html>"))
+
+    with pytest.raises(ServerRefused) as refusal:
+        client.get(5)
+
+    assert (refusal.value.status, refusal.value.code) == (502, "http_502")
+
+
+def test_another_programs_page_is_an_unexpected_answer(client: Client, server: FakeTaskServer) -> None:
+    server.on("GET", "/tasks/5", Answer(200, b"<html>It works!</html>"))
+
+    with pytest.raises(UnexpectedAnswer, match=r"not Taskcore's"):
+        client.get(5)
+
+
+def test_a_server_that_is_not_there_is_unreachable(dead_address: str, pauses: list[float]) -> None:
+    with Client(dead_address, sleep=pauses.append) as client, pytest.raises(ServerUnreachable, match=dead_address):
+        client.cancel(5)
+
+    assert len(pauses) == 3
+
+
+def test_a_status_of_a_newer_server_does_not_make_a_task_unreadable(client: Client, server: FakeTaskServer) -> None:
+    server.on("GET", "/tasks/5", Answer(200, task_body(status="blocked")))
+
+    task = client.get(5)
+
+    assert task.status == "blocked"
+    assert not task.is_terminal
+
+
+def test_list_repeats_the_filters_that_have_several_values(client: Client, server: FakeTaskServer) -> None:
+    server.on("GET", "/tasks", Answer(200, page_body(task_body())))
+
+    page = client.list(
+        status=[Status.FAILED, Status.CANCELLED], labels=[("team", "a=b&c")], search="hello", limit=10, offset=20
+    )
+
+    assert page.total == 1
+    assert server.requests[0].query == {
+        "status": ["failed", "cancelled"],
+        "label": ["team=a=b&c"],
+        "q": ["hello"],
+        "limit": ["10"],
+        "offset": ["20"],
+    }
+
+
+def test_a_batch_tells_what_became_of_each_task(client: Client, server: FakeTaskServer) -> None:
+    refusal = {"title": "Bad", "status": 422, "code": "invalid_task"}
+    results = [{"index": 0, "id": 8}, {"index": 1, "problem": refusal}]
+    server.on("POST", "/tasks/batch", Answer(201, {"created": 1, "existing": 0, "refused": 1, "results": results}))
+
+    answer = client.submit_batch([NOOP, NOOP], atomic=False)
+
+    assert server.requests[0].body["atomic"] is False
+    assert "idempotency-key" in server.requests[0].headers
+    assert [(result.id, result.problem and result.problem.code) for result in answer.results] == [
+        (8, None),
+        (None, "invalid_task"),
+    ]
+
+
+def test_history_attempts_and_listings_are_typed(client: Client, server: FakeTaskServer) -> None:
+    step = {"id": 1, "task_id": 5, "attempt": 0, "from_status": None, "to_status": "queued", "actor": "api"}
+    server.on(
+        "GET", "/tasks/5/history", Answer(200, {"items": [step | {"details": None, "at": "2030-01-02T03:04:05Z"}]})
+    )
+    attempt = {"attempt": 1, "worker_id": 3, "started_at": "2030-01-02T03:04:05Z", "finished_at": None}
+    server.on("GET", "/tasks/5/attempts", Answer(200, {"items": [attempt | {"outcome": None, "error": None}]}))
+    server.on("GET", "/workers", Answer(200, {"items": []}))
+
+    assert client.history(5)[0].to_status == Status.QUEUED
+    assert client.attempts(5)[0].worker_id == 3
+    assert list(client.workers()) == []
+
+
+def test_wait_asks_again_until_the_task_is_over(client: Client, server: FakeTaskServer) -> None:
+    running, done = Answer(200, task_body(status="running")), Answer(200, task_body(status="succeeded"))
+    server.on("GET", "/tasks/5/wait", running, running, done)
+
+    task = client.wait(5)
+
+    assert task.status == Status.SUCCEEDED
+    assert [request.query["timeout"] for request in server.requests] == [["30"]] * 3
+
+
+def test_wait_asks_for_no_more_than_the_time_that_is_left(server: FakeTaskServer) -> None:
+    now = 100.0
+
+    def clock() -> float:
+        return now
+
+    def sleep(pause_s: float) -> None:
+        nonlocal now
+        now += 20.0
+
+    server.on("GET", "/tasks/5/wait", Answer(200, task_body(status="running")))
+
+    with Client(server.address, sleep=sleep, clock=clock) as client, pytest.raises(TimedOut) as late:
+        client.wait(5, timedelta(seconds=45))
+
+    assert late.value.task.status == Status.RUNNING
+    assert [request.query["timeout"] for request in server.requests] == [["30"], ["25"], ["5"], ["0"]]
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ("localhost:8080", "http://localhost:8080"),
+        ("https://tasks.example.com/", "https://tasks.example.com"),
+        ("http://example.com/tasks/", "http://example.com/tasks"),
+    ],
+)
+def test_an_address_is_taken_as_people_write_it(given: str, used: str) -> None:
+    with Client(given) as client:
+        assert client.address == used
+
+
+@pytest.mark.parametrize("given", ["ftp://example.com", "http://", "http://a:b:c", ""])
+def test_what_is_no_address_is_refused_at_once(given: str) -> None:
+    with pytest.raises(ValueError, match="address"):
+        Client(given)

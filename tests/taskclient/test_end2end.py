@@ -1,0 +1,158 @@
+"""`task-cli end2end` against a server that runs whatever it is given."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from typing import Any
+from uuid import UUID
+
+import pytest
+from rich.console import Console
+
+from taskclient.cli.end2end import show_progress
+from taskclient.client import Client
+from taskclient.end2end import Check, Clock, Plan
+from tests.taskclient.conftest import RunCli
+from tests.taskclient.fake_task_server import Answer, FakeTaskServer, Request, page_body, problem, task_body
+
+
+class Runner:
+    """Keeps the tasks of each batch, beside one of somebody else. `ends` says how some end, by number."""
+
+    def __init__(
+        self, server: FakeTaskServer, ends: dict[int, str] | None = None, otherwise: str = "succeeded"
+    ) -> None:
+        self.tasks = [task_body(1, status="failed", labels={"end2end": "another"})]
+        self.ends = ends or {}
+        self.otherwise = otherwise
+        self.batches: list[int] = []
+        server.on("POST", "/tasks/batch", self.store)
+        server.on("GET", "/tasks", self.page)
+
+    def store(self, request: Request) -> Answer:
+        sent = request.body["tasks"]
+        for task in sent:
+            number = len(self.tasks) - 1
+            status = self.ends.get(number, self.otherwise)
+            error = "the table is gone" if status == "failed" else None
+            self.tasks.append(task_body(100 + number, status=status, error=error, **task))
+        self.batches.append(len(sent))
+        results = [{"index": i, "id": i} for i in range(len(sent))]
+        return Answer(201, {"created": len(sent), "existing": 0, "refused": 0, "results": results})
+
+    def page(self, request: Request) -> Answer:
+        statuses, (label,) = request.query.get("status"), request.query["label"]
+        found = [t for t in self.own(label) if statuses is None or t["status"] in statuses]
+        return Answer(200, page_body(*found[: int(request.query["limit"][0])], total=len(found)))
+
+    def own(self, label: str) -> list[dict[str, Any]]:
+        return [task for task in self.tasks if f"end2end={task['labels']['end2end']}" == label]
+
+
+def test_half_are_queries_and_half_are_mails(cli: RunCli, server: FakeTaskServer) -> None:
+    runner = Runner(server)
+
+    result = cli("end2end", "--num-tasks", "10", "--database", "main", "--to", "me@example.com", "-o", "json")
+
+    sent = runner.tasks[1:]
+    summary = json.loads(result.stdout)
+    assert result.exit_code == 0, result.stderr
+    assert Counter(task["type"] for task in sent) == {"run_query": 5, "send_email": 5}
+    assert sent[0]["parameters"] == {"database": "main", "query": "SELECT 1 AS one"}
+    assert sent[1]["parameters"]["to"] == ["me@example.com"]
+    assert sent[3]["name"] == f"end2end-{sent[3]['labels']['end2end'][:8]}-3"
+    assert summary["counts"]["succeeded"] == summary["counts"]["total"] == summary["tasks"] == 10
+    assert summary["tasks_per_second"] > 0
+
+
+@pytest.mark.parametrize("flag", ["-n", "--num-tasks", "--count"])
+def test_the_number_of_tasks_has_three_spellings(cli: RunCli, server: FakeTaskServer, flag: str) -> None:
+    runner = Runner(server)
+
+    result = cli("end2end", flag, "7")
+
+    assert result.exit_code == 0, result.stderr
+    assert len(runner.tasks) == 1 + 7
+
+
+def test_a_hundred_are_sent_unless_said_otherwise(cli: RunCli, server: FakeTaskServer) -> None:
+    runner = Runner(server)
+
+    result = cli("end2end", "--type", "noop", "--batch-size", "30")
+
+    assert runner.batches == [30, 30, 30, 10]
+    assert {task["type"] for task in runner.tasks} == {"noop"}
+    assert "100 of 100 over in" in result.stdout
+
+
+def test_each_run_has_a_label_of_its_own(cli: RunCli, server: FakeTaskServer) -> None:
+    runner = Runner(server)
+
+    first, second = cli("end2end", "-n", "2"), cli("end2end", "-n", "2")
+
+    assert (first.exit_code, second.exit_code) == (0, 0)
+    assert len({task["labels"]["end2end"] for task in runner.tasks}) == 3
+
+
+def test_one_failure_exits_3_and_is_shown(cli: RunCli, server: FakeTaskServer) -> None:
+    Runner(server, ends={2: "failed", 3: "cancelled"})
+
+    result = cli("end2end", "-n", "4", "-o", "json")
+
+    assert result.exit_code == 3
+    assert json.loads(result.stdout)["counts"]["failed"] == 1
+    assert "2 of 4 tasks did not succeed" in result.stderr
+    assert "task 102" in result.stderr
+    assert "failed: the table is gone" in result.stderr
+    assert "task 103" in result.stderr
+
+
+def test_only_the_first_few_failures_are_shown(cli: RunCli, server: FakeTaskServer) -> None:
+    Runner(server, otherwise="failed")
+
+    result = cli("end2end", "-n", "50", "-o", "json")
+
+    assert result.exit_code == 3
+    assert len(json.loads(result.stdout)["failures"]) == 5
+
+
+def test_tasks_that_are_not_over_in_time_exit_4(cli: RunCli, server: FakeTaskServer) -> None:
+    Runner(server, ends={0: "queued"})
+    late = cli("end2end", "-n", "3", "--timeout", "0.2", "-o", "json")
+
+    assert late.exit_code == 4
+    assert json.loads(late.stdout)["counts"]["queued"] == 1
+    assert "1 of 3 tasks were not over in time" in late.stderr
+
+
+def test_a_refused_batch_exits_1_and_names_the_task_at_fault(cli: RunCli, server: FakeTaskServer) -> None:
+    errors = [{"field": "tasks[0].type", "message": "nobody has ever served run_query"}]
+    server.on("POST", "/tasks/batch", problem(422, "invalid_task", errors=errors))
+
+    result = cli("end2end", "-n", "2")
+
+    assert result.exit_code == 1
+    assert "tasks[0].type: nobody has ever served run_query" in result.stderr
+
+
+def test_progress_is_a_line_every_five_seconds(client: Client, server: FakeTaskServer) -> None:
+    now = 0.0
+
+    def sleep(pause_s: float) -> None:
+        nonlocal now
+        now += pause_s
+
+    Runner(server, ends={0: "running"})
+    stderr = io.StringIO()
+    check = Check(client, Plan(UUID(int=1), 2, "noop"), 180.0, Clock(lambda: now, sleep))
+
+    show_progress(Console(file=stderr, width=200), 2, check.run(batch_size=10))
+
+    lines = stderr.getvalue().splitlines()
+    assert len(lines) == 36
+    assert lines[0] == (
+        "5 s: scheduled 0, queued 0, running 1, retrying 0, succeeded 1, failed 0, cancelled 0, total 2"
+    )
+    assert lines[-1].startswith("180 s: ")

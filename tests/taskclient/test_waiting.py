@@ -1,0 +1,69 @@
+"""`task wait` and `task create --wait`: the program ends as the task does."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.taskclient.conftest import RunCli
+from tests.taskclient.fake_task_server import Answer, FakeTaskServer, task_body
+
+
+@pytest.mark.parametrize(("status", "exit_code"), [("succeeded", 0), ("failed", 3), ("cancelled", 3)])
+def test_wait_ends_as_the_task_does(cli: RunCli, server: FakeTaskServer, status: str, exit_code: int) -> None:
+    server.on("GET", "/tasks/5/wait", Answer(200, task_body(status=status)))
+
+    result = cli("task", "wait", "--id", "5", "-o", "json")
+
+    assert result.exit_code == exit_code
+    assert json.loads(result.stdout)["status"] == status
+
+
+def test_a_failed_task_says_why_on_stderr(cli: RunCli, server: FakeTaskServer) -> None:
+    server.on("GET", "/tasks/5/wait", Answer(200, task_body(status="failed", error="no such table\nTraceback…")))
+
+    result = cli("task", "wait", "5")
+
+    assert result.stderr == "Error: task 5 failed: no such table\n"
+
+
+def test_wait_exits_4_when_the_time_is_up_and_shows_how_the_task_stands(cli: RunCli, server: FakeTaskServer) -> None:
+    server.on("GET", "/tasks/5/wait", Answer(200, task_body(status="running")))
+
+    result = cli("task", "wait", "--id", "5", "--timeout", "0", "-o", "json")
+
+    assert result.exit_code == 4
+    assert json.loads(result.stdout)["status"] == "running"
+    assert result.stderr == "Error: task 5 is still running after 0 s\n"
+
+
+def test_create_with_wait_prints_the_task_once_and_at_its_end(cli: RunCli, server: FakeTaskServer) -> None:
+    server.on("POST", "/tasks", Answer(201, task_body()))
+    server.on("GET", "/tasks/5/wait", Answer(200, task_body(status="succeeded", result={"one": 1})))
+
+    result = cli("task", "create", "n", "--type", "noop", "--wait", "-o", "json")
+
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["result"] == {"one": 1}
+    assert result.stderr == "submitted task 5\n"
+
+
+def test_create_with_wait_exits_3_when_the_task_fails(cli: RunCli, server: FakeTaskServer) -> None:
+    server.on("POST", "/tasks", Answer(201, task_body()))
+    server.on("GET", "/tasks/5/wait", Answer(200, task_body(status="failed", reason="crash_loop")))
+
+    result = cli("task", "create", "n", "--type", "noop", "--wait")
+
+    assert result.exit_code == 3
+    assert "task 5 failed: crash_loop" in result.stderr
+
+
+def test_create_with_wait_exits_4_when_the_time_is_up(cli: RunCli, server: FakeTaskServer) -> None:
+    server.on("POST", "/tasks", Answer(201, task_body()))
+    server.on("GET", "/tasks/5/wait", Answer(200, task_body()))
+
+    result = cli("task", "create", "n", "--type", "noop", "--wait", "--timeout", "0")
+
+    assert result.exit_code == 4
+    assert "submitted task 5" in result.stderr

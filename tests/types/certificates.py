@@ -1,0 +1,30 @@
+"""An authority of the test's own, and servers' TLS with its certificates."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import trustme
+
+
+@dataclass(frozen=True)
+class Authority:
+    ca_file: Path
+    trust: trustme.CA
+
+    def server_context(self, *names: str) -> ssl.SSLContext:
+        """TLS for a server that is known by `names`."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self.trust.issue_cert(*names).configure_cert(context)
+        return context
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    trust = trustme.CA()
+    ca_file = tmp_path / "ca.pem"
+    trust.cert_pem.write_to_path(str(ca_file))
+    return Authority(ca_file, trust)
