@@ -31,7 +31,9 @@ GREET = {
 ANYTHING = {"type": "object"}
 
 
-def register_type(url: str, name: str, schema: dict[str, Any], *, queue: str = "default", max_attempts: int = 4) -> None:
+def register_type(
+    url: str, name: str, schema: dict[str, Any], *, queue: str = "default", max_attempts: int = 4
+) -> None:
     """As a worker does when it starts."""
     known = {"name": name, "description": "", "queue": queue, "schema": schema, "retry": {}}
     engine = sync_engine(url, name="test", pool_size=1)

@@ -60,7 +60,7 @@ def test_what_no_route_takes_is_not_found(http_server: WebServer) -> None:
 
 def test_marked_processes_are_killed_whatever_their_parent_and_session() -> None:
     mark = uuid4().hex
-    script = "import subprocess; print(subprocess.Popen(['sleep', '600'], start_new_session=True).pid)"
+    script = "from subprocess import *; print(Popen(['sleep', '600'], stdout=DEVNULL, start_new_session=True).pid)"
     started = subprocess.run(
         [sys.executable, "-c", script], env=os.environ | {MARK: mark}, stdout=subprocess.PIPE, check=True
     )

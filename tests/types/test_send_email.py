@@ -48,8 +48,8 @@ def test_a_message_reaches_the_server_as_it_was_asked_for(inbox: Inbox) -> None:
     assert message["Cc"] == "bob@example.org"
     assert message["Reply-To"] == "desk@example.org"
     assert message["Subject"] == "Grüße 🎉"
-    assert message.get_body(("plain",)).get_content() == "How are you?\n"
-    assert message.get_body(("html",)).get_content() == "<p>How are <b>you</b>?</p>\n"
+    assert message.get_body(("plain",)).get_content().rstrip() == "How are you?"
+    assert message.get_body(("html",)).get_content().rstrip() == "<p>How are <b>you</b>?</p>"
     assert inbox.envelopes[0].mail_from == "tasks@example.org"
     assert result == {
         "message_id": message["Message-ID"],

@@ -99,7 +99,7 @@ class Client:
         offset: int | None = None,
         cursor: str | None = None,
     ) -> TaskPage:
-        """One page, newest first. Several statuses, types or queues mean any of them."""
+        """One page, newest first. Several statuses, types or queues mean any of them; several labels all of them."""
         pairs = [("label", f"{key}={value}") for key, value in labels]
         for name, values in (("status", status), ("type", type), ("queue", queue)):
             pairs += [(name, str(value)) for value in values]

@@ -30,7 +30,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class Executor:
-    """Runs tasks under the worker `worker_id`, as its `incarnation`-th process.
+    """Runs tasks under the worker `worker_id` (changed when it has to register anew), as its `incarnation`-th process.
 
     `engine` must run each statement in a transaction of its own.
     """
@@ -41,7 +41,7 @@ class Executor:
         self._engine = engine
         self._plugins = plugins
         self._settings = settings
-        self._worker_id = worker_id
+        self.worker_id = worker_id
         self._incarnation = incarnation
         self._types = list(plugins)
 
@@ -60,14 +60,14 @@ class Executor:
             types=self._types,
             short_types=list(short_types),
             token=token,
-            worker=self._worker_id,
+            worker=self.worker_id,
             incarnation=self._incarnation,
         )
         return [_claimed(row, token) for row in rows]
 
     def recall(self, token: UUID) -> list[Claimed]:
         """What the claim with `token` took, when its answer was lost."""
-        return [_claimed(row, token) for row in self._run(claims.recall(), token=token, worker=self._worker_id)]
+        return [_claimed(row, token) for row in self._run(claims.recall(), token=token, worker=self.worker_id)]
 
     def refused(self, ids: Sequence[int]) -> list[int]:
         """Deal with `ids` that a claim left. Answers those that are due and could be claimed later, by anyone.
@@ -113,7 +113,7 @@ class Executor:
         """Return tasks that will not be finished here to their queue; they lose nothing."""
         if leases:
             rows = [{"task_id": one.task_id, "attempt": one.attempt, "token": one.token} for one in leases]
-            self._run(returns.give_back(), rows=_json(rows), worker=self._worker_id)
+            self._run(returns.give_back(), rows=_json(rows), worker=self.worker_id)
 
     def _judge(self, claimed: Claimed) -> Verdict:
         plugin = self._plugins[claimed.type]
@@ -133,7 +133,7 @@ class Executor:
         return TaskContext(lease.task_id, lease.attempt, claimed.failures, self._settings, bound)
 
     def _settle(self, batch: Sequence[Finished]) -> list[Any]:
-        return self._run(settlements.settle(), rows=_json([_row(one) for one in batch]), worker=self._worker_id)
+        return self._run(settlements.settle(), rows=_json([_row(one) for one in batch]), worker=self.worker_id)
 
     def _settle_one_by_one(self, batch: Sequence[Finished], cause: DBAPIError) -> None:
         if len(batch) > 1:

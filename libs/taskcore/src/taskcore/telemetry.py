@@ -58,7 +58,7 @@ def configure_logging(settings: LogSettings) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(_number(settings.level))
-    for chatty in ("pika", "httpx", "httpcore", "dramatiq"):
+    for chatty in ("pika", "httpx", "httpcore", "dramatiq", "alembic", "mail"):
         logging.getLogger(chatty).setLevel(max(_number(settings.level), logging.WARNING))
 
 

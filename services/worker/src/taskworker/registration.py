@@ -14,11 +14,11 @@ from taskcore.plugins import Plugin, Plugins
 from taskcore.settings import WorkerSettings
 
 
-def worker_row(settings: WorkerSettings, plugins: Plugins) -> Executable:
+def worker_row(settings: WorkerSettings, plugins: Plugins, *, slots: int) -> Executable:
     return workers.register_worker(
         host=socket.gethostname(),
         pid=os.getpid(),
-        slots=settings.processes * settings.threads,
+        slots=slots,
         queues=settings.queues,
         types=sorted(plugins),
         lease_s=settings.lease_s,

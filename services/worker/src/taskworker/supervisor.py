@@ -91,7 +91,9 @@ class Supervisor:
 
     def _register(self) -> None:
         self._execute(type_rows(self._plugins))
-        (row,) = self._execute(worker_row(self._settings.worker, self._plugins))
+        settings = self._settings.worker
+        slots = settings.processes * settings.threads
+        (row,) = self._execute(worker_row(settings, self._plugins, slots=slots))
         self._worker_id = row.id
         self._beat_at = self._touched_at = time.monotonic()
         self._queues = self._wanted_queues()

@@ -38,9 +38,9 @@ PAGE_COUNT = 30
     "labels",
     multiple=True,
     type=Parsed("key=value", parse_pair),
-    help="Only with this label. Repeatable.",
+    help="Only with this label. Repeatable: all of them.",
 )
-@click.option("-q", "--search", metavar="TEXT", help="Only with this text.")
+@click.option("-q", "--search", metavar="TEXT", help="Only with this in the name, in any case.")
 @click.pass_obj
 def list_tasks(
     session: Session,

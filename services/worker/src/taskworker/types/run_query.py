@@ -1,8 +1,9 @@
 """`run_query`: one SQL statement on one of the operator's named PostgreSQL databases.
 
-Where the database is `read_only`, the statement cannot change data, by three rules that PostgreSQL itself enforces:
-it is parsed as exactly one statement, it must be one that returns rows (which leaves out COPY, DO, SET and COMMIT), and
-it runs in a READ ONLY transaction that has taken its snapshot, after which PostgreSQL refuses to make it writable.
+Where the database is `read_only`, the statement cannot change data. PostgreSQL itself enforces why: it is parsed as
+exactly one statement; it must be one that returns rows (which leaves out COPY, DO, SET and COMMIT); it runs in a
+READ ONLY transaction that has taken its snapshot, after which it cannot be made writable; and that is rolled back
+(READ ONLY overlooks EXPLAIN ANALYZE CREATE TABLE AS).
 
 Writes happen at least once: a worker that dies behind the commit has the statement run again.
 """

@@ -1,0 +1,70 @@
+# Taskcore from a checkout: everything is made in .venv by a plain Python, nothing is installed outside of it.
+
+PYTHON ?= python3
+PORT ?= $(or $(TASKCORE_API__PORT),8080)
+ARGS ?=
+
+BIN := .venv/bin
+PACKAGES := libs/taskcore libs/taskclient services/api services/worker services/standalone
+OWN := taskcore taskclient taskapi taskworker taskstandalone
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+INSTALL := $(PIP) install --quiet --no-deps --require-hashes
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links $(OWN:%=--no-emit-package %)
+
+.DELETE_ON_ERROR:
+.PHONY: help run test check bench docs lock clean
+
+help:  ## what there is
+	@sed -n 's/^\([a-z]*\):.*  ## /\1	/p' Makefile | expand -t 10
+
+run: .venv/.packages  ## the whole of Taskcore on this machine, with a database of its own: PORT=8080
+	TASKCORE_API__PORT=$(PORT) exec $(BIN)/taskcore-standalone $(ARGS)
+
+test: .venv/.dev  ## all tests; ARGS="tests/standalone -k adopted" for some
+	tests/support/provide_rabbitmq
+	$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/.dev  ## style, types, import rules, and whether the generated pages are current
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	PYTHONPATH=. $(BIN)/lint-imports
+	$(BIN)/python -m taskcore.domain.states | diff -u docs/state_machine.md - || { echo 'Run "make docs".'; exit 1; }
+
+bench: .venv/.dev  ## the measurements, written to bench/results.json
+	$(BIN)/python -m bench $(ARGS)
+
+docs: .venv/.dev  ## the generated pages
+	$(BIN)/python -m taskcore.domain.states > docs/state_machine.md
+
+lock: .venv/.dev  ## pin the newest versions that fit; LOCK=--upgrade to move all of them
+	$(COMPILE) $(LOCK) requirements/run.in -o requirements/run.txt
+	$(COMPILE) $(LOCK) requirements/run.in requirements/dev.in -c requirements/run.txt -o requirements/dev.txt
+
+clean:  ## remove what make made; data in .taskcore stays
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .schemathesis
+	find $(PACKAGES) tests bench -name __pycache__ -prune -exec rm -rf {} +
+
+# A stamp is written when its step is done, so a step that was interrupted starts again.
+
+.venv/.python:
+	@for python in $(PYTHON) python3.14 python3.13 python3.12 python3.11; do \
+		if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null; then \
+			"$$python" -m venv .venv && touch $@ && exit; \
+			echo "$$python cannot make a virtual environment: on Debian, apt-get install python3-venv" >&2; exit 1; \
+		fi; \
+	done; \
+	echo "Taskcore needs Python 3.11 or newer. $$($(PYTHON) --version 2>&1) is what $(PYTHON) says; name another" \
+		"with make PYTHON=/path/to/python3.12" >&2; exit 1
+
+.venv/.packages: .venv/.python requirements/run.txt $(PACKAGES:%=%/pyproject.toml)
+	@echo 'Installing what Taskcore needs into .venv'
+	$(INSTALL) -r requirements/run.txt
+	$(PIP) install --quiet --no-deps --no-build-isolation --no-index $(PACKAGES:%=-e ./%)
+	@touch $@
+
+.venv/.dev: .venv/.packages requirements/dev.txt
+	@echo 'Installing what the tests need into .venv'
+	$(INSTALL) -r requirements/dev.txt
+	@touch $@

@@ -1,0 +1,121 @@
+"""`taskcore-standalone`: API, coordinator, worker, PostgreSQL and a mailbox, composed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import sys
+
+from granian.constants import Interfaces
+from granian.server.embed import Server
+from pydantic import SecretStr
+
+from taskapi.app import create_app
+from taskcore.db import migrations
+from taskcore.db.session import BY_KEY, sync_engine
+from taskcore.errors import TaskcoreError
+from taskcore.messaging.brokers import MemoryBroker
+from taskcore.messaging.publisher import MemoryPublisher
+from taskcore.plugins import load_plugins
+from taskcore.settings import DatabaseSettings, Settings, load_settings
+from taskcore.telemetry import configure_logging
+from taskstandalone.mailbox import local_mail
+from taskstandalone.postgres import EmbeddedPostgres
+from taskstandalone.worker import InProcessWorker
+from taskworker.coordinator.process import coordinate, coordinator_engine
+
+
+class PortTaken(TaskcoreError):
+    """The port is taken."""
+
+
+def main() -> int:
+    try:
+        settings = load_settings()
+        configure_logging(settings.log)
+        _require_port(settings)
+        with EmbeddedPostgres(settings.data_dir) as postgres:
+            migrations.upgrade(postgres.url)
+            asyncio.run(_run(settings, postgres.url))
+    except TaskcoreError as exc:
+        print(f"taskcore-standalone: {exc}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _run(settings: Settings, database_url: str) -> None:
+    """Serve with the embedded database and, where no other mail server is set, a mailbox."""
+    databases = {"default": DatabaseSettings.model_validate({"url": database_url}), **settings.databases}
+    complete = settings.model_copy(update={"database_url": SecretStr(database_url), "databases": databases})
+    if "smtp" in settings.model_fields_set:
+        await _serve(complete)
+        return
+    async with local_mail(settings.data_dir.resolve() / "mail") as smtp:
+        await _serve(complete.model_copy(update={"smtp": smtp}))
+
+
+async def _serve(settings: Settings) -> None:
+    url = settings.database_url.get_secret_value()
+    broker = MemoryBroker()
+    engine = sync_engine(url, name="standalone worker", pool_size=5, options=BY_KEY)
+    worker = InProcessWorker(settings, engine, broker, load_plugins())
+    server = Server(
+        create_app(settings),
+        address=settings.api.host,
+        port=settings.api.port,
+        interface=Interfaces.ASGI,
+        log_enabled=False,
+    )
+    worker.start()
+    coordinator = asyncio.create_task(coordinate(settings, coordinator_engine(settings), MemoryPublisher(broker)))
+    api = asyncio.create_task(server.serve())
+    stop = _on_signals()
+    _announce(settings)
+    await asyncio.wait([asyncio.create_task(stop.wait()), api], return_when=asyncio.FIRST_COMPLETED)
+    server.stop()
+    await api
+    await asyncio.to_thread(worker.stop, settings.worker.grace_s)
+    coordinator.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await coordinator
+    engine.dispose()
+
+
+def _on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+def _require_port(settings: Settings) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.api.host, settings.api.port))
+        except OSError as exc:
+            raise PortTaken(
+                f"cannot listen on {settings.api.host}:{settings.api.port} ({exc.strerror}); choose another port: "
+                "`make run PORT=8081`, or TASKCORE_API__PORT"
+            ) from exc
+
+
+def _announce(settings: Settings) -> None:
+    address = f"http://{settings.api.host}:{settings.api.port}"
+    data_dir = settings.data_dir.resolve()
+    print(
+        f"\nTaskcore is at {address}\n"
+        f"  try         .venv/bin/task-cli --address {address} task create hello --type noop --wait\n"
+        f"  contract    {address}/openapi.json\n"
+        f"  data        {data_dir}   (mail that tasks sent: {data_dir / 'mail'})\n"
+        "  stop        Ctrl-C\n",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    logging.captureWarnings(True)
+    sys.exit(main())
