@@ -29,7 +29,7 @@ check: .venv/.dev  ## style, types, import rules, and whether the generated page
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	PYTHONPATH=. $(BIN)/lint-imports
+	$(BIN)/lint-imports
 	$(BIN)/python -m taskcore.domain.states | diff -u docs/state_machine.md - || { echo 'Run "make docs".'; exit 1; }
 
 bench: .venv/.dev  ## the measurements, written to bench/results.json

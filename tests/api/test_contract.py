@@ -21,7 +21,6 @@ CHECKS = (
     "response_schema_conformance",
     "negative_data_rejection",
     "unsupported_method",
-    "use_after_free",
 )
 
 #: What workers do meanwhile: nothing is left waiting for long, and ends of all kinds are to be seen.

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from tests.api.asking import Database, finish, submit
+from tests.support.waiting import eventually
 
 LONG = {"timeout": 60}
 
@@ -15,12 +16,17 @@ LONG = {"timeout": 60}
 async def waiting(api: httpx.AsyncClient, database: Database, *task_ids: int) -> list[asyncio.Task[httpx.Response]]:
     """Calls that wait, once the process listens for ends."""
     calls = [asyncio.create_task(api.get(f"/tasks/{task_id}/wait", params=LONG)) for task_id in task_ids]
-    listening = (
-        "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'LISTEN taskcore_settled' AND datname = current_database()"
-    )
-    while not await asyncio.to_thread(lambda: database.execute(listening).fetchall()):
-        await asyncio.sleep(0.01)
+    await asyncio.to_thread(eventually, lambda: connections(database, "taskapi waits", "LISTEN taskcore_settled"))
     return calls
+
+
+def connections(database: Database, name: str, query: str = "%") -> list[dict[str, Any]]:
+    """The connections of the process to this test's database."""
+    return database.execute(
+        "SELECT pid, state_change FROM pg_stat_activity"
+        " WHERE application_name = %s AND query LIKE %s AND datname = current_database() ORDER BY pid",
+        [name, query],
+    ).fetchall()
 
 
 async def test_a_task_that_is_over_is_answered_at_once(api: httpx.AsyncClient, database: Database) -> None:
@@ -90,12 +96,9 @@ async def test_when_nobody_waits_the_process_asks_nothing(api: httpx.AsyncClient
     (call,) = await waiting(api, database, task_id)
     finish(database, task_id)
     await call
-    ours = "SELECT count(*) AS n FROM pg_stat_activity WHERE application_name = 'taskapi waits' AND datname = current_database()"
 
-    while database.execute(ours).fetchone() != {"n": 0}:
-        await asyncio.sleep(0.05)
-
-    active = "SELECT max(state_change) AS at FROM pg_stat_activity WHERE application_name = 'taskapi' AND datname = current_database()"
-    before = database.execute(active).fetchone()
+    await asyncio.to_thread(eventually, lambda: not connections(database, "taskapi waits"))
+    before = connections(database, "taskapi")
     await asyncio.sleep(2.5)
-    assert database.execute(active).fetchone() == before
+
+    assert connections(database, "taskapi") == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,10 +32,12 @@ signal.pause()
 
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Iterator[Path]:
-    """Whatever still runs on it at the end is stopped."""
-    yield tmp_path / "data"
-    for process in servers_on(tmp_path / "data"):
+    """Whatever still runs on it at the end is killed, and its socket removed."""
+    data_dir = tmp_path / "data"
+    yield data_dir
+    for process in servers_on(data_dir):
         process.kill()
+    shutil.rmtree(EmbeddedPostgres(data_dir).sockets, ignore_errors=True)
 
 
 def test_the_same_data_is_there_after_a_restart(data_dir: Path) -> None:

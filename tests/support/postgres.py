@@ -35,6 +35,7 @@ class PostgresServer:
         self.url = self._postgres.start()
         assert self._postgres.pid is not None
         self._reaper.watch_group(self._postgres.pid)
+        self._reaper.watch_directory(self._postgres.sockets)
         return self.url
 
     def stop(self, mode: Literal["fast", "immediate"] = "fast") -> None:

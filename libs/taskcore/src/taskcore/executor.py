@@ -51,7 +51,7 @@ class Executor:
         """Claim what may be claimed of `ids`, and of `short_ids` what is of one of `short_types`.
 
         Raises:
-            Exception: of `is_database_away`; the claim may have been committed all the same; ask `recall` with the same token.
+            Exception: of `is_database_away`. The claim may have been committed: ask `recall` with the same token.
         """
         rows = self._run(
             claims.claim(),

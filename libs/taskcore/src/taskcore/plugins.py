@@ -124,7 +124,7 @@ def load_plugins() -> Plugins:
     return collect(classes)
 
 
-def collect(classes: Iterable[type[Plugin[Any]]]) -> Plugins:
+def collect(classes: Iterable[type[Plugin[Any]] | Any]) -> Plugins:
     """An instance of each class, by name. Raises `InvalidPlugin` as `load_plugins` does."""
     plugins: dict[str, Plugin[Any]] = {}
     for cls in classes:
@@ -135,7 +135,7 @@ def collect(classes: Iterable[type[Plugin[Any]]]) -> Plugins:
     return plugins
 
 
-def _check(cls: type[Plugin[Any]]) -> None:
+def _check(cls: Any) -> None:
     if not (inspect.isclass(cls) and issubclass(cls, Plugin)):
         raise InvalidPlugin(f"{cls!r} is not a subclass of taskcore.plugins.Plugin")
     if not re.match(NAME_PATTERN, getattr(cls, "name", "")):

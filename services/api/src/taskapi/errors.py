@@ -8,7 +8,13 @@ from typing import Any
 
 import structlog
 from litestar import Request, Response
-from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException, ValidationException
+from litestar.exceptions import (
+    HTTPException,
+    InternalServerException,
+    MethodNotAllowedException,
+    NotFoundException,
+    ValidationException,
+)
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from psycopg.errors import ReadOnlySqlTransaction, UndefinedColumn, UndefinedTable
 from sqlalchemy.exc import DBAPIError
@@ -55,6 +61,8 @@ def _problem(request: Request[Any, Any, Any], exc: Exception) -> tuple[Problem, 
             return Problem("Not found", 404, "not_found", detail=f"Nothing is at {request.scope['path']}."), {}
         case MethodNotAllowedException():
             return Problem("Method not allowed", 405, "method_not_allowed"), exc.headers or {}
+        case InternalServerException() if "disconnected" in exc.detail:  # in the middle of its body
+            return Problem("The client went away", 400, "client_disconnected"), {}
         case HTTPException() if exc.status_code == 415:
             return Problem("Unsupported media type", 415, "unsupported_media_type", detail=exc.detail), {}
         case HTTPException() if exc.status_code < 500:

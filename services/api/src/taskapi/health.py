@@ -52,4 +52,4 @@ async def healthcheck() -> Uptime:
 @get("/metrics", operation_id="metrics", summary="Metrics for Prometheus", tags=["health"], media_type="text/plain")
 async def metrics() -> Response[bytes]:
     """In Prometheus' text format."""
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST.removesuffix("; charset=utf-8"))

@@ -1,6 +1,6 @@
 """What goes over HTTP: the bodies of requests and answers, and nothing else.
 
-Limits that can be said in JSON Schema are said here; what cannot is checked in `taskapi.documents`.
+Limits that can be said in JSON Schema are said here; what cannot is checked in `taskapi.submissions`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LabelKey = Annotated[str, Meta(min_length=1, max_length=63)]
 LabelValue = Annotated[str, Meta(max_length=255)]
 
 
-class TaskSubmission(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class TaskSubmission(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
     """A task to run. What is left out comes from its type."""
 
     name: Name
@@ -35,7 +35,7 @@ class TaskSubmission(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class BatchSubmission(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Up to 10,000 tasks. `atomic`: all or nothing; otherwise the good ones are taken."""
+    """Up to 10,000 tasks. `atomic`: all or nothing; otherwise the good ones are taken, if there are any."""
 
     tasks: Annotated[list[TaskSubmission], Meta(min_length=1, max_length=limits.MAX_BATCH_TASKS)]
     atomic: bool = True

@@ -116,7 +116,10 @@ def new_task(submission: TaskSubmission, known: KnownType, origin: Origin) -> Ne
 
 
 def _fingerprint(submission: TaskSubmission) -> str:
-    """Of what it asks for: the order of members, white space and defaults that are spelled out do not count."""
+    """Of what it asks for: the order of members, white space and defaults that are spelled out do not count.
+
+    Nor do members that a later version adds, as long as they are left out.
+    """
     return hashlib.sha256(_CANONICAL.encode(submission)).hexdigest()
 
 

@@ -75,7 +75,7 @@ async def _serve(settings: Settings) -> None:
     stop = _on_signals()
     _announce(settings)
     await asyncio.wait([asyncio.create_task(stop.wait()), api], return_when=asyncio.FIRST_COMPLETED)
-    server.stop()
+    server.stop()  # type: ignore[no-untyped-call]
     await api
     await asyncio.to_thread(worker.stop, settings.worker.grace_s)
     coordinator.cancel()

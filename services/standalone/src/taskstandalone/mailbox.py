@@ -17,7 +17,7 @@ from taskcore.settings import SmtpSettings
 async def local_mail(directory: Path) -> AsyncIterator[SmtpSettings]:
     """Listens on a free port of the loopback interface; answers the settings that reach it."""
     directory.parent.mkdir(parents=True, exist_ok=True)  # the Maildir itself is made by its own class
-    handler = Mailbox(str(directory))
+    handler = Mailbox(directory)
     server = await asyncio.get_running_loop().create_server(lambda: SMTP(handler), "127.0.0.1", 0)
     try:
         yield SmtpSettings(host="127.0.0.1", port=server.sockets[0].getsockname()[1])

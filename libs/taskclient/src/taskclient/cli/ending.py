@@ -53,7 +53,7 @@ def describe_problem(problem: Problem) -> str:
     lines = [f"{problem.title} ({problem.status} {problem.code})"]
     if problem.detail and problem.detail != problem.title:
         lines.append(problem.detail)
-    if problem.task_status:
+    if problem.task_status and problem.task_status not in (problem.detail or ""):
         lines.append(f"the task is {problem.task_status}")
     lines += [f"{error.field}: {error.message}" for error in problem.errors[:SHOWN_FIELD_ERRORS]]
     if (more := len(problem.errors) - SHOWN_FIELD_ERRORS) > 0:

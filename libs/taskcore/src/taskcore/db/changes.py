@@ -1,4 +1,7 @@
-"""What people do to a task: cancel, retry, delete. Each is one guarded statement; no row back means «not from there»."""
+"""What people do to a task: cancel, retry, delete. Each is one guarded statement.
+
+No row back means that the task does not stand where this could be done.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,6 @@ from sqlalchemy import (
     CTE,
     ColumnElement,
     Executable,
-    Select,
     Text,
     bindparam,
     delete,
@@ -82,7 +84,7 @@ def remove() -> Executable:
 
 @cache
 def give_up() -> Executable:
-    """Fail what waits for a type that no worker has served for `after_s` seconds. Answers ids, `GIVE_UP_LIMIT` at most."""
+    """Fail what waits for a type that no worker has served for `after_s` seconds. Answers up to `GIVE_UP_LIMIT` ids."""
     unserved = exists().where(TaskType.name == Task.type, TaskType.seen_at < func.now() - seconds("after_s"))
     was = _standing(GIVE_UP, unserved, limit=GIVE_UP_LIMIT)
     error = word("no live worker has known this type for too long")
@@ -99,7 +101,7 @@ def unserved_types() -> Executable:
 
 def _standing(transition: Transition, which: ColumnElement[bool], limit: int | None = None) -> CTE:
     """The tasks of `which` that `transition` may start from, locked in id order, with the status they had."""
-    rows: Select[Any] = select(Task.id, Task.status).where(which, stands_at(Task.status, transition.sources))
+    rows = select(Task.id, Task.status).where(which, stands_at(Task.status, transition.sources))
     return rows.order_by(Task.id).limit(limit).with_for_update(of=Task).cte("was")
 
 

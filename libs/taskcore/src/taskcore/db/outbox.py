@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 from sqlalchemy import (
     Executable,
+    Float,
     ScalarSelect,
+    Select,
     and_,
     bindparam,
     exists,
@@ -21,7 +24,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import InstrumentedAttribute
 
 from taskcore.db.models import Outbox, Queue, Task, Worker
-from taskcore.db.parameters import flag, ids, interval, number, seconds, stands_at
+from taskcore.db.parameters import flag, ids, interval, number, stands_at
 from taskcore.domain.states import WAITING
 
 DUE_LIMIT = 10_000
@@ -52,7 +55,7 @@ def next_due() -> Executable:
 @cache
 def backlogs() -> Executable:
     """Per queue: its name, whether rows wait to be sent, how many are sent and unclaimed, and its live slots."""
-    to_send = (
+    to_send: Select[Any] = (
         select(literal_column("1"))
         .where(Outbox.queue == Queue.name, Outbox.is_due, Outbox.dispatched_at.is_(None))
         .limit(1)
@@ -85,7 +88,7 @@ def live_slots(queue: InstrumentedAttribute[str]) -> ScalarSelect[int]:
 
 @cache
 def dispatch() -> Executable:
-    """Mark the next `room` rows of the queue `of` as sent: by priority, then by age. Answers their task ids, in that order.
+    """Mark the next `room` rows of the queue `of` as sent. Answers their task ids, by priority, then by age.
 
     Two relays never mark the same row: what the other has locked is skipped.
     """
@@ -128,7 +131,8 @@ def resend_lost() -> Executable:
         .limit(number("ready"))
         .cte("still_there")
     )
-    patience = seconds("after_s") * func.power(literal_column("2"), func.least(Outbox.resends, literal_column("6")))
+    doubled = func.power(literal_column("2"), func.least(Outbox.resends, literal_column("6")))
+    patience = interval(bindparam("after_s", type_=Float) * doubled)
     return (
         update(Outbox)
         .where(of_queue, Outbox.dispatched_at < func.clock_timestamp() - patience)

@@ -5,7 +5,7 @@ No parameter bears the name of a column: SQLAlchemy would take it for a value to
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
@@ -29,11 +29,11 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute
 
 
-def ids(name: str = "ids") -> BindParameter[list[int]]:
+def ids(name: str = "ids") -> BindParameter[Sequence[int]]:
     return bindparam(name, type_=ARRAY(BigInteger))
 
 
-def names(name: str) -> BindParameter[list[str]]:
+def names(name: str) -> BindParameter[Sequence[str]]:
     return bindparam(name, type_=ARRAY(Text))
 
 

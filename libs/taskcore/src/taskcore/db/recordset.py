@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import JSON
 from sqlalchemy.types import TypeEngine
 
 
-def recordset(name: str, /, **columns: type[TypeEngine[Any]]) -> TableValuedAlias:
+def recordset(name: str, /, **columns: type[TypeEngine[Any]] | TypeEngine[Any]) -> TableValuedAlias:
     """The table `name` with `columns`, read from the parameter `rows`: the JSON text of an array of objects.
 
     One parameter whatever the number of rows, so that the statement is prepared once. A JSON null is an SQL NULL.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import msgspec
 from sqlalchemy import DateTime, Executable, SmallInteger, Text, case, func, insert, literal_column, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.types import TypeEngine
 
 from taskcore.db.models import Outbox, Queue, Task, TaskHistory
 from taskcore.db.parameters import flag, word
@@ -16,7 +18,7 @@ from taskcore.db.recordset import recordset
 from taskcore.domain.states import Status
 from taskcore.domain.tasks import NewTask
 
-_ASKED = {
+_ASKED: dict[str, type[TypeEngine[Any]] | TypeEngine[Any]] = {
     "name": Text,
     "type": Text,
     "queue": Text,

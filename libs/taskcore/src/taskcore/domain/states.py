@@ -109,8 +109,8 @@ def as_markdown() -> str:
 
 
 def _row(transition: Transition) -> str:
-    sources = ", ".join(f"`{s}`" for s in Status if s in transition.sources) or "–"
-    target = f"`{transition.target}`" if transition.target else "–"
+    sources = ", ".join(f"`{s}`" for s in Status if s in transition.sources) or "-"
+    target = f"`{transition.target}`" if transition.target else "-"
     return f"| {transition.name} | {sources} | {target} | {transition.why} |\n"
 
 

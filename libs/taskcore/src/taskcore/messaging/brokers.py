@@ -44,7 +44,7 @@ def queue_arguments(queue_type: str) -> dict[str, Any]:
     return {"x-queue-type": "quorum", "x-delivery-limit": -1} if queue_type == "quorum" else {}
 
 
-class RabbitBroker(RabbitmqBroker):  # type: ignore[misc]
+class RabbitBroker(RabbitmqBroker):
     def __init__(self, settings: Settings, *, prefetch: int) -> None:
         super().__init__(url=settings.amqp_url.get_secret_value(), middleware=[])
         self.parameters = connection_parameters(settings)
@@ -60,7 +60,7 @@ class RabbitBroker(RabbitmqBroker):  # type: ignore[misc]
             self.emit_after("declare_queue", queue_name)
         if ensure:
             self.queues_pending.add(queue_name)  # it may have been deleted since
-            self._ensure_queue(queue_name)
+            self._ensure_queue(queue_name)  # type: ignore[no-untyped-call]
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:
         self.declare_queue(queue_name, ensure=True)
@@ -77,7 +77,7 @@ class RabbitBroker(RabbitmqBroker):  # type: ignore[misc]
         """A failed task is a row, not a dead letter."""
 
 
-class MemoryBroker(StubBroker):  # type: ignore[misc]
+class MemoryBroker(StubBroker):
     """For standalone and tests: messages live in this process only, which loses nothing."""
 
     def __init__(self) -> None:
@@ -92,7 +92,7 @@ class MemoryBroker(StubBroker):  # type: ignore[misc]
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 100) -> Consumer:
         if queue_name not in self.queues:
-            raise QueueNotFound(queue_name)
+            raise QueueNotFound(queue_name)  # type: ignore[no-untyped-call]
         return _made(self.make_consumer, StubTransport(self.queues[queue_name]), queue_name, timeout)
 
 

@@ -25,7 +25,7 @@ PATIENCE_S = 1.0
 log = structlog.stdlib.get_logger(__name__)
 
 
-class ClaimingConsumer(Consumer):  # type: ignore[misc]
+class ClaimingConsumer(Consumer):
     """Serves one queue. `ack` and `nack`, which Dramatiq calls when the actor is done, only free the slot."""
 
     def __init__(
@@ -65,7 +65,7 @@ class ClaimingConsumer(Consumer):  # type: ignore[misc]
     nack = ack
 
     def requeue(self, messages: Any) -> None:
-        """Nothing to do: what Dramatiq would return to the broker was acknowledged, and is given back in the database."""
+        """Nothing to do: what was handed on is acknowledged already, and is given back in the database."""
 
     def close(self) -> None:
         self._transport.close()
@@ -74,7 +74,7 @@ class ClaimingConsumer(Consumer):  # type: ignore[misc]
         return self._holding.threads + self._holding.look_ahead
 
     def _wait_for_room(self) -> MessageProxy | None:
-        """All slots are taken. After `PATIENCE_S` let others have the messages, so that none sits behind a long task."""
+        """All slots are taken. After `PATIENCE_S` others get the messages, so that none sits behind a long task."""
         now = time.monotonic()
         self._no_room_since = self._no_room_since or now
         if self._unclaimed and now - self._no_room_since >= PATIENCE_S:
@@ -99,7 +99,7 @@ class ClaimingConsumer(Consumer):  # type: ignore[misc]
         self._only_any = bool(kept)
 
     def _claim_surely(self, ids: list[int], any_room: int) -> list[Claimed]:
-        """Claim, however often the database goes away meanwhile: one token, so that a lost answer is asked for again."""
+        """Claim, however often the database goes away meanwhile: with one token, so that a lost answer is found."""
         token = uuid4()
         short_types = self._holding.paces.short_types()
         is_repeated = False

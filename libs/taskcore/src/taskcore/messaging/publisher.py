@@ -25,7 +25,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 class Publisher(Protocol):
     async def publish(self, queue: str, task_ids: Sequence[int]) -> list[int]:
-        """Send a message for each task. Answers those that the broker did not confirm. Never raises for a lost broker."""
+        """Send a message for each task. Answers those that the broker, there or not, did not confirm."""
 
     async def ready(self, queue: str) -> int | None:
         """How many messages of `queue` wait for a consumer; None when the broker cannot say."""

@@ -63,4 +63,4 @@ def _declare_actor(broker: Broker, holding: Holding, executor: Executor, settler
         holding.paces.observe(claimed.type, finished.ran_s)
         settler.add(finished)
 
-    dramatiq.actor(run, actor_name=ACTOR, broker=broker)
+    dramatiq.actor(actor_name=ACTOR, broker=broker)(run)

@@ -160,7 +160,7 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (AssertionError, OSError, pika.exceptions.AMQPError) as exc:
-        raise ConnectionClosed(exc) from exc
+        raise ConnectionClosed(exc) from exc  # type: ignore[no-untyped-call]
 
 
 def _nothing() -> None:

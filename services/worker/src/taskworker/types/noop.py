@@ -5,7 +5,7 @@ from __future__ import annotations
 from taskcore.plugins import Parameters, Plugin, TaskContext
 
 
-class NoopParameters(Parameters):
+class NoopParameters(Parameters, frozen=True):
     """Takes no parameters."""
 
 

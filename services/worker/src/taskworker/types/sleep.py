@@ -10,7 +10,7 @@ import msgspec
 from taskcore.plugins import Parameters, Plugin, TaskContext
 
 
-class SleepParameters(Parameters):
+class SleepParameters(Parameters, frozen=True):
     seconds: Annotated[float, msgspec.Meta(ge=0, le=86_400, description="How long to sleep")] = 1.0
 
 

@@ -1,0 +1,94 @@
+"""`python -m bench`: measure, print, write `bench/results.json`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+from dataclasses import asdict
+from datetime import UTC, datetime
+from statistics import median
+from typing import Any
+
+import psutil
+
+from bench import report, submits
+from bench.bare_side import BareDramatiq
+from bench.rounds import DRAIN, END_TO_END, Rounds
+from bench.servers import running_servers
+from bench.taskcore_side import Taskcore
+
+MEASUREMENTS = (DRAIN, END_TO_END, "submit", "latency")
+
+
+def main() -> None:
+    arguments = _arguments()
+    what = arguments.only or MEASUREMENTS
+    results: dict[str, Any] = {"at": datetime.now(UTC).isoformat(), "machine": _machine(), "runs": arguments.runs}
+    with running_servers() as servers:
+        taskcore = Taskcore(servers)
+        rounds = Rounds([BareDramatiq(servers), taskcore], arguments.tasks, what)
+        rounds.warm_up()
+        if {DRAIN, END_TO_END} & set(what):
+            for number in range(arguments.runs):
+                rounds.run()
+                print(f"round {number + 1}: {_last(rounds)}", flush=True)
+            results |= _compared(rounds, what)
+        if "latency" in what:
+            results["start_latency_ms"] = _latencies(taskcore, arguments.seconds)
+        if "submit" in what:
+            results["submit"] = _submits(taskcore, arguments)
+    report.write(results)
+    print(report.table(results))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench", description="Measure Taskcore beside bare Dramatiq.")
+    parser.add_argument("--runs", type=int, default=5, help="of which the medians count")
+    parser.add_argument("--tasks", type=int, default=20_000, help="per run")
+    parser.add_argument("--seconds", type=float, default=20, help="of latency measurement")
+    parser.add_argument("--only", action="append", choices=MEASUREMENTS, help="for a quick look; may be repeated")
+    return parser.parse_args()
+
+
+def _compared(rounds: Rounds, what: list[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for kind in (DRAIN, END_TO_END):
+        if kind in what:
+            bare, ours = (median(rounds.rates[kind, side]) for side in ("dramatiq", "taskcore"))
+            found[kind] = {"dramatiq": bare, "taskcore": ours, "ratio": ours / bare}
+    found["rates"] = {f"{kind}, {side}": rates for (kind, side), rates in rounds.rates.items()}
+    found["cpu_us_per_task"] = {f"{kind}, {side}": rounds.spent(kind, side) for kind, side in rounds.rates}
+    return found
+
+
+def _latencies(taskcore: Taskcore, seconds: float) -> dict[str, float]:
+    taskcore.start_workers()
+    submits.start_latencies_ms(taskcore, 2)  # until the workers have started
+    latencies = submits.start_latencies_ms(taskcore, seconds)
+    taskcore.stop_workers()
+    return asdict(latencies)
+
+
+def _submits(taskcore: Taskcore, arguments: argparse.Namespace) -> dict[str, float]:
+    return {
+        "single_per_s": median(submits.single_per_s(taskcore) for _ in range(arguments.runs)),
+        "batch_per_s": median(submits.batch_per_s(taskcore, arguments.tasks) for _ in range(arguments.runs)),
+    }
+
+
+def _last(rounds: Rounds) -> str:
+    return ", ".join(f"{kind} {side} {rates[-1]:,.0f}/s" for (kind, side), rates in rounds.rates.items())
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "cpus": os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30),
+    }
+
+
+if __name__ == "__main__":
+    main()

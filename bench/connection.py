@@ -1,0 +1,65 @@
+"""An HTTP client that costs next to nothing: requests are bytes that were built before, answers are only counted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+LARGEST_HEAD = 65_536
+
+
+class Connection:
+    """Kept alive; one request at a time."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def open(cls, url: str) -> Connection:
+        parts = urlsplit(url)
+        return cls(*await asyncio.open_connection(parts.hostname, parts.port, limit=LARGEST_HEAD))
+
+    async def post(self, request: bytes) -> None:
+        """Send `request`, and read its answer to the end. Raises RuntimeError when it is not 201."""
+        self._writer.write(request)
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        body = await self._reader.readexactly(_content_length(head))
+        if not head.startswith(b"HTTP/1.1 201"):
+            raise RuntimeError(f"{head.decode()}{body.decode()}")
+
+    async def close(self) -> None:
+        self._writer.close()
+        with suppress(ConnectionError):
+            await self._writer.wait_closed()
+
+
+async def post_all(url: str, requests: Sequence[bytes], connections: int) -> None:
+    """Send `requests` as fast as they are answered, over so many connections."""
+    waiting = iter(requests)
+
+    async def feed() -> None:
+        connection = await Connection.open(url)
+        for request in waiting:
+            await connection.post(request)
+        await connection.close()
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(connections):
+            group.create_task(feed())
+
+
+def post_request(url: str, path: str, body: bytes) -> bytes:
+    """A request as it goes over the wire."""
+    head = f"POST {path} HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def _content_length(head: bytes) -> int:
+    for line in head.split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            return int(value)
+    raise RuntimeError(f"an answer without Content-Length: {head.decode()}")

@@ -1,0 +1,56 @@
+"""The results as a table and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+FILE = Path(__file__).parent / "results.json"
+
+#: What has to be reached on the machine of docs/performance.md.
+BARS = {
+    ("drain", "ratio"): ("at least", 0.7),
+    ("end_to_end", "ratio"): ("at least", 1.0),
+    ("submit", "batch_per_s"): ("at least", 10_000),
+    ("start_latency_ms", "p50"): ("at most", 20),
+}
+_TITLES = {
+    "drain": "drain, tasks/s",
+    "end_to_end": "end to end, tasks/s",
+    "submit": "submits",
+    "start_latency_ms": "submit to start, ms",
+}
+
+
+def write(results: Mapping[str, Any]) -> None:
+    FILE.write_text(json.dumps(results, indent=2) + "\n")
+
+
+def table(results: Mapping[str, Any]) -> str:
+    """What was measured, each figure beside its bar where it has one, and where the processor's time went."""
+    lines = [f"{'':38}{'measured':>12}  bar"]
+    for section, title in _TITLES.items():
+        for name, value in results.get(section, {}).items():
+            lines.append(f"{title + ': ' + name:38}{_figure(value):>12}{_bar(section, name)}")
+    for title, roles in results.get("cpu_us_per_task", {}).items():
+        lines += ["", f"{'processor time, ' + title:38}{'µs a task':>12}"]
+        lines += [f"  {role:36}{spent:>12.0f}" for role, spent in _dearest_first(roles)]
+    return "\n".join(lines)
+
+
+def _dearest_first(roles: Mapping[str, float]) -> list[tuple[str, float]]:
+    ranked = sorted(roles.items(), key=lambda item: -item[1])
+    return [*((role, spent) for role, spent in ranked if spent >= 0.5), ("all", sum(roles.values()))]
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
+
+
+def _bar(section: str, name: str) -> str:
+    if (section, name) not in BARS:
+        return ""
+    word, bar = BARS[section, name]
+    return f"  {word} {bar:,}"

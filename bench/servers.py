@@ -1,0 +1,69 @@
+"""The servers under measurement: a durable PostgreSQL with the schema, and a RabbitMQ with a virtual host for each side."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from taskcore.db import migrations
+from taskstandalone.postgres import EmbeddedPostgres
+from tests.support.processes import Services
+from tests.support.rabbitmq import running_rabbitmq
+from tests.support.reaper import Reaper
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """`services` starts programs; all of them, and the servers, are gone when the measuring process is."""
+
+    directory: Path
+    database_url: str
+    dramatiq_amqp_url: str
+    taskcore_amqp_url: str
+    postgres: psutil.Process
+    rabbitmq: psutil.Process
+    services: Services
+
+
+@contextmanager
+def running_servers() -> Iterator[Servers]:
+    reaper = Reaper()
+    try:
+        with tempfile.TemporaryDirectory(prefix="taskcore-bench-", ignore_cleanup_errors=True) as name:
+            directory = Path(name)
+            reaper.watch_directory(directory)
+            with _postgres(directory / "postgres", reaper) as postgres, running_rabbitmq(reaper) as rabbitmq:
+                management = rabbitmq.management
+                (node,) = management.call("GET", "nodes").json()
+                services = Services(directory, reaper)
+                with management.virtual_host("dramatiq") as bare, management.virtual_host("taskcore") as own:
+                    try:
+                        yield Servers(
+                            directory,
+                            postgres.url,
+                            bare.amqp_url,
+                            own.amqp_url,
+                            psutil.Process(postgres.pid),
+                            psutil.Process(int(node["os_pid"])),
+                            services,
+                        )
+                    finally:
+                        services.kill_all()
+    finally:
+        reaper.close()
+
+
+@contextmanager
+def _postgres(data_dir: Path, reaper: Reaper) -> Iterator[EmbeddedPostgres]:
+    """As `taskcore-standalone` runs it: fsync on, every commit synchronous."""
+    with EmbeddedPostgres(data_dir) as postgres:
+        assert postgres.pid is not None
+        reaper.watch_group(postgres.pid)
+        migrations.upgrade(postgres.url)
+        yield postgres
+        reaper.forget_group(postgres.pid)

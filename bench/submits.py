@@ -1,0 +1,79 @@
+"""What the API takes in: submits a second, and how soon after one its task starts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from dataclasses import dataclass
+
+from bench.connection import Connection, post_all, post_request
+from bench.taskcore_side import NOOP, Taskcore
+
+SINGLE = 5_000
+SINGLE_CONNECTIONS = 16
+LATENCY_RATE = 100
+LATENCY_CONNECTIONS = 32
+
+#: `started_at` of a finished task is when its plugin began; both times are the database's.
+LATENCIES = """
+    SELECT 1000 * percentile_cont(ARRAY[0.5, 0.95, 0.99])
+           WITHIN GROUP (ORDER BY extract(epoch FROM started_at - created_at)::float) FROM task WHERE id > %s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Latencies:
+    p50: float
+    p95: float
+    p99: float
+
+
+def single_per_s(taskcore: Taskcore) -> float:
+    """`POST /tasks` over several connections; no worker runs."""
+    requests = [_single(taskcore)] * SINGLE
+    began = time.perf_counter()
+    asyncio.run(post_all(taskcore.url, requests, SINGLE_CONNECTIONS))
+    return SINGLE / (time.perf_counter() - began)
+
+
+def batch_per_s(taskcore: Taskcore, tasks: int) -> float:
+    """`POST /tasks/batch`, 1,000 at a time over one connection; no worker runs."""
+    taskcore.prepare(tasks)
+    began = time.perf_counter()
+    taskcore.submit()
+    return tasks / (time.perf_counter() - began)
+
+
+def start_latencies_ms(taskcore: Taskcore, seconds: float) -> Latencies:
+    """With idle workers, and submits that come at their time however long earlier ones take."""
+    after = taskcore.last_id()
+    asyncio.run(_submit_at_a_rate(taskcore, round(LATENCY_RATE * seconds)))
+    taskcore.wait_until_idle()
+    row = taskcore.database.execute(LATENCIES, [after]).fetchone()
+    assert row is not None
+    return Latencies(*row[0])
+
+
+async def _submit_at_a_rate(taskcore: Taskcore, tasks: int) -> None:
+    request = _single(taskcore)
+    idle: asyncio.Queue[Connection] = asyncio.Queue()
+    for _ in range(LATENCY_CONNECTIONS):
+        idle.put_nowait(await Connection.open(taskcore.url))
+
+    async def submit() -> None:
+        connection = await idle.get()
+        await connection.post(request)
+        idle.put_nowait(connection)
+
+    began = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for number in range(tasks):
+            await asyncio.sleep(began + number / LATENCY_RATE - time.perf_counter())
+            group.create_task(submit())
+    while not idle.empty():
+        await idle.get_nowait().close()
+
+
+def _single(taskcore: Taskcore) -> bytes:
+    return post_request(taskcore.url, "/api/v1/tasks", json.dumps(NOOP).encode())

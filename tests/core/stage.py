@@ -1,0 +1,93 @@
+"""A small stage for tests of the statements: a database, and the verbs that happen on it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+from sqlalchemy import Engine, text
+
+from taskcore.db import claims, outbox, returns, settlements, workers
+from taskcore.db.submit import submit
+from taskcore.domain import outcomes
+from taskcore.domain.outcomes import Verdict
+from taskcore.domain.tasks import NewTask
+
+
+def new_task(**fields: Any) -> NewTask:
+    asked: dict[str, Any] = {"name": "t", "type": "noop", "queue": "default", "parameters": {}, "max_attempts": 4}
+    return NewTask(**{**asked, **fields})
+
+
+class Stage:
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def run(self, statement: Any, **parameters: Any) -> list[Any]:
+        with self.engine.connect() as connection:
+            result = connection.execute(statement, parameters)
+            return list(result) if result.returns_rows else []
+
+    def sql(self, statement: str, **parameters: Any) -> list[Any]:
+        return self.run(text(statement), **parameters)
+
+    def submit(self, *tasks: NewTask) -> list[int]:
+        statement, parameters = submit(tasks)
+        return [row.id for row in self.run(statement, **parameters)]
+
+    def worker(self, *, lease_s: float = 30, queues: Sequence[str] = (), types: Sequence[str] = ("noop",)) -> int:
+        statement = workers.register_worker(host="here", pid=1, slots=8, queues=queues, types=types, lease_s=lease_s)
+        return int(self.run(statement)[0].id)
+
+    def claim(self, ids: Sequence[int], *, worker: int = 1, token: UUID | None = None, **more: Any) -> list[Any]:
+        parameters: dict[str, Any] = {"short_ids": [], "types": ["noop"], "short_types": [], "incarnation": 1}
+        return self.run(claims.claim(), ids=list(ids), worker=worker, token=token or uuid4(), **{**parameters, **more})
+
+    def settle(
+        self, task_id: int, attempt: int, token: UUID, verdict: Verdict | None = None, worker: int = 1
+    ) -> list[int]:
+        verdict = verdict or outcomes.succeeded(None)
+        row = {
+            "task_id": task_id,
+            "attempt": attempt,
+            "token": token,
+            "status": verdict.status,
+            "outcome": verdict.outcome,
+            "result": None if verdict.result is None else msgspec.Raw(verdict.result.encode()),
+            "error": verdict.error,
+            "reason": verdict.reason,
+            "wait_s": None if verdict.wait is None else verdict.wait.total_seconds(),
+            "waited_s": 0.0,
+            "ran_s": 0.1,
+        }
+        rows = msgspec.json.encode([row]).decode()
+        return [r.id for r in self.run(settlements.settle(), rows=rows, worker=worker)]
+
+    def rescue_orphans(self) -> list[int]:
+        return [row.id for row in self.run(returns.rescue_orphans())]
+
+    def dispatch(self, room: int, queue: str = "default") -> list[int]:
+        return [row.task_id for row in self.run(outbox.dispatch(), of=queue, room=room)]
+
+    def status(self, task_id: int) -> str:
+        return str(self.sql("SELECT status FROM task WHERE id = :id", id=task_id)[0].status)
+
+    def history(self, task_id: int) -> list[str | None]:
+        rows = self.sql("SELECT to_status FROM task_history WHERE task_id = :id ORDER BY id", id=task_id)
+        return [row.to_status for row in rows]
+
+    def make_due(self, task_id: int) -> None:
+        self.sql("UPDATE outbox SET available_at = now() WHERE task_id = :id", id=task_id)
+
+    def wait_for_blocked(self, count: int) -> None:
+        """Until `count` statements of this database wait for a lock."""
+        deadline = time.monotonic() + 60
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        while self.sql(waiting)[0][0] < count:
+            assert time.monotonic() < deadline, "nobody waits for a lock"
+            time.sleep(0.01)

@@ -1,0 +1,99 @@
+"""Slots: a process claims no more than it has room for, and look-ahead is for short tasks only."""
+
+from __future__ import annotations
+
+import time
+from uuid import uuid4
+
+import pytest
+
+from taskcore.domain.tasks import Claimed, Lease
+from taskcore.holding import RUNS_TO_TRUST, Holding, Paces, Room
+
+
+def claimed(task_id: int, type_: str = "noop") -> Claimed:
+    return Claimed(Lease(task_id, 1, uuid4()), "t", type_, "default", {}, 0, 4, time.monotonic())
+
+
+def nobody() -> None:
+    """Nobody waits."""
+
+
+def reserve(holding: Holding, wanted: int, *, only_any: bool = False) -> Room:
+    return holding.reserve(wanted, only_any=only_any, wake=nobody)
+
+
+@pytest.fixture
+def holding() -> Holding:
+    return Holding(threads=2, look_ahead=3)
+
+
+def learn(holding: Holding, type_: str = "noop", ran_s: float = 0.001) -> None:
+    for _ in range(RUNS_TO_TRUST):
+        holding.paces.observe(type_, ran_s)
+
+
+def test_there_is_room_for_as_many_as_there_are_threads_and_more_for_short_ones(holding: Holding) -> None:
+    assert reserve(holding, 10) == Room(2, 3)
+    assert reserve(holding, 10) == Room(0, 0)
+
+
+def test_nothing_is_taken_ahead_behind_a_task_that_is_not_short(holding: Holding) -> None:
+    holding.admit(reserve(holding, 1), [claimed(1, "long")])
+
+    assert reserve(holding, 10) == Room(1, 0)
+
+
+def test_short_tasks_are_taken_ahead_behind_short_ones(holding: Holding) -> None:
+    learn(holding)
+    holding.admit(reserve(holding, 2), [claimed(1), claimed(2)])
+
+    assert reserve(holding, 10) == Room(0, 3)
+    assert reserve(holding, 10, only_any=True) == Room(0, 0)
+
+
+def test_one_long_run_makes_a_type_long_for_a_while() -> None:
+    paces = Paces()
+    for _ in range(RUNS_TO_TRUST):
+        paces.observe("noop", 0.001)
+    assert paces.short_types() == ["noop"]
+
+    paces.observe("noop", 0.5)
+    assert paces.short_types() == []
+
+    for _ in range(500):
+        paces.observe("noop", 0.001)
+    assert paces.short_types() == ["noop"]
+
+
+def test_a_slot_is_free_again_when_its_task_is_released(holding: Holding) -> None:
+    woken: list[int] = []
+    holding.admit(reserve(holding, 2), [claimed(1, "long"), claimed(2, "long")])
+    assert not holding.reserve(1, only_any=False, wake=lambda: woken.append(1))
+
+    holding.start(1)
+    holding.release(1)
+
+    assert woken == [1]
+    assert reserve(holding, 5).total == 1
+
+
+def test_a_closed_gate_gives_back_what_was_not_started_and_lets_the_rest_end(holding: Holding) -> None:
+    started, unstarted = claimed(1), claimed(2)
+    holding.admit(reserve(holding, 2), [started, unstarted])
+    assert holding.start(1) == started
+
+    assert holding.close() == [unstarted.lease]
+
+    assert holding.start(2) is None
+    assert holding.leases() == [started.lease]
+    assert reserve(holding, 1) == Room(0, 0)
+    assert holding.next_ready("default") is None
+
+
+def test_what_is_claimed_while_the_gate_closes_is_given_back(holding: Holding) -> None:
+    room = reserve(holding, 1)
+    holding.close()
+    late = claimed(1)
+
+    assert holding.admit(room, [late]) == [late.lease]
