@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+from collections.abc import Collection
 from dataclasses import asdict
 from datetime import UTC, datetime
 from statistics import median
@@ -23,7 +24,7 @@ MEASUREMENTS = (DRAIN, END_TO_END, "submit", "latency")
 
 def main() -> None:
     arguments = _arguments()
-    what = arguments.only or MEASUREMENTS
+    what: Collection[str] = arguments.only or MEASUREMENTS
     results: dict[str, Any] = {"at": datetime.now(UTC).isoformat(), "machine": _machine(), "runs": arguments.runs}
     with running_servers() as servers:
         taskcore = Taskcore(servers)
@@ -51,7 +52,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _compared(rounds: Rounds, what: list[str]) -> dict[str, Any]:
+def _compared(rounds: Rounds, what: Collection[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for kind in (DRAIN, END_TO_END):
         if kind in what:

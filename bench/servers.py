@@ -1,4 +1,4 @@
-"""The servers under measurement: a durable PostgreSQL with the schema, and a RabbitMQ with a virtual host for each side."""
+"""The servers under measurement: a durable PostgreSQL with the schema, and a RabbitMQ; a virtual host for each side."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def running_servers() -> Iterator[Servers]:
             reaper.watch_directory(directory)
             with _postgres(directory / "postgres", reaper) as postgres, running_rabbitmq(reaper) as rabbitmq:
                 management = rabbitmq.management
-                (node,) = management.call("GET", "nodes").json()
+                node = psutil.Process(int(rabbitmq.control("eval", "os:getpid().").strip().strip('"')))
                 services = Services(directory, reaper)
                 with management.virtual_host("dramatiq") as bare, management.virtual_host("taskcore") as own:
                     try:
@@ -49,7 +49,7 @@ def running_servers() -> Iterator[Servers]:
                             bare.amqp_url,
                             own.amqp_url,
                             psutil.Process(postgres.pid),
-                            psutil.Process(int(node["os_pid"])),
+                            node,
                             services,
                         )
                     finally:

@@ -17,8 +17,8 @@ LATENCY_CONNECTIONS = 32
 
 #: `started_at` of a finished task is when its plugin began; both times are the database's.
 LATENCIES = """
-    SELECT 1000 * percentile_cont(ARRAY[0.5, 0.95, 0.99])
-           WITHIN GROUP (ORDER BY extract(epoch FROM started_at - created_at)::float) FROM task WHERE id > %s
+    SELECT percentile_cont(ARRAY[0.5, 0.95, 0.99])
+           WITHIN GROUP (ORDER BY extract(epoch FROM started_at - created_at)::float * 1000) FROM task WHERE id > %s
 """
 
 

@@ -42,6 +42,7 @@ class Taskcore:
         self.database = psycopg.connect(servers.database_url, autocommit=True, application_name="bench")
         self._api = self._start("taskapi")
         self._coordinator = self._start("taskworker", "coordinate")
+        self._start("taskworker", "run").terminate()  # which makes its types known
         self._workers: Service | None = None
         self._requests: list[bytes] = []
         self._tasks = 0
@@ -108,7 +109,8 @@ class Taskcore:
 
     def _backends(self) -> dict[str, list[psutil.Process]]:
         """PostgreSQL's processes, by whom they serve."""
-        names = dict(self.database.execute("SELECT pid, application_name FROM pg_stat_activity").fetchall())
+        clients = self.database.execute("SELECT pid, application_name FROM pg_stat_activity").fetchall()
+        names: dict[int, str] = dict(clients)
         roles: dict[str, list[psutil.Process]] = {"PostgreSQL itself": [self._servers.postgres]}
         for process in self._servers.postgres.children():
             roles.setdefault(_served(names.get(process.pid, "")), []).append(process)

@@ -87,6 +87,17 @@ def test_wrong_settings_end_it_with_the_name_of_the_setting(services: Services) 
     assert "TASKCORE_API__PROCESSES" in server.log
 
 
+def test_a_port_that_another_listens_on_is_refused(services: Services, server: Service, database_url: str) -> None:
+    port = server.url.rpartition(":")[2]
+
+    second = services.start(
+        "taskapi", env={"TASKCORE_DATABASE_URL": database_url, "TASKCORE_API__PORT": port}, ready=False
+    )
+
+    assert second.wait() == 1
+    assert f"port {port}" in second.log
+
+
 def test_several_processes_serve_one_port(services: Services, database_url: str) -> None:
     register_type(database_url, "noop", ANYTHING)
     env = {"TASKCORE_DATABASE_URL": database_url, "TASKCORE_API__PROCESSES": "2"}

@@ -66,13 +66,15 @@ def test_one_long_run_makes_a_type_long_for_a_while() -> None:
     assert paces.short_types() == ["noop"]
 
 
-def test_a_slot_is_free_again_when_its_task_is_released(holding: Holding) -> None:
+def test_the_slot_of_a_long_task_is_free_again_when_its_end_is_written(holding: Holding) -> None:
     woken: list[int] = []
     holding.admit(reserve(holding, 2), [claimed(1, "long"), claimed(2, "long")])
     assert not holding.reserve(1, only_any=False, wake=lambda: woken.append(1))
 
     holding.start(1)
-    holding.release(1)
+    holding.end(1)
+    assert woken == []
+    holding.settled([1])
 
     assert woken == [1]
     assert reserve(holding, 5).total == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +17,7 @@ import pytest
 from taskstandalone.account import Account, UnusableDirectory
 from taskstandalone.lock import DataDirInUse
 from taskstandalone.postgres import EmbeddedPostgres, PostgresFailed
-from tests.support.postgres import PostgresServer
+from tests.support.postgres import PostgresServer, servers_on
 
 OWNER = """
 import sys, pathlib, signal
@@ -28,16 +27,6 @@ postgres.start()
 print("pid", postgres.pid, flush=True)
 signal.pause()
 """
-
-
-@pytest.fixture
-def data_dir(tmp_path: Path) -> Iterator[Path]:
-    """Whatever still runs on it at the end is killed, and its socket removed."""
-    data_dir = tmp_path / "data"
-    yield data_dir
-    for process in servers_on(data_dir):
-        process.kill()
-    shutil.rmtree(EmbeddedPostgres(data_dir).sockets, ignore_errors=True)
 
 
 def test_the_same_data_is_there_after_a_restart(data_dir: Path) -> None:
@@ -80,16 +69,15 @@ def test_settings_for_other_postgres_clients_are_not_taken_over(
         write(postgres.url)
 
 
-def test_a_data_directory_below_private_directories_works(tmp_path: Path) -> None:
-    private = tmp_path / "private"
-    private.mkdir(mode=0o700)
+def test_a_data_directory_below_private_directories_works(data_dir: Path) -> None:
+    data_dir.mkdir(mode=0o700)
 
-    with EmbeddedPostgres(private / "data") as postgres:
+    with EmbeddedPostgres(data_dir / "below") as postgres:
         write(postgres.url)
 
 
-def test_a_data_directory_with_a_very_long_path_works(tmp_path: Path) -> None:
-    with EmbeddedPostgres(tmp_path / ("long" * 30) / "data") as postgres:
+def test_a_data_directory_with_a_very_long_path_works(data_dir: Path) -> None:
+    with EmbeddedPostgres(data_dir / ("long" * 30)) as postgres:
         write(postgres.url)
 
 
@@ -287,11 +275,6 @@ def as_server_account(*command: str) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         process.kill()
         process.wait()
-
-
-def servers_on(data_dir: Path) -> list[psutil.Process]:
-    cluster = str((data_dir / "cluster").resolve())
-    return [process for process in psutil.process_iter(["cwd"]) if process.info["cwd"] == cluster]
 
 
 def write(url: str) -> None:

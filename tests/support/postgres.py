@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -87,6 +88,28 @@ def running_postgres(reaper: Reaper, settings: dict[str, str]) -> Iterator[Postg
             yield server
         finally:
             server.stop("immediate")
+
+
+@pytest.fixture
+def data_dir(reaper: Reaper) -> Iterator[Path]:
+    """Where a standalone may keep its data; not there yet. Whatever still runs on it at the end is killed.
+
+    Not below `tmp_path`: each pytest that starts on this machine sets the directory above all of those back to 0700,
+    under the feet of a PostgreSQL that runs as another account and is just starting.
+    """
+    with tempfile.TemporaryDirectory(prefix="taskcore-test-") as directory:
+        reaper.watch_directory(Path(directory))
+        data_dir = Path(directory) / "data"
+        yield data_dir
+        for process in servers_on(data_dir):
+            process.kill()
+        shutil.rmtree(EmbeddedPostgres(data_dir).sockets, ignore_errors=True)
+
+
+def servers_on(data_dir: Path) -> list[psutil.Process]:
+    """PostgreSQL's processes on this data directory."""
+    cluster = str((data_dir / "cluster").resolve())
+    return [process for process in psutil.process_iter(["cwd"]) if process.info["cwd"] == cluster]
 
 
 @pytest.fixture(scope="session")

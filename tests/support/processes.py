@@ -52,6 +52,10 @@ class Service:
         return self.log_file.read_text(errors="replace")
 
     @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    @property
     def is_ready(self) -> bool:
         try:
             return httpx.get(f"{self.url}/readyz", trust_env=False, timeout=10).is_success

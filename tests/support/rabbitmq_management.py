@@ -33,6 +33,10 @@ class VirtualHost:
         """Lose all messages that are ready."""
         self._management.call("DELETE", f"queues/{self.name}/{quote(queue, safe='')}/contents")
 
+    def delete(self, queue: str) -> None:
+        """Delete it with all that is in it, whoever consumes from it."""
+        self._management.call("DELETE", f"queues/{self.name}/{quote(queue, safe='')}")
+
     def close_connections(self) -> None:
         """Cut off every client, as a broken network would."""
         for connection in self._management.call("GET", f"vhosts/{self.name}/connections").json():

@@ -19,6 +19,11 @@ def make_context(task_id: int = 7, **sections: Any) -> TaskContext:
     )
 
 
+def loopback_context(**http: Any) -> TaskContext:
+    """One in which `http_request` may reach this machine."""
+    return make_context(http={"allowed_networks": ("127.0.0.0/8", "::1/128"), "timeout_s": 20} | http)
+
+
 def run(plugin: type[Plugin[Any]], ctx: TaskContext, **parameters: Any) -> Any:
     """The plugin's outcome. A result has been through JSON, as the client's will have been."""
     outcome = plugin().run(ctx, parse(plugin, **parameters))

@@ -92,7 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
             reply.stream(self.wfile.write)
         self.close_connection = True
 
-    do_GET = do_HEAD = do_OPTIONS = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815
+    do_GET = do_HEAD = do_OPTIONS = do_POST = do_PUT = do_PATCH = do_DELETE = _answer
 
     def log_message(self, format: str, *args: object) -> None:
         """The tests' output is not the place for a log."""

@@ -9,14 +9,13 @@ from email.message import EmailMessage
 from email.policy import default
 from typing import Any
 
-import msgspec
 import pytest
 
 from taskcore.plugins import Fail, TaskContext
 from taskworker.types.send_email import SendEmail
 from tests.support.ports import free_port
 from tests.types.certificates import Authority
-from tests.types.contexts import make_context, parse, run
+from tests.types.contexts import make_context, run
 from tests.types.smtp_server import FumblingSMTP, Inbox, StartInbox
 
 LETTER = {"to": ["ann@example.org"], "subject": "Hello", "body": "How are you?\n"}
@@ -30,11 +29,22 @@ def context(inbox: Inbox, task_id: int = 7, **smtp: Any) -> TaskContext:
     return make_context(task_id, smtp=settings | smtp)
 
 
-def received(inbox: Inbox) -> EmailMessage:
+def content(inbox: Inbox) -> bytes:
     (envelope,) = inbox.envelopes
-    message = message_from_bytes(envelope.content, policy=default)
+    assert isinstance(envelope.content, bytes)
+    return envelope.content
+
+
+def received(inbox: Inbox) -> EmailMessage:
+    message = message_from_bytes(content(inbox), policy=default)
     assert isinstance(message, EmailMessage)
     return message
+
+
+def text(message: EmailMessage, kind: str) -> str:
+    part = message.get_body((kind,))
+    assert part is not None
+    return str(part.get_content()).rstrip()
 
 
 def test_a_message_reaches_the_server_as_it_was_asked_for(inbox: Inbox) -> None:
@@ -48,8 +58,8 @@ def test_a_message_reaches_the_server_as_it_was_asked_for(inbox: Inbox) -> None:
     assert message["Cc"] == "bob@example.org"
     assert message["Reply-To"] == "desk@example.org"
     assert message["Subject"] == "Grüße 🎉"
-    assert message.get_body(("plain",)).get_content().rstrip() == "How are you?"
-    assert message.get_body(("html",)).get_content().rstrip() == "<p>How are <b>you</b>?</p>"
+    assert text(message, "plain") == "How are you?"
+    assert text(message, "html") == "<p>How are <b>you</b>?</p>"
     assert inbox.envelopes[0].mail_from == "tasks@example.org"
     assert result == {
         "message_id": message["Message-ID"],
@@ -62,7 +72,7 @@ def test_a_blind_copy_is_delivered_and_named_nowhere(inbox: Inbox) -> None:
     run(SendEmail, context(inbox), **LETTER, bcc=["eve@example.org"])
 
     assert inbox.envelopes[0].rcpt_tos == ["ann@example.org", "eve@example.org"]
-    assert b"eve" not in inbox.envelopes[0].content
+    assert b"eve" not in content(inbox)
 
 
 def test_an_address_given_twice_gets_one_message(inbox: Inbox) -> None:
@@ -203,54 +213,3 @@ def test_a_certificate_of_an_unknown_authority_or_another_name_is_not_trusted(
         run(SendEmail, context(inbox, tls=tls, ca_file=authority.ca_file if is_known else None), **LETTER)
 
     assert inbox.envelopes == []
-
-
-@pytest.mark.parametrize(
-    "subject",
-    [
-        "a\r\nBcc: eve@example.org",
-        "a\nb",
-        "a\n",
-        "a\rb",
-        "a\u2028b",
-        "a\x85b",
-        "a\0b",
-        "=?utf-8?q?a=0d=0aBcc:_eve@example.org?=",
-        "=?utf-8?b?YQ0KQmNjOiBldmVAZXhhbXBsZS5vcmc=?=",
-    ],
-)
-def test_a_subject_that_could_become_a_header_is_refused(subject: str) -> None:
-    with pytest.raises(msgspec.ValidationError, match="subject"):
-        parse(SendEmail, **LETTER | {"subject": subject})
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "ann@example.org\r\nBcc: eve@example.org",
-        "ann@example.org\n",
-        "ann@example.org, eve@example.org",
-        "Ann <ann@example.org>",
-        "=?utf-8?q?a=0d=0ab?=@example.org",
-        '"a b"@example.org',
-        "ann",
-        "ann@",
-        "@example.org",
-        "a..b@example.org",
-        "ann@example..org",
-        "ann@bücher.example",
-        f"{'a' * 250}@example.org",
-    ],
-)
-@pytest.mark.parametrize("place", ["to", "cc", "bcc", "sender", "reply_to"])
-def test_what_is_not_one_plain_address_is_refused(place: str, address: str) -> None:
-    value = address if place in ("sender", "reply_to") else [address]
-
-    with pytest.raises(msgspec.ValidationError, match=place):
-        parse(SendEmail, **LETTER | {place: value})
-
-
-@pytest.mark.parametrize("to", [[], ["ann@example.org"] * 101])
-def test_a_message_goes_to_one_to_a_hundred_addresses(to: list[str]) -> None:
-    with pytest.raises(msgspec.ValidationError, match="to"):
-        parse(SendEmail, **LETTER | {"to": to})

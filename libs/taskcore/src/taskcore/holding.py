@@ -52,7 +52,7 @@ class Paces:
 
 
 class Holding:
-    """Thread-safe. A task is admitted when claimed, started by a thread, and released when that thread is done."""
+    """Thread-safe. A task is admitted when claimed, started by a thread, ended by it, and settled."""
 
     def __init__(self, *, threads: int, look_ahead: int) -> None:
         self.threads = threads
@@ -74,7 +74,7 @@ class Holding:
         """Take up to `wanted` free slots; `only_any`: none that is for short types alone.
 
         Whoever gets some must `admit`, with fewer tasks or none if need be. Where none is free `wake` is called once,
-        at the next release.
+        as soon as a slot is.
         """
         with self._lock:
             taken = self._reserved + len(self._held)
@@ -111,11 +111,20 @@ class Holding:
             self._started.add(task_id)
             return self._held[task_id]
 
-    def release(self, task_id: int) -> None:
-        """The thread is done with the task: its slot is free."""
+    def end(self, task_id: int) -> None:
+        """The thread is done with the task. The slot of a short one is free; others keep theirs until `settled`."""
         with self._lock:
-            self._held.pop(task_id, None)
-            self._started.discard(task_id)
+            one = self._held.get(task_id)
+            is_free = one is None or task_id not in self._started or self.paces.is_short(one.type)
+        if is_free:
+            self.settled([task_id])
+
+    def settled(self, task_ids: Iterable[int]) -> None:
+        """The database knows of their ends: their slots are free."""
+        with self._lock:
+            for task_id in task_ids:
+                self._held.pop(task_id, None)
+                self._started.discard(task_id)
             wake, self._wake = self._wake, set()
         for call in wake:
             call()

@@ -12,6 +12,7 @@ from taskcore.db.notify import SETTLED, SyncNotifier
 from taskcore.db.session import is_database_away
 from taskcore.domain.tasks import Finished
 from taskcore.executor import Executor
+from taskcore.holding import Holding
 
 MAX_BATCH = 256
 MAX_WAIT_S = 5.0
@@ -22,8 +23,9 @@ log = structlog.stdlib.get_logger(__name__)
 class Settler:
     """Takes finished attempts from any thread. While the database is away it keeps them and tries again."""
 
-    def __init__(self, executor: Executor, notifier: SyncNotifier) -> None:
+    def __init__(self, executor: Executor, holding: Holding, notifier: SyncNotifier) -> None:
         self._executor = executor
+        self._holding = holding
         self._notifier = notifier
         self._finished: queue.SimpleQueue[Finished | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="settler", daemon=True)
@@ -46,6 +48,7 @@ class Settler:
             batch, is_open = self._next_batch()
             if batch:
                 self._settle(batch)
+                self._holding.settled(one.lease.task_id for one in batch)
                 self._notifier.notify(SETTLED)
 
     def _next_batch(self) -> tuple[list[Finished], bool]:

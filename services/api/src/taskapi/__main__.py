@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import sys
 from types import FrameType
 
+import structlog
 from granian import Granian
 from granian.constants import Interfaces, Loops
+from granian.log import LogLevels
 from litestar import Litestar
 
 from taskapi.app import create_app
 from taskapi.services import Services
 from taskcore.errors import InvalidSettings
-from taskcore.settings import load_settings
+from taskcore.settings import ApiSettings, load_settings
 from taskcore.telemetry import configure_logging
+
+log = structlog.stdlib.get_logger(__name__)
 
 
 def main() -> None:
@@ -25,6 +30,8 @@ def main() -> None:
     except InvalidSettings as exc:
         sys.exit(f"taskapi: {exc}")
     configure_logging(settings.log)
+    _refuse_taken_port(settings.api)
+    log.info("api.starting", address=settings.api.host, port=settings.api.port)
     Granian(
         "taskapi.__main__:serve",
         factory=True,
@@ -33,7 +40,8 @@ def main() -> None:
         port=settings.api.port,
         workers=settings.api.processes,
         loop=Loops.uvloop,
-        log_enabled=False,
+        log_level=LogLevels.warning,
+        log_dictconfig={"handlers": {}, "formatters": {}, "loggers": {"_granian": {"propagate": True}}},
     ).serve()
 
 
@@ -44,6 +52,15 @@ def serve() -> Litestar:
     app = create_app(settings)
     app.on_startup.append(_let_go_on_signals)
     return app
+
+
+def _refuse_taken_port(settings: ApiSettings) -> None:
+    """Granian's sockets share a port with anybody's: two APIs of two databases would take turns answering."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        socket.create_server((settings.host, settings.port), family=family).close()
+    except OSError as exc:
+        sys.exit(f"taskapi: cannot listen on {settings.host}, port {settings.port}: {exc.strerror}")
 
 
 async def _let_go_on_signals(app: Litestar) -> None:

@@ -37,7 +37,7 @@ class InProcessWorker:
         self._thread = threading.Thread(target=self._keep_lease, name="heartbeat", daemon=True)
         self._executor = Executor(engine, plugins, settings, worker_id=0, incarnation=1)
         holding = Holding(threads=settings.worker.threads, look_ahead=settings.worker.look_ahead)
-        self._service = Service(broker, holding, self._executor, Settler(self._executor, SyncNotifier(engine)))
+        self._service = Service(broker, holding, self._executor, Settler(self._executor, holding, SyncNotifier(engine)))
 
     def start(self) -> None:
         # Whoever owns the data directory is alone: workers of before are dead, and their tasks can go on now.

@@ -48,7 +48,7 @@ def main(settings: Settings, worker_id: int, incarnation: int, orders: Connectio
     executor = Executor(engine, load_plugins(), settings, worker_id=worker_id, incarnation=incarnation)
     holding = Holding(threads=settings.worker.threads, look_ahead=settings.worker.look_ahead)
     broker = RabbitBroker(settings, prefetch=holding.threads + holding.look_ahead)
-    service = Service(broker, holding, executor, Settler(executor, SyncNotifier(engine)))
+    service = Service(broker, holding, executor, Settler(executor, holding, SyncNotifier(engine)))
     service.start()
     _obey(service, orders)
     os._exit(0)  # threads that would not end must not keep the process

@@ -25,6 +25,10 @@ from taskcore.settings import Settings
 HEARTBEAT_S = 10
 BLOCKED_TIMEOUT_S = 30
 
+#: How often a message may come back. It must not mean anything: what counts crashes is the database. «Unlimited» is
+#: -1 only since RabbitMQ 4.0; RabbitMQ 3 takes -1 for a limit and drops every message that is returned once.
+DELIVERY_LIMIT = 1_000_000
+
 #: Makes the consumer of one queue out of its transport; set by `serve` before a worker starts.
 MakeConsumer = Callable[[Transport, str, float], Consumer]
 
@@ -40,8 +44,7 @@ def connection_parameters(settings: Settings) -> pika.URLParameters:
 
 def queue_arguments(queue_type: str) -> dict[str, Any]:
     """How a queue is declared, by whoever comes first: the relay or a worker."""
-    # A message that is returned to the queue often is not poison: what counts crashes is the database.
-    return {"x-queue-type": "quorum", "x-delivery-limit": -1} if queue_type == "quorum" else {}
+    return {"x-queue-type": "quorum", "x-delivery-limit": DELIVERY_LIMIT} if queue_type == "quorum" else {}
 
 
 class RabbitBroker(RabbitmqBroker):

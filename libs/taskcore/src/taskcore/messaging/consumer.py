@@ -26,7 +26,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class ClaimingConsumer(Consumer):
-    """Serves one queue. `ack` and `nack`, which Dramatiq calls when the actor is done, only free the slot."""
+    """Serves one queue. `ack` and `nack`, which Dramatiq calls when the actor is done, only end the task here."""
 
     def __init__(
         self, transport: Transport, queue: str, holding: Holding, executor: Executor, *, timeout_s: float
@@ -60,7 +60,7 @@ class ClaimingConsumer(Consumer):
         return None if claimed is None else _proxy(claimed)
 
     def ack(self, message: MessageProxy) -> None:
-        self._holding.release(message.args[0])
+        self._holding.end(message.args[0])
 
     nack = ack
 

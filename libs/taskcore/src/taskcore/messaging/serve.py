@@ -24,14 +24,22 @@ log = structlog.stdlib.get_logger(__name__)
 class Service:
     """Serves queues until it is stopped. One a process."""
 
-    def __init__(self, broker: Broker, holding: Holding, executor: Executor, settler: Settler) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        holding: Holding,
+        executor: Executor,
+        settler: Settler,
+        *,
+        idle_timeout_ms: int = IDLE_TIMEOUT_MS,
+    ) -> None:
         self._broker = broker
         self._holding = holding
         self._executor = executor
         self._settler = settler
         broker.make_consumer = claiming(holding, executor)
         _declare_actor(broker, holding, executor, settler)
-        self._worker = Worker(broker, worker_threads=holding.threads, worker_timeout=IDLE_TIMEOUT_MS)
+        self._worker = Worker(broker, worker_threads=holding.threads, worker_timeout=idle_timeout_ms)
 
     def start(self) -> None:
         self._settler.start()

@@ -61,12 +61,12 @@ class RabbitTransport:
             self._connection = pika.BlockingConnection(parameters)
             self._channel = self._connection.channel()
             self._channel.basic_qos(prefetch_count=prefetch)
+            self._channel.add_on_cancel_callback(self._on_cancelled)
 
     def receive(self, limit: int, timeout_s: float) -> list[Delivery]:
         with _translated():
             if self._consumer_tag is None:
                 self._consumer_tag = self._channel.basic_consume(self._queue_name, self._on_message)
-                self._channel.add_on_cancel_callback(self._on_cancelled)
             self._connection.process_data_events(0 if self._inbox else timeout_s)
         return [self._inbox.popleft() for _ in range(min(limit, len(self._inbox)))]
 

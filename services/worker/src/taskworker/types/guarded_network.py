@@ -1,7 +1,8 @@
 """The network as `http_request` sees it: only fit addresses, and an end in time.
 
 The address that was checked is the one that is connected to, so that neither a redirect nor a second answer of the
-DNS leads elsewhere. Host header, SNI and certificate stay those of the host's name.
+DNS leads elsewhere. Host header, SNI and certificate stay those of the host's name. Only the time that a name takes to
+resolve is bounded by the system's resolver alone.
 """
 
 from __future__ import annotations

@@ -131,3 +131,5 @@ def _check_url(text: str) -> None:
         raise ValueError(f"url: {exc}") from exc
     if not url.host:
         raise ValueError("url: it names no host")
+    if not 0 < (url.port or 80) < 65_536:
+        raise ValueError("url: its port is beyond 65535")

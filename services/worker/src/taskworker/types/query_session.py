@@ -24,7 +24,9 @@ Result = dict[str, Any]
 
 @contextmanager
 def connect(ctx: TaskContext, name: str, database: DatabaseSettings) -> Iterator[psycopg.Connection[Any]]:
-    """A connection in a transaction that has its snapshot, READ ONLY where the database is. Commits at the end.
+    """A connection in a transaction that has its snapshot, READ ONLY where the database is.
+
+    At the end it is committed, or rolled back where the database is read-only.
 
     Raises:
         ConnectionError: when the database cannot be reached. Hosts and users stay in the worker's log.
@@ -34,13 +36,15 @@ def connect(ctx: TaskContext, name: str, database: DatabaseSettings) -> Iterator
     except psycopg.Error as exc:
         ctx.log.warning("database.unreachable", database=name, error=_without_url(exc))
         raise ConnectionError(f"database {name!r} cannot be reached") from None  # a cause may show the URL
-    with connection:
+    with closing(connection):  # the connection's own context would stay open where the commit fails
         register_loaders(connection)
         connection.read_only = database.read_only
         _begin(connection, database.timeout_s)
         yield connection
         if database.read_only:
             connection.rollback()
+        else:
+            connection.commit()
 
 
 def prepare(connection: psycopg.Connection[Any], query: str, arguments: Sequence[Scalar] | None) -> list[str]:

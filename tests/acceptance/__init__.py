@@ -1,0 +1,1 @@
+"""The whole of Taskcore as real processes, and what it promises."""

@@ -1,0 +1,102 @@
+"""Task types for the acceptance tests. A worker has them when this directory is on its PYTHONPATH.
+
+Gates are files: a run waits until its gate is there, so that a test decides when a running task ends.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from taskcore.plugins import Parameters, Plugin, RetryAfter, RetryPolicy, TaskContext
+
+TEN_MEGABYTES = 10 * 1024 * 1024
+
+
+def pass_gate(gate: str) -> None:
+    while not Path(gate).exists():
+        time.sleep(0.01)
+
+
+class GatedParameters(Parameters):
+    gate: str
+
+
+class Gated(Plugin[GatedParameters]):
+    name = "gated"
+    description = "Runs until its gate is open."
+
+    def run(self, ctx: TaskContext, params: GatedParameters) -> object:
+        pass_gate(params.gate)
+        return ctx.attempt
+
+
+class FlakyParameters(Parameters):
+    """`gates`: a directory in which the n-th attempt waits for the file `n`."""
+
+    gates: str | None = None
+
+
+class Flaky(Plugin[FlakyParameters]):
+    name = "flaky"
+    description = "Fails each time."
+    retry = RetryPolicy(
+        max_attempts=4,
+        waits=(timedelta(seconds=0.2), timedelta(seconds=0.4), timedelta(seconds=0.8)),
+        jitter=0.0,
+    )
+
+    def run(self, ctx: TaskContext, params: FlakyParameters) -> object:
+        if params.gates is not None:
+            pass_gate(f"{params.gates}/{ctx.attempt}")
+        raise RuntimeError(f"attempt {ctx.attempt} went wrong")
+
+
+class NothingToSay(Parameters):
+    """No parameters."""
+
+
+class Patient(Plugin[NothingToSay]):
+    name = "patient"
+    description = "Fails, and waits an hour before it tries again."
+    retry = RetryPolicy(max_attempts=2, waits=(timedelta(hours=1),))
+
+    def run(self, ctx: TaskContext, params: NothingToSay) -> object:
+        raise RuntimeError("not now")
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words for it")
+
+
+def raise_unspeakable() -> object:
+    raise Unspeakable
+
+
+RESULTS: dict[str, Callable[[], Any]] = {
+    "nul": lambda: {"text": "before\0after"},
+    "surrogate": lambda: "\ud800",
+    "nan": lambda: float("nan"),
+    "ten_megabytes": lambda: "x" * TEN_MEGABYTES,
+    "not_json": object,
+    "no_wait": lambda: RetryAfter("soon"),  # type: ignore[arg-type]
+    "unspeakable": raise_unspeakable,
+    "exit": lambda: exit(3),
+}
+
+
+class ReturnsParameters(Parameters):
+    what: Literal["nul", "surrogate", "nan", "ten_megabytes", "not_json", "no_wait", "unspeakable", "exit"]
+
+
+class Returns(Plugin[ReturnsParameters]):
+    name = "returns"
+    description = "Returns what is hard to store."
+    retry = RetryPolicy(max_attempts=1)
+
+    def run(self, ctx: TaskContext, params: ReturnsParameters) -> object:
+        return RESULTS[params.what]()

@@ -1,0 +1,96 @@
+"""How `task-cli` says no: wrong usage, a server that refuses, a server that is not there."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.taskclient.conftest import RunCli
+from tests.taskclient.fake_task_server import Answer, FakeTaskServer, problem, task_body
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["create", "n"], "--type"),
+        (["create", "n", "--type", "noop", "--parameter", "novalue"], "key=value"),
+        (["create", "n", "--type", "noop", "--parameter", "a=1", "--parameter", "a=2"], "given twice"),
+        (["create", "n", "--type", "noop", "--parameters-json", "[1]"], "not a JSON object"),
+        (["create", "n", "--type", "noop", "--run-at", "2030-01-02T03:04:05"], "no time zone"),
+        (["create", "n", "--type", "noop", "--run-at", "tomorrow"], "neither ISO 8601 nor"),
+        (["create", "n", "--type", "noop", "--run-at", "+99999999999d"], "too far away"),
+        (["create", "n", "--type", "noop", "--timeout", "5"], "--wait"),
+        (["create", "\udc80", "--type", "noop"], "UTF-8"),
+        (["get"], "--id"),
+        (["get", "5", "--id", "5"], "once"),
+        (["get", "--id", "five"], "--id"),
+        (["list", "--offset", "3", "-n", "2"], "--pageNumber"),
+        (["list", "--limit", "3", "-c", "2"], "--pageCount"),
+        (["list", "--status", "sleeping"], "--status"),
+        (["list", "-o", "xml"], "--output"),
+        (["list", "--address", "ftp://example.com"], "--address"),
+        (["explode"], "explode"),
+    ],
+)
+def test_wrong_usage_exits_2_and_says_why(
+    cli: RunCli, server: FakeTaskServer, arguments: list[str], reason: str
+) -> None:
+    result = cli("task", *arguments)
+
+    assert result.exit_code == 2
+    assert reason in result.stderr
+    assert result.stdout == ""
+    assert server.requests == []
+
+
+def test_a_refusal_is_one_readable_block(cli: RunCli, server: FakeTaskServer) -> None:
+    errors = [{"field": "parameters.to", "message": "is missing"}, {"field": "name", "message": "is too long"}]
+    server.on("POST", "/tasks", problem(422, "invalid_task", "Two fields are wrong", errors=errors))
+
+    result = cli("task", "create", "n", "--type", "noop", "-o", "json")
+
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr.splitlines() == [
+        "Error: It was refused (422 invalid_task)",
+        "  Two fields are wrong",
+        "  parameters.to: is missing",
+        "  name: is too long",
+        "  request id: r-9",
+    ]
+
+
+def test_a_thousand_faults_do_not_flood_the_terminal(cli: RunCli, server: FakeTaskServer) -> None:
+    errors = [{"field": f"tasks[{i}].type", "message": "is unknown"} for i in range(1000)]
+    server.on("POST", "/tasks", problem(422, "invalid_task", errors=errors))
+
+    result = cli("task", "create", "n", "--type", "noop")
+
+    assert len(result.stderr.splitlines()) < 30
+    assert "and 980 more" in result.stderr
+
+
+def test_what_cannot_be_done_names_the_present_status(cli: RunCli, server: FakeTaskServer) -> None:
+    server.on("DELETE", "/tasks/5", problem(409, "not_allowed", task_status="running"))
+
+    result = cli("task", "delete", "--id", "5")
+
+    assert result.exit_code == 1
+    assert "the task is running" in result.stderr
+
+
+def test_a_server_that_is_not_there_exits_1_and_names_the_address(cli: RunCli, dead_address: str) -> None:
+    result = cli("--address", dead_address, "task", "list")
+
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr.startswith(f"Error: cannot reach {dead_address}")
+
+
+def test_a_short_outage_is_not_noticed(cli: RunCli, server: FakeTaskServer) -> None:
+    away = problem(503, "database_unavailable", retry_after="0")
+    server.on("POST", "/tasks", away, Answer(201, task_body()))
+
+    result = cli("task", "create", "n", "--type", "noop")
+
+    assert result.exit_code == 0
+    assert result.stderr == ""
