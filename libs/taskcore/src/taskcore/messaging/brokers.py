@@ -48,36 +48,25 @@ def queue_arguments(queue_type: str) -> dict[str, Any]:
 
 
 class RabbitBroker(RabbitmqBroker):
+    """Consumes only: the relay publishes, over a `RabbitPublisher`."""
+
     def __init__(self, settings: Settings, *, prefetch: int) -> None:
         super().__init__(url=settings.amqp_url.get_secret_value(), middleware=[])
         self.parameters = connection_parameters(settings)
         self._prefetch = prefetch
-        self._queue_type = settings.queue_type
+        self._arguments = queue_arguments(settings.queue_type)
         self.make_consumer: MakeConsumer | None = None
 
     def declare_queue(self, queue_name: str, *, ensure: bool = False) -> None:
+        """Note it down; its consumer declares it to the server, each time it connects."""
         if queue_name not in self.queues:
             self.emit_before("declare_queue", queue_name)
             self.queues.add(queue_name)
-            self.queues_pending.add(queue_name)
             self.emit_after("declare_queue", queue_name)
-        if ensure:
-            self.queues_pending.add(queue_name)  # it may have been deleted since
-            self._ensure_queue(queue_name)  # type: ignore[no-untyped-call]
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:
-        self.declare_queue(queue_name, ensure=True)
-        transport = RabbitTransport(self.parameters, queue_name, self._prefetch)
+        transport = RabbitTransport(self.parameters, queue_name, self._arguments, self._prefetch)
         return _made(self.make_consumer, transport, queue_name, timeout)
-
-    def _build_queue_arguments(self, queue_name: str) -> dict[str, Any]:
-        return queue_arguments(self._queue_type)
-
-    def _declare_dq_queue(self, queue_name: str) -> None:
-        """Delays wait in PostgreSQL."""
-
-    def _declare_xq_queue(self, queue_name: str) -> None:
-        """A failed task is a row, not a dead letter."""
 
 
 class MemoryBroker(StubBroker):

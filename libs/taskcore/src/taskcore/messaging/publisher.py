@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 import pika
@@ -19,6 +20,7 @@ from taskcore.settings import Settings
 
 CONFIRM_TIMEOUT_S = 10.0
 CONNECT_TIMEOUT_S = 10.0
+CLOSE_TIMEOUT_S = 2.0
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -80,11 +82,13 @@ class RabbitPublisher:
 
     async def close(self) -> None:
         if self._link is not None:
-            self._link.close()
-            self._link = None
+            link, self._link = self._link, None
+            await link.close()
 
     async def _linked(self) -> _Link:
-        if self._link is None or not self._link.is_open:
+        if self._link is not None and not self._link.is_open:
+            await self.close()
+        if self._link is None:
             self._link = await _Link.open(self._parameters)
         return self._link
 
@@ -92,9 +96,10 @@ class RabbitPublisher:
 class _Link:
     """A connection with one channel, for as long as both live."""
 
-    def __init__(self, connection: AsyncioConnection, channel: Channel) -> None:
+    def __init__(self, connection: AsyncioConnection, channel: Channel, ended: asyncio.Event) -> None:
         self._connection = connection
         self._channel = channel
+        self._ended = ended
         self._declared: set[str] = set()
         self._tag = 0
         self._unconfirmed: dict[int, int] = {}
@@ -109,8 +114,10 @@ class _Link:
     async def open(cls, parameters: pika.URLParameters) -> _Link:
         loop = asyncio.get_running_loop()
         opened: asyncio.Future[Channel] = loop.create_future()
+        ended = asyncio.Event()
 
         def fail(_connection: Any, error: BaseException) -> None:
+            ended.set()
             if not opened.done():
                 opened.set_exception(BrokerUnavailable(f"cannot reach the broker: {error!r}"))
 
@@ -126,7 +133,7 @@ class _Link:
         )
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                return cls(connection, await opened)
+                return cls(connection, await opened, ended)
         except TimeoutError as exc:
             raise BrokerUnavailable("the broker does not answer") from exc
 
@@ -165,15 +172,19 @@ class _Link:
             await self._until(lambda: not self._unconfirmed)
         except BrokerUnavailable as exc:
             log.warning("broker.unconfirmed", queue=queue, count=len(self._unconfirmed), error=str(exc))
-            self.close()
+            self._break(exc)
         if self._returned:
             self._declared.discard(queue)  # it was deleted
         return [*self._unconfirmed.values(), *self._returned]
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        """Waits for the server's word, but not for long."""
         self._break(BrokerUnavailable("closed"))
         if self._connection.is_open:
             self._connection.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._ended.wait()
 
     async def _until(self, is_met: Callable[[], bool]) -> None:
         """Wait for something that a callback brings about; a broken channel or silence ends the wait."""

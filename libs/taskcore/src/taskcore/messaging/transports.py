@@ -53,13 +53,14 @@ class Transport(Protocol):
 class RabbitTransport:
     """A consumer on a connection of its own. At most `prefetch` messages are delivered and unacknowledged."""
 
-    def __init__(self, parameters: Any, queue_name: str, prefetch: int) -> None:
+    def __init__(self, parameters: Any, queue_name: str, arguments: dict[str, Any], prefetch: int) -> None:
         self._queue_name = queue_name
         self._inbox: deque[Delivery] = deque()
         self._consumer_tag: str | None = None
         with _translated():
             self._connection = pika.BlockingConnection(parameters)
             self._channel = self._connection.channel()
+            self._channel.queue_declare(queue_name, durable=True, arguments=arguments)
             self._channel.basic_qos(prefetch_count=prefetch)
             self._channel.add_on_cancel_callback(self._on_cancelled)
 

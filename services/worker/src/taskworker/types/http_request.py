@@ -20,12 +20,11 @@ from taskcore.settings import HttpSettings
 from taskworker.types.guarded_client import guarded_client
 from taskworker.types.guarded_network import ForbiddenAddress
 from taskworker.types.http_answer import Answer, read_answer
+from taskworker.types.patterns import END
 
 RETRYABLE = frozenset({408, 425, 429})
 MAX_RETRY_AFTER_S = 3_600
 
-# Python's `$` also matches before a final line break; this is the end in every dialect of regular expressions.
-END = r"(?![\s\S])"
 HeaderName = Annotated[str, msgspec.Meta(pattern=rf"^[A-Za-z0-9!#$%&'*+.^_`|~-]+{END}", max_length=256)]
 HeaderValue = Annotated[str, msgspec.Meta(pattern=rf"^[\t\x20-\x7e]*{END}", max_length=8_192)]
 Url = Annotated[str, msgspec.Meta(pattern=rf"^[Hh][Tt][Tt][Pp][Ss]?://[^\s\x00-\x20\x7f]+{END}", max_length=8_192)]

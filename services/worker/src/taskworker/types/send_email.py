@@ -14,9 +14,8 @@ import msgspec
 from taskcore.plugins import Fail, Parameters, Plugin, TaskContext
 from taskworker.types import smtp
 from taskworker.types.email_message import build_message
+from taskworker.types.patterns import END
 
-# Python's `$` also matches before a final line break; this is the end in every dialect of regular expressions.
-END = r"(?![\s\S])"
 WORD = r"[A-Za-z0-9!#$%&'*+/=^_`{|}~-]+"  # RFC 5322's atext, but for the ? of an encoded word
 LABEL = r"[A-Za-z0-9-]+"  # a domain of other alphabets is written in Punycode
 ADDRESS = rf"^{WORD}(?:\.{WORD})*@{LABEL}(?:\.{LABEL})*{END}"
