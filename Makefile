@@ -30,13 +30,13 @@ check: .venv/.dev  ## style, types, import rules, and whether the generated page
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m taskcore.domain.states | diff -u docs/state_machine.md - || { echo 'Run "make docs".'; exit 1; }
+	$(BIN)/python docs/generated.py --check
 
 bench: .venv/.dev  ## the measurements, written to bench/results.json
 	$(BIN)/python -m bench $(ARGS)
 
 docs: .venv/.dev  ## the generated pages
-	$(BIN)/python -m taskcore.domain.states > docs/state_machine.md
+	$(BIN)/python docs/generated.py
 
 lock: .venv/.dev  ## pin the newest versions that fit; LOCK=--upgrade to move all of them
 	$(COMPILE) $(LOCK) requirements/run.in -o requirements/run.txt

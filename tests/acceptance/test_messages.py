@@ -107,7 +107,8 @@ def test_a_stale_message_does_not_start_a_retrying_task(
 def test_what_is_not_one_of_our_messages_is_dropped(
     system: System, workers: list[Service], virtual_host: VirtualHost
 ) -> None:
-    publish(virtual_host, b"", b"\xff\x00", b"{}", b'{"args": ["one"]}', b'{"args": [9223372036854775808]}')
+    bad_ids = [b'{"args": [%s]}' % what for what in (b'"one"', b"0", b"9223372036854775808", b"1e400")]
+    publish(virtual_host, b"", b"\xff\x00", b"{}", b'{"options": ' + b"[" * 100_000, *bad_ids)
 
     task_ids = system.submit_many(10, "noop")
     publish(virtual_host, *(encode("default", task_id) for task_id in task_ids))

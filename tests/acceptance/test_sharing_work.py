@@ -69,13 +69,8 @@ def test_a_higher_priority_overtakes_a_backlog(system: System, gate: Path) -> No
         gate.touch()
         system.wait_for([*busy, urgent, *backlog])
 
-    starts = [
-        row["task_id"]
-        for row in system.sql(
-            "SELECT task_id FROM task_history WHERE to_status = 'running' AND task_id <> ALL(%s) ORDER BY id", busy
-        )
-        if row["task_id"] in {urgent, *backlog}
-    ]
+    order = "SELECT task_id FROM task_attempt WHERE task_id = ANY(%s) ORDER BY started_at"
+    starts = [row["task_id"] for row in system.sql(order, [urgent, *backlog])]
     window_of_each_of_two_relays = 2 * slots
     assert starts.index(urgent) <= 2 * window_of_each_of_two_relays
     system.require_one_run_each([*busy, urgent, *backlog])

@@ -1,6 +1,6 @@
 """The plugin interface: what a task type is, what it gets to work with, and how installed ones are found.
 
-    class Greet(Plugin[GreetParams]):
+    class Greet(Plugin[GreetParams]):  # GreetParams(Parameters, frozen=True)
         name = "greet"
 
         def run(self, ctx: TaskContext, params: GreetParams) -> object:

@@ -36,13 +36,20 @@ class _Section(BaseModel):
 
 
 class ApiSettings(_Section):
+    """Where the API listens. It has no authentication yet: a host other than loopback opens it to that network."""
+
     host: str = "127.0.0.1"
     port: Port = 8080
     processes: Annotated[int, Field(ge=1, le=64)] = 1
 
 
 class WorkerSettings(_Section):
-    """`look_ahead`: how many short tasks a process may claim beyond its threads. `queues`: empty means all."""
+    """`processes` times `threads` tasks run at once.
+
+    `look_ahead`: how many short tasks a process may claim beyond its threads. `queues` (JSON list): empty means all.
+    `lease_s`: how long after its last heartbeat a worker is taken for dead. `grace_s`: what running tasks get to end in
+    when the worker stops.
+    """
 
     processes: Annotated[int, Field(ge=1, le=256)] = 2
     threads: Annotated[int, Field(ge=1, le=1024)] = 8
@@ -54,7 +61,10 @@ class WorkerSettings(_Section):
 
 
 class CoordinatorSettings(_Section):
-    """`resend_after_s`: how old an unclaimed message must be before it can count as lost."""
+    """`resend_after_s`: how old an unclaimed message must be before it can count as lost.
+
+    `unknown_type_after_s`: how long a task waits for a worker that knows its type before it fails.
+    """
 
     resend_after_s: Seconds = 15
     sweep_every_s: Seconds = 30

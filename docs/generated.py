@@ -1,0 +1,108 @@
+"""Writes the pages that code already says: `docs/state_machine.md` and `docs/settings.md`. With --check, compares."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+
+from taskcore.domain.states import as_markdown
+from taskcore.settings import PREFIX, DatabaseSettings, Settings
+
+HERE = Path(__file__).parent
+
+SETTINGS_HEAD = """# Settings
+
+Generated from `libs/taskcore/src/taskcore/settings.py` by `make docs`; do not edit.
+
+In layers, each beating the one before: defaults, a YAML file (`TASKCORE_CONFIG`), the environment, a directory of
+secrets (`TASKCORE_SECRETS_DIR`: one file a setting, named like its variable in lower case without the prefix, as
+`smtp__password`). They are read when a process starts; a bad one is named, and its value never printed. In YAML,
+`TASKCORE_SMTP__HOST` is `smtp: {host: …}`. Durations are in seconds.
+
+| variable | default | values |
+| --- | --- | --- |
+"""
+
+DATABASES = """
+`TASKCORE_DATABASES` names the databases that `run_query` may use, as JSON:
+`{"reporting": {"url": "postgresql://…", "read_only": true}}`. For each:
+
+| key | default | values |
+| --- | --- | --- |
+"""
+
+
+def settings_page() -> str:
+    notes = "".join(f"\n`{name}`: {note}\n" for name, note in _notes())
+    return SETTINGS_HEAD + "".join(_rows(Settings, PREFIX)) + DATABASES + "".join(_rows(DatabaseSettings, "")) + notes
+
+
+def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        variable = f"{prefix}{name.upper() if prefix else name}"
+        if isinstance(field.default, BaseModel):
+            yield from _rows(type(field.default), f"{variable}__")
+        else:
+            yield f"| `{variable}` | {_default(field)} | {_values(field)} |\n"
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "(required)"
+    value: Any = field.get_default(call_default_factory=True)
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
+    return "" if value in (None, (), {}) else f"`{value}`"
+
+
+def _values(field: FieldInfo) -> str:
+    kind = field.annotation
+    if choices := [choice for choice in get_args(kind) if isinstance(choice, str)]:
+        return ", ".join(f"`{choice}`" for choice in choices)
+    bounds = [f"{word} {getattr(m, key)}" for m in field.metadata for key, word in BOUNDS if hasattr(m, key)]
+    return ", ".join([_kind(str(kind)), *bounds])
+
+
+def _kind(annotation: str) -> str:
+    return next(word for part, word in KINDS if part in annotation)
+
+
+KINDS = (
+    ("SecretStr", "text, kept secret"),
+    ("Network", "JSON list of networks"),
+    ("tuple", "JSON list"),
+    ("dict", "JSON object"),
+    ("Path", "path"),
+    ("bool", "`true`, `false`"),
+    ("int", "whole number"),
+    ("float", "number"),
+    ("str", "text"),
+)
+BOUNDS = (("ge", "from"), ("gt", "more than"), ("le", "to"))
+
+
+def _notes() -> Iterator[tuple[str, str]]:
+    for name, field in Settings.model_fields.items():
+        if isinstance(field.default, BaseModel) and (doc := type(field.default).__doc__):
+            yield name, " ".join(doc.split())
+    yield "databases", " ".join((DatabaseSettings.__doc__ or "").split())
+
+
+def main() -> int:
+    pages = {"state_machine.md": as_markdown(), "settings.md": settings_page()}
+    if "--check" in sys.argv:
+        stale = [name for name, text in pages.items() if (HERE / name).read_text() != text]
+        print("".join(f'docs/{name} is stale: run "make docs"\n' for name in stale), end="")
+        return len(stale)
+    for name, text in pages.items():
+        (HERE / name).write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
