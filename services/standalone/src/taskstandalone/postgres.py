@@ -25,7 +25,7 @@ from psycopg.pq import PGconn, Ping
 
 from taskstandalone.account import Account
 from taskstandalone.lock import DataDirLock
-from taskstandalone.places import PORT, PostgresFailed, environment, programs, socket_directory, socket_name
+from taskstandalone.places import PORT, PostgresFailed, environment, installed, programs, socket_directory, socket_name
 
 DATABASE = "taskcore"
 START_LIMIT_S = 15 * 60  # crash recovery replays up to max_wal_size
@@ -117,7 +117,7 @@ class EmbeddedPostgres:
         self.stop()
 
     def _prepare(self, account: Account) -> None:
-        for tree in _installed():
+        for tree in installed():
             account.let_read(tree)
         account.open_way_to(self.cluster)
         if not self.cluster.exists():
