@@ -57,6 +57,10 @@ class System:
             if service.is_running:
                 service.terminate()
 
+    def learn_types(self) -> None:
+        """Let a worker make its types known."""
+        self.start_worker(processes=1).terminate()
+
     def submit(self, type_: str, parameters: Mapping[str, Any] | None = None, **fields: Any) -> int:
         """Answers the task's id."""
         response = self.api.post("/tasks", json=_task(type_, parameters, fields))

@@ -22,8 +22,7 @@ SENT = "SELECT count(*) FROM outbox WHERE dispatched_at IS NOT NULL"
 def system(make_system: MakeSystem) -> System:
     system = make_system({"TASKCORE_COORDINATOR__RESEND_AFTER_S": "3"})
     system.start(coordinators=2)
-    with system.worker(processes=1):
-        """Once, so that its types are known."""
+    system.learn_types()
     return system
 
 

@@ -29,8 +29,7 @@ SELECT worker_id, max(held)::int AS most FROM held GROUP BY worker_id
 def system(make_system: MakeSystem) -> System:
     system = make_system()
     system.start(coordinators=2)
-    with system.worker(processes=1):
-        """Once, so that its types are known."""
+    system.learn_types()
     return system
 
 

@@ -8,6 +8,7 @@ import logging
 import signal
 import socket
 import sys
+import threading
 
 from granian.constants import Interfaces
 from granian.server.embed import Server
@@ -62,8 +63,9 @@ async def _serve(settings: Settings) -> None:
     broker = MemoryBroker()
     engine = sync_engine(url, name="standalone worker", pool_size=5, options=BY_KEY)
     worker = InProcessWorker(settings, engine, broker, load_plugins())
+    app = create_app(settings)
     server = Server(
-        create_app(settings),
+        app,
         address=settings.api.host,
         port=settings.api.port,
         interface=Interfaces.ASGI,
@@ -72,23 +74,45 @@ async def _serve(settings: Settings) -> None:
     worker.start()
     coordinator = asyncio.create_task(coordinate(settings, coordinator_engine(settings), MemoryPublisher(broker)))
     api = asyncio.create_task(server.serve())
-    stop = _on_signals()
+    signals = _signals()
     _announce(settings)
-    await asyncio.wait([asyncio.create_task(stop.wait()), api], return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait([asyncio.create_task(signals.get()), api], return_when=asyncio.FIRST_COMPLETED)
     server.stop()  # type: ignore[no-untyped-call]
+    app.state.services.finishes.release_all()
     await api
-    await asyncio.to_thread(worker.stop, settings.worker.grace_s)
+    await _drain(worker, settings.worker.grace_s, signals)
     coordinator.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await coordinator
     engine.dispose()
 
 
-def _on_signals() -> asyncio.Event:
-    stop = asyncio.Event()
+async def _drain(worker: InProcessWorker, grace_s: float, signals: asyncio.Queue[None]) -> None:
+    """Let what runs end within the grace; a second signal gives it back at once."""
+    if worker.held:
+        print(
+            f"Waiting up to {grace_s:g} s for {worker.held} running tasks; Ctrl-C again to give them back", flush=True
+        )
+    loop = asyncio.get_running_loop()
+    drained: asyncio.Future[None] = loop.create_future()
+
+    def drain() -> None:
+        worker.stop(grace_s)
+        loop.call_soon_threadsafe(drained.set_result, None)
+
+    threading.Thread(target=drain, name="drain", daemon=True).start()
+    hurry = asyncio.create_task(signals.get())
+    await asyncio.wait([drained, hurry], return_when=asyncio.FIRST_COMPLETED)
+    if not drained.done():
+        await asyncio.to_thread(worker.abandon)
+
+
+def _signals() -> asyncio.Queue[None]:
+    """An item for each SIGTERM or SIGINT from now on."""
+    signals: asyncio.Queue[None] = asyncio.Queue()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop
+        asyncio.get_running_loop().add_signal_handler(number, signals.put_nowait, None)
+    return signals
 
 
 def _require_port(settings: Settings) -> None:

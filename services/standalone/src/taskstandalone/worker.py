@@ -36,8 +36,9 @@ class InProcessWorker:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._keep_lease, name="heartbeat", daemon=True)
         self._executor = Executor(engine, plugins, settings, worker_id=0, incarnation=1)
-        holding = Holding(threads=settings.worker.threads, look_ahead=settings.worker.look_ahead)
-        self._service = Service(broker, holding, self._executor, Settler(self._executor, holding, SyncNotifier(engine)))
+        self._holding = Holding(threads=settings.worker.threads, look_ahead=settings.worker.look_ahead)
+        settler = Settler(self._executor, self._holding, SyncNotifier(engine))
+        self._service = Service(broker, self._holding, self._executor, settler)
 
     def start(self) -> None:
         # Whoever owns the data directory is alone: workers of before are dead, and their tasks can go on now.
@@ -47,8 +48,21 @@ class InProcessWorker:
         self._service.start()
         self._thread.start()
 
+    @property
+    def held(self) -> int:
+        """How many tasks run, or are about to."""
+        return len(self._holding.leases())
+
     def stop(self, grace_s: float) -> None:
         self._service.stop(grace_s)
+        self._retire()
+
+    def abandon(self) -> None:
+        """Give back what runs, now; its threads end with the process."""
+        self._executor.give_back(self._holding.close() + self._holding.leases())
+        self._retire()
+
+    def _retire(self) -> None:
         self._stopping.set()
         self._thread.join()
         self._execute(workers.retire_worker(), worker=self._executor.worker_id)

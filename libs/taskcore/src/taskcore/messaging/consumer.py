@@ -92,7 +92,8 @@ class ClaimingConsumer(Consumer):
         except BaseException:
             self._holding.admit(room, [])
             raise
-        claimed.sort(key=lambda one: ids.index(one.lease.task_id))  # as they came: the highest priority first
+        position = {task_id: number for number, task_id in enumerate(ids)}
+        claimed.sort(key=lambda one: position[one.lease.task_id])  # as they came: the highest priority first
         late = self._holding.admit(room, claimed)
         self._executor.give_back(late)
         kept = self._acknowledge(batch, {one.lease.task_id for one in claimed})
