@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from taskcore.plugins import Parameters, Plugin, RetryAfter, RetryPolicy, TaskContext
+from taskcore.plugins import Fail, Parameters, Plugin, RetryAfter, RetryPolicy, TaskContext
 
 TEN_MEGABYTES = 10 * 1024 * 1024
 
@@ -83,6 +83,7 @@ RESULTS: dict[str, Callable[[], Any]] = {
     "nan": lambda: float("nan"),
     "ten_megabytes": lambda: "x" * TEN_MEGABYTES,
     "not_json": object,
+    "no_error": lambda: Fail(None),  # type: ignore[arg-type]
     "no_wait": lambda: RetryAfter("soon"),  # type: ignore[arg-type]
     "unspeakable": raise_unspeakable,
     "exit": lambda: exit(3),
@@ -90,7 +91,9 @@ RESULTS: dict[str, Callable[[], Any]] = {
 
 
 class ReturnsParameters(Parameters):
-    what: Literal["nul", "surrogate", "nan", "ten_megabytes", "not_json", "no_wait", "unspeakable", "exit"]
+    what: Literal[
+        "nul", "surrogate", "nan", "ten_megabytes", "not_json", "no_error", "no_wait", "unspeakable", "exit"
+    ]
 
 
 class Returns(Plugin[ReturnsParameters]):

@@ -119,13 +119,16 @@ class Executor:
         plugin = self._plugins[claimed.type]
         try:
             params = msgspec.convert(claimed.parameters, plugin.params_type())
-        except (msgspec.ValidationError, ValueError) as exc:
+        except Exception as exc:  # a plugin's parameters may check themselves, and raise anything
             return outcomes.failed(clean_text(str(exc)), Reason.BAD_PARAMETERS)
         try:
             returned = plugin.run(self._context(claimed), params)
         except BaseException as exc:  # a plugin may raise anything, SystemExit too; it is its attempt's failure
             return _failure(plugin, claimed, _describe(exc))
-        return _verdict(plugin, claimed, returned)
+        try:
+            return _verdict(plugin, claimed, returned)
+        except Exception as exc:  # an outcome made of the wrong things: a task without a verdict would run for ever
+            return outcomes.failed(_describe(exc), Reason.BAD_RESULT)
 
     def _context(self, claimed: Claimed) -> TaskContext:
         lease = claimed.lease

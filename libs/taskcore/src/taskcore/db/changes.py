@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 from taskcore.db.models import Outbox, Task, TaskHistory, TaskType
-from taskcore.db.parameters import flag, number, seconds, stands_at, word
+from taskcore.db.parameters import flag, number, seconds, stands_at, still_at, word
 from taskcore.domain.outcomes import Reason
 from taskcore.domain.states import CANCEL, DELETE, GIVE_UP, RETRY, Transition
 
@@ -75,7 +75,7 @@ def remove() -> Executable:
     was = _standing(DELETE, Task.id == number("task"))
     deleted = (
         delete(Task)
-        .where(Task.id == was.c.id, stands_at(Task.status, DELETE.sources))
+        .where(Task.id == was.c.id, still_at(Task.status, DELETE.sources))
         .returning(Task.id, Task.attempt, was.c.status.label("was"))
         .cte("deleted")
     )
@@ -96,7 +96,13 @@ def give_up() -> Executable:
 @cache
 def unserved_types() -> Executable:
     """Whether any type has gone unserved for `after_s` seconds: cheap, where `give_up` is not."""
-    return select(TaskType.name).where(TaskType.seen_at < func.now() - seconds("after_s")).limit(1)
+    return _unserved_types().limit(1)
+
+
+def _unserved_types() -> Select[str]:
+    """`seen_at` is renewed now and then only: a type of a live worker is served, however old that is."""
+    is_served = exists().where(TaskType.name == func.any(Worker.types), IS_LIVE)
+    return select(TaskType.name).where(TaskType.seen_at < func.now() - seconds("after_s"), ~is_served)
 
 
 def _standing(transition: Transition, which: ColumnElement[bool], limit: int | None = None) -> CTE:
@@ -110,7 +116,7 @@ def _update(transition: Transition, was: CTE, **values: Any) -> CTE:
         raise ValueError(f"{transition.name} has no target")
     return (
         update(Task)
-        .where(Task.id == was.c.id, stands_at(Task.status, transition.sources))
+        .where(Task.id == was.c.id, still_at(Task.status, transition.sources))
         .values(status=word(transition.target), **values)
         .returning(Task.id, Task.attempt, Task.queue, Task.priority, was.c.status.label("was"))
         .cte("changed")

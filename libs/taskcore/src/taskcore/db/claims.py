@@ -11,7 +11,7 @@ from functools import cache
 from sqlalchemy import Executable, and_, delete, func, insert, literal_column, null, or_, select, update
 
 from taskcore.db.models import Outbox, Task, TaskHistory
-from taskcore.db.parameters import flag, ids, integer, interval, names, number, stands_at, token, word, worker_actor
+from taskcore.db.parameters import flag, ids, integer, interval, names, number, still_at, token, word, worker_actor
 from taskcore.domain.states import CLAIM, Status
 
 _CLAIMED = (
@@ -41,7 +41,7 @@ def claim() -> Executable:
         select(Task.id, Task.status)
         .join(Outbox, Outbox.task_id == Task.id)
         .where(Outbox.task_id == func.any(func.array_cat(ids(), ids("short_ids"))), wanted)
-        .where(Outbox.available_at <= func.now(), stands_at(Task.status, CLAIM.sources))
+        .where(Outbox.available_at <= func.now(), still_at(Task.status, CLAIM.sources))
         .order_by(Task.id)
         .with_for_update(of=Task)
         .cte("candidates")
@@ -56,7 +56,7 @@ def claim() -> Executable:
     )
     claimed = (
         update(Task)
-        .where(Task.id == entitled.c.task_id, stands_at(Task.status, CLAIM.sources))
+        .where(Task.id == entitled.c.task_id, still_at(Task.status, CLAIM.sources))
         .values(
             status=word(Status.RUNNING),
             attempt=Task.attempt + literal_column("1"),

@@ -79,3 +79,12 @@ def flag(value: bool) -> ColumnElement[bool]:
 def stands_at(status: InstrumentedAttribute[str], statuses: Iterable[StrEnum]) -> ColumnElement[bool]:
     """`status` is one of `statuses`, as constants."""
     return status.in_([word(s) for s in sorted(statuses)])
+
+
+def still_at(status: InstrumentedAttribute[str], statuses: Iterable[StrEnum]) -> ColumnElement[bool]:
+    """As `stands_at`, for rows that are found by their key; no index can serve it.
+
+    Statistics that were gathered while nothing waited say that reading every active task is the cheapest way to a
+    few of them: with 20,000 waiting, a claim by way of the index on status took 56 ms, by key it takes 0.5 ms.
+    """
+    return status.concat(literal_column("''", Text)).in_([word(s) for s in sorted(statuses)])

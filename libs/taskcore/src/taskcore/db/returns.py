@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 
 from taskcore.db.models import Outbox, Task, TaskAttempt, TaskHistory, Worker
-from taskcore.db.parameters import flag, integer, interval, number, word, worker_actor
+from taskcore.db.parameters import flag, integer, interval, number, still_at, word, worker_actor
 from taskcore.db.recordset import recordset
 from taskcore.domain.outcomes import AttemptOutcome, Reason
 from taskcore.domain.states import Status
@@ -85,7 +85,7 @@ def _returned(
     is_over = and_(is_loss, losses >= MAX_LOSSES)
     returned = (
         update(Task)
-        .where(Task.id == held.c.id, Task.attempt == held.c.attempt, Task.status == word(Status.RUNNING))
+        .where(Task.id == held.c.id, Task.attempt == held.c.attempt, still_at(Task.status, {Status.RUNNING}))
         .values(
             status=case((is_over, word(Status.FAILED)), else_=word(Status.QUEUED)),
             reason=word(reason),

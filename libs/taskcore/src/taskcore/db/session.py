@@ -17,8 +17,9 @@ CONNECT_TIMEOUT_S = 5
 DATABASE_AWAY = (OperationalError, InterfaceError, TimeoutError, ConnectionError, asyncio.TimeoutError)
 
 
-#: For processes whose every statement goes by key: no plan that was made for an empty table may outlive it.
-BY_KEY = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
+#: For processes whose every statement goes by key: no plan that was made for an empty table may outlive it, and none is
+#: made anew at each execution, which took as long as the claim itself.
+BY_KEY = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c plan_cache_mode=force_generic_plan"
 
 
 def sync_engine(url: str, *, name: str, pool_size: int, options: str = "") -> Engine:

@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from taskcore.db.models import Outbox, Task, TaskAttempt, TaskHistory
-from taskcore.db.parameters import flag, interval, number, word, worker_actor
+from taskcore.db.parameters import flag, interval, number, still_at, word, worker_actor
 from taskcore.db.recordset import recordset
 from taskcore.domain.outcomes import AttemptOutcome
 from taskcore.domain.states import Status
@@ -55,7 +55,7 @@ def settle() -> Executable:
     held = (
         select(given, started_at.label("started_at"), (started_at + interval(given.c.ran_s)).label("finished_at"))
         .join_from(given, Task, and_(Task.id == given.c.task_id, Task.attempt == given.c.attempt))
-        .where(Task.lease_token == given.c.token, Task.status == word(Status.RUNNING))
+        .where(Task.lease_token == given.c.token, still_at(Task.status, {Status.RUNNING}))
         .order_by(Task.id)
         .with_for_update(of=Task)
         .cte("held")

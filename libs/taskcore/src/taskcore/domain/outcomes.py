@@ -16,6 +16,10 @@ class RetryAfter:
     wait: timedelta
     error: str = "the task asked to be run again later"
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.wait, timedelta):
+            raise TypeError(f"RetryAfter takes a timedelta, not {type(self.wait).__name__}")
+
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
