@@ -9,6 +9,7 @@ import pytest
 
 from taskcore.domain.tasks import Claimed, Lease
 from taskcore.holding import RUNS_TO_TRUST, Holding, Paces, Room
+from tests.support.waiting import eventually
 
 
 def claimed(task_id: int, type_: str = "noop") -> Claimed:
@@ -90,7 +91,7 @@ def test_a_closed_gate_gives_back_what_was_not_started_and_lets_the_rest_end(hol
     assert holding.start(2) is None
     assert holding.leases() == [started.lease]
     assert reserve(holding, 1) == Room(0, 0)
-    assert holding.next_ready("default") is None
+    assert holding.call_thread("default") is None
 
 
 def test_what_is_claimed_while_the_gate_closes_is_given_back(holding: Holding) -> None:
@@ -99,3 +100,38 @@ def test_what_is_claimed_while_the_gate_closes_is_given_back(holding: Holding) -
     late = claimed(1)
 
     assert holding.admit(room, [late]) == [late.lease]
+
+
+def test_ready_tasks_go_to_idle_threads_and_then_to_whichever_is_done_first(holding: Holding) -> None:
+    learn(holding, "short", 0.01)
+    holding.admit(reserve(holding, 2), [claimed(1, "short"), claimed(2, "short")])
+    holding.admit(reserve(holding, 1), [claimed(3, "short")])
+
+    called = [holding.call_thread("default") for _ in range(3)]
+    assert [one and one.lease.task_id for one in called] == [1, 2, None]
+    holding.start(1)
+    holding.start(2)
+
+    holding.end(1)
+    after = holding.start_next()
+    assert after is not None
+    assert after.lease.task_id == 3
+    assert holding.start_next() is None
+
+
+def test_instant_tasks_are_left_to_one_thread_while_it_gets_on(holding: Holding) -> None:
+    learn(holding)
+    holding.admit(reserve(holding, 3), [claimed(1), claimed(2), claimed(3)])
+
+    assert holding.call_thread("default") is not None
+
+    assert holding.call_thread("default") is None
+    assert holding.has_ready("default")
+
+
+def test_a_thread_that_is_stuck_in_an_instant_task_does_not_hold_up_the_others(holding: Holding) -> None:
+    learn(holding)
+    holding.admit(reserve(holding, 2), [claimed(1), claimed(2)])
+    assert holding.call_thread("default") is not None
+
+    eventually(lambda: holding.call_thread("default"))

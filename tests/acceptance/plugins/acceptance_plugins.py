@@ -91,9 +91,7 @@ RESULTS: dict[str, Callable[[], Any]] = {
 
 
 class ReturnsParameters(Parameters):
-    what: Literal[
-        "nul", "surrogate", "nan", "ten_megabytes", "not_json", "no_error", "no_wait", "unspeakable", "exit"
-    ]
+    what: Literal["nul", "surrogate", "nan", "ten_megabytes", "not_json", "no_error", "no_wait", "unspeakable", "exit"]
 
 
 class Returns(Plugin[ReturnsParameters]):

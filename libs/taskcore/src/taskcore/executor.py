@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 import traceback
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
@@ -14,7 +15,7 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from taskcore.db import claims, returns, settlements
+from taskcore.db import claims, direct, returns, settlements
 from taskcore.db.session import is_database_away
 from taskcore.domain import outcomes
 from taskcore.domain.documents import clean_document, clean_text
@@ -102,8 +103,9 @@ class Executor:
                 raise
             self._settle_one_by_one(batch, exc)
             return
+        for (type_, outcome), count in Counter((one.type, one.verdict.outcome) for one in batch).items():
+            ATTEMPTS.labels(type_, outcome).inc(count)
         for one in batch:
-            ATTEMPTS.labels(one.type, one.verdict.outcome).inc()
             RUN_SECONDS.labels(one.type).observe(one.ran_s)
             if one.lease.task_id not in settled:
                 RESULTS_REFUSED.inc()
@@ -149,9 +151,7 @@ class Executor:
         self._settle([Finished(one.lease, one.type, verdict, one.waited_s, one.ran_s)])
 
     def _run(self, statement: Any, **parameters: Any) -> list[Any]:
-        with self._engine.connect() as connection:
-            result = connection.execute(statement, parameters)
-            return list(result) if result.returns_rows else []
+        return direct.run(self._engine, statement, parameters)
 
 
 def _claimed(row: Any, token: UUID) -> Claimed:

@@ -7,6 +7,7 @@ the process's own back-pressure: the broker's is out of play, because a message 
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from taskcore.domain.tasks import Claimed, Lease
 SHORT_S = 0.05
 RUNS_TO_TRUST = 16
 FORGETTING = 0.98
+INSTANT_S = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +49,21 @@ class Paces:
         runs, slowest = self._seen.get(type_, (0, 0.0))
         return runs >= RUNS_TO_TRUST and slowest < SHORT_S
 
+    def is_instant(self, type_: str) -> bool:
+        """Its runs have lately all ended before another thread could have taken over."""
+        runs, slowest = self._seen.get(type_, (0, 0.0))
+        return runs >= RUNS_TO_TRUST and slowest < INSTANT_S
+
     def short_types(self) -> list[str]:
         return [type_ for type_ in list(self._seen) if self.is_short(type_)]
 
 
 class Holding:
-    """Thread-safe. A task is admitted when claimed, started by a thread, ended by it, and settled."""
+    """Thread-safe. A task is admitted when claimed, started by a thread, ended by it, and settled.
+
+    A thread that has ended a task takes the next by itself. Tasks that are ready while threads are idle are for the
+    consumers to hand on: they `call_thread`.
+    """
 
     def __init__(self, *, threads: int, look_ahead: int) -> None:
         self.threads = threads
@@ -63,6 +74,8 @@ class Holding:
         self._held: dict[int, Claimed] = {}
         self._ready: dict[str, deque[Claimed]] = {}
         self._started: set[int] = set()
+        self._active = 0  # threads that were called and are not idle again
+        self._taken_at = 0.0
         self._is_closed = False
         self._wake: set[Callable[[], None]] = set()
 
@@ -97,19 +110,45 @@ class Holding:
                 self._ready.setdefault(one.queue, deque()).append(one)
             return []
 
-    def next_ready(self, queue: str) -> Claimed | None:
-        """The next task of `queue` that was claimed and not yet handed to a thread."""
+    def call_thread(self, queue: str) -> Claimed | None:
+        """A claimed task of `queue` for an idle thread. None where none is ready, or where threads at work suffice.
+
+        Instant tasks are left to one thread, as long as it gets on: handing each to another costs more than running it.
+        """
         with self._lock:
             ready = self._ready.get(queue)
-            return ready.popleft() if ready else None
+            if not ready or self._active >= self.threads:
+                return None
+            gets_on = time.monotonic() - self._taken_at < SHORT_S
+            if self._active and gets_on and self.paces.is_instant(ready[0].type):
+                return None
+            self._active += 1
+            self._taken_at = time.monotonic()
+            return ready.popleft()
 
     def start(self, task_id: int) -> Claimed | None:
-        """The task, for the thread that is about to run it; None when it has been given back meanwhile."""
+        """The task, for the thread that was called for it; None when it has been given back meanwhile."""
         with self._lock:
             if self._is_closed or task_id not in self._held:
                 return None
             self._started.add(task_id)
             return self._held[task_id]
+
+    def start_next(self) -> Claimed | None:
+        """The next task for a thread that has ended one; None: the thread is idle."""
+        with self._lock:
+            ready = next((tasks for tasks in self._ready.values() if tasks), None)
+            if ready is None:
+                self._active -= 1
+                return None
+            self._taken_at = time.monotonic()
+            one = ready.popleft()
+            self._started.add(one.lease.task_id)
+            return one
+
+    def has_ready(self, queue: str) -> bool:
+        """Whether claimed tasks of `queue` wait for a thread."""
+        return bool(self._ready.get(queue))
 
     def end(self, task_id: int) -> None:
         """The thread is done with the task. The slot of a short one is free; others keep theirs until `settled`."""

@@ -12,6 +12,7 @@ from sqlalchemy import (
     CTE,
     ColumnElement,
     Executable,
+    Select,
     Text,
     bindparam,
     delete,
@@ -24,8 +25,9 @@ from sqlalchemy import (
     update,
 )
 
-from taskcore.db.models import Outbox, Task, TaskHistory, TaskType
+from taskcore.db.models import Outbox, Task, TaskHistory, TaskType, Worker
 from taskcore.db.parameters import flag, number, seconds, stands_at, still_at, word
+from taskcore.db.workers import IS_LIVE
 from taskcore.domain.outcomes import Reason
 from taskcore.domain.states import CANCEL, DELETE, GIVE_UP, RETRY, Transition
 
@@ -85,8 +87,7 @@ def remove() -> Executable:
 @cache
 def give_up() -> Executable:
     """Fail what waits for a type that no worker has served for `after_s` seconds. Answers up to `GIVE_UP_LIMIT` ids."""
-    unserved = exists().where(TaskType.name == Task.type, TaskType.seen_at < func.now() - seconds("after_s"))
-    was = _standing(GIVE_UP, unserved, limit=GIVE_UP_LIMIT)
+    was = _standing(GIVE_UP, Task.type.in_(_unserved_types()), limit=GIVE_UP_LIMIT)
     error = word("no live worker has known this type for too long")
     changed = _update(GIVE_UP, was, reason=word(Reason.UNKNOWN_TYPE), error=error, finished_at=func.now())
     details = func.jsonb_build_object(word("reason"), word(Reason.UNKNOWN_TYPE))
@@ -99,7 +100,7 @@ def unserved_types() -> Executable:
     return _unserved_types().limit(1)
 
 
-def _unserved_types() -> Select[str]:
+def _unserved_types() -> Select[Any]:
     """`seen_at` is renewed now and then only: a type of a live worker is served, however old that is."""
     is_served = exists().where(TaskType.name == func.any(Worker.types), IS_LIVE)
     return select(TaskType.name).where(TaskType.seen_at < func.now() - seconds("after_s"), ~is_served)

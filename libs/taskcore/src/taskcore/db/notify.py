@@ -21,7 +21,7 @@ OUTBOX = "taskcore_outbox"
 #: Attempts were settled: sent by workers, heard by the API for those who wait.
 SETTLED = "taskcore_settled"
 
-DEBOUNCE_S = 0.02
+DEBOUNCE_S = 0.05
 MAX_RECONNECT_S = 5.0
 
 log = structlog.stdlib.get_logger(__name__)

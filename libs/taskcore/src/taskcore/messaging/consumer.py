@@ -16,7 +16,7 @@ from dramatiq import Consumer, MessageProxy
 from taskcore.db.session import is_database_away
 from taskcore.domain.tasks import Claimed
 from taskcore.executor import Executor
-from taskcore.holding import Holding, Room
+from taskcore.holding import SHORT_S, Holding, Room
 from taskcore.messaging.messages import message
 from taskcore.messaging.transports import Delivery, Transport
 
@@ -26,7 +26,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class ClaimingConsumer(Consumer):
-    """Serves one queue. `ack` and `nack`, which Dramatiq calls when the actor is done, only end the task here."""
+    """Serves one queue."""
 
     def __init__(
         self, transport: Transport, queue: str, holding: Holding, executor: Executor, *, timeout_s: float
@@ -41,13 +41,12 @@ class ClaimingConsumer(Consumer):
         self._only_any = False  # what waits here is not short: it must not be tried in a slot for short tasks again
 
     def __next__(self) -> MessageProxy | None:
-        if (claimed := self._holding.next_ready(self._queue)) is not None:
+        if (claimed := self._holding.call_thread(self._queue)) is not None:
             return _proxy(claimed)
         if self._holding.is_closed:
-            self._transport.pulse(self._timeout_s)
-            return None
+            return self._keep_nothing()
         if not self._unclaimed and self._no_room_since is None:
-            self._unclaimed = self._transport.receive(self._most(), self._timeout_s)
+            self._unclaimed = self._transport.receive(self._most(), self._pause_s())
             if not self._unclaimed:
                 return None
         wanted = max(1, len(self._unclaimed))
@@ -56,11 +55,11 @@ class ClaimingConsumer(Consumer):
             return self._wait_for_room()
         self._no_room_since = None
         self._claim(room)
-        claimed = self._holding.next_ready(self._queue)
+        claimed = self._holding.call_thread(self._queue)
         return None if claimed is None else _proxy(claimed)
 
     def ack(self, message: MessageProxy) -> None:
-        self._holding.end(message.args[0])
+        """Nothing to do: the message was acknowledged when its task was claimed."""
 
     nack = ack
 
@@ -69,6 +68,10 @@ class ClaimingConsumer(Consumer):
 
     def close(self) -> None:
         self._transport.close()
+
+    def _pause_s(self) -> float:
+        """How long to wait for the broker: briefly while tasks are left to a thread that may turn out to be stuck."""
+        return SHORT_S if self._holding.has_ready(self._queue) else self._timeout_s
 
     def _most(self) -> int:
         return self._holding.threads + self._holding.look_ahead
@@ -81,8 +84,14 @@ class ClaimingConsumer(Consumer):
             self._transport.hand_back(self._unclaimed)
             self._unclaimed = []
             self._only_any = False
-        self._transport.pulse(min(PATIENCE_S, self._timeout_s))
+        self._transport.pulse(min(PATIENCE_S, self._pause_s()))
         return None
+
+    def _keep_nothing(self) -> None:
+        """This process stops: what it has not claimed is for others, now and not only when its last task is done."""
+        self._transport.hand_back(self._unclaimed)
+        self._unclaimed = []
+        self._transport.pulse(self._timeout_s)
 
     def _claim(self, room: Room) -> None:
         batch, rest = self._unclaimed[: room.total], self._unclaimed[room.total :]
@@ -94,7 +103,8 @@ class ClaimingConsumer(Consumer):
             raise
         position = {task_id: number for number, task_id in enumerate(ids)}
         claimed.sort(key=lambda one: position[one.lease.task_id])  # as they came: the highest priority first
-        late = self._holding.admit(room, claimed)
+        order = {task_id: place for place, task_id in enumerate(ids)}
+        late = self._holding.admit(room, sorted(claimed, key=lambda one: order[one.lease.task_id]))
         self._executor.give_back(late)
         kept = self._acknowledge(batch, {one.lease.task_id for one in claimed})
         self._unclaimed = kept + rest

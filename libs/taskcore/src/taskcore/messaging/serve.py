@@ -64,11 +64,13 @@ class Service:
 
 def _declare_actor(broker: Broker, holding: Holding, executor: Executor, settler: Settler) -> None:
     def run(task_id: int) -> None:
-        claimed = holding.start(task_id)
-        if claimed is None:
-            return  # given back while it lay in Dramatiq's own queue
-        finished = executor.perform(claimed)
-        holding.paces.observe(claimed.type, finished.ran_s)
-        settler.add(finished)
+        """Run the task, and then whatever else is ready: a thread is called anew only when it was idle."""
+        claimed = holding.start(task_id) or holding.start_next()
+        while claimed is not None:
+            finished = executor.perform(claimed)
+            holding.paces.observe(claimed.type, finished.ran_s)
+            settler.add(finished)
+            holding.end(claimed.lease.task_id)
+            claimed = holding.start_next()
 
     dramatiq.actor(actor_name=ACTOR, broker=broker)(run)
