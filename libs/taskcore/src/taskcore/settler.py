@@ -15,6 +15,10 @@ from taskcore.executor import Executor
 from taskcore.holding import Holding
 
 MAX_BATCH = 256
+#: Under load the next batch gathers for a moment: a commit of 30 costs hardly more than one of 10. A batch of few says
+#: that tasks end seldom, and then none waits.
+MANY = 8
+GATHER_S = 0.01
 MAX_WAIT_S = 5.0
 
 log = structlog.stdlib.get_logger(__name__)
@@ -50,6 +54,8 @@ class Settler:
                 self._settle(batch)
                 self._holding.settled(one.lease.task_id for one in batch)
                 self._notifier.notify(SETTLED)
+            if len(batch) >= MANY and is_open:
+                time.sleep(GATHER_S)
 
     def _next_batch(self) -> tuple[list[Finished], bool]:
         """All there is, up to `MAX_BATCH`; and whether more can come."""
@@ -62,7 +68,8 @@ class Settler:
                     return batch, False
                 batch.append(one)
         except queue.Empty:
-            self._notifier.flush()
+            if not batch:
+                self._notifier.flush()
         return batch, True
 
     def _settle(self, batch: list[Finished]) -> None:

@@ -23,7 +23,10 @@ def run(engine: Engine, statement: Executable, parameters: Mapping[str, Any]) ->
     For statements that are made once (`@cache`) and prepared for good. Raises what executing on `engine` raises.
     """
     sql, constants = _compiled(statement, engine.dialect)
-    pooled = engine.raw_connection()
+    try:
+        pooled = engine.raw_connection()
+    except psycopg.Error as exc:  # SQLAlchemy translates this only where it executes, too
+        raise _translated(exc, engine.dialect, is_lost=False) from exc
     connection: psycopg.Connection[Any] = pooled.driver_connection  # type: ignore[assignment]
     try:
         with connection.cursor(row_factory=namedtuple_row) as cursor:

@@ -91,7 +91,6 @@ class Task(Model):
         # Partial, on active states only: a finished task costs the hot paths nothing.
         Index("task_active", "status", "id", postgresql_where=text(_ACTIVE)),
         Index("task_ended_badly", "status", "id", postgresql_where=text(_ENDED_BADLY)),
-        Index("task_running_by_worker", "worker_id", postgresql_where=text(f"status = '{Status.RUNNING}'")),
         Index("task_by_type", "type", "id"),
         Index("task_labels", "labels", postgresql_using="gin", postgresql_where=text("labels <> '{}'")),
         Index(

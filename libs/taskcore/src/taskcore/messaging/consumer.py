@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import structlog
 from dramatiq import Consumer, MessageProxy
+from dramatiq.errors import ConnectionClosed
 
 from taskcore.db.session import is_database_away
 from taskcore.domain.tasks import Claimed
@@ -44,7 +45,8 @@ class ClaimingConsumer(Consumer):
         if (claimed := self._holding.call_thread(self._queue)) is not None:
             return _proxy(claimed)
         if self._holding.is_closed:
-            return self._keep_nothing()
+            self._keep_nothing()
+            return None
         if not self._unclaimed and self._no_room_since is None:
             self._unclaimed = self._transport.receive(self._most(), self._pause_s())
             if not self._unclaimed:
@@ -124,8 +126,14 @@ class ClaimingConsumer(Consumer):
                     raise
                 log.warning("database.away", unclaimed=len(ids), error=str(exc).splitlines()[0])
                 is_repeated = True
-                self._transport.pulse(PATIENCE_S)
+                self._wait_for_database()
         return []
+
+    def _wait_for_database(self) -> None:
+        try:
+            self._transport.pulse(PATIENCE_S)
+        except ConnectionClosed:  # the claim may be committed: its token must not be lost with the connection
+            time.sleep(PATIENCE_S)
 
     def _acknowledge(self, batch: list[Delivery], claimed: set[int]) -> list[Delivery]:
         """Acknowledge what is claimed or stale. Answers what is due but was not for a slot for short tasks."""

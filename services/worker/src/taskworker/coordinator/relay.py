@@ -22,6 +22,7 @@ from taskworker.coordinator.statements import execute
 from taskworker.coordinator.window import Flow, window
 
 IDLE_S = 1.0
+FULL_S = 0.1
 BUSY_S = 0.005
 LOST_EVERY_S = 5.0
 PROMOTE_EVERY_S = 0.2
@@ -73,7 +74,7 @@ class Relay:
         if sent:
             self._pause_s = BUSY_S
         elif has_backlog:  # no room: look again sooner or later, depending on how long nothing has moved
-            self._pause_s = min(IDLE_S / 2, self._pause_s * 1.5) if self._pause_s < IDLE_S else BUSY_S
+            self._pause_s = min(FULL_S, self._pause_s * 1.5) if self._pause_s < IDLE_S else BUSY_S
         else:
             self._pause_s = IDLE_S if next_due_s is None else min(IDLE_S, max(BUSY_S, next_due_s))
 

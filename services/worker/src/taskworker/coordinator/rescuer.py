@@ -19,6 +19,8 @@ from taskcore.telemetry import TASKS_RESCUED
 from taskworker.coordinator.statements import execute
 
 EVERY_S = 2.0
+SILENCE_S = 5.0
+HEARING_S = 10.0
 SLICE = 50_000
 
 log = structlog.stdlib.get_logger(__name__)
@@ -29,6 +31,8 @@ class Rescuer:
         self._engine = engine
         self._settings = settings
         self._sweep_at = 0.0
+        self._answered_at = float("-inf")
+        self._bury_from = 0.0
 
     async def run(self) -> None:
         """Until cancelled. Copies of the coordinator fall out of step by chance, not by agreement."""
@@ -37,14 +41,24 @@ class Rescuer:
             await asyncio.sleep(EVERY_S * random.uniform(0.8, 1.2))
 
     async def step(self) -> None:
-        buried = await execute(self._engine, returns.bury_workers())
-        if buried:
-            log.warning("workers.lost", worker_ids=[row.id for row in buried])
+        await self._bury_workers()
         await self._rescue()
         if time.monotonic() >= self._sweep_at:
             self._sweep_at = time.monotonic() + self._settings.sweep_every_s
             await self._restore_rows()
             await self._give_up()
+        self._answered_at = time.monotonic()
+
+    async def _bury_workers(self) -> None:
+        """Where the database was away, workers first get `HEARING_S` to say that they live: they could not before."""
+        now = time.monotonic()
+        if now - self._answered_at > SILENCE_S:
+            self._bury_from = now + HEARING_S
+        if now < self._bury_from:
+            return
+        buried = await execute(self._engine, returns.bury_workers())
+        if buried:
+            log.warning("workers.lost", worker_ids=[row.id for row in buried])
 
     async def _rescue(self) -> None:
         while rows := await execute(self._engine, returns.rescue_orphans()):

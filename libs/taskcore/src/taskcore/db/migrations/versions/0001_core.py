@@ -121,9 +121,6 @@ def upgrade() -> None:
         postgresql_using="gin",
         postgresql_where=sa.text("labels <> '{}'"),
     )
-    op.create_index(
-        "task_running_by_worker", "task", ["worker_id"], unique=False, postgresql_where=sa.text("status = 'running'")
-    )
     op.create_table(
         "task_attempt",
         sa.Column("task_id", sa.BigInteger(), nullable=False),
@@ -181,7 +178,6 @@ def downgrade() -> None:
     op.drop_index(op.f("task_history_task_id"), table_name="task_history")
     op.drop_table("task_history")
     op.drop_table("task_attempt")
-    op.drop_index("task_running_by_worker", table_name="task", postgresql_where=sa.text("status = 'running'"))
     op.drop_index("task_labels", table_name="task", postgresql_using="gin", postgresql_where=sa.text("labels <> '{}'"))
     op.drop_index("task_idempotency_key", table_name="task", postgresql_where=sa.text("idempotency_key IS NOT NULL"))
     op.drop_index("task_ended_badly", table_name="task", postgresql_where=sa.text("status IN ('failed', 'cancelled')"))
