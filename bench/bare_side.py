@@ -63,6 +63,9 @@ class BareDramatiq:
     def settle_down(self) -> None:
         """Nothing is kept."""
 
+    def has_started(self) -> bool:
+        return len(read_marks(self._marks)) > self._ran_before
+
     def wait(self) -> Span:
         wanted = self._ran_before + len(self._messages)
         times = eventually(lambda: self._all_marks(wanted), DEADLINE_S, every_s=0.2, what="the last message's end")

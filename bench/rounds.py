@@ -9,6 +9,7 @@ from statistics import median
 
 from bench.cpu import Usage
 from bench.sides import Side
+from tests.support.waiting import eventually
 
 DRAIN = "drain"
 END_TO_END = "end_to_end"
@@ -54,8 +55,8 @@ class Rounds:
         """From the first task's start to the last one's end: starting processes is not measured."""
         side.prepare(self._tasks)
         side.submit()
-        side.settle_down()
         side.start_workers()
+        eventually(side.has_started, every_s=0.02, what="the first task's start")
         before = Usage.of(side.processes())
         span = side.wait()
         self._spent[DRAIN, side.name].append(Usage.of(side.processes()).since(before))

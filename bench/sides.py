@@ -39,8 +39,11 @@ class Side(Protocol):
     def settle_down(self) -> None:
         """Leave no debt of writes to whoever is measured next."""
 
+    def has_started(self) -> bool:
+        """Whether any of the tasks that were prepared last runs or has run."""
+
     def wait(self) -> Span:
-        """Until all that was submitted since the last call of `prepare` has run."""
+        """Until all of the tasks that were prepared last have run."""
 
     def processes(self) -> Mapping[str, Sequence[psutil.Process]]:
         """Those that work now, by what they do."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any, LiteralString
 
 import psutil
 import psycopg
@@ -73,6 +74,10 @@ class Taskcore:
     def settle_down(self) -> None:
         self.database.execute("CHECKPOINT")
 
+    def has_started(self) -> bool:
+        some = "SELECT EXISTS (SELECT FROM task WHERE id > %s AND status <> 'queued')"
+        return bool(self._asked(some, self._last_id))
+
     def wait(self) -> Span:
         self.wait_until_idle()
         row = self.database.execute(SPAN, {"after": self._last_id}).fetchone()
@@ -99,13 +104,16 @@ class Taskcore:
         eventually(self._is_over, DEADLINE_S, every_s=0.2, what="the last task's end")
 
     def last_id(self) -> int:
-        row = self.database.execute("SELECT coalesce(max(id), 0) FROM task").fetchone()
-        assert row is not None
-        return int(row[0])
+        return int(self._asked("SELECT coalesce(max(id), 0) FROM task"))
 
     def _is_over(self) -> bool:
-        row = self.database.execute(IS_OVER).fetchone()
-        return row is not None and bool(row[0])
+        return bool(self._asked(IS_OVER))
+
+    def _asked(self, question: LiteralString, *parameters: object) -> Any:
+        """The one value that is the answer."""
+        row = self.database.execute(question, parameters).fetchone()
+        assert row is not None
+        return row[0]
 
     def _backends(self) -> dict[str, list[psutil.Process]]:
         """PostgreSQL's processes, by whom they serve."""

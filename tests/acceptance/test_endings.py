@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def test_a_failing_task_is_tried_again_with_growing_waits_and_then_fails_with_th
         f"RuntimeError: attempt {number} went wrong" for number in (1, 2, 3, 4)
     ]
     times = [(datetime.fromisoformat(a["started_at"]), datetime.fromisoformat(a["finished_at"])) for a in attempts]
-    waits = [later[0] - earlier[1] for earlier, later in zip(times, times[1:], strict=False)]
+    waits = [later[0] - earlier[1] for earlier, later in itertools.pairwise(times)]
     for wait, least_s in zip(waits, (0.2, 0.4, 0.8), strict=True):
         assert wait >= timedelta(seconds=least_s)
 
