@@ -9,6 +9,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 
 import click
 from prometheus_client import REGISTRY, CollectorRegistry
@@ -37,12 +38,13 @@ def run(log_level: str | None) -> None:
     settings = _settings(log_level)
     url = settings.database_url.get_secret_value()
     supervisor = Supervisor(settings, sync_engine(url, name="taskworker run", pool_size=1), load_plugins())
-    health = HealthServer(settings.health, _registry_of_executors(), lambda: supervisor.is_ready)
-    health.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: (supervisor.hurry if supervisor.stop.is_set() else supervisor.stop).set())
-    supervisor.run()
-    health.stop()
+    with _registry_of_executors() as registry:
+        health = HealthServer(settings.health, registry, lambda: supervisor.is_ready)
+        health.start()
+        supervisor.run()
+        health.stop()
 
 
 @cli.command(name="coordinate")
@@ -90,13 +92,14 @@ def _settings(log_level: str | None) -> Settings:
     return settings
 
 
-def _registry_of_executors() -> CollectorRegistry:
+@contextlib.contextmanager
+def _registry_of_executors() -> Iterator[CollectorRegistry]:
     """The executors write their metrics to files that this process adds up."""
-    directory = tempfile.mkdtemp(prefix="taskworker-metrics-")
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry, path=directory)  # type: ignore[no-untyped-call]
-    return registry
+    with tempfile.TemporaryDirectory(prefix="taskworker-metrics-", ignore_cleanup_errors=True) as directory:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, path=directory)  # type: ignore[no-untyped-call]
+        yield registry
 
 
 def main() -> int:

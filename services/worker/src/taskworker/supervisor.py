@@ -23,7 +23,6 @@ from taskcore.db import returns, workers
 from taskcore.db.session import is_database_away
 from taskcore.plugins import Plugins
 from taskcore.settings import Settings
-from taskcore.telemetry import TASKS_RESCUED
 from taskworker import executor_process
 from taskworker.executor_process import Serve, Stop
 from taskworker.registration import type_rows, worker_row
@@ -32,6 +31,7 @@ RESPAWN_S = 1.0
 EXIT_MARGIN_S = 8.0
 TOUCH_TYPES_S = 60.0
 TICK_S = 0.2
+MISSED_BEATS = 2
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -63,8 +63,8 @@ class Supervisor:
     @property
     def is_ready(self) -> bool:
         """Registered, heard by the database lately, and with an executor at work."""
-        beat_age = time.monotonic() - self._beat_at
-        return self._worker_id is not None and beat_age < self._settings.worker.lease_s and bool(self._children)
+        is_fresh = time.monotonic() - self._beat_at < MISSED_BEATS * self._settings.worker.heartbeat_s
+        return self._worker_id is not None and is_fresh and bool(self._children)
 
     def run(self) -> None:
         """Until `stop` is set; then drains within the grace. A database that is away is waited for."""
@@ -85,9 +85,10 @@ class Supervisor:
             self._beat()
         self._bury_dead()
         self._spawn_missing()
-        wait([child.process.sentinel for child in self._children], timeout=TICK_S) if self._children else time.sleep(
-            TICK_S
-        )
+        if self._children:
+            wait([child.process.sentinel for child in self._children], timeout=TICK_S)
+        else:
+            self.stop.wait(TICK_S)
 
     def _register(self) -> None:
         self._execute(type_rows(self._plugins))
@@ -185,7 +186,6 @@ class Supervisor:
     def _rescue(self, incarnation: int) -> None:
         rows = self._execute(returns.rescue_executor(), worker=self._worker_id, incarnation=incarnation)
         if rows:
-            TASKS_RESCUED.inc(len(rows))
             log.warning("tasks.rescued", count=len(rows), incarnation=incarnation)
 
     def _order(self, order: Serve | Stop) -> None:

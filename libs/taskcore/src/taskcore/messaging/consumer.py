@@ -103,8 +103,6 @@ class ClaimingConsumer(Consumer):
         except BaseException:
             self._holding.admit(room, [])
             raise
-        position = {task_id: number for number, task_id in enumerate(ids)}
-        claimed.sort(key=lambda one: position[one.lease.task_id])  # as they came: the highest priority first
         order = {task_id: place for place, task_id in enumerate(ids)}
         late = self._holding.admit(room, sorted(claimed, key=lambda one: order[one.lease.task_id]))
         self._executor.give_back(late)
