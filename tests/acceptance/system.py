@@ -40,7 +40,7 @@ class System:
     def start_coordinator(self, *, ready: bool = True) -> Service:
         return self._services.start("taskworker", "coordinate", env=self._env, ready=ready)
 
-    def start_worker(self, *, plugins: bool = True, ready: bool = True, **settings: object) -> Service:
+    def start_worker(self, *, plugins: bool = True, ready: bool = True, **settings: Any) -> Service:
         """`settings` are the worker's own: `threads=8` is `TASKCORE_WORKER__THREADS=8`."""
         env = {f"TASKCORE_WORKER__{name.upper()}": str(value) for name, value in settings.items()}
         if plugins:
@@ -48,7 +48,7 @@ class System:
         return self._services.start("taskworker", "run", env=self._env | env, ready=ready)
 
     @contextmanager
-    def worker(self, *, plugins: bool = True, **settings: object) -> Iterator[Service]:
+    def worker(self, *, plugins: bool = True, **settings: Any) -> Iterator[Service]:
         """A worker for one test, which gives back what it has and is gone afterwards."""
         service = self.start_worker(plugins=plugins, **settings)
         try:
@@ -109,7 +109,7 @@ class System:
     def sql(self, query: str, *parameters: object) -> list[dict[str, Any]]:
         """The rows of one statement, in a connection of its own: the server may have been restarted meanwhile."""
         with psycopg.connect(self.database_url, autocommit=True, row_factory=dict_row) as connection:
-            cursor = connection.execute(query, parameters)  # type: ignore[arg-type]
+            cursor = connection.execute(query, parameters)
             return cursor.fetchall() if cursor.description else []
 
     def value(self, query: str, *parameters: object) -> Any:

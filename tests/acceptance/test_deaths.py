@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -12,7 +13,7 @@ from tests.acceptance.system import System
 from tests.support.processes import Service
 from tests.support.waiting import eventually
 
-SHORT_LEASE = {"heartbeat_s": 0.5, "lease_s": 3, "processes": 1}
+SHORT_LEASE: dict[str, Any] = {"heartbeat_s": 0.5, "lease_s": 3, "processes": 1}
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -38,7 +38,7 @@ def test_a_failing_task_is_tried_again_with_growing_waits_and_then_fails_with_th
         f"RuntimeError: attempt {number} went wrong" for number in (1, 2, 3, 4)
     ]
     times = [(datetime.fromisoformat(a["started_at"]), datetime.fromisoformat(a["finished_at"])) for a in attempts]
-    waits = [later[0] - earlier[1] for earlier, later in itertools.pairwise(times)]
+    waits = [later[0] - earlier[1] for earlier, later in pairwise(times)]
     for wait, least_s in zip(waits, (0.2, 0.4, 0.8), strict=True):
         assert wait >= timedelta(seconds=least_s)
 

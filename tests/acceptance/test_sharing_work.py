@@ -85,7 +85,10 @@ def test_among_equals_the_oldest_comes_first(system: System, gate: Path) -> None
         system.wait_for(task_ids)
 
     order = system.sql("SELECT task_id FROM task_attempt WHERE task_id = ANY(%s) ORDER BY started_at", task_ids)
-    assert [row["task_id"] for row in order] == task_ids
+    started = [row["task_id"] for row in order]
+    # Two relays publish side by side: each may be a window, of two tasks for one slot, ahead of the other.
+    displaced = [abs(started.index(task_id) - place) for place, task_id in enumerate(task_ids)]
+    assert max(displaced) <= 4
 
 
 def test_a_task_waits_for_a_worker_that_has_its_type(system: System, gate: Path) -> None:

@@ -21,7 +21,7 @@ def pass_gate(gate: str) -> None:
         time.sleep(0.01)
 
 
-class GatedParameters(Parameters):
+class GatedParameters(Parameters, frozen=True):
     gate: str
 
 
@@ -34,7 +34,7 @@ class Gated(Plugin[GatedParameters]):
         return ctx.attempt
 
 
-class FlakyParameters(Parameters):
+class FlakyParameters(Parameters, frozen=True):
     """`gates`: a directory in which the n-th attempt waits for the file `n`."""
 
     gates: str | None = None
@@ -55,7 +55,7 @@ class Flaky(Plugin[FlakyParameters]):
         raise RuntimeError(f"attempt {ctx.attempt} went wrong")
 
 
-class NothingToSay(Parameters):
+class NothingToSay(Parameters, frozen=True):
     """No parameters."""
 
 
@@ -90,7 +90,7 @@ RESULTS: dict[str, Callable[[], Any]] = {
 }
 
 
-class ReturnsParameters(Parameters):
+class ReturnsParameters(Parameters, frozen=True):
     what: Literal["nul", "surrogate", "nan", "ten_megabytes", "not_json", "no_error", "no_wait", "unspeakable", "exit"]
 
 

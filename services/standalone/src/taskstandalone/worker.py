@@ -8,8 +8,8 @@ from typing import Any
 import structlog
 from sqlalchemy import Engine, delete
 
+from taskcore.db import outbox, workers
 from taskcore.db import queues as queue_queries
-from taskcore.db import workers
 from taskcore.db.models import Worker
 from taskcore.db.notify import SyncNotifier
 from taskcore.executor import Executor
@@ -41,8 +41,10 @@ class InProcessWorker:
         self._service = Service(broker, self._holding, self._executor, settler)
 
     def start(self) -> None:
-        # Whoever owns the data directory is alone: workers of before are dead, and their tasks can go on now.
+        # Whoever owns the data directory is alone: workers of before are dead, messages of before are gone, and
+        # their tasks can go on now.
         self._execute(delete(Worker))
+        self._execute(outbox.recall_all_messages())
         self._execute(type_rows(self._plugins))
         self._register()
         self._service.start()

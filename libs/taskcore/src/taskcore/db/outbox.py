@@ -117,6 +117,12 @@ def recall_messages() -> Executable:
 
 
 @cache
+def recall_all_messages() -> Executable:
+    """Un-mark every row: a broker that keeps its messages in memory has started anew."""
+    return update(Outbox).where(Outbox.dispatched_at.is_not(None)).values(dispatched_at=null())
+
+
+@cache
 def resend_lost() -> Executable:
     """Un-mark the rows of the queue `of` whose message must be lost. Answers how many there were, by their ids.
 

@@ -157,10 +157,13 @@ class StubTransport:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """pika's errors as the one that makes Dramatiq restart the consumer."""
+    """pika's errors as the one that makes Dramatiq restart the consumer.
+
+    A `ValueError` is what pika raises when it is to wait on a connection that is closed already.
+    """
     try:
         yield
-    except (AssertionError, OSError, pika.exceptions.AMQPError) as exc:
+    except (AssertionError, OSError, ValueError, pika.exceptions.AMQPError) as exc:
         raise ConnectionClosed(exc) from exc  # type: ignore[no-untyped-call]
 
 

@@ -1,0 +1,160 @@
+"""Everything in one process on one machine: it carries on after whatever happened to it."""
+
+from __future__ import annotations
+
+import json
+import mailbox
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import psycopg
+import pytest
+
+from tests.support.processes import PROGRAMS, Service, Services
+from tests.support.reaper import Reaper
+from tests.support.waiting import eventually
+
+OVER = ("succeeded", "failed", "cancelled")
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("standalone")
+
+
+@pytest.fixture
+def standalone(services: Services, data_dir: Path, reaper: Reaper) -> Iterator[Service]:
+    """Started on what the tests before have left in the data directory."""
+    with running(services, data_dir, reaper) as service:
+        yield service
+
+
+@contextmanager
+def running(services: Services, data_dir: Path, reaper: Reaper) -> Iterator[Service]:
+    service = services.start("taskcore-standalone", env={"TASKCORE_DATA_DIR": str(data_dir)})
+    server = database_server(service).pid
+    reaper.watch_group(server)
+    yield service
+    if service.is_running:
+        service.terminate()
+    if not psutil.pid_exists(server):
+        reaper.forget_group(server)
+
+
+def database_server(service: Service) -> psutil.Process:
+    """The first of its PostgreSQL's processes, wherever that was started."""
+    data_dir = Path(psutil.Process(service.pid).environ()["TASKCORE_DATA_DIR"])
+    return psutil.Process(int((data_dir / "cluster" / "postmaster.pid").read_text().splitlines()[0]))
+
+
+def sockets(data_dir: Path) -> str:
+    """The directory of the database's socket."""
+    return (data_dir / "cluster" / "postmaster.pid").read_text().splitlines()[4]
+
+
+def kill_with_database(service: Service) -> None:
+    """SIGKILL for everything at once, like a machine that loses its power."""
+    server = database_server(service)
+    processes = [*server.children(), server, psutil.Process(service.pid)]
+    for process in processes:
+        process.send_signal(signal.SIGSTOP)  # so that none of them sees another's end
+    for process in processes:
+        process.kill()
+    service.wait()
+
+
+def client(service: Service) -> httpx.Client:
+    return httpx.Client(base_url=f"{service.url}/api/v1", trust_env=False, timeout=90)
+
+
+def submit(api: httpx.Client, count: int, type_: str, **fields: Any) -> list[int]:
+    tasks = [{"name": f"standalone {type_}", "type": type_, **fields}] * count
+    results = api.post("/tasks/batch", json={"tasks": tasks}).json()["results"]
+    return [result["id"] for result in results]
+
+
+def in_seconds(api: httpx.Client, count: int, seconds: float) -> list[int]:
+    """Tasks that are due later."""
+    return submit(api, count, "noop", run_at=(datetime.now(UTC) + timedelta(seconds=seconds)).isoformat())
+
+
+def statuses(api: httpx.Client, task_ids: list[int]) -> list[str]:
+    return [api.get(f"/tasks/{task_id}").json()["status"] for task_id in task_ids]
+
+
+def test_the_end_to_end_check_succeeds_and_its_mail_can_be_read(standalone: Service, data_dir: Path) -> None:
+    command = [str(PROGRAMS / "task-cli"), "--address", standalone.url, "-o", "json", "end2end", "-n", "100"]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)["counts"]["succeeded"] == 100
+    with closing(mailbox.Maildir(str(data_dir / "mail"), create=False)) as mails:
+        assert len({message["Subject"] for message in mails}) == 50
+
+
+@pytest.mark.parametrize("with_database", [False, True], ids=["alone", "with its database"])
+def test_it_carries_on_after_it_was_killed(
+    services: Services, data_dir: Path, reaper: Reaper, with_database: bool
+) -> None:
+    with running(services, data_dir, reaper) as killed, client(killed) as api:
+        running_ids = submit(api, 4, "sleep", parameters={"seconds": 2})
+        eventually(lambda: statuses(api, running_ids) == ["running"] * 4)
+        waiting_ids = submit(api, 20, "sleep", parameters={"seconds": 0.2}) + in_seconds(api, 5, seconds=4)
+        if with_database:
+            kill_with_database(killed)
+        else:
+            killed.kill()
+
+    task_ids = running_ids + waiting_ids
+    with running(services, data_dir, reaper) as again, client(again) as api:
+        eventually(lambda: all(status in OVER for status in statuses(api, task_ids)))
+
+        assert statuses(api, task_ids) == ["succeeded"] * len(task_ids)
+        for task_id in running_ids:
+            attempts = api.get(f"/tasks/{task_id}/attempts").json()["items"]
+            assert [attempt["outcome"] for attempt in attempts] == ["lost", "succeeded"]
+
+
+def test_it_carries_on_after_an_orderly_stop(services: Services, data_dir: Path, reaper: Reaper) -> None:
+    with running(services, data_dir, reaper) as stopped, client(stopped) as api:
+        task_ids = submit(api, 50, "sleep", parameters={"seconds": 0.2}) + in_seconds(api, 5, seconds=4)
+        eventually(lambda: "running" in statuses(api, task_ids))
+        assert stopped.terminate() == 0
+
+    with running(services, data_dir, reaper) as again, client(again) as api:
+        eventually(lambda: all(status in OVER for status in statuses(api, task_ids)))
+
+        tasks = [api.get(f"/tasks/{task_id}").json() for task_id in task_ids]
+        assert {(task["status"], task["failures"]) for task in tasks} == {("succeeded", 0)}
+        for task_id in task_ids:
+            attempts = api.get(f"/tasks/{task_id}/attempts").json()["items"]
+            assert {attempt["outcome"] for attempt in attempts} <= {"returned", "succeeded"}
+
+
+def test_somebody_who_waits_does_not_hold_up_its_stop(standalone: Service, data_dir: Path) -> None:
+    with client(standalone) as api:
+        (task_id,) = in_seconds(api, 1, seconds=3600)
+        answers: list[httpx.Response] = []
+        waiting = threading.Thread(
+            target=lambda: answers.append(api.get(f"/tasks/{task_id}/wait", params={"timeout": 60}))
+        )
+        waiting.start()
+        listening = "SELECT 1 FROM pg_stat_activity WHERE query = 'LISTEN taskcore_settled'"
+        url = f"postgresql://taskcore@/taskcore?host={sockets(data_dir)}&port=5432"
+        with psycopg.connect(url, autocommit=True) as database:
+            eventually(lambda: database.execute(listening).fetchall())
+
+        code = standalone.terminate(timeout_s=40)
+        waiting.join()
+
+    assert code == 0
+    assert [(answer.status_code, answer.json()["status"]) for answer in answers] == [(200, "scheduled")]
