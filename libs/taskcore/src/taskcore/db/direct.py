@@ -30,7 +30,8 @@ def run(engine: Engine, statement: Executable, parameters: Mapping[str, Any]) ->
     connection: psycopg.Connection[Any] = pooled.driver_connection  # type: ignore[assignment]
     try:
         with connection.cursor(row_factory=namedtuple_row) as cursor:
-            cursor.execute(sql, {**constants, **parameters}, prepare=True)
+            given = {name: _plain(value) for name, value in parameters.items()}
+            cursor.execute(sql, constants | given, prepare=True)
             return cursor.fetchall() if cursor.description else []
     except psycopg.Error as exc:
         if connection.broken:
@@ -45,6 +46,21 @@ def _compiled(statement: Executable, dialect: Dialect) -> tuple[bytes, dict[str,
     """The SQL, and the parameters whose values are part of the statement."""
     compiled: Compiled = statement.compile(dialect=dialect)  # type: ignore[attr-defined]
     return str(compiled).encode(), dict(compiled.params)
+
+
+def _plain(value: Any) -> Any:
+    """A list as the text of an array.
+
+    psycopg itself takes long over each element, and gives a list of small numbers another type than one of large
+    numbers or of none: each would be a prepared statement of its own.
+    """
+    if not isinstance(value, list):
+        return value
+    return "{" + ",".join(str(one) if isinstance(one, int) else _quoted(one) for one in value) + "}"
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _translated(exc: psycopg.Error, dialect: Dialect, *, is_lost: bool) -> BaseException:
