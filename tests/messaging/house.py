@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -47,7 +48,7 @@ class Gated(Plugin[Nothing]):
         self.gate.wait(60)
 
 
-class House:
+class House(ABC):
     """`gate` lets all `gated` tasks of all services end."""
 
     publisher: Publisher
@@ -58,12 +59,13 @@ class House:
         self.gate = threading.Event()
         self._services: list[Service] = []
 
+    @abstractmethod
     def broker(self, prefetch: int) -> Broker:
-        raise NotImplementedError
+        """What another serving process consumes from."""
 
+    @abstractmethod
     def put_raw(self, queue_name: str, body: bytes) -> None:
         """A message that nobody of ours wrote."""
-        raise NotImplementedError
 
     def serve(
         self,
