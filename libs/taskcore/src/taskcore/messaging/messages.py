@@ -36,7 +36,7 @@ def message(queue: str, task_id: int) -> Message[None]:
 
 
 def encode(queue: str, task_id: int) -> bytes:
-    """The bytes that Dramatiq's own encoder gives, in a seventh of its time."""
+    """The bytes that Dramatiq's own encoder gives, in a third of its time."""
     return msgspec.json.encode(message(queue, task_id))
 
 
