@@ -162,25 +162,25 @@ def test_messages_do_not_wait_with_a_worker_that_stops(system: System, gate: Pat
     system.require_one_run_each([*held, *task_ids])
 
 
-def test_a_restart_in_the_middle_of_many_tasks_loses_none(system: System) -> None:
-    task_ids = system.submit_many(5_000, "noop")
+def test_a_restart_in_the_middle_of_many_tasks_costs_nothing(system: System) -> None:
+    task_ids = system.submit_many(1_500, "sleep", {"seconds": 0.02})
     finished = "SELECT count(*) FROM task_attempt WHERE task_id = ANY(%s) AND outcome = 'succeeded'"
-    with system.worker(processes=2):
+    with system.worker(processes=1):
         eventually(lambda: system.value(finished, task_ids) > 200)
     stopped_at = system.value(finished, task_ids)
 
-    with system.worker(processes=2):
+    with system.worker(processes=1):
         system.wait_for(task_ids)
 
-    assert 200 < stopped_at < 5_000
+    assert 200 < stopped_at < 1_500
     totals = "SELECT status, sum(failures)::int AS failures, sum(losses)::int AS losses FROM task WHERE id = ANY(%s)"
     assert system.sql(totals + " GROUP BY 1", task_ids) == [{"status": "succeeded", "failures": 0, "losses": 0}]
-    assert system.value(finished, task_ids) == 5_000
+    assert system.value(finished, task_ids) == 1_500
 
 
 def test_a_killed_coordinator_is_not_missed(system: System) -> None:
     killed = system.start_coordinator()
-    with system.worker(processes=2):
+    with system.worker(processes=1):
         task_ids = system.submit_many(5_000, "noop")
         finished = "SELECT count(*) FROM task_attempt WHERE task_id = ANY(%s)"
         eventually(lambda: system.value(finished, task_ids) > 200)

@@ -11,7 +11,6 @@ from taskcore.db import workers
 from taskcore.db.session import sync_engine
 from tests.acceptance.conftest import MakeSystem
 from tests.acceptance.system import System
-from tests.support.processes import Services
 from tests.support.rabbitmq_management import VirtualHost
 from tests.support.waiting import eventually
 
@@ -46,7 +45,7 @@ def test_tasks_run_although_their_queue_was_purged(system: System, virtual_host:
         virtual_host.purge("default")
         assert virtual_host.depth("default") == 0
 
-    with system.worker(processes=2):
+    with system.worker(processes=1):
         system.wait_for(task_ids)
 
     system.require_one_run_each(task_ids)
@@ -69,7 +68,7 @@ def test_tasks_run_although_half_of_the_messages_were_lost(system: System, virtu
 def test_tasks_run_although_queues_were_deleted_under_their_consumers(
     system: System, virtual_host: VirtualHost
 ) -> None:
-    with system.worker(processes=2) as worker:
+    with system.worker(processes=1) as worker:
         task_ids = system.submit_many(300, "sleep", {"seconds": 0.1})
         system.wait_for(task_ids[:20])
 
@@ -81,10 +80,8 @@ def test_tasks_run_although_queues_were_deleted_under_their_consumers(
     system.require_one_run_each(task_ids + after)
 
 
-def test_tasks_run_although_every_connection_to_the_broker_was_cut(
-    system: System, services: Services, virtual_host: VirtualHost
-) -> None:
-    with system.worker(processes=2):
+def test_tasks_run_although_every_connection_to_the_broker_was_cut(system: System, virtual_host: VirtualHost) -> None:
+    with system.worker(processes=1):
         task_ids = system.submit_many(300, "sleep", {"seconds": 0.1})
         system.wait_for(task_ids[:20])
 

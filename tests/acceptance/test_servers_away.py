@@ -40,6 +40,7 @@ def rabbitmq(reaper: Reaper) -> Iterator[RabbitMQ]:
 @pytest.fixture(scope="module")
 def system(services: Services, postgres: PostgresServer, rabbitmq: RabbitMQ) -> Iterator[System]:
     env = {
+        "TASKCORE_COORDINATOR__RESEND_AFTER_S": "3",
         "TASKCORE_WORKER__PROCESSES": "1",
         "TASKCORE_WORKER__HEARTBEAT_S": "1",
         "TASKCORE_WORKER__LEASE_S": str(LEASE_S),

@@ -62,16 +62,17 @@ def test_a_higher_priority_overtakes_a_backlog(system: System, gate: Path) -> No
         system.wait_for(busy, "running")
         backlog = system.submit_many(5_000, "noop")
         sent = "SELECT count(*) FROM outbox WHERE dispatched_at IS NOT NULL"
-        eventually(lambda: system.value(sent) >= slots)
+        eventually(lambda: system.value(sent) >= 2 * slots)
 
         urgent = system.submit("noop", priority=50)
+        in_the_window = system.value(sent)
         gate.touch()
         system.wait_for([*busy, urgent, *backlog])
 
     order = "SELECT task_id FROM task_attempt WHERE task_id = ANY(%s) ORDER BY started_at"
     starts = [row["task_id"] for row in system.sql(order, [urgent, *backlog])]
-    window_of_each_of_two_relays = 2 * slots
-    assert starts.index(urgent) <= 2 * window_of_each_of_two_relays
+    assert starts.index(urgent) <= in_the_window + slots
+    assert in_the_window < 500
     system.require_one_run_each([*busy, urgent, *backlog])
 
 
@@ -94,7 +95,7 @@ def test_among_equals_the_oldest_comes_first(system: System, gate: Path) -> None
 def test_a_task_waits_for_a_worker_that_has_its_type(system: System, gate: Path) -> None:
     gate.touch()
     with system.worker(plugins=False, processes=1) as lacking:
-        task_ids = system.submit_many(20, "gated", {"gate": str(gate)})
+        task_ids = system.submit_many(4, "gated", {"gate": str(gate)})
         others = system.submit_many(20, "noop")
         eventually(lambda: "task.type_unknown" in lacking.log)
         system.wait_for(others)

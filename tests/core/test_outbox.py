@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskcore.db import changes, outbox
-from taskworker.coordinator.window import Flow, window
+from taskworker.coordinator.window import Flow, pause, window
 from tests.core.stage import Stage, new_task
 
 
@@ -124,6 +124,13 @@ def test_the_window_is_twice_the_slots_or_half_a_second_of_claims() -> None:
     assert window(0, 5_000) == 0
     assert window(16, 0) == 32
     assert window(16, 5_000) == 2_500
+
+
+def test_the_relay_looks_again_when_a_quarter_of_the_window_will_have_been_claimed() -> None:
+    assert pause(Flow(in_flight=1_000, claims_per_s=5_000)) == 0.05
+    assert pause(Flow(in_flight=10, claims_per_s=5_000)) == 0.005
+    assert pause(Flow(in_flight=1_000, claims_per_s=1)) == 0.1
+    assert pause(Flow(in_flight=1_000, claims_per_s=0)) == 0.005
 
 
 @given(st.lists(st.tuples(st.integers(0, 500), st.integers(0, 500)), max_size=50))

@@ -17,6 +17,7 @@ from taskapi.schemas import CancelRequest, Task
 from taskapi.services import Services
 from taskapi.tasks import task_row
 from taskcore.db import changes
+from taskcore.db.notify import SETTLED
 from taskcore.domain.states import Action, Status
 
 ACTOR = "api"
@@ -41,6 +42,7 @@ async def cancel_task(request: Request[Any, Any, Any], services: NamedDependency
     if reason is not None and "\0" in reason:
         raise refuse_field("reason", "contains a NUL character")
     await _change(services, Action.CANCEL, task_id, changes.cancel(), why=reason)
+    services.wakeups.send(SETTLED)
     return answers.task(await task_row(services, task_id))
 
 

@@ -1,6 +1,6 @@
-"""Waking the coordinators up when there is work to send.
+"""Waking up whom a change concerns: the coordinators when there is work to send, those who wait for a task's end.
 
-A wake-up only saves time: what one does not bring, their polling finds. So a wake-up that cannot be sent is logged
+A wake-up only saves time: what one does not bring, polling finds. So a wake-up that cannot be sent is logged
 and forgotten. It goes out after the commit, on a connection of its own: within a transaction it would serialise
 every commit of the cluster.
 """
@@ -25,12 +25,12 @@ class Wakeups:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._is_wanted = False
+        self._wanted: set[str] = set()
         self._sending: asyncio.Task[None] | None = None
 
-    def send(self) -> None:
+    def send(self, channel: str = OUTBOX) -> None:
         """Call it after the commit. It does not wait."""
-        self._is_wanted = True
+        self._wanted.add(channel)
         if self._sending is None or self._sending.done():
             self._sending = asyncio.create_task(self._send(), name="wakeups")
 
@@ -39,11 +39,12 @@ class Wakeups:
             await asyncio.wait([self._sending])
 
     async def _send(self) -> None:
-        while self._is_wanted:
-            self._is_wanted = False
+        while self._wanted:
+            channels, self._wanted = self._wanted, set()
             try:
-                await self._database.write(text(f"NOTIFY {OUTBOX}"))
-            except Exception as exc:  # the coordinators poll; the submit that called this has succeeded
+                for channel in channels:
+                    await self._database.write(text(f"NOTIFY {channel}"))
+            except Exception as exc:  # they poll; the change that called this has succeeded
                 log.warning("wakeup.not_sent", error=str(exc))
                 return
             await asyncio.sleep(PAUSE_S)

@@ -19,11 +19,9 @@ from taskcore.messaging.publisher import Publisher
 from taskcore.settings import CoordinatorSettings
 from taskcore.telemetry import MESSAGES_RESENT, MESSAGES_SENT
 from taskworker.coordinator.statements import execute
-from taskworker.coordinator.window import Flow, window
+from taskworker.coordinator.window import LONGEST_PAUSE_S, SHORTEST_PAUSE_S, Flow, pause, window
 
 IDLE_S = 1.0
-FULL_S = 0.1
-BUSY_S = 0.005
 LOST_EVERY_S = 5.0
 PROMOTE_EVERY_S = 0.2
 
@@ -72,11 +70,11 @@ class Relay:
         sent, has_backlog = await self._dispatch()
         await self._resend_lost()
         if sent:
-            self._pause_s = BUSY_S
+            self._pause_s = min(pause(flow) for flow in self._flows.values() if flow.in_flight)
         elif has_backlog:  # no room: look again sooner or later, depending on how long nothing has moved
-            self._pause_s = min(FULL_S, self._pause_s * 1.5) if self._pause_s < IDLE_S else BUSY_S
+            self._pause_s = min(LONGEST_PAUSE_S, self._pause_s * 1.5) if self._pause_s < IDLE_S else SHORTEST_PAUSE_S
         else:
-            self._pause_s = IDLE_S if next_due_s is None else min(IDLE_S, max(BUSY_S, next_due_s))
+            self._pause_s = IDLE_S if next_due_s is None else min(IDLE_S, max(SHORTEST_PAUSE_S, next_due_s))
 
     async def _promote(self) -> float | None:
         """Mark what has become due. Answers how many seconds the next delay has left."""

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 HALF_SECOND = 0.5
 SMOOTHING = 0.5
 MAX_WINDOW = 20_000
+SHORTEST_PAUSE_S = 0.005
+LONGEST_PAUSE_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +38,10 @@ def window(live_slots: int, claims_per_s: float) -> int:
     if live_slots <= 0:
         return 0
     return min(MAX_WINDOW, max(2 * live_slots, int(HALF_SECOND * claims_per_s)))
+
+
+def pause(flow: Flow) -> float:
+    """Seconds until a quarter of what is in flight will have been claimed: many messages at once cost less each."""
+    if not flow.claims_per_s:
+        return SHORTEST_PAUSE_S
+    return max(SHORTEST_PAUSE_S, min(LONGEST_PAUSE_S, flow.in_flight / flow.claims_per_s / 4))
