@@ -102,6 +102,9 @@ async def test_counts_are_told_for_each_status(api: httpx.AsyncClient, database:
     counts = (await api.get("/tasks/status")).json()
 
     assert counts == {
+        "blocked": 0,
+        "paused": 0,
+        "cancelling": 0,
         "scheduled": 0,
         "queued": 1,
         "running": 1,

@@ -20,7 +20,7 @@ async def test_a_submitted_task_is_stored_with_its_history_and_its_outbox_row(
     assert response.status_code == 201
     assert response.headers["location"] == f"/api/v1/tasks/{answered['id']}"
     assert answered["status"] == "queued"
-    assert answered["available_actions"] == ["cancel", "delete"]
+    assert answered["available_actions"] == ["cancel", "pause", "delete"]
     assert (await api.get(f"/tasks/{answered['id']}")).json() == answered
     assert stored(database) == 1
 

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
-import msgspec
 from sqlalchemy import Engine, text
 
-from taskcore.db import claims, outbox, returns, settlements, workers
+from taskcore.db import claims, leases, outbox, settlements, workers
 from taskcore.db.submit import submit
 from taskcore.domain import outcomes
-from taskcore.domain.outcomes import Verdict
-from taskcore.domain.tasks import NewTask
+from taskcore.domain.outcomes import Verdict, lost
+from taskcore.domain.tasks import Finished, Lease, NewTask
 
 
 def new_task(**fields: Any) -> NewTask:
@@ -50,24 +49,16 @@ class Stage:
         self, task_id: int, attempt: int, token: UUID, verdict: Verdict | None = None, worker: int = 1
     ) -> list[int]:
         verdict = verdict or outcomes.succeeded(None)
-        row = {
-            "task_id": task_id,
-            "attempt": attempt,
-            "token": token,
-            "status": verdict.status,
-            "outcome": verdict.outcome,
-            "result": None if verdict.result is None else msgspec.Raw(verdict.result.encode()),
-            "error": verdict.error,
-            "reason": verdict.reason,
-            "wait_s": None if verdict.wait is None else verdict.wait.total_seconds(),
-            "waited_s": 0.0,
-            "ran_s": 0.1,
-        }
-        rows = msgspec.json.encode([row]).decode()
-        return [r.id for r in self.run(settlements.settle(), rows=rows, worker=worker)]
+        rows = settlements.rows([Finished(Lease(task_id, attempt, token), "noop", verdict, 0.0, 0.1)])
+        return [r.id for r in self.run(settlements.settle(), rows=rows, by=f"worker:{worker}")]
 
     def rescue_orphans(self) -> list[int]:
-        return [row.id for row in self.run(returns.rescue_orphans())]
+        return self.lose(self.run(leases.orphans()), by="coordinator")
+
+    def lose(self, held: Sequence[Any], *, by: str) -> list[int]:
+        """Settle what is `held` by somebody who is gone."""
+        batch = [Finished(Lease(row.id, row.attempt, row.lease_token), row.type, lost(row.losses)) for row in held]
+        return [row.id for row in self.run(settlements.settle(), rows=settlements.rows(batch), by=by)]
 
     def dispatch(self, room: int, queue: str = "default") -> list[int]:
         return [row.task_id for row in self.run(outbox.dispatch(), of=queue, room=room)]

@@ -144,7 +144,7 @@ def test_the_late_result_of_a_task_that_was_given_back_is_refused(desk: Desk) ->
     desk.plugin.behave = lambda ctx, params: "late"  # type: ignore[attr-defined]
     claimed = desk.claim()
     finished = desk.executor.perform(claimed)
-    desk.executor.give_back([claimed.lease])
+    desk.executor.give_back([claimed])
 
     desk.executor.settle([finished])
 

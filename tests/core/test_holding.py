@@ -86,10 +86,10 @@ def test_a_closed_gate_gives_back_what_was_not_started_and_lets_the_rest_end(hol
     holding.admit(reserve(holding, 2), [started, unstarted])
     assert holding.start(1) == started
 
-    assert holding.close() == [unstarted.lease]
+    assert holding.close() == [unstarted]
 
     assert holding.start(2) is None
-    assert holding.leases() == [started.lease]
+    assert holding.held() == [started]
     assert reserve(holding, 1) == Room(0, 0)
     assert holding.call_thread("default") is None
 
@@ -99,7 +99,7 @@ def test_what_is_claimed_while_the_gate_closes_is_given_back(holding: Holding) -
     holding.close()
     late = claimed(1)
 
-    assert holding.admit(room, [late]) == [late.lease]
+    assert holding.admit(room, [late]) == [late]
 
 
 def test_ready_tasks_go_to_idle_threads_and_then_to_whichever_is_done_first(holding: Holding) -> None:

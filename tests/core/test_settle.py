@@ -6,11 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from uuid import uuid4
 
-import msgspec
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from taskcore.db import changes, returns
+from taskcore.db import changes, leases
 from taskcore.domain import outcomes
 from tests.core.stage import Stage, new_task
 
@@ -87,9 +86,8 @@ def test_what_a_stopping_worker_gives_back_costs_nothing(stage: Stage) -> None:
     token = uuid4()
     (task_id,) = stage.submit(new_task())
     stage.claim([task_id], token=token)
-    rows = msgspec.json.encode([{"task_id": task_id, "attempt": 1, "token": token}]).decode()
 
-    stage.run(returns.give_back(), rows=rows, worker=1)
+    stage.settle(task_id, 1, token, outcomes.returned("worker_stopped"))
 
     (task,) = stage.sql("SELECT status, failures, losses, attempt FROM task")
     assert tuple(task) == ("queued", 0, 0, 1)
@@ -105,7 +103,7 @@ def test_tasks_of_a_worker_whose_lease_ran_out_go_back(stage: Stage) -> None:
     stage.claim([kept], worker=live, token=other)
     stage.sql("UPDATE worker SET seen_at = now() - interval '31 seconds' WHERE id = :id", id=dead)
 
-    assert [row.id for row in stage.run(returns.bury_workers())] == [dead]
+    assert [row.id for row in stage.run(leases.bury_workers())] == [dead]
     assert stage.rescue_orphans() == [lost]
 
     assert stage.settle(lost, 1, token, worker=dead) == []
@@ -117,12 +115,12 @@ def test_tasks_of_a_worker_whose_lease_ran_out_go_back(stage: Stage) -> None:
 def test_a_task_that_is_lost_too_often_fails(stage: Stage) -> None:
     (task_id,) = stage.submit(new_task())
 
-    for _ in range(returns.MAX_LOSSES):
+    for _ in range(outcomes.MAX_LOSSES):
         stage.claim([task_id], worker=99)
         stage.rescue_orphans()
 
     (task,) = stage.sql("SELECT status, reason, losses FROM task")
-    assert tuple(task) == ("failed", "worker_lost", returns.MAX_LOSSES)
+    assert tuple(task) == ("failed", "worker_lost", outcomes.MAX_LOSSES)
     assert not stage.sql("SELECT 1 FROM outbox")
 
 
@@ -131,9 +129,9 @@ def test_only_what_the_dead_process_held_is_returned(stage: Stage) -> None:
     stage.claim([mine], worker=5, incarnation=1)
     stage.claim([others], worker=5, incarnation=2)
 
-    rows = stage.run(returns.rescue_executor(), worker=5, incarnation=1)
+    rows = stage.run(leases.held_by_executor(), worker=5, incarnation=1)
 
-    assert [row.id for row in rows] == [mine]
+    assert stage.lose(rows, by="worker:5") == [mine]
     assert stage.status(others) == "running"
 
 

@@ -153,6 +153,7 @@ def test_progress_is_a_line_every_five_seconds(client: Client, server: FakeTaskS
     lines = stderr.getvalue().splitlines()
     assert len(lines) == 36
     assert lines[0] == (
-        "5 s: scheduled 0, queued 0, running 1, retrying 0, succeeded 1, failed 0, cancelled 0, total 2"
+        "5 s: blocked 0, scheduled 0, queued 0, running 1, retrying 0, paused 0, cancelling 0, "
+        "succeeded 1, failed 0, cancelled 0, total 2"
     )
     assert lines[-1].startswith("180 s: ")

@@ -18,6 +18,9 @@ COUNTS = {
     "retrying": 4,
     "running": 3,
     "queued": 2,
+    "blocked": 0,
+    "paused": 0,
+    "cancelling": 0,
     "scheduled": 1,
 }
 STEP = {
@@ -126,7 +129,8 @@ def test_counts_are_printed_in_their_fixed_order(cli: RunCli, server: FakeTaskSe
 
     table, as_json = cli("task", word), cli("task", word, "-o", "json")
 
-    order = ["scheduled", "queued", "running", "retrying", "succeeded", "failed", "cancelled", "total"]
+    idle = ["blocked", "scheduled", "queued"]
+    order = [*idle, "running", "retrying", "paused", "cancelling", "succeeded", "failed", "cancelled", "total"]
     assert [line.split() for line in table.stdout.splitlines()] == [[name, str(COUNTS[name])] for name in order]
     assert list(json.loads(as_json.stdout)) == order
 

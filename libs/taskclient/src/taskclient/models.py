@@ -18,10 +18,13 @@ T = TypeVar("T")
 class Status(StrEnum):
     """How a task stands. The order is the order in which counts are printed."""
 
+    BLOCKED = "blocked"
     SCHEDULED = "scheduled"
     QUEUED = "queued"
     RUNNING = "running"
     RETRYING = "retrying"
+    PAUSED = "paused"
+    CANCELLING = "cancelling"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -118,10 +121,13 @@ class Attempt(msgspec.Struct, frozen=True):
 class StatusCounts(msgspec.Struct, frozen=True):
     """How many tasks stand at each status."""
 
+    blocked: int
     scheduled: int
     queued: int
     running: int
     retrying: int
+    paused: int
+    cancelling: int
     succeeded: int
     failed: int
     cancelled: int

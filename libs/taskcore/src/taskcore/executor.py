@@ -15,13 +15,13 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from taskcore.db import claims, direct, returns, settlements
+from taskcore.db import claims, direct, outbox, settlements
 from taskcore.db.session import is_database_away
 from taskcore.domain import outcomes
 from taskcore.domain.documents import clean_document, clean_text
-from taskcore.domain.outcomes import Cancel, Fail, Reason, RetryAfter, Verdict
+from taskcore.domain.outcomes import Cancel, Fail, Pause, Reason, RetryAfter, Verdict
 from taskcore.domain.retry import plan_retry
-from taskcore.domain.tasks import MAX_TASK_BYTES, Claimed, Finished, Lease
+from taskcore.domain.tasks import MAX_TASK_BYTES, Claimed, Finished, Lease, worker_actor
 from taskcore.errors import InvalidDocument
 from taskcore.plugins import Plugin, Plugins, TaskContext
 from taskcore.settings import Settings
@@ -73,15 +73,18 @@ class Executor:
     def refused(self, ids: Sequence[int]) -> list[int]:
         """Deal with `ids` that a claim left. Answers those that are due and could be claimed later, by anyone.
 
-        Those of a type that this worker lacks are sent again in a second; the rest were duplicates or stale.
+        Those of a type that this worker lacks are sent again in a second, those of a paused queue once it is resumed;
+        the rest were duplicates or stale.
         """
         left = self._run(claims.unclaimed(), ids=list(ids))
         unknown = [row.id for row in left if row.type not in self._plugins]
         if unknown:
             self._run(claims.postpone(), ids=unknown)
             log.warning("task.type_unknown", task_ids=unknown[:10], count=len(unknown))
+        if paused := [row.id for row in left if row.is_paused and row.type in self._plugins]:
+            self._run(outbox.recall_messages(), ids=paused)
         CLAIMS_REFUSED.inc(len(ids) - len(left))
-        return [row.id for row in left if row.type in self._plugins]
+        return [row.id for row in left if row.type in self._plugins and not row.is_paused]
 
     def perform(self, claimed: Claimed) -> Finished:
         """Run the plugin. Never raises: whatever happens is the verdict."""
@@ -106,16 +109,17 @@ class Executor:
         for (type_, outcome), count in Counter((one.type, one.verdict.outcome) for one in batch).items():
             ATTEMPTS.labels(type_, outcome).inc(count)
         for one in batch:
-            RUN_SECONDS.labels(one.type).observe(one.ran_s)
+            if one.ran_s is not None:
+                RUN_SECONDS.labels(one.type).observe(one.ran_s)
             if one.lease.task_id not in settled:
                 RESULTS_REFUSED.inc()
                 log.warning("task.result_refused", task_id=one.lease.task_id, attempt=one.lease.attempt)
 
-    def give_back(self, leases: Sequence[Lease]) -> None:
+    def give_back(self, held: Sequence[Claimed]) -> None:
         """Return tasks that will not be finished here to their queue; they lose nothing."""
-        if leases:
-            rows = [{"task_id": one.task_id, "attempt": one.attempt, "token": one.token} for one in leases]
-            self._run(returns.give_back(), rows=_json(rows), worker=self.worker_id)
+        if held:
+            verdict = outcomes.returned(Reason.WORKER_STOPPED)
+            self._settle([Finished(one.lease, one.type, verdict) for one in held])
 
     def _judge(self, claimed: Claimed) -> Verdict:
         plugin = self._plugins[claimed.type]
@@ -138,7 +142,7 @@ class Executor:
         return TaskContext(lease.task_id, lease.attempt, claimed.failures, self._settings, bound)
 
     def _settle(self, batch: Sequence[Finished]) -> list[Any]:
-        return self._run(settlements.settle(), rows=_json([_row(one) for one in batch]), worker=self.worker_id)
+        return self._run(settlements.settle(), rows=settlements.rows(batch), by=worker_actor(self.worker_id))
 
     def _settle_one_by_one(self, batch: Sequence[Finished], cause: DBAPIError) -> None:
         if len(batch) > 1:
@@ -164,6 +168,11 @@ def _claimed(row: Any, token: UUID) -> Claimed:
         failures=row.failures,
         max_attempts=row.max_attempts,
         claimed_at=time.monotonic(),
+        crashes=row.crashes,
+        losses=row.losses,
+        timeout_s=row.timeout_s,
+        alone=row.alone,
+        checkpoint=row.checkpoint,
     )
 
 
@@ -178,6 +187,8 @@ def _verdict(plugin: Plugin[Any], claimed: Claimed, returned: object) -> Verdict
             return outcomes.cancelled(clean_text(error), Reason.CANCELLED_BY_PLUGIN)
         case Fail(error=error, reason=reason):
             return outcomes.failed(clean_text(error), clean_text(reason))
+        case Pause():
+            return outcomes.paused()
         case result:
             return _encoded(result)
 
@@ -202,23 +213,6 @@ def _describe(exc: BaseException) -> str:
     summary = "".join(traceback.format_exception_only(exc)).strip()
     frames = "".join(traceback.format_tb(exc.__traceback__)[1:])
     return clean_text(f"{summary}\n\n{frames}" if frames else summary)
-
-
-def _row(one: Finished) -> dict[str, Any]:
-    verdict = one.verdict
-    return {
-        "task_id": one.lease.task_id,
-        "attempt": one.lease.attempt,
-        "token": one.lease.token,
-        "status": verdict.status,
-        "outcome": verdict.outcome,
-        "result": None if verdict.result is None else msgspec.Raw(verdict.result.encode()),
-        "error": verdict.error,
-        "reason": verdict.reason,
-        "wait_s": None if verdict.wait is None else verdict.wait.total_seconds(),
-        "waited_s": one.waited_s,
-        "ran_s": one.ran_s,
-    }
 
 
 def _json(value: object) -> str:

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from taskcore.domain.tasks import Claimed, Lease
+from taskcore.domain.tasks import Claimed
 
 SHORT_S = 0.05
 RUNS_TO_TRUST = 16
@@ -99,12 +99,12 @@ class Holding:
                 self._wake.add(wake)
             return room
 
-    def admit(self, room: Room, claimed: Iterable[Claimed]) -> list[Lease]:
+    def admit(self, room: Room, claimed: Iterable[Claimed]) -> list[Claimed]:
         """Turn reserved slots into held tasks. Answers those that come too late, because the gate is closed."""
         with self._lock:
             self._reserved -= room.total
             if self._is_closed:
-                return [one.lease for one in claimed]
+                return list(claimed)
             for one in claimed:
                 self._held[one.lease.task_id] = one
                 self._ready.setdefault(one.queue, deque()).append(one)
@@ -168,18 +168,18 @@ class Holding:
         for call in wake:
             call()
 
-    def close(self) -> list[Lease]:
+    def close(self) -> list[Claimed]:
         """Close the gate: nothing is reserved or started any more. Answers what was claimed and not started."""
         with self._lock:
             self._is_closed = True
             unstarted = [task_id for task_id in self._held if task_id not in self._started]
             self._ready.clear()
-            return [self._held.pop(task_id).lease for task_id in unstarted]
+            return [self._held.pop(task_id) for task_id in unstarted]
 
-    def leases(self) -> list[Lease]:
+    def held(self) -> list[Claimed]:
         """What is held now."""
         with self._lock:
-            return [one.lease for one in self._held.values()]
+            return list(self._held.values())
 
     def _may_look_ahead(self, only_any: bool) -> bool:
         """Not behind a long task: a short one would wait for it here while other workers are free."""

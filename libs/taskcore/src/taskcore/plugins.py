@@ -17,13 +17,15 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
 from importlib.metadata import entry_points
 from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
 import msgspec
 import structlog
 
-from taskcore.domain.outcomes import Cancel, Fail, RetryAfter
+from taskcore.domain.outcomes import Cancel, Fail, Pause, RetryAfter
 from taskcore.domain.retry import RetryPolicy
 from taskcore.domain.tasks import DEFAULT_QUEUE, NAME_PATTERN
 from taskcore.errors import InvalidPlugin
@@ -33,7 +35,9 @@ __all__ = [
     "ENTRY_POINT_GROUP",
     "Cancel",
     "Fail",
+    "Isolation",
     "Parameters",
+    "Pause",
     "Plugin",
     "Plugins",
     "RetryAfter",
@@ -45,6 +49,13 @@ __all__ = [
 ENTRY_POINT_GROUP = "taskcore.plugins"
 
 log = structlog.stdlib.get_logger(__name__)
+
+
+class Isolation(StrEnum):
+    """Where attempts of a type run."""
+
+    THREAD = "thread"  # beside others, in a process that lives on
+    PROCESS = "process"  # each in a process of its own, which can be killed
 
 
 class Parameters(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -69,12 +80,20 @@ class TaskContext:
 
 
 class Plugin(ABC, Generic[P]):
-    """A task type. One instance serves a whole process: `run` is called from several threads at once."""
+    """A task type. One instance serves a whole process: `run` is called from several threads at once.
+
+    `timeout` bounds each attempt, unless the task says otherwise. `can_cancel`: it stops when told to while it runs, by
+    its signal or by force. `can_pause`: it looks at `ctx.is_pause_requested`, leaves a checkpoint and returns `Pause`.
+    """
 
     name: ClassVar[str]
     description: ClassVar[str] = ""
     queue: ClassVar[str] = DEFAULT_QUEUE
     retry: ClassVar[RetryPolicy] = RetryPolicy()
+    timeout: ClassVar[timedelta | None] = None
+    isolation: ClassVar[Isolation] = Isolation.THREAD
+    can_cancel: ClassVar[bool] = True
+    can_pause: ClassVar[bool] = False
 
     @abstractmethod
     def run(self, ctx: TaskContext, params: P) -> object:

@@ -153,10 +153,13 @@ class Attempts(msgspec.Struct, frozen=True):
 class StatusCounts(msgspec.Struct, frozen=True):
     """How many tasks stand at each status."""
 
+    blocked: int
     scheduled: int
     queued: int
     running: int
     retrying: int
+    paused: int
+    cancelling: int
     succeeded: int
     failed: int
     cancelled: int

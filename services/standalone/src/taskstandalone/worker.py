@@ -53,7 +53,7 @@ class InProcessWorker:
     @property
     def held(self) -> int:
         """How many tasks run, or are about to."""
-        return len(self._holding.leases())
+        return len(self._holding.held())
 
     def stop(self, grace_s: float) -> None:
         self._service.stop(grace_s)
@@ -61,7 +61,7 @@ class InProcessWorker:
 
     def abandon(self) -> None:
         """Give back what runs, now; its threads end with the process."""
-        self._executor.give_back(self._holding.close() + self._holding.leases())
+        self._executor.give_back(self._holding.close() + self._holding.held())
         self._retire()
 
     def _retire(self) -> None:

@@ -37,6 +37,10 @@ def _type(plugin: Plugin[Any]) -> dict[str, Any]:
         "schema": plugin.schema(),
         "max_attempts": plugin.retry.max_attempts,
         "retry": _policy(plugin.retry),
+        "timeout_s": None if plugin.timeout is None else plugin.timeout.total_seconds(),
+        "isolation": plugin.isolation,
+        "can_cancel": plugin.can_cancel,
+        "can_pause": plugin.can_pause,
     }
 
 

@@ -18,9 +18,11 @@ from typing import Any
 import structlog
 from sqlalchemy import Engine
 
+from taskcore.db import leases, settlements, workers
 from taskcore.db import queues as queue_queries
-from taskcore.db import returns, workers
 from taskcore.db.session import is_database_away
+from taskcore.domain.outcomes import lost
+from taskcore.domain.tasks import Finished, Lease, worker_actor
 from taskcore.plugins import Plugins
 from taskcore.settings import Settings
 from taskworker import executor_process
@@ -184,8 +186,10 @@ class Supervisor:
             log.warning("worker.not_retired", worker_id=self._worker_id, error=str(exc).splitlines()[0])
 
     def _rescue(self, incarnation: int) -> None:
-        rows = self._execute(returns.rescue_executor(), worker=self._worker_id, incarnation=incarnation)
+        rows = self._execute(leases.held_by_executor(), worker=self._worker_id, incarnation=incarnation)
         if rows:
+            batch = [Finished(Lease(row.id, row.attempt, row.lease_token), row.type, lost(row.losses)) for row in rows]
+            self._execute(settlements.settle(), rows=settlements.rows(batch), by=worker_actor(self._worker_id or 0))
             log.warning("tasks.rescued", count=len(rows), incarnation=incarnation)
 
     def _order(self, order: Serve | Stop) -> None:

@@ -39,7 +39,7 @@ def cancel() -> Executable:
     """Cancel a task that waits. Parameters: task, by, why. Answers its id."""
     was = _standing(CANCEL, Task.id == number("task"))
     reason = bindparam("why", type_=Text)
-    changed = _update(CANCEL, was, reason=word("cancelled"), error=reason, finished_at=func.now())
+    changed = _update(CANCEL, was, reason=word(Reason.CANCELLED), error=reason, finished_at=func.now())
     return select(changed.c.id).add_cte(
         _history(changed, CANCEL, _actor(), func.jsonb_build_object(word("reason"), reason)), _drop_outbox(changed)
     )
@@ -53,7 +53,12 @@ def retry() -> Executable:
         RETRY,
         was,
         failures=literal_column("0"),
+        crashes=literal_column("0"),
         losses=literal_column("0"),
+        alone=flag(False),
+        delete_at=null(),
+        progress=null(),
+        checkpoint=null(),
         result=null(),
         error=null(),
         reason=null(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -22,11 +23,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from taskcore.domain.states import ACTIVE, Status
+from taskcore.domain.states import HELD, IDLE, TERMINAL, Status
 
-_STATUSES = ", ".join(f"'{s}'" for s in Status)
-_ACTIVE = "status IN ({})".format(", ".join(f"'{s}'" for s in Status if s in ACTIVE))
-_ENDED_BADLY = f"status IN ('{Status.FAILED}', '{Status.CANCELLED}')"
+
+def _among(statuses: Iterable[Status]) -> str:
+    listed = ", ".join(f"'{s}'" for s in Status if s in frozenset(statuses))
+    return f"status IN ({listed})"
 
 
 class Model(DeclarativeBase):
@@ -71,13 +73,18 @@ class Task(Model):
     idempotency_key: Mapped[str | None]
     fingerprint: Mapped[str | None]  # of the body that came with the idempotency key
     request_id: Mapped[str | None]
+    timeout_s: Mapped[float | None]  # of each attempt
+    delete_after_s: Mapped[float | None]
     created_at: Mapped[datetime] = _now()
 
     status: Mapped[str]
     attempt: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     failures: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))  # against max_attempts
+    crashes: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))  # attempts that killed their process
     losses: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))  # attempts that died with a worker
-    lease_token: Mapped[UUID | None]  # set exactly while running
+    alone: Mapped[bool] = mapped_column(server_default=text("false"))  # the next attempt gets a process of its own
+    pause_requested: Mapped[bool] = mapped_column(server_default=text("false"))  # of the attempt that runs
+    lease_token: Mapped[UUID | None]  # set exactly while a worker holds it
     worker_id: Mapped[int | None]
     executor: Mapped[int | None] = mapped_column(Integer)  # which of its worker's processes, by incarnation
     result: Mapped[Any | None] = mapped_column(JSONB(none_as_null=True))
@@ -85,12 +92,26 @@ class Task(Model):
     reason: Mapped[str | None]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    delete_at: Mapped[datetime | None]
+    progress: Mapped[Any | None] = mapped_column(JSONB(none_as_null=True))  # the last one told
+    checkpoint: Mapped[Any | None] = mapped_column(JSONB(none_as_null=True))  # for the next attempt
+    #: Whether others depend on this one: NULL none; `awaited` some wait for its end; `settled` its end was passed on to
+    #: them; `rearm` it was retried by hand, and what its end had cancelled is to be armed again.
+    dependents: Mapped[str | None]
 
     __table_args__ = (
-        CheckConstraint(f"status IN ({_STATUSES})", name="status"),
-        # Partial, on active states only: a finished task costs the hot paths nothing.
-        Index("task_active", "status", "id", postgresql_where=text(_ACTIVE)),
-        Index("task_ended_badly", "status", "id", postgresql_where=text(_ENDED_BADLY)),
+        CheckConstraint(_among(Status), name="status"),
+        CheckConstraint("dependents IN ('awaited', 'settled', 'rearm')", name="dependents"),
+        # Partial: a finished task costs the hot paths nothing.
+        Index("task_idle", "status", "id", postgresql_where=text(_among(IDLE))),
+        Index("task_held", "worker_id", "id", postgresql_where=text(_among(HELD))),
+        Index("task_ended_badly", "status", "id", postgresql_where=text(_among({Status.FAILED, Status.CANCELLED}))),
+        Index(
+            "task_to_pass_on",
+            "id",
+            postgresql_where=text(f"dependents = 'rearm' OR dependents = 'awaited' AND {_among(TERMINAL)}"),
+        ),
+        Index("task_delete_at", "delete_at", postgresql_where=text("delete_at IS NOT NULL")),
         Index("task_by_type", "type", "id"),
         Index("task_labels", "labels", postgresql_using="gin", postgresql_where=text("labels <> '{}'")),
         Index(
@@ -129,6 +150,31 @@ class TaskAttempt(Model):
     finished_at: Mapped[datetime]
     outcome: Mapped[str]
     error: Mapped[str | None]
+
+
+class TaskDependency(Model):
+    """`task_id` runs only once `depends_on` has succeeded. A succeeded task may be deleted; its row here stays."""
+
+    __tablename__ = "task_dependency"
+
+    task_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    depends_on: Mapped[int] = mapped_column(primary_key=True)
+
+    __table_args__ = (Index("task_dependency_of", "depends_on", "task_id"),)
+
+
+class TaskLog(Model):
+    """What an attempt said, a row a line, numbered from 1. Bounded by whoever writes it."""
+
+    __tablename__ = "task_log"
+
+    task_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    attempt: Mapped[int] = mapped_column(Integer, primary_key=True)
+    line: Mapped[int] = mapped_column(Integer, primary_key=True)
+    at: Mapped[datetime]
+    level: Mapped[str]
+    message: Mapped[str]
+    fields: Mapped[dict[str, Any] | None]
 
 
 class Outbox(Model):
@@ -181,11 +227,19 @@ class TaskType(Model):
     schema: Mapped[dict[str, Any]]
     max_attempts: Mapped[int] = mapped_column(SmallInteger)
     retry: Mapped[dict[str, Any]]
+    timeout_s: Mapped[float | None]
+    isolation: Mapped[str] = mapped_column(server_default=text("'thread'"))
+    can_cancel: Mapped[bool] = mapped_column(server_default=text("true"))  # while it runs
+    can_pause: Mapped[bool] = mapped_column(server_default=text("false"))  # while it runs
     seen_at: Mapped[datetime] = _now()
 
 
 class Worker(Model):
-    """A supervisor and its lease: gone silent for longer than `lease_s`, its tasks go back to the queue."""
+    """A supervisor and its lease: gone silent for longer than `lease_s`, its tasks go back to the queue.
+
+    Sooner, when both witnesses say that it is dead: nobody holds the advisory lock `lock_id` (a new one for each of
+    its connections; NULL: it has no witnesses), and its exclusive queue in the broker is gone.
+    """
 
     __tablename__ = "worker"
 
@@ -196,14 +250,30 @@ class Worker(Model):
     queues: Mapped[list[str]]  # empty: all
     types: Mapped[list[str]]
     lease_s: Mapped[float]
+    lock_id: Mapped[int | None] = mapped_column(Integer)
     started_at: Mapped[datetime] = _now()
     seen_at: Mapped[datetime] = _now()
 
 
 class Queue(Model):
-    """Made on the first submit that names it."""
+    """Made on the first submit that names it, or when somebody pauses it. Nothing of a paused one is claimed."""
 
     __tablename__ = "queue"
 
     name: Mapped[str] = mapped_column(primary_key=True)
     created_at: Mapped[datetime] = _now()
+    paused_at: Mapped[datetime | None]
+    pause_reason: Mapped[str | None]
+
+    __table_args__ = (Index("queue_paused", "name", postgresql_where=text("paused_at IS NOT NULL")),)
+
+
+class Setting(Model):
+    """A live setting that somebody has overridden, by its name in lower case: `retention.succeeded_s`."""
+
+    __tablename__ = "setting"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[Any] = mapped_column(JSONB())
+    changed_by: Mapped[str]
+    changed_at: Mapped[datetime] = _now()

@@ -65,6 +65,11 @@ def worker_actor() -> ColumnElement[str]:
     return func.concat(word("worker:"), number("worker"))
 
 
+def signed() -> ColumnElement[str]:
+    """Who signs the history: the parameter `by`."""
+    return bindparam("by", type_=Text)
+
+
 def word(value: str | StrEnum) -> ColumnElement[str]:
     """A constant of ours in the SQL text: as a parameter, a prepared statement could not use the partial indexes."""
     quoted = str(value).replace("'", "''")

@@ -9,8 +9,8 @@ from sqlalchemy import ColumnElement, Executable, Float, ScalarSelect, cast, fun
 
 from taskcore.db.models import Outbox, Queue, Task
 from taskcore.db.outbox import live_slots
-from taskcore.db.parameters import word
-from taskcore.domain.states import Status
+from taskcore.db.parameters import stands_at
+from taskcore.domain.states import HELD
 
 
 @cache
@@ -30,7 +30,7 @@ def list_queues() -> Executable:
     running = (
         select(func.count())
         .select_from(Task)
-        .where(Task.queue == Queue.name, Task.status == word(Status.RUNNING))
+        .where(Task.queue == Queue.name, stands_at(Task.status, HELD))
         .correlate(Queue)
         .scalar_subquery()
     )

@@ -1,14 +1,25 @@
-"""Settling: how an attempt ends. Every statement is fenced by (task, attempt, token)."""
+"""Settling: how an attempt ends, whoever writes it: its worker, that worker's supervisor, the rescuer.
+
+Fenced by (task, attempt, token).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
+import msgspec
 from sqlalchemy import (
+    CTE,
     BigInteger,
+    Boolean,
+    ColumnElement,
     Executable,
     Float,
     Integer,
+    Select,
+    TableValuedAlias,
     Text,
     Uuid,
     and_,
@@ -16,26 +27,30 @@ from sqlalchemy import (
     cast,
     func,
     insert,
+    literal_column,
     null,
+    or_,
     select,
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
 from taskcore.db.models import Outbox, Task, TaskAttempt, TaskHistory
-from taskcore.db.parameters import flag, interval, number, still_at, word, worker_actor
+from taskcore.db.parameters import flag, interval, signed, still_at, word
 from taskcore.db.recordset import recordset
-from taskcore.domain.outcomes import AttemptOutcome
-from taskcore.domain.states import Status
+from taskcore.domain.outcomes import AttemptOutcome, Cost
+from taskcore.domain.states import HELD, TERMINAL, Status
+from taskcore.domain.tasks import Finished
 
 
 @cache
 def settle() -> Executable:
-    """Write the ends of attempts, with their history, attempt and, for those to be tried again, outbox rows.
+    """Write the ends of attempts, with their history, attempt and, for those that may run again, outbox rows.
 
-    Parameters: worker, and rows: a JSON array of {task_id, attempt, token, status, outcome, result, error, reason,
-    wait_s, waited_s, ran_s}. Answers the task ids that were settled; a task that is not among them is no longer held
-    under that lease, and nothing of it was written.
+    Parameters: by (who signs), and rows: a JSON array of {task_id, attempt, token, status, outcome, cost, result,
+    error, reason, wait_s, alone, waited_s, ran_s}. A task that was cancelled meanwhile is cancelled; one that is to
+    pause pauses, unless it is over. Answers (id, status, dependents) of those that were settled; a task that is not
+    among them is no longer held under that lease, and nothing of it was written.
     """
     given = recordset(
         "given",
@@ -44,82 +59,123 @@ def settle() -> Executable:
         token=Uuid,
         status=Text,
         outcome=Text,
+        cost=Text,
         result=JSONB,
         error=Text,
         reason=Text,
         wait_s=Float,
+        alone=Boolean,
         waited_s=Float,
         ran_s=Float,
     )
-    started_at = Task.started_at + interval(given.c.waited_s)
-    held = (
-        select(given, started_at.label("started_at"), (started_at + interval(given.c.ran_s)).label("finished_at"))
+    held = _held(given).cte("held")
+    settled = _settled(held)
+    return select(settled.c.id, settled.c.status, settled.c.dependents).add_cte(
+        _history(settled), _attempts(settled), _outbox(settled)
+    )
+
+
+def _held(given: TableValuedAlias) -> Select[Any]:
+    """The tasks that are still held, locked, and what becomes of them."""
+    is_cancelled = _was(Status.CANCELLING)
+    may_run_again = given.c.status.in_([word(Status.RETRYING), word(Status.QUEUED)])
+    started_at = Task.started_at + interval(func.coalesce(given.c.waited_s, literal_column("0")))
+    return (
+        select(
+            given.c.task_id,
+            given.c.attempt,
+            given.c.token,
+            given.c.cost,
+            given.c.wait_s,
+            given.c.alone,
+            Task.status.label("was"),
+            case(
+                (is_cancelled, word(Status.CANCELLED)),
+                (and_(may_run_again, Task.pause_requested), word(Status.PAUSED)),
+                else_=given.c.status,
+            ).label("becomes"),
+            case((is_cancelled, word(AttemptOutcome.CANCELLED)), else_=given.c.outcome).label("outcome"),
+            case((is_cancelled, null()), else_=given.c.result).label("result"),
+            case((is_cancelled, Task.error), else_=given.c.error).label("error"),
+            case((is_cancelled, Task.reason), else_=given.c.reason).label("reason"),
+            started_at.label("started_at"),
+            func.coalesce(started_at + interval(given.c.ran_s), func.now()).label("finished_at"),
+        )
         .join_from(given, Task, and_(Task.id == given.c.task_id, Task.attempt == given.c.attempt))
-        .where(Task.lease_token == given.c.token, still_at(Task.status, {Status.RUNNING}))
+        .where(Task.lease_token == given.c.token, still_at(Task.status, HELD))
         .order_by(Task.id)
         .with_for_update(of=Task)
-        .cte("held")
     )
-    retrying, failed = word(Status.RETRYING), word(AttemptOutcome.FAILED)
-    settled = (
+
+
+def _settled(held: CTE) -> CTE:
+    is_over = held.c.becomes.in_([word(s) for s in sorted(TERMINAL)])
+    finished_at = case((is_over, held.c.finished_at))
+    return (
         update(Task)
         .where(Task.id == held.c.task_id, Task.attempt == held.c.attempt, Task.lease_token == held.c.token)
         .values(
-            status=held.c.status,
-            failures=Task.failures + cast(held.c.outcome == failed, Integer),
+            status=held.c.becomes,
+            failures=Task.failures + cast(held.c.cost == word(Cost.FAILURE), Integer),
+            crashes=Task.crashes + cast(held.c.cost == word(Cost.CRASH), Integer),
+            losses=Task.losses + cast(held.c.cost == word(Cost.LOSS), Integer),
+            alone=or_(Task.alone, held.c.alone),
+            pause_requested=flag(False),
             lease_token=null(),
             executor=null(),
             result=held.c.result,
             error=held.c.error,
             reason=held.c.reason,
             started_at=held.c.started_at,
-            finished_at=case((held.c.status == retrying, null()), else_=held.c.finished_at),
+            finished_at=finished_at,
+            delete_at=finished_at + interval(Task.delete_after_s),
         )
-        .returning(Task.id, Task.queue, Task.priority, held)
+        .returning(Task.id, Task.queue, Task.priority, Task.status, Task.worker_id, Task.dependents, held)
         .cte("settled")
     )
+
+
+def _history(settled: CTE) -> CTE:
     details = case(
         (
-            settled.c.status == retrying,
+            settled.c.becomes == word(Status.RETRYING),
             func.jsonb_build_object(word("error"), settled.c.error, word("retry_in_s"), settled.c.wait_s),
         ),
         (
-            settled.c.error.is_not(None),
-            func.jsonb_build_object(word("error"), settled.c.error, word("reason"), settled.c.reason),
+            or_(settled.c.error.is_not(None), settled.c.reason.is_not(None)),
+            func.jsonb_strip_nulls(
+                func.jsonb_build_object(
+                    word("error"), settled.c.error, word("reason"), settled.c.reason, word("outcome"), settled.c.outcome
+                )
+            ),
         ),
     )
-    history = (
+    return (
         insert(TaskHistory)
         .from_select(
             ["task_id", "attempt", "from_status", "to_status", "actor", "details"],
-            select(
-                settled.c.id,
-                settled.c.attempt,
-                word(Status.RUNNING),
-                settled.c.status,
-                worker_actor(),
-                details,
-            ),
+            select(settled.c.id, settled.c.attempt, settled.c.was, settled.c.becomes, signed(), details),
         )
         .cte("history")
     )
-    attempts = (
+
+
+def _attempts(settled: CTE) -> CTE:
+    columns = ("worker_id", "started_at", "finished_at", "outcome", "error")
+    return (
         insert(TaskAttempt)
         .from_select(
-            ["task_id", "attempt", "worker_id", "started_at", "finished_at", "outcome", "error"],
-            select(
-                settled.c.id,
-                settled.c.attempt,
-                number("worker"),
-                settled.c.started_at,
-                settled.c.finished_at,
-                settled.c.outcome,
-                settled.c.error,
-            ),
+            ["task_id", "attempt", *columns],
+            select(settled.c.id, settled.c.attempt, *(settled.c[name] for name in columns)),
         )
         .cte("attempts")
     )
-    outbox = (
+
+
+def _outbox(settled: CTE) -> CTE:
+    may_run_again = settled.c.becomes.in_([word(Status.RETRYING), word(Status.QUEUED)])
+    wait = interval(func.coalesce(settled.c.wait_s, literal_column("0")))
+    return (
         insert(Outbox)
         .from_select(
             ["task_id", "queue", "priority", "is_due", "available_at"],
@@ -127,10 +183,37 @@ def settle() -> Executable:
                 settled.c.id,
                 settled.c.queue,
                 settled.c.priority,
-                flag(False),
-                func.now() + interval(settled.c.wait_s),
-            ).where(settled.c.status == retrying),
+                settled.c.becomes == word(Status.QUEUED),
+                func.now() + wait,
+            ).where(may_run_again),
         )
         .cte("outbox_rows")
     )
-    return select(settled.c.id).add_cte(history, attempts, outbox)
+
+
+def _was(status: Status) -> ColumnElement[bool]:
+    return still_at(Task.status, {status})
+
+
+def rows(batch: Sequence[Finished]) -> str:
+    """The parameter `rows` of `settle`."""
+    return msgspec.json.encode([_row(one) for one in batch]).decode()
+
+
+def _row(one: Finished) -> dict[str, Any]:
+    verdict = one.verdict
+    return {
+        "task_id": one.lease.task_id,
+        "attempt": one.lease.attempt,
+        "token": one.lease.token,
+        "status": verdict.status,
+        "outcome": verdict.outcome,
+        "cost": verdict.cost,
+        "result": None if verdict.result is None else msgspec.Raw(verdict.result.encode()),
+        "error": verdict.error,
+        "reason": verdict.reason,
+        "wait_s": None if verdict.wait is None else verdict.wait.total_seconds(),
+        "alone": verdict.alone,
+        "waited_s": one.waited_s,
+        "ran_s": one.ran_s,
+    }

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import DateTime, Executable, SmallInteger, Text, case, func, insert, literal_column, select
+from sqlalchemy import DateTime, Executable, Float, SmallInteger, Text, case, func, insert, literal_column, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.types import TypeEngine
@@ -28,6 +28,8 @@ _ASKED: dict[str, type[TypeEngine[Any]] | TypeEngine[Any]] = {
     "labels": JSONB,
     "run_at": DateTime(timezone=True),
     "max_attempts": SmallInteger,
+    "timeout_s": Float,
+    "delete_after_s": Float,
     "idempotency_key": Text,
     "fingerprint": Text,
     "request_id": Text,

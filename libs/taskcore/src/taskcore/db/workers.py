@@ -10,8 +10,8 @@ from sqlalchemy import Executable, delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from taskcore.db.models import Task, TaskType, Worker
-from taskcore.db.parameters import interval, names, number, word
-from taskcore.domain.states import Status
+from taskcore.db.parameters import interval, names, number, stands_at
+from taskcore.domain.states import HELD
 
 IS_LIVE = Worker.seen_at + interval(Worker.lease_s) >= func.now()
 
@@ -28,9 +28,9 @@ def register_worker(
 
 
 def register_types(types: Sequence[dict[str, Any]]) -> Executable:
-    """Make `types` (name, description, queue, schema, max_attempts, retry) known; the last worker to start wins."""
+    """Make `types` known, given by what the table says of each; the last worker to start wins."""
     statement = upsert(TaskType).values(sorted(types, key=lambda t: str(t["name"])))
-    columns = ("description", "queue", "schema", "max_attempts", "retry")
+    columns = sorted({name for type_ in types for name in type_} - {"name"})
     return statement.on_conflict_do_update(
         index_elements=[TaskType.name],
         set_={**{name: statement.excluded[name] for name in columns}, "seen_at": func.now()},
@@ -59,7 +59,7 @@ def retire_worker() -> Executable:
 def list_workers() -> Executable:
     held = (
         select(func.count())
-        .where(Task.worker_id == Worker.id, Task.status == word(Status.RUNNING))
+        .where(Task.worker_id == Worker.id, stands_at(Task.status, HELD))
         .correlate(Worker)
         .scalar_subquery()
     )

@@ -36,14 +36,31 @@ class Fail:
     reason: str = "failed_for_good"
 
 
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Stop here for now: whoever resumes the task gets another attempt, which finds the last checkpoint."""
+
+
 class AttemptOutcome(StrEnum):
     """How one attempt ended, as `task_attempt` keeps it."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
-    RETURNED = "returned"  # given back by a worker that shut down; costs nothing
+    PAUSED = "paused"
+    TIMED_OUT = "timed_out"
+    RETURNED = "returned"  # given back: its worker shut down, or another task took its process down; costs nothing
     LOST = "lost"  # its worker died
+    CRASHED = "crashed"  # the process that ran it, and nothing else, died by itself
+
+
+class Cost(StrEnum):
+    """What an attempt's end is counted as, each in a column of its own."""
+
+    NOTHING = "nothing"
+    FAILURE = "failure"
+    CRASH = "crash"
+    LOSS = "loss"
 
 
 class Reason(StrEnum):
@@ -56,35 +73,74 @@ class Reason(StrEnum):
     UNKNOWN_TYPE = "unknown_type"
     WORKER_LOST = "worker_lost"
     WORKER_STOPPED = "worker_stopped"
+    CANCELLED = "cancelled"
     CANCELLED_BY_PLUGIN = "cancelled_by_plugin"
+    TIMED_OUT = "timed_out"
+    CRASH_LOOP = "crash_loop"
+    PROCESS_CRASHED = "process_crashed"
+    DEPENDENCY_FAILED = "dependency_failed"
+
+
+#: How often a task may take its own process down, and be lost with a worker that it need not have hurt.
+MAX_CRASHES = 3
+MAX_LOSSES = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What an attempt's end means for its task. Made by the constructors below, one for each transition.
+    """What an attempt's end means for its task. Made by the constructors below.
 
-    `result` is JSON text; `wait` is set exactly when the task is to be tried again.
+    `result` is JSON text; `wait` is set exactly when the task is to be tried again. `alone`: its next attempt runs in
+    a process of its own, because this one was among those that may have taken their process down.
     """
 
     status: Status
     outcome: AttemptOutcome
+    cost: Cost = Cost.NOTHING
     result: str | None = None
     error: str | None = None
     reason: str | None = None
     wait: timedelta | None = None
+    alone: bool = False
 
 
 def succeeded(result: str | None) -> Verdict:
     return Verdict(Status.SUCCEEDED, AttemptOutcome.SUCCEEDED, result=result)
 
 
-def failed(error: str, reason: str) -> Verdict:
-    return Verdict(Status.FAILED, AttemptOutcome.FAILED, error=error, reason=reason)
+def failed(error: str, reason: str, outcome: AttemptOutcome = AttemptOutcome.FAILED) -> Verdict:
+    return Verdict(Status.FAILED, outcome, Cost.FAILURE, error=error, reason=reason)
 
 
-def cancelled(error: str, reason: str) -> Verdict:
+def cancelled(error: str | None, reason: str) -> Verdict:
     return Verdict(Status.CANCELLED, AttemptOutcome.CANCELLED, error=error, reason=reason)
 
 
-def retry_later(error: str, wait: timedelta) -> Verdict:
-    return Verdict(Status.RETRYING, AttemptOutcome.FAILED, error=error, wait=wait)
+def retry_later(error: str, wait: timedelta, outcome: AttemptOutcome = AttemptOutcome.FAILED) -> Verdict:
+    return Verdict(Status.RETRYING, outcome, Cost.FAILURE, error=error, wait=wait)
+
+
+def paused() -> Verdict:
+    return Verdict(Status.PAUSED, AttemptOutcome.PAUSED)
+
+
+def returned(reason: str, *, alone: bool = False) -> Verdict:
+    """Back to the queue, nothing spent."""
+    return Verdict(Status.QUEUED, AttemptOutcome.RETURNED, reason=reason, alone=alone)
+
+
+def lost(losses: int) -> Verdict:
+    """Its worker died, as `losses` did before."""
+    if losses + 1 >= MAX_LOSSES:
+        error = f"lost together with its worker {losses + 1} times"
+        return Verdict(Status.FAILED, AttemptOutcome.LOST, Cost.LOSS, error=error, reason=Reason.WORKER_LOST)
+    return Verdict(Status.QUEUED, AttemptOutcome.LOST, Cost.LOSS, reason=Reason.WORKER_LOST)
+
+
+def crashed(error: str, crashes: int) -> Verdict:
+    """It alone ran in a process that died by itself, as `crashes` did before. `error` says of what."""
+    if crashes + 1 >= MAX_CRASHES:
+        return Verdict(Status.FAILED, AttemptOutcome.CRASHED, Cost.CRASH, error=error, reason=Reason.CRASH_LOOP)
+    return Verdict(
+        Status.QUEUED, AttemptOutcome.CRASHED, Cost.CRASH, error=error, reason=Reason.PROCESS_CRASHED, alone=True
+    )

@@ -26,8 +26,9 @@ DEFAULT_QUEUE = "default"
 class NewTask:
     """A task as it was accepted: checked, every default filled in, not stored yet.
 
-    `run_at` is None for «as soon as possible». `idempotency_key` and `fingerprint` (of the body it came with)
-    are set together.
+    `run_at` is None for «as soon as possible»; `timeout_s` bounds each attempt; `delete_after_s` counts from the
+    task's end; `depends_on` are ids of tasks that must have succeeded before it may run. `idempotency_key` and
+    `fingerprint` (of the body it came with) are set together.
     """
 
     name: str
@@ -35,6 +36,9 @@ class NewTask:
     queue: str
     parameters: dict[str, Any]
     max_attempts: int
+    timeout_s: float | None = None
+    delete_after_s: float | None = None
+    depends_on: tuple[int, ...] = ()
     priority: int = 0
     description: str | None = None
     labels: dict[str, str] = field(default_factory=dict)
@@ -55,9 +59,11 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A task that a worker holds. `failures` counts the attempts that failed before this one.
+    """A task that a worker holds. `failures`, `crashes` and `losses` count the attempts before that ended so.
 
-    `claimed_at` is the worker's monotonic clock when the claim was answered.
+    `alone`: an earlier attempt may have taken its process down; this one runs in a process of its own.
+    `checkpoint` is what an earlier attempt left. `claimed_at` is the worker's monotonic clock when the claim was
+    answered.
     """
 
     lease: Lease
@@ -68,6 +74,11 @@ class Claimed:
     failures: int
     max_attempts: int
     claimed_at: float
+    crashes: int = 0
+    losses: int = 0
+    timeout_s: float | None = None
+    alone: bool = False
+    checkpoint: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +86,17 @@ class Finished:
     """An attempt that is over, ready to be settled.
 
     `waited_s` is from the claim's reply to the plugin's start, `ran_s` from there to its end, in seconds of a
-    monotonic clock; the database's clock turns them into times.
+    monotonic clock; the database's clock turns them into times. Both are None where somebody else writes the end of
+    an attempt: it ends now.
     """
 
     lease: Lease
     type: str
     verdict: Verdict
-    waited_s: float
-    ran_s: float
+    waited_s: float | None = None
+    ran_s: float | None = None
+
+
+def worker_actor(worker_id: int) -> str:
+    """How a worker signs the history."""
+    return f"worker:{worker_id}"

@@ -56,7 +56,7 @@ class Service:
         self._executor.give_back(self._holding.close())
         self._worker.stop(timeout=max(1, int(grace_s * 1000)))
         self._settler.stop(max(0.0, deadline - time.monotonic()) + FLUSH_S)
-        unfinished = self._holding.leases()
+        unfinished = self._holding.held()
         if unfinished:
             log.warning("tasks.given_back", count=len(unfinished))
         self._executor.give_back(unfinished)
@@ -68,7 +68,7 @@ def _declare_actor(broker: Broker, holding: Holding, executor: Executor, settler
         claimed = holding.start(task_id) or holding.start_next()
         while claimed is not None:
             finished = executor.perform(claimed)
-            holding.paces.observe(claimed.type, finished.ran_s)
+            holding.paces.observe(claimed.type, finished.ran_s or 0.0)
             settler.add(finished)
             holding.end(claimed.lease.task_id)
             claimed = holding.start_next()

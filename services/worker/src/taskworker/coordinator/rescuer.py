@@ -10,10 +10,12 @@ import structlog
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from taskcore.db import changes, outbox, returns
+from taskcore.db import changes, leases, outbox, settlements
 from taskcore.db.models import Task
 from taskcore.db.parameters import stands_at
+from taskcore.domain.outcomes import lost
 from taskcore.domain.states import WAITING
+from taskcore.domain.tasks import Finished, Lease
 from taskcore.settings import CoordinatorSettings
 from taskcore.telemetry import TASKS_RESCUED
 from taskworker.coordinator.statements import execute
@@ -22,6 +24,7 @@ EVERY_S = 2.0
 SILENCE_S = 5.0
 HEARING_S = 10.0
 SLICE = 50_000
+ACTOR = "coordinator"
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -56,15 +59,17 @@ class Rescuer:
             self._bury_from = now + HEARING_S
         if now < self._bury_from:
             return
-        buried = await execute(self._engine, returns.bury_workers())
+        buried = await execute(self._engine, leases.bury_workers())
         if buried:
             log.warning("workers.lost", worker_ids=[row.id for row in buried])
 
     async def _rescue(self) -> None:
-        while rows := await execute(self._engine, returns.rescue_orphans()):
-            TASKS_RESCUED.inc(len(rows))
-            log.warning("tasks.rescued", count=len(rows))
-            if len(rows) < returns.RESCUE_LIMIT:
+        while rows := await execute(self._engine, leases.orphans()):
+            batch = [Finished(Lease(row.id, row.attempt, row.lease_token), row.type, lost(row.losses)) for row in rows]
+            rescued = await execute(self._engine, settlements.settle(), rows=settlements.rows(batch), by=ACTOR)
+            TASKS_RESCUED.inc(len(rescued))
+            log.warning("tasks.rescued", count=len(rescued))
+            if len(rows) < leases.ORPHANS_LIMIT:
                 return
 
     async def _restore_rows(self) -> None:
