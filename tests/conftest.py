@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +16,9 @@ pytest_plugins = [
     "tests.support.mail",
     "tests.support.web",
 ]
+
+# Whoever runs the tests in the background may have had it ignored, which every process that they start would inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,6 @@ from tests.support.postgres import PostgresServer, servers_on
 OWNER = """
 import sys, pathlib, signal
 from taskstandalone.postgres import EmbeddedPostgres
-signal.signal(signal.SIGINT, signal.default_int_handler)
 postgres = EmbeddedPostgres(pathlib.Path(sys.argv[1]))
 postgres.start()
 print("pid", postgres.pid, flush=True)
