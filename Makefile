@@ -3,6 +3,8 @@
 PYTHON ?= python3
 PORT ?= $(or $(TASKCORE_API__PORT),8080)
 ARGS ?=
+ONLY ?=
+LIST ?=
 
 BIN := .venv/bin
 PACKAGES := libs/taskcore libs/taskclient services/api services/worker services/standalone
@@ -13,7 +15,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-emit-find-links $(OWN:%=--no-emit-package %)
 
 .DELETE_ON_ERROR:
-.PHONY: help run test check bench docs lock clean
+.PHONY: help run test check bench faults docs lock clean
 
 help:  ## what there is
 	@sed -n 's/^\([a-z]*\):.*  ## /\1	/p' Makefile | expand -t 10
@@ -35,6 +37,10 @@ check: .venv/.dev  ## style, types, import rules, and whether the generated page
 bench: .venv/.dev  ## the measurements, written to bench/results.json
 	$(BIN)/python -m bench $(ARGS)
 
+faults: .venv/.dev  ## faults under load, and whether they are withstood; ONLY=name,name for some, LIST=1 for the names
+	tests/support/provide_rabbitmq
+	$(BIN)/python -m faults $(ONLY:%=--only=%) $(LIST:%=--list) $(ARGS)
+
 docs: .venv/.dev  ## the generated pages
 	$(BIN)/python docs/generated.py
 
@@ -44,7 +50,7 @@ lock: .venv/.dev  ## pin the newest versions that fit; LOCK=--upgrade to move al
 
 clean:  ## remove what make made; data in .taskcore stays
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .schemathesis
-	find $(PACKAGES) tests bench -name __pycache__ -prune -exec rm -rf {} +
+	find $(PACKAGES) tests bench faults -name __pycache__ -prune -exec rm -rf {} +
 
 # A stamp is written when its step is done, so a step that was interrupted starts again.
 

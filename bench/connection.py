@@ -24,11 +24,16 @@ class Connection:
 
     async def post(self, request: bytes) -> None:
         """Send `request`, and read its answer to the end. Raises RuntimeError when it is not 201."""
+        status, body = await self.ask(request)
+        if status != 201:
+            raise RuntimeError(f"{status}: {body.decode()}")
+
+    async def ask(self, request: bytes) -> tuple[int, bytes]:
+        """The status and the body of the answer to `request`."""
         self._writer.write(request)
         head = await self._reader.readuntil(b"\r\n\r\n")
         body = await self._reader.readexactly(_content_length(head))
-        if not head.startswith(b"HTTP/1.1 201"):
-            raise RuntimeError(f"{head.decode()}{body.decode()}")
+        return int(head.split(maxsplit=2)[1]), body
 
     async def close(self) -> None:
         self._writer.close()
@@ -51,9 +56,11 @@ async def post_all(url: str, requests: Sequence[bytes], connections: int) -> Non
             group.create_task(feed())
 
 
-def post_request(url: str, path: str, body: bytes) -> bytes:
-    """A request as it goes over the wire."""
+def post_request(url: str, path: str, body: bytes, key: str = "") -> bytes:
+    """A request as it goes over the wire, with an Idempotency-Key where there is one."""
     head = f"POST {path} HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\nContent-Type: application/json\r\n"
+    if key:
+        head += f"Idempotency-Key: {key}\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 

@@ -1,0 +1,58 @@
+"""`python -m faults`: inflict, judge, print, write `faults/results.json`. Exits with 1 when a fault is too much."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+from datetime import UTC, datetime
+
+from faults import report, rows
+from faults.capacity import capacity, rate
+from faults.registry import FAULTS, Fault, run
+from faults.servers import running_servers
+from faults.trial import Terms
+from taskcore.settings import LogSettings
+from taskcore.telemetry import configure_logging
+
+
+def main() -> int:
+    arguments = _arguments()
+    rows.load()
+    configure_logging(LogSettings(level="warning"))
+    if arguments.list:
+        print("\n".join(f"{fault.name:28} {fault.done}" for fault in FAULTS.values()))
+        return 0
+    chosen = _chosen(arguments.only)
+    facts = {"at": datetime.now(UTC).isoformat(), "machine": f"{platform.platform()}, {os.cpu_count()} processors"}
+    done: list[report.Row] = []
+    with running_servers() as servers:
+        per_s = arguments.capacity or capacity(servers)
+        print(f"this machine completes {per_s:.0f} tasks/s; the load is {rate(per_s):.0f}/s", flush=True)
+        for fault in chosen:
+            done.append(run(fault, servers, Terms(rate(per_s))))
+            print(report.text(done[-1]), flush=True)
+            report.write(done, {**facts, "capacity_per_s": per_s, "load_per_s": rate(per_s)})
+    missed = [row.name for row in done if not row.has_passed]
+    print(f"{len(done) - len(missed)} of {len(done)} withstood" + (f"; not: {', '.join(missed)}" if missed else ""))
+    return 1 if missed else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make faults", description="Inflict faults under load, and judge.")
+    parser.add_argument("--only", default="", help="names, with commas between them")
+    parser.add_argument("--list", action="store_true", help="the names, and what is done")
+    parser.add_argument("--capacity", type=float, help="tasks a second, instead of measuring it")
+    return parser.parse_args()
+
+
+def _chosen(only: str) -> list[Fault]:
+    names = [name for name in only.split(",") if name] or list(FAULTS)
+    if unknown := [name for name in names if name not in FAULTS]:
+        sys.exit(f"make faults: no such fault: {', '.join(unknown)}; make faults LIST=1 names them")
+    return [FAULTS[name] for name in names]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

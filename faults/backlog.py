@@ -1,0 +1,73 @@
+"""The backlog over time: how many accepted tasks are open, looked at a few times a second."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from threading import Event, Thread
+
+import psycopg
+
+EVERY_S = 0.25
+SMOOTH = 5
+#: The level swings: this much above the highest of before is still that level.
+SHARE, COUNT = 1.1, 5
+
+OPEN = """
+    SELECT count(*) FROM task WHERE status IN ('blocked', 'queued', 'running', 'retrying', 'cancelling')
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    at: float
+    count: int
+
+
+class Backlog:
+    """Samples from `start` to `stop`; none while the database is away."""
+
+    def __init__(self, database_url: str) -> None:
+        self.samples: list[Sample] = []
+        self._database_url = database_url
+        self._stop = Event()
+        self._thread = Thread(target=self._watch, name="backlog", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def level(self, since: float) -> float:
+        """What counts as the level of the time from `since` until now."""
+        counts = [one.count for one in smoothed(self.samples) if one.at >= since]
+        return max(counts, default=0) * SHARE + COUNT
+
+    def last_above(self, level: float, since: float) -> float:
+        """When it was last higher than `level`; `since` where it was not any more by then."""
+        return max((one.at for one in smoothed(self.samples) if one.at >= since and one.count > level), default=since)
+
+    def is_known_since(self, at: float) -> bool:
+        return bool(self.samples) and self.samples[-1].at >= at
+
+    def _watch(self) -> None:
+        connection: psycopg.Connection | None = None
+        while not self._stop.wait(EVERY_S):
+            try:
+                connection = connection or psycopg.connect(self._database_url, autocommit=True, connect_timeout=2)
+                row = connection.execute(OPEN).fetchone()
+                assert row is not None
+                self.samples.append(Sample(time.monotonic(), row[0]))
+            except psycopg.Error:
+                connection = None
+
+
+def smoothed(samples: Sequence[Sample]) -> list[Sample]:
+    """Medians over a second or so, without the noise of single moments."""
+    kept = list(samples)
+    windows = (kept[max(0, i - SMOOTH + 1) : i + 1] for i in range(len(kept)))
+    return [Sample(window[-1].at, round(median(one.count for one in window))) for window in windows]

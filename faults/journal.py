@@ -1,0 +1,61 @@
+"""What really ran, by the runs' own word (see `faults/plugins/fault_journal.py`)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+DIRECTORY = "FAULTS_JOURNAL"
+
+
+@dataclass(slots=True)
+class Run:
+    """One run of a plugin. `last_at`: when it last said that it lives; a killed one has no end."""
+
+    task_id: int
+    attempt: int
+    pid: int
+    began_at: float
+    last_at: float
+    has_ended: bool = False
+
+
+class Journal:
+    """Times are those of `time.monotonic()`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        directory.mkdir()
+
+    def runs(self) -> dict[int, list[Run]]:
+        """The runs of each task so far, in the order of their beginning."""
+        found: dict[int, list[Run]] = defaultdict(list)
+        for file in self.directory.iterdir():
+            for run in _read(file):
+                found[run.task_id].append(run)
+        for runs in found.values():
+            runs.sort(key=lambda run: run.began_at)
+        return found
+
+    def overlaps(self) -> list[tuple[Run, Run]]:
+        """Runs of one task at the same time, for certain."""
+        pairs = (pair for runs in self.runs().values() for pair in pairwise(runs))
+        return [(one, next_) for one, next_ in pairs if next_.began_at < one.last_at]
+
+
+def _read(file: Path) -> Iterator[Run]:
+    open_runs: dict[tuple[int, int], Run] = {}
+    for line in file.read_text().splitlines():
+        task_id, attempt, what, at = line.split()
+        key = int(task_id), int(attempt)
+        if what == "begin":
+            if (earlier := open_runs.pop(key, None)) is not None:
+                yield earlier
+            open_runs[key] = Run(*key, int(file.name), float(at), float(at))
+        elif (run := open_runs.get(key)) is not None:
+            run.last_at = float(at)
+            run.has_ended = what == "end"
+    yield from open_runs.values()

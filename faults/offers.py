@@ -1,0 +1,66 @@
+"""What clients ask for, and what they are told: an offer is a submit with all its tries, under one idempotency key."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+BATCH = 10
+#: One submit in this many is a batch.
+BATCH_EVERY = 10
+#: The mix: a share of each. A slot is taken for 0.06 s by the average task.
+MIX: list[tuple[float, str, dict[str, Any]]] = [
+    (0.55, "noop", {}),
+    (0.28, "work", {"seconds": 0.05}),
+    (0.10, "work", {"seconds": 0.2}),
+    (0.04, "work", {"seconds": 0.02, "fails": 1}),
+    (0.02, "work", {"seconds": 0.05, "how": "compute"}),
+    (0.01, "work", {"seconds": 2}),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """`answer`: a status, or what happened instead (`timeout`, `broken`). Times are those of `time.monotonic()`."""
+
+    at: float
+    took_s: float
+    answer: int | str
+
+
+@dataclass(slots=True)
+class Offer:
+    """`ids`, once it was accepted."""
+
+    tasks: list[dict[str, Any]]
+    due_at: float = 0.0
+    key: str = field(default_factory=lambda: uuid4().hex)
+    tries: list[Try] = field(default_factory=list)
+    ids: list[int] = field(default_factory=list)
+    refusal: str = ""
+
+    @property
+    def path(self) -> str:
+        return "/api/v1/tasks" if len(self.tasks) == 1 else "/api/v1/tasks/batch"
+
+    @property
+    def body(self) -> bytes:
+        return json.dumps(self.tasks[0] if len(self.tasks) == 1 else {"tasks": self.tasks}).encode()
+
+    def accept(self, body: bytes) -> None:
+        answer = json.loads(body)
+        self.ids = [answer["id"]] if len(self.tasks) == 1 else [one["id"] for one in answer["results"]]
+
+
+def mixed_offers(seed: int = 1) -> Iterator[Offer]:
+    """For ever; the same ones for the same seed."""
+    rng = random.Random(seed)
+    shares = [share for share, _, _ in MIX]
+    while True:
+        count = BATCH if rng.randrange(BATCH_EVERY) == 0 else 1
+        chosen = rng.choices(MIX, shares, k=count)
+        yield Offer([{"name": "load", "type": type_, "parameters": parameters} for _, type_, parameters in chosen])

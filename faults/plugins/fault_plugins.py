@@ -1,0 +1,121 @@
+"""Task types for the faults: work that keeps a journal, and tasks that take their process with them.
+
+A worker has them when this directory is on its PYTHONPATH.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+
+from fault_journal import note  # type: ignore[import-not-found]  # beside this module, on the worker's path
+
+from taskcore import plugins
+from taskcore.plugins import Parameters, Plugin, RetryPolicy, TaskContext
+
+SOON = RetryPolicy(max_attempts=4, waits=tuple(timedelta(seconds=s) for s in (0.2, 0.4, 0.8)), jitter=0.0)
+BEAT_S = 0.05
+ISOLATION = getattr(plugins, "Isolation", None)
+
+
+class WorkParameters(Parameters, frozen=True):
+    """Runs for `seconds`, or until the file `gate` is there; its first `fails` attempts fail at their end."""
+
+    seconds: float = 0.0
+    gate: str | None = None
+    fails: int = 0
+    how: Literal["sleep", "compute"] = "sleep"
+    ignores_sigterm: bool = False
+
+
+class Work(Plugin[WorkParameters]):
+    name = "work"
+    description = "Works, and notes in the journal when."
+    retry = SOON
+
+    def run(self, ctx: TaskContext, params: WorkParameters) -> object:
+        if params.ignores_sigterm:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        note(ctx.task_id, ctx.attempt, "begin")
+        deadline = time.monotonic() + params.seconds
+        while not _is_over(params, deadline):
+            _work(params, deadline)
+            note(ctx.task_id, ctx.attempt, "beat")
+        note(ctx.task_id, ctx.attempt, "end")
+        if ctx.failures < params.fails:
+            raise RuntimeError(f"failure {ctx.failures + 1} of {params.fails}")
+        return ctx.attempt
+
+
+class WorkInChild(Work):
+    name = "work_in_child"
+    description = "Works in a process of its own."
+    if ISOLATION is not None:
+        isolation = ISOLATION.PROCESS
+
+
+class DeadlyParameters(Parameters, frozen=True):
+    """`exit`, `segfault`, `memory` until the limit, or `loop` in C, holding the GIL; all after `after_s`."""
+
+    how: Literal["exit", "segfault", "memory", "loop"]
+    after_s: float = 0.2
+
+
+class Deadly(Plugin[DeadlyParameters]):
+    name = "deadly"
+    description = "Takes its process with it."
+    retry = SOON
+
+    def run(self, ctx: TaskContext, params: DeadlyParameters) -> object:
+        note(ctx.task_id, ctx.attempt, "begin")
+        time.sleep(params.after_s)
+        note(ctx.task_id, ctx.attempt, "beat")
+        match params.how:
+            case "exit":
+                os._exit(3)
+            case "segfault":
+                os.kill(os.getpid(), signal.SIGSEGV)
+                ctypes.string_at(0)
+            case "memory":
+                _eat_memory()
+            case "loop":
+                ctypes.PyDLL(None).sleep(3_600)  # as a PyDLL it keeps the GIL
+        return None
+
+
+class DeadlyInChild(Deadly):
+    name = "deadly_in_child"
+    description = "Takes its own process with it."
+    timeout = timedelta(seconds=5)
+    if ISOLATION is not None:
+        isolation = ISOLATION.PROCESS
+
+
+def _is_over(params: WorkParameters, deadline: float) -> bool:
+    if params.gate is not None:
+        return Path(params.gate).exists()
+    return time.monotonic() >= deadline
+
+
+def _work(params: WorkParameters, deadline: float) -> None:
+    until = time.monotonic() + BEAT_S
+    if params.gate is None:
+        until = min(until, deadline)
+    if params.how == "sleep":
+        time.sleep(max(0.0, until - time.monotonic()))
+        return
+    while time.monotonic() < until:
+        sum(range(1_000))
+
+
+def _eat_memory() -> None:
+    """Touches what it takes. Who is not stopped before is killed by itself at 2 GiB, as the kernel would do."""
+    eaten = []
+    for _ in range(128):
+        eaten.append(bytearray(b"x") * (16 * 1024 * 1024))
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,69 @@
+"""The faults by name, in the order in which they are written down, and how one of them is run."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from faults.load import count_tasks
+from faults.report import Row
+from faults.servers import Servers, home
+from faults.system import running_system
+from faults.trial import Terms, Trial
+
+Env = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`env` is for all processes of its system. `is_telling`: part of the short form."""
+
+    name: str
+    done: str
+    bar: str
+    inflict: Callable[[Trial], None]
+    env: Env = field(default_factory=dict)
+    is_telling: bool = False
+
+
+FAULTS: dict[str, Fault] = {}
+
+
+def fault(
+    name: str, *, done: str, bar: str, env: Env | None = None, is_telling: bool = False
+) -> Callable[[Callable[[Trial], None]], Callable[[Trial], None]]:
+    """Registers the function that inflicts it."""
+
+    def register(inflict: Callable[[Trial], None]) -> Callable[[Trial], None]:
+        FAULTS[name] = Fault(name, done, bar, inflict, env or {}, is_telling)
+        return inflict
+
+    return register
+
+
+def run(fault: Fault, servers: Servers, terms: Terms) -> Row:
+    """Never raises for what the system under trial does."""
+    began = time.monotonic()
+    with home(servers) as place, running_system(place, fault.env) as system:
+        trial = Trial(system, terms, place.directory)
+        try:
+            fault.inflict(trial)
+        except Exception:  # the row is told as failed, and the next fault has its turn
+            trial.failures.append(f"the trial itself ended: {traceback.format_exc()}")
+        findings = trial.findings()
+        trial.failures += findings.broken
+        return Row(
+            name=fault.name,
+            done=fault.done,
+            bar=fault.bar,
+            offered=count_tasks(trial.offers),
+            accepted=findings.accepted,
+            lost=findings.lost,
+            twice=findings.twice,
+            recovered_s=trial.recovered_s,
+            figures=trial.figures,
+            failures=trial.failures,
+            took_s=time.monotonic() - began,
+        )

@@ -1,0 +1,52 @@
+"""A row a fault, as text and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+FILE = Path(__file__).parent / "results.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What became of one fault. `twice`: runs that were repeated beside the retry policy, by how the first ended."""
+
+    name: str
+    done: str
+    bar: str
+    offered: int
+    accepted: int
+    lost: int
+    twice: Mapping[str, int]
+    recovered_s: float | None
+    figures: Mapping[str, float | str]
+    failures: Sequence[str]
+    took_s: float
+
+    @property
+    def has_passed(self) -> bool:
+        return not self.failures
+
+
+def text(row: Row) -> str:
+    twice = ", ".join(f"{count} {outcome}" for outcome, count in row.twice.items()) or "0"
+    recovered = "-" if row.recovered_s is None else f"{row.recovered_s:.1f} s"
+    lines = [
+        f"{'pass' if row.has_passed else 'FAIL'}  {row.name} ({row.took_s:.0f} s): {row.done}",
+        f"      offered {row.offered}, accepted {row.accepted}, lost {row.lost}, run twice: {twice}, "
+        f"recovered: {recovered}",
+    ]
+    if row.figures:
+        lines.append("      " + "; ".join(f"{name}: {value}" for name, value in row.figures.items()))
+    if not row.has_passed:
+        lines += [f"      bar: {row.bar}", *(f"      missed: {failure}" for failure in row.failures)]
+    return "\n".join(lines)
+
+
+def write(rows: Sequence[Row], facts: Mapping[str, Any]) -> None:
+    found = {**facts, "faults": [asdict(row) | {"has_passed": row.has_passed} for row in rows]}
+    FILE.write_text(json.dumps(found, indent=2) + "\n")

@@ -1,0 +1,10 @@
+"""The faults, a module a subject. Importing one registers its faults."""
+
+from importlib import import_module
+
+SUBJECTS = ("deaths", "broker", "database")
+
+
+def load() -> None:
+    for subject in SUBJECTS:
+        import_module(f"faults.rows.{subject}")

@@ -1,0 +1,114 @@
+"""Taskcore as it stands in each fault: an API, two coordinators and two workers, all kept alive."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import psutil
+
+from faults.journal import DIRECTORY, Journal
+from faults.keeper import Keeper
+from faults.servers import Home
+from tests.acceptance.system import OVER, System
+from tests.acceptance.system import PLUGINS as ACCEPTANCE_PLUGINS
+from tests.support.ports import free_port
+from tests.support.processes import Service
+from tests.support.waiting import eventually
+
+PLUGINS = Path(__file__).with_name("plugins")
+WORKERS = ("worker-1", "worker-2")
+COORDINATORS = ("coordinator-1", "coordinator-2")
+
+
+class KeptSystem(System):
+    """`env` is for all processes, `own_env` for single ones, by their names: `api`, `worker-1`, `coordinator-2`, …"""
+
+    def __init__(
+        self, home: Home, env: Mapping[str, str] | None = None, own_env: Mapping[str, Mapping[str, str]] | None = None
+    ) -> None:
+        super().__init__(home.services, home.database_url, home.virtual_host.amqp_url, env or {})
+        self.home = home
+        self.keeper = Keeper(home.services)
+        self.journal = Journal(home.directory / "journal")
+        self._own_env = own_env or {}
+        self._port = str(free_port())
+        self.url = f"http://127.0.0.1:{self._port}"
+
+    def start_all(self) -> None:
+        """Returns when all are ready, and know the types."""
+        self._add("api", "taskapi", TASKCORE_API__PORT=self._port)
+        for name in COORDINATORS:
+            self._add(name, "taskworker", "coordinate")
+        for name in WORKERS:
+            self._add(name, "taskworker", "run")
+        for name in (*COORDINATORS, *WORKERS):
+            self.keeper[name].wait_until_ready()
+        self.api = httpx.Client(base_url=f"{self.url}/api/v1", trust_env=False, timeout=90)
+        eventually(self._answers, what="the API being ready")
+        self.keeper.watch()
+
+    def close(self) -> None:
+        self.keeper.close()
+        super().close()
+
+    def worker_id(self, name: str) -> int:
+        """The database's id of the worker's present life."""
+        return int(self.value("SELECT max(id) FROM worker WHERE pid = %s", self.keeper[name].pid))
+
+    def wait_until_working(self, name: str) -> Service:
+        """Its present life, once it is ready."""
+        eventually(lambda: self.keeper[name].is_ready, 120, what=f"{name} being ready")
+        return self.keeper[name]
+
+    def executors(self, name: str) -> list[psutil.Process]:
+        """Those that run plugins beside each other; not the children in which single tasks run."""
+        children = psutil.Process(self.keeper[name].pid).children()
+        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+
+    def processes(self, name: str) -> list[psutil.Process]:
+        """The process and all below it."""
+        main = psutil.Process(self.keeper[name].pid)
+        return [main, *main.children(recursive=True)]
+
+    def open_tasks(self) -> int:
+        """Accepted, and not over."""
+        return int(self.value("SELECT count(*) FROM task WHERE status <> ALL(%s)", list(OVER)))
+
+    def metric(self, name: str) -> float:
+        """The sum of a counter over the workers' present lives."""
+        lines = [line for worker in WORKERS for line in self._metrics(worker) if line.startswith(name)]
+        return sum(float(line.split()[-1]) for line in lines)
+
+    def _metrics(self, name: str) -> list[str]:
+        return httpx.get(f"{self.keeper[name].url}/metrics", trust_env=False, timeout=30).text.splitlines()
+
+    def _answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/readyz", trust_env=False, timeout=10).is_success
+        except httpx.TransportError:
+            return False
+
+    def _add(self, name: str, *command: str, **env: str) -> None:
+        paths = {"PYTHONPATH": f"{PLUGINS}:{ACCEPTANCE_PLUGINS}", DIRECTORY: str(self.journal.directory)}
+        self.keeper.add(name, *command, env={**self._env, **paths, **env, **self._own_env.get(name, {})})
+
+
+@contextmanager
+def running_system(
+    home: Home, env: Mapping[str, str] | None = None, own_env: Mapping[str, Mapping[str, str]] | None = None
+) -> Iterator[KeptSystem]:
+    system = KeptSystem(home, env, own_env)
+    system.start_all()
+    try:
+        yield system
+    finally:
+        system.close()
+
+
+def wait(seconds: float) -> None:
+    """The time itself is part of a fault."""
+    time.sleep(seconds)

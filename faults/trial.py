@@ -1,0 +1,129 @@
+"""One fault under trial: the system, the load on it, and what is noted for the verdict."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from faults.backlog import Backlog
+from faults.checker import Findings, check
+from faults.load import Load, count_tasks
+from faults.offers import Offer
+from faults.system import KeptSystem
+
+BEFORE_S = 10.0
+RECOVERS_WITHIN_S = 10.0
+COMPLETED = 0.95
+DRAINS_WITHIN_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """`rate`: tasks a second. `is_short`: the invariants alone are judged, not seconds and rates."""
+
+    rate: float
+    is_short: bool = False
+
+    def of(self, full: int, short: int) -> int:
+        """How often something is done."""
+        return short if self.is_short else full
+
+
+@dataclass(slots=True)
+class Trial:
+    """`figures` are printed; `failures` make the fault fail."""
+
+    system: KeptSystem
+    terms: Terms
+    directory: Path
+    figures: dict[str, float | str] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+    offers: list[Offer] = field(default_factory=list)
+    recovered_s: float | None = None
+    may_overlap: bool = False
+
+    def require(self, holds: bool, what: str) -> None:
+        """An invariant."""
+        if not holds:
+            self.failures.append(what)
+
+    def at_most(self, name: str, measured: float, bar: float) -> None:
+        """A bar for seconds, or whatever else depends on the machine."""
+        self.figures[name] = round(measured, 3)
+        if measured > bar and not self.terms.is_short:
+            self.failures.append(f"{name}: {measured:.3g}, the bar is {bar:.3g}")
+
+    def at_least(self, name: str, measured: float, bar: float) -> None:
+        self.figures[name] = round(measured, 4)
+        if measured < bar and not self.terms.is_short:
+            self.failures.append(f"{name}: {measured:.4g}, the bar is {bar:.4g}")
+
+    def gate(self, name: str) -> Path:
+        """A file that is not there yet: tasks of the type `work` may wait for it."""
+        return self.directory / name
+
+    @contextmanager
+    def under_load(
+        self, *, rate: float | None = None, recovers_within_s: float = RECOVERS_WITHIN_S, completed: float = COMPLETED
+    ) -> Iterator[Load]:
+        """The body is the fault. Afterwards the load goes on until the backlog is where it was; then all must end."""
+        load = Load(self.system.url, rate or self.terms.rate)
+        backlog = Backlog(self.system.database_url)
+        before_s = 2.0 if self.terms.is_short else BEFORE_S
+        began = time.monotonic()
+        load.start()
+        backlog.start()
+        time.sleep(before_s)
+        level = backlog.level(began + before_s / 2)
+        try:
+            yield load
+            over_at = time.monotonic()
+            self._recover(backlog, level, over_at, recovers_within_s)
+            self._count_completed(load, completed)
+        finally:
+            load.stop()
+            backlog.stop()
+            self.offers += load.offers
+        self._note_answers(load)
+
+    def drain(self) -> None:
+        """Until nothing is open, or hope is given up."""
+        deadline = time.monotonic() + DRAINS_WITHIN_S
+        while self.system.open_tasks() and time.monotonic() < deadline:
+            time.sleep(0.2)
+
+    def findings(self) -> Findings:
+        """The invariants, once nothing is open any more."""
+        self.drain()
+        return check(self.system, self.offers, may_overlap=self.may_overlap)
+
+    def _recover(self, backlog: Backlog, level: float, over_at: float, within_s: float) -> None:
+        if self.terms.is_short:
+            return
+        time.sleep(within_s + 2)
+        recovered_s = backlog.last_above(level, over_at) - over_at
+        while backlog.last_above(level, over_at) > time.monotonic() - 2 and time.monotonic() < over_at + 60 + within_s:
+            time.sleep(0.5)
+            recovered_s = backlog.last_above(level, over_at) - over_at
+        self.recovered_s = max(self.recovered_s or 0.0, recovered_s)
+        self.at_most("recovered after s", recovered_s, within_s)
+        self.require(backlog.is_known_since(over_at), "the database did not answer after the fault")
+
+    def _count_completed(self, load: Load, bar: float) -> None:
+        """Of what was offered until a moment ago: what comes now has no time to end."""
+        until = time.monotonic() - 2.5
+        offers = [offer for offer in list(load.offers) if offer.due_at <= until]
+        ids = [task_id for offer in offers for task_id in offer.ids]
+        over = "SELECT count(*) FROM task WHERE id = ANY(%s) AND status IN ('succeeded', 'failed', 'cancelled')"
+        self.at_least("completed", self.system.value(over, ids) / max(1, count_tasks(offers)), bar)
+
+    def _note_answers(self, load: Load) -> None:
+        answers = {str(answer): count for answer, count in load.answers().items() if answer != 201}
+        if answers:
+            self.figures["answers but 201"] = ", ".join(f"{answer}: {count}" for answer, count in answers.items())
+            self.figures["slowest answer s"] = round(load.slowest_s(), 2)
+        for bad in ("500", "timeout"):
+            self.require(bad not in answers, f"{answers.get(bad)} submits were answered {bad}")
