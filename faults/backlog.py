@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from statistics import median
 from threading import Event, Thread
@@ -55,15 +56,18 @@ class Backlog:
         return bool(self.samples) and self.samples[-1].at >= at
 
     def _watch(self) -> None:
-        connection: psycopg.Connection | None = None
         while not self._stop.wait(EVERY_S):
-            try:
-                connection = connection or psycopg.connect(self._database_url, autocommit=True, connect_timeout=2)
-                row = connection.execute(OPEN).fetchone()
-                assert row is not None
-                self.samples.append(Sample(time.monotonic(), row[0]))
-            except psycopg.Error:
-                connection = None
+            with (
+                suppress(psycopg.Error),
+                psycopg.connect(self._database_url, autocommit=True, connect_timeout=2) as connection,
+            ):
+                self._sample(connection)
+
+    def _sample(self, connection: psycopg.Connection) -> None:
+        while not self._stop.wait(EVERY_S):
+            row = connection.execute(OPEN).fetchone()
+            assert row is not None
+            self.samples.append(Sample(time.monotonic(), row[0]))
 
 
 def smoothed(samples: Sequence[Sample]) -> list[Sample]:
