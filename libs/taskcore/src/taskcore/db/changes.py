@@ -27,6 +27,7 @@ from sqlalchemy import (
 
 from taskcore.db.models import Outbox, Task, TaskHistory, TaskType, Worker
 from taskcore.db.parameters import flag, number, seconds, stands_at, still_at, word
+from taskcore.db.removals import removed
 from taskcore.db.workers import IS_LIVE
 from taskcore.domain.outcomes import Reason
 from taskcore.domain.states import CANCEL, DELETE, GIVE_UP, RETRY, Transition
@@ -78,15 +79,8 @@ def retry() -> Executable:
 
 @cache
 def remove() -> Executable:
-    """Delete a task that does not run; its history stays and says so. Parameters: task, by."""
-    was = _standing(DELETE, Task.id == number("task"))
-    deleted = (
-        delete(Task)
-        .where(Task.id == was.c.id, still_at(Task.status, DELETE.sources))
-        .returning(Task.id, Task.attempt, was.c.status.label("was"))
-        .cte("deleted")
-    )
-    return select(deleted.c.id).add_cte(_history(deleted, DELETE, _actor(), null()), _drop_outbox(deleted))
+    """Delete a task that does not run; its history stays and says so. Parameters: task, by. Answers its id."""
+    return removed(_standing(DELETE, Task.id == number("task")), _actor(), null())
 
 
 @cache
