@@ -20,6 +20,7 @@ from taskclient.models import (
     Queue,
     StatusCounts,
     Task,
+    TaskLog,
     TaskPage,
     TaskType,
     Worker,
@@ -117,6 +118,14 @@ class Client:
     def attempts(self, task_id: int) -> Sequence[Attempt]:
         """Oldest first; the running one last."""
         return self._connection.ask(Call("GET", f"/tasks/{task_id}/attempts"), Items[Attempt]).items
+
+    def logs(
+        self, task_id: int, *, attempt: int | None = None, after: str | None = None, limit: int | None = None
+    ) -> TaskLog:
+        """What its attempts said, or one of them, oldest first; behind `after`, which is the `next_after` of before."""
+        given = (("attempt", attempt), ("after", after), ("limit", limit))
+        pairs = [(name, str(value)) for name, value in given if value is not None]
+        return self._connection.ask(Call("GET", f"/tasks/{task_id}/logs", pairs), TaskLog)
 
     def wait(self, task_id: int, timeout: timedelta | None = None) -> Task:
         """The task once it is over, however it ended. Without a timeout it waits for ever. Raises TimedOut."""

@@ -73,6 +73,7 @@ class Task(msgspec.Struct, frozen=True):
     started_at: datetime | None
     finished_at: datetime | None
     available_actions: list[str]
+    progress: Any = None
 
     @property
     def is_terminal(self) -> bool:
@@ -116,6 +117,25 @@ class Attempt(msgspec.Struct, frozen=True):
     finished_at: datetime | None
     outcome: str | None
     error: str | None
+
+
+class LogLine(msgspec.Struct, frozen=True):
+    """What an attempt said; its lines are numbered from 1."""
+
+    attempt: int
+    line: int
+    at: datetime
+    level: str
+    message: str
+    fields: dict[str, Any] | None
+
+
+class TaskLog(msgspec.Struct, frozen=True):
+    """Oldest first. `next_after`, given as `after`, continues behind the last line; None: there was none so far."""
+
+    items: list[LogLine]
+    next_after: str | None
+    has_more: bool
 
 
 class StatusCounts(msgspec.Struct, frozen=True):

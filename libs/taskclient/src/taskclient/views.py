@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from taskclient.cells import cell, first_line, status_cell
-from taskclient.models import HistoryEntry, Queue, StatusCounts, Task, TaskPage, TaskType, Worker
+from taskclient.models import HistoryEntry, LogLine, Queue, StatusCounts, Task, TaskPage, TaskType, Worker
 
 T = TypeVar("T")
 Columns = dict[str, Callable[[T], Any]]
@@ -35,6 +35,13 @@ HISTORY_COLUMNS: Columns[HistoryEntry] = {
     "attempt": lambda entry: entry.attempt,
     "actor": lambda entry: entry.actor,
     "details": lambda entry: entry.details,
+}
+LOG_COLUMNS: Columns[LogLine] = {
+    "at": lambda line: line.at,
+    "attempt": lambda line: line.attempt,
+    "level": lambda line: line.level,
+    "message": lambda line: line.message,
+    "fields": lambda line: line.fields,
 }
 TYPE_COLUMNS: Columns[TaskType] = {
     "name": lambda kind: kind.name,

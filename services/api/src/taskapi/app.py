@@ -9,7 +9,7 @@ from typing import Any
 from litestar import Litestar, Router
 from litestar.di import Provide
 
-from taskapi import changes, errors, health, listings, openapi, submit, tasks
+from taskapi import changes, errors, health, listings, logs, openapi, submit, tasks
 from taskapi.queries import refuse_unknown_parameters
 from taskapi.requests import RequestScope
 from taskapi.services import Services
@@ -26,6 +26,7 @@ HANDLERS: Sequence[Any] = (
     tasks.get_history,
     tasks.get_attempts,
     tasks.wait_for_task,
+    logs.get_logs,
     changes.cancel_task,
     changes.retry_task,
     changes.delete_task,

@@ -150,6 +150,25 @@ class Attempts(msgspec.Struct, frozen=True):
     items: list[Attempt]
 
 
+class LogLine(msgspec.Struct, frozen=True):
+    """What an attempt said; its lines are numbered from 1."""
+
+    attempt: int
+    line: int
+    at: datetime
+    level: str
+    message: str
+    fields: dict[str, Any] | None
+
+
+class TaskLog(msgspec.Struct, frozen=True):
+    """Oldest first. `next_after`, given as `after`, continues behind the last line; null: there was none so far."""
+
+    items: list[LogLine]
+    next_after: str | None
+    has_more: bool
+
+
 class StatusCounts(msgspec.Struct, frozen=True):
     """How many tasks stand at each status."""
 

@@ -7,6 +7,7 @@ import msgspec
 from rich.text import Text
 
 from taskclient.cli.command import Group
+from taskclient.cli.following import logs, watch
 from taskclient.cli.history import history
 from taskclient.cli.options import takes_task_id
 from taskclient.cli.session import Session
@@ -31,6 +32,8 @@ def task() -> None:
 task.add_command(create)
 task.add_command(list_tasks)
 task.add_command(history)
+task.add_command(logs)
+task.add_command(watch)
 
 
 @task.command("get", aliases=("g", "show"))

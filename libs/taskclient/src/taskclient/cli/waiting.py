@@ -38,10 +38,11 @@ def wait_and_show(session: Session, client: Client, task_id: int, timeout_s: flo
         session.show(error.task, task_view)
         raise
     session.show(task, task_view)
-    _end_as(task)
+    end_as(task)
 
 
-def _end_as(task: Task) -> NoReturn:
+def end_as(task: Task) -> NoReturn:
+    """End the program with the exit code of a task that is over; say why where that is not 0."""
     code = exit_code_of(task)
     if code is not Exit.DONE:
         why = first_line(task.error) or task.reason
