@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from taskcore.domain.outcomes import AttemptOutcome
 from taskcore.domain.states import Status
-from taskcore.domain.tasks import Claimed
+from taskcore.domain.tasks import Claimed, Finished
 from taskcore.executor import Executor
-from taskcore.plugins import Cancel, Fail, Parameters, Plugin, RetryAfter, RetryPolicy, TaskContext, collect
+from taskcore.interruption import Cause
+from taskcore.plugins import (
+    Cancel,
+    Fail,
+    Interrupted,
+    Parameters,
+    Plugin,
+    RetryAfter,
+    RetryPolicy,
+    TaskContext,
+    collect,
+)
 from taskcore.settings import Settings
 from tests.core.stage import Stage, new_task
 
@@ -45,10 +58,15 @@ class Desk:
         (claimed,) = self.executor.claim(uuid4(), [task_id])
         return claimed
 
+    def perform(self, claimed: Claimed) -> Finished:
+        finished = self.executor.perform(claimed)
+        assert finished is not None
+        return finished
+
     def run(self, behave: Callable[[TaskContext, Anything], object], **fields: Any) -> Any:
         self.plugin.behave = behave  # type: ignore[attr-defined]
         claimed = self.claim(**fields)
-        self.executor.settle([self.executor.perform(claimed)])
+        self.executor.settle([self.perform(claimed)])
         (row,) = self.stage.sql("SELECT * FROM task WHERE id = :id", id=claimed.lease.task_id)
         return row
 
@@ -130,7 +148,7 @@ def test_what_json_lacks_is_cleaned_out_of_a_result(desk: Desk) -> None:
 def test_a_result_that_cannot_be_stored_ends_its_own_task_only(desk: Desk) -> None:
     desk.plugin.behave = lambda ctx, params: {"n": 1}  # type: ignore[attr-defined]
     good, bad = desk.claim(), desk.claim()
-    finished = [desk.executor.perform(good), desk.executor.perform(bad)]
+    finished = [desk.perform(good), desk.perform(bad)]
     object.__setattr__(finished[1].verdict, "result", '"\\u0000"')  # as if it had slipped through the cleaning
 
     desk.executor.settle(finished)
@@ -143,10 +161,70 @@ def test_a_result_that_cannot_be_stored_ends_its_own_task_only(desk: Desk) -> No
 def test_the_late_result_of_a_task_that_was_given_back_is_refused(desk: Desk) -> None:
     desk.plugin.behave = lambda ctx, params: "late"  # type: ignore[attr-defined]
     claimed = desk.claim()
-    finished = desk.executor.perform(claimed)
+    finished = desk.perform(claimed)
     desk.executor.give_back([claimed])
 
     desk.executor.settle([finished])
 
     assert desk.stage.status(claimed.lease.task_id) == Status.QUEUED
     assert desk.stage.history(claimed.lease.task_id) == ["queued", "running", "queued"]
+
+
+def interrupting(desk: Desk, cause: Cause) -> Callable[[TaskContext, Anything], object]:
+    """A plugin that is interrupted, and makes nothing of it."""
+
+    def behave(ctx: TaskContext, params: Anything) -> object:
+        desk.executor.running.interrupt(ctx.task_id, ctx.attempt, cause)
+        try:
+            ctx.wait(60)
+        except Interrupted:
+            return "done all the same"
+        return "not interrupted"
+
+    return behave
+
+
+def test_a_result_that_comes_after_a_cancel_does_not_count(desk: Desk) -> None:
+    row = desk.run(interrupting(desk, Cause.CANCEL))
+
+    assert (row.status, row.result, row.failures) == (Status.CANCELLED, None, 0)
+
+
+def test_a_result_that_comes_after_the_timeout_is_a_failure_that_is_retried(desk: Desk) -> None:
+    row = desk.run(interrupting(desk, Cause.TIMEOUT), timeout_s=30)
+
+    assert (row.status, row.failures, row.error) == (Status.RETRYING, 1, "took longer than its timeout of 30 s")
+    assert desk.stage.sql("SELECT outcome FROM task_attempt")[0].outcome == AttemptOutcome.TIMED_OUT
+
+
+def test_the_last_timeout_fails_the_task(desk: Desk) -> None:
+    row = desk.run(interrupting(desk, Cause.TIMEOUT), timeout_s=30, max_attempts=1)
+
+    assert (row.status, row.reason) == (Status.FAILED, "timed_out")
+
+
+def test_what_a_shutdown_interrupts_goes_back_and_nothing_is_spent(desk: Desk) -> None:
+    row = desk.run(interrupting(desk, Cause.SHUTDOWN))
+
+    assert (row.status, row.failures, row.crashes, row.losses) == (Status.QUEUED, 0, 0, 0)
+
+
+def test_of_an_attempt_whose_lease_is_over_nothing_is_written(desk: Desk) -> None:
+    desk.plugin.behave = interrupting(desk, Cause.FENCE)  # type: ignore[attr-defined]
+
+    assert desk.executor.perform(desk.claim()) is None
+
+
+def test_a_plugin_that_never_looks_is_ended_by_its_timeout(desk: Desk) -> None:
+    def compute(ctx: TaskContext, params: Anything) -> object:
+        while True:
+            pass
+
+    assert desk.run(compute, timeout_s=0.1, max_attempts=1).reason == "timed_out"
+
+
+def test_an_earlier_checkpoint_is_found(desk: Desk) -> None:
+    claimed = replace(desk.claim(), checkpoint={"page": 3})
+    desk.plugin.behave = lambda ctx, params: ctx.checkpoint  # type: ignore[attr-defined]
+
+    assert desk.perform(claimed).verdict.result == '{"page":3}'

@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import msgspec
-import structlog
 
 from taskcore.plugins import Plugin, TaskContext
 from taskcore.settings import Settings
@@ -14,9 +13,7 @@ from taskcore.settings import Settings
 
 def make_context(task_id: int = 7, **sections: Any) -> TaskContext:
     """The first attempt of a task, under the default settings but for `sections`."""
-    return TaskContext(
-        task_id=task_id, attempt=1, failures=0, settings=Settings(**sections), log=structlog.stdlib.get_logger("test")
-    )
+    return TaskContext(task_id=task_id, attempt=1, failures=0, settings=Settings(**sections))
 
 
 def loopback_context(**http: Any) -> TaskContext:

@@ -2,42 +2,51 @@
 
 from __future__ import annotations
 
-import random
 import time
-import traceback
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
-import msgspec
 import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
+from taskcore.context import NoServices, TaskContext, TaskServices
 from taskcore.db import claims, direct, outbox, settlements
 from taskcore.db.session import is_database_away
 from taskcore.domain import outcomes
-from taskcore.domain.documents import clean_document, clean_text
-from taskcore.domain.outcomes import Cancel, Fail, Pause, Reason, RetryAfter, Verdict
-from taskcore.domain.retry import plan_retry
-from taskcore.domain.tasks import MAX_TASK_BYTES, Claimed, Finished, Lease, worker_actor
-from taskcore.errors import InvalidDocument
-from taskcore.plugins import Plugin, Plugins, TaskContext
+from taskcore.domain.outcomes import Reason, Verdict
+from taskcore.domain.tasks import Claimed, Finished, Lease, worker_actor
+from taskcore.judging import judge
+from taskcore.plugins import Plugins
+from taskcore.running import Attempt, Running
 from taskcore.settings import Settings
 from taskcore.telemetry import ATTEMPTS, CLAIMS_REFUSED, RESULTS_REFUSED, RUN_SECONDS
 
 log = structlog.stdlib.get_logger(__name__)
 
 
+def _no_services(claimed: Claimed) -> TaskServices:
+    return NoServices(claimed.lease.task_id, claimed.lease.attempt, claimed.type)
+
+
 class Executor:
     """Runs tasks under the worker `worker_id` (changed when it has to register anew), as its `incarnation`-th process.
 
-    `engine` must run each statement in a transaction of its own.
+    `engine` must run each statement in a transaction of its own. `services` makes what an attempt's context offers.
     """
 
     def __init__(
-        self, engine: Engine, plugins: Plugins, settings: Settings, *, worker_id: int, incarnation: int
+        self,
+        engine: Engine,
+        plugins: Plugins,
+        settings: Settings,
+        *,
+        worker_id: int,
+        incarnation: int,
+        running: Running | None = None,
+        services: Callable[[Claimed], TaskServices] = _no_services,
     ) -> None:
         self._engine = engine
         self._plugins = plugins
@@ -45,6 +54,8 @@ class Executor:
         self.worker_id = worker_id
         self._incarnation = incarnation
         self._types = list(plugins)
+        self.running = running or Running()
+        self._services = services
 
     def claim(
         self, token: UUID, ids: Sequence[int], short_ids: Sequence[int] = (), short_types: Sequence[str] = ()
@@ -86,11 +97,20 @@ class Executor:
         CLAIMS_REFUSED.inc(len(ids) - len(left))
         return [row.id for row in left if row.type in self._plugins and not row.is_paused]
 
-    def perform(self, claimed: Claimed) -> Finished:
-        """Run the plugin. Never raises: whatever happens is the verdict."""
+    def perform(self, claimed: Claimed) -> Finished | None:
+        """Run the plugin. Never raises: whatever happens is the verdict.
+
+        None: the lease was over before the attempt was, and there is nothing to settle.
+        """
         started = time.monotonic()
-        verdict = self._judge(claimed)
+        attempt = self.running.start(claimed, can_cancel=self._plugins[claimed.type].can_cancel)
+        try:
+            verdict = self._judge(attempt)
+        finally:
+            self.running.end(attempt)
         ended = time.monotonic()
+        if verdict is None:
+            return None
         return Finished(claimed.lease, claimed.type, verdict, started - claimed.claimed_at, ended - started)
 
     def settle(self, batch: Sequence[Finished]) -> None:
@@ -121,25 +141,18 @@ class Executor:
             verdict = outcomes.returned(Reason.WORKER_STOPPED)
             self._settle([Finished(one.lease, one.type, verdict) for one in held])
 
-    def _judge(self, claimed: Claimed) -> Verdict:
-        plugin = self._plugins[claimed.type]
-        try:
-            params = msgspec.convert(claimed.parameters, plugin.params_type())
-        except Exception as exc:  # a plugin's parameters may check themselves, and raise anything
-            return outcomes.failed(clean_text(str(exc)), Reason.BAD_PARAMETERS)
-        try:
-            returned = plugin.run(self._context(claimed), params)
-        except BaseException as exc:  # a plugin may raise anything, SystemExit too; it is its attempt's failure
-            return _failure(plugin, claimed, _describe(exc))
-        try:
-            return _verdict(plugin, claimed, returned)
-        except Exception as exc:  # an outcome made of the wrong things: a task without a verdict would run for ever
-            return outcomes.failed(_describe(exc), Reason.BAD_RESULT)
-
-    def _context(self, claimed: Claimed) -> TaskContext:
-        lease = claimed.lease
-        bound = log.bind(task_id=lease.task_id, task_type=claimed.type, attempt=lease.attempt)
-        return TaskContext(lease.task_id, lease.attempt, claimed.failures, self._settings, bound)
+    def _judge(self, attempt: Attempt) -> Verdict | None:
+        claimed = attempt.claimed
+        context = TaskContext(
+            task_id=claimed.lease.task_id,
+            attempt=claimed.lease.attempt,
+            failures=claimed.failures,
+            settings=self._settings,
+            checkpoint=claimed.checkpoint,
+            interruption=attempt.interruption,
+            services=self._services(claimed),
+        )
+        return judge(self._plugins[claimed.type], claimed, context)
 
     def _settle(self, batch: Sequence[Finished]) -> list[Any]:
         return self._run(settlements.settle(), rows=settlements.rows(batch), by=worker_actor(self.worker_id))
@@ -174,46 +187,3 @@ def _claimed(row: Any, token: UUID) -> Claimed:
         alone=row.alone,
         checkpoint=row.checkpoint,
     )
-
-
-def _verdict(plugin: Plugin[Any], claimed: Claimed, returned: object) -> Verdict:
-    match returned:
-        case None:
-            return outcomes.succeeded(None)
-        case RetryAfter(wait=wait, error=error):
-            verdict = _failure(plugin, claimed, clean_text(error))
-            return verdict if verdict.wait is None else outcomes.retry_later(clean_text(error), wait)
-        case Cancel(error=error):
-            return outcomes.cancelled(clean_text(error), Reason.CANCELLED_BY_PLUGIN)
-        case Fail(error=error, reason=reason):
-            return outcomes.failed(clean_text(error), clean_text(reason))
-        case Pause():
-            return outcomes.paused()
-        case result:
-            return _encoded(result)
-
-
-def _encoded(result: object) -> Verdict:
-    try:
-        text = _json(clean_document(msgspec.to_builtins(result)))
-    except (InvalidDocument, RecursionError, TypeError, ValueError, OverflowError) as exc:
-        return outcomes.failed(clean_text(f"its result is not JSON: {exc}"), Reason.BAD_RESULT)
-    if len(text) > MAX_TASK_BYTES:
-        return outcomes.failed(f"its result has more than {MAX_TASK_BYTES} characters", Reason.BAD_RESULT)
-    return outcomes.succeeded(text)
-
-
-def _failure(plugin: Plugin[Any], claimed: Claimed, error: str) -> Verdict:
-    wait = plan_retry(plugin.retry, claimed.max_attempts, claimed.failures + 1, random.uniform(-1, 1))
-    return outcomes.failed(error, Reason.ATTEMPTS_EXHAUSTED) if wait is None else outcomes.retry_later(error, wait)
-
-
-def _describe(exc: BaseException) -> str:
-    """The error on the first line, then where it came from."""
-    summary = "".join(traceback.format_exception_only(exc)).strip()
-    frames = "".join(traceback.format_tb(exc.__traceback__)[1:])
-    return clean_text(f"{summary}\n\n{frames}" if frames else summary)
-
-
-def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()

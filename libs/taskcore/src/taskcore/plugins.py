@@ -16,7 +16,6 @@ import inspect
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from importlib.metadata import entry_points
@@ -25,16 +24,19 @@ from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
 import msgspec
 import structlog
 
+from taskcore.context import TaskContext
 from taskcore.domain.outcomes import Cancel, Fail, Pause, RetryAfter
 from taskcore.domain.retry import RetryPolicy
 from taskcore.domain.tasks import DEFAULT_QUEUE, NAME_PATTERN
 from taskcore.errors import InvalidPlugin
-from taskcore.settings import Settings
+from taskcore.interruption import Cause, Interrupted
 
 __all__ = [
     "ENTRY_POINT_GROUP",
     "Cancel",
+    "Cause",
     "Fail",
+    "Interrupted",
     "Isolation",
     "Parameters",
     "Pause",
@@ -63,20 +65,6 @@ class Parameters(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
 
 
 P = TypeVar("P", bound=Parameters)
-
-
-@dataclass(frozen=True, slots=True)
-class TaskContext:
-    """What an attempt may know and use.
-
-    `attempt` counts the task's runs from 1; `failures` those that failed before this one.
-    """
-
-    task_id: int
-    attempt: int
-    failures: int
-    settings: Settings
-    log: structlog.stdlib.BoundLogger = field(repr=False)
 
 
 class Plugin(ABC, Generic[P]):

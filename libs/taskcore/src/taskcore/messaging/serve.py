@@ -11,12 +11,14 @@ from dramatiq.worker import Worker
 
 from taskcore.executor import Executor
 from taskcore.holding import Holding
+from taskcore.interruption import Cause
 from taskcore.messaging.brokers import Broker, claiming
 from taskcore.messaging.messages import ACTOR
 from taskcore.settler import Settler
 
 IDLE_TIMEOUT_MS = 1_000
 FLUSH_S = 5.0
+LAST_MOMENT_S = 1.0
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -51,15 +53,23 @@ class Service:
             self._broker.declare_queue(queue)
 
     def stop(self, grace_s: float) -> None:
-        """Give back what was not started, let what runs end within `grace_s`, and give back the rest."""
+        """Give back what was not started, let what runs end within `grace_s`, interrupt it and give back the rest."""
         deadline = time.monotonic() + grace_s
         self._executor.give_back(self._holding.close())
         self._worker.stop(timeout=max(1, int(grace_s * 1000)))
+        self._end_what_runs()
         self._settler.stop(max(0.0, deadline - time.monotonic()) + FLUSH_S)
         unfinished = self._holding.held()
         if unfinished:
             log.warning("tasks.given_back", count=len(unfinished))
         self._executor.give_back(unfinished)
+
+    def _end_what_runs(self) -> None:
+        """What still runs at the end of the grace gets the signal, and a moment to end by itself."""
+        running = self._executor.running
+        if count := running.interrupt_all(Cause.SHUTDOWN):
+            log.warning("tasks.interrupted", count=count)
+        running.wait_until_none(LAST_MOMENT_S)
 
 
 def _declare_actor(broker: Broker, holding: Holding, executor: Executor, settler: Settler) -> None:
@@ -68,9 +78,12 @@ def _declare_actor(broker: Broker, holding: Holding, executor: Executor, settler
         claimed = holding.start(task_id) or holding.start_next()
         while claimed is not None:
             finished = executor.perform(claimed)
-            holding.paces.observe(claimed.type, finished.ran_s or 0.0)
-            settler.add(finished)
-            holding.end(claimed.lease.task_id)
+            if finished is None:
+                holding.settled([claimed.lease.task_id])
+            else:
+                holding.paces.observe(claimed.type, finished.ran_s or 0.0)
+                settler.add(finished)
+                holding.end(claimed.lease.task_id)
             claimed = holding.start_next()
 
     dramatiq.actor(actor_name=ACTOR, broker=broker)(run)

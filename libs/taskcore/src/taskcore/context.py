@@ -1,0 +1,147 @@
+"""What an attempt gets to work with, and the seam behind which its services are."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import structlog
+
+from taskcore.interruption import Interruption
+from taskcore.settings import Settings
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class TaskServices(Protocol):
+    """What one attempt may ask of the world outside. Values are what JSON can hold: they may cross to a process."""
+
+    def log(self, level: str, message: str, fields: Mapping[str, Any]) -> None:
+        """Add a line to the task's log, soon."""
+
+    def progress(self, value: Any) -> None:
+        """Show `value` as how far the attempt is, soon; only the last one counts."""
+
+    def save_checkpoint(self, value: Any) -> None:
+        """Keep `value` for the next attempt. Returns once that is durable."""
+
+    def submit(self, task: Mapping[str, Any]) -> int:
+        """Submit another task, described as for `POST /tasks`. Returns its id once that is durable."""
+
+    def get(self, task_id: int) -> Mapping[str, Any] | None:
+        """Another task as `GET /tasks/{id}` shows it; None where there is none."""
+
+
+class NoServices:
+    """For attempts outside of a worker: logs to the process's log, and keeps nothing."""
+
+    def __init__(self, task_id: int = 0, attempt: int = 0, task_type: str = "") -> None:
+        self._of = {"task_id": task_id, "attempt": attempt, "task_type": task_type}
+
+    def log(self, level: str, message: str, fields: Mapping[str, Any]) -> None:
+        getattr(log, level)(message, **{**self._of, **fields})
+
+    def progress(self, value: Any) -> None:
+        pass
+
+    def save_checkpoint(self, value: Any) -> None:
+        pass
+
+    def submit(self, task: Mapping[str, Any]) -> int:
+        raise NotImplementedError("there is nowhere to submit to")
+
+    def get(self, task_id: int) -> Mapping[str, Any] | None:
+        return None
+
+
+class AttemptLog:
+    """`ctx.log`: lines of the attempt, with fields."""
+
+    __slots__ = ("_services",)
+
+    def __init__(self, services: TaskServices) -> None:
+        self._services = services
+
+    def debug(self, message: str, **fields: Any) -> None:
+        self._services.log("debug", message, fields)
+
+    def info(self, message: str, **fields: Any) -> None:
+        self._services.log("info", message, fields)
+
+    def warning(self, message: str, **fields: Any) -> None:
+        self._services.log("warning", message, fields)
+
+    def error(self, message: str, **fields: Any) -> None:
+        self._services.log("error", message, fields)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskContext:
+    """What an attempt may know and use.
+
+    `attempt` counts the task's runs from 1; `failures` those that failed before this one. `checkpoint` is the last one
+    that an earlier attempt saved, or None.
+    """
+
+    task_id: int
+    attempt: int
+    failures: int
+    settings: Settings
+    checkpoint: Any = None
+    interruption: Interruption = field(default_factory=Interruption, repr=False)
+    services: TaskServices = field(default_factory=NoServices, repr=False)
+
+    @property
+    def log(self) -> AttemptLog:
+        return AttemptLog(self.services)
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the attempt is to stop, for whatever cause."""
+        return self.interruption.cause is not None
+
+    @property
+    def is_pause_requested(self) -> bool:
+        """Whether somebody asked to pause it: leave a checkpoint and return `Pause`."""
+        return self.interruption.is_pause_requested
+
+    @property
+    def remaining_s(self) -> float | None:
+        """The seconds until its timeout ends it; None where it has none."""
+        deadline = self.interruption.deadline
+        return None if deadline is None else max(0.0, deadline - time.monotonic())
+
+    def check(self) -> None:
+        """Raise `Interrupted` where the attempt is to stop."""
+        self.interruption.check()
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, but not on when the attempt is to stop: then `Interrupted` is raised."""
+        self.interruption.wait(seconds)
+
+    def on_interrupt(self, callback: Callable[[], object]) -> AbstractContextManager[None]:
+        """A context in which `callback` is called, from another thread, when the attempt is to stop.
+
+        For what waits where no exception can reach it: close the socket, cancel the query. It should not take long.
+        """
+        return self.interruption.on_interrupt(callback)
+
+    def progress(self, value: Any) -> None:
+        """Tell how far it is: any JSON; the last value is shown and kept."""
+        self.services.progress(value)
+
+    def save_checkpoint(self, value: Any) -> None:
+        """Keep `value`, any JSON, for the task's next attempt: durably, before this returns."""
+        self.services.save_checkpoint(value)
+
+    def submit(self, task_type: str, parameters: Mapping[str, Any] | None = None, **fields: Any) -> int:
+        """Submit another task, `fields` as for `POST /tasks`. Returns its id."""
+        name = fields.pop("name", task_type)
+        return self.services.submit({"name": name, "type": task_type, "parameters": dict(parameters or {}), **fields})
+
+    def get(self, task_id: int) -> Mapping[str, Any] | None:
+        """Another task as `GET /tasks/{id}` shows it; None where there is none."""
+        return self.services.get(task_id)
