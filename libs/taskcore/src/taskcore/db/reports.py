@@ -6,9 +6,11 @@ before a settlement, which is durable with all that was committed before it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
+import msgspec
 from sqlalchemy import (
     CTE,
     BigInteger,
@@ -32,7 +34,9 @@ from sqlalchemy.orm import InstrumentedAttribute
 from taskcore.db.models import Task, TaskLog
 from taskcore.db.parameters import flag, integer, interval, number, still_at, word
 from taskcore.db.recordset import recordset
+from taskcore.domain.reports import LogLine
 from taskcore.domain.states import HELD
+from taskcore.domain.tasks import Lease
 
 
 @cache
@@ -91,6 +95,39 @@ def list_lines() -> Executable:
         .order_by(TaskLog.attempt, TaskLog.line)
         .limit(number("room"))
     )
+
+
+def line_rows(lines: Sequence[LogLine], now: float) -> str:
+    """The parameter `rows` of `append_lines`; `now` is of the monotonic clock by which they were told."""
+    return msgspec.json.encode(
+        [
+            {
+                "task_id": line.lease.task_id,
+                "attempt": line.lease.attempt,
+                "token": line.lease.token,
+                "line": line.number,
+                "ago_s": now - line.told_at,
+                "level": line.level,
+                "message": line.message,
+                "fields": _raw(line.fields),
+            }
+            for line in lines
+        ]
+    ).decode()
+
+
+def document_rows(documents: Mapping[Lease, str | None]) -> str:
+    """The parameter `rows` of `set_progress` and `save_checkpoint`; documents are JSON."""
+    return msgspec.json.encode(
+        [
+            {"task_id": lease.task_id, "attempt": lease.attempt, "token": lease.token, "document": _raw(document)}
+            for lease, document in documents.items()
+        ]
+    ).decode()
+
+
+def _raw(document: str | None) -> msgspec.Raw | None:
+    return None if document is None else msgspec.Raw(document.encode())
 
 
 def _set(column: InstrumentedAttribute[Any]) -> CTE:

@@ -1,0 +1,41 @@
+"""Python values as JSON that PostgreSQL can keep, cleaned and bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from taskcore.domain.documents import clean_document, clean_text
+from taskcore.domain.reports import MAX_LINE_BYTES
+from taskcore.errors import InvalidDocument
+
+
+def clean_json(value: Any, max_bytes: int) -> str:
+    """`value` as JSON text.
+
+    Raises:
+        InvalidDocument: when it is not JSON, or larger than `max_bytes`.
+    """
+    try:
+        text = msgspec.json.encode(clean_document(msgspec.to_builtins(value)))
+    except (RecursionError, TypeError, ValueError, OverflowError) as exc:
+        raise InvalidDocument((), f"is not JSON: {exc}") from exc
+    if len(text) > max_bytes:
+        raise InvalidDocument((), f"has more than {max_bytes} bytes of JSON")
+    return text.decode()
+
+
+def clean_line(message: str, fields: Mapping[str, Any]) -> tuple[str, str | None]:
+    """A line's message and fields, which together have at most about `MAX_LINE_BYTES`. Never refuses any."""
+    text = clean_text(message, MAX_LINE_BYTES)
+    if len(encoded := text.encode()) > MAX_LINE_BYTES:
+        text = encoded[:MAX_LINE_BYTES].decode("utf-8", "ignore") + " …"
+    if not fields:
+        return text, None
+    room = max(0, MAX_LINE_BYTES - len(text.encode()))
+    try:
+        return text, clean_json(msgspec.to_builtins(fields, enc_hook=repr, str_keys=True), room)
+    except Exception as exc:  # any object of a stranger's, whose repr may raise anything; the message is kept
+        return text, clean_json({"left_out": clean_text(f"fields: {exc}", 256)}, MAX_LINE_BYTES)
