@@ -88,17 +88,17 @@ class Interruption:
             self.interrupted_at = time.monotonic()
             if self._event is not None:
                 self._event.set()
-            if not self._callbacks:
-                self._raise()
-                return True
-        # Callbacks free a thread that waits in C for the exception to reach it, but may take their own time to do so.
-        threading.Thread(target=self._call_back, name="interrupt", daemon=True).start()
+            self._raise()
+            has_callbacks = bool(self._callbacks)
+        if has_callbacks:  # they free a thread that waits in C, for the exception to reach it; they may take their time
+            threading.Thread(target=self._call_back, name="interrupt", daemon=True).start()
         return True
 
     def on_interrupt(self, callback: Callback) -> _Registration:
         """A context in which `callback` is called, from another thread, when the attempt is told to stop.
 
-        At once, from this one, where it has been told already. It never runs any more once the context is left.
+        At once, from this one, where it has been told already. The context is not left while the callback runs, unless
+        the exception hits just then: what was interrupted should be thrown away, not used again.
         """
         return _Registration(self, callback)
 
@@ -149,8 +149,6 @@ class Interruption:
         with self._calling:
             while (registration := self._next()) is not None:
                 registration.call()
-        with self._lock:
-            self._raise()
 
     def _next(self) -> _Registration | None:
         with self._lock:
@@ -204,7 +202,11 @@ class _Registration:
             self.call()
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, at: TracebackType | None) -> None:
-        self._interruption.unregister(self)
+        try:
+            self._interruption.unregister(self)
+        except Interrupted:  # it comes once
+            self._interruption.unregister(self)
+            raise
 
     def call(self) -> None:
         try:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import httpcore
 import httpx
 
-from taskworker.types.addresses import Network
 from taskworker.types.guarded_network import GuardedNetwork
 
 
-def guarded_client(trust: ssl.SSLContext, allowed: Sequence[Network], ends_at: float) -> httpx.Client:
-    """A client for one request and its redirects; `ends_at` is of the monotonic clock."""
+def guarded_client(trust: ssl.SSLContext, network: GuardedNetwork) -> httpx.Client:
+    """A client for one request and its redirects."""
     return httpx.Client(
-        transport=GuardedTransport(trust, GuardedNetwork(allowed, ends_at)),
+        transport=GuardedTransport(trust, network),
         timeout=None,  # the network's own deadline rules
         trust_env=False,
     )

@@ -1,6 +1,7 @@
 """`http_request`: one HTTP request to a public address, or to a network that the operator allows.
 
-At least once: a worker that dies before the answer is settled has the request made again.
+At least once: a worker that dies before the answer is settled has the request made again. An interrupt cuts the
+connection: what the server has read by then, it may act on.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ import msgspec
 from taskcore.plugins import Fail, Parameters, Plugin, RetryAfter, TaskContext
 from taskcore.settings import HttpSettings
 from taskworker.types.guarded_client import guarded_client
-from taskworker.types.guarded_network import ForbiddenAddress
+from taskworker.types.guarded_network import ForbiddenAddress, GuardedNetwork
 from taskworker.types.http_answer import Answer, read_answer
 from taskworker.types.patterns import END
+from taskworker.types.sockets import Sockets
 
 RETRYABLE = frozenset({408, 425, 429})
 MAX_RETRY_AFTER_S = 3_600
@@ -79,15 +81,15 @@ class HttpRequest(Plugin[HttpRequestParameters]):
 
     def run(self, ctx: TaskContext, params: HttpRequestParameters) -> object:
         """Returns the status, headers and body of the answer, and the URL that it came from after redirects."""
-        http = ctx.settings.http
-        ends_at = time.monotonic() + (params.timeout_s or http.timeout_s)
         try:
-            with guarded_client(_trust(http), http.allowed_networks, ends_at) as client:
-                answer = read_answer(client, _request(client, params), params.follow_redirects, http.max_body_bytes)
+            answer = _ask(ctx, params)
         except ForbiddenAddress as exc:
             return Fail(str(exc), reason="forbidden_address")
         except (httpx.TooManyRedirects, httpx.RemoteProtocolError, httpcore.UnsupportedProtocol) as exc:
             return Fail(f"a redirect that cannot be followed: {exc}", reason="bad_redirect")
+        except (httpx.HTTPError, httpcore.NetworkError, httpcore.ProtocolError):
+            ctx.check()  # a connection that was cut because the attempt is to stop
+            raise
         return judge(answer, params.expected_status)
 
 
@@ -105,6 +107,15 @@ def judge(answer: Answer, expected: tuple[int, ...] | None) -> object:
 
 class UnexpectedStatus(Exception):
     """The server answered with a status that may be another the next time."""
+
+
+def _ask(ctx: TaskContext, params: HttpRequestParameters) -> Answer:
+    http = ctx.settings.http
+    ends_at = time.monotonic() + (params.timeout_s or http.timeout_s)
+    with Sockets() as sockets, ctx.on_interrupt(sockets.cut):
+        network = GuardedNetwork(sockets, http.allowed_networks, ends_at)
+        with guarded_client(_trust(http), network) as client:
+            return read_answer(client, _request(client, params), params.follow_redirects, http.max_body_bytes)
 
 
 def _request(client: httpx.Client, params: HttpRequestParameters) -> httpx.Request:

@@ -17,6 +17,7 @@ from taskcore.settings import DatabaseSettings
 from taskworker.types.json_rows import SESSION, RowBuffer, register_loaders
 from taskworker.types.statements import Scalar
 
+CANCEL_TIMEOUT_S = 5.0
 MAX_RESULT_CHARS = 512 * 1024
 
 Result = dict[str, Any]
@@ -36,7 +37,8 @@ def connect(ctx: TaskContext, name: str, database: DatabaseSettings) -> Iterator
     except psycopg.Error as exc:
         ctx.log.warning("database.unreachable", database=name, error=_without_url(exc))
         raise ConnectionError(f"database {name!r} cannot be reached") from None  # a cause may show the URL
-    with closing(connection):  # the connection's own context would stay open where the commit fails
+    # The connection's own context would stay open where the commit fails.
+    with closing(connection), ctx.on_interrupt(lambda: connection.cancel_safe(timeout=CANCEL_TIMEOUT_S)):
         register_loaders(connection)
         connection.read_only = database.read_only
         _begin(connection, database.timeout_s)

@@ -5,7 +5,8 @@ exactly one statement; it must be one that returns rows (which leaves out COPY, 
 READ ONLY transaction that has taken its snapshot, after which it cannot be made writable; and that is rolled back
 (READ ONLY overlooks EXPLAIN ANALYZE CREATE TABLE AS).
 
-Writes happen at least once: a worker that dies behind the commit has the statement run again.
+An interrupt cancels the statement in the database. Writes happen at least once: a
+worker that dies behind the commit has the statement run again.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ class RunQuery(Plugin[RunQueryParameters]):
         try:
             return _run(ctx, params, database)
         except psycopg.Error as exc:
+            ctx.check()  # a query that was cancelled because the attempt is to stop
             if not is_permanent(exc):
                 raise
             return Fail(describe(exc), reason="query_refused")

@@ -1,7 +1,8 @@
 """`send_email`: hands one message to the configured SMTP server.
 
 At least once: when a worker dies between the server's yes and the settled result, the message goes out again,
-under the same Message-ID, by which a mailbox can tell.
+under the same Message-ID, by which a mailbox can tell. An interrupt cuts the connection: a message that the server
+has taken by then is sent, whatever becomes of the task.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from taskcore.plugins import Fail, Parameters, Plugin, TaskContext
 from taskworker.types import smtp
 from taskworker.types.email_message import build_message
 from taskworker.types.patterns import END
+from taskworker.types.sockets import Sockets
 
 WORD = r"[A-Za-z0-9!#$%&'*+/=^_`{|}~-]+"  # RFC 5322's atext, but for the ? of an encoded word
 LABEL = r"[A-Za-z0-9-]+"  # a domain of other alphabets is written in Punycode
@@ -55,8 +57,10 @@ class SendEmail(Plugin[SendEmailParameters]):
         """
         message = build_message(ctx.task_id, ctx.settings.smtp.sender, params)
         try:
-            refused = smtp.send(ctx.settings.smtp, message, params.recipients)
-        except smtplib.SMTPException as exc:
+            with Sockets() as sockets, ctx.on_interrupt(sockets.cut):
+                refused = smtp.send(ctx.settings.smtp, message, params.recipients, sockets)
+        except (smtplib.SMTPException, OSError) as exc:
+            ctx.check()  # a connection that was cut because the attempt is to stop
             if not smtp.is_permanent(exc):
                 raise
             return Fail(smtp.describe(exc), reason="smtp_refused")

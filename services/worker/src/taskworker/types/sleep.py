@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated
 
 import msgspec
@@ -19,4 +18,4 @@ class Sleep(Plugin[SleepParameters]):
     description = "Sleeps for a while."
 
     def run(self, ctx: TaskContext, params: SleepParameters) -> None:
-        time.sleep(params.seconds)
+        ctx.wait(params.seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import smtplib
+import socket
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -10,22 +11,27 @@ from email.message import EmailMessage
 
 from taskcore.settings import SmtpSettings
 from taskworker.types.email_message import sender_address
+from taskworker.types.sockets import Sockets
 
 Reply = tuple[int, bytes]
 
 
-def send(settings: SmtpSettings, message: EmailMessage, recipients: Sequence[str]) -> Mapping[str, Reply]:
-    """Send `message`. Returns the recipients that the server refused, while it took the message for the others.
+def send(
+    settings: SmtpSettings, message: EmailMessage, recipients: Sequence[str], sockets: Sockets
+) -> Mapping[str, Reply]:
+    """Send `message`, by a connection out of `sockets`.
+
+    Returns the recipients that the server refused, while it took the message for the others.
 
     Raises:
         smtplib.SMTPException: when the server took it for nobody; `is_permanent` says what another attempt is worth.
         OSError: when there is no (trustworthy) server to talk to.
     """
-    with _session(settings) as session:
+    with _session(settings, sockets) as session:
         return session.send_message(message, sender_address(str(message["From"])), list(recipients))
 
 
-def is_permanent(exc: smtplib.SMTPException) -> bool:
+def is_permanent(exc: smtplib.SMTPException | OSError) -> bool:
     """Whether the same again would end the same: a 5xx reply (RFC 5321, 4.2.1), or something the server cannot do."""
     if isinstance(exc, smtplib.SMTPRecipientsRefused):
         return all(code >= 500 for code, _ in exc.recipients.values())
@@ -34,7 +40,7 @@ def is_permanent(exc: smtplib.SMTPException) -> bool:
     return isinstance(exc, smtplib.SMTPNotSupportedError)
 
 
-def describe(exc: smtplib.SMTPException) -> str:
+def describe(exc: smtplib.SMTPException | OSError) -> str:
     """What the server said, as one line."""
     if isinstance(exc, smtplib.SMTPRecipientsRefused):
         refusals = "; ".join(f"{address}: {reply_text(reply)}" for address, reply in exc.recipients.items())
@@ -52,8 +58,8 @@ def reply_text(reply: tuple[int, bytes | str]) -> str:
 
 
 @contextmanager
-def _session(settings: SmtpSettings) -> Iterator[smtplib.SMTP]:
-    session = _connect(settings)
+def _session(settings: SmtpSettings, sockets: Sockets) -> Iterator[smtplib.SMTP]:
+    session = _connect(settings, sockets)
     try:
         if settings.tls == "starttls":
             session.starttls(context=_trust(settings))
@@ -67,10 +73,22 @@ def _session(settings: SmtpSettings) -> Iterator[smtplib.SMTP]:
         session.close()
 
 
-def _connect(settings: SmtpSettings) -> smtplib.SMTP:
-    if settings.tls == "tls":
-        return smtplib.SMTP_SSL(settings.host, settings.port, timeout=settings.timeout_s, context=_trust(settings))
-    return smtplib.SMTP(settings.host, settings.port, timeout=settings.timeout_s)
+def _connect(settings: SmtpSettings, sockets: Sockets) -> smtplib.SMTP:
+    trust = _trust(settings) if settings.tls == "tls" else None
+    return _Session(settings.host, settings.port, settings.timeout_s, sockets, trust)
+
+
+class _Session(smtplib.SMTP):
+    """On a socket that can be cut, with TLS from the start where `trust` is given."""
+
+    def __init__(self, host: str, port: int, timeout_s: float, sockets: Sockets, trust: ssl.SSLContext | None) -> None:
+        self._sockets = sockets
+        self._trust = trust
+        super().__init__(host, port, timeout=timeout_s)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        connection = self._sockets.connect(host, port, timeout)
+        return self._trust.wrap_socket(connection, server_hostname=host) if self._trust else connection
 
 
 def _trust(settings: SmtpSettings) -> ssl.SSLContext:
