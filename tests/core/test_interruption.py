@@ -184,3 +184,58 @@ def attempt(interruption: Interruption, work: int, callbacks: int) -> bool:
         interruption.close()
         return True
     return False
+
+
+def test_behind_a_shield_nothing_is_interrupted_before_its_end(interruption: Interruption) -> None:
+    done = []
+    interruption.open()
+
+    with pytest.raises(Interrupted), interruption.shielded():  # noqa: PT012
+        from_another_thread(lambda: interruption.interrupt(Cause.CANCEL))
+        for number in range(10_000):
+            done.append(number)
+
+    assert len(done) == 10_000
+
+
+def test_a_shield_is_not_entered_by_who_was_told_already(interruption: Interruption) -> None:
+    entered = False
+    interruption.interrupt(Cause.TIMEOUT)
+
+    with pytest.raises(Interrupted):  # noqa: PT012
+        interruption.open()
+        with interruption.shielded():
+            entered = True
+
+    assert not entered
+
+
+def test_a_shield_left_in_peace_holds_nothing_back_afterwards(interruption: Interruption) -> None:
+    interruption.open()
+    with interruption.shielded(), interruption.shielded():
+        pass
+
+    threading.Timer(0.05, interruption.interrupt, [Cause.CANCEL]).start()
+
+    with pytest.raises(Interrupted):
+        compute(interruption)
+
+
+def test_the_shield_of_another_thread_protects_nobody(interruption: Interruption) -> None:
+    interruption.open()
+    entered, leave = threading.Event(), threading.Event()
+
+    def hide() -> None:
+        with interruption.shielded():
+            entered.set()
+            leave.wait(60)
+
+    thread = threading.Thread(target=hide)
+    thread.start()
+    entered.wait(60)
+
+    with pytest.raises(Interrupted):  # noqa: PT012
+        from_another_thread(lambda: interruption.interrupt(Cause.CANCEL))
+        interruption.wait(60)
+    leave.set()
+    thread.join()

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
+from taskcore.errors import TemporarilyUnavailable
 from taskcore.interruption import Interruption
 from taskcore.settings import Settings
+
+MAX_WAIT_S = 2.0
+
+A = TypeVar("A")
+T = TypeVar("T")
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -60,22 +67,36 @@ class NoServices:
 class AttemptLog:
     """`ctx.log`: lines of the attempt, with fields."""
 
-    __slots__ = ("_services",)
+    __slots__ = ("_bound", "_interruption", "_services")
 
-    def __init__(self, services: TaskServices) -> None:
+    def __init__(self, services: TaskServices, interruption: Interruption, bound: Mapping[str, Any]) -> None:
         self._services = services
+        self._interruption = interruption
+        self._bound = bound
+
+    def bind(self, **fields: Any) -> AttemptLog:
+        """The same log; its lines have `fields` too."""
+        return AttemptLog(self._services, self._interruption, {**self._bound, **fields})
 
     def debug(self, message: str, **fields: Any) -> None:
-        self._services.log("debug", message, fields)
+        self._say("debug", message, fields)
 
     def info(self, message: str, **fields: Any) -> None:
-        self._services.log("info", message, fields)
+        self._say("info", message, fields)
 
     def warning(self, message: str, **fields: Any) -> None:
-        self._services.log("warning", message, fields)
+        self._say("warning", message, fields)
 
     def error(self, message: str, **fields: Any) -> None:
-        self._services.log("error", message, fields)
+        self._say("error", message, fields)
+
+    def exception(self, message: str, **fields: Any) -> None:
+        """An error, with the exception that is being handled."""
+        self._say("error", message, {**fields, "exception": traceback.format_exc()})
+
+    def _say(self, level: str, message: str, fields: Mapping[str, Any]) -> None:
+        with self._interruption.shielded():
+            self._services.log(level, message, {**self._bound, **fields})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +117,7 @@ class TaskContext:
 
     @property
     def log(self) -> AttemptLog:
-        return AttemptLog(self.services)
+        return AttemptLog(self.services, self.interruption, {})
 
     @property
     def is_cancelled(self) -> bool:
@@ -130,18 +151,36 @@ class TaskContext:
         return self.interruption.on_interrupt(callback)
 
     def progress(self, value: Any) -> None:
-        """Tell how far it is: any JSON; the last value is shown and kept."""
-        self.services.progress(value)
+        """Tell how far it is: any JSON of up to 16 KiB; the last value is shown and kept.
+
+        Raises `InvalidDocument` for anything else.
+        """
+        self._ask(self.services.progress, value)
 
     def save_checkpoint(self, value: Any) -> None:
-        """Keep `value`, any JSON, for the task's next attempt: durably, before this returns."""
-        self.services.save_checkpoint(value)
+        """Keep `value`, any JSON of up to 256 KiB, for the task's next attempt: durably, before this returns.
+
+        Raises `InvalidDocument` for anything else, and `LeaseLost` where the task is held by another meanwhile.
+        """
+        self._ask(self.services.save_checkpoint, value)
 
     def submit(self, task_type: str, parameters: Mapping[str, Any] | None = None, **fields: Any) -> int:
         """Submit another task, `fields` as for `POST /tasks`. Returns its id."""
         name = fields.pop("name", task_type)
-        return self.services.submit({"name": name, "type": task_type, "parameters": dict(parameters or {}), **fields})
+        asked = {"name": name, "type": task_type, "parameters": dict(parameters or {}), **fields}
+        return self._ask(self.services.submit, asked)
 
     def get(self, task_id: int) -> Mapping[str, Any] | None:
         """Another task as `GET /tasks/{id}` shows it; None where there is none."""
-        return self.services.get(task_id)
+        return self._ask(self.services.get, task_id)
+
+    def _ask(self, service: Callable[[A], T], argument: A) -> T:
+        """Whole, whatever interrupts the attempt meanwhile. While the database is away: again and again."""
+        wait_s = 0.1
+        while True:
+            try:
+                with self.interruption.shielded():
+                    return service(argument)
+            except TemporarilyUnavailable:
+                self.wait(wait_s)
+            wait_s = min(MAX_WAIT_S, wait_s * 2)

@@ -29,3 +29,11 @@ class InvalidPlugin(TaskcoreError):
 
 class BrokerUnavailable(TaskcoreError):
     """The message broker cannot be reached."""
+
+
+class TemporarilyUnavailable(TaskcoreError):
+    """The database cannot be reached at the moment."""
+
+
+class LeaseLost(TaskcoreError):
+    """The attempt is not held any more: its task was given to another, or is over."""

@@ -34,7 +34,8 @@ def _no_services(claimed: Claimed) -> TaskServices:
 class Executor:
     """Runs tasks under the worker `worker_id` (changed when it has to register anew), as its `incarnation`-th process.
 
-    `engine` must run each statement in a transaction of its own. `services` makes what an attempt's context offers.
+    `engine` must run each statement in a transaction of its own. `services` makes what an attempt's context offers;
+    `flush` writes what attempts told, which is there before their end is.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Executor:
         incarnation: int,
         running: Running | None = None,
         services: Callable[[Claimed], TaskServices] = _no_services,
+        flush: Callable[[], None] = lambda: None,
     ) -> None:
         self._engine = engine
         self._plugins = plugins
@@ -56,6 +58,7 @@ class Executor:
         self._types = list(plugins)
         self.running = running or Running()
         self._services = services
+        self._flush = flush
 
     def claim(
         self, token: UUID, ids: Sequence[int], short_ids: Sequence[int] = (), short_types: Sequence[str] = ()
@@ -155,6 +158,7 @@ class Executor:
         return judge(self._plugins[claimed.type], claimed, context)
 
     def _settle(self, batch: Sequence[Finished]) -> list[Any]:
+        self._flush()
         return self._run(settlements.settle(), rows=settlements.rows(batch), by=worker_actor(self.worker_id))
 
     def _settle_one_by_one(self, batch: Sequence[Finished], cause: DBAPIError) -> None:

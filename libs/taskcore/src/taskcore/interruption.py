@@ -55,6 +55,7 @@ class Interruption:
         "_event",
         "_is_closed",
         "_is_raised",
+        "_is_shielded",
         "_lock",
         "_on_pause",
         "_thread",
@@ -77,6 +78,7 @@ class Interruption:
         self._on_pause: Callback | None = None
         self._thread: int | None = None
         self._is_raised = False
+        self._is_shielded = False
         self._is_closed = False
 
     def interrupt(self, cause: Cause) -> bool:
@@ -101,6 +103,13 @@ class Interruption:
         the exception hits just then: what was interrupted should be thrown away, not used again.
         """
         return _Registration(self, callback)
+
+    def shielded(self) -> _Shield:
+        """A context in which the exception cannot hit the attempt's thread, for what must not be left half done.
+
+        Raises `Interrupted` instead of entering where the attempt was told already; what comes within is raised behind.
+        """
+        return _Shield(self)
 
     def request_pause(self) -> None:
         """Tell the attempt that it should pause. It is not interrupted: its plugin looks when it can."""
@@ -155,7 +164,8 @@ class Interruption:
             return self._callbacks.pop() if self._callbacks else None
 
     def _raise(self) -> None:
-        if self.cause is not None and self._thread is not None and not (self._is_raised or self._is_closed):
+        is_held_back = self._is_raised or self._is_shielded or self._is_closed
+        if self.cause is not None and self._thread is not None and not is_held_back:
             self._is_raised = True
             _raise_in(self._thread, _INTERRUPTED[self.cause])
 
@@ -171,6 +181,21 @@ class Interruption:
         """Take back the exception, if it has not hit yet."""
         if self._is_raised and self._thread is not None:
             _raise_in(self._thread, None)
+
+    def raise_shield(self) -> bool:
+        """False: it is up already, or this is not the attempt's thread."""
+        with self._lock:
+            if self._is_shielded or self._thread != threading.get_ident():
+                return False
+            if self.cause is not None:
+                raise self._told(self.cause)
+            self._is_shielded = True
+            return True
+
+    def lower_shield(self) -> None:
+        with self._lock:
+            self._is_shielded = False
+            self._raise()
 
     def register(self, registration: _Registration) -> bool:
         """False: the attempt was told already."""
@@ -213,6 +238,23 @@ class _Registration:
             self._callback()
         except Exception:  # whoever interrupts has others to tell, and the exception may still reach the attempt
             log.exception("interrupt.callback_failed")
+
+
+class _Shield:
+    """Made without `contextlib`, as `_Registration` is."""
+
+    __slots__ = ("_interruption", "_is_mine")
+
+    def __init__(self, interruption: Interruption) -> None:
+        self._interruption = interruption
+        self._is_mine = False
+
+    def __enter__(self) -> None:
+        self._is_mine = self._interruption.raise_shield()
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, at: TracebackType | None) -> None:
+        if self._is_mine:
+            self._interruption.lower_shield()
 
 
 _set_async_exc = ctypes.pythonapi.PyThreadState_SetAsyncExc

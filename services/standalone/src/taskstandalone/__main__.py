@@ -61,7 +61,7 @@ async def _run(settings: Settings, database_url: str) -> None:
 async def _serve(settings: Settings) -> None:
     url = settings.database_url.get_secret_value()
     broker = MemoryBroker()
-    engine = sync_engine(url, name="standalone worker", pool_size=5, options=BY_KEY)
+    engine = sync_engine(url, name="standalone worker", pool_size=6, options=BY_KEY)
     worker = InProcessWorker(settings, engine, broker, load_plugins())
     app = create_app(settings)
     server = Server(

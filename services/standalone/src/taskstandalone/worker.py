@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import Any
 
 import structlog
@@ -17,8 +18,10 @@ from taskcore.holding import Holding
 from taskcore.messaging.brokers import MemoryBroker
 from taskcore.messaging.serve import Service
 from taskcore.plugins import Plugins
+from taskcore.scribe import Scribe
 from taskcore.settings import Settings
 from taskcore.settler import Settler
+from taskcore.task_services import WorkerServices
 from taskworker.registration import type_rows, worker_row
 
 NEW_QUEUES_EVERY_S = 1.0
@@ -35,7 +38,16 @@ class InProcessWorker:
         self._plugins = plugins
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._keep_lease, name="heartbeat", daemon=True)
-        self._executor = Executor(engine, plugins, settings, worker_id=0, incarnation=1)
+        self._scribe = Scribe(engine)
+        self._executor = Executor(
+            engine,
+            plugins,
+            settings,
+            worker_id=0,
+            incarnation=1,
+            services=partial(WorkerServices, engine, self._scribe),
+            flush=self._scribe.flush,
+        )
         self._holding = Holding(threads=settings.worker.threads, look_ahead=settings.worker.look_ahead)
         settler = Settler(self._executor, self._holding, SyncNotifier(engine))
         self._service = Service(broker, self._holding, self._executor, settler)
@@ -47,6 +59,7 @@ class InProcessWorker:
         self._execute(outbox.recall_all_messages())
         self._execute(type_rows(self._plugins))
         self._register()
+        self._scribe.start()
         self._service.start()
         self._thread.start()
 
@@ -66,6 +79,7 @@ class InProcessWorker:
 
     def _retire(self) -> None:
         self._stopping.set()
+        self._scribe.stop()
         self._thread.join()
         self._execute(workers.retire_worker(), worker=self._executor.worker_id)
 

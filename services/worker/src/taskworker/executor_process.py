@@ -9,6 +9,7 @@ import os
 import signal
 import threading
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 
 from taskcore.db.notify import SyncNotifier
@@ -18,8 +19,10 @@ from taskcore.holding import Holding
 from taskcore.messaging.brokers import RabbitBroker
 from taskcore.messaging.serve import Service
 from taskcore.plugins import load_plugins
+from taskcore.scribe import Scribe
 from taskcore.settings import Settings
 from taskcore.settler import Settler
+from taskcore.task_services import WorkerServices
 from taskcore.telemetry import configure_logging
 
 
@@ -43,12 +46,22 @@ def main(settings: Settings, worker_id: int, incarnation: int, orders: Connectio
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     configure_logging(settings.log)
     engine = sync_engine(
-        settings.database_url.get_secret_value(), name=f"taskworker {worker_id}", pool_size=4, options=BY_KEY
+        settings.database_url.get_secret_value(), name=f"taskworker {worker_id}", pool_size=5, options=BY_KEY
     )
-    executor = Executor(engine, load_plugins(), settings, worker_id=worker_id, incarnation=incarnation)
+    scribe = Scribe(engine)
+    executor = Executor(
+        engine,
+        load_plugins(),
+        settings,
+        worker_id=worker_id,
+        incarnation=incarnation,
+        services=partial(WorkerServices, engine, scribe),
+        flush=scribe.flush,
+    )
     holding = Holding(threads=settings.worker.threads, look_ahead=settings.worker.look_ahead)
     broker = RabbitBroker(settings, prefetch=holding.threads + holding.look_ahead)
     service = Service(broker, holding, executor, Settler(executor, holding, SyncNotifier(engine)))
+    scribe.start()
     service.start()
     _obey(service, orders)
     os._exit(0)  # threads that would not end must not keep the process
