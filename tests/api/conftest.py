@@ -1,4 +1,4 @@
-"""The API in this process, on a database of the test's own that knows two types."""
+"""The API in this process, on a database of the test's own that knows four types."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ ANYTHING = {"type": "object"}
 
 
 def register_type(
-    url: str, name: str, schema: dict[str, Any], *, queue: str = "default", max_attempts: int = 4
+    url: str, name: str, schema: dict[str, Any], *, queue: str = "default", max_attempts: int = 4, **more: Any
 ) -> None:
     """As a worker does when it starts."""
-    known = {"name": name, "description": "", "queue": queue, "schema": schema, "retry": {}}
+    known = {"name": name, "description": "", "queue": queue, "schema": schema, "retry": {}, **more}
     engine = sync_engine(url, name="test", pool_size=1)
     with engine.connect() as connection:
         connection.execute(workers.register_types([{**known, "max_attempts": max_attempts}]))
@@ -45,7 +45,9 @@ def register_type(
 @pytest.fixture
 def app(database_url: str) -> Litestar:
     register_type(database_url, "noop", ANYTHING)
-    register_type(database_url, "greet", GREET, queue="greetings", max_attempts=7)
+    register_type(database_url, "greet", GREET, queue="greetings", max_attempts=7, timeout_s=90)
+    register_type(database_url, "stubborn", ANYTHING, can_cancel=False)
+    register_type(database_url, "patient", ANYTHING, can_pause=True)
     return create_app(Settings(database_url=database_url))
 
 

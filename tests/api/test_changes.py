@@ -39,12 +39,43 @@ async def test_the_reason_of_a_cancel_is_checked(api: httpx.AsyncClient) -> None
     assert (await api.get(f"/tasks/{task_id}")).json()["status"] == "queued"
 
 
-@pytest.mark.parametrize("status", ["running", "succeeded", "failed"])
-async def test_what_does_not_wait_cannot_be_cancelled(api: httpx.AsyncClient, database: Database, status: str) -> None:
+async def test_a_running_task_is_told_to_stop(api: httpx.AsyncClient, database: Database) -> None:
     task_id = await submit(api)
     run(database, task_id)
-    if status != "running":
-        finish(database, task_id, status)
+    database.execute("LISTEN taskcore_orders")
+
+    response = await api.post(f"/tasks/{task_id}/cancel", json={"reason": "too late"})
+
+    answered = response.json()
+    assert response.status_code == 200
+    assert (answered["status"], answered["reason"], answered["error"]) == ("cancelling", "cancelled", "too late")
+    assert answered["available_actions"] == []
+    step = (await api.get(f"/tasks/{task_id}/history")).json()["items"][-1]
+    assert (step["from_status"], step["to_status"], step["actor"]) == ("running", "cancelling", "api")
+    assert step["details"] == {"reason": "too late"}
+    assert list(await asyncio.to_thread(lambda: list(database.notifies(timeout=30, stop_after=1))))
+    problem = refusal(await api.post(f"/tasks/{task_id}/cancel"), 409, "not_allowed")
+    assert problem["task_status"] == "cancelling"
+
+
+async def test_a_running_task_whose_type_cannot_be_stopped_says_so(api: httpx.AsyncClient, database: Database) -> None:
+    task_id = await submit(api, type="stubborn")
+    waits = (await api.get(f"/tasks/{task_id}")).json()
+    run(database, task_id)
+
+    problem = refusal(await api.post(f"/tasks/{task_id}/cancel"), 409, "not_allowed")
+
+    assert waits["available_actions"] == ["cancel", "pause", "delete"]
+    assert (problem["task_status"], "of the type stubborn" in problem["detail"]) == ("running", True)
+    assert (await api.get(f"/tasks/{task_id}")).json()["available_actions"] == []
+    assert (await api.get("/tasks")).json()["items"][0]["available_actions"] == []
+
+
+@pytest.mark.parametrize("status", ["succeeded", "failed", "cancelled"])
+async def test_what_is_over_cannot_be_cancelled(api: httpx.AsyncClient, database: Database, status: str) -> None:
+    task_id = await submit(api)
+    run(database, task_id)
+    finish(database, task_id, status)
 
     problem = refusal(await api.post(f"/tasks/{task_id}/cancel"), 409, "not_allowed")
 

@@ -128,7 +128,9 @@ async def test_types_workers_and_queues_are_listed(api: httpx.AsyncClient, datab
     (worker,) = (await api.get("/workers")).json()["items"]
     (queue,) = (await api.get("/queues")).json()["items"]
 
-    assert [(known["name"], known["is_served"]) for known in types] == [("greet", False), ("noop", True)]
+    served = {known["name"]: known["is_served"] for known in types}
+    assert served == {"greet": False, "noop": True, "patient": False, "stubborn": False}
+    assert (types[0]["timeout"], types[0]["isolation"], types[0]["can_cancel"]) == (90, "thread", True)
     assert types[0]["schema"]["required"] == ["whom"]
     assert (worker["slots"], worker["held"], worker["is_live"], worker["types"]) == (16, 0, True, ["noop"])
     assert (queue["name"], queue["waiting"], queue["live_slots"]) == ("waiting", 1, 16)

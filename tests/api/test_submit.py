@@ -30,7 +30,19 @@ async def test_what_is_left_out_comes_from_the_type(api: httpx.AsyncClient) -> N
 
     assert answered["queue"] == "greetings"
     assert answered["max_attempts"] == 7
+    assert (answered["timeout"], answered["delete_after"]) == (90, None)
     assert answered["priority"] == 0
+
+
+async def test_a_task_may_bring_its_own_timeout_and_say_when_it_may_go(
+    api: httpx.AsyncClient, database: Database
+) -> None:
+    answered = (await api.post("/tasks", json=task(timeout=0.5, delete_after=0))).json()
+
+    assert (answered["timeout"], answered["delete_after"]) == (0.5, 0)
+    assert (await api.get(f"/tasks/{answered['id']}")).json() == answered
+    await api.post(f"/tasks/{answered['id']}/cancel")
+    assert database.execute("SELECT delete_at = finished_at AS is_due FROM task").fetchone() == {"is_due": True}
 
 
 async def test_a_task_with_a_later_run_at_is_scheduled(api: httpx.AsyncClient) -> None:
@@ -76,7 +88,7 @@ async def test_a_type_whose_schema_is_broken_takes_any_parameters(api: httpx.Asy
 
 
 async def test_members_that_come_later_are_unknown(api: httpx.AsyncClient) -> None:
-    for member in ("depends_on", "timeout", "paused"):
+    for member in ("max_tries", "paused"):
         assert member in faults(await api.post("/tasks", json=task(**{member: None})))
 
 

@@ -52,6 +52,11 @@ class Stage:
         rows = settlements.rows([Finished(Lease(task_id, attempt, token), "noop", verdict, 0.0, 0.1)])
         return [r.id for r in self.run(settlements.settle(), rows=rows, by=f"worker:{worker}")]
 
+    def know(self, name: str, **fields: Any) -> None:
+        """A worker brings the type `name`."""
+        known = {"name": name, "description": "", "queue": "default", "schema": {}, "max_attempts": 4, "retry": {}}
+        self.run(workers.register_types([{**known, **fields}]))
+
     def rescue_orphans(self) -> list[int]:
         return self.lose(self.run(leases.orphans()), by="coordinator")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from taskcore.db import queues
 from taskcore.messaging.messages import encode
 from tests.core.stage import new_task
 from tests.messaging.house import House, Quick
@@ -144,3 +145,21 @@ async def test_the_publisher_knows_how_many_messages_wait(house: House) -> None:
 
     assert await house.publisher.ready("default") == 7
     assert await house.publisher.ready("empty") == 0
+
+
+async def test_messages_of_a_paused_queue_start_nothing_and_are_sent_again_once_it_is_resumed(house: House) -> None:
+    task_ids = house.stage.submit(new_task(), new_task(), new_task(queue="other"))
+    assert house.stage.dispatch(2) == task_ids[:2]
+    house.stage.run(queues.pause_queue(), of="default", why=None)
+
+    house.serve("default", "other")
+    await house.send(task_ids[:2])
+    await house.send(task_ids[2:], "other")
+
+    await house.until(lambda: house.count("succeeded") == 1)
+    unsent = "SELECT count(*) FROM outbox WHERE dispatched_at IS NULL"
+    await house.until(lambda: house.stage.sql(unsent)[0][0] == 2)
+    assert house.count("queued") == 2
+    house.stage.run(queues.resume_queue(), of="default")
+    await house.send(house.stage.dispatch(5))
+    await house.until(lambda: house.count("succeeded") == 3)

@@ -45,6 +45,7 @@ def test_create_sends_what_the_flags_say(cli: RunCli, server: FakeTaskServer, wo
         "--parameter", "text=a=b", "--parameter", "x=",
         "--description", "D", "--priority", "-7", "--queue", "fast", "--run-at", "2030-01-02T03:04:05+02:00",
         "--label", "team=a", "--label", "env=b=c", "--max-attempts", "2",
+        "--timeout", "30", "--delete-after", "0.5",
     )  # fmt: skip
 
     assert result.exit_code == 0, result.stderr
@@ -58,6 +59,8 @@ def test_create_sends_what_the_flags_say(cli: RunCli, server: FakeTaskServer, wo
         "run_at": "2030-01-02T03:04:05+02:00",
         "labels": {"team": "a", "env": "b=c"},
         "max_attempts": 2,
+        "timeout": 30,
+        "delete_after": 0.5,
     }
 
 
@@ -149,8 +152,8 @@ def test_history_is_a_command_of_its_own_and_one_of_task(
     assert [step["to_status"] for step in json.loads(as_json.stdout)["items"]] == ["queued", None]
 
 
-@pytest.mark.parametrize("action", ["cancel", "retry"])
-def test_cancel_and_retry_show_the_task_as_it_is_now(cli: RunCli, server: FakeTaskServer, action: str) -> None:
+@pytest.mark.parametrize("action", ["cancel", "pause", "resume", "retry"])
+def test_a_change_shows_the_task_as_it_is_now(cli: RunCli, server: FakeTaskServer, action: str) -> None:
     server.on("POST", f"/tasks/5/{action}", Answer(200, task_body()))
 
     result = cli("task", action, "--id", "5", "-o", "json")
@@ -160,12 +163,27 @@ def test_cancel_and_retry_show_the_task_as_it_is_now(cli: RunCli, server: FakeTa
     assert server.requests[0].body is None
 
 
-def test_cancel_hands_on_the_reason(cli: RunCli, server: FakeTaskServer) -> None:
-    server.on("POST", "/tasks/5/cancel", Answer(200, task_body(status="cancelled")))
+@pytest.mark.parametrize("action", ["cancel", "pause"])
+def test_the_reason_of_a_change_is_handed_on(cli: RunCli, server: FakeTaskServer, action: str) -> None:
+    server.on("POST", f"/tasks/5/{action}", Answer(200, task_body()))
 
-    cli("task", "cancel", "5", "--reason", "not today")
+    cli("task", action, "5", "--reason", "not today")
 
     assert server.requests[0].body == {"reason": "not today"}
+
+
+def test_a_queue_is_paused_with_its_reason_and_resumed(cli: RunCli, server: FakeTaskServer) -> None:
+    queue = {"name": "mail", "waiting": 4, "dispatched": 1, "delayed": 0, "running": 2, "live_slots": 8,
+             "oldest_age_s": 1.25, "paused_at": "2030-01-02T03:04:05Z", "pause_reason": "moving house"}  # fmt: skip
+    server.on("POST", "/queues/mail/pause", Answer(200, queue))
+    server.on("POST", "/queues/mail/resume", Answer(200, queue | {"paused_at": None, "pause_reason": None}))
+
+    paused = cli("queue", "pause", "mail", "--reason", "moving house")
+    resumed = cli("queue", "resume", "mail", "-o", "json")
+
+    assert server.requests[0].body == {"reason": "moving house"}
+    assert "moving house" in paused.stdout
+    assert json.loads(resumed.stdout)["paused_at"] is None
 
 
 def test_delete_says_what_is_gone(cli: RunCli, server: FakeTaskServer) -> None:

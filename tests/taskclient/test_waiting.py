@@ -63,7 +63,7 @@ def test_create_with_wait_exits_4_when_the_time_is_up(cli: RunCli, server: FakeT
     server.on("POST", "/tasks", Answer(201, task_body()))
     server.on("GET", "/tasks/5/wait", Answer(200, task_body()))
 
-    result = cli("task", "create", "n", "--type", "noop", "--wait", "--timeout", "0")
+    result = cli("task", "create", "n", "--type", "noop", "--wait", "--wait-timeout", "0")
 
     assert result.exit_code == 4
     assert "submitted task 5" in result.stderr

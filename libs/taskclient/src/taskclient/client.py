@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
+from urllib.parse import quote
 
 from taskclient.connection import IDEMPOTENCY_KEY, TIMEOUT_S, Call, Connection, Parameters
 from taskclient.errors import TimedOut
@@ -146,8 +147,15 @@ class Client:
                 self._sleep(min(EARLY_ANSWER_PAUSE_S, wait_s))
 
     def cancel(self, task_id: int, reason: str | None = None) -> Task:
-        body = {"reason": reason} if reason is not None else None
-        return self._connection.ask(Call("POST", f"/tasks/{task_id}/cancel", body=body), Task)
+        """At once while it waits; one that runs is `cancelling` until it has stopped."""
+        return self._connection.ask(Call("POST", f"/tasks/{task_id}/cancel", body=_why(reason)), Task)
+
+    def pause(self, task_id: int, reason: str | None = None) -> Task:
+        """At once while it waits; one that runs has `pause_requested` until it does."""
+        return self._connection.ask(Call("POST", f"/tasks/{task_id}/pause", body=_why(reason)), Task)
+
+    def resume(self, task_id: int) -> Task:
+        return self._connection.ask(Call("POST", f"/tasks/{task_id}/resume"), Task)
 
     def retry(self, task_id: int) -> Task:
         return self._connection.ask(Call("POST", f"/tasks/{task_id}/retry"), Task)
@@ -164,8 +172,19 @@ class Client:
     def queues(self) -> Sequence[Queue]:
         return self._connection.ask(Call("GET", "/queues"), Items[Queue]).items
 
+    def pause_queue(self, name: str, reason: str | None = None) -> Queue:
+        """Nothing of it is started until it is resumed; what runs goes on."""
+        return self._connection.ask(Call("POST", f"/queues/{quote(name, safe='')}/pause", body=_why(reason)), Queue)
+
+    def resume_queue(self, name: str) -> Queue:
+        return self._connection.ask(Call("POST", f"/queues/{quote(name, safe='')}/resume"), Queue)
+
     def _wait_once(self, task_id: int, wait_s: float) -> Task:
         parameters: Parameters = [("timeout", f"{wait_s:g}")]
         return self._connection.ask(
             Call("GET", f"/tasks/{task_id}/wait", parameters, timeout_s=wait_s + TIMEOUT_S), Task
         )
+
+
+def _why(reason: str | None) -> dict[str, str] | None:
+    return None if reason is None else {"reason": reason}

@@ -34,7 +34,10 @@ TERMINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED})
 
 
 class NewTask(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A task to run. What is left out is not sent, and comes from the task's type. `run_at` needs a time zone."""
+    """A task to run. What is left out is not sent, and comes from the task's type. `run_at` needs a time zone.
+
+    In seconds: `timeout` bounds each attempt, `delete_after` counts from the task's end.
+    """
 
     name: str
     type: str
@@ -45,6 +48,8 @@ class NewTask(msgspec.Struct, frozen=True, omit_defaults=True):
     max_attempts: int | None = None
     labels: dict[str, str] = {}
     description: str | None = None
+    timeout: float | None = None
+    delete_after: float | None = None
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -73,6 +78,11 @@ class Task(msgspec.Struct, frozen=True):
     started_at: datetime | None
     finished_at: datetime | None
     available_actions: list[str]
+    timeout: float | None = None
+    delete_after: float | None = None
+    crashes: int = 0
+    losses: int = 0
+    pause_requested: bool = False
     progress: Any = None
 
     @property
@@ -165,6 +175,10 @@ class TaskType(msgspec.Struct, frozen=True):
     schema: dict[str, Any]
     is_served: bool
     seen_at: datetime
+    timeout: float | None = None
+    isolation: str = "thread"
+    can_cancel: bool = True
+    can_pause: bool = False
 
 
 class Worker(msgspec.Struct, frozen=True):
@@ -183,7 +197,10 @@ class Worker(msgspec.Struct, frozen=True):
 
 
 class Queue(msgspec.Struct, frozen=True):
-    """`waiting`: due and not sent to a worker; `dispatched`: sent, not claimed; `delayed`: not due yet."""
+    """`waiting`: due and not sent to a worker; `dispatched`: sent, not claimed; `delayed`: not due yet.
+
+    `paused_at` is set while nothing of it is started.
+    """
 
     name: str
     waiting: int
@@ -192,6 +209,8 @@ class Queue(msgspec.Struct, frozen=True):
     running: int
     live_slots: int
     oldest_age_s: float | None
+    paused_at: datetime | None = None
+    pause_reason: str | None = None
 
 
 class FieldError(msgspec.Struct, frozen=True):

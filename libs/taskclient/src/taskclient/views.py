@@ -69,15 +69,20 @@ QUEUE_COLUMNS: Columns[Queue] = {
     "running": lambda queue: queue.running,
     "live slots": lambda queue: queue.live_slots,
     "oldest (s)": lambda queue: None if queue.oldest_age_s is None else f"{queue.oldest_age_s:.1f}",
+    "paused": lambda queue: queue.pause_reason or queue.paused_at,
 }
 
 
 def task_view(task: Task) -> RenderableType:
+    return fields_view(task)
+
+
+def fields_view(one: msgspec.Struct) -> RenderableType:
     """Every field on its own line."""
     rows = Table.grid(padding=(0, 2))
     rows.add_column(no_wrap=True)
     rows.add_column(overflow="fold")
-    for name, value in msgspec.structs.asdict(task).items():
+    for name, value in msgspec.structs.asdict(one).items():
         rows.add_row(name, status_cell(value) if name == "status" else cell(value))
     return rows
 

@@ -17,6 +17,7 @@ from taskcore.db import claims, direct, outbox, settlements
 from taskcore.db.session import is_database_away
 from taskcore.domain import outcomes
 from taskcore.domain.outcomes import Reason, Verdict
+from taskcore.domain.states import TERMINAL
 from taskcore.domain.tasks import Claimed, Finished, Lease, worker_actor
 from taskcore.judging import judge
 from taskcore.plugins import Plugins
@@ -116,27 +117,30 @@ class Executor:
             return None
         return Finished(claimed.lease, claimed.type, verdict, started - claimed.claimed_at, ended - started)
 
-    def settle(self, batch: Sequence[Finished]) -> None:
+    def settle(self, batch: Sequence[Finished]) -> bool:
         """Write the ends of attempts, durably. One that cannot be stored ends its own task only.
+
+        Answers whether others depend on a task that is over now.
 
         Raises:
             Exception: of `is_database_away`; nothing may be known to be written; settle the same batch again.
         """
         try:
-            settled = {row.id for row in self._settle(batch)}
+            rows = self._settle(batch)
         except DBAPIError as exc:
             if is_database_away(exc):
                 raise
-            self._settle_one_by_one(batch, exc)
-            return
+            return self._settle_one_by_one(batch, exc)
         for (type_, outcome), count in Counter((one.type, one.verdict.outcome) for one in batch).items():
             ATTEMPTS.labels(type_, outcome).inc(count)
+        settled = {row.id for row in rows}
         for one in batch:
             if one.ran_s is not None:
                 RUN_SECONDS.labels(one.type).observe(one.ran_s)
             if one.lease.task_id not in settled:
                 RESULTS_REFUSED.inc()
                 log.warning("task.result_refused", task_id=one.lease.task_id, attempt=one.lease.attempt)
+        return any(row.dependents is not None and row.status in TERMINAL for row in rows)
 
     def give_back(self, held: Sequence[Claimed]) -> None:
         """Return tasks that will not be finished here to their queue; they lose nothing."""
@@ -161,15 +165,14 @@ class Executor:
         self._flush()
         return self._run(settlements.settle(), rows=settlements.rows(batch), by=worker_actor(self.worker_id))
 
-    def _settle_one_by_one(self, batch: Sequence[Finished], cause: DBAPIError) -> None:
+    def _settle_one_by_one(self, batch: Sequence[Finished], cause: DBAPIError) -> bool:
         if len(batch) > 1:
-            for one in batch:
-                self.settle([one])
-            return
+            return max([self.settle([one]) for one in batch])
         (one,) = batch
         log.error("task.result_not_stored", task_id=one.lease.task_id, error=str(cause.orig))
         verdict = outcomes.failed("its result could not be stored", Reason.BAD_RESULT)
-        self._settle([Finished(one.lease, one.type, verdict, one.waited_s, one.ran_s)])
+        rows = self._settle([Finished(one.lease, one.type, verdict, one.waited_s, one.ran_s)])
+        return any(row.dependents is not None for row in rows)
 
     def _run(self, statement: Any, **parameters: Any) -> list[Any]:
         return direct.run(self._engine, statement, parameters)

@@ -8,7 +8,7 @@ import time
 
 import structlog
 
-from taskcore.db.notify import SETTLED, SyncNotifier
+from taskcore.db.notify import DEPENDENTS, SETTLED, SyncNotifier
 from taskcore.db.session import is_database_away
 from taskcore.domain.tasks import Finished
 from taskcore.executor import Executor
@@ -51,7 +51,8 @@ class Settler:
         while is_open:
             batch, is_open = self._next_batch()
             if batch:
-                self._settle(batch)
+                if self._settle(batch):
+                    self._notifier.notify(DEPENDENTS)
                 self._holding.settled(one.lease.task_id for one in batch)
                 self._notifier.notify(SETTLED)
             if len(batch) >= MANY and is_open:
@@ -72,12 +73,12 @@ class Settler:
                 self._notifier.flush()
         return batch, True
 
-    def _settle(self, batch: list[Finished]) -> None:
+    def _settle(self, batch: list[Finished]) -> bool:
+        """Whether others depend on what is over now."""
         wait_s = 0.1
         while True:
             try:
-                self._executor.settle(batch)
-                return
+                return self._executor.settle(batch)
             except Exception as exc:  # results must outlive any trouble on the way; the lease bounds how long
                 if not is_database_away(exc):
                     log.exception("tasks.not_settled", count=len(batch))

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC
 from typing import Any
 
 from sqlalchemy import RowMapping
 
 from taskapi import schemas
+from taskapi.catalogue import KnownType
 from taskcore.domain.states import Status, available_actions
 from taskcore.domain.tasks import NewTask
 
-_TASK_COLUMNS = tuple(name for name in schemas.Task.__struct_fields__ if name != "available_actions")
+#: What clients know by another name than the tables.
+_COLUMNS = {"timeout": "timeout_s", "delete_after": "delete_after_s"}
+_TASK_COLUMNS = {
+    name: _COLUMNS.get(name, name) for name in schemas.Task.__struct_fields__ if name != "available_actions"
+}
 
 
-def task(row: RowMapping) -> schemas.Task:
+def task(row: RowMapping, types: Mapping[str, KnownType]) -> schemas.Task:
     """A row of the table `task`."""
-    columns = {name: row[name] for name in _TASK_COLUMNS}
+    columns = {name: row[column] for name, column in _TASK_COLUMNS.items()}
     columns["status"] = status = Status(row["status"])
-    return schemas.Task(**columns, available_actions=list(available_actions(status)))
+    known = types.get(row["type"])
+    actions = available_actions(
+        status,
+        can_cancel=known is not None and known.can_cancel,
+        can_pause=known is not None and known.can_pause,
+        pause_requested=row["pause_requested"],
+    )
+    return schemas.Task(**columns, available_actions=list(actions))
 
 
 def new_task(asked: NewTask, row: Any) -> schemas.Task:
@@ -36,8 +49,14 @@ def new_task(asked: NewTask, row: Any) -> schemas.Task:
         description=asked.description,
         run_at=asked.run_at and asked.run_at.astimezone(UTC),
         max_attempts=asked.max_attempts,
+        timeout=asked.timeout_s,
+        delete_after=asked.delete_after_s,
         attempt=0,
         failures=0,
+        crashes=0,
+        losses=0,
+        pause_requested=False,
+        progress=None,
         result=None,
         error=None,
         reason=None,
@@ -58,4 +77,4 @@ def running_attempt(row: RowMapping) -> schemas.Attempt:
 
 def fields(struct: type[Any], row: RowMapping) -> Any:
     """A `struct` whose fields are columns of `row`."""
-    return struct(**{name: row[name] for name in struct.__struct_fields__})
+    return struct(**{name: row[_COLUMNS.get(name, name)] for name in struct.__struct_fields__})

@@ -9,7 +9,7 @@ from typing import Any
 from litestar import Litestar, Router
 from litestar.di import Provide
 
-from taskapi import changes, errors, health, listings, logs, openapi, submit, tasks
+from taskapi import changes, errors, health, listings, logs, openapi, queue_pauses, submit, tasks
 from taskapi.queries import refuse_unknown_parameters
 from taskapi.requests import RequestScope
 from taskapi.services import Services
@@ -28,11 +28,15 @@ HANDLERS: Sequence[Any] = (
     tasks.wait_for_task,
     logs.get_logs,
     changes.cancel_task,
+    changes.pause_task,
+    changes.resume_task,
     changes.retry_task,
     changes.delete_task,
     listings.list_task_types,
     listings.list_workers,
     listings.list_queues,
+    queue_pauses.pause_queue,
+    queue_pauses.resume_queue,
 )
 
 

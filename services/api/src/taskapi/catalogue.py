@@ -21,11 +21,17 @@ log = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class KnownType:
-    """What a submit needs to know. Without a `validator` any parameters are taken: the worker checks them again."""
+    """What a submit needs to know, and what may be done to its tasks while they run.
+
+    Without a `validator` any parameters are taken: the worker checks them again.
+    """
 
     name: str
     queue: str
     max_attempts: int
+    timeout_s: float | None
+    can_cancel: bool
+    can_pause: bool
     schema: dict[str, Any]
     validator: jsonschema_rs.Validator | None
 
@@ -61,7 +67,16 @@ class Catalogue:
         known = self._types.get(row.name)
         is_same = known is not None and known.schema == row.schema
         validator = known.validator if known is not None and is_same else _compiled(row.name, row.schema)
-        return KnownType(row.name, row.queue, row.max_attempts, row.schema, validator)
+        return KnownType(
+            row.name,
+            row.queue,
+            row.max_attempts,
+            row.timeout_s,
+            row.can_cancel,
+            row.can_pause,
+            row.schema,
+            validator,
+        )
 
 
 def _compiled(name: str, schema: dict[str, Any]) -> jsonschema_rs.Validator | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -9,21 +10,24 @@ from litestar import Request, delete, post
 from litestar.di import NamedDependency
 from sqlalchemy import Executable
 
-from taskapi import answers
 from taskapi.bodies import decode, read_json
 from taskapi.contract import TaskId, problems
-from taskapi.problems import not_allowed, refuse_field
-from taskapi.schemas import CancelRequest, Task
+from taskapi.database import Rows
+from taskapi.problems import dependency_failed, has_dependents, not_allowed, refuse_field, try_again
+from taskapi.schemas import Task, Why
 from taskapi.services import Services
-from taskapi.tasks import task_row
-from taskcore.db import changes
-from taskcore.db.notify import SETTLED
-from taskcore.domain.states import Action, Status
+from taskapi.tasks import task_answer
+from taskcore.db import changes, dependencies
+from taskcore.db.notify import DEPENDENTS, ORDERS, SETTLED
+from taskcore.domain.states import Action
 
 ACTOR = "api"
-MAX_CANCEL_BYTES = 64 * 1024
+ATTEMPTS = 3
+#: What may make a task wait for others: nothing may end meanwhile, or it would wait for ever.
+MAY_BLOCK = frozenset({Action.RESUME, Action.RETRY})
+MAX_REASON_BYTES = 64 * 1024
 
-_CANCEL = msgspec.json.Decoder(CancelRequest)
+_WHY = msgspec.json.Decoder(Why)
 
 
 @post(
@@ -32,18 +36,51 @@ _CANCEL = msgspec.json.Decoder(CancelRequest)
     summary="Cancel a task",
     tags=["tasks"],
     status_code=200,
-    request_max_body_size=MAX_CANCEL_BYTES,
+    request_max_body_size=MAX_REASON_BYTES,
     responses=problems(404, 409, 413, 415),
 )
 async def cancel_task(request: Request[Any, Any, Any], services: NamedDependency[Services], task_id: TaskId) -> Task:
-    """Only while it waits."""
-    body = await read_json(request)
-    reason = decode(body, _CANCEL).reason if body else None
-    if reason is not None and "\0" in reason:
-        raise refuse_field("reason", "contains a NUL character")
-    await _change(services, Action.CANCEL, task_id, changes.cancel(), why=reason)
+    """At once while it waits. One that runs is told to stop, if its type can, and is `cancelling` until it has."""
+    why = await read_reason(request)
+    rows = await _change(services, Action.CANCEL, task_id, [changes.cancel(), changes.interrupt()], why=why)
+    services.wakeups.send(ORDERS)
     services.wakeups.send(SETTLED)
-    return answers.task(await task_row(services, task_id))
+    if getattr(rows[0], "dependents", None) is not None:
+        services.wakeups.send(DEPENDENTS)
+    return await task_answer(services, task_id)
+
+
+@post(
+    "/tasks/{task_id:int}/pause",
+    operation_id="pause_task",
+    summary="Pause a task",
+    tags=["tasks"],
+    status_code=200,
+    request_max_body_size=MAX_REASON_BYTES,
+    responses=problems(404, 409, 413, 415),
+)
+async def pause_task(request: Request[Any, Any, Any], services: NamedDependency[Services], task_id: TaskId) -> Task:
+    """At once while it waits. One that runs is asked to (`pause_requested`), if its type can go on later."""
+    why = await read_reason(request)
+    await _change(services, Action.PAUSE, task_id, [changes.pause(), changes.request_pause()], why=why)
+    services.wakeups.send(ORDERS)
+    return await task_answer(services, task_id)
+
+
+@post(
+    "/tasks/{task_id:int}/resume",
+    operation_id="resume_task",
+    summary="Resume a task",
+    tags=["tasks"],
+    status_code=200,
+    responses=problems(404, 409),
+)
+async def resume_task(services: NamedDependency[Services], task_id: TaskId) -> Task:
+    """Let a paused task wait again for whatever it has to wait for; or take back a pause that was only requested."""
+    await _change(services, Action.RESUME, task_id, [changes.resume(), changes.withdraw_pause()])
+    services.wakeups.send()
+    services.wakeups.send(ORDERS)
+    return await task_answer(services, task_id)
 
 
 @post(
@@ -55,10 +92,15 @@ async def cancel_task(request: Request[Any, Any, Any], services: NamedDependency
     responses=problems(404, 409),
 )
 async def retry_task(services: NamedDependency[Services], task_id: TaskId) -> Task:
-    """Queue a task that failed or was cancelled once more, with all its attempts."""
-    await _change(services, Action.RETRY, task_id, changes.retry())
+    """Run a task that failed or was cancelled once more, with all its attempts.
+
+    What its end had cancelled waits for it again. Not while a task that it depends on has come to nothing.
+    """
+    (row,) = await _change(services, Action.RETRY, task_id, [changes.retry()])
     services.wakeups.send()
-    return answers.task(await task_row(services, task_id))
+    if row.dependents is not None:
+        services.wakeups.send(DEPENDENTS)
+    return await task_answer(services, task_id)
 
 
 @delete(
@@ -69,12 +111,52 @@ async def retry_task(services: NamedDependency[Services], task_id: TaskId) -> Ta
     responses=problems(404, 409),
 )
 async def delete_task(services: NamedDependency[Services], task_id: TaskId) -> None:
-    """Not while it runs. Its history stays."""
-    await _change(services, Action.DELETE, task_id, changes.remove())
+    """Not while it runs, nor while others wait for it. Its history stays."""
+    await _change(services, Action.DELETE, task_id, [changes.remove()])
 
 
-async def _change(services: Services, action: Action, task_id: int, statement: Executable, **parameters: Any) -> None:
-    """Raises `Refused` when the task is not there, or does not stand where the change may start."""
-    if not await services.database.write(statement, {"task": task_id, "by": ACTOR, **parameters}):
-        task = await task_row(services, task_id)
-        raise not_allowed(action, Status(task["status"]))
+async def read_reason(request: Request[Any, Any, Any]) -> str | None:
+    """The reason in a body that need not be there. Raises `Refused`."""
+    body = await read_json(request)
+    reason = decode(body, _WHY).reason if body else None
+    if reason is not None and "\0" in reason:
+        raise refuse_field("reason", "contains a NUL character")
+    return reason
+
+
+async def _change(
+    services: Services, action: Action, task_id: int, statements: Sequence[Executable], **parameters: Any
+) -> Rows:
+    """Make that change of `statements` which fits how the task stands. Answers what it answers.
+
+    Raises `Refused` when the task is not there, or does not stand where one of them may start.
+    """
+    values = {"task": task_id, "by": ACTOR, **parameters}
+    for _ in range(ATTEMPTS):
+        for statement in statements:
+            if rows := await _write(services, action, statement, values):
+                return rows
+        await _refuse(services, action, task_id)
+    raise try_again()
+
+
+async def _write(services: Services, action: Action, statement: Executable, values: dict[str, Any]) -> Rows:
+    if action not in MAY_BLOCK:
+        return await services.database.write(statement, values)
+    async with services.database.transaction() as connection:
+        await connection.execute(dependencies.hold(), values)
+        return (await connection.execute(statement, values)).all()
+
+
+async def _refuse(services: Services, action: Action, task_id: int) -> None:
+    """Raise what keeps the task from taking `action`. Nothing does: it stood elsewhere a moment ago."""
+    task = await task_answer(services, task_id)
+    if action not in task.available_actions:
+        is_its_type = task.status == "running" and action in (Action.CANCEL, Action.PAUSE)
+        raise not_allowed(action, task.status, task.type if is_its_type else None)
+    if action is Action.RETRY:
+        for row in await services.database.read(dependencies.failed_dependency(), {"task": task_id}):
+            how = "is gone" if row.status is None else "failed" if row.status == "failed" else "was cancelled"
+            raise dependency_failed(task_id, row.id, how, task.status)
+    if action is Action.DELETE and await services.database.read(dependencies.is_awaited(), {"task": task_id}):
+        raise has_dependents(task_id, task.status)

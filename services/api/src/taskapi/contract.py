@@ -8,15 +8,26 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter, PathParameter
 
 from taskapi.schemas import Problem
+from taskcore.domain import tasks as limits
 from taskcore.domain.documents import MAX_INTEGER
 
 MEDIA_TYPE = "application/problem+json"
 
 #: How clients know the parameters to which handlers give other names.
-PUBLIC_NAMES = {"idempotency_key": "Idempotency-Key", "timeout_s": "timeout"}
+PUBLIC_NAMES = {"idempotency_key": "Idempotency-Key", "timeout_s": "timeout", "queue_name": "name"}
 
 TaskId = Annotated[
     int, PathParameter(ge=1, le=MAX_INTEGER, schema_extra={"maximum": MAX_INTEGER}, description="A task's id.")
+]
+QueueName = Annotated[
+    str,
+    PathParameter(
+        min_length=1,
+        max_length=limits.MAX_NAME,
+        pattern=limits.NAME_PATTERN,
+        schema_extra={"pattern": limits.NAME_PATTERN},
+        description="A queue's name.",
+    ),
 ]
 IdempotencyKey = Annotated[
     str | None,
@@ -31,7 +42,7 @@ IdempotencyKey = Annotated[
 
 _WHY = {
     400: "Not JSON, or not HTTP.",
-    404: "There is no such task.",
+    404: "There is no such thing.",
     409: "Not possible as things stand.",
     413: "Too large.",
     415: "The body is not said to be JSON.",

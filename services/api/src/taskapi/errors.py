@@ -16,11 +16,11 @@ from litestar.exceptions import (
     ValidationException,
 )
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
-from psycopg.errors import ReadOnlySqlTransaction, UndefinedColumn, UndefinedTable
+from psycopg.errors import DeadlockDetected, ReadOnlySqlTransaction, UndefinedColumn, UndefinedTable
 from sqlalchemy.exc import DBAPIError
 
 from taskapi.contract import MEDIA_TYPE, PUBLIC_NAMES
-from taskapi.problems import Refused, invalid, too_large
+from taskapi.problems import Refused, invalid, too_large, try_again
 from taskapi.requests import request_id_of
 from taskapi.schemas import FieldError, Problem
 from taskcore.db.session import is_database_away
@@ -67,6 +67,8 @@ def _problem(request: Request[Any, Any, Any], exc: Exception) -> tuple[Problem, 
             return Problem("Unsupported media type", 415, "unsupported_media_type", detail=exc.detail), {}
         case HTTPException() if exc.status_code < 500:
             return Problem("Bad request", exc.status_code, "bad_request", detail=exc.detail), exc.headers or {}
+    if isinstance(exc, DBAPIError) and isinstance(exc.orig, DeadlockDetected):
+        return try_again().problem, try_again().headers
     if _is_database_away(exc):
         log.warning("database.unavailable", error=_first_line(exc))
         return Problem("The database is away", 503, "database_unavailable"), RETRY_AFTER

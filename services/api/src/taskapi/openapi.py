@@ -30,7 +30,9 @@ _ONE_TASK = {"name": "first steps", "type": "noop", "parameters": {}}
 _BODIES: dict[str, tuple[type, bool, Any]] = {
     "submit_task": (schemas.TaskSubmission, True, _ONE_TASK),
     "submit_batch": (schemas.BatchSubmission, True, {"tasks": [_ONE_TASK], "atomic": True}),
-    "cancel_task": (schemas.CancelRequest, False, {"reason": "not needed any more"}),
+    "cancel_task": (schemas.Why, False, {"reason": "not needed any more"}),
+    "pause_task": (schemas.Why, False, {"reason": "not before noon"}),
+    "pause_queue": (schemas.Why, False, {"reason": "the mail server is being moved"}),
 }
 _REQUEST_ID = {"X-Request-Id": "The request's own, or one that was made for it."}
 _RETRY_AFTER = {"Retry-After": "Seconds."}

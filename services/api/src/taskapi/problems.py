@@ -51,16 +51,29 @@ def task_not_found(task_id: int) -> Refused:
     return Refused(Problem("No such task", 404, "task_not_found", detail=f"There is no task {task_id}."))
 
 
-def not_allowed(action: Action, status: Status) -> Refused:
-    return Refused(
-        Problem(
-            "Not possible as the task stands",
-            409,
-            "not_allowed",
-            detail=f"A task that is {status} cannot take the action {action}.",
-            task_status=status,
-        )
-    )
+def queue_not_found(name: str) -> Refused:
+    return Refused(Problem("No such queue", 404, "queue_not_found", detail=f"There is no queue {name!r}."))
+
+
+def not_allowed(action: Action, status: Status, type_name: str | None = None) -> Refused:
+    """`type_name`: it is its type that does not allow it."""
+    whose = "A task" if type_name is None else f"A task of the type {type_name}"
+    detail = f"{whose} that is {status} cannot take the action {action}."
+    return Refused(_as_it_stands("not_allowed", detail, status))
+
+
+def has_dependents(task_id: int, status: Status) -> Refused:
+    detail = f"Other tasks wait for the end of task {task_id}, or for what becomes of it."
+    return Refused(_as_it_stands("has_dependents", detail, status))
+
+
+def dependency_failed(task_id: int, dependency_id: int, how: str, status: Status) -> Refused:
+    detail = f"Task {task_id} depends on task {dependency_id}, which {how}: retry that one."
+    return Refused(_as_it_stands("dependency_failed", detail, status))
+
+
+def _as_it_stands(code: str, detail: str, status: Status) -> Problem:
+    return Problem("Not possible as the task stands", 409, code, detail=detail, task_status=status)
 
 
 def refuse_field(field: str, message: str) -> Refused:

@@ -21,7 +21,10 @@ LabelValue = Annotated[str, Meta(max_length=255)]
 
 
 class TaskSubmission(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
-    """A task to run. What is left out comes from its type."""
+    """A task to run. What is left out comes from its type.
+
+    In seconds: `timeout` bounds each attempt, `delete_after` counts from the task's end.
+    """
 
     name: Name
     type: Identifier
@@ -30,6 +33,8 @@ class TaskSubmission(msgspec.Struct, forbid_unknown_fields=True, frozen=True, om
     priority: Annotated[int, Meta(ge=limits.MIN_PRIORITY, le=limits.MAX_PRIORITY)] = 0
     run_at: Annotated[datetime, Meta(tz=True)] | None = None
     max_attempts: Annotated[int, Meta(ge=1, le=100)] | None = None
+    timeout: Annotated[float, Meta(gt=0, le=limits.MAX_TIMEOUT_S)] | None = None
+    delete_after: Annotated[float, Meta(ge=0, le=limits.MAX_DELETE_AFTER_S)] | None = None
     labels: Annotated[dict[LabelKey, LabelValue], Meta(max_length=limits.MAX_LABELS)] = {}
     description: Annotated[str, Meta(max_length=limits.MAX_DESCRIPTION)] | None = None
 
@@ -42,7 +47,11 @@ class BatchSubmission(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Task(msgspec.Struct, frozen=True):
-    """A task: what was asked, and how it stands."""
+    """A task: what was asked, and how it stands.
+
+    `failures` count against `max_attempts`; `crashes` are attempts that took their process down, `losses` those that
+    died with a worker. `progress` is what the task told last. `timeout` and `delete_after` are seconds.
+    """
 
     id: int
     name: str
@@ -55,8 +64,14 @@ class Task(msgspec.Struct, frozen=True):
     description: str | None
     run_at: datetime | None
     max_attempts: int
+    timeout: float | None
+    delete_after: float | None
     attempt: int
     failures: int
+    crashes: int
+    losses: int
+    pause_requested: bool
+    progress: Any
     result: Any
     error: str | None
     reason: str | None
@@ -185,18 +200,27 @@ class StatusCounts(msgspec.Struct, frozen=True):
     total: int
 
 
-class CancelRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class Why(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Why something is done, for the record."""
+
     reason: Annotated[str, Meta(max_length=1_000)] | None = None
 
 
 class TaskType(msgspec.Struct, frozen=True):
-    """`schema` is the JSON Schema of its parameters; `is_served`: some live worker runs it."""
+    """`schema` is the JSON Schema of its parameters; `is_served`: some live worker runs it.
+
+    `timeout` (seconds) is that of a task which brings none; `can_cancel`, `can_pause`: while it runs.
+    """
 
     name: str
     description: str
     queue: str
     max_attempts: int
     retry: dict[str, Any]
+    timeout: float | None
+    isolation: str
+    can_cancel: bool
+    can_pause: bool
     schema: dict[str, Any]
     is_served: bool
     seen_at: datetime
@@ -226,7 +250,10 @@ class Workers(msgspec.Struct, frozen=True):
 
 
 class Queue(msgspec.Struct, frozen=True):
-    """`waiting`: due and not sent to a worker; `dispatched`: sent, not claimed; `delayed`: not due yet."""
+    """`waiting`: due and not sent to a worker; `dispatched`: sent, not claimed; `delayed`: not due yet.
+
+    `paused_at` is set while it is paused: what runs goes on, nothing else is started.
+    """
 
     name: str
     waiting: int
@@ -235,6 +262,8 @@ class Queue(msgspec.Struct, frozen=True):
     running: int
     live_slots: int
     oldest_age_s: float | None
+    paused_at: datetime | None
+    pause_reason: str | None
 
 
 class Queues(msgspec.Struct, frozen=True):

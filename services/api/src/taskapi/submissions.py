@@ -105,6 +105,8 @@ def new_task(submission: TaskSubmission, known: KnownType, origin: Origin) -> Ne
         queue=submission.queue or known.queue,
         parameters=submission.parameters,
         max_attempts=submission.max_attempts or known.max_attempts,
+        timeout_s=submission.timeout or known.timeout_s,
+        delete_after_s=submission.delete_after,
         priority=submission.priority,
         description=submission.description,
         labels=submission.labels,

@@ -91,7 +91,7 @@ async def _existing(services: Services, task: NewTask, stored: Stored) -> Task:
     rows = await services.database.read(tasks.get_task(), {"task_id": stored.id})
     if not rows:
         raise try_again()
-    return answers.task(rows[0]._mapping)
+    return answers.task(rows[0]._mapping, await services.catalogue.types([task.type]))
 
 
 def _together(found: Mapping[int, Problem]) -> Problem:

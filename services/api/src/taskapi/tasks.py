@@ -18,7 +18,7 @@ from taskapi.problems import refuse_field, task_not_found
 from taskapi.services import Services
 from taskcore.db import tasks
 from taskcore.db.tasks import TOTAL_LIMIT, TaskFilter
-from taskcore.domain.states import Status
+from taskcore.domain.states import HELD, Status
 
 MAX_WAIT_S = 60
 MAX_OFFSET = 100_000
@@ -67,8 +67,9 @@ async def list_tasks(
     rows = await services.database.read(tasks.list_tasks(which, limit=limit + 1, before_id=before_id, offset=offset))
     ((total,),) = await services.database.read(tasks.count_tasks(which))
     page = rows[:limit]
+    types = await services.catalogue.types({row.type for row in page})
     return schemas.TaskPage(
-        items=[answers.task(row._mapping) for row in page],
+        items=[answers.task(row._mapping, types) for row in page],
         total=min(total, TOTAL_LIMIT),
         total_is_capped=total > TOTAL_LIMIT,
         next_cursor=to_cursor(page[-1].id) if len(rows) > limit else None,
@@ -87,7 +88,7 @@ async def count_tasks(services: NamedDependency[Services]) -> schemas.StatusCoun
 @get("/tasks/{task_id:int}", operation_id="get_task", summary="Get a task", tags=["tasks"], responses=problems(404))
 async def get_task(services: NamedDependency[Services], task_id: TaskId) -> schemas.Task:
     """What was asked, and how it stands."""
-    return answers.task(await task_row(services, task_id))
+    return await task_answer(services, task_id)
 
 
 @get(
@@ -117,7 +118,7 @@ async def get_attempts(services: NamedDependency[Services], task_id: TaskId) -> 
     task = await task_row(services, task_id)
     rows = await services.database.read(tasks.list_attempts(), {"task_id": task_id})
     items = [answers.fields(schemas.Attempt, row._mapping) for row in rows]
-    if task["status"] == Status.RUNNING and all(item.attempt != task["attempt"] for item in items):
+    if task["status"] in HELD and all(item.attempt != task["attempt"] for item in items):
         items.append(answers.running_attempt(task))
     return schemas.Attempts(items)
 
@@ -132,14 +133,20 @@ async def get_attempts(services: NamedDependency[Services], task_id: TaskId) -> 
 async def wait_for_task(services: NamedDependency[Services], task_id: TaskId, timeout_s: _Timeout = 30) -> schemas.Task:
     """The task as soon as it is over, or as it stands after `timeout` seconds: look at its `status`."""
     with services.finishes.waiting_for(task_id) as over:
-        task = answers.task(await task_row(services, task_id))
+        task = await task_answer(services, task_id)
         if task.status.is_terminal or timeout_s == 0:
             return task
         services.finishes.watch()
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await over.wait()
-    return answers.task(await task_row(services, task_id))
+    return await task_answer(services, task_id)
+
+
+async def task_answer(services: Services, task_id: int) -> schemas.Task:
+    """Raises `Refused` when there is none."""
+    row = await task_row(services, task_id)
+    return answers.task(row, await services.catalogue.types([row["type"]]))
 
 
 async def task_row(services: Services, task_id: int) -> RowMapping:

@@ -1,4 +1,4 @@
-"""What there is besides tasks: workers, queues and task types, each listed whole."""
+"""What there is besides tasks: workers and task types, each listed whole."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.console import RenderableType
 
 from taskclient.cli.command import Group
 from taskclient.cli.session import Session
-from taskclient.views import QUEUE_COLUMNS, TYPE_COLUMNS, WORKER_COLUMNS, Columns, listing_view
+from taskclient.views import TYPE_COLUMNS, WORKER_COLUMNS, Columns, listing_view
 
 T = TypeVar("T")
 
@@ -26,19 +26,6 @@ def list_workers(session: Session) -> None:
     """Every worker that is known, with what it serves and how busy it is."""
     with session.client() as client:
         show_listing(session, client.workers(), WORKER_COLUMNS)
-
-
-@click.group(cls=Group)
-def queue() -> None:
-    """The queues that tasks wait in."""
-
-
-@queue.command("list", aliases=("l", "ls"))
-@click.pass_obj
-def list_queues(session: Session) -> None:
-    """Every queue, with what waits in it and who serves it."""
-    with session.client() as client:
-        show_listing(session, client.queues(), QUEUE_COLUMNS)
 
 
 @click.group("type", cls=Group)

@@ -10,8 +10,9 @@ from taskclient.cli.command import Group
 from taskclient.cli.end2end import end2end
 from taskclient.cli.ending import ended_in_order
 from taskclient.cli.history import history
-from taskclient.cli.listings import queue, task_type, worker
+from taskclient.cli.listings import task_type, worker
 from taskclient.cli.options import shared_options
+from taskclient.cli.queue import queue
 from taskclient.cli.serve import serve
 from taskclient.cli.task import task
 

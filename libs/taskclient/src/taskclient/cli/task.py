@@ -68,9 +68,28 @@ def wait(session: Session, task_id: int, timeout: float | None) -> None:
 @click.option("--reason", metavar="TEXT", help="Why, for its history.")
 @click.pass_obj
 def cancel(session: Session, task_id: int, reason: str | None) -> None:
-    """Cancel a task that is not over."""
+    """Cancel a task that is not over. One that runs is told to stop, if its type can."""
     with session.client() as client:
         session.show(client.cancel(task_id, reason), task_view)
+
+
+@task.command("pause")
+@takes_task_id
+@click.option("--reason", metavar="TEXT", help="Why, for its history.")
+@click.pass_obj
+def pause(session: Session, task_id: int, reason: str | None) -> None:
+    """Hold a task that waits; ask one that runs to pause, if its type can."""
+    with session.client() as client:
+        session.show(client.pause(task_id, reason), task_view)
+
+
+@task.command("resume")
+@takes_task_id
+@click.pass_obj
+def resume(session: Session, task_id: int) -> None:
+    """Let a paused task go on."""
+    with session.client() as client:
+        session.show(client.resume(task_id), task_view)
 
 
 @task.command("retry")

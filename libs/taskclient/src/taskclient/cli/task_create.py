@@ -11,7 +11,7 @@ import click
 from taskclient.cli.command import Command
 from taskclient.cli.options import Parsed
 from taskclient.cli.session import Session
-from taskclient.cli.waiting import takes_timeout, wait_and_show
+from taskclient.cli.waiting import takes_wait_timeout, wait_and_show
 from taskclient.models import NewTask
 from taskclient.values import parse_object, parse_pair, parse_parameter, parse_run_at, unique
 from taskclient.views import task_view
@@ -43,8 +43,18 @@ from taskclient.views import task_view
 )
 @click.option("--label", "labels", multiple=True, type=Parsed("key=value", parse_pair), help="A label. Repeatable.")
 @click.option("--max-attempts", type=click.IntRange(min=1), metavar="N", help="How often to try, if not as its type.")
+@click.option(
+    "--timeout",
+    "attempt_timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="How long each attempt may take, if not as its type.",
+)
+@click.option(
+    "--delete-after", type=click.FloatRange(min=0), metavar="SECONDS", help="Delete it so long after its end."
+)
 @click.option("--wait", "is_waited_for", is_flag=True, help="Wait for its end: exit 3 if it fails or is cancelled.")
-@takes_timeout
+@takes_wait_timeout
 @click.pass_obj
 def create(
     session: Session,
@@ -59,12 +69,14 @@ def create(
     run_at: datetime | None,
     labels: Sequence[tuple[str, str]],
     max_attempts: int | None,
+    attempt_timeout: float | None,
+    delete_after: float | None,
     is_waited_for: bool,
-    timeout: float | None,
+    wait_timeout: float | None,
 ) -> None:
     """Submit a task called NAME."""
-    if timeout is not None and not is_waited_for:
-        raise click.UsageError("--timeout needs --wait.")
+    if wait_timeout is not None and not is_waited_for:
+        raise click.UsageError("--wait-timeout needs --wait.")
     new = NewTask(
         name=name,
         type=task_type,
@@ -73,6 +85,8 @@ def create(
         priority=priority,
         run_at=run_at,
         max_attempts=max_attempts,
+        timeout=attempt_timeout,
+        delete_after=delete_after,
         labels=_unique(labels, "--label"),
         description=description,
     )
@@ -82,7 +96,7 @@ def create(
             session.show(task, task_view)
             return
         session.console().print(f"submitted task {task.id}")
-        wait_and_show(session, client, task.id, timeout)
+        wait_and_show(session, client, task.id, wait_timeout)
 
 
 def _unique(pairs: Sequence[tuple[str, Any]], option: str) -> dict[str, Any]:

@@ -19,13 +19,18 @@ from taskclient.views import task_view
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def takes_timeout(function: F) -> F:
+def takes_timeout(function: F, name: str = "--timeout") -> F:
     return click.option(
-        "--timeout",
+        name,
         type=click.FloatRange(min=0, max=10**9),
         metavar="SECONDS",
         help="How long to wait at most; without it, for as long as it takes.",
     )(function)
+
+
+def takes_wait_timeout(function: F) -> F:
+    """Where `--timeout` means something else."""
+    return takes_timeout(function, "--wait-timeout")
 
 
 def wait_and_show(session: Session, client: Client, task_id: int, timeout_s: float | None) -> NoReturn:

@@ -1,4 +1,4 @@
-"""What people do to a task: cancel, retry, delete. Each is one guarded statement.
+"""What people do to a task: cancel, pause, resume, retry, delete. Each is one guarded statement.
 
 No row back means that the task does not stand where this could be done.
 """
@@ -8,89 +8,111 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from sqlalchemy import (
-    CTE,
-    ColumnElement,
-    Executable,
-    Select,
-    Text,
-    bindparam,
-    delete,
-    exists,
-    func,
-    insert,
-    literal_column,
-    null,
-    select,
-    update,
-)
+from sqlalchemy import ColumnElement, Executable, Select, Text, bindparam, case, exists, func, null, select, update
+from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.sql.dml import ReturningUpdate
 
-from taskcore.db.models import Outbox, Task, TaskHistory, TaskType, Worker
-from taskcore.db.parameters import flag, number, seconds, stands_at, still_at, word
+from taskcore.db.dependencies import has_dependents, is_in_vain, is_waiting_for_others
+from taskcore.db.models import Task, TaskType, Worker
+from taskcore.db.parameters import flag, number, seconds, signed, still_at, word
 from taskcore.db.removals import removed
+from taskcore.db.transitions import anew, changed, dropped, is_ahead, over, sent, standing, told
 from taskcore.db.workers import IS_LIVE
 from taskcore.domain.outcomes import Reason
-from taskcore.domain.states import CANCEL, DELETE, GIVE_UP, RETRY, Transition
+from taskcore.domain.states import CANCEL, DELETE, GIVE_UP, INTERRUPT, PAUSE, RESUME, RETRY, Status
 
 GIVE_UP_LIMIT = 1_000
 
 
 @cache
 def cancel() -> Executable:
-    """Cancel a task that waits. Parameters: task, by, why. Answers its id."""
-    was = _standing(CANCEL, Task.id == number("task"))
-    reason = bindparam("why", type_=Text)
-    changed = _update(CANCEL, was, reason=word(Reason.CANCELLED), error=reason, finished_at=func.now())
-    return select(changed.c.id).add_cte(
-        _history(changed, CANCEL, _actor(), func.jsonb_build_object(word("reason"), reason)), _drop_outbox(changed)
+    """Cancel a task that waits. Parameters: task, by, why. Answers (id, dependents)."""
+    was = standing(CANCEL.sources, Task.id == number("task"))
+    rows = changed(was, CANCEL.sources, word(Status.CANCELLED), reason=word(Reason.CANCELLED), error=_why(), **over())
+    return select(rows.c.id, rows.c.dependents).add_cte(told(rows, signed(), _reason_given()), dropped(rows))
+
+
+@cache
+def interrupt() -> Executable:
+    """Tell a task that runs to stop, if its type can; its worker settles it. Parameters: task, by, why. Answers its id.
+
+    The settlement keeps the reason and the error that are written here.
+    """
+    was = standing(INTERRUPT.sources, (Task.id == number("task")) & _its_type(TaskType.can_cancel))
+    reason = word(Reason.CANCELLED)
+    rows = changed(was, INTERRUPT.sources, word(Status.CANCELLING), reason=reason, error=_why())
+    return select(rows.c.id).add_cte(told(rows, signed(), _reason_given()))
+
+
+@cache
+def pause() -> Executable:
+    """Take a task that waits out of the queue. Parameters: task, by, why. Answers its id."""
+    was = standing(PAUSE.sources, Task.id == number("task"))
+    rows = changed(was, PAUSE.sources, word(Status.PAUSED))
+    return select(rows.c.id).add_cte(told(rows, signed(), _reason_given()), dropped(rows))
+
+
+@cache
+def request_pause() -> Executable:
+    """Ask a task that runs to pause, if its type can; its worker settles it. Parameter: task. Answers its id."""
+    return _pause_requested(True).where(_its_type(TaskType.can_pause))
+
+
+@cache
+def withdraw_pause() -> Executable:
+    """A task that runs need not pause after all. Parameter: task. Answers its id."""
+    return _pause_requested(False).where(Task.pause_requested)
+
+
+@cache
+def resume() -> Executable:
+    """Let a paused task go on, after `dependencies.hold`. Parameters: task, by. Answers (id, status).
+
+    To blocked, while something that it depends on has not succeeded: what came to nothing is then passed on to it.
+    """
+    was = standing(RESUME.sources, Task.id == number("task"))
+    becomes = case(
+        (is_waiting_for_others(), word(Status.BLOCKED)),
+        (is_ahead(), word(Status.SCHEDULED)),
+        else_=word(Status.QUEUED),
     )
+    rows = changed(was, RESUME.sources, becomes)
+    return select(rows.c.id, rows.c.status).add_cte(told(rows, signed()), sent(rows))
 
 
 @cache
 def retry() -> Executable:
-    """Queue a task that failed or was cancelled again, with all its attempts. Parameters: task, by."""
-    was = _standing(RETRY, Task.id == number("task"))
-    changed = _update(
-        RETRY,
-        was,
-        failures=literal_column("0"),
-        crashes=literal_column("0"),
-        losses=literal_column("0"),
-        alone=flag(False),
-        delete_at=null(),
-        progress=null(),
-        checkpoint=null(),
-        result=null(),
-        error=null(),
-        reason=null(),
-        started_at=null(),
-        finished_at=null(),
-    )
-    outbox = (
-        insert(Outbox)
-        .from_select(
-            ["task_id", "queue", "priority", "is_due", "available_at"],
-            select(changed.c.id, changed.c.queue, changed.c.priority, flag(True), func.now()),
-        )
-        .cte("outbox_rows")
-    )
-    return select(changed.c.id).add_cte(_history(changed, RETRY, _actor(), null()), outbox)
+    """Run a task that failed or was cancelled again, with all its attempts, after `dependencies.hold`.
+
+    Parameters: task, by. Answers (id, dependents). Not while something that it depends on has come to nothing; what
+    its own end had cancelled is armed again.
+    """
+    was = standing(RETRY.sources, (Task.id == number("task")) & ~is_in_vain())
+    becomes = case((is_waiting_for_others(), word(Status.BLOCKED)), else_=word(Status.QUEUED))
+    rearm = case((Task.dependents.is_not(None), word("rearm")))
+    rows = changed(was, RETRY.sources, becomes, dependents=rearm, **anew())
+    return select(rows.c.id, rows.c.dependents).add_cte(told(rows, signed()), sent(rows))
 
 
 @cache
 def remove() -> Executable:
-    """Delete a task that does not run; its history stays and says so. Parameters: task, by. Answers its id."""
-    return removed(_standing(DELETE, Task.id == number("task")), _actor(), null())
+    """Delete a task that does not run and that none waits for; its history stays. Parameters: task, by. Answers its id.
+
+    Only what has been passed on may go: see `Task.dependents`.
+    """
+    was = standing(DELETE.sources, (Task.id == number("task")) & ~has_dependents())
+    return removed(was, signed(), null())
 
 
 @cache
 def give_up() -> Executable:
     """Fail what waits for a type that no worker has served for `after_s` seconds. Answers up to `GIVE_UP_LIMIT` ids."""
-    was = _standing(GIVE_UP, Task.type.in_(_unserved_types()), limit=GIVE_UP_LIMIT)
+    was = standing(GIVE_UP.sources, Task.type.in_(_unserved_types()), limit=GIVE_UP_LIMIT)
     error = word("no live worker has known this type for too long")
-    changed = _update(GIVE_UP, was, reason=word(Reason.UNKNOWN_TYPE), error=error, finished_at=func.now())
-    details = func.jsonb_build_object(word("reason"), word(Reason.UNKNOWN_TYPE))
-    return select(changed.c.id).add_cte(_history(changed, GIVE_UP, word("coordinator"), details), _drop_outbox(changed))
+    reason = word(Reason.UNKNOWN_TYPE)
+    rows = changed(was, GIVE_UP.sources, word(Status.FAILED), reason=reason, error=error, **over())
+    details = func.jsonb_build_object(word("reason"), reason)
+    return select(rows.c.id).add_cte(told(rows, word("coordinator"), details), dropped(rows))
 
 
 @cache
@@ -105,39 +127,22 @@ def _unserved_types() -> Select[Any]:
     return select(TaskType.name).where(TaskType.seen_at < func.now() - seconds("after_s"), ~is_served)
 
 
-def _standing(transition: Transition, which: ColumnElement[bool], limit: int | None = None) -> CTE:
-    """The tasks of `which` that `transition` may start from, locked in id order, with the status they had."""
-    rows = select(Task.id, Task.status).where(which, stands_at(Task.status, transition.sources))
-    return rows.order_by(Task.id).limit(limit).with_for_update(of=Task).cte("was")
-
-
-def _update(transition: Transition, was: CTE, **values: Any) -> CTE:
-    if transition.target is None:
-        raise ValueError(f"{transition.name} has no target")
+def _pause_requested(wanted: bool) -> ReturningUpdate[int]:
     return (
         update(Task)
-        .where(Task.id == was.c.id, still_at(Task.status, transition.sources))
-        .values(status=word(transition.target), **values)
-        .returning(Task.id, Task.attempt, Task.queue, Task.priority, was.c.status.label("was"))
-        .cte("changed")
+        .where(Task.id == number("task"), still_at(Task.status, {Status.RUNNING}))
+        .values(pause_requested=flag(wanted))
+        .returning(Task.id)
     )
 
 
-def _history(changed: CTE, transition: Transition, actor: ColumnElement[str], details: Any) -> CTE:
-    target = null() if transition.target is None else word(transition.target)
-    return (
-        insert(TaskHistory)
-        .from_select(
-            ["task_id", "attempt", "from_status", "to_status", "actor", "details"],
-            select(changed.c.id, changed.c.attempt, changed.c.was, target, actor, details),
-        )
-        .cte("history")
-    )
+def _its_type(can: InstrumentedAttribute[bool]) -> ColumnElement[bool]:
+    return exists().where(TaskType.name == Task.type, can)
 
 
-def _drop_outbox(changed: CTE) -> CTE:
-    return delete(Outbox).where(Outbox.task_id == changed.c.id).returning(Outbox.task_id).cte("dropped")
+def _why() -> ColumnElement[str]:
+    return bindparam("why", type_=Text)
 
 
-def _actor() -> ColumnElement[str]:
-    return bindparam("by", type_=Text)
+def _reason_given() -> ColumnElement[Any]:
+    return func.jsonb_build_object(word("reason"), _why())

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from functools import cache
 
-from sqlalchemy import Executable, Select, and_, delete, func, insert, literal_column, null, or_, select, update
+from sqlalchemy import Executable, and_, delete, func, insert, literal_column, null, or_, select, update
 
-from taskcore.db.models import Outbox, Queue, Task, TaskHistory
+from taskcore.db.models import Outbox, Task, TaskHistory
+from taskcore.db.outbox import paused_queues
 from taskcore.db.parameters import flag, ids, integer, interval, names, number, still_at, token, word, worker_actor
 from taskcore.domain.states import CLAIM, Status
 
@@ -47,7 +48,7 @@ def claim() -> Executable:
         .join(Outbox, Outbox.task_id == Task.id)
         .where(Outbox.task_id == func.any(func.array_cat(ids(), ids("short_ids"))), wanted)
         .where(Outbox.available_at <= func.now(), still_at(Task.status, CLAIM.sources))
-        .where(Outbox.queue.not_in(_paused_queues()))
+        .where(Outbox.queue.not_in(paused_queues()))
         .order_by(Task.id)
         .with_for_update(of=Task)
         .cte("candidates")
@@ -101,7 +102,7 @@ def recall() -> Executable:
 def unclaimed() -> Executable:
     """Of `ids`, those still due although a claim left them: id, type, is_paused (the queue). Parameter: ids."""
     return (
-        select(Task.id, Task.type, Outbox.queue.in_(_paused_queues()).label("is_paused"))
+        select(Task.id, Task.type, Outbox.queue.in_(paused_queues()).label("is_paused"))
         .join(Outbox, Outbox.task_id == Task.id)
         .where(Task.id == func.any(ids()), Outbox.available_at <= func.now())
     )
@@ -115,7 +116,3 @@ def postpone() -> Executable:
         .where(Outbox.task_id == func.any(ids()))
         .values(is_due=flag(False), dispatched_at=null(), available_at=func.now() + interval(literal_column("1")))
     )
-
-
-def _paused_queues() -> Select[str]:
-    return select(Queue.name).where(Queue.paused_at.is_not(None))

@@ -20,6 +20,10 @@ from taskcore.db.session import CONNECT_TIMEOUT_S, is_database_away
 OUTBOX = "taskcore_outbox"
 #: Attempts were settled: sent by workers, heard by the API for those who wait.
 SETTLED = "taskcore_settled"
+#: A task that runs is to stop or to pause: sent by the API, heard by supervisors.
+ORDERS = "taskcore_orders"
+#: A task on which others depend is over, or was retried by hand: sent by whoever did it, heard by coordinators.
+DEPENDENTS = "taskcore_dependents"
 
 DEBOUNCE_S = 0.05
 MAX_RECONNECT_S = 5.0
@@ -33,29 +37,30 @@ class SyncNotifier:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._sent_at = 0.0
-        self._pending: str | None = None
+        self._pending: set[str] = set()
 
     def notify(self, channel: str) -> None:
-        self._pending = channel
+        self._pending.add(channel)
         if time.monotonic() - self._sent_at >= DEBOUNCE_S:
             self.flush()
 
     def due_in_s(self) -> float | None:
         """How long until what was held back should be flushed; None when there is nothing."""
-        if self._pending is None:
+        if not self._pending:
             return None
         return max(0.001, self._sent_at + DEBOUNCE_S - time.monotonic())
 
     def flush(self) -> None:
-        if self._pending is None:
+        if not self._pending:
             return
-        channel, self._pending, self._sent_at = self._pending, None, time.monotonic()
+        channels, self._pending, self._sent_at = sorted(self._pending), set(), time.monotonic()
         try:
             with self._engine.connect() as connection:
-                connection.execute(text(f"NOTIFY {channel}"))
+                for channel in channels:
+                    connection.execute(text(f"NOTIFY {channel}"))
         except Exception as exc:  # only a wake-up: whoever waits polls as well
             if not is_database_away(exc):
-                log.exception("wakeup.not_sent", channel=channel)
+                log.exception("wakeup.not_sent", channels=channels)
 
 
 class Listener:

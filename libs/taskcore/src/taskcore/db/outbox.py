@@ -54,7 +54,10 @@ def next_due() -> Executable:
 
 @cache
 def backlogs() -> Executable:
-    """Per queue: its name, whether rows wait to be sent, how many are sent and unclaimed, and its live slots."""
+    """Per queue: its name, whether rows wait to be sent, how many are sent and unclaimed, and its live slots.
+
+    Of a paused queue nothing is to be sent.
+    """
     to_send: Select[Any] = (
         select(literal_column("1"))
         .where(Outbox.queue == Queue.name, Outbox.is_due, Outbox.dispatched_at.is_(None))
@@ -70,7 +73,7 @@ def backlogs() -> Executable:
     )
     return select(
         Queue.name,
-        exists(to_send).label("has_backlog"),
+        and_(Queue.paused_at.is_(None), exists(to_send)).label("has_backlog"),
         select(func.count()).select_from(sent).scalar_subquery().label("in_flight"),
         live_slots(Queue.name).label("live_slots"),
     )
@@ -86,6 +89,10 @@ def live_slots(queue: InstrumentedAttribute[str]) -> ScalarSelect[int]:
     )
 
 
+def paused_queues() -> Select[str]:
+    return select(Queue.name).where(Queue.paused_at.is_not(None))
+
+
 @cache
 def dispatch() -> Executable:
     """Mark the next `room` rows of the queue `of` as sent. Answers their task ids, by priority, then by age.
@@ -95,6 +102,7 @@ def dispatch() -> Executable:
     chosen = (
         select(Outbox.task_id)
         .where(Outbox.queue == bindparam("of"), Outbox.is_due, Outbox.dispatched_at.is_(None))
+        .where(Outbox.queue.not_in(paused_queues()))
         .order_by(Outbox.priority.desc(), Outbox.task_id)
         .limit(number("room"))
         .with_for_update(skip_locked=True)

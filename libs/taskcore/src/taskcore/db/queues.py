@@ -1,11 +1,25 @@
-"""Queues: how much waits in each, for how long, and who serves it."""
+"""Queues: how much waits in each, for how long, and who serves it; and pausing them."""
 
 from __future__ import annotations
 
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Executable, Float, ScalarSelect, cast, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    Float,
+    ScalarSelect,
+    Select,
+    Text,
+    bindparam,
+    cast,
+    func,
+    null,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from taskcore.db.models import Outbox, Queue, Task
 from taskcore.db.outbox import live_slots
@@ -19,7 +33,38 @@ def queue_names() -> Executable:
 
 
 @cache
+def pause_queue() -> Executable:
+    """Nothing of the queue `of` is claimed from now on, whether it has tasks yet or not. Parameters: of, why."""
+    statement = upsert(Queue).values(name=bindparam("of"), paused_at=func.now(), pause_reason=_why())
+    return statement.on_conflict_do_update(
+        index_elements=[Queue.name],
+        set_={"paused_at": func.coalesce(Queue.paused_at, func.now()), "pause_reason": _why()},
+    )
+
+
+@cache
+def resume_queue() -> Executable:
+    """The tasks of the queue `of` may be claimed again. Answers its name; no row: there is no such queue."""
+    return (
+        update(Queue)
+        .where(Queue.name == bindparam("of"))
+        .values(paused_at=null(), pause_reason=null())
+        .returning(Queue.name)
+    )
+
+
+@cache
+def get_queue() -> Executable:
+    """As `list_queues`, the one named `of`."""
+    return _queues().where(Queue.name == bindparam("of"))
+
+
+@cache
 def list_queues() -> Executable:
+    return _queues().order_by(Queue.name)
+
+
+def _queues() -> Select[Any]:
     is_sent = Outbox.dispatched_at.is_not(None)
     oldest = (
         select(cast(func.extract("epoch", func.now() - func.min(Outbox.available_at)), Float))
@@ -42,7 +87,9 @@ def list_queues() -> Executable:
         running.label("running"),
         live_slots(Queue.name).label("live_slots"),
         oldest.label("oldest_age_s"),
-    ).order_by(Queue.name)
+        Queue.paused_at,
+        Queue.pause_reason,
+    )
 
 
 def _rows(which: ColumnElement[bool]) -> ScalarSelect[Any]:
@@ -53,3 +100,7 @@ def _rows(which: ColumnElement[bool]) -> ScalarSelect[Any]:
         .correlate(Queue)
         .scalar_subquery()
     )
+
+
+def _why() -> ColumnElement[str]:
+    return bindparam("why", type_=Text)

@@ -154,15 +154,18 @@ TRANSITIONS = (
 )
 
 
-def available_actions(status: Status, *, can_cancel: bool = True, can_pause: bool = False) -> tuple[Action, ...]:
+def available_actions(
+    status: Status, *, can_cancel: bool = True, can_pause: bool = False, pause_requested: bool = False
+) -> tuple[Action, ...]:
     """What a person may do to a task that stands at `status`.
 
-    `can_cancel`, `can_pause`: whether its type can be stopped, or paused, while it runs.
+    `can_cancel`, `can_pause`: whether its type can be stopped, or paused, while it runs. `pause_requested`: it was
+    asked to pause and has not yet; that may be taken back.
     """
     found = {t.action for t in TRANSITIONS if t.action is not None and status in t.sources}
     if status is Status.RUNNING:
         found -= set() if can_cancel else {Action.CANCEL}
-        found |= {Action.PAUSE} if can_pause else set()
+        found |= {Action.RESUME} if pause_requested else {Action.PAUSE} if can_pause else set()
     return tuple(action for action in Action if action in found)
 
 

@@ -15,6 +15,8 @@ MAX_LABELS = 32
 MAX_TASK_BYTES = 1024 * 1024
 MAX_BATCH_BYTES = 32 * 1024 * 1024
 MAX_BATCH_TASKS = 10_000
+MAX_TIMEOUT_S = 365 * 86_400
+MAX_DELETE_AFTER_S = 10 * 365 * 86_400
 MIN_PRIORITY, MAX_PRIORITY = -100, 100
 #: Its end is a look-ahead because Python's `$` lets a newline follow.
 NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.@-]*(?![\s\S])"
