@@ -19,8 +19,11 @@ from taskcore.domain import outcomes
 from taskcore.domain.outcomes import Reason, Verdict
 from taskcore.domain.states import TERMINAL
 from taskcore.domain.tasks import Claimed, Finished, Lease, worker_actor
+from taskcore.interruption import Cause
+from taskcore.isolation.hosting import host
+from taskcore.isolation.nursery import Nursery, NurseryLost
 from taskcore.judging import judge
-from taskcore.plugins import Plugins
+from taskcore.plugins import Isolation, Plugins
 from taskcore.running import Attempt, Running
 from taskcore.settings import Settings
 from taskcore.telemetry import ATTEMPTS, CLAIMS_REFUSED, RESULTS_REFUSED, RUN_SECONDS
@@ -48,6 +51,7 @@ class Executor:
         worker_id: int,
         incarnation: int,
         running: Running | None = None,
+        nursery: Nursery | None = None,
         services: Callable[[Claimed], TaskServices] = _no_services,
         flush: Callable[[], None] = lambda: None,
     ) -> None:
@@ -58,6 +62,7 @@ class Executor:
         self._incarnation = incarnation
         self._types = list(plugins)
         self.running = running or Running()
+        self._nursery = nursery or Nursery(settings)
         self._services = services
         self._flush = flush
 
@@ -106,10 +111,14 @@ class Executor:
 
         None: the lease was over before the attempt was, and there is nothing to settle.
         """
+        plugin = self._plugins[claimed.type]
+        in_process = claimed.alone or plugin.isolation is Isolation.PROCESS
+        if in_process and (trouble := self._prepare_nursery(claimed)) is not None:
+            return Finished(claimed.lease, claimed.type, trouble)
         started = time.monotonic()
-        attempt = self.running.start(claimed, can_cancel=self._plugins[claimed.type].can_cancel)
+        attempt = self.running.start(claimed, in_process=in_process, can_cancel=plugin.can_cancel)
         try:
-            verdict = self._judge(attempt)
+            verdict = self._host(attempt) if in_process else self._judge(attempt)
         finally:
             self.running.end(attempt)
         ended = time.monotonic()
@@ -148,6 +157,11 @@ class Executor:
             verdict = outcomes.returned(Reason.WORKER_STOPPED)
             self._settle([Finished(one.lease, one.type, verdict) for one in held])
 
+    def close(self) -> None:
+        """Interrupt what runs, and kill what runs in a process of its own. None can be started in one any more."""
+        self.running.interrupt_all(Cause.SHUTDOWN)
+        self._nursery.close()
+
     def _judge(self, attempt: Attempt) -> Verdict | None:
         claimed = attempt.claimed
         context = TaskContext(
@@ -160,6 +174,21 @@ class Executor:
             services=self._services(claimed),
         )
         return judge(self._plugins[claimed.type], claimed, context)
+
+    def _prepare_nursery(self, claimed: Claimed) -> Verdict | None:
+        """None, or what becomes of the task because there is no process to be had."""
+        try:
+            self._nursery.prepare()
+        except (NurseryLost, OSError) as exc:
+            log.error("nursery.not_ready", task_id=claimed.lease.task_id, error=str(exc))
+            is_stopping = self._nursery.is_closed
+            return outcomes.returned(Reason.WORKER_STOPPED) if is_stopping else outcomes.lost(claimed.losses)
+        return None
+
+    def _host(self, attempt: Attempt) -> Verdict | None:
+        claimed = attempt.claimed
+        kill_after_s = self._settings.worker.kill_after_s
+        return host(self._nursery, attempt, self._plugins[claimed.type], self._services(claimed), kill_after_s)
 
     def _settle(self, batch: Sequence[Finished]) -> list[Any]:
         self._flush()

@@ -6,6 +6,7 @@ attempt has closed its signal.
 
 from __future__ import annotations
 
+import _thread
 import ctypes
 import threading
 import time
@@ -93,7 +94,7 @@ class Interruption:
             self._raise()
             has_callbacks = bool(self._callbacks)
         if has_callbacks:  # they free a thread that waits in C, for the exception to reach it; they may take their time
-            threading.Thread(target=self._call_back, name="interrupt", daemon=True).start()
+            _thread.start_new_thread(self._call_back, ())
         return True
 
     def on_interrupt(self, callback: Callback) -> _Registration:
@@ -107,7 +108,7 @@ class Interruption:
     def shielded(self) -> _Shield:
         """A context in which the exception cannot hit the attempt's thread, for what must not be left half done.
 
-        Raises `Interrupted` instead of entering where the attempt was told already; what comes within is raised behind.
+        What comes within is raised behind. Where it had been raised before, the attempt is cleaning up, and may.
         """
         return _Shield(self)
 
@@ -187,10 +188,10 @@ class Interruption:
         with self._lock:
             if self._is_shielded or self._thread != threading.get_ident():
                 return False
-            if self.cause is not None:
+            if self.cause is not None and not self._is_raised:
                 raise self._told(self.cause)
             self._is_shielded = True
-            return True
+        return True  # an exception that was raised shortly before has hit by now: here, at the latest
 
     def lower_shield(self) -> None:
         with self._lock:

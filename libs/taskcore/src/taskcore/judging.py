@@ -19,13 +19,16 @@ from taskcore.interruption import Cause
 from taskcore.plugins import Plugin
 
 
-def judge(plugin: Plugin[Any], claimed: Claimed, ctx: TaskContext) -> Verdict | None:
-    """Run the plugin in this thread. Never raises: whatever happens is the verdict. None: it is not to be written."""
+def judge(plugin: Plugin[Any], claimed: Claimed, ctx: TaskContext, *, is_alone: bool = False) -> Verdict | None:
+    """Run the plugin in this thread. Never raises: whatever happens is the verdict. None: it is not to be written.
+
+    Only where it `is_alone` in its process, a `MemoryError` is raised: then it is the process that has no memory left.
+    """
     try:
         params = msgspec.convert(claimed.parameters, plugin.params_type())
     except Exception as exc:  # a plugin's parameters may check themselves, and raise anything
         return outcomes.failed(clean_text(str(exc)), Reason.BAD_PARAMETERS)
-    verdict = _run(plugin, claimed, ctx, params)
+    verdict = _run(plugin, claimed, ctx, params, is_alone)
     cause = ctx.interruption.cause
     return verdict if cause is None else interrupted(plugin, claimed, cause)
 
@@ -44,7 +47,7 @@ def interrupted(plugin: Plugin[Any], claimed: Claimed, cause: Cause) -> Verdict 
             return None
 
 
-def _run(plugin: Plugin[Any], claimed: Claimed, ctx: TaskContext, params: Any) -> Verdict:
+def _run(plugin: Plugin[Any], claimed: Claimed, ctx: TaskContext, params: Any, is_alone: bool) -> Verdict:
     """The exception that interrupts can hit behind the plugin too: then the signal is closed a second time."""
     try:
         try:
@@ -54,10 +57,14 @@ def _run(plugin: Plugin[Any], claimed: Claimed, ctx: TaskContext, params: Any) -
             ctx.interruption.close()
     except BaseException as exc:  # a plugin may raise anything, SystemExit too; it is its attempt's failure
         ctx.interruption.close()
+        if is_alone and isinstance(exc, MemoryError):
+            raise
         return _failure(plugin, claimed, _describe(exc))
     try:
         return _verdict(plugin, claimed, returned)
     except Exception as exc:  # an outcome made of the wrong things: a task without a verdict would run for ever
+        if is_alone and isinstance(exc, MemoryError):
+            raise
         return outcomes.failed(_describe(exc), Reason.BAD_RESULT)
 
 

@@ -72,6 +72,8 @@ class Plugin(ABC, Generic[P]):
 
     `timeout` bounds each attempt, unless the task says otherwise. `can_cancel`: it stops when told to while it runs, by
     its signal or by force. `can_pause`: it looks at `ctx.is_pause_requested`, leaves a checkpoint and returns `Pause`.
+    `memory_limit_bytes` bounds the address space of an attempt in a process of its own (RLIMIT_AS); what the worker has
+    loaded counts.
     """
 
     name: ClassVar[str]
@@ -82,6 +84,7 @@ class Plugin(ABC, Generic[P]):
     isolation: ClassVar[Isolation] = Isolation.THREAD
     can_cancel: ClassVar[bool] = True
     can_pause: ClassVar[bool] = False
+    memory_limit_bytes: ClassVar[int | None] = None
 
     @abstractmethod
     def run(self, ctx: TaskContext, params: P) -> object:

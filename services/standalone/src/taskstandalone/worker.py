@@ -74,6 +74,7 @@ class InProcessWorker:
 
     def abandon(self) -> None:
         """Give back what runs, now; its threads end with the process."""
+        self._executor.close()
         self._executor.give_back(self._holding.close() + self._holding.held())
         self._retire()
 

@@ -70,6 +70,8 @@ class Service:
         if count := running.interrupt_all(Cause.SHUTDOWN):
             log.warning("tasks.interrupted", count=count)
         running.wait_until_none(LAST_MOMENT_S)
+        self._executor.close()
+        running.wait_until_none(LAST_MOMENT_S / 2)
 
 
 def _declare_actor(broker: Broker, holding: Holding, executor: Executor, settler: Settler) -> None:

@@ -1,0 +1,141 @@
+"""An executor's thread hosts an attempt in a process of its own: serves what it asks for, and sees it to its end."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+import structlog
+
+from taskcore.context import TaskServices
+from taskcore.domain import outcomes
+from taskcore.domain.outcomes import Verdict
+from taskcore.domain.tasks import Claimed
+from taskcore.interruption import Cause
+from taskcore.isolation import messages
+from taskcore.isolation.channel import FrameTooLarge
+from taskcore.isolation.nursery import Nursery, NurseryLost, TaskProcess
+from taskcore.isolation.remote_services import Answer
+from taskcore.isolation.task_process import order
+from taskcore.judging import interrupted
+from taskcore.plugins import Plugin
+from taskcore.running import Attempt
+
+#: What a process that has told its verdict gets to exit.
+EXIT_S = 5.0
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+def host(
+    nursery: Nursery, attempt: Attempt, plugin: Plugin[Any], services: TaskServices, kill_after_s: float
+) -> Verdict | None:
+    """Run the attempt in a process of its own, and have nothing of that left. None: nothing is to be written."""
+    claimed = attempt.claimed
+    try:
+        process = nursery.task_process()
+    except (NurseryLost, OSError) as exc:
+        log.error("task_process.not_started", task_id=claimed.lease.task_id, error=str(exc))
+        return outcomes.lost(claimed.losses)
+    try:
+        _hand_over(process, attempt)
+        with attempt.interruption.on_interrupt(lambda: _stop(process, attempt, kill_after_s)):
+            attempt.interruption.forward_pause(process.pause)
+            end = _serve(process, attempt, services)
+            _see_out(process, has_told=end is not None)
+    finally:
+        process.close()
+    cause = attempt.interruption.close()
+    return _verdict(end, process, claimed) if cause is None else interrupted(plugin, claimed, cause)
+
+
+def _stop(process: TaskProcess, attempt: Attempt, kill_after_s: float) -> None:
+    """Ask the group to end, and make it. Where the lease is over, somebody else may run the task already."""
+    cause = attempt.interruption.cause or Cause.CANCEL
+    if cause is not Cause.FENCE:
+        process.order(order(cause), signal.SIGTERM)
+        process.ended.wait(kill_after_s)
+    if not process.ended.is_set():
+        process.signal(signal.SIGKILL)
+
+
+def _hand_over(process: TaskProcess, attempt: Attempt) -> None:
+    with suppress(OSError):  # it is gone already: its exit says why
+        process.channel.send(pickle.dumps((attempt.claimed, attempt.interruption.deadline)))
+
+
+def _serve(process: TaskProcess, attempt: Attempt, services: TaskServices) -> messages.End | None:
+    """Do what it asks for, until it tells its end. None: it ended without a word, or spoke nonsense."""
+    try:
+        while (frame := process.channel.receive()) is not None:
+            message = messages.decode(frame)
+            if isinstance(message, messages.End):
+                return message
+            if isinstance(message, messages.Notice):
+                _note(message, services)
+            else:
+                process.channel.send(pickle.dumps(_answer(message, services)))
+    except OSError:  # it is gone: its exit says why
+        pass
+    except (FrameTooLarge, msgspec.MsgspecError) as exc:
+        log.error("task_process.nonsense", task_id=attempt.claimed.lease.task_id, error=str(exc))
+        process.signal(signal.SIGKILL)
+    return None
+
+
+def _note(notice: messages.Notice, services: TaskServices) -> None:
+    try:
+        match notice:
+            case messages.Logged(level=level, message=message, fields=fields):
+                services.log(level, message, fields)
+            case messages.Progressed(value=value):
+                services.progress(value)
+    except Exception:  # nobody waits for an answer; a line that is lost must not end the attempt
+        log.exception("service.failed")
+
+
+def _answer(request: messages.Request, services: TaskServices) -> Answer:
+    """The value, or the error that the attempt gets."""
+    try:
+        match request:
+            case messages.SaveCheckpoint(value=value):
+                services.save_checkpoint(value)
+                return None, None
+            case messages.Submit(task=task):
+                return services.submit(task), None
+            case messages.Get(task_id=task_id):
+                return services.get(task_id), None
+    except Exception as exc:  # the attempt decides what it means
+        return None, (type(exc).__name__, f"{type(exc).__name__}: {exc}")
+
+
+def _see_out(process: TaskProcess, *, has_told: bool) -> None:
+    """Until it has ended, with its whole group. One that still works, but cannot tell, has its timeout as any other."""
+    if not process.ended.wait(EXIT_S if has_told else None):
+        process.signal(signal.SIGKILL)
+        process.ended.wait()
+
+
+def _verdict(end: messages.End | None, process: TaskProcess, claimed: Claimed) -> Verdict | None:
+    match end:
+        case messages.Ended(verdict=verdict):
+            return verdict
+        case messages.OutOfMemory():
+            return outcomes.crashed("its process ran out of memory", claimed.crashes)
+    if process.status is None:
+        return outcomes.lost(claimed.losses)
+    return outcomes.crashed(describe_end(process.status), claimed.crashes)
+
+
+def describe_end(status: int) -> str:
+    """What a wait status says of a process that told no result."""
+    if not os.WIFSIGNALED(status):
+        return f"its process exited with status {os.WEXITSTATUS(status)}"
+    number = os.WTERMSIG(status)
+    name = signal.Signals(number).name if number in signal.valid_signals() else "unknown"
+    hint = ", as the kernel does when memory is short" if number == signal.SIGKILL else ""
+    return f"its process was ended by signal {number} ({name}){hint}"

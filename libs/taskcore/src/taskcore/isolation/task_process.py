@@ -1,0 +1,115 @@
+"""One attempt in a process of its own: judged as in a thread, with its services at the other end of a line."""
+
+from __future__ import annotations
+
+import _thread
+import ctypes
+import os
+import pickle
+import resource
+import signal
+import socket
+import sys
+import threading
+from contextlib import suppress
+
+from taskcore.context import TaskContext
+from taskcore.domain.tasks import Claimed
+from taskcore.interruption import Cause, Interruption
+from taskcore.isolation import messages
+from taskcore.isolation.channel import Channel
+from taskcore.isolation.remote_services import RemoteServices
+from taskcore.judging import judge
+from taskcore.plugins import Plugins
+from taskcore.settings import Settings
+
+PR_SET_PDEATHSIG = 1
+#: The kernel should rather end a task process than a process with many tasks.
+OOM_SCORE = b"500"
+PAUSE = b"p"
+ORDERS = {cause.value[0]: cause for cause in Cause}
+#: Made while there is memory.
+OUT_OF_MEMORY = messages.encode(messages.OutOfMemory())
+
+
+def order(cause: Cause) -> bytes:
+    """How the executor writes `cause`."""
+    return cause.value[0].encode()
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel end this process when its `parent` dies: for when that has no time left to do it."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def run(connection: socket.socket, orders: int, plugins: Plugins, settings: Settings) -> None:
+    """Until the verdict is told."""
+    channel = Channel(connection)
+    claimed, deadline = pickle.loads(channel.receive() or b"")
+    interruption = Interruption(deadline)
+    _Listener(orders, interruption).start()
+    services = RemoteServices(channel)
+    try:
+        services.close(_perform(claimed, interruption, services, plugins, settings))
+    except MemoryError:
+        services.close(OUT_OF_MEMORY)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+
+
+def _perform(
+    claimed: Claimed, interruption: Interruption, services: RemoteServices, plugins: Plugins, settings: Settings
+) -> bytes:
+    plugin = plugins[claimed.type]
+    with suppress(OSError), open("/proc/self/oom_score_adj", "wb") as file:
+        file.write(OOM_SCORE)
+    if plugin.memory_limit_bytes is not None:
+        resource.setrlimit(resource.RLIMIT_AS, (plugin.memory_limit_bytes, plugin.memory_limit_bytes))
+    context = TaskContext(
+        task_id=claimed.lease.task_id,
+        attempt=claimed.lease.attempt,
+        failures=claimed.failures,
+        settings=settings,
+        checkpoint=claimed.checkpoint,
+        interruption=interruption,
+        services=services,
+    )
+    return messages.encode(messages.Ended(judge(plugin, claimed, context, is_alone=True)))
+
+
+class _Listener:
+    """Obeys the executor's orders, which a signal announces.
+
+    A signal that nobody's order goes with is not meant for the task: as when all of a service is told to stop. The
+    orders are carried out by another thread, because the handler may have stopped this one with any lock in its hands.
+    """
+
+    def __init__(self, orders: int, interruption: Interruption) -> None:
+        self._orders = orders
+        self._interruption = interruption
+        self._attempt = threading.get_ident()
+
+    def start(self) -> None:
+        os.set_blocking(self._orders, False)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGUSR1, self._handle)
+        signal.signal(signal.SIGTERM, self._handle)
+        self._obey()  # what was ordered before there was a handler
+
+    def _handle(self, *_: object) -> None:
+        _thread.start_new_thread(self._obey, ())
+
+    def _obey(self) -> None:
+        with suppress(BlockingIOError):
+            for letter in os.read(self._orders, 64).decode():
+                self._carry_out(letter)
+
+    def _carry_out(self, letter: str) -> None:
+        if letter == PAUSE.decode():
+            self._interruption.request_pause()
+        elif self._interruption.interrupt(ORDERS[letter]):
+            # The exception waits for the attempt's next bytecode: the signal brings it there out of a system call.
+            signal.pthread_kill(self._attempt, signal.SIGUSR1)

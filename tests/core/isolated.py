@@ -1,0 +1,191 @@
+"""A plugin that does in a process of its own whatever a test tells it to. Found by its name from that process."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from taskcore.plugins import (
+    Interrupted,
+    Isolation,
+    Parameters,
+    Pause,
+    Plugin,
+    Plugins,
+    RetryPolicy,
+    TaskContext,
+    collect,
+)
+
+MIB = 1024 * 1024
+
+
+class Deed(Parameters, frozen=True):
+    """`file` is where it leaves what the test should know: the ids of processes."""
+
+    deed: str
+    file: str = ""
+
+
+class Isolated(Plugin[Deed]):
+    name = "isolated"
+    isolation = Isolation.PROCESS
+    retry = RetryPolicy(initial=timedelta(seconds=1), jitter=0)
+    memory_limit_bytes = 2048 * MIB
+
+    def run(self, ctx: TaskContext, params: Deed) -> object:
+        return DEEDS[params.deed](ctx, params)
+
+
+class InThread(Isolated):
+    """The same, where it shares its process, unless the task is to be alone."""
+
+    name = "in_thread"
+    isolation = Isolation.THREAD
+
+
+def load() -> Plugins:
+    return collect([Isolated, InThread])
+
+
+def tell(params: Deed, *pids: int) -> None:
+    """All at once: whoever looks sees none or all."""
+    new = Path(f"{params.file}.new")
+    new.write_text(" ".join(map(str, pids)))
+    new.rename(params.file)
+
+
+def answer(ctx: TaskContext, params: Deed) -> object:
+    return {"pid": os.getpid(), "attempt": ctx.attempt, "checkpoint": ctx.checkpoint}
+
+
+def ask(ctx: TaskContext, params: Deed) -> object:
+    ctx.log.warning("a line", number=1, path=Path("/there"))
+    ctx.progress({"done": 0.5})
+    ctx.save_checkpoint({"page": 7})
+    child = ctx.submit("noop", name="child", priority=3)
+    return {"submitted": child, "got": ctx.get(child)}
+
+
+def ask_in_vain(ctx: TaskContext, params: Deed) -> object:
+    ctx.submit("refused")
+    return "submitted"
+
+
+def talk(ctx: TaskContext, params: Deed) -> object:
+    for number in range(5_000):
+        ctx.log.info("line", number=number)
+    return "talked"
+
+
+def exit_at_once(ctx: TaskContext, params: Deed) -> object:
+    os._exit(3)
+
+
+def break_memory(ctx: TaskContext, params: Deed) -> object:
+    return ctypes.string_at(0)
+
+
+def eat_memory(ctx: TaskContext, params: Deed) -> object:
+    return len([bytearray(64 * MIB) for _ in range(1_000)])
+
+
+def compute_in_c(ctx: TaskContext, params: Deed) -> object:
+    """Holds the GIL for good: neither a signal's handler nor another thread gets to run."""
+    tell(params, os.getpid())
+    return sum(itertools.repeat(0))
+
+
+def sleep(ctx: TaskContext, params: Deed) -> object:
+    tell(params, os.getpid())
+    time.sleep(600)
+    return "slept"
+
+
+def sleep_and_clean_up(ctx: TaskContext, params: Deed) -> object:
+    """Keeps a checkpoint of how far it was when it was interrupted."""
+    try:
+        sleep(ctx, params)
+    except Interrupted as exc:
+        ctx.save_checkpoint({"interrupted_by": exc.cause})
+        raise
+
+
+def be_stubborn(ctx: TaskContext, params: Deed) -> object:
+    """Neither it nor its child ends when asked to."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    child = subprocess.Popen([sys.executable, "-c", STUBBORN], stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    child.stdout.readline()
+    tell(params, os.getpid(), child.pid)
+    while True:
+        time.sleep(1)
+
+
+STUBBORN = """
+import signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print(flush=True)
+time.sleep(600)
+"""
+
+
+def leave_a_child(ctx: TaskContext, params: Deed) -> object:
+    """It keeps a copy of all that the task process has open."""
+    child = os.fork()
+    if child == 0:
+        time.sleep(600)
+        os._exit(0)
+    tell(params, child)
+    return "done"
+
+
+def wait_for_pause(ctx: TaskContext, params: Deed) -> object:
+    tell(params, os.getpid())
+    while not ctx.is_pause_requested:
+        ctx.wait(0.01)
+    return Pause()
+
+
+def kill_the_nursery(ctx: TaskContext, params: Deed) -> object:
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(600)
+    return "slept"
+
+
+def ignore_what_is_not_meant(ctx: TaskContext, params: Deed) -> object:
+    """As when all of a service is told to stop."""
+    os.kill(os.getpid(), signal.SIGTERM)
+    ctx.wait(0.1)
+    return "not meant"
+
+
+DEEDS: dict[str, Callable[[TaskContext, Deed], Any]] = {
+    deed.__name__: deed
+    for deed in (
+        answer,
+        ask,
+        ask_in_vain,
+        talk,
+        exit_at_once,
+        break_memory,
+        eat_memory,
+        compute_in_c,
+        sleep,
+        sleep_and_clean_up,
+        be_stubborn,
+        leave_a_child,
+        wait_for_pause,
+        kill_the_nursery,
+        ignore_what_is_not_meant,
+    )
+}
