@@ -65,8 +65,38 @@ def test_what_a_killed_executor_held_runs_again_under_the_same_supervisor(system
         system.wait_for(task_ids)
 
         for task_id in task_ids:
-            assert outcomes(system, task_id) == ["lost", "succeeded"]
+            assert outcomes(system, task_id) == ["returned", "succeeded"]  # either may have done it: none is counted
             assert {attempt["worker_id"] for attempt in system.attempts(task_id)} == {worker_id}
+
+
+def test_a_process_that_dies_with_one_task_counts_against_that_task(system: System, gate: Path) -> None:
+    with system.worker(threads=2, heartbeat_s=0.5, processes=1) as worker:
+        task_id = system.submit("gated", {"gate": str(gate)})
+        system.wait_for(task_id, "running")
+        (executor,) = executors(worker)
+
+        executor.kill()
+        gate.touch()
+        system.wait_for(task_id)
+
+    assert outcomes(system, task_id) == ["crashed", "succeeded"]
+    assert "signal 9 (SIGKILL)" in system.attempts(task_id)[0]["error"]
+    assert system.value("SELECT crashes FROM task WHERE id = %s", task_id) == 1
+
+
+def test_death_is_believed_at_once_when_both_witnesses_agree(system: System, gate: Path) -> None:
+    an_hour = {"heartbeat_s": 0.5, "lease_s": 3_600, "processes": 1}
+    killed = system.start_worker(threads=2, **an_hour)
+    task_ids = system.submit_many(2, "gated", {"gate": str(gate)})
+    system.wait_for(task_ids, "running")
+
+    killed.kill()
+    gate.touch()
+    with system.worker(threads=2, **an_hour):
+        system.wait_for(task_ids)
+
+    for task_id in task_ids:
+        assert outcomes(system, task_id) == ["lost", "succeeded"]
 
 
 def test_executors_die_with_their_supervisor(system: System, gate: Path) -> None:

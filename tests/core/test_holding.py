@@ -135,3 +135,33 @@ def test_a_thread_that_is_stuck_in_an_instant_task_does_not_hold_up_the_others(h
     assert holding.call_thread("default") is not None
 
     eventually(lambda: holding.call_thread("default"))
+
+
+def test_a_withdrawn_task_never_starts() -> None:
+    holding = Holding(threads=2, look_ahead=0)
+    waiting, running = claimed(1), claimed(2)
+    holding.admit(reserve(holding, 2), [running, waiting])
+    assert holding.call_thread("default") == running
+    holding.start(running.lease.task_id)
+
+    assert holding.withdraw(waiting.lease.task_id, 2) is None
+    assert holding.withdraw(waiting.lease.task_id, 1) == waiting
+    assert holding.withdraw(running.lease.task_id, 1) is None
+
+    assert holding.start(waiting.lease.task_id) is None
+    assert holding.held() == [running]
+
+
+def test_a_suspended_process_begins_nothing_and_keeps_what_runs() -> None:
+    holding = Holding(threads=2, look_ahead=0)
+    waiting, running = claimed(1), claimed(2)
+    holding.admit(reserve(holding, 2), [running, waiting])
+    holding.call_thread("default")
+    holding.start(running.lease.task_id)
+
+    holding.suspend()
+
+    assert holding.held() == [running]
+    assert not reserve(holding, 1)
+    holding.resume()
+    assert reserve(holding, 1).any == 1

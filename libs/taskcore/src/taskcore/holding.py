@@ -77,6 +77,7 @@ class Holding:
         self._active = 0  # threads that were called and are not idle again
         self._taken_at = 0.0
         self._is_closed = False
+        self._is_suspended = False
         self._wake: set[Callable[[], None]] = set()
 
     @property
@@ -91,7 +92,7 @@ class Holding:
         """
         with self._lock:
             taken = self._reserved + len(self._held)
-            any_ = 0 if self._is_closed else max(0, min(wanted, self.threads - taken))
+            any_ = 0 if self._is_closed or self._is_suspended else max(0, min(wanted, self.threads - taken))
             short = min(wanted, self.threads + self.look_ahead - taken) - any_ if self._may_look_ahead(only_any) else 0
             room = Room(any_, max(0, short))
             self._reserved += room.total
@@ -176,6 +177,30 @@ class Holding:
             self._ready.clear()
             return [self._held.pop(task_id) for task_id in unstarted]
 
+    def suspend(self) -> None:
+        """Let go of what was not started, and reserve nothing until `resume`: somebody else may hold it all soon."""
+        with self._lock:
+            self._is_suspended = True
+            self._ready.clear()
+            for task_id in [task_id for task_id in self._held if task_id not in self._started]:
+                del self._held[task_id]
+
+    def resume(self) -> None:
+        self._is_suspended = False
+        self.settled([])
+
+    def withdraw(self, task_id: int, attempt: int) -> Claimed | None:
+        """Take out an attempt that has not started, so that it never will; None where it has, or is not held."""
+        with self._lock:
+            one = self._held.get(task_id)
+            if one is None or one.lease.attempt != attempt or task_id in self._started:
+                return None
+            ready = self._ready.get(one.queue)
+            if ready is None or one not in ready:
+                return None  # a thread has been called for it
+            ready.remove(one)
+            return self._held.pop(task_id)
+
     def held(self) -> list[Claimed]:
         """What is held now."""
         with self._lock:
@@ -183,6 +208,6 @@ class Holding:
 
     def _may_look_ahead(self, only_any: bool) -> bool:
         """Not behind a long task: a short one would wait for it here while other workers are free."""
-        if only_any or self._is_closed or not self.look_ahead:
+        if only_any or self._is_closed or self._is_suspended or not self.look_ahead:
             return False
         return all(self.paces.is_short(one.type) for one in self._held.values())

@@ -48,7 +48,7 @@ class WorkerSettings(_Section):
 
     `look_ahead`: how many short tasks a process may claim beyond its threads. `queues` (JSON list): empty means all.
     `lease_s`: how long after its last heartbeat a worker is taken for dead. `grace_s`: what running tasks get to end in
-    when the worker stops. `kill_after_s`: what a task in a process of its own gets between SIGTERM and SIGKILL.
+    when the worker stops. `kill_after_s`: what a task that was told to stop gets before its process is killed.
     """
 
     processes: Annotated[int, Field(ge=1, le=256)] = 2

@@ -1,20 +1,21 @@
-"""A worker inside this process: threads instead of executor processes, the same claim, run and settle."""
+"""A worker inside this process: threads instead of executor processes, the same lease, claim, run and settle."""
 
 from __future__ import annotations
 
+import queue
 import threading
+import time
 from functools import partial
 from typing import Any
 
-import structlog
 from sqlalchemy import Engine, delete
 
-from taskcore.db import outbox, workers
-from taskcore.db import queues as queue_queries
+from taskcore.db import outbox
 from taskcore.db.models import Worker
 from taskcore.db.notify import SyncNotifier
 from taskcore.executor import Executor
 from taskcore.holding import Holding
+from taskcore.interruption import Cause
 from taskcore.messaging.brokers import MemoryBroker
 from taskcore.messaging.serve import Service
 from taskcore.plugins import Plugins
@@ -22,11 +23,13 @@ from taskcore.scribe import Scribe
 from taskcore.settings import Settings
 from taskcore.settler import Settler
 from taskcore.task_services import WorkerServices
-from taskworker.registration import type_rows, worker_row
+from taskworker.ears import Ears
+from taskworker.lease import Held, LeaseKeeper, Wishes
 
-NEW_QUEUES_EVERY_S = 1.0
+INCARNATION = 1
+REGISTERED_WITHIN_S = 60.0
 
-log = structlog.stdlib.get_logger(__name__)
+POLL_S = 0.5
 
 
 class InProcessWorker:
@@ -35,30 +38,31 @@ class InProcessWorker:
     def __init__(self, settings: Settings, engine: Engine, broker: MemoryBroker, plugins: Plugins) -> None:
         self._settings = settings
         self._engine = engine
-        self._plugins = plugins
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._keep_lease, name="heartbeat", daemon=True)
+        self._thread = threading.Thread(target=self._obey, name="obey", daemon=True)
         self._scribe = Scribe(engine)
         self._executor = Executor(
             engine,
             plugins,
             settings,
             worker_id=0,
-            incarnation=1,
+            incarnation=INCARNATION,
             services=partial(WorkerServices, engine, self._scribe),
             flush=self._scribe.flush,
         )
         self._holding = Holding(threads=settings.worker.threads, look_ahead=settings.worker.look_ahead)
         settler = Settler(self._executor, self._holding, SyncNotifier(engine))
         self._service = Service(broker, self._holding, self._executor, settler)
+        self._lease = LeaseKeeper(settings, engine, plugins, self._held, slots=settings.worker.threads)
+        self._ears: Ears | None = None
 
     def start(self) -> None:
         # Whoever owns the data directory is alone: workers of before are dead, messages of before are gone, and
         # their tasks can go on now.
         self._execute(delete(Worker))
         self._execute(outbox.recall_all_messages())
-        self._execute(type_rows(self._plugins))
-        self._register()
+        self._lease.start()
+        self._follow(self._lease.wishes.get(timeout=REGISTERED_WITHIN_S))
         self._scribe.start()
         self._service.start()
         self._thread.start()
@@ -82,34 +86,40 @@ class InProcessWorker:
         self._stopping.set()
         self._scribe.stop()
         self._thread.join()
-        self._execute(workers.retire_worker(), worker=self._executor.worker_id)
+        if self._ears is not None:
+            self._ears.stop()
+        self._lease.retire(self._settings.worker.lease_s)
 
-    def _register(self) -> None:
-        settings = self._settings.worker
-        (row,) = self._execute(worker_row(settings, self._plugins, slots=settings.threads))
-        self._executor.worker_id = row.id
+    def _held(self) -> list[Held]:
+        attempts = frozenset((one.lease.task_id, one.lease.attempt) for one in self._holding.held())
+        return [Held(INCARNATION, time.monotonic(), attempts)]
 
-    def _keep_lease(self) -> None:
-        since_beat_s = self._settings.worker.heartbeat_s
+    def _obey(self) -> None:
         while not self._stopping.is_set():
             try:
-                if since_beat_s >= self._settings.worker.heartbeat_s:
-                    self._beat()
-                    since_beat_s = 0.0
-                known = {row.name for row in self._execute(queue_queries.queue_names())}
-                self._service.serve(known | {plugin.queue for plugin in self._plugins.values()})
-            except Exception as exc:  # the next round tries again
-                log.warning("heartbeat.failed", error=str(exc).splitlines()[0])
-            self._stopping.wait(NEW_QUEUES_EVERY_S)
-            since_beat_s += NEW_QUEUES_EVERY_S
+                self._follow(self._lease.wishes.get(timeout=POLL_S))
+            except queue.Empty:
+                continue
 
-    def _beat(self) -> None:
+    def _follow(self, wishes: Wishes) -> None:
         """A machine that slept longer than the lease finds its tasks returned: it goes on under a new id."""
-        if not self._execute(workers.heartbeat(), worker=self._executor.worker_id):
-            log.warning("worker.declared_dead", worker_id=self._executor.worker_id)
-            self._register()
+        if wishes.worker_id != self._executor.worker_id:
+            self._executor.worker_id = wishes.worker_id
+            self._listen(wishes.worker_id)
+        for row in wishes.cancel:
+            self._service.interrupt(row.id, row.attempt, Cause.CANCEL)
+        for row in wishes.pause:
+            self._service.request_pause(row.id, row.attempt)
+        for _, (task_id, attempt) in wishes.drop:
+            self._service.interrupt(task_id, attempt, Cause.FENCE)
+        self._service.serve(wishes.queues)
 
-    def _execute(self, statement: Any, **parameters: Any) -> list[Any]:
+    def _listen(self, worker_id: int) -> None:
+        if self._ears is not None:
+            self._ears.stop()
+        self._ears = Ears(self._settings.database_url.get_secret_value(), worker_id, on_wake=self._lease.wake)
+        self._ears.start()
+
+    def _execute(self, statement: Any) -> None:
         with self._engine.connect() as connection:
-            result = connection.execute(statement, parameters)
-            return list(result) if result.returns_rows else []
+            connection.execute(statement)

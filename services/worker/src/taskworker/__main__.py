@@ -9,7 +9,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import click
 from prometheus_client import REGISTRY, CollectorRegistry
@@ -18,12 +18,15 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from taskcore.db.session import sync_engine
 from taskcore.errors import TaskcoreError
 from taskcore.health import HealthServer
+from taskcore.messaging.brokers import connection_parameters
+from taskcore.messaging.presence import Presence
 from taskcore.messaging.publisher import RabbitPublisher
 from taskcore.plugins import load_plugins
 from taskcore.settings import Settings, load_settings
 from taskcore.telemetry import configure_logging
 from taskworker.coordinator.process import coordinate, coordinator_engine
-from taskworker.supervisor import Supervisor
+from taskworker.ears import Ears
+from taskworker.supervisor import MakeWitnesses, Supervisor, Witness
 
 
 @click.group(help=__doc__)
@@ -37,7 +40,8 @@ def run(log_level: str | None) -> None:
     """Run tasks: a supervisor over executor processes."""
     settings = _settings(log_level)
     url = settings.database_url.get_secret_value()
-    supervisor = Supervisor(settings, sync_engine(url, name="taskworker run", pool_size=1), load_plugins())
+    engine = sync_engine(url, name="taskworker run", pool_size=1)
+    supervisor = Supervisor(settings, engine, load_plugins(), _witnesses(settings))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: (supervisor.hurry if supervisor.stop.is_set() else supervisor.stop).set())
     with _registry_of_executors() as registry:
@@ -45,6 +49,14 @@ def run(log_level: str | None) -> None:
         health.start()
         supervisor.run()
         health.stop()
+
+
+def _witnesses(settings: Settings) -> MakeWitnesses:
+    def make(worker_id: int, wake: Callable[[], None]) -> list[Witness]:
+        ears = Ears(settings.database_url.get_secret_value(), worker_id, on_wake=wake)
+        return [ears, Presence(connection_parameters(settings), worker_id)]
+
+    return make
 
 
 @cli.command(name="coordinate")

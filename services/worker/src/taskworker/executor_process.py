@@ -1,4 +1,4 @@
-"""One executor process: it claims, runs plugins and settles, and does what its supervisor says over a pipe.
+"""One executor process: it claims, runs plugins and settles, does what its supervisor says over a pipe, and reports.
 
 It ends when told to, and at once when the pipe breaks: without its supervisor nobody keeps its lease.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
@@ -16,14 +17,19 @@ from taskcore.db.notify import SyncNotifier
 from taskcore.db.session import BY_KEY, sync_engine
 from taskcore.executor import Executor
 from taskcore.holding import Holding
+from taskcore.interruption import Cause
 from taskcore.messaging.brokers import RabbitBroker
 from taskcore.messaging.serve import Service
 from taskcore.plugins import load_plugins
+from taskcore.running import Running
 from taskcore.scribe import Scribe
 from taskcore.settings import Settings
 from taskcore.settler import Settler
 from taskcore.task_services import WorkerServices
 from taskcore.telemetry import configure_logging
+from taskworker.board import Board
+
+REPORT_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +46,46 @@ class Stop:
     grace_s: float
 
 
-def main(settings: Settings, worker_id: int, incarnation: int, orders: Connection) -> None:
+@dataclass(frozen=True, slots=True)
+class Interrupt:
+    """Stop this attempt, if it is here."""
+
+    task_id: int
+    attempt: int
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class AskPause:
+    """Tell this attempt that it is to pause."""
+
+    task_id: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """The lease is about to end (or good again): run nothing (go on)."""
+
+    is_up: bool
+
+
+Order = Serve | Stop | Interrupt | AskPause | Fence
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the process holds, claimed and not settled, as of a moment of the machine's monotonic clock.
+
+    `running`: how many attempts run, in its threads and in processes of their own.
+    """
+
+    as_of: float
+    attempts: frozenset[tuple[int, int]]
+    running: int
+
+
+def main(settings: Settings, worker_id: int, incarnation: int, pipe: Connection, board: Board) -> None:
     """The process's composition root."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is the supervisor's to handle
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -48,13 +93,14 @@ def main(settings: Settings, worker_id: int, incarnation: int, orders: Connectio
     engine = sync_engine(
         settings.database_url.get_secret_value(), name=f"taskworker {worker_id}", pool_size=5, options=BY_KEY
     )
-    scribe = Scribe(engine)
+    scribe, running = Scribe(engine), Running(board.writer())
     executor = Executor(
         engine,
         load_plugins(),
         settings,
         worker_id=worker_id,
         incarnation=incarnation,
+        running=running,
         services=partial(WorkerServices, engine, scribe),
         flush=scribe.flush,
     )
@@ -63,24 +109,45 @@ def main(settings: Settings, worker_id: int, incarnation: int, orders: Connectio
     service = Service(broker, holding, executor, Settler(executor, holding, SyncNotifier(engine)))
     scribe.start()
     service.start()
-    _obey(service, orders)
+    threading.Thread(target=_report, args=(holding, running, pipe), name="report", daemon=True).start()
+    _obey(service, pipe)
     os._exit(0)  # threads that would not end must not keep the process
 
 
-def _obey(service: Service, orders: Connection) -> None:
+def _obey(service: Service, pipe: Connection) -> None:
     stopping: threading.Thread | None = None
     while stopping is None or stopping.is_alive():
         try:
-            if not orders.poll(0.1 if stopping else None):
+            if not pipe.poll(0.1 if stopping else None):
                 continue
-            order = orders.recv()
+            order: Order = pipe.recv()
         except (EOFError, OSError):
             os._exit(1)
         match order:
             case Serve(queues=queues):
                 service.serve(queues)
+            case Interrupt(task_id=task_id, attempt=attempt, cause=cause):
+                service.interrupt(task_id, attempt, cause)
+            case AskPause(task_id=task_id, attempt=attempt):
+                service.request_pause(task_id, attempt)
+            case Fence(is_up=True):
+                service.fence()
+            case Fence(is_up=False):
+                service.resume()
             case Stop(grace_s=grace_s):
                 if stopping is not None:
                     os._exit(1)
                 stopping = threading.Thread(target=service.stop, args=(grace_s,), daemon=True)
                 stopping.start()
+
+
+def _report(holding: Holding, running: Running, pipe: Connection) -> None:
+    """For ever: what is not settled yet is held, and what is settled is not."""
+    while True:
+        as_of = time.monotonic()
+        attempts = frozenset((one.lease.task_id, one.lease.attempt) for one in holding.held())
+        try:
+            pipe.send(Report(as_of, attempts, len(running.attempts())))
+        except OSError:
+            return  # whoever obeys sees the broken pipe too
+        time.sleep(REPORT_EVERY_S)

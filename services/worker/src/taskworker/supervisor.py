@@ -1,211 +1,202 @@
-"""The supervisor: keeps a worker's lease and its executor processes. It runs no plugin code.
+"""The supervisor: keeps a worker's executor processes, and its lease. It runs no plugin code.
 
 A plugin that holds the GIL, or takes its process down, cannot stop the heartbeat: that is why there are two kinds of
-process.
+process. The main thread here never waits for a network, so that it can kill the executors before the lease ends.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from collections.abc import Callable
+from multiprocessing.connection import wait
 from threading import Event
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from sqlalchemy import Engine
 
-from taskcore.db import leases, settlements, workers
-from taskcore.db import queues as queue_queries
-from taskcore.db.session import is_database_away
-from taskcore.domain.outcomes import lost
-from taskcore.domain.tasks import Finished, Lease, worker_actor
+from taskcore.interruption import Cause
 from taskcore.plugins import Plugins
 from taskcore.settings import Settings
-from taskworker import executor_process
-from taskworker.executor_process import Serve, Stop
-from taskworker.registration import type_rows, worker_row
+from taskworker.deaths import Kind
+from taskworker.executor_process import AskPause, Interrupt, Serve, Stop
+from taskworker.executors import Executors
+from taskworker.lease import Held, LeaseKeeper, Wishes
 
 RESPAWN_S = 1.0
 EXIT_MARGIN_S = 8.0
-TOUCH_TYPES_S = 60.0
-TICK_S = 0.2
+TICK_S = 0.1
 MISSED_BEATS = 2
+#: The shares of a lease that are left when its tasks are told to stop, and when those are killed that have not.
+SOFT_FENCE = 0.25
+HARD_FENCE = 0.1
 
 log = structlog.stdlib.get_logger(__name__)
 
 
-@dataclass(slots=True)
-class _Child:
-    process: SpawnProcess
-    orders: Connection
-    incarnation: int
+class Witness(Protocol):
+    """What shows others that the worker lives, and shows the worker that others can see it."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    @property
+    def is_open(self) -> bool: ...
+
+
+#: Makes the witnesses of the worker with that id; the callable is to be called when somebody wants something of it.
+MakeWitnesses = Callable[[int, Callable[[], None]], "list[Witness]"]
 
 
 class Supervisor:
     """One worker, from its registration to its end. `stop` may be set from a signal handler; `hurry` ends the grace."""
 
-    def __init__(self, settings: Settings, engine: Engine, plugins: Plugins) -> None:
-        self._settings = settings
-        self._engine = engine
-        self._plugins = plugins
+    def __init__(self, settings: Settings, engine: Engine, plugins: Plugins, make_witnesses: MakeWitnesses) -> None:
+        self._worker = settings.worker
+        self._executors = Executors(settings)
+        slots = settings.worker.processes * settings.worker.threads
+        self._lease = LeaseKeeper(settings, engine, plugins, self._held, slots=slots)
+        self._make_witnesses = make_witnesses
+        self._witnesses: list[Witness] = []
         self._worker_id: int | None = None
-        self._children: list[_Child] = []
-        self._incarnations = 0
         self._queues: list[str] = []
-        self._beat_at = 0.0
-        self._touched_at = 0.0
         self._spawn_at = 0.0
+        self._seen_at = 0.0
         self.stop = Event()
         self.hurry = Event()
 
     @property
     def is_ready(self) -> bool:
         """Registered, heard by the database lately, and with an executor at work."""
-        is_fresh = time.monotonic() - self._beat_at < MISSED_BEATS * self._settings.worker.heartbeat_s
-        return self._worker_id is not None and is_fresh and bool(self._children)
+        silence_s = time.monotonic() - (self._lease.ends_at - self._worker.lease_s)
+        is_fresh = silence_s < MISSED_BEATS * self._worker.heartbeat_s
+        return self._worker_id is not None and is_fresh and len(self._executors) > 0
 
     def run(self) -> None:
         """Until `stop` is set; then drains within the grace. A database that is away is waited for."""
+        self._lease.start()
         while not self.stop.is_set():
-            try:
-                self._tick()
-            except Exception as exc:
-                if not is_database_away(exc):
-                    raise
-                log.warning("database.away", error=str(exc).splitlines()[0])
-                self.stop.wait(1.0)
+            self._tick()
+            self._wait()
         self._drain()
 
     def _tick(self) -> None:
-        if self._worker_id is None:
-            self._register()
-        if time.monotonic() - self._beat_at >= self._settings.worker.heartbeat_s:
-            self._beat()
+        self._follow_lease()
+        self._fulfil_wishes()
         self._bury_dead()
-        self._spawn_missing()
-        if self._children:
-            wait([child.process.sentinel for child in self._children], timeout=TICK_S)
+        for child in self._executors:
+            child.hear()
+            told, late = child.stuck(self._worker.kill_after_s)
+            if told or late:
+                log.error("executor.stuck", incarnation=child.incarnation, attempts=sorted(told | late))
+                child.kill(Kind.STUCK, late - told)
+        is_time = time.monotonic() >= self._spawn_at and not self._is_ending(SOFT_FENCE)
+        if self._worker_id is not None and is_time:
+            self._executors.fill(self._worker_id, self._queues)
+
+    def _wait(self) -> None:
+        waitable = self._executors.waitable()
+        if waitable:
+            wait(waitable, timeout=TICK_S)
         else:
             self.stop.wait(TICK_S)
 
-    def _register(self) -> None:
-        self._execute(type_rows(self._plugins))
-        settings = self._settings.worker
-        slots = settings.processes * settings.threads
-        (row,) = self._execute(worker_row(settings, self._plugins, slots=slots))
-        self._worker_id = row.id
-        self._beat_at = self._touched_at = time.monotonic()
-        self._queues = self._wanted_queues()
-        log.info("worker.registered", worker_id=row.id, types=sorted(self._plugins), queues=self._queues)
+    def _follow_lease(self) -> None:
+        """A new lease is a new worker; one that is about to end, or that nobody can see any more, ends all work."""
+        if self._lease.worker_id != self._worker_id:
+            self._kill(Kind.FENCED)
+            self._change_witnesses(self._lease.worker_id)
+        else:
+            self._mind_fence()
 
-    def _beat(self) -> None:
-        """Keep the lease. Where it was lost already, all that runs here is somebody else's: stop it, start anew."""
-        if not self._execute(workers.heartbeat(), worker=self._worker_id):
-            log.error("worker.declared_dead", worker_id=self._worker_id)
-            self._kill(self._children)
-            self._children = []
-            self._worker_id = None
-            return
-        now = time.monotonic()
-        self._beat_at = now
-        if now - self._touched_at >= TOUCH_TYPES_S:
-            self._execute(workers.touch_types(), types=list(self._plugins))
-            self._touched_at = now
-        found = self._wanted_queues()
-        if found != self._queues:
-            self._queues = found
-            self._order(Serve(tuple(found)))
+    def _mind_fence(self) -> None:
+        """Before others may run its tasks, this worker's are told to stop, and what does not is killed."""
+        is_unseen = self._is_unseen()
+        is_up = is_unseen or self._is_ending(SOFT_FENCE)
+        if is_up and not all(child.is_fenced for child in self._executors):
+            log.error("worker.fenced", worker_id=self._worker_id, is_unseen=is_unseen)
+        for child in self._executors:
+            child.fence(is_up)
+            if (is_unseen or self._is_ending(HARD_FENCE)) and not child.is_idle:
+                child.kill(Kind.FENCED)
 
-    def _wanted_queues(self) -> list[str]:
-        """The queues set for this worker; where none are, every queue there is, and those of its types."""
-        if self._settings.worker.queues:
-            return list(self._settings.worker.queues)
-        known = {row.name for row in self._execute(queue_queries.queue_names())}
-        return sorted(known | {plugin.queue for plugin in self._plugins.values()})
+    def _is_ending(self, share: float) -> bool:
+        """Whether no more than that share of the lease is left."""
+        return time.monotonic() >= self._lease.ends_at - share * self._worker.lease_s
+
+    def _is_unseen(self) -> bool:
+        """With both witnesses gone others believe it dead; a heartbeat's time is what they give it to come back."""
+        if not self._witnesses or any(witness.is_open for witness in self._witnesses):
+            self._seen_at = time.monotonic()
+        return time.monotonic() - self._seen_at > self._worker.heartbeat_s
+
+    def _change_witnesses(self, worker_id: int | None) -> None:
+        for witness in self._witnesses:
+            witness.stop()
+        self._worker_id, self._seen_at = worker_id, time.monotonic()
+        self._witnesses = [] if worker_id is None else self._make_witnesses(worker_id, self._lease.wake)
+        for witness in self._witnesses:
+            witness.start()
+
+    def _fulfil_wishes(self) -> None:
+        while not self._lease.wishes.empty():
+            wishes = self._lease.wishes.get()
+            if wishes.worker_id == self._worker_id:
+                self._fulfil(wishes)
+
+    def _fulfil(self, wishes: Wishes) -> None:
+        for row in wishes.cancel:
+            self._order(row.executor, Interrupt(row.id, row.attempt, Cause.CANCEL))
+        for row in wishes.pause:
+            self._order(row.executor, AskPause(row.id, row.attempt))
+        for incarnation, (task_id, attempt) in wishes.drop:
+            self._order(incarnation, Interrupt(task_id, attempt, Cause.FENCE))
+        if wishes.queues != self._queues:
+            self._queues = list(wishes.queues)
+            for child in self._executors:
+                child.order(Serve(tuple(self._queues)))
+
+    def _order(self, incarnation: int, order: Any) -> None:
+        child = self._executors.of(incarnation)
+        if child is not None:
+            child.order(order)
 
     def _bury_dead(self) -> None:
-        for child in [c for c in self._children if not c.process.is_alive()]:
-            log.error("executor.died", exit_code=child.process.exitcode, incarnation=child.incarnation)
-            self._rescue(child.incarnation)
-            self._children.remove(child)
-            child.orders.close()
+        for worker_id, death in self._executors.bury():
+            self._lease.add(worker_id, death)
             self._spawn_at = time.monotonic() + RESPAWN_S
 
-    def _spawn_missing(self) -> None:
-        if self._worker_id is None or time.monotonic() < self._spawn_at:
-            return
-        context = multiprocessing.get_context("spawn")
-        while len(self._children) < self._settings.worker.processes:
-            self._incarnations += 1
-            theirs, ours = context.Pipe(duplex=False)
-            process = context.Process(
-                target=executor_process.main,
-                args=(self._settings, self._worker_id, self._incarnations, theirs),
-                name=f"executor-{self._incarnations}",
-            )
-            process.start()
-            theirs.close()
-            ours.send(Serve(tuple(self._queues)))
-            self._children.append(_Child(process, ours, self._incarnations))
+    def _kill(self, kind: Kind) -> None:
+        self._executors.kill(kind)
+        self._bury_dead()
 
     def _drain(self) -> None:
-        grace_s = self._settings.worker.grace_s
+        grace_s = self._worker.grace_s
         log.info("worker.draining", worker_id=self._worker_id, grace_s=grace_s)
-        self._order(Stop(grace_s))
+        for child in self._executors:
+            child.order(Stop(grace_s))
         deadline = time.monotonic() + grace_s + EXIT_MARGIN_S
-        while (alive := [c for c in self._children if c.process.is_alive()]) and time.monotonic() < deadline:
-            if self.hurry.is_set():
-                deadline = 0.0
-            self._try_beat()
-            wait([child.process.sentinel for child in alive], timeout=TICK_S)
-        self._kill([c for c in self._children if c.process.is_alive()])
-        self._retire()
+        while len(self._executors) and time.monotonic() < deadline and not self.hurry.is_set():
+            self._follow_lease()
+            self._fulfil_wishes()
+            self._bury_drained()
+            self._wait()
+        for child in self._executors:
+            child.kill(Kind.DRAINED)
+        self._executors.kill(Kind.DRAINED)
+        self._bury_dead()
+        for witness in self._witnesses:
+            witness.stop()
+        self._lease.retire(EXIT_MARGIN_S)
 
-    def _try_beat(self) -> None:
-        if time.monotonic() - self._beat_at < self._settings.worker.heartbeat_s:
-            return
-        self._beat_at = time.monotonic()
-        try:
-            self._execute(workers.heartbeat(), worker=self._worker_id)
-        except Exception as exc:  # draining goes on; the lease decides
-            log.warning("heartbeat.failed", error=str(exc).splitlines()[0])
+    def _bury_drained(self) -> None:
+        for child in self._executors:
+            child.hear()
+            if child.process.exitcode == 0:
+                child.killed_as = child.killed_as or Kind.DRAINED
+        self._bury_dead()
 
-    def _retire(self) -> None:
-        if self._worker_id is None:
-            return
-        try:
-            for child in self._children:
-                self._rescue(child.incarnation)
-            self._execute(workers.retire_worker(), worker=self._worker_id)
-            log.info("worker.stopped", worker_id=self._worker_id)
-        except Exception as exc:  # the lease runs out by itself
-            log.warning("worker.not_retired", worker_id=self._worker_id, error=str(exc).splitlines()[0])
-
-    def _rescue(self, incarnation: int) -> None:
-        rows = self._execute(leases.held_by_executor(), worker=self._worker_id, incarnation=incarnation)
-        if rows:
-            batch = [Finished(Lease(row.id, row.attempt, row.lease_token), row.type, lost(row.losses)) for row in rows]
-            self._execute(settlements.settle(), rows=settlements.rows(batch), by=worker_actor(self._worker_id or 0))
-            log.warning("tasks.rescued", count=len(rows), incarnation=incarnation)
-
-    def _order(self, order: Serve | Stop) -> None:
-        for child in self._children:
-            try:
-                child.orders.send(order)
-            except OSError:
-                continue  # it is dead, which the next tick sees
-
-    def _kill(self, children: Sequence[_Child]) -> None:
-        for child in children:
-            child.process.kill()
-        for child in children:
-            child.process.join()
-
-    def _execute(self, statement: Any, **parameters: Any) -> list[Any]:
-        with self._engine.connect() as connection:
-            result = connection.execute(statement, parameters)
-            return list(result) if result.returns_rows else []
+    def _held(self) -> list[Held]:
+        reports = [(child.incarnation, child.report) for child in self._executors]
+        return [Held(incarnation, r.as_of, r.attempts) for incarnation, r in reports if r is not None]

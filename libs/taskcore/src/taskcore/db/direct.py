@@ -22,7 +22,7 @@ def run(engine: Engine, statement: Executable, parameters: Mapping[str, Any]) ->
 
     For statements that are made once (`@cache`) and prepared for good. Raises what executing on `engine` raises.
     """
-    sql, constants = _compiled(statement, engine.dialect)
+    sql, constants = compiled(statement, engine.dialect)
     try:
         pooled = engine.raw_connection()
     except psycopg.Error as exc:  # SQLAlchemy translates this only where it executes, too
@@ -42,7 +42,7 @@ def run(engine: Engine, statement: Executable, parameters: Mapping[str, Any]) ->
 
 
 @cache
-def _compiled(statement: Executable, dialect: Dialect) -> tuple[bytes, dict[str, Any]]:
+def compiled(statement: Executable, dialect: Dialect) -> tuple[bytes, dict[str, Any]]:
     """The SQL, and the parameters whose values are part of the statement."""
     compiled: Compiled = statement.compile(dialect=dialect)  # type: ignore[attr-defined]
     return str(compiled).encode(), dict(compiled.params)

@@ -38,12 +38,6 @@ def register_types(types: Sequence[dict[str, Any]]) -> Executable:
 
 
 @cache
-def heartbeat() -> Executable:
-    """Answers the id; no row: the worker was declared dead, and holds nothing any more. Parameter: worker."""
-    return update(Worker).where(Worker.id == number("worker")).values(seen_at=func.now()).returning(Worker.id)
-
-
-@cache
 def touch_types() -> Executable:
     """The types in `types` are still served."""
     return update(TaskType).where(TaskType.name == func.any(names("types"))).values(seen_at=func.now())

@@ -73,11 +73,13 @@ class Reason(StrEnum):
     UNKNOWN_TYPE = "unknown_type"
     WORKER_LOST = "worker_lost"
     WORKER_STOPPED = "worker_stopped"
+    CLAIM_LOST = "claim_lost"
     CANCELLED = "cancelled"
     CANCELLED_BY_PLUGIN = "cancelled_by_plugin"
     TIMED_OUT = "timed_out"
     CRASH_LOOP = "crash_loop"
     PROCESS_CRASHED = "process_crashed"
+    PROCESS_STOPPED = "process_stopped"
     DEPENDENCY_FAILED = "dependency_failed"
 
 
@@ -110,6 +112,13 @@ def succeeded(result: str | None) -> Verdict:
 
 def failed(error: str, reason: str, outcome: AttemptOutcome = AttemptOutcome.FAILED) -> Verdict:
     return Verdict(Status.FAILED, outcome, Cost.FAILURE, error=error, reason=reason)
+
+
+def timed_out(error: str, wait: timedelta | None) -> Verdict:
+    """Counts as a failure; `wait` None: no attempt is left."""
+    if wait is None:
+        return failed(error, Reason.TIMED_OUT, AttemptOutcome.TIMED_OUT)
+    return retry_later(error, wait, AttemptOutcome.TIMED_OUT)
 
 
 def cancelled(error: str | None, reason: str) -> Verdict:

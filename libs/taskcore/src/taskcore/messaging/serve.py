@@ -9,6 +9,8 @@ import dramatiq
 import structlog
 from dramatiq.worker import Worker
 
+from taskcore.domain.outcomes import Reason, returned
+from taskcore.domain.tasks import Finished
 from taskcore.executor import Executor
 from taskcore.holding import Holding
 from taskcore.interruption import Cause
@@ -51,6 +53,27 @@ class Service:
         """Consume from `queues` too; those that are served already are left alone."""
         for queue in queues:
             self._broker.declare_queue(queue)
+
+    def interrupt(self, task_id: int, attempt: int, cause: Cause) -> None:
+        """Stop an attempt, whether it has started or not. Nothing happens where it is not here any more."""
+        if self._executor.running.interrupt(task_id, attempt, cause):
+            return
+        claimed = self._holding.withdraw(task_id, attempt)
+        if claimed is not None:
+            self._settler.add(Finished(claimed.lease, claimed.type, returned(Reason.WORKER_STOPPED)))
+
+    def fence(self) -> None:
+        """The lease is about to end: stop all that runs, and begin nothing until `resume`. What has ended is kept."""
+        self._holding.suspend()
+        self._executor.running.interrupt_all(Cause.FENCE)
+
+    def resume(self) -> None:
+        """The lease is good again."""
+        self._holding.resume()
+
+    def request_pause(self, task_id: int, attempt: int) -> None:
+        """Tell an attempt that it is to pause; one that has not started is told once it has."""
+        self._executor.running.request_pause(task_id, attempt)
 
     def stop(self, grace_s: float) -> None:
         """Give back what was not started, let what runs end within `grace_s`, interrupt it and give back the rest."""

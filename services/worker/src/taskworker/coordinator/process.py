@@ -30,7 +30,7 @@ async def coordinate(
 ) -> None:
     """Until cancelled. `on_round` is called after each round of the relay: it is alive, and the database answers."""
     relay = Relay(engine, publisher, settings.coordinator, on_round)
-    rescuer = Rescuer(engine, settings.coordinator)
+    rescuer = Rescuer(engine, settings.coordinator, publisher.is_absent)
     url = settings.database_url.get_secret_value()
     listener = Listener(url, OUTBOX, name="taskworker coordinate, listening", on_wake=relay.wake)
     try:

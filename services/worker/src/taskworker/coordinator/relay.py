@@ -81,9 +81,11 @@ class Relay:
         now = time.monotonic()
         if now < self._promote_at and not self._woken.is_set():
             return self._promote_at - now
-        while len(await execute(self._engine, outbox.promote_due())) == outbox.DUE_LIMIT:
-            continue
         ((wait,),) = await execute(self._engine, outbox.next_due())
+        if wait is not None and wait <= 0:
+            while len(await execute(self._engine, outbox.promote_due())) == outbox.DUE_LIMIT:
+                continue
+            ((wait,),) = await execute(self._engine, outbox.next_due())
         next_due_s = None if wait is None else max(0.0, float(wait))
         self._promote_at = now + min(PROMOTE_EVERY_S if next_due_s is None else next_due_s, IDLE_S)
         return next_due_s

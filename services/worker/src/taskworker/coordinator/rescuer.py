@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Awaitable, Callable
 
 import structlog
 from sqlalchemy import func, select
@@ -20,9 +21,9 @@ from taskcore.settings import CoordinatorSettings
 from taskcore.telemetry import TASKS_RESCUED
 from taskworker.coordinator.statements import execute
 
-EVERY_S = 2.0
+EVERY_S = 1.0
+ORPHANS_EVERY_S = 4.0
 SILENCE_S = 5.0
-HEARING_S = 10.0
 SLICE = 50_000
 ACTOR = "coordinator"
 
@@ -30,10 +31,16 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class Rescuer:
-    def __init__(self, engine: AsyncEngine, settings: CoordinatorSettings) -> None:
+    """`is_absent` asks the broker about a worker that the database does not see any more."""
+
+    def __init__(
+        self, engine: AsyncEngine, settings: CoordinatorSettings, is_absent: Callable[[int], Awaitable[bool]]
+    ) -> None:
         self._engine = engine
         self._settings = settings
+        self._is_absent = is_absent
         self._sweep_at = 0.0
+        self._orphans_at = 0.0
         self._answered_at = float("-inf")
         self._bury_from = 0.0
 
@@ -44,19 +51,32 @@ class Rescuer:
             await asyncio.sleep(EVERY_S * random.uniform(0.8, 1.2))
 
     async def step(self) -> None:
-        await self._bury_workers()
-        await self._rescue()
+        has_buried = await self._bury_suspects()
+        if has_buried or time.monotonic() >= self._orphans_at:
+            self._orphans_at = time.monotonic() + ORPHANS_EVERY_S
+            await self._bury_workers()
+            await self._rescue()
         if time.monotonic() >= self._sweep_at:
             self._sweep_at = time.monotonic() + self._settings.sweep_every_s
             await self._restore_rows()
             await self._give_up()
         self._answered_at = time.monotonic()
 
+    async def _bury_suspects(self) -> bool:
+        """Death is believed at once where both witnesses agree: nobody holds the life lock, and its queue is gone."""
+        buried = []
+        for row in await execute(self._engine, leases.suspects()):
+            if await self._is_absent(row.id):
+                buried += await execute(self._engine, leases.bury_suspect(), worker=row.id, lock=row.lock_id)
+        if buried:
+            log.warning("workers.dead", worker_ids=[row.id for row in buried])
+        return bool(buried)
+
     async def _bury_workers(self) -> None:
-        """Where the database was away, workers first get `HEARING_S` to say that they live: they could not before."""
+        """Where the database was away, workers first get a hearing to say that they live: they could not before."""
         now = time.monotonic()
         if now - self._answered_at > SILENCE_S:
-            self._bury_from = now + HEARING_S
+            self._bury_from = now + leases.HEARING_S
         if now < self._bury_from:
             return
         buried = await execute(self._engine, leases.bury_workers())

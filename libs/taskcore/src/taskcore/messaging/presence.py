@@ -1,0 +1,56 @@
+"""A worker's presence in the broker: an exclusive queue, which is gone with the worker's connection.
+
+One of the two witnesses of its life; the other is an advisory lock in the database.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pika
+import pika.exceptions
+import structlog
+
+RETRY_S = 1.0
+PULSE_S = 1.0
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+def queue_of_worker(worker_id: int) -> str:
+    return f"worker.{worker_id}"
+
+
+class Presence:
+    """Keeps the queue of `worker_id`, for as long as it runs; comes back after the broker was away."""
+
+    def __init__(self, parameters: pika.URLParameters, worker_id: int) -> None:
+        self._parameters = parameters
+        self._queue = queue_of_worker(worker_id)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
+        self.is_open = False
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Its connection is closed soon after; the end of the process closes it too."""
+        self._stopping.set()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._keep(pika.BlockingConnection(self._parameters))
+            except (AssertionError, OSError, ValueError, pika.exceptions.AMQPError) as exc:
+                log.warning("presence.lost", queue=self._queue, error=repr(exc))
+            self.is_open = False
+            self._stopping.wait(RETRY_S)
+
+    def _keep(self, connection: Any) -> None:
+        with connection:
+            connection.channel().queue_declare(self._queue, exclusive=True, arguments={"x-queue-type": "classic"})
+            self.is_open = True
+            while not self._stopping.is_set():
+                connection.process_data_events(PULSE_S)
