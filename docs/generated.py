@@ -11,7 +11,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from taskcore.domain.states import as_markdown
-from taskcore.settings import PREFIX, DatabaseSettings, Settings
+from taskcore.settings import PREFIX, CommandSettings, DatabaseSettings, Settings
 
 HERE = Path(__file__).parent
 
@@ -36,10 +36,19 @@ DATABASES = """
 | --- | --- | --- |
 """
 
+COMMANDS = """
+`TASKCORE_COMMANDS` names the commands that `run_command` may run, as JSON:
+`{"backup": {"argv": ["/usr/bin/pg_dump", "--schema-only"], "max_arguments": 1, "timeout_s": 600}}`. For each:
+
+| key | default | values |
+| --- | --- | --- |
+"""
+
 
 def settings_page() -> str:
     notes = "".join(f"\n`{name}`: {note}\n" for name, note in _notes())
-    return SETTINGS_HEAD + "".join(_rows(Settings, PREFIX)) + DATABASES + "".join(_rows(DatabaseSettings, "")) + notes
+    named = DATABASES + "".join(_rows(DatabaseSettings, "")) + COMMANDS + "".join(_rows(CommandSettings, ""))
+    return SETTINGS_HEAD + "".join(_rows(Settings, PREFIX)) + named + notes
 
 
 def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
@@ -91,6 +100,7 @@ def _notes() -> Iterator[tuple[str, str]]:
         if isinstance(field.default, BaseModel) and (doc := type(field.default).__doc__):
             yield name, " ".join(doc.split())
     yield "databases", " ".join((DatabaseSettings.__doc__ or "").split())
+    yield "commands", " ".join((CommandSettings.__doc__ or "").split())
 
 
 def main() -> int:

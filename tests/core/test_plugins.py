@@ -22,7 +22,7 @@ class Fine(Plugin[Number]):
 
 
 def test_the_types_that_ship_are_installed() -> None:
-    assert {"noop", "sleep", "send_email", "run_query", "http_request"} <= set(load_plugins())
+    assert {"noop", "sleep", "send_email", "run_query", "http_request", "run_command"} <= set(load_plugins())
 
 
 def test_every_schema_is_an_object_that_refuses_unknown_members() -> None:

@@ -105,6 +105,24 @@ class DatabaseSettings(_Section):
     timeout_s: Seconds = 300
 
 
+class CommandSettings(_Section):
+    """A command that `run_command` may run, by its name under `commands`.
+
+    `argv` (JSON list): the program and what is always given to it. `max_arguments`: how many arguments a task may add;
+    they may be options, unless `argv` ends with `--`. `stdin`: whether a task may give it something to read. `env`
+    (JSON object) is added to `PATH`, `HOME`, `LANG`, `LC_ALL`, `TZ` and `TMPDIR`: all that it gets of the worker's.
+    `memory_mb` bounds the address space of each of its processes.
+    """
+
+    argv: Annotated[tuple[str, ...], Field(min_length=1)]
+    max_arguments: Annotated[int, Field(ge=0, le=100)] = 0
+    stdin: bool = False
+    env: dict[str, str] = Field(default_factory=dict)
+    cwd: Path | None = None
+    timeout_s: Seconds | None = None
+    memory_mb: Annotated[int, Field(ge=1)] | None = None
+
+
 class HttpSettings(_Section):
     """What `http_request` may do.
 
@@ -146,6 +164,7 @@ class Settings(BaseSettings):
     health: HealthSettings = HealthSettings()
     smtp: SmtpSettings = SmtpSettings()
     databases: dict[str, DatabaseSettings] = Field(default_factory=dict)
+    commands: dict[str, CommandSettings] = Field(default_factory=dict)
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
 
