@@ -16,6 +16,8 @@ PAUSE_S = 0.5
 INSIST_S = 60.0  # after the load's end; what was not accepted by then is given up
 CONNECTIONS = 500
 
+BROKEN = (OSError, asyncio.IncompleteReadError)
+
 
 class Load:
     """Submits `rate` tasks a second from `start` to `stop`. What failed is tried again until the answer is known."""
@@ -79,16 +81,28 @@ class Load:
         status, body = 0, b""
         try:
             async with asyncio.timeout(PATIENCE_S):
-                connection = self._idle.pop() if self._idle else await Connection.open(self._url)
-                answer = status = (found := await connection.ask(request))[0]
+                answer = status = (found := await self._ask(request))[0]
                 body = found[1]
-                self._idle.append(connection)
         except TimeoutError:
             answer = "timeout"
-        except (OSError, asyncio.IncompleteReadError):
-            self._idle.clear()
+        except BROKEN:
+            pass
         offer.tries.append(Try(began, time.monotonic() - began, answer))
         return status, body
+
+    async def _ask(self, request: bytes) -> tuple[int, bytes]:
+        """A connection that was kept may have been closed by its other end: that says nothing about the server."""
+        if self._idle:
+            try:
+                return await self._ask_over(self._idle.pop(), request)
+            except BROKEN:
+                self._idle.clear()
+        return await self._ask_over(await Connection.open(self._url), request)
+
+    async def _ask_over(self, connection: Connection, request: bytes) -> tuple[int, bytes]:
+        found = await connection.ask(request)
+        self._idle.append(connection)
+        return found
 
 
 def accepted(offers: Sequence[Offer]) -> list[int]:

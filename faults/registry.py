@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
+from faults.cables import Cables, laid
 from faults.load import count_tasks
 from faults.report import Row
-from faults.servers import Servers, home
-from faults.system import running_system
+from faults.servers import Home, Servers, home
+from faults.system import KeptSystem, running_system
 from faults.trial import Terms, Trial
 
 Env = Mapping[str, str]
@@ -18,13 +20,17 @@ Env = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`env` is for all processes of its system. `is_telling`: part of the short form."""
+    """`env` is for all processes of its system; those named in `cabled` reach the servers through proxies.
+
+    `is_telling`: part of the short form.
+    """
 
     name: str
     done: str
     bar: str
     inflict: Callable[[Trial], None]
     env: Env = field(default_factory=dict)
+    cabled: Sequence[str] = ()
     is_telling: bool = False
 
 
@@ -32,12 +38,18 @@ FAULTS: dict[str, Fault] = {}
 
 
 def fault(
-    name: str, *, done: str, bar: str, env: Env | None = None, is_telling: bool = False
+    name: str,
+    *,
+    done: str,
+    bar: str,
+    env: Env | None = None,
+    cabled: Sequence[str] = (),
+    is_telling: bool = False,
 ) -> Callable[[Callable[[Trial], None]], Callable[[Trial], None]]:
     """Registers the function that inflicts it."""
 
     def register(inflict: Callable[[Trial], None]) -> Callable[[Trial], None]:
-        FAULTS[name] = Fault(name, done, bar, inflict, env or {}, is_telling)
+        FAULTS[name] = Fault(name, done, bar, inflict, env or {}, cabled, is_telling)
         return inflict
 
     return register
@@ -46,8 +58,8 @@ def fault(
 def run(fault: Fault, servers: Servers, terms: Terms) -> Row:
     """Never raises for what the system under trial does."""
     began = time.monotonic()
-    with home(servers) as place, running_system(place, fault.env) as system:
-        trial = Trial(system, terms, place.directory)
+    with home(servers) as place, laid(place, fault.cabled) as cables, _system(fault, place, cables) as system:
+        trial = Trial(system, terms, place.directory, cables)
         try:
             fault.inflict(trial)
         except Exception:  # the row is told as failed, and the next fault has its turn
@@ -67,3 +79,7 @@ def run(fault: Fault, servers: Servers, terms: Terms) -> Row:
             failures=trial.failures,
             took_s=time.monotonic() - began,
         )
+
+
+def _system(fault: Fault, place: Home, cables: Mapping[str, Cables]) -> AbstractContextManager[KeptSystem]:
+    return running_system(place, fault.env, {name: one.env for name, one in cables.items()})

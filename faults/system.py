@@ -78,13 +78,10 @@ class KeptSystem(System):
         """Accepted, and not over."""
         return int(self.value("SELECT count(*) FROM task WHERE status <> ALL(%s)", list(OVER)))
 
-    def metric(self, name: str) -> float:
-        """The sum of a counter over the workers' present lives."""
-        lines = [line for worker in WORKERS for line in self._metrics(worker) if line.startswith(name)]
-        return sum(float(line.split()[-1]) for line in lines)
-
-    def _metrics(self, name: str) -> list[str]:
-        return httpx.get(f"{self.keeper[name].url}/metrics", trust_env=False, timeout=30).text.splitlines()
+    def metric(self, name: str, counter: str) -> float:
+        """What the process `name` has counted in its present life, over all labels."""
+        page = httpx.get(f"{self.keeper[name].url}/metrics", trust_env=False, timeout=30).text
+        return sum(float(line.split()[-1]) for line in page.splitlines() if line.startswith(counter))
 
     def _answers(self) -> bool:
         try:

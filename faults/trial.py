@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from faults.backlog import Backlog
+from faults.cables import Cables
 from faults.checker import Findings, check
 from faults.load import Load, count_tasks
 from faults.offers import Offer
@@ -39,6 +40,7 @@ class Trial:
     system: KeptSystem
     terms: Terms
     directory: Path
+    cables: Mapping[str, Cables] = field(default_factory=dict)
     figures: dict[str, float | str] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     offers: list[Offer] = field(default_factory=list)
@@ -99,6 +101,12 @@ class Trial:
         """The invariants, once nothing is open any more."""
         self.drain()
         return check(self.system, self.offers, may_overlap=self.may_overlap)
+
+    def waits_s(self, offers: Sequence[Offer]) -> list[float]:
+        """From the submit that was accepted to the first run's beginning, of the tasks that keep a journal; sorted."""
+        runs = self.system.journal.runs()
+        waits = ((offer.tries[-1].at, runs[task_id][0]) for offer in offers for task_id in offer.ids if task_id in runs)
+        return sorted(run.began_at - submitted_at for submitted_at, run in waits)
 
     def _recover(self, backlog: Backlog, level: float, over_at: float, within_s: float) -> None:
         if self.terms.is_short:

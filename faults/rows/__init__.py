@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-SUBJECTS = ("deaths", "broker", "database")
+SUBJECTS = ("deaths", "handovers", "broker", "database", "cuts", "messages")
 
 
 def load() -> None:

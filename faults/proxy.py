@@ -1,0 +1,139 @@
+"""A TCP proxy that can fall silent, reset its connections, or act when it sees a certain message go by."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from pathlib import Path
+from threading import Thread
+from typing import Any, Protocol
+
+Upstream = Path | tuple[str, int]
+
+CHUNK = 65_536
+RESET = struct.pack("ii", 1, 0)  # SO_LINGER of no time: a close is a reset
+
+
+class Watch(Protocol):
+    """Sees one connection's bytes before they are passed on. True: cut the connection, and pass nothing on."""
+
+    def up(self, data: bytes) -> bool: ...
+
+    def down(self, data: bytes) -> bool: ...
+
+
+class Unwatched:
+    def up(self, data: bytes) -> bool:
+        return False
+
+    down = up
+
+
+class Proxy:
+    """Between one process and one server. Its methods may be called from any thread but its own."""
+
+    def __init__(self, upstream: Upstream, watch: Callable[[], Watch] = Unwatched) -> None:
+        self._upstream = upstream
+        self._watch = watch
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._is_resetting = False
+        self._loop = asyncio.new_event_loop()
+        self._flows = asyncio.Event()
+        self._flows.set()
+        self._over = asyncio.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._thread = Thread(target=self._run, name=f"proxy {self.port}", daemon=True)
+        self._thread.start()
+
+    def watch(self, watch: Callable[[], Watch]) -> None:
+        """For the connections to come."""
+        self._watch = watch
+
+    def drop(self) -> None:
+        """Pass nothing on, say nothing: what is on its way arrives when it is healed, as TCP has it."""
+        self._loop.call_soon_threadsafe(self._flows.clear)
+
+    def reset(self) -> None:
+        """Reset all connections, and those to come."""
+        self._is_resetting = True
+        self.cut()
+
+    def cut(self) -> None:
+        """Reset all connections once."""
+        self._loop.call_soon_threadsafe(self._reset_all)
+
+    def heal(self) -> None:
+        self._is_resetting = False
+        self._loop.call_soon_threadsafe(self._flows.set)
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._over.set)
+        self._thread.join()
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._listen())
+
+    async def _listen(self) -> None:
+        server = await asyncio.start_server(self._connect, sock=self._listener, limit=CHUNK)
+        await self._over.wait()
+        server.close()
+        self._reset_all()
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        try:
+            await self._flows.wait()
+            if not self._is_resetting:
+                await self._serve(reader, writer)
+        except (OSError, asyncio.CancelledError):
+            return  # the server is away, or all is over: so is this connection
+        finally:
+            _reset(writer)
+            self._writers.discard(writer)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if isinstance(self._upstream, Path):
+            behind, ahead = await asyncio.open_unix_connection(str(self._upstream), limit=CHUNK)
+        else:
+            behind, ahead = await asyncio.open_connection(*self._upstream, limit=CHUNK)
+        watch = self._watch()
+        try:
+            await _first_end(self._pass(reader, ahead, watch.up), self._pass(behind, writer, watch.down))
+        finally:
+            _reset(ahead)
+
+    async def _pass(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, sees: Callable[[bytes], bool]
+    ) -> None:
+        while data := await reader.read(CHUNK):
+            await self._flows.wait()
+            if sees(data):
+                return
+            writer.write(data)
+            await writer.drain()
+
+    def _reset_all(self) -> None:
+        for writer in list(self._writers):
+            _reset(writer)
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    connection = writer.get_extra_info("socket")
+    with suppress(OSError):
+        if connection.family != socket.AF_UNIX:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    writer.transport.abort()
+
+
+async def _first_end(*passes: Coroutine[Any, Any, None]) -> None:
+    """Until one direction has ended; then the other one ends too."""
+    tasks = [asyncio.ensure_future(one) for one in passes]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,115 @@
+"""Messages that a proxy can act on: a claim's reply, a publish, a confirm, an acknowledgement.
+
+Once armed, a trigger acts on the next of its messages, on whatever connection it comes.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from threading import Event
+
+READY = b"Z\x00\x00\x00\x05I"  # the server is done, and no transaction is open: what it did is committed
+CLAIM = (b"DELETE FROM outbox", b"lease_token")
+PROTOCOL_3 = 196_608
+
+PUBLISH, ACK = (60, 40), (60, 80)
+
+
+@dataclass(slots=True)
+class Trigger:
+    """`act` is called in the proxy's thread, before the message is passed on; it never is."""
+
+    act: Callable[[], None] = lambda: None
+    armed: Event = field(default_factory=Event)
+    fired: Event = field(default_factory=Event)
+
+    def pull(self) -> bool:
+        if not self.armed.is_set():
+            return False
+        self.armed.clear()
+        self.act()
+        self.fired.set()
+        return True
+
+    def arm(self) -> None:
+        self.fired.clear()
+        self.armed.set()
+
+
+class ClaimReply:
+    """PostgreSQL's answer to a claim. It is committed: the answer alone is lost."""
+
+    def __init__(self, trigger: Trigger) -> None:
+        self._trigger = trigger
+        self._pieces = _Pieces(_frontend_size)
+        self._claims: set[bytes] = set()
+        self._is_claiming = False
+
+    def up(self, data: bytes) -> bool:
+        for message in self._pieces.add(data):
+            if message[:1] == b"P":  # parse: name, SQL
+                name, sql = message[5:].split(b"\0", 2)[:2]
+                (self._claims.add if all(word in sql for word in CLAIM) else self._claims.discard)(name)
+            elif message[:1] == b"B":  # bind: portal, name
+                self._is_claiming = message[5:].split(b"\0", 2)[1] in self._claims
+        return False
+
+    def down(self, data: bytes) -> bool:
+        if not (self._is_claiming and data.endswith(READY)):
+            return False
+        self._is_claiming = False
+        return self._trigger.pull()
+
+
+class AmqpMethod:
+    """A frame with this method, `is_up` from the client or else from the broker."""
+
+    def __init__(self, trigger: Trigger, method: tuple[int, int], *, is_up: bool) -> None:
+        self._trigger = trigger
+        self._head = struct.pack(">HH", *method)
+        self._is_up = is_up
+        self._up, self._down = _Pieces(_client_frame_size), _Pieces(_frame_size)
+
+    def up(self, data: bytes) -> bool:
+        return self._sees(self._up.add(data)) and self._is_up and self._trigger.pull()
+
+    def down(self, data: bytes) -> bool:
+        return self._sees(self._down.add(data)) and not self._is_up and self._trigger.pull()
+
+    def _sees(self, frames: Iterator[bytes]) -> bool:
+        methods = [frame[7:11] for frame in frames if frame[:1] == b"\x01"]
+        return self._head in methods
+
+
+class _Pieces:
+    """Cuts a stream into messages. `size` tells how long the next one is from its beginning; None: not known yet."""
+
+    def __init__(self, size: Callable[[bytes], int | None]) -> None:
+        self._size = size
+        self._rest = b""
+
+    def add(self, data: bytes) -> Iterator[bytes]:
+        self._rest += data
+        while (size := self._size(self._rest)) is not None and len(self._rest) >= size:
+            message, self._rest = self._rest[:size], self._rest[size:]
+            yield message
+
+
+def _frontend_size(data: bytes) -> int | None:
+    """The first message has no type: its length's first byte is 0, which no type is."""
+    if len(data) < 5:
+        return None
+    if data[0] == 0:
+        return int.from_bytes(data[:4], "big")
+    return 1 + int.from_bytes(data[1:5], "big")
+
+
+def _client_frame_size(data: bytes) -> int | None:
+    """As `_frame_size`, but the first bytes are the protocol's header."""
+    return 8 if data.startswith(b"AMQP") else _frame_size(data)
+
+
+def _frame_size(data: bytes) -> int | None:
+    return None if len(data) < 7 else 8 + int.from_bytes(data[3:7], "big")
