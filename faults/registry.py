@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from faults.cables import Cables, laid
 from faults.load import count_tasks
@@ -14,6 +16,8 @@ from faults.report import Row
 from faults.servers import Home, Servers, home
 from faults.system import KeptSystem, running_system
 from faults.trial import Terms, Trial
+
+LOGS = Path(__file__).with_name("logs")  # of the faults that were too much
 
 Env = Mapping[str, str]
 
@@ -66,6 +70,8 @@ def run(fault: Fault, servers: Servers, terms: Terms) -> Row:
             trial.failures.append(f"the trial itself ended: {traceback.format_exc()}")
         findings = trial.findings()
         trial.failures += findings.broken
+        if trial.failures:
+            _keep_logs(fault, place)
         return Row(
             name=fault.name,
             done=fault.done,
@@ -79,6 +85,14 @@ def run(fault: Fault, servers: Servers, terms: Terms) -> Row:
             failures=trial.failures,
             took_s=time.monotonic() - began,
         )
+
+
+def _keep_logs(fault: Fault, place: Home) -> None:
+    kept = LOGS / fault.name
+    shutil.rmtree(kept, ignore_errors=True)
+    kept.mkdir(parents=True)
+    for file in place.directory.glob("*.log"):
+        shutil.copy(file, kept)
 
 
 def _system(fault: Fault, place: Home, cables: Mapping[str, Cables]) -> AbstractContextManager[KeptSystem]:

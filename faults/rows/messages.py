@@ -28,7 +28,7 @@ def copies(trial: Trial) -> None:
 
 @fault(
     "stale-messages",
-    done="10 messages for each of 10 tasks that were cancelled, deleted, finished, retried by hand, or wait to be retried",
+    done="10 messages for each of 50 tasks: cancelled, deleted, finished, retried by hand, waiting to be retried",
     bar=BAR,
     is_telling=True,
 )
@@ -46,8 +46,7 @@ def stale(trial: Trial) -> None:
 
 
 def _cancelled(trial: Trial) -> list[int]:
-    later = {"run_at": "2099-01-01T00:00:00Z"}
-    task_ids = trial.system.submit_many(10, "noop", **later)
+    task_ids = trial.system.submit_many(10, "noop", run_at="2099-01-01T00:00:00Z")
     for task_id in task_ids:
         trial.system.api.post(f"/tasks/{task_id}/cancel").raise_for_status()
     return task_ids
