@@ -16,7 +16,7 @@ from litestar.exceptions import (
     ValidationException,
 )
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
-from psycopg.errors import DeadlockDetected, ReadOnlySqlTransaction, UndefinedColumn, UndefinedTable
+from psycopg.errors import DeadlockDetected, UndefinedColumn, UndefinedTable
 from sqlalchemy.exc import DBAPIError
 
 from taskapi.contract import MEDIA_TYPE, PUBLIC_NAMES
@@ -28,7 +28,7 @@ from taskcore.db.session import is_database_away
 RETRY_AFTER = {"Retry-After": "2"}
 
 #: The server answers, and yet nothing can be stored: a standby, or a schema that is not there yet.
-_NOT_READY = (ReadOnlySqlTransaction, UndefinedTable, UndefinedColumn)
+_NOT_READY = (UndefinedTable, UndefinedColumn)
 _MISSING = re.compile(r"Missing required \w+ parameter '([^']*)'")
 
 log = structlog.stdlib.get_logger(__name__)
