@@ -21,6 +21,9 @@ LOGS = Path(__file__).with_name("logs")  # of the faults that were too much
 
 Env = Mapping[str, str]
 
+#: Where seconds are not judged, they are saved.
+SHORT: Env = {"TASKCORE_WORKER__PROCESSES": "1", "TASKCORE_COORDINATOR__RESEND_AFTER_S": "3"}
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -62,7 +65,7 @@ def fault(
 def run(fault: Fault, servers: Servers, terms: Terms) -> Row:
     """Never raises for what the system under trial does."""
     began = time.monotonic()
-    with home(servers) as place, laid(place, fault.cabled) as cables, _system(fault, place, cables) as system:
+    with home(servers) as place, laid(place, fault.cabled) as cables, _system(fault, place, cables, terms) as system:
         trial = Trial(system, terms, place.directory, cables)
         try:
             fault.inflict(trial)
@@ -95,5 +98,8 @@ def _keep_logs(fault: Fault, place: Home) -> None:
         shutil.copy(file, kept)
 
 
-def _system(fault: Fault, place: Home, cables: Mapping[str, Cables]) -> AbstractContextManager[KeptSystem]:
-    return running_system(place, fault.env, {name: one.env for name, one in cables.items()})
+def _system(
+    fault: Fault, place: Home, cables: Mapping[str, Cables], terms: Terms
+) -> AbstractContextManager[KeptSystem]:
+    env = {**(SHORT if terms.is_short else {}), **fault.env}
+    return running_system(place, env, {name: one.env for name, one in cables.items()})

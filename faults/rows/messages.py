@@ -15,7 +15,7 @@ REFUSED = "taskcore_claims_refused_total"
 BAR = "refused, counted"
 
 
-@fault("one-message-100-times", done="the message of each of 20 tasks sent 100 times", bar=BAR, is_telling=True)
+@fault("one-message-100-times", done="the message of each of 20 tasks sent 100 times", bar=BAR)
 def copies(trial: Trial) -> None:
     before = _refused(trial)
     with trial.under_load():
@@ -30,7 +30,6 @@ def copies(trial: Trial) -> None:
     "stale-messages",
     done="10 messages for each of 50 tasks: cancelled, deleted, finished, retried by hand, waiting to be retried",
     bar=BAR,
-    is_telling=True,
 )
 def stale(trial: Trial) -> None:
     with trial.under_load():
