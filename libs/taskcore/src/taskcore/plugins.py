@@ -90,8 +90,9 @@ class Plugin(ABC, Generic[P]):
     def run(self, ctx: TaskContext, params: P) -> object:
         """Do the work. At least once: it may run again after a worker died.
 
-        Returns a result that JSON can hold (kept with the task), or `RetryAfter`, `Cancel` or `Fail`.
-        Any exception fails the attempt; the retry policy says what comes next.
+        Returns a result that JSON can hold (kept with the task), or `RetryAfter`, `Cancel`, `Fail` or `Pause`.
+        Any exception fails the attempt; the retry policy says what comes next. `Interrupted` is raised in it when it
+        is to stop: what it makes of that does not count.
         """
 
     @classmethod
