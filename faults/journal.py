@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -39,6 +39,10 @@ class Journal:
         for runs in found.values():
             runs.sort(key=lambda run: run.began_at)
         return found
+
+    def runs_in(self, pids: Iterable[int]) -> list[Run]:
+        """Those of these processes."""
+        return [run for pid in pids if (file := self.directory / str(pid)).exists() for run in _read(file)]
 
     def overlaps(self) -> list[tuple[Run, Run]]:
         """Runs of one task at the same time, for certain."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -135,3 +136,9 @@ class Trial:
             self.figures["slowest answer s"] = round(load.slowest_s(), 2)
         for bad in ("500", "timeout"):
             self.require(bad not in answers, f"{answers.get(bad)} submits were answered {bad}")
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The smallest of the values that `share` of them do not exceed; 0 where there are none."""
+    ranked = sorted(values)
+    return ranked[max(0, math.ceil(share * len(ranked)) - 1)] if ranked else 0.0

@@ -15,12 +15,10 @@ from typing import Literal
 
 from fault_journal import note  # type: ignore[import-not-found]  # beside this module, on the worker's path
 
-from taskcore import plugins
-from taskcore.plugins import Parameters, Plugin, RetryPolicy, TaskContext
+from taskcore.plugins import Isolation, Parameters, Plugin, RetryPolicy, TaskContext
 
 SOON = RetryPolicy(max_attempts=4, waits=tuple(timedelta(seconds=s) for s in (0.2, 0.4, 0.8)), jitter=0.0)
 BEAT_S = 0.05
-ISOLATION = getattr(plugins, "Isolation", None)
 
 
 class WorkParameters(Parameters, frozen=True):
@@ -55,8 +53,7 @@ class Work(Plugin[WorkParameters]):
 class WorkInChild(Work):
     name = "work_in_child"
     description = "Works in a process of its own."
-    if ISOLATION is not None:
-        isolation = ISOLATION.PROCESS
+    isolation = Isolation.PROCESS
 
 
 class DeadlyParameters(Parameters, frozen=True):
@@ -69,7 +66,8 @@ class DeadlyParameters(Parameters, frozen=True):
 class Deadly(Plugin[DeadlyParameters]):
     name = "deadly"
     description = "Takes its process with it."
-    retry = SOON
+    retry = RetryPolicy(max_attempts=2, waits=(timedelta(seconds=0.2),), jitter=0.0)
+    timeout = timedelta(seconds=5)
 
     def run(self, ctx: TaskContext, params: DeadlyParameters) -> object:
         note(ctx.task_id, ctx.attempt, "begin")
@@ -91,9 +89,7 @@ class Deadly(Plugin[DeadlyParameters]):
 class DeadlyInChild(Deadly):
     name = "deadly_in_child"
     description = "Takes its own process with it."
-    timeout = timedelta(seconds=5)
-    if ISOLATION is not None:
-        isolation = ISOLATION.PROCESS
+    isolation = Isolation.PROCESS
 
 
 def _is_over(params: WorkParameters, deadline: float) -> bool:
@@ -114,8 +110,8 @@ def _work(params: WorkParameters, deadline: float) -> None:
 
 
 def _eat_memory() -> None:
-    """Touches what it takes. Who is not stopped before is killed by itself at 2 GiB, as the kernel would do."""
+    """Touches what it takes. Who is not stopped before is killed by itself at 512 MiB, as the kernel would do."""
     eaten = []
-    for _ in range(128):
+    for _ in range(32):
         eaten.append(bytearray(b"x") * (16 * 1024 * 1024))
     os.kill(os.getpid(), signal.SIGKILL)

@@ -1,12 +1,45 @@
-"""Processes die: workers, parts of workers, coordinators."""
+"""Workers and parts of them die while tasks run: sleeping, computing, and in processes of their own."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
+import psutil
+
+from faults.journal import Run
 from faults.registry import fault
 from faults.system import WORKERS, wait
-from faults.trial import Trial
+from faults.trial import Trial, percentile
+from tests.support.waiting import eventually
+
+RESTART_S = 3.0
+GONE_S = 2.0
+BAR = "its tasks run elsewhere: p95 of 3 s or less over 30 kills; none of its process group left 2 s later"
+#: Long tasks for each kill; they end when their gate is opened.
+LONG = (("work", "sleep", 6), ("work", "compute", 1), ("work_in_child", "sleep", 3))
+
+
+@dataclass(slots=True)
+class Kill:
+    """`held`: the long tasks that ran in what was killed."""
+
+    at: float
+    held: set[int]
+    orphans: int = 0
+
+
+@fault("kill-supervisor", done="kill -9 of a worker's supervisor, 30 times", bar=BAR, is_telling=True)
+def kill_supervisor(trial: Trial) -> None:
+    _kill_often(trial, lambda name: psutil.Process(trial.system.keeper[name].pid))
+
+
+@fault("kill-executor", done="kill -9 of one executor of a worker, 30 times", bar=BAR, is_telling=True)
+def kill_executor(trial: Trial) -> None:
+    _kill_often(trial, lambda name: max(trial.system.executors(name), key=lambda one: len(_long_in(trial, _tree(one)))))
+    culprits = trial.system.value("SELECT count(*) FROM task WHERE crashes > 0")
+    trial.require(culprits == 0, f"{culprits} tasks were counted a crash that was not theirs")
 
 
 @fault(
@@ -25,3 +58,54 @@ def killed_often(trial: Trial) -> None:
     trial.drain()
     ends = trial.system.sql("SELECT status, reason, count(*) FROM task GROUP BY 1, 2")
     trial.require([end["status"] for end in ends] == ["succeeded"], f"the tasks ended as {ends}")
+
+
+def _kill_often(trial: Trial, chosen: Callable[[str], psutil.Process]) -> None:
+    kills: list[Kill] = []
+    with trial.under_load():
+        for number in range(trial.terms.of(30, 1)):
+            name = WORKERS[number % len(WORKERS)]
+            kills.append(_kill(trial, name, chosen, str(number)))
+    trial.drain()
+    runs = trial.system.journal.runs()
+    again = [_restarted_after_s(runs, kill) for kill in kills if kill.held]
+    trial.require(len(again) == len(kills), f"{len(kills) - len(again)} kills met no long task")
+    trial.at_most("restart p95 s", percentile(again, 0.95), RESTART_S)
+    trial.figures["restart p50 s"] = round(percentile(again, 0.5), 3)
+    trial.at_most("processes left 2 s later", sum(kill.orphans for kill in kills), 0)
+
+
+def _kill(trial: Trial, name: str, chosen: Callable[[str], psutil.Process], number: str) -> Kill:
+    """Returns when the tasks that it held run elsewhere, and the worker is whole again."""
+    system, gate = trial.system, trial.gate(number)
+    for worker in WORKERS:
+        system.wait_until_working(worker)
+    tasks = [(type_, {"how": how, "gate": str(gate)}, count) for type_, how, count in LONG]
+    task_ids = [one for type_, parameters, count in tasks for one in system.submit_many(count, type_, parameters)]
+    system.wait_for(task_ids, "running")
+    wait(0.5)  # until they have all said so in their journal
+    process = chosen(name)
+    tree = _tree(process)
+    kill = Kill(time.monotonic(), _long_in(trial, tree) & set(task_ids))
+    process.kill()
+    wait(GONE_S)
+    kill.orphans = sum(1 for one in tree if one.is_running() and one.status() != psutil.STATUS_ZOMBIE)
+    runs_again = "SELECT count(*) FROM task WHERE id = ANY(%s) AND attempt >= 2 AND status = 'running'"
+    eventually(lambda: system.value(runs_again, list(kill.held)) == len(kill.held), 60, what="the tasks running again")
+    gate.touch()
+    return kill
+
+
+def _tree(process: psutil.Process) -> list[psutil.Process]:
+    return [process, *process.children(recursive=True)]
+
+
+def _long_in(trial: Trial, processes: Iterable[psutil.Process]) -> set[int]:
+    """The tasks that run in one of `processes`, by their own word."""
+    runs = trial.system.journal.runs_in(process.pid for process in processes)
+    return {run.task_id for run in runs if not run.has_ended}
+
+
+def _restarted_after_s(runs: Mapping[int, Sequence[Run]], kill: Kill) -> float:
+    """From the kill until the last of the tasks that it hit ran again."""
+    return max(min(run.began_at for run in runs[task_id] if run.began_at > kill.at) for task_id in kill.held) - kill.at
