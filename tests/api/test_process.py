@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
 from collections.abc import Iterator
 
@@ -63,6 +65,21 @@ def test_those_who_wait_are_answered_when_it_is_told_to_stop(
 
     assert code == 0
     assert [(answer.status_code, answer.json()["status"]) for answer in answers] == [(200, "queued")]
+
+
+def test_it_takes_its_leave_before_it_stops(services: Services, database_url: str) -> None:
+    register_type(database_url, "noop", ANYTHING)
+    env = {"TASKCORE_DATABASE_URL": database_url, "TASKCORE_API__DRAIN_S": "3600"}
+    server = services.start("taskapi", env=env)
+
+    os.kill(server.pid, signal.SIGTERM)
+    eventually(lambda: not server.is_ready)
+
+    with httpx.Client(base_url=server.url, trust_env=False, timeout=90) as http:
+        refusal(http.get("/readyz"), 503, "stopping")
+        submitted = http.post("/api/v1/tasks", json=task())
+        assert (submitted.status_code, submitted.headers["connection"]) == (201, "close")
+    assert server.terminate() == 0
 
 
 def test_its_log_lines_are_json_and_carry_the_request_id(services: Services, database_url: str) -> None:

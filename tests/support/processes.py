@@ -31,7 +31,7 @@ class Service:
         api, health = free_port(), free_port()
         self.url = f"http://127.0.0.1:{api if command[0] in ('taskapi', 'taskcore-standalone') else health}"
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("TASKCORE_")}
-        ports = {"TASKCORE_API__PORT": str(api), "TASKCORE_HEALTH__PORT": str(health)}
+        ports = {"TASKCORE_API__PORT": str(api), "TASKCORE_HEALTH__PORT": str(health), "TASKCORE_API__DRAIN_S": "0"}
         with log_file.open("ab") as output:
             self._process = subprocess.Popen(
                 [str(PROGRAMS / command[0]), *command[1:]],

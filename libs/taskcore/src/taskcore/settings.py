@@ -36,11 +36,15 @@ class _Section(BaseModel):
 
 
 class ApiSettings(_Section):
-    """Where the API listens. It has no authentication yet: a host other than loopback opens it to that network."""
+    """Where the API listens. It has no authentication yet: a host other than loopback opens it to that network.
+
+    `drain_s`: how long it goes on answering after it was told to stop, while `/readyz` says that it is about to.
+    """
 
     host: str = "127.0.0.1"
     port: Port = 8080
     processes: Annotated[int, Field(ge=1, le=64)] = 1
+    drain_s: Annotated[float, Field(ge=0, le=3_600)] = 5
 
 
 class WorkerSettings(_Section):

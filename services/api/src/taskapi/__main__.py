@@ -9,12 +9,12 @@ import sys
 from types import FrameType
 
 import structlog
-from granian import Granian
 from granian.constants import Interfaces, Loops
 from granian.log import LogLevels
 from litestar import Litestar
 
 from taskapi.app import create_app
+from taskapi.server import DRAIN, DrainingServer
 from taskapi.services import Services
 from taskcore.errors import InvalidSettings
 from taskcore.settings import ApiSettings, load_settings
@@ -32,8 +32,9 @@ def main() -> None:
     configure_logging(settings.log)
     _refuse_taken_port(settings.api)
     log.info("api.starting", address=settings.api.host, port=settings.api.port)
-    Granian(
+    DrainingServer(
         "taskapi.__main__:serve",
+        drain_s=settings.api.drain_s,
         factory=True,
         interface=Interfaces.ASGI,
         address=settings.api.host,
@@ -74,6 +75,10 @@ async def _let_go_on_signals(app: Litestar) -> None:
     def let_go(number: int, frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(services.finishes.release_all)
 
+    def drain(number: int, frame: FrameType | None) -> None:
+        services.leaving.set()
+
+    signal.signal(DRAIN, drain)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, let_go)
 

@@ -60,7 +60,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         logging_config=None,
     )
     app.state.services = services
-    app.asgi_handler = RequestScope(app.asgi_handler)
+    app.asgi_handler = RequestScope(app.asgi_handler, services)
     return app
 
 

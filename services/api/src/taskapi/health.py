@@ -11,6 +11,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from taskapi.contract import MEDIA_TYPE
+from taskapi.problems import stopping
 from taskapi.schemas import Liveness, Problem, Uptime
 from taskapi.services import Services
 
@@ -30,10 +31,14 @@ async def livez() -> Liveness:
     operation_id="readyz",
     summary="Can it serve?",
     tags=["health"],
-    responses={503: ResponseSpec(Problem, media_type=MEDIA_TYPE, description="The database is away.")},
+    responses={
+        503: ResponseSpec(Problem, media_type=MEDIA_TYPE, description="The database is away, or the process stops.")
+    },
 )
 async def readyz(services: NamedDependency[Services]) -> Liveness:
-    """Asks the database too, for two seconds at most."""
+    """Asks the database too, for two seconds at most. Not while the process takes its leave."""
+    if services.leaving.is_set():
+        raise stopping()
     ping = asyncio.create_task(services.database.ping())
     done, _ = await asyncio.wait([ping], timeout=READY_TIMEOUT_S)
     if not done:

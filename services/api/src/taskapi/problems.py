@@ -47,6 +47,10 @@ def try_again() -> Refused:
     return Refused(Problem("Others are changing the same tasks", 503, "try_again"), {"Retry-After": "1"})
 
 
+def stopping() -> Refused:
+    return Refused(Problem("The process is about to stop", 503, "stopping"), {"Retry-After": "1"})
+
+
 def task_not_found(task_id: int) -> Refused:
     return Refused(Problem("No such task", 404, "task_not_found", detail=f"There is no task {task_id}."))
 

@@ -11,6 +11,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
+from taskapi.services import Services
 from taskcore.telemetry import REQUEST_SECONDS, REQUESTS
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
@@ -28,8 +29,9 @@ def request_id_of(scope: Scope) -> str:
 class RequestScope:
     """Wraps the whole application, so that a 404 counts too."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, services: Services) -> None:
         self._app = app
+        self._services = services
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -44,7 +46,8 @@ class RequestScope:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+                leave = [(b"connection", b"close")] if self._services.leaving.is_set() else []
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode()), *leave]
             await send(message)
 
         with bound_contextvars(request_id=request_id):

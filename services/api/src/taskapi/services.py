@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Event
 from typing import Self
 
 from taskapi.catalogue import Catalogue
@@ -16,10 +17,13 @@ from taskcore.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Services:
+    """`leaving` is set when the process was told to stop, and still answers."""
+
     database: Database
     catalogue: Catalogue
     wakeups: Wakeups
     finishes: Finishes
+    leaving: Event = field(default_factory=Event)
 
     @classmethod
     def of(cls, settings: Settings) -> Self:

@@ -1,0 +1,40 @@
+"""The HTTP server: Granian, with time to take leave.
+
+Told to stop, it first says so (`/readyz`, `Connection: close`) and goes on answering, until whoever sends it requests
+has had time to notice. A second signal, or Ctrl-C, ends that time.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import Any
+
+import structlog
+from granian.server.mp import MPServer
+
+#: What tells a process of Granian's that its server drains.
+DRAIN = signal.SIGUSR1
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class DrainingServer(MPServer):
+    def __init__(self, *arguments: Any, drain_s: float, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._drain_s = drain_s
+        self._hurry = threading.Event()
+
+    def signal_handler_interrupt(self, *arguments: Any, **options: Any) -> None:
+        if self.interrupt_signal or signal.SIGINT in arguments:
+            self._hurry.set()
+        super().signal_handler_interrupt(*arguments, **options)  # type: ignore[no-untyped-call]
+
+    def shutdown(self, exit_code: int = 0) -> None:
+        if self._drain_s and not exit_code and not self._hurry.is_set():
+            log.info("api.draining", drain_s=self._drain_s)
+            for worker in self.wrks:
+                os.kill(worker.inner.pid, DRAIN)
+            self._hurry.wait(self._drain_s)
+        super().shutdown(exit_code)  # type: ignore[no-untyped-call]
