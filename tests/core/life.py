@@ -1,0 +1,172 @@
+"""What every step must do to a task, said once more in plain Python: from the documentation, not from the SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from taskcore.domain.outcomes import MAX_CRASHES, MAX_LOSSES
+from taskcore.domain.states import HELD, IDLE, WAITING, Status
+
+Held = tuple[int, int, UUID]
+
+#: What ends an attempt, by what it leaves behind: the outcome that is kept and what is counted.
+ENDS = {
+    "succeeds": ("succeeded", None),
+    "fails": ("failed", "failures"),
+    "fails for good": ("failed", "failures"),
+    "times out": ("timed_out", "failures"),
+    "cancels itself": ("cancelled", None),
+    "pauses": ("paused", None),
+    "is returned": ("returned", None),
+    "is returned to run alone": ("returned", None),
+    "crashes": ("crashed", "crashes"),
+    "is lost": ("lost", "losses"),
+}
+
+
+@dataclass
+class ModelTask:
+    id: int
+    queue: str
+    max_attempts: int
+    is_soft: bool  # its type can be cancelled and paused while it runs
+    is_ahead: bool  # its run_at lies ahead
+    status: Status | None = None
+    attempt: int = 0
+    failures: int = 0
+    crashes: int = 0
+    losses: int = 0
+    alone: bool = False
+    pause_requested: bool = False
+    token: UUID | None = None
+    worker: int | None = None
+    is_due: bool = False
+    history: list[tuple[Status | None, Status | None]] = field(default_factory=list)
+    attempts: list[tuple[int, str]] = field(default_factory=list)
+
+    def move(self, to: Status | None, *, is_due: bool = True) -> None:
+        self.history.append((self.status, to))
+        self.status = to
+        self.is_due = is_due and to in WAITING
+        if to not in HELD:
+            self.token = None
+            self.pause_requested = False
+
+    def end(self, how: str) -> tuple[Status, bool]:
+        """Where the task comes to by the end of this attempt, and whether at once."""
+        match how:
+            case "succeeds":
+                return Status.SUCCEEDED, True
+            case "fails" | "times out":
+                return (Status.RETRYING, False) if self.failures < self.max_attempts else (Status.FAILED, True)
+            case "fails for good":
+                return Status.FAILED, True
+            case "cancels itself":
+                return Status.CANCELLED, True
+            case "pauses":
+                return Status.PAUSED, True
+            case "crashes":
+                return (Status.QUEUED if self.crashes < MAX_CRASHES else Status.FAILED), True
+            case "is lost":
+                return (Status.QUEUED if self.losses < MAX_LOSSES else Status.FAILED), True
+        return Status.QUEUED, True
+
+
+class Model:
+    def __init__(self) -> None:
+        self.tasks: dict[int, ModelTask] = {}
+        self.live_workers: set[int] = set()
+        self.paused_queues: set[str] = set()
+
+    def submit(self, task: ModelTask) -> None:
+        self.tasks[task.id] = task
+        task.move(Status.SCHEDULED if task.is_ahead else Status.QUEUED, is_due=not task.is_ahead)
+
+    def come_due(self, id_: int) -> None:
+        task = self.tasks[id_]
+        task.is_due = task.status in WAITING
+
+    def claim(self, ids: Iterable[int], worker: int, token: UUID) -> list[Held]:
+        claimed = [task for task in map(self.tasks.__getitem__, sorted(set(ids))) if self._may_run(task)]
+        for task in claimed:
+            task.move(Status.RUNNING)
+            task.attempt += 1
+            task.token, task.worker = token, worker
+        return [(task.id, task.attempt, token) for task in claimed]
+
+    def _may_run(self, task: ModelTask) -> bool:
+        return task.status in WAITING and task.is_due and task.queue not in self.paused_queues
+
+    def settle(self, held: Held, how: str) -> bool:
+        id_, attempt, token = held
+        task = self.tasks[id_]
+        if task.status not in HELD or (task.attempt, task.token) != (attempt, token):
+            return False
+        outcome, cost = ENDS[how]
+        if cost:
+            setattr(task, cost, getattr(task, cost) + 1)
+        becomes, is_due = task.end(how)
+        if task.status is Status.CANCELLING:
+            becomes, outcome = Status.CANCELLED, "cancelled"
+        elif task.pause_requested and becomes in WAITING:
+            becomes = Status.PAUSED
+        task.alone |= how in ("crashes", "is returned to run alone") and task.end(how)[0] is Status.QUEUED
+        task.attempts.append((attempt, outcome))
+        task.move(becomes, is_due=is_due)
+        return True
+
+    def cancel(self, id_: int) -> bool:
+        task = self.tasks[id_]
+        if task.status in IDLE:
+            task.move(Status.CANCELLED)
+        elif task.status is Status.RUNNING and task.is_soft:
+            task.move(Status.CANCELLING)
+        else:
+            return False
+        return True
+
+    def pause(self, id_: int) -> bool:
+        task = self.tasks[id_]
+        if task.status in IDLE - {Status.PAUSED}:
+            task.move(Status.PAUSED)
+        elif task.status is Status.RUNNING and task.is_soft:
+            task.pause_requested = True
+        else:
+            return False
+        return True
+
+    def resume(self, id_: int) -> bool:
+        task = self.tasks[id_]
+        if task.status is Status.PAUSED:
+            task.move(Status.SCHEDULED if task.is_ahead else Status.QUEUED, is_due=not task.is_ahead)
+        elif task.status is Status.RUNNING and task.pause_requested:
+            task.pause_requested = False
+        else:
+            return False
+        return True
+
+    def retry(self, id_: int) -> bool:
+        task = self.tasks[id_]
+        if task.status not in (Status.FAILED, Status.CANCELLED):
+            return False
+        task.failures = task.crashes = task.losses = 0
+        task.alone = False
+        task.move(Status.QUEUED)
+        return True
+
+    def delete(self, id_: int) -> bool:
+        task = self.tasks[id_]
+        if task.status is None or task.status in HELD:
+            return False
+        task.move(None)
+        task.attempts.clear()
+        return True
+
+    def held(self) -> list[Held]:
+        held = (task for task in self.tasks.values() if task.token is not None)
+        return [(task.id, task.attempt, task.token) for task in held if task.token is not None]
+
+    def is_orphan(self, held: Held) -> bool:
+        return self.tasks[held[0]].worker not in self.live_workers

@@ -1,0 +1,294 @@
+"""Every statement that changes tasks, in every order that a machine can think of, against a model in plain Python.
+
+`HYPOTHESIS_PROFILE=long` takes its time.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import run_state_machine_as_test as run_machine
+
+from taskcore.db import changes, dependencies, leases, queues, settlements, workers
+from taskcore.domain import outcomes
+from taskcore.domain.outcomes import MAX_CRASHES, MAX_LOSSES, AttemptOutcome, Verdict
+from taskcore.domain.retry import RetryPolicy, plan_retry
+from taskcore.domain.states import IDLE, TERMINAL, TRANSITIONS, WAITING, Status
+from taskcore.domain.tasks import Finished, Lease
+from tests.core.life import ENDS, Held, Model, ModelTask
+from tests.core.stage import Stage, new_task
+
+EXAMPLES = {"long": 2_000}.get(os.environ.get("HYPOTHESIS_PROFILE", ""), 100)
+STEPS = 50
+
+TABLES = "task, task_history, task_attempt, task_log, task_dependency, outbox, queue, worker"
+LOOK = """
+    SELECT t.id, t.status, t.attempt, t.failures, t.crashes, t.losses, t.alone, t.pause_requested, t.lease_token,
+        t.finished_at IS NOT NULL AS is_over, o.available_at <= now() AS is_due,
+        (SELECT coalesce(array_agg(attempt || ':' || outcome ORDER BY attempt), '{}')
+         FROM task_attempt a WHERE a.task_id = h.task_id) AS attempts, h.task_id, h.steps
+    FROM (SELECT task_id, jsonb_agg(jsonb_build_array(from_status, to_status) ORDER BY id) AS steps
+          FROM task_history GROUP BY task_id) h
+    LEFT JOIN task t ON t.id = h.task_id LEFT JOIN outbox o ON o.task_id = h.task_id
+"""
+
+#: What can happen, and how often.
+VERBS = {
+    "claim": 8,
+    "settle": 8,
+    "time_comes": 4,
+    "cancel": 3,
+    "pause": 2,
+    "resume": 2,
+    "retry": 3,
+    "submit": 2,
+    "delete": 1,
+    "rescue": 2,
+    "expire": 1,
+    "hire": 1,
+    "heartbeat": 1,
+    "pause_queue": 1,
+    "resume_queue": 2,
+    "settle_with_a_wrong_token": 1,
+}
+QUEUES = ("one", "two")
+
+VERB = st.sampled_from([verb for verb, weight in VERBS.items() for _ in range(weight)])
+PICK = st.integers(0, 999)
+HOW = st.sampled_from(sorted(ENDS))
+ASKED = st.fixed_dictionaries(
+    {
+        "queue": st.sampled_from(QUEUES),
+        "max_attempts": st.integers(1, 3),
+        "is_soft": st.booleans(),
+        "is_ahead": st.booleans(),
+        "crashes": st.sampled_from([0, MAX_CRASHES - 1]),
+        "losses": st.sampled_from([0, MAX_LOSSES - 1]),
+    }
+)
+
+STEPS_THERE_ARE = {(source, t.target) for t in TRANSITIONS for source in t.sources or {None}}
+
+
+class Life(RuleBasedStateMachine):
+    """Whoever acts, acts mostly where it can, and now and then on what is over, gone, or held by another."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__()
+        self.stage = stage
+        self.model = Model()
+        self.crew: list[int] = []
+        self.leases: list[Held] = []  # all that ever were
+        stage.sql(f"TRUNCATE {TABLES}")
+
+    def one(self, pick: int, *statuses: Status) -> int:
+        """A task at one of `statuses`, as a rule."""
+        fitting = [task.id for task in self.model.tasks.values() if task.status in statuses]
+        ids = fitting if fitting and pick % 5 != 4 else sorted(self.model.tasks)
+        return ids[pick // 5 % len(ids)]
+
+    @initialize(asked=st.lists(ASKED, min_size=3, max_size=3))
+    def begin(self, asked: list[dict[str, Any]]) -> None:
+        self.stage.know("soft", can_cancel=True, can_pause=True)
+        self.stage.know("hard", can_cancel=False, can_pause=False)
+        self.hire()
+        for one in asked:
+            self.submit(one)
+
+    @rule(verb=VERB, picks=st.lists(PICK, min_size=1, max_size=3), asked=ASKED, how=HOW)
+    def step(self, verb: str, picks: list[int], asked: dict[str, Any], how: str) -> None:
+        """One rule for all: of many, each example would use but a few."""
+        match verb:
+            case "submit":
+                self.submit(asked)
+            case "claim":
+                self.claim(picks)
+            case "settle" | "settle_with_a_wrong_token":
+                getattr(self, verb)(picks, how)
+            case _:
+                getattr(self, verb)(picks[0])
+
+    # Clients and time
+
+    def submit(self, asked: dict[str, Any]) -> None:
+        if len(self.model.tasks) >= 8:
+            return
+        run_at = datetime.now(UTC) + timedelta(days=1) if asked["is_ahead"] else None
+        fields = {"queue": asked["queue"], "max_attempts": asked["max_attempts"], "run_at": run_at}
+        counts = {"crashes": asked["crashes"], "losses": asked["losses"]}
+        (id_,) = self.stage.submit(new_task(type="soft" if asked["is_soft"] else "hard", **fields))
+        self.stage.sql("UPDATE task SET crashes = :crashes, losses = :losses WHERE id = :id", id=id_, **counts)
+        self.model.submit(ModelTask(id_, **asked))
+
+    def time_comes(self, pick: int) -> None:
+        task = self.one(pick, *WAITING)
+        self.stage.make_due(task)
+        self.model.come_due(task)
+
+    # Workers
+
+    def hire(self, _: int = 0) -> None:
+        worker = self.stage.worker(types=["soft", "hard"])
+        self.crew.append(worker)
+        self.model.live_workers.add(worker)
+
+    def claim(self, picks: list[int]) -> None:
+        """By whatever messages: the first, duplicates, stale ones. A worker that is thought dead claims as well."""
+        chosen = [self.one(pick, *WAITING) for pick in picks]
+        worker, token = self.crew[sum(picks) % len(self.crew)], uuid4()
+        rows = self.stage.claim(chosen, worker=worker, token=token, types=["soft", "hard"])
+        claimed = self.model.claim(chosen, worker, token)
+        assert [(row.id, row.attempt, token) for row in rows] == claimed
+        self.leases += claimed
+
+    def settle(self, picks: list[int], how: str) -> None:
+        """Also twice, and long after another has got the task."""
+        self.end({held for pick in picks for held in self.lease(pick)}, how)
+
+    def settle_with_a_wrong_token(self, picks: list[int], how: str) -> None:
+        self.end({(id_, attempt, uuid4()) for id_, attempt, _ in self.lease(picks[0])}, how)
+
+    def lease(self, pick: int) -> list[Held]:
+        """One that is held, as a rule; an old one otherwise, or none."""
+        live = self.model.held()
+        leases = live if live and pick % 4 != 3 else self.leases
+        return [leases[pick // 4 % len(leases)]] if leases else []
+
+    def heartbeat(self, of: int) -> None:
+        worker = self.crew[of % len(self.crew)]
+        answered = bool(self.stage.run(workers.heartbeat(), worker=worker))
+        assert answered == (worker in self.model.live_workers)
+
+    def expire(self, of: int) -> None:
+        worker = self.crew[of % len(self.crew)]
+        self.stage.sql("UPDATE worker SET seen_at = now() - interval '1 hour' WHERE id = :id", id=worker)
+        buried = {row.id for row in self.stage.run(leases.bury_workers())}
+        assert buried == {worker} & self.model.live_workers
+        self.model.live_workers.discard(worker)
+
+    def rescue(self, _: int) -> None:
+        rows = self.stage.run(leases.orphans())
+        orphans = {(row.id, row.attempt, row.lease_token) for row in rows}
+        assert orphans == {held for held in self.model.held() if self.model.is_orphan(held)}
+        self.end(orphans, "is lost")
+
+    def end(self, helds: set[Held], how: str) -> None:
+        batch = [Finished(Lease(*held), "soft", self.verdict(held[0], how)) for held in sorted(helds)]
+        rows = self.stage.run(settlements.settle(), rows=settlements.rows(batch), by="worker:1")
+        expected = [held[0] for held in sorted(helds) if self.model.settle(held, how)]
+        assert sorted(row.id for row in rows) == expected
+
+    def verdict(self, id_: int, how: str) -> Verdict:
+        """As whoever holds it would say, from what its claim told of it."""
+        task = self.model.tasks[id_]
+        match how:
+            case "fails" | "times out":
+                outcome = AttemptOutcome.FAILED if how == "fails" else AttemptOutcome.TIMED_OUT
+                wait = plan_retry(RetryPolicy(initial=timedelta(days=1)), task.max_attempts, task.failures + 1, 0)
+                if wait is None:
+                    return outcomes.failed("no luck", "attempts_exhausted", outcome)
+                return outcomes.retry_later("no luck", wait, outcome)
+            case "crashes":
+                return outcomes.crashed("segmentation fault", task.crashes)
+            case "is lost":
+                return outcomes.lost(task.losses)
+        return {
+            "succeeds": outcomes.succeeded('{"n": 1}'),
+            "fails for good": outcomes.failed("never", "failed_for_good"),
+            "cancels itself": outcomes.cancelled("enough", "cancelled_by_plugin"),
+            "pauses": outcomes.paused(),
+            "is returned": outcomes.returned("worker_stopped"),
+            "is returned to run alone": outcomes.returned("process_crashed", alone=True),
+        }[how]
+
+    # People
+
+    def cancel(self, pick: int) -> None:
+        task = self.one(pick, *IDLE, Status.RUNNING)
+        self.change(self.model.cancel(task), task, changes.cancel(), changes.interrupt(), why="enough")
+
+    def pause(self, pick: int) -> None:
+        task = self.one(pick, *IDLE, Status.RUNNING)
+        self.change(self.model.pause(task), task, changes.pause(), changes.request_pause(), why="later")
+
+    def resume(self, pick: int) -> None:
+        task = self.one(pick, Status.PAUSED, Status.RUNNING)
+        self.change(self.model.resume(task), task, changes.resume(), changes.withdraw_pause())
+
+    def retry(self, pick: int) -> None:
+        task = self.one(pick, Status.FAILED, Status.CANCELLED)
+        self.change(self.model.retry(task), task, changes.retry())
+
+    def delete(self, pick: int) -> None:
+        task = self.one(pick, *TERMINAL)
+        self.change(self.model.delete(task), task, changes.remove())
+
+    def pause_queue(self, pick: int) -> None:
+        queue = QUEUES[pick % 2]
+        self.stage.run(queues.pause_queue(), of=queue, why=None)
+        self.model.paused_queues.add(queue)
+
+    def resume_queue(self, pick: int) -> None:
+        queue = QUEUES[pick % 2]
+        self.stage.run(queues.resume_queue(), of=queue)
+        self.model.paused_queues.discard(queue)
+
+    def change(self, is_done: bool, task: int, *statements: Any, **parameters: Any) -> None:
+        """As the API does: the first of `statements` that fits how the task stands."""
+        with self.stage.engine.connect().execution_options(isolation_level="READ COMMITTED") as connection:
+            values = {"task": task, "by": "me", **parameters}
+            connection.execute(dependencies.hold(), values)
+            assert any(connection.execute(statement, values).all() for statement in statements) == is_done
+            connection.commit()
+
+    # What is true after each of these
+
+    @invariant()
+    def the_database_says_what_the_model_says(self) -> None:
+        found = {row.task_id: row for row in self.stage.sql(LOOK)}
+        assert found.keys() == self.model.tasks.keys()
+        for id_, task in self.model.tasks.items():
+            row = found[id_]
+            assert row.steps == [list(step) for step in task.history]
+            assert row.attempts == [f"{attempt}:{outcome}" for attempt, outcome in task.attempts]
+            assert (row.status, row.is_due) == (task.status, task.is_due if task.status in WAITING else None)
+            if task.status is not None:
+                self.check_row(row, task)
+
+    def check_row(self, row: Any, task: ModelTask) -> None:
+        assert (row.attempt, row.failures, row.crashes, row.losses) == (
+            task.attempt,
+            task.failures,
+            task.crashes,
+            task.losses,
+        )
+        assert (row.alone, row.pause_requested, row.lease_token) == (task.alone, task.pause_requested, task.token)
+        assert row.is_over == (task.status in TERMINAL)
+
+    @invariant()
+    def every_step_is_in_the_table_and_follows_the_one_before(self) -> None:
+        for task in self.model.tasks.values():
+            stood: Status | None = None
+            for source, target in task.history:
+                assert source == stood
+                assert (source, target) in STEPS_THERE_ARE
+                stood = target
+
+
+def test_statements_do_what_the_model_does(stage: Stage) -> None:
+    run_machine(
+        lambda: Life(stage),
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=STEPS,
+            deadline=None,
+            phases=set(Phase) - {Phase.explain},
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
