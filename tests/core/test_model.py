@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from hypothesis.stateful import run_state_machine_as_test as run_machine
 
-from taskcore.db import changes, dependencies, leases, queues, settlements, workers
+from taskcore.db import changes, dependencies, leases, queues, settlements
 from taskcore.domain import outcomes
 from taskcore.domain.outcomes import MAX_CRASHES, MAX_LOSSES, AttemptOutcome, Verdict
 from taskcore.domain.retry import RetryPolicy, plan_retry
@@ -162,7 +162,7 @@ class Life(RuleBasedStateMachine):
 
     def heartbeat(self, of: int) -> None:
         worker = self.crew[of % len(self.crew)]
-        answered = bool(self.stage.run(workers.heartbeat(), worker=worker))
+        answered = bool(self.stage.run(leases.heartbeat(), worker=worker))
         assert answered == (worker in self.model.live_workers)
 
     def expire(self, of: int) -> None:
