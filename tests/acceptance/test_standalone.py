@@ -18,7 +18,7 @@ import psutil
 import psycopg
 import pytest
 
-from tests.support.processes import PROGRAMS, Service, Services
+from tests.support.processes import PROGRAMS, Service, Services, is_alive
 from tests.support.reaper import Reaper
 from tests.support.waiting import eventually
 
@@ -38,8 +38,8 @@ def standalone(services: Services, data_dir: Path, reaper: Reaper) -> Iterator[S
 
 
 @contextmanager
-def running(services: Services, data_dir: Path, reaper: Reaper) -> Iterator[Service]:
-    service = services.start("taskcore-standalone", env={"TASKCORE_DATA_DIR": str(data_dir)})
+def running(services: Services, data_dir: Path, reaper: Reaper, **env: str) -> Iterator[Service]:
+    service = services.start("taskcore-standalone", env={"TASKCORE_DATA_DIR": str(data_dir), **env})
     server = database_server(service).pid
     reaper.watch_group(server)
     yield service
@@ -158,3 +158,20 @@ def test_somebody_who_waits_does_not_hold_up_its_stop(standalone: Service, data_
 
     assert code == 0
     assert [(answer.status_code, answer.json()["status"]) for answer in answers] == [(200, "scheduled")]
+
+
+def test_commands_run_in_processes_of_their_own_and_die_with_it(
+    services: Services, data_dir: Path, reaper: Reaper
+) -> None:
+    commands = {"greet": {"argv": ["echo", "hello"]}, "stay": {"argv": ["sh", "-c", "echo $$; exec sleep 600"]}}
+    with running(services, data_dir, reaper, TASKCORE_COMMANDS=json.dumps(commands)) as killed, client(killed) as api:
+        greeting, staying = (
+            submit(api, 1, "run_command", parameters={"command": name}, max_attempts=1)[0] for name in commands
+        )
+        eventually(lambda: statuses(api, [greeting]) == ["succeeded"])
+        lines = eventually(lambda: api.get(f"/tasks/{staying}/logs").json()["items"])
+
+        assert api.get(f"/tasks/{greeting}").json()["result"] == {"exit_code": 0, "output": "hello\n"}
+        killed.kill()
+
+    eventually(lambda: not is_alive(int(lines[0]["message"])))

@@ -29,6 +29,7 @@ from taskcore.isolation.hosting import describe_end
 from taskcore.isolation.nursery import Nursery
 from taskcore.settings import Settings
 from tests.core.isolated import load
+from tests.support.processes import is_alive
 from tests.support.waiting import eventually
 
 
@@ -164,15 +165,7 @@ def make_house(tmp_path: Path) -> Iterator[MakeHouse]:
 
 
 def are_gone(pids: list[int]) -> bool:
-    """Dead; whether somebody has asked how is not their business."""
     return not any(map(is_alive, pids))
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def test_the_result_comes_from_another_process_each_time(house: House) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import httpx
+import psutil
 import pytest
 
 from tests.support.ports import free_port
@@ -20,6 +21,14 @@ from tests.support.waiting import eventually
 PROGRAMS = Path(sys.executable).parent
 STARTS_WITHIN_S = 120.0
 STOPS_WITHIN_S = 120.0
+
+
+def is_alive(pid: int) -> bool:
+    """Not dead; whether somebody has asked how it died does not count."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 class Service:

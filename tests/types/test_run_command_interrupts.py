@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 from uuid import uuid4
 
-import psutil
 import pytest
 
 from taskcore.context import NoServices
@@ -20,6 +19,7 @@ from taskcore.interruption import Cause
 from taskcore.isolation.nursery import Nursery
 from taskcore.plugins import load_plugins
 from taskcore.settings import Settings
+from tests.support.processes import is_alive
 from tests.support.waiting import eventually
 
 POLITE = """
@@ -115,11 +115,4 @@ def test_a_command_that_would_not_end_is_killed_with_its_children(make_desk: Cal
     thread.join(60)
 
     assert [verdict.outcome for verdict in desk.verdicts] == [AttemptOutcome.TIMED_OUT]
-    eventually(lambda: not any(is_alive(int(pid)) for pid in line.split()))
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return pid != 0 and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    eventually(lambda: not any(is_alive(int(pid)) for pid in line.split() if pid != "0"))

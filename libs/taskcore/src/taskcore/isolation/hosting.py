@@ -57,7 +57,8 @@ def _stop(process: TaskProcess, attempt: Attempt, kill_after_s: float) -> None:
     """Ask the group to end, and make it. Where the lease is over, somebody else may run the task already."""
     cause = attempt.interruption.cause or Cause.CANCEL
     if cause is not Cause.FENCE:
-        process.order(order(cause), signal.SIGTERM)
+        process.order(order(cause))
+        process.signal(signal.SIGTERM)
         process.ended.wait(kill_after_s)
     if not process.ended.is_set():
         process.signal(signal.SIGKILL)

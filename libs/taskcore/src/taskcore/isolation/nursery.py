@@ -58,16 +58,10 @@ class TaskProcess:
         self._theirs.close()
         os.close(self._read_orders)
 
-    def order(self, letter: bytes, group_signal: int | None = None) -> None:
-        """Tell it something, and have its whole group signalled, or it alone woken."""
+    def order(self, letter: bytes) -> None:
         with self._ordering, suppress(OSError):  # it may be over
-            if self._is_closed:  # the descriptor may be somebody else's by now
-                return
-            os.write(self._orders, letter)
-        if group_signal is None:
-            self._house.send(Kind.WAKE, self._number)
-        else:
-            self.signal(group_signal)
+            if not self._is_closed:  # else the descriptor may be somebody else's by now
+                os.write(self._orders, letter)
 
     def signal(self, number: int) -> None:
         """Send a signal to its whole group."""

@@ -28,7 +28,7 @@ from taskcore.telemetry import configure_logging
 
 def main(fd: int) -> NoReturn:
     """`fd` is the executor's line. On it come first the import path and then what to load."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+    for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)  # it ends with its executor, not by what hits the whole service
     line = socket.socket(fileno=fd)
     line.set_inheritable(False)
@@ -88,8 +88,6 @@ class _Nursery:
                 self._start(number, channel, orders)
             case Kind.SIGNAL, number, value, _:
                 self._signal(number, value)
-            case Kind.WAKE, number, _, _:
-                self._wake_one(number)
         return True
 
     def _start(self, number: int, channel: int, orders: int) -> None:
@@ -129,10 +127,6 @@ class _Nursery:
         for pid in [pid for pid, known in self._numbers.items() if known == number]:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, value)
-
-    def _wake_one(self, number: int) -> None:
-        for pid in [pid for pid, known in self._numbers.items() if known == number]:
-            os.kill(pid, signal.SIGUSR1)
 
     def _reap(self) -> None:
         """Kill what is left of a group while its dead leader still holds the number, which others may have next."""

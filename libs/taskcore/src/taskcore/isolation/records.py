@@ -14,12 +14,11 @@ class Kind(IntEnum):
     # to the nursery
     START = 1  # with the task process's end of its channel, and of its orders
     SIGNAL = 2  # the value is sent to the whole process group
-    WAKE = 3  # to the task process alone: there are orders for it
     # from the nursery
-    READY = 4  # the plugins are loaded
-    STARTED = 5  # the value is its process id
-    EXITED = 6  # the value is its wait status
-    NOT_STARTED = 7  # the value is an errno
+    READY = 3  # the plugins are loaded
+    STARTED = 4  # the value is its process id
+    EXITED = 5  # the value is its wait status
+    NOT_STARTED = 6  # the value is an errno
 
 
 def send(connection: socket.socket, kind: Kind, number: int = 0, value: int = 0, fds: tuple[int, ...] = ()) -> None:

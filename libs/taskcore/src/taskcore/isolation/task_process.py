@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
 import ctypes
 import os
 import pickle
@@ -24,6 +23,7 @@ from taskcore.plugins import Plugins
 from taskcore.settings import Settings
 
 PR_SET_PDEATHSIG = 1
+NUDGE = signal.SIGUSR1
 #: The kernel should rather end a task process than a process with many tasks.
 OOM_SCORE = b"500"
 PAUSE = b"p"
@@ -81,10 +81,10 @@ def _perform(
 
 
 class _Listener:
-    """Obeys the executor's orders, which a signal announces.
+    """Obeys the executor's orders, in a thread of its own. They come by a pipe.
 
-    A signal that nobody's order goes with is not meant for the task: as when all of a service is told to stop. The
-    orders are carried out by another thread, because the handler may have stopped this one with any lock in its hands.
+    The SIGTERM that goes with an interrupt is for the rest of the group; here it does nothing, whoever sends it: when
+    all of a service is told to stop, its tasks are not meant.
     """
 
     def __init__(self, orders: int, interruption: Interruption) -> None:
@@ -93,23 +93,29 @@ class _Listener:
         self._attempt = threading.get_ident()
 
     def start(self) -> None:
-        os.set_blocking(self._orders, False)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGUSR1, self._handle)
-        signal.signal(signal.SIGTERM, self._handle)
-        self._obey()  # what was ordered before there was a handler
+        signal.signal(signal.SIGTERM, _do_nothing)
+        signal.signal(NUDGE, _do_nothing)
+        os.register_at_fork(after_in_child=_end_as_others_do)
+        threading.Thread(target=self._listen, name="orders", daemon=True).start()
 
-    def _handle(self, *_: object) -> None:
-        _thread.start_new_thread(self._obey, ())
+    def _listen(self) -> None:
+        while letters := os.read(self._orders, 64):
+            for letter in letters.decode():
+                self._obey(letter)
 
-    def _obey(self) -> None:
-        with suppress(BlockingIOError):
-            for letter in os.read(self._orders, 64).decode():
-                self._carry_out(letter)
-
-    def _carry_out(self, letter: str) -> None:
+    def _obey(self, letter: str) -> None:
         if letter == PAUSE.decode():
             self._interruption.request_pause()
         elif self._interruption.interrupt(ORDERS[letter]):
-            # The exception waits for the attempt's next bytecode: the signal brings it there out of a system call.
-            signal.pthread_kill(self._attempt, signal.SIGUSR1)
+            # The exception waits for the attempt's next bytecode: the signal's handler is one, in a system call too.
+            signal.pthread_kill(self._attempt, NUDGE)
+
+
+def _do_nothing(*_: object) -> None:
+    pass
+
+
+def _end_as_others_do() -> None:
+    """In what the plugin forks."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
