@@ -48,6 +48,15 @@ class Gated(Plugin[Nothing]):
         self.gate.wait(60)
 
 
+class Waiting(Plugin[Nothing]):
+    """Waits, but not on when it is interrupted."""
+
+    name = "waiting"
+
+    def run(self, ctx: TaskContext, params: Nothing) -> None:
+        ctx.wait(600)
+
+
 class House(ABC):
     """`gate` lets all `gated` tasks of all services end."""
 
@@ -73,7 +82,7 @@ class House(ABC):
         worker: int = 1,
         threads: int = 4,
         look_ahead: int = 0,
-        plugins: Sequence[Any] = (Quick, Gated),
+        plugins: Sequence[Any] = (Quick, Gated, Waiting),
     ) -> Service:
         types = collect(plugins)
         if "gated" in types:

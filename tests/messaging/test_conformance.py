@@ -140,6 +140,18 @@ async def test_what_cannot_end_in_its_grace_is_given_back_and_costs_nothing(hous
     assert tuple(task) == ("queued", 0, 0)
 
 
+async def test_what_waits_is_interrupted_at_the_end_of_the_grace(house: House) -> None:
+    service = house.serve(threads=2)
+    task_ids = await house.submit(2, type="waiting")
+    await house.until(lambda: house.count("running") == 2)
+
+    await house.stop(service, grace_s=0.2)
+
+    attempts = house.stage.sql("SELECT task_id, outcome FROM task_attempt ORDER BY task_id")
+    assert [tuple(row) for row in attempts] == [(task_id, "returned") for task_id in task_ids]
+    assert house.count("queued") == 2
+
+
 async def test_the_publisher_knows_how_many_messages_wait(house: House) -> None:
     await house.submit(7)
 

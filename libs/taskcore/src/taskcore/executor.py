@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from taskcore.context import NoServices, TaskContext, TaskServices
+from taskcore.context import NoServices, TaskServices
 from taskcore.db import claims, direct, outbox, settlements
 from taskcore.db.session import is_database_away
 from taskcore.domain import outcomes
@@ -22,7 +22,7 @@ from taskcore.domain.tasks import Claimed, Finished, Lease, worker_actor
 from taskcore.interruption import Cause
 from taskcore.isolation.hosting import host
 from taskcore.isolation.nursery import Nursery, NurseryLost
-from taskcore.judging import judge
+from taskcore.judging import judge, make_context
 from taskcore.plugins import Isolation, Plugins
 from taskcore.running import Attempt, Running
 from taskcore.settings import Settings
@@ -164,15 +164,7 @@ class Executor:
 
     def _judge(self, attempt: Attempt) -> Verdict | None:
         claimed = attempt.claimed
-        context = TaskContext(
-            task_id=claimed.lease.task_id,
-            attempt=claimed.lease.attempt,
-            failures=claimed.failures,
-            settings=self._settings,
-            checkpoint=claimed.checkpoint,
-            interruption=attempt.interruption,
-            services=self._services(claimed),
-        )
+        context = make_context(claimed, attempt.interruption, self._settings, self._services(claimed))
         return judge(self._plugins[claimed.type], claimed, context)
 
     def _prepare_nursery(self, claimed: Claimed) -> Verdict | None:

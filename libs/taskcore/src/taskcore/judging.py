@@ -8,15 +8,16 @@ from typing import Any
 
 import msgspec
 
-from taskcore.context import TaskContext
+from taskcore.context import TaskContext, TaskServices
 from taskcore.domain import outcomes
 from taskcore.domain.documents import clean_document, clean_text
 from taskcore.domain.outcomes import AttemptOutcome, Cancel, Fail, Pause, Reason, RetryAfter, Verdict
 from taskcore.domain.retry import plan_retry
 from taskcore.domain.tasks import MAX_TASK_BYTES, Claimed
 from taskcore.errors import InvalidDocument
-from taskcore.interruption import Cause
+from taskcore.interruption import Cause, Interruption
 from taskcore.plugins import Plugin
+from taskcore.settings import Settings
 
 
 def judge(plugin: Plugin[Any], claimed: Claimed, ctx: TaskContext, *, is_alone: bool = False) -> Verdict | None:
@@ -31,6 +32,21 @@ def judge(plugin: Plugin[Any], claimed: Claimed, ctx: TaskContext, *, is_alone: 
     verdict = _run(plugin, claimed, ctx, params, is_alone)
     cause = ctx.interruption.cause
     return verdict if cause is None else interrupted(plugin, claimed, cause)
+
+
+def make_context(
+    claimed: Claimed, interruption: Interruption, settings: Settings, services: TaskServices
+) -> TaskContext:
+    """What the attempt gets to work with, wherever it runs."""
+    return TaskContext(
+        task_id=claimed.lease.task_id,
+        attempt=claimed.lease.attempt,
+        failures=claimed.failures,
+        settings=settings,
+        checkpoint=claimed.checkpoint,
+        interruption=interruption,
+        services=services,
+    )
 
 
 def interrupted(plugin: Plugin[Any], claimed: Claimed, cause: Cause) -> Verdict | None:

@@ -13,6 +13,7 @@ import structlog
 
 from taskcore.context import TaskServices
 from taskcore.domain import outcomes
+from taskcore.domain.documents import clean_text
 from taskcore.domain.outcomes import Verdict
 from taskcore.domain.tasks import Claimed
 from taskcore.interruption import Cause
@@ -70,21 +71,30 @@ def _hand_over(process: TaskProcess, attempt: Attempt) -> None:
 
 
 def _serve(process: TaskProcess, attempt: Attempt, services: TaskServices) -> messages.End | None:
-    """Do what it asks for, until it tells its end. None: it ended without a word, or spoke nonsense."""
+    """Do what it asks for, until it tells its end. None: it ended without a word."""
+    claimed = attempt.claimed
     try:
-        while (frame := process.channel.receive()) is not None:
-            message = messages.decode(frame)
-            if isinstance(message, messages.End):
-                return message
-            if isinstance(message, messages.Notice):
-                _note(message, services)
-            else:
-                process.channel.send(pickle.dumps(_answer(message, services)))
+        return _converse(process, services)
     except OSError:  # it is gone: its exit says why
-        pass
+        return None
     except (FrameTooLarge, msgspec.MsgspecError) as exc:
-        log.error("task_process.nonsense", task_id=attempt.claimed.lease.task_id, error=str(exc))
-        process.signal(signal.SIGKILL)
+        verdict = outcomes.crashed(clean_text(f"its process spoke nonsense: {exc}"), claimed.crashes)
+    except Exception:  # a fault of this side: whatever it is, the attempt must get its end
+        log.exception("task_process.abandoned", task_id=claimed.lease.task_id)
+        verdict = outcomes.lost(claimed.losses)
+    process.signal(signal.SIGKILL)
+    return messages.Ended(verdict)
+
+
+def _converse(process: TaskProcess, services: TaskServices) -> messages.End | None:
+    while (frame := process.channel.receive()) is not None:
+        message = messages.decode(frame)
+        if isinstance(message, messages.End):
+            return message
+        if isinstance(message, messages.Notice):
+            _note(message, services)
+        else:
+            process.channel.send(_answer(message, services))
     return None
 
 
@@ -99,19 +109,25 @@ def _note(notice: messages.Notice, services: TaskServices) -> None:
         log.exception("service.failed")
 
 
-def _answer(request: messages.Request, services: TaskServices) -> Answer:
-    """The value, or the error that the attempt gets."""
+def _answer(request: messages.Request, services: TaskServices) -> bytes:
+    """What was asked for, or the error that the attempt gets."""
+    answer: Answer
     try:
-        match request:
-            case messages.SaveCheckpoint(value=value):
-                services.save_checkpoint(value)
-                return None, None
-            case messages.Submit(task=task):
-                return services.submit(task), None
-            case messages.Get(task_id=task_id):
-                return services.get(task_id), None
+        answer = _do(request, services), None
     except Exception as exc:  # the attempt decides what it means
-        return None, (type(exc).__name__, f"{type(exc).__name__}: {exc}")
+        answer = None, (type(exc).__name__, f"{type(exc).__name__}: {exc}")
+    return pickle.dumps(answer)
+
+
+def _do(request: messages.Request, services: TaskServices) -> Any:
+    match request:
+        case messages.SaveCheckpoint(value=value):
+            services.save_checkpoint(value)
+            return None
+        case messages.Submit(task=task):
+            return services.submit(task)
+        case messages.Get(task_id=task_id):
+            return services.get(task_id)
 
 
 def _see_out(process: TaskProcess, *, has_told: bool) -> None:

@@ -12,13 +12,12 @@ import sys
 import threading
 from contextlib import suppress
 
-from taskcore.context import TaskContext
 from taskcore.domain.tasks import Claimed
 from taskcore.interruption import Cause, Interruption
 from taskcore.isolation import messages
 from taskcore.isolation.channel import Channel
 from taskcore.isolation.remote_services import RemoteServices
-from taskcore.judging import judge
+from taskcore.judging import judge, make_context
 from taskcore.plugins import Plugins
 from taskcore.settings import Settings
 
@@ -68,15 +67,7 @@ def _perform(
         file.write(OOM_SCORE)
     if plugin.memory_limit_bytes is not None:
         resource.setrlimit(resource.RLIMIT_AS, (plugin.memory_limit_bytes, plugin.memory_limit_bytes))
-    context = TaskContext(
-        task_id=claimed.lease.task_id,
-        attempt=claimed.lease.attempt,
-        failures=claimed.failures,
-        settings=settings,
-        checkpoint=claimed.checkpoint,
-        interruption=interruption,
-        services=services,
-    )
+    context = make_context(claimed, interruption, settings, services)
     return messages.encode(messages.Ended(judge(plugin, claimed, context, is_alone=True)))
 
 
