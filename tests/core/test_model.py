@@ -19,24 +19,14 @@ from taskcore.db import changes, dependencies, leases, queues, settlements
 from taskcore.domain import outcomes
 from taskcore.domain.outcomes import MAX_CRASHES, MAX_LOSSES, AttemptOutcome, Verdict
 from taskcore.domain.retry import RetryPolicy, plan_retry
-from taskcore.domain.states import IDLE, TERMINAL, TRANSITIONS, WAITING, Status
+from taskcore.domain.states import IDLE, TERMINAL, WAITING, Status
 from taskcore.domain.tasks import Finished, Lease
 from tests.core.life import ENDS, Held, Model, ModelTask
+from tests.core.looking import assert_sound, clear, expected, seen
 from tests.core.stage import Stage, new_task
 
 EXAMPLES = {"long": 2_000}.get(os.environ.get("HYPOTHESIS_PROFILE", ""), 100)
 STEPS = 50
-
-TABLES = "task, task_history, task_attempt, task_log, task_dependency, outbox, queue, worker"
-LOOK = """
-    SELECT t.id, t.status, t.attempt, t.failures, t.crashes, t.losses, t.alone, t.pause_requested, t.lease_token,
-        t.finished_at IS NOT NULL AS is_over, o.available_at <= now() AS is_due,
-        (SELECT coalesce(array_agg(attempt || ':' || outcome ORDER BY attempt), '{}')
-         FROM task_attempt a WHERE a.task_id = h.task_id) AS attempts, h.task_id, h.steps
-    FROM (SELECT task_id, jsonb_agg(jsonb_build_array(from_status, to_status) ORDER BY id) AS steps
-          FROM task_history GROUP BY task_id) h
-    LEFT JOIN task t ON t.id = h.task_id LEFT JOIN outbox o ON o.task_id = h.task_id
-"""
 
 #: What can happen, and how often.
 VERBS = {
@@ -73,8 +63,6 @@ ASKED = st.fixed_dictionaries(
     }
 )
 
-STEPS_THERE_ARE = {(source, t.target) for t in TRANSITIONS for source in t.sources or {None}}
-
 
 class Life(RuleBasedStateMachine):
     """Whoever acts, acts mostly where it can, and now and then on what is over, gone, or held by another."""
@@ -85,7 +73,7 @@ class Life(RuleBasedStateMachine):
         self.model = Model()
         self.crew: list[int] = []
         self.leases: list[Held] = []  # all that ever were
-        stage.sql(f"TRUNCATE {TABLES}")
+        clear(stage)
 
     def one(self, pick: int, *statuses: Status) -> int:
         """A task at one of `statuses`, as a rule."""
@@ -247,38 +235,12 @@ class Life(RuleBasedStateMachine):
             assert any(connection.execute(statement, values).all() for statement in statements) == is_done
             connection.commit()
 
-    # What is true after each of these
-
     @invariant()
     def the_database_says_what_the_model_says(self) -> None:
-        found = {row.task_id: row for row in self.stage.sql(LOOK)}
-        assert found.keys() == self.model.tasks.keys()
-        for id_, task in self.model.tasks.items():
-            row = found[id_]
-            assert row.steps == [list(step) for step in task.history]
-            assert row.attempts == [f"{attempt}:{outcome}" for attempt, outcome in task.attempts]
-            assert (row.status, row.is_due) == (task.status, task.is_due if task.status in WAITING else None)
-            if task.status is not None:
-                self.check_row(row, task)
+        assert seen(self.stage) == expected(self.model)
 
-    def check_row(self, row: Any, task: ModelTask) -> None:
-        assert (row.attempt, row.failures, row.crashes, row.losses) == (
-            task.attempt,
-            task.failures,
-            task.crashes,
-            task.losses,
-        )
-        assert (row.alone, row.pause_requested, row.lease_token) == (task.alone, task.pause_requested, task.token)
-        assert row.is_over == (task.status in TERMINAL)
-
-    @invariant()
-    def every_step_is_in_the_table_and_follows_the_one_before(self) -> None:
-        for task in self.model.tasks.values():
-            stood: Status | None = None
-            for source, target in task.history:
-                assert source == stood
-                assert (source, target) in STEPS_THERE_ARE
-                stood = target
+    def teardown(self) -> None:
+        assert_sound(self.stage)
 
 
 def test_statements_do_what_the_model_does(stage: Stage) -> None:

@@ -141,10 +141,10 @@ async def _change(
 
 
 async def _write(services: Services, action: Action, statement: Executable, values: dict[str, Any]) -> Rows:
-    if action not in MAY_BLOCK:
-        return await services.database.write(statement, values)
+    """Lock first, then look: while a statement waits for its task, it sees the outbox as it was before."""
+    hold = dependencies.hold() if action in MAY_BLOCK else dependencies.hold_all()
     async with services.database.transaction() as connection:
-        await connection.execute(dependencies.hold(), values)
+        await connection.execute(hold, {"task": values["task"], "ids": [values["task"]]})
         return (await connection.execute(statement, values)).all()
 
 

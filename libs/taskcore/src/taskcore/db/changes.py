@@ -1,6 +1,8 @@
 """What people do to a task: cancel, pause, resume, retry, delete. Each is one guarded statement.
 
-No row back means that the task does not stand where this could be done.
+No row back means that the task does not stand where this could be done. The task is to be locked before, by a statement
+of its own (`dependencies.hold_all`, or `hold` where it says so): one that waits for the lock itself would not see, and
+so leave behind, the outbox row that whoever held it has written.
 """
 
 from __future__ import annotations
