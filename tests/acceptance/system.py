@@ -31,12 +31,15 @@ class System:
 
     def start(self, *, coordinators: int = 2, workers: int = 0) -> None:
         """The API, and as many of the others; returns when all are ready."""
-        api = self._services.start("taskapi", env=self._env, ready=False)
+        api = self.start_api(ready=False)
         others = [self.start_coordinator(ready=False) for _ in range(coordinators)]
         others += [self.start_worker(ready=False) for _ in range(workers)]
         for service in (api, *others):
             service.wait_until_ready()
         self.api = httpx.Client(base_url=f"{api.url}/api/v1", trust_env=False, timeout=90)
+
+    def start_api(self, *, ready: bool = True) -> Service:
+        return self._services.start("taskapi", env=self._env, ready=ready)
 
     def start_coordinator(self, *, ready: bool = True) -> Service:
         self.coordinators.append(self._services.start("taskworker", "coordinate", env=self._env, ready=ready))
