@@ -18,6 +18,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from enum import StrEnum
+from functools import cache
 from importlib.metadata import entry_points
 from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
@@ -98,13 +99,7 @@ class Plugin(ABC, Generic[P]):
     @classmethod
     def params_type(cls) -> type[Parameters]:
         """The P of `Plugin[P]`."""
-        for base in getattr(cls, "__orig_bases__", ()):
-            origin = get_origin(base)
-            if isinstance(origin, type) and issubclass(origin, Plugin):
-                (params,) = get_args(base)
-                if isinstance(params, type) and issubclass(params, Parameters):
-                    return params
-        raise InvalidPlugin(f"{cls.__qualname__} does not name its parameters, as in Plugin[MyParameters]")
+        return _parameters_of(cls)
 
     @classmethod
     def schema(cls) -> dict[str, Any]:
@@ -113,6 +108,17 @@ class Plugin(ABC, Generic[P]):
         name = schema["$ref"].rpartition("/")[2]
         own = definitions.pop(name)
         return {**own, "$defs": definitions} if definitions else own
+
+
+@cache
+def _parameters_of(cls: type[Plugin[Any]]) -> type[Parameters]:
+    for base in getattr(cls, "__orig_bases__", ()):
+        origin = get_origin(base)
+        if isinstance(origin, type) and issubclass(origin, Plugin):
+            (params,) = get_args(base)
+            if isinstance(params, type) and issubclass(params, Parameters):
+                return params
+    raise InvalidPlugin(f"{cls.__qualname__} does not name its parameters, as in Plugin[MyParameters]")
 
 
 Plugins = Mapping[str, Plugin[Any]]

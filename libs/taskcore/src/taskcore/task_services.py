@@ -31,14 +31,15 @@ class WorkerServices:
         self._engine = engine
         self._scribe = scribe
         self._lease = claimed.lease
-        self._log = log.bind(task_id=claimed.lease.task_id, task_type=claimed.type, attempt=claimed.lease.attempt)
+        self._type = claimed.type
         self._lock = threading.Lock()
         self._lines = 0
 
     def log(self, level: str, message: str, fields: Mapping[str, Any]) -> None:
         """To the worker's log by its level, and to the task's in any case."""
         text, cleaned = clean_line(message, fields)
-        getattr(self._log.bind(**fields), level)(text)
+        of = {"task_id": self._lease.task_id, "task_type": self._type, "attempt": self._lease.attempt}
+        getattr(log.bind(**{**of, **fields}), level)(text)
         with self._lock:
             self._lines += 1
             if self._lines <= MAX_LINES:
