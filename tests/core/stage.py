@@ -9,10 +9,13 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Engine, text
 
-from taskcore.db import claims, leases, outbox, settlements, workers
+from taskcore.db import claims, dependencies, leases, outbox, settlements, workers
+from taskcore.db.dependent_submit import depend, submit_planned
 from taskcore.db.submit import submit
 from taskcore.domain import outcomes
+from taskcore.domain.dependencies import plan_start, standing
 from taskcore.domain.outcomes import Verdict, lost
+from taskcore.domain.states import Status
 from taskcore.domain.tasks import Finished, Lease, NewTask
 
 
@@ -36,6 +39,34 @@ class Stage:
     def submit(self, *tasks: NewTask) -> list[int]:
         statement, parameters = submit(tasks)
         return [row.id for row in self.run(statement, **parameters)]
+
+    def submit_on(self, *parents: int, **fields: Any) -> int:
+        """A task that depends on `parents`, as the API submits it."""
+        with (
+            self.engine.connect().execution_options(isolation_level="READ COMMITTED") as connection,
+            connection.begin(),
+        ):
+            rows = connection.execute(dependencies.hold_all(), {"ids": list(parents)}).all()
+            start = plan_start([standing(row.id, Status(row.status)) for row in rows])
+            (row,) = connection.execute(*submit_planned([(new_task(**fields), start)]))
+            connection.execute(*depend([(row.id, parent) for parent in parents]))
+        return int(row.id)
+
+    def change(self, statement: Any, task_id: int) -> bool:
+        """Resume or retry a task, as the API does."""
+        values = {"task": task_id, "by": "me"}
+        with (
+            self.engine.connect().execution_options(isolation_level="READ COMMITTED") as connection,
+            connection.begin(),
+        ):
+            connection.execute(dependencies.hold(), values)
+            return bool(connection.execute(statement, values).all())
+
+    def end(self, task_id: int, verdict: Verdict | None = None) -> None:
+        """The task runs and ends, without a failure unless `verdict` says otherwise."""
+        token = uuid4()
+        (row,) = self.claim([task_id], token=token)
+        assert self.settle(task_id, row.attempt, token, verdict) == [task_id]
 
     def worker(self, *, lease_s: float = 30, queues: Sequence[str] = (), types: Sequence[str] = ("noop",)) -> int:
         statement = workers.register_worker(host="here", pid=1, slots=8, queues=queues, types=types, lease_s=lease_s)

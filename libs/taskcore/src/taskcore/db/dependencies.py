@@ -16,11 +16,11 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from taskcore.db.models import Task, TaskDependency, TaskHistory
 from taskcore.db.parameters import flag, ids, number, still_at, word
+from taskcore.domain.dependencies import CAME_TO_NOTHING
 from taskcore.domain.states import Status
 
-CAME_TO_NOTHING = frozenset({Status.FAILED, Status.CANCELLED})
-
 _Parent = aliased(Task)
+_Edge = aliased(TaskDependency)
 
 
 @cache
@@ -48,7 +48,7 @@ def ended_well() -> Executable:
 @cache
 def failed_dependency() -> Executable:
     """The first dependency of `task` that came to nothing: id, and status unless it is gone."""
-    return _failed(number("task")).order_by(TaskDependency.depends_on).limit(1)
+    return _failed(number("task")).order_by(_Edge.depends_on).limit(1)
 
 
 @cache
@@ -62,30 +62,30 @@ def has_dependents() -> ColumnElement[bool]:
     return func.coalesce(Task.dependents.in_([word("awaited"), word("rearm")]), flag(False))
 
 
-def is_waiting_for_others() -> ColumnElement[bool]:
+def is_waiting_for_others(of: type[Task] = Task) -> ColumnElement[bool]:
     """Some dependency of the task at hand has not succeeded."""
     return exists().where(
-        TaskDependency.task_id == Task.id,
-        _Parent.id == TaskDependency.depends_on,
+        _Edge.task_id == of.id,
+        _Parent.id == _Edge.depends_on,
         ~still_at(_Parent.status, {Status.SUCCEEDED}),
     )
 
 
-def is_in_vain() -> ColumnElement[bool]:
+def is_in_vain(of: type[Task] = Task) -> ColumnElement[bool]:
     """Some dependency of the task at hand has failed, was cancelled, or is gone and had not succeeded."""
-    return _failed(Task.id).correlate(Task).exists()
+    return _failed(of.id).correlate(of).exists()
 
 
 def _failed(task_id: ColumnElement[int] | InstrumentedAttribute[int]) -> Select[int, str]:
     had_succeeded = exists().where(
-        TaskHistory.task_id == TaskDependency.depends_on,
+        TaskHistory.task_id == _Edge.depends_on,
         TaskHistory.to_status.is_(None),
         TaskHistory.from_status == word(Status.SUCCEEDED),
     )
     return (
-        select(TaskDependency.depends_on.label("id"), _Parent.status)
-        .join_from(TaskDependency, _Parent, _Parent.id == TaskDependency.depends_on, isouter=True)
-        .where(TaskDependency.task_id == task_id)
+        select(_Edge.depends_on.label("id"), _Parent.status)
+        .join_from(_Edge, _Parent, _Parent.id == _Edge.depends_on, isouter=True)
+        .where(_Edge.task_id == task_id)
         .where(or_(still_at(_Parent.status, CAME_TO_NOTHING), and_(_Parent.id.is_(None), ~had_succeeded)))
     )
 

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import DateTime, Executable, Float, SmallInteger, Text, case, func, insert, literal_column, select
+from sqlalchemy import CTE, DateTime, Executable, Float, SmallInteger, Text, case, func, insert, literal_column, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.types import TypeEngine
@@ -18,7 +18,7 @@ from taskcore.db.recordset import recordset
 from taskcore.domain.states import Status
 from taskcore.domain.tasks import NewTask
 
-_ASKED: dict[str, type[TypeEngine[Any]] | TypeEngine[Any]] = {
+ASKED: dict[str, type[TypeEngine[Any]] | TypeEngine[Any]] = {
     "name": Text,
     "type": Text,
     "queue": Text,
@@ -52,14 +52,14 @@ def tasks_by_key(keys: Sequence[str]) -> Executable:
 
 @cache
 def _submit() -> Executable:
-    asked = recordset("asked", **_ASKED)
+    asked = recordset("asked", **ASKED)
     queued = word(Status.QUEUED)
     is_due = func.coalesce(asked.c.run_at <= func.now(), flag(True))
     stored = (
         upsert(Task)
         .from_select(
-            [*_ASKED, "status"],
-            select(*(asked.c[name] for name in _ASKED), case((is_due, queued), else_=word(Status.SCHEDULED))),
+            [*ASKED, "status"],
+            select(*(asked.c[name] for name in ASKED), case((is_due, queued), else_=word(Status.SCHEDULED))),
         )
         .on_conflict_do_nothing(index_elements=[Task.idempotency_key], index_where=Task.idempotency_key.is_not(None))
         .returning(
@@ -95,11 +95,15 @@ def _submit() -> Executable:
         )
         .cte("outbox_rows")
     )
-    queues = (
+    answer = select(stored.c.id, stored.c.idempotency_key, stored.c.status, stored.c.created_at)
+    return answer.order_by(stored.c.id).add_cte(history, outbox, queues_of(stored))
+
+
+def queues_of(stored: CTE) -> CTE:
+    """A queue is made by the first task that names it."""
+    return (
         upsert(Queue)
         .from_select(["name"], select(stored.c.queue).distinct().order_by(stored.c.queue))
         .on_conflict_do_nothing()
         .cte("queues")
     )
-    answer = select(stored.c.id, stored.c.idempotency_key, stored.c.status, stored.c.created_at)
-    return answer.order_by(stored.c.id).add_cte(history, outbox, queues)

@@ -36,6 +36,7 @@ def changed(was: CTE, sources: Iterable[Status], becomes: ColumnElement[str], **
             Task.run_at,
             Task.status,
             Task.dependents,
+            Task.error,
             was.c.status.label("was"),
         )
         .cte("changed")

@@ -8,10 +8,11 @@ from collections.abc import Awaitable, Callable
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from taskcore.db.notify import OUTBOX, Listener
+from taskcore.db.notify import DEPENDENTS, OUTBOX, Listener
 from taskcore.db.session import BY_KEY, async_engine, is_database_away
 from taskcore.messaging.publisher import Publisher
 from taskcore.settings import Settings
+from taskworker.coordinator.dependents import Dependents
 from taskworker.coordinator.relay import Relay
 from taskworker.coordinator.rescuer import Rescuer
 
@@ -22,7 +23,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 def coordinator_engine(settings: Settings) -> AsyncEngine:
     url = settings.database_url.get_secret_value()
-    return async_engine(url, name="taskworker coordinate", pool_size=3, options=BY_KEY)
+    return async_engine(url, name="taskworker coordinate", pool_size=4, options=BY_KEY)
 
 
 async def coordinate(
@@ -32,12 +33,16 @@ async def coordinate(
     relay = Relay(engine, publisher, settings.coordinator, on_round)
     rescuer = Rescuer(engine, settings.coordinator, publisher.is_absent)
     url = settings.database_url.get_secret_value()
-    listener = Listener(url, OUTBOX, name="taskworker coordinate, listening", on_wake=relay.wake)
+    dependents = Dependents(engine, on_unblocked=relay.wake)
+    hears_work = Listener(url, OUTBOX, name="taskworker coordinate, listening", on_wake=relay.wake)
+    hears_ends = Listener(url, DEPENDENTS, name="taskworker coordinate, listening", on_wake=dependents.wake)
     try:
         async with asyncio.TaskGroup() as loops:
             loops.create_task(_kept(relay.run))
             loops.create_task(_kept(rescuer.run))
-            loops.create_task(_kept(listener.run))
+            loops.create_task(_kept(dependents.run))
+            loops.create_task(_kept(hears_work.run))
+            loops.create_task(_kept(hears_ends.run))
     finally:
         await publisher.close()
 

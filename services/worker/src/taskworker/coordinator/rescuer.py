@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 import structlog
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from taskcore.db import changes, leases, outbox, settlements
+from taskcore.db import changes, leases, outbox, passing_on, settlements
 from taskcore.db.models import Task
 from taskcore.db.parameters import stands_at
 from taskcore.domain.outcomes import lost
-from taskcore.domain.states import WAITING
+from taskcore.domain.states import WAITING, Status
 from taskcore.domain.tasks import Finished, Lease
 from taskcore.settings import CoordinatorSettings
 from taskcore.telemetry import TASKS_RESCUED
@@ -59,6 +59,7 @@ class Rescuer:
         if time.monotonic() >= self._sweep_at:
             self._sweep_at = time.monotonic() + self._settings.sweep_every_s
             await self._restore_rows()
+            await self._remind()
             await self._give_up()
         self._answered_at = time.monotonic()
 
@@ -94,14 +95,26 @@ class Rescuer:
 
     async def _restore_rows(self) -> None:
         """A waiting task without an outbox row would wait for ever."""
-        bounds = select(func.min(Task.id), func.max(Task.id)).where(stands_at(Task.status, WAITING))
+        async for bounds in self._slices(WAITING):
+            rows = await execute(self._engine, outbox.restore_rows(), **bounds)
+            if rows:
+                log.error("outbox.rows_restored", count=len(rows), task_ids=[row.task_id for row in rows[:10]])
+
+    async def _remind(self) -> None:
+        """A blocked task would wait for ever if all that it depends on were over and nobody were to pass it on."""
+        async for bounds in self._slices({Status.BLOCKED}):
+            rows = await execute(self._engine, passing_on.remind(), **bounds)
+            if rows:
+                log.error("dependencies.reminded", count=len(rows), task_ids=[row.id for row in rows[:10]])
+
+    async def _slices(self, statuses: Iterable[Status]) -> AsyncIterator[dict[str, int]]:
+        """`after_id` and `until_id` of slices that together hold all tasks which stand at one of `statuses`."""
+        bounds = select(func.min(Task.id), func.max(Task.id)).where(stands_at(Task.status, statuses))
         ((first, last),) = await execute(self._engine, bounds)
         if first is None:
             return
         for after_id in range(first - 1, last, SLICE):
-            rows = await execute(self._engine, outbox.restore_rows(), after_id=after_id, until_id=after_id + SLICE)
-            if rows:
-                log.error("outbox.rows_restored", count=len(rows), task_ids=[row.task_id for row in rows[:10]])
+            yield {"after_id": after_id, "until_id": after_id + SLICE}
 
     async def _give_up(self) -> None:
         after_s = self._settings.unknown_type_after_s
