@@ -9,7 +9,7 @@ from typing import Any
 from litestar import Litestar, Router
 from litestar.di import Provide
 
-from taskapi import changes, errors, health, listings, logs, openapi, queue_pauses, submit, tasks
+from taskapi import changes, errors, health, listings, logs, openapi, queue_pauses, related, submit, tasks
 from taskapi.queries import refuse_unknown_parameters
 from taskapi.requests import RequestScope
 from taskapi.services import Services
@@ -27,6 +27,8 @@ HANDLERS: Sequence[Any] = (
     tasks.get_attempts,
     tasks.wait_for_task,
     logs.get_logs,
+    related.list_dependencies,
+    related.list_dependents,
     changes.cancel_task,
     changes.pause_task,
     changes.resume_task,

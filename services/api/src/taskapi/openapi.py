@@ -91,7 +91,9 @@ def _never_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _schemas(names: Set[str]) -> dict[str, Any]:
     structs = [
-        struct for struct in vars(schemas).values() if isinstance(struct, type) and issubclass(struct, msgspec.Struct)
+        struct
+        for name, struct in vars(schemas).items()
+        if isinstance(struct, type) and issubclass(struct, msgspec.Struct) and not name.startswith("_")
     ]
     _, components = msgspec.json.schema_components(structs, ref_template=_REF)
     if missing := names - components.keys():

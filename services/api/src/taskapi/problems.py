@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
 from taskapi.schemas import FieldError, Problem
 from taskcore.domain.states import Action, Status
 
@@ -21,6 +23,12 @@ class Refused(Exception):
 
 def invalid(errors: Sequence[FieldError]) -> Problem:
     return Problem("Some of what was sent is not valid", 422, "invalid", errors=list(errors[:MAX_ERRORS]))
+
+
+def together(found: Sequence[Problem]) -> Problem:
+    """One problem for all: the first one's kind, everybody's errors."""
+    errors = [error for problem in found for error in problem.errors]
+    return msgspec.structs.replace(found[0], errors=errors[:MAX_ERRORS])
 
 
 def malformed(error: FieldError) -> Problem:

@@ -12,19 +12,20 @@ import msgspec
 from msgspec import Meta
 
 from taskcore.domain import tasks as limits
+from taskcore.domain.dependencies import MAX_DEPENDENCIES
+from taskcore.domain.documents import MAX_INTEGER
 from taskcore.domain.states import Action, Status
 
 Name = Annotated[str, Meta(min_length=1, max_length=limits.MAX_NAME)]
 Identifier = Annotated[str, Meta(min_length=1, max_length=limits.MAX_NAME, pattern=limits.NAME_PATTERN)]
+KnownId = Annotated[int, Meta(ge=1, le=MAX_INTEGER)]
+Ref = Annotated[str, Meta(min_length=1, max_length=limits.MAX_NAME)]
 LabelKey = Annotated[str, Meta(min_length=1, max_length=63)]
 LabelValue = Annotated[str, Meta(max_length=255)]
 
 
-class TaskSubmission(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
-    """A task to run. What is left out comes from its type.
-
-    In seconds: `timeout` bounds each attempt, `delete_after` counts from the task's end.
-    """
+class _Asked(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
+    """What a task may say of itself, wherever it comes from."""
 
     name: Name
     type: Identifier
@@ -39,10 +40,27 @@ class TaskSubmission(msgspec.Struct, forbid_unknown_fields=True, frozen=True, om
     description: Annotated[str, Meta(max_length=limits.MAX_DESCRIPTION)] | None = None
 
 
+class TaskSubmission(_Asked, frozen=True):
+    """A task to run. What is left out comes from its type.
+
+    In seconds: `timeout` bounds each attempt, `delete_after` counts from the task's end. It waits until the tasks whose
+    ids are in `depends_on` have succeeded.
+    """
+
+    depends_on: Annotated[list[KnownId], Meta(max_length=MAX_DEPENDENCIES)] = []
+
+
+class BatchTask(_Asked, frozen=True):
+    """As a task that is submitted alone. It may also depend on others of its batch, which it names by their `ref`."""
+
+    depends_on: Annotated[list[KnownId | Ref], Meta(max_length=MAX_DEPENDENCIES)] = []
+    ref: Ref | None = None
+
+
 class BatchSubmission(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Up to 10,000 tasks. `atomic`: all or nothing; otherwise the good ones are taken, if there are any."""
 
-    tasks: Annotated[list[TaskSubmission], Meta(min_length=1, max_length=limits.MAX_BATCH_TASKS)]
+    tasks: Annotated[list[BatchTask], Meta(min_length=1, max_length=limits.MAX_BATCH_TASKS)]
     atomic: bool = True
 
 
@@ -127,6 +145,21 @@ class TaskPage(msgspec.Struct, frozen=True):
     total: int
     total_is_capped: bool
     next_cursor: str | None
+
+
+class RelatedTask(msgspec.Struct, frozen=True):
+    """A task that another depends on, or that depends on it. `name` and `status` are null once it is gone."""
+
+    id: int
+    name: str | None
+    status: Status | None
+
+
+class RelatedTasks(msgspec.Struct, frozen=True):
+    """By id. `next_after` goes on behind the last one, as `after`; null when there is no more."""
+
+    items: list[RelatedTask]
+    next_after: int | None
 
 
 class HistoryEntry(msgspec.Struct, frozen=True):

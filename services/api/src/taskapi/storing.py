@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from taskapi.database import Database, Rows
 from taskapi.problems import Refused, idempotency_conflict, try_again
+from taskapi.schemas import Problem
 from taskcore.db import submit
 from taskcore.domain.tasks import NewTask
 from taskcore.telemetry import TASKS_SUBMITTED
@@ -19,11 +20,11 @@ ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What became of a task: `row` is set when it was stored now; `is_conflict`: its key came with another body."""
+    """What became of a task: stored now (`row`), there already (no `row`), or refused (`problem`, and no `id`)."""
 
-    id: int
+    id: int = 0
     row: Any | None = None
-    is_conflict: bool = False
+    problem: Problem | None = None
 
 
 async def store_one(database: Database, task: NewTask) -> Stored:
@@ -34,7 +35,7 @@ async def store_one(database: Database, task: NewTask) -> Stored:
             return Stored(rows[0].id, rows[0])
         rows = await database.read(submit.tasks_by_key([str(task.idempotency_key)]))
         if rows:
-            return Stored(rows[0].id, is_conflict=rows[0].fingerprint != task.fingerprint)
+            return found(task, rows[0])
     raise try_again()
 
 
@@ -53,17 +54,26 @@ async def store_all(database: Database, tasks: Sequence[NewTask], is_atomic: boo
 async def _store_keyed(database: Database, tasks: Sequence[NewTask], is_atomic: bool) -> list[Stored]:
     async with database.transaction() as connection:
         created = {row.idempotency_key: row for row in (await connection.execute(*submit.submit(tasks))).all()}
-        others = await _others(connection, [t.idempotency_key for t in tasks if t.idempotency_key not in created])
+        others = await others_by_key(connection, [t.idempotency_key for t in tasks if t.idempotency_key not in created])
         stored = [_stored(task, created, others) for task in tasks]
-        if is_atomic and (taken := [t for t, one in zip(tasks, stored, strict=True) if one.is_conflict]):
-            raise Refused(idempotency_conflict(str(taken[0].idempotency_key)))
+        if is_atomic and (taken := [one.problem for one in stored if one.problem is not None]):
+            raise Refused(taken[0])
     return stored
 
 
-async def _others(connection: AsyncConnection, keys: Sequence[str | None]) -> Mapping[str, Any]:
-    if not keys:
+def found(task: NewTask, other: Any) -> Stored:
+    """Of a `task` whose key is that of `other` (id, fingerprint)."""
+    if other.fingerprint != task.fingerprint:
+        return Stored(problem=idempotency_conflict(str(task.idempotency_key)))
+    return Stored(other.id)
+
+
+async def others_by_key(connection: AsyncConnection, keys: Sequence[str | None]) -> Mapping[str, Any]:
+    """(id, fingerprint) of the tasks that hold one of `keys` already, by their key."""
+    wanted = [key for key in keys if key is not None]
+    if not wanted:
         return {}
-    rows: Rows = (await connection.execute(submit.tasks_by_key([str(key) for key in keys]))).all()
+    rows: Rows = (await connection.execute(submit.tasks_by_key(wanted))).all()
     return {row.idempotency_key: row for row in rows}
 
 
@@ -73,4 +83,4 @@ def _stored(task: NewTask, created: Mapping[str | None, Any], others: Mapping[st
     other = others.get(str(task.idempotency_key))
     if other is None:
         raise try_again()
-    return Stored(other.id, is_conflict=other.fingerprint != task.fingerprint)
+    return found(task, other)

@@ -15,7 +15,7 @@ from taskapi.bodies import decode
 from taskapi.catalogue import KnownType
 from taskapi.fields import Path, field_error
 from taskapi.problems import MAX_ERRORS, Refused, invalid, too_large
-from taskapi.schemas import FieldError, Problem, TaskSubmission
+from taskapi.schemas import BatchTask, FieldError, Problem, TaskSubmission
 from taskcore.domain.documents import check_document
 from taskcore.domain.tasks import MAX_BATCH_TASKS, MAX_TASK_BYTES, NewTask
 from taskcore.errors import InvalidDocument
@@ -32,7 +32,10 @@ class _Batch(msgspec.Struct, forbid_unknown_fields=True):
     atomic: bool = True
 
 
+Submission = TaskSubmission | BatchTask
+
 _ONE = msgspec.json.Decoder(TaskSubmission)
+_MEMBER = msgspec.json.Decoder(BatchTask)
 _BATCH = msgspec.json.Decoder(_Batch)
 _CANONICAL = msgspec.json.Encoder(order="sorted")
 
@@ -50,7 +53,7 @@ class Sifted:
     """A batch by what becomes of its tasks: each index is either among `good` or among `problems`."""
 
     is_atomic: bool
-    good: dict[int, TaskSubmission] = field(default_factory=dict)
+    good: dict[int, BatchTask] = field(default_factory=dict)
     problems: dict[int, Problem] = field(default_factory=dict)
 
     def refuse(self, index: int, problem: Problem) -> None:
@@ -87,7 +90,7 @@ def check_types(sifted: Sifted, types: Mapping[str, KnownType]) -> None:
             sifted.refuse(index, invalid(errors))
 
 
-def type_errors(submission: TaskSubmission, types: Mapping[str, KnownType], prefix: Path = ()) -> Iterator[FieldError]:
+def type_errors(submission: Submission, types: Mapping[str, KnownType], prefix: Path = ()) -> Iterator[FieldError]:
     """What its type has against it."""
     known = types.get(submission.type)
     if known is None:
@@ -97,7 +100,7 @@ def type_errors(submission: TaskSubmission, types: Mapping[str, KnownType], pref
         yield field_error((*prefix, "parameters", *error.instance_path), error.message)
 
 
-def new_task(submission: TaskSubmission, known: KnownType, origin: Origin) -> NewTask:
+def new_task(submission: Submission, known: KnownType, origin: Origin) -> NewTask:
     """The task to store."""
     return NewTask(
         name=submission.name,
@@ -117,7 +120,7 @@ def new_task(submission: TaskSubmission, known: KnownType, origin: Origin) -> Ne
     )
 
 
-def _fingerprint(submission: TaskSubmission) -> str:
+def _fingerprint(submission: Submission) -> str:
     """Of what it asks for: the order of members, white space and defaults that are spelled out do not count.
 
     Nor do members that a later version adds, as long as they are left out.
@@ -125,16 +128,16 @@ def _fingerprint(submission: TaskSubmission) -> str:
     return hashlib.sha256(_CANONICAL.encode(submission)).hexdigest()
 
 
-def _decode_member(raw: msgspec.Raw, prefix: Path) -> TaskSubmission:
+def _decode_member(raw: msgspec.Raw, prefix: Path) -> BatchTask:
     if memoryview(raw).nbytes > MAX_TASK_BYTES:
         raise Refused(too_large(f"{prefix[0]}[{prefix[1]}]", MAX_TASK_BYTES))
-    submission = decode(raw, _ONE, prefix)
+    submission = decode(raw, _MEMBER, prefix)
     if errors := list(_storage_errors(submission, prefix)):
         raise Refused(invalid(errors))
     return submission
 
 
-def _storage_errors(submission: TaskSubmission, prefix: Path) -> Iterator[FieldError]:
+def _storage_errors(submission: Submission, prefix: Path) -> Iterator[FieldError]:
     """What JSON can say and PostgreSQL cannot keep; at most one error a field."""
     try:
         check_document(submission.parameters, ("parameters",))

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 from litestar import Request, Response, post
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
@@ -15,9 +14,11 @@ from taskapi import answers
 from taskapi.bodies import read_json
 from taskapi.catalogue import KnownType
 from taskapi.contract import IdempotencyKey, problems
-from taskapi.problems import MAX_ERRORS, Refused, idempotency_conflict, invalid, refuse_field, try_again
+from taskapi.dependent_storing import Dependent, store_dependent
+from taskapi.problems import Refused, invalid, refuse_field, together, try_again
+from taskapi.references import arrange
 from taskapi.requests import request_id_of
-from taskapi.schemas import BatchAnswer, BatchResult, Problem, Task
+from taskapi.schemas import BatchAnswer, BatchResult, Task
 from taskapi.services import Services
 from taskapi.storing import Stored, store_all, store_one
 from taskapi.submissions import Origin, Sifted, check_types, decode_batch, decode_one, new_task, type_errors
@@ -45,11 +46,17 @@ async def submit_task(
     if errors := list(type_errors(submission, types)):
         raise Refused(invalid(errors))
     task = new_task(submission, types[submission.type], Origin(request_id_of(request.scope), idempotency_key))
-    stored = await store_one(services.database, task)
+    if submission.depends_on:
+        (stored,) = await store_dependent(services.database, [Dependent(task, submission.depends_on)], is_atomic=True)
+    else:
+        stored = await store_one(services.database, task)
+    if stored.problem is not None:
+        raise Refused(stored.problem)
     if stored.row is None:
-        return Response(await _existing(services, task, stored), status_code=200)
+        return Response(await _existing(services, stored), status_code=200)
     services.wakeups.send()
-    return Response(answers.new_task(task, stored.row), headers={"Location": f"/api/v1/tasks/{stored.id}"})
+    answer = await _existing(services, stored) if submission.depends_on else answers.new_task(task, stored.row)
+    return Response(answer, headers={"Location": f"/api/v1/tasks/{stored.id}"})
 
 
 @post(
@@ -72,53 +79,57 @@ async def submit_batch(
     sifted = await asyncio.to_thread(decode_batch, body)  # a large one must not hold up everybody else
     types = await services.catalogue.types({submission.type for submission in sifted.good.values()})
     await asyncio.to_thread(check_types, sifted, types)
+    order = await asyncio.to_thread(arrange, sifted)
     if sifted.problems and (sifted.is_atomic or not sifted.good):
-        raise Refused(_together(sifted.problems))
+        raise Refused(together([sifted.problems[index] for index in sorted(sifted.problems)]))
     origin = Origin(request_id_of(request.scope), idempotency_key)
-    new_tasks = await asyncio.to_thread(_new_tasks, sifted, types, origin)
-    stored = await store_all(services.database, new_tasks, sifted.is_atomic)
-    if all(one.is_conflict for one in stored):
-        raise Refused(idempotency_conflict(str(new_tasks[0].idempotency_key)))
-    answer = _batch_answer(sifted, stored, new_tasks)
+    new_tasks = await asyncio.to_thread(_new_tasks, sifted, order, types, origin)
+    stored = await _store(services, sifted, order, new_tasks)
+    if stored[0].problem is not None and all(one.problem is not None for one in stored):
+        raise Refused(stored[0].problem)
+    answer = _batch_answer(sifted, order, stored)
     if answer.created:
         services.wakeups.send()
     return Response(answer, status_code=201 if answer.created else 200)
 
 
-async def _existing(services: Services, task: NewTask, stored: Stored) -> Task:
-    if stored.is_conflict:
-        raise Refused(idempotency_conflict(str(task.idempotency_key)))
+async def _store(services: Services, sifted: Sifted, order: list[int], new_tasks: list[NewTask]) -> list[Stored]:
+    if not any(sifted.good[index].depends_on for index in order):
+        return await store_all(services.database, new_tasks, sifted.is_atomic)
+    dependents = [
+        Dependent(task, sifted.good[index].depends_on, sifted.good[index].ref, ("tasks", index))
+        for index, task in zip(order, new_tasks, strict=True)
+    ]
+    return await store_dependent(services.database, dependents, sifted.is_atomic)
+
+
+async def _existing(services: Services, stored: Stored) -> Task:
     rows = await services.database.read(tasks.get_task(), {"task_id": stored.id})
     if not rows:
         raise try_again()
-    return answers.task(rows[0]._mapping, await services.catalogue.types([task.type]))
+    return answers.task(rows[0]._mapping, await services.catalogue.types([rows[0].type]))
 
 
-def _together(found: Mapping[int, Problem]) -> Problem:
-    """One problem for all: the first one's kind, everybody's errors."""
-    errors = [error for problem in found.values() for error in problem.errors]
-    return msgspec.structs.replace(next(iter(found.values())), errors=errors[:MAX_ERRORS])
-
-
-def _new_tasks(sifted: Sifted, types: Mapping[str, KnownType], origin: Origin) -> list[NewTask]:
+def _new_tasks(sifted: Sifted, order: list[int], types: Mapping[str, KnownType], origin: Origin) -> list[NewTask]:
     key = origin.idempotency_key
-    if key is not None and len(f"{key}/{max(sifted.good, default=0)}") > MAX_KEY:
+    if key is not None and len(f"{key}/{max(order, default=0)}") > MAX_KEY:
         raise refuse_field("Idempotency-Key", "is too long for a batch: each task adds its number to it")
     return [
-        new_task(submission, types[submission.type], Origin(origin.request_id, key and f"{key}/{index}"))
-        for index, submission in sifted.good.items()
+        new_task(
+            sifted.good[index], types[sifted.good[index].type], Origin(origin.request_id, key and f"{key}/{index}")
+        )
+        for index in order
     ]
 
 
-def _batch_answer(sifted: Sifted, stored: list[Stored], new_tasks: list[NewTask]) -> BatchAnswer:
+def _batch_answer(sifted: Sifted, order: list[int], stored: list[Stored]) -> BatchAnswer:
     results = [BatchResult(index, problem=problem) for index, problem in sifted.problems.items()]
-    for index, one, task in zip(sifted.good, stored, new_tasks, strict=True):
-        if one.is_conflict:
-            results.append(BatchResult(index, problem=idempotency_conflict(str(task.idempotency_key))))
+    for index, one in zip(order, stored, strict=True):
+        if one.problem is not None:
+            results.append(BatchResult(index, problem=one.problem))
         else:
             results.append(BatchResult(index, one.id, existing=one.row is None))
-    if sifted.problems:
-        results.sort(key=lambda result: result.index)
+    results.sort(key=lambda result: result.index)
     created = sum(one.row is not None for one in stored)
     refused = sum(result.problem is not None for result in results)
     return BatchAnswer(created, len(results) - created - refused, refused, results)

@@ -52,6 +52,18 @@ def failed_dependency() -> Executable:
 
 
 @cache
+def list_dependencies() -> Executable:
+    """(id, name, status) of what `task` depends on, with ids after `after_id`, up to `most`; nulls once it is gone."""
+    return _related(TaskDependency.depends_on, TaskDependency.task_id)
+
+
+@cache
+def list_dependents() -> Executable:
+    """As `list_dependencies`, of what depends on `task`."""
+    return _related(TaskDependency.task_id, TaskDependency.depends_on)
+
+
+@cache
 def is_awaited() -> Executable:
     """Whether others wait for `task`: a row when they do. Parameter: task."""
     return select(Task.id).where(Task.id == number("task"), has_dependents())
@@ -87,6 +99,16 @@ def _failed(task_id: ColumnElement[int] | InstrumentedAttribute[int]) -> Select[
         .join_from(_Edge, _Parent, _Parent.id == _Edge.depends_on, isouter=True)
         .where(_Edge.task_id == task_id)
         .where(or_(still_at(_Parent.status, CAME_TO_NOTHING), and_(_Parent.id.is_(None), ~had_succeeded)))
+    )
+
+
+def _related(their: InstrumentedAttribute[int], its: InstrumentedAttribute[int]) -> Select[int, str, str]:
+    return (
+        select(their.label("id"), Task.name, Task.status)
+        .join_from(TaskDependency, Task, Task.id == their, isouter=True)
+        .where(its == number("task"), their > number("after_id"))
+        .order_by(their)
+        .limit(number("most"))
     )
 
 
