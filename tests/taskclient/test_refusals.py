@@ -20,6 +20,7 @@ from tests.taskclient.fake_task_server import Answer, FakeTaskServer, problem, t
         (["create", "n", "--type", "noop", "--run-at", "+99999999999d"], "too far away"),
         (["create", "n", "--type", "noop", "--wait-timeout", "5"], "--wait"),
         (["create", "n", "--type", "noop", "--timeout", "0"], "--timeout"),
+        (["create", "n", "--type", "noop", "--depends-on", "first"], "--depends-on"),
         (["create", "\udc80", "--type", "noop"], "UTF-8"),
         (["get"], "--id"),
         (["get", "5", "--id", "5"], "once"),

@@ -45,7 +45,7 @@ def test_create_sends_what_the_flags_say(cli: RunCli, server: FakeTaskServer, wo
         "--parameter", "text=a=b", "--parameter", "x=",
         "--description", "D", "--priority", "-7", "--queue", "fast", "--run-at", "2030-01-02T03:04:05+02:00",
         "--label", "team=a", "--label", "env=b=c", "--max-attempts", "2",
-        "--timeout", "30", "--delete-after", "0.5",
+        "--timeout", "30", "--delete-after", "0.5", "--depends-on", "3", "--depends-on", "4",
     )  # fmt: skip
 
     assert result.exit_code == 0, result.stderr
@@ -61,6 +61,7 @@ def test_create_sends_what_the_flags_say(cli: RunCli, server: FakeTaskServer, wo
         "max_attempts": 2,
         "timeout": 30,
         "delete_after": 0.5,
+        "depends_on": [3, 4],
     }
 
 
@@ -184,6 +185,25 @@ def test_a_queue_is_paused_with_its_reason_and_resumed(cli: RunCli, server: Fake
     assert server.requests[0].body == {"reason": "moving house"}
     assert "moving house" in paused.stdout
     assert json.loads(resumed.stdout)["paused_at"] is None
+
+
+@pytest.mark.parametrize("words", ["dependencies", "dependents"])
+def test_what_is_related_to_a_task_is_listed_to_the_last_page(cli: RunCli, server: FakeTaskServer, words: str) -> None:
+    there, gone = {"id": 3, "name": "load", "status": "queued"}, {"id": 4, "name": None, "status": None}
+    server.on(
+        "GET",
+        f"/tasks/5/{words}",
+        Answer(200, {"items": [there], "next_after": 3}),
+        Answer(200, {"items": [gone], "next_after": None}),
+    )
+
+    table = cli("task", words, "--id", "5")
+
+    assert [request.query for request in server.requests] == [{}, {"after": ["3"]}]
+    assert "(deleted)" in table.stdout
+    assert table.stdout.splitlines()[-1] == "total: 2"
+    as_json = cli("task", words, "5", "-o", "json")
+    assert json.loads(as_json.stdout) == {"items": [gone], "total": 1}
 
 
 def test_delete_says_what_is_gone(cli: RunCli, server: FakeTaskServer) -> None:

@@ -19,6 +19,8 @@ from taskclient.models import (
     Items,
     NewTask,
     Queue,
+    RelatedTask,
+    RelatedTasks,
     StatusCounts,
     Task,
     TaskLog,
@@ -128,6 +130,14 @@ class Client:
         pairs = [(name, str(value)) for name, value in given if value is not None]
         return self._connection.ask(Call("GET", f"/tasks/{task_id}/logs", pairs), TaskLog)
 
+    def dependencies(self, task_id: int) -> Sequence[RelatedTask]:
+        """What it depends on, by id."""
+        return self._related(f"/tasks/{task_id}/dependencies")
+
+    def dependents(self, task_id: int) -> Sequence[RelatedTask]:
+        """What depends on it, by id."""
+        return self._related(f"/tasks/{task_id}/dependents")
+
     def wait(self, task_id: int, timeout: timedelta | None = None) -> Task:
         """The task once it is over, however it ended. Without a timeout it waits for ever. Raises TimedOut."""
         started = self._clock()
@@ -178,6 +188,14 @@ class Client:
 
     def resume_queue(self, name: str) -> Queue:
         return self._connection.ask(Call("POST", f"/queues/{quote(name, safe='')}/resume"), Queue)
+
+    def _related(self, path: str) -> Sequence[RelatedTask]:
+        page = self._connection.ask(Call("GET", path), RelatedTasks)
+        items = page.items
+        while page.next_after is not None:
+            page = self._connection.ask(Call("GET", path, [("after", str(page.next_after))]), RelatedTasks)
+            items = items + page.items
+        return items
 
     def _wait_once(self, task_id: int, wait_s: float) -> Task:
         parameters: Parameters = [("timeout", f"{wait_s:g}")]

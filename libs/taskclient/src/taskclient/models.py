@@ -36,7 +36,8 @@ TERMINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED})
 class NewTask(msgspec.Struct, frozen=True, omit_defaults=True):
     """A task to run. What is left out is not sent, and comes from the task's type. `run_at` needs a time zone.
 
-    In seconds: `timeout` bounds each attempt, `delete_after` counts from the task's end.
+    In seconds: `timeout` bounds each attempt, `delete_after` counts from the task's end. It waits until the tasks whose
+    ids are in `depends_on` have succeeded.
     """
 
     name: str
@@ -50,6 +51,7 @@ class NewTask(msgspec.Struct, frozen=True, omit_defaults=True):
     description: str | None = None
     timeout: float | None = None
     delete_after: float | None = None
+    depends_on: list[int] = []
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -88,6 +90,21 @@ class Task(msgspec.Struct, frozen=True):
     @property
     def is_terminal(self) -> bool:
         return self.status in TERMINAL
+
+
+class RelatedTask(msgspec.Struct, frozen=True):
+    """A task that another depends on, or that depends on it. `name` and `status` are None once it is gone."""
+
+    id: int
+    name: str | None
+    status: str | None
+
+
+class RelatedTasks(msgspec.Struct, frozen=True):
+    """A page, by id. `next_after` is None on the last one."""
+
+    items: list[RelatedTask]
+    next_after: int | None
 
 
 class Items(msgspec.Struct, Generic[T], frozen=True):

@@ -43,6 +43,11 @@ LOG_COLUMNS: Columns[LogLine] = {
     "message": lambda line: line.message,
     "fields": lambda line: line.fields,
 }
+RELATED_COLUMNS: Columns[RelatedTask] = {
+    "id": lambda task: task.id,
+    "name": lambda task: first_line(task.name),
+    "status": lambda task: status_cell(task.status) if task.status else "(deleted)",
+}
 TYPE_COLUMNS: Columns[TaskType] = {
     "name": lambda kind: kind.name,
     "queue": lambda kind: kind.queue,

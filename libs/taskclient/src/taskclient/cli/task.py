@@ -10,6 +10,7 @@ from taskclient.cli.command import Group
 from taskclient.cli.following import logs, watch
 from taskclient.cli.history import history
 from taskclient.cli.options import takes_task_id
+from taskclient.cli.related import dependencies, dependents
 from taskclient.cli.session import Session
 from taskclient.cli.task_create import create
 from taskclient.cli.task_list import list_tasks
@@ -34,6 +35,8 @@ task.add_command(list_tasks)
 task.add_command(history)
 task.add_command(logs)
 task.add_command(watch)
+task.add_command(dependencies)
+task.add_command(dependents)
 
 
 @task.command("get", aliases=("g", "show"))

@@ -44,6 +44,14 @@ from taskclient.views import task_view
 @click.option("--label", "labels", multiple=True, type=Parsed("key=value", parse_pair), help="A label. Repeatable.")
 @click.option("--max-attempts", type=click.IntRange(min=1), metavar="N", help="How often to try, if not as its type.")
 @click.option(
+    "--depends-on",
+    "depends_on",
+    multiple=True,
+    type=click.IntRange(min=1),
+    metavar="ID",
+    help="Wait until the task ID has succeeded. Repeatable.",
+)
+@click.option(
     "--timeout",
     "attempt_timeout",
     type=click.FloatRange(min=0, min_open=True),
@@ -69,6 +77,7 @@ def create(
     run_at: datetime | None,
     labels: Sequence[tuple[str, str]],
     max_attempts: int | None,
+    depends_on: Sequence[int],
     attempt_timeout: float | None,
     delete_after: float | None,
     is_waited_for: bool,
@@ -87,6 +96,7 @@ def create(
         max_attempts=max_attempts,
         timeout=attempt_timeout,
         delete_after=delete_after,
+        depends_on=list(depends_on),
         labels=_unique(labels, "--label"),
         description=description,
     )
