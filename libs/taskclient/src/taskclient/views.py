@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from taskclient.cells import cell, first_line, status_cell
-from taskclient.models import HistoryEntry, LogLine, Queue, StatusCounts, Task, TaskPage, TaskType, Worker
+from taskclient.models import HistoryEntry, LogLine, Queue, RelatedTask, StatusCounts, Task, TaskPage, TaskType, Worker
 
 T = TypeVar("T")
 Columns = dict[str, Callable[[T], Any]]
