@@ -11,7 +11,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from taskcore.domain.states import as_markdown
-from taskcore.settings import PREFIX, CommandSettings, DatabaseSettings, Settings
+from taskcore.settings import PREFIX, CommandSettings, DatabaseSettings, Live, Settings
 
 HERE = Path(__file__).parent
 
@@ -23,6 +23,11 @@ In layers, each beating the one before: defaults, a YAML file (`TASKCORE_CONFIG`
 secrets (`TASKCORE_SECRETS_DIR`: one file a setting, named like its variable in lower case without the prefix, as
 `smtp__password`). They are read when a process starts; a bad one is named, and its value never printed. In YAML,
 `TASKCORE_SMTP__HOST` is `smtp: {host: …}`. Durations are in seconds.
+
+Those that are marked live can be changed while processes run, by `PUT /api/v1/settings/{name}` or by
+`task-cli setting set`:
+`TASKCORE_LOG__LEVEL` is `log.level` there. What is set so is kept in the database, beats all layers, and takes effect
+in every process within seconds.
 
 | variable | default | values |
 | --- | --- | --- |
@@ -71,10 +76,11 @@ def _default(field: FieldInfo) -> str:
 
 def _values(field: FieldInfo) -> str:
     kind = field.annotation
+    live = ["live"] if any(isinstance(mark, Live) for mark in field.metadata) else []
     if choices := [choice for choice in get_args(kind) if isinstance(choice, str)]:
-        return ", ".join(f"`{choice}`" for choice in choices)
+        return ", ".join([*(f"`{choice}`" for choice in choices), *live])
     bounds = [f"{word} {getattr(m, key)}" for m in field.metadata for key, word in BOUNDS if hasattr(m, key)]
-    return ", ".join([_kind(str(kind)), *bounds])
+    return ", ".join([_kind(str(kind)), *bounds, *live])
 
 
 def _kind(annotation: str) -> str:

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import quote
 
 from taskclient.connection import IDEMPOTENCY_KEY, TIMEOUT_S, Call, Connection, Parameters
@@ -21,6 +21,7 @@ from taskclient.models import (
     Queue,
     RelatedTask,
     RelatedTasks,
+    Setting,
     StatusCounts,
     Task,
     TaskLog,
@@ -189,6 +190,20 @@ class Client:
     def resume_queue(self, name: str) -> Queue:
         return self._connection.ask(Call("POST", f"/queues/{quote(name, safe='')}/resume"), Queue)
 
+    def settings(self) -> Sequence[Setting]:
+        """Those that can be changed while processes run."""
+        return self._connection.ask(Call("GET", "/settings"), Items[Setting]).items
+
+    def setting(self, name: str) -> Setting:
+        return self._connection.ask(Call("GET", _setting_path(name)), Setting)
+
+    def set_setting(self, name: str, value: Any) -> Setting:
+        """For every process, within seconds, until it is unset."""
+        return self._connection.ask(Call("PUT", _setting_path(name), body={"value": value}), Setting)
+
+    def unset_setting(self, name: str) -> Setting:
+        return self._connection.ask(Call("DELETE", _setting_path(name)), Setting)
+
     def _related(self, path: str) -> Sequence[RelatedTask]:
         page = self._connection.ask(Call("GET", path), RelatedTasks)
         items = page.items
@@ -206,3 +221,7 @@ class Client:
 
 def _why(reason: str | None) -> dict[str, str] | None:
     return None if reason is None else {"reason": reason}
+
+
+def _setting_path(name: str) -> str:
+    return f"/settings/{quote(name, safe='')}"

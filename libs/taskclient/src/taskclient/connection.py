@@ -45,7 +45,7 @@ class Call:
     @property
     def may_repeat(self) -> bool:
         """A second one does no harm even when the first was carried out."""
-        return self.method == "GET" or IDEMPOTENCY_KEY in self.headers
+        return self.method in {"GET", "PUT"} or IDEMPOTENCY_KEY in self.headers
 
 
 @dataclass(frozen=True, slots=True)

@@ -230,6 +230,18 @@ class Queue(msgspec.Struct, frozen=True):
     pause_reason: str | None = None
 
 
+class Setting(msgspec.Struct, frozen=True):
+    """A live setting: its value now, and where that comes from. `schema` is the JSON Schema of its values."""
+
+    name: str
+    value: Any
+    default: Any
+    source: str
+    schema: dict[str, Any]
+    changed_by: str | None
+    changed_at: datetime | None
+
+
 class FieldError(msgspec.Struct, frozen=True):
     """One thing wrong with a request. `field` is a path such as `tasks[3].parameters.to`."""
 

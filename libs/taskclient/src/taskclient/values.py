@@ -26,10 +26,15 @@ def parse_pair(text: str) -> tuple[str, str]:
 def parse_parameter(text: str) -> tuple[str, Any]:
     """`key=value`, the value as JSON where it is JSON (`5`, `true`, `["a"]`, `"5"`), as the text itself elsewhere."""
     key, value = parse_pair(text)
+    return key, parse_value(value)
+
+
+def parse_value(text: str) -> Any:
+    """JSON where it is JSON, the text itself elsewhere."""
     try:
-        return key, msgspec.json.decode(value)
+        return msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError):
-        return key, value
+        return text
 
 
 def parse_object(text: str) -> dict[str, Any]:

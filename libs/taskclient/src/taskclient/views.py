@@ -12,7 +12,18 @@ from rich.table import Table
 from rich.text import Text
 
 from taskclient.cells import cell, first_line, status_cell
-from taskclient.models import HistoryEntry, LogLine, Queue, RelatedTask, StatusCounts, Task, TaskPage, TaskType, Worker
+from taskclient.models import (
+    HistoryEntry,
+    LogLine,
+    Queue,
+    RelatedTask,
+    Setting,
+    StatusCounts,
+    Task,
+    TaskPage,
+    TaskType,
+    Worker,
+)
 
 T = TypeVar("T")
 Columns = dict[str, Callable[[T], Any]]
@@ -47,6 +58,14 @@ RELATED_COLUMNS: Columns[RelatedTask] = {
     "id": lambda task: task.id,
     "name": lambda task: first_line(task.name),
     "status": lambda task: status_cell(task.status) if task.status else "(deleted)",
+}
+SETTING_COLUMNS: Columns[Setting] = {
+    "name": lambda setting: setting.name,
+    "value": lambda setting: setting.value,
+    "default": lambda setting: setting.default,
+    "source": lambda setting: setting.source,
+    "changed": lambda setting: setting.changed_at,
+    "by": lambda setting: setting.changed_by,
 }
 TYPE_COLUMNS: Columns[TaskType] = {
     "name": lambda kind: kind.name,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class TaskcoreError(Exception):
     """Something that Taskcore foresaw went wrong."""
@@ -37,3 +39,11 @@ class TemporarilyUnavailable(TaskcoreError):
 
 class LeaseLost(TaskcoreError):
     """The attempt is not held any more: its task was given to another, or is over."""
+
+
+class InvalidSetting(TaskcoreError):
+    """A value for a live setting is not valid. `faults`: the path of each part at fault, and why."""
+
+    def __init__(self, faults: Sequence[tuple[tuple[str | int, ...], str]]) -> None:
+        super().__init__("; ".join(f"{'.'.join(map(str, path)) or 'value'}: {why}" for path, why in faults))
+        self.faults = faults

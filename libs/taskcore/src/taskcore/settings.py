@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
+from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,19 +17,41 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     NestedSecretsSettingsSource,
     PydanticBaseSettingsSource,
+    SecretsSettingsSource,
     SettingsConfigDict,
     SettingsError,
     YamlConfigSettingsSource,
 )
 
+from taskcore.domain.tasks import MAX_NAME
 from taskcore.errors import InvalidSettings
 
 PREFIX = "TASKCORE_"
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=365 * 86_400)]
+Age = Annotated[float | None, Field(gt=0, le=100 * 365 * 86_400)]
+Identifier = Annotated[str, Field(min_length=1, max_length=MAX_NAME, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.@-]*$")]
+
+
+class Live:
+    """Marks a setting that the database may override while processes run: see `taskcore.live_settings`."""
+
+
+LIVE = Live()
+
+
+class Layer(StrEnum):
+    """Where a setting comes from: the weakest first."""
+
+    DEFAULT = "default"
+    FILE = "file"
+    ENVIRONMENT = "environment"
+    SECRET = "secret"
+    DATABASE = "database"  # which beats the others, for those that are live
 
 
 class _Section(BaseModel):
@@ -71,9 +94,31 @@ class CoordinatorSettings(_Section):
     `unknown_type_after_s`: how long a task waits for a worker that knows its type before it fails.
     """
 
-    resend_after_s: Seconds = 15
-    sweep_every_s: Seconds = 30
-    unknown_type_after_s: Seconds = 86_400
+    resend_after_s: Annotated[Seconds, LIVE] = 15
+    sweep_every_s: Annotated[Seconds, LIVE] = 30
+    unknown_type_after_s: Annotated[Seconds, LIVE] = 86_400
+
+
+class TypeRetention(_Section):
+    """How long tasks of one type are kept after their end. What is left out is as for all types; null: for ever."""
+
+    succeeded_s: Age = None
+    failed_s: Age = None
+    cancelled_s: Age = None
+
+
+class RetentionSettings(_Section):
+    """How long tasks are kept after their end, in seconds; nothing set: for ever.
+
+    `types`: other times for some types, as `{"send_email": {"succeeded_s": 86400, "failed_s": null}}`.
+    `history_s`: how long the history of tasks that were deleted is kept.
+    """
+
+    succeeded_s: Annotated[Age, LIVE] = None
+    failed_s: Annotated[Age, LIVE] = None
+    cancelled_s: Annotated[Age, LIVE] = None
+    types: Annotated[dict[Identifier, TypeRetention], LIVE] = Field(default_factory=dict)
+    history_s: Annotated[Age, LIVE] = None
 
 
 class HealthSettings(_Section):
@@ -143,7 +188,7 @@ class HttpSettings(_Section):
 class LogSettings(_Section):
     """`auto` is readable on a terminal and JSON elsewhere."""
 
-    level: Literal["debug", "info", "warning", "error"] = "info"
+    level: Annotated[Literal["debug", "info", "warning", "error"], LIVE] = "info"
     format: Literal["auto", "console", "json"] = "auto"
 
 
@@ -165,6 +210,7 @@ class Settings(BaseSettings):
     api: ApiSettings = ApiSettings()
     worker: WorkerSettings = WorkerSettings()
     coordinator: CoordinatorSettings = CoordinatorSettings()
+    retention: RetentionSettings = RetentionSettings()
     health: HealthSettings = HealthSettings()
     smtp: SmtpSettings = SmtpSettings()
     databases: dict[str, DatabaseSettings] = Field(default_factory=dict)
@@ -181,22 +227,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The layers, the strongest first; arguments of the constructor beat them all."""
-        layers: list[PydanticBaseSettingsSource] = [init_settings]
-        if secrets := os.environ.get(f"{PREFIX}SECRETS_DIR"):
-            layers.append(
-                NestedSecretsSettingsSource(
-                    file_secret_settings,
-                    secrets_dir=secrets,
-                    secrets_dir_missing="error",
-                    secrets_prefix="",
-                    secrets_nested_delimiter="__",
-                )
-            )
-        layers.append(env_settings)
-        if file := os.environ.get(f"{PREFIX}CONFIG"):
-            layers.append(YamlConfigSettingsSource(settings_cls, yaml_file=_existing(file)))
-        return tuple(layers)
+        """Arguments of the constructor beat all layers."""
+        return (init_settings, *_layers(settings_cls).values())
 
 
 def load_settings(**overrides: Any) -> Settings:
@@ -214,9 +246,35 @@ def load_settings(**overrides: Any) -> Settings:
         raise InvalidSettings("\n".join(lines)) from exc
 
 
+def layer_of(section: str, field: str) -> Layer:
+    """Where a setting of this process comes from."""
+    for layer, source in _layers(Settings).items():
+        members = source().get(section)
+        if isinstance(members, dict) and field in members:
+            return layer
+    return Layer.DEFAULT
+
+
 def seconds(value: float) -> timedelta:
     """A setting in seconds as a duration."""
     return timedelta(seconds=value)
+
+
+def _layers(settings_cls: type[BaseSettings]) -> dict[Layer, PydanticBaseSettingsSource]:
+    """The strongest first."""
+    layers: dict[Layer, PydanticBaseSettingsSource] = {}
+    if secrets := os.environ.get(f"{PREFIX}SECRETS_DIR"):
+        layers[Layer.SECRET] = NestedSecretsSettingsSource(
+            SecretsSettingsSource(settings_cls),
+            secrets_dir=secrets,
+            secrets_dir_missing="error",
+            secrets_prefix="",
+            secrets_nested_delimiter="__",
+        )
+    layers[Layer.ENVIRONMENT] = EnvSettingsSource(settings_cls)
+    if file := os.environ.get(f"{PREFIX}CONFIG"):
+        layers[Layer.FILE] = YamlConfigSettingsSource(settings_cls, yaml_file=_existing(file))
+    return layers
 
 
 def _existing(file: str) -> Path:

@@ -43,9 +43,9 @@ def configure_logging(settings: LogSettings) -> None:
         else [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     )
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.make_filtering_bound_logger(_number(settings.level)),
+        wrapper_class=structlog.stdlib.BoundLogger,  # its level is the root logger's, which may change
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -57,9 +57,14 @@ def configure_logging(settings: LogSettings) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(_number(settings.level))
+    set_log_level(settings.level)
+
+
+def set_log_level(level: str) -> None:
+    """From now on."""
+    logging.getLogger().setLevel(_number(level))
     for chatty in ("pika", "httpx", "httpcore", "dramatiq", "alembic", "mail"):
-        logging.getLogger(chatty).setLevel(max(_number(settings.level), logging.WARNING))
+        logging.getLogger(chatty).setLevel(max(_number(level), logging.WARNING))
 
 
 def _number(level: str) -> int:

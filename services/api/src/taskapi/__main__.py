@@ -18,7 +18,7 @@ from taskapi.server import DRAIN, DrainingServer
 from taskapi.services import Services
 from taskcore.errors import InvalidSettings
 from taskcore.settings import ApiSettings, load_settings
-from taskcore.telemetry import configure_logging
+from taskcore.telemetry import configure_logging, set_log_level
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -51,6 +51,8 @@ def serve() -> Litestar:
     settings = load_settings()
     configure_logging(settings.log)
     app = create_app(settings)
+    current = app.state.services.settings
+    current.on_change(lambda: set_log_level(current.now.log.level))
     app.on_startup.append(_let_go_on_signals)
     return app
 

@@ -9,7 +9,7 @@ from typing import Any
 from litestar import Litestar, Router
 from litestar.di import Provide
 
-from taskapi import changes, errors, health, listings, logs, openapi, queue_pauses, related, submit, tasks
+from taskapi import changes, errors, health, listings, logs, openapi, queue_pauses, related, settings, submit, tasks
 from taskapi.queries import refuse_unknown_parameters
 from taskapi.requests import RequestScope
 from taskapi.services import Services
@@ -39,12 +39,16 @@ HANDLERS: Sequence[Any] = (
     listings.list_queues,
     queue_pauses.pause_queue,
     queue_pauses.resume_queue,
+    settings.list_settings,
+    settings.get_setting,
+    settings.set_setting,
+    settings.unset_setting,
 )
 
 
-def create_app(settings: Settings | None = None) -> Litestar:
-    """The ASGI application. Without `settings` it reads them itself, as a process of its own does."""
-    services = Services.of(settings or load_settings())
+def create_app(own: Settings | None = None) -> Litestar:
+    """The ASGI application. Without settings of its `own` it reads them itself, as a process of its own does."""
+    services = Services.of(own or load_settings())
     app = Litestar(
         route_handlers=[
             Router(BASE_PATH, route_handlers=HANDLERS, before_request=refuse_unknown_parameters),

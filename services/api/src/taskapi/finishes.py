@@ -78,7 +78,8 @@ class Finishes:
                 await self._release_finished()
                 await asyncio.sleep(PAUSE_S)  # a burst of ends is one query
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), POLL_S)
+                    async with asyncio.timeout(POLL_S):
+                        await self._woken.wait()
         finally:
             listening.cancel()
 

@@ -33,6 +33,7 @@ _BODIES: dict[str, tuple[type, bool, Any]] = {
     "cancel_task": (schemas.Why, False, {"reason": "not needed any more"}),
     "pause_task": (schemas.Why, False, {"reason": "not before noon"}),
     "pause_queue": (schemas.Why, False, {"reason": "the mail server is being moved"}),
+    "set_setting": (schemas.SettingChange, True, {"value": 15}),
 }
 _REQUEST_ID = {"X-Request-Id": "The request's own, or one that was made for it."}
 _RETRY_AFTER = {"Retry-After": "Seconds."}

@@ -63,6 +63,21 @@ def task_not_found(task_id: int) -> Refused:
     return Refused(Problem("No such task", 404, "task_not_found", detail=f"There is no task {task_id}."))
 
 
+def setting_not_found(name: str) -> Refused:
+    return Refused(Problem("No such setting", 404, "setting_not_found", detail=f"There is no setting {name!r}."))
+
+
+def setting_not_live(name: str) -> Refused:
+    return Refused(
+        Problem(
+            "Not a live setting",
+            409,
+            "setting_not_live",
+            detail=f"{name} is read when a process starts: change its file or environment, and restart.",
+        )
+    )
+
+
 def queue_not_found(name: str) -> Refused:
     return Refused(Problem("No such queue", 404, "queue_not_found", detail=f"There is no queue {name!r}."))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from taskapi.catalogue import Catalogue
 from taskapi.database import Database
 from taskapi.finishes import Finishes
 from taskapi.wakeups import Wakeups
+from taskcore.live_settings import CurrentSettings, Follower
 from taskcore.settings import Settings
 
 
@@ -23,6 +25,8 @@ class Services:
     catalogue: Catalogue
     wakeups: Wakeups
     finishes: Finishes
+    settings: CurrentSettings
+    follower: Follower
     leaving: Event = field(default_factory=Event)
 
     @classmethod
@@ -30,13 +34,18 @@ class Services:
         """Nothing is connected yet: the process starts whether the database is there or not."""
         url = settings.database_url.get_secret_value()
         database = Database.at(url)
-        return cls(database, Catalogue(database), Wakeups(database), Finishes(url, database))
+        current = CurrentSettings(settings)
+        follower = Follower(current, database.read, name="taskapi settings")
+        return cls(database, Catalogue(database), Wakeups(database), Finishes(url, database), current, follower)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
+        following = asyncio.create_task(self.follower.run(), name="settings")
         try:
             yield
         finally:
+            following.cancel()
+            await asyncio.wait([following])
             await self.finishes.close()
             await self.wakeups.close()
             await self.database.close()

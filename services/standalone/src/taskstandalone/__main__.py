@@ -18,11 +18,12 @@ from taskapi.app import create_app
 from taskcore.db import migrations
 from taskcore.db.session import BY_KEY, sync_engine
 from taskcore.errors import TaskcoreError
+from taskcore.live_settings import CurrentSettings
 from taskcore.messaging.brokers import MemoryBroker
 from taskcore.messaging.publisher import MemoryPublisher
 from taskcore.plugins import load_plugins
 from taskcore.settings import DatabaseSettings, Settings, load_settings
-from taskcore.telemetry import configure_logging
+from taskcore.telemetry import configure_logging, set_log_level
 from taskstandalone.mailbox import local_mail
 from taskstandalone.postgres import EmbeddedPostgres
 from taskstandalone.worker import InProcessWorker
@@ -72,7 +73,9 @@ async def _serve(settings: Settings) -> None:
         log_enabled=False,
     )
     worker.start()
-    coordinator = asyncio.create_task(coordinate(settings, coordinator_engine(settings), MemoryPublisher(broker)))
+    current = CurrentSettings(settings)
+    current.on_change(lambda: set_log_level(current.now.log.level))
+    coordinator = asyncio.create_task(coordinate(current, coordinator_engine(settings), MemoryPublisher(broker)))
     api = asyncio.create_task(server.serve())
     signals = _signals()
     _announce(settings)

@@ -18,12 +18,13 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from taskcore.db.session import sync_engine
 from taskcore.errors import TaskcoreError
 from taskcore.health import HealthServer
+from taskcore.live_settings import CurrentSettings
 from taskcore.messaging.brokers import connection_parameters
 from taskcore.messaging.presence import Presence
 from taskcore.messaging.publisher import RabbitPublisher
 from taskcore.plugins import load_plugins
 from taskcore.settings import Settings, load_settings
-from taskcore.telemetry import configure_logging
+from taskcore.telemetry import configure_logging, set_log_level
 from taskworker.coordinator.process import coordinate, coordinator_engine
 from taskworker.ears import Ears
 from taskworker.supervisor import MakeWitnesses, Supervisor, Witness
@@ -72,7 +73,9 @@ async def _coordinate(settings: Settings) -> None:
     heard = _Pulse()
     health = HealthServer(settings.health, REGISTRY, heard.is_fresh)
     health.start()
-    work = asyncio.ensure_future(coordinate(settings, engine, RabbitPublisher(settings), on_round=heard.beat))
+    current = CurrentSettings(settings)
+    current.on_change(lambda: set_log_level(current.now.log.level))
+    work = asyncio.ensure_future(coordinate(current, engine, RabbitPublisher(settings), on_round=heard.beat))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, work.cancel)
     try:

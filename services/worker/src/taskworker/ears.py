@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql
 
 from taskcore.db import leases
 from taskcore.db.direct import compiled
-from taskcore.db.notify import ORDERS
+from taskcore.db.notify import ORDERS, SETTINGS
 from taskcore.db.session import CONNECT_TIMEOUT_S
 from taskworker.line import bounded
 
@@ -75,6 +75,7 @@ class Ears:
             witness, _ = compiled(leases.witness(), _DIALECT)
             connection.execute(witness, {"worker": self._worker_id, "lock": row[0]})
             connection.execute(f"LISTEN {ORDERS}")
+            connection.execute(f"LISTEN {SETTINGS}")
         self.is_open = True
         self._on_wake()
         while not self._stopping.is_set():

@@ -26,7 +26,7 @@ from taskcore.scribe import Scribe
 from taskcore.settings import Settings
 from taskcore.settler import Settler
 from taskcore.task_services import WorkerServices
-from taskcore.telemetry import configure_logging
+from taskcore.telemetry import configure_logging, set_log_level
 from taskworker.board import Board
 
 REPORT_EVERY_S = 1.0
@@ -70,7 +70,14 @@ class Fence:
     is_up: bool
 
 
-Order = Serve | Stop | Interrupt | AskPause | Fence
+@dataclass(frozen=True, slots=True)
+class LogFrom:
+    """Log from this level on."""
+
+    level: str
+
+
+Order = LogFrom | Serve | Stop | Interrupt | AskPause | Fence
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +131,8 @@ def _obey(service: Service, pipe: Connection) -> None:
         except (EOFError, OSError):
             os._exit(1)
         match order:
+            case LogFrom(level=level):
+                set_log_level(level)
             case Serve(queues=queues):
                 service.serve(queues)
             case Interrupt(task_id=task_id, attempt=attempt, cause=cause):

@@ -85,7 +85,7 @@ class Executors:
     """Used by the supervisor's main thread alone."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self.settings = settings
         self._children: list[Child] = []
         self._incarnations = 0
 
@@ -104,7 +104,7 @@ class Executors:
 
     def fill(self, worker_id: int, queues: Sequence[str]) -> None:
         """Start as many as are missing."""
-        while len(self._children) < self._settings.worker.processes:
+        while len(self._children) < self.settings.worker.processes:
             self._children.append(self._started(worker_id, queues))
 
     def bury(self) -> list[tuple[int, Death]]:
@@ -128,10 +128,10 @@ class Executors:
         self._incarnations += 1
         context = get_context("spawn")
         ours, theirs = context.Pipe(duplex=True)
-        board = Board(self._settings.worker.threads)
+        board = Board(self.settings.worker.threads)
         process = context.Process(
             target=executor_process.main,
-            args=(self._settings, worker_id, self._incarnations, theirs, board),
+            args=(self.settings, worker_id, self._incarnations, theirs, board),
             name=f"executor-{self._incarnations}",
         )
         process.start()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +18,12 @@ from sqlalchemy import Engine
 
 from taskcore.db import leases, settlements, workers
 from taskcore.db import queues as queue_queries
+from taskcore.db.overrides import list_overrides
 from taskcore.db.session import is_database_away
 from taskcore.domain import outcomes
 from taskcore.domain.outcomes import Reason
 from taskcore.domain.tasks import Finished, Lease, worker_actor
+from taskcore.live_settings import overrides_of
 from taskcore.plugins import Plugins
 from taskcore.settings import Settings
 from taskworker import deaths
@@ -58,6 +60,7 @@ class Wishes:
     pause: Sequence[Any]
     drop: Sequence[tuple[int, tuple[int, int]]]
     queues: Sequence[str]
+    overrides: Mapping[str, Any]  # of live settings
 
 
 class LeaseKeeper:
@@ -175,7 +178,8 @@ class LeaseKeeper:
         drop = [(held.incarnation, one) for held in fresh for one in held.attempts - here]
         cancel = [row for row in rows if row.status == "cancelling"]
         pause = [row for row in rows if row.pause_requested]
-        self.wishes.put(Wishes(self.worker_id or 0, cancel, pause, drop, self._wanted_queues()))
+        overrides = overrides_of(self._line.execute(list_overrides()))
+        self.wishes.put(Wishes(self.worker_id or 0, cancel, pause, drop, self._wanted_queues(), overrides))
 
     def _settle(self, worker_id: int, batch: list[Finished]) -> None:
         if batch:

@@ -16,10 +16,12 @@ import structlog
 from sqlalchemy import Engine
 
 from taskcore.interruption import Cause
+from taskcore.live_settings import CurrentSettings
 from taskcore.plugins import Plugins
 from taskcore.settings import Settings
+from taskcore.telemetry import set_log_level
 from taskworker.deaths import Kind
-from taskworker.executor_process import AskPause, Interrupt, Serve, Stop
+from taskworker.executor_process import AskPause, Interrupt, LogFrom, Serve, Stop
 from taskworker.executors import Executors
 from taskworker.lease import Held, LeaseKeeper, Wishes
 
@@ -54,6 +56,8 @@ class Supervisor:
 
     def __init__(self, settings: Settings, engine: Engine, plugins: Plugins, make_witnesses: MakeWitnesses) -> None:
         self._worker = settings.worker
+        self._settings = CurrentSettings(settings)
+        self._settings.on_change(self._pass_settings_on)
         self._executors = Executors(settings)
         slots = settings.worker.processes * settings.worker.threads
         self._lease = LeaseKeeper(settings, engine, plugins, self._held, slots=slots)
@@ -152,10 +156,18 @@ class Supervisor:
             self._order(row.executor, AskPause(row.id, row.attempt))
         for incarnation, (task_id, attempt) in wishes.drop:
             self._order(incarnation, Interrupt(task_id, attempt, Cause.FENCE))
+        self._settings.override(wishes.overrides)
         if wishes.queues != self._queues:
             self._queues = list(wishes.queues)
             for child in self._executors:
                 child.order(Serve(tuple(self._queues)))
+
+    def _pass_settings_on(self) -> None:
+        self._executors.settings = self._settings.now
+        level = self._settings.now.log.level
+        set_log_level(level)
+        for child in self._executors:
+            child.order(LogFrom(level))
 
     def _order(self, incarnation: int, order: Any) -> None:
         child = self._executors.of(incarnation)

@@ -14,6 +14,7 @@ from taskclient.cli.listings import task_type, worker
 from taskclient.cli.options import shared_options
 from taskclient.cli.queue import queue
 from taskclient.cli.serve import serve
+from taskclient.cli.setting import setting
 from taskclient.cli.task import task
 
 
@@ -33,5 +34,5 @@ def program() -> None:
     """
 
 
-for command in (task, history, worker, queue, task_type, serve, end2end):
+for command in (task, history, worker, queue, task_type, setting, serve, end2end):
     program.add_command(command)

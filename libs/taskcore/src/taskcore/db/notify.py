@@ -24,6 +24,8 @@ SETTLED = "taskcore_settled"
 ORDERS = "taskcore_orders"
 #: A task on which others depend is over, or was retried by hand: sent by whoever did it, heard by coordinators.
 DEPENDENTS = "taskcore_dependents"
+#: A live setting was changed: sent by the API, heard by whoever follows them.
+SETTINGS = "taskcore_settings"
 
 DEBOUNCE_S = 0.05
 MAX_RECONNECT_S = 5.0

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from taskcore.db.notify import DEPENDENTS, OUTBOX, Listener
 from taskcore.db.session import BY_KEY, async_engine, is_database_away
+from taskcore.live_settings import CurrentSettings, Follower
 from taskcore.messaging.publisher import Publisher
 from taskcore.settings import Settings
 from taskworker.coordinator.dependents import Dependents
 from taskworker.coordinator.relay import Relay
 from taskworker.coordinator.rescuer import Rescuer
+from taskworker.coordinator.statements import execute
 
 RETRY_S = 1.0
 
@@ -27,17 +30,20 @@ def coordinator_engine(settings: Settings) -> AsyncEngine:
 
 
 async def coordinate(
-    settings: Settings, engine: AsyncEngine, publisher: Publisher, *, on_round: Callable[[], None] = lambda: None
+    current: CurrentSettings, engine: AsyncEngine, publisher: Publisher, *, on_round: Callable[[], None] = lambda: None
 ) -> None:
     """Until cancelled. `on_round` is called after each round of the relay: it is alive, and the database answers."""
-    relay = Relay(engine, publisher, settings.coordinator, on_round)
-    rescuer = Rescuer(engine, settings.coordinator, publisher.is_absent)
-    url = settings.database_url.get_secret_value()
+    follower = Follower(current, partial(execute, engine), name="taskworker coordinate, settings")
+    relay = Relay(engine, publisher, current, on_round)
+    rescuer = Rescuer(engine, current, publisher.is_absent)
+    url = current.own.database_url.get_secret_value()
     dependents = Dependents(engine, on_unblocked=relay.wake)
     hears_work = Listener(url, OUTBOX, name="taskworker coordinate, listening", on_wake=relay.wake)
     hears_ends = Listener(url, DEPENDENTS, name="taskworker coordinate, listening", on_wake=dependents.wake)
     try:
+        await follower.look()
         async with asyncio.TaskGroup() as loops:
+            loops.create_task(_kept(follower.run))
             loops.create_task(_kept(relay.run))
             loops.create_task(_kept(rescuer.run))
             loops.create_task(_kept(dependents.run))

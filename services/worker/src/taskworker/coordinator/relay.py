@@ -15,8 +15,8 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from taskcore.db import outbox
+from taskcore.live_settings import CurrentSettings
 from taskcore.messaging.publisher import Publisher
-from taskcore.settings import CoordinatorSettings
 from taskcore.telemetry import MESSAGES_RESENT, MESSAGES_SENT
 from taskworker.coordinator.statements import execute
 from taskworker.coordinator.window import LONGEST_PAUSE_S, SHORTEST_PAUSE_S, Flow, pause, window
@@ -35,12 +35,12 @@ class Relay:
         self,
         engine: AsyncEngine,
         publisher: Publisher,
-        settings: CoordinatorSettings,
+        settings: CurrentSettings,
         on_round: Callable[[], None] = lambda: None,
     ) -> None:
         self._engine = engine
         self._publisher = publisher
-        self._resend_after_s = settings.resend_after_s
+        self._settings = settings
         self._on_round = on_round
         self._woken = asyncio.Event()
         self._flows: dict[str, Flow] = {}
@@ -129,9 +129,8 @@ class Relay:
                 await self._recall_lost(queue, ready)
 
     async def _recall_lost(self, queue: str, ready: int) -> None:
-        lost: list[Any] = await execute(
-            self._engine, outbox.resend_lost(), of=queue, ready=ready, after_s=self._resend_after_s
-        )
+        after_s = self._settings.now.coordinator.resend_after_s
+        lost: list[Any] = await execute(self._engine, outbox.resend_lost(), of=queue, ready=ready, after_s=after_s)
         if lost:
             MESSAGES_RESENT.labels(queue).inc(len(lost))
             log.warning("messages.lost", queue=queue, count=len(lost), ready=ready)

@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import suppress
 
 import structlog
 from sqlalchemy import func, select
@@ -17,7 +18,7 @@ from taskcore.db.parameters import stands_at
 from taskcore.domain.outcomes import lost
 from taskcore.domain.states import WAITING, Status
 from taskcore.domain.tasks import Finished, Lease
-from taskcore.settings import CoordinatorSettings
+from taskcore.live_settings import CurrentSettings
 from taskcore.telemetry import TASKS_RESCUED
 from taskworker.coordinator.statements import execute
 
@@ -34,21 +35,26 @@ class Rescuer:
     """`is_absent` asks the broker about a worker that the database does not see any more."""
 
     def __init__(
-        self, engine: AsyncEngine, settings: CoordinatorSettings, is_absent: Callable[[int], Awaitable[bool]]
+        self, engine: AsyncEngine, settings: CurrentSettings, is_absent: Callable[[int], Awaitable[bool]]
     ) -> None:
         self._engine = engine
         self._settings = settings
         self._is_absent = is_absent
-        self._sweep_at = 0.0
+        self._swept_at = float("-inf")
         self._orphans_at = 0.0
+        self._woken = asyncio.Event()
+        settings.on_change(self._woken.set)
         self._answered_at = float("-inf")
         self._bury_from = 0.0
 
     async def run(self) -> None:
         """Until cancelled. Copies of the coordinator fall out of step by chance, not by agreement."""
         while True:
+            self._woken.clear()
             await self.step()
-            await asyncio.sleep(EVERY_S * random.uniform(0.8, 1.2))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(EVERY_S * random.uniform(0.8, 1.2)):
+                    await self._woken.wait()
 
     async def step(self) -> None:
         has_buried = await self._bury_suspects()
@@ -56,8 +62,8 @@ class Rescuer:
             self._orphans_at = time.monotonic() + ORPHANS_EVERY_S
             await self._bury_workers()
             await self._rescue()
-        if time.monotonic() >= self._sweep_at:
-            self._sweep_at = time.monotonic() + self._settings.sweep_every_s
+        if time.monotonic() - self._swept_at >= self._settings.now.coordinator.sweep_every_s:
+            self._swept_at = time.monotonic()
             await self._restore_rows()
             await self._remind()
             await self._give_up()
@@ -117,7 +123,7 @@ class Rescuer:
             yield {"after_id": after_id, "until_id": after_id + SLICE}
 
     async def _give_up(self) -> None:
-        after_s = self._settings.unknown_type_after_s
+        after_s = self._settings.now.coordinator.unknown_type_after_s
         if not await execute(self._engine, changes.unserved_types(), after_s=after_s):
             return
         while rows := await execute(self._engine, changes.give_up(), after_s=after_s):
