@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from taskcore.domain.outcomes import MAX_CRASHES, MAX_LOSSES
-from taskcore.domain.states import HELD, IDLE, WAITING, Status
+from taskcore.domain.states import HELD, IDLE, TERMINAL, WAITING, Status
 
 Held = tuple[int, int, UUID]
+
+CAME_TO_NOTHING = (Status.FAILED, Status.CANCELLED)
 
 #: What ends an attempt, by what it leaves behind: the outcome that is kept and what is counted.
 ENDS = {
@@ -33,6 +35,9 @@ class ModelTask:
     max_attempts: int
     is_soft: bool  # its type can be cancelled and paused while it runs
     is_ahead: bool  # its run_at lies ahead
+    depends_on: tuple[int, ...] = ()
+    dependents: str | None = None
+    is_cascaded: bool = False  # cancelled because of what it depends on
     status: Status | None = None
     attempt: int = 0
     failures: int = 0
@@ -50,9 +55,16 @@ class ModelTask:
         self.history.append((self.status, to))
         self.status = to
         self.is_due = is_due and to in WAITING
+        self.is_cascaded = False
         if to not in HELD:
             self.token = None
             self.pause_requested = False
+
+    def begin_anew(self, to: Status) -> None:
+        self.move(to)
+        self.failures = self.crashes = self.losses = 0
+        self.alone = False
+        self.dependents = self.dependents and "rearm"
 
     def end(self, how: str) -> tuple[Status, bool]:
         """Where the task comes to by the end of this attempt, and whether at once."""
@@ -82,7 +94,51 @@ class Model:
 
     def submit(self, task: ModelTask) -> None:
         self.tasks[task.id] = task
-        task.move(Status.SCHEDULED if task.is_ahead else Status.QUEUED, is_due=not task.is_ahead)
+        for parent in map(self.tasks.__getitem__, task.depends_on):
+            if parent.status in CAME_TO_NOTHING:
+                parent.dependents = parent.dependents or "settled"
+            elif parent.status != Status.SUCCEEDED:
+                parent.dependents = "rearm" if parent.dependents == "rearm" else "awaited"
+        if self._is_in_vain(task):
+            self._cascade(task)
+        else:
+            self._wait(task)
+
+    def _wait(self, task: ModelTask) -> None:
+        """For what it depends on, for its time, or for nothing."""
+        if self._waits(task):
+            task.move(Status.BLOCKED)
+        else:
+            task.move(Status.SCHEDULED if task.is_ahead else Status.QUEUED, is_due=not task.is_ahead)
+
+    def _waits(self, task: ModelTask) -> bool:
+        """Some of what it depends on has not succeeded. What is gone had."""
+        return any(self.tasks[id_].status not in (Status.SUCCEEDED, None) for id_ in task.depends_on)
+
+    def _is_in_vain(self, task: ModelTask) -> bool:
+        """Some of what it depends on came to nothing, or is gone without having succeeded."""
+        parents = [self.tasks[id_] for id_ in task.depends_on]
+        gone = [parent.history[-1][0] for parent in parents if parent.status is None]
+        return any(parent.status in CAME_TO_NOTHING for parent in parents) or any(
+            end != Status.SUCCEEDED for end in gone
+        )
+
+    def _cascade(self, task: ModelTask) -> None:
+        task.move(Status.CANCELLED)
+        task.is_cascaded = True
+
+    def pass_on(self) -> None:
+        """What the ends of tasks, and their retries, mean for those that depend on them, until nothing is left."""
+        for task in (self.tasks[id_] for id_ in sorted(self.tasks)):
+            if task.status is Status.CANCELLED and task.is_cascaded and not self._is_in_vain(task):
+                task.begin_anew(Status.BLOCKED)
+            if task.status in (Status.BLOCKED, Status.PAUSED) and self._is_in_vain(task):
+                self._cascade(task)
+            if task.status is Status.BLOCKED and not self._waits(task):
+                self._wait(task)
+        for task in self.tasks.values():
+            if task.dependents:
+                task.dependents = "settled" if task.status in TERMINAL else "awaited"
 
     def come_due(self, id_: int) -> None:
         task = self.tasks[id_]
@@ -140,7 +196,7 @@ class Model:
     def resume(self, id_: int) -> bool:
         task = self.tasks[id_]
         if task.status is Status.PAUSED:
-            task.move(Status.SCHEDULED if task.is_ahead else Status.QUEUED, is_due=not task.is_ahead)
+            self._wait(task)
         elif task.status is Status.RUNNING and task.pause_requested:
             task.pause_requested = False
         else:
@@ -149,16 +205,14 @@ class Model:
 
     def retry(self, id_: int) -> bool:
         task = self.tasks[id_]
-        if task.status not in (Status.FAILED, Status.CANCELLED):
+        if task.status not in CAME_TO_NOTHING or self._is_in_vain(task):
             return False
-        task.failures = task.crashes = task.losses = 0
-        task.alone = False
-        task.move(Status.QUEUED)
+        task.begin_anew(Status.BLOCKED if self._waits(task) else Status.QUEUED)
         return True
 
     def delete(self, id_: int) -> bool:
         task = self.tasks[id_]
-        if task.status is None or task.status in HELD:
+        if task.status is None or task.status in HELD or task.dependents in ("awaited", "rearm"):
             return False
         task.move(None)
         task.attempts.clear()

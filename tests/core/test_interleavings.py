@@ -8,19 +8,25 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import product
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import Executable, text
 
 from taskcore.db import changes, dependencies
+from taskcore.db.dependent_submit import depend, submit_planned
 from taskcore.domain import outcomes
+from taskcore.domain.dependencies import plan_start, standing
 from taskcore.domain.outcomes import Verdict
+from taskcore.domain.states import Status
 from tests.core.life import Held, Model, ModelTask
-from tests.core.looking import assert_sound, clear, expected, seen
+from tests.core.looking import Seen, assert_sound, clear, expected, seen
 from tests.core.stage import Stage, new_task
 
 DAY = timedelta(days=1)
+
+Answer = bool | str | None
 
 
 @dataclass
@@ -34,10 +40,10 @@ class Scene:
 
 @dataclass(frozen=True)
 class Act:
-    """`do` it in the database, `foresee` it on the model; each answers whether anything was done."""
+    """`do` it in the database, `foresee` it on the model; each answers whether anything was done, or what."""
 
-    do: Callable[[Scene, UUID], bool]
-    foresee: Callable[[Model, Scene, UUID], bool]
+    do: Callable[[Scene, UUID], Answer]
+    foresee: Callable[[Model, Scene, UUID], Answer]
 
 
 def by_a_person(verb: str, *statements: Executable) -> Act:
@@ -71,6 +77,27 @@ def foresee_rescue(model: Model, scene: Scene, _: UUID) -> bool:
     return lost is not None and model.settle(lost, "is lost")
 
 
+def submit_child(scene: Scene, _: UUID) -> Answer:
+    """As the API does it. Answers how the child starts; a task that is gone cannot be depended on."""
+    with scene.stage.engine.connect().execution_options(isolation_level="READ COMMITTED") as connection:
+        rows = connection.execute(dependencies.hold_all(), {"ids": [scene.task]}).all()
+        if not rows:
+            return False
+        start = plan_start([standing(row.id, Status(row.status)) for row in rows])
+        (child,) = connection.execute(*submit_planned([(new_task(), start)])).all()
+        connection.execute(*depend([(child.id, scene.task)]))
+        connection.commit()
+    return str(child.status)
+
+
+def foresee_child(model: Model, scene: Scene, _: UUID) -> Answer:
+    if model.tasks[scene.task].status is None:
+        return False
+    child = ModelTask(max(model.tasks) + 1, "default", 4, True, False, depends_on=(scene.task,))
+    model.submit(child)
+    return child.status
+
+
 ACTS = {
     "cancel": by_a_person("cancel", changes.cancel(), changes.interrupt()),
     "pause": by_a_person("pause", changes.pause(), changes.request_pause()),
@@ -84,6 +111,7 @@ ACTS = {
     "succeed": by_its_worker("succeeds", outcomes.succeeded(None)),
     "fail": by_its_worker("fails for good", outcomes.failed("no", "failed_for_good")),
     "put off": by_its_worker("fails", outcomes.retry_later("no luck", DAY)),
+    "submit a child": Act(submit_child, foresee_child),
     "rescue": Act(lambda scene, _: bool(scene.stage.rescue_orphans()), foresee_rescue),
 }
 
@@ -111,53 +139,59 @@ def begin(stage: Stage, start: str) -> tuple[Scene, Model]:
     return scene, model
 
 
-def serially(model: Model, scene: Scene, acts: list[tuple[str, UUID]]) -> tuple[dict[str, bool], object]:
-    """What each of `acts` answers, one after the other, and how the task stands then."""
+def serially(model: Model, scene: Scene, acts: list[tuple[str, UUID]]) -> tuple[dict[UUID, Answer], dict[int, Seen]]:
+    """What each of `acts` answers, one after the other, and how the task and its children stand in the end."""
     model = deepcopy(model)
-    answers = {str(token): ACTS[name].foresee(model, scene, token) for name, token in acts}
-    return answers, expected(model)[scene.task]
+    answers = {token: ACTS[name].foresee(model, scene, token) for name, token in acts}
+    model.pass_on()
+    return answers, expected(model)
 
 
-def wait_until_blocked_or_done(stage: Stage, acts: list[Future[bool]]) -> None:
+def wait_until_blocked_or_done(stage: Stage, acts: list[Future[Answer]]) -> None:
     blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     while sum(act.done() for act in acts) + stage.sql(blocked)[0][0] < len(acts):
         pass
 
 
-@pytest.mark.parametrize("start", STARTS)
-def test_two_at_once_do_what_one_after_the_other_does(stage: Stage, start: str) -> None:
+def at_once(pool: ThreadPoolExecutor, scene: Scene, acts: list[tuple[str, UUID]]) -> dict[UUID, Answer]:
     """Both begin while a third holds the task; the first that waits is the first that goes on."""
+    running: list[Future[Answer]] = []
+    with scene.stage.engine.connect().execution_options(isolation_level="READ COMMITTED") as third:
+        third.execute(text("SELECT 1 FROM task WHERE id = :id FOR UPDATE"), {"id": scene.task})
+        for name, token in acts:
+            running.append(pool.submit(ACTS[name].do, scene, token))
+            wait_until_blocked_or_done(scene.stage, running)
+        third.commit()
+    return {token: one.result() for (_, token), one in zip(acts, running, strict=True)}
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_two_at_once_do_what_one_after_the_other_does(stage: Stage, start: str, coordinate: Callable[[], None]) -> None:
     stage.know("noop", can_cancel=True, can_pause=True)
-    lock = text("SELECT 1 FROM task WHERE id = :id FOR UPDATE")
     with ThreadPoolExecutor(2) as pool:
-        for first in ACTS:
-            for second in ACTS:
-                scene, model = begin(stage, start)
-                acts = [(first, uuid4()), (second, uuid4())]
-                with stage.engine.connect().execution_options(isolation_level="READ COMMITTED") as third:
-                    third.execute(lock, {"id": scene.task})
-                    running: list[Future[bool]] = []
-                    for name, token in acts:
-                        running.append(pool.submit(ACTS[name].do, scene, token))
-                        wait_until_blocked_or_done(stage, running)
-                    third.commit()
-                answers = {str(token): one.result() for (_, token), one in zip(acts, running, strict=True)}
+        for first, second in product(ACTS, repeat=2):
+            clear(stage)
+            scene, model = begin(stage, start)
+            acts = [(first, uuid4()), (second, uuid4())]
 
-                came_about = answers, seen(stage)[scene.task]
-                legal = [serially(model, scene, acts), serially(model, scene, acts[::-1])]
-                assert came_about in legal, f"{first}, then {second}, from {start}"
-                clear(stage)
+            came_about = at_once(pool, scene, acts)
+            if "submit a child" in (first, second):
+                coordinate()
+
+            legal = [serially(model, scene, acts), serially(model, scene, acts[::-1])]
+            assert (came_about, seen(stage)) in legal, f"{first}, then {second}, from {start}"
 
 
-def test_all_at_once_leave_every_task_sound(stage: Stage) -> None:
+def test_all_at_once_leave_every_task_sound(stage: Stage, coordinate: Callable[[], None]) -> None:
     stage.know("noop", can_cancel=True, can_pause=True)
     chance = random.Random(11)
-    scenes = [begin(stage, chance.choice(list(STARTS)))[0] for _ in range(40)]
+    scenes = [begin(stage, chance.choice(list(STARTS)))[0] for _ in range(20)]
     todo = [(scene, name) for scene in scenes for name in ACTS for _ in range(3)]
     chance.shuffle(todo)
 
     with ThreadPoolExecutor(10) as pool:
         list(pool.map(lambda one: ACTS[one[1]].do(one[0], uuid4()), todo))
+    coordinate()
 
     assert_sound(stage)
 

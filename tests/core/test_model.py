@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -23,7 +24,7 @@ from taskcore.domain.states import IDLE, TERMINAL, WAITING, Status
 from taskcore.domain.tasks import Finished, Lease
 from tests.core.life import ENDS, Held, Model, ModelTask
 from tests.core.looking import assert_sound, clear, expected, seen
-from tests.core.stage import Stage, new_task
+from tests.core.stage import Stage
 
 EXAMPLES = {"long": 2_000}.get(os.environ.get("HYPOTHESIS_PROFILE", ""), 100)
 STEPS = 50
@@ -37,7 +38,8 @@ VERBS = {
     "pause": 2,
     "resume": 2,
     "retry": 3,
-    "submit": 2,
+    "submit": 3,
+    "pass_on": 4,
     "delete": 1,
     "rescue": 2,
     "expire": 1,
@@ -58,6 +60,7 @@ ASKED = st.fixed_dictionaries(
         "max_attempts": st.integers(1, 3),
         "is_soft": st.booleans(),
         "is_ahead": st.booleans(),
+        "parents": st.lists(PICK, max_size=2),
         "crashes": st.sampled_from([0, MAX_CRASHES - 1]),
         "losses": st.sampled_from([0, MAX_LOSSES - 1]),
     }
@@ -67,9 +70,10 @@ ASKED = st.fixed_dictionaries(
 class Life(RuleBasedStateMachine):
     """Whoever acts, acts mostly where it can, and now and then on what is over, gone, or held by another."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, coordinate: Callable[[], None]) -> None:
         super().__init__()
         self.stage = stage
+        self.coordinate = coordinate
         self.model = Model()
         self.crew: list[int] = []
         self.leases: list[Held] = []  # all that ever were
@@ -109,10 +113,24 @@ class Life(RuleBasedStateMachine):
             return
         run_at = datetime.now(UTC) + timedelta(days=1) if asked["is_ahead"] else None
         fields = {"queue": asked["queue"], "max_attempts": asked["max_attempts"], "run_at": run_at}
+        parents = self.parents(asked.pop("parents"))
+        id_ = self.stage.submit_on(*parents, type="soft" if asked["is_soft"] else "hard", **fields)
         counts = {"crashes": asked["crashes"], "losses": asked["losses"]}
-        (id_,) = self.stage.submit(new_task(type="soft" if asked["is_soft"] else "hard", **fields))
         self.stage.sql("UPDATE task SET crashes = :crashes, losses = :losses WHERE id = :id", id=id_, **counts)
-        self.model.submit(ModelTask(id_, **asked))
+        self.model.submit(ModelTask(id_, depends_on=parents, **asked))
+
+    def parents(self, picks: list[int]) -> tuple[int, ...]:
+        there = [task.id for task in self.model.tasks.values() if task.status is not None]
+        return tuple({there[pick % len(there)] for pick in picks}) if there else ()
+
+    def pass_on(self, _: int) -> None:
+        """The model knows where this leads, not by which steps."""
+        before = {id_: list(task.history) for id_, task in self.model.tasks.items()}
+        self.coordinate()
+        self.model.pass_on()
+        for id_, one in seen(self.stage).items():
+            assert list(one.steps[: len(before[id_])]) == before[id_]
+            self.model.tasks[id_].history = list(one.steps)
 
     def time_comes(self, pick: int) -> None:
         task = self.one(pick, *WAITING)
@@ -243,9 +261,9 @@ class Life(RuleBasedStateMachine):
         assert_sound(self.stage)
 
 
-def test_statements_do_what_the_model_does(stage: Stage) -> None:
+def test_statements_do_what_the_model_does(stage: Stage, coordinate: Callable[[], None]) -> None:
     run_machine(
-        lambda: Life(stage),
+        lambda: Life(stage, coordinate),
         settings=settings(
             max_examples=EXAMPLES,
             stateful_step_count=STEPS,
