@@ -143,6 +143,24 @@ def test_a_pause_is_forwarded_however_early_it_came(interruption: Interruption) 
     assert forwarded == [True]
 
 
+def start_threads(interruption: Interruption) -> None:
+    interruption.open()
+    while True:
+        from_another_thread(lambda: None)
+
+
+def test_an_attempt_that_starts_threads_is_hit_itself_and_not_one_of_them() -> None:
+    """Until Python 3.12 a thread that starts passes for the one that starts it."""
+    for number in range(200):
+        interruption = Interruption()
+        threading.Timer(number / 50_000, interruption.interrupt, [Cause.CANCEL]).start()
+
+        with pytest.raises(Interrupted):
+            start_threads(interruption)
+
+        interruption.close()
+
+
 @pytest.mark.parametrize("callbacks", [0, 1])
 def test_thousands_of_attempts_that_end_as_they_are_interrupted_leave_nothing_behind(callbacks: int) -> None:
     """An exception that came late would end this thread's loop, or the next attempt."""

@@ -7,7 +7,6 @@ attempt has closed its signal.
 from __future__ import annotations
 
 import _thread
-import ctypes
 import threading
 import time
 from collections.abc import Callable
@@ -17,9 +16,12 @@ from typing import ClassVar
 
 import structlog
 
+from taskcore.thread_exceptions import is_thread_starting, raise_in
+
 log = structlog.stdlib.get_logger(__name__)
 
 Callback = Callable[[], object]
+START_S = 0.5
 
 
 class Cause(StrEnum):
@@ -165,10 +167,32 @@ class Interruption:
             return self._callbacks.pop() if self._callbacks else None
 
     def _raise(self) -> None:
+        """Raise it in the attempt's thread: once, and not where it may not be."""
+        if not self._may_raise():
+            return
+        if is_thread_starting():
+            _thread.start_new_thread(self._raise_soon, ())
+        else:
+            self._raise_now()
+
+    def _may_raise(self) -> bool:
         is_held_back = self._is_raised or self._is_shielded or self._is_closed
-        if self.cause is not None and self._thread is not None and not is_held_back:
-            self._is_raised = True
-            _raise_in(self._thread, _INTERRUPTED[self.cause])
+        return self.cause is not None and self._thread is not None and not is_held_back
+
+    def _raise_soon(self) -> None:
+        """A thread that takes longer to start never will: what was starting it was interrupted itself."""
+        until = time.monotonic() + START_S
+        while is_thread_starting() and time.monotonic() < until:
+            time.sleep(0.001)
+        with self._lock:
+            if self._may_raise():
+                self._raise_now()
+
+    def _raise_now(self) -> None:
+        assert self.cause is not None
+        assert self._thread is not None
+        self._is_raised = True
+        raise_in(self._thread, _INTERRUPTED[self.cause])
 
     def _told(self, cause: Cause) -> Interrupted:
         """The exception to raise here, in place of the one that is raised from outside."""
@@ -181,7 +205,7 @@ class Interruption:
     def _withdraw(self) -> None:
         """Take back the exception, if it has not hit yet."""
         if self._is_raised and self._thread is not None:
-            _raise_in(self._thread, None)
+            raise_in(self._thread, None)
 
     def raise_shield(self) -> bool:
         """False: it is up already, or this is not the attempt's thread."""
@@ -256,13 +280,3 @@ class _Shield:
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, at: TracebackType | None) -> None:
         if self._is_mine:
             self._interruption.lower_shield()
-
-
-_set_async_exc = ctypes.pythonapi.PyThreadState_SetAsyncExc
-_set_async_exc.argtypes = (ctypes.c_ulong, ctypes.py_object)
-_set_async_exc.restype = ctypes.c_int
-
-
-def _raise_in(thread: int, exception: type[BaseException] | None) -> None:
-    """Raise in `thread` at its next bytecode; None: withdraw what has not been raised yet."""
-    _set_async_exc(thread, ctypes.py_object() if exception is None else ctypes.py_object(exception))
