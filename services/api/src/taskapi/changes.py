@@ -19,7 +19,7 @@ from taskapi.services import Services
 from taskapi.tasks import task_answer
 from taskcore.db import changes, dependencies
 from taskcore.db.notify import DEPENDENTS, ORDERS, SETTLED
-from taskcore.domain.states import Action
+from taskcore.domain.states import Action, Status
 
 ACTOR = "api"
 ATTEMPTS = 3
@@ -42,10 +42,9 @@ _WHY = msgspec.json.Decoder(Why)
 async def cancel_task(request: Request[Any, Any, Any], services: NamedDependency[Services], task_id: TaskId) -> Task:
     """At once while it waits. One that runs is told to stop, if its type can, and is `cancelling` until it has."""
     why = await read_reason(request)
-    rows = await _change(services, Action.CANCEL, task_id, [changes.cancel(), changes.interrupt()], why=why)
-    services.wakeups.send(ORDERS)
-    services.wakeups.send(SETTLED)
-    if getattr(rows[0], "dependents", None) is not None:
+    (row,) = await _change(services, Action.CANCEL, task_id, [changes.cancel(), changes.interrupt()], why=why)
+    services.wakeups.send(ORDERS if row.status == Status.CANCELLING else SETTLED)
+    if row.dependents is not None:
         services.wakeups.send(DEPENDENTS)
     return await task_answer(services, task_id)
 
@@ -152,11 +151,11 @@ async def _refuse(services: Services, action: Action, task_id: int) -> None:
     """Raise what keeps the task from taking `action`. Nothing does: it stood elsewhere a moment ago."""
     task = await task_answer(services, task_id)
     if action not in task.available_actions:
-        is_its_type = task.status == "running" and action in (Action.CANCEL, Action.PAUSE)
+        is_its_type = task.status is Status.RUNNING and action in (Action.CANCEL, Action.PAUSE)
         raise not_allowed(action, task.status, task.type if is_its_type else None)
     if action is Action.RETRY:
         for row in await services.database.read(dependencies.failed_dependency(), {"task": task_id}):
-            how = "is gone" if row.status is None else "failed" if row.status == "failed" else "was cancelled"
+            how = "is gone" if row.status is None else "failed" if row.status == Status.FAILED else "was cancelled"
             raise dependency_failed(task_id, row.id, how, task.status)
     if action is Action.DELETE and await services.database.read(dependencies.is_awaited(), {"task": task_id}):
         raise has_dependents(task_id, task.status)

@@ -21,6 +21,8 @@ def arrange(sifted: Sifted) -> list[int]:
     Tasks that refer to nothing, to themselves, in a circle, or to what is refused are refused. Raises `Refused` for a
     batch with too many dependencies.
     """
+    if not any(task.depends_on or task.ref for task in sifted.good.values()):
+        return list(sifted.good)
     if sum(len(task.depends_on) for task in sifted.good.values()) > MAX_BATCH_DEPENDENCIES:
         raise refuse_field("tasks", f"has more than {MAX_BATCH_DEPENDENCIES} dependencies in all")
     by_ref = _by_ref(sifted)

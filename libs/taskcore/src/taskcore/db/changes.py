@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Executable, Select, Text, bindparam, case,
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from taskcore.db.dependencies import has_dependents, is_in_vain, is_waiting_for_others
+from taskcore.db.dependencies import is_in_vain, is_waiting_for_others
 from taskcore.db.models import Task, TaskType, Worker
 from taskcore.db.parameters import flag, number, seconds, signed, still_at, word
 from taskcore.db.removals import removed
@@ -28,22 +28,23 @@ GIVE_UP_LIMIT = 1_000
 
 @cache
 def cancel() -> Executable:
-    """Cancel a task that waits. Parameters: task, by, why. Answers (id, dependents)."""
+    """Cancel a task that waits. Parameters: task, by, why. Answers (id, status, dependents)."""
     was = standing(CANCEL.sources, Task.id == number("task"))
     rows = changed(was, CANCEL.sources, word(Status.CANCELLED), reason=word(Reason.CANCELLED), error=_why(), **over())
-    return select(rows.c.id, rows.c.dependents).add_cte(told(rows, signed(), _reason_given()), dropped(rows))
+    answer = select(rows.c.id, rows.c.status, rows.c.dependents)
+    return answer.add_cte(told(rows, signed(), _reason_given()), dropped(rows))
 
 
 @cache
 def interrupt() -> Executable:
-    """Tell a task that runs to stop, if its type can; its worker settles it. Parameters: task, by, why. Answers its id.
+    """Tell a task that runs to stop, if its type can; its worker settles it. Parameters and answer as `cancel`.
 
     The settlement keeps the reason and the error that are written here.
     """
     was = standing(INTERRUPT.sources, (Task.id == number("task")) & _its_type(TaskType.can_cancel))
     reason = word(Reason.CANCELLED)
     rows = changed(was, INTERRUPT.sources, word(Status.CANCELLING), reason=reason, error=_why())
-    return select(rows.c.id).add_cte(told(rows, signed(), _reason_given()))
+    return select(rows.c.id, rows.c.status, rows.c.dependents).add_cte(told(rows, signed(), _reason_given()))
 
 
 @cache
@@ -98,12 +99,8 @@ def retry() -> Executable:
 
 @cache
 def remove() -> Executable:
-    """Delete a task that does not run and that none waits for; its history stays. Parameters: task, by. Answers its id.
-
-    Only what has been passed on may go: see `Task.dependents`.
-    """
-    was = standing(DELETE.sources, (Task.id == number("task")) & ~has_dependents())
-    return removed(was, signed(), null())
+    """Delete a task that does not run; its history stays. Parameters: task, by. Answers its id."""
+    return removed(standing(DELETE.sources, Task.id == number("task")), signed(), null())
 
 
 @cache

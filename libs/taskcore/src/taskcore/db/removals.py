@@ -9,16 +9,20 @@ from typing import Any
 
 from sqlalchemy import CTE, ColumnElement, Select, delete, insert, null, select
 
+from taskcore.db.dependencies import has_dependents
 from taskcore.db.models import Outbox, Task, TaskAttempt, TaskDependency, TaskHistory, TaskLog
 from taskcore.db.parameters import still_at
 from taskcore.domain.states import DELETE
 
 
 def removed(was: CTE, actor: ColumnElement[str], details: Any) -> Select[Any]:
-    """Delete the tasks of `was` (id, status), which has locked them. Answers the ids of those that were."""
+    """Delete the tasks of `was` (id, status), which has locked them. Answers the ids of those that were.
+
+    What others wait for stays, over or not, until that was passed on: see `Task.dependents`.
+    """
     deleted = (
         delete(Task)
-        .where(Task.id == was.c.id, still_at(Task.status, DELETE.sources))
+        .where(Task.id == was.c.id, still_at(Task.status, DELETE.sources), ~has_dependents())
         .returning(Task.id, Task.attempt, was.c.status.label("was"))
         .cte("deleted")
     )
