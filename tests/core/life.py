@@ -33,7 +33,7 @@ class ModelTask:
     id: int
     queue: str
     max_attempts: int
-    is_soft: bool  # its type can be cancelled and paused while it runs
+    type: str  # hard: it cannot be cancelled or paused while it runs; rare: no worker knows it
     is_ahead: bool  # its run_at lies ahead
     depends_on: tuple[int, ...] = ()
     dependents: str | None = None
@@ -48,6 +48,8 @@ class ModelTask:
     token: UUID | None = None
     worker: int | None = None
     is_due: bool = False
+    checkpoint: int | None = None
+    has_result: bool = False
     history: list[tuple[Status | None, Status | None]] = field(default_factory=list)
     attempts: list[tuple[int, str]] = field(default_factory=list)
 
@@ -63,7 +65,8 @@ class ModelTask:
     def begin_anew(self, to: Status) -> None:
         self.move(to)
         self.failures = self.crashes = self.losses = 0
-        self.alone = False
+        self.alone = self.has_result = False
+        self.checkpoint = None
         self.dependents = self.dependents and "rearm"
 
     def end(self, how: str) -> tuple[Status, bool]:
@@ -153,7 +156,7 @@ class Model:
         return [(task.id, task.attempt, token) for task in claimed]
 
     def _may_run(self, task: ModelTask) -> bool:
-        return task.status in WAITING and task.is_due and task.queue not in self.paused_queues
+        return task.status in WAITING and task.is_due and task.type != "rare" and task.queue not in self.paused_queues
 
     def settle(self, held: Held, how: str) -> bool:
         id_, attempt, token = held
@@ -171,13 +174,27 @@ class Model:
         task.alone |= how in ("crashes", "is returned to run alone") and task.end(how)[0] is Status.QUEUED
         task.attempts.append((attempt, outcome))
         task.move(becomes, is_due=is_due)
+        task.has_result = becomes is Status.SUCCEEDED
         return True
+
+    def save(self, held: Held, checkpoint: int) -> bool:
+        is_held = held in self.held()
+        if is_held:
+            self.tasks[held[0]].checkpoint = checkpoint
+        return is_held
+
+    def give_up(self, *types: str) -> list[int]:
+        """No worker has known these types for too long."""
+        waiting = [task for task in self.tasks.values() if task.status in WAITING and task.type in types]
+        for task in waiting:
+            task.move(Status.FAILED)
+        return [task.id for task in waiting]
 
     def cancel(self, id_: int) -> bool:
         task = self.tasks[id_]
         if task.status in IDLE:
             task.move(Status.CANCELLED)
-        elif task.status is Status.RUNNING and task.is_soft:
+        elif task.status is Status.RUNNING and task.type != "hard":
             task.move(Status.CANCELLING)
         else:
             return False
@@ -187,7 +204,7 @@ class Model:
         task = self.tasks[id_]
         if task.status in IDLE - {Status.PAUSED}:
             task.move(Status.PAUSED)
-        elif task.status is Status.RUNNING and task.is_soft:
+        elif task.status is Status.RUNNING and task.type != "hard":
             task.pause_requested = True
         else:
             return False

@@ -12,8 +12,9 @@ from tests.core.stage import Stage
 
 #: Of every task that ever was: what is left of one that was deleted is its history.
 TASKS = """
-    SELECT h.task_id, t.status, t.attempt, t.failures, t.crashes, t.losses, t.alone, t.pause_requested,
-        t.lease_token, t.dependents, t.finished_at IS NOT NULL AS is_over, o.available_at <= now() AS is_due, h.steps,
+    SELECT h.task_id, h.steps, t.status, t.attempt, t.failures, t.crashes, t.losses, t.alone, t.pause_requested,
+        t.lease_token, t.dependents, t.checkpoint, t.result IS NOT NULL AS has_result,
+        t.finished_at IS NOT NULL AS is_over, o.available_at <= now() AS is_due,
         (SELECT array_agg(attempt || ':' || outcome ORDER BY attempt)
          FROM task_attempt a WHERE a.task_id = h.task_id) AS attempts
     FROM (SELECT task_id, jsonb_agg(jsonb_build_array(from_status, to_status) ORDER BY id) AS steps
@@ -40,6 +41,8 @@ class Seen:
     flags: tuple[bool, ...] = ()
     token: UUID | None = None
     dependents: str | None = None
+    checkpoint: int | None = None
+    has_result: bool = False
     is_over: bool = False
     is_due: bool | None = None
     attempts: tuple[str, ...] = ()
@@ -60,6 +63,8 @@ def seen(stage: Stage) -> dict[int, Seen]:
             (row.alone, row.pause_requested) if row.status else (),
             row.lease_token,
             row.dependents,
+            row.checkpoint,
+            row.has_result,
             row.is_over,
             row.is_due,
             tuple(row.attempts or ()),
@@ -82,6 +87,8 @@ def _expected(task: ModelTask) -> Seen:
         (task.alone, task.pause_requested),
         task.token,
         task.dependents,
+        task.checkpoint,
+        task.has_result,
         task.status in TERMINAL,
         task.is_due if task.status in WAITING else None,
         tuple(f"{attempt}:{outcome}" for attempt, outcome in task.attempts),

@@ -93,7 +93,7 @@ def submit_child(scene: Scene, _: UUID) -> Answer:
 def foresee_child(model: Model, scene: Scene, _: UUID) -> Answer:
     if model.tasks[scene.task].status is None:
         return False
-    child = ModelTask(max(model.tasks) + 1, "default", 4, True, False, depends_on=(scene.task,))
+    child = ModelTask(max(model.tasks) + 1, "default", 4, "soft", is_ahead=False, depends_on=(scene.task,))
     model.submit(child)
     return child.status
 
@@ -108,10 +108,14 @@ ACTS = {
         lambda scene, token: bool(scene.stage.claim([scene.task], token=token)),
         lambda model, scene, token: bool(model.claim([scene.task], 1, token)),
     ),
-    "succeed": by_its_worker("succeeds", outcomes.succeeded(None)),
+    "succeed": by_its_worker("succeeds", outcomes.succeeded("1")),
     "fail": by_its_worker("fails for good", outcomes.failed("no", "failed_for_good")),
     "put off": by_its_worker("fails", outcomes.retry_later("no luck", DAY)),
     "submit a child": Act(submit_child, foresee_child),
+    "give up": Act(
+        lambda scene, _: bool(scene.stage.run(changes.give_up(), after_s=-60.0)),
+        lambda model, scene, _: bool(model.give_up("soft")),
+    ),
     "rescue": Act(lambda scene, _: bool(scene.stage.rescue_orphans()), foresee_rescue),
 }
 
@@ -132,7 +136,7 @@ STARTS: dict[str, tuple[str, ...]] = {
 def begin(stage: Stage, start: str) -> tuple[Scene, Model]:
     (task,) = stage.submit(new_task())
     scene, model = Scene(stage, task, (task, 1, uuid4())), Model()
-    model.submit(ModelTask(task, "default", 4, is_soft=True, is_ahead=False))
+    model.submit(ModelTask(task, "default", 4, "soft", is_ahead=False))
     for name in STARTS[start]:
         assert ACTS[name].do(scene, scene.held[2])
         assert ACTS[name].foresee(model, scene, scene.held[2])

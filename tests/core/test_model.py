@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from hypothesis.stateful import run_state_machine_as_test as run_machine
 
-from taskcore.db import changes, dependencies, leases, queues, settlements
+from taskcore.db import changes, dependencies, leases, queues, reports, settlements
 from taskcore.domain import outcomes
 from taskcore.domain.outcomes import MAX_CRASHES, MAX_LOSSES, AttemptOutcome, Verdict
 from taskcore.domain.retry import RetryPolicy, plan_retry
@@ -26,7 +26,7 @@ from tests.core.life import ENDS, Held, Model, ModelTask
 from tests.core.looking import assert_sound, clear, expected, seen
 from tests.core.stage import Stage
 
-EXAMPLES = {"long": 2_000}.get(os.environ.get("HYPOTHESIS_PROFILE", ""), 100)
+EXAMPLES = {"long": 2_000}.get(os.environ.get("HYPOTHESIS_PROFILE", ""), 60)
 STEPS = 50
 
 #: What can happen, and how often.
@@ -42,6 +42,8 @@ VERBS = {
     "pass_on": 4,
     "delete": 1,
     "rescue": 2,
+    "report": 1,
+    "give_up": 1,
     "expire": 1,
     "hire": 1,
     "heartbeat": 1,
@@ -58,7 +60,7 @@ ASKED = st.fixed_dictionaries(
     {
         "queue": st.sampled_from(QUEUES),
         "max_attempts": st.integers(1, 3),
-        "is_soft": st.booleans(),
+        "type": st.sampled_from(["soft", "soft", "hard", "rare"]),
         "is_ahead": st.booleans(),
         "parents": st.lists(PICK, max_size=2),
         "crashes": st.sampled_from([0, MAX_CRASHES - 1]),
@@ -89,6 +91,7 @@ class Life(RuleBasedStateMachine):
     def begin(self, asked: list[dict[str, Any]]) -> None:
         self.stage.know("soft", can_cancel=True, can_pause=True)
         self.stage.know("hard", can_cancel=False, can_pause=False)
+        self.stage.know("rare")
         self.hire()
         for one in asked:
             self.submit(one)
@@ -114,7 +117,7 @@ class Life(RuleBasedStateMachine):
         run_at = datetime.now(UTC) + timedelta(days=1) if asked["is_ahead"] else None
         fields = {"queue": asked["queue"], "max_attempts": asked["max_attempts"], "run_at": run_at}
         parents = self.parents(asked.pop("parents"))
-        id_ = self.stage.submit_on(*parents, type="soft" if asked["is_soft"] else "hard", **fields)
+        id_ = self.stage.submit_on(*parents, type=asked["type"], **fields)
         counts = {"crashes": asked["crashes"], "losses": asked["losses"]}
         self.stage.sql("UPDATE task SET crashes = :crashes, losses = :losses WHERE id = :id", id=id_, **counts)
         self.model.submit(ModelTask(id_, depends_on=parents, **asked))
@@ -151,6 +154,7 @@ class Life(RuleBasedStateMachine):
         rows = self.stage.claim(chosen, worker=worker, token=token, types=["soft", "hard"])
         claimed = self.model.claim(chosen, worker, token)
         assert [(row.id, row.attempt, token) for row in rows] == claimed
+        assert [row.checkpoint for row in rows] == [self.model.tasks[id_].checkpoint for id_, *_ in claimed]
         self.leases += claimed
 
     def settle(self, picks: list[int], how: str) -> None:
@@ -165,6 +169,17 @@ class Life(RuleBasedStateMachine):
         live = self.model.held()
         leases = live if live and pick % 4 != 3 else self.leases
         return [leases[pick // 4 % len(leases)]] if leases else []
+
+    def report(self, pick: int) -> None:
+        for held in self.lease(pick):
+            rows = self.stage.run(reports.save_checkpoint(), rows=reports.document_rows({Lease(*held): str(pick)}))
+            assert bool(rows) == self.model.save(held, pick)
+
+    def give_up(self, _: int) -> None:
+        self.stage.sql("UPDATE task_type SET seen_at = now() - interval '1 day'")
+        given_up = [row.id for row in self.stage.run(changes.give_up(), after_s=3600.0)]
+        unserved = ["rare"] if self.model.live_workers else ["soft", "hard", "rare"]
+        assert sorted(given_up) == sorted(self.model.give_up(*unserved))
 
     def heartbeat(self, of: int) -> None:
         worker = self.crew[of % len(self.crew)]
