@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from faults.follower import Follower
 from faults.load import accepted
 from faults.offers import Offer
 from faults.system import KeptSystem
@@ -65,12 +66,12 @@ class Findings:
     broken: list[str] = field(default_factory=list)
 
 
-def check(system: KeptSystem, offers: Sequence[Offer], *, may_overlap: bool = False) -> Findings:
+def check(system: KeptSystem, offers: Sequence[Offer], follower: Follower, *, may_overlap: bool = False) -> Findings:
     """To be asked when nothing is open any more. `may_overlap`: a run that was frozen and thawed may."""
     ids = accepted(offers)
     present = {row["id"] for row in system.sql("SELECT id FROM task WHERE id = ANY(%s)", ids)}
     lost = len(set(ids) - present)
-    broken = [message for message in _broken(system, offers, ids, lost, may_overlap) if message]
+    broken = [message for message in (*_broken(system, offers, ids, lost, may_overlap), _missed(follower)) if message]
     return Findings(len(ids), lost, _ran_twice(system), broken)
 
 
@@ -107,6 +108,11 @@ def _miscounted(system: KeptSystem) -> str:
 def _rule(system: KeptSystem, name: str, query: str) -> str:
     ids = [next(iter(row.values())) for row in system.sql(query)]
     return f"{name}: {len(ids)} tasks, such as {ids[:3]}" if ids else ""
+
+
+def _missed(follower: Follower) -> str:
+    missed = follower.missed()
+    return f"a reader of the history who resumed from its cursor missed {missed} rows" if missed else ""
 
 
 def _overlaps(system: KeptSystem) -> str:

@@ -20,6 +20,9 @@ from tests.support.processes import Service
 from tests.support.waiting import eventually
 
 PLUGINS = Path(__file__).with_name("plugins")
+CLOCK = Path(__file__).with_name("clock")
+#: What the load's types need beside the servers.
+TYPES = {"TASKCORE_HTTP__ALLOWED_NETWORKS": '["127.0.0.0/8"]', "TASKCORE_HTTP__TIMEOUT_S": "600"}
 WORKERS = ("worker-1", "worker-2")
 COORDINATORS = ("coordinator-1", "coordinator-2")
 
@@ -30,7 +33,8 @@ class KeptSystem(System):
     def __init__(
         self, home: Home, env: Mapping[str, str] | None = None, own_env: Mapping[str, Mapping[str, str]] | None = None
     ) -> None:
-        super().__init__(home.services, home.database_url, home.virtual_host.amqp_url, env or {})
+        super().__init__(home.services, home.database_url, home.virtual_host.amqp_url, {**TYPES, **(env or {})})
+        self._env["TASKCORE_DATABASES__OWN__URL"] = home.database_url
         self.home = home
         self.keeper = Keeper(home.services)
         self.journal = Journal(home.directory / "journal")
@@ -64,6 +68,12 @@ class KeptSystem(System):
         eventually(lambda: self.keeper[name].is_ready, 120, what=f"{name} being ready")
         return self.keeper[name]
 
+    def set_clock(self, name: str, shift_s: float) -> None:
+        """So far off from now on; the first time: from its next life on."""
+        new = self._clock(name).with_suffix(".new")
+        new.write_text(str(shift_s))
+        new.rename(self._clock(name))
+
     def executors(self, name: str) -> list[psutil.Process]:
         """Those that run plugins beside each other; not the children in which single tasks run."""
         children = psutil.Process(self.keeper[name].pid).children()
@@ -90,8 +100,15 @@ class KeptSystem(System):
             return False
 
     def _add(self, name: str, *command: str, **env: str) -> None:
-        paths = {"PYTHONPATH": f"{PLUGINS}:{ACCEPTANCE_PLUGINS}", DIRECTORY: str(self.journal.directory)}
+        paths = {
+            "PYTHONPATH": f"{PLUGINS}:{ACCEPTANCE_PLUGINS}:{CLOCK}",
+            "FAULTS_CLOCK": str(self._clock(name)),
+            DIRECTORY: str(self.journal.directory),
+        }
         self.keeper.add(name, *command, env={**self._env, **paths, **env, **self._own_env.get(name, {})})
+
+    def _clock(self, name: str) -> Path:
+        return self.home.directory / f"clock-{name}"
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 from faults.backlog import Backlog
 from faults.cables import Cables
 from faults.checker import Findings, check
+from faults.follower import Follower
 from faults.load import Load, count_tasks
 from faults.offers import Offer
 from faults.system import KeptSystem
@@ -47,6 +48,11 @@ class Trial:
     offers: list[Offer] = field(default_factory=list)
     recovered_s: float | None = None
     may_overlap: bool = False
+    follower: Follower = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.follower = Follower(self.system.database_url)
+        self.follower.start()
 
     def require(self, holds: bool, what: str) -> None:
         """An invariant."""
@@ -101,7 +107,8 @@ class Trial:
     def findings(self) -> Findings:
         """The invariants, once nothing is open any more."""
         self.drain()
-        return check(self.system, self.offers, may_overlap=self.may_overlap)
+        self.follower.stop()
+        return check(self.system, self.offers, self.follower, may_overlap=self.may_overlap)
 
     def waits_s(self, offers: Sequence[Offer]) -> list[float]:
         """From the submit that was accepted to the first run's beginning, of the tasks that keep a journal; sorted."""

@@ -2,7 +2,19 @@
 
 from importlib import import_module
 
-SUBJECTS = ("deaths", "handovers", "broker", "database", "cuts", "messages")
+SUBJECTS = (
+    "deaths",
+    "stops",
+    "handovers",
+    "broker",
+    "database",
+    "cuts",
+    "messages",
+    "crashes",
+    "clock",
+    "long_transactions",
+    "cancels",
+)
 
 
 def load() -> None:

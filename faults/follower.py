@@ -1,0 +1,74 @@
+"""A reader of the history that stops again and again and resumes from its cursor: in the end it has seen every row."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from threading import Event, Thread
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import DBAPIError
+
+from taskcore.db import feed
+from taskcore.db.models import TaskHistory
+from taskcore.db.session import sync_engine
+from taskcore.domain.feed import Position
+
+EVERY_S = 0.1
+RESUMES_EVERY = 50  # rounds
+CATCHES_UP_WITHIN_S = 30.0
+
+
+class Follower:
+    """From `start` to `stop`. `lag_s`: the oldest that a row was when it was shown; `stall_s`: the cursor's longest."""
+
+    def __init__(self, database_url: str) -> None:
+        self.lag_s = self.stall_s = 0.0
+        self._engine = sync_engine(database_url, name="faults", pool_size=1)
+        self._seen: set[int] = set()
+        self._position = Position()
+        self._stop = Event()
+        self._thread = Thread(target=self._follow, name="follower", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def missed(self) -> int:
+        """How many rows it was never shown, although its cursor has passed them; to be asked when it has stopped."""
+        deadline = time.monotonic() + CATCHES_UP_WITHIN_S
+        while self._position.cursor < self._last() and time.monotonic() < deadline:
+            self._read()
+            time.sleep(EVERY_S)
+        with self._engine.connect() as connection:
+            ids = connection.execute(select(TaskHistory.id)).scalars()
+            missed = sum(1 for id_ in ids if id_ not in self._seen)
+        self._engine.dispose()
+        return missed
+
+    def _follow(self) -> None:
+        rounds = 0
+        while not self._stop.wait(EVERY_S):
+            rounds += 1
+            if rounds % RESUMES_EVERY == 0:
+                self._position = Position(self._position.cursor)
+            with suppress(DBAPIError):
+                self._read()
+
+    def _read(self) -> None:
+        page = feed.read(self._engine, self._position)
+        now = datetime.now(UTC)
+        for one in page.shown:
+            if one.row.id not in self._seen:
+                self._seen.add(one.row.id)
+                self.lag_s = max(self.lag_s, (now - one.row.at).total_seconds())  # type: ignore[attr-defined]
+        self._position = page.position
+        self.stall_s = max(self.stall_s, page.position.waiting_s(time.monotonic()))
+
+    def _last(self) -> int:
+        with self._engine.connect() as connection:
+            return int(connection.execute(select(func.coalesce(func.max(TaskHistory.id), 0))).scalar_one())
