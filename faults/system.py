@@ -43,7 +43,7 @@ class KeptSystem(System):
         self.url = f"http://127.0.0.1:{self._port}"
 
     def start_all(self) -> None:
-        """Returns when all are ready, and know the types."""
+        """Returns when all are at work."""
         self._add("api", "taskapi", TASKCORE_API__PORT=self._port)
         for name in COORDINATORS:
             self._add(name, "taskworker", "coordinate")
@@ -53,6 +53,7 @@ class KeptSystem(System):
             self.keeper[name].wait_until_ready()
         self.api = httpx.Client(base_url=f"{self.url}/api/v1", trust_env=False, timeout=90)
         eventually(self._answers, what="the API being ready")
+        eventually(self._has_warmed_up, every_s=0, what="every executor having run something")
         self.keeper.watch()
 
     def close(self) -> None:
@@ -98,6 +99,12 @@ class KeptSystem(System):
             return httpx.get(f"{self.url}/readyz", trust_env=False, timeout=10).is_success
         except httpx.TransportError:
             return False
+
+    def _has_warmed_up(self) -> bool:
+        """A worker is ready when its executors have been started, which is a second or two before they work."""
+        self.wait_for(self.submit_many(50, "work", {"seconds": 0.02}))
+        executors = {str(one.pid) for name in WORKERS for one in self.executors(name)}
+        return executors <= {file.name for file in self.journal.directory.iterdir()}
 
     def _add(self, name: str, *command: str, **env: str) -> None:
         paths = {

@@ -30,7 +30,7 @@ def cancel_running(trial: Trial) -> None:
         kinds: dict[str, tuple[str, dict[str, Any], float]] = {
             "thread": ("sleep", {"seconds": 600}, COOPERATES_S),
             "plain Python": ("work", {"seconds": 600}, COOPERATES_S),
-            "SQL": ("run_query", {"database": "own", "sql": "SELECT pg_sleep(600)"}, COOPERATES_S),
+            "SQL": ("run_query", {"database": "own", "query": "SELECT pg_sleep(600)"}, COOPERATES_S),
             "HTTP": ("http_request", {"method": "GET", "url": url}, COOPERATES_S),
             "child": ("work_in_child", {"seconds": 600}, COOPERATES_S),
             "deaf child": ("work_in_child", {"seconds": 600, "ignores_sigterm": True}, KILL_AFTER_S + 0.5),
