@@ -41,7 +41,8 @@ class Keeper:
 
     def close(self) -> None:
         self._stop.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
 
     def __getitem__(self, name: str) -> Service:
         """Its present life."""

@@ -44,17 +44,20 @@ class KeptSystem(System):
 
     def start_all(self) -> None:
         """Returns when all are at work."""
-        self._add("api", "taskapi", TASKCORE_API__PORT=self._port)
+        self.start_api()
         for name in COORDINATORS:
             self._add(name, "taskworker", "coordinate")
         for name in WORKERS:
             self._add(name, "taskworker", "run")
         for name in (*COORDINATORS, *WORKERS):
             self.keeper[name].wait_until_ready()
-        self.api = httpx.Client(base_url=f"{self.url}/api/v1", trust_env=False, timeout=90)
-        eventually(self._answers, what="the API being ready")
         eventually(self._has_warmed_up, every_s=0, what="every executor having run something")
         self.keeper.watch()
+
+    def start_api(self) -> None:
+        self._add("api", "taskapi", TASKCORE_API__PORT=self._port)
+        self.api = httpx.Client(base_url=f"{self.url}/api/v1", trust_env=False, timeout=90)
+        eventually(self._answers, what="the API being ready")
 
     def close(self) -> None:
         self.keeper.close()

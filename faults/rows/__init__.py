@@ -14,6 +14,7 @@ SUBJECTS = (
     "clock",
     "long_transactions",
     "cancels",
+    "backlog",
 )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from faults.registry import fault
 from faults.system import wait
 from faults.trial import Trial, percentile
+from tests.support.waiting import eventually
 
 ROUNDS = 10
 COOPERATES_S = 1.0
@@ -52,6 +53,8 @@ def _cancel(trial: Trial, type_: str, parameters: dict[str, Any]) -> list[int]:
     for _ in range(trial.terms.of(ROUNDS, 1)):
         task_ids = trial.system.submit_many(3, type_, parameters)
         trial.system.wait_for(task_ids, "running")
+        if type_.startswith("work"):  # the first child of an executor takes a while to start
+            eventually(lambda ids=task_ids: trial.system.journal.runs().keys() >= set(ids))  # type: ignore[misc]
         wait(0.3)
         for task_id in task_ids:
             trial.system.api.post(f"/tasks/{task_id}/cancel", json={"reason": "a fault"}).raise_for_status()
