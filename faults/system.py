@@ -49,10 +49,8 @@ class KeptSystem(System):
             self._add(name, "taskworker", "coordinate")
         for name in WORKERS:
             self._add(name, "taskworker", "run")
-        for name in (*COORDINATORS, *WORKERS):
-            self.keeper[name].wait_until_ready()
-        eventually(self._has_warmed_up, every_s=0, what="every executor having run something")
         self.keeper.watch()
+        self.wait_until_all_work()
 
     def start_api(self) -> None:
         self._add("api", "taskapi", TASKCORE_API__PORT=self._port)
@@ -103,11 +101,21 @@ class KeptSystem(System):
         except httpx.TransportError:
             return False
 
+    def wait_until_all_work(self) -> None:
+        """A worker is ready when its executors have been started, which is a few seconds before they are at work.
+
+        Here each of them has run tasks, in its threads and in processes.
+        """
+        for name in (*COORDINATORS, *WORKERS):
+            self.wait_until_working(name)
+        eventually(self._has_warmed_up, every_s=0, what="every executor having run something")
+
     def _has_warmed_up(self) -> bool:
-        """A worker is ready when its executors have been started, which is a second or two before they work."""
-        self.wait_for(self.submit_many(50, "work", {"seconds": 0.02}))
-        executors = {str(one.pid) for name in WORKERS for one in self.executors(name)}
-        return executors <= {file.name for file in self.journal.directory.iterdir()}
+        tasks = [("work", 50), ("work_in_child", 8)]
+        self.wait_for(one for type_, count in tasks for one in self.submit_many(count, type_, {"seconds": 0.02}))
+        executors = [one for name in WORKERS for one in self.executors(name)]
+        have_run = {file.name for file in self.journal.directory.iterdir()}
+        return all(str(one.pid) in have_run and one.children() for one in executors)
 
     def _add(self, name: str, *command: str, **env: str) -> None:
         paths = {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 
 import psutil
 
@@ -27,7 +28,7 @@ class Kill:
 
     at: float
     held: set[int]
-    orphans: int = 0
+    orphans: list[str] = field(default_factory=list)
 
 
 @fault("kill-supervisor", done="kill -9 of a worker's supervisor, 30 times", bar=BAR, is_telling=True)
@@ -72,14 +73,15 @@ def _kill_often(trial: Trial, chosen: Callable[[str], psutil.Process]) -> None:
     trial.require(len(again) == len(kills), f"{len(kills) - len(again)} kills met no long task")
     trial.at_most("restart p95 s", percentile(again, 0.95), RESTART_S)
     trial.figures["restart p50 s"] = round(percentile(again, 0.5), 3)
-    trial.at_most("processes left 2 s later", sum(kill.orphans for kill in kills), 0)
+    left = [orphan for kill in kills for orphan in kill.orphans]
+    trial.at_most("processes left 2 s later", len(left), 0)
+    trial.figures.update({"such as": left[0]} if left else {})
 
 
 def _kill(trial: Trial, name: str, chosen: Callable[[str], psutil.Process], number: str) -> Kill:
     """Returns when the tasks that it held run elsewhere, and the worker is whole again."""
     system, gate = trial.system, trial.gate(number)
-    for worker in WORKERS:
-        system.wait_until_working(worker)
+    system.wait_until_all_work()
     tasks = [(type_, {"how": how, "gate": str(gate)}, count) for type_, how, count in LONG]
     task_ids = [one for type_, parameters, count in tasks for one in system.submit_many(count, type_, parameters)]
     system.wait_for(task_ids, "running")
@@ -89,11 +91,17 @@ def _kill(trial: Trial, name: str, chosen: Callable[[str], psutil.Process], numb
     kill = Kill(time.monotonic(), _long_in(trial, tree) & set(task_ids))
     process.kill()
     wait(GONE_S)
-    kill.orphans = sum(1 for one in tree if one.is_running() and one.status() != psutil.STATUS_ZOMBIE)
+    kill.orphans = [_told(one) for one in tree if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
     runs_again = "SELECT count(*) FROM task WHERE id = ANY(%s) AND attempt >= 2 AND status = 'running'"
     eventually(lambda: system.value(runs_again, list(kill.held)) == len(kill.held), 60, what="the tasks running again")
     gate.touch()
     return kill
+
+
+def _told(process: psutil.Process) -> str:
+    with suppress(psutil.Error):
+        return f"{process.status()}: {' '.join(process.cmdline())[:80]}"
+    return "gone meanwhile"
 
 
 def _tree(process: psutil.Process) -> list[psutil.Process]:
