@@ -44,7 +44,7 @@ class KeptSystem(System):
 
     def start_all(self) -> None:
         """Returns when all are at work."""
-        self.start_api()
+        self.start_the_api()
         for name in COORDINATORS:
             self._add(name, "taskworker", "coordinate")
         for name in WORKERS:
@@ -52,7 +52,7 @@ class KeptSystem(System):
         self.keeper.watch()
         self.wait_until_all_work()
 
-    def start_api(self) -> None:
+    def start_the_api(self) -> None:
         self._add("api", "taskapi", TASKCORE_API__PORT=self._port)
         self.api = httpx.Client(base_url=f"{self.url}/api/v1", trust_env=False, timeout=90)
         eventually(self._answers, what="the API being ready")
@@ -101,21 +101,22 @@ class KeptSystem(System):
         except httpx.TransportError:
             return False
 
-    def wait_until_all_work(self) -> None:
+    def wait_until_all_work(self, *, in_processes: bool = False) -> None:
         """A worker is ready when its executors have been started, which is a few seconds before they are at work.
 
-        Here each of them has run tasks, in its threads and in processes.
+        Here each of them has run tasks, `in_processes` too.
         """
         for name in (*COORDINATORS, *WORKERS):
             self.wait_until_working(name)
-        eventually(self._has_warmed_up, every_s=0, what="every executor having run something")
+        eventually(lambda: self._warm_up(in_processes), every_s=0, what="every executor having run something")
 
-    def _has_warmed_up(self) -> bool:
-        tasks = [("work", 50), ("work_in_child", 8)]
+    def _warm_up(self, in_processes: bool) -> bool:
+        """Whether it was enough."""
+        tasks = [("work", 50), ("work_in_child", 8 * in_processes)]
         self.wait_for(one for type_, count in tasks for one in self.submit_many(count, type_, {"seconds": 0.02}))
         executors = [one for name in WORKERS for one in self.executors(name)]
         have_run = {file.name for file in self.journal.directory.iterdir()}
-        return all(str(one.pid) in have_run and one.children() for one in executors)
+        return all(str(one.pid) in have_run and (one.children() or not in_processes) for one in executors)
 
     def _add(self, name: str, *command: str, **env: str) -> None:
         paths = {

@@ -78,7 +78,7 @@ def _measure(trial: Trial) -> None:
     trial.figures["backlog"] = trial.system.open_tasks()
     with home(trial.system.home.servers) as place:
         empty = KeptSystem(place)
-        empty.start_api()
+        empty.start_the_api()
         types = trial.system.sql("SELECT to_jsonb(t) AS row FROM task_type t WHERE name = 'noop'")
         empty.sql("INSERT INTO task_type SELECT * FROM jsonb_populate_record(NULL::task_type, %s::jsonb)", _text(types))
         sides = Side(empty), Side(trial.system)

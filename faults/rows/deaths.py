@@ -81,7 +81,7 @@ def _kill_often(trial: Trial, chosen: Callable[[str], psutil.Process]) -> None:
 def _kill(trial: Trial, name: str, chosen: Callable[[str], psutil.Process], number: str) -> Kill:
     """Returns when the tasks that it held run elsewhere, and the worker is whole again."""
     system, gate = trial.system, trial.gate(number)
-    system.wait_until_all_work()
+    system.wait_until_all_work(in_processes=not trial.terms.is_short)
     tasks = [(type_, {"how": how, "gate": str(gate)}, count) for type_, how, count in LONG]
     task_ids = [one for type_, parameters, count in tasks for one in system.submit_many(count, type_, parameters)]
     system.wait_for(task_ids, "running")
