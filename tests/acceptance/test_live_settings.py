@@ -42,12 +42,24 @@ def test_a_shorter_pause_between_sweeps_holds_at_once_and_not_after_the_old_one(
     assert all("settings.changed" in coordinator.log for coordinator in system.coordinators)
 
 
+def test_old_tasks_go_as_soon_as_a_setting_says_that_they_are_old(system: System) -> None:
+    (row,) = system.sql(
+        "INSERT INTO task (name, type, queue, parameters, priority, max_attempts, status, finished_at)"
+        " VALUES ('t', 'noop', 'default', '{}', 0, 4, 'succeeded', now() - interval '1 hour') RETURNING id"
+    )
+
+    system.api.put("/settings/retention.succeeded_s", json={"value": 60})
+
+    eventually(lambda: system.api.get(f"/tasks/{row['id']}").status_code == 404, 60, what="the task being deleted")
+    assert system.history(row["id"]) == [None]
+
+
 def test_a_log_level_silences_a_worker_that_runs(system: System) -> None:
     worker = system.start_worker(processes=1)
     assert "worker.registered" in worker.log
 
     system.api.put("/settings/log.level", json={"value": "error"})
-    eventually(lambda: '"log.level"]' in worker.log, 60, what="the change in the worker's log")
+    eventually(lambda: '"log.level"' in worker.log, 60, what="the change in the worker's log")
     worker.terminate()
 
     assert "worker.draining" not in worker.log

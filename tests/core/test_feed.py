@@ -211,6 +211,7 @@ async def test_it_is_read_asynchronously_as_well(stage: Stage, database_url: str
 def test_what_was_forgotten_is_told_to_who_resumes_below_it(stage: Stage) -> None:
     stage.submit(*[new_task() for _ in range(10)])
     stage.sql("UPDATE task_history SET at = at - interval '1 day' WHERE id <= 6")
+    stage.sql("DELETE FROM task")
 
     assert [stage.run(feed.forget(), after_s=3600.0, room=4)[0][0] for _ in range(4)] == [3, 3, 0, 0]
     stage.sql("UPDATE task_history SET at = at - interval '1 day'")
@@ -221,6 +222,29 @@ def test_what_was_forgotten_is_told_to_who_resumes_below_it(stage: Stage) -> Non
     assert feed.read(stage.engine, Position(3)).missed == (4, 9)
     assert feed.read(stage.engine, Position(9)).missed is None
     assert feed.read(stage.engine, Position()).missed is None
+
+
+def test_the_history_of_a_task_that_exists_and_of_all_after_it_is_not_forgotten(stage: Stage) -> None:
+    stage.submit(*[new_task() for _ in range(5)])
+    stage.sql("UPDATE task_history SET at = at - interval '1 day'")
+    stage.sql("DELETE FROM task WHERE id <> 3")
+
+    while stage.run(feed.forget(), after_s=3600.0, room=4)[0][0]:
+        pass
+
+    assert all_ids(stage) == [3, 4, 5]
+
+
+def test_how_a_task_ended_is_not_forgotten_while_another_depends_on_it(stage: Stage) -> None:
+    stage.submit(*[new_task() for _ in range(5)])
+    stage.sql("UPDATE task_history SET at = at - interval '1 day'")
+    stage.sql("DELETE FROM task")
+    stage.sql("INSERT INTO task_dependency (task_id, depends_on) VALUES (9, 2)")
+
+    while stage.run(feed.forget(), after_s=3600.0, room=4)[0][0]:
+        pass
+
+    assert all_ids(stage) == [2, 3, 4, 5]
 
 
 def test_every_writer_holds_the_lock_before_its_first_id(stage: Stage) -> None:

@@ -111,7 +111,8 @@ class RetentionSettings(_Section):
     """How long tasks are kept after their end, in seconds; nothing set: for ever.
 
     `types`: other times for some types, as `{"send_email": {"succeeded_s": 86400, "failed_s": null}}`.
-    `history_s`: how long the history of tasks that were deleted is kept.
+    `history_s`: how long the history of tasks that were deleted is kept, at least. The oldest goes first, up to the
+    first row of a task that still exists, or on which one depends.
     """
 
     succeeded_s: Annotated[Age, LIVE] = None

@@ -19,14 +19,16 @@ from sqlalchemy import (
     Executable,
     column,
     delete,
+    exists,
     func,
+    or_,
     select,
     text,
     union_all,
 )
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from taskcore.db.models import TaskHistory
+from taskcore.db.models import Task, TaskDependency, TaskHistory
 from taskcore.db.parameters import ids, number, seconds
 from taskcore.domain.feed import Page, Position, advance
 
@@ -105,10 +107,20 @@ def rows() -> Executable:
 def forget() -> Executable:
     """Delete the oldest rows, fewer than `room`, that are over `after_s` seconds old. Answers how many.
 
-    The newest of them stays, so that the smallest id that is kept says up to where all may be gone.
+    Up to the first row of a task that still exists, or on which one depends: how that ended is looked up there. The
+    newest of them stays. So the smallest id that is kept says up to where all is gone; what lies behind it is whole.
     """
-    oldest = select(TaskHistory.id, TaskHistory.at).order_by(TaskHistory.id).limit(number("room")).cte("oldest")
-    is_young = oldest.c.at >= func.now() - seconds("after_s")
-    kept = select(func.coalesce(func.min(oldest.c.id).filter(is_young), func.max(oldest.c.id))).scalar_subquery()
+    oldest = (
+        select(TaskHistory.id, TaskHistory.task_id, TaskHistory.at)
+        .order_by(TaskHistory.id)
+        .limit(number("room"))
+        .cte("oldest")
+    )
+    stays = or_(
+        oldest.c.at >= func.now() - seconds("after_s"),
+        exists().where(Task.id == oldest.c.task_id),
+        exists().where(TaskDependency.depends_on == oldest.c.task_id),
+    )
+    kept = select(func.coalesce(func.min(oldest.c.id).filter(stays), func.max(oldest.c.id))).scalar_subquery()
     gone = delete(TaskHistory).where(TaskHistory.id < kept).returning(TaskHistory.id).cte("gone")
     return select(func.count()).select_from(gone)

@@ -17,6 +17,7 @@ from taskcore.settings import Settings
 from taskworker.coordinator.dependents import Dependents
 from taskworker.coordinator.relay import Relay
 from taskworker.coordinator.rescuer import Rescuer
+from taskworker.coordinator.retention import Retention
 from taskworker.coordinator.statements import execute
 
 RETRY_S = 1.0
@@ -36,6 +37,7 @@ async def coordinate(
     follower = Follower(current, partial(execute, engine), name="taskworker coordinate, settings")
     relay = Relay(engine, publisher, current, on_round)
     rescuer = Rescuer(engine, current, publisher.is_absent)
+    retention = Retention(engine, current)
     url = current.own.database_url.get_secret_value()
     dependents = Dependents(engine, on_unblocked=relay.wake)
     hears_work = Listener(url, OUTBOX, name="taskworker coordinate, listening", on_wake=relay.wake)
@@ -46,6 +48,7 @@ async def coordinate(
             loops.create_task(_kept(follower.run))
             loops.create_task(_kept(relay.run))
             loops.create_task(_kept(rescuer.run))
+            loops.create_task(_kept(retention.run))
             loops.create_task(_kept(dependents.run))
             loops.create_task(_kept(hears_work.run))
             loops.create_task(_kept(hears_ends.run))
