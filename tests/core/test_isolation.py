@@ -284,7 +284,7 @@ def test_a_lease_that_is_over_leaves_no_time(house: House) -> None:
 def test_a_loop_in_c_is_ended_by_its_timeout(make_house: MakeHouse) -> None:
     house = make_house(0.2)
     house.run("answer")
-    begun = house.begin("compute_in_c", timeout_s=1, max_attempts=1)
+    begun = house.begin("compute_in_c", timeout_s=3, max_attempts=1)
     pids = begun.pids()
 
     assert begun.verdict().reason == Reason.TIMED_OUT

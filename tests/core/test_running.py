@@ -61,6 +61,17 @@ def test_an_attempt_without_a_timeout_goes_on() -> None:
     assert attempt.interruption.deadline is None
 
 
+def test_the_clock_of_a_process_starts_when_there_is_one() -> None:
+    running = Running()
+    attempt = running.start(claimed(timeout_s=0.05), in_process=True)
+    attempt.interruption.wait(0.2)
+
+    running.start_clock(attempt)
+
+    with pytest.raises(Interrupted):
+        attempt.interruption.wait(60)
+
+
 def test_only_the_attempt_that_is_meant_is_interrupted() -> None:
     running = Running()
     attempt = running.start(claimed(7, attempt=2))
@@ -118,9 +129,9 @@ def test_a_pause_is_asked_for_without_interrupting() -> None:
 def test_the_board_knows_what_runs_and_where() -> None:
     board = Notes()
     running = Running(board)
-    attempt = running.start(claimed(7, timeout_s=600), in_process=True)
-    running.start(claimed(8))
+    attempt = running.start(claimed(7, timeout_s=600))
+    running.start(claimed(8), in_process=True)
     running.end(attempt)
 
-    assert board.placed == [(7, True, True), (8, False, False)]
+    assert board.placed == [(7, True, False), (8, False, True)]
     assert board.cleared == [1]

@@ -113,12 +113,11 @@ class Executor:
         """
         plugin = self._plugins[claimed.type]
         in_process = claimed.alone or plugin.isolation is Isolation.PROCESS
-        if in_process and (trouble := self._prepare_nursery(claimed)) is not None:
-            return Finished(claimed.lease, claimed.type, trouble)
-        started = time.monotonic()
         attempt = self.running.start(claimed, in_process=in_process, can_cancel=plugin.can_cancel)
         try:
-            verdict = self._host(attempt) if in_process else self._judge(attempt)
+            trouble = self._prepare_nursery(attempt) if in_process else None
+            started = time.monotonic()
+            verdict = trouble or (self._host(attempt) if in_process else self._judge(attempt))
         finally:
             self.running.end(attempt)
         ended = time.monotonic()
@@ -167,14 +166,16 @@ class Executor:
         context = make_context(claimed, attempt.interruption, self._settings, self._services(claimed))
         return judge(self._plugins[claimed.type], claimed, context)
 
-    def _prepare_nursery(self, claimed: Claimed) -> Verdict | None:
+    def _prepare_nursery(self, attempt: Attempt) -> Verdict | None:
         """None, or what becomes of the task because there is no process to be had."""
         try:
             self._nursery.prepare()
         except (NurseryLost, OSError) as exc:
+            claimed = attempt.claimed
             log.error("nursery.not_ready", task_id=claimed.lease.task_id, error=str(exc))
             is_stopping = self._nursery.is_closed
             return outcomes.returned(Reason.WORKER_STOPPED) if is_stopping else outcomes.lost(claimed.losses)
+        self.running.start_clock(attempt)
         return None
 
     def _host(self, attempt: Attempt) -> Verdict | None:

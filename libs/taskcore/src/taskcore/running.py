@@ -57,14 +57,21 @@ class Running:
         self._watchdog: threading.Thread | None = None
 
     def start(self, claimed: Claimed, *, in_process: bool = False, can_cancel: bool = True) -> Attempt:
-        """The attempt begins; its timeout counts from here."""
-        deadline = None if claimed.timeout_s is None else time.monotonic() + claimed.timeout_s
+        """The attempt begins; its timeout counts from here, or from `start_clock` where it is `in_process`."""
+        has_clock = claimed.timeout_s is not None and not in_process
+        deadline = time.monotonic() + (claimed.timeout_s or 0) if has_clock else None
         slot = self.board.place(claimed, deadline, in_process)
         attempt = Attempt(claimed, Interruption(deadline), slot, can_cancel)
         self._attempts[claimed.lease.task_id] = attempt
         if deadline is not None:
             self._watch(deadline)
         return attempt
+
+    def start_clock(self, attempt: Attempt) -> None:
+        """There is a process to run it in."""
+        if attempt.claimed.timeout_s is not None:
+            attempt.interruption.deadline = time.monotonic() + attempt.claimed.timeout_s
+            self._watch(attempt.interruption.deadline)
 
     def end(self, attempt: Attempt) -> None:
         task_id = attempt.claimed.lease.task_id
