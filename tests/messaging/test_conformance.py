@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
+
+import psycopg
 
 from taskcore.db import queues
 from taskcore.messaging.messages import encode
@@ -164,9 +167,9 @@ async def test_messages_of_a_paused_queue_start_nothing_and_are_sent_again_once_
     assert house.stage.dispatch(2) == task_ids[:2]
     house.stage.run(queues.pause_queue(), of="default", why=None)
 
-    house.serve("default", "other")
     await house.send(task_ids[:2])
     await house.send(task_ids[2:], "other")
+    house.serve("default", "other")
 
     await house.until(lambda: house.count("succeeded") == 1)
     unsent = "SELECT count(*) FROM outbox WHERE dispatched_at IS NULL"
@@ -175,3 +178,20 @@ async def test_messages_of_a_paused_queue_start_nothing_and_are_sent_again_once_
     house.stage.run(queues.resume_queue(), of="default")
     await house.send(house.stage.dispatch(5))
     await house.until(lambda: house.count("succeeded") == 3)
+
+
+async def test_the_end_of_what_others_wait_for_is_told(house: House) -> None:
+    parent, other = house.stage.submit(new_task(), new_task())
+    house.stage.submit_on(parent)
+    await house.send([other])
+    url = house.stage.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(url, autocommit=True) as listening:
+        listening.execute("LISTEN taskcore_dependents")
+        house.serve()
+        await house.until(lambda: house.stage.status(other) == "succeeded")
+
+        await house.send([parent])
+
+        heard = await asyncio.to_thread(lambda: list(listening.notifies(timeout=60, stop_after=1)))
+    assert [one.channel for one in heard] == ["taskcore_dependents"]
+    assert house.stage.status(parent) == "succeeded"
