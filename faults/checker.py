@@ -43,6 +43,12 @@ RULES = {
         ) AND NOT EXISTS (SELECT FROM task_history h WHERE h.task_id = t.id AND from_status IN ('failed', 'cancelled'))
     """,
     "more failures than its policy allows": "SELECT id FROM task WHERE failures > max_attempts",
+    "cancelled although nobody asked": """
+        SELECT id FROM task t WHERE status = 'cancelled' AND NOT EXISTS (
+            SELECT FROM task_history h
+            WHERE h.task_id = t.id AND actor !~ '^(worker|coordinator)' AND to_status IN ('cancelling', 'cancelled')
+        )
+    """,
     "an outbox row of a task that is over": f"""
         SELECT id FROM task JOIN outbox ON task_id = id WHERE status IN {OVER}
     """,

@@ -6,10 +6,11 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from threading import Thread
 
 from bench.connection import Connection, post_request
-from faults.offers import Offer, Try, mixed_offers
+from faults.offers import CANCEL_AFTER_S, Offer, Try, mixed_offers
 
 PATIENCE_S = 20.0  # for one answer: longer is a hang
 PAUSE_S = 0.5
@@ -67,7 +68,8 @@ class Load:
             async with slots:
                 status, body = await self._try(offer, request)
             if status in (200, 201):
-                return offer.accept(body)
+                offer.accept(body)
+                return await self._cancel(offer) if offer.is_cancelled else None
             if 400 <= status < 500:
                 offer.refusal = body.decode()
                 return None
@@ -89,6 +91,13 @@ class Load:
             pass
         offer.tries.append(Try(began, time.monotonic() - began, answer))
         return status, body
+
+    async def _cancel(self, offer: Offer) -> None:
+        """Where it cannot be asked for, the task runs to its end."""
+        await asyncio.sleep(CANCEL_AFTER_S)
+        with suppress(TimeoutError, *BROKEN):
+            async with asyncio.timeout(PATIENCE_S):
+                await self._ask(post_request(self._url, f"/api/v1/tasks/{offer.ids[0]}/cancel", b"{}"))
 
     async def _ask(self, request: bytes) -> tuple[int, bytes]:
         """A connection that was kept may have been closed by its other end: that says nothing about the server."""

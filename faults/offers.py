@@ -10,8 +10,9 @@ from typing import Any
 from uuid import uuid4
 
 BATCH = 10
-#: One submit in this many is a batch.
-BATCH_EVERY = 10
+#: One submit in this many is a batch, a batch of tasks that wait for each other, a task that is cancelled as it runs.
+BATCH_EVERY, CHAIN_EVERY, CANCEL_EVERY = 10, 20, 50
+CANCEL_AFTER_S = 0.3
 #: The mix: a share of each. A slot is taken for 0.06 s by the average task.
 MIX: list[tuple[float, str, dict[str, Any]]] = [
     (0.55, "noop", {}),
@@ -21,6 +22,7 @@ MIX: list[tuple[float, str, dict[str, Any]]] = [
     (0.02, "work", {"seconds": 0.05, "how": "compute"}),
     (0.01, "work", {"seconds": 2}),
 ]
+SHARES = [share for share, _, _ in MIX]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Try:
 
 @dataclass(slots=True)
 class Offer:
-    """`ids`, once it was accepted."""
+    """`ids`, once it was accepted. `is_cancelled`: its client changes its mind `CANCEL_AFTER_S` later."""
 
     tasks: list[dict[str, Any]]
     due_at: float = 0.0
@@ -42,6 +44,12 @@ class Offer:
     tries: list[Try] = field(default_factory=list)
     ids: list[int] = field(default_factory=list)
     refusal: str = ""
+    is_cancelled: bool = False
+
+    @property
+    def has_order(self) -> bool:
+        """Whether its tasks wait for each other."""
+        return any("depends_on" in task for task in self.tasks)
 
     @property
     def path(self) -> str:
@@ -59,8 +67,23 @@ class Offer:
 def mixed_offers(seed: int = 1) -> Iterator[Offer]:
     """For ever; the same ones for the same seed."""
     rng = random.Random(seed)
-    shares = [share for share, _, _ in MIX]
     while True:
-        count = BATCH if rng.randrange(BATCH_EVERY) == 0 else 1
-        chosen = rng.choices(MIX, shares, k=count)
-        yield Offer([{"name": "load", "type": type_, "parameters": parameters} for _, type_, parameters in chosen])
+        if rng.randrange(CHAIN_EVERY) == 0:
+            yield _chain()
+        elif rng.randrange(CANCEL_EVERY) == 0:
+            yield Offer([_task("work", {"seconds": 2})], is_cancelled=True)
+        else:
+            chosen = rng.choices(MIX, SHARES, k=BATCH if rng.randrange(BATCH_EVERY) == 0 else 1)
+            yield Offer([_task(type_, parameters) for _, type_, parameters in chosen])
+
+
+def _chain() -> Offer:
+    """A parent, two children, and one that waits for both."""
+    short = {"seconds": 0.05}
+    parent = _task("work", short) | {"ref": "parent"}
+    children = [_task("work", short) | {"ref": ref, "depends_on": ["parent"]} for ref in ("one", "two")]
+    return Offer([parent, *children, _task("noop", {}) | {"depends_on": ["one", "two"]}])
+
+
+def _task(type_: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    return {"name": "load", "type": type_, "parameters": parameters}

@@ -115,7 +115,12 @@ class Trial:
     def waits_s(self, offers: Sequence[Offer]) -> list[float]:
         """From the submit that was accepted to the first run's beginning, of the tasks that keep a journal; sorted."""
         runs = self.system.journal.runs()
-        waits = ((offer.tries[-1].at, runs[task_id][0]) for offer in offers for task_id in offer.ids if task_id in runs)
+        waits = (
+            (offer.tries[-1].at, runs[task_id][0])
+            for offer in offers
+            for task_id in offer.ids
+            if task_id in runs and not offer.has_order
+        )
         return sorted(run.began_at - submitted_at for submitted_at, run in waits)
 
     def _recover(self, backlog: Backlog, level: float, over_at: float, within_s: float) -> None:

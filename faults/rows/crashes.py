@@ -65,6 +65,6 @@ def _require_ends(trial: Trial, task_ids: list[int]) -> None:
 
 def _require_others_unharmed(trial: Trial, culprits: list[int]) -> None:
     trial.drain()
-    harmed = "SELECT count(*) FROM task WHERE id <> ALL(%s) AND (crashes > 0 OR status <> 'succeeded')"
+    harmed = "SELECT count(*) FROM task WHERE id <> ALL(%s) AND (crashes > 0 OR status = 'failed')"
     count = trial.system.value(harmed, culprits)
-    trial.require(count == 0, f"{count} other tasks were counted a crash, or did not succeed")
+    trial.require(count == 0, f"{count} other tasks were counted a crash, or failed")

