@@ -4,120 +4,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from copy import deepcopy
-from dataclasses import dataclass
-from datetime import timedelta
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import product
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
-from sqlalchemy import Executable, text
 
-from taskcore.db import changes, dependencies
-from taskcore.db.dependent_submit import depend, submit_planned
-from taskcore.domain import outcomes
-from taskcore.domain.dependencies import plan_start, standing
-from taskcore.domain.outcomes import Verdict
-from taskcore.domain.states import Status
-from tests.core.life import Held, Model, ModelTask
-from tests.core.looking import Seen, assert_sound, clear, expected, seen
+from tests.core.acts import ACTS, Act, Scene, at_once, serially
+from tests.core.life import Model, ModelTask
+from tests.core.looking import assert_sound, clear, expected, seen
 from tests.core.stage import Stage, new_task
-
-DAY = timedelta(days=1)
-
-Answer = bool | str | None
-
-
-@dataclass
-class Scene:
-    """A task, and the lease that was given on it first."""
-
-    stage: Stage
-    task: int
-    held: Held
-
-
-@dataclass(frozen=True)
-class Act:
-    """`do` it in the database, `foresee` it on the model; each answers whether anything was done, or what."""
-
-    do: Callable[[Scene, UUID], Answer]
-    foresee: Callable[[Model, Scene, UUID], Answer]
-
-
-def by_a_person(verb: str, *statements: Executable) -> Act:
-    """As the API does it: whatever fits how the task stands, and once more when it has moved in between."""
-
-    hold = dependencies.hold() if verb in ("resume", "retry") else dependencies.hold_all()
-
-    def do(scene: Scene, _: UUID) -> bool:
-        given = {"task": scene.task, "by": "me", "why": None}
-        for statement in statements * 3:
-            with scene.stage.engine.connect().execution_options(isolation_level="READ COMMITTED") as connection:
-                connection.execute(hold, {"task": scene.task, "ids": [scene.task]})
-                rows = connection.execute(statement, given).all()
-                connection.commit()
-            if rows:
-                return True
-        return False
-
-    return Act(do, lambda model, scene, _: bool(getattr(model, verb)(scene.task)))
-
-
-def by_its_worker(how: str, verdict: Verdict) -> Act:
-    return Act(
-        lambda scene, _: bool(scene.stage.settle(*scene.held, verdict)),
-        lambda model, scene, _: model.settle(scene.held, how),
-    )
-
-
-def foresee_rescue(model: Model, scene: Scene, _: UUID) -> bool:
-    (lost,) = model.held() or [None]
-    return lost is not None and model.settle(lost, "is lost")
-
-
-def submit_child(scene: Scene, _: UUID) -> Answer:
-    """As the API does it. Answers how the child starts; a task that is gone cannot be depended on."""
-    with scene.stage.engine.connect().execution_options(isolation_level="READ COMMITTED") as connection:
-        rows = connection.execute(dependencies.hold_all(), {"ids": [scene.task]}).all()
-        if not rows:
-            return False
-        start = plan_start([standing(row.id, Status(row.status)) for row in rows])
-        (child,) = connection.execute(*submit_planned([(new_task(), start)])).all()
-        connection.execute(*depend([(child.id, scene.task)]))
-        connection.commit()
-    return str(child.status)
-
-
-def foresee_child(model: Model, scene: Scene, _: UUID) -> Answer:
-    if model.tasks[scene.task].status is None:
-        return False
-    child = ModelTask(max(model.tasks) + 1, "default", 4, "soft", is_ahead=False, depends_on=(scene.task,))
-    model.submit(child)
-    return child.status
-
-
-ACTS = {
-    "cancel": by_a_person("cancel", changes.cancel(), changes.interrupt()),
-    "pause": by_a_person("pause", changes.pause(), changes.request_pause()),
-    "resume": by_a_person("resume", changes.resume(), changes.withdraw_pause()),
-    "retry": by_a_person("retry", changes.retry()),
-    "delete": by_a_person("delete", changes.remove()),
-    "claim": Act(
-        lambda scene, token: bool(scene.stage.claim([scene.task], token=token)),
-        lambda model, scene, token: bool(model.claim([scene.task], 1, token)),
-    ),
-    "succeed": by_its_worker("succeeds", outcomes.succeeded("1")),
-    "fail": by_its_worker("fails for good", outcomes.failed("no", "failed_for_good")),
-    "put off": by_its_worker("fails", outcomes.retry_later("no luck", DAY)),
-    "submit a child": Act(submit_child, foresee_child),
-    "give up": Act(
-        lambda scene, _: bool(scene.stage.run(changes.give_up(), after_s=-60.0)),
-        lambda model, scene, _: bool(model.give_up("soft")),
-    ),
-    "rescue": Act(lambda scene, _: bool(scene.stage.rescue_orphans()), foresee_rescue),
-}
 
 #: How the task comes to where the two find it.
 STARTS: dict[str, tuple[str, ...]] = {
@@ -143,32 +40,6 @@ def begin(stage: Stage, start: str) -> tuple[Scene, Model]:
     return scene, model
 
 
-def serially(model: Model, scene: Scene, acts: list[tuple[str, UUID]]) -> tuple[dict[UUID, Answer], dict[int, Seen]]:
-    """What each of `acts` answers, one after the other, and how the task and its children stand in the end."""
-    model = deepcopy(model)
-    answers = {token: ACTS[name].foresee(model, scene, token) for name, token in acts}
-    model.pass_on()
-    return answers, expected(model)
-
-
-def wait_until_blocked_or_done(stage: Stage, acts: list[Future[Answer]]) -> None:
-    blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    while sum(act.done() for act in acts) + stage.sql(blocked)[0][0] < len(acts):
-        pass
-
-
-def at_once(pool: ThreadPoolExecutor, scene: Scene, acts: list[tuple[str, UUID]]) -> dict[UUID, Answer]:
-    """Both begin while a third holds the task; the first that waits is the first that goes on."""
-    running: list[Future[Answer]] = []
-    with scene.stage.engine.connect().execution_options(isolation_level="READ COMMITTED") as third:
-        third.execute(text("SELECT 1 FROM task WHERE id = :id FOR UPDATE"), {"id": scene.task})
-        for name, token in acts:
-            running.append(pool.submit(ACTS[name].do, scene, token))
-            wait_until_blocked_or_done(scene.stage, running)
-        third.commit()
-    return {token: one.result() for (_, token), one in zip(acts, running, strict=True)}
-
-
 @pytest.mark.parametrize("start", STARTS)
 def test_two_at_once_do_what_one_after_the_other_does(stage: Stage, start: str, coordinate: Callable[[], None]) -> None:
     stage.know("noop", can_cancel=True, can_pause=True)
@@ -176,9 +47,9 @@ def test_two_at_once_do_what_one_after_the_other_does(stage: Stage, start: str, 
         for first, second in product(ACTS, repeat=2):
             clear(stage)
             scene, model = begin(stage, start)
-            acts = [(first, uuid4()), (second, uuid4())]
+            acts = [(ACTS[first], uuid4()), (ACTS[second], uuid4())]
 
-            came_about = at_once(pool, scene, acts)
+            came_about = at_once(pool, scene, acts, scene.task)
             if "submit a child" in (first, second):
                 coordinate()
 
@@ -208,3 +79,69 @@ def test_a_success_that_comes_after_a_cancel_does_not_win(stage: Stage) -> None:
 
     assert stage.status(scene.task) == "cancelled"
     assert_sound(stage)
+
+
+#: How a child and what it depends on come to where a coordinator finds them: who acts, and what they do.
+FAMILIES: dict[str, tuple[tuple[str, str], ...]] = {
+    "it succeeded": (("parent", "claim"), ("parent", "succeed")),
+    "it failed": (("parent", "claim"), ("parent", "fail")),
+    "it was cancelled": (("parent", "cancel"),),
+    "it succeeded and the child is paused": (("child", "pause"), ("parent", "claim"), ("parent", "succeed")),
+    "it failed and the child is paused": (("child", "pause"), ("parent", "claim"), ("parent", "fail")),
+    "it was retried": (("parent", "cancel"), ("all", "pass on"), ("parent", "retry")),
+    "it was retried and cancelled": (
+        ("parent", "cancel"),
+        ("all", "pass on"),
+        ("parent", "retry"),
+        ("parent", "cancel"),
+    ),
+}
+
+
+def of(who: str, act: Act) -> Act:
+    """`act` of the family's child or of its parent, which is the task before it."""
+    of_parent = who == "parent"
+    return Act(
+        lambda scene, token: act.do(replace(scene, task=scene.task - of_parent), token),
+        lambda model, scene, token: act.foresee(model, replace(scene, task=scene.task - of_parent), token),
+    )
+
+
+def foresee_passing_on(model: Model, *_: object) -> bool:
+    model.pass_on()
+    return True
+
+
+@pytest.mark.parametrize("held", ["child", "parent"])
+@pytest.mark.parametrize("start", FAMILIES)
+def test_passing_on_and_whatever_else_is_done_at_once_lead_where_one_after_the_other_does(
+    stage: Stage, start: str, held: str, coordinate: Callable[[], None]
+) -> None:
+    stage.know("noop", can_cancel=True, can_pause=True)
+    pass_on = Act(lambda *_: bool(coordinate()) or True, foresee_passing_on)
+    verbs = ("cancel", "pause", "resume", "retry", "delete", "claim", "submit a child")
+    others = [(who, verb) for who in ("child", "parent") for verb in verbs]
+    with ThreadPoolExecutor(2) as pool:
+        for (who, verb), is_first in product(others, (True, False)):
+            clear(stage)
+            scene, model = begin_family(stage, FAMILIES[start], pass_on)
+            acts = [(of(who, ACTS[verb]), uuid4()), (pass_on, uuid4())][:: 1 if is_first else -1]
+
+            came_about = at_once(pool, scene, acts, scene.task - (held == "parent"))
+            coordinate()
+
+            legal = [serially(model, scene, acts), serially(model, scene, acts[::-1])]
+            assert (came_about, seen(stage)) in legal, f"{verb} of {who}, first: {is_first}, when {start}"
+
+
+def begin_family(stage: Stage, steps: tuple[tuple[str, str], ...], pass_on: Act) -> tuple[Scene, Model]:
+    scene, model = begin(stage, "queued")
+    child = stage.submit_on(scene.task)
+    model.submit(ModelTask(child, "default", 4, "soft", is_ahead=False, depends_on=(scene.task,)))
+    scene = replace(scene, task=child)
+    for who, verb in steps:
+        act = pass_on if verb == "pass on" else of(who, ACTS[verb])
+        assert act.do(scene, scene.held[2])
+        assert act.foresee(model, scene, scene.held[2])
+    assert seen(stage) == expected(model)
+    return scene, model
