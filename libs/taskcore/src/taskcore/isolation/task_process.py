@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 import pickle
-import resource
 import signal
 import socket
 import sys
@@ -16,6 +15,7 @@ from taskcore.domain.tasks import Claimed
 from taskcore.interruption import Cause, Interruption
 from taskcore.isolation import messages
 from taskcore.isolation.channel import Channel
+from taskcore.isolation.limits import bound_memory
 from taskcore.isolation.remote_services import RemoteServices
 from taskcore.judging import judge, make_context
 from taskcore.plugins import Plugins
@@ -66,7 +66,7 @@ def _perform(
     with suppress(OSError), open("/proc/self/oom_score_adj", "wb") as file:
         file.write(OOM_SCORE)
     if plugin.memory_limit_bytes is not None:
-        resource.setrlimit(resource.RLIMIT_AS, (plugin.memory_limit_bytes, plugin.memory_limit_bytes))
+        bound_memory(plugin.memory_limit_bytes)
     context = make_context(claimed, interruption, settings, services)
     return messages.encode(messages.Ended(judge(plugin, claimed, context, is_alone=True)))
 

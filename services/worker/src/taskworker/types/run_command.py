@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import math
 import os
-import resource
 import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Annotated
 
 import msgspec
 
+from taskcore.isolation.limits import bound_memory
 from taskcore.plugins import Fail, Interrupted, Isolation, Parameters, Plugin, TaskContext
 from taskcore.settings import CommandSettings
 from taskworker.types.command_output import Output
@@ -114,8 +115,7 @@ def limit(memory_mb: int | None) -> Callable[[], None] | None:
     """Bounds the address space of the command, and of each process that it starts."""
     if memory_mb is None:
         return None
-    size = memory_mb * MIB
-    return lambda: resource.setrlimit(resource.RLIMIT_AS, (size, size))
+    return partial(bound_memory, memory_mb * MIB)
 
 
 def describe(exit_code: int) -> str:
