@@ -108,15 +108,6 @@ def test_a_later_attempt_outlives_the_end_of_an_earlier_one() -> None:
     assert running.attempts() == [later]
 
 
-def test_overdue_is_what_was_told_long_enough_ago() -> None:
-    running = Running()
-    told, _ = running.start(claimed(1)), running.start(claimed(2))
-    running.interrupt(1, 1, Cause.CANCEL)
-
-    assert running.overdue(600) == []
-    assert running.overdue(-1) == [told]
-
-
 def test_a_pause_is_asked_for_without_interrupting() -> None:
     running = Running()
     attempt = running.start(claimed(7))

@@ -64,14 +64,12 @@ class Interruption:
         "_thread",
         "cause",
         "deadline",
-        "interrupted_at",
         "is_pause_requested",
     )
 
     def __init__(self, deadline: float | None = None) -> None:
         self.deadline = deadline
         self.cause: Cause | None = None
-        self.interrupted_at: float | None = None
         self.is_pause_requested = False
         # Reentrant, because the exception may hit the attempt's thread between taking the lock and its release.
         self._lock = threading.RLock()
@@ -90,7 +88,6 @@ class Interruption:
             if self.cause is not None or self._is_closed:
                 return False
             self.cause = cause
-            self.interrupted_at = time.monotonic()
             if self._event is not None:
                 self._event.set()
             self._raise()

@@ -102,11 +102,6 @@ class Running:
         """Those that run now."""
         return list(self._attempts.values())
 
-    def overdue(self, grace_s: float) -> list[Attempt]:
-        """Those that were told to stop more than `grace_s` ago, and still run."""
-        latest = time.monotonic() - grace_s
-        return [one for one in self.attempts() if (one.interruption.interrupted_at or math.inf) < latest]
-
     def wait_until_none(self, timeout_s: float) -> bool:
         """Whether all attempts ended in time."""
         until = time.monotonic() + timeout_s
