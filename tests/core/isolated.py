@@ -72,7 +72,7 @@ def ask(ctx: TaskContext, params: Deed) -> object:
     ctx.log.warning("a line", number=1, path=Path("/there"))
     ctx.progress({"done": 0.5})
     ctx.save_checkpoint({"page": 7})
-    child = ctx.submit("noop", name="child", priority=3)
+    child = ctx.submit("noop", name="child", priority=3, idempotency_key="mine")
     return {"submitted": child, "got": ctx.get(child)}
 
 

@@ -189,7 +189,7 @@ def test_its_services_are_those_of_the_executor(house: House) -> None:
 
     assert verdict.result == '{"submitted":12,"got":{"id":12}}'
     assert house.notes.lines == [("warning", "a line", {"number": 1, "path": "PosixPath('/there')"})]
-    submitted = {"name": "child", "type": "noop", "parameters": {}, "priority": 3}
+    submitted = {"name": "child", "type": "noop", "parameters": {}, "priority": 3, "idempotency_key": "mine"}
     assert house.notes.told == [{"done": 0.5}, {"page": 7}, submitted]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -11,10 +12,12 @@ import psycopg
 import pytest
 from sqlalchemy import event
 
+from taskapi import schemas
 from taskcore.context import TaskContext
+from taskcore.db import workers
 from taskcore.db.session import sync_engine
 from taskcore.domain.reports import MAX_LINES
-from taskcore.errors import InvalidDocument, LeaseLost
+from taskcore.errors import InvalidDocument, InvalidTask, LeaseLost
 from taskcore.executor import Executor
 from taskcore.interruption import Cause
 from taskcore.plugins import Parameters, Plugin, collect
@@ -182,3 +185,90 @@ def test_whoever_waits_for_the_database_can_be_interrupted(stage: Stage, databas
 
     assert perform(stage, run, engine) == "cancelled"
     engine.dispose()
+
+
+def know(stage: Stage, schema: dict[str, Any]) -> None:
+    """The type `child` is known."""
+    known = {"name": "child", "description": "", "queue": "children", "schema": schema, "max_attempts": 7, "retry": {}}
+    stage.run(workers.register_types([known]))
+
+
+def test_an_attempt_submits_another_task_and_signs_it(stage: Stage) -> None:
+    know(stage, {"type": "object", "properties": {"n": {"type": "integer"}}})
+    ids: list[int] = []
+
+    def run(ctx: TaskContext) -> None:
+        ids.append(ctx.submit("child", {"n": 1}, priority=3, labels={"of": str(ctx.task_id)}))
+        ids.append(ctx.submit("child", name="second", run_at=datetime.now(UTC) + timedelta(hours=1)))
+
+    assert perform(stage, run) == "succeeded"
+
+    first, second = stage.sql("SELECT * FROM task WHERE id = ANY(:ids) ORDER BY id", ids=ids)
+    assert (first.name, first.queue, first.parameters, first.priority, first.max_attempts, first.status) == (
+        "child",
+        "children",
+        {"n": 1},
+        3,
+        7,
+        "queued",
+    )
+    assert (second.name, second.status) == ("second", "scheduled")
+    assert [row.actor for row in stage.sql("SELECT actor FROM task_history WHERE task_id = :id", id=ids[0])] == [
+        "task:1"
+    ]
+
+
+def test_the_same_key_is_the_same_task_and_another_task_with_it_is_refused(stage: Stage) -> None:
+    know(stage, {})
+
+    def run(ctx: TaskContext) -> None:
+        first = ctx.submit("child", {"n": 1}, idempotency_key="mine")
+        assert ctx.submit("child", {"n": 1}, idempotency_key="mine") == first
+        with pytest.raises(InvalidTask, match="came before"):
+            ctx.submit("child", {"n": 2}, idempotency_key="mine")
+        assert ctx.submit("child", {"n": 1}) != ctx.submit("child", {"n": 1})
+
+    assert perform(stage, run) == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("type_", "parameters", "fields", "named"),
+    [
+        ("unheard", {}, {}, "type"),
+        ("child", {"n": "one"}, {}, "parameters.n"),
+        ("child", {"text": "nul \0"}, {}, "parameters.text"),
+        ("child", {}, {"priority": 1_000}, "priority"),
+        ("child", {}, {"prioritty": 1}, "prioritty"),
+        ("child", {}, {"depends_on": [1]}, "depends_on"),
+        ("child", {}, {"idempotency_key": ""}, "idempotency_key"),
+        ("child", {"large": "x" * (1024 * 1024)}, {}, "bytes"),
+        ("child", {"what": object()}, {}, "object"),
+    ],
+)
+def test_what_the_api_would_refuse_is_refused(
+    stage: Stage, type_: str, parameters: dict[str, Any], fields: dict[str, Any], named: str
+) -> None:
+    know(stage, {"type": "object", "properties": {"n": {"type": "integer"}}})
+
+    def run(ctx: TaskContext) -> None:
+        with pytest.raises(InvalidTask, match=named):
+            ctx.submit(type_, parameters, **fields)
+
+    assert perform(stage, run) == "succeeded"
+    assert stage.sql("SELECT count(*) FROM task")[0][0] == 1
+
+
+def test_an_attempt_sees_how_another_task_stands(stage: Stage) -> None:
+    (other,) = stage.submit(new_task(timeout_s=5.0, parameters={"n": 1}))
+    seen: list[Any] = []
+
+    def run(ctx: TaskContext) -> None:
+        seen.append(ctx.get(other))
+        assert ctx.get(12345) is None
+
+    assert perform(stage, run) == "succeeded"
+
+    (task,) = seen
+    assert (task["id"], task["status"], task["parameters"], task["timeout"]) == (other, "queued", {"n": 1}, 5.0)
+    assert task["created_at"].endswith("Z")
+    assert task.keys() == set(schemas.Task.__struct_fields__) - {"available_actions"}

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
+from uuid import uuid4
 
 import structlog
 
@@ -165,13 +166,17 @@ class TaskContext:
         self._ask(self.services.save_checkpoint, value)
 
     def submit(self, task_type: str, parameters: Mapping[str, Any] | None = None, **fields: Any) -> int:
-        """Submit another task, `fields` as for `POST /tasks`. Returns its id."""
-        name = fields.pop("name", task_type)
-        asked = {"name": name, "type": task_type, "parameters": dict(parameters or {}), **fields}
-        return self._ask(self.services.submit, asked)
+        """Submit another task, `fields` as for `POST /tasks` but for `depends_on`. Returns its id.
+
+        With an `idempotency_key` of its own among `fields`, whatever repeats the call finds the same task; without one
+        each call stores one. Raises `InvalidTask`.
+        """
+        key = f"task:{self.task_id}/{uuid4()}"  # so that what is asked again, its answer being lost, is stored once
+        asked = {"name": task_type, "type": task_type, "parameters": dict(parameters or {}), "idempotency_key": key}
+        return self._ask(self.services.submit, asked | fields)
 
     def get(self, task_id: int) -> Mapping[str, Any] | None:
-        """Another task as `GET /tasks/{id}` shows it; None where there is none."""
+        """Another task as `GET /tasks/{id}` shows it, but for `available_actions`; None where there is none."""
         return self._ask(self.services.get, task_id)
 
     def _ask(self, service: Callable[[A], T], argument: A) -> T:

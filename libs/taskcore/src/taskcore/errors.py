@@ -47,3 +47,7 @@ class InvalidSetting(TaskcoreError):
     def __init__(self, faults: Sequence[tuple[tuple[str | int, ...], str]]) -> None:
         super().__init__("; ".join(f"{'.'.join(map(str, path)) or 'value'}: {why}" for path, why in faults))
         self.faults = faults
+
+
+class InvalidTask(TaskcoreError):
+    """A task cannot be submitted as it is described."""

@@ -12,10 +12,12 @@ from sqlalchemy import Engine, Executable
 
 from taskcore.cleaning import clean_json, clean_line
 from taskcore.db import direct, reports
+from taskcore.db.notify import OUTBOX, SyncNotifier
 from taskcore.db.session import is_database_away
 from taskcore.domain.reports import MAX_CHECKPOINT_BYTES, MAX_LINES, MAX_PROGRESS_BYTES, LogLine
 from taskcore.domain.tasks import Claimed
 from taskcore.errors import LeaseLost, TemporarilyUnavailable
+from taskcore.other_tasks import show_task, submit_task
 from taskcore.scribe import Scribe
 
 log = structlog.stdlib.get_logger(__name__)
@@ -53,19 +55,22 @@ class WorkerServices:
     def save_checkpoint(self, value: Any) -> None:
         """Raises `LeaseLost`."""
         rows = reports.document_rows({self._lease: clean_json(value, MAX_CHECKPOINT_BYTES)})
-        if not self._run(reports.save_checkpoint(), rows=rows):
+        if not self._ask(reports.save_checkpoint(), {"rows": rows}):
             raise LeaseLost
 
     def submit(self, task: Mapping[str, Any]) -> int:
-        raise NotImplementedError("there is nowhere to submit to")
+        """Raises `InvalidTask`."""
+        task_id = submit_task(self._ask, task, f"task:{self._lease.task_id}")
+        SyncNotifier(self._engine).notify(OUTBOX)
+        return task_id
 
     def get(self, task_id: int) -> Mapping[str, Any] | None:
-        return None
+        return show_task(self._ask, task_id)
 
     def _add(self, level: str, message: str, fields: str | None) -> None:
         self._scribe.add_line(LogLine(self._lease, self._lines, time.monotonic(), level, message, fields))
 
-    def _run(self, statement: Executable, **parameters: Any) -> list[Any]:
+    def _ask(self, statement: Executable, parameters: Mapping[str, Any]) -> list[Any]:
         try:
             return direct.run(self._engine, statement, parameters)
         except Exception as exc:

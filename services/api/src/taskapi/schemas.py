@@ -1,6 +1,6 @@
 """What goes over HTTP: the bodies of requests and answers, and nothing else.
 
-Limits that can be said in JSON Schema are said here; what cannot is checked in `taskapi.submissions`.
+Limits that can be said in JSON Schema are said here; what cannot is checked in `taskcore.submissions`.
 """
 
 from __future__ import annotations
@@ -13,47 +13,17 @@ from msgspec import Meta
 
 from taskcore.domain import tasks as limits
 from taskcore.domain.dependencies import MAX_DEPENDENCIES
-from taskcore.domain.documents import MAX_INTEGER
 from taskcore.domain.states import Action, Status
+from taskcore.submissions import Asked, KnownId
+from taskcore.submissions import TaskSubmission as TaskSubmission  # for the document
 
-Name = Annotated[str, Meta(min_length=1, max_length=limits.MAX_NAME)]
-Identifier = Annotated[str, Meta(min_length=1, max_length=limits.MAX_NAME, pattern=limits.NAME_PATTERN)]
-KnownId = Annotated[int, Meta(ge=1, le=MAX_INTEGER)]
 Ref = Annotated[str, Meta(min_length=1, max_length=limits.MAX_NAME)]
-LabelKey = Annotated[str, Meta(min_length=1, max_length=63)]
-LabelValue = Annotated[str, Meta(max_length=255)]
 
 
-class _Asked(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
-    """What a task may say of itself, wherever it comes from."""
-
-    name: Name
-    type: Identifier
-    parameters: dict[str, Any] = {}
-    queue: Identifier | None = None
-    priority: Annotated[int, Meta(ge=limits.MIN_PRIORITY, le=limits.MAX_PRIORITY)] = 0
-    run_at: Annotated[datetime, Meta(tz=True)] | None = None
-    max_attempts: Annotated[int, Meta(ge=1, le=100)] | None = None
-    timeout: Annotated[float, Meta(gt=0, le=limits.MAX_TIMEOUT_S)] | None = None
-    delete_after: Annotated[float, Meta(ge=0, le=limits.MAX_DELETE_AFTER_S)] | None = None
-    labels: Annotated[dict[LabelKey, LabelValue], Meta(max_length=limits.MAX_LABELS)] = {}
-    description: Annotated[str, Meta(max_length=limits.MAX_DESCRIPTION)] | None = None
-
-
-class TaskSubmission(_Asked, frozen=True):
-    """A task to run. What is left out comes from its type.
-
-    In seconds: `timeout` bounds each attempt, `delete_after` counts from the task's end. It waits until the tasks whose
-    ids are in `depends_on` have succeeded.
-    """
-
-    depends_on: Annotated[list[KnownId], Meta(max_length=MAX_DEPENDENCIES)] = []
-
-
-class BatchTask(_Asked, frozen=True):
+class BatchTask(Asked, frozen=True):
     """As a task that is submitted alone. It may also depend on others of its batch, which it names by their `ref`."""
 
-    depends_on: Annotated[list[KnownId | Ref], Meta(max_length=MAX_DEPENDENCIES)] = []
+    depends_on: Annotated[list[KnownId | Ref], Meta(max_length=MAX_DEPENDENCIES)] = []  # noqa: RUF012
     ref: Ref | None = None
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import islice
 from typing import Annotated
 
@@ -15,14 +13,12 @@ from taskapi.bodies import decode
 from taskapi.catalogue import KnownType
 from taskapi.fields import Path, field_error
 from taskapi.problems import MAX_ERRORS, Refused, invalid, too_large
-from taskapi.schemas import BatchTask, FieldError, Problem, TaskSubmission
-from taskcore.domain.documents import check_document
+from taskapi.schemas import BatchTask, FieldError, Problem
+from taskcore import submissions
 from taskcore.domain.tasks import MAX_BATCH_TASKS, MAX_TASK_BYTES, NewTask
-from taskcore.errors import InvalidDocument
+from taskcore.submissions import TaskSubmission
 
 MAX_ERRORS_PER_TASK = 20
-EARLIEST_RUN_AT = datetime(1970, 1, 1, tzinfo=UTC)
-LATEST_RUN_AT = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 class _Batch(msgspec.Struct, forbid_unknown_fields=True):
@@ -37,7 +33,6 @@ Submission = TaskSubmission | BatchTask
 _ONE = msgspec.json.Decoder(TaskSubmission)
 _MEMBER = msgspec.json.Decoder(BatchTask)
 _BATCH = msgspec.json.Decoder(_Batch)
-_CANONICAL = msgspec.json.Encoder(order="sorted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,30 +97,7 @@ def type_errors(submission: Submission, types: Mapping[str, KnownType], prefix: 
 
 def new_task(submission: Submission, known: KnownType, origin: Origin) -> NewTask:
     """The task to store."""
-    return NewTask(
-        name=submission.name,
-        type=submission.type,
-        queue=submission.queue or known.queue,
-        parameters=submission.parameters,
-        max_attempts=submission.max_attempts or known.max_attempts,
-        timeout_s=submission.timeout or known.timeout_s,
-        delete_after_s=submission.delete_after,
-        priority=submission.priority,
-        description=submission.description,
-        labels=submission.labels,
-        run_at=submission.run_at,
-        idempotency_key=origin.idempotency_key,
-        fingerprint=None if origin.idempotency_key is None else _fingerprint(submission),
-        request_id=origin.request_id,
-    )
-
-
-def _fingerprint(submission: Submission) -> str:
-    """Of what it asks for: the order of members, white space and defaults that are spelled out do not count.
-
-    Nor do members that a later version adds, as long as they are left out.
-    """
-    return hashlib.sha256(_CANONICAL.encode(submission)).hexdigest()
+    return submissions.new_task(submission, known, origin.request_id, origin.idempotency_key)
 
 
 def _decode_member(raw: msgspec.Raw, prefix: Path) -> BatchTask:
@@ -138,19 +110,4 @@ def _decode_member(raw: msgspec.Raw, prefix: Path) -> BatchTask:
 
 
 def _storage_errors(submission: Submission, prefix: Path) -> Iterator[FieldError]:
-    """What JSON can say and PostgreSQL cannot keep; at most one error a field."""
-    try:
-        check_document(submission.parameters, ("parameters",))
-    except InvalidDocument as exc:
-        yield field_error((*prefix, *exc.path), exc.message)
-    for name, text in (("name", submission.name), ("description", submission.description or "")):
-        if "\0" in text:
-            yield field_error((*prefix, name), "contains a NUL character")
-    for name, text in (("type", submission.type), ("queue", submission.queue or "")):
-        if text.endswith("\n"):  # which Python's `$` lets pass
-            yield field_error((*prefix, name), "ends in a line break")
-    for key, value in submission.labels.items():
-        if "\0" in key or "\0" in value:
-            yield field_error((*prefix, "labels", key), "contains a NUL character")
-    if submission.run_at is not None and not EARLIEST_RUN_AT <= submission.run_at <= LATEST_RUN_AT:
-        yield field_error((*prefix, "run_at"), "must lie between the years 1970 and 9999")
+    return (field_error((*prefix, *path), why) for path, why in submissions.storage_faults(submission))

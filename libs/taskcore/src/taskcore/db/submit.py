@@ -7,13 +7,26 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import CTE, DateTime, Executable, Float, SmallInteger, Text, case, func, insert, literal_column, select
+from sqlalchemy import (
+    CTE,
+    DateTime,
+    Executable,
+    Float,
+    SmallInteger,
+    Text,
+    bindparam,
+    case,
+    func,
+    insert,
+    literal_column,
+    select,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.types import TypeEngine
 
 from taskcore.db.models import Outbox, Queue, Task, TaskHistory
-from taskcore.db.parameters import flag, word
+from taskcore.db.parameters import flag, signed, word
 from taskcore.db.recordset import recordset
 from taskcore.domain.states import Status
 from taskcore.domain.tasks import NewTask
@@ -36,18 +49,24 @@ ASKED: dict[str, type[TypeEngine[Any]] | TypeEngine[Any]] = {
 }
 
 
-def submit(tasks: Sequence[NewTask]) -> tuple[Executable, dict[str, str]]:
-    """The statement that stores `tasks`, and its parameters.
+def submit(tasks: Sequence[NewTask], by: str = "api") -> tuple[Executable, dict[str, str]]:
+    """The statement that stores `tasks`, and its parameters. `by` signs their history.
 
     It answers (id, idempotency_key, status, created_at), a row for each task that was stored, in the order of
     `tasks`. One whose idempotency key is taken is left out: see `tasks_by_key`.
     """
-    return _submit(), {"rows": msgspec.json.encode(tasks).decode()}
+    return _submit(), {"rows": msgspec.json.encode(tasks).decode(), "by": by}
 
 
 def tasks_by_key(keys: Sequence[str]) -> Executable:
     """(idempotency_key, id, fingerprint) of the tasks that hold one of `keys`."""
     return select(Task.idempotency_key, Task.id, Task.fingerprint).where(Task.idempotency_key == func.any(list(keys)))
+
+
+@cache
+def task_by_key() -> Executable:
+    """(id, fingerprint) of the task that holds the key `its_key`."""
+    return select(Task.id, Task.fingerprint).where(Task.idempotency_key == bindparam("its_key", type_=Text))
 
 
 @cache
@@ -77,7 +96,7 @@ def _submit() -> Executable:
         insert(TaskHistory)
         .from_select(
             ["task_id", "attempt", "to_status", "actor"],
-            select(stored.c.id, literal_column("0"), stored.c.status, word("api")),
+            select(stored.c.id, literal_column("0"), stored.c.status, signed()),
         )
         .cte("history")
     )

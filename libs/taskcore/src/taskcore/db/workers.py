@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Executable, delete, func, insert, select, update
+from sqlalchemy import Executable, Text, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from taskcore.db.models import Task, TaskType, Worker
@@ -64,3 +64,9 @@ def list_workers() -> Executable:
 def list_types() -> Executable:
     is_served = select(Worker.id).where(TaskType.name == func.any(Worker.types), IS_LIVE).correlate(TaskType).exists()
     return select(TaskType, is_served.label("is_served")).order_by(TaskType.name)
+
+
+@cache
+def get_type() -> Executable:
+    """Parameter: type_name."""
+    return select(*TaskType.__table__.c).where(TaskType.name == bindparam("type_name", type_=Text))

@@ -13,14 +13,16 @@ import msgspec
 
 from taskcore.cleaning import clean_json, clean_line
 from taskcore.domain.reports import MAX_CHECKPOINT_BYTES, MAX_PROGRESS_BYTES
-from taskcore.errors import LeaseLost, TaskcoreError, TemporarilyUnavailable
+from taskcore.errors import InvalidTask, LeaseLost, TaskcoreError, TemporarilyUnavailable
 from taskcore.isolation import messages
 from taskcore.isolation.channel import MAX_FRAME, Channel, FrameTooLarge
 
 MAX_WAITING = 1_000
 
 #: Errors that an attempt gets as they are.
-FORESEEN: dict[str, type[TaskcoreError]] = {error.__name__: error for error in (TemporarilyUnavailable, LeaseLost)}
+FORESEEN: dict[str, type[TaskcoreError]] = {
+    error.__name__: error for error in (TemporarilyUnavailable, LeaseLost, InvalidTask)
+}
 
 #: What was asked for, or the class of an error and its text.
 Answer = tuple[Any, tuple[str, str] | None]
