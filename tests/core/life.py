@@ -183,6 +183,10 @@ class Model:
             self.tasks[held[0]].checkpoint = checkpoint
         return is_held
 
+    def expire(self, ids: Iterable[int]) -> set[int]:
+        """Their time is up."""
+        return {id_ for id_ in ids if self.tasks[id_].status in TERMINAL and self.delete(id_)}
+
     def give_up(self, *types: str) -> list[int]:
         """No worker has known these types for too long."""
         waiting = [task for task in self.tasks.values() if task.status in WAITING and task.type in types]

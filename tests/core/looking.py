@@ -24,7 +24,7 @@ TASKS = """
 #: Steps out of where a task was over that nobody asked for. What its dependency's end had cancelled follows that one.
 REVIVED = """
     SELECT 1 FROM task_history WHERE from_status IN ('succeeded', 'failed', 'cancelled') AND actor <> 'me'
-        AND (from_status, to_status) IS DISTINCT FROM ('cancelled', 'blocked')
+        AND to_status IS NOT NULL AND (from_status, to_status) IS DISTINCT FROM ('cancelled', 'blocked')
 """
 STEPS = {(source, transition.target) for transition in TRANSITIONS for source in transition.sources or {None}}
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from hypothesis.stateful import run_state_machine_as_test as run_machine
 
-from taskcore.db import changes, dependencies, leases, queues, reports, settlements
+from taskcore.db import changes, dependencies, leases, queues, reports, retention, settlements
 from taskcore.domain import outcomes
 from taskcore.domain.outcomes import MAX_CRASHES, MAX_LOSSES, AttemptOutcome, Verdict
 from taskcore.domain.retry import RetryPolicy, plan_retry
@@ -44,6 +44,7 @@ VERBS = {
     "rescue": 2,
     "report": 1,
     "give_up": 1,
+    "forget": 1,
     "expire": 1,
     "hire": 1,
     "heartbeat": 1,
@@ -180,6 +181,12 @@ class Life(RuleBasedStateMachine):
         given_up = [row.id for row in self.stage.run(changes.give_up(), after_s=3600.0)]
         unserved = ["rare"] if self.model.live_workers else ["soft", "hard", "rare"]
         assert sorted(given_up) == sorted(self.model.give_up(*unserved))
+
+    def forget(self, pick: int) -> None:
+        """Retention."""
+        ids = {self.one(pick + more, *TERMINAL) for more in (0, 5)}
+        gone = {row.id for row in self.stage.run(retention.expire(), ids=list(ids), shortest_s=-60.0)}
+        assert gone == self.model.expire(ids)
 
     def heartbeat(self, of: int) -> None:
         worker = self.crew[of % len(self.crew)]
