@@ -179,6 +179,7 @@ async def test_a_batch_of_no_task_or_too_many_is_refused(api: httpx.AsyncClient)
         ("created_after=yesterday", "created_after"),
         ("created_after=2026-01-01T00:00:00", "created_after"),
         ("created_before=0", "created_before"),
+        ("created_after=0001-01-01T00:00:00%2B23:59", "created_after"),
         ("stauts=queued", "stauts"),
         ("a%00b=1", "a\0b"),
     ],
@@ -217,3 +218,13 @@ async def test_what_is_not_there_is_told_as_a_problem(api: httpx.AsyncClient) ->
     response = await api.put("/tasks", json={})
     refusal(response, 405, "method_not_allowed")
     assert "POST" in response.headers["allow"]
+
+
+async def test_a_zone_that_the_database_does_not_know_is_understood(api: httpx.AsyncClient) -> None:
+    response = await api.post("/tasks", json=task(run_at="2030-01-01T23:59:00+23:59"))
+
+    assert response.status_code == 201
+    assert response.json()["run_at"] == "2030-01-01T00:00:00Z"
+    for bound in ("created_before", "created_after"):
+        found = await api.get(f"/tasks?{bound}=2030-01-01T00:00:00-23:59")
+        assert (found.status_code, found.json()["total"]) == (200, 1 if bound == "created_before" else 0)

@@ -80,7 +80,7 @@ def new_task(asked: Asked, known: TypeDefaults, request_id: str | None, idempote
         priority=asked.priority,
         description=asked.description,
         labels=asked.labels,
-        run_at=asked.run_at,
+        run_at=asked.run_at and asked.run_at.astimezone(UTC),  # PostgreSQL knows no zone beyond 15:59
         idempotency_key=idempotency_key,
         fingerprint=None if idempotency_key is None else _fingerprint(asked),
         request_id=request_id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
@@ -37,8 +37,8 @@ def parse_time(field: str, text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
-        return msgspec.convert(text, _AWARE)
-    except msgspec.ValidationError as exc:
+        return msgspec.convert(text, _AWARE).astimezone(UTC)  # PostgreSQL knows no zone beyond 15:59
+    except (msgspec.ValidationError, OverflowError) as exc:
         raise refuse_field(field, "is not a time with a zone, such as 2026-01-31T12:00:00Z") from exc
 
 
