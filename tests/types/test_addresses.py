@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from taskworker.types.addresses import is_allowed, parse_address
+from taskcore.network.addresses import is_allowed, parse_address
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 
+import httpx
 import structlog
+from psycopg import Connection
 
+from taskcore.databases import named_database
 from taskcore.errors import TemporarilyUnavailable
 from taskcore.interruption import Interruption
+from taskcore.network.guarded_client import client_of
 from taskcore.settings import Settings
 
 MAX_WAIT_S = 2.0
@@ -178,6 +182,22 @@ class TaskContext:
     def get(self, task_id: int) -> Mapping[str, Any] | None:
         """Another task as `GET /tasks/{id}` shows it, but for `available_actions`; None where there is none."""
         return self._ask(self.services.get, task_id)
+
+    def database(self, name: str) -> AbstractContextManager[Connection[Any]]:
+        """A psycopg connection to one of the operator's databases; an interrupt cancels its query.
+
+        Its transaction is committed at the end of the context, or rolled back where the database is read-only. Raises
+        `UnknownDatabase`, and `ConnectionError` where it cannot be reached.
+        """
+        return named_database(self.settings, name, self.interruption, self.task_id)
+
+    def http(self, timeout_s: float | None = None) -> AbstractContextManager[httpx.Client]:
+        """An HTTP client, for `timeout_s` seconds in all (`http.timeout_s`); an interrupt cuts its connections.
+
+        It reaches public addresses and those that the operator allows, by `http.allowed_networks`; for others it raises
+        `taskcore.network.guarded_network.ForbiddenAddress`. It follows redirects where it is told to, and no proxies.
+        """
+        return client_of(self.settings.http, self.interruption, timeout_s)
 
     def _ask(self, service: Callable[[A], T], argument: A) -> T:
         """Whole, whatever interrupts the attempt meanwhile. While the database is away: again and again."""

@@ -51,3 +51,7 @@ class InvalidSetting(TaskcoreError):
 
 class InvalidTask(TaskcoreError):
     """A task cannot be submitted as it is described."""
+
+
+class UnknownDatabase(TaskcoreError):
+    """No database is configured by this name."""

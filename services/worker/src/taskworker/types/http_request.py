@@ -6,8 +6,6 @@ connection: what the server has read by then, it may act on.
 
 from __future__ import annotations
 
-import ssl
-import time
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any
@@ -16,13 +14,10 @@ import httpcore
 import httpx
 import msgspec
 
+from taskcore.network.guarded_network import ForbiddenAddress
 from taskcore.plugins import Fail, Parameters, Plugin, RetryAfter, TaskContext
-from taskcore.settings import HttpSettings
-from taskworker.types.guarded_client import guarded_client
-from taskworker.types.guarded_network import ForbiddenAddress, GuardedNetwork
 from taskworker.types.http_answer import Answer, read_answer
 from taskworker.types.patterns import END
-from taskworker.types.sockets import Sockets
 
 RETRYABLE = frozenset({408, 425, 429})
 MAX_RETRY_AFTER_S = 3_600
@@ -110,12 +105,9 @@ class UnexpectedStatus(Exception):
 
 
 def _ask(ctx: TaskContext, params: HttpRequestParameters) -> Answer:
-    http = ctx.settings.http
-    ends_at = time.monotonic() + (params.timeout_s or http.timeout_s)
-    with Sockets() as sockets, ctx.on_interrupt(sockets.cut):
-        network = GuardedNetwork(sockets, http.allowed_networks, ends_at)
-        with guarded_client(_trust(http), network) as client:
-            return read_answer(client, _request(client, params), params.follow_redirects, http.max_body_bytes)
+    with ctx.http(params.timeout_s) as client:
+        max_bytes = ctx.settings.http.max_body_bytes
+        return read_answer(client, _request(client, params), params.follow_redirects, max_bytes)
 
 
 def _request(client: httpx.Client, params: HttpRequestParameters) -> httpx.Request:
@@ -126,12 +118,6 @@ def _request(client: httpx.Client, params: HttpRequestParameters) -> httpx.Reque
         content = msgspec.json.encode(params.json)
         headers.setdefault("Content-Type", "application/json")
     return client.build_request(params.method, params.url, headers=headers, content=content)
-
-
-def _trust(http: HttpSettings) -> ssl.SSLContext:
-    if http.ca_file is None:
-        return httpx.create_ssl_context(trust_env=False)
-    return ssl.create_default_context(cafile=http.ca_file)
 
 
 def _check_url(text: str) -> None:

@@ -12,12 +12,12 @@ from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGresult
 
+from taskcore.databases import CANCEL_TIMEOUT_S, open_connection
 from taskcore.plugins import TaskContext
 from taskcore.settings import DatabaseSettings
 from taskworker.types.json_rows import SESSION, RowBuffer, register_loaders
 from taskworker.types.statements import Scalar
 
-CANCEL_TIMEOUT_S = 5.0
 MAX_RESULT_CHARS = 512 * 1024
 
 Result = dict[str, Any]
@@ -32,11 +32,7 @@ def connect(ctx: TaskContext, name: str, database: DatabaseSettings) -> Iterator
     Raises:
         ConnectionError: when the database cannot be reached. Hosts and users stay in the worker's log.
     """
-    try:
-        connection = _open(ctx.task_id, database)
-    except psycopg.Error as exc:
-        ctx.log.warning("database.unreachable", database=name, error=_without_url(exc))
-        raise ConnectionError(f"database {name!r} cannot be reached") from None  # a cause may show the URL
+    connection = open_connection(name, database, ctx.task_id)
     # The connection's own context would stay open where the commit fails.
     with closing(connection), ctx.on_interrupt(lambda: connection.cancel_safe(timeout=CANCEL_TIMEOUT_S)):
         register_loaders(connection)
@@ -94,20 +90,6 @@ def fetch(
     return _result(columns, buffer, len(buffer.rows) if connection.read_only else count)
 
 
-def _open(task_id: int, database: DatabaseSettings) -> psycopg.Connection[Any]:
-    return psycopg.connect(
-        database.url.get_secret_value(),
-        connect_timeout=10,
-        application_name=f"taskcore task {task_id}",
-        client_encoding="UTF8",
-        prepare_threshold=None,
-        keepalives_idle=30,
-        keepalives_interval=10,
-        keepalives_count=3,
-        tcp_user_timeout=60_000,
-    )
-
-
 def _begin(connection: psycopg.Connection[Any], timeout_s: float) -> None:
     """The first statement of the transaction: it takes the snapshot, behind which READ ONLY is fixed."""
     values = {**SESSION, "statement_timeout": str(max(1, round(timeout_s * 1000)))}
@@ -120,11 +102,6 @@ def _check(result: PGresult) -> PGresult:
     if result.status != ExecStatus.COMMAND_OK:
         raise error_from_result(result)
     return result
-
-
-def _without_url(exc: psycopg.Error) -> str:
-    """What the driver says of a failed connection; of a URL that it cannot parse it may quote parts."""
-    return str(exc) if isinstance(exc, psycopg.OperationalError) else "its URL is not valid"
 
 
 def _result(columns: list[str], buffer: RowBuffer, row_count: int) -> Result:

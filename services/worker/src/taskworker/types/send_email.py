@@ -12,11 +12,11 @@ from typing import Annotated
 
 import msgspec
 
+from taskcore.network.sockets import Sockets
 from taskcore.plugins import Fail, Parameters, Plugin, TaskContext
 from taskworker.types import smtp
 from taskworker.types.email_message import build_message
 from taskworker.types.patterns import END
-from taskworker.types.sockets import Sockets
 
 WORD = r"[A-Za-z0-9!#$%&'*+/=^_`{|}~-]+"  # RFC 5322's atext, but for the ? of an encoded word
 LABEL = r"[A-Za-z0-9-]+"  # a domain of other alphabets is written in Punycode

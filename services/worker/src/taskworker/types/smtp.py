@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from email.message import EmailMessage
 
+from taskcore.network.sockets import Sockets
 from taskcore.settings import SmtpSettings
 from taskworker.types.email_message import sender_address
-from taskworker.types.sockets import Sockets
 
 Reply = tuple[int, bytes]
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import httpcore
 import httpx
 
-from taskworker.types.guarded_network import GuardedNetwork
+from taskcore.interruption import Interruption
+from taskcore.network.guarded_network import GuardedNetwork
+from taskcore.network.sockets import Sockets
+from taskcore.settings import HttpSettings
 
 
 def guarded_client(trust: ssl.SSLContext, network: GuardedNetwork) -> httpx.Client:
@@ -18,6 +23,23 @@ def guarded_client(trust: ssl.SSLContext, network: GuardedNetwork) -> httpx.Clie
         timeout=None,  # the network's own deadline rules
         trust_env=False,
     )
+
+
+@contextmanager
+def client_of(settings: HttpSettings, interruption: Interruption, timeout_s: float | None) -> Iterator[httpx.Client]:
+    """A client under the operator's settings, whose connections are cut when the attempt is to stop."""
+    ends_at = time.monotonic() + (timeout_s or settings.timeout_s)
+    with Sockets() as sockets, interruption.on_interrupt(sockets.cut):
+        network = GuardedNetwork(sockets, settings.allowed_networks, ends_at)
+        with guarded_client(trusted(settings), network) as client:
+            yield client
+
+
+def trusted(settings: HttpSettings) -> ssl.SSLContext:
+    """The authorities that servers' certificates are checked by."""
+    if settings.ca_file is None:
+        return httpx.create_ssl_context(trust_env=False)
+    return ssl.create_default_context(cafile=settings.ca_file)
 
 
 class GuardedTransport(httpx.BaseTransport):

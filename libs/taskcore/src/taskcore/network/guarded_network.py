@@ -19,8 +19,8 @@ import httpcore
 from httpcore import SOCKET_OPTION
 
 from taskcore.errors import TaskcoreError
-from taskworker.types.addresses import Network, is_allowed, parse_address
-from taskworker.types.sockets import Sockets
+from taskcore.network.addresses import Network, is_allowed, parse_address
+from taskcore.network.sockets import Sockets
 
 WRITE_CHUNK = 64 * 1024
 
