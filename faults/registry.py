@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 import traceback
@@ -87,6 +88,7 @@ def run(fault: Fault, servers: Servers, terms: Terms) -> Row:
             figures=trial.figures,
             failures=trial.failures,
             took_s=time.monotonic() - began,
+            machine_load=os.getloadavg()[0],
         )
 
 

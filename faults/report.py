@@ -13,7 +13,10 @@ FILE = Path(__file__).parent / "results.json"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What became of one fault. `twice`: runs that were repeated beside the retry policy, by how the first ended."""
+    """What became of one fault. `twice`: runs that were repeated beside the retry policy, by how the first ended.
+
+    `machine_load`: how many wanted a processor; where that is far more than there are, seconds say little.
+    """
 
     name: str
     done: str
@@ -26,6 +29,7 @@ class Row:
     figures: Mapping[str, float | str]
     failures: Sequence[str]
     took_s: float
+    machine_load: float
 
     @property
     def has_passed(self) -> bool:
@@ -36,7 +40,8 @@ def text(row: Row) -> str:
     twice = ", ".join(f"{count} {outcome}" for outcome, count in row.twice.items()) or "0"
     recovered = "-" if row.recovered_s is None else f"{row.recovered_s:.1f} s"
     lines = [
-        f"{'pass' if row.has_passed else 'FAIL'}  {row.name} ({row.took_s:.0f} s): {row.done}",
+        f"{'pass' if row.has_passed else 'FAIL'}  {row.name}: {row.done} "
+        f"({row.took_s:.0f} s, machine load {row.machine_load:.1f})",
         f"      offered {row.offered}, accepted {row.accepted}, lost {row.lost}, run twice: {twice}, "
         f"recovered: {recovered}",
     ]
