@@ -22,13 +22,16 @@ BEAT_S = 0.05
 
 
 class WorkParameters(Parameters, frozen=True):
-    """Runs for `seconds`, or until the file `gate` is there; its first `fails` attempts fail at their end."""
+    """Runs for `seconds`, or until the file `gate` is there; its first `fails` attempts fail at their end.
+
+    `is_deaf`: it ignores every signal that can be, and stays in C, where no exception reaches it.
+    """
 
     seconds: float = 0.0
     gate: str | None = None
     fails: int = 0
     how: Literal["sleep", "compute"] = "sleep"
-    ignores_sigterm: bool = False
+    is_deaf: bool = False
 
 
 class Work(Plugin[WorkParameters]):
@@ -37,9 +40,10 @@ class Work(Plugin[WorkParameters]):
     retry = SOON
 
     def run(self, ctx: TaskContext, params: WorkParameters) -> object:
-        if params.ignores_sigterm:
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
         note(ctx.task_id, ctx.attempt, "begin")
+        if params.is_deaf:
+            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+            ctypes.PyDLL(None).sleep(int(params.seconds))
         deadline = time.monotonic() + params.seconds
         while not _is_over(params, deadline):
             _work(params, deadline)

@@ -22,7 +22,7 @@ TOOK = """
 
 @fault(
     "cancel-running",
-    done="running tasks cancelled: threads, plain Python, SQL, HTTP, child processes, and one that ignores SIGTERM",
+    done="running tasks cancelled: threads, plain Python, SQL, HTTP, child processes, and one that ignores all signals",
     bar="p95 of 1 s or less where the plugin cooperates, for SQL and for HTTP; else its grace and 0.5 s",
 )
 def cancel_running(trial: Trial) -> None:
@@ -34,7 +34,7 @@ def cancel_running(trial: Trial) -> None:
             "SQL": ("run_query", {"database": "own", "query": "SELECT pg_sleep(600)"}, COOPERATES_S),
             "HTTP": ("http_request", {"method": "GET", "url": url}, COOPERATES_S),
             "child": ("work_in_child", {"seconds": 600}, COOPERATES_S),
-            "deaf child": ("work_in_child", {"seconds": 600, "ignores_sigterm": True}, KILL_AFTER_S + 0.5),
+            "deaf child": ("work_in_child", {"seconds": 600, "is_deaf": True}, KILL_AFTER_S + 0.5),
         }
         with trial.under_load():
             cancelled = {name: _cancel(trial, *kind[:2]) for name, kind in kinds.items()}
