@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import click
+import structlog
 from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -28,6 +29,8 @@ from taskcore.telemetry import configure_logging, set_log_level
 from taskworker.coordinator.process import coordinate, coordinator_engine
 from taskworker.ears import Ears
 from taskworker.supervisor import MakeWitnesses, Supervisor, Witness
+
+log = structlog.stdlib.get_logger(__name__)
 
 
 @click.group(help=__doc__)
@@ -48,7 +51,13 @@ def run(log_level: str | None) -> None:
     with _registry_of_executors() as registry:
         health = HealthServer(settings.health, registry, lambda: supervisor.is_ready)
         health.start()
-        supervisor.run()
+        try:
+            supervisor.run()
+        except Exception:
+            # The lease's thread would keep it for ever: an interpreter waits for its children before it ends, and they
+            # for their supervisor. Without it they end at once.
+            log.exception("supervisor.failed")
+            os._exit(1)
         health.stop()
 
 
