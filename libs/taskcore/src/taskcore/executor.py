@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from taskcore.context import NoServices, TaskServices
 from taskcore.db import claims, direct, outbox, settlements
+from taskcore.db.notify import OUTBOX, SyncNotifier
 from taskcore.db.session import is_database_away
 from taskcore.domain import outcomes
 from taskcore.domain.outcomes import Reason, Verdict
@@ -155,6 +156,7 @@ class Executor:
         if held:
             verdict = outcomes.returned(Reason.WORKER_STOPPED)
             self._settle([Finished(one.lease, one.type, verdict) for one in held])
+            SyncNotifier(self._engine).notify(OUTBOX)
 
     def close(self) -> None:
         """Interrupt what runs, and kill what runs in a process of its own. None can be started in one any more."""

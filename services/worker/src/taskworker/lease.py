@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from taskcore.db import leases, settlements, workers
 from taskcore.db import queues as queue_queries
+from taskcore.db.notify import DEPENDENTS, OUTBOX, SETTLED
 from taskcore.db.overrides import list_overrides
 from taskcore.db.session import is_database_away
 from taskcore.domain import outcomes
@@ -184,6 +185,8 @@ class LeaseKeeper:
     def _settle(self, worker_id: int, batch: list[Finished]) -> None:
         if batch:
             self._line.execute(settlements.settle(), rows=settlements.rows(batch), by=worker_actor(worker_id))
+            for channel in (OUTBOX, DEPENDENTS, SETTLED):
+                self._line.execute(text(f"NOTIFY {channel}"))
             log.warning("tasks.returned", count=len(batch), task_ids=[one.lease.task_id for one in batch[:10]])
 
     def _wanted_queues(self) -> list[str]:

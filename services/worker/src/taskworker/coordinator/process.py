@@ -36,10 +36,15 @@ async def coordinate(
     """Until cancelled. `on_round` is called after each round of the relay: it is alive, and the database answers."""
     follower = Follower(current, partial(execute, engine), name="taskworker coordinate, settings")
     relay = Relay(engine, publisher, current, on_round)
-    rescuer = Rescuer(engine, current, publisher.is_absent)
     retention = Retention(engine, current)
     url = current.own.database_url.get_secret_value()
     dependents = Dependents(engine, on_unblocked=relay.wake)
+
+    def on_rescued() -> None:
+        relay.wake()
+        dependents.wake()
+
+    rescuer = Rescuer(engine, current, publisher.is_absent, on_rescued)
     hears_work = Listener(url, OUTBOX, name="taskworker coordinate, listening", on_wake=relay.wake)
     hears_ends = Listener(url, DEPENDENTS, name="taskworker coordinate, listening", on_wake=dependents.wake)
     try:

@@ -32,14 +32,22 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class Rescuer:
-    """`is_absent` asks the broker about a worker that the database does not see any more."""
+    """`is_absent` asks the broker about a worker that the database does not see any more.
+
+    `on_rescued` is called when tasks have gone back to their queue, or ended.
+    """
 
     def __init__(
-        self, engine: AsyncEngine, settings: CurrentSettings, is_absent: Callable[[int], Awaitable[bool]]
+        self,
+        engine: AsyncEngine,
+        settings: CurrentSettings,
+        is_absent: Callable[[int], Awaitable[bool]],
+        on_rescued: Callable[[], None],
     ) -> None:
         self._engine = engine
         self._settings = settings
         self._is_absent = is_absent
+        self._on_rescued = on_rescued
         self._swept_at = float("-inf")
         self._orphans_at = 0.0
         self._woken = asyncio.Event()
@@ -96,6 +104,7 @@ class Rescuer:
             rescued = await execute(self._engine, settlements.settle(), rows=settlements.rows(batch), by=ACTOR)
             TASKS_RESCUED.inc(len(rescued))
             log.warning("tasks.rescued", count=len(rescued))
+            self._on_rescued()
             if len(rows) < leases.ORPHANS_LIMIT:
                 return
 
