@@ -25,6 +25,7 @@ class Follower:
 
     def __init__(self, database_url: str) -> None:
         self.lag_s = self.stall_s = 0.0
+        self._began = datetime.now(UTC)
         self._engine = sync_engine(database_url, name="faults", pool_size=1)
         self._seen: set[int] = set()
         self._position = Position()
@@ -63,9 +64,10 @@ class Follower:
         page = feed.read(self._engine, self._position)
         now = datetime.now(UTC)
         for one in page.shown:
-            if one.row.id not in self._seen:
-                self._seen.add(one.row.id)
-                self.lag_s = max(self.lag_s, (now - one.row.at).total_seconds())  # type: ignore[attr-defined]
+            written_at: datetime = one.row.at  # type: ignore[attr-defined]
+            if one.row.id not in self._seen and written_at > self._began:
+                self.lag_s = max(self.lag_s, (now - written_at).total_seconds())
+            self._seen.add(one.row.id)
         self._position = page.position
         self.stall_s = max(self.stall_s, page.position.waiting_s(time.monotonic()))
 
