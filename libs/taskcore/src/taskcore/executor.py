@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -157,6 +158,11 @@ class Executor:
             verdict = outcomes.returned(Reason.WORKER_STOPPED)
             self._settle([Finished(one.lease, one.type, verdict) for one in held])
             SyncNotifier(self._engine).notify(OUTBOX)
+
+    def warm_up(self) -> None:
+        """Start what makes processes for tasks, before the first of them has to wait for it. Failing is no harm."""
+        with suppress(NurseryLost, OSError):
+            self._nursery.prepare()
 
     def close(self) -> None:
         """Interrupt what runs, and kill what runs in a process of its own. None can be started in one any more."""

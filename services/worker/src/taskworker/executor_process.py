@@ -9,6 +9,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
@@ -30,6 +31,8 @@ from taskcore.telemetry import configure_logging, set_log_level
 from taskworker.board import Board
 
 REPORT_EVERY_S = 1.0
+#: Not at once: a worker that has just started has better things to do.
+WARM_UP_AFTER_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +119,16 @@ def main(settings: Settings, worker_id: int, incarnation: int, pipe: Connection,
     service = Service(broker, holding, executor, Settler(executor, holding, SyncNotifier(engine)))
     scribe.start()
     service.start()
+    _later(WARM_UP_AFTER_S, executor.warm_up)
     threading.Thread(target=_report, args=(holding, running, pipe), name="report", daemon=True).start()
     _obey(service, pipe)
     os._exit(0)  # threads that would not end must not keep the process
+
+
+def _later(seconds: float, call: Callable[[], None]) -> None:
+    timer = threading.Timer(seconds, call)
+    timer.daemon = True
+    timer.start()
 
 
 def _obey(service: Service, pipe: Connection) -> None:

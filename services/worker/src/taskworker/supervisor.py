@@ -75,7 +75,8 @@ class Supervisor:
         """Registered, heard by the database lately, and with an executor at work."""
         silence_s = time.monotonic() - (self._lease.ends_at - self._worker.lease_s)
         is_fresh = silence_s < MISSED_BEATS * self._worker.heartbeat_s
-        return self._worker_id is not None and is_fresh and len(self._executors) > 0
+        is_at_work = any(child.report is not None for child in self._executors)
+        return self._worker_id is not None and is_fresh and is_at_work
 
     def run(self) -> None:
         """Until `stop` is set; then drains within the grace. A database that is away is waited for."""
