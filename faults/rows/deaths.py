@@ -39,7 +39,7 @@ def kill_supervisor(trial: Trial) -> None:
 @fault("kill-executor", done="kill -9 of one executor of a worker, 30 times", bar=BAR, is_telling=True)
 def kill_executor(trial: Trial) -> None:
     _kill_often(trial, lambda name: max(trial.system.executors(name), key=lambda one: len(_long_in(trial, _tree(one)))))
-    # Whoever ran alone in what was killed from outside looks like a culprit, once: the kernel's OOM killer does the same.
+    # Whoever ran alone in what was killed looks like a culprit, once: a kill for want of memory looks the same.
     trial.figures["counted a crash"] = trial.system.value("SELECT count(*) FROM task WHERE crashes > 0")
     looped = trial.system.value("SELECT count(*) FROM task WHERE reason = 'crash_loop'")
     trial.require(looped == 0, f"{looped} tasks ended as crash_loop")
