@@ -61,7 +61,8 @@ async def test_what_the_document_says_of_a_body_is_what_is_accepted(api: httpx.A
 
     assert validator.is_valid(task(labels={"k": "v"}, priority=-100))
     assert not validator.is_valid(task(labels={"": "v"}))
-    assert not validator.is_valid(task(depends_on=[1]))
+    assert not validator.is_valid(task(depends_on=[None]))
+    assert not validator.is_valid(task(colour="red"))
     assert set(schema["properties"]) == set(TaskSubmission.__struct_fields__)
 
 
