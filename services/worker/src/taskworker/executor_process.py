@@ -31,8 +31,8 @@ from taskcore.telemetry import configure_logging, set_log_level
 from taskworker.board import Board
 
 REPORT_EVERY_S = 1.0
-#: Not at once: a worker that has just started has better things to do.
-WARM_UP_AFTER_S = 5.0
+#: Not at once: a worker that has just started has a backlog to work on.
+WARM_UP_AFTER_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,9 @@ from taskcore.messaging.messages import message
 from taskcore.messaging.transports import Delivery, Transport
 
 PATIENCE_S = 1.0
+#: Messages that come faster than they are claimed gather for a moment: a claim of 16 costs little more than one of 4.
+MANY = 4
+GATHER_S = 0.004
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -39,6 +42,7 @@ class ClaimingConsumer(Consumer):
         self._timeout_s = timeout_s
         self._unclaimed: list[Delivery] = []
         self._no_room_since: float | None = None
+        self._is_busy = False
         self._only_any = False  # what waits here is not short: it must not be tried in a slot for short tasks again
 
     def __next__(self) -> MessageProxy | None:
@@ -50,7 +54,11 @@ class ClaimingConsumer(Consumer):
         if not self._unclaimed and self._no_room_since is None:
             self._unclaimed = self._transport.receive(self._most(), self._pause_s())
             if not self._unclaimed:
+                self._is_busy = False
                 return None
+            if self._is_busy and len(self._unclaimed) < self._most():
+                self._unclaimed += self._transport.receive(self._most() - len(self._unclaimed), GATHER_S)
+            self._is_busy = len(self._unclaimed) >= MANY
         wanted = max(1, len(self._unclaimed))
         room = self._holding.reserve(wanted, only_any=self._only_any, wake=self._transport.wake)
         if not room:
