@@ -63,7 +63,7 @@ class NoServices:
         pass
 
     def submit(self, task: Mapping[str, Any]) -> int:
-        raise NotImplementedError("there is nowhere to submit to")
+        raise RuntimeError("outside of a worker there is nowhere to submit to")
 
     def get(self, task_id: int) -> Mapping[str, Any] | None:
         return None

@@ -29,7 +29,7 @@ ORPHANS_LIMIT = 1_000
 
 #: The class of the advisory locks that say that a worker lives; the other half of the key is its `lock_id`.
 LIFE_LOCK = 0x74736B6C
-#: After the database's return workers get this long to say that they live.
+#: After the database's return, or the broker's, workers get this long to say that they live.
 HEARING_S = 10
 
 #: What is needed to say what becomes of an attempt whose worker or process is gone.

@@ -8,15 +8,13 @@ from typing import Protocol
 
 import structlog
 
+from taskcore.db.leases import HEARING_S
 from taskcore.errors import BrokerUnavailable
 from taskcore.messaging.brokers import MemoryBroker, connection_parameters, queue_arguments
 from taskcore.messaging.link import Link
 from taskcore.messaging.messages import message
 from taskcore.messaging.presence import queue_of_worker
 from taskcore.settings import Settings
-
-#: After the broker's return workers get this long to say that they live.
-HEARING_S = 10.0
 
 log = structlog.stdlib.get_logger(__name__)
 
