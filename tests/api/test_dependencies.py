@@ -274,11 +274,9 @@ async def test_the_end_of_what_others_wait_for_is_told_to_the_coordinators(
     database.execute("LISTEN taskcore_dependents")
     await api.post(f"/tasks/{other}/cancel")
 
-    await api.post(f"/tasks/{parent}/cancel")
-    await api.post(f"/tasks/{parent}/retry")
-
-    for _ in range(2):
-        assert list(await asyncio.to_thread(lambda: list(database.notifies(timeout=30, stop_after=1))))
+    for call in ("cancel", "retry"):
+        await api.post(f"/tasks/{parent}/{call}")
+        assert await asyncio.to_thread(lambda: list(database.notifies(timeout=30, stop_after=1)))
 
 
 async def test_dependents_are_shown_page_by_page(api: httpx.AsyncClient) -> None:

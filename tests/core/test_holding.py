@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -69,16 +70,44 @@ def test_one_long_run_makes_a_type_long_for_a_while() -> None:
 
 def test_the_slot_of_a_long_task_is_free_again_when_its_end_is_written(holding: Holding) -> None:
     woken: list[int] = []
-    holding.admit(reserve(holding, 2), [claimed(1, "long"), claimed(2, "long")])
+    long = claimed(1, "long")
+    holding.admit(reserve(holding, 2), [long, claimed(2, "long")])
     assert not holding.reserve(1, only_any=False, wake=lambda: woken.append(1))
 
     holding.start(1)
-    holding.end(1)
+    holding.end(long)
     assert woken == []
-    holding.settled([1])
+    holding.settled([long.lease])
 
     assert woken == [1]
     assert reserve(holding, 5).total == 1
+
+
+def test_a_short_task_that_has_ended_is_held_without_a_slot_until_its_end_is_written(holding: Holding) -> None:
+    learn(holding)
+    short = claimed(1)
+    holding.admit(reserve(holding, 2), [short])
+    holding.start(1)
+
+    holding.end(short)
+
+    assert holding.held() == [short]
+    assert reserve(holding, 10).total == 5
+    holding.settled([short.lease])
+    assert holding.held() == []
+
+
+def test_the_late_end_of_an_attempt_leaves_the_next_one_held(holding: Holding) -> None:
+    first = claimed(1, "long")
+    second = replace(first, lease=Lease(1, 2, uuid4()))
+    for one in (first, second):
+        holding.admit(reserve(holding, 1), [one])
+        holding.start(1)
+
+    holding.end(first)
+    holding.settled([first.lease])
+
+    assert holding.held() == [second]
 
 
 def test_a_closed_gate_gives_back_what_was_not_started_and_lets_the_rest_end(holding: Holding) -> None:
@@ -104,7 +133,8 @@ def test_what_is_claimed_while_the_gate_closes_is_given_back(holding: Holding) -
 
 def test_ready_tasks_go_to_idle_threads_and_then_to_whichever_is_done_first(holding: Holding) -> None:
     learn(holding, "short", 0.01)
-    holding.admit(reserve(holding, 2), [claimed(1, "short"), claimed(2, "short")])
+    first = claimed(1, "short")
+    holding.admit(reserve(holding, 2), [first, claimed(2, "short")])
     holding.admit(reserve(holding, 1), [claimed(3, "short")])
 
     called = [holding.call_thread("default") for _ in range(3)]
@@ -112,7 +142,7 @@ def test_ready_tasks_go_to_idle_threads_and_then_to_whichever_is_done_first(hold
     holding.start(1)
     holding.start(2)
 
-    holding.end(1)
+    holding.end(first)
     after = holding.start_next()
     assert after is not None
     assert after.lease.task_id == 3

@@ -10,9 +10,10 @@ import pytest
 from taskcore.db import leases
 from taskcore.plugins import collect
 from taskcore.settings import Settings, WorkerSettings
+from taskworker.astray import Held
 from taskworker.deaths import Death, Kind
 from taskworker.ears import Ears
-from taskworker.lease import Held, LeaseKeeper
+from taskworker.lease import LeaseKeeper
 from taskworker.types.noop import Noop
 from tests.core.stage import Stage, new_task
 from tests.support.waiting import eventually
@@ -47,26 +48,12 @@ def test_a_claim_that_never_arrived_goes_back_and_costs_nothing(stage: Stage, ke
     reports: list[Held] = []
     keeper = keep(reports)
     astray, held = running(stage, keeper), running(stage, keeper)
-    stage.sql("UPDATE task SET started_at = now() - interval '1 minute'")
 
     reports.append(Held(1, time.monotonic() + 1_000, frozenset({(held, 1)})))
 
     eventually(lambda: stage.status(astray) == "queued")
     assert stage.status(held) == "running"
     assert tuple(stage.sql("SELECT failures, crashes, losses FROM task WHERE id = :id", id=astray)[0]) == (0, 0, 0)
-
-
-def test_a_claim_is_given_time_to_arrive(stage: Stage, keep: Keep) -> None:
-    reports: list[Held] = []
-    keeper = keep(reports)
-    task_id = running(stage, keeper)
-
-    reports.append(Held(1, time.monotonic() + 1_000, frozenset()))
-    keeper.wishes.get()
-    keeper.wishes.get()
-    keeper.wishes.get()
-
-    assert stage.status(task_id) == "running"
 
 
 def test_what_only_the_process_holds_is_to_be_dropped(stage: Stage, keep: Keep) -> None:

@@ -143,13 +143,13 @@ class Executor:
             return self._settle_one_by_one(batch, exc)
         for (type_, outcome), count in Counter((one.type, one.verdict.outcome) for one in batch).items():
             ATTEMPTS.labels(type_, outcome).inc(count)
-        settled = {row.id for row in rows}
         for one in batch:
             if one.ran_s is not None:
                 RUN_SECONDS.labels(one.type).observe(one.ran_s)
-            if one.lease.task_id not in settled:
-                RESULTS_REFUSED.inc()
-                log.warning("task.result_refused", task_id=one.lease.task_id, attempt=one.lease.attempt)
+        settled = {row.id for row in rows}
+        if refused := [one.lease.task_id for one in batch if one.lease.task_id not in settled]:
+            RESULTS_REFUSED.inc(len(refused))
+            log.warning("tasks.results_refused", count=len(refused), task_ids=refused[:10])
         return any(row.dependents is not None and row.status in TERMINAL for row in rows)
 
     def give_back(self, held: Sequence[Claimed]) -> None:

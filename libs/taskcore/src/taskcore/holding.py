@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from taskcore.domain.tasks import Claimed
+from taskcore.domain.tasks import Claimed, Lease
 
 SHORT_S = 0.05
 RUNS_TO_TRUST = 16
@@ -59,7 +59,7 @@ class Paces:
 
 
 class Holding:
-    """Thread-safe. A task is admitted when claimed, started by a thread, ended by it, and settled.
+    """Thread-safe. A task is admitted when claimed, started by a thread, ended by it, settled; until then it is held.
 
     A thread that has ended a task takes the next by itself. Tasks that are ready while threads are idle are for the
     consumers to hand on: they `call_thread`.
@@ -71,7 +71,8 @@ class Holding:
         self.paces = Paces()
         self._lock = threading.Lock()
         self._reserved = 0
-        self._held: dict[int, Claimed] = {}
+        self._held: dict[int, Claimed] = {}  # what takes a slot
+        self._ended: dict[Lease, Claimed] = {}  # what does not, while its end is not written
         self._ready: dict[str, deque[Claimed]] = {}
         self._started: set[int] = set()
         self._active = 0  # threads that were called and are not idle again
@@ -151,23 +152,21 @@ class Holding:
         """Whether claimed tasks of `queue` wait for a thread."""
         return bool(self._ready.get(queue))
 
-    def end(self, task_id: int) -> None:
+    def end(self, one: Claimed) -> None:
         """The thread is done with the task. The slot of a short one is free; others keep theirs until `settled`."""
-        with self._lock:
-            one = self._held.get(task_id)
-            is_free = one is None or task_id not in self._started or self.paces.is_short(one.type)
-        if is_free:
-            self.settled([task_id])
+        if self.paces.is_short(one.type):
+            with self._lock:
+                self._ended[one.lease] = one
+                self._free(one.lease)
+            self._call_waiting()
 
-    def settled(self, task_ids: Iterable[int]) -> None:
-        """The database knows of their ends: their slots are free."""
+    def settled(self, leases: Iterable[Lease]) -> None:
+        """The database knows of their ends: they are held no more, and their slots are free."""
         with self._lock:
-            for task_id in task_ids:
-                self._held.pop(task_id, None)
-                self._started.discard(task_id)
-            wake, self._wake = self._wake, set()
-        for call in wake:
-            call()
+            for lease in leases:
+                self._ended.pop(lease, None)
+                self._free(lease)
+        self._call_waiting()
 
     def close(self) -> list[Claimed]:
         """Close the gate: nothing is reserved or started any more. Answers what was claimed and not started."""
@@ -187,7 +186,7 @@ class Holding:
 
     def resume(self) -> None:
         self._is_suspended = False
-        self.settled([])
+        self._call_waiting()
 
     def withdraw(self, task_id: int, attempt: int) -> Claimed | None:
         """Take out an attempt that has not started, so that it never will; None where it has, or is not held."""
@@ -202,9 +201,22 @@ class Holding:
             return self._held.pop(task_id)
 
     def held(self) -> list[Claimed]:
-        """What is held now."""
+        """What was claimed and is not settled: what waits for a thread, what runs, and ends that are not written."""
         with self._lock:
-            return list(self._held.values())
+            return [*self._held.values(), *self._ended.values()]
+
+    def _free(self, lease: Lease) -> None:
+        """The slot of this attempt; a later attempt of the same task keeps its own."""
+        one = self._held.get(lease.task_id)
+        if one is not None and one.lease == lease:
+            del self._held[lease.task_id]
+            self._started.discard(lease.task_id)
+
+    def _call_waiting(self) -> None:
+        with self._lock:
+            wake, self._wake = self._wake, set()
+        for call in wake:
+            call()
 
     def _may_look_ahead(self, only_any: bool) -> bool:
         """Not behind a long task: a short one would wait for it here while other workers are free."""

@@ -53,7 +53,7 @@ class Settler:
             if batch:
                 if self._settle(batch):
                     self._notifier.notify(DEPENDENTS)
-                self._holding.settled(one.lease.task_id for one in batch)
+                self._holding.settled(one.lease for one in batch)
                 self._notifier.notify(SETTLED)
             if len(batch) >= MANY and is_open:
                 time.sleep(GATHER_S)

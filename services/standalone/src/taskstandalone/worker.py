@@ -23,8 +23,9 @@ from taskcore.scribe import Scribe
 from taskcore.settings import Settings
 from taskcore.settler import Settler
 from taskcore.task_services import WorkerServices
+from taskworker.astray import Held
 from taskworker.ears import Ears
-from taskworker.lease import Held, LeaseKeeper, Wishes
+from taskworker.lease import LeaseKeeper, Wishes
 
 INCARNATION = 1
 REGISTERED_WITHIN_S = 60.0

@@ -28,6 +28,7 @@ from taskcore.live_settings import overrides_of
 from taskcore.plugins import Plugins
 from taskcore.settings import Settings
 from taskworker import deaths
+from taskworker.astray import FRESH_S, Held, Missing
 from taskworker.deaths import Death
 from taskworker.line import Line
 from taskworker.registration import type_rows, worker_row
@@ -35,21 +36,8 @@ from taskworker.registration import type_rows, worker_row
 TOUCH_TYPES_S = 60.0
 RETRY_S = 0.5
 GATHER_S = 0.02
-#: A claim is given this long to arrive in its process before it counts as lost on the way.
-ARRIVAL_S = 5.0
-#: How old a process's report may be to be compared with the database.
-FRESH_S = 3.0
 
 log = structlog.stdlib.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What one process says that it holds: (task id, attempt), as of a moment of the monotonic clock."""
-
-    incarnation: int
-    as_of: float
-    attempts: frozenset[tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +71,7 @@ class LeaseKeeper:
         self._line = Line(engine, limit_s=settings.worker.lease_s / 2)
         self._deaths: queue.SimpleQueue[tuple[int, Death]] = queue.SimpleQueue()
         self._unsettled: list[tuple[int, Death]] = []
+        self._missing = Missing()
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
@@ -169,8 +158,7 @@ class LeaseKeeper:
         now = time.monotonic()
         here = {(row.id, row.attempt) for row in rows}
         fresh = [held for held in reports.values() if now - held.as_of < FRESH_S]
-        astray = [row for row in rows if _is_astray(row, reports.get(row.executor), now)]
-        if astray:
+        if astray := self._missing.look(rows, reports, now):
             verdict = outcomes.returned(Reason.CLAIM_LOST)
             self._settle(
                 self.worker_id or 0,
@@ -195,13 +183,6 @@ class LeaseKeeper:
             return list(self._settings.worker.queues)
         known = {row.name for row in self._line.execute(queue_queries.queue_names())}
         return sorted(known | {plugin.queue for plugin in self._plugins.values()})
-
-
-def _is_astray(row: Any, report: Held | None, now: float) -> bool:
-    """Claimed so long ago that it must have arrived in its process, which does not have it."""
-    if report is None or now - report.as_of >= FRESH_S:
-        return False
-    return row.age_s > ARRIVAL_S + FRESH_S and (row.id, row.attempt) not in report.attempts
 
 
 def _report(exc: Exception) -> None:

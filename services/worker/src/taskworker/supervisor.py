@@ -20,10 +20,11 @@ from taskcore.live_settings import CurrentSettings
 from taskcore.plugins import Plugins
 from taskcore.settings import Settings
 from taskcore.telemetry import set_log_level
+from taskworker.astray import Held
 from taskworker.deaths import Kind
 from taskworker.executor_process import AskPause, Interrupt, LogFrom, Serve, Stop
 from taskworker.executors import Executors
-from taskworker.lease import Held, LeaseKeeper, Wishes
+from taskworker.lease import LeaseKeeper, Wishes
 
 RESPAWN_S = 1.0
 EXIT_MARGIN_S = 8.0

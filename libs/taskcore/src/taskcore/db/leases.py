@@ -54,9 +54,8 @@ def heartbeat() -> Executable:
 
 @cache
 def held_by_worker() -> Executable:
-    """What `worker` holds, as the database sees it: with who is to stop or to pause, and how old each claim is."""
-    age_s = func.extract("epoch", func.now() - Task.started_at).label("age_s")
-    return _held(Task.executor, Task.pause_requested, age_s).where(Task.worker_id == number("worker"))
+    """What `worker` holds, as the database sees it: with who is to stop or to pause."""
+    return _held(Task.executor, Task.pause_requested).where(Task.worker_id == number("worker"))
 
 
 @cache

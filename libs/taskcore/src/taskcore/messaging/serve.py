@@ -104,11 +104,11 @@ def _declare_actor(broker: Broker, holding: Holding, executor: Executor, settler
         while claimed is not None:
             finished = executor.perform(claimed)
             if finished is None:
-                holding.settled([claimed.lease.task_id])
+                holding.settled([claimed.lease])
             else:
                 holding.paces.observe(claimed.type, finished.ran_s or 0.0)
+                holding.end(claimed)
                 settler.add(finished)
-                holding.end(claimed.lease.task_id)
             claimed = holding.start_next()
 
     dramatiq.actor(actor_name=ACTOR, broker=broker)(run)
