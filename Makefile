@@ -7,8 +7,9 @@ ONLY ?=
 LIST ?=
 
 BIN := .venv/bin
-PACKAGES := libs/taskcore libs/taskclient services/api services/worker services/standalone
-OWN := taskcore taskclient taskapi taskworker taskstandalone
+PACKAGES := libs/taskcore libs/taskclient services/api services/worker services/collector-analytics \
+	services/collector-k8s services/standalone
+OWN := taskcore taskclient taskapi taskworker collector-analytics collector-k8s taskstandalone
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --no-deps --require-hashes
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,13 +12,23 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from taskcore.domain.states import as_markdown
-from taskcore.settings import PREFIX, CommandSettings, DatabaseSettings, Live, Settings
+from taskcore.settings import (
+    PREFIX,
+    AlertRule,
+    AlertTask,
+    CommandSettings,
+    CounterMetric,
+    DatabaseSettings,
+    Live,
+    QueryMetric,
+    Settings,
+)
 
 HERE = Path(__file__).parent
 
 SETTINGS_HEAD = """# Settings
 
-Generated from `libs/taskcore/src/taskcore/settings.py` by `make docs`; do not edit.
+Generated from `libs/taskcore/src/taskcore/settings/` by `make docs`; do not edit.
 
 In layers, each beating the one before: defaults, a YAML file (`TASKCORE_CONFIG`), the environment, a directory of
 secrets (`TASKCORE_SECRETS_DIR`: one file a setting, named like its variable in lower case without the prefix, as
@@ -33,17 +44,34 @@ in every process within seconds.
 | --- | --- | --- |
 """
 
-DATABASES = """
-`TASKCORE_DATABASES` names the databases that `run_query` may use, as JSON:
-`{"reporting": {"url": "postgresql://…", "read_only": true}}`. For each:
+#: What is named: the setting, an example, and what one of them is made of.
+NAMED: tuple[tuple[str, str, type[BaseModel]], ...] = (
+    (
+        "`TASKCORE_DATABASES` names the databases that `run_query` may use",
+        '{"reporting": {"url": "postgresql://…", "read_only": true}}',
+        DatabaseSettings,
+    ),
+    (
+        "`TASKCORE_COMMANDS` names the commands that `run_command` may run",
+        '{"backup": {"argv": ["/usr/bin/pg_dump", "--schema-only"], "max_arguments": 1, "timeout_s": 600}}',
+        CommandSettings,
+    ),
+    (
+        "`TASKCORE_ANALYTICS__QUERIES` names metrics that queries measure",
+        '{"active_users": {"database": "shop", "sql": "SELECT count(*) FROM users WHERE active"}}',
+        QueryMetric,
+    ),
+    (
+        "`TASKCORE_ANALYTICS__COUNTERS` names metrics that JSON documents have",
+        '{"instances": {"url": "https://shop.example/stats", "pointer": "/instances/active"}}',
+        CounterMetric,
+    ),
+)
 
-| key | default | values |
-| --- | --- | --- |
-"""
-
-COMMANDS = """
-`TASKCORE_COMMANDS` names the commands that `run_command` may run, as JSON:
-`{"backup": {"argv": ["/usr/bin/pg_dump", "--schema-only"], "max_arguments": 1, "timeout_s": 600}}`. For each:
+RULES = """
+`TASKCORE_ALERTS__RULES` is a list of rules, as JSON:
+`[{"name": "pod_failed", "kinds": ["Pod"], "reasons": ["Failed"], "task": {"type": "send_email", "parameters": {…}}}]`.
+For each, and for its `task`:
 
 | key | default | values |
 | --- | --- | --- |
@@ -52,8 +80,14 @@ COMMANDS = """
 
 def settings_page() -> str:
     notes = "".join(f"\n`{name}`: {note}\n" for name, note in _notes())
-    named = DATABASES + "".join(_rows(DatabaseSettings, "")) + COMMANDS + "".join(_rows(CommandSettings, ""))
-    return SETTINGS_HEAD + "".join(_rows(Settings, PREFIX)) + named + notes
+    named = "".join(_named(*one) for one in NAMED)
+    rules = RULES + "".join(_rows(AlertRule, "")) + re.sub(r"(?m)^\| `", "| `task.", "".join(_rows(AlertTask, "")))
+    return SETTINGS_HEAD + "".join(_rows(Settings, PREFIX)) + named + rules + notes
+
+
+def _named(what: str, example: str, model: type[BaseModel]) -> str:
+    head = f"\n{what}, as JSON:\n`{example}`. For each:\n\n| key | default | values |\n| --- | --- | --- |\n"
+    return head + "".join(_rows(model, ""))
 
 
 def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
@@ -71,7 +105,10 @@ def _default(field: FieldInfo) -> str:
     value: Any = field.get_default(call_default_factory=True)
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
-    return "" if value in (None, (), {}) else f"`{value}`"
+    if isinstance(value, tuple) and value and isinstance(value[0], BaseModel):
+        listed = ", ".join(one.model_dump_json(exclude_unset=True) for one in value)
+        return f"`[{listed}]`"
+    return "" if value in (None, (), {}, "") else f"`{value}`"
 
 
 def _values(field: FieldInfo) -> str:
@@ -88,15 +125,16 @@ def _kind(annotation: str) -> str:
 
 
 KINDS = (
+    ("dict", "JSON object"),
     ("SecretStr", "text, kept secret"),
     ("Network", "JSON list of networks"),
     ("tuple", "JSON list"),
-    ("dict", "JSON object"),
     ("Path", "path"),
     ("bool", "`true`, `false`"),
     ("int", "whole number"),
     ("float", "number"),
     ("str", "text"),
+    ("AlertTask", "JSON object"),
 )
 BOUNDS = (("ge", "from"), ("gt", "more than"), ("le", "to"))
 
@@ -105,8 +143,10 @@ def _notes() -> Iterator[tuple[str, str]]:
     for name, field in Settings.model_fields.items():
         if isinstance(field.default, BaseModel) and (doc := type(field.default).__doc__):
             yield name, " ".join(doc.split())
-    yield "databases", " ".join((DatabaseSettings.__doc__ or "").split())
-    yield "commands", " ".join((CommandSettings.__doc__ or "").split())
+    named = {"databases": DatabaseSettings, "commands": CommandSettings, "analytics.queries": QueryMetric}
+    more = {"analytics.counters": CounterMetric, "alerts.rules": AlertRule, "alerts.rules[].task": AlertTask}
+    for name, model in (named | more).items():
+        yield name, " ".join((model.__doc__ or "").split())
 
 
 def main() -> int:

@@ -9,15 +9,21 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
+from functools import partial
 
 from granian.constants import Interfaces
 from granian.server.embed import Server
 from pydantic import SecretStr
+from sqlalchemy import Engine, delete
 
 from taskapi.app import create_app
-from taskcore.db import migrations
+from taskcore.db import migrations, outbox
+from taskcore.db.models import Worker
 from taskcore.db.session import BY_KEY, sync_engine
 from taskcore.errors import TaskcoreError
+from taskcore.in_process import InProcessWorker
+from taskcore.leasing.ears import Ears
 from taskcore.live_settings import CurrentSettings
 from taskcore.messaging.brokers import MemoryBroker
 from taskcore.messaging.publisher import MemoryPublisher
@@ -26,7 +32,6 @@ from taskcore.settings import DatabaseSettings, Settings, load_settings
 from taskcore.telemetry import configure_logging, set_log_level
 from taskstandalone.mailbox import local_mail
 from taskstandalone.postgres import EmbeddedPostgres
-from taskstandalone.worker import InProcessWorker
 from taskworker.coordinator.process import coordinate, coordinator_engine
 
 
@@ -63,7 +68,8 @@ async def _serve(settings: Settings) -> None:
     url = settings.database_url.get_secret_value()
     broker = MemoryBroker()
     engine = sync_engine(url, name="standalone worker", pool_size=6, options=BY_KEY)
-    worker = InProcessWorker(settings, engine, broker, load_plugins())
+    _forget_workers_of_before(engine)
+    worker = InProcessWorker(settings, engine, broker, load_plugins(), partial(_one_witness, url))
     app = create_app(settings)
     server = Server(
         app,
@@ -88,6 +94,17 @@ async def _serve(settings: Settings) -> None:
     with contextlib.suppress(asyncio.CancelledError):
         await coordinator
     engine.dispose()
+
+
+def _forget_workers_of_before(engine: Engine) -> None:
+    """Who owns the data directory is alone: they are dead, their messages are gone, and their tasks can go on now."""
+    with engine.connect() as connection:
+        connection.execute(delete(Worker))
+        connection.execute(outbox.recall_all_messages())
+
+
+def _one_witness(url: str, worker_id: int, wake: Callable[[], None]) -> list[Ears]:
+    return [Ears(url, worker_id, on_wake=wake)]
 
 
 async def _drain(worker: InProcessWorker, grace_s: float, signals: asyncio.Queue[None]) -> None:

@@ -9,7 +9,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import click
 import structlog
@@ -19,16 +19,14 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from taskcore.db.session import sync_engine
 from taskcore.errors import TaskcoreError
 from taskcore.health import HealthServer
+from taskcore.leasing.witnesses import two_witnesses
 from taskcore.live_settings import CurrentSettings
-from taskcore.messaging.brokers import connection_parameters
-from taskcore.messaging.presence import Presence
 from taskcore.messaging.publisher import RabbitPublisher
 from taskcore.plugins import load_plugins
 from taskcore.settings import Settings, load_settings
 from taskcore.telemetry import configure_logging, set_log_level
 from taskworker.coordinator.process import coordinate, coordinator_engine
-from taskworker.ears import Ears
-from taskworker.supervisor import MakeWitnesses, Supervisor, Witness
+from taskworker.supervisor import Supervisor
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -45,7 +43,7 @@ def run(log_level: str | None) -> None:
     settings = _settings(log_level)
     url = settings.database_url.get_secret_value()
     engine = sync_engine(url, name="taskworker run", pool_size=1)
-    supervisor = Supervisor(settings, engine, load_plugins(), _witnesses(settings))
+    supervisor = Supervisor(settings, engine, load_plugins(), two_witnesses(settings))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: (supervisor.hurry if supervisor.stop.is_set() else supervisor.stop).set())
     with _registry_of_executors() as registry:
@@ -59,14 +57,6 @@ def run(log_level: str | None) -> None:
             log.exception("supervisor.failed")
             os._exit(1)
         health.stop()
-
-
-def _witnesses(settings: Settings) -> MakeWitnesses:
-    def make(worker_id: int, wake: Callable[[], None]) -> list[Witness]:
-        ears = Ears(settings.database_url.get_secret_value(), worker_id, on_wake=wake)
-        return [ears, Presence(connection_parameters(settings), worker_id)]
-
-    return make
 
 
 @cli.command(name="coordinate")

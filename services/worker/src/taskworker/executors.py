@@ -12,10 +12,10 @@ from typing import Any
 
 import structlog
 
+from taskcore.leasing.deaths import Attempt, Death, Kind
 from taskcore.settings import Settings
 from taskworker import executor_process
 from taskworker.board import Board
-from taskworker.deaths import Attempt, Death, Kind
 from taskworker.executor_process import Fence, Interrupt, Order, Report, Serve
 
 log = structlog.stdlib.get_logger(__name__)

@@ -7,49 +7,33 @@ process. The main thread here never waits for a network, so that it can kill the
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from multiprocessing.connection import wait
 from threading import Event
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 from sqlalchemy import Engine
 
 from taskcore.interruption import Cause
+from taskcore.leasing.astray import Held
+from taskcore.leasing.deaths import Kind
+from taskcore.leasing.keeper import SOFT_FENCE, LeaseKeeper, Wishes
+from taskcore.leasing.witnesses import MakeWitnesses, Witnesses
 from taskcore.live_settings import CurrentSettings
 from taskcore.plugins import Plugins
 from taskcore.settings import Settings
 from taskcore.telemetry import set_log_level
-from taskworker.astray import Held
-from taskworker.deaths import Kind
 from taskworker.executor_process import AskPause, Interrupt, LogFrom, Serve, Stop
 from taskworker.executors import Executors
-from taskworker.lease import LeaseKeeper, Wishes
 
 RESPAWN_S = 1.0
 EXIT_MARGIN_S = 8.0
 TICK_S = 0.1
 MISSED_BEATS = 2
-#: The shares of a lease that are left when its tasks are told to stop, and when those are killed that have not.
-SOFT_FENCE = 0.25
+#: The share of a lease that is left when those of its tasks are killed that were told to stop and have not.
 HARD_FENCE = 0.1
 
 log = structlog.stdlib.get_logger(__name__)
-
-
-class Witness(Protocol):
-    """What shows others that the worker lives, and shows the worker that others can see it."""
-
-    def start(self) -> None: ...
-
-    def stop(self) -> None: ...
-
-    @property
-    def is_open(self) -> bool: ...
-
-
-#: Makes the witnesses of the worker with that id; the callable is to be called when somebody wants something of it.
-MakeWitnesses = Callable[[int, Callable[[], None]], "list[Witness]"]
 
 
 class Supervisor:
@@ -62,12 +46,10 @@ class Supervisor:
         self._executors = Executors(settings)
         slots = settings.worker.processes * settings.worker.threads
         self._lease = LeaseKeeper(settings, engine, plugins, self._held, slots=slots)
-        self._make_witnesses = make_witnesses
-        self._witnesses: list[Witness] = []
+        self._witnesses = Witnesses(make_witnesses, self._lease.wake, self._worker.heartbeat_s)
         self._worker_id: int | None = None
         self._queues: list[str] = []
         self._spawn_at = 0.0
-        self._seen_at = 0.0
         self.stop = Event()
         self.hurry = Event()
 
@@ -97,7 +79,7 @@ class Supervisor:
             if told or late:
                 log.error("executor.stuck", incarnation=child.incarnation, attempts=sorted(told | late))
                 child.kill(Kind.STUCK, late - told)
-        is_time = time.monotonic() >= self._spawn_at and not self._is_ending(SOFT_FENCE)
+        is_time = time.monotonic() >= self._spawn_at and not self._lease.is_ending(SOFT_FENCE)
         if self._worker_id is not None and is_time:
             self._executors.fill(self._worker_id, self._queues)
 
@@ -112,38 +94,21 @@ class Supervisor:
         """A new lease is a new worker; one that is about to end, or that nobody can see any more, ends all work."""
         if self._lease.worker_id != self._worker_id:
             self._kill(Kind.FENCED)
-            self._change_witnesses(self._lease.worker_id)
+            self._worker_id = self._lease.worker_id
+            self._witnesses.follow(self._worker_id)
         else:
             self._mind_fence()
 
     def _mind_fence(self) -> None:
         """Before others may run its tasks, this worker's are told to stop, and what does not is killed."""
-        is_unseen = self._is_unseen()
-        is_up = is_unseen or self._is_ending(SOFT_FENCE)
+        is_unseen = self._witnesses.are_gone()
+        is_up = is_unseen or self._lease.is_ending(SOFT_FENCE)
         if is_up and not all(child.is_fenced for child in self._executors):
             log.error("worker.fenced", worker_id=self._worker_id, is_unseen=is_unseen)
         for child in self._executors:
             child.fence(is_up)
-            if (is_unseen or self._is_ending(HARD_FENCE)) and not child.is_idle:
+            if (is_unseen or self._lease.is_ending(HARD_FENCE)) and not child.is_idle:
                 child.kill(Kind.FENCED)
-
-    def _is_ending(self, share: float) -> bool:
-        """Whether no more than that share of the lease is left."""
-        return time.monotonic() >= self._lease.ends_at - share * self._worker.lease_s
-
-    def _is_unseen(self) -> bool:
-        """With both witnesses gone others believe it dead; a heartbeat's time is what they give it to come back."""
-        if not self._witnesses or any(witness.is_open for witness in self._witnesses):
-            self._seen_at = time.monotonic()
-        return time.monotonic() - self._seen_at > self._worker.heartbeat_s
-
-    def _change_witnesses(self, worker_id: int | None) -> None:
-        for witness in self._witnesses:
-            witness.stop()
-        self._worker_id, self._seen_at = worker_id, time.monotonic()
-        self._witnesses = [] if worker_id is None else self._make_witnesses(worker_id, self._lease.wake)
-        for witness in self._witnesses:
-            witness.start()
 
     def _fulfil_wishes(self) -> None:
         while not self._lease.wishes.empty():
@@ -200,8 +165,7 @@ class Supervisor:
             child.kill(Kind.DRAINED)
         self._executors.kill(Kind.DRAINED)
         self._bury_dead()
-        for witness in self._witnesses:
-            witness.stop()
+        self._witnesses.stop()
         self._lease.retire(EXIT_MARGIN_S)
 
     def _bury_drained(self) -> None:

@@ -17,7 +17,7 @@ from taskcore.db import leases
 from taskcore.db.direct import compiled
 from taskcore.db.notify import ORDERS, SETTINGS
 from taskcore.db.session import CONNECT_TIMEOUT_S
-from taskworker.line import bounded
+from taskcore.leasing.line import bounded
 
 RETRY_S = 0.5
 ANSWER_S = 5.0

@@ -1,4 +1,7 @@
-"""A worker inside this process: threads instead of executor processes, the same lease, claim, run and settle."""
+"""A worker inside this process: threads instead of executor processes, the same lease, claim, run and settle.
+
+For plugins that can be trusted not to hold the GIL: nobody can kill a thread of it.
+"""
 
 from __future__ import annotations
 
@@ -6,26 +9,26 @@ import queue
 import threading
 import time
 from functools import partial
-from typing import Any
 
-from sqlalchemy import Engine, delete
+import structlog
+from sqlalchemy import Engine
 
-from taskcore.db import outbox
-from taskcore.db.models import Worker
 from taskcore.db.notify import SyncNotifier
 from taskcore.executor import Executor
 from taskcore.holding import Holding
 from taskcore.interruption import Cause
-from taskcore.messaging.brokers import MemoryBroker
+from taskcore.leasing.astray import Held
+from taskcore.leasing.keeper import SOFT_FENCE, LeaseKeeper, Wishes
+from taskcore.leasing.witnesses import MakeWitnesses, Witnesses
+from taskcore.messaging.brokers import Broker
 from taskcore.messaging.serve import Service
 from taskcore.plugins import Plugins
 from taskcore.scribe import Scribe
 from taskcore.settings import Settings
 from taskcore.settler import Settler
 from taskcore.task_services import WorkerServices
-from taskworker.astray import Held
-from taskworker.ears import Ears
-from taskworker.lease import LeaseKeeper, Wishes
+
+log = structlog.stdlib.get_logger(__name__)
 
 INCARNATION = 1
 REGISTERED_WITHIN_S = 60.0
@@ -36,9 +39,10 @@ POLL_S = 0.5
 class InProcessWorker:
     """Registered before `start` returns, so that every type is known when the API opens."""
 
-    def __init__(self, settings: Settings, engine: Engine, broker: MemoryBroker, plugins: Plugins) -> None:
+    def __init__(
+        self, settings: Settings, engine: Engine, broker: Broker, plugins: Plugins, make_witnesses: MakeWitnesses
+    ) -> None:
         self._settings = settings
-        self._engine = engine
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._obey, name="obey", daemon=True)
         self._scribe = Scribe(engine)
@@ -55,13 +59,10 @@ class InProcessWorker:
         settler = Settler(self._executor, self._holding, SyncNotifier(engine))
         self._service = Service(broker, self._holding, self._executor, settler)
         self._lease = LeaseKeeper(settings, engine, plugins, self._held, slots=settings.worker.threads)
-        self._ears: Ears | None = None
+        self._witnesses = Witnesses(make_witnesses, self._lease.wake, settings.worker.heartbeat_s)
+        self._is_fenced = False
 
     def start(self) -> None:
-        # Whoever owns the data directory is alone: workers of before are dead, messages of before are gone, and
-        # their tasks can go on now.
-        self._execute(delete(Worker))
-        self._execute(outbox.recall_all_messages())
         self._lease.start()
         self._follow(self._lease.wishes.get(timeout=REGISTERED_WITHIN_S))
         self._scribe.start()
@@ -87,8 +88,7 @@ class InProcessWorker:
         self._stopping.set()
         self._scribe.stop()
         self._thread.join()
-        if self._ears is not None:
-            self._ears.stop()
+        self._witnesses.stop()
         self._lease.retire(self._settings.worker.lease_s)
 
     def _held(self) -> list[Held]:
@@ -97,16 +97,27 @@ class InProcessWorker:
 
     def _obey(self) -> None:
         while not self._stopping.is_set():
+            self._mind_fence()
             try:
                 self._follow(self._lease.wishes.get(timeout=POLL_S))
             except queue.Empty:
                 continue
 
+    def _mind_fence(self) -> None:
+        """Before others may run its tasks, this worker's are told to stop."""
+        is_up = self._witnesses.are_gone() or self._lease.is_ending(SOFT_FENCE)
+        if is_up and not self._is_fenced:
+            log.error("worker.fenced", worker_id=self._executor.worker_id)
+            self._service.fence()
+        if self._is_fenced and not is_up:
+            self._service.resume()
+        self._is_fenced = is_up
+
     def _follow(self, wishes: Wishes) -> None:
         """A machine that slept longer than the lease finds its tasks returned: it goes on under a new id."""
         if wishes.worker_id != self._executor.worker_id:
             self._executor.worker_id = wishes.worker_id
-            self._listen(wishes.worker_id)
+            self._witnesses.follow(wishes.worker_id)
         for row in wishes.cancel:
             self._service.interrupt(row.id, row.attempt, Cause.CANCEL)
         for row in wishes.pause:
@@ -114,13 +125,3 @@ class InProcessWorker:
         for _, (task_id, attempt) in wishes.drop:
             self._service.interrupt(task_id, attempt, Cause.FENCE)
         self._service.serve(wishes.queues)
-
-    def _listen(self, worker_id: int) -> None:
-        if self._ears is not None:
-            self._ears.stop()
-        self._ears = Ears(self._settings.database_url.get_secret_value(), worker_id, on_wake=self._lease.wake)
-        self._ears.start()
-
-    def _execute(self, statement: Any) -> None:
-        with self._engine.connect() as connection:
-            connection.execute(statement)

@@ -10,8 +10,8 @@ import pytest
 
 from taskcore.domain.outcomes import MAX_CRASHES, MAX_LOSSES, AttemptOutcome, Cost, Verdict
 from taskcore.domain.states import Status
+from taskcore.leasing.deaths import Death, Kind, describe_exit, ends
 from taskcore.plugins import Plugins, collect
-from taskworker.deaths import Death, Kind, describe_exit, ends
 from taskworker.types.noop import Noop
 
 PLUGINS: Plugins = collect([Noop])

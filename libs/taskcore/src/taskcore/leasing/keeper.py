@@ -24,18 +24,21 @@ from taskcore.db.session import is_database_away
 from taskcore.domain import outcomes
 from taskcore.domain.outcomes import Reason
 from taskcore.domain.tasks import Finished, Lease, worker_actor
+from taskcore.leasing import deaths
+from taskcore.leasing.astray import FRESH_S, Held, Missing
+from taskcore.leasing.deaths import Death
+from taskcore.leasing.line import Line
+from taskcore.leasing.registration import type_rows, worker_row
 from taskcore.live_settings import overrides_of
 from taskcore.plugins import Plugins
 from taskcore.settings import Settings
-from taskworker import deaths
-from taskworker.astray import FRESH_S, Held, Missing
-from taskworker.deaths import Death
-from taskworker.line import Line
-from taskworker.registration import type_rows, worker_row
 
 TOUCH_TYPES_S = 60.0
 RETRY_S = 0.5
 GATHER_S = 0.02
+
+#: The share of a lease that is left when its tasks are told to stop.
+SOFT_FENCE = 0.25
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -82,6 +85,10 @@ class LeaseKeeper:
 
     def start(self) -> None:
         self._thread.start()
+
+    def is_ending(self, share: float) -> bool:
+        """Whether no more than that share of the lease is left."""
+        return time.monotonic() >= self.ends_at - share * self._settings.worker.lease_s
 
     def wake(self) -> None:
         """Somebody wants something of this worker's tasks: look now."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 
-from taskworker.astray import ARRIVAL_S, FRESH_S, Held, Missing
+from taskcore.leasing.astray import ARRIVAL_S, FRESH_S, Held, Missing
 
 LATE_S = ARRIVAL_S + FRESH_S + 0.1
 Row = namedtuple("Row", ["id", "attempt", "executor"])

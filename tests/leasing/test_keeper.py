@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from taskcore.db import leases
+from taskcore.leasing.astray import Held
+from taskcore.leasing.deaths import Death, Kind
+from taskcore.leasing.ears import Ears
+from taskcore.leasing.keeper import LeaseKeeper
 from taskcore.plugins import collect
 from taskcore.settings import Settings, WorkerSettings
-from taskworker.astray import Held
-from taskworker.deaths import Death, Kind
-from taskworker.ears import Ears
-from taskworker.lease import LeaseKeeper
 from taskworker.types.noop import Noop
 from tests.core.stage import Stage, new_task
 from tests.support.waiting import eventually

@@ -1,4 +1,4 @@
-"""The tables. Each invariant stands beside the column or index that keeps it."""
+"""Tasks: what was asked, how it stands, and every step of it."""
 
 from __future__ import annotations
 
@@ -7,52 +7,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import (
-    ARRAY,
-    BigInteger,
-    CheckConstraint,
-    DateTime,
-    Identity,
-    Index,
-    Integer,
-    MetaData,
-    SmallInteger,
-    Text,
-    text,
-)
+from sqlalchemy import CheckConstraint, Identity, Index, Integer, SmallInteger, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
+from taskcore.db.models.base import Model, now
 from taskcore.domain.states import HELD, IDLE, TERMINAL, Status
 
 
 def _among(statuses: Iterable[Status]) -> str:
     listed = ", ".join(f"'{s}'" for s in Status if s in frozenset(statuses))
     return f"status IN ({listed})"
-
-
-class Model(DeclarativeBase):
-    """What every table derives from: text is `text`, times are aware, JSON is `jsonb`."""
-
-    type_annotation_map = {  # noqa: RUF012 (SQLAlchemy's own hook)
-        str: Text(),
-        int: BigInteger(),
-        datetime: DateTime(timezone=True),
-        dict[str, Any]: JSONB(none_as_null=True),
-        list[str]: ARRAY(Text()),
-    }
-    metadata = MetaData(
-        naming_convention={
-            "ix": "%(table_name)s_%(column_0_N_name)s",
-            "uq": "%(table_name)s_%(column_0_N_name)s_key",
-            "ck": "%(table_name)s_%(constraint_name)s_check",
-            "pk": "%(table_name)s_pkey",
-        }
-    )
-
-
-def _now() -> Mapped[datetime]:
-    return mapped_column(server_default=text("now()"))
 
 
 class Task(Model):
@@ -75,7 +40,7 @@ class Task(Model):
     request_id: Mapped[str | None]
     timeout_s: Mapped[float | None]  # of each attempt
     delete_after_s: Mapped[float | None]
-    created_at: Mapped[datetime] = _now()
+    created_at: Mapped[datetime] = now()
 
     status: Mapped[str]
     attempt: Mapped[int] = mapped_column(Integer, server_default=text("0"))
@@ -135,7 +100,7 @@ class TaskHistory(Model):
     to_status: Mapped[str | None]  # NULL: deleted
     actor: Mapped[str]
     details: Mapped[dict[str, Any] | None]
-    at: Mapped[datetime] = _now()
+    at: Mapped[datetime] = now()
 
 
 class TaskAttempt(Model):
@@ -214,66 +179,3 @@ class Outbox(Model):
             }
         },
     )
-
-
-class TaskType(Model):
-    """A type that some worker has brought, kept for ever: what was once known is never a 422."""
-
-    __tablename__ = "task_type"
-
-    name: Mapped[str] = mapped_column(primary_key=True)
-    description: Mapped[str]
-    queue: Mapped[str]
-    schema: Mapped[dict[str, Any]]
-    max_attempts: Mapped[int] = mapped_column(SmallInteger)
-    retry: Mapped[dict[str, Any]]
-    timeout_s: Mapped[float | None]
-    isolation: Mapped[str] = mapped_column(server_default=text("'thread'"))
-    can_cancel: Mapped[bool] = mapped_column(server_default=text("true"))  # while it runs
-    can_pause: Mapped[bool] = mapped_column(server_default=text("false"))  # while it runs
-    seen_at: Mapped[datetime] = _now()
-
-
-class Worker(Model):
-    """A supervisor and its lease: gone silent for longer than `lease_s`, its tasks go back to the queue.
-
-    Sooner, when both witnesses say that it is dead: nobody holds the advisory lock `lock_id` (a new one for each of
-    its connections; NULL: it has no witnesses), and its exclusive queue in the broker is gone.
-    """
-
-    __tablename__ = "worker"
-
-    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
-    host: Mapped[str]
-    pid: Mapped[int] = mapped_column(Integer)
-    slots: Mapped[int] = mapped_column(Integer)
-    queues: Mapped[list[str]]  # empty: all
-    types: Mapped[list[str]]
-    lease_s: Mapped[float]
-    lock_id: Mapped[int | None] = mapped_column(Integer)
-    started_at: Mapped[datetime] = _now()
-    seen_at: Mapped[datetime] = _now()
-
-
-class Queue(Model):
-    """Made on the first submit that names it, or when somebody pauses it. Nothing of a paused one is claimed."""
-
-    __tablename__ = "queue"
-
-    name: Mapped[str] = mapped_column(primary_key=True)
-    created_at: Mapped[datetime] = _now()
-    paused_at: Mapped[datetime | None]
-    pause_reason: Mapped[str | None]
-
-    __table_args__ = (Index("queue_paused", "name", postgresql_where=text("paused_at IS NOT NULL")),)
-
-
-class Setting(Model):
-    """A live setting that somebody has overridden, by its name in lower case: `retention.succeeded_s`."""
-
-    __tablename__ = "setting"
-
-    name: Mapped[str] = mapped_column(primary_key=True)
-    value: Mapped[Any] = mapped_column(JSONB())
-    changed_by: Mapped[str]
-    changed_at: Mapped[datetime] = _now()

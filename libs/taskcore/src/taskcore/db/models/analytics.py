@@ -1,0 +1,57 @@
+"""Usage analytics: samples of metrics, and how far each source has been sampled."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Date, ForeignKey, Identity, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from taskcore.db.models.base import Model
+
+
+class AnalyticsSeries(Model):
+    """A metric with one set of labels."""
+
+    __tablename__ = "analytics_series"
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    metric: Mapped[str]
+    labels: Mapped[dict[str, Any]]
+
+    __table_args__ = (UniqueConstraint("metric", "labels", name="analytics_series_key"),)
+
+
+class AnalyticsSample(Model):
+    """A value of a series in a bucket of time, named by its start. The first one stays: sampling twice is no change."""
+
+    __tablename__ = "analytics_sample"
+
+    series_id: Mapped[int] = mapped_column(
+        ForeignKey("analytics_series.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    bucket: Mapped[datetime] = mapped_column(primary_key=True)
+    value: Mapped[float]
+
+    __table_args__ = (Index("analytics_sample_bucket", "bucket"),)
+
+
+class AnalyticsCursor(Model):
+    """Up to when a source that counts what happened has counted; moved with its samples, in one transaction."""
+
+    __tablename__ = "analytics_cursor"
+
+    source: Mapped[str] = mapped_column(primary_key=True)
+    until: Mapped[datetime]
+
+
+class SubmitterDay(Model):
+    """Somebody submitted at least one task on this day (UTC). Outlives the tasks."""
+
+    __tablename__ = "submitter_day"
+
+    day: Mapped[date] = mapped_column(Date(), primary_key=True)
+    submitter: Mapped[str] = mapped_column(primary_key=True)
+
+    __table_args__ = (Index("submitter_day_first", "submitter", "day"),)

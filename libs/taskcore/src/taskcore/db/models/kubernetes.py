@@ -1,0 +1,119 @@
+"""The events of Kubernetes clusters, how far they were read, what was lost of them, and the alerts they raised."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, Identity, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from taskcore.db.models.base import Model, now
+
+
+class CollectorLease(Model):
+    """Who of several copies is at work. `epoch` grows with each new holder, and fences the writes of the one before."""
+
+    __tablename__ = "collector_lease"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    holder: Mapped[str]
+    epoch: Mapped[int]
+    expires_at: Mapped[datetime]
+
+
+class K8sCursor(Model):
+    """Up to where the events of a cluster, or of one of its namespaces, were stored: written with them."""
+
+    __tablename__ = "k8s_cursor"
+
+    cluster: Mapped[str] = mapped_column(primary_key=True)
+    scope: Mapped[str] = mapped_column(primary_key=True)  # a namespace; empty: all of them
+    resource_version: Mapped[str]
+    heard_at: Mapped[datetime]  # when the last event or bookmark came
+
+
+class K8sEvent(Model):
+    """A version of an event, as the cluster had it. The newest one of a `uid` is current, and has its whole count."""
+
+    __tablename__ = "k8s_event"
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    cluster: Mapped[str]
+    uid: Mapped[str]
+    resource_version: Mapped[str]
+    is_current: Mapped[bool]
+    namespace: Mapped[str]
+    kind: Mapped[str]  # of the object that it is about, with its name
+    name: Mapped[str]
+    reason: Mapped[str]
+    type: Mapped[str]
+    message: Mapped[str]
+    component: Mapped[str]  # who told it
+    count: Mapped[int]
+    first_at: Mapped[datetime]
+    at: Mapped[datetime]
+    task_id: Mapped[int | None]
+    collected_at: Mapped[datetime] = now()
+
+    __table_args__ = (
+        UniqueConstraint("cluster", "uid", "resource_version", name="k8s_event_version_key"),
+        Index("k8s_event_current", "cluster", "uid", unique=True, postgresql_where=text("is_current")),
+        Index("k8s_event_newest", "at", "id", postgresql_where=text("is_current")),
+        Index("k8s_event_of_task", "task_id", "id", postgresql_where=text("task_id IS NOT NULL AND is_current")),
+    )
+
+
+class K8sGap(Model):
+    """What is not there in full: events that were lost, or a flood of which only the number was kept."""
+
+    __tablename__ = "k8s_gap"
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    cluster: Mapped[str]
+    namespace: Mapped[str]  # empty: all
+    kind: Mapped[str]
+    reason: Mapped[str | None]  # of the events that flooded
+    count: Mapped[int | None]  # how many there were; NULL: nobody knows
+    from_at: Mapped[datetime]
+    until_at: Mapped[datetime]
+
+    __table_args__ = (
+        CheckConstraint("kind IN ('lost', 'flood')", name="kind"),
+        Index("k8s_gap_newest", "until_at", "id"),
+    )
+
+
+class Alert(Model):
+    """Events that a rule found worth telling, as one. At most one is open for an object and a reason."""
+
+    __tablename__ = "alert"
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    rule: Mapped[str]
+    cluster: Mapped[str]
+    namespace: Mapped[str]
+    kind: Mapped[str]
+    name: Mapped[str]
+    reason: Mapped[str]
+    type: Mapped[str]
+    message: Mapped[str]  # of the last event
+    count: Mapped[int]
+    first_at: Mapped[datetime]
+    last_at: Mapped[datetime]
+    task_id: Mapped[int | None]  # what was submitted when it opened
+    resolved_at: Mapped[datetime | None]
+    resolved_by: Mapped[str | None]
+
+    __table_args__ = (
+        Index(
+            "alert_open",
+            "cluster",
+            "namespace",
+            "kind",
+            "name",
+            "reason",
+            unique=True,
+            postgresql_where=text("resolved_at IS NULL"),
+        ),
+        Index("alert_newest", "last_at", "id"),
+    )

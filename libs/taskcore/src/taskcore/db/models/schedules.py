@@ -1,0 +1,60 @@
+"""Schedules: what is submitted when, and what came of each time."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index, Integer, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from taskcore.db.models.base import Model, now
+
+
+class Schedule(Model):
+    """A task that is submitted at certain times. Who moves `next_at` on, by one guarded UPDATE, fires it."""
+
+    __tablename__ = "schedule"
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    description: Mapped[str | None]
+    cron: Mapped[str | None]  # as it was given; or
+    every_s: Mapped[float | None]  # counted from `anchor_at`
+    anchor_at: Mapped[datetime]
+    timezone: Mapped[str]
+    jitter_s: Mapped[float]
+    overlap: Mapped[str]
+    catch_up: Mapped[str]
+    catch_up_limit: Mapped[int] = mapped_column(Integer)
+    run_at_start: Mapped[bool]
+    task: Mapped[dict[str, Any]]  # as for POST /tasks
+    managed_by: Mapped[str | None]  # the service that made it, and whose settings its times come from
+    next_at: Mapped[datetime | None]  # the earliest time that was not dealt with; NULL: there is none any more
+    last_at: Mapped[datetime | None]  # the last time for which there is a fire
+    missed: Mapped[int] = mapped_column(server_default=text("0"))  # times that were given up
+    paused_at: Mapped[datetime | None]
+    pause_reason: Mapped[str | None]
+    created_by: Mapped[str]
+    created_at: Mapped[datetime] = now()
+    changed_at: Mapped[datetime] = now()
+
+    __table_args__ = (
+        CheckConstraint("(cron IS NULL) <> (every_s IS NULL)", name="times"),
+        CheckConstraint("overlap IN ('skip', 'queue', 'allow')", name="overlap"),
+        CheckConstraint("catch_up IN ('none', 'last', 'all')", name="catch_up"),
+        Index("schedule_due", "next_at", postgresql_where=text("paused_at IS NULL AND next_at IS NOT NULL")),
+    )
+
+
+class ScheduleFire(Model):
+    """One time of a schedule that was dealt with. The key is what makes a task per time exactly one."""
+
+    __tablename__ = "schedule_fire"
+
+    schedule_id: Mapped[int] = mapped_column(
+        ForeignKey("schedule.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    due_at: Mapped[datetime] = mapped_column(primary_key=True)
+    task_id: Mapped[int | None]  # NULL: skipped, because the one before was not over
+    at: Mapped[datetime] = now()

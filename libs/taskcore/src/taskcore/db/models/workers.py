@@ -1,0 +1,75 @@
+"""Who runs tasks, from where, and the settings that hold for all."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Identity, Index, Integer, SmallInteger, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from taskcore.db.models.base import Model, now
+
+
+class TaskType(Model):
+    """A type that some worker has brought, kept for ever: what was once known is never a 422."""
+
+    __tablename__ = "task_type"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    description: Mapped[str]
+    queue: Mapped[str]
+    schema: Mapped[dict[str, Any]]
+    max_attempts: Mapped[int] = mapped_column(SmallInteger)
+    retry: Mapped[dict[str, Any]]
+    timeout_s: Mapped[float | None]
+    isolation: Mapped[str] = mapped_column(server_default=text("'thread'"))
+    can_cancel: Mapped[bool] = mapped_column(server_default=text("true"))  # while it runs
+    can_pause: Mapped[bool] = mapped_column(server_default=text("false"))  # while it runs
+    seen_at: Mapped[datetime] = now()
+
+
+class Worker(Model):
+    """A supervisor and its lease: gone silent for longer than `lease_s`, its tasks go back to the queue.
+
+    Sooner, when both witnesses say that it is dead: nobody holds the advisory lock `lock_id` (a new one for each of
+    its connections; NULL: it has no witnesses), and its exclusive queue in the broker is gone.
+    """
+
+    __tablename__ = "worker"
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    host: Mapped[str]
+    pid: Mapped[int] = mapped_column(Integer)
+    slots: Mapped[int] = mapped_column(Integer)
+    queues: Mapped[list[str]]  # empty: all
+    types: Mapped[list[str]]
+    lease_s: Mapped[float]
+    lock_id: Mapped[int | None] = mapped_column(Integer)
+    started_at: Mapped[datetime] = now()
+    seen_at: Mapped[datetime] = now()
+
+
+class Queue(Model):
+    """Made on the first submit that names it, or when somebody pauses it. Nothing of a paused one is claimed."""
+
+    __tablename__ = "queue"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime] = now()
+    paused_at: Mapped[datetime | None]
+    pause_reason: Mapped[str | None]
+
+    __table_args__ = (Index("queue_paused", "name", postgresql_where=text("paused_at IS NOT NULL")),)
+
+
+class Setting(Model):
+    """A live setting that somebody has overridden, by its name in lower case: `retention.succeeded_s`."""
+
+    __tablename__ = "setting"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[Any] = mapped_column(JSONB())
+    changed_by: Mapped[str]
+    changed_at: Mapped[datetime] = now()

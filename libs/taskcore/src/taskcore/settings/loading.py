@@ -1,0 +1,149 @@
+"""The settings in layers: defaults < file (`TASKCORE_CONFIG`, YAML) < environment (`TASKCORE_…`) < secrets directory.
+
+Read once, in a process's `__main__`, and passed down. A nested setting's variable has a double underscore:
+`TASKCORE_SMTP__HOST`. A secrets directory (`TASKCORE_SECRETS_DIR`) holds one file a setting, named like the
+variable in lower case without the prefix: `database_url`, `smtp__password`.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NestedSecretsSettingsSource,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    YamlConfigSettingsSource,
+)
+
+from taskcore.errors import InvalidSettings
+from taskcore.settings.collectors import AlertSettings, AnalyticsSettings, KubernetesSettings
+from taskcore.settings.processes import (
+    ApiSettings,
+    CoordinatorSettings,
+    HealthSettings,
+    LogSettings,
+    RetentionSettings,
+    WorkerSettings,
+)
+from taskcore.settings.types import CommandSettings, DatabaseSettings, HttpSettings, SmtpSettings
+
+PREFIX = "TASKCORE_"
+
+
+class Layer(StrEnum):
+    """Where a setting comes from: the weakest first."""
+
+    DEFAULT = "default"
+    FILE = "file"
+    ENVIRONMENT = "environment"
+    SECRET = "secret"
+    DATABASE = "database"  # which beats the others, for those that are live
+
+
+class Settings(BaseSettings):
+    """Everything an operator can set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    database_url: SecretStr = SecretStr("postgresql://taskcore@127.0.0.1:5432/taskcore")
+    amqp_url: SecretStr = SecretStr("amqp://guest:guest@127.0.0.1:5672/%2F")
+    queue_type: Literal["quorum", "classic"] = "quorum"
+    data_dir: Path = Path(".taskcore")
+    api: ApiSettings = ApiSettings()
+    worker: WorkerSettings = WorkerSettings()
+    coordinator: CoordinatorSettings = CoordinatorSettings()
+    retention: RetentionSettings = RetentionSettings()
+    health: HealthSettings = HealthSettings()
+    smtp: SmtpSettings = SmtpSettings()
+    databases: dict[str, DatabaseSettings] = Field(default_factory=dict)
+    commands: dict[str, CommandSettings] = Field(default_factory=dict)
+    http: HttpSettings = HttpSettings()
+    analytics: AnalyticsSettings = AnalyticsSettings()
+    kubernetes: KubernetesSettings = KubernetesSettings()
+    alerts: AlertSettings = AlertSettings()
+    log: LogSettings = LogSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments of the constructor beat all layers."""
+        return (init_settings, *_layers(settings_cls).values())
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read all layers. `overrides` (from the command line) beat them.
+
+    Raises:
+        InvalidSettings: with a line for each setting at fault, by its name; never with a value.
+    """
+    try:
+        return Settings(**overrides)
+    except SettingsError as exc:  # a value that should have been JSON, a missing secrets directory
+        raise InvalidSettings(str(exc)) from exc
+    except ValidationError as exc:
+        lines = (f"{_variable(e['loc'])}: {e['msg']}" for e in exc.errors(include_input=False, include_url=False))
+        raise InvalidSettings("\n".join(lines)) from exc
+
+
+def layer_of(section: str, field: str) -> Layer:
+    """Where a setting of this process comes from."""
+    for layer, source in _layers(Settings).items():
+        members = source().get(section)
+        if isinstance(members, dict) and field in members:
+            return layer
+    return Layer.DEFAULT
+
+
+def seconds(value: float) -> timedelta:
+    """A setting in seconds as a duration."""
+    return timedelta(seconds=value)
+
+
+def _layers(settings_cls: type[BaseSettings]) -> dict[Layer, PydanticBaseSettingsSource]:
+    """The strongest first."""
+    layers: dict[Layer, PydanticBaseSettingsSource] = {}
+    if secrets := os.environ.get(f"{PREFIX}SECRETS_DIR"):
+        layers[Layer.SECRET] = NestedSecretsSettingsSource(
+            SecretsSettingsSource(settings_cls),
+            secrets_dir=secrets,
+            secrets_dir_missing="error",
+            secrets_prefix="",
+            secrets_nested_delimiter="__",
+        )
+    layers[Layer.ENVIRONMENT] = EnvSettingsSource(settings_cls)
+    if file := os.environ.get(f"{PREFIX}CONFIG"):
+        layers[Layer.FILE] = YamlConfigSettingsSource(settings_cls, yaml_file=_existing(file))
+    return layers
+
+
+def _existing(file: str) -> Path:
+    path = Path(file)
+    if not path.is_file():
+        raise InvalidSettings(f"{PREFIX}CONFIG: there is no file {file!r}")
+    return path
+
+
+def _variable(path: tuple[int | str, ...]) -> str:
+    return PREFIX + "__".join(str(part) for part in path).upper()

@@ -1,0 +1,27 @@
+"""What the sections are made of: the kinds of values, and the mark of what is live."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from taskcore.domain.tasks import MAX_NAME
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=365 * 86_400)]
+Age = Annotated[float | None, Field(gt=0, le=100 * 365 * 86_400)]
+Identifier = Annotated[str, Field(min_length=1, max_length=MAX_NAME, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.@-]*$")]
+
+
+class Live:
+    """Marks a setting that the database may override while processes run: see `taskcore.live_settings`."""
+
+
+LIVE = Live()
+
+
+class Section(BaseModel):
+    """A part of the settings: no other members than its own, and none that changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)

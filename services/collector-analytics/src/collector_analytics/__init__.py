@@ -1,0 +1,1 @@
+"""The collector of usage analytics: a worker on a queue of its own."""

@@ -1,0 +1,1 @@
+"""The collector of Kubernetes events: one at work, however many copies there are."""
