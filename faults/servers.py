@@ -18,6 +18,10 @@ from tests.support.rabbitmq import RabbitMQ, running_rabbitmq
 from tests.support.rabbitmq_management import VirtualHost
 from tests.support.reaper import Reaper
 
+#: RabbitMQ keeps the log of its quorum queues in memory too, up to this size, 512 MiB if it is not told otherwise: with
+#: that its memory grows for minutes, whatever is in the queues.
+SMALL_LOG = "-ra wal_max_size_bytes 16777216"
+
 
 @dataclass(frozen=True, slots=True)
 class Servers:
@@ -46,7 +50,7 @@ def running_servers() -> Iterator[Servers]:
     try:
         with tempfile.TemporaryDirectory(prefix="taskcore-faults-", ignore_cleanup_errors=True) as name:
             reaper.watch_directory(Path(name))
-            with running_postgres(reaper, {}) as postgres, running_rabbitmq(reaper) as rabbitmq:
+            with running_postgres(reaper, {}) as postgres, running_rabbitmq(reaper, SMALL_LOG) as rabbitmq:
                 make_template(postgres)
                 yield Servers(Path(name), postgres, rabbitmq, reaper)
     finally:

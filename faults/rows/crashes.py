@@ -14,15 +14,17 @@ ENDS = {("failed", "crash_loop"), ("failed", "timed_out")}
 
 @fault(
     "deadly-in-processes",
-    done="tasks that os._exit, segfault, eat memory, loop in C, each in a process of its own, 4 of each a time",
+    done="tasks that os._exit, segfault, eat memory, loop in C, each in a process of its own, at once; 4 times",
     bar="crash_loop or timed_out; other tasks' p99 start less than doubles",
 )
 def in_processes(trial: Trial) -> None:
     with trial.under_load() as load:
         wait(trial.terms.of(20, 1))
         inflicted_at = time.monotonic()
-        task_ids = _inflict(trial, "deadly_in_child", trial.terms.of(4, 1))
-        trial.system.wait_for(task_ids)
+        task_ids = []
+        for _ in range(trial.terms.of(4, 1)):
+            task_ids += _inflict(trial, "deadly_in_child")
+            trial.system.wait_for(task_ids)
         over_at = time.monotonic()
     _require_ends(trial, task_ids)
     offers = [offer for offer in load.offers if offer.ids]
@@ -41,14 +43,14 @@ def in_processes(trial: Trial) -> None:
 )
 def in_threads(trial: Trial) -> None:
     with trial.under_load(recovers_within_s=30, completed=0.9):
-        task_ids = _inflict(trial, "deadly", 1)
+        task_ids = _inflict(trial, "deadly")
         trial.system.wait_for(task_ids)
     _require_ends(trial, task_ids)
     _require_others_unharmed(trial, task_ids)
 
 
-def _inflict(trial: Trial, type_: str, count: int) -> list[int]:
-    return [one for how in HOWS for one in trial.system.submit_many(count, type_, {"how": how})]
+def _inflict(trial: Trial, type_: str) -> list[int]:
+    return [one for how in HOWS for one in trial.system.submit_many(1, type_, {"how": how})]
 
 
 def _require_ends(trial: Trial, task_ids: list[int]) -> None:

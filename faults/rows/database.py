@@ -49,10 +49,10 @@ def read_only(trial: Trial) -> None:
     require_that_all_lived(trial)
 
 
-@fault("postgres-connections", done="all of PostgreSQL's connections taken for 20 s, its clients cut off", bar=SURVIVE)
+@fault("postgres-connections", done="all of PostgreSQL's connections taken for 10 s, its clients cut off", bar=SURVIVE)
 def connections(trial: Trial) -> None:
     with trial.under_load(), ExitStack() as taken, _superuser(trial) as connection:
-        until = time.monotonic() + trial.terms.of(20, 3)
+        until = time.monotonic() + trial.terms.of(10, 3)
         while time.monotonic() < until:
             connection.execute(TERMINATE_ONE)
             _take_all(taken, trial.system.database_url)

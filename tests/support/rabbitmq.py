@@ -51,14 +51,14 @@ class RabbitMQ(Protocol):
 
 
 @contextmanager
-def running_rabbitmq(reaper: Reaper) -> Iterator[RabbitMQ]:
+def running_rabbitmq(reaper: Reaper, erlang_arguments: str = "") -> Iterator[RabbitMQ]:
     with tempfile.TemporaryDirectory(prefix="taskcore-test-", ignore_cleanup_errors=True) as directory:
         reaper.watch_directory(Path(directory))
         broker: RabbitMQ
         if programs := rabbitmq_programs():
-            broker = RabbitMQNode(programs, Path(directory), reaper)
+            broker = RabbitMQNode(programs, Path(directory), reaper, erlang_arguments)
         elif engine := docker_engine():
-            broker = RabbitMQContainer(engine, reaper)
+            broker = RabbitMQContainer(engine, reaper, erlang_arguments)
         else:
             pytest.fail(HOW_TO_GET_ONE, pytrace=False)
         try:

@@ -24,10 +24,11 @@ def docker_engine() -> docker.DockerClient | None:
 
 
 class RabbitMQContainer:
-    def __init__(self, engine: docker.DockerClient, reaper: Reaper) -> None:
+    def __init__(self, engine: docker.DockerClient, reaper: Reaper, erlang_arguments: str = "") -> None:
         self._port, self._management_port = free_port(), free_port()
         self._container = engine.containers.create(
             engine.images.pull(IMAGE),
+            environment={"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": erlang_arguments},
             hostname="rabbitmq",  # it names the node, and with it the data, across restarts
             ports={"5672/tcp": ("127.0.0.1", self._port), "15672/tcp": ("127.0.0.1", self._management_port)},
         )

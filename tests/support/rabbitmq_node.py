@@ -29,12 +29,12 @@ def rabbitmq_programs() -> Path | None:
 
 
 class RabbitMQNode:
-    def __init__(self, programs: Path, directory: Path, reaper: Reaper) -> None:
+    def __init__(self, programs: Path, directory: Path, reaper: Reaper, erlang_arguments: str = "") -> None:
         self._programs = programs
         self._directory = directory
         self._reaper = reaper
         self._port, self._management_port = free_port(), free_port()
-        self._environment = self._write_configuration()
+        self._environment = self._write_configuration(erlang_arguments)
         self._epmd: psutil.Popen | None = None
         self._server: psutil.Popen | None = None
         self.management = Management(self.amqp_url, f"http://127.0.0.1:{self._management_port}")
@@ -70,7 +70,7 @@ class RabbitMQNode:
         assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
         return done.stdout
 
-    def _write_configuration(self) -> dict[str, str]:
+    def _write_configuration(self, erlang_arguments: str) -> dict[str, str]:
         directory = self._directory
         cookie = directory / ".erlang.cookie"
         cookie.write_text(os.urandom(16).hex())
@@ -96,7 +96,9 @@ class RabbitMQNode:
             "RABBITMQ_PID_FILE": str(directory / "pid"),
             "RABBITMQ_DIST_PORT": str(free_port()),
             # Idle schedulers sleep at once: a broker for tests shares the machine's cores with what is tested.
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} +sbwt none",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
+                f"-kernel inet_dist_use_interface {{127,0,0,1}} +sbwt none {erlang_arguments}"
+            ),
         }
 
     def _launch(self, *command: str) -> psutil.Popen:
