@@ -55,3 +55,12 @@ class InvalidTask(TaskcoreError):
 
 class UnknownDatabase(TaskcoreError):
     """No database is configured by this name."""
+
+
+class InvalidRecurrence(TaskcoreError):
+    """A schedule's times cannot be told. `field` is `cron`, `every_s` or `timezone`."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+        self.message = message

@@ -26,6 +26,8 @@ ORDERS = "taskcore_orders"
 DEPENDENTS = "taskcore_dependents"
 #: A live setting was changed: sent by the API, heard by whoever follows them.
 SETTINGS = "taskcore_settings"
+#: A schedule was made or changed: sent by whoever did it, heard by coordinators.
+SCHEDULES = "taskcore_schedules"
 
 DEBOUNCE_S = 0.05
 MAX_RECONNECT_S = 5.0

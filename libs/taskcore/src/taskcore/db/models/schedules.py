@@ -12,7 +12,7 @@ from taskcore.db.models.base import Model, now
 
 
 class Schedule(Model):
-    """A task that is submitted at certain times. Who moves `next_at` on, by one guarded UPDATE, fires it."""
+    """A task that is submitted at certain times. Who moves `next_at` on, with the row locked, fires it."""
 
     __tablename__ = "schedule"
 
@@ -56,5 +56,11 @@ class ScheduleFire(Model):
         ForeignKey("schedule.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
     )
     due_at: Mapped[datetime] = mapped_column(primary_key=True)
-    task_id: Mapped[int | None]  # NULL: skipped, because the one before was not over
+    task_id: Mapped[int | None]  # NULL: it waits, or was skipped, because the one before was not over
+    waits: Mapped[bool] = mapped_column(server_default=text("false"))  # until the one before is over
     at: Mapped[datetime] = now()
+
+    __table_args__ = (
+        Index("schedule_fire_task", "schedule_id", "due_at", postgresql_where=text("task_id IS NOT NULL")),
+        Index("schedule_fire_waiting", "schedule_id", "due_at", postgresql_where=text("waits")),
+    )

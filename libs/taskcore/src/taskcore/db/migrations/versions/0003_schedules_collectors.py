@@ -175,13 +175,30 @@ def upgrade() -> None:
         sa.Column("schedule_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("task_id", sa.BigInteger(), nullable=True),
+        sa.Column("waits", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.ForeignKeyConstraint(["schedule_id"], ["schedule.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("schedule_id", "due_at", name=op.f("schedule_fire_pkey")),
     )
+    op.create_index(
+        "schedule_fire_task",
+        "schedule_fire",
+        ["schedule_id", "due_at"],
+        unique=False,
+        postgresql_where=sa.text("task_id IS NOT NULL"),
+    )
+    op.create_index(
+        "schedule_fire_waiting",
+        "schedule_fire",
+        ["schedule_id", "due_at"],
+        unique=False,
+        postgresql_where=sa.text("waits"),
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("schedule_fire_waiting", table_name="schedule_fire", postgresql_where=sa.text("waits"))
+    op.drop_index("schedule_fire_task", table_name="schedule_fire", postgresql_where=sa.text("task_id IS NOT NULL"))
     op.drop_table("schedule_fire")
     op.drop_index("analytics_sample_bucket", table_name="analytics_sample")
     op.drop_table("analytics_sample")
