@@ -1,6 +1,12 @@
 """The tables. Each invariant stands beside the column or index that keeps it."""
 
-from taskcore.db.models.analytics import AnalyticsCursor, AnalyticsSample, AnalyticsSeries, SubmitterDay
+from taskcore.db.models.analytics import (
+    AnalyticsCursor,
+    AnalyticsMetric,
+    AnalyticsSample,
+    AnalyticsSeries,
+    SubmitterDay,
+)
 from taskcore.db.models.base import Model
 from taskcore.db.models.kubernetes import Alert, CollectorLease, K8sCursor, K8sEvent, K8sGap
 from taskcore.db.models.schedules import Schedule, ScheduleFire
@@ -10,6 +16,7 @@ from taskcore.db.models.workers import Queue, Setting, TaskType, Worker
 __all__ = [
     "Alert",
     "AnalyticsCursor",
+    "AnalyticsMetric",
     "AnalyticsSample",
     "AnalyticsSeries",
     "CollectorLease",

@@ -1,14 +1,28 @@
-"""Usage analytics: samples of metrics, and how far each source has been sampled."""
+"""Usage analytics: metrics, their samples, and how far each source has been sampled."""
 
 from __future__ import annotations
 
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Date, ForeignKey, Identity, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, Date, ForeignKey, Identity, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from taskcore.db.models.base import Model
+
+
+class AnalyticsMetric(Model):
+    """What the source of a metric says of it. `kind` is `gauge` or `count`: see `taskcore.metrics`."""
+
+    __tablename__ = "analytics_metric"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    description: Mapped[str]
+    unit: Mapped[str]
+    kind: Mapped[str]
+    source: Mapped[str]
+
+    __table_args__ = (CheckConstraint("kind IN ('gauge', 'count')", name="kind"),)
 
 
 class AnalyticsSeries(Model):
@@ -38,7 +52,10 @@ class AnalyticsSample(Model):
 
 
 class AnalyticsCursor(Model):
-    """Up to when a source that counts what happened has counted; moved with its samples, in one transaction."""
+    """Up to when a source that counts what happened has counted; for others, the last bucket that has their samples.
+
+    Moved with the samples, in one transaction.
+    """
 
     __tablename__ = "analytics_cursor"
 

@@ -47,6 +47,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("source", name=op.f("analytics_cursor_pkey")),
     )
     op.create_table(
+        "analytics_metric",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("unit", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.CheckConstraint("kind IN ('gauge', 'count')", name=op.f("analytics_metric_kind_check")),
+        sa.PrimaryKeyConstraint("name", name=op.f("analytics_metric_pkey")),
+    )
+    op.create_table(
         "analytics_series",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("metric", sa.Text(), nullable=False),
@@ -219,6 +229,7 @@ def downgrade() -> None:
     op.drop_table("k8s_cursor")
     op.drop_table("collector_lease")
     op.drop_table("analytics_series")
+    op.drop_table("analytics_metric")
     op.drop_table("analytics_cursor")
     op.drop_index("alert_open", table_name="alert", postgresql_where=sa.text("resolved_at IS NULL"))
     op.drop_index("alert_newest", table_name="alert")
