@@ -87,7 +87,7 @@ class Trial:
     ) -> Iterator[Load]:
         """The body is the fault. Afterwards the load goes on until the backlog is where it was; then all must end.
 
-        `all_run_within_s` judges instead when all that was accepted by the end of the fault has run.
+        `all_run_within_s` judges instead when all that was accepted by the end of the fault has begun.
         """
         load = Load(self.system.url, rate or self.terms.rate)
         backlog = Backlog(self.system.database_url)
@@ -134,12 +134,12 @@ class Trial:
         return sorted(run.began_at - submitted_at for submitted_at, run in waits)
 
     def _run_all(self, over_at: float, within_s: float) -> None:
-        """What waits for its retry has run."""
+        """Until all of it has begun."""
         newest = self.system.value("SELECT max(id) FROM task")
-        left = "SELECT count(*) FROM task WHERE id <= %s AND status IN ('blocked', 'queued', 'running', 'cancelling')"
+        left = "SELECT count(*) FROM task WHERE id <= %s AND status IN ('blocked', 'queued')"
         while self.system.value(left, newest) and time.monotonic() < over_at + within_s + HOPE_S:
             time.sleep(0.25)
-        self.at_most("all had run after s", time.monotonic() - over_at, within_s)
+        self.at_most("all had begun after s", time.monotonic() - over_at, within_s)
 
     def _recover(self, backlog: Backlog, level: float, over_at: float, within_s: float, *, is_judged: bool) -> None:
         if self.terms.is_short:

@@ -63,8 +63,9 @@ def configure_logging(settings: LogSettings) -> None:
 def set_log_level(level: str) -> None:
     """From now on."""
     logging.getLogger().setLevel(_number(level))
-    for chatty in ("pika", "httpx", "httpcore", "dramatiq", "alembic", "mail"):
+    for chatty in ("httpx", "httpcore", "dramatiq", "alembic", "mail"):
         logging.getLogger(chatty).setLevel(max(_number(level), logging.WARNING))
+    logging.getLogger("pika").setLevel(logging.CRITICAL)  # eight lines a connection refused, which we tell in one
 
 
 def _number(level: str) -> int:

@@ -28,6 +28,9 @@ from taskcore.telemetry import configure_logging, set_log_level
 from taskworker.coordinator.process import coordinate, coordinator_engine
 from taskworker.supervisor import Supervisor
 
+#: How long executors wait before they try to reach the broker again.
+RECONNECT_MS = "500"
+
 log = structlog.stdlib.get_logger(__name__)
 
 
@@ -41,6 +44,7 @@ def cli() -> None:
 def run(log_level: str | None) -> None:
     """Run tasks: a supervisor over executor processes."""
     settings = _settings(log_level)
+    os.environ.setdefault("dramatiq_restart_delay", RECONNECT_MS)  # read by Dramatiq when the executors import it
     url = settings.database_url.get_secret_value()
     engine = sync_engine(url, name="taskworker run", pool_size=1)
     supervisor = Supervisor(settings, engine, load_plugins(), two_witnesses(settings))

@@ -62,7 +62,7 @@ class Dependents:
     async def _unblock(self, ids: list[int]) -> int:
         rows = await execute(self._engine, passing_on.unblock(), ids=ids)
         if rows:
-            log.info("tasks.unblocked", count=len(rows))
+            log.debug("tasks.unblocked", count=len(rows))
             self._on_unblocked()
         return len(rows)
 
