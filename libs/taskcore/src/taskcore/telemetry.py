@@ -24,6 +24,7 @@ CLAIMS_REFUSED = Counter("taskcore_claims_refused", "Messages that entitled to n
 RESULTS_REFUSED = Counter("taskcore_results_refused", "Ends of attempts that were no longer held")
 MESSAGES_SENT = Counter("taskcore_messages_sent", "Messages the broker confirmed", ["queue"])
 MESSAGES_RESENT = Counter("taskcore_messages_resent", "Messages taken for lost and sent again", ["queue"])
+SCHEDULE_TIMES = Counter("taskcore_schedule_times", "Times of schedules, by what became of them", ["fate"])
 TASKS_RESCUED = Counter("taskcore_tasks_rescued", "Tasks returned from workers that died")
 
 

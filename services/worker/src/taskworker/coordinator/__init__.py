@@ -1,1 +1,4 @@
-"""What keeps tasks moving, in one asyncio loop: the relay, the rescuer, the sweep. Any number of copies is safe."""
+"""What keeps tasks moving, in one asyncio loop: the relay, the rescuer, the sweep, the scheduler.
+
+Any number of copies is safe.
+"""

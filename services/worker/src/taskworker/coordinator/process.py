@@ -9,7 +9,7 @@ from functools import partial
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from taskcore.db.notify import DEPENDENTS, OUTBOX, Listener
+from taskcore.db.notify import DEPENDENTS, OUTBOX, SCHEDULES, Listener
 from taskcore.db.session import BY_KEY, async_engine, is_database_away
 from taskcore.live_settings import CurrentSettings, Follower
 from taskcore.messaging.publisher import Publisher
@@ -18,6 +18,7 @@ from taskworker.coordinator.dependents import Dependents
 from taskworker.coordinator.relay import Relay
 from taskworker.coordinator.rescuer import Rescuer
 from taskworker.coordinator.retention import Retention
+from taskworker.coordinator.scheduler import Scheduler
 from taskworker.coordinator.statements import execute
 
 RETRY_S = 1.0
@@ -39,6 +40,7 @@ async def coordinate(
     retention = Retention(engine, current)
     url = current.own.database_url.get_secret_value()
     dependents = Dependents(engine, on_unblocked=relay.wake)
+    scheduler = Scheduler(engine, on_fired=relay.wake)
 
     def on_rescued() -> None:
         relay.wake()
@@ -47,6 +49,7 @@ async def coordinate(
     rescuer = Rescuer(engine, current, publisher.is_absent, on_rescued)
     hears_work = Listener(url, OUTBOX, name="taskworker coordinate, listening", on_wake=relay.wake)
     hears_ends = Listener(url, DEPENDENTS, name="taskworker coordinate, listening", on_wake=dependents.wake)
+    hears_schedules = Listener(url, SCHEDULES, name="taskworker coordinate, listening", on_wake=scheduler.wake)
     try:
         await follower.look()
         async with asyncio.TaskGroup() as loops:
@@ -55,8 +58,10 @@ async def coordinate(
             loops.create_task(_kept(rescuer.run))
             loops.create_task(_kept(retention.run))
             loops.create_task(_kept(dependents.run))
+            loops.create_task(_kept(scheduler.run))
             loops.create_task(_kept(hears_work.run))
             loops.create_task(_kept(hears_ends.run))
+            loops.create_task(_kept(hears_schedules.run))
     finally:
         await publisher.close()
 
