@@ -1,0 +1,91 @@
+"""The two shapes that events have, what a field selector looks at, and events to make. Kept is the shape of core/v1."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+Event = dict[str, Any]
+
+CORE = "v1"
+EVENTS = "events.k8s.io/v1"
+
+NEW_NAMES = {
+    "reportingComponent": "reportingController",
+    "involvedObject": "regarding",
+    "message": "note",
+    "source": "deprecatedSource",
+    "firstTimestamp": "deprecatedFirstTimestamp",
+    "lastTimestamp": "deprecatedLastTimestamp",
+    "count": "deprecatedCount",
+}
+SELECTABLE = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
+
+
+def event(name: str, namespace: str = "default", **fields: Any) -> Event:
+    """One about the pod of the same name. `fields` replace its own, or name the pod's `labels`."""
+    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    labels = fields.pop("labels", None)
+    return {
+        "metadata": {"name": name, "namespace": namespace} | ({"labels": labels} if labels else {}),
+        "involvedObject": {"apiVersion": "v1", "kind": "Pod", "namespace": namespace, "name": name},
+        "reason": "Started",
+        "message": f"Started container {name}",
+        "type": "Normal",
+        "source": {"component": "kubelet", "host": "node-1"},
+        "firstTimestamp": now,
+        "lastTimestamp": now,
+        "count": 1,
+        "eventTime": None,
+        "reportingComponent": "kubelet",
+        "reportingInstance": "node-1",
+    } | fields
+
+
+def in_shape(event: Event, group: str) -> Event:
+    """An event as this group has it."""
+    if group == CORE:
+        return event
+    return {NEW_NAMES.get(name, name): value for name, value in event.items()}
+
+
+def as_kept(body: Event) -> Event:
+    """An event as a client sent it to core/v1."""
+    return {name: value for name, value in body.items() if name not in ("apiVersion", "kind")}
+
+
+def encoded(event: Event, group: str) -> bytes:
+    """As in a watch, where each says what it is; in a list its members do not."""
+    return json.dumps({"kind": "Event", "apiVersion": group, **in_shape(event, group)}).encode()
+
+
+def selector(text: str) -> Callable[[Event], bool]:
+    """Raises: ValueError: there is no such field to select by."""
+    terms = [_term(term) for term in text.split(",") if term]
+    return lambda event: all((_fields(event)[name] == value) is is_equal for name, value, is_equal in terms)
+
+
+def _term(term: str) -> tuple[str, str, bool]:
+    name, _, value = term.replace("==", "=").partition("=")
+    is_equal = not name.endswith("!")
+    name = (
+        name.rstrip("!").replace("regarding.", "involvedObject.").replace("reportingController", "reportingComponent")
+    )
+    if name not in _fields({"metadata": {}, "involvedObject": {}}):
+        raise ValueError(f"field label not supported: {name}")
+    return name, value, is_equal
+
+
+def _fields(event: Event) -> dict[str, str]:
+    about = {f"involvedObject.{name}": event["involvedObject"].get(name, "") for name in SELECTABLE}
+    source = event.get("source") or {}
+    return about | {
+        "metadata.name": event["metadata"].get("name", ""),
+        "metadata.namespace": event["metadata"].get("namespace", ""),
+        "reason": event.get("reason", ""),
+        "type": event.get("type", ""),
+        "reportingComponent": event.get("reportingComponent", ""),
+        "source": source.get("component") or event.get("reportingComponent", ""),
+    }

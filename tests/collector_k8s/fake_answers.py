@@ -1,0 +1,72 @@
+"""What a fake cluster may do to a request instead of answering it, and how an API server tells that it refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+REASONS = {
+    400: "BadRequest",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "NotFound",
+    409: "AlreadyExists",
+    410: "Expired",
+    429: "TooManyRequests",
+    500: "InternalError",
+    503: "ServiceUnavailable",
+    504: "Timeout",
+}
+
+Ask = Literal["list", "page", "watch", "other"]  # a page is one that continues a list
+
+
+@dataclass(frozen=True)
+class Request:
+    ask: Ask
+    method: str
+    path: str
+    query: Mapping[str, str]
+    token: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`status` 0: the connection is closed without an answer; -1: nothing is ever answered."""
+
+    status: int = 200
+    body: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def raw(self) -> bytes:
+        return json.dumps(self.body).encode()
+
+
+CUT = Answer(0)
+SILENCE = Answer(-1)
+
+
+def refusal(status: int, message: str = "the test says so", retry_after: int | None = None) -> Answer:
+    """A `Status`, as an API server refuses."""
+    headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+    return Answer(status, status_body(status, message), headers)
+
+
+def status_body(status: int, message: str) -> dict[str, Any]:
+    return {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "message": message,
+        "reason": REASONS[status],
+        "code": status,
+    }
+
+
+def error_line(status: int, message: str = "the test says so") -> bytes:
+    """The event of a watch that says that it is over."""
+    return json.dumps({"type": "ERROR", "object": status_body(status, message)}).encode() + b"\n"
