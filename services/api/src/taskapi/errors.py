@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import (
@@ -37,15 +38,7 @@ log = structlog.stdlib.get_logger(__name__)
 def answer(request: Request[Any, Any, Any], exc: Exception) -> Response[Problem]:
     """The problem that `exc` means to the client. Those that nobody foresaw are logged, and told without details."""
     problem, headers = _problem(request, exc)
-    problem = Problem(
-        title=problem.title,
-        status=problem.status,
-        code=problem.code,
-        detail=problem.detail,
-        request_id=request_id_of(request.scope),
-        errors=problem.errors,
-        task_status=problem.task_status,
-    )
+    problem = msgspec.structs.replace(problem, request_id=request_id_of(request.scope))
     return Response(problem, status_code=problem.status, headers=headers, media_type=MEDIA_TYPE)
 
 

@@ -6,8 +6,9 @@ it; the schemas as msgspec has them, with every bound; the headers; and that a p
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from functools import cache
+from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -25,9 +26,14 @@ CONFIG = OpenAPIConfig(
     render_plugins=[],
 )
 
+#: Where the structs are. A subject's own `BODIES` say what its calls take: as below.
+SUBJECTS: Sequence[ModuleType] = (schemas,)
+
 _REF = "#/components/schemas/{name}"
 _ONE_TASK = {"name": "first steps", "type": "noop", "parameters": {}}
-_BODIES: dict[str, tuple[type, bool, Any]] = {
+_Bodies = Mapping[str, tuple[type, bool, Any]]
+#: By operation: what its body is, whether it must be there, an example.
+_BODIES: _Bodies = {
     "submit_task": (schemas.TaskSubmission, True, _ONE_TASK),
     "submit_batch": (schemas.BatchSubmission, True, {"tasks": [_ONE_TASK], "atomic": True}),
     "cancel_task": (schemas.Why, False, {"reason": "not needed any more"}),
@@ -37,7 +43,8 @@ _BODIES: dict[str, tuple[type, bool, Any]] = {
 }
 _REQUEST_ID = {"X-Request-Id": "The request's own, or one that was made for it."}
 _RETRY_AFTER = {"Retry-After": "Seconds."}
-_LOCATION = {"Location": "Where the task is."}
+#: By operation that answers with 201: what it has made.
+_MADE = {"submit_task": "task"}
 
 
 @get("/", include_in_schema=False)
@@ -54,17 +61,25 @@ async def document(request: Request[Any, Any, Any]) -> dict[str, Any]:
 @cache
 def _document(app: Litestar) -> dict[str, Any]:
     whole: dict[str, Any] = app.openapi_schema.to_schema()
+    bodies = _bodies()
     for path in whole["paths"].values():
         for operation in path.values():
-            _complete(operation)
+            _complete(operation, bodies)
     whole["components"]["schemas"] = _schemas(whole["components"]["schemas"].keys())
     return whole
 
 
-def _complete(operation: dict[str, Any]) -> None:
+def _bodies() -> _Bodies:
+    found = dict(_BODIES)
+    for subject in SUBJECTS:
+        found |= getattr(subject, "BODIES", {})
+    return found
+
+
+def _complete(operation: dict[str, Any], bodies: _Bodies) -> None:
     for parameter in operation.get("parameters", ()):
         parameter["schema"] = _never_null(parameter["schema"])
-    if (body := _BODIES.get(operation["operationId"])) is not None:
+    if (body := bodies.get(operation["operationId"])) is not None:
         struct, is_required, example = body
         content = {"schema": {"$ref": _REF.format(name=struct.__name__)}, "example": example}
         operation["requestBody"] = {"required": is_required, "content": {"application/json": content}}
@@ -76,8 +91,8 @@ def _headers(operation_id: str, status: str) -> dict[str, Any]:
     headers = dict(_REQUEST_ID)
     if status == "503":
         headers |= _RETRY_AFTER
-    if (operation_id, status) == ("submit_task", "201"):
-        headers |= _LOCATION
+    if status == "201" and operation_id in _MADE:
+        headers["Location"] = f"Where the {_MADE[operation_id]} is."
     text = {"required": True, "schema": {"type": "string"}}
     return {name: {"description": description, **text} for name, description in headers.items()}
 
@@ -91,12 +106,14 @@ def _never_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _schemas(names: Set[str]) -> dict[str, Any]:
-    structs = [
-        struct
-        for name, struct in vars(schemas).items()
-        if isinstance(struct, type) and issubclass(struct, msgspec.Struct) and not name.startswith("_")
-    ]
-    _, components = msgspec.json.schema_components(structs, ref_template=_REF)
+    _, components = msgspec.json.schema_components(list(_structs()), ref_template=_REF)
     if missing := names - components.keys():
-        raise LookupError(f"the handlers answer with what taskapi.schemas does not have: {sorted(missing)}")
+        raise LookupError(f"the handlers answer with what no subject's schemas have: {sorted(missing)}")
     return components
+
+
+def _structs() -> Iterator[type[msgspec.Struct]]:
+    for subject in SUBJECTS:
+        for name, struct in vars(subject).items():
+            if isinstance(struct, type) and issubclass(struct, msgspec.Struct) and not name.startswith("_"):
+                yield struct

@@ -1,0 +1,46 @@
+"""What goes over HTTP: the bodies of requests and answers, and nothing else.
+
+A subject with a folder of its own has them there: see `taskapi.openapi.SUBJECTS`.
+"""
+
+from taskapi.schemas.health import Liveness, Uptime
+from taskapi.schemas.histories import Attempt, Attempts, History, HistoryEntry, LogLine, TaskLog
+from taskapi.schemas.problems import FieldError, Problem
+from taskapi.schemas.settings import Setting, SettingChange, Settings
+from taskapi.schemas.submitting import BatchAnswer, BatchResult, BatchSubmission, BatchTask
+from taskapi.schemas.tasks import RelatedTask, RelatedTasks, StatusCounts, Task, TaskPage, Why
+from taskapi.schemas.workers import Queue, Queues, TaskType, TaskTypes, Worker, Workers
+from taskcore.submissions import TaskSubmission
+
+__all__ = [
+    "Attempt",
+    "Attempts",
+    "BatchAnswer",
+    "BatchResult",
+    "BatchSubmission",
+    "BatchTask",
+    "FieldError",
+    "History",
+    "HistoryEntry",
+    "Liveness",
+    "LogLine",
+    "Problem",
+    "Queue",
+    "Queues",
+    "RelatedTask",
+    "RelatedTasks",
+    "Setting",
+    "SettingChange",
+    "Settings",
+    "StatusCounts",
+    "Task",
+    "TaskLog",
+    "TaskPage",
+    "TaskSubmission",
+    "TaskType",
+    "TaskTypes",
+    "Uptime",
+    "Why",
+    "Worker",
+    "Workers",
+]

@@ -1,0 +1,15 @@
+"""How the process is."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Liveness(msgspec.Struct, frozen=True):
+    status: str
+
+
+class Uptime(msgspec.Struct, frozen=True):
+    """Seconds since the process started."""
+
+    uptime: float
