@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, field_validator
+from pydantic_core import PydanticCustomError
 
+from taskcore.domain import alerts, templates
+from taskcore.domain.documents import check_document
 from taskcore.domain.tasks import DEFAULT_QUEUE
+from taskcore.errors import InvalidDocument
 from taskcore.settings.marks import LIVE, Age, Identifier, Seconds, Section
 
 
@@ -92,6 +96,23 @@ class AlertTask(Section):
     queue: Identifier = DEFAULT_QUEUE
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 4
 
+    @field_validator("name", "parameters")
+    @classmethod
+    def can_be_filled_in(cls, value: Any) -> Any:
+        """It is refused when it is given, for when an alert opens it is too late."""
+        try:
+            check_document(value)
+        except InvalidDocument as exc:
+            raise _fault(exc.path, exc.message) from exc
+        for path, why in templates.faults(value, alerts.NAMES):
+            raise _fault(path, why)
+        return value
+
+
+def _fault(path: templates.Path, why: str) -> PydanticCustomError:
+    where = ".".join(map(str, path))
+    return PydanticCustomError("template", "{fault}", {"fault": f"{where}: {why}" if where else why})
+
 
 class AlertRule(Section):
     """Which events raise an alert: those that match each list that is not empty. The first rule that matches counts."""
@@ -112,8 +133,15 @@ DEFAULT_RULES = (
 )
 
 
+def _names_differ(rules: tuple[AlertRule, ...]) -> tuple[AlertRule, ...]:
+    names = [rule.name for rule in rules]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise PydanticCustomError("twice", "two rules are named {name}", {"name": twice[0]})
+    return rules
+
+
 class AlertSettings(Section):
     """`rules` (JSON list) say which events raise an alert. `quiet_s`: after so long without one it is resolved."""
 
-    rules: Annotated[tuple[AlertRule, ...], LIVE] = DEFAULT_RULES
+    rules: Annotated[tuple[AlertRule, ...], AfterValidator(_names_differ), LIVE] = DEFAULT_RULES
     quiet_s: Annotated[Age, LIVE] = None

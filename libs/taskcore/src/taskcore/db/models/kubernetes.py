@@ -100,6 +100,7 @@ class Alert(Model):
     count: Mapped[int]
     first_at: Mapped[datetime]
     last_at: Mapped[datetime]
+    heard_at: Mapped[datetime] = now()  # when its last event was stored, by the database's clock
     task_id: Mapped[int | None]  # what was submitted when it opened
     resolved_at: Mapped[datetime | None]
     resolved_by: Mapped[str | None]
@@ -115,5 +116,6 @@ class Alert(Model):
             unique=True,
             postgresql_where=text("resolved_at IS NULL"),
         ),
-        Index("alert_newest", "last_at", "id"),
+        Index("alert_unresolved", "id", postgresql_where=text("resolved_at IS NULL")),
+        Index("alert_quiet", "cluster", "heard_at", postgresql_where=text("resolved_at IS NULL")),
     )

@@ -11,6 +11,18 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
+# Who adds to what is followed waits for the one before, so that ids are visible in their order: a reader who goes on
+# behind the last id that he saw misses none. One process writes for a cluster, so it is clusters that take turns.
+LOCK_FOLLOWED = """
+    CREATE FUNCTION lock_followed() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM pg_advisory_xact_lock(1951622763, 1);
+        RETURN NULL;
+    END
+    $$
+"""
+FOLLOWED = ("k8s_event", "k8s_gap", "alert")
+
 
 def upgrade() -> None:
     op.create_table(
@@ -27,12 +39,16 @@ def upgrade() -> None:
         sa.Column("count", sa.BigInteger(), nullable=False),
         sa.Column("first_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("heard_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("task_id", sa.BigInteger(), nullable=True),
         sa.Column("resolved_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("resolved_by", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("alert_pkey")),
     )
-    op.create_index("alert_newest", "alert", ["last_at", "id"], unique=False)
+    op.create_index(
+        "alert_quiet", "alert", ["cluster", "heard_at"], unique=False, postgresql_where=sa.text("resolved_at IS NULL")
+    )
+    op.create_index("alert_unresolved", "alert", ["id"], unique=False, postgresql_where=sa.text("resolved_at IS NULL"))
     op.create_index(
         "alert_open",
         "alert",
@@ -204,9 +220,17 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("waits"),
     )
+    op.execute(LOCK_FOLLOWED)
+    for table in FOLLOWED:
+        op.execute(
+            f"CREATE TRIGGER {table}_lock BEFORE INSERT ON {table} FOR EACH STATEMENT EXECUTE FUNCTION lock_followed()"
+        )
 
 
 def downgrade() -> None:
+    for table in FOLLOWED:
+        op.execute(f"DROP TRIGGER {table}_lock ON {table}")
+    op.execute("DROP FUNCTION lock_followed")
     op.drop_index("schedule_fire_waiting", table_name="schedule_fire", postgresql_where=sa.text("waits"))
     op.drop_index("schedule_fire_task", table_name="schedule_fire", postgresql_where=sa.text("task_id IS NOT NULL"))
     op.drop_table("schedule_fire")
@@ -232,5 +256,6 @@ def downgrade() -> None:
     op.drop_table("analytics_metric")
     op.drop_table("analytics_cursor")
     op.drop_index("alert_open", table_name="alert", postgresql_where=sa.text("resolved_at IS NULL"))
-    op.drop_index("alert_newest", table_name="alert")
+    op.drop_index("alert_unresolved", table_name="alert", postgresql_where=sa.text("resolved_at IS NULL"))
+    op.drop_index("alert_quiet", table_name="alert", postgresql_where=sa.text("resolved_at IS NULL"))
     op.drop_table("alert")

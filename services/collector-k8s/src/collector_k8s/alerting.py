@@ -1,0 +1,108 @@
+"""Alerts: what the events of a batch raise, in the transaction that stores them; and what is quiet resolves.
+
+Which rules there are is a live setting; what is wrong with the process's own is said at its start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import structlog
+from sqlalchemy import Connection, Engine
+
+from taskcore import alert_tasks
+from taskcore.db import alerts, submit, workers
+from taskcore.db.notify import OUTBOX, SyncNotifier
+from taskcore.db.session import is_database_away
+from taskcore.domain.alerts import Event, Sighting, matching, sightings
+from taskcore.errors import InvalidSettings
+from taskcore.live_settings import CurrentSettings
+from taskcore.settings import PREFIX, AlertRule, AlertTask, Settings
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class Alerting:
+    """The alerts of one cluster, for the one thread that writes its events."""
+
+    def __init__(self, settings: CurrentSettings, engine: Engine) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._notifier = SyncNotifier(engine)
+
+    def note(self, connection: Connection, events: Sequence[Event]) -> bool:
+        """Count `events`, which were stored in this transaction and are current; submit the tasks of what opens.
+
+        Answers whether there are such tasks: then somebody has to `tell`, once the transaction is committed.
+        """
+        rules = {rule.name: rule for rule in self._settings.now.alerts.rules}
+        matched = [(rule, event) for event in events if (rule := matching(rules.values(), event)) is not None]
+        if not matched:
+            return False
+        rows = connection.execute(alerts.counted(), {"ids": [event.id for _, event in matched]})
+        seen = sightings(matched, {row.id: row.so_far for row in rows})
+        is_fired = False
+        for alert_id, one in _opened(connection, seen):
+            log.info("alert.opened", alert_id=alert_id, rule=one.rule, of=f"{one.kind} {one.name}", reason=one.reason)
+            if (task := rules[one.rule].task) is not None:
+                _fire(connection, task, alert_id, one)
+                is_fired = True
+        return is_fired
+
+    def tell(self) -> None:
+        """Wake up whoever sends tasks to workers."""
+        self._notifier.notify(OUTBOX)
+        self._notifier.flush()
+
+    def resolve_quiet(self, cluster: str) -> None:
+        """Resolve the alerts of `cluster` that nothing was heard of for as long as the setting says."""
+        quiet_s = self._settings.now.alerts.quiet_s
+        while quiet_s is not None:
+            with self._engine.connect() as connection:
+                found = connection.execute(alerts.resolve_quiet(), {"of": cluster, "quiet_s": quiet_s}).all()
+            for row in found:
+                log.info("alert.resolved", alert_id=row.id, by="quiet")
+            if len(found) < alerts.BATCH:
+                return
+
+
+def check_rules(settings: Settings, engine: Engine) -> None:
+    """Raises `InvalidSettings` for parameters that their type would refuse.
+
+    A type that is not known may come with a worker that starts later: that is said, no more. So is that the database
+    is away.
+    """
+    try:
+        types = _known_types(settings.alerts.rules, engine)
+    except Exception as exc:  # the database may be later than this process
+        if not is_database_away(exc):
+            raise
+        log.warning("alerts.rules_not_checked", error=str(exc).partition("\n")[0])
+        return
+    for path, why in alert_tasks.rule_faults(settings.alerts.rules, types):
+        name = f"{PREFIX}ALERTS__RULES: " + ".".join(map(str, path))
+        if path[1:] != ("task", "type"):
+            raise InvalidSettings(f"{name}: {why}")
+        log.warning("alerts.type_unknown", setting=name, error=why)
+
+
+def _known_types(rules: Sequence[AlertRule], engine: Engine) -> Mapping[str, alert_tasks.Errors]:
+    wanted = {rule.task.type for rule in rules if rule.task is not None}
+    with engine.connect() as connection:
+        rows = [connection.execute(workers.get_type(), {"type_name": name}).first() for name in sorted(wanted)]
+    return {row.name: alert_tasks.schema_errors(row.schema) for row in rows if row is not None}
+
+
+def _opened(connection: Connection, seen: Sequence[Sighting]) -> Iterator[tuple[int, Sighting]]:
+    """Count what was seen. Answers what was not open before, with the ids of the alerts that are now."""
+    rows = connection.execute(alerts.count_or_open(), {"rows": alerts.sighting_rows(seen)}).all()
+    new = {(row.cluster, row.namespace, row.kind, row.name, row.reason): int(row.id) for row in rows if row.is_new}
+    return ((new[one.key], one) for one in seen if one.key in new)
+
+
+def _fire(connection: Connection, task: AlertTask, alert_id: int, seen: Sighting) -> None:
+    """Submit the task. One of a type that nobody knows waits for a worker that does."""
+    known = connection.execute(workers.get_type(), {"type_name": task.type}).first()
+    new = alert_tasks.new_task(task, alert_id, seen.words, None if known is None else known.timeout_s)
+    (row,) = connection.execute(*submit.submit([new], f"alert:{alert_id}")).all()
+    connection.execute(alerts.fired(), {"alert_id": alert_id, "its_task": row.id})

@@ -1,0 +1,174 @@
+"""What rules make of events: which match, what is counted, and what their templates may say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from taskcore.alert_tasks import new_task, rule_faults, schema_errors
+from taskcore.domain.alerts import NAMES, matching, sightings
+from taskcore.settings import AlertRule, AlertSettings, AlertTask
+
+AT = datetime(2030, 1, 2, tzinfo=UTC)
+EMAIL = {
+    "type": "object",
+    "properties": {
+        "to": {"type": "array", "items": {"type": "string", "pattern": "@"}, "minItems": 1},
+        "subject": {"type": "string", "maxLength": 20, "enum": ["nothing else"]},
+        "sender": {"anyOf": [{"type": "string", "pattern": "@"}, {"type": "null"}]},
+        "port": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+    },
+    "required": ["to"],
+    "additionalProperties": False,
+}
+
+
+@dataclass(frozen=True)
+class Seen:
+    id: int = 1
+    cluster: str = "home"
+    namespace: str = "shop"
+    kind: str = "Pod"
+    name: str = "web-1"
+    reason: str = "BackOff"
+    type: str = "Warning"
+    message: str = "Back-off restarting"
+    count: int = 1
+    first_at: datetime = AT
+    at: datetime = AT
+
+
+@pytest.mark.parametrize(
+    ("event", "rule"),
+    [
+        (Seen(), "warning"),
+        (Seen(type="Normal"), None),
+        (Seen(reason="Failed"), "pod_failed"),
+        (Seen(reason="Failed", kind="Job"), "warning"),
+        (Seen(reason="FailedScheduling"), "failed_scheduling"),
+        (Seen(reason="OOMKilling", type="Normal", kind="Node"), "oom_killed"),
+    ],
+)
+def test_the_first_rule_that_matches_counts(event: Seen, rule: str | None) -> None:
+    found = matching(AlertSettings().rules, event)
+
+    assert (found and found.name) == rule
+
+
+def test_what_is_counted_is_how_much_a_count_grew_and_at_least_one() -> None:
+    rule = AlertRule(name="all")
+    grown, same, first = Seen(1, name="a", count=7), Seen(2, name="b", count=4), Seen(3, name="c", count=5)
+
+    seen = sightings([(rule, event) for event in (first, same, grown)], {1: 5, 2: 4})
+
+    assert [(one.name, one.count) for one in seen] == [("a", 2), ("b", 1), ("c", 5)]
+
+
+def test_one_that_was_not_known_was_first_seen_when_the_cluster_says_so() -> None:
+    rule = AlertRule(name="all")
+    event = Seen(first_at=AT - timedelta(hours=1), count=9)
+
+    (new,), (known,) = sightings([(rule, event)], {}), sightings([(rule, event)], {1: 8})
+
+    assert (new.first_at, known.first_at) == (AT - timedelta(hours=1), AT)
+
+
+def test_events_of_one_object_and_reason_are_one_sighting_with_the_last_ones_message() -> None:
+    rule = AlertRule(name="all")
+    later = Seen(2, message="later", at=AT + timedelta(minutes=1), first_at=AT + timedelta(minutes=1))
+
+    (one,) = sightings([(rule, later), (rule, Seen(1, message="earlier"))], {})
+
+    assert (one.count, one.message, one.first_at, one.last_at) == (2, "later", AT, later.at)
+
+
+def test_a_template_is_filled_in_wherever_there_is_text() -> None:
+    parameters = {"to": ["ops@$cluster.example"], "$kind": {"n": 5, "text": "$kind $object: ${message} for $$5"}}
+    task = AlertTask(type="send_email", parameters=parameters, queue="mail", max_attempts=9)
+    (seen,) = sightings([(AlertRule(name="mine"), Seen(message="$cluster"))], {})
+
+    made = new_task(task, 12, seen.words, 30.0)
+
+    text = "Pod web-1: $cluster for $5"
+    assert made.parameters == {"to": ["ops@home.example"], "$kind": {"n": 5, "text": text}}
+    assert (made.name, made.type, made.queue, made.max_attempts, made.timeout_s) == (
+        "mine: BackOff",
+        "send_email",
+        "mail",
+        9,
+        30.0,
+    )
+    assert made.labels == {"taskcore.io/alert": "12"}
+
+
+@pytest.mark.parametrize(("message", "name"), [("m" * 300, "m" * 255), ("", "mine")])
+def test_a_name_that_comes_out_too_long_is_cut_and_one_that_comes_out_empty_is_the_rules(
+    message: str, name: str
+) -> None:
+    (seen,) = sightings([(AlertRule(name="mine"), Seen(message=message))], {})
+
+    assert new_task(AlertTask(type="noop", name="$message"), 1, seen.words, None).name == name
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        ({"name": "$objct"}, "knows no $objct; there are $cluster,"),
+        ({"parameters": {"a": [{"b": "$Kind"}]}}, "a.0.b: knows no $Kind"),
+        ({"parameters": {"a": "5 $"}}, "a: has a $ that begins no name: write $$ for a dollar sign"),
+        ({"parameters": {"a": "nul \0"}}, "a: contains a NUL character"),
+    ],
+)
+def test_a_template_that_cannot_be_filled_in_is_no_setting(members: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=r"task\.(name|parameters)") as refused:
+        AlertSettings.model_validate({"rules": [{"name": "mine", "task": {"type": "noop", **members}}]})
+
+    assert said in str(refused.value)
+
+
+def test_two_rules_of_one_name_are_no_setting() -> None:
+    with pytest.raises(ValidationError, match="two rules are named mine"):
+        AlertSettings(rules=(AlertRule(name="mine"), AlertRule(name="mine")))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "path"),
+    [
+        ({"to": ["ops@$cluster"], "subject": "$message"}, None),
+        ({"to": ["$object"], "sender": "$object"}, None),  # it may become one
+        ({"to": ["nobody"]}, ("to", 0)),
+        ({"to": "$object"}, ("to",)),
+        ({"to": []}, ("to",)),
+        ({"to": ["a@b"], "port": "$object"}, ("port",)),
+        ({"to": ["a@b"], "sender": "nobody"}, ("sender",)),
+        ({"to": ["a@b"], "subject": "$$5"}, ("subject",)),
+        ({"to": ["a@b"], "body": "$message"}, ()),
+        ({"subject": "$message"}, ()),
+    ],
+)
+def test_parameters_that_no_words_make_fit_are_at_fault(
+    parameters: dict[str, Any], path: tuple[str | int, ...] | None
+) -> None:
+    rules = [AlertRule(name="quiet"), AlertRule(name="mine", task=AlertTask(type="mail", parameters=parameters))]
+
+    found = [fault for fault, _ in rule_faults(rules, {"mail": schema_errors(EMAIL)})]
+
+    assert found == ([] if path is None else [(1, "task", "parameters", *path)])
+
+
+def test_a_type_that_nobody_brought_is_at_fault_and_a_schema_that_is_none_is_not() -> None:
+    rules = [AlertRule(name="mine", task=AlertTask(type="mail"))]
+
+    assert [path for path, _ in rule_faults(rules, {})] == [(0, "task", "type")]
+    assert list(rule_faults(rules, {"mail": schema_errors({"type": 5})})) == []
+
+
+def test_every_name_has_its_word() -> None:
+    (seen,) = sightings([(AlertRule(name="mine"), replace(Seen(), name="the object"))], {})
+
+    assert tuple(seen.words) == NAMES
+    assert (seen.words["object"], seen.words["rule"]) == ("the object", "mine")
