@@ -7,11 +7,15 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import text
 
+from taskcore.db.managed_schedules import ensure_managed
+from taskcore.db.session import sync_engine
 from tests.acceptance.conftest import MakeSystem
 from tests.acceptance.system import System
 from tests.support.mail import MailServer
 from tests.support.processes import PROGRAMS
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")
@@ -52,3 +56,31 @@ def test_each_of_many_tasks_runs_exactly_once(system: System) -> None:
 
     system.require_one_run_each(task_ids)
     assert system.value("SELECT count(*) FROM outbox") == 0
+
+
+def fire_every(system: System, every_s: float) -> None:
+    """The schedule `beat` submits a task at once, or has another interval from now on."""
+    engine = sync_engine(system.database_url, name="tests", pool_size=1)
+    with engine.connect() as connection:
+        task = {"name": "beat", "type": "noop"}
+        connection.execute(ensure_managed("beat", managed_by="tests", every_s=every_s, task=task))
+        connection.execute(text("NOTIFY taskcore_schedules"))
+    engine.dispose()
+
+
+def test_a_schedule_fires_each_of_its_times_once_and_a_changed_interval_holds_at_once(system: System) -> None:
+    fires = "SELECT due_at, task_id FROM schedule_fire WHERE task_id IS NOT NULL ORDER BY due_at"
+    fire_every(system, 3_600)
+    eventually(lambda: len(system.sql(fires)) == 1, 60, what="the run at the start")
+
+    fire_every(system, 1)
+    eventually(lambda: len(system.sql(fires)) >= 4, 60, what="three fires, a second apart")
+    fire_every(system, 3_600)
+
+    fired = system.sql(fires)
+    tasks = [row["task_id"] for row in fired]
+    system.wait_for(tasks, "succeeded")
+    system.require_one_run_each(tasks)
+    assert all((row["due_at"] - fired[1]["due_at"]).total_seconds() % 1 == 0 for row in fired[1:])
+    labelled = """SELECT count(*) FROM task WHERE labels = '{"taskcore.io/schedule": "beat"}'"""
+    assert system.value(labelled) == len(tasks)
