@@ -259,7 +259,7 @@ class Life(RuleBasedStateMachine):
 
     def pause_queue(self, pick: int) -> None:
         queue = QUEUES[pick % 2]
-        self.stage.run(queues.pause_queue(), of=queue, why=None)
+        self.stage.run(queues.pause_queue(), of=queue, why=None, by="me")
         self.model.paused_queues.add(queue)
 
     def resume_queue(self, pick: int) -> None:

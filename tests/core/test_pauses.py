@@ -135,7 +135,7 @@ def test_of_a_paused_queue_nothing_is_sent_or_claimed(stage: Stage) -> None:
     (other,) = stage.submit(new_task(queue="other"))
     stage.dispatch(1)
 
-    stage.run(queues.pause_queue(), of="default", why="moving house")
+    stage.run(queues.pause_queue(), of="default", why="moving house", by="me")
 
     assert [row.id for row in stage.claim([sent, waiting, other])] == [other]
     assert (stage.status(sent), stage.dispatch(5)) == ("queued", [])
@@ -146,7 +146,7 @@ def test_of_a_paused_queue_nothing_is_sent_or_claimed(stage: Stage) -> None:
 
 def test_the_relay_sees_no_backlog_in_a_paused_queue(stage: Stage) -> None:
     stage.submit(new_task())
-    stage.run(queues.pause_queue(), of="default", why=None)
+    stage.run(queues.pause_queue(), of="default", why=None, by="me")
     (paused,) = stage.run(outbox.backlogs())
     stage.run(queues.resume_queue(), of="default")
 

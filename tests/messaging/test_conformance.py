@@ -165,7 +165,7 @@ async def test_the_publisher_knows_how_many_messages_wait(house: House) -> None:
 async def test_messages_of_a_paused_queue_start_nothing_and_are_sent_again_once_it_is_resumed(house: House) -> None:
     task_ids = house.stage.submit(new_task(), new_task(), new_task(queue="other"))
     assert house.stage.dispatch(2) == task_ids[:2]
-    house.stage.run(queues.pause_queue(), of="default", why=None)
+    house.stage.run(queues.pause_queue(), of="default", why=None, by="me")
 
     await house.send(task_ids[:2])
     await house.send(task_ids[2:], "other")

@@ -40,6 +40,8 @@ BATCH_TIMEOUT_S = 120.0
 class Client:
     """A Taskcore server at `address`. Close it, or use it in a `with`. Safe to share between threads.
 
+    `user` is who asks, as the history is to have it: see `taskclient.users`. A ValueError, if it cannot be sent.
+
     Every call raises ServerRefused, ServerUnreachable or UnexpectedAnswer when it fails. Calls that can be repeated
     without harm, submitting among them, are tried a few times when no answer comes or the server asks for patience.
     """
@@ -48,11 +50,12 @@ class Client:
         self,
         address: str = DEFAULT_ADDRESS,
         *,
+        user: str | None = None,
         patience: Patience = DEFAULT_PATIENCE,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._connection = Connection(address, patience, sleep)
+        self._connection = Connection(address, user, patience, sleep)
         self._sleep = sleep
         self._clock = clock
 

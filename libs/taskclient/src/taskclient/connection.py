@@ -19,12 +19,14 @@ import msgspec
 from taskclient.errors import ServerRefused, ServerUnreachable, TaskClientError, UnexpectedAnswer
 from taskclient.models import Problem
 from taskclient.patience import Patience, parse_retry_after, plan_pause
+from taskclient.users import parse_user
 
 T = TypeVar("T")
 Parameters = Sequence[tuple[str, str]]
 
 BASE_PATH = "/api/v1"
 IDEMPOTENCY_KEY = "Idempotency-Key"
+USER = "X-Taskcore-User"
 TIMEOUT_S = 30.0
 NOTICEABLE_PAUSE_S = 1.0
 
@@ -61,11 +63,12 @@ class _Setback:
 class Connection:
     """A server at `address`, over a pool of connections. Close it, or use it in a `with`."""
 
-    def __init__(self, address: str, patience: Patience, sleep: Callable[[float], None]) -> None:
+    def __init__(self, address: str, user: str | None, patience: Patience, sleep: Callable[[float], None]) -> None:
         self.address = parse_address(address)
         self._patience = patience
         self._sleep = sleep
-        self._http = httpx.Client(base_url=self.address + BASE_PATH, headers={"Accept": "application/json"})
+        headers = {"Accept": "application/json"} | ({} if user is None else {USER: parse_user(user)})
+        self._http = httpx.Client(base_url=self.address + BASE_PATH, headers=headers)
 
     def __enter__(self) -> Self:
         return self

@@ -11,7 +11,7 @@ from litestar.di import NamedDependency
 from sqlalchemy import Executable
 
 from taskapi.bodies import decode, read_json
-from taskapi.contract import TaskId, problems
+from taskapi.contract import TaskId, User, actor, problems
 from taskapi.database import Rows
 from taskapi.problems import dependency_failed, has_dependents, not_allowed, refuse_field, try_again
 from taskapi.schemas import Task, Why
@@ -21,7 +21,6 @@ from taskcore.db import changes, dependencies
 from taskcore.db.notify import DEPENDENTS, ORDERS, SETTLED
 from taskcore.domain.states import Action, Status
 
-ACTOR = "api"
 ATTEMPTS = 3
 #: What may make a task wait for others: nothing may end meanwhile, or it would wait for ever.
 MAY_BLOCK = frozenset({Action.RESUME, Action.RETRY})
@@ -39,10 +38,12 @@ _WHY = msgspec.json.Decoder(Why)
     request_max_body_size=MAX_REASON_BYTES,
     responses=problems(404, 409, 413, 415),
 )
-async def cancel_task(request: Request[Any, Any, Any], services: NamedDependency[Services], task_id: TaskId) -> Task:
+async def cancel_task(
+    request: Request[Any, Any, Any], services: NamedDependency[Services], task_id: TaskId, user: User = None
+) -> Task:
     """At once while it waits. One that runs is told to stop, if its type can, and is `cancelling` until it has."""
     why = await read_reason(request)
-    (row,) = await _change(services, Action.CANCEL, task_id, [changes.cancel(), changes.interrupt()], why=why)
+    (row,) = await _change(services, Action.CANCEL, task_id, user, [changes.cancel(), changes.interrupt()], why=why)
     services.wakeups.send(ORDERS if row.status == Status.CANCELLING else SETTLED)
     if row.dependents is not None:
         services.wakeups.send(DEPENDENTS)
@@ -58,10 +59,12 @@ async def cancel_task(request: Request[Any, Any, Any], services: NamedDependency
     request_max_body_size=MAX_REASON_BYTES,
     responses=problems(404, 409, 413, 415),
 )
-async def pause_task(request: Request[Any, Any, Any], services: NamedDependency[Services], task_id: TaskId) -> Task:
+async def pause_task(
+    request: Request[Any, Any, Any], services: NamedDependency[Services], task_id: TaskId, user: User = None
+) -> Task:
     """At once while it waits. One that runs is asked to (`pause_requested`), if its type can go on later."""
     why = await read_reason(request)
-    await _change(services, Action.PAUSE, task_id, [changes.pause(), changes.request_pause()], why=why)
+    await _change(services, Action.PAUSE, task_id, user, [changes.pause(), changes.request_pause()], why=why)
     services.wakeups.send(ORDERS)
     return await task_answer(services, task_id)
 
@@ -74,9 +77,9 @@ async def pause_task(request: Request[Any, Any, Any], services: NamedDependency[
     status_code=200,
     responses=problems(404, 409),
 )
-async def resume_task(services: NamedDependency[Services], task_id: TaskId) -> Task:
+async def resume_task(services: NamedDependency[Services], task_id: TaskId, user: User = None) -> Task:
     """Let a paused task wait again for whatever it has to wait for; or take back a pause that was only requested."""
-    await _change(services, Action.RESUME, task_id, [changes.resume(), changes.withdraw_pause()])
+    await _change(services, Action.RESUME, task_id, user, [changes.resume(), changes.withdraw_pause()])
     services.wakeups.send()
     services.wakeups.send(ORDERS)
     return await task_answer(services, task_id)
@@ -90,12 +93,12 @@ async def resume_task(services: NamedDependency[Services], task_id: TaskId) -> T
     status_code=200,
     responses=problems(404, 409),
 )
-async def retry_task(services: NamedDependency[Services], task_id: TaskId) -> Task:
+async def retry_task(services: NamedDependency[Services], task_id: TaskId, user: User = None) -> Task:
     """Run a task that failed or was cancelled once more, with all its attempts.
 
     What its end had cancelled waits for it again. Not while a task that it depends on has come to nothing.
     """
-    (row,) = await _change(services, Action.RETRY, task_id, [changes.retry()])
+    (row,) = await _change(services, Action.RETRY, task_id, user, [changes.retry()])
     services.wakeups.send()
     if row.dependents is not None:
         services.wakeups.send(DEPENDENTS)
@@ -109,9 +112,9 @@ async def retry_task(services: NamedDependency[Services], task_id: TaskId) -> Ta
     tags=["tasks"],
     responses=problems(404, 409),
 )
-async def delete_task(services: NamedDependency[Services], task_id: TaskId) -> None:
+async def delete_task(services: NamedDependency[Services], task_id: TaskId, user: User = None) -> None:
     """Not while it runs, nor while others wait for it. Its history stays."""
-    await _change(services, Action.DELETE, task_id, [changes.remove()])
+    await _change(services, Action.DELETE, task_id, user, [changes.remove()])
 
 
 async def read_reason(request: Request[Any, Any, Any]) -> str | None:
@@ -124,13 +127,18 @@ async def read_reason(request: Request[Any, Any, Any]) -> str | None:
 
 
 async def _change(
-    services: Services, action: Action, task_id: int, statements: Sequence[Executable], **parameters: Any
+    services: Services,
+    action: Action,
+    task_id: int,
+    user: str | None,
+    statements: Sequence[Executable],
+    **parameters: Any,
 ) -> Rows:
     """Make that change of `statements` which fits how the task stands. Answers what it answers.
 
     Raises `Refused` when the task is not there, or does not stand where one of them may start.
     """
-    values = {"task": task_id, "by": ACTOR, **parameters}
+    values = {"task": task_id, "by": actor(user), **parameters}
     for _ in range(ATTEMPTS):
         for statement in statements:
             if rows := await _write(services, action, statement, values):

@@ -13,8 +13,15 @@ from taskcore.domain.documents import MAX_INTEGER
 
 MEDIA_TYPE = "application/problem+json"
 
+MAX_USER = 255
+
 #: How clients know the parameters to which handlers give other names.
-PUBLIC_NAMES = {"idempotency_key": "Idempotency-Key", "timeout_s": "timeout", "queue_name": "name"}
+PUBLIC_NAMES = {
+    "idempotency_key": "Idempotency-Key",
+    "timeout_s": "timeout",
+    "queue_name": "name",
+    "user": "X-Taskcore-User",
+}
 
 TaskId = Annotated[
     int, PathParameter(ge=1, le=MAX_INTEGER, schema_extra={"maximum": MAX_INTEGER}, description="A task's id.")
@@ -39,6 +46,16 @@ IdempotencyKey = Annotated[
         description="The same key with the same body is the same task; it is stored once.",
     ),
 ]
+User = Annotated[
+    str | None,
+    HeaderParameter(
+        name="X-Taskcore-User",
+        min_length=1,
+        max_length=MAX_USER,
+        pattern=r"^[!-~]([ -~]*[!-~])?$",
+        description="Who asks, as the history is to have it: nobody checks whether it is so.",
+    ),
+]
 
 _WHY = {
     400: "Not JSON, or not HTTP.",
@@ -49,6 +66,11 @@ _WHY = {
     422: "Understood, and not valid: `errors` names each field.",
     503: "The database is away: try again after `Retry-After` seconds.",
 }
+
+
+def actor(user: str | None) -> str:
+    """How the history is signed: by who the caller says to be, or by the API."""
+    return "api" if user is None else f"user:{user}"
 
 
 def problems(*statuses: int) -> dict[int, ResponseSpec]:

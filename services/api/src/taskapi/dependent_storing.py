@@ -40,12 +40,12 @@ class _Raced(Exception):
     """Somebody stored a task with one of our keys meanwhile."""
 
 
-async def store_dependent(database: Database, tasks: Sequence[Dependent], is_atomic: bool) -> list[Stored]:
-    """Store `tasks`. Atomic: if one cannot be, none is."""
+async def store_dependent(database: Database, tasks: Sequence[Dependent], by: str, is_atomic: bool) -> list[Stored]:
+    """Store `tasks`, signed `by`. Atomic: if one cannot be, none is."""
     for _ in range(ATTEMPTS):
         try:
             async with database.transaction() as connection:
-                stored = await _store(connection, tasks, is_atomic)
+                stored = await _store(connection, tasks, by, is_atomic)
         except _Raced:
             continue
         except DBAPIError as exc:
@@ -84,7 +84,7 @@ class _Plan:
                 yield field_error((*one.path, "depends_on", number), f"{name!r} {what}")
 
 
-async def _store(connection: AsyncConnection, tasks: Sequence[Dependent], is_atomic: bool) -> list[Stored]:
+async def _store(connection: AsyncConnection, tasks: Sequence[Dependent], by: str, is_atomic: bool) -> list[Stored]:
     others = await others_by_key(connection, [one.task.idempotency_key for one in tasks])
     known = {i: found(one.task, others[key]) for i, one in enumerate(tasks) if (key := _key(one)) in others}
     ids = {ref: known[i].id for i, one in enumerate(tasks) if i in known and (ref := one.ref) and known[i].id}
@@ -96,7 +96,7 @@ async def _store(connection: AsyncConnection, tasks: Sequence[Dependent], is_ato
     is_empty = not plan.starts and not any(one.id for one in known.values())
     if (is_atomic or is_empty) and (problems := plan.problems()):
         raise Refused(together(problems))
-    await _insert(connection, tasks, plan, ids)
+    await _insert(connection, tasks, plan, ids, by)
     return [plan.stored[place] for place in range(len(tasks))]
 
 
@@ -115,11 +115,14 @@ async def _plan(connection: AsyncConnection, tasks: Sequence[Dependent], ids: Ma
     return _Plan(standings, missing)
 
 
-async def _insert(connection: AsyncConnection, tasks: Sequence[Dependent], plan: _Plan, ids: dict[str, int]) -> None:
+async def _insert(
+    connection: AsyncConnection, tasks: Sequence[Dependent], plan: _Plan, ids: dict[str, int], by: str
+) -> None:
     """Store what is to start. Raises `_Raced`."""
     if not plan.starts:
         return
-    statement, values = submit_planned([(tasks[place].task, start) for place, start in plan.starts.items()])
+    planned = [(tasks[place].task, start) for place, start in plan.starts.items()]
+    statement, values = submit_planned(planned, by)
     rows = (await connection.execute(statement, values)).all()
     if len(rows) != len(plan.starts):
         raise _Raced

@@ -12,7 +12,7 @@ from taskapi.contract import PUBLIC_NAMES
 from taskapi.problems import Refused, invalid
 from taskapi.schemas import FieldError
 
-_NOT_OF_THE_QUERY = frozenset({"request", "services", "task_id", "queue_name", "name", "idempotency_key"})
+_NOT_OF_THE_QUERY = frozenset({"request", "services", "task_id", "queue_name", "name", "idempotency_key", "user"})
 
 
 def refuse_unknown_parameters(request: Request[Any, Any, Any]) -> None:

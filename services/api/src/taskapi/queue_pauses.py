@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 
 from taskapi import answers
 from taskapi.changes import MAX_REASON_BYTES, read_reason
-from taskapi.contract import QueueName, problems
+from taskapi.contract import QueueName, User, actor, problems
 from taskapi.problems import queue_not_found
 from taskapi.schemas import Queue
 from taskapi.services import Services
@@ -26,11 +26,11 @@ from taskcore.db import queues
     responses=problems(413, 415),
 )
 async def pause_queue(
-    request: Request[Any, Any, Any], services: NamedDependency[Services], queue_name: QueueName
+    request: Request[Any, Any, Any], services: NamedDependency[Services], queue_name: QueueName, user: User = None
 ) -> Queue:
     """Nothing of it is started any more, until it is resumed; what runs goes on. It need not have had tasks yet."""
     why = await read_reason(request)
-    await services.database.write(queues.pause_queue(), {"of": queue_name, "why": why})
+    await services.database.write(queues.pause_queue(), {"of": queue_name, "why": why, "by": actor(user)})
     return await _queue(services, queue_name)
 
 

@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import PathParameter
 
 from taskapi.bodies import decode, read_json
-from taskapi.contract import problems
+from taskapi.contract import User, actor, problems
 from taskapi.fields import field_error
 from taskapi.problems import Refused, invalid, setting_not_found, setting_not_live
 from taskapi.schemas import Setting, SettingChange, Settings
@@ -22,7 +22,6 @@ from taskcore.errors import InvalidDocument, InvalidSetting
 from taskcore.live_settings import LiveSetting, is_setting, live_settings
 from taskcore.settings import Layer, layer_of
 
-ACTOR = "api"
 MAX_BYTES = 64 * 1024
 
 _CHANGE = msgspec.json.Decoder(SettingChange)
@@ -57,13 +56,15 @@ async def get_setting(services: NamedDependency[Services], name: _Name) -> Setti
     request_max_body_size=MAX_BYTES,
     responses=problems(404, 409, 413, 415),
 )
-async def set_setting(request: Request[Any, Any, Any], services: NamedDependency[Services], name: _Name) -> Setting:
+async def set_setting(
+    request: Request[Any, Any, Any], services: NamedDependency[Services], name: _Name, user: User = None
+) -> Setting:
     """For every process, within seconds, until it is removed."""
     live = _live(name)
     value = decode(await read_json(request), _CHANGE).value
     _check(services, live, value)
     given = msgspec.json.encode(value).decode()
-    await services.database.write(overrides.set_override(), {"setting": name, "given": given, "by": ACTOR})
+    await services.database.write(overrides.set_override(), {"setting": name, "given": given, "by": actor(user)})
     return await _told(services, live)
 
 

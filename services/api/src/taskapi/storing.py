@@ -27,10 +27,10 @@ class Stored:
     problem: Problem | None = None
 
 
-async def store_one(database: Database, task: NewTask) -> Stored:
-    """Store `task`, or find the one that came with its key before."""
+async def store_one(database: Database, task: NewTask, by: str) -> Stored:
+    """Store `task`, signed `by`, or find the one that came with its key before."""
     for _ in range(ATTEMPTS):
-        if rows := await database.write(*submit.submit([task])):
+        if rows := await database.write(*submit.submit([task], by)):
             TASKS_SUBMITTED.inc()
             return Stored(rows[0].id, rows[0])
         rows = await database.read(submit.tasks_by_key([str(task.idempotency_key)]))
@@ -39,21 +39,22 @@ async def store_one(database: Database, task: NewTask) -> Stored:
     raise try_again()
 
 
-async def store_all(database: Database, tasks: Sequence[NewTask], is_atomic: bool) -> list[Stored]:
+async def store_all(database: Database, tasks: Sequence[NewTask], by: str, is_atomic: bool) -> list[Stored]:
     """Store `tasks` in one transaction. Atomic: a key that came with another body refuses them all."""
     if not tasks:
         return []
     if tasks[0].idempotency_key is None:
-        stored = [Stored(row.id, row) for row in await database.write(*submit.submit(tasks))]
+        stored = [Stored(row.id, row) for row in await database.write(*submit.submit(tasks, by))]
     else:
-        stored = await _store_keyed(database, tasks, is_atomic)
+        stored = await _store_keyed(database, tasks, by, is_atomic)
     TASKS_SUBMITTED.inc(sum(one.row is not None for one in stored))
     return stored
 
 
-async def _store_keyed(database: Database, tasks: Sequence[NewTask], is_atomic: bool) -> list[Stored]:
+async def _store_keyed(database: Database, tasks: Sequence[NewTask], by: str, is_atomic: bool) -> list[Stored]:
     async with database.transaction() as connection:
-        created = {row.idempotency_key: row for row in (await connection.execute(*submit.submit(tasks))).all()}
+        rows = (await connection.execute(*submit.submit(tasks, by))).all()
+        created = {row.idempotency_key: row for row in rows}
         others = await others_by_key(connection, [t.idempotency_key for t in tasks if t.idempotency_key not in created])
         stored = [_stored(task, created, others) for task in tasks]
         if is_atomic and (taken := [one.problem for one in stored if one.problem is not None]):

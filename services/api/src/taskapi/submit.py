@@ -13,7 +13,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from taskapi import answers
 from taskapi.bodies import read_json
 from taskapi.catalogue import KnownType
-from taskapi.contract import IdempotencyKey, problems
+from taskapi.contract import IdempotencyKey, User, actor, problems
 from taskapi.dependent_storing import Dependent, store_dependent
 from taskapi.problems import Refused, invalid, refuse_field, together, try_again
 from taskapi.references import arrange
@@ -38,7 +38,10 @@ MAX_KEY = 255
     responses={200: ResponseSpec(Task, description="It was there already."), **problems(409, 413, 415)},
 )
 async def submit_task(
-    request: Request[Any, Any, Any], services: NamedDependency[Services], idempotency_key: IdempotencyKey = None
+    request: Request[Any, Any, Any],
+    services: NamedDependency[Services],
+    idempotency_key: IdempotencyKey = None,
+    user: User = None,
 ) -> Response[Task]:
     """Once it is answered with 201 the task is stored for good."""
     submission = decode_one(await read_json(request))
@@ -47,9 +50,10 @@ async def submit_task(
         raise Refused(invalid(errors))
     task = new_task(submission, types[submission.type], Origin(request_id_of(request.scope), idempotency_key))
     if submission.depends_on:
-        (stored,) = await store_dependent(services.database, [Dependent(task, submission.depends_on)], is_atomic=True)
+        dependent = Dependent(task, submission.depends_on)
+        (stored,) = await store_dependent(services.database, [dependent], actor(user), is_atomic=True)
     else:
-        stored = await store_one(services.database, task)
+        stored = await store_one(services.database, task, actor(user))
     if stored.problem is not None:
         raise Refused(stored.problem)
     if stored.row is None:
@@ -72,7 +76,10 @@ async def submit_task(
     },
 )
 async def submit_batch(
-    request: Request[Any, Any, Any], services: NamedDependency[Services], idempotency_key: IdempotencyKey = None
+    request: Request[Any, Any, Any],
+    services: NamedDependency[Services],
+    idempotency_key: IdempotencyKey = None,
+    user: User = None,
 ) -> Response[BatchAnswer]:
     """All or nothing, unless `atomic` is false: then those are stored that can be. `results` tells of each."""
     body = await read_json(request)
@@ -84,7 +91,7 @@ async def submit_batch(
         raise Refused(together([sifted.problems[index] for index in sorted(sifted.problems)]))
     origin = Origin(request_id_of(request.scope), idempotency_key)
     new_tasks = await asyncio.to_thread(_new_tasks, sifted, order, types, origin)
-    stored = await _store(services, sifted, order, new_tasks)
+    stored = await _store(services, sifted, order, new_tasks, actor(user))
     if stored[0].problem is not None and all(one.problem is not None for one in stored):
         raise Refused(stored[0].problem)
     answer = _batch_answer(sifted, order, stored)
@@ -93,14 +100,16 @@ async def submit_batch(
     return Response(answer, status_code=201 if answer.created else 200)
 
 
-async def _store(services: Services, sifted: Sifted, order: list[int], new_tasks: list[NewTask]) -> list[Stored]:
+async def _store(
+    services: Services, sifted: Sifted, order: list[int], new_tasks: list[NewTask], by: str
+) -> list[Stored]:
     if not any(sifted.good[index].depends_on for index in order):
-        return await store_all(services.database, new_tasks, sifted.is_atomic)
+        return await store_all(services.database, new_tasks, by, sifted.is_atomic)
     dependents = [
         Dependent(task, sifted.good[index].depends_on, sifted.good[index].ref, ("tasks", index))
         for index, task in zip(order, new_tasks, strict=True)
     ]
-    return await store_dependent(services.database, dependents, sifted.is_atomic)
+    return await store_dependent(services.database, dependents, by, sifted.is_atomic)
 
 
 async def _existing(services: Services, stored: Stored) -> Task:

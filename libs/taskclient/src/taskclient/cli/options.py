@@ -12,6 +12,7 @@ from taskclient.cli.session import Session
 from taskclient.client import DEFAULT_ADDRESS
 from taskclient.connection import parse_address
 from taskclient.output import Format
+from taskclient.users import parse_user
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -33,8 +34,8 @@ class Parsed(click.ParamType[T], Generic[T]):
             self.fail(str(error), param, ctx)
 
 
-def shared_options(address_variable: str | None = None) -> list[click.Parameter]:
-    """The options of every command, which end in the Session. The variable is read where it is named only."""
+def shared_options(address_variable: str | None = None, user_variable: str | None = None) -> list[click.Parameter]:
+    """The options of every command, which end in the Session. A variable is read where it is named only."""
     return [
         click.Option(
             ["--address"],
@@ -51,6 +52,15 @@ def shared_options(address_variable: str | None = None) -> list[click.Parameter]
             expose_value=False,
             callback=_remember,
             help="The form of what is printed: table unless said otherwise.",
+        ),
+        click.Option(
+            ["--user"],
+            metavar="NAME",
+            type=Parsed("name", parse_user),
+            envvar=user_variable,
+            expose_value=False,
+            callback=_remember,
+            help="Who asks, for the history: your login name unless this or TASKCORE_USER says otherwise.",
         ),
         click.Option(
             ["--log-level"],

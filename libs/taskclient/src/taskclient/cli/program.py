@@ -24,7 +24,7 @@ class Program(Group):
             return super().invoke(ctx)
 
 
-@click.group(cls=Program, params=shared_options(address_variable="TASKCORE_ADDRESS"))
+@click.group(cls=Program, params=shared_options(address_variable="TASKCORE_ADDRESS", user_variable="TASKCORE_USER"))
 def program() -> None:
     """Hand tasks to Taskcore and see what becomes of them.
 

@@ -12,6 +12,7 @@ from rich.console import Console, RenderableType
 
 from taskclient.client import DEFAULT_ADDRESS, Client
 from taskclient.output import Format, show
+from taskclient.users import login_name
 
 T = TypeVar("T")
 
@@ -23,9 +24,10 @@ class Session:
     address: str = DEFAULT_ADDRESS
     output: Format = Format.TABLE
     log_level: str | None = None
+    user: str | None = None
 
     def client(self) -> Client:
-        return Client(self.address)
+        return Client(self.address, user=self.user or login_name())
 
     def show(self, value: T, view: Callable[[T], RenderableType]) -> None:
         show(value, self.output, view)

@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Executable, Text, and_, case, func, insert, l
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from taskcore.db.models import Task, TaskDependency, TaskHistory
-from taskcore.db.parameters import interval, still_at, word
+from taskcore.db.parameters import interval, signed, still_at, word
 from taskcore.db.recordset import recordset
 from taskcore.db.submit import ASKED, queues_of
 from taskcore.db.transitions import sent
@@ -22,10 +22,10 @@ from taskcore.domain.states import TERMINAL, Status
 from taskcore.domain.tasks import NewTask
 
 
-def submit_planned(tasks: Sequence[tuple[NewTask, Standing]]) -> tuple[Executable, dict[str, str]]:
+def submit_planned(tasks: Sequence[tuple[NewTask, Standing]], by: str = "api") -> tuple[Executable, dict[str, str]]:
     """As `submit.submit`, for tasks that start as planned by `plan_start`."""
     rows = [msgspec.to_builtins(task) | {"starts": start.status, "why": start.why} for task, start in tasks]
-    return _submit_planned(), {"rows": msgspec.json.encode(rows).decode()}
+    return _submit_planned(), {"rows": msgspec.json.encode(rows).decode(), "by": by}
 
 
 def depend(edges: Iterable[tuple[int, int]]) -> tuple[Executable, dict[str, str]]:
@@ -73,7 +73,7 @@ def _submit_planned() -> Executable:
                 stored.c.id,
                 literal_column("0"),
                 stored.c.status,
-                word("api"),
+                signed(),
                 case((stored.c.error.is_not(None), details), else_=null()),
             ),
         )

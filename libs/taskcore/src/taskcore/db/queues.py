@@ -23,7 +23,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from taskcore.db.models import Outbox, Queue, Task
 from taskcore.db.outbox import live_slots
-from taskcore.db.parameters import stands_at
+from taskcore.db.parameters import signed, stands_at
 from taskcore.domain.states import HELD
 
 
@@ -34,11 +34,12 @@ def queue_names() -> Executable:
 
 @cache
 def pause_queue() -> Executable:
-    """Nothing of the queue `of` is claimed from now on, whether it has tasks yet or not. Parameters: of, why."""
-    statement = upsert(Queue).values(name=bindparam("of"), paused_at=func.now(), pause_reason=_why())
+    """Nothing of the queue `of` is claimed from now on, whether it has tasks yet or not. Parameters: of, why, by."""
+    paused = {"paused_at": func.now(), "pause_reason": _why(), "paused_by": signed()}
+    statement = upsert(Queue).values(name=bindparam("of"), **paused)
     return statement.on_conflict_do_update(
         index_elements=[Queue.name],
-        set_={"paused_at": func.coalesce(Queue.paused_at, func.now()), "pause_reason": _why()},
+        set_=paused | {"paused_at": func.coalesce(Queue.paused_at, func.now())},
     )
 
 
@@ -48,7 +49,7 @@ def resume_queue() -> Executable:
     return (
         update(Queue)
         .where(Queue.name == bindparam("of"))
-        .values(paused_at=null(), pause_reason=null())
+        .values(paused_at=null(), pause_reason=null(), paused_by=null())
         .returning(Queue.name)
     )
 
@@ -89,6 +90,7 @@ def _queues() -> Select[Any]:
         oldest.label("oldest_age_s"),
         Queue.paused_at,
         Queue.pause_reason,
+        Queue.paused_by,
     )
 
 

@@ -11,7 +11,10 @@ from taskcore.domain.states import Status
 
 
 class HistoryEntry(msgspec.Struct, frozen=True):
-    """One transition. `to_status` is null for a deletion; `actor` says who: `api`, `worker:<id>`, `coordinator`."""
+    """One transition. `to_status` is null for a deletion.
+
+    `actor` says who: `user:<name>` as the caller called itself, or `api`; `worker:<id>`, `coordinator`, `task:<id>`.
+    """
 
     id: int
     task_id: int

@@ -66,6 +66,7 @@ class Queue(msgspec.Struct, frozen=True):
     oldest_age_s: float | None
     paused_at: datetime | None
     pause_reason: str | None
+    paused_by: str | None
 
 
 class Queues(msgspec.Struct, frozen=True):

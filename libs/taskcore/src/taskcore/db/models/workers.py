@@ -60,6 +60,7 @@ class Queue(Model):
     created_at: Mapped[datetime] = now()
     paused_at: Mapped[datetime | None]
     pause_reason: Mapped[str | None]
+    paused_by: Mapped[str | None]
 
     __table_args__ = (Index("queue_paused", "name", postgresql_where=text("paused_at IS NOT NULL")),)
 

@@ -25,6 +25,7 @@ FOLLOWED = ("k8s_event", "k8s_gap", "alert")
 
 
 def upgrade() -> None:
+    op.add_column("queue", sa.Column("paused_by", sa.Text(), nullable=True))
     op.create_table(
         "alert",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -259,3 +260,4 @@ def downgrade() -> None:
     op.drop_index("alert_unresolved", table_name="alert", postgresql_where=sa.text("resolved_at IS NULL"))
     op.drop_index("alert_quiet", table_name="alert", postgresql_where=sa.text("resolved_at IS NULL"))
     op.drop_table("alert")
+    op.drop_column("queue", "paused_by")
