@@ -71,7 +71,7 @@ async def test_a_task_goes_with_all_that_belongs_to_it_and_its_history_says_why(
         old,
         "succeeded",
         "coordinator",
-        {"reason": "retention"},
+        {"reason": "retention", "type": "noop", "queue": "default"},
     )
 
 
@@ -149,7 +149,7 @@ async def test_a_task_with_a_time_of_its_own_goes_when_that_has_come(stage: Stag
 
     assert left(stage) == [later, never]
     (deletion,) = stage.sql("SELECT details FROM task_history WHERE to_status IS NULL")
-    assert deletion.details == {"reason": "delete_after"}
+    assert deletion.details == {"reason": "delete_after", "type": "noop", "queue": "default"}
 
 
 async def test_many_go_batch_by_batch_and_the_walk_waits_where_they_are_young(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Executable, Select, Text, bindparam, case, exists, func, null, select, update
+from sqlalchemy import ColumnElement, Executable, Select, Text, bindparam, case, exists, func, select, update
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.dml import ReturningUpdate
 
@@ -100,7 +100,7 @@ def retry() -> Executable:
 @cache
 def remove() -> Executable:
     """Delete a task that does not run; its history stays. Parameters: task, by. Answers its id."""
-    return removed(standing(DELETE.sources, Task.id == number("task")), signed(), null())
+    return removed(standing(DELETE.sources, Task.id == number("task")), signed(), func.jsonb_build_object())
 
 
 @cache

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, Select, delete, insert, null, select
+from sqlalchemy import CTE, ColumnElement, Select, delete, func, insert, null, select
 
 from taskcore.db.dependencies import has_dependents
 from taskcore.db.models import Outbox, Task, TaskAttempt, TaskDependency, TaskHistory, TaskLog
-from taskcore.db.parameters import still_at
+from taskcore.db.parameters import still_at, word
 from taskcore.domain.states import DELETE
 
 
@@ -23,14 +23,16 @@ def removed(was: CTE, actor: ColumnElement[str], details: Any) -> Select[Any]:
     deleted = (
         delete(Task)
         .where(Task.id == was.c.id, still_at(Task.status, DELETE.sources), ~has_dependents())
-        .returning(Task.id, Task.attempt, was.c.status.label("was"))
+        .returning(Task.id, Task.attempt, Task.type, Task.queue, was.c.status.label("was"))
         .cte("deleted")
     )
+    # By these is counted what happened to it, where nobody counted it yet.
+    remembered = func.jsonb_build_object(word("type"), deleted.c.type, word("queue"), deleted.c.queue)
     history = (
         insert(TaskHistory)
         .from_select(
             ["task_id", "attempt", "from_status", "to_status", "actor", "details"],
-            select(deleted.c.id, deleted.c.attempt, deleted.c.was, null(), actor, details),
+            select(deleted.c.id, deleted.c.attempt, deleted.c.was, null(), actor, remembered.concat(details)),
         )
         .cte("history")
     )

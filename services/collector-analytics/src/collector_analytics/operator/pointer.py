@@ -1,0 +1,19 @@
+"""JSON pointers (RFC 6901)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def find(document: Any, pointer: str) -> Any:
+    """What `pointer` leads to. Raises `LookupError` where there is nothing."""
+    found = document
+    for part in pointer.split("/")[1:]:
+        key = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(found, dict) and key in found:
+            found = found[key]
+        elif isinstance(found, list) and key.isascii() and key.isdigit() and int(key) < len(found):
+            found = found[int(key)]
+        else:
+            raise LookupError(f"the document has nothing at {pointer!r}")
+    return found

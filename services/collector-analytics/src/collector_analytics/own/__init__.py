@@ -1,0 +1,1 @@
+"""What Taskcore measures of itself."""

@@ -1,0 +1,36 @@
+"""Who is there to run tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import text
+
+from taskcore.metrics import Metric, MetricContext, MetricSource, Sample
+
+WORKERS = text("""
+    WITH live AS (SELECT id, slots FROM worker WHERE seen_at + lease_s * interval '1 second' >= now())
+    SELECT count(*) AS workers, coalesce(sum(slots), 0) AS slots,
+        (SELECT count(*) FROM task WHERE status IN ('running', 'cancelling') AND worker_id IN (SELECT id FROM live))
+        AS in_use
+    FROM live
+""")
+
+
+class Workers(MetricSource):
+    name = "workers"
+
+    def describe(self) -> Iterable[Metric]:
+        return [
+            Metric("workers_live", "Workers whose lease holds"),
+            Metric("slots", "Tasks that they can run at once"),
+            Metric("slots_in_use", "Tasks that they have taken and not ended"),
+        ]
+
+    def collect(self, ctx: MetricContext) -> Iterable[Sample]:
+        row = ctx.database.execute(WORKERS).one()
+        return [
+            Sample("workers_live", row.workers),
+            Sample("slots", row.slots),
+            Sample("slots_in_use", row.in_use),
+        ]
