@@ -1,0 +1,18 @@
+"""Fixtures for the tests of the analytics collector."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from taskcore.db.session import sync_engine
+from tests.collector_analytics.house import House
+
+
+@pytest.fixture
+def house(database_url: str) -> Iterator[House]:
+    """Taskcore's database with what has happened in it, and a collector."""
+    engine = sync_engine(database_url, name="tests", pool_size=10)
+    yield House(engine, database_url)
+    engine.dispose()
