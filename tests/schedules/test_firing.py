@@ -224,6 +224,10 @@ async def test_a_schedule_that_cannot_be_fired_does_not_hold_up_the_others(stage
     assert await scheduler.step(NOON) == IDLE_S
 
     assert (fires(stage, broken), fired(stage, whole)) == ([], [NOON])
+    stage.sql("UPDATE schedule SET timezone = 'UTC' WHERE id = :id", id=broken)
+    scheduler.wake()
+    await scheduler.step(NOON)
+    assert fired(stage, broken) == [NOON - HOUR]
 
 
 async def test_one_that_somebody_else_has_locked_is_left_to_them(

@@ -45,6 +45,7 @@ class Scheduler:
         self._prune_at = 0.0
 
     def wake(self) -> None:
+        self._failed.clear()  # it may have been mended
         self._woken.set()
 
     async def run(self) -> None:
