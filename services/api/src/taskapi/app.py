@@ -10,6 +10,7 @@ from litestar import Litestar, Router
 from litestar.di import Provide
 
 from taskapi import changes, errors, health, listings, logs, openapi, queue_pauses, related, settings, submit, tasks
+from taskapi.kubernetes import alerts, events
 from taskapi.queries import refuse_unknown_parameters
 from taskapi.requests import RequestScope
 from taskapi.services import Services
@@ -43,6 +44,11 @@ HANDLERS: Sequence[Any] = (
     settings.get_setting,
     settings.set_setting,
     settings.unset_setting,
+    events.list_events,
+    events.list_event_versions,
+    events.list_task_events,
+    alerts.list_alerts,
+    alerts.resolve_alert,
 )
 
 

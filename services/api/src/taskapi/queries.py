@@ -12,14 +12,15 @@ from taskapi.contract import PUBLIC_NAMES
 from taskapi.problems import Refused, invalid
 from taskapi.schemas import FieldError
 
-_NOT_OF_THE_QUERY = frozenset({"request", "services", "task_id", "queue_name", "name", "idempotency_key", "user"})
+#: Nor are those in the path.
+_NOT_OF_THE_QUERY = frozenset({"request", "services", "idempotency_key", "user"})
 
 
 def refuse_unknown_parameters(request: Request[Any, Any, Any]) -> None:
     """Runs before each handler. Raises `Refused`."""
     if not request.scope["query_string"]:
         return
-    once, many = _known(request.route_handler)
+    once, many = _known(request.route_handler, frozenset(request.path_params))
     given = request.query_params
     errors = [FieldError(name, "is not a parameter of this call") for name in given if name not in once | many]
     errors += [
@@ -31,9 +32,9 @@ def refuse_unknown_parameters(request: Request[Any, Any, Any]) -> None:
 
 
 @cache
-def _known(handler: BaseRouteHandler) -> tuple[frozenset[str], frozenset[str]]:
+def _known(handler: BaseRouteHandler, of_the_path: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
     """The names of those that may be given once, and of those that may be repeated."""
     parameters = handler.parsed_fn_signature.parameters
-    names = parameters.keys() - _NOT_OF_THE_QUERY
+    names = parameters.keys() - _NOT_OF_THE_QUERY - of_the_path
     many = frozenset(name for name in names if parameters[name].is_non_string_sequence)
     return frozenset(PUBLIC_NAMES.get(name, name) for name in names - many), many

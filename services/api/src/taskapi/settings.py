@@ -12,6 +12,7 @@ from litestar.params import PathParameter
 from taskapi.bodies import decode, read_json
 from taskapi.contract import User, actor, problems
 from taskapi.fields import field_error
+from taskapi.kubernetes.rules import SETTING, check_rules
 from taskapi.problems import Refused, invalid, setting_not_found, setting_not_live
 from taskapi.schemas import Setting, SettingChange, Settings
 from taskapi.services import Services
@@ -21,6 +22,7 @@ from taskcore.domain.documents import check_document
 from taskcore.errors import InvalidDocument, InvalidSetting
 from taskcore.live_settings import LiveSetting, is_setting, live_settings
 from taskcore.settings import Layer, layer_of
+from taskcore.settings import Settings as ProcessSettings
 
 MAX_BYTES = 64 * 1024
 
@@ -62,7 +64,9 @@ async def set_setting(
     """For every process, within seconds, until it is removed."""
     live = _live(name)
     value = decode(await read_json(request), _CHANGE).value
-    _check(services, live, value)
+    changed = _check(services, live, value)
+    if name == SETTING:
+        await check_rules(services, changed.alerts.rules)
     given = msgspec.json.encode(value).decode()
     await services.database.write(overrides.set_override(), {"setting": name, "given": given, "by": actor(user)})
     return await _told(services, live)
@@ -91,11 +95,11 @@ def _live(name: str) -> LiveSetting:
     raise setting_not_live(name) if is_setting(name) else setting_not_found(name)
 
 
-def _check(services: Services, live: LiveSetting, value: Any) -> None:
-    """Raises `Refused`, naming each part of `value` that is at fault."""
+def _check(services: Services, live: LiveSetting, value: Any) -> ProcessSettings:
+    """The process's own settings with `value`. Raises `Refused`, naming each part of it that is at fault."""
     try:
         check_document(value, ("value",))
-        live.put_into(services.settings.own, value)
+        return live.put_into(services.settings.own, value)
     except InvalidDocument as exc:
         raise Refused(invalid([field_error(exc.path, exc.message)])) from exc
     except InvalidSetting as exc:

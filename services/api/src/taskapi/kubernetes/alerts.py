@@ -1,0 +1,94 @@
+"""Alerts: those that are open, those that were, and resolving one."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from litestar import get, post
+from litestar.di import NamedDependency
+from litestar.params import FromQuery
+
+from taskapi import answers
+from taskapi.contract import User, actor, problems
+from taskapi.kubernetes import schemas
+from taskapi.kubernetes.parameters import AfterAlert, AlertId, AnyOf, BeforeAlert, Limit, from_id, refuse_both
+from taskapi.problems import Refused
+from taskapi.schemas import Problem
+from taskapi.services import Services
+from taskcore.db import alert_queries, alerts
+from taskcore.db.alert_queries import AlertFilter
+
+_Status = Literal["open", "resolved", "all"]
+_IS_OPEN = {"open": True, "resolved": False, "all": None}
+
+
+@get("/alerts", operation_id="list_alerts", summary="List alerts", tags=["kubernetes"], responses=problems())
+async def list_alerts(
+    services: NamedDependency[Services],
+    status: FromQuery[_Status] = "open",
+    cluster: AnyOf = None,
+    namespace: AnyOf = None,
+    kind: AnyOf = None,
+    name: AnyOf = None,
+    reason: AnyOf = None,
+    limit: Limit = 100,
+    before: BeforeAlert = None,
+    after: AfterAlert = None,
+) -> schemas.AlertPage:
+    """Those that opened last come first. With `after`: those that opened since, in that order."""
+    refuse_both(before, after)
+    which = AlertFilter(
+        is_open=_IS_OPEN[status],
+        clusters=cluster or (),
+        namespaces=namespace or (),
+        kinds=kind or (),
+        names=name or (),
+        reasons=reason or (),
+    )
+    ((newest,),) = await services.database.read(alert_queries.newest_id())  # first: what opens from here on comes later
+    if after is not None:
+        return await _since(services, which, limit, from_id("after", after), newest)
+    until_id = newest if before is None else from_id("before", before) - 1
+    rows = await services.database.read(alert_queries.list_alerts(which, limit=limit + 1, until_id=until_id))
+    items = [answers.fields(schemas.Alert, row._mapping) for row in rows[:limit]]
+    has_more = len(rows) > limit
+    return schemas.AlertPage(
+        items,
+        next_before=str(items[-1].id) if has_more else None,
+        next_after=str(newest) if before is None else None,
+        has_more=has_more,
+    )
+
+
+@post(
+    "/alerts/{alert_id:int}/resolve",
+    operation_id="resolve_alert",
+    summary="Resolve an alert",
+    tags=["kubernetes"],
+    status_code=200,
+    responses=problems(404, 409),
+)
+async def resolve_alert(services: NamedDependency[Services], alert_id: AlertId, user: User = None) -> schemas.Alert:
+    """It is dealt with. The next event of its object and reason opens another one."""
+    rows = await services.database.write(alerts.resolve(), {"alert_id": alert_id, "by": actor(user)})
+    if not rows:
+        raise await _why_not(services, alert_id)
+    alert: schemas.Alert = answers.fields(schemas.Alert, rows[0]._mapping)
+    return alert
+
+
+async def _since(services: Services, which: AlertFilter, limit: int, after: int, newest: int) -> schemas.AlertPage:
+    rows = await services.database.read(alert_queries.follow_alerts(which, limit=limit + 1, after_id=after))
+    items = [answers.fields(schemas.Alert, row._mapping) for row in rows[:limit]]
+    has_more = len(rows) > limit
+    last = items[-1].id if items else after
+    reached = last if has_more else max(last, newest)
+    return schemas.AlertPage(items, next_before=None, next_after=str(reached), has_more=has_more)
+
+
+async def _why_not(services: Services, alert_id: int) -> Refused:
+    rows = await services.database.read(alert_queries.get_alert(), {"alert_id": alert_id})
+    if not rows:
+        return Refused(Problem("No such alert", 404, "alert_not_found", detail=f"There is no alert {alert_id}."))
+    detail = f"Alert {alert_id} was resolved by {rows[0].resolved_by}."
+    return Refused(Problem("The alert is resolved already", 409, "alert_resolved", detail=detail))

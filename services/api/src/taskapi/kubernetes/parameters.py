@@ -1,0 +1,97 @@
+"""What the calls about events and alerts share: their parameters, and the places that they go on behind."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from litestar.params import PathParameter, QueryParameter
+
+from taskapi.problems import refuse_field
+from taskcore.domain.documents import MAX_INTEGER
+
+EventId = Annotated[
+    int, PathParameter(ge=1, le=MAX_INTEGER, schema_extra={"maximum": MAX_INTEGER}, description="An event's id.")
+]
+AlertId = Annotated[
+    int, PathParameter(ge=1, le=MAX_INTEGER, schema_extra={"maximum": MAX_INTEGER}, description="An alert's id.")
+]
+AnyOf = Annotated[list[str] | None, QueryParameter(description="Any of these; it may be repeated.")]
+Time = Annotated[
+    str | None, QueryParameter(schema_extra={"format": "date-time"}, description="Only those that happened since.")
+]
+Search = Annotated[str | None, QueryParameter(max_length=255, description="Part of the message, in any case.")]
+Limit = Annotated[int, QueryParameter(ge=1, le=1_000)]
+BehindId = Annotated[
+    int,
+    QueryParameter(ge=0, le=MAX_INTEGER, schema_extra={"minimum": 0, "maximum": MAX_INTEGER}, description="An id."),
+]
+Before = Annotated[
+    str | None,
+    QueryParameter(max_length=40, pattern=r"^-?[0-9]{1,18}\.[0-9]{1,19}$", description="`next_before` of a page."),
+]
+After = Annotated[
+    str | None,
+    QueryParameter(
+        max_length=39,
+        pattern=r"^[0-9]{1,19}\.[0-9]{1,19}$",
+        description="`next_after` of a page. Not together with `before`.",
+    ),
+]
+BeforeAlert = Annotated[
+    str | None,
+    QueryParameter(max_length=19, pattern=r"^[0-9]{1,19}$", description="`next_before` of a page."),
+]
+AfterAlert = Annotated[
+    str | None,
+    QueryParameter(
+        max_length=19,
+        pattern=r"^[0-9]{1,19}$",
+        description="`next_after` of a page. Not together with `before`.",
+    ),
+]
+
+_PLACE = re.compile(r"(-?[0-9]{1,19})\.([0-9]{1,19})")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def refuse_both(before: object, after: object) -> None:
+    """Raises `Refused`."""
+    if before is not None and after is not None:
+        raise refuse_field("after", "cannot be given together with before")
+
+
+def to_before(at: datetime, event_id: int) -> str:
+    return f"{(at - _EPOCH) // _MICROSECOND}.{event_id}"
+
+
+def from_before(text: str) -> tuple[datetime, int]:
+    """Raises `Refused` for anything but what `to_before` made."""
+    microseconds, event_id = _place("before", text)
+    try:
+        return _EPOCH + microseconds * _MICROSECOND, event_id
+    except OverflowError as exc:
+        raise refuse_field("before", "is not `next_before` of a page") from exc
+
+
+def to_after(event_id: int, gap_id: int) -> str:
+    return f"{event_id}.{gap_id}"
+
+
+def from_after(text: str) -> tuple[int, int]:
+    """The ids of an event and of a gap. Raises `Refused` for anything but what `to_after` made."""
+    return _place("after", text)
+
+
+def from_id(field: str, text: str) -> int:
+    """The id of an alert. Raises `Refused`."""
+    return _place(field, f"0.{text}")[1]
+
+
+def _place(field: str, text: str) -> tuple[int, int]:
+    match = _PLACE.fullmatch(text)
+    if match is None or int(match[2]) > MAX_INTEGER or abs(int(match[1])) > MAX_INTEGER:
+        raise refuse_field(field, f"is not `next_{field}` of a page")
+    return int(match[1]), int(match[2])

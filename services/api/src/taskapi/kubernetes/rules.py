@@ -1,0 +1,22 @@
+"""Whether the tasks of alert rules could run, asked when the rules are given: when an alert opens it is too late."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from taskapi.fields import field_error
+from taskapi.problems import Refused, invalid
+from taskapi.services import Services
+from taskcore.alert_tasks import rule_faults
+from taskcore.settings import AlertRule
+
+SETTING = "alerts.rules"
+
+
+async def check_rules(services: Services, rules: Sequence[AlertRule]) -> None:
+    """Raises `Refused`, naming each part of the setting that is at fault."""
+    wanted = {rule.task.type for rule in rules if rule.task is not None}
+    types = await services.catalogue.types(wanted)
+    faults = rule_faults(rules, {name: types[name].errors for name in wanted if name in types})
+    if errors := [field_error(("value", *path), why) for path, why in faults]:
+        raise Refused(invalid(errors))
