@@ -5,7 +5,9 @@ For plugins that can be trusted not to hold the GIL: nobody can kill a thread of
 
 from __future__ import annotations
 
+import asyncio
 import queue
+import signal
 import threading
 import time
 from functools import partial
@@ -14,6 +16,7 @@ import structlog
 from sqlalchemy import Engine
 
 from taskcore.db.notify import SyncNotifier
+from taskcore.errors import TemporarilyUnavailable
 from taskcore.executor import Executor
 from taskcore.holding import Holding
 from taskcore.interruption import Cause
@@ -34,6 +37,7 @@ INCARNATION = 1
 REGISTERED_WITHIN_S = 60.0
 
 POLL_S = 0.5
+MISSED_BEATS = 2
 
 
 class InProcessWorker:
@@ -63,11 +67,21 @@ class InProcessWorker:
         self._is_fenced = False
 
     def start(self) -> None:
+        """Raises `TemporarilyUnavailable` when the database stays away."""
         self._lease.start()
-        self._follow(self._lease.wishes.get(timeout=REGISTERED_WITHIN_S))
+        try:
+            self._follow(self._lease.wishes.get(timeout=REGISTERED_WITHIN_S))
+        except queue.Empty:
+            raise TemporarilyUnavailable from None
         self._scribe.start()
         self._service.start()
         self._thread.start()
+
+    @property
+    def is_ready(self) -> bool:
+        """Registered, and heard by the database lately."""
+        silence_s = time.monotonic() - (self._lease.ends_at - self._settings.worker.lease_s)
+        return self._lease.worker_id is not None and silence_s < MISSED_BEATS * self._settings.worker.heartbeat_s
 
     @property
     def held(self) -> int:
@@ -125,3 +139,28 @@ class InProcessWorker:
         for _, (task_id, attempt) in wishes.drop:
             self._service.interrupt(task_id, attempt, Cause.FENCE)
         self._service.serve(wishes.queues)
+
+
+def stop_signals() -> asyncio.Queue[None]:
+    """An item for each SIGTERM or SIGINT from now on."""
+    signals: asyncio.Queue[None] = asyncio.Queue()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, signals.put_nowait, None)
+    return signals
+
+
+async def drain(worker: InProcessWorker, grace_s: float, signals: asyncio.Queue[None]) -> None:
+    """Let what runs end within the grace; a further signal gives it back at once."""
+    loop = asyncio.get_running_loop()
+    drained: asyncio.Future[None] = loop.create_future()
+
+    def stop() -> None:
+        worker.stop(grace_s)
+        loop.call_soon_threadsafe(drained.set_result, None)
+
+    threading.Thread(target=stop, name="drain", daemon=True).start()
+    hurry = asyncio.create_task(signals.get())
+    await asyncio.wait([drained, hurry], return_when=asyncio.FIRST_COMPLETED)
+    hurry.cancel()
+    if not drained.done():
+        await asyncio.to_thread(worker.abandon)

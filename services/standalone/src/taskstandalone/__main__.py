@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
 import socket
 import sys
-import threading
 from collections.abc import Callable
 from functools import partial
 
@@ -22,7 +20,7 @@ from taskcore.db import migrations, outbox
 from taskcore.db.models import Worker
 from taskcore.db.session import BY_KEY, sync_engine
 from taskcore.errors import TaskcoreError
-from taskcore.in_process import InProcessWorker
+from taskcore.in_process import InProcessWorker, drain, stop_signals
 from taskcore.leasing.ears import Ears
 from taskcore.live_settings import CurrentSettings
 from taskcore.messaging.brokers import MemoryBroker
@@ -30,6 +28,7 @@ from taskcore.messaging.publisher import MemoryPublisher
 from taskcore.plugins import load_plugins
 from taskcore.settings import DatabaseSettings, Settings, load_settings
 from taskcore.telemetry import configure_logging, set_log_level
+from taskstandalone.collectors import check_collectors, run_collectors
 from taskstandalone.mailbox import local_mail
 from taskstandalone.postgres import EmbeddedPostgres
 from taskworker.coordinator.process import coordinate, coordinator_engine
@@ -66,6 +65,7 @@ async def _run(settings: Settings, database_url: str) -> None:
 
 async def _serve(settings: Settings) -> None:
     url = settings.database_url.get_secret_value()
+    check_collectors(settings)
     broker = MemoryBroker()
     engine = sync_engine(url, name="standalone worker", pool_size=6, options=BY_KEY)
     _forget_workers_of_before(engine)
@@ -83,16 +83,19 @@ async def _serve(settings: Settings) -> None:
     current.on_change(lambda: set_log_level(current.now.log.level))
     coordinator = asyncio.create_task(coordinate(current, coordinator_engine(settings), MemoryPublisher(broker)))
     api = asyncio.create_task(server.serve())
-    signals = _signals()
+    collectors = asyncio.create_task(run_collectors(current))
+    signals = stop_signals()
     _announce(settings)
     await asyncio.wait([asyncio.create_task(signals.get()), api], return_when=asyncio.FIRST_COMPLETED)
     server.stop()  # type: ignore[no-untyped-call]
     app.state.services.finishes.release_all()
     await api
-    await _drain(worker, settings.worker.grace_s, signals)
-    coordinator.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await coordinator
+    _say_how_to_hurry(worker, settings.worker.grace_s)
+    await drain(worker, settings.worker.grace_s, signals)
+    for loop in (coordinator, collectors):
+        loop.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await loop
     engine.dispose()
 
 
@@ -107,32 +110,11 @@ def _one_witness(url: str, worker_id: int, wake: Callable[[], None]) -> list[Ear
     return [Ears(url, worker_id, on_wake=wake)]
 
 
-async def _drain(worker: InProcessWorker, grace_s: float, signals: asyncio.Queue[None]) -> None:
-    """Let what runs end within the grace; a second signal gives it back at once."""
+def _say_how_to_hurry(worker: InProcessWorker, grace_s: float) -> None:
     if worker.held:
         print(
             f"Waiting up to {grace_s:g} s for {worker.held} running tasks; Ctrl-C again to give them back", flush=True
         )
-    loop = asyncio.get_running_loop()
-    drained: asyncio.Future[None] = loop.create_future()
-
-    def drain() -> None:
-        worker.stop(grace_s)
-        loop.call_soon_threadsafe(drained.set_result, None)
-
-    threading.Thread(target=drain, name="drain", daemon=True).start()
-    hurry = asyncio.create_task(signals.get())
-    await asyncio.wait([drained, hurry], return_when=asyncio.FIRST_COMPLETED)
-    if not drained.done():
-        await asyncio.to_thread(worker.abandon)
-
-
-def _signals() -> asyncio.Queue[None]:
-    """An item for each SIGTERM or SIGINT from now on."""
-    signals: asyncio.Queue[None] = asyncio.Queue()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, signals.put_nowait, None)
-    return signals
 
 
 def _require_port(settings: Settings) -> None:

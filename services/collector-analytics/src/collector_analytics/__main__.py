@@ -1,0 +1,98 @@
+"""`collector-analytics`: a worker that measures, and the schedule by which it does."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+from prometheus_client import REGISTRY
+from sqlalchemy import Executable
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from collector_analytics.checking import check_operator_metrics
+from collector_analytics.collecting import QUEUE, CollectAnalytics
+from collector_analytics.schedule import KeptSchedule
+from taskcore.db.session import BY_KEY, async_engine, sync_engine
+from taskcore.errors import TaskcoreError
+from taskcore.health import HealthServer
+from taskcore.in_process import InProcessWorker, drain, stop_signals
+from taskcore.leasing.witnesses import two_witnesses
+from taskcore.live_settings import CurrentSettings, Follower
+from taskcore.messaging.brokers import RabbitBroker
+from taskcore.plugins import collect
+from taskcore.settings import Settings, load_settings
+from taskcore.telemetry import configure_logging, set_log_level
+
+NAME = "collector-analytics"
+
+
+@click.command(help=__doc__)
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="TASKCORE_LOG__LEVEL")
+def run(log_level: str | None) -> None:
+    settings = _settings(log_level)
+    configure_logging(settings.log)
+    check_operator_metrics(settings)
+    asyncio.run(_run(settings))
+
+
+async def _run(settings: Settings) -> None:
+    url = settings.database_url.get_secret_value()
+    engine = sync_engine(url, name=NAME, pool_size=4, options=BY_KEY)
+    broker = RabbitBroker(settings, prefetch=settings.worker.threads + settings.worker.look_ahead)
+    worker = InProcessWorker(settings, engine, broker, collect([CollectAnalytics]), two_witnesses(settings))
+    health = HealthServer(settings.health, REGISTRY, lambda: worker.is_ready)
+    health.start()
+    worker.start()
+    signals = stop_signals()
+    keeping = asyncio.create_task(_keep_schedule(settings, async_engine(url, name=NAME, pool_size=1)))
+    await asyncio.wait([asyncio.create_task(signals.get()), keeping], return_when=asyncio.FIRST_COMPLETED)
+    await drain(worker, settings.worker.grace_s, signals)
+    keeping.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await keeping
+    health.stop()
+    engine.dispose()
+
+
+async def _keep_schedule(settings: Settings, engine: AsyncEngine) -> None:
+    """Until cancelled."""
+
+    async def read(statement: Executable) -> Sequence[Any]:
+        async with engine.connect() as connection:
+            return (await connection.execute(statement)).all()
+
+    current = CurrentSettings(settings)
+    current.on_change(lambda: set_log_level(current.now.log.level))
+    follower = Follower(current, read, name=f"{NAME}, settings")
+    try:
+        await follower.look()
+        async with asyncio.TaskGroup() as loops:
+            loops.create_task(follower.run())
+            loops.create_task(KeptSchedule(current, engine).run())
+    finally:
+        await engine.dispose()
+
+
+def _settings(log_level: str | None) -> Settings:
+    """One task at a time, and of its own queue only."""
+    settings = load_settings()
+    own = {"queues": (QUEUE,), "threads": 1, "look_ahead": 0}
+    log = settings.log.model_copy(update={"level": log_level} if log_level else {})
+    return settings.model_copy(update={"worker": settings.worker.model_copy(update=own), "log": log})
+
+
+def main() -> int:
+    try:
+        run(prog_name=NAME)
+    except TaskcoreError as exc:
+        print(f"{NAME}: {exc}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

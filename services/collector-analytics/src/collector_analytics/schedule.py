@@ -1,0 +1,71 @@
+"""The schedule by which is measured: there is one, and its interval is that of the live setting."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from collector_analytics.collecting import QUEUE, CollectAnalytics
+from taskcore.db.managed_schedules import ensure_managed
+from taskcore.db.notify import SCHEDULES
+from taskcore.db.session import is_database_away
+from taskcore.live_settings import CurrentSettings
+
+NAME = "taskcore.analytics"
+MANAGED_BY = "collector-analytics"
+
+#: Who deletes the schedule's row by hand, or has the database away just now, waits so long at most.
+LOOK_EVERY_S = 60.0
+RETRY_S = 1.0
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class KeptSchedule:
+    """Any number of copies may keep it. It is made when the first of them runs: then is measured at once."""
+
+    def __init__(self, current: CurrentSettings, engine: AsyncEngine) -> None:
+        self._current = current
+        self._engine = engine
+        self._changed = asyncio.Event()
+        current.on_change(self._changed.set)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            self._changed.clear()
+            pause_s = LOOK_EVERY_S if await self._try_ensure() else RETRY_S
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._changed.wait()
+
+    async def ensure(self) -> bool:
+        """Whether anything had to be changed."""
+        statement = ensure_managed(
+            NAME,
+            managed_by=MANAGED_BY,
+            every_s=self._current.now.analytics.interval_s,
+            task={"name": CollectAnalytics.name, "type": CollectAnalytics.name, "queue": QUEUE, "parameters": {}},
+            description="Measures usage; its interval is the live setting analytics.interval_s",
+        )
+        async with self._engine.connect() as connection:
+            is_changed = bool((await connection.execute(statement)).all())
+            if is_changed:
+                await connection.execute(text(f"NOTIFY {SCHEDULES}"))
+        return is_changed
+
+    async def _try_ensure(self) -> bool:
+        try:
+            if await self.ensure():
+                log.info("schedule.changed", schedule=NAME, every_s=self._current.now.analytics.interval_s)
+        except Exception as exc:  # without it nothing is measured: say it, and try again
+            if is_database_away(exc):
+                log.warning("database.away", error=str(exc).splitlines()[0])
+            else:
+                log.exception("schedule.not_ensured")
+            return False
+        return True

@@ -1,0 +1,27 @@
+"""The collectors beside the rest: what they need while standalone runs. What measures is a task type like others."""
+
+from __future__ import annotations
+
+import asyncio
+
+from collector_analytics.checking import check_operator_metrics
+from collector_analytics.schedule import KeptSchedule
+from taskcore.db.session import async_engine
+from taskcore.live_settings import CurrentSettings
+from taskcore.settings import Settings
+
+
+def check_collectors(settings: Settings) -> None:
+    """Raises `InvalidSettings`."""
+    check_operator_metrics(settings)
+
+
+async def run_collectors(current: CurrentSettings) -> None:
+    """Until cancelled. `current` is kept so by somebody else."""
+    url = current.own.database_url.get_secret_value()
+    engine = async_engine(url, name="standalone collectors", pool_size=1)
+    try:
+        async with asyncio.TaskGroup() as loops:
+            loops.create_task(KeptSchedule(current, engine).run())
+    finally:
+        await engine.dispose()
