@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+INDEX = re.compile(r"0|[1-9][0-9]{0,9}")
 
 
 def find(document: Any, pointer: str) -> Any:
@@ -12,7 +15,7 @@ def find(document: Any, pointer: str) -> Any:
         key = part.replace("~1", "/").replace("~0", "~")
         if isinstance(found, dict) and key in found:
             found = found[key]
-        elif isinstance(found, list) and key.isascii() and key.isdigit() and int(key) < len(found):
+        elif isinstance(found, list) and INDEX.fullmatch(key) and int(key) < len(found):
             found = found[int(key)]
         else:
             raise LookupError(f"the document has nothing at {pointer!r}")
