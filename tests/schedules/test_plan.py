@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taskcore.domain.schedules import CatchUp, Overlap, Plan, Policy, Times, jittered, plan
@@ -69,6 +69,7 @@ def test_when_too_many_wait_the_oldest_are_missed() -> None:
     assert planned(ago(0), policy, ago(9, 8), is_busy=True) == Plan(waits=ago(8, 0), dropped=ago(9), missed=1)
 
 
+@settings(deadline=None)
 @given(
     due=st.lists(st.integers(0, 300), unique=True),
     waiting=st.lists(st.integers(301, 400), unique=True, max_size=5),
@@ -101,6 +102,7 @@ def test_each_time_has_exactly_one_fate(
         assert not made.fires
 
 
+@settings(deadline=None)
 @given(jitter_s=st.floats(0.001, 1e5), schedule_id=st.integers(1), at=st.datetimes(timezones=st.just(UTC)))
 def test_jitter_is_the_same_for_the_same_time_and_less_than_asked(
     jitter_s: float, schedule_id: int, at: datetime

@@ -91,6 +91,7 @@ def test_a_clock_that_is_changed_at_midnight_is_read_right() -> None:
     assert shown("0 * * * *", havana, "2026-10-31 23:30", 3) == ["01 00:00 -0400", "01 00:00 -0500", "01 01:00 -0500"]
 
 
+@settings(deadline=None)
 @given(
     line=st.sampled_from([NICKNAMES.get(line, line) for line in LINES]),
     zone=st.sampled_from(["UTC", "Europe/Berlin", "America/New_York"]),
@@ -128,6 +129,7 @@ def test_what_lies_between_is_what_comes_one_after_the_other(
     assert between.earlier == len(each[:-newest])
 
 
+@settings(deadline=None)
 @given(
     every_s=st.floats(1, 1e6),
     start=st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1)),  # noqa: DTZ001
