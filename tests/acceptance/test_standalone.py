@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ import psutil
 import psycopg
 import pytest
 
+from taskcore.db.session import sync_engine
+from tests.core.stage import Stage
+from tests.schedules.timetable import add_schedule, fired
 from tests.support.processes import PROGRAMS, Service, Services, is_alive
 from tests.support.reaper import Reaper
 from tests.support.waiting import eventually
@@ -58,6 +62,14 @@ def database_server(service: Service) -> psutil.Process:
 def sockets(data_dir: Path) -> str:
     """The directory of the database's socket."""
     return (data_dir / "cluster" / "postmaster.pid").read_text().splitlines()[4]
+
+
+@contextmanager
+def looking_at(data_dir: Path) -> Iterator[Stage]:
+    """Its database, while it runs."""
+    engine = sync_engine(f"postgresql://taskcore@/taskcore?host={sockets(data_dir)}&port=5432", name="t", pool_size=1)
+    yield Stage(engine)
+    engine.dispose()
 
 
 def kill_with_database(service: Service) -> None:
@@ -126,6 +138,10 @@ def test_it_carries_on_after_it_was_killed(
 
 def test_it_carries_on_after_an_orderly_stop(services: Services, data_dir: Path, reaper: Reaper) -> None:
     with running(services, data_dir, reaper) as stopped, client(stopped) as api:
+        with looking_at(data_dir) as stage:
+            beat = add_schedule(stage, datetime.now(UTC), "beat", every_s=1.0)
+            stage.sql("NOTIFY taskcore_schedules")
+            eventually(lambda: fired(stage, beat))
         task_ids = submit(api, 50, "sleep", parameters={"seconds": 0.2}) + in_seconds(api, 5, seconds=4)
         eventually(lambda: "running" in statuses(api, task_ids))
         assert stopped.terminate() == 0
@@ -138,6 +154,11 @@ def test_it_carries_on_after_an_orderly_stop(services: Services, data_dir: Path,
         for task_id in task_ids:
             attempts = api.get(f"/tasks/{task_id}/attempts").json()["items"]
             assert {attempt["outcome"] for attempt in attempts} <= {"returned", "succeeded"}
+        with looking_at(data_dir) as stage:
+            restarted = datetime.now(UTC)
+            times = eventually(lambda: [times for times in [fired(stage, beat)] if times[-1] > restarted])[0]
+            stage.sql("DELETE FROM schedule")
+    assert [later - earlier for earlier, later in pairwise(times)] == [timedelta(seconds=1)] * (len(times) - 1)
 
 
 def test_somebody_who_waits_does_not_hold_up_its_stop(standalone: Service, data_dir: Path) -> None:
