@@ -45,8 +45,8 @@ async def transact(engine: AsyncEngine, act: Callable[..., Awaitable[Any]], *giv
             return await act(connection, *given)
 
 
-async def start(engine: AsyncEngine, schedule_id: int) -> Any:
-    return await transact(engine, run_now, schedule_id)
+async def start(engine: AsyncEngine, schedule_id: int, by: str | None = None) -> Any:
+    return await transact(engine, run_now, schedule_id, by)
 
 
 async def test_a_time_that_is_due_makes_one_task_of_what_the_schedule_says(stage: Stage, scheduler: Scheduler) -> None:
@@ -278,9 +278,10 @@ async def test_run_now_submits_at_once_and_leaves_the_times_alone(stage: Stage, 
     next_at = datetime.now(UTC) + HOUR
     one = add_schedule(stage, next_at, jitter_s=600.0, paused_at=NOON)
 
-    started = await start(engine, one)
+    started = await start(engine, one, "user:me")
 
     assert isinstance(started, Fired)
+    assert [step.actor for step in stage.sql("SELECT actor FROM task_history")] == ["user:me"]
     (row,) = stage.sql("SELECT id, status, labels FROM task")
     assert (row.id, row.status) == (started.task_id, "queued")
     assert row.labels == {"taskcore.io/schedule": "s"}

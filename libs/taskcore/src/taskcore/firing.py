@@ -78,27 +78,30 @@ async def fire_due(connection: AsyncConnection, schedule_id: int, moment: dateti
     if not is_due and list(made.waits) == standing.waiting:
         return None
     following = times.after(schedule.moment) if is_due else schedule.next_at
-    return await _carry_out(connection, schedule, made, following)
+    fired = await _submit(connection, schedule, made.fires, _actor(schedule), schedule.jitter_s)
+    await _carry_out(connection, schedule, made, fired, following)
+    return Dealt(schedule.name, made, fired)
 
 
-async def run_now(connection: AsyncConnection, schedule_id: int) -> Fired | Overlaps | None:
-    """Submit its task at once, beside its times, paused or not. None: there is no such schedule."""
+async def run_now(connection: AsyncConnection, schedule_id: int, by: str | None = None) -> Fired | Overlaps | None:
+    """Submit its task at once, beside its times, paused or not. None: there is no such schedule.
+
+    `by` signs the task's history, where somebody asked for it; otherwise the schedule does.
+    """
     schedule = (await connection.execute(schedule_fires.lock(), {"of": schedule_id})).first()
     if schedule is None:
         return None
     standing = (await connection.execute(schedule_fires.standing(), {"of": schedule_id, "times": []})).one()
     if standing.busy is not None and schedule.overlap != Overlap.ALLOW:
         return Overlaps(standing.busy)
-    made = Plan(fires=(schedule.moment,))
-    dealt = await _carry_out(connection, schedule, made, schedule.next_at, jitter_s=0.0)
-    return dealt.fired[0]
+    fired = await _submit(connection, schedule, [schedule.moment], by or _actor(schedule), jitter_s=0.0)
+    await _carry_out(connection, schedule, Plan(fires=(schedule.moment,)), fired, schedule.next_at)
+    return fired[0]
 
 
 async def _carry_out(
-    connection: AsyncConnection, schedule: Any, made: Plan, following: datetime | None, jitter_s: float | None = None
-) -> Dealt:
-    jitter_s = schedule.jitter_s if jitter_s is None else jitter_s
-    fired = await _submit(connection, schedule, made.fires, jitter_s)
+    connection: AsyncConnection, schedule: Any, made: Plan, fired: Sequence[Fired], following: datetime | None
+) -> None:
     rows = schedule_fires.fire_rows([(one.due_at, one.task_id) for one in fired], made.skips, made.waits)
     recorded = (await connection.execute(schedule_fires.record(), {"of": schedule.id, "rows": rows})).all()
     kept = (*made.fires, *made.skips, *made.waits)
@@ -108,11 +111,10 @@ async def _carry_out(
         await connection.execute(schedule_fires.drop(), {"of": schedule.id, "times": list(made.dropped)})
     values = {"of": schedule.id, "following": following, "fired": max(kept, default=None), "more_missed": made.missed}
     await connection.execute(schedule_fires.advance(), values)
-    return Dealt(schedule.name, made, fired)
 
 
 async def _submit(
-    connection: AsyncConnection, schedule: Any, times: Sequence[datetime], jitter_s: float
+    connection: AsyncConnection, schedule: Any, times: Sequence[datetime], by: str, jitter_s: float
 ) -> tuple[Fired, ...]:
     if not times:
         return ()
@@ -121,7 +123,7 @@ async def _submit(
     known: TypeDefaults = rows[0] if rows else _Defaults()
     task = new_task(asked, known, request_id=None, idempotency_key=None)
     tasks = [_task(task, schedule, due_at, jitter_s) for due_at in times]
-    stored = (await connection.execute(*submit.submit(tasks, by=f"schedule:{schedule.id}"))).all()
+    stored = (await connection.execute(*submit.submit(tasks, by))).all()
     return tuple(Fired(row.id, due_at) for row, due_at in zip(stored, times, strict=True))
 
 
@@ -138,6 +140,10 @@ def _due(schedule: Any, times: Recurrence) -> Times:
     if len(later.listed) == schedule.catch_up_limit:
         return Times(later.listed, later.earlier + 1)
     return Times((schedule.next_at, *later.listed))
+
+
+def _actor(schedule: Any) -> str:
+    return f"schedule:{schedule.id}"
 
 
 def _recurrence(schedule: Any) -> Recurrence:
