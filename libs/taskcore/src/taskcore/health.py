@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -14,12 +14,22 @@ from taskcore.settings import HealthSettings
 
 
 class HealthServer:
-    """Answers on a thread of its own. `is_ready` is asked at each `/readyz` and must be quick."""
+    """Answers on a thread of its own. `is_ready` and `tell` are asked at each `/readyz` and must be quick.
 
-    def __init__(self, settings: HealthSettings, registry: CollectorRegistry, is_ready: Callable[[], bool]) -> None:
+    `tell`: what is said there beside the status.
+    """
+
+    def __init__(
+        self,
+        settings: HealthSettings,
+        registry: CollectorRegistry,
+        is_ready: Callable[[], bool],
+        tell: Callable[[], Mapping[str, object]] = dict,
+    ) -> None:
         self._settings = settings
         self._registry = registry
         self._is_ready = is_ready
+        self._tell = tell
         self._started = time.monotonic()
         self._server: ThreadingHTTPServer | None = None
 
@@ -49,7 +59,8 @@ class HealthServer:
         if path == "/healthcheck":
             return _json(200, {"uptime": time.monotonic() - self._started})
         if path == "/readyz":
-            return _json(200, {"status": "ok"}) if self._is_ready() else _json(503, {"status": "not ready"})
+            is_ready = self._is_ready()
+            return _json(200 if is_ready else 503, {"status": "ok" if is_ready else "not ready", **self._tell()})
         return _json(404, {"status": "not found"})
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:

@@ -64,7 +64,7 @@ def configure_logging(settings: LogSettings) -> None:
 def set_log_level(level: str) -> None:
     """From now on."""
     logging.getLogger().setLevel(_number(level))
-    for chatty in ("httpx", "httpcore", "dramatiq", "alembic", "mail"):
+    for chatty in ("httpx", "httpcore", "dramatiq", "alembic", "mail", "urllib3", "kubernetes"):
         logging.getLogger(chatty).setLevel(max(_number(level), logging.WARNING))
     logging.getLogger("pika").setLevel(logging.CRITICAL)  # eight lines a connection refused, which we tell in one
 

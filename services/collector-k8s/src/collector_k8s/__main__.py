@@ -1,0 +1,49 @@
+"""`collector-k8s`: the composition root."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+
+import click
+from prometheus_client import REGISTRY
+
+from collector_k8s.process import new_status, run
+from taskcore.errors import TaskcoreError
+from taskcore.health import HealthServer
+from taskcore.settings import load_settings
+from taskcore.telemetry import configure_logging
+
+
+@click.command()
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="TASKCORE_LOG__LEVEL")
+def cli(log_level: str | None) -> None:
+    """Collect the events of a Kubernetes cluster. Any number of copies is safe: one is at work, the others wait."""
+    settings = load_settings()
+    if log_level is not None:
+        settings = settings.model_copy(update={"log": settings.log.model_copy(update={"level": log_level})})
+    configure_logging(settings.log)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    status = new_status(settings)
+    health = HealthServer(settings.health, REGISTRY, status.is_ready, status.tell)
+    health.start()
+    try:
+        run(settings, stop, status)
+    finally:
+        health.stop()
+
+
+def main() -> int:
+    try:
+        cli(prog_name="collector-k8s")
+    except TaskcoreError as exc:
+        print(f"collector-k8s: {exc}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""How this copy is doing, for `/readyz` and the metrics: what it waits for, or when each stream was heard last."""
+
+from __future__ import annotations
+
+import threading
+import time
+from enum import StrEnum
+
+from collector_k8s.telemetry import IS_LEADER, SILENCE
+
+
+class State(StrEnum):
+    STARTING = "starting"
+    NO_CLUSTER = "no cluster"  # nothing is broken: there is nothing to collect
+    STANDBY = "standby"  # another copy is at work
+    LEADER = "leader"
+
+
+class Status:
+    """Written by the threads that work, read by whoever asks."""
+
+    def __init__(self, cluster: str, deaf_after_s: float) -> None:
+        self._deaf_after_s = deaf_after_s
+        self._lock = threading.Lock()
+        self._state = State.STARTING
+        self._why = ""
+        self._heard: dict[str, float | None] = {}
+        self.has_database = True
+        SILENCE.labels(cluster).set_function(self.silence_s)
+        IS_LEADER.labels(cluster).set_function(lambda: float(self.state == State.LEADER))
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    def become(self, state: State, why: str = "", scopes: tuple[str, ...] = ()) -> None:
+        """`scopes`: the streams that are to be heard from now on."""
+        with self._lock:
+            self._state, self._why, self._heard = state, why, dict.fromkeys(scopes)
+
+    def connected(self, scope: str) -> None:
+        """The silence begins to count with the first connection. A later one is no sign that anything will come."""
+        with self._lock:
+            if scope in self._heard and self._heard[scope] is None:
+                self._heard[scope] = time.monotonic()
+
+    def heard(self, scope: str) -> None:
+        """An event or a bookmark came, or a whole list."""
+        with self._lock:
+            if scope in self._heard:
+                self._heard[scope] = time.monotonic()
+
+    def silence_s(self) -> float:
+        """Of the stream that was not heard for the longest; 0 where none is to be heard."""
+        with self._lock:
+            heard = [at for at in self._heard.values() if at is not None]
+        return max((time.monotonic() - at for at in heard), default=0.0)
+
+    def is_ready(self) -> bool:
+        if self._state == State.STARTING or not self.has_database:
+            return False
+        return self._state != State.LEADER or not self._unheard()
+
+    def tell(self) -> dict[str, object]:
+        """What `/readyz` says beside whether this copy is ready."""
+        told: dict[str, object] = {"kubernetes": str(self._state), "database": self.has_database}
+        if self._why:
+            told["why"] = self._why
+        if self._state == State.LEADER and (unheard := self._unheard()):
+            told["deaf"] = [scope or "all namespaces" for scope in unheard]
+        return told
+
+    def _unheard(self) -> list[str]:
+        now = time.monotonic()
+        with self._lock:
+            return [scope for scope, at in self._heard.items() if at is None or now - at >= self._deaf_after_s]

@@ -1,0 +1,95 @@
+"""One term of being at work: a reader and a repeater for each scope, the writer, and whoever keeps the lease."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+import structlog
+from sqlalchemy import Engine
+
+from collector_k8s.buffer import Buffer
+from collector_k8s.cluster import Cluster
+from collector_k8s.health import State, Status
+from collector_k8s.intake import Intake
+from collector_k8s.leadership import Leadership
+from collector_k8s.reading import Reader
+from collector_k8s.repeating import Repeater
+from collector_k8s.storing import Fenced, FollowUp, Lease, Limits, Storage
+from collector_k8s.writing import Writer
+from taskcore.db.k8s_events import cursors
+from taskcore.settings import KubernetesSettings
+
+POLL_S = 0.2
+#: How long threads get that wait for an answer of the cluster. They may be left behind: nobody takes what they read.
+LEAVE_S = 2.0
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class Term:
+    def __init__(
+        self,
+        settings: KubernetesSettings,
+        engine: Engine,
+        cluster: Cluster,
+        lease: Lease,
+        follow_up: FollowUp,
+        status: Status,
+    ) -> None:
+        self._lease = lease
+        self._over = threading.Event()
+        scopes = settings.namespaces or ("",)
+        positions = _positions(engine, settings.cluster)
+        status.become(State.LEADER, scopes=scopes)
+        buffer = Buffer(settings.buffer, self._over)
+        limits = Limits(settings.flood_per_minute, timedelta(seconds=settings.event_ttl_s))
+        storage = Storage(engine, settings.cluster, lease, limits, follow_up)
+        self._writer = Writer(settings.cluster, buffer, storage, follow_up, status, self._over)
+        intake = Intake(settings, cluster)
+        self._readers = [
+            Reader(
+                scope, settings, cluster, intake, buffer.put, status, self._over, *positions.get(scope, (None, None))
+            )
+            for scope in scopes
+        ]
+        self._repeaters = [
+            Repeater(scope, settings.relist_s, cluster, intake, buffer.put, self._over) for scope in scopes
+        ]
+
+    def run(self, leadership: Leadership, stop: threading.Event) -> None:
+        """Until `stop` is set, or another copy has followed."""
+        work = [self._write, lambda: leadership.keep(self._lease, self._over)]
+        reading = [*(reader.run for reader in self._readers), *(repeater.run for repeater in self._repeaters)]
+        threads = [_started(one) for one in [*work, *reading]]
+        while not stop.wait(POLL_S) and not self._over.is_set():
+            continue
+        self._over.set()
+        for reader in self._readers:
+            reader.interrupt()
+        deadline = time.monotonic() + LEAVE_S
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _write(self) -> None:
+        try:
+            self._writer.run()
+        except Fenced:
+            log.error("lease.lost", lease=self._lease.name, epoch=self._lease.epoch)
+        finally:
+            self._over.set()
+
+
+def _positions(engine: Engine, cluster: str) -> dict[str, tuple[str, float]]:
+    """How far each scope was read, and when it was heard last, on the monotonic clock."""
+    with engine.connect() as connection:
+        rows = connection.execute(cursors(), {"of_cluster": cluster}).all()
+    return {row.scope: (row.resource_version, time.monotonic() - float(row.silent_s)) for row in rows}
+
+
+def _started(work: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=work, name="collector-k8s", daemon=True)
+    thread.start()
+    return thread
