@@ -1,0 +1,57 @@
+"""Who does the work: types, workers, queues."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+
+class TaskType(msgspec.Struct, frozen=True):
+    """`schema` is the JSON Schema of its parameters; `is_served`: some live worker runs it."""
+
+    name: str
+    description: str
+    queue: str
+    max_attempts: int
+    retry: dict[str, Any]
+    schema: dict[str, Any]
+    is_served: bool
+    seen_at: datetime
+    timeout: float | None = None
+    isolation: str = "thread"
+    can_cancel: bool = True
+    can_pause: bool = False
+
+
+class Worker(msgspec.Struct, frozen=True):
+    """A worker. `slots`: how many tasks it runs at once; `held`: how many it holds now."""
+
+    id: int
+    host: str
+    pid: int
+    slots: int
+    held: int
+    queues: list[str]
+    types: list[str]
+    is_live: bool
+    started_at: datetime
+    seen_at: datetime
+
+
+class Queue(msgspec.Struct, frozen=True):
+    """`waiting`: due and not sent to a worker; `dispatched`: sent, not claimed; `delayed`: not due yet.
+
+    `paused_at` is set while nothing of it is started.
+    """
+
+    name: str
+    waiting: int
+    dispatched: int
+    delayed: int
+    running: int
+    live_slots: int
+    oldest_age_s: float | None
+    paused_at: datetime | None = None
+    pause_reason: str | None = None
