@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, text
+from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from taskcore.db.models import Schedule
@@ -66,8 +66,8 @@ def end_all(stage: Stage) -> None:
     end(stage, [row.id for row in stage.sql("SELECT id FROM task")])
 
 
-async def blocked_statements(engine: AsyncEngine) -> int:
-    """How many of this database's statements wait for a lock."""
-    counted = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+async def transact(engine: AsyncEngine, act: Callable[..., Awaitable[Any]], *given: Any) -> Any:
     async with engine.connect() as connection:
-        return int((await connection.execute(text(counted))).scalar_one())
+        await connection.execution_options(isolation_level="READ COMMITTED")
+        async with connection.begin():
+            return await act(connection, *given)
