@@ -10,6 +10,7 @@ from litestar import Litestar, Router
 from litestar.di import Provide
 
 from taskapi import changes, errors, health, listings, logs, openapi, queue_pauses, related, settings, submit, tasks
+from taskapi.analytics import reading as analytics
 from taskapi.kubernetes import alerts, events
 from taskapi.queries import refuse_unknown_parameters
 from taskapi.requests import RequestScope
@@ -49,6 +50,8 @@ HANDLERS: Sequence[Any] = (
     events.list_task_events,
     alerts.list_alerts,
     alerts.resolve_alert,
+    analytics.list_metrics,
+    analytics.get_analytics,
 )
 
 

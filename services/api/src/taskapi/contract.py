@@ -21,6 +21,7 @@ PUBLIC_NAMES = {
     "timeout_s": "timeout",
     "queue_name": "name",
     "user": "X-Taskcore-User",
+    "from_": "from",
 }
 
 TaskId = Annotated[

@@ -16,6 +16,7 @@ from litestar import Litestar, Request, get
 from litestar.openapi import OpenAPIConfig
 
 from taskapi import schemas
+from taskapi.analytics import schemas as analytics_schemas
 from taskapi.kubernetes import schemas as kubernetes_schemas
 
 CONFIG = OpenAPIConfig(
@@ -28,7 +29,7 @@ CONFIG = OpenAPIConfig(
 )
 
 #: Where the structs are. A subject's own `BODIES` say what its calls take: as below.
-SUBJECTS: Sequence[ModuleType] = (schemas, kubernetes_schemas)
+SUBJECTS: Sequence[ModuleType] = (schemas, analytics_schemas, kubernetes_schemas)
 
 _REF = "#/components/schemas/{name}"
 _ONE_TASK = {"name": "first steps", "type": "noop", "parameters": {}}

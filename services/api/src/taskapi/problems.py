@@ -78,6 +78,10 @@ def setting_not_live(name: str) -> Refused:
     )
 
 
+def metric_not_found(name: str) -> Refused:
+    return Refused(Problem("No such metric", 404, "metric_not_found", detail=f"There is no metric {name!r}."))
+
+
 def queue_not_found(name: str) -> Refused:
     return Refused(Problem("No such queue", 404, "queue_not_found", detail=f"There is no queue {name!r}."))
 

@@ -1,0 +1,31 @@
+"""Which time an answer is about: whole buckets, so that none looks smaller than it is."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from taskapi.paging import parse_time
+from taskapi.problems import refuse_field
+from taskcore.domain.metrics import bucket_of
+
+DEFAULT_RANGE = timedelta(days=30)
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(9000, 1, 1, tzinfo=UTC)
+
+
+def plan_range(since: str | None, until: str | None, bucket_s: int, now: datetime) -> tuple[datetime, datetime]:
+    """From the start of the bucket of `since` to the end of that of `until`. Raises `Refused`."""
+    end = _time("to", until) or now
+    start = _time("from", since) or end - DEFAULT_RANGE
+    if start >= end:
+        raise refuse_field("from", "is not before to")
+    width = timedelta(seconds=bucket_s)
+    last = bucket_of(end, width)
+    return bucket_of(start, width), last if last == end else last + width
+
+
+def _time(field: str, text: str | None) -> datetime | None:
+    time = parse_time(field, text)
+    if time is not None and not EARLIEST <= time <= LATEST:
+        raise refuse_field(field, "must lie between the years 1970 and 9000")
+    return time
