@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import httpx
 import pytest
 
@@ -65,23 +63,21 @@ async def test_a_setting_and_a_pause_of_a_queue_are_signed(api: httpx.AsyncClien
     assert resumed["paused_by"] is None
 
 
-@pytest.mark.parametrize("name", [b"", b"x" * 256, "jürgen".encode(), b" ann"])
-@pytest.mark.parametrize(
-    ("method", "path", "body"),
-    [
-        ("POST", "/tasks", task()),
-        ("POST", "/tasks/batch", {"tasks": [task()]}),
-        ("POST", "/tasks/1/retry", None),
-        ("PUT", "/settings/log.level", {"value": "debug"}),
-        ("POST", "/queues/mail/pause", None),
-    ],
-)
-async def test_a_name_that_is_not_printable_is_refused(
-    api: httpx.AsyncClient, database: Database, name: bytes, method: str, path: str, body: Any
-) -> None:
-    headers = [(b"x-taskcore-user", name)]
+CHANGES = [
+    ("POST", "/tasks", task()),
+    ("POST", "/tasks/batch", {"tasks": [task()]}),
+    ("POST", "/tasks/1/retry", None),
+    ("PUT", "/settings/log.level", {"value": "debug"}),
+    ("POST", "/queues/mail/pause", None),
+]
 
-    assert list(faults(await api.request(method, path, json=body, headers=headers))) == ["X-Taskcore-User"]
+
+@pytest.mark.parametrize("name", [b"", b"x" * 256, "jürgen".encode(), b" ann"])
+async def test_a_name_that_cannot_be_kept_is_refused(api: httpx.AsyncClient, database: Database, name: bytes) -> None:
+    for method, path, body in CHANGES:
+        response = await api.request(method, path, json=body, headers=[(b"x-taskcore-user", name)])
+
+        assert list(faults(response)) == ["X-Taskcore-User"]
 
     for table in ("task", "setting", "queue"):
         assert database.execute(f"SELECT 1 FROM {table}").fetchall() == []
