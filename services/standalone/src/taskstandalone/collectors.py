@@ -9,11 +9,13 @@ from collector_analytics.schedule import KeptSchedule
 from taskcore.db.session import async_engine
 from taskcore.live_settings import CurrentSettings
 from taskcore.settings import Settings
+from taskstandalone.cluster_events import check_cluster, collect_cluster_events
 
 
 def check_collectors(settings: Settings) -> None:
     """Raises `InvalidSettings`."""
     check_operator_metrics(settings)
+    check_cluster(settings)
 
 
 async def run_collectors(current: CurrentSettings) -> None:
@@ -23,5 +25,6 @@ async def run_collectors(current: CurrentSettings) -> None:
     try:
         async with asyncio.TaskGroup() as loops:
             loops.create_task(KeptSchedule(current, engine).run())
+            loops.create_task(collect_cluster_events(current.own))
     finally:
         await engine.dispose()
