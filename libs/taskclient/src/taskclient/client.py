@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from taskclient.connection import IDEMPOTENCY_KEY, TIMEOUT_S, Call, Connection, Parameters
 from taskclient.errors import TimedOut
+from taskclient.kubernetes.calls import KubernetesCalls
 from taskclient.models import (
     Attempt,
     BatchAnswer,
@@ -37,7 +38,7 @@ EARLY_ANSWER_PAUSE_S = 0.5
 BATCH_TIMEOUT_S = 120.0
 
 
-class Client:
+class Client(KubernetesCalls):
     """A Taskcore server at `address`. Close it, or use it in a `with`. Safe to share between threads.
 
     `user` is who asks, as the history is to have it: see `taskclient.users`. A ValueError, if it cannot be sent.

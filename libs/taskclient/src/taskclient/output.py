@@ -54,10 +54,15 @@ def as_text(what: RenderableType) -> str:
     return "".join(line.rstrip() + "\n" for line in capture.get().splitlines())
 
 
-def write(data: bytes) -> None:
-    """Write it out at once. A reader who has gone, as `head` does, is no error: what follows goes nowhere."""
+def write(data: bytes) -> bool:
+    """Write it out at once. A reader who has gone, as `head` does, is no error: what follows goes nowhere.
+
+    Answers whether the reader was there.
+    """
     try:
         click.echo(data, nl=False)
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True

@@ -13,6 +13,7 @@ T = TypeVar("T")
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 RELATIVE = re.compile(r"\+(\d+(?:\.\d+)?)([smhd])")
+AGO = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 
 
 def parse_pair(text: str) -> tuple[str, str]:
@@ -60,6 +61,22 @@ def parse_moment(text: str, now: datetime) -> datetime:
 def parse_run_at(text: str) -> datetime:
     """As `parse_moment`, from this machine's clock, in UTC."""
     return parse_moment(text, datetime.now(UTC))
+
+
+def parse_ago(text: str, now: datetime) -> datetime:
+    """ISO 8601 with a time zone, or `30s`, `5m`, `2h`, `7d` before `now`."""
+    if match := AGO.fullmatch(text):
+        return _later(now, -float(match[1]), UNITS[match[2]], text)
+    try:
+        return parse_moment(text, now)
+    except ValueError as error:
+        reason = str(error).replace("a delay such as +30s, +5m, +2h or +1d", "how long ago, such as 30s, 5m, 2h or 7d")
+        raise ValueError(reason) from error
+
+
+def parse_since(text: str) -> datetime:
+    """As `parse_ago`, by this machine's clock."""
+    return parse_ago(text, datetime.now(UTC))
 
 
 def unique(pairs: Iterable[tuple[str, T]], option: str) -> dict[str, T]:

@@ -6,9 +6,11 @@ from typing import Any
 
 import click
 
+from taskclient.cli.alerts import alert, alerts
 from taskclient.cli.command import Group
 from taskclient.cli.end2end import end2end
 from taskclient.cli.ending import ended_in_order
+from taskclient.cli.events import event, events
 from taskclient.cli.history import history
 from taskclient.cli.listings import task_type, worker
 from taskclient.cli.options import shared_options
@@ -34,5 +36,5 @@ def program() -> None:
     """
 
 
-for command in (task, history, worker, queue, task_type, setting, serve, end2end):
+for command in (task, history, worker, queue, task_type, setting, events, event, alerts, alert, serve, end2end):
     program.add_command(command)

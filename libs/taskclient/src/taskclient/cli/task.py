@@ -7,6 +7,7 @@ import msgspec
 from rich.text import Text
 
 from taskclient.cli.command import Group
+from taskclient.cli.events import task_events
 from taskclient.cli.following import logs, watch
 from taskclient.cli.history import history
 from taskclient.cli.options import takes_task_id
@@ -37,6 +38,7 @@ task.add_command(logs)
 task.add_command(watch)
 task.add_command(dependencies)
 task.add_command(dependents)
+task.add_command(task_events)
 
 
 @task.command("get", aliases=("g", "show"))

@@ -59,6 +59,9 @@ class K8sEvent(Model):
         UniqueConstraint("cluster", "uid", "resource_version", name="k8s_event_version_key"),
         Index("k8s_event_current", "cluster", "uid", unique=True, postgresql_where=text("is_current")),
         Index("k8s_event_newest", "at", "id", postgresql_where=text("is_current")),
+        Index("k8s_event_namespace", "namespace", "at", "id", postgresql_where=text("is_current")),
+        Index("k8s_event_name", "name", "at", "id", postgresql_where=text("is_current")),
+        Index("k8s_event_reason", "reason", "at", "id", postgresql_where=text("is_current")),
         Index("k8s_event_of_task", "task_id", "id", postgresql_where=text("task_id IS NOT NULL AND is_current")),
     )
 

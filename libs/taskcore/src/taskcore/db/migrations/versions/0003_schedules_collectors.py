@@ -123,6 +123,14 @@ def upgrade() -> None:
         "k8s_event_current", "k8s_event", ["cluster", "uid"], unique=True, postgresql_where=sa.text("is_current")
     )
     op.create_index("k8s_event_newest", "k8s_event", ["at", "id"], unique=False, postgresql_where=sa.text("is_current"))
+    for column in ("namespace", "name", "reason"):
+        op.create_index(
+            f"k8s_event_{column}",
+            "k8s_event",
+            [column, "at", "id"],
+            unique=False,
+            postgresql_where=sa.text("is_current"),
+        )
     op.create_index(
         "k8s_event_of_task",
         "k8s_event",
@@ -248,6 +256,8 @@ def downgrade() -> None:
     op.drop_index(
         "k8s_event_of_task", table_name="k8s_event", postgresql_where=sa.text("task_id IS NOT NULL AND is_current")
     )
+    for column in ("reason", "name", "namespace"):
+        op.drop_index(f"k8s_event_{column}", table_name="k8s_event", postgresql_where=sa.text("is_current"))
     op.drop_index("k8s_event_newest", table_name="k8s_event", postgresql_where=sa.text("is_current"))
     op.drop_index("k8s_event_current", table_name="k8s_event", postgresql_where=sa.text("is_current"))
     op.drop_table("k8s_event")

@@ -1,0 +1,124 @@
+"""Following what a cluster tells, page after page: none missed, none twice, whatever comes meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from taskclient.client import Client
+from taskclient.kubernetes.calls import EVERYTHING, Objects
+from taskclient.kubernetes.models import Alert, EventGap, EventPage, KubernetesEvent
+from taskclient.models import Task
+
+PAGE = 1_000
+LOOK_AGAIN_S = 1.0
+
+T = TypeVar("T")
+
+
+class EventTail:
+    """Events and gaps. The first read is of the newest `count` of them, from then on what was stored since."""
+
+    def __init__(
+        self,
+        client: Client,
+        about: Objects = EVERYTHING,
+        *,
+        type: tuple[str, ...] = (),
+        since: datetime | None = None,
+        search: str | None = None,
+        count: int = 100,
+    ) -> None:
+        self._client = client
+        self._about = about
+        self._type = type
+        self._since = since
+        self._search = search
+        self._count = count
+        self._after: str | None = None
+
+    def read(self) -> Iterator[KubernetesEvent | EventGap]:
+        """Those that are new: at first by their time, then in the order in which they were stored."""
+        if self._after is None:
+            page = self._page(self._count)
+            first: list[KubernetesEvent | EventGap] = [*page.items, *page.gaps]
+            yield from sorted(first, key=when)
+            return
+        has_more = True
+        while has_more:
+            page = self._page(PAGE)
+            has_more = page.has_more
+            yield from page.gaps
+            yield from page.items
+
+    def _page(self, limit: int) -> EventPage:
+        page = self._client.events(
+            self._about, type=self._type, since=self._since, search=self._search, limit=limit, after=self._after
+        )
+        self._after = page.next_after
+        return page
+
+
+class AlertTail:
+    """Alerts. The first read is of the newest `count`, open unless `status` says else; then of those that open."""
+
+    def __init__(self, client: Client, about: Objects = EVERYTHING, *, status: str = "open", count: int = 100) -> None:
+        self._client = client
+        self._about = about
+        self._status = status
+        self._count = count
+        self._after: str | None = None
+
+    def read(self) -> Iterator[Alert]:
+        """Those that are new, in the order in which they opened; of the new ones also what is resolved by now."""
+        if self._after is None:
+            page = self._client.alerts(self._about, status=self._status, limit=self._count)
+            self._after = page.next_after
+            yield from reversed(page.items)
+            return
+        has_more = True
+        while has_more:
+            page = self._client.alerts(self._about, status="all", limit=PAGE, after=self._after)
+            self._after, has_more = page.next_after, page.has_more
+            yield from page.items
+
+
+class TaskEventTail:
+    """The events about a task's pods, each version at most once."""
+
+    def __init__(self, client: Client, task_id: int) -> None:
+        self._client = client
+        self._task_id = task_id
+        self._after: int | None = None
+
+    def read(self, task: Task | None = None) -> Iterator[KubernetesEvent]:
+        """Those that are new, in the order in which they came."""
+        has_more = True
+        while has_more:
+            page = self._client.task_events(self._task_id, after=self._after, limit=PAGE)
+            self._after, has_more = page.next_after, page.has_more
+            yield from page.items
+
+
+def follow_on(
+    read: Callable[[], Iterator[T]],
+    timeout: timedelta | None = None,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> Generator[T, None, None]:
+    """What `read` finds, again and again, for as long as `timeout` or for ever."""
+    until = float("inf") if timeout is None else clock() + timeout.total_seconds()
+    while True:
+        yield from read()
+        left_s = until - clock()
+        if left_s <= 0:
+            return
+        sleep(min(LOOK_AGAIN_S, left_s))
+
+
+def when(one: KubernetesEvent | EventGap) -> datetime:
+    """When it happened, or was over."""
+    return one.until_at if isinstance(one, EventGap) else one.at
