@@ -30,7 +30,13 @@ def event(name: str, namespace: str = "default", **fields: Any) -> Event:
     labels = fields.pop("labels", None)
     return {
         "metadata": {"name": name, "namespace": namespace} | ({"labels": labels} if labels else {}),
-        "involvedObject": {"apiVersion": "v1", "kind": "Pod", "namespace": namespace, "name": name},
+        "involvedObject": {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "namespace": namespace,
+            "name": name,
+            "uid": pod_uid(name),
+        },
         "reason": "Started",
         "message": f"Started container {name}",
         "type": "Normal",
@@ -42,6 +48,10 @@ def event(name: str, namespace: str = "default", **fields: Any) -> Event:
         "reportingComponent": "kubelet",
         "reportingInstance": "node-1",
     } | fields
+
+
+def pod_uid(name: str) -> str:
+    return f"uid-of-{name}"
 
 
 def in_shape(event: Event, group: str) -> Event:

@@ -30,6 +30,7 @@ class Request:
     path: str
     query: Mapping[str, str]
     token: str
+    at: float  # of the monotonic clock
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,13 @@ import json
 import re
 import socket
 import threading
+import time
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.collector_k8s.event_shapes import as_kept, in_shape, selector
+from tests.collector_k8s.event_shapes import as_kept, in_shape, pod_uid, selector
 from tests.collector_k8s.fake_answers import Answer, Ask, Request, refusal
 from tests.collector_k8s.fake_store import Expired, Wanted
 from tests.collector_k8s.fake_streams import Broken, Stream
@@ -66,7 +67,8 @@ class Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         query = dict(parse_qsl(url.query))
         token = (self.headers.get("Authorization") or "").partition(" ")[2]
-        request = Request(_ask(url.path, query, self.command), self.command, url.path, query, token)
+        ask = _ask(url.path, query, self.command)
+        request = Request(ask, self.command, url.path, query, token, time.monotonic())
         answer = self.server.cluster.scripted(request)
         if answer is None:
             answer = self._answer(request, json.loads(body) if body else {})
@@ -138,7 +140,7 @@ class Handler(BaseHTTPRequestHandler):
         labels = self.server.cluster.pods.get((namespace, name))
         if labels is None:
             return refusal(404, f"pods {name!r} not found")
-        metadata = {"name": name, "namespace": namespace, "labels": labels}
+        metadata = {"name": name, "namespace": namespace, "uid": pod_uid(name), "labels": labels}
         return Answer(200, {"kind": "Pod", "apiVersion": "v1", "metadata": metadata})
 
     def _namespace(self, request: Request, name: str | None) -> Answer:

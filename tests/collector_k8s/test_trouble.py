@@ -1,0 +1,184 @@
+"""Whatever a cluster or the way to it does, nothing is missed and nothing is stored twice; what is lost is said."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.collector_k8s.collecting import Collected, versions_of
+from tests.collector_k8s.conftest import Collect
+from tests.collector_k8s.event_shapes import event
+from tests.collector_k8s.fake_answers import CUT, SILENCE, Answer, Ask, refusal
+from tests.collector_k8s.fake_cluster import FakeCluster
+from tests.support.waiting import eventually
+
+
+def test_what_goes_on_is_not_stored_twice_when_the_watch_finds_its_position_gone(
+    cluster: FakeCluster, collect: Collect, collected: Collected
+) -> None:
+    before = cluster.put(event("before"))
+    first = collect()
+    eventually(lambda: collected.has_all(before))
+    first.stop()
+    meanwhile = cluster.put(event("meanwhile"))
+    cluster.store.forget_changes()
+
+    collect()
+
+    eventually(lambda: collected.has_all(meanwhile))
+    assert collected.versions() == versions_of([*before, *meanwhile])
+    assert len(cluster.asked("list")) == 2
+    assert not collected.gaps()  # the cluster has them longer than it was not heard
+
+
+def test_a_watch_that_is_refused_as_gone_lists_anew(
+    cluster: FakeCluster, collect: Collect, collected: Collected
+) -> None:
+    cluster.answer_next("watch", refusal(410))
+    events = cluster.put(event("listed"))
+
+    collect()
+    eventually(lambda: cluster.open_streams)
+    events += cluster.put(event("watched"))
+
+    eventually(lambda: collected.has_all(events))
+    assert len(cluster.asked("list")) == 2
+
+
+@pytest.mark.parametrize("status", [410, 500])
+def test_an_error_in_the_stream_is_survived(
+    cluster: FakeCluster, collect: Collect, collected: Collected, status: int
+) -> None:
+    collect()
+    eventually(lambda: cluster.open_streams)
+    events = cluster.put(event("before"))
+    eventually(lambda: collected.has_all(events))
+
+    cluster.fail_streams(status)
+    events += cluster.put(event("after"))
+
+    eventually(lambda: collected.has_all(events))
+    assert collected.versions() == versions_of(events)
+    assert len(cluster.asked("list")) == (2 if status == 410 else 1)
+
+
+def test_a_list_is_begun_again_when_its_next_page_is_gone(
+    cluster: FakeCluster, collect: Collect, collected: Collected
+) -> None:
+    cluster.answer_next("page", refusal(410))
+    events = cluster.put(*(event(f"e{number}") for number in range(5)))
+
+    collect(page_size=2)
+
+    eventually(lambda: cluster.open_streams)
+    eventually(lambda: collected.has_all(events))
+    assert collected.versions() == versions_of(events)
+    assert len(cluster.asked("list")) == 2
+
+
+@pytest.mark.parametrize(
+    "answer", [refusal(410), refusal(500), refusal(503), CUT, SILENCE], ids=lambda a: str(a.status)
+)
+def test_what_is_refused_is_asked_again(
+    cluster: FakeCluster, collect: Collect, collected: Collected, answer: Answer
+) -> None:
+    asks: tuple[Ask, ...] = ("list", "page", "watch")
+    for ask in asks:
+        cluster.answer_next(ask, answer)
+    events = cluster.put(event("one"), event("two"))
+
+    collect(page_size=1, bookmark_s=0.3)
+    eventually(lambda: cluster.open_streams)
+    events += cluster.put(event("three"))
+
+    eventually(lambda: collected.has_all(events))
+    assert collected.versions() == versions_of(events)
+    assert all(len(cluster.asked(ask)) > 1 for ask in asks)
+
+
+def test_a_gap_is_noted_when_the_cluster_may_have_dropped_events_unheard(
+    cluster: FakeCluster, collect: Collect, collected: Collected
+) -> None:
+    first = collect()
+    eventually(collected.position)
+    first.stop()
+    (before,) = collected.sql("UPDATE k8s_cursor SET heard_at = now() - interval '2 hours' RETURNING heard_at")
+    cluster.store.lose_events()
+
+    collect()
+
+    (gap,) = eventually(collected.gaps)
+    assert (gap["kind"], gap["namespace"], gap["count"]) == ("lost", "", None)
+    assert abs((gap["from_at"] - before["heard_at"]).total_seconds()) < 30
+    assert gap["until_at"] > gap["from_at"]
+    events = cluster.put(event("after"))
+    eventually(lambda: collected.has_all(events))
+    assert len(collected.gaps()) == 1
+
+
+@pytest.mark.parametrize("within_a_line", [False, True])
+def test_a_watch_that_is_cut_goes_on_where_it_was(
+    cluster: FakeCluster, collect: Collect, collected: Collected, within_a_line: bool
+) -> None:
+    collect()
+    eventually(lambda: cluster.open_streams)
+    events = cluster.put(event("before"))
+
+    cluster.cut_streams(within_a_line=within_a_line)
+    events += cluster.put(event("meanwhile"))
+    eventually(lambda: collected.has_all(events))
+
+    assert collected.versions() == versions_of(events)
+    assert len(cluster.asked("list")) == 1
+
+
+def test_a_watch_that_is_half_open_is_given_up(cluster: FakeCluster, collect: Collect, collected: Collected) -> None:
+    collect(bookmark_s=0.3)
+    eventually(lambda: cluster.open_streams)
+
+    cluster.silence_streams()
+    events = cluster.put(event("unheard"))
+
+    eventually(lambda: collected.has_all(events))
+    assert len(cluster.asked("list")) == 1
+
+
+def test_a_cluster_that_asks_for_time_is_given_it(cluster: FakeCluster, collect: Collect, collected: Collected) -> None:
+    cluster.answer_next("list", refusal(429, retry_after=2))
+    events = cluster.put(event("later"))
+
+    collect()
+
+    eventually(lambda: collected.has_all(events))
+    asked_at = [request.at for request in cluster.asked("list")]
+    assert asked_at[1] - asked_at[0] >= 1.9
+
+
+def test_a_new_token_is_read_when_the_old_one_has_expired(
+    cluster: FakeCluster, collect: Collect, collected: Collected
+) -> None:
+    collect()
+    eventually(lambda: cluster.open_streams)
+    refused = len(cluster.asked("watch"))
+
+    cluster.expire_token()
+    cluster.cut_streams()
+    eventually(lambda: len(cluster.asked("watch")) > refused)
+    cluster.renew_token()
+    events = cluster.put(event("after"))
+
+    eventually(lambda: collected.has_all(events))
+    assert len(cluster.asked("list")) == 1
+
+
+def test_a_cluster_that_was_away_is_gone_on_with(cluster: FakeCluster, collect: Collect, collected: Collected) -> None:
+    collecting = collect()
+    events = cluster.put(event("before"))
+    eventually(lambda: collected.has_all(events))
+
+    cluster.stop()
+    events += cluster.put(event("meanwhile"))
+    cluster.start()
+
+    eventually(lambda: collected.has_all(events))
+    assert collected.versions() == versions_of(events)
+    assert collecting.is_running
