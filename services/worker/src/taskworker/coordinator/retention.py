@@ -1,4 +1,4 @@
-"""Retention: tasks whose time is up are deleted, and the history of those that are gone, in small batches.
+"""Retention, in small batches: of tasks whose time is up, of the history of those that are gone, of what is collected.
 
 Old tasks are found by walking over all of them by id, for ids grow with time: the walk stops where they are younger
 than any that may go, waits there, and begins anew once an hour, or when the settings change, for those that ended or
@@ -20,6 +20,7 @@ from taskcore.db import feed, retention
 from taskcore.domain.states import TERMINAL
 from taskcore.live_settings import CurrentSettings
 from taskcore.settings import RetentionSettings
+from taskworker.coordinator.collected import CollectedRetention
 from taskworker.coordinator.statements import execute
 
 IDLE_S = 5.0
@@ -52,6 +53,7 @@ class Retention:
     def __init__(self, engine: AsyncEngine, settings: CurrentSettings) -> None:
         self._engine = engine
         self._settings = settings
+        self._collected = CollectedRetention(engine)
         self._policy: Policy = []
         self._after_id = 0
         self._began_at = 0.0
@@ -71,12 +73,13 @@ class Retention:
 
     async def step(self) -> bool:
         """One batch of each. Answers whether there is more to do at once."""
+        collected = await self._collected.step(self._settings.now)
         settings = self._settings.now.retention
         due = await execute(self._engine, retention.delete_due())
         _tell(due, "delete_after")
         walks = await self._walk(plan_policy(settings))
         forgets = settings.history_s is not None and await self._forget(settings.history_s)
-        return walks or forgets or len(due) == retention.BATCH
+        return collected or walks or forgets or len(due) == retention.BATCH
 
     async def _walk(self, policy: Policy) -> bool:
         now = time.monotonic()

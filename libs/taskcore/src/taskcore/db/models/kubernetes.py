@@ -120,5 +120,6 @@ class Alert(Model):
             postgresql_where=text("resolved_at IS NULL"),
         ),
         Index("alert_unresolved", "id", postgresql_where=text("resolved_at IS NULL")),
+        Index("alert_resolved", "resolved_at", postgresql_where=text("resolved_at IS NOT NULL")),
         Index("alert_quiet", "cluster", "heard_at", postgresql_where=text("resolved_at IS NULL")),
     )

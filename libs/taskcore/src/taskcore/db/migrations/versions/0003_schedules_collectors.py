@@ -49,6 +49,13 @@ def upgrade() -> None:
     op.create_index(
         "alert_quiet", "alert", ["cluster", "heard_at"], unique=False, postgresql_where=sa.text("resolved_at IS NULL")
     )
+    op.create_index(
+        "alert_resolved",
+        "alert",
+        ["resolved_at"],
+        unique=False,
+        postgresql_where=sa.text("resolved_at IS NOT NULL"),
+    )
     op.create_index("alert_unresolved", "alert", ["id"], unique=False, postgresql_where=sa.text("resolved_at IS NULL"))
     op.create_index(
         "alert_open",
@@ -267,6 +274,7 @@ def downgrade() -> None:
     op.drop_table("analytics_metric")
     op.drop_table("analytics_cursor")
     op.drop_index("alert_open", table_name="alert", postgresql_where=sa.text("resolved_at IS NULL"))
+    op.drop_index("alert_resolved", table_name="alert", postgresql_where=sa.text("resolved_at IS NOT NULL"))
     op.drop_index("alert_unresolved", table_name="alert", postgresql_where=sa.text("resolved_at IS NULL"))
     op.drop_index("alert_quiet", table_name="alert", postgresql_where=sa.text("resolved_at IS NULL"))
     op.drop_table("alert")
