@@ -14,6 +14,7 @@ from taskapi.analytics import reading as analytics
 from taskapi.kubernetes import alerts, events
 from taskapi.queries import refuse_unknown_parameters
 from taskapi.requests import RequestScope
+from taskapi.schedules import changing, reading, steering
 from taskapi.services import Services
 from taskcore.settings import Settings, load_settings
 
@@ -52,6 +53,17 @@ HANDLERS: Sequence[Any] = (
     alerts.resolve_alert,
     analytics.list_metrics,
     analytics.get_analytics,
+    reading.list_schedules,
+    reading.get_schedule,
+    reading.list_fires,
+    reading.preview_schedule,
+    reading.preview_recurrence,
+    changing.create_schedule,
+    changing.change_schedule,
+    changing.delete_schedule,
+    steering.pause_schedule,
+    steering.resume_schedule,
+    steering.run_schedule,
 )
 
 

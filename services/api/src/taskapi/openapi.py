@@ -18,6 +18,7 @@ from litestar.openapi import OpenAPIConfig
 from taskapi import schemas
 from taskapi.analytics import schemas as analytics_schemas
 from taskapi.kubernetes import schemas as kubernetes_schemas
+from taskapi.schedules import schemas as schedules_schemas
 
 CONFIG = OpenAPIConfig(
     title="Taskcore",
@@ -29,7 +30,7 @@ CONFIG = OpenAPIConfig(
 )
 
 #: Where the structs are. A subject's own `BODIES` say what its calls take: as below.
-SUBJECTS: Sequence[ModuleType] = (schemas, analytics_schemas, kubernetes_schemas)
+SUBJECTS: Sequence[ModuleType] = (schemas, analytics_schemas, kubernetes_schemas, schedules_schemas)
 
 _REF = "#/components/schemas/{name}"
 _ONE_TASK = {"name": "first steps", "type": "noop", "parameters": {}}
@@ -46,7 +47,7 @@ _BODIES: _Bodies = {
 _REQUEST_ID = {"X-Request-Id": "The request's own, or one that was made for it."}
 _RETRY_AFTER = {"Retry-After": "Seconds."}
 #: By operation that answers with 201: what it has made.
-_MADE = {"submit_task": "task"}
+_MADE = {"submit_task": "task", "create_schedule": "schedule", "run_schedule": "task"}
 
 
 @get("/", include_in_schema=False)

@@ -1,0 +1,68 @@
+"""Whether a schedule could fire, asked when it is given: when it is due it is too late."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from taskapi.fields import Path, field_error
+from taskapi.problems import Refused, invalid, refuse_field
+from taskapi.schedules.schemas import Recurrence as AskedTimes
+from taskapi.schedules.schemas import ScheduleChange, ScheduledTask, ScheduleSubmission
+from taskapi.schemas import FieldError
+from taskapi.services import Services
+from taskapi.submissions import type_errors
+from taskcore.domain.schedules import RESERVED_PREFIX
+from taskcore.errors import InvalidRecurrence
+from taskcore.recurrence import Recurrence, recurrence
+from taskcore.submissions import TaskSubmission, storage_faults
+
+_PREFIX: Path = ("task",)
+
+
+async def check(services: Services, asked: ScheduleSubmission | ScheduleChange) -> None:
+    """Raises `Refused`, naming each field at fault. The times are `times`' part."""
+    if errors := list(_text_errors(asked)):
+        raise Refused(invalid(errors))
+    if isinstance(asked.task, ScheduledTask):
+        await _check_task(services, asked.task)
+
+
+def times(asked: ScheduleSubmission | AskedTimes, anchor_at: datetime) -> Recurrence:
+    """Raises `Refused`."""
+    return times_of(asked.cron, asked.every_s, asked.timezone, anchor_at)
+
+
+def times_of(cron: str | None, every_s: float | None, timezone: str, anchor_at: datetime) -> Recurrence:
+    """Raises `Refused`."""
+    if cron is not None and every_s is not None:
+        raise refuse_field("every_s", "cannot be given together with cron")
+    try:
+        return recurrence(cron=cron, every_s=every_s, timezone=timezone, anchor_at=anchor_at)
+    except InvalidRecurrence as exc:
+        raise refuse_field(exc.field, exc.message) from exc
+
+
+async def _check_task(services: Services, task: ScheduledTask) -> None:
+    """As `POST /tasks` does."""
+    submission = TaskSubmission(
+        name=task.name or "-",
+        type=task.type,
+        parameters=task.parameters,
+        queue=task.queue,
+        labels=task.labels,
+        description=task.description,
+    )
+    if errors := [field_error((*_PREFIX, *path), why) for path, why in storage_faults(submission)]:
+        raise Refused(invalid(errors))
+    types = await services.catalogue.types([task.type])
+    if errors := list(type_errors(submission, types, _PREFIX)):
+        raise Refused(invalid(errors))
+
+
+def _text_errors(asked: ScheduleSubmission | ScheduleChange) -> Iterator[FieldError]:
+    for field, text in (("name", asked.name), ("description", asked.description)):
+        if isinstance(text, str) and "\0" in text:
+            yield FieldError(field, "contains a NUL character")
+    if isinstance(asked.name, str) and asked.name.startswith(RESERVED_PREFIX):
+        yield FieldError("name", f"begins with {RESERVED_PREFIX!r}, as only the schedules of services do")
