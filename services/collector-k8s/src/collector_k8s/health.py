@@ -25,6 +25,7 @@ class Status:
         self._state = State.STARTING
         self._why = ""
         self._heard: dict[str, float | None] = {}
+        self._troubles: dict[str, str] = {}
         self.has_database = True
         SILENCE.labels(cluster).set_function(self.silence_s)
         IS_LEADER.labels(cluster).set_function(lambda: float(self.state == State.LEADER))
@@ -36,7 +37,7 @@ class Status:
     def become(self, state: State, why: str = "", scopes: tuple[str, ...] = ()) -> None:
         """`scopes`: the streams that are to be heard from now on."""
         with self._lock:
-            self._state, self._why, self._heard = state, why, dict.fromkeys(scopes)
+            self._state, self._why, self._heard, self._troubles = state, why, dict.fromkeys(scopes), {}
 
     def connected(self, scope: str) -> None:
         """The silence begins to count with the first connection. A later one is no sign that anything will come."""
@@ -49,6 +50,12 @@ class Status:
         with self._lock:
             if scope in self._heard:
                 self._heard[scope] = time.monotonic()
+                self._troubles.pop(scope, None)
+
+    def trouble(self, scope: str, why: str) -> None:
+        """It stands until the stream is heard again."""
+        with self._lock:
+            self._troubles[scope] = why
 
     def silence_s(self) -> float:
         """Of the stream that was not heard for the longest; 0 where none is to be heard."""
@@ -67,7 +74,7 @@ class Status:
         if self._why:
             told["why"] = self._why
         if self._state == State.LEADER and (unheard := self._unheard()):
-            told["deaf"] = [scope or "all namespaces" for scope in unheard]
+            told["deaf"] = {scope or "all namespaces": self._troubles.get(scope, "silence") for scope in unheard}
         return told
 
     def _unheard(self) -> list[str]:

@@ -17,6 +17,8 @@ from collector_k8s.events import Event, UnreadableEvent, read_event, task_id_of
 from collector_k8s.telemetry import EVENTS_UNREADABLE
 from taskcore.settings import KubernetesSettings
 
+Key = tuple[str, str, str]  # namespace, name, uid
+
 MAX_PODS = 10_000
 TROUBLE_S = 30.0
 
@@ -61,34 +63,35 @@ class Pods:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._lock = threading.Lock()
-        self._known: OrderedDict[str, int | None] = OrderedDict()
+        self._known: OrderedDict[Key, int | None] = OrderedDict()
         self._ask_at = 0.0
 
     def task_id(self, event: Event) -> int | None:
         """None: it ran none, or that cannot be known."""
+        pod = (event.namespace, event.name, event.about_uid)
         with self._lock:
-            if event.about_uid in self._known:
-                self._known.move_to_end(event.about_uid)
-                return self._known[event.about_uid]
+            if pod in self._known:
+                self._known.move_to_end(pod)
+                return self._known[pod]
             if time.monotonic() < self._ask_at:
                 return None
-        return self._ask(event)
+        return self._ask(*pod)
 
-    def _ask(self, event: Event) -> int | None:
+    def _ask(self, namespace: str, name: str, uid: str) -> int | None:
         try:
-            pod = _pod.decode(self._cluster.read_pod(event.namespace, event.name))
+            pod = _pod.decode(self._cluster.read_pod(namespace, name))
         except (ClusterError, msgspec.DecodeError) as exc:
             if isinstance(exc, ClusterError) and exc.status == 404:
-                return self._remember(event.about_uid, None)
+                return self._remember((namespace, name, uid), None)
             self._ask_at = time.monotonic() + TROUBLE_S
-            log.warning("pod.not_read", namespace=event.namespace, pod=event.name, error=str(exc))
+            log.warning("pod.not_read", namespace=namespace, pod=name, error=str(exc))
             return None
-        is_the_same = pod.metadata.uid == event.about_uid  # not a later one of its name
-        return self._remember(event.about_uid, task_id_of(pod.metadata.labels) if is_the_same else None)
+        is_later = bool(uid and pod.metadata.uid) and pod.metadata.uid != uid  # another one of the same name
+        return self._remember((namespace, name, uid), None if is_later else task_id_of(pod.metadata.labels))
 
-    def _remember(self, uid: str, task_id: int | None) -> int | None:
+    def _remember(self, pod: Key, task_id: int | None) -> int | None:
         with self._lock:
-            self._known[uid] = task_id
+            self._known[pod] = task_id
             while len(self._known) > MAX_PODS:
                 self._known.popitem(last=False)
         return task_id

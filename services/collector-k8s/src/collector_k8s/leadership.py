@@ -80,7 +80,7 @@ class Leadership:
                 rows = list(answer) if answer.returns_rows else []
         except SQLAlchemyError as exc:
             if self._status.has_database:
-                log.warning("database.away", error=str(exc).splitlines()[0])
+                log.warning("database.away", error=str(exc).partition("\n")[0])
             self._status.has_database = False
             return None
         self._status.has_database = True

@@ -72,7 +72,7 @@ def _collect(current: CurrentSettings, engine: Engine, status: Status, stop: thr
     if lease is None:
         return
     try:
-        Term(settings, engine, cluster, lease, Alerting(current, engine), status).run(leadership, stop)
+        Term(current, engine, cluster, lease, Alerting(current, engine), status).run(leadership, stop)
     finally:
         status.become(State.STANDBY)
         leadership.release(lease)

@@ -102,7 +102,7 @@ class Reader:
             for raw in page.items or []:
                 if (event := self._intake.read(raw)) is not None:
                     self._put(Item(self._scope, time.monotonic(), event))
-            version = page.metadata.resource_version
+            version = version or page.metadata.resource_version
         if not version:
             raise ClusterError("The list has no version to go on from.")
         lost_since = self._lost_since(begun)
@@ -134,6 +134,7 @@ class Reader:
 
     def _recover(self, trouble: Exception, lasted_s: float) -> None:
         RECONNECTS.labels(self._settings.cluster).inc()
+        self._status.trouble(self._scope, str(trouble))
         if isinstance(trouble, Expired) and self._position is not None:
             log.warning("watch.expired", scope=self._scope, position=self._position, error=str(trouble))
             self._position = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -75,10 +75,14 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`per_minute` events of one reason in a namespace are stored; floods are remembered for `memory`."""
+    """`per_minute` events of one reason in a namespace are stored; floods are remembered for `memory`.
+
+    `max_age_s`: what is older is not stored, since retention would delete it, and the next list bring it again.
+    """
 
     per_minute: int
     memory: timedelta
+    max_age_s: Callable[[], float | None] = lambda: None
 
 
 class Storage:
@@ -100,9 +104,9 @@ class Storage:
         """
         with self._engine.begin() as connection:
             now = self._hold(connection)
-            events = [item.event for item in items if item.event is not None]
-            known = self._known(connection, events)
-            admitted, flooded, tally = self._admit(items, known, now)
+            live, repeated = self._recent(items, now)
+            known = self._known(connection, [*live, *repeated])
+            admitted, flooded, tally = self._admit(unknown(live, known), unknown(repeated, known), now)
             planned = plan(admitted, known)
             stored = self._add(connection, planned)
             self._note_gaps(connection, items, flooded, tally)
@@ -120,6 +124,14 @@ class Storage:
         now: datetime = row.now
         return now
 
+    def _recent(self, items: Sequence[Item], now: datetime) -> tuple[list[Event], list[Event]]:
+        """What the watch told, and what the lists beside it did."""
+        max_age_s = self._limits.max_age_s()
+        oldest = None if max_age_s is None else now - timedelta(seconds=max_age_s)
+        recent = [i for i in items if i.event is not None and (oldest is None or i.event.at >= oldest)]
+        live = [i.event for i in recent if i.event is not None and not i.is_repeat]
+        return live, [i.event for i in recent if i.event is not None and i.is_repeat]
+
     def _known(self, connection: Connection, events: Iterable[Event]) -> dict[str, Current]:
         uids = sorted({event.uid for event in events})
         if not uids:
@@ -128,14 +140,11 @@ class Storage:
         return {row.uid: Current(row.id, row.resource_version) for row in rows}
 
     def _admit(
-        self, items: Sequence[Item], known: Mapping[str, Current], now: datetime
+        self, live: Sequence[Event], repeated: Sequence[Event], now: datetime
     ) -> tuple[list[Event], Counter[flood.Source], flood.Tally]:
         tally = flood.at_minute(self._tally, now, self._limits.memory)
-        live = unknown((i.event for i in items if i.event is not None and not i.is_repeat), known)
         admitted, flooded, tally = flood.admit(tally, live, self._limits.per_minute)
-        repeated = unknown((i.event for i in items if i.event is not None and i.is_repeat), known)
-        found = flood.without_flooded(tally, repeated)
-        return unknown([*admitted, *found], known), flooded, tally
+        return unknown([*admitted, *flood.without_flooded(tally, repeated)], {}), flooded, tally
 
     def _add(self, connection: Connection, planned: Plan) -> list[StoredEvent]:
         if planned.superseded:

@@ -20,7 +20,7 @@ from collector_k8s.repeating import Repeater
 from collector_k8s.storing import Fenced, FollowUp, Lease, Limits, Storage
 from collector_k8s.writing import Writer
 from taskcore.db.k8s_events import cursors
-from taskcore.settings import KubernetesSettings
+from taskcore.live_settings import CurrentSettings
 
 POLL_S = 0.2
 #: How long threads get that wait for an answer of the cluster. They may be left behind: nobody takes what they read.
@@ -32,20 +32,22 @@ log = structlog.stdlib.get_logger(__name__)
 class Term:
     def __init__(
         self,
-        settings: KubernetesSettings,
+        current: CurrentSettings,
         engine: Engine,
         cluster: Cluster,
         lease: Lease,
         follow_up: FollowUp,
         status: Status,
     ) -> None:
+        settings = current.own.kubernetes
         self._lease = lease
         self._over = threading.Event()
         scopes = settings.namespaces or ("",)
         positions = _positions(engine, settings.cluster)
         status.become(State.LEADER, scopes=scopes)
         buffer = Buffer(settings.buffer, self._over)
-        limits = Limits(settings.flood_per_minute, timedelta(seconds=settings.event_ttl_s))
+        memory = timedelta(seconds=settings.event_ttl_s)
+        limits = Limits(settings.flood_per_minute, memory, lambda: current.now.retention.events_s)
         storage = Storage(engine, settings.cluster, lease, limits, follow_up)
         self._writer = Writer(settings.cluster, buffer, storage, follow_up, status, self._over)
         intake = Intake(settings, cluster)

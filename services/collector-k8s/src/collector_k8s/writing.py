@@ -78,7 +78,8 @@ class Writer:
             self._store(items[:middle])
             self._store(items[middle:])
         elif items[0].event is not None:
-            log.error("event.not_stored", uid=items[0].event.uid, version=items[0].event.resource_version, exc_info=exc)
+            event, why = items[0].event, str(exc).partition("\n")[0]
+            log.error("event.not_stored", uid=event.uid, version=event.resource_version, error=why)
             EVENTS_UNREADABLE.labels(self._cluster).inc()
             self._store([replace(items[0], event=None)])
         else:
@@ -87,7 +88,7 @@ class Writer:
 
     def _wait(self, exc: Exception) -> None:
         if self._status.has_database:
-            log.warning("database.away", error=str(exc).splitlines()[0])
+            log.warning("database.away", error=str(exc).partition("\n")[0])
         self._status.has_database = False
         self._over.wait(min(self._backoff.next_s(), 5.0))
 

@@ -1,0 +1,85 @@
+"""Ready is who hears the cluster, who waits for its turn, and who has no cluster to hear."""
+
+from __future__ import annotations
+
+from collector_k8s.health import State, Status
+from taskcore.health import HealthServer
+from taskcore.settings import HealthSettings
+
+HOUR_S = 3_600.0
+
+
+def leader(deaf_after_s: float) -> Status:
+    status = Status("here", deaf_after_s)
+    status.become(State.LEADER, scopes=("shop", "bank"))
+    return status
+
+
+def test_a_copy_is_ready_once_it_knows_what_it_is_to_do() -> None:
+    status = Status("here", HOUR_S)
+    assert not status.is_ready()
+
+    status.become(State.STANDBY)
+    assert status.is_ready()
+
+    status.become(State.NO_CLUSTER, why="no kubeconfig")
+    assert status.is_ready()
+    assert status.tell() == {"kubernetes": "no cluster", "database": True, "why": "no kubeconfig"}
+
+
+def test_a_leader_is_ready_once_every_stream_is_connected() -> None:
+    status = leader(HOUR_S)
+
+    status.connected("shop")
+    assert not status.is_ready()
+    assert status.tell()["deaf"] == {"bank": "silence"}
+
+    status.heard("bank")
+    assert status.is_ready()
+    assert "deaf" not in status.tell()
+
+
+def test_a_leader_that_hears_nothing_is_not_ready_and_says_why() -> None:
+    status = leader(deaf_after_s=0)
+    status.heard("shop")
+    status.heard("bank")
+
+    status.trouble("shop", "forbidden")
+
+    assert not status.is_ready()
+    assert status.tell()["deaf"] == {"shop": "forbidden", "bank": "silence"}
+
+
+def test_connecting_again_is_no_sign_of_life() -> None:
+    status = leader(HOUR_S)
+    status.connected("shop")
+    before = status.silence_s()
+
+    status.connected("shop")
+
+    assert status.silence_s() >= before
+    status.heard("another")  # of an earlier term
+    assert not status.is_ready()
+
+
+def test_without_the_database_nobody_is_ready() -> None:
+    status = Status("here", HOUR_S)
+    status.become(State.STANDBY)
+
+    status.has_database = False
+
+    assert not status.is_ready()
+    assert status.tell() == {"kubernetes": "standby", "database": False}
+
+
+def test_what_is_told_is_in_the_body_of_readyz() -> None:
+    status = leader(HOUR_S)
+    health = HealthServer(HealthSettings(port=0), None, status.is_ready, status.tell)  # type: ignore[arg-type]
+
+    code, _, body = health.answer("/readyz")
+
+    assert code == 503
+    assert body == (
+        b'{"status": "not ready", "kubernetes": "leader", "database": true, '
+        b'"deaf": {"shop": "silence", "bank": "silence"}}'
+    )

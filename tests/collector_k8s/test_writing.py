@@ -1,0 +1,84 @@
+"""The writer: what was read gets into the database, whatever one of its events may be like."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import timedelta
+from itertools import cycle
+
+import pytest
+from sqlalchemy import Engine
+
+from collector_k8s.buffer import Buffer, Over
+from collector_k8s.health import Status
+from collector_k8s.storing import Lease, Limits, Storage
+from collector_k8s.writing import Writer
+from tests.collector_k8s.made_events import NOON, event, read
+from tests.collector_k8s.test_storing import Noting, engine, lease, query
+from tests.support.waiting import eventually
+
+__all__ = ["engine", "lease"]
+
+
+@pytest.fixture
+def over() -> Iterator[threading.Event]:
+    over = threading.Event()
+    yield over
+    over.set()
+
+
+def writing(engine: Engine, lease: Lease, buffer: Buffer, over: threading.Event) -> threading.Thread:
+    follow_up, status = Noting(), Status("here", 60)
+    storage = Storage(engine, "here", lease, Limits(1_000, timedelta(hours=1)), follow_up)
+    thread = threading.Thread(target=Writer("here", buffer, storage, follow_up, status, over).run)
+    thread.start()
+    return thread
+
+
+def test_an_event_that_cannot_be_stored_keeps_no_other_back(
+    engine: Engine, lease: Lease, over: threading.Event
+) -> None:
+    buffer = Buffer(100, over)
+    events = [event(str(number), number, message="\0" if number == 7 else "good") for number in range(1, 21)]
+    for item in read(*events):
+        buffer.put(item)
+
+    thread = writing(engine, lease, buffer, over)
+
+    eventually(lambda: query(engine, "SELECT resource_version FROM k8s_cursor") == [("20",)])
+    stored = {uid for (uid,) in query(engine, "SELECT uid FROM k8s_event")}
+    assert stored == {str(number) for number in range(1, 21)} - {"7"}
+    over.set()
+    thread.join()
+
+
+def test_who_reads_faster_than_is_written_waits(over: threading.Event) -> None:
+    buffer, ended = Buffer(2, over), threading.Event()
+
+    def put() -> None:
+        with suppress(Over):
+            for item in cycle(read(event("a"))):
+                buffer.put(item)
+        ended.set()
+
+    reading = threading.Thread(target=put)
+    reading.start()
+
+    eventually(lambda: len(buffer.take(1)) == 1)
+    assert len(buffer.take(100)) <= 3
+    over.set()
+    reading.join()
+    assert ended.is_set()
+
+
+def test_what_retention_would_delete_is_not_stored(engine: Engine, lease: Lease) -> None:
+    limits = Limits(1_000, timedelta(hours=1), lambda: 600.0)
+    storage = Storage(engine, "here", lease, limits, Noting())
+    ((now,),) = query(engine, "SELECT now()")
+
+    storage.store(read(event("old", 1, at=NOON), event("new", 2, at=now)))
+
+    assert query(engine, "SELECT uid FROM k8s_event") == [("new",)]
+    assert query(engine, "SELECT resource_version FROM k8s_cursor") == [("2",)]
