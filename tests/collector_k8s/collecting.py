@@ -13,7 +13,7 @@ from collector_k8s.process import new_status, run
 from taskcore.settings import KubernetesSettings, Settings
 from tests.collector_k8s.event_shapes import Event
 
-QUICK = {"bookmark_s": 1.0}
+QUICK = {"bookmark_s": 5.0}
 
 
 class Collecting:

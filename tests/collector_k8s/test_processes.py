@@ -141,23 +141,6 @@ def test_without_a_cluster_a_collector_says_so_and_waits(services: Services, dat
     assert collector.terminate() == 0
 
 
-@pytest.mark.parametrize(
-    ("setting", "value"),
-    [("KUBECONFIG", "/nowhere/kubeconfig"), ("CONTEXT", "elsewhere")],
-)
-def test_a_kubeconfig_or_a_context_that_is_not_there_is_refused_at_the_start(
-    services: Services, copies: Copies, setting: str, value: str
-) -> None:
-    name = f"TASKCORE_KUBERNETES__{setting}"
-
-    collector = services.start("collector-k8s", env=copies.env | {name: value}, ready=False)
-
-    assert collector.wait() != 0
-    assert name in collector.log
-    assert value in collector.log
-    assert "Traceback" not in collector.log
-
-
 def is_leader(copy: Service) -> bool:
     metrics = httpx.get(f"{copy.url}/metrics", trust_env=False, timeout=10).text
     return re.search(r"^taskcore_k8s_is_leader\{.*} 1\.0$", metrics, re.MULTILINE) is not None

@@ -142,6 +142,20 @@ def test_a_watch_that_is_half_open_is_given_up(cluster: FakeCluster, collect: Co
     assert len(cluster.asked("list")) == 1
 
 
+def test_a_cluster_in_which_nothing_happens_and_that_sends_no_bookmarks_is_heard_all_the_same(
+    cluster: FakeCluster, collect: Collect, collected: Collected
+) -> None:
+    cluster.bookmark_s = None
+    collecting = collect(bookmark_s=1)
+    heard_at = eventually(lambda: collected.sql("SELECT heard_at FROM k8s_cursor"))
+
+    eventually(lambda: len(cluster.asked("watch")) > 2)
+
+    eventually(lambda: collected.sql("SELECT heard_at FROM k8s_cursor")[0]["heard_at"] > heard_at[0]["heard_at"])
+    eventually(collecting.status.is_ready)
+    assert len(cluster.asked("list")) == 1
+
+
 def test_a_cluster_that_asks_for_time_is_given_it(cluster: FakeCluster, collect: Collect, collected: Collected) -> None:
     cluster.answer_next("list", refusal(429, retry_after=2))
     events = cluster.put(event("later"))

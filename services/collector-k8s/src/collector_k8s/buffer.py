@@ -8,7 +8,7 @@ import threading
 from collector_k8s.storing import Item
 from taskcore.errors import TaskcoreError
 
-LOOK_UP_S = 0.5
+LOOK_UP_S = 0.2
 
 
 class Over(TaskcoreError):

@@ -61,12 +61,16 @@ class Cluster:
             return _body(self._ask(client, scope, given))
 
     def watch_events(self, scope: str, version: str) -> HTTPResponse:
-        """A stream of what happened after `version`, a line each. It has to be closed."""
+        """A stream of what happened after `version`, a line each. It has to be closed.
+
+        The server ends it after `bookmark_s` at the latest: by default it has no bookmarks for events, so that this is
+        the one sign of life of a cluster in which nothing happens (kubernetes/kubernetes#120348).
+        """
         given = {
             "watch": True,
             "allow_watch_bookmarks": True,
             "resource_version": version,
-            "timeout_seconds": max(1, math.ceil(self._settings.watch_s)),
+            "timeout_seconds": max(1, math.ceil(min(self._settings.watch_s, self._settings.bookmark_s))),
         }
         with self._asking() as client:
             return self._ask(client, scope, given)

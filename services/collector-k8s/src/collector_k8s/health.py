@@ -46,7 +46,7 @@ class Status:
                 self._heard[scope] = time.monotonic()
 
     def heard(self, scope: str) -> None:
-        """An event or a bookmark came, or a whole list."""
+        """An event or a bookmark came, a whole list, or the end of a watch in order."""
         with self._lock:
             if scope in self._heard:
                 self._heard[scope] = time.monotonic()

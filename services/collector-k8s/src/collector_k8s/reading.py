@@ -26,6 +26,8 @@ from taskcore.settings import KubernetesSettings
 
 #: A watch that lasted so long was none of those that fail at once.
 LASTING_S = 10.0
+#: One that the server ended sooner, with nothing told, was none.
+SHORT_S = 0.5
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -61,7 +63,7 @@ class Reader:
 
     def run(self) -> None:
         while not self._over.is_set():
-            begun, last_heard_at = time.monotonic(), self._heard_at
+            begun = time.monotonic()
             try:
                 self._go_on()
             except Over:
@@ -69,9 +71,6 @@ class Reader:
             except Exception as exc:  # whatever it is: nobody else reads these events
                 if not self._over.is_set():
                     self._recover(exc, time.monotonic() - begun)
-            else:
-                if self._heard_at == last_heard_at and time.monotonic() - begun < LASTING_S:
-                    self._pause()
 
     def interrupt(self) -> None:
         """Once `over` is set: do not wait for the next line."""
@@ -82,6 +81,7 @@ class Reader:
         """To the end of a watch."""
         if self._position is None:
             self._position = self._list()
+        begun, heard_at = time.monotonic(), self._heard_at
         watch = self._watch = Watch(self._cluster, self._scope, self._position)
         try:
             self._status.connected(self._scope)
@@ -89,6 +89,10 @@ class Reader:
                 if self._over.is_set():
                     return
                 self._take(told)
+            if self._heard_at == heard_at and time.monotonic() - begun < SHORT_S:
+                self._pause()
+            else:
+                self._end()
         finally:
             self._watch = None
             watch.release()
@@ -126,6 +130,11 @@ class Reader:
         elif told.type == "BOOKMARK":
             self._put(Item(self._scope, heard_at, position=version))
         self._position = version
+
+    def _end(self) -> None:
+        """The server ended the watch in order: it is there, and everything up to here was told."""
+        self._backoff.reset()
+        self._put(Item(self._scope, self._heard(), position=self._position))
 
     def _heard(self) -> float:
         self._status.heard(self._scope)
