@@ -72,6 +72,7 @@ def _collect(current: CurrentSettings, engine: Engine, status: Status, stop: thr
     if lease is None:
         return
     try:
+        _follow_settings(current, engine)  # before the first event: which alerts it raises is one of them
         Term(current, engine, cluster, lease, Alerting(current, engine), status).run(leadership, stop)
     finally:
         status.become(State.STANDBY)
