@@ -45,6 +45,9 @@ class System:
         self.coordinators.append(self._services.start("taskworker", "coordinate", env=self._env, ready=ready))
         return self.coordinators[-1]
 
+    def start_analytics(self, *, ready: bool = True, **env: str) -> Service:
+        return self._services.start("collector-analytics", env=self._env | env, ready=ready)
+
     def start_worker(self, *, plugins: bool = True, ready: bool = True, **settings: Any) -> Service:
         """`settings` are the worker's own: `threads=8` is `TASKCORE_WORKER__THREADS=8`."""
         env = {f"TASKCORE_WORKER__{name.upper()}": str(value) for name, value in settings.items()}

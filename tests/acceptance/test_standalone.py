@@ -113,6 +113,14 @@ def test_the_end_to_end_check_succeeds_and_its_mail_can_be_read(standalone: Serv
         assert len({message["Subject"] for message in mails}) == 50
 
 
+def test_it_measures_itself(standalone: Service) -> None:
+    with client(standalone) as api:
+        eventually(lambda: api.get("/tasks", params={"type": "collect_analytics"}).json()["items"])
+        (measuring, *_) = api.get("/tasks", params={"type": "collect_analytics"}).json()["items"]
+
+        eventually(lambda: statuses(api, [measuring["id"]]) == ["succeeded"])
+
+
 @pytest.mark.parametrize("with_database", [False, True], ids=["alone", "with its database"])
 def test_it_carries_on_after_it_was_killed(
     services: Services, data_dir: Path, reaper: Reaper, with_database: bool

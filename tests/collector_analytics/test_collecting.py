@@ -61,6 +61,13 @@ def test_a_source_that_fails_leaves_the_others_and_is_named(house: House) -> Non
     assert [values(house, name) for name in ("first", "broken", "last")] == [[1], [], [3]]
 
 
+def test_a_worker_that_does_not_know_the_operator_s_metrics_says_so(house: House) -> None:
+    with pytest.raises(CollectionFailed, match=r"^query:visitors: this worker's settings do not have it"):
+        collect_all(house.context(), house.engine, [Made("good", [Sample("good", 1)])], ["query:visitors", "good"])
+
+    assert values(house, "good") == [1]
+
+
 def test_the_next_attempt_adds_only_what_failed(house: House) -> None:
     good, flaky = Made("good", [Sample("good", 1)]), Made("flaky", error=RuntimeError("no"))
     interval(house, 86_400)

@@ -89,6 +89,7 @@ class InProcessWorker:
         return len(self._holding.held())
 
     def stop(self, grace_s: float) -> None:
+        log.info("worker.draining", worker_id=self._executor.worker_id, grace_s=grace_s)
         self._service.stop(grace_s)
         self._retire()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -21,6 +21,7 @@ from taskcore.plugins import Parameters, Plugin, RetryPolicy, TaskContext
 from taskcore.settings import Settings, seconds
 
 QUEUE = "analytics"
+UNKNOWN = "this worker's settings do not have it; give it those of the collector, or keep it from the queue analytics"
 
 
 class CollectionFailed(TaskcoreError):
@@ -28,7 +29,8 @@ class CollectionFailed(TaskcoreError):
 
 
 class CollectAnalyticsParameters(Parameters, frozen=True):
-    """Takes no parameters."""
+    #: The operator's sources: a worker whose settings do not have them must say so, and not leave them out silently.
+    operator: tuple[str, ...] = ()
 
 
 class CollectAnalytics(Plugin[CollectAnalyticsParameters]):
@@ -41,25 +43,29 @@ class CollectAnalytics(Plugin[CollectAnalyticsParameters]):
         url = ctx.settings.database_url.get_secret_value()
         engine = sync_engine(url, name="collect_analytics", pool_size=1)
         try:
-            return collect_all(ctx, engine, all_sources(ctx.settings))
+            return collect_all(ctx, engine, all_sources(ctx.settings), params.operator)
         finally:
             engine.dispose()
 
 
-def all_sources(settings: Settings) -> Iterable[MetricSource]:
+def all_sources(settings: Settings) -> Sequence[MetricSource]:
     """Those that are installed, and then the operator's."""
     return distinct([*load_sources(), *operator_sources(settings)])
 
 
-def collect_all(ctx: TaskContext, engine: Engine, sources: Iterable[MetricSource]) -> dict[str, Any]:
-    """Answers the start of the bucket, how long it is, and how many samples of each source were stored.
+def collect_all(
+    ctx: TaskContext, engine: Engine, sources: Sequence[MetricSource], expected: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Answers what time it was, how long a bucket is, and how many samples of each source were stored.
 
     Raises:
-        CollectionFailed: after all have been asked, when some could not be measured. Asked again, they alone are.
+        CollectionFailed: after all have been asked, when some could not be measured, or of those `expected` some are
+            not there. Asked again, they alone are.
     """
     now = _round(ctx, engine)
     stored: dict[str, int] = {}
-    failures: dict[str, str] = {}
+    known = {source.name for source in sources}
+    failures = {name: UNKNOWN for name in expected if name not in known}
     for source in sources:
         ctx.check()
         try:

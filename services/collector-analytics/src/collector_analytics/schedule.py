@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from typing import Any
 
 import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from collector_analytics.collecting import QUEUE, CollectAnalytics
+from collector_analytics.operator.sources import operator_sources
 from taskcore.db.managed_schedules import ensure_managed
 from taskcore.db.notify import SCHEDULES
 from taskcore.db.session import is_database_away
 from taskcore.live_settings import CurrentSettings
+from taskcore.settings import Settings
 
 NAME = "taskcore.analytics"
 MANAGED_BY = "collector-analytics"
@@ -31,6 +34,7 @@ class KeptSchedule:
     def __init__(self, current: CurrentSettings, engine: AsyncEngine) -> None:
         self._current = current
         self._engine = engine
+        self._task = _task(current.own)
         self._changed = asyncio.Event()
         current.on_change(self._changed.set)
 
@@ -49,7 +53,7 @@ class KeptSchedule:
             NAME,
             managed_by=MANAGED_BY,
             every_s=self._current.now.analytics.interval_s,
-            task={"name": CollectAnalytics.name, "type": CollectAnalytics.name, "queue": QUEUE, "parameters": {}},
+            task=self._task,
             description="Measures usage; its interval is the live setting analytics.interval_s",
         )
         async with self._engine.connect() as connection:
@@ -69,3 +73,13 @@ class KeptSchedule:
                 log.exception("schedule.not_ensured")
             return False
         return True
+
+
+def _task(settings: Settings) -> dict[str, Any]:
+    operator = sorted(source.name for source in operator_sources(settings))
+    return {
+        "name": CollectAnalytics.name,
+        "type": CollectAnalytics.name,
+        "queue": QUEUE,
+        "parameters": {"operator": operator} if operator else {},
+    }
