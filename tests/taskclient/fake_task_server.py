@@ -76,9 +76,8 @@ class FakeTaskServer:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 url = urlsplit(self.path)
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                request = Request(
-                    self.command, url.path, parse_qs(url.query), headers, json.loads(body) if body else None
-                )
+                query = parse_qs(url.query, keep_blank_values=True)
+                request = Request(self.command, url.path, query, headers, json.loads(body) if body else None)
                 self.send(server.answer(request))
 
             def send(self, answer: Answer) -> None:

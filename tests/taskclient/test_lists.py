@@ -97,7 +97,8 @@ def test_a_tasks_name_cannot_steer_the_terminal(cli: RunCli, server: FakeTaskSer
             ("queue", "ls"),
             "/queues",
             {"name": "default", "waiting": 4, "dispatched": 1, "delayed": 0, "running": 2, "live_slots": 8,
-             "oldest_age_s": 1.25, "paused_at": "2030-01-02T03:04:05Z", "pause_reason": "moving house"},
+             "oldest_age_s": 1.25, "paused_at": "2030-01-02T03:04:05Z", "pause_reason": "moving house",
+             "paused_by": "user:ann"},
             "moving house",
         ),
         (

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
+from taskclient.analytics.calls import AnalyticsCalls
 from taskclient.connection import IDEMPOTENCY_KEY, TIMEOUT_S, Call, Connection, Parameters
 from taskclient.errors import TimedOut
 from taskclient.kubernetes.calls import KubernetesCalls
@@ -38,7 +39,7 @@ EARLY_ANSWER_PAUSE_S = 0.5
 BATCH_TIMEOUT_S = 120.0
 
 
-class Client(KubernetesCalls):
+class Client(AnalyticsCalls, KubernetesCalls):
     """A Taskcore server at `address`. Close it, or use it in a `with`. Safe to share between threads.
 
     `user` is who asks, as the history is to have it: see `taskclient.users`. A ValueError, if it cannot be sent.

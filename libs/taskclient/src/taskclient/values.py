@@ -79,6 +79,15 @@ def parse_since(text: str) -> datetime:
     return parse_ago(text, datetime.now(UTC))
 
 
+def parse_span(text: str) -> int:
+    """`90s`, `30m`, `1.5h` or `7d` as seconds, which must be whole and at least one."""
+    match = AGO.fullmatch(text)
+    seconds = timedelta(**{UNITS[match[2]]: float(match[1])}).total_seconds() if match and len(text) < 12 else 0.0
+    if seconds < 1 or seconds != int(seconds):
+        raise ValueError(f"{text!r} is not a number of whole seconds such as 90s, 30m, 1h or 7d")
+    return int(seconds)
+
+
 def unique(pairs: Iterable[tuple[str, T]], option: str) -> dict[str, T]:
     """The pairs as a dictionary; a key given twice is refused, for one of the two would be lost."""
     found: dict[str, T] = {}

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from taskclient.cli.alerts import alert, alerts
+from taskclient.cli.analytics import analytics
 from taskclient.cli.command import Group
 from taskclient.cli.end2end import end2end
 from taskclient.cli.ending import ended_in_order
@@ -36,5 +37,19 @@ def program() -> None:
     """
 
 
-for command in (task, history, worker, queue, task_type, setting, events, event, alerts, alert, serve, end2end):
+for command in (
+    task,
+    history,
+    worker,
+    queue,
+    task_type,
+    setting,
+    analytics,
+    events,
+    event,
+    alerts,
+    alert,
+    serve,
+    end2end,
+):
     program.add_command(command)

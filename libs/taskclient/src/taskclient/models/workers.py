@@ -55,3 +55,4 @@ class Queue(msgspec.Struct, frozen=True):
     oldest_age_s: float | None
     paused_at: datetime | None = None
     pause_reason: str | None = None
+    paused_by: str | None = None
