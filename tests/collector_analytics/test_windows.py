@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -157,6 +158,23 @@ def test_a_changed_interval_counts_nothing_twice_and_leaves_nothing_out(house: H
 
     assert sum(counts(house).values()) == 30 + 3 * 60
     assert counts(house)[clock(9)] == 10
+
+
+def test_whatever_runs_when_and_however_often_each_submission_counts_once(house: House) -> None:
+    rng = random.Random(7)
+    submit_every_minute(house, clock(2), clock(22))
+    house.measure(Throughput(), clock(3))
+    (first,) = counts(house)
+
+    at = clock(3)
+    with ThreadPoolExecutor(3) as pool:
+        while at < clock(20):
+            at += minutes(rng.choice([0, 1, 3, 10, 45, 180]))
+            runs = [(at, minutes(rng.choice([1, 5, 7, 30, 50, 60]))) for _ in range(rng.randint(1, 3))]
+            list(pool.map(lambda run: house.measure(Throughput(), *run), runs))
+
+    (cursor,) = house.sql("SELECT until FROM analytics_cursor WHERE source = 'throughput'")
+    assert house.total("submitted") == (cursor.until - first) / minutes(1)
 
 
 def test_ids_that_are_out_of_order_and_gone_are_found_all_the_same(house: House) -> None:

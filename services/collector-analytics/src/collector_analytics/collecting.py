@@ -38,6 +38,7 @@ class CollectAnalytics(Plugin[CollectAnalyticsParameters]):
     description = "Measures how Taskcore and what the operator named are used, and stores the samples."
     queue = QUEUE
     retry = RetryPolicy(max_attempts=3, waits=(timedelta(seconds=5), timedelta(seconds=30)))
+    timeout = timedelta(hours=1)  # while it runs no other does: a source that hangs must not end all measuring
 
     def run(self, ctx: TaskContext, params: CollectAnalyticsParameters) -> object:
         url = ctx.settings.database_url.get_secret_value()
