@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.collector_k8s.collecting import Collected, versions_of
+from taskcore.db import migrations
+from tests.collector_k8s.collecting import Collected, Collecting, versions_of
 from tests.collector_k8s.conftest import Collect
 from tests.collector_k8s.event_shapes import event
 from tests.collector_k8s.fake_answers import CUT, SILENCE, Answer, Ask, refusal
 from tests.collector_k8s.fake_cluster import FakeCluster
+from tests.support.postgres import PostgresServer
 from tests.support.waiting import eventually
 
 
@@ -139,6 +141,38 @@ def test_a_watch_that_is_half_open_is_given_up(cluster: FakeCluster, collect: Co
     events = cluster.put(event("unheard"))
 
     eventually(lambda: collected.has_all(events))
+    assert len(cluster.asked("list")) == 1
+
+
+def test_a_collector_that_hears_nothing_is_not_ready_until_it_does(cluster: FakeCluster, collect: Collect) -> None:
+    collecting = collect(bookmark_s=0.5)
+    eventually(collecting.status.is_ready)
+
+    cluster.answer_next("watch", *[SILENCE] * 20)
+    cluster.silence_streams()
+    eventually(lambda: not collecting.status.is_ready())
+    assert list(collecting.status.tell()["deaf"]) == ["all namespaces"]
+    cluster.answer_as_usual()
+
+    eventually(collecting.status.is_ready)
+
+
+def test_a_database_that_is_away_is_waited_for(cluster: FakeCluster, private_postgres: PostgresServer) -> None:
+    migrations.upgrade(private_postgres.url)
+    collected = Collected(private_postgres.url)
+    collecting = Collecting(private_postgres.url, kubeconfig=cluster.kubeconfig)
+    events = cluster.put(event("before"))
+    eventually(lambda: collected.has_all(events))
+
+    private_postgres.stop("immediate")
+    events += cluster.put(event("meanwhile"))
+    eventually(lambda: not collecting.status.is_ready())
+    private_postgres.start()
+
+    eventually(lambda: collected.has_all(events))
+    eventually(collecting.status.is_ready)
+    collecting.stop()
+    assert collected.versions() == versions_of(events)
     assert len(cluster.asked("list")) == 1
 
 
