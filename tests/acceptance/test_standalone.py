@@ -20,6 +20,8 @@ import psycopg
 import pytest
 
 from taskcore.db.session import sync_engine
+from tests.collector_k8s.event_shapes import event
+from tests.collector_k8s.fake_cluster import running_cluster
 from tests.core.stage import Stage
 from tests.schedules.timetable import add_schedule, fired
 from tests.support.processes import PROGRAMS, Service, Services, is_alive
@@ -119,6 +121,22 @@ def test_it_measures_itself(standalone: Service) -> None:
         (measuring, *_) = api.get("/tasks", params={"type": "collect_analytics"}).json()["items"]
 
         eventually(lambda: statuses(api, [measuring["id"]]) == ["succeeded"])
+
+
+def test_a_cluster_that_is_away_harms_nothing_and_its_events_come_when_it_is_back(
+    services: Services, data_dir: Path, reaper: Reaper, tmp_path: Path
+) -> None:
+    with running_cluster(tmp_path) as cluster:
+        cluster.stop()
+        env = {"TASKCORE_KUBERNETES__KUBECONFIG": str(cluster.kubeconfig)}
+        with running(services, data_dir, reaper, **env) as service, client(service) as api:
+            task_ids = submit(api, 10, "noop")
+            eventually(lambda: statuses(api, task_ids) == ["succeeded"] * 10)
+
+            cluster.start()
+            cluster.put(event("web-1"))
+
+            eventually(lambda: [item["name"] for item in api.get("/events").json()["items"]] == ["web-1"])
 
 
 @pytest.mark.parametrize("with_database", [False, True], ids=["alone", "with its database"])

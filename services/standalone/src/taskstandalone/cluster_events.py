@@ -49,6 +49,8 @@ def _collect(settings: Settings, stop: threading.Event) -> None:
         run(settings, stop)
     except TaskcoreError as exc:  # the rest of Taskcore is unharmed
         log.error("collector.refused", error=str(exc))
+    except Exception:  # it was not foreseen, and the rest is unharmed all the same
+        log.exception("collector.failed")
 
 
 def _may_be_meant(settings: Settings) -> bool:
