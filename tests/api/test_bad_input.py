@@ -30,6 +30,8 @@ async def post(api: httpx.AsyncClient, body: bytes, path: str = "/tasks") -> htt
         ({"type": "noop\n"}, "type"),
         ({"queue": ""}, "queue"),
         ({"queue": "q\n"}, "queue"),
+        ({"queue": "amq.mine"}, "queue"),
+        ({"queue": "worker.7"}, "queue"),
         ({"priority": 101}, "priority"),
         ({"priority": 1.5}, "priority"),
         ({"priority": 2**70}, "priority"),

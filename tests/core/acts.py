@@ -113,7 +113,7 @@ ACTS = {
     "put off": by_its_worker("fails", outcomes.retry_later("no luck", DAY)),
     "submit a child": Act(submit_child, foresee_child),
     "give up": Act(
-        lambda scene, _: bool(scene.stage.run(changes.give_up(), after_s=-60.0)),
+        lambda scene, _: bool(scene.stage.give_up(after_s=-60)),
         lambda model, scene, _: bool(model.give_up("soft")),
     ),
     "rescue": Act(lambda scene, _: bool(scene.stage.rescue_orphans()), foresee_rescue),

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Engine, text
 
-from taskcore.db import claims, dependencies, leases, outbox, settlements, workers
+from taskcore.db import changes, claims, dependencies, leases, outbox, settlements, workers
 from taskcore.db.dependent_submit import depend, submit_planned
 from taskcore.db.submit import submit
 from taskcore.domain import outcomes
@@ -51,6 +51,15 @@ class Stage:
             (row,) = connection.execute(*submit_planned([(new_task(**fields), start)]))
             connection.execute(*depend([(row.id, parent) for parent in parents]))
         return int(row.id)
+
+    def give_up(self, *, after_s: float) -> list[int]:
+        """What waits for types that nobody serves, as the rescuer does."""
+        with (
+            self.engine.connect().execution_options(isolation_level="READ COMMITTED") as connection,
+            connection.begin(),
+        ):
+            ids = list(connection.scalars(changes.unserved(), {"after_s": float(after_s)}))
+            return list(connection.scalars(changes.give_up(), {"ids": ids}))
 
     def change(self, statement: Any, task_id: int) -> bool:
         """Resume or retry a task, as the API does."""

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from taskcore.domain import outcomes
 from taskcore.domain.documents import MAX_DEPTH, check_document, clean_document, clean_text
 from taskcore.domain.retry import RetryPolicy, plan_retry
 from taskcore.domain.states import REARM, TERMINAL, TRANSITIONS, Action, Status, available_actions
-from taskcore.errors import InvalidDocument
+from taskcore.errors import InvalidDocument, first_line
 
 
 def test_only_a_person_leads_out_of_a_terminal_status() -> None:
@@ -126,3 +127,17 @@ def test_the_middle_of_a_long_text_is_cut_out() -> None:
     assert text.startswith("start")
     assert text.endswith("end\N{REPLACEMENT CHARACTER}")
     assert len(text) < 20_000
+
+
+def test_what_no_process_can_be_had_for_is_tried_later_and_later_but_not_for_ever() -> None:
+    verdicts = [outcomes.not_started(losses, "no process") for losses in range(20)]
+
+    waits = [verdict.wait.total_seconds() for verdict in verdicts if verdict.wait is not None]
+    assert waits[:4] == [5, 10, 20, 40]
+    assert waits == sorted(waits)
+    assert (len(waits), max(waits)) == (19, 300)
+    assert (verdicts[-1].status, verdicts[-1].reason) == (Status.FAILED, "worker_lost")
+
+
+def test_an_error_that_says_nothing_is_told_by_its_kind() -> None:
+    assert (first_line(TimeoutError()), first_line(OSError("one\ntwo"))) == ("TimeoutError()", "one")

@@ -195,3 +195,25 @@ def test_a_suspended_process_begins_nothing_and_keeps_what_runs() -> None:
     assert not reserve(holding, 1)
     holding.resume()
     assert reserve(holding, 1).any == 1
+
+
+def test_of_two_queues_the_task_that_was_claimed_first_is_next(holding: Holding) -> None:
+    earlier = claimed(1)
+    later = [replace(claimed(2), queue="busy", claimed_at=earlier.claimed_at + 1) for _ in range(2)]
+    holding.admit(reserve(holding, 2), [later[0], earlier])
+
+    assert holding.start_next() == earlier
+
+
+def test_what_waits_behind_a_run_that_is_not_short_any_more_is_for_others(holding: Holding) -> None:
+    learn(holding)
+    running, waiting = claimed(1), replace(claimed(2), claimed_at=time.monotonic() - 60)
+    holding.admit(reserve(holding, 2), [running, waiting])
+    assert holding.call_thread("default") == running
+    holding.start(1)
+
+    assert holding.overdue(5) == [waiting]
+
+    assert holding.held() == [running]
+    assert not holding.paces.is_short("noop")
+    assert holding.overdue(5) == []

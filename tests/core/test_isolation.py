@@ -256,7 +256,7 @@ def test_a_pause_is_seen_by_the_process(house: House) -> None:
     begun.pids()
     begun.request_pause()
 
-    assert begun.verdict().status == Status.PAUSED
+    assert begun.verdict().outcome == AttemptOutcome.PAUSED
 
 
 def test_a_signal_without_an_order_stops_nothing(house: House) -> None:

@@ -101,6 +101,20 @@ def test_a_running_task_pauses_at_its_end_if_it_is_not_over(stage: Stage) -> Non
     assert stage.dispatch(5) == [paused, withdrawn]
 
 
+def test_a_pause_that_was_taken_back_when_its_task_has_obeyed_is_none(stage: Stage) -> None:
+    stage.know("noop", can_pause=True)
+    token = uuid4()
+    (task_id,) = stage.submit(new_task())
+    stage.claim([task_id], token=token)
+    assert stage.run(changes.request_pause(), task=task_id)
+    assert stage.run(changes.withdraw_pause(), task=task_id)
+
+    stage.settle(task_id, 1, token, outcomes.paused_as_asked())
+
+    assert stage.status(task_id) == "queued"
+    assert stage.dispatch(1) == [task_id]
+
+
 def test_only_a_type_that_can_go_on_later_is_asked_to_pause(stage: Stage) -> None:
     stage.know("noop")
     task_id = running(stage, uuid4())

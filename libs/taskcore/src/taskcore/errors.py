@@ -64,3 +64,8 @@ class InvalidRecurrence(TaskcoreError):
         super().__init__(f"{field}: {message}")
         self.field = field
         self.message = message
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, for a log: its first line; its kind, where it says nothing."""
+    return next(iter(str(error).splitlines()), "") or repr(error)

@@ -152,10 +152,10 @@ class Executor:
             log.warning("tasks.results_refused", count=len(refused), task_ids=refused[:10])
         return any(row.dependents is not None and row.status in TERMINAL for row in rows)
 
-    def give_back(self, held: Sequence[Claimed]) -> None:
+    def give_back(self, held: Sequence[Claimed], reason: Reason = Reason.WORKER_STOPPED) -> None:
         """Return tasks that will not be finished here to their queue; they lose nothing."""
         if held:
-            verdict = outcomes.returned(Reason.WORKER_STOPPED)
+            verdict = outcomes.returned(reason)
             self._settle([Finished(one.lease, one.type, verdict) for one in held])
             SyncNotifier(self._engine).notify(OUTBOX)
 
@@ -182,7 +182,9 @@ class Executor:
             claimed = attempt.claimed
             log.error("nursery.not_ready", task_id=claimed.lease.task_id, error=str(exc))
             is_stopping = self._nursery.is_closed
-            return outcomes.returned(Reason.WORKER_STOPPED) if is_stopping else outcomes.lost(claimed.losses)
+            if is_stopping:
+                return outcomes.returned(Reason.WORKER_STOPPED)
+            return outcomes.not_started(claimed.losses, f"no process could be had for it: {exc}")
         self.running.start_clock(attempt)
         return None
 

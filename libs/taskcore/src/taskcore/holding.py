@@ -139,7 +139,7 @@ class Holding:
     def start_next(self) -> Claimed | None:
         """The next task for a thread that has ended one; None: the thread is idle."""
         with self._lock:
-            ready = next((tasks for tasks in self._ready.values() if tasks), None)
+            ready = min((tasks for tasks in self._ready.values() if tasks), key=_age, default=None)
             if ready is None:
                 self._active -= 1
                 return None
@@ -188,6 +188,21 @@ class Holding:
         self._is_suspended = False
         self._call_waiting()
 
+    def overdue(self, after_s: float) -> list[Claimed]:
+        """Take out what was claimed so long ago and has not started: what runs before it is not short any more."""
+        now = time.monotonic()
+        with self._lock:
+            late = [one for tasks in self._ready.values() for one in tasks if now - one.claimed_at > after_s]
+            for one in late:
+                self._ready[one.queue].remove(one)
+                del self._held[one.lease.task_id]
+            slow = {self._held[task_id].type for task_id in self._started if task_id in self._held} if late else ()
+        for type_ in slow:
+            self.paces.observe(type_, after_s)
+        if late:
+            self._call_waiting()
+        return late
+
     def withdraw(self, task_id: int, attempt: int) -> Claimed | None:
         """Take out an attempt that has not started, so that it never will; None where it has, or is not held."""
         with self._lock:
@@ -223,3 +238,7 @@ class Holding:
         if only_any or self._is_closed or self._is_suspended or not self.look_ahead:
             return False
         return all(self.paces.is_short(one.type) for one in self._held.values())
+
+
+def _age(tasks: deque[Claimed]) -> float:
+    return tasks[0].claimed_at

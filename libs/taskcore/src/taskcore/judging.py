@@ -77,14 +77,14 @@ def _run(plugin: Plugin[Any], claimed: Claimed, ctx: TaskContext, params: Any, i
             raise
         return _failure(plugin, claimed, _describe(exc))
     try:
-        return _verdict(plugin, claimed, returned)
+        return _verdict(plugin, claimed, returned, ctx.is_pause_requested)
     except Exception as exc:  # an outcome made of the wrong things: a task without a verdict would run for ever
         if is_alone and isinstance(exc, MemoryError):
             raise
         return outcomes.failed(_describe(exc), Reason.BAD_RESULT)
 
 
-def _verdict(plugin: Plugin[Any], claimed: Claimed, returned: object) -> Verdict:
+def _verdict(plugin: Plugin[Any], claimed: Claimed, returned: object, is_pause_requested: bool) -> Verdict:
     match returned:
         case None:
             return outcomes.succeeded(None)
@@ -96,7 +96,7 @@ def _verdict(plugin: Plugin[Any], claimed: Claimed, returned: object) -> Verdict
         case Fail(error=error, reason=reason):
             return outcomes.failed(clean_text(error), clean_text(reason))
         case Pause():
-            return outcomes.paused()
+            return outcomes.paused_as_asked() if is_pause_requested else outcomes.paused()
         case result:
             return _encoded(result)
 

@@ -28,7 +28,7 @@ import structlog
 from taskcore.context import TaskContext
 from taskcore.domain.outcomes import Cancel, Fail, Pause, RetryAfter
 from taskcore.domain.retry import RetryPolicy
-from taskcore.domain.tasks import DEFAULT_QUEUE, NAME_PATTERN
+from taskcore.domain.tasks import DEFAULT_QUEUE, NAME_PATTERN, RESERVED_QUEUES
 from taskcore.errors import InvalidPlugin
 from taskcore.interruption import Cause, Interrupted
 
@@ -157,4 +157,6 @@ def _check(cls: Any) -> None:
         raise InvalidPlugin(f"{cls!r} is not a subclass of taskcore.plugins.Plugin")
     if not re.match(NAME_PATTERN, getattr(cls, "name", "")):
         raise InvalidPlugin(f"{cls.__qualname__}.name must match {NAME_PATTERN}")
+    if not re.match(NAME_PATTERN, cls.queue) or cls.queue.startswith(RESERVED_QUEUES):
+        raise InvalidPlugin(f"{cls.__qualname__}.queue must match {NAME_PATTERN}, and not begin with amq. or worker.")
     cls.params_type()

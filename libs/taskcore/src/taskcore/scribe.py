@@ -15,6 +15,7 @@ from taskcore.db import direct, reports
 from taskcore.db.session import is_database_away
 from taskcore.domain.reports import LogLine
 from taskcore.domain.tasks import Lease
+from taskcore.errors import first_line
 
 GATHER_S = 0.5
 MAX_WAIT_S = 5.0
@@ -109,7 +110,7 @@ class Scribe:
                 self.flush()
                 wait_s = GATHER_S
             except Exception as exc:  # of a database that is away: all is kept, the next round tries again
-                log.warning("database.away", waiting_lines=len(self._lines), error=str(exc).splitlines()[0])
+                log.warning("database.away", waiting_lines=len(self._lines), error=first_line(exc))
                 wait_s = min(MAX_WAIT_S, wait_s * 2)
 
     def _make_room(self) -> None:

@@ -11,6 +11,7 @@ import structlog
 from taskcore.db.notify import DEPENDENTS, SETTLED, SyncNotifier
 from taskcore.db.session import is_database_away
 from taskcore.domain.tasks import Finished
+from taskcore.errors import first_line
 from taskcore.executor import Executor
 from taskcore.holding import Holding
 
@@ -83,6 +84,6 @@ class Settler:
                 if not is_database_away(exc):
                     log.exception("tasks.not_settled", count=len(batch))
                 else:
-                    log.warning("database.away", waiting_results=len(batch), error=str(exc).splitlines()[0])
+                    log.warning("database.away", waiting_results=len(batch), error=first_line(exc))
             time.sleep(wait_s)
             wait_s = min(MAX_WAIT_S, wait_s * 2)

@@ -99,6 +99,8 @@ def storage_faults(asked: Asked) -> Iterator[tuple[tuple[str | int, ...], str]]:
     for name, text in (("type", asked.type), ("queue", asked.queue or "")):
         if text.endswith("\n"):  # which Python's `$` lets pass
             yield (name,), "ends in a line break"
+    if (asked.queue or "").startswith(limits.RESERVED_QUEUES):
+        yield ("queue",), "begins with what the broker or the workers keep for themselves: amq. or worker."
     for key, value in asked.labels.items():
         if "\0" in key or "\0" in value:
             yield ("labels", key), "contains a NUL character"

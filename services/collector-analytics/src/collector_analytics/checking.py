@@ -11,7 +11,7 @@ import structlog
 
 from collector_analytics.operator.queries import require_numbers
 from taskcore.databases import open_connection
-from taskcore.errors import InvalidSettings
+from taskcore.errors import InvalidSettings, first_line
 from taskcore.metrics import load_sources
 from taskcore.settings import PREFIX, QueryMetric, Settings
 
@@ -56,9 +56,9 @@ def _fault(settings: Settings, query: QueryMetric) -> str | None:
         with closing(open_connection(query.database, settings.databases[query.database], 0)) as connection:
             require_numbers(connection, query.sql)
     except (ConnectionError, psycopg.OperationalError) as exc:
-        log.warning("metric.not_checked", database=query.database, error=str(exc).splitlines()[0])
+        log.warning("metric.not_checked", database=query.database, error=first_line(exc))
     except (psycopg.Error, ValueError) as exc:
-        return str(exc).splitlines()[0]
+        return first_line(exc)
     return None
 
 

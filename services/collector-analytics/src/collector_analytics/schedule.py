@@ -15,6 +15,7 @@ from collector_analytics.operator.sources import operator_sources
 from taskcore.db.managed_schedules import ensure_managed
 from taskcore.db.notify import SCHEDULES
 from taskcore.db.session import is_database_away
+from taskcore.errors import first_line
 from taskcore.live_settings import CurrentSettings
 from taskcore.settings import Settings
 
@@ -68,7 +69,7 @@ class KeptSchedule:
                 log.info("schedule.changed", schedule=NAME, every_s=self._current.now.analytics.interval_s)
         except Exception as exc:  # without it nothing is measured: say it, and try again
             if is_database_away(exc):
-                log.warning("database.away", error=str(exc).splitlines()[0])
+                log.warning("database.away", error=first_line(exc))
             else:
                 log.exception("schedule.not_ensured")
             return False

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from collector_k8s.health import Status
 from collector_k8s.storing import Lease
 from taskcore.db.collector_leases import provide_lease, release_lease, renew_lease, take_lease
+from taskcore.errors import first_line
 
 TTL_S = 6.0
 RENEW_S = 2.0
@@ -80,7 +81,7 @@ class Leadership:
                 rows = list(answer) if answer.returns_rows else []
         except SQLAlchemyError as exc:
             if self._status.has_database:
-                log.warning("database.away", error=str(exc).partition("\n")[0])
+                log.warning("database.away", error=first_line(exc))
             self._status.has_database = False
             return None
         self._status.has_database = True

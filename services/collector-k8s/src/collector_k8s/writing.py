@@ -16,6 +16,7 @@ from collector_k8s.health import Status
 from collector_k8s.storing import Fenced, FollowUp, Item, Storage
 from collector_k8s.telemetry import EVENTS_UNREADABLE
 from taskcore.db.session import is_database_away
+from taskcore.errors import first_line
 
 BATCH = 500
 QUIET_EVERY_S = 5.0
@@ -88,7 +89,7 @@ class Writer:
 
     def _wait(self, exc: Exception) -> None:
         if self._status.has_database:
-            log.warning("database.away", error=str(exc).partition("\n")[0])
+            log.warning("database.away", error=first_line(exc))
         self._status.has_database = False
         self._over.wait(min(self._backoff.next_s(), 5.0))
 

@@ -86,7 +86,8 @@ async def _serve(settings: Settings) -> None:
     collectors = asyncio.create_task(run_collectors(current))
     signals = stop_signals()
     _announce(settings)
-    await asyncio.wait([asyncio.create_task(signals.get()), api], return_when=asyncio.FIRST_COMPLETED)
+    told = asyncio.create_task(signals.get())
+    await asyncio.wait([told, api, coordinator], return_when=asyncio.FIRST_COMPLETED)
     server.stop()  # type: ignore[no-untyped-call]
     app.state.services.finishes.release_all()
     await api

@@ -16,7 +16,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from taskcore.db.dependencies import is_in_vain, is_waiting_for_others
 from taskcore.db.models import Task, TaskType, Worker
-from taskcore.db.parameters import flag, number, seconds, signed, still_at, word
+from taskcore.db.parameters import flag, ids, number, seconds, signed, still_at, word
 from taskcore.db.removals import removed
 from taskcore.db.transitions import anew, changed, dropped, is_ahead, over, sent, standing, told
 from taskcore.db.workers import IS_LIVE
@@ -104,9 +104,15 @@ def remove() -> Executable:
 
 
 @cache
+def unserved() -> Executable:
+    """Lock what waits for a type that no worker has served for `after_s` seconds. Answers up to `GIVE_UP_LIMIT` ids."""
+    return select(standing(GIVE_UP.sources, Task.type.in_(_unserved_types()), limit=GIVE_UP_LIMIT).c.id)
+
+
+@cache
 def give_up() -> Executable:
-    """Fail what waits for a type that no worker has served for `after_s` seconds. Answers up to `GIVE_UP_LIMIT` ids."""
-    was = standing(GIVE_UP.sources, Task.type.in_(_unserved_types()), limit=GIVE_UP_LIMIT)
+    """Fail `ids`, which are `unserved`. Answers their ids."""
+    was = standing(GIVE_UP.sources, Task.id == func.any(ids()))
     error = word("no live worker has known this type for too long")
     reason = word(Reason.UNKNOWN_TYPE)
     rows = changed(was, GIVE_UP.sources, word(Status.FAILED), reason=reason, error=error, **over())

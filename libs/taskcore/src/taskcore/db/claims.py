@@ -105,6 +105,7 @@ def unclaimed() -> Executable:
         select(Task.id, Task.type, Outbox.queue.in_(paused_queues()).label("is_paused"))
         .join(Outbox, Outbox.task_id == Task.id)
         .where(Task.id == func.any(ids()), Outbox.available_at <= func.now())
+        .where(still_at(Task.status, CLAIM.sources))
     )
 
 
@@ -113,6 +114,6 @@ def postpone() -> Executable:
     """Send the messages of `ids` again a second from now: this worker does not know their types. Parameter: ids."""
     return (
         update(Outbox)
-        .where(Outbox.task_id == func.any(ids()))
+        .where(Outbox.task_id == func.any(ids()), Outbox.available_at <= func.now())
         .values(is_due=flag(False), dispatched_at=null(), available_at=func.now() + interval(literal_column("1")))
     )

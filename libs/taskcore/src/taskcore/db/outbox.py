@@ -12,6 +12,7 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
+    delete,
     exists,
     func,
     literal_column,
@@ -24,7 +25,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import InstrumentedAttribute
 
 from taskcore.db.models import Outbox, Queue, Task, Worker
-from taskcore.db.parameters import flag, ids, interval, number, stands_at
+from taskcore.db.parameters import flag, ids, interval, number, stands_at, still_at
 from taskcore.domain.states import WAITING
 
 DUE_LIMIT = 10_000
@@ -168,5 +169,19 @@ def restore_rows() -> Executable:
             .where(~exists().where(Outbox.task_id == Task.id)),
         )
         .on_conflict_do_nothing()
+        .returning(Outbox.task_id)
+    )
+
+
+@cache
+def drop_stale() -> Executable:
+    """Delete the rows of tasks that do not wait: nobody can claim them. Answers their ids.
+
+    Among those alone whose message was sent again: whoever gets it cannot claim the task, so it seems lost.
+    """
+    waits = exists().where(Task.id == Outbox.task_id, still_at(Task.status, WAITING))
+    return (
+        delete(Outbox)
+        .where(Outbox.dispatched_at.is_not(None), Outbox.resends > literal_column("0"), ~waits)
         .returning(Outbox.task_id)
     )

@@ -23,6 +23,10 @@ DATABASE_AWAY = (OperationalError, InterfaceError, TimeoutError, ConnectionError
 BY_KEY = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c plan_cache_mode=force_generic_plan"
 
 
+#: Whoever is stopped, or cut off, in the middle of a transaction holds its tasks no longer than this.
+PATIENCE = "-c idle_in_transaction_session_timeout=10s"
+
+
 def sync_engine(url: str, *, name: str, pool_size: int, options: str = "") -> Engine:
     """An engine of at most `pool_size` connections, seen as `name` in pg_stat_activity.
 
@@ -51,7 +55,7 @@ def _options(name: str, pool_size: int, options: str) -> dict[str, Any]:
         "connect_args": {
             "application_name": name,
             "connect_timeout": CONNECT_TIMEOUT_S,
-            "options": options,
+            "options": f"{options} {PATIENCE}".strip(),
             # A server that vanished without a word is noticed in about 15 s.
             "keepalives_idle": 5,
             "keepalives_interval": 3,

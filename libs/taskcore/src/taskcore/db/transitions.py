@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import CTE, ColumnElement, case, delete, func, insert, literal_column, null, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from taskcore.db.models import Outbox, Task, TaskHistory
 from taskcore.db.parameters import flag, interval, stands_at, still_at, word
@@ -64,16 +65,16 @@ def sent(rows: CTE) -> CTE:
     """Outbox rows for those that were `changed` to queued, due now, or to scheduled, due at their `run_at`."""
     is_queued = rows.c.status == word(Status.QUEUED)
     available_at = case((is_queued, func.now()), else_=rows.c.run_at)
-    return (
-        insert(Outbox)
-        .from_select(
-            ["task_id", "queue", "priority", "is_due", "available_at"],
-            select(rows.c.id, rows.c.queue, rows.c.priority, is_queued, available_at).where(
-                rows.c.status.in_([word(Status.QUEUED), word(Status.SCHEDULED)])
-            ),
-        )
-        .cte("outbox_rows")
+    columns = ["task_id", "queue", "priority", "is_due", "available_at"]
+    made = upsert(Outbox).from_select(
+        columns,
+        select(rows.c.id, rows.c.queue, rows.c.priority, is_queued, available_at).where(
+            rows.c.status.in_([word(Status.QUEUED), word(Status.SCHEDULED)])
+        ),
     )
+    # There should be none; but one that was left behind must not keep the task from running.
+    fresh = {name: made.excluded[name] for name in columns[1:]} | {"dispatched_at": null()}
+    return made.on_conflict_do_update(index_elements=[Outbox.task_id], set_=fresh).cte("outbox_rows")
 
 
 def over() -> dict[str, ColumnElement[datetime]]:

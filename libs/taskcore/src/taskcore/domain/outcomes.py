@@ -74,6 +74,7 @@ class Reason(StrEnum):
     WORKER_LOST = "worker_lost"
     WORKER_STOPPED = "worker_stopped"
     CLAIM_LOST = "claim_lost"
+    OVERDUE = "overdue"
     CANCELLED = "cancelled"
     CANCELLED_BY_PLUGIN = "cancelled_by_plugin"
     TIMED_OUT = "timed_out"
@@ -86,6 +87,8 @@ class Reason(StrEnum):
 #: How often a task may take its own process down, and be lost with a worker that it need not have hurt.
 MAX_CRASHES = 3
 MAX_LOSSES = 20
+#: Until a process is tried for again that could not be had.
+FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=5), timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,13 @@ def retry_later(error: str, wait: timedelta, outcome: AttemptOutcome = AttemptOu
 
 
 def paused() -> Verdict:
+    """By itself."""
     return Verdict(Status.PAUSED, AttemptOutcome.PAUSED)
+
+
+def paused_as_asked() -> Verdict:
+    """It waits again, unless it is still to pause when this is written: who asked may have thought better of it."""
+    return Verdict(Status.QUEUED, AttemptOutcome.PAUSED)
 
 
 def returned(reason: str, *, alone: bool = False) -> Verdict:
@@ -144,6 +153,15 @@ def lost(losses: int) -> Verdict:
         error = f"lost together with its worker {losses + 1} times"
         return Verdict(Status.FAILED, AttemptOutcome.LOST, Cost.LOSS, error=error, reason=Reason.WORKER_LOST)
     return Verdict(Status.QUEUED, AttemptOutcome.LOST, Cost.LOSS, reason=Reason.WORKER_LOST)
+
+
+def not_started(losses: int, error: str) -> Verdict:
+    """No process could be had for it: tried again later and later, as often as it may be lost."""
+    verdict = lost(losses)
+    if verdict.status is Status.FAILED:
+        return verdict
+    wait = min(LONGEST_WAIT, FIRST_WAIT * 2**losses)
+    return Verdict(Status.RETRYING, AttemptOutcome.LOST, Cost.LOSS, error=error, reason=Reason.WORKER_LOST, wait=wait)
 
 
 def crashed(error: str, crashes: int) -> Verdict:

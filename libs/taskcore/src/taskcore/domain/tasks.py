@@ -22,6 +22,8 @@ MIN_PRIORITY, MAX_PRIORITY = -100, 100
 NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.@-]*(?![\s\S])"
 
 DEFAULT_QUEUE = "default"
+#: What the names of queues of the broker's own, and of workers, begin with.
+RESERVED_QUEUES = ("amq.", "worker.")
 
 
 @dataclass(frozen=True, slots=True)

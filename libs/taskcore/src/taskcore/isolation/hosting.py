@@ -41,7 +41,7 @@ def host(
         process = nursery.task_process()
     except (NurseryLost, OSError) as exc:
         log.error("task_process.not_started", task_id=claimed.lease.task_id, error=str(exc))
-        return outcomes.lost(claimed.losses)
+        return outcomes.not_started(claimed.losses, f"no process could be had for it: {exc}")
     try:
         _hand_over(process, attempt)
         with attempt.interruption.on_interrupt(lambda: _stop(process, attempt, kill_after_s)):

@@ -24,6 +24,7 @@ from taskcore.db.session import is_database_away
 from taskcore.domain import outcomes
 from taskcore.domain.outcomes import Reason
 from taskcore.domain.tasks import Finished, Lease, worker_actor
+from taskcore.errors import first_line
 from taskcore.leasing import deaths
 from taskcore.leasing.astray import FRESH_S, Held, Missing
 from taskcore.leasing.deaths import Death
@@ -122,7 +123,7 @@ class LeaseKeeper:
                 self._line.execute(workers.retire_worker(), worker=self.worker_id)
                 log.info("worker.stopped", worker_id=self.worker_id)
         except Exception as exc:  # the lease runs out by itself
-            log.warning("worker.not_retired", worker_id=self.worker_id, error=str(exc).splitlines()[0])
+            log.warning("worker.not_retired", worker_id=self.worker_id, error=first_line(exc))
         self._line.close()
 
     def _step(self) -> None:
@@ -194,6 +195,6 @@ class LeaseKeeper:
 
 def _report(exc: Exception) -> None:
     if is_database_away(exc):
-        log.warning("database.away", error=str(exc).splitlines()[0])
+        log.warning("database.away", error=first_line(exc))
     else:
         log.exception("lease.failed")

@@ -15,13 +15,17 @@ from dramatiq import Consumer, MessageProxy
 from dramatiq.errors import ConnectionClosed
 
 from taskcore.db.session import is_database_away
+from taskcore.domain.outcomes import Reason
 from taskcore.domain.tasks import Claimed
+from taskcore.errors import first_line
 from taskcore.executor import Executor
 from taskcore.holding import SHORT_S, Holding, Room
 from taskcore.messaging.messages import message
 from taskcore.messaging.transports import Delivery, Transport
 
 PATIENCE_S = 1.0
+#: What is claimed starts within this, or elsewhere.
+OVERDUE_S = 5.0
 #: Messages that come faster than they are claimed gather for a moment: a claim of 16 costs little more than one of 4.
 MANY = 4
 GATHER_S = 0.004
@@ -43,11 +47,13 @@ class ClaimingConsumer(Consumer):
         self._unclaimed: list[Delivery] = []
         self._no_room_since: float | None = None
         self._is_busy = False
+        self._look_at = 0.0
         self._only_any = False  # what waits here is not short: it must not be tried in a slot for short tasks again
 
     def __next__(self) -> MessageProxy | None:
         if (claimed := self._holding.call_thread(self._queue)) is not None:
             return _proxy(claimed)
+        self._give_back_overdue()
         if self._holding.is_closed:
             self._keep_nothing()
             return None
@@ -97,6 +103,22 @@ class ClaimingConsumer(Consumer):
         self._transport.pulse(min(PATIENCE_S, self._pause_s()))
         return None
 
+    def _give_back_overdue(self) -> None:
+        """What was claimed ahead because its type was short, and waits behind runs that are not, is for others."""
+        now = time.monotonic()
+        if now < self._look_at:
+            return
+        self._look_at = now + PATIENCE_S
+        if not (late := self._holding.overdue(OVERDUE_S)):
+            return
+        log.warning("tasks.overdue", count=len(late), task_ids=[one.lease.task_id for one in late[:10]])
+        try:
+            self._executor.give_back(late, Reason.OVERDUE)
+        except Exception as exc:  # the database says that they are held here: that they are not is found soon
+            if not is_database_away(exc):
+                raise
+            log.warning("database.away", error=first_line(exc))
+
     def _keep_nothing(self) -> None:
         """This process stops: what it has not claimed is for others, now and not only when its last task is done."""
         self._transport.hand_back(self._unclaimed)
@@ -130,7 +152,7 @@ class ClaimingConsumer(Consumer):
             except Exception as exc:
                 if not is_database_away(exc):
                     raise
-                log.warning("database.away", unclaimed=len(ids), error=str(exc).splitlines()[0])
+                log.warning("database.away", unclaimed=len(ids), error=first_line(exc))
                 is_repeated = True
                 self._wait_for_database()
         return []

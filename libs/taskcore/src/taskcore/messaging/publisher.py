@@ -62,6 +62,7 @@ class RabbitPublisher:
         self._parameters = connection_parameters(settings)
         self._arguments = queue_arguments(settings.queue_type)
         self._link: Link | None = None
+        self._ask_again_at = 0.0
 
     async def publish(self, queue: str, task_ids: Sequence[int]) -> list[int]:
         try:
@@ -83,12 +84,15 @@ class RabbitPublisher:
 
     async def is_absent(self, worker_id: int) -> bool:
         """Not said until the connection has stood for `HEARING_S`: a restart of the broker takes all such queues."""
+        if time.monotonic() < self._ask_again_at:
+            return False
         try:
             link = await self._linked()
             if time.monotonic() - link.opened_at < HEARING_S:
                 return False
             return await link.is_gone(queue_of_worker(worker_id))
         except BrokerUnavailable:
+            self._ask_again_at = time.monotonic() + HEARING_S  # each question to a silent broker takes long
             await self.close()
             return False
 

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from taskcore.db import dependencies, passing_on
 from taskcore.db.notify import SETTLED
 from taskcore.domain.states import Status
-from taskworker.coordinator.statements import execute
+from taskworker.coordinator.statements import execute, transaction
 
 EVERY_S = 2.0
 
@@ -89,8 +89,6 @@ class Dependents:
 
     async def _holding(self, hold: Any, *statements: Any, **parameters: Any) -> list[int]:
         """Run `statements` while what `hold` locks stays as it is. Answers how many rows each of them changed."""
-        async with self._engine.connect() as connection:
-            await connection.execution_options(isolation_level="READ COMMITTED")
-            async with connection.begin():
-                await connection.execute(hold, parameters)
-                return [len((await connection.execute(one, parameters)).all()) for one in statements]
+        async with transaction(self._engine) as connection:
+            await connection.execute(hold, parameters)
+            return [len((await connection.execute(one, parameters)).all()) for one in statements]

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from taskcore.db.notify import DEPENDENTS, OUTBOX, SCHEDULES, Listener
 from taskcore.db.session import BY_KEY, async_engine, is_database_away
+from taskcore.errors import first_line
 from taskcore.live_settings import CurrentSettings, Follower
 from taskcore.messaging.publisher import Publisher
 from taskcore.settings import Settings
@@ -72,7 +73,7 @@ async def _kept(loop: Callable[[], Awaitable[None]]) -> None:
             await loop()
         except Exception as exc:  # a coordinator that gives up helps nobody: say it, wait, go on
             if is_database_away(exc):
-                log.warning("database.away", error=str(exc).splitlines()[0])
+                log.warning("database.away", error=first_line(exc))
             else:
                 log.exception("coordinator.failed")
         await asyncio.sleep(RETRY_S)

@@ -7,9 +7,10 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import suppress
+from typing import Any
 
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import Executable, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from taskcore.db import changes, leases, outbox, passing_on, settlements
@@ -20,11 +21,12 @@ from taskcore.domain.states import WAITING, Status
 from taskcore.domain.tasks import Finished, Lease
 from taskcore.live_settings import CurrentSettings
 from taskcore.telemetry import TASKS_RESCUED
-from taskworker.coordinator.statements import execute
+from taskworker.coordinator.statements import execute, transaction
 
 EVERY_S = 1.0
 ORPHANS_EVERY_S = 4.0
 SILENCE_S = 5.0
+SECOND_LOOK_S = 0.25
 SLICE = 50_000
 ACTOR = "coordinator"
 
@@ -34,7 +36,8 @@ log = structlog.stdlib.get_logger(__name__)
 class Rescuer:
     """`is_absent` asks the broker about a worker that the database does not see any more.
 
-    `on_rescued` is called when tasks have gone back to their queue, or ended.
+    `on_rescued` is called when tasks have gone back to their queue, or ended. After the database was silent for
+    `silence_s`, no lease counts as run out for `hearing_s`.
     """
 
     def __init__(
@@ -43,16 +46,20 @@ class Rescuer:
         settings: CurrentSettings,
         is_absent: Callable[[int], Awaitable[bool]],
         on_rescued: Callable[[], None],
+        *,
+        silence_s: float = SILENCE_S,
+        hearing_s: float = leases.HEARING_S,
     ) -> None:
         self._engine = engine
         self._settings = settings
         self._is_absent = is_absent
         self._on_rescued = on_rescued
+        self._silence_s, self._hearing_s = silence_s, hearing_s
         self._swept_at = float("-inf")
         self._orphans_at = 0.0
         self._woken = asyncio.Event()
         settings.on_change(self._woken.set)
-        self._answered_at = float("-inf")
+        self._asked_at: float | None = float("-inf")
         self._bury_from = 0.0
 
     async def run(self) -> None:
@@ -73,35 +80,39 @@ class Rescuer:
         if time.monotonic() - self._swept_at >= self._settings.now.coordinator.sweep_every_s:
             self._swept_at = time.monotonic()
             await self._restore_rows()
+            await self._drop_stale()
             await self._remind()
             await self._give_up()
-        self._answered_at = time.monotonic()
 
     async def _bury_suspects(self) -> bool:
-        """Death is believed at once where both witnesses agree: nobody holds the life lock, and its queue is gone."""
+        """Death is believed at once where both witnesses agree: nobody holds the life lock, and its queue is gone.
+
+        A worker whose connection was cut has a moment to come back with another lock.
+        """
+        suspects = [row for row in await self._ask(leases.suspects()) if await self._is_absent(row.id)]
+        if not suspects:
+            return False
+        await asyncio.sleep(SECOND_LOOK_S)
+        still = {(row.id, row.lock_id) for row in await self._ask(leases.suspects())}
         buried = []
-        for row in await execute(self._engine, leases.suspects()):
-            if await self._is_absent(row.id):
-                buried += await execute(self._engine, leases.bury_suspect(), worker=row.id, lock=row.lock_id)
+        for row in suspects:
+            if (row.id, row.lock_id) in still:
+                buried += await self._ask(leases.bury_suspect(), worker=row.id, lock=row.lock_id)
         if buried:
             log.warning("workers.dead", worker_ids=[row.id for row in buried])
         return bool(buried)
 
     async def _bury_workers(self) -> None:
-        """Where the database was away, workers first get a hearing to say that they live: they could not before."""
-        now = time.monotonic()
-        if now - self._answered_at > SILENCE_S:
-            self._bury_from = now + leases.HEARING_S
-        if now < self._bury_from:
+        if time.monotonic() < self._bury_from:
             return
-        buried = await execute(self._engine, leases.bury_workers())
+        buried = await self._ask(leases.bury_workers())
         if buried:
             log.warning("workers.lost", worker_ids=[row.id for row in buried])
 
     async def _rescue(self) -> None:
-        while rows := await execute(self._engine, leases.orphans()):
+        while rows := await self._ask(leases.orphans()):
             batch = [Finished(Lease(row.id, row.attempt, row.lease_token), row.type, lost(row.losses)) for row in rows]
-            rescued = await execute(self._engine, settlements.settle(), rows=settlements.rows(batch), by=ACTOR)
+            rescued = await self._ask(settlements.settle(), rows=settlements.rows(batch), by=ACTOR)
             TASKS_RESCUED.inc(len(rescued))
             log.warning("tasks.rescued", count=len(rescued))
             self._on_rescued()
@@ -111,31 +122,49 @@ class Rescuer:
     async def _restore_rows(self) -> None:
         """A waiting task without an outbox row would wait for ever."""
         async for bounds in self._slices(WAITING):
-            rows = await execute(self._engine, outbox.restore_rows(), **bounds)
+            rows = await self._ask(outbox.restore_rows(), **bounds)
             if rows:
                 log.error("outbox.rows_restored", count=len(rows), task_ids=[row.task_id for row in rows[:10]])
 
     async def _remind(self) -> None:
         """A blocked task would wait for ever if all that it depends on were over and nobody were to pass it on."""
         async for bounds in self._slices({Status.BLOCKED}):
-            rows = await execute(self._engine, passing_on.remind(), **bounds)
+            rows = await self._ask(passing_on.remind(), **bounds)
             if rows:
                 log.error("dependencies.reminded", count=len(rows), task_ids=[row.id for row in rows[:10]])
 
     async def _slices(self, statuses: Iterable[Status]) -> AsyncIterator[dict[str, int]]:
         """`after_id` and `until_id` of slices that together hold all tasks which stand at one of `statuses`."""
         bounds = select(func.min(Task.id), func.max(Task.id)).where(stands_at(Task.status, statuses))
-        ((first, last),) = await execute(self._engine, bounds)
+        ((first, last),) = await self._ask(bounds)
         if first is None:
             return
         for after_id in range(first - 1, last, SLICE):
             yield {"after_id": after_id, "until_id": after_id + SLICE}
 
+    async def _drop_stale(self) -> None:
+        if rows := await self._ask(outbox.drop_stale()):
+            log.error("outbox.rows_dropped", count=len(rows), task_ids=[row.task_id for row in rows[:10]])
+
     async def _give_up(self) -> None:
+        """Lock first, then look: what waits for a lock itself misses the outbox row that was written meanwhile."""
         after_s = self._settings.now.coordinator.unknown_type_after_s
-        if not await execute(self._engine, changes.unserved_types(), after_s=after_s):
+        if not await self._ask(changes.unserved_types(), after_s=after_s):
             return
-        while rows := await execute(self._engine, changes.give_up(), after_s=after_s):
-            log.warning("tasks.given_up", count=len(rows))
-            if len(rows) < changes.GIVE_UP_LIMIT:
-                return
+        count = changes.GIVE_UP_LIMIT
+        while count == changes.GIVE_UP_LIMIT:
+            async with transaction(self._engine) as connection:
+                ids = list(await connection.scalars(changes.unserved(), {"after_s": after_s}))
+                count = len((await connection.execute(changes.give_up(), {"ids": ids})).all())
+            if count:
+                log.warning("tasks.given_up", count=count)
+
+    async def _ask(self, statement: Executable, **parameters: Any) -> list[Any]:
+        """As `execute`. Where the database was away, workers first get a hearing to say that they live."""
+        if self._asked_at is None:
+            self._asked_at = time.monotonic()
+        rows = await execute(self._engine, statement, **parameters)
+        if time.monotonic() - self._asked_at > self._silence_s:
+            self._bury_from = time.monotonic() + self._hearing_s
+        self._asked_at = None
+        return rows

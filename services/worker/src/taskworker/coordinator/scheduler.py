@@ -19,7 +19,7 @@ from taskcore.db import schedule_fires
 from taskcore.db.session import is_database_away
 from taskcore.firing import Dealt, fire_due
 from taskcore.telemetry import SCHEDULE_TIMES, TASKS_SUBMITTED
-from taskworker.coordinator.statements import TIMEOUT_S, execute
+from taskworker.coordinator.statements import execute, transaction
 
 IDLE_S = 5.0
 #: How often is looked whether the task is over for which a time waits.
@@ -88,10 +88,8 @@ class Scheduler:
         return True
 
     async def _transact(self, schedule_id: int, moment: datetime | None) -> Dealt | None:
-        async with asyncio.timeout(TIMEOUT_S), self._engine.connect() as connection:
-            await connection.execution_options(isolation_level="READ COMMITTED")
-            async with connection.begin():
-                return await fire_due(connection, schedule_id, moment)
+        async with transaction(self._engine) as connection:
+            return await fire_due(connection, schedule_id, moment)
 
     def _tell(self, schedule_id: int, dealt: Dealt) -> None:
         counts = {"fired": len(dealt.fired), "skipped": len(dealt.plan.skips), "missed": dealt.plan.missed}
