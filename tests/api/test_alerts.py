@@ -62,23 +62,17 @@ async def test_open_ones_are_listed_the_last_to_open_first(api: httpx.AsyncClien
     assert (first["count"], first["task_id"], first["rule"], first["resolved_at"]) == (3, 7, "warning", None)
 
 
-@pytest.mark.parametrize(
-    ("query", "found"),
-    [
-        ({"cluster": "other"}, ["a"]),
-        ({"namespace": "bank"}, ["b"]),
-        ({"kind": ["Node", "Job"]}, ["c"]),
-        ({"reason": "Failed"}, ["d"]),
-        ({"name": ["a", "d"]}, ["d", "a"]),
-    ],
-)
-async def test_filters(api: httpx.AsyncClient, collected: Connection, query: dict[str, Any], found: list[str]) -> None:
+async def test_filters(api: httpx.AsyncClient, collected: Connection) -> None:
     raised(collected, "a", cluster="other")
     raised(collected, "b", namespace="bank")
     raised(collected, "c", kind="Node")
     raised(collected, "d", reason="Failed")
 
-    assert await names(api, **query) == found
+    assert await names(api, cluster="other") == ["a"]
+    assert await names(api, namespace="bank") == ["b"]
+    assert await names(api, kind=["Node", "Job"]) == ["c"]
+    assert await names(api, reason="Failed") == ["d"]
+    assert await names(api, name=["a", "d"]) == ["d", "a"]
 
 
 async def test_pages_go_on_whatever_opens_and_following_brings_that_once(
@@ -114,12 +108,10 @@ async def test_resolving_closes_an_alert_once(api: httpx.AsyncClient, collected:
     refusal(await api.post("/alerts/99999/resolve"), 404, "alert_not_found")
 
 
-@pytest.mark.parametrize(
-    ("query", "field"),
-    [({"status": "closed"}, "status"), ({"before": 1, "after": 1}, "after"), ({"before": "x"}, "before")],
-)
-async def test_a_bad_query_is_named(api: httpx.AsyncClient, query: dict[str, Any], field: str) -> None:
-    assert field in faults(await api.get("/alerts", params=query))
+async def test_a_bad_query_is_named(api: httpx.AsyncClient) -> None:
+    assert "status" in faults(await api.get("/alerts", params={"status": "closed"}))
+    assert "after" in faults(await api.get("/alerts", params={"before": 1, "after": 1}))
+    assert "before" in faults(await api.get("/alerts", params={"before": "x"}))
 
 
 async def test_rules_whose_task_fits_its_type_are_taken(api: httpx.AsyncClient) -> None:
