@@ -38,12 +38,28 @@ WORK = """
     DELETE FROM outbox WHERE task_id IN (SELECT id FROM over)
 """
 
+#: What a collector stored: events with a version that is not current any more, a gap of each kind, alerts.
+COLLECTED = """
+    INSERT INTO k8s_event (cluster, uid, resource_version, is_current, namespace, kind, name, reason, type, message,
+        component, count, first_at, at, task_id)
+    SELECT 'home', n / 2, n, n % 2 = 1, 'shop', 'Pod', 'web-' || n, 'BackOff', 'Warning', 'm', 'kubelet', 1, now(),
+        now() - n * interval '1 s', nullif(n % 3, 0)
+    FROM generate_series(0, 9) n;
+    INSERT INTO k8s_gap (cluster, namespace, kind, reason, count, from_at, until_at)
+    VALUES ('home', '', 'lost', NULL, NULL, now(), now()), ('home', 'shop', 'flood', 'BackOff', 9, now(), now());
+    INSERT INTO alert (rule, cluster, namespace, kind, name, reason, type, message, count, first_at, last_at, task_id)
+    SELECT 'warning', 'home', 'shop', 'Pod', 'web-' || n, 'BackOff', 'Warning', 'm', 1, now(), now(), nullif(n, 3)
+    FROM generate_series(1, 5) n
+"""
+
 
 def test_schemathesis_finds_no_answer_that_the_document_does_not_describe(
     services: Services, database_url: str, tmp_path: Path
 ) -> None:
     register_type(database_url, "noop", ANYTHING)
     register_type(database_url, "greet", GREET)
+    with psycopg.connect(database_url, autocommit=True) as database:
+        database.execute(COLLECTED)
     server = services.start("taskapi", env={"TASKCORE_DATABASE_URL": database_url})
 
     with worked_on(database_url):
