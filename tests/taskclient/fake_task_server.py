@@ -96,7 +96,7 @@ class FakeTaskServer:
             def log_message(self, format: str, *args: Any) -> None:
                 return None
 
-            do_GET = do_POST = do_PUT = do_DELETE = handle_any
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any
 
         return Handler
 

@@ -16,6 +16,7 @@ from taskclient.cli.history import history
 from taskclient.cli.listings import task_type, worker
 from taskclient.cli.options import shared_options
 from taskclient.cli.queue import queue
+from taskclient.cli.schedule import schedule
 from taskclient.cli.serve import serve
 from taskclient.cli.setting import setting
 from taskclient.cli.task import task
@@ -40,6 +41,7 @@ def program() -> None:
 for command in (
     task,
     history,
+    schedule,
     worker,
     queue,
     task_type,
