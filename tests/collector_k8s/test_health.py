@@ -62,6 +62,19 @@ def test_connecting_again_is_no_sign_of_life() -> None:
     assert not status.is_ready()
 
 
+def test_a_list_tells_that_a_cluster_is_there_unless_bookmarks_would() -> None:
+    status = leader(HOUR_S)
+
+    status.listed("shop")
+    status.bookmarked("bank")
+    heard = status.silence_s()
+    status.listed("bank")
+
+    assert status.is_ready()
+    assert (status.has_bookmarks("shop"), status.has_bookmarks("bank")) == (False, True)
+    assert status.silence_s() >= heard
+
+
 def test_without_the_database_nobody_is_ready() -> None:
     status = Status("here", HOUR_S)
     status.become(State.STANDBY)

@@ -134,8 +134,8 @@ def test_a_watch_that_is_cut_goes_on_where_it_was(
 
 
 def test_a_watch_that_is_half_open_is_given_up(cluster: FakeCluster, collect: Collect, collected: Collected) -> None:
-    collect(bookmark_s=0.3)
-    eventually(lambda: cluster.open_streams)
+    collecting = collect(bookmark_s=0.6)
+    eventually(lambda: collecting.status.has_bookmarks(""))
 
     cluster.silence_streams()
     events = cluster.put(event("unheard"))
@@ -144,9 +144,24 @@ def test_a_watch_that_is_half_open_is_given_up(cluster: FakeCluster, collect: Co
     assert len(cluster.asked("list")) == 1
 
 
+def test_a_quiet_cluster_that_sends_no_bookmarks_is_listed(
+    cluster: FakeCluster, collect: Collect, collected: Collected
+) -> None:
+    cluster.bookmark_s = None
+    collecting = collect(bookmark_s=0.3)
+    eventually(lambda: cluster.open_streams)
+
+    cluster.put_unseen(event("unheard"))
+
+    eventually(lambda: collected.names() == ["unheard"])
+    eventually(lambda: len(cluster.asked("list")) > 3)
+    eventually(collecting.status.is_ready)
+    assert collected.gaps() == []
+
+
 def test_a_collector_that_hears_nothing_is_not_ready_until_it_does(cluster: FakeCluster, collect: Collect) -> None:
     collecting = collect(bookmark_s=0.5)
-    eventually(collecting.status.is_ready)
+    eventually(lambda: collecting.status.has_bookmarks(""))
 
     cluster.answer_next("watch", *[SILENCE] * 20)
     cluster.silence_streams()

@@ -16,7 +16,7 @@ import structlog
 from kubernetes.client import ApiClient, CoreV1Api, EventsV1Api
 from kubernetes.client.exceptions import ApiException
 from urllib3 import HTTPResponse
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from collector_k8s.kubeconfig import Unusable, load
 from taskcore.errors import TaskcoreError
@@ -34,10 +34,16 @@ log = structlog.stdlib.get_logger(__name__)
 class ClusterError(TaskcoreError):
     """The API server did not answer, or refused. `status` is that of HTTP, if there was an answer."""
 
-    def __init__(self, message: str, status: int | None = None, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, message: str | None = None, status: int | None = None, retry_after_s: float | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.retry_after_s = retry_after_s
+
+
+class Silent(ClusterError):
+    """Nothing came for as long as one waits for it."""
 
 
 class Expired(ClusterError):
@@ -132,6 +138,8 @@ def translated() -> Iterator[None]:
         yield
     except ApiException as exc:
         raise refusal(exc.status or None, exc.body or str(exc.reason), (exc.headers or {}).get("Retry-After")) from exc
+    except ReadTimeoutError as exc:
+        raise Silent from exc
     except (HTTPError, OSError) as exc:
         raise ClusterError(str(exc).partition("\n")[0] or type(exc).__name__) from exc
 

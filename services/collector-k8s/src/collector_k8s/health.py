@@ -26,6 +26,7 @@ class Status:
         self._why = ""
         self._heard: dict[str, float | None] = {}
         self._troubles: dict[str, str] = {}
+        self._with_bookmarks: set[str] = set()
         self.has_database = True
         SILENCE.labels(cluster).set_function(self.silence_s)
         IS_LEADER.labels(cluster).set_function(lambda: float(self.state == State.LEADER))
@@ -38,6 +39,7 @@ class Status:
         """`scopes`: the streams that are to be heard from now on."""
         with self._lock:
             self._state, self._why, self._heard, self._troubles = state, why, dict.fromkeys(scopes), {}
+            self._with_bookmarks = set()
 
     def connected(self, scope: str) -> None:
         """The silence begins to count with the first connection. A later one is no sign that anything will come."""
@@ -46,11 +48,27 @@ class Status:
                 self._heard[scope] = time.monotonic()
 
     def heard(self, scope: str) -> None:
-        """An event or a bookmark came, a whole list, or the end of a watch in order."""
+        """An event or a bookmark came, or the end of a watch in order."""
         with self._lock:
             if scope in self._heard:
                 self._heard[scope] = time.monotonic()
                 self._troubles.pop(scope, None)
+
+    def bookmarked(self, scope: str) -> None:
+        """As `heard`. From now on it is known that bookmarks come."""
+        self._with_bookmarks.add(scope)
+        self.heard(scope)
+
+    def listed(self, scope: str) -> None:
+        """A whole list came. That is as much as there is to be heard of a quiet cluster that sends no bookmarks."""
+        if self.has_bookmarks(scope):
+            self.connected(scope)
+        else:
+            self.heard(scope)
+
+    def has_bookmarks(self, scope: str) -> bool:
+        """Whether one ever came: API servers send none for what is not in their watch cache, as events usually."""
+        return scope in self._with_bookmarks
 
     def trouble(self, scope: str, why: str) -> None:
         """It stands until the stream is heard again."""

@@ -15,7 +15,7 @@ import structlog
 
 from collector_k8s.backoff import Backoff
 from collector_k8s.buffer import Over
-from collector_k8s.cluster import Cluster, ClusterError, Expired
+from collector_k8s.cluster import Cluster, ClusterError, Expired, Silent
 from collector_k8s.health import Status
 from collector_k8s.intake import Intake
 from collector_k8s.listing import pages
@@ -109,8 +109,9 @@ class Reader:
             version = version or page.metadata.resource_version
         if not version:
             raise ClusterError("The list has no version to go on from.")
-        lost_since = self._lost_since(begun)
-        self._put(Item(self._scope, self._heard(), position=version, lost_since=lost_since))
+        lost_since, self._heard_at = self._lost_since(begun), time.monotonic()
+        self._status.listed(self._scope)
+        self._put(Item(self._scope, self._heard_at, position=version, lost_since=lost_since))
         return version
 
     def _lost_since(self, now: float) -> float | None:
@@ -123,8 +124,9 @@ class Reader:
     def _take(self, told: Told) -> None:
         """Deleted events are those whose time is up: they stay, here."""
         version = version_of(told.object) or self._position
-        heard_at = self._heard()
+        self._heard_at = heard_at = time.monotonic()
         self._backoff.reset()
+        (self._status.bookmarked if told.type == "BOOKMARK" else self._status.heard)(self._scope)
         if told.type in ("ADDED", "MODIFIED") and (event := self._intake.read(told.object)) is not None:
             self._put(Item(self._scope, heard_at, event, version))
         elif told.type == "BOOKMARK":
@@ -134,12 +136,9 @@ class Reader:
     def _end(self) -> None:
         """The server ended the watch in order: it is there, and everything up to here was told."""
         self._backoff.reset()
-        self._put(Item(self._scope, self._heard(), position=self._position))
-
-    def _heard(self) -> float:
         self._status.heard(self._scope)
         self._heard_at = time.monotonic()
-        return self._heard_at
+        self._put(Item(self._scope, self._heard_at, position=self._position))
 
     def _recover(self, trouble: Exception, lasted_s: float) -> None:
         RECONNECTS.labels(self._settings.cluster).inc()
@@ -147,6 +146,8 @@ class Reader:
         if isinstance(trouble, Expired) and self._position is not None:
             log.warning("watch.expired", scope=self._scope, position=self._position, error=str(trouble))
             self._position = None
+        elif isinstance(trouble, Silent) and not self._status.has_bookmarks(self._scope):
+            self._position = None  # it may be quiet there, or the connection half-open: a list tells
         elif isinstance(trouble, ClusterError):
             log.warning("cluster.trouble", scope=self._scope, status=trouble.status, error=str(trouble))
         else:

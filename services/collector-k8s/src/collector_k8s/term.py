@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 import structlog
 from sqlalchemy import Engine
@@ -63,9 +64,9 @@ class Term:
 
     def run(self, leadership: Leadership, stop: threading.Event) -> None:
         """Until `stop` is set, or another copy has followed."""
-        work = [self._write, lambda: leadership.keep(self._lease, self._over)]
-        reading = [*(reader.run for reader in self._readers), *(repeater.run for repeater in self._repeaters)]
-        threads = [_started(one) for one in [*work, *reading]]
+        work = [self._writer.run, lambda: leadership.keep(self._lease, self._over)]
+        work += [reader.run for reader in self._readers] + [repeater.run for repeater in self._repeaters]
+        threads = [_started(partial(self._do, one)) for one in work]
         while not stop.wait(POLL_S) and not self._over.is_set():
             continue
         self._over.set()
@@ -75,11 +76,14 @@ class Term:
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
-    def _write(self) -> None:
+    def _do(self, work: Callable[[], None]) -> None:
+        """None of them can do without the others: the end of one is the end of the term."""
         try:
-            self._writer.run()
+            work()
         except Fenced:
             log.error("lease.lost", lease=self._lease.name, epoch=self._lease.epoch)
+        except Exception:  # the next term begins anew
+            log.exception("collector.failed")
         finally:
             self._over.set()
 
