@@ -6,6 +6,7 @@ It does as it is told to: refuses, cuts connections, falls silent, forgets, and 
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
@@ -95,9 +96,9 @@ class FakeCluster:
         self._token = uuid4().hex
         (self._directory / "token").write_text(self._token)
 
-    def start(self) -> None:
+    def start(self, tls: ssl.SSLContext | None = None) -> None:
         """At the same address each time."""
-        self._server = Server(self, self._port)
+        self._server = Server(self, self._port, tls)
 
     def stop(self) -> None:
         """Nobody listens any more, and all connections are cut. Does nothing when it is stopped already."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import ssl
 import threading
 import time
 from contextlib import suppress
@@ -30,10 +31,12 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, cluster: FakeCluster, port: int) -> None:
+    def __init__(self, cluster: FakeCluster, port: int, tls: ssl.SSLContext | None = None) -> None:
         self.cluster = cluster
         self._connections: set[Any] = set()
         super().__init__(("127.0.0.1", port), Handler)
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_side=True)
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01})
         self._thread.start()
 
