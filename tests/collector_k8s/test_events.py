@@ -143,6 +143,14 @@ def test_text_is_what_the_database_can_keep() -> None:
     assert len(event.message) < 20_000
 
 
+def test_names_are_no_longer_than_an_index_takes() -> None:
+    event = read_event(made(reason="r" * 10_000, involvedObject={"kind": "k" * 10_000, "name": "\0" * 10_000}), NOON)
+
+    assert max(map(len, (event.reason, event.kind, event.name))) == 256
+    with pytest.raises(UnreadableEvent):
+        read_event(made(metadata={"uid": "u" * 10_000, "resourceVersion": "5"}), NOON)
+
+
 @pytest.mark.parametrize(
     ("label", "expected"),
     [("17", 17), ("0", None), ("-1", None), ("", None), ("17a", None), ("٣", None), ("9" * 19, None), ("9" * 30, None)],

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 from itertools import cycle
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine
@@ -37,11 +38,16 @@ def writing(engine: Engine, lease: Lease, buffer: Buffer, over: threading.Event)
     return thread
 
 
+#: Not compressible, or it would fit.
+TOO_LONG = "".join(chr(33 + (number * number) % 5_077) for number in range(9_000))
+
+
+@pytest.mark.parametrize("bad", [{"message": "\0"}, {"namespace": TOO_LONG}])
 def test_an_event_that_cannot_be_stored_keeps_no_other_back(
-    engine: Engine, lease: Lease, over: threading.Event
+    engine: Engine, lease: Lease, over: threading.Event, bad: dict[str, Any]
 ) -> None:
     buffer = Buffer(100, over)
-    events = [event(str(number), number, message="\0" if number == 7 else "good") for number in range(1, 21)]
+    events = [event(str(number), number, **bad if number == 7 else {}) for number in range(1, 21)]
     for item in read(*events):
         buffer.put(item)
 

@@ -13,6 +13,7 @@ from taskcore.errors import TaskcoreError
 
 TASK_LABEL = "taskcore.io/task-id"
 MAX_ID = 2**63 - 1
+MAX_NAME = 256
 
 
 class UnreadableEvent(TaskcoreError):
@@ -104,26 +105,32 @@ def read_event(raw: bytes | msgspec.Raw, now: datetime) -> Event:
         given = _decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise UnreadableEvent(str(exc)) from exc
-    if not given.metadata.uid or not given.metadata.resource_version:
+    identity = (given.metadata.uid, given.metadata.resource_version)
+    if not all(0 < len(part) <= MAX_NAME for part in identity):
         raise UnreadableEvent("It has no uid, or no version.")
     about = given.involved_object or given.regarding or Reference()
     at = _last_time(given) or now
     return Event(
         uid=clean_text(given.metadata.uid),
         resource_version=clean_text(given.metadata.resource_version),
-        namespace=clean_text(given.metadata.namespace or ""),
-        kind=clean_text(about.kind or ""),
-        name=clean_text(about.name or ""),
-        reason=clean_text(given.reason or ""),
-        type=clean_text(given.type or "Normal"),
+        namespace=_name(given.metadata.namespace),
+        kind=_name(about.kind),
+        name=_name(about.name),
+        reason=_name(given.reason),
+        type=_name(given.type) or "Normal",
         message=clean_text(given.message or given.note or ""),
-        component=clean_text(_component(given)),
+        component=_name(_component(given)),
         count=_count(given),
         first_at=min(_first_time(given) or at, at),
         at=at,
         task_id=task_id_of(given.metadata.labels),
         about_uid=about.uid or "",
     )
+
+
+def _name(text: str | None) -> str:
+    """No longer than what an index takes. Kubernetes' own names are not, but anybody may write events."""
+    return clean_text((text or "")[:MAX_NAME])
 
 
 def is_newer(version: str, other: str) -> bool:

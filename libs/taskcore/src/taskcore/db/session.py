@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
-from psycopg.errors import ReadOnlySqlTransaction
+from psycopg.errors import ProgramLimitExceeded, ReadOnlySqlTransaction
 from sqlalchemy import URL, Engine, create_engine, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -67,6 +67,8 @@ def _options(name: str, pool_size: int, options: str) -> dict[str, Any]:
 
 def is_database_away(exc: BaseException) -> bool:
     """Whether `exc` says that the database cannot be used now, and that trying again later makes sense."""
+    if isinstance(exc, DBAPIError) and isinstance(exc.orig, ProgramLimitExceeded):
+        return False  # a value that is too large for an index will be so tomorrow
     if isinstance(exc, DBAPIError) and (exc.connection_invalidated or isinstance(exc.orig, ReadOnlySqlTransaction)):
         return True  # one that takes no writes is a standby that was asked too early, or one that is being moved
     return isinstance(exc, DATABASE_AWAY)
