@@ -5,10 +5,16 @@ PORT ?= $(or $(TASKCORE_API__PORT),8080)
 ARGS ?=
 ONLY ?=
 LIST ?=
+BASE ?= python:3.13-slim-bookworm
+BUILD ?=
+IMAGES ?= taskcore-
+VERSION ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' libs/taskcore/pyproject.toml)
+REVISION ?= $(shell git describe --always --abbrev=40 --dirty)
 
 BIN := .venv/bin
 PACKAGES := libs/taskcore libs/taskclient services/api services/worker services/collector-analytics \
 	services/collector-k8s services/standalone
+IN_IMAGES := api worker collector-analytics collector-k8s
 OWN := taskcore taskclient taskapi taskworker collector-analytics collector-k8s taskstandalone
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --no-deps --require-hashes
@@ -16,10 +22,10 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-emit-find-links $(OWN:%=--no-emit-package %)
 
 .DELETE_ON_ERROR:
-.PHONY: help run test check bench faults docs lock clean
+.PHONY: help run test test-containers check bench faults docs lock images $(IN_IMAGES:%=image-%) clean
 
 help:  ## what there is
-	@sed -n 's/^\([a-z]*\):.*  ## /\1	/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1	/p' Makefile | expand -t 10
 
 run: .venv/.packages  ## the whole of Taskcore on this machine, with a database of its own: PORT=8080
 	TASKCORE_API__PORT=$(PORT) exec $(BIN)/taskcore-standalone $(ARGS)
@@ -27,6 +33,9 @@ run: .venv/.packages  ## the whole of Taskcore on this machine, with a database 
 test: .venv/.dev  ## all tests; ARGS="tests/standalone -k adopted" for some
 	tests/support/provide_rabbitmq
 	$(BIN)/python -m pytest $(ARGS)
+
+test-containers: .venv/.dev  ## what needs a container engine: images, built and run
+	$(BIN)/python -m pytest tests/containers/engine $(ARGS)
 
 check: .venv/.dev  ## style, types, import rules, and whether the generated pages are current
 	$(BIN)/ruff check
@@ -48,6 +57,19 @@ docs: .venv/.dev  ## the generated pages
 lock: .venv/.dev  ## pin the newest versions that fit; LOCK=--upgrade to move all of them
 	$(COMPILE) $(LOCK) requirements/run.in -o requirements/run.txt
 	$(COMPILE) $(LOCK) requirements/run.in requirements/dev.in -c requirements/run.txt -o requirements/dev.txt
+	echo hatchling | $(COMPILE) - -c requirements/run.txt -o requirements/build.txt
+	for service in $(IN_IMAGES); do \
+		printf -- '-e libs/taskcore\n-e services/%s\n' $$service | \
+			$(COMPILE) - -c requirements/run.txt -o requirements/$$service.txt || exit; \
+	done
+
+images: $(IN_IMAGES:%=image-%)  ## an image for each service: BASE, BUILD="--network host", IMAGES=prefix, VERSION, REVISION
+
+# Arguments without a value are taken from the environment, where there is one: they are in the first stage alone.
+$(IN_IMAGES:%=image-%): image-%:
+	docker build $(BUILD) --file services/$*/Dockerfile --tag $(IMAGES)$*:$(VERSION) --build-arg BASE=$(BASE) \
+		--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
+		--build-arg PIP_INDEX_URL --build-arg PIP_EXTRA_INDEX_URL --build-arg PIP_TRUSTED_HOST .
 
 clean:  ## remove what make made; data in .taskcore stays
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .schemathesis

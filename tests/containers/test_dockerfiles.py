@@ -1,0 +1,69 @@
+"""The Dockerfiles: the same four times but for what is named, and nothing of a build stays in an image."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import tomllib
+
+import pytest
+
+from taskcore.probe import PORTS
+from tests.containers.dockerfiles import ROOT, SERVICES, read, stages, values
+
+SERVING = {"api": "api", "worker": "health", "collector-analytics": "health", "collector-k8s": "health"}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_two_stages_from_one_base_that_can_be_named(service: str) -> None:
+    first, *_ = read(service)
+
+    bases = [stage[0].value for stage in stages(service)]
+
+    assert (first.word, first.value) == ("ARG", "BASE=python:3.13-slim-bookworm")
+    assert bases == ["${BASE} AS build", "${BASE}"]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_index_is_named_to_the_first_stage_alone_and_has_no_default(service: str) -> None:
+    build, image = stages(service)
+
+    assert values(build, "ARG") == ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST"]
+    assert values(image, "ARG") == ["VERSION", "REVISION"]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_an_image_starts_its_own_program_by_no_shell_and_as_nobody_with_rights(service: str) -> None:
+    _, image = stages(service)
+    scripts = tomllib.loads((ROOT / f"services/{service}/pyproject.toml").read_text())["project"]["scripts"]
+
+    (entrypoint,) = values(image, "ENTRYPOINT")
+    (user,) = values(image, "USER")
+
+    assert json.loads(entrypoint) == ["python", "-m", "taskcore.init", *scripts]
+    assert user == "10001:10001"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_health_is_asked_for_where_the_service_answers(service: str) -> None:
+    _, image = stages(service)
+    section = SERVING[service]
+
+    (check,) = values(image, "HEALTHCHECK")
+    (environment,) = values(image, "ENV")
+
+    assert json.loads(check.partition("CMD ")[2]) == ["python", "-m", "taskcore.probe", section]
+    assert values(image, "EXPOSE") == [str(PORTS[section])]
+    assert f"TASKCORE_{section.upper()}__HOST=0.0.0.0" in shlex.split(environment)
+
+
+@pytest.mark.parametrize("service", SERVICES[1:])
+def test_images_differ_in_what_is_named_and_in_nothing_else(service: str) -> None:
+    named = ("ENTRYPOINT", "CMD", "LABEL", "EXPOSE", "HEALTHCHECK", "ENV")
+
+    first, other = (
+        [(one.word, one.value.replace(name, "SERVICE")) for one in read(name) if one.word not in named]
+        for name in ("api", service)
+    )
+
+    assert first == other

@@ -1,0 +1,45 @@
+"""The locks of the images."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.containers.dockerfiles import ROOT, SERVICES
+from tests.containers.packages import closure, locked
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_lock_holds_what_its_service_needs_and_nothing_else(service: str) -> None:
+    needed = closure(service)
+
+    held = locked(service)
+
+    assert held.keys() == needed
+
+
+@pytest.mark.parametrize("name", [*SERVICES, "build"])
+def test_images_get_the_versions_that_the_tests_run_with(name: str) -> None:
+    tested = locked("run")
+
+    held = locked(name)
+
+    assert held.items() <= tested.items()
+
+
+@pytest.mark.parametrize("name", [*SERVICES, "build"])
+def test_every_version_has_its_hashes_and_no_lock_names_an_index(name: str) -> None:
+    text = (ROOT / "requirements" / f"{name}.txt").read_text()
+
+    entries = re.split(r"\n(?=\S)", text.strip())
+
+    assert all(re.fullmatch(r"\S+==\S+(?: ; [^\\]*)?(?: \\\n    --hash=sha256:[0-9a-f]{64})+", e) for e in entries)
+
+
+def test_the_apis_image_has_no_broker_and_no_kubernetes() -> None:
+    held = locked("api").keys()
+
+    assert not held & {"dramatiq", "pika", "kubernetes"}
+    assert {"dramatiq", "pika"} <= locked("worker").keys()
+    assert "kubernetes" not in locked("worker")

@@ -1,0 +1,68 @@
+"""The health check of the images."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from taskcore.health import HealthServer
+from taskcore.probe import PORTS
+from taskcore.settings import HealthSettings, Settings
+from tests.support.ports import free_port
+
+
+@pytest.fixture
+def readiness() -> list[bool]:
+    """What the served process is: its last item."""
+    return [True]
+
+
+@pytest.fixture
+def port(readiness: list[bool]) -> Iterator[int]:
+    settings = HealthSettings(port=free_port())
+    server = HealthServer(settings, CollectorRegistry(), lambda: readiness[-1])
+    server.start()
+    yield settings.port
+    server.stop()
+
+
+def probe(section: str, port: int) -> int:
+    variable = f"TASKCORE_{section.upper()}__PORT"
+    command = [sys.executable, "-m", "taskcore.probe", section]
+    return subprocess.run(command, env={variable: str(port)}, timeout=60).returncode
+
+
+@pytest.mark.parametrize("section", PORTS)
+def test_a_process_that_is_ready_is_healthy_and_one_that_is_not_is_not(
+    section: str, port: int, readiness: list[bool]
+) -> None:
+    while_ready = probe(section, port)
+    readiness.append(False)
+    while_not = probe(section, port)
+
+    assert (while_ready, while_not) == (0, 1)
+
+
+def test_a_process_that_answers_nobody_is_not_healthy_unless_it_was_told_so() -> None:
+    unheard = free_port()
+
+    assert probe("health", unheard) == 1
+    assert probe("health", 0) == 0
+
+
+def test_the_probe_knows_the_default_ports() -> None:
+    settings = Settings()
+
+    assert {"api": settings.api.port, "health": settings.health.port} == PORTS
+
+
+def test_the_probe_imports_nothing_that_is_installed_beside_it() -> None:
+    seen = "import sys, taskcore.probe; print(*{name.partition('.')[0] for name in sys.modules})"
+
+    found = subprocess.run([sys.executable, "-c", seen], capture_output=True, text=True, check=True).stdout.split()
+
+    assert not {"pydantic", "sqlalchemy", "msgspec", "httpx", "prometheus_client"} & set(found)
