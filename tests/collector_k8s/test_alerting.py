@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +17,7 @@ from taskcore.errors import InvalidSettings
 from taskcore.live_settings import CurrentSettings
 from taskcore.settings import AlertRule, AlertSettings, AlertTask, Settings
 from tests.collector_k8s.event_rows import event, store
+from tests.core.stage import Stage
 
 EMAIL = AlertTask(type="mail", parameters={"to": "ops@example.org", "body": "$object: $message"})
 MINE = AlertRule(name="mine", types=("Warning",), task=EMAIL)
@@ -97,6 +99,21 @@ def test_after_it_was_resolved_the_next_event_opens_another_one(engine: Engine) 
     found = rows(engine, "SELECT count, resolved_by FROM alert ORDER BY id")
     assert [tuple(row) for row in found] == [(3, "me"), (1, None)]
     assert len(rows(engine, "SELECT 1 FROM task")) == 2
+
+
+def test_an_event_that_comes_while_its_alert_is_being_resolved_is_not_lost(engine: Engine) -> None:
+    mine = alerting(engine)
+    note(engine, mine, event(1))
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction(engine) as connection:
+            connection.execute(alerts.resolve(), {"alert_id": 1, "by": "me"})
+            coming = pool.submit(note, engine, mine, event(2))
+            Stage(engine).wait_for_blocked(1)
+        assert coming.result(60)
+
+    found = rows(engine, "SELECT count, resolved_by FROM alert ORDER BY id")
+    assert [tuple(row) for row in found] == [(1, "me"), (1, None)]
 
 
 def test_a_task_has_the_timeout_of_its_type(engine: Engine) -> None:
