@@ -105,6 +105,18 @@ async def test_queues_can_be_added_while_it_serves(house: House) -> None:
     await house.until(lambda: house.count("succeeded") == 1)
 
 
+async def test_a_queue_that_it_was_not_told_to_serve_is_left_alone(house: House) -> None:
+    service = house.serve("other")
+    (left,) = await house.submit()
+
+    await house.submit(queue="other")
+    await house.until(lambda: house.count("succeeded") == 1)
+    await house.stop(service)
+
+    assert house.stage.history(left) == ["queued"]
+    assert await house.publisher.ready("default") == 1
+
+
 async def test_a_type_it_lacks_is_put_off_without_an_attempt(house: House) -> None:
     house.serve(plugins=(Quick,))
 

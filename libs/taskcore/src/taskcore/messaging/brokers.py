@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pika
-from dramatiq import Consumer
+from dramatiq import Actor, Consumer
+from dramatiq import Broker as DramatiqBroker
 from dramatiq.brokers.rabbitmq import RabbitmqBroker
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.errors import QueueNotFound
@@ -47,7 +48,16 @@ def queue_arguments(queue_type: str) -> dict[str, Any]:
     return {"x-queue-type": "quorum", "x-delivery-limit": DELIVERY_LIMIT} if queue_type == "quorum" else {}
 
 
-class RabbitBroker(RabbitmqBroker):
+class _ServesWhatItIsTold(DramatiqBroker):
+    """An actor brings no queue with it: with Dramatiq's own every worker serves `default`, restricted or not."""
+
+    def declare_actor(self, actor: Actor[Any, Any]) -> None:
+        self.emit_before("declare_actor", actor)
+        self.actors[actor.actor_name] = actor
+        self.emit_after("declare_actor", actor)
+
+
+class RabbitBroker(_ServesWhatItIsTold, RabbitmqBroker):
     """Consumes only: the relay publishes, over a `RabbitPublisher`."""
 
     def __init__(self, settings: Settings, *, prefetch: int) -> None:
@@ -69,7 +79,7 @@ class RabbitBroker(RabbitmqBroker):
         return _made(self.make_consumer, transport, queue_name, timeout)
 
 
-class MemoryBroker(StubBroker):
+class MemoryBroker(_ServesWhatItIsTold, StubBroker):
     """For standalone and tests: messages live in this process only, which loses nothing."""
 
     def __init__(self) -> None:
