@@ -38,7 +38,7 @@ WORK = """
     DELETE FROM outbox WHERE task_id IN (SELECT id FROM over)
 """
 
-#: What a collector stored: events with a version that is not current any more, a gap of each kind, alerts.
+#: What collectors stored: events with a version that is not current any more, a gap of each kind, alerts; samples.
 COLLECTED = """
     INSERT INTO k8s_event (cluster, uid, resource_version, is_current, namespace, kind, name, reason, type, message,
         component, count, first_at, at, task_id)
@@ -49,7 +49,11 @@ COLLECTED = """
     VALUES ('home', '', 'lost', NULL, NULL, now(), now()), ('home', 'shop', 'flood', 'BackOff', 9, now(), now());
     INSERT INTO alert (rule, cluster, namespace, kind, name, reason, type, message, count, first_at, last_at, task_id)
     SELECT 'warning', 'home', 'shop', 'Pod', 'web-' || n, 'BackOff', 'Warning', 'm', 1, now(), now(), nullif(n, 3)
-    FROM generate_series(1, 5) n
+    FROM generate_series(1, 5) n;
+    INSERT INTO analytics_metric VALUES ('submitted', '', '', 'count', 'a'), ('slots', '', '', 'gauge', 'b');
+    INSERT INTO analytics_series (metric, labels) VALUES ('submitted', '{"type": "noop"}'), ('submitted', '{}');
+    INSERT INTO analytics_sample
+    SELECT id, now() - n * interval '8 hours', n FROM analytics_series, generate_series(0, 9) n
 """
 
 

@@ -25,16 +25,22 @@ from taskcore.domain.metrics import Kind
 MAX_POINTS = 10_000
 MAX_BUCKET_S = 366 * 86_400
 
-_Metric = Annotated[str, QueryParameter(min_length=1, max_length=255, description="A metric's name.")]
+_Metric = Annotated[
+    str,
+    QueryParameter(
+        min_length=1, max_length=255, schema_extra={"examples": ["submitted"]}, description="A metric's name."
+    ),
+]
 _Label = Annotated[list[str] | None, QueryParameter(description="`key=value`; several mean all of them.")]
 _GroupBy = Annotated[
     list[str] | None,
     QueryParameter(description="A label's name: series that agree in these become one; empty: all of them."),
 ]
 _From = Annotated[
-    str | None, QueryParameter(name="from", schema_extra={"format": "date-time"}, description="30 days before `to`.")
+    str | None,
+    QueryParameter(name="from", schema_extra={"format": "date-time"}, description="Left out: 30 days before `to`."),
 ]
-_To = Annotated[str | None, QueryParameter(schema_extra={"format": "date-time"}, description="Now.")]
+_To = Annotated[str | None, QueryParameter(schema_extra={"format": "date-time"}, description="Left out: now.")]
 _Bucket = Annotated[int, QueryParameter(ge=1, le=MAX_BUCKET_S, description="Seconds.")]
 
 
