@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import psycopg
-import pytest
 from psycopg import sql
 
 from taskcore.db.managed_schedules import ensure_managed
 from taskcore.db.notify import SCHEDULES
 from taskcore.db.session import sync_engine
 from tests.api.asking import Database, faults, finish, refusal
-from tests.api.test_schedules import at, make
+from tests.api.scheduling import at, make
+
+REFUSED_PREVIEWS: list[tuple[dict[str, Any], str]] = [
+    ({"cron": "0 0 30 2 *"}, "cron"),
+    ({"cron": "@daily", "timezone": "Mars/Olympus"}, "timezone"),
+    ({"every_s": 0.5}, "every_s"),
+    ({}, "cron"),
+    ({"cron": "@daily", "count": 101}, "count"),
+]
 
 
 async def test_a_pause_keeps_its_reason_and_ends_from_now_on(api: httpx.AsyncClient, database: Database) -> None:
@@ -74,6 +82,15 @@ async def test_run_now_waits_for_the_task_before_unless_they_may_overlap(
     assert (beside.status_code, after.status_code) == (201, 201)
 
 
+async def test_of_two_who_run_it_at_once_one_is_refused(api: httpx.AsyncClient) -> None:
+    made = await make(api)
+    path = f"/schedules/{made['id']}/run"
+
+    answers = await asyncio.gather(*(api.post(path) for _ in range(5)))
+
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409, 409]
+
+
 async def test_fires_are_told_newest_first_by_page(api: httpx.AsyncClient, database: Database) -> None:
     made = await make(api)
     database.execute(
@@ -119,22 +136,10 @@ async def test_a_schedule_previews_the_times_that_it_will_have(api: httpx.AsyncC
     assert times == [at(made["next_at"]), at(made["next_at"]) + timedelta(seconds=600)]
 
 
-@pytest.mark.parametrize(
-    ("body", "field"),
-    [
-        ({"cron": "0 0 30 2 *"}, "cron"),
-        ({"cron": "@daily", "timezone": "Mars/Olympus"}, "timezone"),
-        ({"every_s": 0.5}, "every_s"),
-        ({}, "cron"),
-        ({"cron": "@daily", "count": 101}, "count"),
-    ],
-)
-async def test_a_preview_refuses_what_a_schedule_could_not_have(
-    api: httpx.AsyncClient, body: dict[str, object], field: str
-) -> None:
-    response = await api.post("/schedules/preview", json=body)
+async def test_a_preview_refuses_what_a_schedule_could_not_have(api: httpx.AsyncClient) -> None:
+    answers = [await api.post("/schedules/preview", json=body) for body, _ in REFUSED_PREVIEWS]
 
-    assert list(faults(response)) == [field]
+    assert [list(faults(answer)) for answer in answers] == [[field] for _, field in REFUSED_PREVIEWS]
 
 
 async def test_what_a_service_keeps_can_be_paused_and_run_and_nothing_else(

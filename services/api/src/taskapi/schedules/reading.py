@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import asyncio
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -85,7 +86,7 @@ async def preview_schedule(
     """From now on, as if it were not paused."""
     row = await schedule_row(services, schedule_id)
     found = times_of(row.cron, row.every_s, row.timezone, row.anchor_at)
-    return _preview(found, row.timezone, await database_now(services), count)
+    return await _preview(found, row.timezone, await database_now(services), count)
 
 
 @post(
@@ -103,7 +104,7 @@ async def preview_recurrence(
     """Nothing is stored."""
     asked = decode(await read_json(request), _RECURRENCE)
     now = await database_now(services)
-    return _preview(times(asked, now), asked.timezone, now, asked.count)
+    return await _preview(times(asked, now), asked.timezone, now, asked.count)
 
 
 async def database_now(services: Services) -> datetime:
@@ -127,7 +128,7 @@ async def schedule_row(services: Services, schedule_id: int) -> Any:
     return rows[0]
 
 
-def _preview(found: Recurrence, timezone: str, now: datetime, count: int) -> schemas.SchedulePreview:
+async def _preview(found: Recurrence, timezone: str, now: datetime, count: int) -> schemas.SchedulePreview:
+    upcoming = await asyncio.to_thread(found.upcoming, now, count)  # a second, for a line that comes every 28 years
     zone = ZoneInfo(timezone)
-    upcoming = [schemas.PreviewedTime(at.astimezone(UTC), at.astimezone(zone)) for at in found.upcoming(now, count)]
-    return schemas.SchedulePreview(timezone, upcoming)
+    return schemas.SchedulePreview(timezone, [schemas.PreviewedTime(at, at.astimezone(zone)) for at in upcoming])
