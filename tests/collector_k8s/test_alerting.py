@@ -184,7 +184,10 @@ def test_the_processs_own_rules_are_checked_at_its_start(
         check_rules(settings, engine)
 
 
-def test_a_database_that_is_away_does_not_keep_it_from_starting() -> None:
-    away = sync_engine("postgresql://nobody@127.0.0.1:1/none", name="tests", pool_size=1)
+def test_a_database_that_is_away_or_not_made_yet_does_not_keep_it_from_starting(empty_database_url: str) -> None:
+    for url in ("postgresql://nobody@127.0.0.1:1/none", empty_database_url):
+        engine = sync_engine(url, name="tests", pool_size=1)
 
-    check_rules(Settings(alerts=AlertSettings(rules=(MINE,))), away)
+        check_rules(Settings(alerts=AlertSettings(rules=(MINE,))), engine)
+
+        engine.dispose()

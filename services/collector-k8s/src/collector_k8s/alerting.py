@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import structlog
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from taskcore import alert_tasks
 from taskcore.db import alerts, submit, workers
 from taskcore.db.notify import OUTBOX, SyncNotifier
-from taskcore.db.session import is_database_away
 from taskcore.domain.alerts import Event, Sighting, matching, sightings
 from taskcore.errors import InvalidSettings
 from taskcore.live_settings import CurrentSettings
@@ -69,14 +69,12 @@ class Alerting:
 def check_rules(settings: Settings, engine: Engine) -> None:
     """Raises `InvalidSettings` for parameters that their type would refuse.
 
-    A type that is not known may come with a worker that starts later: that is said, no more. So is that the database
-    is away.
+    A type that is not known may come with a worker that starts later: that is said, no more. So is a database that
+    cannot be asked.
     """
     try:
         types = _known_types(settings.alerts.rules, engine)
-    except Exception as exc:  # the database may be later than this process
-        if not is_database_away(exc):
-            raise
+    except SQLAlchemyError as exc:  # the database may be later than this process, and so may its tables
         log.warning("alerts.rules_not_checked", error=str(exc).partition("\n")[0])
         return
     for path, why in alert_tasks.rule_faults(settings.alerts.rules, types):
@@ -88,6 +86,8 @@ def check_rules(settings: Settings, engine: Engine) -> None:
 
 def _known_types(rules: Sequence[AlertRule], engine: Engine) -> Mapping[str, alert_tasks.Errors]:
     wanted = {rule.task.type for rule in rules if rule.task is not None}
+    if not wanted:
+        return {}
     with engine.connect() as connection:
         rows = [connection.execute(workers.get_type(), {"type_name": name}).first() for name in sorted(wanted)]
     return {row.name: alert_tasks.schema_errors(row.schema) for row in rows if row is not None}

@@ -42,10 +42,10 @@ def run(settings: Settings, stop: threading.Event, status: Status | None = None)
     check(settings.kubernetes)
     status = status or new_status(settings)
     engine = sync_engine(settings.database_url.get_secret_value(), name="collector-k8s", pool_size=4, options=OPTIONS)
-    check_rules(settings, engine)
-    current = CurrentSettings(settings)
-    current.on_change(lambda: set_log_level(current.now.log.level))
     try:
+        check_rules(settings, engine)
+        current = CurrentSettings(settings)
+        current.on_change(lambda: set_log_level(current.now.log.level))
         while not stop.is_set():
             try:
                 _collect(current, engine, status, stop)
