@@ -13,7 +13,7 @@ import pytest
 from collector_k8s.cluster import Cluster
 from collector_k8s.kubeconfig import NoCluster, Unusable, check, is_meant, load
 from taskcore.errors import InvalidSettings
-from taskcore.settings import KubernetesSettings
+from taskcore.settings import KubernetesSettings, load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -123,6 +123,21 @@ def test_what_the_kubeconfig_refers_to_may_come_later(tmp_path: Path) -> None:
         Cluster(settings)
     (tmp_path / "token").write_text("later")
     assert load(settings).api_key == {"BearerToken": "Bearer later"}
+
+
+@pytest.mark.parametrize("selector", ["type", "=Warning", "type=Warning,", "type Warning", "type=a=b", ""])
+def test_a_field_selector_that_is_none_is_refused(selector: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TASKCORE_KUBERNETES__FIELD_SELECTOR", selector)
+
+    with pytest.raises(InvalidSettings, match="TASKCORE_KUBERNETES__FIELD_SELECTOR"):
+        load_settings()
+
+
+@pytest.mark.parametrize("selector", ["type=Warning", "involvedObject.kind!=Node, reason==a\\,b", "reason="])
+def test_a_field_selector_is_taken_as_it_is(selector: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TASKCORE_KUBERNETES__FIELD_SELECTOR", selector)
+
+    assert load_settings().kubernetes.field_selector == selector
 
 
 def test_the_process_says_which_setting_is_wrong_and_ends(tmp_path: Path) -> None:

@@ -109,9 +109,9 @@ class Reader:
             version = version or page.metadata.resource_version
         if not version:
             raise ClusterError("The list has no version to go on from.")
-        lost_since, self._heard_at = self._lost_since(begun), time.monotonic()
+        lost_since, self._heard_at = self._lost_since(begun), begun
         self._status.listed(self._scope)
-        self._put(Item(self._scope, self._heard_at, position=version, lost_since=lost_since))
+        self._put(Item(self._scope, begun, position=version, lost_since=lost_since))
         return version
 
     def _lost_since(self, now: float) -> float | None:
@@ -123,7 +123,7 @@ class Reader:
 
     def _take(self, told: Told) -> None:
         """Deleted events are those whose time is up: they stay, here."""
-        version = version_of(told.object) or self._position
+        self._position = version = version_of(told.object) or self._position
         self._heard_at = heard_at = time.monotonic()
         self._backoff.reset()
         (self._status.bookmarked if told.type == "BOOKMARK" else self._status.heard)(self._scope)
@@ -131,7 +131,9 @@ class Reader:
             self._put(Item(self._scope, heard_at, event, version))
         elif told.type == "BOOKMARK":
             self._put(Item(self._scope, heard_at, position=version))
-        self._position = version
+        if time.monotonic() - heard_at > 2 * self._settings.bookmark_s:
+            # What waits in the connection is as old. Asked again, the cluster says whether it still knows the rest.
+            raise ClusterError("What was read had to wait too long to be stored: the watch is begun again.")
 
     def _end(self) -> None:
         """The server ended the watch in order: it is there, and everything up to here was told."""

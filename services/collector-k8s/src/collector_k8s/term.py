@@ -43,7 +43,7 @@ class Term:
         settings = current.own.kubernetes
         self._lease = lease
         self._over = threading.Event()
-        scopes = settings.namespaces or ("",)
+        scopes = tuple(dict.fromkeys(settings.namespaces)) or ("",)
         positions = _positions(engine, settings.cluster)
         status.become(State.LEADER, scopes=scopes)
         buffer = Buffer(settings.buffer, self._over)

@@ -55,6 +55,10 @@ class AnalyticsSettings(Section):
     counters: dict[Identifier, CounterMetric] = Field(default_factory=dict)
 
 
+#: `type=Warning,involvedObject.kind!=Node`: which fields there are is known to the cluster alone.
+SELECTOR = r"^[A-Za-z][\w./-]*\s*(==|=|!=)([^,=\\]|\\.)*(,\s*[A-Za-z][\w./-]*\s*(==|=|!=)([^,=\\]|\\.)*)*$"
+
+
 class KubernetesSettings(Section):
     """Which cluster's events are collected. In a pod that is its own cluster, unless `kubeconfig` names another.
 
@@ -71,7 +75,7 @@ class KubernetesSettings(Section):
     kubeconfig: Path | None = None
     context: str | None = None
     namespaces: tuple[Identifier, ...] = ()
-    field_selector: str | None = None
+    field_selector: Annotated[str | None, Field(pattern=SELECTOR)] = None
     reasons: tuple[str, ...] = ()
     api: Literal["v1", "events.k8s.io/v1"] = "v1"
     page_size: Annotated[int, Field(ge=1, le=10_000)] = 500
