@@ -8,11 +8,13 @@ from typing import Any
 
 import httpx
 import psycopg
+from litestar import Litestar
 from psycopg import sql
 
 from taskcore.db.managed_schedules import ensure_managed
 from taskcore.db.notify import SCHEDULES
 from taskcore.db.session import sync_engine
+from taskcore.firing import fire_due
 from tests.api.asking import Database, faults, finish, refusal
 from tests.api.scheduling import at, make
 
@@ -89,6 +91,25 @@ async def test_of_two_who_run_it_at_once_one_is_refused(api: httpx.AsyncClient) 
     answers = await asyncio.gather(*(api.post(path) for _ in range(5)))
 
     assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409, 409]
+
+
+async def test_what_was_made_here_fires_with_all_that_its_task_was_given(app: Litestar, api: httpx.AsyncClient) -> None:
+    task = {"type": "greet", "parameters": {"whom": "Ada"}, "name": "hello", "queue": "mail", "priority": 7}
+    more = {"max_attempts": 2, "timeout": 30, "delete_after": 60, "labels": {"a": "b"}, "description": "what for"}
+    made = await make(api, cron=None, every_s=3600, run_at_start=True, task={**task, **more})
+
+    async with app.state.services.database.transaction() as connection:
+        await fire_due(connection, made["id"])
+
+    now = (await api.get(f"/schedules/{made['id']}")).json()
+    (fire,) = (await api.get(f"/schedules/{made['id']}/fires")).json()["items"]
+    assert (now["last_at"], fire["due_at"]) == (made["created_at"], made["created_at"])
+    assert at(now["next_at"]) - at(made["created_at"]) == timedelta(hours=1)
+    fired = (await api.get(f"/tasks/{now['last_task_id']}")).json()
+    labels = {"a": "b", "taskcore.io/schedule": "nightly"}
+    assert {name: fired[name] for name in (*task, *more)} == {**task, **more, "labels": labels}
+    (first,) = (await api.get(f"/tasks/{fire['task_id']}/history")).json()["items"]
+    assert first["actor"] == f"schedule:{made['id']}"
 
 
 async def test_fires_are_told_newest_first_by_page(api: httpx.AsyncClient, database: Database) -> None:
