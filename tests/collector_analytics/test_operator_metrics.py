@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import SecretStr
 
 from collector_analytics.checking import check_operator_metrics
@@ -84,6 +87,17 @@ def test_a_product_collects_its_instances_locations_scenes_channels_and_users(
     assert http_server.requests[0].headers["authorization"] == "Bearer secret"
     (labels,) = house.sql("SELECT labels FROM analytics_series WHERE metric = 'instanceUsers' ORDER BY id LIMIT 1")
     assert list(labels.labels) == ["location"]
+
+
+def test_the_settings_that_the_documentation_shows_are_those_that_are_tested() -> None:
+    page = Path(__file__).parents[2] / "docs" / "analytics.md"
+    (block,) = re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+
+    shown = yaml.safe_load(block)
+
+    queries = {name: query["sql"].split() for name, query in shown["analytics"]["queries"].items()}
+    assert queries == {name: sql.split() for name, sql in product.QUERIES.items()}
+    assert settings_of(shown).analytics.counters["channelUsersByName"].pointer == "/data/users~1now"
 
 
 def test_no_number_is_no_sample(house: House, product_url: str) -> None:
