@@ -94,6 +94,7 @@ QUEUE_COLUMNS: Columns[Queue] = {
     "live slots": lambda queue: queue.live_slots,
     "oldest (s)": lambda queue: None if queue.oldest_age_s is None else f"{queue.oldest_age_s:.1f}",
     "paused": lambda queue: queue.pause_reason or queue.paused_at,
+    "by": lambda queue: queue.paused_by,
 }
 
 
