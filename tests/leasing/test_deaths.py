@@ -74,6 +74,14 @@ def test_a_timeout_of_the_last_attempt_is_the_end() -> None:
     assert (found.status, found.reason) == (Status.FAILED, "timed_out")
 
 
+def test_nobody_is_blamed_for_a_process_that_froze_and_all_that_ran_in_it_runs_alone_next() -> None:
+    frozen = Death(1, Kind.FROZEN, -9, frozenset({(7, 1), (8, 1)}))
+
+    for found in (verdict(frozen, held(7)), verdict(frozen, held(8))):
+        assert (found.status, found.cost, found.alone) == (Status.QUEUED, Cost.NOTHING, True)
+    assert verdict(frozen, held(9)).alone is False
+
+
 def test_a_fenced_worker_loses_its_tasks_and_too_many_losses_are_the_end() -> None:
     fenced = Death(1, Kind.FENCED, -9, frozenset({(7, 1)}))
 

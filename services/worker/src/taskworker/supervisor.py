@@ -23,6 +23,7 @@ from taskcore.live_settings import CurrentSettings
 from taskcore.plugins import Plugins
 from taskcore.settings import Settings
 from taskcore.telemetry import set_log_level
+from taskworker.child import Child
 from taskworker.executor_process import AskPause, Interrupt, LogFrom, Serve, Stop
 from taskworker.executors import Executors
 
@@ -75,13 +76,21 @@ class Supervisor:
         self._bury_dead()
         for child in self._executors:
             child.hear()
-            told, late = child.stuck(self._worker.kill_after_s)
-            if told or late:
-                log.error("executor.stuck", incarnation=child.incarnation, attempts=sorted(told | late))
-                child.kill(Kind.STUCK, late - told)
+            self._end_what_hangs(child)
         is_time = time.monotonic() >= self._spawn_at and not self._lease.is_ending(SOFT_FENCE)
         if self._worker_id is not None and is_time:
             self._executors.fill(self._worker_id, self._queues)
+
+    def _end_what_hangs(self, child: Child) -> None:
+        """Kill a process with attempts that will not stop, or that is frozen as a whole."""
+        told, late = child.stuck(self._worker.kill_after_s)
+        stuck = told | late
+        if child.is_frozen(self._worker.lease_s) or (stuck and child.hides_who_is_stuck):
+            log.error("executor.frozen", incarnation=child.incarnation, silent_s=round(child.silence.lasted_s, 1))
+            child.kill(Kind.FROZEN)
+        elif stuck:
+            log.error("executor.stuck", incarnation=child.incarnation, attempts=sorted(stuck))
+            child.kill(Kind.STUCK, late - told)
 
     def _wait(self) -> None:
         waitable = self._executors.waitable()

@@ -1,7 +1,7 @@
 """What becomes of the attempts of an executor process that is gone. Pure.
 
 A crash counts only against a task that ran alone in a process that died by itself. Where several ran, each runs next in
-a process of its own: whoever did it shows.
+a process of its own: whoever did it shows. So it is where a process froze, for which none can be blamed.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ class Kind(StrEnum):
 
     CRASHED = "crashed"  # by itself
     STUCK = "stuck"  # killed: an attempt in it would not stop
+    FROZEN = "frozen"  # killed: nothing was heard of it any more, and nobody knows which attempt it was
     FENCED = "fenced"  # killed: the worker's lease was about to end
     DRAINED = "drained"  # it ended in order, or was killed at the end of the worker's grace
 
@@ -71,6 +72,8 @@ def _verdict(death: Death, row: Any, plugins: Plugins) -> Verdict:
             return outcomes.crashed(describe_exit(death.exit_code), row.crashes)
         case Kind.CRASHED:
             return outcomes.returned(Reason.PROCESS_CRASHED, alone=attempt in death.ran)
+        case Kind.FROZEN:
+            return outcomes.returned(Reason.PROCESS_STOPPED, alone=attempt in death.ran)
         case _:
             return outcomes.returned(Reason.PROCESS_STOPPED)
 
