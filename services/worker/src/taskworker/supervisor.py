@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import Engine
 
 from taskcore.interruption import Cause
-from taskcore.leasing.astray import Held
+from taskcore.leasing.astray import NEVER, Held
 from taskcore.leasing.deaths import Kind
 from taskcore.leasing.keeper import SOFT_FENCE, LeaseKeeper, Wishes
 from taskcore.leasing.witnesses import MakeWitnesses, Witnesses
@@ -185,5 +185,6 @@ class Supervisor:
         self._bury_dead()
 
     def _held(self) -> list[Held]:
+        """Of each process that lives: what is held by one that is not listed is nobody's."""
         reports = [(child.incarnation, child.report) for child in self._executors]
-        return [Held(incarnation, r.as_of, r.attempts) for incarnation, r in reports if r is not None]
+        return [Held(incarnation, r.as_of, r.attempts) if r else Held(incarnation, NEVER) for incarnation, r in reports]

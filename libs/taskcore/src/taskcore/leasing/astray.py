@@ -16,29 +16,38 @@ ARRIVAL_S = 5.0
 FRESH_S = 3.0
 
 
+#: When a process that lives, and has said nothing yet, said it.
+NEVER = float("-inf")
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """What one process says that it holds: (task id, attempt), as of a moment of the monotonic clock."""
 
     incarnation: int
     as_of: float
-    attempts: frozenset[tuple[int, int]]
+    attempts: frozenset[tuple[int, int]] = frozenset()
 
 
 class Missing:
-    """Since when which claims have been missing from the reports of their processes."""
+    """For how long which claims have been missing, while their processes could be heard."""
 
     def __init__(self) -> None:
-        self._since: dict[tuple[int, int], float] = {}
+        self._for_s: dict[tuple[int, int], float] = {}
+        self._looked_at = 0.0
 
     def look(self, rows: Sequence[Any], reports: Mapping[int, Held], now: float) -> list[Any]:
-        """Compare `rows` (id, attempt, executor), read after `reports` were made. Answers those that are astray."""
-        missing = {(row.id, row.attempt): row for row in rows if _is_missing(row, reports.get(row.executor), now)}
-        self._since = {key: self._since.get(key, now) for key in missing}
-        return [row for key, row in missing.items() if now - self._since[key] > ARRIVAL_S + FRESH_S]
+        """Compare `rows` (id, attempt, executor), read after `reports`, which are there for each process that lives.
 
-
-def _is_missing(row: Any, report: Held | None, now: float) -> bool:
-    if report is None or now - report.as_of >= FRESH_S:
-        return False
-    return (row.id, row.attempt) not in report.attempts
+        Answers those that are astray. A claim may show only when its process is dead and what that held was settled.
+        """
+        before, since_s, self._looked_at = self._for_s, now - self._looked_at, now
+        self._for_s, missing = {}, []
+        for row in rows:
+            key, report = (row.id, row.attempt), reports.get(row.executor)
+            if report is not None and now - report.as_of >= FRESH_S:
+                self._for_s |= {key: before[key]} if key in before else {}
+            elif report is None or key not in report.attempts:
+                self._for_s[key] = before[key] + since_s if key in before else 0.0
+                missing.append(row)
+        return [row for row in missing if self._for_s[row.id, row.attempt] > ARRIVAL_S + FRESH_S]
