@@ -96,7 +96,7 @@ class InProcessWorker:
     def abandon(self) -> None:
         """Give back what runs, now; its threads end with the process."""
         self._executor.close()
-        self._executor.give_back(self._holding.close() + self._holding.held())
+        self._service.give_back(self._holding.close() + self._holding.held())
         self._retire()
 
     def _retire(self) -> None:
@@ -156,8 +156,12 @@ async def drain(worker: InProcessWorker, grace_s: float, signals: asyncio.Queue[
     drained: asyncio.Future[None] = loop.create_future()
 
     def stop() -> None:
-        worker.stop(grace_s)
-        loop.call_soon_threadsafe(drained.set_result, None)
+        try:
+            worker.stop(grace_s)
+        except Exception:  # the process is to end all the same: what it held is returned when it is gone
+            log.exception("worker.not_drained")
+        finally:
+            loop.call_soon_threadsafe(drained.set_result, None)
 
     threading.Thread(target=stop, name="drain", daemon=True).start()
     hurry = asyncio.create_task(signals.get())

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import dramatiq
 import structlog
 from dramatiq.worker import Worker
 
 from taskcore.domain.outcomes import Reason, returned
-from taskcore.domain.tasks import Finished
+from taskcore.domain.tasks import Claimed, Finished
 from taskcore.executor import Executor
 from taskcore.holding import Holding
 from taskcore.interruption import Cause
@@ -60,7 +60,7 @@ class Service:
             return
         claimed = self._holding.withdraw(task_id, attempt)
         if claimed is not None:
-            self._settler.add(Finished(claimed.lease, claimed.type, returned(Reason.WORKER_STOPPED)))
+            self._settler.add(_not_done(claimed))
 
     def fence(self) -> None:
         """The lease is about to end: stop all that runs, and begin nothing until `resume`. What has ended is kept."""
@@ -78,14 +78,26 @@ class Service:
     def stop(self, grace_s: float) -> None:
         """Give back what was not started, let what runs end within `grace_s`, interrupt it and give back the rest."""
         deadline = time.monotonic() + grace_s
-        self._executor.give_back(self._holding.close())
-        self._worker.stop(timeout=max(1, int(grace_s * 1000)))
+        self.give_back(self._holding.close())
+        self._worker.stop(timeout=max(1, int((deadline - time.monotonic()) * 1000)))
         self._end_what_runs()
         self._settler.stop(max(0.0, deadline - time.monotonic()) + FLUSH_S)
         unfinished = self._holding.held()
         if unfinished:
             log.warning("tasks.given_back", count=len(unfinished))
-        self._executor.give_back(unfinished)
+        self.give_back(unfinished)
+
+    def give_back(self, held: Sequence[Claimed]) -> None:
+        """Return tasks to their queue, or leave that to the settler, for as long as the database is away.
+
+        What even that cannot write is returned by whoever sees this process's end, or at the end of the lease.
+        """
+        try:
+            self._executor.give_back(held)
+        except Exception as exc:  # what runs must have its grace, whatever becomes of what does not
+            log.warning("tasks.not_given_back", count=len(held), error=str(exc).partition("\n")[0])
+            for one in held:
+                self._settler.add(_not_done(one))
 
     def _end_what_runs(self) -> None:
         """What still runs at the end of the grace gets the signal, and a moment to end by itself."""
@@ -95,6 +107,10 @@ class Service:
         running.wait_until_none(LAST_MOMENT_S)
         self._executor.close()
         running.wait_until_none(LAST_MOMENT_S / 2)
+
+
+def _not_done(claimed: Claimed) -> Finished:
+    return Finished(claimed.lease, claimed.type, returned(Reason.WORKER_STOPPED))
 
 
 def _declare_actor(broker: Broker, holding: Holding, executor: Executor, settler: Settler) -> None:
