@@ -41,13 +41,13 @@ class Alerting:
             return False
         rows = connection.execute(alerts.counted(), {"ids": [event.id for _, event in matched]})
         seen = sightings(matched, {row.id: row.so_far for row in rows})
-        is_fired = False
-        for alert_id, one in _opened(connection, seen):
-            log.info("alert.opened", alert_id=alert_id, rule=one.rule, of=f"{one.kind} {one.name}", reason=one.reason)
-            if (task := rules[one.rule].task) is not None:
-                _fire(connection, task, alert_id, one)
-                is_fired = True
-        return is_fired
+        due = [
+            (alert_id, one, task)
+            for alert_id, one in _opened(connection, seen)
+            if (task := rules[one.rule].task) is not None
+        ]
+        _fire(connection, due)
+        return bool(due)
 
     def tell(self) -> None:
         """Wake up whoever sends tasks to workers."""
@@ -97,12 +97,25 @@ def _opened(connection: Connection, seen: Sequence[Sighting]) -> Iterator[tuple[
     """Count what was seen. Answers what was not open before, with the ids of the alerts that are now."""
     rows = connection.execute(alerts.count_or_open(), {"rows": alerts.sighting_rows(seen)}).all()
     new = {(row.cluster, row.namespace, row.kind, row.name, row.reason): int(row.id) for row in rows if row.is_new}
-    return ((new[one.key], one) for one in seen if one.key in new)
+    for one in seen:
+        if (alert_id := new.get(one.key)) is not None:
+            of = f"{one.kind} {one.namespace}/{one.name}"
+            log.info("alert.opened", alert_id=alert_id, rule=one.rule, of=of, reason=one.reason)
+            yield alert_id, one
 
 
-def _fire(connection: Connection, task: AlertTask, alert_id: int, seen: Sighting) -> None:
-    """Submit the task. One of a type that nobody knows waits for a worker that does."""
-    known = connection.execute(workers.get_type(), {"type_name": task.type}).first()
-    new = alert_tasks.new_task(task, alert_id, seen.words, None if known is None else known.timeout_s)
-    (row,) = connection.execute(*submit.submit([new], f"alert:{alert_id}")).all()
-    connection.execute(alerts.fired(), {"alert_id": alert_id, "its_task": row.id})
+def _fire(connection: Connection, due: Sequence[tuple[int, Sighting, AlertTask]]) -> None:
+    """Submit the tasks. One of a type that nobody knows waits for a worker that does."""
+    timeouts = {name: _timeout_s(connection, name) for name in sorted({task.type for _, _, task in due})}
+    fired: dict[int, int] = {}
+    for alert_id, seen, task in due:
+        new = alert_tasks.new_task(task, alert_id, seen.words, timeouts[task.type])
+        (row,) = connection.execute(*submit.submit([new], f"alert:{alert_id}")).all()
+        fired[alert_id] = row.id
+    if fired:
+        connection.execute(alerts.fired(), {"ids": list(fired), "tasks": list(fired.values())})
+
+
+def _timeout_s(connection: Connection, type_name: str) -> float | None:
+    row = connection.execute(workers.get_type(), {"type_name": type_name}).first()
+    return None if row is None else row.timeout_s

@@ -20,6 +20,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    column,
     func,
     literal_column,
     select,
@@ -94,8 +95,13 @@ def sighting_rows(sightings: Sequence[Sighting]) -> str:
 
 @cache
 def fired() -> Executable:
-    """The alert `alert_id` has submitted the task `its_task`."""
-    return update(Alert).where(Alert.id == number("alert_id")).values(task_id=number("its_task"))
+    """Each of the alerts `ids`, just opened, has submitted the task that stands at its place in `tasks`."""
+    pair = (
+        func.unnest(ids(), ids("tasks"))
+        .table_valued(column("alert_id", BigInteger), column("its_task", BigInteger), name="pair")
+        .render_derived()
+    )
+    return update(Alert).where(Alert.id == pair.c.alert_id).values(task_id=pair.c.its_task)
 
 
 @cache
