@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis.strategies import integers, lists, tuples
 from pydantic import ValidationError
 
 from taskcore.alert_tasks import new_task, rule_faults, schema_errors
@@ -172,3 +175,25 @@ def test_every_name_has_its_word() -> None:
 
     assert tuple(seen.words) == NAMES
     assert (seen.words["object"], seen.words["rule"]) == ("the object", "mine")
+
+
+@settings(deadline=None)
+@given(
+    versions=lists(tuples(integers(0, 2), integers(1, 5)), max_size=12),
+    cuts=lists(integers(0, 12), max_size=5),
+)
+def test_what_is_counted_does_not_depend_on_how_versions_came_in_batches(
+    versions: list[tuple[int, int]], cuts: list[int]
+) -> None:
+    rule, total, counts, told = AlertRule(name="all"), 0, dict[int, int](), dict[int, int]()
+    for first, last in pairwise([0, *sorted(cuts), len(versions)]):
+        for event_id, more in versions[first:last]:
+            counts[event_id] = counts.get(event_id, 0) + more
+        current = {event_id for event_id, _ in versions[first:last]}
+
+        seen = sightings([(rule, Seen(event_id, count=counts[event_id])) for event_id in current], told)
+
+        total += sum(one.count for one in seen)
+        told |= {event_id: counts[event_id] for event_id in current}
+
+    assert total == sum(counts.values())
