@@ -10,8 +10,10 @@ import pytest
 
 from taskcore.db import collected_retention
 from taskcore.db.session import BY_KEY, async_engine
+from taskcore.live_settings import CurrentSettings
 from taskcore.settings import Settings
 from taskworker.coordinator.collected import CollectedRetention, plan_limits
+from taskworker.coordinator.retention import Retention
 from tests.core.stage import Stage
 
 HOUR = 3600.0
@@ -118,6 +120,21 @@ async def test_alerts_go_some_time_after_they_were_resolved_and_open_ones_stay(s
     await keep(alerts_s=DAY)
 
     assert names(stage, "alert") == ["open", "resolved"]
+
+
+async def test_the_coordinator_follows_a_limit_that_is_set_while_it_runs(stage: Stage, database_url: str) -> None:
+    add_samples(stage, HOUR, 2 * DAY)
+    engine = async_engine(database_url, name="tests", pool_size=1, options=BY_KEY)
+    current = CurrentSettings(Settings())
+    one = Retention(engine, current)
+    await one.step()
+    assert count(stage, "analytics_sample") == 2
+
+    current.override({"retention.analytics_s": DAY})
+    await one.step()
+
+    assert count(stage, "analytics_sample") == 1
+    await engine.dispose()
 
 
 async def test_what_has_no_limit_stays_for_ever(stage: Stage, keep: Keep) -> None:
