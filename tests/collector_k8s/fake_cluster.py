@@ -31,6 +31,7 @@ class FakeCluster:
         self.bookmark_s = bookmark_s
         self.requests: list[Request] = []
         self.pods: dict[tuple[str, str], dict[str, str]] = {}
+        self.forbidden: set[str] = set()  # namespaces whose events may not be read
         self.streams: list[Stream] = []
         self.closing = threading.Event()
         self._directory = directory

@@ -94,6 +94,8 @@ class Handler(BaseHTTPRequestHandler):
         self, request: Request, body: dict[str, Any], group: str, namespace: str | None, name: str | None
     ) -> Answer | None:
         store = self.server.cluster.store
+        if namespace in self.server.cluster.forbidden:
+            return refusal(403, f"events is forbidden in the namespace {namespace}")
         if request.method == "GET" and name is None:
             try:
                 wanted = _wanted(namespace, request.query.get("fieldSelector", ""))

@@ -1,4 +1,4 @@
-"""Whatever a cluster or the way to it does, nothing is missed and nothing is stored twice; what is lost is said."""
+"""Whatever the way to a cluster does, nothing is missed, nothing is stored twice, and who hears nothing says so."""
 
 from __future__ import annotations
 
@@ -14,71 +14,8 @@ from tests.support.postgres import PostgresServer
 from tests.support.waiting import eventually
 
 
-def test_what_goes_on_is_not_stored_twice_when_the_watch_finds_its_position_gone(
-    cluster: FakeCluster, collect: Collect, collected: Collected
-) -> None:
-    before = cluster.put(event("before"))
-    first = collect()
-    eventually(lambda: collected.has_all(before))
-    first.stop()
-    meanwhile = cluster.put(event("meanwhile"))
-    cluster.store.forget_changes()
-
-    collect()
-
-    eventually(lambda: collected.has_all(meanwhile))
-    assert collected.versions() == versions_of([*before, *meanwhile])
-    assert len(cluster.asked("list")) == 2
-    assert not collected.gaps()  # the cluster has them longer than it was not heard
-
-
-def test_a_watch_that_is_refused_as_gone_lists_anew(
-    cluster: FakeCluster, collect: Collect, collected: Collected
-) -> None:
-    cluster.answer_next("watch", refusal(410))
-    events = cluster.put(event("listed"))
-
-    collect()
-    eventually(lambda: cluster.open_streams)
-    events += cluster.put(event("watched"))
-
-    eventually(lambda: collected.has_all(events))
-    assert len(cluster.asked("list")) == 2
-
-
-@pytest.mark.parametrize("status", [410, 500])
-def test_an_error_in_the_stream_is_survived(
-    cluster: FakeCluster, collect: Collect, collected: Collected, status: int
-) -> None:
-    collect()
-    eventually(lambda: cluster.open_streams)
-    events = cluster.put(event("before"))
-    eventually(lambda: collected.has_all(events))
-
-    cluster.fail_streams(status)
-    events += cluster.put(event("after"))
-
-    eventually(lambda: collected.has_all(events))
-    assert collected.versions() == versions_of(events)
-    assert len(cluster.asked("list")) == (2 if status == 410 else 1)
-
-
-def test_a_list_is_begun_again_when_its_next_page_is_gone(
-    cluster: FakeCluster, collect: Collect, collected: Collected
-) -> None:
-    cluster.answer_next("page", refusal(410))
-    events = cluster.put(*(event(f"e{number}") for number in range(5)))
-
-    collect(page_size=2)
-
-    eventually(lambda: cluster.open_streams)
-    eventually(lambda: collected.has_all(events))
-    assert collected.versions() == versions_of(events)
-    assert len(cluster.asked("list")) == 2
-
-
 @pytest.mark.parametrize(
-    "answer", [refusal(410), refusal(503), CUT, SILENCE], ids=lambda a: str(a.status)
+    "answer", [refusal(410), refusal(503), Answer(200, "<html>Sign in"), CUT, SILENCE], ids=lambda a: str(a.status)
 )
 def test_what_is_refused_is_asked_again(
     cluster: FakeCluster, collect: Collect, collected: Collected, answer: Answer
@@ -95,26 +32,6 @@ def test_what_is_refused_is_asked_again(
     eventually(lambda: collected.has_all(events))
     assert collected.versions() == versions_of(events)
     assert all(len(cluster.asked(ask)) > 1 for ask in asks)
-
-
-def test_a_gap_is_noted_when_the_cluster_may_have_dropped_events_unheard(
-    cluster: FakeCluster, collect: Collect, collected: Collected
-) -> None:
-    first = collect()
-    eventually(collected.position)
-    first.stop()
-    (before,) = collected.sql("UPDATE k8s_cursor SET heard_at = now() - interval '2 hours' RETURNING heard_at")
-    cluster.store.lose_events()
-
-    collect()
-
-    (gap,) = eventually(collected.gaps)
-    assert (gap["kind"], gap["namespace"], gap["count"]) == ("lost", "", None)
-    assert abs((gap["from_at"] - before["heard_at"]).total_seconds()) < 30
-    assert gap["until_at"] > gap["from_at"]
-    events = cluster.put(event("after"))
-    eventually(lambda: collected.has_all(events))
-    assert len(collected.gaps()) == 1
 
 
 @pytest.mark.parametrize("within_a_line", [False, True])
@@ -169,6 +86,26 @@ def test_a_collector_that_hears_nothing_is_not_ready_until_it_does(cluster: Fake
     assert list(collecting.status.tell()["deaf"]) == ["all namespaces"]
     cluster.answer_as_usual()
 
+    eventually(collecting.status.is_ready)
+
+
+def test_a_namespace_that_may_not_be_read_is_named_and_keeps_no_other_from_being_read(
+    cluster: FakeCluster, collect: Collect, collected: Collected
+) -> None:
+    cluster.forbidden.add("shut")
+    events = cluster.put(event("a", "open"))
+
+    collecting = collect(namespaces=("open", "shut"))
+
+    eventually(lambda: collected.has_all(events))
+    told = eventually(lambda: collecting.status.tell().get("deaf"))
+    assert told == {"shut": "events is forbidden in the namespace shut"}
+    assert not collecting.status.is_ready()
+
+    cluster.forbidden.clear()
+    events += cluster.put(event("b", "shut"))
+
+    eventually(lambda: collected.has_all(events))
     eventually(collecting.status.is_ready)
 
 
