@@ -41,7 +41,8 @@ def run(log_level: str | None) -> None:
 
 async def _run(settings: Settings) -> None:
     url = settings.database_url.get_secret_value()
-    engine = sync_engine(url, name=NAME, pool_size=4, options=BY_KEY)
+    limit_s = settings.worker.lease_s / 2
+    engine = sync_engine(url, name=NAME, pool_size=4, options=BY_KEY, answer_within_s=limit_s)
     broker = RabbitBroker(settings, prefetch=settings.worker.threads + settings.worker.look_ahead)
     worker = InProcessWorker(settings, engine, broker, collect([CollectAnalytics]), two_witnesses(settings))
     health = HealthServer(settings.health, REGISTRY, lambda: worker.is_ready)

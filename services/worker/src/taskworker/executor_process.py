@@ -101,7 +101,11 @@ def main(settings: Settings, worker_id: int, incarnation: int, pipe: Connection,
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     configure_logging(settings.log)
     engine = sync_engine(
-        settings.database_url.get_secret_value(), name=f"taskworker {worker_id}", pool_size=5, options=BY_KEY
+        settings.database_url.get_secret_value(),
+        name=f"taskworker {worker_id}",
+        pool_size=5,
+        options=BY_KEY,
+        answer_within_s=settings.worker.lease_s / 2,
     )
     scribe, running = Scribe(engine), Running(board.writer())
     executor = Executor(

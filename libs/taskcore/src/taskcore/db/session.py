@@ -12,6 +12,8 @@ from sqlalchemy import URL, Engine, create_engine, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from taskcore.db.bounded import bound
+
 CONNECT_TIMEOUT_S = 5
 
 #: What a database that is away, restarting or out of connections raises.
@@ -27,12 +29,18 @@ BY_KEY = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -
 PATIENCE = "-c idle_in_transaction_session_timeout=10s"
 
 
-def sync_engine(url: str, *, name: str, pool_size: int, options: str = "") -> Engine:
+def sync_engine(
+    url: str, *, name: str, pool_size: int, options: str = "", answer_within_s: float | None = None
+) -> Engine:
     """An engine of at most `pool_size` connections, seen as `name` in pg_stat_activity.
 
     Each statement is a transaction of its own, unless `engine.begin()` is asked for with another isolation level.
+    `answer_within_s`: a server that takes longer counts as away.
     """
-    return create_engine(_url(url), **_options(name, pool_size, options))
+    engine = create_engine(_url(url), **_options(name, pool_size, options))
+    if answer_within_s is not None:
+        bound(engine, answer_within_s)
+    return engine
 
 
 def async_engine(url: str, *, name: str, pool_size: int, options: str = "") -> AsyncEngine:
