@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -107,4 +108,21 @@ def test_the_lock_of_a_listening_worker_keeps_it_from_suspicion(stage: Stage, da
     stage.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE '%listening'")
     eventually(lambda: stage.sql("SELECT lock_id FROM worker")[0].lock_id > 1)
     eventually(lambda: stage.run(leases.suspects()) == [])
+    ears.stop()
+
+
+def test_an_error_that_nobody_foresaw_made_the_ears_deaf_for_good(stage: Stage, database_url: str) -> None:
+    errors = [RuntimeError("can't start new thread")]
+    heard = threading.Event()
+
+    def wake() -> None:
+        if errors:
+            raise errors.pop()
+        heard.set()
+
+    ears = Ears(database_url, stage.worker(), on_wake=wake)
+    ears.start()
+
+    assert heard.wait(60)
+    assert ears.is_open
     ears.stop()

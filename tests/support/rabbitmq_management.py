@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 import httpx
@@ -36,6 +37,14 @@ class VirtualHost:
     def delete(self, queue: str) -> None:
         """Delete it with all that is in it, whoever consumes from it."""
         self._management.call("DELETE", f"queues/{self.name}/{quote(queue, safe='')}")
+
+    @contextmanager
+    def policy(self, queues: str, **definition: Any) -> Iterator[None]:
+        """For as long as it lasts, `definition` holds for the queues whose names match the pattern."""
+        path = f"policies/{self.name}/tests"
+        self._management.call("PUT", path, {"pattern": queues, "definition": definition, "apply-to": "queues"})
+        yield
+        self._management.call("DELETE", path)
 
     def close_connections(self) -> None:
         """Cut off every client, as a broken network would."""
@@ -77,7 +86,7 @@ class Management:
             return False
 
     def call(
-        self, method: str, path: str, body: dict[str, str] | None = None, allow: tuple[int, ...] = ()
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, allow: tuple[int, ...] = ()
     ) -> httpx.Response:
         try:
             response = self._client.request(method, f"/api/{path}", json=body)

@@ -46,14 +46,22 @@ class Ears:
         self._stopping.set()
 
     def _run(self) -> None:
+        """A connection that was lost is made anew at once; the next try has to wait."""
         while not self._stopping.is_set():
-            try:
-                with self._connected() as connection:
-                    self._listen(connection)
-            except psycopg.Error as exc:
-                log.warning("ears.lost", error=str(exc).splitlines()[0] if str(exc) else repr(exc))
-            self.is_open = False
-            self._stopping.wait(RETRY_S)
+            was_open = self._stay()
+            if not was_open:
+                self._stopping.wait(RETRY_S)
+
+    def _stay(self) -> bool:
+        """Listen for as long as it goes well. Answers whether it began well."""
+        try:
+            with self._connected() as connection:
+                self._listen(connection)
+        except Exception as exc:  # whatever it was: a worker without ears is taken for dead, so try again
+            log.warning("ears.lost", error=str(exc).partition("\n")[0] or repr(exc))
+        finally:
+            was_open, self.is_open = self.is_open, False
+        return was_open
 
     def _connected(self) -> psycopg.Connection[tuple[int, str]]:
         return psycopg.connect(

@@ -44,8 +44,8 @@ def bounded(connection: Any, limit_s: float) -> Iterator[None]:
     guard = socket.socket(fileno=_duplicate(connection.fileno()))
     timer = threading.Timer(limit_s, _shut, [guard])
     timer.daemon = True
-    timer.start()
     try:
+        timer.start()
         yield
     finally:
         timer.cancel()

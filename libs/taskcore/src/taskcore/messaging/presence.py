@@ -9,7 +9,6 @@ import threading
 from typing import Any
 
 import pika
-import pika.exceptions
 import structlog
 
 RETRY_S = 1.0
@@ -43,14 +42,20 @@ class Presence:
         while not self._stopping.is_set():
             try:
                 self._keep(pika.BlockingConnection(self._parameters))
-            except (AssertionError, OSError, ValueError, pika.exceptions.AMQPError) as exc:
+            except Exception as exc:  # whatever it was: a worker without presence is taken for dead, so try again
                 log.warning("presence.lost", queue=self._queue, error=repr(exc))
-            self.is_open = False
+            finally:
+                self.is_open = False
             self._stopping.wait(RETRY_S)
 
     def _keep(self, connection: Any) -> None:
         with connection:
-            connection.channel().queue_declare(self._queue, exclusive=True, arguments={"x-queue-type": "classic"})
-            self.is_open = True
+            channel = connection.channel()
             while not self._stopping.is_set():
+                self._declare(channel)
+                self.is_open = True
                 connection.process_data_events(PULSE_S)
+
+    def _declare(self, channel: Any) -> None:
+        """Again and again: a policy or a person can take the queue away while the connection is all right."""
+        channel.queue_declare(self._queue, exclusive=True, arguments={"x-queue-type": "classic"})
