@@ -55,7 +55,7 @@ def _holds(marker: str, extra: str) -> bool:
 
 def _own_packages() -> dict[str, list[str]]:
     """What each requires, with its extras as package metadata has them."""
-    found = {}
+    found: dict[str, list[str]] = {}
     for file in [*ROOT.glob("libs/*/pyproject.toml"), *ROOT.glob("services/*/pyproject.toml")]:
         project = tomllib.loads(file.read_text())["project"]
         optional = project.get("optional-dependencies", {})

@@ -1,0 +1,98 @@
+"""What these tests need: an engine, the images built from this checkout, and servers that they can reach."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from uuid import uuid4
+
+import docker
+import pytest
+from docker.models.containers import Container
+
+from tests.containers.dockerfiles import ROOT, SERVICES
+from tests.containers.engine.containers import Containers
+from tests.containers.engine.saved import MARKER
+from tests.support.rabbitmq_container import IMAGE as RABBITMQ
+from tests.support.reaper import Reaper
+from tests.support.waiting import eventually
+
+POSTGRES = "postgres:18"
+PASSWORD = "not-a-secret"
+PREFIX = "taskcore-test-"
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[docker.DockerClient]:
+    """Raises where none answers: nothing here can be tried then."""
+    with closing(docker.from_env(timeout=600)) as engine:
+        engine.ping()
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def images(engine: docker.DockerClient) -> dict[str, str]:
+    """The names of the images, by service, built as an operator builds them."""
+    indexes = f"{os.environ.get('PIP_EXTRA_INDEX_URL', '')} file:///{MARKER}/simple"
+    command = ["make", "images", f"IMAGES={PREFIX}", "VERSION=test", "BUILD=--network host"]
+    subprocess.run(command, cwd=ROOT, env=os.environ | {"PIP_EXTRA_INDEX_URL": indexes.strip()}, check=True)
+    return {service: f"{PREFIX}{service}:test" for service in SERVICES}
+
+
+@pytest.fixture(scope="session")
+def network(engine: docker.DockerClient) -> Iterator[str]:
+    network = engine.networks.create(f"{PREFIX}{uuid4().hex}")
+    yield str(network.name)
+    network.remove()
+
+
+@pytest.fixture
+def containers(engine: docker.DockerClient, network: str, reaper: Reaper) -> Iterator[Containers]:
+    containers = Containers(engine, network, reaper)
+    yield containers
+    containers.kill_all()
+
+
+@pytest.fixture(scope="session")
+def servers(engine: docker.DockerClient, network: str, reaper: Reaper) -> Iterator[Containers]:
+    servers = Containers(engine, network, reaper)
+    yield servers
+    servers.kill_all()
+
+
+@pytest.fixture(scope="session")
+def postgres(servers: Containers) -> Container:
+    environment = {"POSTGRES_USER": "taskcore", "POSTGRES_PASSWORD": PASSWORD}
+    server = servers.start(POSTGRES, name=_name("postgres"), environment=environment)
+    ask = ["pg_isready", "--host", "127.0.0.1", "--username", "taskcore"]
+    eventually(lambda: server.exec_run(ask).exit_code == 0, 300, what="PostgreSQL in a container")
+    return server
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(servers: Containers) -> Container:
+    return servers.start(RABBITMQ, name=_name("rabbitmq"))
+
+
+@pytest.fixture
+def database(postgres: Container) -> str:
+    """The settings for a new database, without the schema."""
+    name = f"test_{uuid4().hex}"
+    code, output = postgres.exec_run(["createdb", "--username", "taskcore", name])
+    assert code == 0, output
+    return f"postgresql://taskcore:{PASSWORD}@{postgres.name}/{name}"
+
+
+@pytest.fixture
+def settings(containers: Containers, images: Mapping[str, str], database: str, rabbitmq: Container) -> dict[str, str]:
+    """What every service is told, with the schema in the database."""
+    settings = {"TASKCORE_DATABASE_URL": database, "TASKCORE_AMQP_URL": f"amqp://guest:guest@{rabbitmq.name}/%2F"}
+    containers.output_of(images["worker"], "taskcore", "db", "upgrade", environment=settings)
+    return settings
+
+
+def _name(server: str) -> str:
+    """Only those that were named can be found on the network by name."""
+    return f"{PREFIX}{server}-{uuid4().hex}"

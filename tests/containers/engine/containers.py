@@ -1,0 +1,81 @@
+"""Containers: started with as few rights as an operator can leave them, looked at, and killed in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import docker
+from docker.models.containers import Container
+
+from tests.support.reaper import Reaper
+from tests.support.waiting import eventually
+
+#: Says the states of all processes in a container, a letter each.
+STATES = ["sh", "-c", "cat /proc/[0-9]*/status | sed -n 's/^State:\\t\\(.\\).*/\\1/p'"]
+
+
+class Containers:
+    """Those of one test, or of all, on one network."""
+
+    def __init__(self, engine: docker.DockerClient, network: str, reaper: Reaper) -> None:
+        self._engine = engine
+        self._network = network
+        self._reaper = reaper
+        self._started: list[Container] = []
+
+    def start(self, image: str, command: Sequence[str] = (), **options: Any) -> Container:
+        container = self._engine.containers.create(image, list(command) or None, network=self._network, **options)
+        self._reaper.watch_container(str(container.id))
+        self._started.append(container)
+        container.start()
+        return container
+
+    def start_restricted(self, image: str, command: Sequence[str] = (), **options: Any) -> Container:
+        """It may write nowhere but where `tmpfs` says, and has no capabilities."""
+        rights = {"read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges"]}
+        return self.start(image, command, **rights, **options)
+
+    def output_of(self, image: str, entrypoint: str, *arguments: str, **options: Any) -> str:
+        """Of a program that ends by itself, and well."""
+        container = self.start_restricted(image, arguments, entrypoint=[entrypoint], **options)
+        code = container.wait()["StatusCode"]
+        output = container.logs().decode(errors="replace")
+        assert code == 0, output
+        return output
+
+    def kill_all(self) -> None:
+        for container in self._started:
+            container.reload()
+            if container.status == "running":
+                container.kill()
+                container.wait()
+
+
+def become_healthy(container: Container) -> None:
+    """Raises: RuntimeError: it ended instead."""
+
+    def is_healthy() -> bool:
+        container.reload()
+        if container.status != "running":
+            raise RuntimeError(last_words(container))
+        return bool(container.attrs["State"]["Health"]["Status"] == "healthy")
+
+    eventually(is_healthy, 180, every_s=0.5, what=f"{container.image} being healthy")
+
+
+def has_zombies(container: Container) -> bool:
+    _, output = container.exec_run(STATES)  # its code tells only that some process ended meanwhile
+    assert output
+    return b"Z" in output
+
+
+def stop(container: Container) -> int:
+    """Ask it to end, and wait. Answers its exit code."""
+    container.stop(timeout=100)
+    container.reload()
+    return int(container.attrs["State"]["ExitCode"])
+
+
+def last_words(container: Container) -> str:
+    return container.logs()[-4000:].decode(errors="replace")

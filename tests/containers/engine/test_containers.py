@@ -1,0 +1,103 @@
+"""The images at work, with as few rights as an operator can leave them."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+import pytest
+from docker.models.containers import Container
+
+from tests.containers.dockerfiles import SERVICES
+from tests.containers.engine.containers import Containers, become_healthy, has_zombies, last_words, stop
+from tests.support.ports import free_port
+from tests.support.waiting import eventually
+
+#: Each kind of process, by its image and what it is told. One of them wants a place for files.
+PROCESSES = {
+    "api": ("api", ()),
+    "worker": ("worker", ()),
+    "coordinator": ("worker", ("coordinate",)),
+    "collector-analytics": ("collector-analytics", ()),
+    "collector-k8s": ("collector-k8s", ()),
+}
+ACCOUNT = ["sh", "-c", "echo $(id -u):$(id -g)"]
+ORPHAN = ["sh", "-c", "sleep 0.1 & exit 0"]
+
+
+def start(
+    containers: Containers, images: Mapping[str, str], process: str, settings: Mapping[str, str], **options: Any
+) -> Container:
+    image, command = PROCESSES[process]
+    place = {"tmpfs": {"/tmp": ""}} if process == "worker" else {}
+    return containers.start_restricted(images[image], command, environment=dict(settings), **place, **options)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_image_brings_a_database_up_to_date(
+    containers: Containers, images: Mapping[str, str], database: str, service: str
+) -> None:
+    environment = {"TASKCORE_DATABASE_URL": database}
+
+    containers.output_of(images[service], "taskcore", "db", "upgrade", environment=environment)
+
+    containers.output_of(images[service], "taskcore", "db", "check", environment=environment)
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_a_container_is_healthy_without_rights_and_ends_in_order(
+    containers: Containers, images: Mapping[str, str], settings: Mapping[str, str], process: str
+) -> None:
+    container = start(containers, images, process, settings)
+
+    become_healthy(container)
+    account = container.exec_run(ACCOUNT).output
+    code = stop(container)
+
+    assert account == b"10001:10001\n"
+    assert code == 0, last_words(container)
+
+
+def test_what_loses_its_parent_in_a_container_does_not_stay_a_zombie(
+    containers: Containers, images: Mapping[str, str], settings: Mapping[str, str]
+) -> None:
+    container = start(containers, images, "coordinator", settings)
+    become_healthy(container)
+
+    for _ in range(5):
+        container.exec_run(ORPHAN)
+
+    eventually(lambda: not has_zombies(container), 60, what="no process that is dead and still there")
+
+
+def test_a_container_that_is_told_to_stop_while_it_starts_does(
+    containers: Containers, images: Mapping[str, str], settings: Mapping[str, str]
+) -> None:
+    container = start(containers, images, "collector-k8s", settings)
+
+    eventually(lambda: len(container.top()["Processes"]) > 1, what="the first process having started the service")
+    code = stop(container)
+
+    assert code in (0, 128 + signal.SIGTERM), last_words(container)
+
+
+def test_a_task_goes_from_one_container_to_the_next(
+    containers: Containers, images: Mapping[str, str], settings: Mapping[str, str]
+) -> None:
+    port = free_port()
+    commands = {"TASKCORE_COMMANDS": '{"leave": {"argv": ["/bin/sh", "-c", "sleep 30 & exit 0"]}}'}
+    api = start(containers, images, "api", settings, ports={"8080/tcp": ("127.0.0.1", port)})
+    worker = start(containers, images, "worker", {**settings, **commands})
+    for container in (api, start(containers, images, "coordinator", settings), worker):
+        become_healthy(container)
+
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v1", trust_env=False, timeout=60) as client:
+        body = {"name": "leaves a process", "type": "run_command", "parameters": {"command": "leave"}}
+        location = client.post("/tasks", json=body).raise_for_status().headers["Location"]
+        task_id = location.rpartition("/")[2]
+        ended = client.get(f"/tasks/{task_id}/wait", params={"timeout": 50}).raise_for_status().json()
+
+    assert ended["status"] == "succeeded", ended
+    eventually(lambda: not has_zombies(worker), 60, what="nothing left of the command")

@@ -1,0 +1,79 @@
+"""What is in the images, and what is not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator, Mapping
+
+import docker
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.containers.dockerfiles import ROOT, SERVICES
+from tests.containers.engine.containers import Containers
+from tests.containers.engine.saved import MARKER, files_of
+from tests.containers.packages import IN_IMAGE, locked
+
+OWN = {"api": "taskapi", "worker": "taskworker"}
+#: Prints what is installed, and what that requires.
+LOOK_AROUND = """
+import json, re, sysconfig
+from importlib import metadata
+found = list(metadata.distributions(path=[sysconfig.get_path("purelib")]))
+versions = {re.sub("[-_.]+", "-", one.metadata["Name"]).lower(): one.version for one in found}
+print(json.dumps({"versions": versions, "required": [text for one in found for text in one.requires or ()]}))
+"""
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_an_image_holds_its_lock_and_our_own_and_nothing_else(
+    containers: Containers, images: Mapping[str, str], service: str
+) -> None:
+    expected = locked(service).keys() | {"taskcore", OWN.get(service, service)}
+
+    versions = json.loads(containers.output_of(images[service], "python", "-c", LOOK_AROUND))["versions"]
+
+    assert versions.keys() == expected
+    assert locked(service).items() <= versions.items()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_what_is_in_an_image_fits_together(containers: Containers, images: Mapping[str, str], service: str) -> None:
+    said = json.loads(containers.output_of(images[service], "python", "-c", LOOK_AROUND))
+
+    assert list(_unmet(said["required"], said["versions"])) == []
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_an_image_says_what_it_was_made_of(
+    engine: docker.DockerClient, images: Mapping[str, str], service: str
+) -> None:
+    revision = subprocess.run(
+        ["git", "describe", "--always", "--abbrev=40", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+    labels = engine.images.get(images[service]).labels
+
+    assert labels["org.opencontainers.image.version"] == "test"
+    assert labels["org.opencontainers.image.revision"] == revision
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_nothing_that_a_build_was_told_is_in_the_image(
+    engine: docker.DockerClient, images: Mapping[str, str], service: str
+) -> None:
+    image = engine.images.get(images[service])
+    with_password = [layer for layer, content in files_of(image.save()) if MARKER.encode() in content]
+
+    assert with_password == []
+    assert MARKER not in json.dumps([image.history(), image.attrs])
+
+
+def _unmet(required: list[str], versions: Mapping[str, str]) -> Iterator[str]:
+    for requirement in map(Requirement, required):
+        if requirement.marker is None or requirement.marker.evaluate({**IN_IMAGE, "extra": ""}):
+            version = versions.get(canonicalize_name(requirement.name))
+            if version is None or not requirement.specifier.contains(version, prereleases=True):
+                yield str(requirement)
