@@ -34,9 +34,9 @@ class Copies:
             "TASKCORE_KUBERNETES__BOOKMARK_S": "1",
         }
 
-    def start(self, **kubernetes: object) -> Service:
+    def start(self, *, ready: bool = True, **kubernetes: object) -> Service:
         own = {f"TASKCORE_KUBERNETES__{name.upper()}": str(value) for name, value in kubernetes.items()}
-        return self._services.start("collector-k8s", env=self.env | own)
+        return self._services.start("collector-k8s", env=self.env | own, ready=ready)
 
 
 @pytest.fixture
@@ -86,7 +86,9 @@ def test_a_collector_that_is_killed_in_mid_stream_misses_nothing_and_stores_noth
 def test_another_copy_takes_over_from_one_that_is_killed_and_one_that_is_frozen_writes_no_more(
     copies: Copies, cluster: FakeCluster, collected: Collected
 ) -> None:
-    three = [copies.start() for _ in range(3)]
+    three = [copies.start(ready=False) for _ in range(3)]
+    for copy in three:
+        copy.wait_until_ready()
     leader = eventually(lambda: the_leader(three))
     eventually(lambda: cluster.open_streams)
 
