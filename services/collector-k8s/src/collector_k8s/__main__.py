@@ -13,7 +13,7 @@ from collector_k8s.process import new_status, run
 from taskcore.errors import TaskcoreError
 from taskcore.health import HealthServer
 from taskcore.settings import load_settings
-from taskcore.telemetry import configure_logging
+from taskcore.telemetry import configure_logging, set_log_level
 
 
 @click.command()
@@ -31,7 +31,7 @@ def cli(log_level: str | None) -> None:
     health = HealthServer(settings.health, REGISTRY, status.is_ready, status.tell)
     health.start()
     try:
-        run(settings, stop, status)
+        run(settings, stop, status, on_change=lambda changed: set_log_level(changed.log.level))
     finally:
         health.stop()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from collections.abc import Callable
 
 import structlog
 from sqlalchemy import Engine
@@ -19,7 +20,6 @@ from taskcore.db.overrides import list_overrides
 from taskcore.db.session import BY_KEY, is_database_away, sync_engine
 from taskcore.live_settings import CurrentSettings, overrides_of
 from taskcore.settings import Settings
-from taskcore.telemetry import set_log_level
 
 CLUSTER_EVERY_S = 30.0
 RETRY_S = 1.0
@@ -33,8 +33,15 @@ def new_status(settings: Settings) -> Status:
     return Status(settings.kubernetes.cluster, deaf_after_s=2 * settings.kubernetes.bookmark_s)
 
 
-def run(settings: Settings, stop: threading.Event, status: Status | None = None) -> None:
+def run(
+    settings: Settings,
+    stop: threading.Event,
+    status: Status | None = None,
+    on_change: Callable[[Settings], None] = lambda settings: None,
+) -> None:
     """Until `stop` is set. A database or a cluster that is away is waited for.
+
+    `on_change` gets the settings whenever live ones were changed.
 
     Raises:
         InvalidSettings: a kubeconfig that is not there or lacks its context, a rule whose task cannot be.
@@ -45,7 +52,7 @@ def run(settings: Settings, stop: threading.Event, status: Status | None = None)
     try:
         check_rules(settings, engine)
         current = CurrentSettings(settings)
-        current.on_change(lambda: set_log_level(current.now.log.level))
+        current.on_change(lambda: on_change(current.now))
         while not stop.is_set():
             try:
                 _collect(current, engine, status, stop)

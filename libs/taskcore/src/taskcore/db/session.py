@@ -63,7 +63,7 @@ def _options(name: str, pool_size: int, options: str) -> dict[str, Any]:
         "connect_args": {
             "application_name": name,
             "connect_timeout": CONNECT_TIMEOUT_S,
-            "options": f"{options} {PATIENCE}".strip(),
+            "options": f"{PATIENCE} {options}".strip(),
             # A server that vanished without a word is noticed in about 15 s.
             "keepalives_idle": 5,
             "keepalives_interval": 3,
