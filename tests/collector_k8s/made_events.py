@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 from typing import Any
 
+from collector_k8s.clock import elapsed_s
 from collector_k8s.events import Event
 from collector_k8s.storing import Item
 
@@ -30,7 +30,7 @@ def event(uid: str = "a", version: int = 1, **changes: Any) -> Event:
 
 def read(*events: Event, scope: str = "", is_repeat: bool = False) -> list[Item]:
     """As a watch, or a list that only looks again, puts them into the buffer."""
-    now = time.monotonic()
+    now = elapsed_s()
     return [
         Item(scope, now, event=one, position=None if is_repeat else one.resource_version, is_repeat=is_repeat)
         for one in events

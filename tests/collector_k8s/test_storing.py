@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, text
 
+from collector_k8s.clock import elapsed_s
 from collector_k8s.events import StoredEvent
 from collector_k8s.storing import Fenced, Item, Lease, Limits, Storage
 from taskcore.db.collector_leases import provide_lease, take_lease
@@ -100,7 +101,7 @@ def test_the_newest_version_is_current_in_whatever_order_they_come(engine: Engin
 
 def test_the_cursor_is_where_the_last_item_of_its_scope_was(engine: Engine, lease: Lease) -> None:
     store = storage(engine, lease).store
-    bookmark = Item("shop", time.monotonic() - 50, position="90")
+    bookmark = Item("shop", elapsed_s() - 50, position="90")
 
     store([*read(event("a", 5), event("b", 7)), bookmark, *read(event("c", 99), is_repeat=True)])
 
@@ -177,7 +178,7 @@ def test_a_flood_is_stored_up_to_the_limit_and_then_counted_in_one_row(engine: E
 
 
 def test_a_time_that_may_have_lost_events_is_a_gap(engine: Engine, lease: Lease) -> None:
-    listed = Item("shop", time.monotonic(), position="500", lost_since=time.monotonic() - 7_200)
+    listed = Item("shop", elapsed_s(), position="500", lost_since=elapsed_s() - 7_200)
 
     storage(engine, lease).store([listed])
 

@@ -7,7 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from uuid import uuid4
 
+from sqlalchemy import make_url, text
+
 from taskcore.db import changes, claims, dependencies, outbox
+from taskcore.db.session import sync_engine
 from taskcore.domain import outcomes
 from taskcore.executor import Executor
 from taskcore.holding import Holding
@@ -97,3 +100,18 @@ def test_who_is_cut_off_in_a_transaction_holds_nothing_for_long(stage: Stage) ->
     ((patience,),) = stage.sql("SELECT current_setting('idle_in_transaction_session_timeout')")
 
     assert patience == "10s"
+
+
+def test_times_come_in_utc_whatever_the_database_s_own_zone(stage: Stage, database_url: str) -> None:
+    name = make_url(database_url).database
+    stage.sql(f"ALTER DATABASE \"{name}\" SET timezone = 'Europe/Berlin'")
+    engine = sync_engine(database_url, name="test", pool_size=1)
+
+    with engine.connect() as connection:
+        (first, second) = connection.execute(
+            text("SELECT timestamptz '2026-10-25 01:00Z', timestamptz '2026-10-25 00:30Z'")
+        ).one()
+    engine.dispose()
+
+    assert first > second
+    assert first - second == timedelta(minutes=30)

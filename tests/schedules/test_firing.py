@@ -174,3 +174,13 @@ async def test_a_cron_line_is_followed_in_its_zone_over_a_change_of_clocks(stage
         datetime(2026, 3, 29, 1, tzinfo=UTC),
         datetime(2026, 3, 30, 0, 30, tzinfo=UTC),
     ]
+
+
+async def test_what_is_caught_up_at_once_is_no_larger_than_a_batch(stage: Stage, scheduler: Scheduler) -> None:
+    large = {"type": "noop", "parameters": {"text": "x" * 1_000_000}}
+    one = add_schedule(stage, NOON, catch_up="all", overlap="allow", task=large)
+
+    await scheduler.step(NOON + 49 * HOUR)
+
+    assert fired(stage, one) == hours(*range(17, 50))
+    assert schedule(stage, one).missed == 17

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from taskcore.db import schedule_fires, submit, workers
 from taskcore.domain.retry import RetryPolicy
 from taskcore.domain.schedules import SCHEDULE_LABEL, CatchUp, Overlap, Plan, Policy, Times, jittered, plan
-from taskcore.domain.tasks import DEFAULT_QUEUE, NewTask
+from taskcore.domain.tasks import DEFAULT_QUEUE, MAX_BATCH_BYTES, NewTask
 from taskcore.errors import TaskcoreError
 from taskcore.recurrence import Recurrence, recurrence
 from taskcore.submissions import Asked, TypeDefaults, new_task
@@ -136,8 +136,9 @@ def _due(schedule: Any, times: Recurrence) -> Times:
     """What has not been dealt with: `next_at` itself, which need not be one of `times`, and what came since."""
     if schedule.next_at is None or schedule.next_at > schedule.moment:
         return Times()
-    later = times.between(schedule.next_at, schedule.moment, schedule.catch_up_limit)
-    if len(later.listed) == schedule.catch_up_limit:
+    limit = _policy(schedule).limit
+    later = times.between(schedule.next_at, schedule.moment, limit)
+    if len(later.listed) == limit:
         return Times(later.listed, later.earlier + 1)
     return Times((schedule.next_at, *later.listed))
 
@@ -153,4 +154,7 @@ def _recurrence(schedule: Any) -> Recurrence:
 
 
 def _policy(schedule: Any) -> Policy:
-    return Policy(Overlap(schedule.overlap), CatchUp(schedule.catch_up), schedule.catch_up_limit)
+    """What fires at once is no larger than a batch may be."""
+    size = len(msgspec.json.encode(schedule.task))
+    limit = min(schedule.catch_up_limit, max(1, MAX_BATCH_BYTES // size))
+    return Policy(Overlap(schedule.overlap), CatchUp(schedule.catch_up), limit)

@@ -23,6 +23,8 @@ from taskcore.settings import Settings
 
 CLUSTER_EVERY_S = 30.0
 RETRY_S = 1.0
+#: A database that takes longer to answer is away: it may hang while its kernel goes on answering for it.
+ANSWER_S = 10.0
 #: A copy that stands still in the middle of a transaction must not keep the others from following.
 OPTIONS = f"{BY_KEY} -c idle_in_transaction_session_timeout=5s"
 
@@ -48,7 +50,8 @@ def run(
     """
     check(settings.kubernetes)
     status = status or new_status(settings)
-    engine = sync_engine(settings.database_url.get_secret_value(), name="collector-k8s", pool_size=4, options=OPTIONS)
+    url = settings.database_url.get_secret_value()
+    engine = sync_engine(url, name="collector-k8s", pool_size=4, options=OPTIONS, answer_within_s=ANSWER_S)
     try:
         check_rules(settings, engine)
         current = CurrentSettings(settings)

@@ -15,6 +15,7 @@ import structlog
 
 from collector_k8s.backoff import Backoff
 from collector_k8s.buffer import Over
+from collector_k8s.clock import elapsed_s
 from collector_k8s.cluster import Cluster, ClusterError, Expired, Silent
 from collector_k8s.health import Status
 from collector_k8s.intake import Intake
@@ -35,7 +36,7 @@ Put = Callable[[Item], None]
 
 
 class Reader:
-    """For one thread, until `over` is set. `position` and `heard_at` (monotonic) are where the last one left off."""
+    """For one thread, until `over` is set. `position` and `heard_at` (of `elapsed_s`) are where the last left off."""
 
     def __init__(
         self,
@@ -99,13 +100,13 @@ class Reader:
 
     def _list(self) -> str:
         """Everything that there is. What happened since the last position and is gone by now is lost."""
-        begun = time.monotonic()
+        begun = elapsed_s()
         version = ""
         for page in pages(self._cluster, self._scope):
             self._status.connected(self._scope)
             for raw in page.items or []:
                 if (event := self._intake.read(raw)) is not None:
-                    self._put(Item(self._scope, time.monotonic(), event))
+                    self._put(Item(self._scope, elapsed_s(), event))
             version = version or page.metadata.resource_version
         if not version:
             raise ClusterError("The list has no version to go on from.")
@@ -124,14 +125,14 @@ class Reader:
     def _take(self, told: Told) -> None:
         """Deleted events are those whose time is up: they stay, here."""
         self._position = version = version_of(told.object) or self._position
-        self._heard_at = heard_at = time.monotonic()
+        self._heard_at = heard_at = elapsed_s()
         self._backoff.reset()
         (self._status.bookmarked if told.type == "BOOKMARK" else self._status.heard)(self._scope)
         if told.type in ("ADDED", "MODIFIED") and (event := self._intake.read(told.object)) is not None:
             self._put(Item(self._scope, heard_at, event, version))
         elif told.type == "BOOKMARK":
             self._put(Item(self._scope, heard_at, position=version))
-        if time.monotonic() - heard_at > 2 * self._settings.bookmark_s:
+        if elapsed_s() - heard_at > 2 * self._settings.bookmark_s:
             # What waits in the connection is as old. Asked again, the cluster says whether it still knows the rest.
             raise ClusterError("What was read had to wait too long to be stored: the watch is begun again.")
 
@@ -139,7 +140,7 @@ class Reader:
         """The server ended the watch in order: it is there, and everything up to here was told."""
         self._backoff.reset()
         self._status.heard(self._scope)
-        self._heard_at = time.monotonic()
+        self._heard_at = elapsed_s()
         self._put(Item(self._scope, self._heard_at, position=self._position))
 
     def _recover(self, trouble: Exception, lasted_s: float) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 
 import structlog
 
 from collector_k8s.backoff import Backoff
 from collector_k8s.buffer import Over
+from collector_k8s.clock import elapsed_s
 from collector_k8s.cluster import Cluster, ClusterError
 from collector_k8s.intake import Intake
 from collector_k8s.listing import pages
@@ -51,4 +51,4 @@ class Repeater:
         for page in pages(self._cluster, self._scope):
             for raw in page.items or []:
                 if (event := self._intake.read(raw)) is not None:
-                    self._put(Item(self._scope, time.monotonic(), event, is_repeat=True))
+                    self._put(Item(self._scope, elapsed_s(), event, is_repeat=True))

@@ -6,7 +6,6 @@ is left as it is.
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -18,6 +17,7 @@ import structlog
 from sqlalchemy import Connection, Engine
 
 from collector_k8s import flood
+from collector_k8s.clock import elapsed_s
 from collector_k8s.events import Event, StoredEvent
 from collector_k8s.telemetry import EVENTS, EVENTS_FLOODED, GAPS
 from collector_k8s.versions import Current, Plan, plan, unknown
@@ -59,7 +59,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """Something that was read in `scope` (a namespace; empty: all) at `heard_at`, of the monotonic clock.
+    """Something that was read in `scope` (a namespace; empty: all) at `heard_at`, of the clock `elapsed_s`.
 
     `position`: everything up to there was read, this included. `is_repeat`: of a list that only looks whether the
     watch missed something. `lost_since`: what happened between then and now may not all be known.
@@ -165,7 +165,7 @@ class Storage:
     ) -> None:
         for item in items:
             if item.lost_since is not None:
-                given = {"in_namespace": item.scope, "ago_s": time.monotonic() - item.lost_since}
+                given = {"in_namespace": item.scope, "ago_s": elapsed_s() - item.lost_since}
                 connection.execute(k8s_events.add_lost(), {"of_cluster": self._cluster, **given})
         for (namespace, reason), count in flooded.items():
             source = {"of_cluster": self._cluster, "in_namespace": namespace, "for_reason": reason}
@@ -174,7 +174,7 @@ class Storage:
     def _move_cursors(self, connection: Connection, items: Sequence[Item]) -> None:
         reached = {item.scope: item for item in items if item.position is not None}
         for scope, item in reached.items():
-            given = {"of_scope": scope, "version": item.position, "ago_s": time.monotonic() - item.heard_at}
+            given = {"of_scope": scope, "version": item.position, "ago_s": elapsed_s() - item.heard_at}
             connection.execute(k8s_events.set_cursor(), {"of_cluster": self._cluster, **given})
 
     def _note(self, connection: Connection, stored: Sequence[StoredEvent]) -> bool:

@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy import Engine
 
 from collector_k8s.buffer import Buffer
+from collector_k8s.clock import elapsed_s
 from collector_k8s.cluster import Cluster
 from collector_k8s.health import State, Status
 from collector_k8s.intake import Intake
@@ -89,10 +90,10 @@ class Term:
 
 
 def _positions(engine: Engine, cluster: str) -> dict[str, tuple[str, float]]:
-    """How far each scope was read, and when it was heard last, on the monotonic clock."""
+    """How far each scope was read, and when it was heard last, on the clock `elapsed_s`."""
     with engine.connect() as connection:
         rows = connection.execute(cursors(), {"of_cluster": cluster}).all()
-    return {row.scope: (row.resource_version, time.monotonic() - float(row.silent_s)) for row in rows}
+    return {row.scope: (row.resource_version, elapsed_s() - float(row.silent_s)) for row in rows}
 
 
 def _started(work: Callable[[], None]) -> threading.Thread:

@@ -25,8 +25,9 @@ DATABASE_AWAY = (OperationalError, InterfaceError, TimeoutError, ConnectionError
 BY_KEY = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c plan_cache_mode=force_generic_plan"
 
 
-#: Whoever is stopped, or cut off, in the middle of a transaction holds its tasks no longer than this.
-PATIENCE = "-c idle_in_transaction_session_timeout=10s"
+#: Times come in UTC: Python compares those of one zone with daylight saving by what its clocks show. And whoever is
+#: stopped, or cut off, in the middle of a transaction holds its tasks no longer than this.
+EVERYWHERE = "-c TimeZone=UTC -c idle_in_transaction_session_timeout=10s"
 
 
 def sync_engine(
@@ -63,7 +64,7 @@ def _options(name: str, pool_size: int, options: str) -> dict[str, Any]:
         "connect_args": {
             "application_name": name,
             "connect_timeout": CONNECT_TIMEOUT_S,
-            "options": f"{PATIENCE} {options}".strip(),
+            "options": f"{EVERYWHERE} {options}".strip(),
             # A server that vanished without a word is noticed in about 15 s.
             "keepalives_idle": 5,
             "keepalives_interval": 3,

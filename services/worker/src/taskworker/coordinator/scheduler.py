@@ -77,7 +77,7 @@ class Scheduler:
         try:
             dealt = await self._transact(schedule_id, moment)
         except Exception as exc:  # one schedule must not hold up the others
-            if is_database_away(exc):
+            if is_database_away(exc) and not isinstance(exc, TimeoutError):  # which is this one's own: others go on
                 raise
             log.exception("schedule.failed", schedule_id=schedule_id)
             self._failed[schedule_id] = time.monotonic() + FAILED_S
