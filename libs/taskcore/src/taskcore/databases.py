@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -43,10 +43,15 @@ def named_database(
             connection.commit()
 
 
-def open_connection(name: str, database: DatabaseSettings, task_id: int) -> psycopg.Connection[Any]:
+def open_connection(
+    name: str,
+    database: DatabaseSettings,
+    task_id: int,
+    connect: Callable[..., psycopg.Connection[Any]] = psycopg.connect,
+) -> psycopg.Connection[Any]:
     """Raises `ConnectionError`, which names neither hosts nor users."""
     try:
-        return psycopg.connect(
+        return connect(
             database.url.get_secret_value(),
             connect_timeout=10,
             application_name=f"taskcore task {task_id}",

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from collector_analytics.checking import check_operator_metrics
 from collector_analytics.collecting import QUEUE, CollectAnalytics
-from collector_analytics.schedule import KeptSchedule
+from collector_analytics.schedule import ANSWER_S, KeptSchedule
 from taskcore.db.session import BY_KEY, async_engine, sync_engine
 from taskcore.errors import TaskcoreError
 from taskcore.health import HealthServer
@@ -63,7 +63,7 @@ async def _keep_schedule(settings: Settings, engine: AsyncEngine) -> None:
     """Until cancelled."""
 
     async def read(statement: Executable) -> Sequence[Any]:
-        async with engine.connect() as connection:
+        async with asyncio.timeout(ANSWER_S), engine.connect() as connection:
             return (await connection.execute(statement)).all()
 
     current = CurrentSettings(settings)

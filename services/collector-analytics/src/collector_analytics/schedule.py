@@ -25,6 +25,8 @@ MANAGED_BY = "collector-analytics"
 #: Who deletes the schedule's row by hand, or has the database away just now, waits so long at most.
 LOOK_EVERY_S = 60.0
 RETRY_S = 1.0
+#: A database that takes longer counts as away.
+ANSWER_S = 10.0
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -32,9 +34,10 @@ log = structlog.stdlib.get_logger(__name__)
 class KeptSchedule:
     """Any number of copies may keep it. It is made when the first of them runs: then is measured at once."""
 
-    def __init__(self, current: CurrentSettings, engine: AsyncEngine) -> None:
+    def __init__(self, current: CurrentSettings, engine: AsyncEngine, answer_s: float = ANSWER_S) -> None:
         self._current = current
         self._engine = engine
+        self._answer_s = answer_s
         self._task = _task(current.own)
         self._changed = asyncio.Event()
         current.on_change(self._changed.set)
@@ -57,7 +60,7 @@ class KeptSchedule:
             task=self._task,
             description="Measures usage; its interval is the live setting analytics.interval_s",
         )
-        async with self._engine.connect() as connection:
+        async with asyncio.timeout(self._answer_s), self._engine.connect() as connection:
             is_changed = bool((await connection.execute(statement)).all())
             if is_changed:
                 await connection.execute(text(f"NOTIFY {SCHEDULES}"))

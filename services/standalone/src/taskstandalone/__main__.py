@@ -65,7 +65,7 @@ async def _run(settings: Settings, database_url: str) -> None:
 
 async def _serve(settings: Settings) -> None:
     url = settings.database_url.get_secret_value()
-    check_collectors(settings)
+    await asyncio.to_thread(check_collectors, settings)
     broker = MemoryBroker()
     engine = sync_engine(url, name="standalone worker", pool_size=6, options=BY_KEY)
     _forget_workers_of_before(engine)

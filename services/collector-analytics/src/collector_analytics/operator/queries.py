@@ -7,7 +7,9 @@ from contextlib import closing
 from typing import Any
 
 import psycopg
+from psycopg.abc import PQGen
 from psycopg.errors import error_from_result
+from psycopg.generators import execute
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGresult
 
@@ -55,17 +57,17 @@ class Query(MetricSource):
         return rows
 
 
-def require_numbers(connection: psycopg.Connection[Any], sql: str) -> None:
-    """Have PostgreSQL parse the query without running it.
+def require_numbers(connection: psycopg.Connection[Any], sql: str, within_s: float) -> None:
+    """Have PostgreSQL parse the query without running it, for which it may have to wait for locks.
 
     Raises:
+        psycopg.OperationalError: when there is no answer within that time.
         psycopg.Error: when it is not one valid statement.
         ValueError: when it does not answer a number, or a label and a number.
     """
     connection.read_only = True
-    connection.execute("SELECT 1")
-    _fine(connection.pgconn.prepare(b"", sql.encode()))
-    described = _fine(connection.pgconn.describe_prepared(b""))
+    connection.execute("SELECT set_config('statement_timeout', %s, true)", [str(max(1, round(within_s * 1000)))])
+    described = _described(connection, sql)
     types = [described.ftype(i) for i in range(described.nfields)]
     if len(types) not in (1, 2):
         raise ValueError(f"the query answers {len(types)} columns; wanted are a number, or a label and a number")
@@ -74,6 +76,19 @@ def require_numbers(connection: psycopg.Connection[Any], sql: str) -> None:
     if types[-1] not in NUMBERS:
         column = (described.fname(len(types) - 1) or b"").decode()
         raise ValueError(f"the query's column {column!r} is not a number")
+
+
+def _described(connection: psycopg.Connection[Any], sql: str) -> PGresult:
+    """By the connection's own waiting, which may be bounded; the driver's `prepare` waits for whatever comes."""
+    connection.pgconn.send_prepare(b"", sql.encode())
+    _fine(connection.wait(_answer(connection)))
+    connection.pgconn.send_describe_prepared(b"")
+    return _fine(connection.wait(_answer(connection)))
+
+
+def _answer(connection: psycopg.Connection[Any]) -> PQGen[PGresult]:
+    results: list[PGresult] = yield from execute(connection.pgconn)
+    return results[-1]
 
 
 def _fine(result: PGresult) -> PGresult:
