@@ -247,6 +247,25 @@ def test_how_a_task_ended_is_not_forgotten_while_another_depends_on_it(stage: St
     assert all_ids(stage) == [2, 3, 4, 5]
 
 
+@pytest.mark.parametrize(("days_ago", "kept"), [(0, [5]), (2, [3, 4, 5]), (3, [2, 3, 4, 5]), (99, [2, 3, 4, 5])])
+def test_what_analytics_has_not_counted_is_not_forgotten_for_thirty_days(
+    stage: Stage, days_ago: int, kept: list[int]
+) -> None:
+    stage.submit(*[new_task() for _ in range(5)])
+    stage.sql("UPDATE task_history SET at = now() - interval '1 day' * (ARRAY[31, 3, 2, 2, 2])[id]")
+    stage.sql("DELETE FROM task")
+    stage.sql(
+        "INSERT INTO analytics_cursor (source, until) VALUES ('all', now()),"
+        " ('other', now() - interval '1 day' * :days - interval '1 hour')",
+        days=days_ago,
+    )
+
+    while stage.run(feed.forget(), after_s=3600.0, room=4)[0][0]:
+        pass
+
+    assert all_ids(stage) == kept
+
+
 def test_every_writer_holds_the_lock_before_its_first_id(stage: Stage) -> None:
     """The trigger notes which id the sequence gave last, at the moment when it takes the lock."""
     stage.sql("CREATE TABLE noted (last bigint)")

@@ -21,6 +21,7 @@ from sqlalchemy import (
     delete,
     exists,
     func,
+    literal_column,
     or_,
     select,
     text,
@@ -28,11 +29,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from taskcore.db.models import Task, TaskDependency, TaskHistory
-from taskcore.db.parameters import ids, number, seconds
+from taskcore.db.models import AnalyticsCursor, Task, TaskDependency, TaskHistory
+from taskcore.db.parameters import ids, interval, number, seconds
 from taskcore.domain.feed import Page, Position, advance
 
 PAGE = 1_000
+
+#: What analytics has not counted is kept for so long: a collector that never comes back keeps no more than this.
+UNCOUNTED_S = 30 * 86_400
 
 #: Who holds the lock of migration 0002 at this moment, each by its process and transaction, as no other is again.
 WRITERS = text(
@@ -107,8 +111,9 @@ def rows() -> Executable:
 def forget() -> Executable:
     """Delete the oldest rows, fewer than `room`, that are over `after_s` seconds old. Answers how many.
 
-    Up to the first row of a task that still exists, or on which one depends: how that ended is looked up there. The
-    newest of them stays. So the smallest id that is kept says up to where all is gone; what lies behind it is whole.
+    Up to the first row of a task that still exists, or on which one depends: how that ended is looked up there. And up
+    to the first that analytics has yet to count. The newest of them stays. So the smallest id that is kept says up to
+    where all is gone; what lies behind it is whole.
     """
     oldest = (
         select(TaskHistory.id, TaskHistory.task_id, TaskHistory.at)
@@ -116,8 +121,11 @@ def forget() -> Executable:
         .limit(number("room"))
         .cte("oldest")
     )
+    month_ago = func.now() - interval(literal_column(str(UNCOUNTED_S)))
+    counted_until = select(func.min(func.greatest(AnalyticsCursor.until, month_ago))).scalar_subquery()
     stays = or_(
         oldest.c.at >= func.now() - seconds("after_s"),
+        oldest.c.at >= counted_until,
         exists().where(Task.id == oldest.c.task_id),
         exists().where(TaskDependency.depends_on == oldest.c.task_id),
     )

@@ -63,9 +63,9 @@ class RetentionSettings(Section):
 
     `types`: other times for some types, as `{"send_email": {"succeeded_s": 86400, "failed_s": null}}`.
     `history_s`: how long the history of tasks that were deleted is kept, at least. The oldest goes first, up to the
-    first row of a task that still exists, or on which one depends. `analytics_s`, `events_s` and `alerts_s`: how long
-    samples, Kubernetes events (with what is known of gaps in them) and alerts that are resolved are kept. Events stay
-    for at least `kubernetes.event_ttl_s`.
+    first row of a task that still exists, or on which one depends; and for up to 30 days what analytics, once it has
+    begun, has yet to count. `analytics_s`, `events_s` and `alerts_s`: how long samples, Kubernetes events (with what is
+    known of gaps in them) and alerts that are resolved are kept. Events stay for at least `kubernetes.event_ttl_s`.
     """
 
     succeeded_s: Annotated[Age, LIVE] = None
