@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from sqlalchemy import text
 from taskcore.db import analytics
 from taskcore.domain.metrics import Kind, Metric, Window, bucket_of, next_window
 from tests.core.stage import Stage
+from tests.support.waiting import eventually
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HALF_HOUR = timedelta(minutes=30)
@@ -27,6 +29,16 @@ def stored(stage: Stage) -> list[Any]:
         " ORDER BY metric, labels, bucket"
     )
     return [tuple(row) for row in rows]
+
+
+def lag_seen_by_another_role(stage: Stage) -> timedelta:
+    """To which it is hidden since when others have been at work."""
+    with stage.engine.connect() as connection:
+        connection.execute(text("SET ROLE pg_signal_backend"))
+        clock = connection.execute(analytics.read_clock()).one()
+        connection.execute(text("RESET ROLE"))
+    lag: timedelta = clock.at - clock.settled
+    return lag
 
 
 def test_the_first_sample_of_a_series_in_a_bucket_stays(stage: Stage) -> None:
@@ -70,6 +82,25 @@ def test_what_is_being_written_is_not_settled_yet(stage: Stage) -> None:
 
     assert before.at - before.settled == timedelta(seconds=analytics.SLACK_S)
     assert begun_at < during.settled <= during.at - timedelta(seconds=analytics.SLACK_S)
+
+
+def test_a_writer_of_another_role_is_waited_for_though_it_is_hidden_when_it_began(stage: Stage) -> None:
+    with stage.engine.connect().execution_options(isolation_level="READ COMMITTED") as writer, writer.begin():
+        writer.execute(text("INSERT INTO queue (name) VALUES ('q')"))
+
+        assert lag_seen_by_another_role(stage) == timedelta(seconds=analytics.PATIENCE_S)
+
+
+def test_who_waits_for_a_lock_is_waited_for_though_it_has_written_nothing_yet(stage: Stage) -> None:
+    with ThreadPoolExecutor() as pool, stage.engine.connect() as holder:
+        holder.execute(text("SELECT pg_advisory_lock(7)"))
+        waiting = pool.submit(stage.sql, "SELECT pg_advisory_lock(7), pg_advisory_unlock(7)")
+        eventually(lambda: stage.sql("SELECT FROM pg_locks WHERE NOT granted"))
+        lag = lag_seen_by_another_role(stage)
+        holder.execute(text("SELECT pg_advisory_unlock(7)"))
+        waiting.result()
+
+    assert lag == timedelta(seconds=analytics.PATIENCE_S)
 
 
 def test_windows_end_where_their_buckets_do_and_never_after_what_is_settled() -> None:

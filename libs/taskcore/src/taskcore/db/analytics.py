@@ -12,7 +12,21 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import DateTime, Executable, Float, Text, and_, bindparam, column, func, literal_column, select, update
+from sqlalchemy import (
+    Boolean,
+    DateTime,
+    Executable,
+    Float,
+    Text,
+    and_,
+    bindparam,
+    column,
+    func,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy import table as table_of
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -32,12 +46,17 @@ PATIENCE_S = 60.0
 def read_clock() -> Executable:
     """One row: `at`, the database's time, and `settled`: what happened before that is committed, and can be counted.
 
-    A transaction that writes for longer than a minute is not waited for.
+    A transaction that writes for longer than a minute is not waited for. One that waits for a lock may be about to
+    write. When those of other roles began may be hidden; who waits is in `pg_locks`, which hides nothing.
     """
     activity = table_of("pg_stat_activity", *(column(name) for name in ("datname", "pid", "backend_xid", "xact_start")))
+    locks = table_of("pg_locks", column("pid"), column("granted", Boolean))
+    waiting = select(locks.c.pid).where(~locks.c.granted)
+    begun_at = func.coalesce(activity.c.xact_start, literal_column("'-infinity'::timestamptz"))
     oldest = (
-        select(func.min(activity.c.xact_start))
-        .where(activity.c.datname == func.current_database(), activity.c.backend_xid.is_not(None))
+        select(func.min(begun_at))
+        .where(activity.c.datname == func.current_database())
+        .where(or_(activity.c.backend_xid.is_not(None), activity.c.pid.in_(waiting)))
         .where(activity.c.pid != func.pg_backend_pid())
         .scalar_subquery()
     )
