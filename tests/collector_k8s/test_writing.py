@@ -31,9 +31,9 @@ def over() -> Iterator[threading.Event]:
 
 
 def writing(engine: Engine, lease: Lease, buffer: Buffer, over: threading.Event) -> threading.Thread:
-    follow_up, status = Noting(), Status("here", 60)
-    storage = Storage(engine, "here", lease, Limits(1_000, timedelta(hours=1)), follow_up)
-    thread = threading.Thread(target=Writer("here", buffer, storage, follow_up, status, over).run)
+    status = Status("here", 60)
+    storage = Storage(engine, "here", lease, Limits(1_000, timedelta(hours=1)), Noting())
+    thread = threading.Thread(target=Writer("here", buffer, storage, ("",), status, over).run)
     thread.start()
     return thread
 

@@ -27,7 +27,6 @@ class Alerting:
 
     def __init__(self, settings: CurrentSettings, engine: Engine) -> None:
         self._settings = settings
-        self._engine = engine
         self._notifier = SyncNotifier(engine)
 
     def note(self, connection: Connection, events: Sequence[Event]) -> bool:
@@ -54,16 +53,19 @@ class Alerting:
         self._notifier.notify(OUTBOX)
         self._notifier.flush()
 
-    def resolve_quiet(self, cluster: str) -> None:
-        """Resolve the alerts of `cluster` that nothing was heard of for as long as the setting says."""
+    def resolve_quiet(self, connection: Connection, cluster: str, scopes: Sequence[str]) -> bool:
+        """Resolve alerts of `cluster` that nothing was heard of for as long as the setting says, while it was heard.
+
+        Answers whether there may be more of them.
+        """
         quiet_s = self._settings.now.alerts.quiet_s
-        while quiet_s is not None:
-            with self._engine.connect() as connection:
-                found = connection.execute(alerts.resolve_quiet(), {"of": cluster, "quiet_s": quiet_s}).all()
-            for row in found:
-                log.info("alert.resolved", alert_id=row.id, by="quiet")
-            if len(found) < alerts.BATCH:
-                return
+        if quiet_s is None:
+            return False
+        given = {"of": cluster, "scopes": list(scopes), "quiet_s": quiet_s}
+        found = connection.execute(alerts.resolve_quiet(), given).all()
+        for row in found:
+            log.info("alert.resolved", alert_id=row.id, by="quiet")
+        return len(found) == alerts.BATCH
 
 
 def check_rules(settings: Settings, engine: Engine) -> None:

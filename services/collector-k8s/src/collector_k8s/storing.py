@@ -7,9 +7,9 @@ is left as it is.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import msgspec
@@ -20,7 +20,7 @@ from collector_k8s import flood
 from collector_k8s.clock import elapsed_s
 from collector_k8s.events import Event, StoredEvent
 from collector_k8s.telemetry import EVENTS, EVENTS_FLOODED, GAPS
-from collector_k8s.versions import Current, Plan, plan, unknown
+from collector_k8s.versions import Current, Plan, late_tasks, plan, unknown
 from taskcore.db import k8s_events
 from taskcore.db.collector_leases import fence
 from taskcore.db.session import is_database_away
@@ -41,8 +41,11 @@ class FollowUp(Protocol):
     def tell(self) -> None:
         """The transaction is committed."""
 
-    def resolve_quiet(self, cluster: str) -> None:
-        """Called every few seconds, between transactions."""
+    def resolve_quiet(self, connection: Connection, cluster: str, scopes: Sequence[str]) -> bool:
+        """Called every few seconds, in a transaction of its own. `scopes` are those of the cluster that are read.
+
+        Answers whether there may be more to do.
+        """
 
 
 class Fenced(TaskcoreError):
@@ -94,7 +97,7 @@ class Storage:
         self._lease = {"lease": lease.name, "mine": lease.epoch}
         self._limits = limits
         self._follow_up = follow_up
-        self._tally = flood.Tally()
+        self._tally = flood.Tally(datetime.min.replace(tzinfo=UTC))
 
     def store(self, items: Sequence[Item]) -> None:
         """All of `items`, or nothing.
@@ -109,13 +112,22 @@ class Storage:
             admitted, flooded, tally = self._admit(unknown(live, known), unknown(repeated, known), now)
             planned = plan(admitted, known)
             stored = self._add(connection, planned)
-            self._note_gaps(connection, items, flooded, tally)
+            self._add_tasks(connection, late_tasks([*live, *repeated], known))
+            self._note_gaps(connection, items, flooded)
             self._move_cursors(connection, items)
             has_news = self._note(connection, stored)
         self._tally = tally
         self._count(planned, flooded, items)
         if has_news:
             self._follow_up.tell()
+
+    def resolve_quiet(self, scopes: Sequence[str]) -> None:
+        """Raises `Fenced`, as `store` does."""
+        has_more = True
+        while has_more:
+            with self._engine.begin() as connection:
+                self._hold(connection)
+                has_more = self._follow_up.resolve_quiet(connection, self._cluster, scopes)
 
     def _hold(self, connection: Connection) -> datetime:
         row = connection.execute(fence(), self._lease).one_or_none()
@@ -137,12 +149,12 @@ class Storage:
         if not uids:
             return {}
         rows = connection.execute(k8s_events.current_versions(), {"of_cluster": self._cluster, "uids": uids})
-        return {row.uid: Current(row.id, row.resource_version) for row in rows}
+        return {row.uid: Current(row.id, row.resource_version, row.task_id) for row in rows}
 
     def _admit(
         self, live: Sequence[Event], repeated: Sequence[Event], now: datetime
     ) -> tuple[list[Event], Counter[flood.Source], flood.Tally]:
-        tally = flood.at_minute(self._tally, now, self._limits.memory)
+        tally = flood.at_time(self._tally, now, self._limits.memory)
         admitted, flooded, tally = flood.admit(tally, live, self._limits.per_minute)
         return unknown([*admitted, *flood.without_flooded(tally, repeated)], {}), flooded, tally
 
@@ -160,16 +172,18 @@ class Storage:
             for event in planned.current
         ]
 
-    def _note_gaps(
-        self, connection: Connection, items: Sequence[Item], flooded: Counter[flood.Source], tally: flood.Tally
-    ) -> None:
+    def _add_tasks(self, connection: Connection, found: Mapping[int, int]) -> None:
+        if found:
+            connection.execute(k8s_events.set_tasks(), {"ids": list(found), "tasks": list(found.values())})
+
+    def _note_gaps(self, connection: Connection, items: Sequence[Item], flooded: Counter[flood.Source]) -> None:
         for item in items:
             if item.lost_since is not None:
                 given = {"in_namespace": item.scope, "ago_s": elapsed_s() - item.lost_since}
                 connection.execute(k8s_events.add_lost(), {"of_cluster": self._cluster, **given})
-        for (namespace, reason), count in flooded.items():
+        for (namespace, reason, minute), count in flooded.items():
             source = {"of_cluster": self._cluster, "in_namespace": namespace, "for_reason": reason}
-            connection.execute(k8s_events.add_flooded(), {**source, "minute": tally.minute, "more": count})
+            connection.execute(k8s_events.add_flooded(), {**source, "minute": minute, "more": count})
 
     def _move_cursors(self, connection: Connection, items: Sequence[Item]) -> None:
         reached = {item.scope: item for item in items if item.position is not None}
@@ -178,7 +192,7 @@ class Storage:
             connection.execute(k8s_events.set_cursor(), {"of_cluster": self._cluster, **given})
 
     def _note(self, connection: Connection, stored: Sequence[StoredEvent]) -> bool:
-        """What goes wrong there must not keep events from being stored."""
+        """What goes wrong there must not keep events from being stored, nor one event the others from being noted."""
         if not stored:
             return False
         try:
@@ -187,8 +201,15 @@ class Storage:
         except Exception as exc:
             if is_database_away(exc):
                 raise
-            log.exception("events.not_followed_up", count=len(stored))
+            return self._note_apart(connection, stored, exc)
+
+    def _note_apart(self, connection: Connection, stored: Sequence[StoredEvent], exc: Exception) -> bool:
+        if len(stored) == 1:
+            log.error("event.not_followed_up", uid=stored[0].uid, version=stored[0].resource_version, exc_info=exc)
             return False
+        middle = len(stored) // 2
+        told = [self._note(connection, half) for half in (stored[:middle], stored[middle:])]
+        return any(told)
 
     def _count(self, planned: Plan, flooded: Counter[flood.Source], items: Sequence[Item]) -> None:
         for event in [*planned.current, *planned.earlier]:

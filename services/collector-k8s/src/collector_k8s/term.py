@@ -51,7 +51,7 @@ class Term:
         memory = timedelta(seconds=settings.event_ttl_s)
         limits = Limits(settings.flood_per_minute, memory, lambda: current.now.retention.events_s)
         storage = Storage(engine, settings.cluster, lease, limits, follow_up)
-        self._writer = Writer(settings.cluster, buffer, storage, follow_up, status, self._over)
+        self._writer = Writer(settings.cluster, buffer, storage, scopes, status, self._over)
         intake = Intake(settings, cluster)
         self._readers = [
             Reader(

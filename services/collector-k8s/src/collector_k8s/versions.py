@@ -14,6 +14,7 @@ class Current:
 
     id: int
     resource_version: str
+    task_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,18 @@ def unknown(came: Iterable[Event], known: Mapping[str, Current]) -> list[Event]:
         for event in versions.values()
         if event.uid not in known or known[event.uid].resource_version != event.resource_version
     ]
+
+
+def late_tasks(came: Iterable[Event], known: Mapping[str, Current]) -> dict[int, int]:
+    """The tasks of those that are current already, by their ids, of which it was not known when they were stored."""
+    found = {}
+    for event in came:
+        stands = known.get(event.uid)
+        if stands is None or stands.task_id is not None or stands.resource_version != event.resource_version:
+            continue
+        if event.task_id is not None:
+            found[stands.id] = event.task_id
+    return found
 
 
 def plan(new: Sequence[Event], known: Mapping[str, Current]) -> Plan:

@@ -13,7 +13,7 @@ import structlog
 from collector_k8s.backoff import Backoff
 from collector_k8s.buffer import Buffer
 from collector_k8s.health import Status
-from collector_k8s.storing import Fenced, FollowUp, Item, Storage
+from collector_k8s.storing import Fenced, Item, Storage
 from collector_k8s.telemetry import EVENTS_UNREADABLE
 from taskcore.db.session import is_database_away
 from taskcore.errors import first_line
@@ -32,18 +32,18 @@ class Writer:
         cluster: str,
         buffer: Buffer,
         storage: Storage,
-        follow_up: FollowUp,
+        scopes: Sequence[str],
         status: Status,
         over: threading.Event,
     ) -> None:
         self._cluster = cluster
         self._buffer = buffer
         self._storage = storage
-        self._follow_up = follow_up
+        self._scopes = scopes
         self._status = status
         self._over = over
         self._backoff = Backoff(random.Random())
-        self._quiet_at = 0.0
+        self._quiet_at = time.monotonic() + QUIET_EVERY_S
 
     def run(self) -> None:
         """What is in the buffer at the end was not stored, and its position neither: it is read again.
@@ -54,7 +54,8 @@ class Writer:
         while not self._over.is_set():
             if items := self._buffer.take(BATCH):
                 self._store(items)
-            self._look_for_quiet()
+            if len(items) < BATCH:  # else what waits may be of those that seem to be quiet
+                self._look_for_quiet()
 
     def _store(self, items: Sequence[Item]) -> None:
         while not self._over.is_set():
@@ -98,7 +99,9 @@ class Writer:
             return
         self._quiet_at = time.monotonic() + QUIET_EVERY_S
         try:
-            self._follow_up.resolve_quiet(self._cluster)
+            self._storage.resolve_quiet(self._scopes)
+        except Fenced:
+            raise
         except Exception as exc:  # the next look may succeed
             if not is_database_away(exc):
                 log.exception("alerts.not_looked_at")

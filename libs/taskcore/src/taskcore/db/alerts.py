@@ -30,8 +30,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import aliased
 from sqlalchemy.types import TypeEngine
 
-from taskcore.db.models import Alert, K8sEvent
-from taskcore.db.parameters import ids, number, seconds, signed, word
+from taskcore.db.models import Alert, K8sCursor, K8sEvent
+from taskcore.db.parameters import ids, names, number, seconds, signed, word
 from taskcore.db.recordset import recordset
 from taskcore.domain.alerts import Sighting
 
@@ -106,11 +106,21 @@ def fired() -> Executable:
 
 @cache
 def resolve_quiet() -> Executable:
-    """Resolve up to `BATCH` alerts of the cluster `of` that were not heard of for `quiet_s` seconds. Answers ids."""
+    """Resolve up to `BATCH` alerts of the cluster `of` that were not heard of for `quiet_s` seconds. Answers ids.
+
+    It counts up to when each of `scopes` was heard last: what cannot be heard is not known to be quiet.
+    """
+    cluster = bindparam("of", type_=Text)
+    heard_at = (
+        select(func.min(K8sCursor.heard_at))
+        .where(K8sCursor.cluster == cluster, K8sCursor.scope == func.any(names("scopes")))
+        .having(func.count() == func.cardinality(names("scopes")))
+        .scalar_subquery()
+    )
     quiet = (
         select(Alert.id)
-        .where(Alert.resolved_at.is_(None), Alert.cluster == bindparam("of", type_=Text))
-        .where(Alert.heard_at < func.now() - seconds("quiet_s"))
+        .where(Alert.resolved_at.is_(None), Alert.cluster == cluster)
+        .where(Alert.heard_at < heard_at - seconds("quiet_s"))
         .order_by(Alert.heard_at)
         .limit(BATCH)
         .with_for_update(skip_locked=True)

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Interval,
     Text,
     bindparam,
+    column,
     func,
     insert,
     literal_column,
@@ -56,8 +57,8 @@ _LENGTH = literal_column("interval '1 minute'", Interval)
 
 @cache
 def current_versions() -> Executable:
-    """(id, uid, resource_version) of those of `uids` that are known. Parameters: of_cluster, uids."""
-    return select(K8sEvent.id, K8sEvent.uid, K8sEvent.resource_version).where(
+    """(id, uid, resource_version, task_id) of those of `uids` that are known. Parameters: of_cluster, uids."""
+    return select(K8sEvent.id, K8sEvent.uid, K8sEvent.resource_version, K8sEvent.task_id).where(
         K8sEvent.cluster == _OF_CLUSTER, K8sEvent.uid == func.any(names("uids")), K8sEvent.is_current
     )
 
@@ -81,6 +82,21 @@ def add_versions() -> Executable:
         .from_select(columns, select(_OF_CLUSTER, *(given.c[name] for name in VERSION)))
         .on_conflict_do_nothing(constraint="k8s_event_version_key")
         .returning(K8sEvent.id, K8sEvent.uid, K8sEvent.resource_version)
+    )
+
+
+@cache
+def set_tasks() -> Executable:
+    """Each of the versions `ids`, stored as if about no task, is about the one at its place in `tasks`."""
+    pair = (
+        func.unnest(ids(), ids("tasks"))
+        .table_valued(column("version_id", BigInteger), column("its_task", BigInteger), name="pair")
+        .render_derived()
+    )
+    return (
+        update(K8sEvent)
+        .where(K8sEvent.id == pair.c.version_id, K8sEvent.task_id.is_(None))
+        .values(task_id=pair.c.its_task)
     )
 
 

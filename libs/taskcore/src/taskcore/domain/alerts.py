@@ -56,6 +56,9 @@ class Rule(Protocol):
     def namespaces(self) -> Sequence[str]: ...
 
 
+#: In bytes: four such parts and a cluster's name fit into a row of the index of the open ones.
+MAX_PART = 512
+
 R = TypeVar("R", bound=Rule)
 
 
@@ -116,16 +119,20 @@ def _sighting(rule: Rule, event: Event, counted: int | None) -> Sighting:
     return Sighting(
         rule=rule.name,
         cluster=event.cluster,
-        namespace=event.namespace,
-        kind=event.kind,
-        name=event.name,
-        reason=event.reason,
+        namespace=_part(event.namespace),
+        kind=_part(event.kind),
+        name=_part(event.name),
+        reason=_part(event.reason),
         type=event.type,
         message=event.message,
         count=max(1, event.count - (counted or 0)),
         first_at=min(event.first_at, event.at) if counted is None else event.at,
         last_at=event.at,
     )
+
+
+def _part(text: str) -> str:
+    return text.encode()[:MAX_PART].decode(errors="ignore")
 
 
 def _together(one: Sighting, other: Sighting) -> Sighting:

@@ -146,7 +146,11 @@ def _names_differ(rules: tuple[AlertRule, ...]) -> tuple[AlertRule, ...]:
 
 
 class AlertSettings(Section):
-    """`rules` (JSON list) say which events raise an alert. `quiet_s`: after so long without one it is resolved."""
+    """`rules` (JSON list) say which events raise an alert.
+
+    `quiet_s`: after so long without one, of a cluster that could be heard, it is resolved; null,
+    which can be set live: by hand only.
+    """
 
     rules: Annotated[tuple[AlertRule, ...], AfterValidator(_names_differ), LIVE] = DEFAULT_RULES
-    quiet_s: Annotated[Age, LIVE] = None
+    quiet_s: Annotated[Age, LIVE] = 86_400
