@@ -77,8 +77,10 @@ def frozen(trial: Trial) -> None:
         wait(LEASE_S + 10)
         system.wait_for(held)
         ends = _ends(trial, held)
-        for process in reversed(processes):
+        for process in processes[1:]:
             process.resume()
+        wait(2)  # its supervisor, once awake, kills at once what has outlived the lease
+        processes[0].resume()
         eventually(lambda: system.metric(name, REFUSED) > 0 or trial.terms.is_short, 30, what="the refusals' count")
         trial.figures["late results refused"] = system.metric(name, REFUSED)
     trial.require(bool(held), f"{name} held nothing")
