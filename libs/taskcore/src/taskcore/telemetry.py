@@ -11,8 +11,7 @@ from prometheus_client import Counter, Histogram
 
 from taskcore.settings import LogSettings
 
-#: Seconds; from a hop through the broker to a night in a backlog.
-WAIT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 900, 3_600, 10_800, 36_000)
+#: Seconds; from what does nothing to a night's work.
 RUN_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3_600, 10_800, 36_000)
 
 TASKS_SUBMITTED = Counter("taskcore_tasks_submitted", "Tasks stored")

@@ -17,7 +17,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 OVERLAPS = ("skip", "queue", "allow")
 CATCH_UPS = ("none", "last", "all")
-POSITIVE = click.FloatRange(min=0, min_open=True)
 AT_LEAST_0, AT_LEAST_1 = click.FloatRange(min=0), click.IntRange(min=1)
 
 _TIMES = (

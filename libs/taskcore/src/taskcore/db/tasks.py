@@ -55,10 +55,6 @@ def get_task() -> Executable:
     return select(*Task.__table__.c).where(Task.id == number("task_id"))
 
 
-def get_tasks(task_ids: Sequence[int]) -> Executable:
-    return select(*Task.__table__.c).where(Task.id == func.any(list(task_ids))).order_by(Task.id)
-
-
 def list_tasks(which: TaskFilter, *, limit: int, before_id: int | None = None, offset: int = 0) -> Executable:
     """Newest first. `before_id` continues behind the last id of the page before."""
     statement: Any = select(*Task.__table__.c).where(*which.conditions())
