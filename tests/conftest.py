@@ -15,6 +15,7 @@ pytest_plugins = [
     "tests.support.processes",
     "tests.support.mail",
     "tests.support.web",
+    "tests.support.otlp",
 ]
 
 # Whoever runs the tests in the background may have had it ignored, which every process that they start would inherit.
