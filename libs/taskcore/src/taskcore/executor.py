@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -28,7 +27,7 @@ from taskcore.judging import judge, make_context
 from taskcore.plugins import Isolation, Plugins
 from taskcore.running import Attempt, Running
 from taskcore.settings import Settings
-from taskcore.telemetry import ATTEMPTS, CLAIMS_REFUSED, RESULTS_REFUSED, RUN_SECONDS
+from taskcore.telemetry import CLAIMS_REFUSED, RESULTS_REFUSED, count_ends, enqueue_to_start_of, run_seconds_of
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -119,6 +118,7 @@ class Executor:
         try:
             trouble = self._prepare_nursery(attempt) if in_process else None
             started = time.monotonic()
+            enqueue_to_start_of(claimed.type).observe(claimed.queued_s + started - claimed.claimed_at)
             verdict = trouble or (self._host(attempt) if in_process else self._judge(attempt))
         finally:
             self.running.end(attempt)
@@ -141,11 +141,10 @@ class Executor:
             if is_database_away(exc):
                 raise
             return self._settle_one_by_one(batch, exc)
-        for (type_, outcome), count in Counter((one.type, one.verdict.outcome) for one in batch).items():
-            ATTEMPTS.labels(type_, outcome).inc(count)
+        count_ends(batch)
         for one in batch:
             if one.ran_s is not None:
-                RUN_SECONDS.labels(one.type).observe(one.ran_s)
+                run_seconds_of(one.type).observe(one.ran_s)
         settled = {row.id for row in rows}
         if refused := [one.lease.task_id for one in batch if one.lease.task_id not in settled]:
             RESULTS_REFUSED.inc(len(refused))
@@ -225,4 +224,5 @@ def _claimed(row: Any, token: UUID) -> Claimed:
         timeout_s=row.timeout_s,
         alone=row.alone,
         checkpoint=row.checkpoint,
+        queued_s=row.queued_s,
     )

@@ -123,6 +123,7 @@ class InProcessWorker:
         is_up = self._witnesses.are_gone() or self._lease.is_ending(SOFT_FENCE)
         if is_up and not self._is_fenced:
             log.error("worker.fenced", worker_id=self._executor.worker_id)
+            self._lease.count_loss()
             self._service.fence()
         if self._is_fenced and not is_up:
             self._service.resume()

@@ -4,27 +4,71 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
+from collections import Counter as Tally
+from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import structlog
 from prometheus_client import Counter, Histogram
 
+from taskcore.domain.tasks import Finished
 from taskcore.settings import LogSettings
 
 #: Seconds; from what does nothing to a night's work.
 RUN_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3_600, 10_800, 36_000)
+#: More names of queues than these are one, `other`: whoever submits tasks can invent as many as they like.
+MOST_QUEUES = 100
 
 TASKS_SUBMITTED = Counter("taskcore_tasks_submitted", "Tasks stored")
 REQUESTS = Counter("taskcore_http_requests", "HTTP requests answered", ["method", "route", "status"])
 REQUEST_SECONDS = Histogram("taskcore_http_request_seconds", "Time to answer an HTTP request", ["method", "route"])
 ATTEMPTS = Counter("taskcore_attempts", "Attempts settled", ["type", "outcome"])
+ENQUEUE_TO_START_SECONDS = Histogram(
+    "taskcore_enqueue_to_start_seconds", "From when a task could run to its attempt", ["type"], buckets=RUN_BUCKETS
+)
 RUN_SECONDS = Histogram("taskcore_run_seconds", "Run time of an attempt", ["type"], buckets=RUN_BUCKETS)
 CLAIMS_REFUSED = Counter("taskcore_claims_refused", "Messages that entitled to nothing: duplicates and stale ones")
 RESULTS_REFUSED = Counter("taskcore_results_refused", "Ends of attempts that were no longer held")
+LEASE_LOSSES = Counter("taskcore_lease_losses", "Leases that a worker could not keep")
+EXECUTOR_DEATHS = Counter("taskcore_executor_deaths", "Executor processes that ended, by why", ["kind"])
 MESSAGES_SENT = Counter("taskcore_messages_sent", "Messages the broker confirmed", ["queue"])
 MESSAGES_RESENT = Counter("taskcore_messages_resent", "Messages taken for lost and sent again", ["queue"])
 SCHEDULE_TIMES = Counter("taskcore_schedule_times", "Times of schedules, by what became of them", ["fate"])
 TASKS_RESCUED = Counter("taskcore_tasks_rescued", "Tasks returned from workers that died")
+SPANS_DROPPED = Counter("taskcore_spans_dropped", "Spans of traces that no viewer will get, by why", ["why"])
+
+
+class BoundedNames:
+    """The first names of a kind that this process meets stand for themselves, all others are `other`. Thread-safe."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._known: set[str] = set()
+
+    def __getitem__(self, name: str) -> str:
+        with self._lock:
+            if len(self._known) < self._most:
+                self._known.add(name)
+            return name if name in self._known else "other"
+
+
+#: For the label `queue`, of whichever metric.
+QUEUE_NAMES = BoundedNames(MOST_QUEUES)
+
+
+#: One kind of task is asked for again and again: finding its metric by name takes longer than counting.
+enqueue_to_start_of = cache(ENQUEUE_TO_START_SECONDS.labels)
+run_seconds_of = cache(RUN_SECONDS.labels)
+attempts_of = cache(ATTEMPTS.labels)
+
+
+def count_ends(batch: Iterable[Finished]) -> None:
+    """The ends of attempts, by type and outcome, whoever wrote them."""
+    for (type_, outcome), count in Tally((one.type, one.verdict.outcome) for one in batch).items():
+        attempts_of(type_, outcome).inc(count)
 
 
 def configure_logging(settings: LogSettings) -> None:

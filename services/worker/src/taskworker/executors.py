@@ -10,6 +10,7 @@ import structlog
 
 from taskcore.leasing.deaths import Death, Kind
 from taskcore.settings import Settings
+from taskcore.telemetry import EXECUTOR_DEATHS
 from taskworker import executor_process
 from taskworker.board import Board
 from taskworker.child import Child
@@ -81,6 +82,7 @@ class Executors:
 def _death(child: Child) -> Death:
     ran = frozenset((p.task_id, p.attempt) for p in child.board.posted())
     kind = child.killed_as or Kind.CRASHED
+    EXECUTOR_DEATHS.labels(kind).inc()
     say = log.info if kind is Kind.DRAINED else log.error
     say("executor.died", kind=kind, exit_code=child.process.exitcode, incarnation=child.incarnation)
     return Death(child.incarnation, kind, child.process.exitcode, ran, child.timed_out)

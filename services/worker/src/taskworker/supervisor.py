@@ -51,6 +51,7 @@ class Supervisor:
         self._worker_id: int | None = None
         self._queues: list[str] = []
         self._spawn_at = 0.0
+        self._is_fenced = False
         self.stop = Event()
         self.hurry = Event()
 
@@ -112,8 +113,10 @@ class Supervisor:
         """Before others may run its tasks, this worker's are told to stop, and what does not is killed."""
         is_unseen = self._witnesses.are_gone()
         is_up = is_unseen or self._lease.is_ending(SOFT_FENCE)
-        if is_up and not all(child.is_fenced for child in self._executors):
+        if is_up and not self._is_fenced:
             log.error("worker.fenced", worker_id=self._worker_id, is_unseen=is_unseen)
+            self._lease.count_loss()
+        self._is_fenced = is_up
         for child in self._executors:
             child.fence(is_up)
             if (is_unseen or self._lease.is_ending(HARD_FENCE)) and not child.is_idle:

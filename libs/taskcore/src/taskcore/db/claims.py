@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from sqlalchemy import Executable, and_, delete, func, insert, literal_column, null, or_, select, update
+from sqlalchemy import Executable, Float, and_, cast, delete, func, insert, literal_column, null, or_, select, update
 
 from taskcore.db.models import Outbox, Task, TaskHistory
 from taskcore.db.outbox import paused_queues
@@ -58,9 +58,10 @@ def claim() -> Executable:
     entitled = (
         delete(Outbox)
         .where(Outbox.task_id == candidates.c.id, Outbox.available_at <= func.now())
-        .returning(Outbox.task_id, candidates.c.status)
+        .returning(Outbox.task_id, Outbox.available_at, candidates.c.status)
         .cte("entitled")
     )
+    waited = cast(func.extract("epoch", func.now() - entitled.c.available_at), Float)
     claimed = (
         update(Task)
         .where(Task.id == entitled.c.task_id, still_at(Task.status, CLAIM.sources))
@@ -73,7 +74,7 @@ def claim() -> Executable:
             started_at=func.now(),
             finished_at=null(),
         )
-        .returning(*_CLAIMED, entitled.c.status.label("was"))
+        .returning(*_CLAIMED, entitled.c.status.label("was"), waited.label("queued_s"))
         .cte("claimed")
     )
     history = (
@@ -89,9 +90,12 @@ def claim() -> Executable:
 
 @cache
 def recall() -> Executable:
-    """What the claim with this `token` took: asked when the claim's answer was lost. Parameters: token, worker."""
+    """What the claim with this `token` took: asked when the claim's answer was lost. Parameters: token, worker.
+
+    How long a task was queued went with its outbox row.
+    """
     return (
-        select(*_CLAIMED)
+        select(*_CLAIMED, cast(literal_column("0"), Float).label("queued_s"))
         .where(Task.lease_token == token(), Task.status == word(Status.RUNNING))
         .where(Task.worker_id == number("worker"))
         .order_by(Task.id)

@@ -67,7 +67,7 @@ class Claimed:
 
     `alone`: an earlier attempt may have taken its process down; this one runs in a process of its own.
     `checkpoint` is what an earlier attempt left. `claimed_at` is the worker's monotonic clock when the claim was
-    answered.
+    answered; `queued_s` is for how long it could have been claimed before.
     """
 
     lease: Lease
@@ -83,6 +83,7 @@ class Claimed:
     timeout_s: float | None = None
     alone: bool = False
     checkpoint: Any = None
+    queued_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from taskcore.leasing.registration import type_rows, worker_row
 from taskcore.live_settings import overrides_of
 from taskcore.plugins import Plugins
 from taskcore.settings import Settings
+from taskcore.telemetry import LEASE_LOSSES, count_ends
 
 TOUCH_TYPES_S = 60.0
 RETRY_S = 0.5
@@ -80,6 +81,7 @@ class LeaseKeeper:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
         self._beat_at = self._touched_at = float("-inf")
+        self._is_lost = False
         self.worker_id: int | None = None
         self.ends_at = float("-inf")
         self.wishes: queue.SimpleQueue[Wishes] = queue.SimpleQueue()
@@ -90,6 +92,12 @@ class LeaseKeeper:
     def is_ending(self, share: float) -> bool:
         """Whether no more than that share of the lease is left."""
         return time.monotonic() >= self.ends_at - share * self._settings.worker.lease_s
+
+    def count_loss(self) -> None:
+        """This lease cannot be kept, and its tasks were told to stop. Counts once, until a heartbeat is heard again."""
+        if not self._is_lost:
+            self._is_lost = True
+            LEASE_LOSSES.inc()
 
     def wake(self) -> None:
         """Somebody wants something of this worker's tasks: look now."""
@@ -132,10 +140,11 @@ class LeaseKeeper:
         asked_at = time.monotonic()
         if not self._line.execute(leases.heartbeat(), worker=self.worker_id):
             log.error("worker.declared_dead", worker_id=self.worker_id)
+            self.count_loss()
             self.worker_id, self.ends_at = None, float("-inf")
             self.wake()
             return
-        self.ends_at = asked_at + self._settings.worker.lease_s
+        self.ends_at, self._is_lost = asked_at + self._settings.worker.lease_s, False
         self._settle_deaths()
         self._compare()
         if asked_at - self._touched_at >= TOUCH_TYPES_S:
@@ -181,6 +190,7 @@ class LeaseKeeper:
     def _settle(self, worker_id: int, batch: list[Finished]) -> None:
         if batch:
             self._line.execute(settlements.settle(), rows=settlements.rows(batch), by=worker_actor(worker_id))
+            count_ends(batch)
             for channel in (OUTBOX, DEPENDENTS, SETTLED):
                 self._line.execute(text(f"NOTIFY {channel}"))
             log.warning("tasks.returned", count=len(batch), task_ids=[one.lease.task_id for one in batch[:10]])

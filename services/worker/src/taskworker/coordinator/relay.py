@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from taskcore.db import outbox
 from taskcore.live_settings import CurrentSettings
 from taskcore.messaging.publisher import Publisher
-from taskcore.telemetry import MESSAGES_RESENT, MESSAGES_SENT
+from taskcore.telemetry import MESSAGES_RESENT, MESSAGES_SENT, QUEUE_NAMES
 from taskworker.coordinator.statements import execute
 from taskworker.coordinator.window import LONGEST_PAUSE_S, SHORTEST_PAUSE_S, Flow, pause, window
 
@@ -115,7 +115,7 @@ class Relay:
             await execute(self._engine, outbox.recall_messages(), ids=unconfirmed)
             log.warning("messages.unconfirmed", queue=queue, count=len(unconfirmed))
         count = len(task_ids) - len(unconfirmed)
-        MESSAGES_SENT.labels(queue).inc(count)
+        MESSAGES_SENT.labels(QUEUE_NAMES[queue]).inc(count)
         return count
 
     async def _resend_lost(self) -> None:
@@ -132,6 +132,6 @@ class Relay:
         after_s = self._settings.now.coordinator.resend_after_s
         lost: list[Any] = await execute(self._engine, outbox.resend_lost(), of=queue, ready=ready, after_s=after_s)
         if lost:
-            MESSAGES_RESENT.labels(queue).inc(len(lost))
+            MESSAGES_RESENT.labels(QUEUE_NAMES[queue]).inc(len(lost))
             log.warning("messages.lost", queue=queue, count=len(lost), ready=ready)
             self._woken.set()

@@ -20,7 +20,7 @@ from taskcore.domain.outcomes import lost
 from taskcore.domain.states import WAITING, Status
 from taskcore.domain.tasks import Finished, Lease
 from taskcore.live_settings import CurrentSettings
-from taskcore.telemetry import TASKS_RESCUED
+from taskcore.telemetry import TASKS_RESCUED, count_ends
 from taskworker.coordinator.statements import execute, transaction
 
 EVERY_S = 1.0
@@ -114,6 +114,7 @@ class Rescuer:
             batch = [Finished(Lease(row.id, row.attempt, row.lease_token), row.type, lost(row.losses)) for row in rows]
             rescued = await self._ask(settlements.settle(), rows=settlements.rows(batch), by=ACTOR)
             TASKS_RESCUED.inc(len(rescued))
+            count_ends(batch)
             log.warning("tasks.rescued", count=len(rescued))
             self._on_rescued()
             if len(rows) < leases.ORPHANS_LIMIT:
