@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +31,10 @@ from taskcore.plugins import Isolation, Plugins
 from taskcore.running import Attempt, Running
 from taskcore.settings import Settings
 from taskcore.telemetry import CLAIMS_REFUSED, RESULTS_REFUSED, count_ends, enqueue_to_start_of, run_seconds_of
+from taskcore.tracing.attempts import AttemptTrace, Begun
+from taskcore.tracing.provider import OFF, Tracing
+
+_NO_CONTEXTS: Mapping[int, str] = MappingProxyType({})
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -55,6 +62,7 @@ class Executor:
         nursery: Nursery | None = None,
         services: Callable[[Claimed], TaskServices] = _no_services,
         flush: Callable[[], None] = lambda: None,
+        tracing: Tracing = OFF,
     ) -> None:
         self._engine = engine
         self._plugins = plugins
@@ -66,15 +74,24 @@ class Executor:
         self._nursery = nursery or Nursery(settings)
         self._services = services
         self._flush = flush
+        self._tracing = tracing
 
     def claim(
-        self, token: UUID, ids: Sequence[int], short_ids: Sequence[int] = (), short_types: Sequence[str] = ()
+        self,
+        token: UUID,
+        ids: Sequence[int],
+        short_ids: Sequence[int] = (),
+        short_types: Sequence[str] = (),
+        contexts: Mapping[int, str] = _NO_CONTEXTS,
     ) -> list[Claimed]:
         """Claim what may be claimed of `ids`, and of `short_ids` what is of one of `short_types`.
+
+        `contexts` of messages that bring tasks which are followed, by their ids.
 
         Raises:
             Exception: of `is_database_away`. The claim may have been committed: ask `recall` with the same token.
         """
+        began_ns = time.time_ns()
         rows = self._run(
             claims.claim(),
             ids=list(ids),
@@ -85,11 +102,13 @@ class Executor:
             worker=self.worker_id,
             incarnation=self._incarnation,
         )
-        return [_claimed(row, token) for row in rows]
+        return [self._claimed(row, token, began_ns, contexts) for row in rows]
 
-    def recall(self, token: UUID) -> list[Claimed]:
+    def recall(self, token: UUID, contexts: Mapping[int, str] = _NO_CONTEXTS) -> list[Claimed]:
         """What the claim with `token` took, when its answer was lost."""
-        return [_claimed(row, token) for row in self._run(claims.recall(), token=token, worker=self.worker_id)]
+        began_ns = time.time_ns()
+        rows = self._run(claims.recall(), token=token, worker=self.worker_id)
+        return [self._claimed(row, token, began_ns, contexts) for row in rows]
 
     def refused(self, ids: Sequence[int]) -> list[int]:
         """Deal with `ids` that a claim left. Answers those that are due and could be claimed later, by anyone.
@@ -118,14 +137,16 @@ class Executor:
         try:
             trouble = self._prepare_nursery(attempt) if in_process else None
             started = time.monotonic()
-            enqueue_to_start_of(claimed.type).observe(claimed.queued_s + started - claimed.claimed_at)
-            verdict = trouble or (self._host(attempt) if in_process else self._judge(attempt))
+            if claimed.queued_s is not None:
+                enqueue_to_start_of(claimed.type).observe(claimed.queued_s + started - claimed.claimed_at)
+            verdict = trouble or self._run_plugin(attempt, self._host if in_process else self._judge)
         finally:
             self.running.end(attempt)
         ended = time.monotonic()
         if verdict is None:
             return None
-        return Finished(claimed.lease, claimed.type, verdict, started - claimed.claimed_at, ended - started)
+        waited_s = started - claimed.claimed_at
+        return Finished(claimed.lease, claimed.type, verdict, waited_s, ended - started, claimed.trace)
 
     def settle(self, batch: Sequence[Finished]) -> bool:
         """Write the ends of attempts, durably. One that cannot be stored ends its own task only.
@@ -155,7 +176,7 @@ class Executor:
         """Return tasks that will not be finished here to their queue; they lose nothing."""
         if held:
             verdict = outcomes.returned(reason)
-            self._settle([Finished(one.lease, one.type, verdict) for one in held])
+            self._settle([Finished(one.lease, one.type, verdict, trace=one.trace) for one in held])
             SyncNotifier(self._engine).notify(OUTBOX)
 
     def warm_up(self) -> None:
@@ -167,6 +188,10 @@ class Executor:
         """Interrupt what runs, and kill what runs in a process of its own. None can be started in one any more."""
         self.running.interrupt_all(Cause.SHUTDOWN)
         self._nursery.close()
+
+    def _run_plugin(self, attempt: Attempt, run: Callable[[Attempt], Verdict | None]) -> Verdict | None:
+        followed = attempt.claimed.trace
+        return run(attempt) if followed is None else followed.run(partial(run, attempt))
 
     def _judge(self, attempt: Attempt) -> Verdict | None:
         claimed = attempt.claimed
@@ -194,7 +219,14 @@ class Executor:
 
     def _settle(self, batch: Sequence[Finished]) -> list[Any]:
         self._flush()
-        return self._run(settlements.settle(), rows=settlements.rows(batch), by=worker_actor(self.worker_id))
+        began_ns = time.time_ns()
+        rows = self._run(settlements.settle(), rows=settlements.rows(batch), by=worker_actor(self.worker_id))
+        if self._tracing.is_on:
+            settled = {row.id for row in rows}
+            for one in batch:
+                if one.trace is not None:
+                    one.trace.settled(began_ns, one.verdict, was_held=one.lease.task_id in settled)
+        return rows
 
     def _settle_one_by_one(self, batch: Sequence[Finished], cause: DBAPIError) -> bool:
         if len(batch) > 1:
@@ -202,14 +234,34 @@ class Executor:
         (one,) = batch
         log.error("task.result_not_stored", task_id=one.lease.task_id, error=str(cause.orig))
         verdict = outcomes.failed("its result could not be stored", Reason.BAD_RESULT)
-        rows = self._settle([Finished(one.lease, one.type, verdict, one.waited_s, one.ran_s)])
+        rows = self._settle([replace(one, verdict=verdict)])
         return any(row.dependents is not None for row in rows)
 
     def _run(self, statement: Any, **parameters: Any) -> list[Any]:
         return direct.run(self._engine, statement, parameters)
 
+    def _claimed(self, row: Any, token: UUID, began_ns: int, contexts: Mapping[int, str]) -> Claimed:
+        followed = None
+        if row.trace_context is not None and self._tracing.is_on:
+            followed = AttemptTrace(self._tracing, _begun(row, began_ns, contexts.get(row.id)))
+        return _claimed(row, token, followed)
 
-def _claimed(row: Any, token: UUID) -> Claimed:
+
+def _begun(row: Any, began_ns: int, sent: str | None) -> Begun:
+    return Begun(
+        task_id=row.id,
+        type=row.type,
+        queue=row.queue,
+        attempt=row.attempt,
+        submitted=row.trace_context,
+        sent=sent,
+        began_ns=began_ns,
+        claimed_at=row.started_at,
+        queued_s=row.queued_s,
+    )
+
+
+def _claimed(row: Any, token: UUID, followed: AttemptTrace | None) -> Claimed:
     return Claimed(
         lease=Lease(row.id, row.attempt, token),
         name=row.name,
@@ -224,5 +276,7 @@ def _claimed(row: Any, token: UUID) -> Claimed:
         timeout_s=row.timeout_s,
         alone=row.alone,
         checkpoint=row.checkpoint,
+        request_id=row.request_id,
         queued_s=row.queued_s,
+        trace=followed,
     )

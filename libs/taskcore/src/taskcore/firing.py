@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from opentelemetry import trace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from taskcore.db import schedule_fires, submit, workers
@@ -20,6 +21,9 @@ from taskcore.domain.tasks import DEFAULT_QUEUE, MAX_BATCH_BYTES, NewTask
 from taskcore.errors import TaskcoreError
 from taskcore.recurrence import Recurrence, recurrence
 from taskcore.submissions import Asked, TypeDefaults, new_task
+
+#: Of the span in which its tasks are submitted.
+SCHEDULE_ID = "taskcore.schedule.id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +127,8 @@ async def _submit(
     known: TypeDefaults = rows[0] if rows else _Defaults()
     task = new_task(asked, known, request_id=None, idempotency_key=None)
     tasks = [_task(task, schedule, due_at, jitter_s) for due_at in times]
-    stored = (await connection.execute(*submit.submit(tasks, by))).all()
+    with trace.get_tracer("taskcore").start_as_current_span("fire schedule", attributes={SCHEDULE_ID: schedule.id}):
+        stored = (await connection.execute(*submit.submit(tasks, by))).all()
     return tuple(Fired(row.id, due_at) for row, due_at in zip(stored, times, strict=True))
 
 

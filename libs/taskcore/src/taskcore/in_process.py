@@ -30,6 +30,7 @@ from taskcore.scribe import Scribe
 from taskcore.settings import Settings
 from taskcore.settler import Settler
 from taskcore.task_services import WorkerServices
+from taskcore.tracing.provider import OFF, Tracing
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -44,7 +45,13 @@ class InProcessWorker:
     """Registered before `start` returns, so that every type is known when the API opens."""
 
     def __init__(
-        self, settings: Settings, engine: Engine, broker: Broker, plugins: Plugins, make_witnesses: MakeWitnesses
+        self,
+        settings: Settings,
+        engine: Engine,
+        broker: Broker,
+        plugins: Plugins,
+        make_witnesses: MakeWitnesses,
+        tracing: Tracing = OFF,
     ) -> None:
         self._settings = settings
         self._stopping = threading.Event()
@@ -58,6 +65,7 @@ class InProcessWorker:
             incarnation=INCARNATION,
             services=partial(WorkerServices, engine, self._scribe),
             flush=self._scribe.flush,
+            tracing=tracing,
         )
         self._holding = Holding(threads=settings.worker.threads, look_ahead=settings.worker.look_ahead)
         settler = Settler(self._executor, self._holding, SyncNotifier(engine))

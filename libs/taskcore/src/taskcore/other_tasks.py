@@ -19,7 +19,7 @@ MAX_FAULTS = 5
 MAX_KEY = 255
 
 #: What is nobody's business but Taskcore's own.
-_HIDDEN = {"fingerprint", "alone", "lease_token", "executor", "delete_at", "checkpoint", "dependents"}
+_HIDDEN = {"fingerprint", "alone", "lease_token", "executor", "delete_at", "checkpoint", "dependents", "trace_context"}
 #: What clients know by another name than the table.
 _NAMES = {"timeout_s": "timeout", "delete_after_s": "delete_after"}
 

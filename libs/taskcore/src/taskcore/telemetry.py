@@ -109,6 +109,7 @@ def set_log_level(level: str) -> None:
     logging.getLogger().setLevel(_number(level))
     for chatty in ("httpx", "httpcore", "dramatiq", "alembic", "mail", "urllib3", "kubernetes"):
         logging.getLogger(chatty).setLevel(max(_number(level), logging.WARNING))
+    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # a line a span that it drops: we count them
     logging.getLogger("pika").setLevel(logging.CRITICAL)  # eight lines a connection refused, which we tell in one
 
 

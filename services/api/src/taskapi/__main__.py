@@ -19,6 +19,7 @@ from taskapi.services import Services
 from taskcore.errors import InvalidSettings
 from taskcore.settings import ApiSettings, load_settings
 from taskcore.telemetry import configure_logging, set_log_level
+from taskcore.tracing.provider import Tracing
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -50,7 +51,9 @@ def serve() -> Litestar:
     """The application of one of Granian's processes, each of which reads the settings and logs for itself."""
     settings = load_settings()
     configure_logging(settings.log)
-    app = create_app(settings)
+    tracing = Tracing.start(settings, "taskcore-api").share()
+    app = create_app(settings, tracing)
+    app.on_shutdown.append(tracing.stop)
     current = app.state.services.settings
     current.on_change(lambda: set_log_level(current.now.log.level))
     app.on_startup.append(_let_go_on_signals)

@@ -17,6 +17,7 @@ from taskapi.requests import RequestScope
 from taskapi.schedules import changing, reading, steering
 from taskapi.services import Services
 from taskcore.settings import Settings, load_settings
+from taskcore.tracing.provider import OFF, Tracing
 
 BASE_PATH = "/api/v1"
 
@@ -67,9 +68,9 @@ HANDLERS: Sequence[Any] = (
 )
 
 
-def create_app(own: Settings | None = None) -> Litestar:
+def create_app(own: Settings | None = None, tracing: Tracing = OFF) -> Litestar:
     """The ASGI application. Without settings of its `own` it reads them itself, as a process of its own does."""
-    services = Services.of(own or load_settings())
+    services = Services.of(own or load_settings(), tracing)
     app = Litestar(
         route_handlers=[
             Router(BASE_PATH, route_handlers=HANDLERS, before_request=refuse_unknown_parameters),

@@ -12,8 +12,10 @@ from sqlalchemy import Executable, Row, literal_column, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from taskapi.spans import followed_statement, followed_transaction
 from taskcore.db.models import Task
 from taskcore.db.session import async_engine
+from taskcore.tracing.provider import OFF, Tracing
 
 POOL_SIZE = 10
 TIMEOUT_S = 30
@@ -24,14 +26,15 @@ Rows = Sequence[Row[*tuple[Any, ...]]]
 class Database:
     """Raises what `taskcore.db.session.DATABASE_AWAY` lists when no answer comes within `TIMEOUT_S`."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, tracing: Tracing = OFF) -> None:
         self._engine = engine
+        self._tracing = tracing
 
     @classmethod
-    def at(cls, url: str) -> Self:
+    def at(cls, url: str, tracing: Tracing = OFF) -> Self:
         """Connects at the first call, not before."""
         options = f"-c statement_timeout={TIMEOUT_S}s -c TimeZone=UTC"
-        return cls(async_engine(url, name="taskapi", pool_size=POOL_SIZE, options=options))
+        return cls(async_engine(url, name="taskapi", pool_size=POOL_SIZE, options=options), tracing)
 
     async def close(self) -> None:
         await self._engine.dispose()
@@ -57,16 +60,18 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """A connection in a transaction, committed at the end of the block unless it raises."""
-        async with asyncio.timeout(TIMEOUT_S), self._engine.connect() as connection:
-            await connection.execution_options(isolation_level="READ COMMITTED")
-            async with connection.begin():
-                yield connection
+        with followed_transaction(self._tracing):
+            async with asyncio.timeout(TIMEOUT_S), self._engine.connect() as connection:
+                await connection.execution_options(isolation_level="READ COMMITTED")
+                async with connection.begin():
+                    yield connection
 
     async def ping(self) -> None:
         """Raises when the database is away, or without our tables."""
         await self._execute(select(literal_column("1")).select_from(Task).limit(0), None)
 
     async def _execute(self, statement: Executable, parameters: Mapping[str, Any] | None) -> Rows:
-        async with asyncio.timeout(TIMEOUT_S), self._engine.connect() as connection:
-            result = await connection.execute(statement, parameters)
-            return result.all() if result.returns_rows else ()
+        with followed_statement(self._tracing, statement):
+            async with asyncio.timeout(TIMEOUT_S), self._engine.connect() as connection:
+                result = await connection.execute(statement, parameters)
+                return result.all() if result.returns_rows else ()

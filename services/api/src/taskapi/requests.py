@@ -12,6 +12,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
 from taskapi.services import Services
+from taskapi.spans import request_span, tell_answer
 from taskcore.telemetry import REQUEST_SECONDS, REQUESTS
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
@@ -50,10 +51,11 @@ class RequestScope:
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode()), *leave]
             await send(message)
 
-        with bound_contextvars(request_id=request_id):
+        with bound_contextvars(request_id=request_id), request_span(self._services.tracing, scope) as span:
             try:
                 await self._app(scope, receive, send_with_id)
             finally:
+                tell_answer(span, scope, status)
                 _note(scope, status, time.perf_counter() - started)
 
 

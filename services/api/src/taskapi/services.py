@@ -15,6 +15,7 @@ from taskapi.finishes import Finishes
 from taskapi.wakeups import Wakeups
 from taskcore.live_settings import CurrentSettings, Follower
 from taskcore.settings import Settings
+from taskcore.tracing.provider import OFF, Tracing
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +28,18 @@ class Services:
     finishes: Finishes
     settings: CurrentSettings
     follower: Follower
+    tracing: Tracing = OFF
     leaving: Event = field(default_factory=Event)
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
+    def of(cls, settings: Settings, tracing: Tracing = OFF) -> Self:
         """Nothing is connected yet: the process starts whether the database is there or not."""
         url = settings.database_url.get_secret_value()
-        database = Database.at(url)
+        database = Database.at(url, tracing)
         current = CurrentSettings(settings)
         follower = Follower(current, database.read, name="taskapi settings")
-        return cls(database, Catalogue(database), Wakeups(database), Finishes(url, database), current, follower)
+        finishes = Finishes(url, database)
+        return cls(database, Catalogue(database), Wakeups(database), finishes, current, follower, tracing)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:

@@ -26,6 +26,7 @@ from taskcore.messaging.brokers import RabbitBroker
 from taskcore.plugins import collect
 from taskcore.settings import Settings, load_settings
 from taskcore.telemetry import configure_logging, set_log_level
+from taskcore.tracing.provider import Tracing
 
 NAME = "collector-analytics"
 
@@ -44,7 +45,8 @@ async def _run(settings: Settings) -> None:
     limit_s = settings.worker.lease_s / 2
     engine = sync_engine(url, name=NAME, pool_size=4, options=BY_KEY, answer_within_s=limit_s)
     broker = RabbitBroker(settings, prefetch=settings.worker.threads + settings.worker.look_ahead)
-    worker = InProcessWorker(settings, engine, broker, collect([CollectAnalytics]), two_witnesses(settings))
+    tracing = Tracing.start(settings, "taskcore-collector-analytics").share()
+    worker = InProcessWorker(settings, engine, broker, collect([CollectAnalytics]), two_witnesses(settings), tracing)
     health = HealthServer(settings.health, REGISTRY, lambda: worker.is_ready)
     health.start()
     worker.start()
@@ -57,6 +59,7 @@ async def _run(settings: Settings) -> None:
         await keeping
     health.stop()
     engine.dispose()
+    tracing.stop()
 
 
 async def _keep_schedule(settings: Settings, engine: AsyncEngine) -> None:

@@ -14,6 +14,7 @@ from taskcore.errors import TaskcoreError
 from taskcore.health import HealthServer
 from taskcore.settings import load_settings
 from taskcore.telemetry import configure_logging, set_log_level
+from taskcore.tracing.provider import Tracing
 
 
 @click.command()
@@ -27,6 +28,7 @@ def cli(log_level: str | None) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    tracing = Tracing.start(settings, "taskcore-collector-k8s").share()
     status = new_status(settings)
     health = HealthServer(settings.health, REGISTRY, status.is_ready, status.tell)
     health.start()
@@ -34,6 +36,7 @@ def cli(log_level: str | None) -> None:
         run(settings, stop, status, on_change=lambda changed: set_log_level(changed.log.level))
     finally:
         health.stop()
+        tracing.stop()
 
 
 def main() -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import structlog
+from opentelemetry import trace
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -112,7 +113,10 @@ def _fire(connection: Connection, due: Sequence[tuple[int, Sighting, AlertTask]]
     fired: dict[int, int] = {}
     for alert_id, seen, task in due:
         new = alert_tasks.new_task(task, alert_id, seen.words, timeouts[task.type])
-        (row,) = connection.execute(*submit.submit([new], f"alert:{alert_id}")).all()
+        with trace.get_tracer("taskcore").start_as_current_span(
+            "raise alert", attributes={"taskcore.alert.id": alert_id}
+        ):
+            (row,) = connection.execute(*submit.submit([new], f"alert:{alert_id}")).all()
         fired[alert_id] = row.id
     if fired:
         connection.execute(alerts.fired(), {"ids": list(fired), "tasks": list(fired.values())})

@@ -28,6 +28,7 @@ from taskcore.messaging.publisher import MemoryPublisher
 from taskcore.plugins import load_plugins
 from taskcore.settings import DatabaseSettings, Settings, load_settings
 from taskcore.telemetry import configure_logging, set_log_level
+from taskcore.tracing.provider import Tracing
 from taskstandalone.collectors import check_collectors, run_collectors
 from taskstandalone.mailbox import local_mail
 from taskstandalone.postgres import EmbeddedPostgres
@@ -69,8 +70,9 @@ async def _serve(settings: Settings) -> None:
     broker = MemoryBroker()
     engine = sync_engine(url, name="standalone worker", pool_size=6, options=BY_KEY)
     _forget_workers_of_before(engine)
-    worker = InProcessWorker(settings, engine, broker, load_plugins(), partial(_one_witness, url))
-    app = create_app(settings)
+    tracing = Tracing.start(settings, "taskcore-standalone").share()
+    worker = InProcessWorker(settings, engine, broker, load_plugins(), partial(_one_witness, url), tracing)
+    app = create_app(settings, tracing)
     server = Server(
         app,
         address=settings.api.host,
@@ -81,7 +83,9 @@ async def _serve(settings: Settings) -> None:
     worker.start()
     current = CurrentSettings(settings)
     current.on_change(lambda: set_log_level(current.now.log.level))
-    coordinator = asyncio.create_task(coordinate(current, coordinator_engine(settings), MemoryPublisher(broker)))
+    coordinator = asyncio.create_task(
+        coordinate(current, coordinator_engine(settings), MemoryPublisher(broker), tracing=tracing)
+    )
     api = asyncio.create_task(server.serve())
     collectors = asyncio.create_task(run_collectors(current))
     signals = stop_signals()
@@ -98,6 +102,7 @@ async def _serve(settings: Settings) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await loop
     engine.dispose()
+    tracing.stop()
 
 
 def _forget_workers_of_before(engine: Engine) -> None:

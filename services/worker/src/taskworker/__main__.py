@@ -25,6 +25,7 @@ from taskcore.messaging.publisher import RabbitPublisher
 from taskcore.plugins import load_plugins
 from taskcore.settings import Settings, load_settings
 from taskcore.telemetry import configure_logging, set_log_level
+from taskcore.tracing.provider import Tracing
 from taskworker.coordinator.process import coordinate, coordinator_engine
 from taskworker.supervisor import Supervisor
 
@@ -76,9 +77,11 @@ async def _coordinate(settings: Settings) -> None:
     heard = _Pulse()
     health = HealthServer(settings.health, REGISTRY, heard.is_fresh)
     health.start()
+    tracing = Tracing.start(settings, "taskcore-coordinator").share()
     current = CurrentSettings(settings)
     current.on_change(lambda: set_log_level(current.now.log.level))
-    work = asyncio.ensure_future(coordinate(current, engine, RabbitPublisher(settings), on_round=heard.beat))
+    publisher = RabbitPublisher(settings)
+    work = asyncio.ensure_future(coordinate(current, engine, publisher, on_round=heard.beat, tracing=tracing))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, work.cancel)
     try:
@@ -86,6 +89,7 @@ async def _coordinate(settings: Settings) -> None:
     finally:
         health.stop()
         await engine.dispose()
+        tracing.stop()
 
 
 class _Pulse:

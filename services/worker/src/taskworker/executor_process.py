@@ -28,6 +28,7 @@ from taskcore.settings import Settings
 from taskcore.settler import Settler
 from taskcore.task_services import WorkerServices
 from taskcore.telemetry import configure_logging, set_log_level
+from taskcore.tracing.provider import Tracing
 from taskworker.board import Board
 
 REPORT_EVERY_S = 1.0
@@ -100,6 +101,7 @@ def main(settings: Settings, worker_id: int, incarnation: int, pipe: Connection,
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is the supervisor's to handle
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     configure_logging(settings.log)
+    tracing = Tracing.start(settings, "taskcore-worker").share()
     engine = sync_engine(
         settings.database_url.get_secret_value(),
         name=f"taskworker {worker_id}",
@@ -117,6 +119,7 @@ def main(settings: Settings, worker_id: int, incarnation: int, pipe: Connection,
         running=running,
         services=partial(WorkerServices, engine, scribe),
         flush=scribe.flush,
+        tracing=tracing,
     )
     holding = Holding(threads=settings.worker.threads, look_ahead=settings.worker.look_ahead)
     broker = RabbitBroker(settings, prefetch=holding.threads + holding.look_ahead)
@@ -126,6 +129,7 @@ def main(settings: Settings, worker_id: int, incarnation: int, pipe: Connection,
     _later(WARM_UP_AFTER_S, executor.warm_up)
     threading.Thread(target=_report, args=(holding, running, pipe), name="report", daemon=True).start()
     _obey(service, pipe)
+    tracing.stop()
     os._exit(0)  # threads that would not end must not keep the process
 
 

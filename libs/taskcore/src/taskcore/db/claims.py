@@ -29,6 +29,9 @@ _CLAIMED = (
     Task.timeout_s,
     Task.alone,
     Task.checkpoint,
+    Task.request_id,
+    Task.trace_context,
+    Task.started_at,
 )
 
 
@@ -37,7 +40,8 @@ def claim() -> Executable:
     """Claim what may be claimed of `ids`, and of `short_ids` what is of a type in `short_types`.
 
     Parameters: ids, short_ids, types (what this worker knows), short_types, token, worker, incarnation.
-    Answers a row for each task that is now held. Everything else was refused: see `unclaimed`.
+    Answers a row for each task that is now held; `queued_s` is how long it might have been claimed already. Everything
+    else was refused: see `unclaimed`.
     """
     wanted = or_(
         and_(Task.id == func.any(ids()), Task.type == func.any(names("types"))),
@@ -95,7 +99,7 @@ def recall() -> Executable:
     How long a task was queued went with its outbox row.
     """
     return (
-        select(*_CLAIMED, cast(literal_column("0"), Float).label("queued_s"))
+        select(*_CLAIMED, cast(null(), Float).label("queued_s"))
         .where(Task.lease_token == token(), Task.status == word(Status.RUNNING))
         .where(Task.worker_id == number("worker"))
         .order_by(Task.id)

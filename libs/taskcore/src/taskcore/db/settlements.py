@@ -42,15 +42,18 @@ from taskcore.domain.outcomes import AttemptOutcome, Cost
 from taskcore.domain.states import HELD, TERMINAL, Status
 from taskcore.domain.tasks import Finished
 
+#: Where a traceparent has the id of its trace: from which character on, and how many.
+_TRACE_ID: tuple[ColumnElement[Any], ...] = (literal_column("4"), literal_column("32"))
+
 
 @cache
 def settle() -> Executable:
     """Write the ends of attempts, with their history, attempt and, for those that may run again, outbox rows.
 
     Parameters: by (who signs), and rows: a JSON array of {task_id, attempt, token, status, outcome, cost, result,
-    error, reason, wait_s, alone, waited_s, ran_s}. A task that was cancelled meanwhile is cancelled; one that is to
-    pause pauses, unless it is over. Answers (id, status, dependents) of those that were settled; a task that is not
-    among them is no longer held under that lease, and nothing of it was written.
+    error, reason, wait_s, alone, waited_s, ran_s, trace, span}. A task that was cancelled meanwhile is cancelled; one
+    that is to pause pauses, unless it is over. Answers (id, status, dependents) of those that were settled; a task that
+    is not among them is no longer held under that lease, and nothing of it was written.
     """
     given = recordset(
         "given",
@@ -67,6 +70,8 @@ def settle() -> Executable:
         alone=Boolean,
         waited_s=Float,
         ran_s=Float,
+        trace=Text,
+        span=Text,
     )
     held = _held(given).cte("held")
     settled = _settled(held)
@@ -80,6 +85,8 @@ def _held(given: TableValuedAlias) -> Select[Any]:
     is_cancelled = _was(Status.CANCELLING)
     may_run_again = given.c.status.in_([word(Status.RETRYING), word(Status.QUEUED)])
     started_at = Task.started_at + interval(func.coalesce(given.c.waited_s, literal_column("0")))
+    # Whose worker died cannot tell: its first attempt went on with the trace of the submission.
+    first_trace = case((given.c.attempt == literal_column("1"), func.substr(Task.trace_context, *_TRACE_ID)))
     return (
         select(
             given.c.task_id,
@@ -100,6 +107,8 @@ def _held(given: TableValuedAlias) -> Select[Any]:
             case((is_cancelled, Task.reason), else_=given.c.reason).label("reason"),
             started_at.label("started_at"),
             func.coalesce(started_at + interval(given.c.ran_s), func.now()).label("finished_at"),
+            func.coalesce(given.c.trace, first_trace).label("trace_id"),
+            given.c.span.label("span_id"),
         )
         .join_from(given, Task, and_(Task.id == given.c.task_id, Task.attempt == given.c.attempt))
         .where(Task.lease_token == given.c.token, still_at(Task.status, HELD))
@@ -161,7 +170,7 @@ def _history(settled: CTE) -> CTE:
 
 
 def _attempts(settled: CTE) -> CTE:
-    columns = ("worker_id", "started_at", "finished_at", "outcome", "error")
+    columns = ("worker_id", "started_at", "finished_at", "outcome", "error", "trace_id", "span_id")
     return (
         insert(TaskAttempt)
         .from_select(
@@ -202,7 +211,8 @@ def rows(batch: Sequence[Finished]) -> str:
 
 def _row(one: Finished) -> dict[str, Any]:
     verdict = one.verdict
-    return {
+    followed = {} if one.trace is None else {"trace": one.trace.trace_id, "span": one.trace.span_id}
+    return followed | {
         "task_id": one.lease.task_id,
         "attempt": one.lease.attempt,
         "token": one.lease.token,

@@ -26,10 +26,11 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.types import TypeEngine
 
 from taskcore.db.models import Outbox, Queue, Task, TaskHistory
-from taskcore.db.parameters import flag, signed, word
+from taskcore.db.parameters import flag, signed, traced, word
 from taskcore.db.recordset import recordset
 from taskcore.domain.states import Status
 from taskcore.domain.tasks import NewTask
+from taskcore.tracing.contexts import current_traceparent
 
 ASKED: dict[str, type[TypeEngine[Any]] | TypeEngine[Any]] = {
     "name": Text,
@@ -49,13 +50,15 @@ ASKED: dict[str, type[TypeEngine[Any]] | TypeEngine[Any]] = {
 }
 
 
-def submit(tasks: Sequence[NewTask], by: str = "api") -> tuple[Executable, dict[str, str]]:
+def submit(tasks: Sequence[NewTask], by: str = "api") -> tuple[Executable, dict[str, str | None]]:
     """The statement that stores `tasks`, and its parameters. `by` signs their history.
+
+    Their traces go on with that of the span which this is called in.
 
     It answers (id, idempotency_key, status, created_at), a row for each task that was stored, in the order of
     `tasks`. One whose idempotency key is taken is left out: see `tasks_by_key`.
     """
-    return _submit(), {"rows": msgspec.json.encode(tasks).decode(), "by": by}
+    return _submit(), {"rows": msgspec.json.encode(tasks).decode(), "by": by, "traced": current_traceparent()}
 
 
 def tasks_by_key(keys: Sequence[str]) -> Executable:
@@ -77,8 +80,8 @@ def _submit() -> Executable:
     stored = (
         upsert(Task)
         .from_select(
-            [*ASKED, "status"],
-            select(*(asked.c[name] for name in ASKED), case((is_due, queued), else_=word(Status.SCHEDULED))),
+            [*ASKED, "trace_context", "status"],
+            select(*(asked.c[name] for name in ASKED), traced(), case((is_due, queued), else_=word(Status.SCHEDULED))),
         )
         .on_conflict_do_nothing(index_elements=[Task.idempotency_key], index_where=Task.idempotency_key.is_not(None))
         .returning(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from taskcore.domain.outcomes import Verdict
@@ -61,13 +62,29 @@ class Lease:
     token: UUID
 
 
+class AttemptTrace(Protocol):
+    """What follows an attempt from its claim to its settlement: see `taskcore.tracing`. Ids as hexadecimal digits."""
+
+    @property
+    def trace_id(self) -> str: ...
+
+    @property
+    def span_id(self) -> str: ...
+
+    def run(self, perform: Callable[[], Verdict | None]) -> Verdict | None:
+        """The plugin runs in it."""
+
+    def settled(self, began_ns: int, verdict: Verdict, *, was_held: bool) -> None:
+        """Its end is written, as was asked at `began_ns` (of the epoch), or it was refused."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claimed:
     """A task that a worker holds. `failures`, `crashes` and `losses` count the attempts before that ended so.
 
     `alone`: an earlier attempt may have taken its process down; this one runs in a process of its own.
     `checkpoint` is what an earlier attempt left. `claimed_at` is the worker's monotonic clock when the claim was
-    answered; `queued_s` is for how long it could have been claimed before.
+    answered. `queued_s`: how long it waited until then, since it might have been claimed; None: nobody knows any more.
     """
 
     lease: Lease
@@ -83,7 +100,9 @@ class Claimed:
     timeout_s: float | None = None
     alone: bool = False
     checkpoint: Any = None
-    queued_s: float = 0.0
+    request_id: str | None = None
+    queued_s: float | None = None
+    trace: AttemptTrace | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +119,7 @@ class Finished:
     verdict: Verdict
     waited_s: float | None = None
     ran_s: float | None = None
+    trace: AttemptTrace | None = field(default=None, compare=False)
 
 
 def worker_actor(worker_id: int) -> str:

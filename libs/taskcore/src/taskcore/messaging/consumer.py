@@ -7,6 +7,7 @@ statement, acknowledges them (a crash is seen through the lease, not through the
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -128,8 +129,9 @@ class ClaimingConsumer(Consumer):
     def _claim(self, room: Room) -> None:
         batch, rest = self._unclaimed[: room.total], self._unclaimed[room.total :]
         ids = list(dict.fromkeys(one.task_id for one in batch if one.task_id is not None))
+        contexts = {one.task_id: one.traceparent for one in batch if one.traceparent and one.task_id is not None}
         try:
-            claimed = self._claim_surely(ids, room.any)
+            claimed = self._claim_surely(ids, room.any, contexts)
         except BaseException:
             self._holding.admit(room, [])
             raise
@@ -140,15 +142,15 @@ class ClaimingConsumer(Consumer):
         self._unclaimed = kept + rest
         self._only_any = bool(kept)
 
-    def _claim_surely(self, ids: list[int], any_room: int) -> list[Claimed]:
+    def _claim_surely(self, ids: list[int], any_room: int, contexts: Mapping[int, str]) -> list[Claimed]:
         """Claim, however often the database goes away meanwhile: with one token, so that a lost answer is found."""
         token = uuid4()
         short_types = self._holding.paces.short_types()
         is_repeated = False
         while ids and not self._holding.is_closed:
             try:
-                recalled = self._executor.recall(token) if is_repeated else []
-                return recalled or self._executor.claim(token, ids[:any_room], ids[any_room:], short_types)
+                recalled = self._executor.recall(token, contexts) if is_repeated else []
+                return recalled or self._executor.claim(token, ids[:any_room], ids[any_room:], short_types, contexts)
             except Exception as exc:
                 if not is_database_away(exc):
                     raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -109,14 +109,16 @@ class Link:
         self._declared.add(queue)
         return declared.result()
 
-    async def publish(self, queue: str, task_ids: Sequence[int]) -> list[int]:
+    async def publish(self, queue: str, task_ids: Sequence[int], contexts: Mapping[int, str]) -> list[int]:
         self._require_open()
         properties = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent.value)
         self._unconfirmed.clear()
         self._returned.clear()
         for task_id in task_ids:
             properties.message_id = str(task_id)
-            self._channel.basic_publish("", queue, encode(queue, task_id), properties, mandatory=True)
+            self._channel.basic_publish(
+                "", queue, encode(queue, task_id, contexts.get(task_id)), properties, mandatory=True
+            )
             self._tag += 1
             self._unconfirmed[self._tag] = task_id
         try:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol
 
 import structlog
@@ -16,12 +17,17 @@ from taskcore.messaging.messages import message
 from taskcore.messaging.presence import queue_of_worker
 from taskcore.settings import Settings
 
+NONE: Mapping[int, str] = MappingProxyType({})
+
 log = structlog.stdlib.get_logger(__name__)
 
 
 class Publisher(Protocol):
-    async def publish(self, queue: str, task_ids: Sequence[int]) -> list[int]:
-        """Send a message for each task. Answers those that the broker, there or not, did not confirm."""
+    async def publish(self, queue: str, task_ids: Sequence[int], contexts: Mapping[int, str] = NONE) -> list[int]:
+        """Send a message for each task, with the traceparent that `contexts` has for it.
+
+        Answers those that the broker, there or not, did not confirm.
+        """
 
     async def ready(self, queue: str) -> int | None:
         """How many messages of `queue` wait for a consumer; None when the broker cannot say."""
@@ -38,10 +44,10 @@ class MemoryPublisher:
     def __init__(self, broker: MemoryBroker) -> None:
         self._broker = broker
 
-    async def publish(self, queue: str, task_ids: Sequence[int]) -> list[int]:
+    async def publish(self, queue: str, task_ids: Sequence[int], contexts: Mapping[int, str] = NONE) -> list[int]:
         self._broker.declare_queue(queue)
         for task_id in task_ids:
-            self._broker.enqueue(message(queue, task_id))
+            self._broker.enqueue(message(queue, task_id, contexts.get(task_id)))
         return []
 
     async def ready(self, queue: str) -> int | None:
@@ -64,11 +70,11 @@ class RabbitPublisher:
         self._link: Link | None = None
         self._ask_again_at = 0.0
 
-    async def publish(self, queue: str, task_ids: Sequence[int]) -> list[int]:
+    async def publish(self, queue: str, task_ids: Sequence[int], contexts: Mapping[int, str] = NONE) -> list[int]:
         try:
             link = await self._linked()
             await link.declare(queue, self._arguments)
-            return await link.publish(queue, task_ids)
+            return await link.publish(queue, task_ids, contexts)
         except BrokerUnavailable as exc:
             log.warning("broker.away", error=str(exc))
             await self.close()

@@ -110,7 +110,7 @@ class Service:
 
 
 def _not_done(claimed: Claimed) -> Finished:
-    return Finished(claimed.lease, claimed.type, returned(Reason.WORKER_STOPPED))
+    return Finished(claimed.lease, claimed.type, returned(Reason.WORKER_STOPPED), trace=claimed.trace)
 
 
 def _declare_actor(broker: Broker, holding: Holding, executor: Executor, settler: Settler) -> None:

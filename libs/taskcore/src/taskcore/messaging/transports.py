@@ -28,6 +28,7 @@ class Delivery:
 
     tag: int
     task_id: int | None
+    traceparent: str | None = None
 
 
 class Transport(Protocol):
@@ -104,7 +105,7 @@ class RabbitTransport:
             return  # it is closed, which is all that was wanted
 
     def _on_message(self, _channel: BlockingChannel, method: Any, _properties: Any, body: bytes) -> None:
-        self._inbox.append(Delivery(method.delivery_tag, decode(body)))
+        self._inbox.append(Delivery(method.delivery_tag, *decode(body)))
 
     def _on_cancelled(self, _frame: Any) -> None:
         """The queue was deleted under the consumer: come back with a new connection, which declares it again."""
@@ -130,7 +131,7 @@ class StubTransport:
                 break
             self._tag += 1
             self._bodies[self._tag] = body
-            found.append(Delivery(self._tag, decode(body)))
+            found.append(Delivery(self._tag, *decode(body)))
         return found
 
     def acknowledge(self, deliveries: list[Delivery], *, are_oldest: bool) -> None:

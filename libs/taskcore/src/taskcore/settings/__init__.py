@@ -20,11 +20,13 @@ from taskcore.settings.processes import (
     TypeRetention,
     WorkerSettings,
 )
+from taskcore.settings.tracing import TRACE_ID, TracingSettings
 from taskcore.settings.types import CommandSettings, DatabaseSettings, HttpSettings, SmtpSettings
 
 __all__ = [
     "LIVE",
     "PREFIX",
+    "TRACE_ID",
     "Age",
     "AlertRule",
     "AlertSettings",
@@ -48,6 +50,7 @@ __all__ = [
     "Seconds",
     "Settings",
     "SmtpSettings",
+    "TracingSettings",
     "TypeRetention",
     "WorkerSettings",
     "layer_of",

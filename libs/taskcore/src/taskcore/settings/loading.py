@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -35,6 +35,7 @@ from taskcore.settings.processes import (
     RetentionSettings,
     WorkerSettings,
 )
+from taskcore.settings.tracing import TraceUrl, TracingSettings
 from taskcore.settings.types import CommandSettings, DatabaseSettings, HttpSettings, SmtpSettings
 
 PREFIX = "TASKCORE_"
@@ -78,6 +79,11 @@ class Settings(BaseSettings):
     kubernetes: KubernetesSettings = KubernetesSettings()
     alerts: AlertSettings = AlertSettings()
     log: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()
+    #: Other services call it TRACE_URL_TEMPLATE: that is read, too.
+    trace_url_template: TraceUrl | None = Field(
+        default=None, validation_alias=AliasChoices(f"{PREFIX}TRACE_URL_TEMPLATE", "trace_url_template")
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -146,4 +152,4 @@ def _existing(file: str) -> Path:
 
 
 def _variable(path: tuple[int | str, ...]) -> str:
-    return PREFIX + "__".join(str(part) for part in path).upper()
+    return PREFIX + "__".join(str(part) for part in path).upper().removeprefix(PREFIX)

@@ -15,6 +15,7 @@ from taskcore.errors import first_line
 from taskcore.live_settings import CurrentSettings, Follower
 from taskcore.messaging.publisher import Publisher
 from taskcore.settings import Settings
+from taskcore.tracing.provider import OFF, Tracing
 from taskworker.coordinator.dependents import Dependents
 from taskworker.coordinator.relay import Relay
 from taskworker.coordinator.rescuer import Rescuer
@@ -33,11 +34,16 @@ def coordinator_engine(settings: Settings) -> AsyncEngine:
 
 
 async def coordinate(
-    current: CurrentSettings, engine: AsyncEngine, publisher: Publisher, *, on_round: Callable[[], None] = lambda: None
+    current: CurrentSettings,
+    engine: AsyncEngine,
+    publisher: Publisher,
+    *,
+    on_round: Callable[[], None] = lambda: None,
+    tracing: Tracing = OFF,
 ) -> None:
     """Until cancelled. `on_round` is called after each round of the relay: it is alive, and the database answers."""
     follower = Follower(current, partial(execute, engine), name="taskworker coordinate, settings")
-    relay = Relay(engine, publisher, current, on_round)
+    relay = Relay(engine, publisher, current, on_round, tracing)
     retention = Retention(engine, current)
     url = current.own.database_url.get_secret_value()
     dependents = Dependents(engine, on_unblocked=relay.wake)

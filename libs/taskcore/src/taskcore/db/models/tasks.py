@@ -38,6 +38,7 @@ class Task(Model):
     idempotency_key: Mapped[str | None]
     fingerprint: Mapped[str | None]  # of the body that came with the idempotency key
     request_id: Mapped[str | None]
+    trace_context: Mapped[str | None]  # the traceparent of who submitted it, where that is followed
     timeout_s: Mapped[float | None]  # of each attempt
     delete_after_s: Mapped[float | None]
     created_at: Mapped[datetime] = now()
@@ -115,6 +116,8 @@ class TaskAttempt(Model):
     finished_at: Mapped[datetime]
     outcome: Mapped[str]
     error: Mapped[str | None]
+    trace_id: Mapped[str | None]  # of its trace, and the span that stands for it: where it is followed
+    span_id: Mapped[str | None]
 
 
 class TaskDependency(Model):

@@ -1,0 +1,46 @@
+"""How the context of a trace travels: as the text of a `traceparent` (W3C Trace Context)."""
+
+from __future__ import annotations
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, TraceFlags
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+_propagator = TraceContextTextMapPropagator()
+
+
+def traceparent(span: Span) -> str | None:
+    """What goes with whatever `span` brings about; None where it is not followed."""
+    context = span.get_span_context()
+    if not context.trace_flags.sampled or not context.is_valid:
+        return None
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-01"
+
+
+def current_traceparent() -> str | None:
+    """That of the span that this thread or coroutine is in."""
+    return traceparent(trace.get_current_span())
+
+
+def span_context(text: str | None) -> SpanContext | None:
+    """None for what is no traceparent."""
+    if not text:
+        return None
+    context = trace.get_current_span(_propagator.extract({"traceparent": text}, Context())).get_span_context()
+    return context if context.is_valid else None
+
+
+def remote(trace_id: str, span_id: str) -> SpanContext:
+    """A span that is followed elsewhere; ids as hexadecimal digits."""
+    flags = TraceFlags(TraceFlags.SAMPLED)
+    return SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=flags)
+
+
+def below(parent: SpanContext | None) -> Context:
+    """The context in which a new span is a child of `parent`; None: in which it begins a trace."""
+    return Context() if parent is None else trace.set_span_in_context(NonRecordingSpan(parent), Context())
+
+
+def links(*contexts: SpanContext | None) -> list[Link]:
+    return [Link(context) for context in contexts if context is not None]

@@ -1,0 +1,41 @@
+"""The attributes of our spans, by OpenTelemetry's semantic conventions (databases 1.33, messaging 1.40)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from opentelemetry.semconv.attributes import db_attributes as db
+
+Attributes = Mapping[str, str | int | float | bool]
+
+RABBITMQ = "rabbitmq"
+
+TASK_ID = "taskcore.task.id"
+TASK_TYPE = "taskcore.task.type"
+ATTEMPT = "taskcore.task.attempt"
+OUTCOME = "taskcore.attempt.outcome"
+
+
+def statement(operation: str, table: str) -> Attributes:
+    """A statement on Taskcore's own database."""
+    return {
+        db.DB_SYSTEM_NAME: "postgresql",
+        db.DB_OPERATION_NAME: operation,
+        db.DB_COLLECTION_NAME: table,
+        db.DB_QUERY_SUMMARY: f"{operation} {table}",
+    }
+
+
+def message(operation: str, kind: str, queue: str, task_id: int) -> Attributes:
+    """`operation` as we call it, `kind` (send, process …) as the conventions do."""
+    return {
+        "messaging.system": RABBITMQ,
+        "messaging.operation.name": operation,
+        "messaging.operation.type": kind,
+        "messaging.destination.name": queue,
+        "messaging.message.id": str(task_id),
+    }
+
+
+def task(task_id: int, type_: str, attempt: int) -> Attributes:
+    return {TASK_ID: task_id, TASK_TYPE: type_, ATTEMPT: attempt}

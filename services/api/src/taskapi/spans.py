@@ -1,0 +1,98 @@
+"""The spans of requests, and of their statements. Health and metrics are asked for too often to be worth any."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import lru_cache
+from typing import Any
+
+from litestar.types import HTTPScope
+from opentelemetry import trace
+from opentelemetry.semconv.attributes import http_attributes, network_attributes, server_attributes, url_attributes
+from opentelemetry.semconv.attributes.error_attributes import ERROR_TYPE
+from opentelemetry.semconv.attributes.user_agent_attributes import USER_AGENT_ORIGINAL
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from sqlalchemy import Executable
+from sqlalchemy.dialects.postgresql import dialect
+
+from taskcore.tracing import conventions
+from taskcore.tracing.contexts import below, span_context
+from taskcore.tracing.provider import Tracing
+
+FOLLOWED = "/api/"
+METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+
+_TABLE = re.compile(r"\b(INSERT) INTO (\w+)|\b(UPDATE) (\w+)|\b(DELETE) FROM (\w+)")
+_READ = re.compile(r"\bFROM (\w+)")
+_DIALECT = dialect()  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def request_span(tracing: Tracing, scope: HTTPScope) -> Iterator[Span]:
+    """A child of the caller's, where the request names one. `tell_answer` says what came of it."""
+    if not tracing.is_on or not scope["path"].startswith(FOLLOWED):
+        yield trace.INVALID_SPAN
+        return
+    headers = dict(scope["headers"])
+    parent = span_context(headers.get(b"traceparent", b"").decode("latin-1"))
+    method = scope["method"] if scope["method"] in METHODS else "_OTHER"
+    with tracing.tracer.start_as_current_span(
+        method, below(parent), SpanKind.SERVER, _attributes(scope, headers, method), record_exception=False
+    ) as span:
+        yield span
+
+
+def tell_answer(span: Span, scope: HTTPScope, status: int) -> None:
+    if not span.is_recording():
+        return
+    if route := scope.get("path_template"):
+        span.set_attribute(http_attributes.HTTP_ROUTE, str(route))
+        span.update_name(f"{scope['method']} {route}")
+    span.set_attribute(http_attributes.HTTP_RESPONSE_STATUS_CODE, status)
+    if status >= 500 or status == 0:
+        span.set_attribute(ERROR_TYPE, str(status))
+        span.set_status(Status(StatusCode.ERROR))
+
+
+def followed_statement(tracing: Tracing, statement: Executable) -> AbstractContextManager[Any]:
+    """The span of a statement, where whoever asks is followed."""
+    if not trace.get_current_span().is_recording():
+        return nullcontext()
+    operation, table = _what(statement)
+    attributes = conventions.statement(operation, table)
+    return tracing.tracer.start_as_current_span(f"{operation} {table}", kind=SpanKind.CLIENT, attributes=attributes)
+
+
+def followed_transaction(tracing: Tracing) -> AbstractContextManager[Any]:
+    """As `followed_statement`, for several together."""
+    if not trace.get_current_span().is_recording():
+        return nullcontext()
+    attributes = {"db.system.name": "postgresql", "db.operation.name": "TRANSACTION"}
+    return tracing.tracer.start_as_current_span("TRANSACTION", kind=SpanKind.CLIENT, attributes=attributes)
+
+
+def _attributes(scope: HTTPScope, headers: dict[bytes, bytes], method: str) -> conventions.Attributes:
+    host, port = scope["server"] or ("", None)
+    found: dict[str, str | int] = {
+        http_attributes.HTTP_REQUEST_METHOD: method,
+        url_attributes.URL_PATH: scope["path"],
+        url_attributes.URL_SCHEME: scope["scheme"],
+        server_attributes.SERVER_ADDRESS: host,
+        server_attributes.SERVER_PORT: port or 0,
+        network_attributes.NETWORK_PROTOCOL_VERSION: str(scope["http_version"]),
+        USER_AGENT_ORIGINAL: headers.get(b"user-agent", b"").decode("latin-1"),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+@lru_cache(maxsize=256)
+def _what(statement: Executable) -> tuple[str, str]:
+    """The operation, and the table: of the first that changes something, or else of the first that is read."""
+    sql = str(statement.compile(dialect=_DIALECT))  # type: ignore[attr-defined]
+    if (found := _TABLE.search(sql)) is not None:
+        operation, table = (group for group in found.groups() if group)
+        return operation, table
+    read = _READ.search(sql)
+    return "SELECT", read.group(1) if read else "nothing"

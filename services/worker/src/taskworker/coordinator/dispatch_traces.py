@@ -1,0 +1,62 @@
+"""The spans of the relay: of each message whose task is followed, `relay` and in it `publish`, which goes with it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from opentelemetry import trace
+from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
+
+from taskcore.tracing import conventions
+from taskcore.tracing.contexts import below, links, remote, span_context, traceparent
+from taskcore.tracing.provider import Tracing
+
+
+class DispatchTraces:
+    """Those of one batch, from when it was asked for (`began_ns`) until the broker confirmed it.
+
+    `rows` are of `taskcore.db.traces.followed`. What has run before begins a trace of its own, linked to the
+    submission and to the last attempt: a task that waits for hours between attempts makes no trace of hours.
+    """
+
+    def __init__(self, tracing: Tracing, queue: str, rows: Sequence[Any], began_ns: int) -> None:
+        self._tracer = tracing.tracer
+        self._queue = queue
+        self._spans = {row.id: self._open(row, began_ns) for row in rows}
+        self.contexts: Mapping[int, str] = {
+            task_id: context
+            for task_id, (_, publish) in self._spans.items()
+            if (context := traceparent(publish)) is not None
+        }
+
+    def end(self, unconfirmed: Collection[int]) -> None:
+        now_ns = time.time_ns()
+        for task_id, spans in self._spans.items():
+            for span in reversed(spans):
+                if task_id in unconfirmed:
+                    span.set_status(Status(StatusCode.ERROR, "the broker did not confirm it"))
+                span.end(now_ns)
+
+    def _open(self, row: Any, began_ns: int) -> tuple[Span, Span]:
+        submitted = span_context(row.trace_context)
+        relay = self._tracer.start_span(
+            f"relay {self._queue}",
+            below(None if row.attempt else submitted),
+            attributes=conventions.task(row.id, row.type, row.attempt + 1),
+            links=_before(row) if row.attempt else None,
+            start_time=began_ns,
+        )
+        publish = self._tracer.start_span(
+            f"publish {self._queue}",
+            trace.set_span_in_context(relay),
+            SpanKind.PRODUCER,
+            conventions.message("publish", "send", self._queue, row.id),
+        )
+        return relay, publish
+
+
+def _before(row: Any) -> list[Link]:
+    last = remote(row.trace_id, row.span_id) if row.trace_id and row.span_id else None
+    return links(span_context(row.trace_context), last)
