@@ -15,11 +15,11 @@ ACTOR = "run"
 _TaskId = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 
 
-class _Options(msgspec.Struct):
+class _Options(msgspec.Struct, frozen=True):
     traceparent: Annotated[str, Meta(max_length=64)] | None = None
 
 
-class _Envelope(msgspec.Struct):
+class _Envelope(msgspec.Struct, frozen=True):
     args: tuple[_TaskId]
     options: _Options = _Options()
 
