@@ -1,0 +1,8 @@
+{{- /* What the library has to know of this service. It is in the worker's image. */ -}}
+{{- define "taskcore.facts.coordinator" -}}
+image: worker
+args: [coordinate]
+port: {name: health, number: 5050}
+needs: [database, amqp]
+graceSeconds: 30
+{{- end -}}

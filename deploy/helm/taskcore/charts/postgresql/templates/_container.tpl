@@ -1,0 +1,32 @@
+{{- /* What PostgreSQL's official image wants. Its root is read-only: it writes to its volume, and its sockets and locks to scratch. */ -}}
+{{- define "taskcore.postgresqlContainer" -}}
+env:
+  - {name: POSTGRES_USER, value: taskcore}
+  - {name: POSTGRES_DB, value: taskcore}
+  - name: POSTGRES_PASSWORD
+    valueFrom:
+      secretKeyRef: {name: {{ include "taskcore.statefulName" (list . "postgresql") }}, key: password}
+{{- /* By TCP: while it sets up the database it listens on its socket alone. */}}
+startupProbe:
+  exec: {command: [pg_isready, -q, -h, 127.0.0.1, -U, taskcore]}
+  periodSeconds: 2
+  timeoutSeconds: 5
+  failureThreshold: 60
+livenessProbe:
+  exec: {command: [pg_isready, -q, -h, 127.0.0.1, -U, taskcore]}
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 6
+readinessProbe:
+  exec: {command: [pg_isready, -q, -h, 127.0.0.1, -U, taskcore]}
+  periodSeconds: 5
+  timeoutSeconds: 5
+volumeMounts:
+  - {name: data, mountPath: /var/lib/postgresql}
+  - {name: run, mountPath: /var/run/postgresql}
+  - {name: tmp, mountPath: /tmp}
+{{- end -}}
+
+{{- define "taskcore.postgresqlScratch" -}}
+[run, tmp]
+{{- end -}}

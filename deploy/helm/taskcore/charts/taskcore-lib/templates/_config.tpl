@@ -1,0 +1,83 @@
+{{- /* The settings that a service gets as its file. JSON, for Helm writes large numbers so that YAML takes them for text. */ -}}
+
+{{- define "taskcore.config" -}}
+{{- $global := .Values.global -}}
+{{- $config := mergeOverwrite (deepCopy ($global.config | default dict)) (deepCopy (.Values.config | default dict)) -}}
+{{- include "taskcore.refuseSettings" (list $config .Chart.Name) -}}
+{{- $own := list
+      (dict "name" "log.level" "is" $global.log.level "value" "global.log.level")
+      (dict "name" "log.format" "is" $global.log.format "value" "global.log.format")
+      (dict "name" "trace_url_template" "is" $global.traceUrlTemplate "value" "global.traceUrlTemplate") -}}
+{{- if $global.tracing.endpoint -}}
+  {{- $own = concat $own (list
+        (dict "name" "tracing.endpoint" "is" $global.tracing.endpoint "value" "global.tracing.endpoint")
+        (dict "name" "tracing.sample_ratio" "is" $global.tracing.sampleRatio "value" "global.tracing.sampleRatio")) -}}
+{{- end -}}
+{{- if $global.tracing.queryUrl -}}
+  {{- $own = append $own (dict "name" "tracing.query_url" "is" $global.tracing.queryUrl "value" "global.tracing.queryUrl") -}}
+{{- end -}}
+{{- range (include "taskcore.facts" . | fromYaml).settings -}}
+  {{- $is := .is -}}
+  {{- if .value }}{{ $is = index $.Values .value }}{{ end -}}
+  {{- $own = append $own (dict "name" .name "is" $is "value" (.value | default "" | printf "%s.%s" $.Chart.Name)) -}}
+{{- end -}}
+{{- range $own -}}
+  {{- include "taskcore.setOwn" (list $config . $.Chart.Name) -}}
+{{- end -}}
+{{- $config | toPrettyJson -}}
+{{- end -}}
+
+{{- /* Puts a setting that has a value of its own into the config, which must not say something else. Empty: left to Taskcore. */ -}}
+{{- define "taskcore.setOwn" -}}
+{{- $config := index . 0 -}}
+{{- $own := index . 1 -}}
+{{- $path := splitList "." $own.name -}}
+{{- $section := $config -}}
+{{- if gt (len $path) 1 -}}
+  {{- $_ := set $config (first $path) (get $config (first $path) | default dict) -}}
+  {{- $section = get $config (first $path) -}}
+{{- end -}}
+{{- if hasKey $section (last $path) -}}
+  {{- fail (printf "%s.config or global.config sets %s, which the chart sets itself: use the value %s instead." (index . 2) $own.name (trimSuffix "." $own.value)) -}}
+{{- end -}}
+{{- if not (has $own.is (list nil "" list)) -}}
+  {{- $_ := set $section (last $path) $own.is -}}
+{{- end -}}
+{{- if and (gt (len $path) 1) (empty $section) }}{{ $_ := unset $config (first $path) }}{{ end -}}
+{{- end -}}
+
+{{- /* What must not stand in a ConfigMap, and what the chart relies on. */ -}}
+{{- define "taskcore.refuseSettings" -}}
+{{- $config := index . 0 -}}
+{{- $service := index . 1 -}}
+{{- $refused := dict
+      "database_url" "it is taken from a Secret: global.database.existingSecret."
+      "amqp_url" "it is taken from a Secret: global.amqp.existingSecret."
+      "databases" "their URLs are secrets. Put them as JSON under the key databases into a Secret, and name that as settingsSecret of the service."
+      "smtp.password" "it is a secret. Put it under the key smtp__password into a Secret, and name that as settingsSecret of the service."
+      "tracing.headers" "they are secrets. Put them as JSON into a Secret, and name that as global.tracing.headersSecret."
+      "api.host" "in a pod the API listens on all addresses."
+      "api.port" "the chart's Service, probes and policies rely on 8080."
+      "health.host" "in a pod /readyz is served on all addresses."
+      "health.port" "the chart's probes and policies rely on 5050." -}}
+{{- range $name, $why := $refused -}}
+  {{- $path := splitList "." $name -}}
+  {{- $section := $config -}}
+  {{- if gt (len $path) 1 }}{{ $section = get $config (first $path) | default dict }}{{ end -}}
+  {{- if hasKey $section (last $path) -}}
+    {{- fail (printf "%s.config or global.config sets %s: %s" $service $name $why) -}}
+  {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "taskcore.configmap" -}}
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {{ include "taskcore.name" (list . .Chart.Name) }}
+  labels:
+    {{- include "taskcore.labels" (list . .Chart.Name) | nindent 4 }}
+data:
+  taskcore.yaml: |
+    {{- include "taskcore.config" . | nindent 4 }}
+{{- end -}}

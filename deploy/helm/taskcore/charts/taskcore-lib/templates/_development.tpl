@@ -1,0 +1,119 @@
+{{- /* Servers to develop with: one copy each, on the official image, with a password of their own. */ -}}
+
+{{- /* Makes one at the first installation, and keeps it. Where the cluster cannot be asked (helm template) it is new each time. */ -}}
+{{- define "taskcore.developmentPassword" -}}
+{{- $known := lookup "v1" "Secret" .Release.Namespace (include "taskcore.statefulName" (list . .Chart.Name)) -}}
+{{- $password := dig "data" "password" "" ($known | default dict) | b64dec -}}
+{{- $password | default (randAlphaNum 32) -}}
+{{- end -}}
+
+{{- /* It outlives helm uninstall, as the volume does: without it the data would be locked up. */ -}}
+{{- define "taskcore.developmentSecret" -}}
+{{- $root := index . 0 -}}
+apiVersion: v1
+kind: Secret
+metadata:
+  name: {{ include "taskcore.statefulName" (list $root $root.Chart.Name) }}
+  labels:
+    {{- include "taskcore.labels" (list $root $root.Chart.Name) | nindent 4 }}
+  annotations:
+    helm.sh/resource-policy: keep
+type: Opaque
+stringData:
+  {{- index . 1 | nindent 2 }}
+{{- end -}}
+
+{{- define "taskcore.developmentService" -}}
+{{- $root := index . 0 -}}
+apiVersion: v1
+kind: Service
+metadata:
+  name: {{ include "taskcore.statefulName" (list $root $root.Chart.Name) }}
+  labels:
+    {{- include "taskcore.labels" (list $root $root.Chart.Name) | nindent 4 }}
+spec:
+  clusterIP: None
+  selector:
+    {{- include "taskcore.selector" (list $root $root.Chart.Name) | nindent 4 }}
+  ports:
+    - {name: {{ index . 1 }}, port: {{ index . 2 }}, targetPort: {{ index . 1 }}}
+{{- end -}}
+
+{{- define "taskcore.developmentNetworkpolicy" -}}
+{{- $root := index . 0 -}}
+{{- if $root.Values.global.networkPolicy.enabled -}}
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: {{ include "taskcore.statefulName" (list $root $root.Chart.Name) }}
+  labels:
+    {{- include "taskcore.labels" (list $root $root.Chart.Name) | nindent 4 }}
+spec:
+  podSelector:
+    matchLabels:
+      {{- include "taskcore.selector" (list $root $root.Chart.Name) | nindent 6 }}
+  policyTypes: [Ingress, Egress]
+  ingress:
+    - from:
+        - podSelector:
+            matchLabels:
+              app.kubernetes.io/name: taskcore
+              app.kubernetes.io/instance: {{ $root.Release.Name | quote }}
+      ports: [{protocol: TCP, port: {{ index . 1 }}}]
+  egress:
+    {{- include "taskcore.egressToNames" $root | nindent 4 }}
+{{- end -}}
+{{- end -}}
+
+{{- /* Everything of the StatefulSet around its container. (list . port-name port) */ -}}
+{{- define "taskcore.developmentStatefulset" -}}
+{{- $root := index . 0 -}}
+{{- $of := list $root $root.Chart.Name -}}
+apiVersion: apps/v1
+kind: StatefulSet
+metadata:
+  name: {{ include "taskcore.statefulName" $of }}
+  labels:
+    {{- include "taskcore.labels" $of | nindent 4 }}
+spec:
+  serviceName: {{ include "taskcore.statefulName" $of }}
+  replicas: 1
+  selector:
+    matchLabels:
+      {{- include "taskcore.selector" $of | nindent 6 }}
+  template:
+    metadata:
+      labels:
+        {{- include "taskcore.podLabels" $of | nindent 8 }}
+    spec:
+      automountServiceAccountToken: false
+      terminationGracePeriodSeconds: 60
+      {{- include "taskcore.podSecurity" (list $root 999) | nindent 6 }}
+      {{- with include "taskcore.placement" $root }}
+      {{- . | nindent 6 }}
+      {{- end }}
+      containers:
+        - name: {{ $root.Chart.Name }}
+          image: {{ $root.Values.image | quote }}
+          ports:
+            - {name: {{ index . 1 }}, containerPort: {{ index . 2 }}}
+          {{- include (printf "taskcore.%sContainer" $root.Chart.Name) $root | nindent 10 }}
+          {{- include "taskcore.containerSecurity" $root | nindent 10 }}
+          resources:
+            {{- toYaml $root.Values.resources | nindent 12 }}
+      volumes:
+        {{- range (include (printf "taskcore.%sScratch" $root.Chart.Name) $root | fromYamlArray) }}
+        - name: {{ . }}
+          emptyDir: {}
+        {{- end }}
+  volumeClaimTemplates:
+    - metadata:
+        name: data
+      spec:
+        accessModes: [ReadWriteOnce]
+        {{- with $root.Values.storageClass }}
+        storageClassName: {{ . }}
+        {{- end }}
+        resources:
+          requests: {storage: {{ $root.Values.storage }}}
+{{- end -}}

@@ -1,0 +1,51 @@
+{{- /* Names and labels. All of them take (list . "component"). */ -}}
+
+{{- /* RELEASE-taskcore-COMPONENT. What makes it longer than an object's name may be (a third item in the list; 63), or is not
+       allowed in the name of a Service, is changed: then a hash of the release keeps it apart from others. */ -}}
+{{- define "taskcore.name" -}}
+{{- $release := (index . 0).Release.Name -}}
+{{- $component := index . 1 -}}
+{{- $limit := 63 -}}
+{{- if gt (len .) 2 }}{{ $limit = index . 2 }}{{ end -}}
+{{- $fit := regexReplaceAll "^([0-9])" ($release | replace "." "-") "r${1}" -}}
+{{- if and (eq $fit $release) (le (len (printf "%s-taskcore-%s" $release $component)) $limit) -}}
+  {{- printf "%s-taskcore-%s" $release $component -}}
+{{- else -}}
+  {{- $room := sub $limit (len (printf "-taskcore-%s-01234567" $component)) | int -}}
+  {{- printf "%s-taskcore-%s-%s" (trunc $room $fit | trimSuffix "-") $component (sha256sum $release | trunc 8) -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* A StatefulSet's name stands in labels of its pods, with eleven characters more. */ -}}
+{{- define "taskcore.statefulName" -}}
+{{- include "taskcore.name" (list (index . 0) (index . 1) 52) -}}
+{{- end -}}
+
+{{- /* What selects a component's pods. It can never change: selectors of Deployments are immutable. */ -}}
+{{- define "taskcore.selector" -}}
+app.kubernetes.io/name: taskcore
+app.kubernetes.io/instance: {{ (index . 0).Release.Name | quote }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end -}}
+
+{{- define "taskcore.labels" -}}
+{{- $root := index . 0 -}}
+{{ include "taskcore.selector" . }}
+app.kubernetes.io/part-of: taskcore
+app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+helm.sh/chart: {{ printf "taskcore-%s" $root.Chart.Version | replace "+" "_" | quote }}
+{{- end -}}
+
+{{- /* Of pods: without versions, which would restart all of them with each version of the chart. */ -}}
+{{- define "taskcore.podLabels" -}}
+{{- $root := index . 0 -}}
+{{- $own := include "taskcore.selector" . | fromYaml -}}
+{{- $own = set $own "app.kubernetes.io/part-of" "taskcore" -}}
+{{- merge $own ($root.Values.podLabels | default dict) ($root.Values.global.podLabels | default dict) | toYaml -}}
+{{- end -}}
+
+{{- /* What the library has to know of the service whose chart this is: each has a _facts.tpl. */ -}}
+{{- define "taskcore.facts" -}}
+{{- include (printf "taskcore.facts.%s" .Chart.Name) . -}}
+{{- end -}}

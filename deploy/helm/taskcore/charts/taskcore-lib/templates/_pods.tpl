@@ -1,0 +1,86 @@
+{{- /* What the pods of services, of the migration and of the test have in common. */ -}}
+
+{{- /* (list . "api"): REGISTRY/PREFIX+SERVICE:TAG, unless the service names a whole image of its own. */ -}}
+{{- define "taskcore.image" -}}
+{{- $root := index . 0 -}}
+{{- $image := $root.Values.global.image -}}
+{{- $name := printf "%s%s:%s" $image.prefix (index . 1) ($image.tag | default $root.Chart.AppVersion) -}}
+{{- if $image.registry }}{{ trimSuffix "/" $image.registry }}/{{ end }}{{ $name }}
+{{- end -}}
+
+{{- define "taskcore.podSecurity" -}}
+enableServiceLinks: false
+securityContext:
+  runAsNonRoot: true
+  runAsUser: {{ index . 1 }}
+  runAsGroup: {{ index . 1 }}
+  fsGroup: {{ index . 1 }}
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile:
+    type: RuntimeDefault
+{{- with (index . 0).Values.global.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "taskcore.containerSecurity" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: [ALL]
+{{- end -}}
+
+{{- define "taskcore.probes" -}}
+startupProbe:
+  httpGet: {path: /livez, port: {{ . }}}
+  periodSeconds: 2
+  timeoutSeconds: 5
+  failureThreshold: 60
+livenessProbe:
+  httpGet: {path: /livez, port: {{ . }}}
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 6
+readinessProbe:
+  httpGet: {path: /readyz, port: {{ . }}}
+  periodSeconds: 5
+  timeoutSeconds: 5
+  failureThreshold: 2
+{{- end -}}
+
+{{- define "taskcore.environment" -}}
+{{- $facts := include "taskcore.facts" . | fromYaml -}}
+- name: TASKCORE_CONFIG
+  value: /etc/taskcore/taskcore.yaml
+{{- range $facts.needs }}
+{{ include (printf "taskcore.%sEnvironment" .) $ }}
+{{- end }}
+{{- if .Values.settingsSecret }}
+- name: TASKCORE_SECRETS_DIR
+  value: /etc/taskcore-secrets
+{{- end }}
+{{- if and .Values.global.tracing.endpoint .Values.global.tracing.headersSecret }}
+- name: TASKCORE_TRACING__HEADERS
+  valueFrom:
+    secretKeyRef:
+      name: {{ .Values.global.tracing.headersSecret }}
+      key: {{ .Values.global.tracing.headersKey }}
+{{- end }}
+{{- with concat (.Values.global.extraEnv | default list) (.Values.extraEnv | default list) }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- /* Where a pod may go: its own values, else those for all. */ -}}
+{{- define "taskcore.placement" -}}
+{{- range $name := list "nodeSelector" "tolerations" "affinity" "priorityClassName" }}
+{{- with index $.Values $name | default (index $.Values.global $name) }}
+{{ $name }}:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,76 @@
+{{- /* How many copies there are: a number, by CPU, or by how long tasks have been waiting. Only one of them. */ -}}
+
+{{- define "taskcore.isScaled" -}}
+{{- if or (dig "autoscaling" "enabled" false .Values.AsMap) (dig "keda" "enabled" false .Values.AsMap) }}yes{{ end -}}
+{{- end -}}
+
+{{- define "taskcore.horizontalpodautoscaler" -}}
+{{- $scaling := .Values.autoscaling -}}
+{{- if $scaling.enabled -}}
+{{- if dig "keda" "enabled" false .Values.AsMap -}}
+  {{- fail (printf "%s.autoscaling and %s.keda are both enabled: two autoscalers would undo each other's work. Choose one." .Chart.Name .Chart.Name) -}}
+{{- end -}}
+{{- if not (dig "requests" "cpu" "" (.Values.resources | default dict)) -}}
+  {{- fail (printf "%s.autoscaling needs %s.resources.requests.cpu: its percentage is of what the pods ask for." .Chart.Name .Chart.Name) -}}
+{{- end -}}
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata:
+  name: {{ include "taskcore.name" (list . .Chart.Name) }}
+  labels:
+    {{- include "taskcore.labels" (list . .Chart.Name) | nindent 4 }}
+spec:
+  scaleTargetRef:
+    apiVersion: apps/v1
+    kind: Deployment
+    name: {{ include "taskcore.name" (list . .Chart.Name) }}
+  minReplicas: {{ $scaling.minReplicas }}
+  maxReplicas: {{ $scaling.maxReplicas }}
+  metrics:
+    - type: Resource
+      resource:
+        name: cpu
+        target: {type: Utilization, averageUtilization: {{ $scaling.cpuPercent }}}
+  behavior:
+    scaleDown: {stabilizationWindowSeconds: 300}
+{{- end -}}
+{{- end -}}
+
+{{- /* As many copies as the oldest waiting task has waited times ageSeconds: it grows while a backlog does not shrink. */ -}}
+{{- define "taskcore.scaledobject" -}}
+{{- $keda := .Values.keda -}}
+{{- if $keda.enabled -}}
+{{- if not $keda.serverAddress -}}
+  {{- fail (printf "%s.keda needs %s.keda.serverAddress: the URL of the Prometheus that knows taskcore_queue_oldest_age_seconds." .Chart.Name .Chart.Name) -}}
+{{- end -}}
+{{- $here := printf "namespace=%q" .Release.Namespace -}}
+{{- $of := $here -}}
+{{- with .Values.queues }}{{ $of = printf "%s,queue=~%q" $of (join "|" .) }}{{ end -}}
+{{- /* No queue, and nothing waits; no coordinator that says so either, and the number of copies stays as it is. */ -}}
+{{- $query := printf "max(taskcore_queue_oldest_age_seconds{%s}) or 0 * max(taskcore_workers_live{%s})" $of $here -}}
+apiVersion: keda.sh/v1alpha1
+kind: ScaledObject
+metadata:
+  name: {{ include "taskcore.name" (list . .Chart.Name) }}
+  labels:
+    {{- include "taskcore.labels" (list . .Chart.Name) | nindent 4 }}
+spec:
+  scaleTargetRef:
+    name: {{ include "taskcore.name" (list . .Chart.Name) }}
+  minReplicaCount: {{ $keda.minReplicas }}
+  maxReplicaCount: {{ $keda.maxReplicas }}
+  pollingInterval: 15
+  advanced:
+    horizontalPodAutoscalerConfig:
+      behavior:
+        scaleDown: {stabilizationWindowSeconds: 300}
+  triggers:
+    - type: prometheus
+      metricType: AverageValue
+      metadata:
+        serverAddress: {{ $keda.serverAddress | quote }}
+        query: {{ $keda.query | default $query | quote }}
+        ignoreNullValues: "false"
+        threshold: {{ $keda.ageSeconds | int | toString | quote }}
+{{- end -}}
+{{- end -}}
