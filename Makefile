@@ -7,6 +7,7 @@ ONLY ?=
 LIST ?=
 BASE ?= python:3.13-slim-bookworm
 BUILD ?=
+DEV ?=
 IMAGES ?= taskcore-
 VERSION ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' libs/taskcore/pyproject.toml)
 REVISION ?= $(shell git describe --always --abbrev=40 --dirty)
@@ -18,17 +19,39 @@ IN_IMAGES := api worker collector-analytics collector-k8s
 OWN := taskcore taskclient taskapi taskworker collector-analytics collector-k8s taskstandalone
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --no-deps --require-hashes
+COMPOSE ?= $(shell docker compose version > /dev/null 2>&1 && echo docker compose || echo docker-compose)
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links $(OWN:%=--no-emit-package %)
 
 .DELETE_ON_ERROR:
-.PHONY: help run test test-containers check bench faults docs lock images $(IN_IMAGES:%=image-%) clean
+.PHONY: help run up down logs test test-containers check bench faults docs lock images $(IN_IMAGES:%=image-%) clean
 
 help:  ## what there is
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1	/p' Makefile | expand -t 10
 
 run: .venv/.packages  ## the whole of Taskcore on this machine, with a database of its own: PORT=8080
 	TASKCORE_API__PORT=$(PORT) exec $(BIN)/taskcore-standalone $(ARGS)
+
+# Where IMAGES names a registry they come from there, else they are made here.
+up: $(if $(findstring /,$(IMAGES)),,images)  ## the whole of Taskcore in containers, by compose.yaml; DEV=1: with this checkout's sources
+	deploy/passwords .env
+	$(if $(findstring /,$(IMAGES)),$(COMPOSE) pull)
+	$(if $(DEV),$(COMPOSE) build)
+	$(COMPOSE) up --detach --no-build $$($(COMPOSE) up --help | grep --only-matching --max-count 1 -e '--wait\b')
+	@echo "The API:  http://$$($(COMPOSE) port api 8080)"
+	@echo "Traces:   http://$$($(COMPOSE) port jaeger 16686)"
+
+down:  ## stop and remove those containers; their data stays, unless ARGS=--volumes
+	$(COMPOSE) down $(ARGS)
+
+logs:  ## what they say, as they say it: ARGS=worker for one service
+	$(COMPOSE) logs --follow --tail 100 $(ARGS)
+
+up down logs: export BASE := $(BASE)
+up down logs: export IMAGES := $(IMAGES)
+up down logs: export VERSION := $(VERSION)
+up down logs: export REVISION := $(REVISION)
+up down logs: export COMPOSE_FILE := compose.yaml$(DEV:%=:compose.dev.yaml)
 
 test: .venv/.dev  ## all tests; ARGS="tests/standalone -k adopted" for some
 	tests/support/provide_rabbitmq
@@ -58,6 +81,7 @@ lock: .venv/.dev  ## pin the newest versions that fit; LOCK=--upgrade to move al
 	$(COMPILE) $(LOCK) requirements/run.in -o requirements/run.txt
 	$(COMPILE) $(LOCK) requirements/run.in requirements/dev.in -c requirements/run.txt -o requirements/dev.txt
 	echo hatchling | $(COMPILE) - -c requirements/run.txt -o requirements/build.txt
+	echo watchfiles | $(COMPILE) - -c requirements/run.txt -o requirements/reload.txt
 	for service in $(IN_IMAGES); do \
 		printf -- '-e libs/taskcore\n-e services/%s\n' $$service | \
 			$(COMPILE) - -c requirements/run.txt -o requirements/$$service.txt || exit; \

@@ -28,7 +28,7 @@ def test_images_get_the_versions_that_the_tests_run_with(name: str) -> None:
     assert held.items() <= tested.items()
 
 
-@pytest.mark.parametrize("name", [*SERVICES, "build"])
+@pytest.mark.parametrize("name", [*SERVICES, "build", "reload"])
 def test_every_version_has_its_hashes_and_no_lock_names_an_index(name: str) -> None:
     text = (ROOT / "requirements" / f"{name}.txt").read_text()
 
