@@ -90,19 +90,14 @@ def render(*layers: Values, name: str = "demo", namespace: str = "tasks", revisi
     return _render(json.dumps(merged(*layers), sort_keys=True), name, namespace, revision)
 
 
-@cache
 def chart() -> helm_python.Chart:
+    """Loaded anew, for rendering takes the parts that are off out of it."""
     return helm_python.Chart.load(PATH)
 
 
 @cache
 def _render(values: str, name: str, namespace: str, revision: int) -> Rendered:
-    texts = chart().render(
-        json.loads(values),
-        name=name,
-        namespace=namespace,
-        revision=revision,
-        is_install=revision == 1,
-        is_upgrade=revision > 1,
-    )
+    release = {"name": name, "namespace": namespace, "revision": revision}
+    with chart() as loaded:
+        texts = loaded.render(json.loads(values), **release, is_install=revision == 1, is_upgrade=revision > 1)
     return Rendered(texts)

@@ -1,0 +1,123 @@
+"""What is not a value is refused: a typo by its name, what other charts have with where it is here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import helm_python
+import pytest
+import yaml
+
+from tests.charts.rendering import PATH, SERVICES, Values, at, merged, render
+from tests.charts.samples import DEVELOPMENT, PRODUCTION
+
+SCHEMA = json.loads((PATH / "values.schema.json").read_text())
+VALUES = yaml.safe_load((PATH / "values.yaml").read_text())
+MOVED = yaml.safe_load((PATH / "files/moved.yaml").read_text())
+#: What each service takes, and values.yaml shows at the worker alone.
+SHOWN_ONCE = {
+    *("image", "settingsSecret", "config", "extraEnv", "extraVolumes", "extraVolumeMounts", "podLabels"),
+    *("podAnnotations", "nodeSelector", "tolerations", "affinity", "priorityClassName", "serviceAccountAnnotations"),
+    "extraEgress",
+}
+#: Of the services: Helm's own.
+IMPLIED = {"global"}
+
+TYPOS = [
+    *("wroker.replicas", "global.databse.existingSecret", "global.database.existingSecrets", "global.image.tags"),
+    *("api.replica", "api.ingress.hosts", "worker.keda.enable", "worker.grace_s", "collector-k8s.namespace"),
+    *("coordinator.autoscaling.enabled", "collector-analytics.keda.enabled", "global.networkPolicy.enable"),
+    *("global.monitoring.serviceMonitor", "migrations.enable", "test.timeout", "postgresql.size", "rabbitmq.tag"),
+    "global.tracing.endpont",
+]
+WRONG = {
+    "api.replicas": "2",
+    "api.enabled": "yes",
+    "api.image": {"tag": "1.2.3"},
+    "worker.threads": 0,
+    "worker.graceSeconds": 0,
+    "worker.queues": "default",
+    "global.image.pullPolicy": "always",
+    "global.image.tag": "not a tag",
+    "global.log.level": "verbose",
+    "global.tracing.sampleRatio": 2,
+    "global.tracing.endpoint": "jaeger:4318",
+    "global.traceUrlTemplate": "https://jaeger.example.com",
+    "global.networkPolicy.databasePort": "5432",
+    "collector-k8s.namespaces": ["Shop"],
+    "postgresql.storage": "2 GB",
+    "worker.extraEnv": [{"key": "A", "value": "b"}],
+}
+
+
+@pytest.mark.parametrize("typo", TYPOS)
+def test_a_typo_is_refused_by_its_name(typo: str) -> None:
+    name = next(part for part in typo.split(".") if part not in _known_parts(typo))
+
+    with pytest.raises(helm_python.HelmError, match=f"additional properties '{name}' not allowed"):
+        render(PRODUCTION, at(typo, "x"))
+
+
+@pytest.mark.parametrize("path", WRONG)
+def test_a_value_of_another_kind_is_refused_by_its_place(path: str) -> None:
+    with pytest.raises(helm_python.HelmError, match=f"at '/{path.replace('.', '/')}"):
+        render(PRODUCTION, at(path, WRONG[path]))
+
+
+@pytest.mark.parametrize("given", [DEVELOPMENT, PRODUCTION], ids=["development", "production"])
+@pytest.mark.parametrize("path", MOVED)
+def test_what_other_charts_have_fails_with_the_sentence_that_helps(path: str, given: Values) -> None:
+    for value in ("x", False, {"some": "thing"}):
+        with pytest.raises(helm_python.HelmError) as refused:
+            render(given, at(path, value))
+
+        assert f"There is no value {path}. {MOVED[path]}" in str(refused.value)
+
+
+def test_the_schema_lets_nothing_pass_but_what_has_a_sentence() -> None:
+    passing = {path for path, schema in _properties(SCHEMA) if schema is True}
+
+    assert passing - {"postgresql.global", "rabbitmq.global"} == set(MOVED)
+
+
+def test_every_value_is_in_the_file_of_values_and_every_object_is_closed() -> None:
+    services = {f"{service}.{name}" for service in SERVICES if service != "worker" for name in SHOWN_ONCE}
+    implied = {path for path, _ in _properties(SCHEMA) if path.rpartition(".")[2] in IMPLIED and path != "global"}
+    possible = {path for path, schema in _properties(SCHEMA) if schema is not True} - services - implied
+
+    assert {path for path in possible if not _is_in(VALUES, path)} == {"taskcore-lib"}
+    for path, schema in _properties(SCHEMA):
+        assert schema is True or "properties" not in schema or schema["additionalProperties"] is False, path
+
+
+def test_defaults_hold_no_password_and_start_no_database() -> None:
+    assert VALUES["global"]["database"] == {"existingSecret": "", "key": "database_url", "development": False}
+    assert VALUES["global"]["amqp"] == {"existingSecret": "", "key": "amqp_url", "development": False}
+    assert not [path for path, _ in _properties(SCHEMA) if "password" in path.lower() and _is_in(VALUES, path)]
+
+
+def _properties(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    """Each property there is, with its schema: true where the schema says nothing."""
+    for name, inner in schema.get("properties", {}).items():
+        if isinstance(inner, dict) and "$ref" in inner:
+            inner = SCHEMA["definitions"][inner["$ref"].rpartition("/")[2]]
+        yield f"{path}{name}", inner
+        if isinstance(inner, dict):
+            yield from _properties(inner, f"{path}{name}.")
+
+
+def _known_parts(path: str) -> set[str]:
+    known = {known for known, _ in _properties(SCHEMA)}
+    parts = path.split(".")
+    return {parts[n] for n in range(len(parts)) if ".".join(parts[: n + 1]) in known}
+
+
+def _is_in(values: Values, path: str) -> bool:
+    found: Any = merged(values)
+    for part in path.split("."):
+        if not isinstance(found, dict) or part not in found:
+            return path.startswith(("migrations.resources.", "test.")) or ".resources." in path
+        found = found[part]
+    return True
