@@ -40,6 +40,7 @@ class Child:
     timed_out: frozenset[Attempt] = frozenset()
     killed_as: Kind | None = None
     is_fenced: bool = False
+    is_stopping: bool = False
 
     def order(self, order: Order) -> None:
         """Say it, without ever waiting: what is frozen lets its pipe fill up, and others have to be looked after."""

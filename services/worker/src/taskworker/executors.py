@@ -81,7 +81,8 @@ class Executors:
 
 def _death(child: Child) -> Death:
     ran = frozenset((p.task_id, p.attempt) for p in child.board.posted())
-    kind = child.killed_as or Kind.CRASHED
+    has_drained = child.is_stopping and child.process.exitcode == 0
+    kind = child.killed_as or (Kind.DRAINED if has_drained else Kind.CRASHED)
     EXECUTOR_DEATHS.labels(kind).inc()
     say = log.info if kind is Kind.DRAINED else log.error
     say("executor.died", kind=kind, exit_code=child.process.exitcode, incarnation=child.incarnation)

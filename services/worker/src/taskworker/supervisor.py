@@ -113,7 +113,7 @@ class Supervisor:
         """Before others may run its tasks, this worker's are told to stop, and what does not is killed."""
         is_unseen = self._witnesses.are_gone()
         is_up = is_unseen or self._lease.is_ending(SOFT_FENCE)
-        if is_up and not self._is_fenced:
+        if is_up and not self._is_fenced and self._worker_id is not None:
             log.error("worker.fenced", worker_id=self._worker_id, is_unseen=is_unseen)
             self._lease.count_loss()
         self._is_fenced = is_up
@@ -167,11 +167,14 @@ class Supervisor:
         log.info("worker.draining", worker_id=self._worker_id, grace_s=grace_s)
         for child in self._executors:
             child.order(Stop(grace_s))
+            child.is_stopping = True
         deadline = time.monotonic() + grace_s + EXIT_MARGIN_S
         while len(self._executors) and time.monotonic() < deadline and not self.hurry.is_set():
             self._follow_lease()
             self._fulfil_wishes()
-            self._bury_drained()
+            for child in self._executors:
+                child.hear()
+            self._bury_dead()
             self._wait()
         for child in self._executors:
             child.kill(Kind.DRAINED)
@@ -179,13 +182,6 @@ class Supervisor:
         self._bury_dead()
         self._witnesses.stop()
         self._lease.retire(EXIT_MARGIN_S)
-
-    def _bury_drained(self) -> None:
-        for child in self._executors:
-            child.hear()
-            if child.process.exitcode == 0:
-                child.killed_as = child.killed_as or Kind.DRAINED
-        self._bury_dead()
 
     def _held(self) -> list[Held]:
         """Of each process that lives: what is held by one that is not listed is nobody's."""
