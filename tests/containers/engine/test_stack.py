@@ -1,0 +1,132 @@
+"""All of compose.yaml at work: what it is given is done once, whatever is killed or restarted, and can be followed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import docker
+import pytest
+
+from tests.containers.engine.conftest import PREFIX
+from tests.containers.engine.containers import become_healthy
+from tests.containers.engine.stack import Stack
+from tests.support.reaper import Reaper
+from tests.support.waiting import eventually
+
+TRACEPARENT = "00-{trace_id}-00f067aa0ba902b7-01"
+
+
+@pytest.fixture(scope="module")
+def stack(engine: docker.DockerClient, images: Mapping[str, str], reaper: Reaper) -> Iterator[Stack]:
+    assert all(image.startswith(PREFIX) for image in images.values())
+    stack = Stack(engine, PREFIX, "test")
+    try:
+        stack.up(reaper)
+        yield stack
+    except BaseException:
+        print(stack.last_words())
+        raise
+    finally:
+        stack.down()
+
+
+def tasks(count: int, batch: str, seconds: float) -> list[dict[str, Any]]:
+    """Each has a name of its own."""
+    return [
+        {"name": f"{batch} {n}", "type": "sleep", "parameters": {"seconds": seconds}, "labels": {"batch": batch}}
+        for n in range(count)
+    ]
+
+
+def test_the_trace_of_a_task_goes_through_all_containers(stack: Stack) -> None:
+    trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+    body = {"name": "to be followed", "type": "noop"}
+    headers = {"traceparent": TRACEPARENT.format(trace_id=trace_id)}
+
+    task = stack.api.post("/api/v1/tasks", json=body, headers=headers).raise_for_status().json()
+    ended = stack.ask(f"/tasks/{task['id']}/wait", timeout=60)
+
+    assert ended["status"] == "succeeded", ended
+    expected = {
+        ("taskcore-api", "POST /api/v1/tasks"): "SERVER",
+        ("taskcore-coordinator", "relay default"): "INTERNAL",
+        ("taskcore-coordinator", "publish default"): "PRODUCER",
+        ("taskcore-worker", "wait in default"): "INTERNAL",
+        ("taskcore-worker", "process default"): "CONSUMER",
+        ("taskcore-worker", "claim"): "CLIENT",
+        ("taskcore-worker", "run noop"): "INTERNAL",
+        ("taskcore-worker", "settle"): "CLIENT",
+    }
+
+    def have_arrived() -> bool:
+        kinds = {(span.service, span.name): span.kind for span in stack.spans(trace_id)}
+        assert kinds.items() >= expected.items()
+        return True
+
+    eventually(have_arrived, what="the spans of all containers")
+    names = {span.span_id: span.name for span in stack.spans(trace_id)}
+    parents = {span.name: names.get(span.parent_id or "") for span in stack.spans(trace_id)}
+    assert parents["publish default"] == "relay default"
+    assert parents["process default"] == "publish default"
+    assert {parents[name] for name in ("claim", "run noop", "settle")} == {"process default"}
+    assert {parents[name] for name in ("relay default", "wait in default")} == {"POST /api/v1/tasks"}
+
+
+def test_tasks_are_done_once_though_a_worker_is_killed_and_both_servers_restart(stack: Stack) -> None:
+    given = tasks(40, "before", 3)
+    ids = stack.submit(given)
+
+    killed, held = _kill_a_worker_that_has_tasks(stack)
+    more = tasks(40, "while the broker is away", 0.5)
+    stack.container("rabbitmq").restart(timeout=60)
+    ids += stack.submit(more)
+    last = tasks(40, "while the database is away", 0.5)
+    stack.container("postgres").restart(timeout=60)
+    ids += stack.submit(last)
+    killed.start()
+
+    eventually(lambda: _is_over(stack, ids), 300, every_s=1, what="all tasks being over")
+    done = [stack.ask(f"/tasks/{task_id}") for task_id in ids]
+    assert Counter(task["status"] for task in done) == {"succeeded": 120}
+    assert [task["name"] for task in done] == [task["name"] for task in given + more + last]
+    for batch in ("before", "while the broker is away", "while the database is away"):
+        assert stack.ask("/tasks", label=f"batch={batch}", limit=1)["total"] == 40
+    assert {task["failures"] for task in done} == {0}
+    _require_plausible_attempts(stack, ids, held)
+    become_healthy(killed)
+    eventually(stack.is_healthy, 120, every_s=0.5, what="every container being healthy again")
+
+
+def _kill_a_worker_that_has_tasks(stack: Stack) -> tuple[Any, set[int]]:
+    """The container, and the tasks that it had when it was looked at."""
+    workers = {container.attrs["Config"]["Hostname"]: container for container in stack.containers("worker")}
+
+    def at_work() -> tuple[Any, set[int]] | None:
+        hosts = {worker["id"]: worker["host"] for worker in stack.ask("/workers")["items"]}
+        running = stack.ask("/tasks", status="running", label="batch=before")["items"]
+        for container in workers.values():
+            held = {one["id"] for one in running if workers.get(hosts[one["worker_id"]]) is container}
+            if held:
+                return container, held
+        return None
+
+    found = eventually(at_work, what="a worker with tasks")
+    found[0].kill()
+    return found
+
+
+def _is_over(stack: Stack, ids: list[int]) -> bool:
+    waiting = ["scheduled", "queued", "running", "retrying"]
+    return {task["id"] for task in stack.ask("/tasks", status=waiting, limit=200)["items"]}.isdisjoint(ids)
+
+
+def _require_plausible_attempts(stack: Stack, ids: list[int], held: set[int]) -> None:
+    """Asserts: each task ended well in its last attempt and in no other, and the dead worker's were begun again."""
+    for task_id in ids:
+        outcomes = [attempt["outcome"] for attempt in stack.ask(f"/tasks/{task_id}/attempts")["items"]]
+        assert outcomes[-1] == "succeeded"
+        assert outcomes.count("succeeded") == 1
+        assert len(outcomes) <= 4, outcomes
+        assert task_id not in held or len(outcomes) > 1, outcomes
