@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import sys
+from multiprocessing import set_start_method
 from types import FrameType
 
 import structlog
@@ -17,6 +19,7 @@ from taskapi.app import create_app
 from taskapi.server import DRAIN, DrainingServer
 from taskapi.services import Services
 from taskcore.errors import InvalidSettings
+from taskcore.exposition import DIRECTORY, SharedMetrics, page, shared_directory
 from taskcore.settings import ApiSettings, load_settings
 from taskcore.telemetry import configure_logging, set_log_level
 from taskcore.tracing.provider import Tracing
@@ -33,14 +36,23 @@ def main() -> None:
     configure_logging(settings.log)
     _refuse_taken_port(settings.api)
     log.info("api.starting", address=settings.api.host, port=settings.api.port)
+    if settings.api.processes == 1:
+        _serve_all(settings.api)
+        return
+    set_start_method("spawn")  # what was imported here counts in this process alone
+    with shared_directory("taskapi"):
+        _serve_all(settings.api)
+
+
+def _serve_all(settings: ApiSettings) -> None:
     DrainingServer(
         "taskapi.__main__:serve",
-        drain_s=settings.api.drain_s,
+        drain_s=settings.drain_s,
         factory=True,
         interface=Interfaces.ASGI,
-        address=settings.api.host,
-        port=settings.api.port,
-        workers=settings.api.processes,
+        address=settings.host,
+        port=settings.port,
+        workers=settings.processes,
         loop=Loops.uvloop,
         log_level=LogLevels.warning,
         log_dictconfig={"handlers": {}, "formatters": {}, "loggers": {"_granian": {"propagate": True}}},
@@ -52,7 +64,8 @@ def serve() -> Litestar:
     settings = load_settings()
     configure_logging(settings.log)
     tracing = Tracing.start(settings, "taskcore-api").share()
-    app = create_app(settings, tracing)
+    directory = os.environ.get(DIRECTORY)
+    app = create_app(settings, tracing, page("api", SharedMetrics(directory)) if directory else None)
     app.on_shutdown.append(tracing.stop)
     current = app.state.services.settings
     current.on_change(lambda: set_log_level(current.now.log.level))

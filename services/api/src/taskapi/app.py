@@ -8,6 +8,7 @@ from typing import Any
 
 from litestar import Litestar, Router
 from litestar.di import Provide
+from prometheus_client import CollectorRegistry
 
 from taskapi import changes, errors, health, listings, logs, openapi, queue_pauses, related, settings, submit, tasks
 from taskapi.analytics import reading as analytics
@@ -68,9 +69,14 @@ HANDLERS: Sequence[Any] = (
 )
 
 
-def create_app(own: Settings | None = None, tracing: Tracing = OFF) -> Litestar:
-    """The ASGI application. Without settings of its `own` it reads them itself, as a process of its own does."""
-    services = Services.of(own or load_settings(), tracing)
+def create_app(
+    own: Settings | None = None, tracing: Tracing = OFF, metrics: CollectorRegistry | None = None
+) -> Litestar:
+    """The ASGI application. Without settings of its `own` it reads them itself, as a process of its own does.
+
+    `metrics` are what `/metrics` tells, where that is not just what is counted in this process.
+    """
+    services = Services.of(own or load_settings(), tracing, metrics)
     app = Litestar(
         route_handlers=[
             Router(BASE_PATH, route_handlers=HANDLERS, before_request=refuse_unknown_parameters),

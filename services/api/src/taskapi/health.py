@@ -55,6 +55,7 @@ async def healthcheck() -> Uptime:
 
 
 @get("/metrics", operation_id="metrics", summary="Metrics for Prometheus", tags=["health"], media_type="text/plain")
-async def metrics() -> Response[bytes]:
-    """In Prometheus' text format."""
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST.removesuffix("; charset=utf-8"))
+async def metrics(services: NamedDependency[Services]) -> Response[bytes]:
+    """In Prometheus' text format; of all processes of this API, whichever answers."""
+    text = await asyncio.to_thread(generate_latest, services.metrics)
+    return Response(text, media_type=CONTENT_TYPE_LATEST.removesuffix("; charset=utf-8"))

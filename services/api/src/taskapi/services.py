@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import Self
 
+from prometheus_client import REGISTRY, CollectorRegistry
+
 from taskapi.catalogue import Catalogue
 from taskapi.database import Database
 from taskapi.finishes import Finishes
 from taskapi.wakeups import Wakeups
+from taskcore.exposition import page
 from taskcore.live_settings import CurrentSettings, Follower
 from taskcore.settings import Settings
 from taskcore.tracing.provider import OFF, Tracing
@@ -20,7 +23,7 @@ from taskcore.tracing.provider import OFF, Tracing
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """`leaving` is set when the process was told to stop, and still answers."""
+    """`leaving` is set when the process was told to stop, and still answers. `metrics` are what `/metrics` tells."""
 
     database: Database
     catalogue: Catalogue
@@ -28,18 +31,20 @@ class Services:
     finishes: Finishes
     settings: CurrentSettings
     follower: Follower
+    metrics: CollectorRegistry
     tracing: Tracing = OFF
     leaving: Event = field(default_factory=Event)
 
     @classmethod
-    def of(cls, settings: Settings, tracing: Tracing = OFF) -> Self:
+    def of(cls, settings: Settings, tracing: Tracing = OFF, metrics: CollectorRegistry | None = None) -> Self:
         """Nothing is connected yet: the process starts whether the database is there or not."""
         url = settings.database_url.get_secret_value()
         database = Database.at(url, tracing)
         current = CurrentSettings(settings)
         follower = Follower(current, database.read, name="taskapi settings")
         finishes = Finishes(url, database)
-        return cls(database, Catalogue(database), Wakeups(database), finishes, current, follower, tracing)
+        told = metrics or page("api", REGISTRY)
+        return cls(database, Catalogue(database), Wakeups(database), finishes, current, follower, told, tracing)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:

@@ -18,6 +18,7 @@ from collector_analytics.collecting import QUEUE, CollectAnalytics
 from collector_analytics.schedule import ANSWER_S, KeptSchedule
 from taskcore.db.session import BY_KEY, async_engine, sync_engine
 from taskcore.errors import TaskcoreError
+from taskcore.exposition import page
 from taskcore.health import HealthServer
 from taskcore.in_process import InProcessWorker, drain, stop_signals
 from taskcore.leasing.witnesses import two_witnesses
@@ -47,7 +48,7 @@ async def _run(settings: Settings) -> None:
     broker = RabbitBroker(settings, prefetch=settings.worker.threads + settings.worker.look_ahead)
     tracing = Tracing.start(settings, "taskcore-collector-analytics").share()
     worker = InProcessWorker(settings, engine, broker, collect([CollectAnalytics]), two_witnesses(settings), tracing)
-    health = HealthServer(settings.health, REGISTRY, lambda: worker.is_ready)
+    health = HealthServer(settings.health, page(NAME, REGISTRY), lambda: worker.is_ready)
     health.start()
     worker.start()
     signals = stop_signals()

@@ -11,6 +11,7 @@ from prometheus_client import REGISTRY
 
 from collector_k8s.process import new_status, run
 from taskcore.errors import TaskcoreError
+from taskcore.exposition import page
 from taskcore.health import HealthServer
 from taskcore.settings import load_settings
 from taskcore.telemetry import configure_logging, set_log_level
@@ -30,7 +31,7 @@ def cli(log_level: str | None) -> None:
         signal.signal(number, lambda *_: stop.set())
     tracing = Tracing.start(settings, "taskcore-collector-k8s").share()
     status = new_status(settings)
-    health = HealthServer(settings.health, REGISTRY, status.is_ready, status.tell)
+    health = HealthServer(settings.health, page("collector-k8s", REGISTRY), status.is_ready, status.tell)
     health.start()
     try:
         run(settings, stop, status, on_change=lambda changed: set_log_level(changed.log.level))

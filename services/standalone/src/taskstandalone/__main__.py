@@ -12,6 +12,7 @@ from functools import partial
 
 from granian.constants import Interfaces
 from granian.server.embed import Server
+from prometheus_client import REGISTRY
 from pydantic import SecretStr
 from sqlalchemy import Engine, delete
 
@@ -20,6 +21,7 @@ from taskcore.db import migrations, outbox
 from taskcore.db.models import Worker
 from taskcore.db.session import BY_KEY, sync_engine
 from taskcore.errors import TaskcoreError
+from taskcore.exposition import page
 from taskcore.in_process import InProcessWorker, drain, stop_signals
 from taskcore.leasing.ears import Ears
 from taskcore.live_settings import CurrentSettings
@@ -32,6 +34,7 @@ from taskcore.tracing.provider import Tracing
 from taskstandalone.collectors import check_collectors, run_collectors
 from taskstandalone.mailbox import local_mail
 from taskstandalone.postgres import EmbeddedPostgres
+from taskworker.coordinator.backlog import BacklogGauges
 from taskworker.coordinator.process import coordinate, coordinator_engine
 
 
@@ -72,7 +75,9 @@ async def _serve(settings: Settings) -> None:
     _forget_workers_of_before(engine)
     tracing = Tracing.start(settings, "taskcore-standalone").share()
     worker = InProcessWorker(settings, engine, broker, load_plugins(), partial(_one_witness, url), tracing)
-    app = create_app(settings, tracing)
+    coordinating = coordinator_engine(settings)
+    backlog = BacklogGauges(coordinating, asyncio.get_running_loop())
+    app = create_app(settings, tracing, page("standalone", REGISTRY, backlog))
     server = Server(
         app,
         address=settings.api.host,
@@ -83,9 +88,8 @@ async def _serve(settings: Settings) -> None:
     worker.start()
     current = CurrentSettings(settings)
     current.on_change(lambda: set_log_level(current.now.log.level))
-    coordinator = asyncio.create_task(
-        coordinate(current, coordinator_engine(settings), MemoryPublisher(broker), tracing=tracing)
-    )
+    publisher = MemoryPublisher(broker)
+    coordinator = asyncio.create_task(coordinate(current, coordinating, publisher, tracing=tracing))
     api = asyncio.create_task(server.serve())
     collectors = asyncio.create_task(run_collectors(current))
     signals = stop_signals()

@@ -7,17 +7,15 @@ import contextlib
 import os
 import signal
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 
 import click
 import structlog
-from prometheus_client import REGISTRY, CollectorRegistry
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client import PROCESS_COLLECTOR, REGISTRY
 
 from taskcore.db.session import sync_engine
 from taskcore.errors import TaskcoreError
+from taskcore.exposition import Sum, page, shared_directory, swept
 from taskcore.health import HealthServer
 from taskcore.leasing.witnesses import two_witnesses
 from taskcore.live_settings import CurrentSettings
@@ -26,6 +24,7 @@ from taskcore.plugins import load_plugins
 from taskcore.settings import Settings, load_settings
 from taskcore.telemetry import configure_logging, set_log_level
 from taskcore.tracing.provider import Tracing
+from taskworker.coordinator.backlog import BacklogGauges
 from taskworker.coordinator.process import coordinate, coordinator_engine
 from taskworker.supervisor import Supervisor
 
@@ -51,8 +50,9 @@ def run(log_level: str | None) -> None:
     supervisor = Supervisor(settings, engine, load_plugins(), two_witnesses(settings))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: (supervisor.hurry if supervisor.stop.is_set() else supervisor.stop).set())
-    with _registry_of_executors() as registry:
-        health = HealthServer(settings.health, registry, lambda: supervisor.is_ready)
+    REGISTRY.unregister(PROCESS_COLLECTOR)  # what all processes use is among what they share
+    with shared_directory("taskworker") as directory, swept(directory) as shared:
+        health = HealthServer(settings.health, page("worker", Sum(shared, REGISTRY)), lambda: supervisor.is_ready)
         health.start()
         try:
             supervisor.run()
@@ -75,7 +75,8 @@ def coordinate_command(log_level: str | None) -> None:
 async def _coordinate(settings: Settings) -> None:
     engine = coordinator_engine(settings)
     heard = _Pulse()
-    health = HealthServer(settings.health, REGISTRY, heard.is_fresh)
+    backlog = BacklogGauges(engine, asyncio.get_running_loop())
+    health = HealthServer(settings.health, page("coordinator", REGISTRY, backlog), heard.is_fresh)
     health.start()
     tracing = Tracing.start(settings, "taskcore-coordinator").share()
     current = CurrentSettings(settings)
@@ -112,16 +113,6 @@ def _settings(log_level: str | None) -> Settings:
         settings = settings.model_copy(update={"log": log})
     configure_logging(settings.log)
     return settings
-
-
-@contextlib.contextmanager
-def _registry_of_executors() -> Iterator[CollectorRegistry]:
-    """The executors write their metrics to files that this process adds up."""
-    with tempfile.TemporaryDirectory(prefix="taskworker-metrics-", ignore_cleanup_errors=True) as directory:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry, path=directory)  # type: ignore[no-untyped-call]
-        yield registry
 
 
 def main() -> int:

@@ -1,0 +1,153 @@
+"""What `/metrics` answers: the metrics of one process, or of all processes of a service, added up.
+
+Processes that share a directory count in files there, each in its own. Who starts them makes the directory before they
+import prometheus_client, which then counts so.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import structlog
+from prometheus_client import CollectorRegistry, Metric, ProcessCollector, disable_created_metrics
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
+
+DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
+SWEEP_S = 10.0
+#: In the names of files, where others have the number of the process that is counted there.
+THE_DEAD = "0"
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+def page(service: str, *collectors: Collector | CollectorRegistry) -> CollectorRegistry:
+    """What a process of `service` answers: what `collectors` have, and which version it is."""
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    registry = CollectorRegistry()
+    for collector in (_BuildInfo(service), *collectors):
+        registry.register(collector)
+    return registry
+
+
+class Sum(Collector):
+    """Several collectors as one: what bears the same name and the same labels is added up."""
+
+    def __init__(self, *collectors: Collector | CollectorRegistry) -> None:
+        self._collectors = collectors
+
+    def collect(self) -> Iterable[Metric]:
+        families: dict[str, Metric] = {}
+        for collector in self._collectors:
+            for family in collector.collect():
+                known = families.get(family.name)
+                families[family.name] = family if known is None else _added(known, family)
+        return families.values()
+
+
+class SharedMetrics(Collector):
+    """What all processes that share `directory` have counted, those that are dead included, and what they use."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = Path(directory)
+        self._files = MultiProcessCollector(None, path=directory)  # type: ignore[no-untyped-call]
+        self._lock = threading.Lock()
+
+    def collect(self) -> Iterable[Metric]:
+        with self._lock:
+            counted = self._files.collect()  # type: ignore[no-untyped-call]
+        yield from counted
+        yield from Sum(*(ProcessCollector(pid=partial(int, pid), registry=None) for pid in self._living())).collect()
+
+    def sweep(self) -> None:
+        """What the dead have counted stays, in one file of each kind, however many they are."""
+        with self._lock:
+            living = self._living()
+            for file in self._directory.glob("*_*.db"):
+                kind, _, pid = file.stem.rpartition("_")
+                if pid not in living and pid != THE_DEAD:
+                    self._bury(file, kind)
+
+    def _living(self) -> set[str]:
+        """Those with files, and the one that asks."""
+        pids = {file.stem.rpartition("_")[2] for file in self._directory.glob("*_*.db")} | {str(os.getpid())}
+        return {pid for pid in pids if pid != THE_DEAD and Path("/proc", pid).exists()}
+
+    def _bury(self, file: Path, kind: str) -> None:
+        if not kind.startswith("gauge"):  # what a dead process measured is not so any more
+            with suppress(struct.error, RuntimeError):  # it died while it made or wrote its file
+                self._take_over(file, kind)
+        file.unlink(missing_ok=True)
+
+    def _take_over(self, file: Path, kind: str) -> None:
+        counted = list(MmapedDict.read_all_values_from_file(file))  # type: ignore[no-untyped-call]
+        kept = MmapedDict(str(self._directory / f"{kind}_{THE_DEAD}.db"))  # type: ignore[no-untyped-call]
+        for key, value, _, _ in counted:
+            before, _ = kept.read_value(key)  # type: ignore[no-untyped-call]
+            kept.write_value(key, before + value, 0.0)  # type: ignore[no-untyped-call]
+        kept.close()  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def shared_directory(name: str) -> Iterator[str]:
+    """For as long as this lasts, the processes that this one starts share a directory. `name` is in its name."""
+    with TemporaryDirectory(prefix=f"{name}-metrics-", ignore_cleanup_errors=True) as directory:
+        os.environ[DIRECTORY] = directory
+        yield directory
+
+
+@contextmanager
+def swept(directory: str) -> Iterator[SharedMetrics]:
+    """What is shared there, kept small meanwhile. It must be read by this process alone."""
+    shared, is_over = SharedMetrics(directory), threading.Event()
+    threading.Thread(target=_keep_small, args=(shared, is_over), name="metrics", daemon=True).start()
+    try:
+        yield shared
+    finally:
+        is_over.set()
+
+
+def _keep_small(shared: SharedMetrics, is_over: threading.Event) -> None:
+    while not is_over.wait(SWEEP_S):
+        try:
+            shared.sweep()
+        except OSError:  # the disk is full: what is there still counts
+            log.exception("metrics.not_swept")
+
+
+class _BuildInfo(Collector):
+    def __init__(self, service: str) -> None:
+        self._labels = (service, version("taskcore"))
+
+    def collect(self) -> Iterable[Metric]:
+        info = GaugeMetricFamily("taskcore_build_info", "Always 1: what answers here", labels=["service", "version"])
+        info.add_metric(self._labels, 1)
+        yield info
+
+
+def _added(known: Metric, other: Metric) -> Metric:
+    """Of times when something started, the first."""
+    combine = min if known.name.endswith("_start_time_seconds") else float.__add__
+    samples = {_key(sample): sample for sample in known.samples}
+    for sample in other.samples:
+        before = samples.get(_key(sample))
+        value = sample.value if before is None else combine(float(before.value), float(sample.value))
+        samples[_key(sample)] = Sample(sample.name, sample.labels, value)
+    total = Metric(known.name, known.documentation, known.type)
+    total.samples = list(samples.values())
+    return total
+
+
+def _key(sample: Sample) -> tuple[str, frozenset[tuple[str, str]]]:
+    return sample.name, frozenset(sample.labels.items())
