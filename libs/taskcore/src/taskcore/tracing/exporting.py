@@ -68,7 +68,7 @@ class _Counted(SpanExporter):
         result = self._exporter.export(spans)
         fails = result is not SpanExportResult.SUCCESS
         if fails:
-            SPANS_DROPPED.labels("not_sent").inc(len(spans))
+            SPANS_DROPPED.labels("not_exported").inc(len(spans))
         if fails != self._fails:
             self._fails = fails
             log.warning("traces.not_sent" if fails else "traces.sent_again", spans=len(spans))
