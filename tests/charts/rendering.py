@@ -29,7 +29,7 @@ class Rendered:
     @cached_property
     def objects(self) -> list[Object]:
         files = (text for path, text in sorted(self.texts.items()) if path.endswith(".yaml"))
-        return [document for text in files for document in yaml.safe_load_all(text) if document]
+        return [document for text in files for document in yaml.load_all(text, yaml.CSafeLoader) if document]
 
     @property
     def notes(self) -> str:

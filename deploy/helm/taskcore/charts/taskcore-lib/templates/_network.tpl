@@ -24,12 +24,12 @@ spec:
         - podSelector:
             matchLabels:
               {{- include "taskcore.selector" (list . "test") | nindent 14 }}
-      ports: [{protocol: TCP, port: {{ $facts.port.name }}}]
+      ports: [{protocol: TCP, port: {{ $facts.port.number }}}]
     {{- end }}
     {{- with $network.metricsFrom }}
     - from:
         {{- toYaml . | nindent 8 }}
-      ports: [{protocol: TCP, port: {{ $facts.port.name }}}]
+      ports: [{protocol: TCP, port: {{ $facts.port.number }}}]
     {{- end }}
   {{- end }}
   egress:

@@ -13,6 +13,7 @@
 {{- if not (dig "requests" "cpu" "" (.Values.resources | default dict)) -}}
   {{- fail (printf "%s.autoscaling needs %s.resources.requests.cpu: its percentage is of what the pods ask for." .Chart.Name .Chart.Name) -}}
 {{- end -}}
+{{- include "taskcore.checkRange" (list $scaling (printf "%s.autoscaling" .Chart.Name)) -}}
 apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler
 metadata:
@@ -36,6 +37,13 @@ spec:
 {{- end -}}
 {{- end -}}
 
+{{- define "taskcore.checkRange" -}}
+{{- $given := index . 0 -}}
+{{- if gt (int $given.minReplicas) (int $given.maxReplicas) -}}
+  {{- fail (printf "%s.minReplicas is %d, more than maxReplicas, %d." (index . 1) (int $given.minReplicas) (int $given.maxReplicas)) -}}
+{{- end -}}
+{{- end -}}
+
 {{- /* As many copies as the oldest waiting task has waited times ageSeconds: it grows while a backlog does not shrink. */ -}}
 {{- define "taskcore.scaledobject" -}}
 {{- $keda := .Values.keda -}}
@@ -43,6 +51,7 @@ spec:
 {{- if not $keda.serverAddress -}}
   {{- fail (printf "%s.keda needs %s.keda.serverAddress: the URL of the Prometheus that knows taskcore_queue_oldest_age_seconds." .Chart.Name .Chart.Name) -}}
 {{- end -}}
+{{- include "taskcore.checkRange" (list $keda (printf "%s.keda" .Chart.Name)) -}}
 {{- $here := printf "namespace=%q" .Release.Namespace -}}
 {{- $of := $here -}}
 {{- with .Values.queues }}{{ $of = printf "%s,queue=~%q" $of (join "|" .) }}{{ end -}}

@@ -1,0 +1,140 @@
+"""The policies let through what is needed, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.charts.rendering import SERVICES, Object, Rendered, Values, at, render
+from tests.charts.samples import DEVELOPMENT, EVERYTHING, PRODUCTION, SETS
+
+DNS = [("UDP", 53), ("TCP", 53)]
+DATABASE, AMQP = ("TCP", 5432), ("TCP", 5672)
+CLUSTER = [("TCP", 443), ("TCP", 6443)]
+CLOSED = at("worker.openEgress", False)
+NEEDS: dict[str, list[tuple[str, int]]] = {
+    "api": [*DNS, DATABASE],
+    "coordinator": [*DNS, DATABASE, AMQP],
+    "worker": [*DNS, DATABASE, AMQP],
+    "collector-analytics": [*DNS, DATABASE, AMQP],
+    "collector-k8s": [*DNS, DATABASE, *CLUSTER],
+    "migrate": [*DNS, DATABASE],
+}
+
+
+def ports(rules: list[Object]) -> list[tuple[str, Any]]:
+    return [(port["protocol"], port["port"]) for rule in rules for port in rule.get("ports", [])]
+
+
+def egress(rendered: Rendered, component: str) -> list[Object]:
+    rules: list[Object] = rendered.one("NetworkPolicy", component)["spec"]["egress"]
+    return rules
+
+
+@pytest.mark.parametrize("values", [PRODUCTION, DEVELOPMENT], ids=["production", "development"])
+@pytest.mark.parametrize("component", NEEDS)
+def test_everybody_reaches_what_it_needs_and_no_more(component: str, values: Values) -> None:
+    rendered = render(values, CLOSED)
+
+    assert sorted(ports(egress(rendered, component))) == sorted(NEEDS[component])
+    assert rendered.one("NetworkPolicy", component)["spec"]["policyTypes"] == ["Ingress", "Egress"]
+
+
+def test_tasks_go_anywhere_unless_told_otherwise() -> None:
+    rendered = render(PRODUCTION)
+
+    open_to_all = [component for component in NEEDS if {} in egress(rendered, component)]
+
+    assert open_to_all == ["worker"]
+
+
+def test_what_is_added_is_let_through() -> None:
+    for service in SERVICES:
+        assert {"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]} in egress(render(EVERYTHING), service)
+
+
+def test_servers_of_ones_own_can_be_named() -> None:
+    rendered = render(PRODUCTION, at("global.networkPolicy", {"databasePort": 6432, "amqpPort": 5671}), CLOSED)
+    named = egress(render(EVERYTHING), "coordinator")
+
+    assert {("TCP", 6432), ("TCP", 5671)} < set(ports(egress(rendered, "coordinator")))
+    assert {"ports": [{"protocol": "TCP", "port": 5432}], "to": [{"ipBlock": {"cidr": "10.1.2.3/32"}}]} in named
+
+
+def test_servers_to_develop_with_are_reached_by_their_own_release_alone() -> None:
+    rendered = render(DEVELOPMENT)
+
+    for server, port in (("postgresql", 5432), ("rabbitmq", 5672)):
+        (ingress,) = rendered.one("NetworkPolicy", server)["spec"]["ingress"]
+        (rule,) = (rule for rule in egress(rendered, "coordinator") if ("TCP", port) in ports([rule]))
+
+        assert ports([ingress]) == [("TCP", port)]
+        assert [list(peer) for peer in ingress["from"]] == [["podSelector"]]
+        assert ingress["from"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/instance"] == "demo"
+        assert rule["to"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == server
+
+
+def test_the_api_is_open_to_its_namespace_and_the_test_and_nobody_else_is() -> None:
+    rendered = render(PRODUCTION)
+
+    (rule,) = rendered.one("NetworkPolicy", "api")["spec"]["ingress"]
+    namespace, test = rule["from"]
+
+    assert ports([rule]) == [("TCP", 8080)]
+    assert namespace == {"podSelector": {}}
+    assert test["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "test"
+    for component in set(NEEDS) - {"api"}:
+        assert "ingress" not in rendered.one("NetworkPolicy", component)["spec"]
+
+
+def test_who_may_use_the_api_is_named() -> None:
+    gateway = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress-nginx"}}}]
+    rendered = render(PRODUCTION, at("global.networkPolicy.apiFrom", gateway))
+
+    (rule,) = rendered.one("NetworkPolicy", "api")["spec"]["ingress"]
+
+    assert rule["from"][:-1] == gateway
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_metrics_are_read_by_those_who_are_named(service: str) -> None:
+    rendered = render(EVERYTHING)
+    (container,) = rendered.one("Deployment", service)["spec"]["template"]["spec"]["containers"]
+
+    rule = rendered.one("NetworkPolicy", service)["spec"]["ingress"][-1]
+
+    assert rule["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+    assert ports([rule]) == [("TCP", container["ports"][0]["containerPort"])]
+
+
+@pytest.mark.parametrize(
+    ("url", "port"),
+    [
+        ("http://jaeger:4318", 4318),
+        ("https://otlp.example.com", 443),
+        ("http://otlp.example.com/v1/traces", 80),
+        ("http://[fd00::1]:4318/v1/traces", 4318),
+    ],
+)
+def test_traces_get_to_where_they_are_sent(url: str, port: int) -> None:
+    rendered = render(PRODUCTION, at("global.tracing.endpoint", url), CLOSED)
+
+    for service in SERVICES:
+        assert set(ports(egress(rendered, service))) == {*NEEDS[service], ("TCP", port)}
+
+
+def test_the_api_alone_asks_for_traces() -> None:
+    rendered = render(PRODUCTION, at("global.tracing.queryUrl", "http://jaeger:16686/api/v3/traces/{trace_id}"), CLOSED)
+
+    assert [s for s in SERVICES if ("TCP", 16686) in ports(egress(rendered, s))] == ["api"]
+
+
+def test_the_port_of_the_cluster_can_be_another() -> None:
+    rendered = render(PRODUCTION, at("global.networkPolicy.clusterPorts", [16443]))
+
+    assert set(ports(egress(rendered, "collector-k8s"))) == {*DNS, DATABASE, ("TCP", 16443)}
+
+
+def test_without_policies_there_are_none() -> None:
+    assert render(SETS["plain"]).of("NetworkPolicy") == []

@@ -1,0 +1,213 @@
+"""What every pod has: few rights, limits, probes where it answers, and time to leave."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from taskcore.probe import PORTS
+from taskcore.settings import ApiSettings, WorkerSettings
+from taskworker.supervisor import EXIT_MARGIN_S
+from tests.charts.rendering import SERVICES, Object, at, chart, render
+from tests.charts.samples import DEVELOPMENT, EVERYTHING, PRODUCTION, SETS
+from tests.containers.dockerfiles import stages, values
+
+SERVERS = ("postgresql", "rabbitmq")
+#: Who is in whose image.
+IMAGES = {
+    **{"api": "api", "coordinator": "worker", "worker": "worker", "migrate": "api", "test": "api"},
+    **{"collector-analytics": "collector-analytics", "collector-k8s": "collector-k8s"},
+}
+
+
+def container(pod: Object) -> Object:
+    (only,) = pod["spec"]["containers"]
+    assert "initContainers" not in pod["spec"]
+    return dict(only)
+
+
+@pytest.mark.parametrize("given", SETS)
+def test_pods_run_as_nobody_with_no_rights_and_write_to_nothing_of_their_image(given: str) -> None:
+    for component, pod in render(SETS[given]).pods():
+        security = pod["spec"]["securityContext"]
+        user = 999 if component in SERVERS else 10001
+
+        assert (security["runAsNonRoot"], security["seccompProfile"]) == (True, {"type": "RuntimeDefault"})
+        assert {security[name] for name in ("runAsUser", "runAsGroup", "fsGroup")} == {user}
+        assert container(pod)["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert pod["spec"]["enableServiceLinks"] is False
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod["spec"])
+
+
+@pytest.mark.parametrize("service", ["api", "worker", "collector-analytics", "collector-k8s"])
+def test_the_user_is_that_of_the_images(service: str) -> None:
+    (user,) = values(stages(service)[1], "USER")
+
+    assert user == "10001:10001"
+
+
+@pytest.mark.parametrize("given", SETS)
+def test_pods_say_what_they_need_and_what_memory_they_may_have(given: str) -> None:
+    for component, pod in render(SETS[given]).pods():
+        resources = container(pod)["resources"]
+
+        assert set(resources["requests"]) == {"cpu", "memory"}, component
+        assert set(resources["limits"]) == {"memory"}, component
+
+
+@pytest.mark.parametrize("given", SETS)
+def test_what_is_mounted_is_there_and_tmp_is_bounded(given: str) -> None:
+    for component, pod in render(SETS[given]).pods():
+        there = {one["name"]: one for one in pod["spec"].get("volumes", [])}
+        mounts = {one["mountPath"]: one["name"] for one in container(pod).get("volumeMounts", [])}
+
+        assert set(mounts.values()) - {"data"} == set(there), component
+        assert ("data" in mounts.values()) == (component in SERVERS)
+        if component in (*SERVICES, "migrate"):
+            assert there[mounts["/tmp"]]["emptyDir"] == {"sizeLimit": "1Gi"}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_probes_ask_where_the_image_answers(service: str) -> None:
+    pod = render(PRODUCTION).one("Deployment", service)["spec"]["template"]
+    (exposed,) = values(stages(IMAGES[service])[1], "EXPOSE")
+
+    one = container(pod)
+    (port,) = one["ports"]
+
+    assert port["containerPort"] == int(exposed) == PORTS["api" if service == "api" else "health"]
+    assert {name: one[name]["httpGet"] for name in ("startupProbe", "livenessProbe", "readinessProbe")} == {
+        "startupProbe": {"path": "/livez", "port": port["name"]},
+        "livenessProbe": {"path": "/livez", "port": port["name"]},
+        "readinessProbe": {"path": "/readyz", "port": port["name"]},
+    }
+
+
+def test_what_is_started_is_what_the_image_has() -> None:
+    """The image's own entry point, which passes signals on; the migration's is the same with another program."""
+    pods = dict(render(PRODUCTION).pods())
+    (entrypoint,) = values(stages("worker")[1], "ENTRYPOINT")
+
+    assert {c: container(pods[c]).get("args") for c in SERVICES} == {
+        **dict.fromkeys(SERVICES),
+        **{"worker": ["run"], "coordinator": ["coordinate"]},
+    }
+    assert [c for c in SERVICES if "command" in container(pods[c])] == []
+    assert container(pods["migrate"])["command"] == ["python", "-m", "taskcore.init", "taskcore", "db", "upgrade"]
+    assert json.loads(entrypoint)[:3] == ["python", "-m", "taskcore.init"]
+
+
+@pytest.mark.parametrize(
+    ("registry", "prefix", "tag", "image"),
+    [
+        ("", "taskcore-", "", "taskcore-{}:{}"),
+        ("registry.example.com/team", "taskcore-", "1.2.3", "registry.example.com/team/taskcore-{}:1.2.3"),
+        ("registry.example.com:5000/team/", "", "main", "registry.example.com:5000/team/{}:main"),
+    ],
+)
+def test_images_come_from_one_place_in_one_version(registry: str, prefix: str, tag: str, image: str) -> None:
+    rendered = render(PRODUCTION, at("global.image", {"registry": registry, "prefix": prefix, "tag": tag}))
+
+    images = {component: container(pod)["image"] for component, pod in rendered.pods()}
+
+    assert images == {c: image.format(IMAGES[c], chart().metadata["appVersion"]) for c in IMAGES}
+
+
+def test_a_worker_may_have_an_image_with_types_of_its_own() -> None:
+    pods = dict(render(PRODUCTION, at("worker.image", "registry.example.com/ours:7")).pods())
+
+    assert container(pods["worker"])["image"] == "registry.example.com/ours:7"
+    assert container(pods["coordinator"])["image"].startswith("taskcore-worker:")
+
+
+def test_images_are_pulled_as_told() -> None:
+    rendered = render(EVERYTHING, at("global.image.pullPolicy", "Always"))
+
+    for _, pod in rendered.pods():
+        assert container(pod)["imagePullPolicy"] == "Always"
+        assert pod["spec"]["imagePullSecrets"] == [{"name": "pull"}]
+
+
+@pytest.mark.parametrize("grace_s", [None, 1, 25.5, 600])
+def test_a_worker_is_not_killed_before_its_grace_and_its_leave_are_over(grace_s: float | None) -> None:
+    rendered = render(PRODUCTION, at("worker.graceSeconds", grace_s) if grace_s else {})
+
+    spec = rendered.one("Deployment", "worker")["spec"]["template"]["spec"]
+    told_s = rendered.config("worker")["worker"]["grace_s"]
+
+    assert told_s == (grace_s or WorkerSettings().grace_s)
+    assert spec["terminationGracePeriodSeconds"] - told_s >= EXIT_MARGIN_S + 5
+    assert spec["terminationGracePeriodSeconds"] - told_s <= 16
+
+
+def test_the_collector_that_is_a_worker_is_not_killed_before_its_grace_is_over() -> None:
+    rendered = render(PRODUCTION)
+
+    spec = rendered.one("Deployment", "collector-analytics")["spec"]["template"]["spec"]
+
+    assert rendered.config("collector-analytics")["worker"]["grace_s"] == WorkerSettings().grace_s
+    assert spec["terminationGracePeriodSeconds"] == 40
+
+
+@pytest.mark.parametrize("drain_s", [None, 0, 30])
+def test_the_api_is_not_killed_before_it_has_taken_its_leave(drain_s: float | None) -> None:
+    rendered = render(PRODUCTION, at("api.drainSeconds", drain_s) if drain_s is not None else {})
+
+    spec = rendered.one("Deployment", "api")["spec"]["template"]["spec"]
+    expected = ApiSettings().drain_s if drain_s is None else drain_s
+
+    assert rendered.config("api")["api"]["drain_s"] == expected
+    assert spec["terminationGracePeriodSeconds"] == expected + 10
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_new_version_starts_beside_the_old_and_copies_are_spread(service: str) -> None:
+    rendered = render(PRODUCTION)
+
+    spec = rendered.one("Deployment", service)["spec"]
+    budget = rendered.one("PodDisruptionBudget", service)["spec"]
+    spread = spec["template"]["spec"]["topologySpreadConstraints"]
+
+    assert spec["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+    assert budget["maxUnavailable"] == 1
+    assert budget["selector"] == spec["selector"]
+    assert [one["topologyKey"] for one in spread] == ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
+    assert {one["labelSelector"] == spec["selector"] for one in spread} == {True}
+
+
+def test_services_can_be_left_out() -> None:
+    for service in SERVICES:
+        rendered = render(PRODUCTION, at(f"{service}.enabled", False))
+
+        components = {one["metadata"]["labels"]["app.kubernetes.io/component"] for one in rendered.objects}
+
+        assert service not in components
+        assert components >= set(SERVICES) - {service}
+        assert ("test" in components) == (service != "api")
+
+
+def test_pods_go_where_they_are_told() -> None:
+    rendered = render(DEVELOPMENT, at("global.nodeSelector", {"a": "b"}), at("worker.nodeSelector", {"c": "d"}))
+
+    where = {component: pod["spec"]["nodeSelector"] for component, pod in rendered.pods()}
+
+    assert where.pop("worker") == {"c": "d"}
+    assert set(map(str, where.values())) == {"{'a': 'b'}"}
+
+
+def test_what_is_added_to_a_service_is_in_its_pods() -> None:
+    pod = render(EVERYTHING).one("Deployment", "worker")["spec"]["template"]
+    one = container(pod)
+
+    assert pod["metadata"]["annotations"]["note"] == "ours"
+    assert pod["metadata"]["labels"]["team"] == "tasks"
+    assert pod["spec"]["priorityClassName"] == "high"
+    assert pod["spec"]["tolerations"] == [{"key": "tasks", "operator": "Exists"}]
+    assert "nodeAffinity" in pod["spec"]["affinity"]
+    assert {"name": "authorities", "mountPath": "/etc/authorities", "readOnly": True} in one["volumeMounts"]
+    assert {"HTTPS_PROXY", "NO_PROXY"} <= {variable["name"] for variable in one["env"]}

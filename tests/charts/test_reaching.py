@@ -1,0 +1,131 @@
+"""How the API is reached, how Prometheus and Grafana find what there is, and what the chart tells people."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+
+import helm_python
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from taskclient.cli.program import program
+from tests.charts.rendering import PATH, SERVICES, at, render
+from tests.charts.samples import DEVELOPMENT, EVERYTHING, PRODUCTION, SETS
+
+MONITORS = [at("global.monitoring.monitors", True), at("global.networkPolicy.metricsFrom", [{"podSelector": {}}])]
+
+
+def test_the_api_is_a_service_of_the_cluster() -> None:
+    rendered = render(PRODUCTION)
+
+    spec = rendered.one("Service", "api")["spec"]
+    (container,) = rendered.one("Deployment", "api")["spec"]["template"]["spec"]["containers"]
+
+    assert spec["type"] == "ClusterIP"
+    assert [(port["port"], port["targetPort"]) for port in spec["ports"]] == [(8080, container["ports"][0]["name"])]
+    assert rendered.of("Ingress") == []
+
+
+def test_an_ingress_leads_to_it() -> None:
+    rendered = render(EVERYTHING)
+
+    spec = rendered.one("Ingress", "api")["spec"]
+    service = rendered.one("Service", "api")
+
+    assert (spec["ingressClassName"], spec["tls"]) == (
+        "nginx",
+        [{"hosts": ["tasks.example.com"], "secretName": "tls"}],
+    )
+    assert spec["rules"][0]["host"] == "tasks.example.com"
+    assert spec["rules"][0]["http"]["paths"][0]["backend"]["service"] == {
+        "name": service["metadata"]["name"],
+        "port": {"name": service["spec"]["ports"][0]["name"]},
+    }
+
+
+def test_an_ingress_without_a_name_is_refused() -> None:
+    with pytest.raises(helm_python.HelmError, match=r"api\.ingress\.host is empty"):
+        render(PRODUCTION, at("api.ingress.enabled", True))
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_metrics_are_read_where_they_are_served(service: str) -> None:
+    rendered = render(EVERYTHING)
+    kind, endpoints = ("ServiceMonitor", "endpoints") if service == "api" else ("PodMonitor", "podMetricsEndpoints")
+
+    monitor = rendered.one(kind, service)
+    served = rendered.one("Service" if service == "api" else "Deployment", service)
+    ports = served["spec"].get("ports") or served["spec"]["template"]["spec"]["containers"][0]["ports"]
+    labels = served["metadata"]["labels"] if service == "api" else served["spec"]["template"]["metadata"]["labels"]
+
+    assert monitor["spec"][endpoints] == [{"port": ports[0]["name"], "path": "/metrics", "interval": "30s"}]
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= labels.items()
+    assert monitor["metadata"]["labels"]["release"] == "kube-prometheus-stack"
+
+
+def test_a_prometheus_that_nobody_lets_in_is_refused() -> None:
+    with pytest.raises(helm_python.HelmError, match=r"name its pods in global\.networkPolicy\.metricsFrom"):
+        render(PRODUCTION, MONITORS[0])
+
+    assert len(render(PRODUCTION, *MONITORS).of("PodMonitor")) == 4
+    assert len(render(PRODUCTION, MONITORS[0], at("global.networkPolicy.enabled", False)).of("PodMonitor")) == 4
+
+
+def test_alerts_are_those_of_the_file() -> None:
+    (rule,) = render(EVERYTHING).of("PrometheusRule")
+
+    assert rule["spec"] == yaml.safe_load((PATH / "files/alerts.yaml").read_text())
+    assert rule["metadata"]["labels"]["release"] == "kube-prometheus-stack"
+
+
+def test_the_dashboard_is_that_of_the_file_under_a_name_of_the_releases_own() -> None:
+    """Grafana's sidecar would write those of two releases over each other."""
+    original = json.loads((PATH / "files/dashboard.json").read_text())
+    found = [render(EVERYTHING, namespace=namespace).one("ConfigMap", "dashboard") for namespace in ("a", "b")]
+
+    ((first, text), (second, other)) = (next(iter(one["data"].items())) for one in found)
+
+    assert first != second
+    assert json.loads(text)["uid"] != json.loads(other)["uid"]
+    assert len(json.loads(text)["uid"]) <= 40
+    assert json.loads(text) | {"uid": "", "title": ""} == original | {"uid": "", "title": ""}
+    assert found[0]["metadata"]["labels"]["grafana_dashboard"] == "1"
+
+
+def test_monitoring_is_off_unless_asked_for() -> None:
+    kinds = {one["kind"] for one in render(PRODUCTION).objects}
+
+    assert not kinds & {"ServiceMonitor", "PodMonitor", "PrometheusRule", "ScaledObject"}
+
+
+@pytest.mark.parametrize("values", SETS)
+def test_notes_name_what_is_there_and_warn(values: str) -> None:
+    rendered = render(SETS[values], name="ours", namespace="shop")
+
+    (service,) = re.findall(r"port-forward service/(\S+) 8080", rendered.notes)
+
+    assert service == rendered.one("Service", "api")["metadata"]["name"]
+    assert "helm test ours -n shop" in rendered.notes
+    assert "WARNING: the API has no authentication" in rendered.notes
+    assert ("to develop with" in rendered.notes) == bool(rendered.of("StatefulSet"))
+    assert ("No network policy guards it" in rendered.notes) == (not rendered.of("NetworkPolicy"))
+    assert ("https://tasks.example.com" in rendered.notes) == bool(rendered.of("Ingress"))
+    for job in re.findall(r"by the Job (\S+),", rendered.notes):
+        assert job == rendered.one("Job", "migrate")["metadata"]["name"]
+
+
+def test_the_command_in_the_notes_is_one() -> None:
+    (line,) = re.findall(r"^  task-cli (.*)$", render(DEVELOPMENT).notes, re.M)
+
+    parsed = CliRunner().invoke(program, [*shlex.split(line), "--help"], prog_name="task-cli")
+
+    assert (parsed.exit_code, parsed.output.split("\n")[0]) == (0, "Usage: task-cli task create [OPTIONS] NAME")
+    assert CliRunner().invoke(program, [*shlex.split(line), "--nonsense", "--help"]).exit_code == 2
+
+
+def test_notes_warn_where_no_coordinator_is() -> None:
+    assert "no task starts" in render(PRODUCTION, at("coordinator.enabled", False)).notes
+    assert "no task starts" not in render(PRODUCTION).notes

@@ -1,0 +1,91 @@
+"""How many copies there are: a number, by CPU, or by how long tasks wait."""
+
+from __future__ import annotations
+
+import helm_python
+import pytest
+
+from tests.charts.rendering import SERVICES, Rendered, at, merged, render
+from tests.charts.samples import PRODUCTION
+
+KEDA = at("worker.keda", {"enabled": True, "serverAddress": "http://prometheus:9090"})
+BY_CPU = merged(*(at(f"{name}.autoscaling", {"enabled": True, "maxReplicas": 7}) for name in ("api", "worker")))
+
+
+def copies(rendered: Rendered) -> dict[str, int | None]:
+    return {service: rendered.one("Deployment", service)["spec"].get("replicas") for service in SERVICES}
+
+
+def test_there_are_as_many_copies_as_told() -> None:
+    rendered = render(PRODUCTION, at("worker.replicas", 5), at("coordinator.replicas", 0))
+
+    assert copies(rendered) == {
+        **{"api": 2, "coordinator": 0, "worker": 5},
+        **{"collector-analytics": 1, "collector-k8s": 1},
+    }
+    assert rendered.of("HorizontalPodAutoscaler") == rendered.of("ScaledObject") == []
+
+
+@pytest.mark.parametrize("service", ["api", "worker"])
+def test_by_cpu_the_number_is_the_autoscalers(service: str) -> None:
+    """An upgrade that set it would throw away what the autoscaler has found."""
+    rendered = render(PRODUCTION, BY_CPU)
+
+    spec = rendered.one("HorizontalPodAutoscaler", service)["spec"]
+
+    assert copies(rendered)[service] is None
+    assert spec["scaleTargetRef"] == {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "name": f"demo-taskcore-{service}",
+    }
+    assert (spec["minReplicas"], spec["maxReplicas"]) == (2, 7)
+    assert spec["metrics"][0]["resource"]["target"] == {"type": "Utilization", "averageUtilization": 80}
+
+
+def test_by_the_backlog_the_number_is_kedas() -> None:
+    rendered = render(PRODUCTION, KEDA, at("worker.queues", ["mail", "default"]), at("worker.keda.ageSeconds", 120))
+
+    spec = rendered.one("ScaledObject", "worker")["spec"]
+    (trigger,) = spec["triggers"]
+
+    assert copies(rendered)["worker"] is None
+    assert spec["scaleTargetRef"] == {"name": "demo-taskcore-worker"}
+    assert (trigger["type"], trigger["metricType"]) == ("prometheus", "AverageValue")
+    assert trigger["metadata"] == {
+        "serverAddress": "http://prometheus:9090",
+        "query": 'max(taskcore_queue_oldest_age_seconds{namespace="tasks",queue=~"mail|default"})'
+        ' or 0 * max(taskcore_workers_live{namespace="tasks"})',
+        "ignoreNullValues": "false",
+        "threshold": "120",
+    }
+
+
+def test_a_question_of_ones_own_takes_the_place_of_ours() -> None:
+    rendered = render(PRODUCTION, KEDA, at("worker.keda.query", "max(age)"))
+
+    assert rendered.one("ScaledObject", "worker")["spec"]["triggers"][0]["metadata"]["query"] == "max(age)"
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (merged(BY_CPU, KEDA), "worker.autoscaling and worker.keda are both enabled"),
+        (at("worker.keda.enabled", True), "worker.keda needs worker.keda.serverAddress"),
+        (
+            merged(BY_CPU, at("api.resources.requests", {"cpu": None})),
+            r"api.autoscaling needs api.resources.requests.cpu",
+        ),
+        (
+            merged(BY_CPU, at("worker.autoscaling.minReplicas", 8)),
+            "worker.autoscaling.minReplicas is 8, more than maxReplicas, 7",
+        ),
+        (
+            merged(KEDA, at("worker.keda.minReplicas", 11)),
+            "worker.keda.minReplicas is 11, more than maxReplicas, 10",
+        ),
+    ],
+)
+def test_what_cannot_work_fails_with_the_sentence_that_helps(values: dict[str, object], sentence: str) -> None:
+    with pytest.raises(helm_python.HelmError, match=sentence):
+        render(PRODUCTION, values)
