@@ -13,6 +13,7 @@ from taskcore.db.managed_schedules import ensure_managed
 from taskcore.db.session import sync_engine
 from tests.acceptance.conftest import MakeSystem
 from tests.acceptance.system import System
+from tests.charts.hooks import run_test_of
 from tests.support.mail import MailServer
 from tests.support.processes import PROGRAMS
 from tests.support.waiting import eventually
@@ -47,6 +48,13 @@ def test_the_end_to_end_check_succeeds(system: System, mail_server: MailServer) 
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert len({message["Subject"] for message in mail_server.messages}) == 50
+
+
+def test_the_charts_test_of_a_release_succeeds(system: System) -> None:
+    tested = run_test_of(str(system.api.base_url).removesuffix("/api/v1/"), seconds=120)
+
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+    assert tested.stdout.rstrip().endswith("succeeded")
 
 
 def test_each_of_many_tasks_runs_exactly_once(system: System) -> None:

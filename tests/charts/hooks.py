@@ -1,0 +1,20 @@
+"""Runs what the chart would have Helm run, against servers of the tests'."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from tests.charts.rendering import at, render
+from tests.charts.samples import PRODUCTION
+
+
+def run_test_of(address: str, *, seconds: int) -> subprocess.CompletedProcess[str]:
+    """What `helm test` does, with the API at `address`."""
+    (pod,) = render(PRODUCTION, at("test.timeoutSeconds", seconds)).of("Pod")
+    python, dash_c, script, _, limit = pod["spec"]["containers"][0]["command"]
+    assert (python, dash_c) == ("python", "-c")
+    command = [sys.executable, "-I", "-c", script, address, limit]
+    env = {"PATH": os.environ["PATH"], "NO_PROXY": "*"}
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=env)

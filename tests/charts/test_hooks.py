@@ -1,0 +1,139 @@
+"""What Helm runs: migrations before services start, and the test of a release. Their commands are run as they are."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import helm_python
+import httpx
+import pytest
+
+from taskcore.db import migrations
+from tests.api.conftest import ANYTHING, register_type
+from tests.charts.hooks import run_test_of
+from tests.charts.rendering import Object, Rendered, at, render
+from tests.charts.samples import DEVELOPMENT, EVERYTHING, PRODUCTION
+from tests.support.processes import Service, Services
+from tests.support.waiting import eventually
+
+HOOK = "helm.sh/hook"
+
+
+def hooks(rendered: Rendered, component: str) -> list[Object]:
+    """What Helm runs itself, in its order."""
+    found = [one for one in rendered.objects if HOOK in one["metadata"].get("annotations", {})]
+    own = [one for one in found if one["metadata"]["labels"]["app.kubernetes.io/component"] == component]
+    return sorted(own, key=lambda one: int(one["metadata"]["annotations"].get("helm.sh/hook-weight", "0")))
+
+
+@pytest.fixture
+def server(services: Services, database_url: str) -> Service:
+    """An API whose tasks nobody runs."""
+    register_type(database_url, "noop", ANYTHING)
+    return services.start("taskapi", env={"TASKCORE_DATABASE_URL": database_url})
+
+
+def test_the_database_is_brought_up_to_date_before_a_version_starts() -> None:
+    rendered = render(PRODUCTION)
+
+    policy, job = hooks(rendered, "migrate")
+
+    assert (policy["kind"], job["kind"]) == ("NetworkPolicy", "Job")
+    for one in (policy, job):
+        annotations = one["metadata"]["annotations"]
+        assert annotations[HOOK] == "pre-install,pre-upgrade"
+        assert annotations["helm.sh/hook-delete-policy"] == "before-hook-creation,hook-succeeded"
+    assert (job["spec"]["backoffLimit"], job["spec"]["activeDeadlineSeconds"]) == (6, 600)
+
+
+@pytest.mark.parametrize("values", [PRODUCTION, EVERYTHING], ids=["production", "everything"])
+def test_the_hook_uses_nothing_that_is_not_there_yet(values: dict[str, object]) -> None:
+    """Before an installation that is the Secret that was named, and the namespace's default account."""
+    *_, job = hooks(render(values), "migrate")
+    spec = job["spec"]["template"]["spec"]
+
+    sources = [one["valueFrom"]["secretKeyRef"]["name"] for one in spec["containers"][0]["env"] if "valueFrom" in one]
+
+    assert sources == ["our-postgresql"]
+    assert "serviceAccountName" not in spec
+    assert [list(volume) for volume in spec["volumes"]] == [["name", "emptyDir"]]
+
+
+def test_with_a_database_that_the_release_starts_there_is_a_job_for_each_revision_beside_it() -> None:
+    """A hook would wait for a database that comes after it, and `helm --wait` for services that wait for the hook."""
+    first, second = render(DEVELOPMENT), render(DEVELOPMENT, revision=2)
+
+    names = [rendered.one("Job", "migrate")["metadata"]["name"] for rendered in (first, second)]
+
+    assert names == ["demo-taskcore-migrate-1", "demo-taskcore-migrate-2"]
+    assert hooks(first, "migrate") == hooks(second, "migrate") == []
+
+
+def test_migrations_can_be_left_to_somebody_else() -> None:
+    rendered = render(PRODUCTION, at("migrations.enabled", False))
+
+    assert rendered.of("Job") == []
+    assert "run `taskcore db upgrade`" in rendered.notes
+
+
+def test_the_migrations_command_brings_a_database_up_to_date(empty_database_url: str) -> None:
+    (container,) = render(PRODUCTION).one("Job", "migrate")["spec"]["template"]["spec"]["containers"]
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+    subprocess.run(container["command"], env={"PATH": path, "TASKCORE_DATABASE_URL": empty_database_url}, check=True)
+
+    migrations.check(empty_database_url)
+
+
+def test_the_test_of_a_release_asks_the_releases_own_api() -> None:
+    rendered = render(PRODUCTION, name="ours")
+
+    (pod,) = hooks(rendered, "test")
+    *_, address, seconds = pod["spec"]["containers"][0]["command"]
+    (port,) = rendered.one("Service", "api")["spec"]["ports"]
+
+    assert pod["metadata"]["annotations"][HOOK] == "test"
+    assert address == f"http://{rendered.one('Service', 'api')['metadata']['name']}:{port['port']}"
+    assert (pod["spec"]["restartPolicy"], float(seconds)) == ("Never", 120)
+    assert pod["spec"]["activeDeadlineSeconds"] > float(seconds)
+
+
+def test_the_test_fails_when_nobody_runs_its_task(server: Service) -> None:
+    tested = run_test_of(server.url, seconds=1)
+
+    assert tested.returncode == 1
+    assert "submitted task " in tested.stdout
+    assert "is still queued after 1 s: are workers and coordinators ready?" in tested.stderr
+
+
+def test_the_test_fails_when_its_task_does_not_succeed(server: Service) -> None:
+    with httpx.Client(base_url=f"{server.url}/api/v1", trust_env=False, timeout=30) as http:
+
+        def cancel() -> None:
+            eventually(lambda: http.get("/tasks").json()["items"])
+            task_id = http.get("/tasks").json()["items"][0]["id"]
+            http.post(f"/tasks/{task_id}/cancel").raise_for_status()
+
+        canceller = threading.Thread(target=cancel)
+        canceller.start()
+        tested = run_test_of(server.url, seconds=60)
+        canceller.join()
+
+    assert tested.returncode == 1
+    assert " cancelled" in tested.stdout
+
+
+def test_without_an_api_there_is_no_test() -> None:
+    assert render(PRODUCTION, at("api.enabled", False)).of("Pod") == []
+
+
+def test_time_for_the_test_can_be_changed() -> None:
+    (pod,) = render(PRODUCTION, at("test.timeoutSeconds", 5)).of("Pod")
+
+    assert pod["spec"]["containers"][0]["command"][-1] == "5"
+    with pytest.raises(helm_python.HelmError, match="minimum"):
+        render(PRODUCTION, at("test.timeoutSeconds", 0))
