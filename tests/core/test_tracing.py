@@ -205,7 +205,7 @@ class Stuck(SpanExporter):
 
 
 def test_spans_beyond_the_bound_are_dropped_and_all_are_accounted_for() -> None:
-    before = {why: SPANS_DROPPED.labels(why)._value.get() for why in ("queue_full", "not_sent")}
+    before = {why: SPANS_DROPPED.labels(why)._value.get() for why in ("queue_full", "not_exported")}
     stuck = Stuck()
     processor = BoundedExport(stuck, limit=BATCH)
     provider = TracerProvider()
@@ -223,4 +223,4 @@ def test_spans_beyond_the_bound_are_dropped_and_all_are_accounted_for() -> None:
 
     assert dropped >= 2 * BATCH
     assert stuck.count + dropped == 4 * BATCH
-    assert SPANS_DROPPED.labels("not_sent")._value.get() - before["not_sent"] == stuck.count
+    assert SPANS_DROPPED.labels("not_exported")._value.get() - before["not_exported"] == stuck.count

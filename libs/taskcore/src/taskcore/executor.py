@@ -256,7 +256,7 @@ def _begun(row: Any, began_ns: int, sent: str | None) -> Begun:
         submitted=row.trace_context,
         sent=sent,
         began_ns=began_ns,
-        claimed_at=row.started_at,
+        claimed_at=row.claimed_at,
         queued_s=row.queued_s,
     )
 

@@ -8,7 +8,21 @@ from __future__ import annotations
 
 from functools import cache
 
-from sqlalchemy import Executable, Float, and_, cast, delete, func, insert, literal_column, null, or_, select, update
+from sqlalchemy import (
+    Executable,
+    Float,
+    and_,
+    case,
+    cast,
+    delete,
+    func,
+    insert,
+    literal_column,
+    null,
+    or_,
+    select,
+    update,
+)
 
 from taskcore.db.models import Outbox, Task, TaskHistory
 from taskcore.db.outbox import paused_queues
@@ -31,7 +45,8 @@ _CLAIMED = (
     Task.checkpoint,
     Task.request_id,
     Task.trace_context,
-    Task.started_at,
+    #: Of what is followed alone: workers claim thousands a second, and a time takes long to read.
+    case((Task.trace_context.is_not(None), Task.started_at)).label("claimed_at"),
 )
 
 
@@ -65,7 +80,7 @@ def claim() -> Executable:
         .returning(Outbox.task_id, Outbox.available_at, candidates.c.status)
         .cte("entitled")
     )
-    waited = cast(func.extract("epoch", func.now() - entitled.c.available_at), Float)
+    waited = func.date_part(word("epoch"), func.now() - entitled.c.available_at, type_=Float)
     claimed = (
         update(Task)
         .where(Task.id == entitled.c.task_id, still_at(Task.status, CLAIM.sources))
