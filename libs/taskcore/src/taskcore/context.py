@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import httpx
 import structlog
+from opentelemetry.trace import Tracer
 from psycopg import Connection
 
 from taskcore.databases import named_database
@@ -19,6 +20,7 @@ from taskcore.errors import TemporarilyUnavailable
 from taskcore.interruption import Interruption
 from taskcore.network.guarded_client import client_of
 from taskcore.settings import Settings
+from taskcore.tracing.calls import NO_TRACER
 
 MAX_WAIT_S = 2.0
 
@@ -109,7 +111,8 @@ class TaskContext:
     """What an attempt may know and use.
 
     `attempt` counts the task's runs from 1; `failures` those that failed before this one. `checkpoint` is the last one
-    that an earlier attempt saved, or None.
+    that an earlier attempt saved, or None. `tracer` makes spans of the plugin's own within that of its run, where the
+    task is followed; elsewhere nothing comes of them.
     """
 
     task_id: int
@@ -119,6 +122,7 @@ class TaskContext:
     checkpoint: Any = None
     interruption: Interruption = field(default_factory=Interruption, repr=False)
     services: TaskServices = field(default_factory=NoServices, repr=False)
+    tracer: Tracer = field(default=NO_TRACER, repr=False)
 
     @property
     def log(self) -> AttemptLog:
@@ -189,7 +193,7 @@ class TaskContext:
         Its transaction is committed at the end of the context, or rolled back where the database is read-only. Raises
         `UnknownDatabase`, and `ConnectionError` where it cannot be reached.
         """
-        return named_database(self.settings, name, self.interruption, self.task_id)
+        return named_database(self.settings, name, self.interruption, self.task_id, self.tracer)
 
     def http(self, timeout_s: float | None = None) -> AbstractContextManager[httpx.Client]:
         """An HTTP client, for `timeout_s` seconds in all (`http.timeout_s`); an interrupt cuts its connections.
@@ -197,7 +201,7 @@ class TaskContext:
         It reaches public addresses and those that the operator allows, by `http.allowed_networks`; for others it raises
         `taskcore.network.guarded_network.ForbiddenAddress`. It follows redirects where it is told to, and no proxies.
         """
-        return client_of(self.settings.http, self.interruption, timeout_s)
+        return client_of(self.settings.http, self.interruption, timeout_s, self.tracer)
 
     def _ask(self, service: Callable[[A], T], argument: A) -> T:
         """Whole, whatever interrupts the attempt meanwhile. While the database is away: again and again."""

@@ -8,10 +8,14 @@ from typing import Any
 
 import psycopg
 import structlog
+from opentelemetry.trace import Tracer
 
 from taskcore.errors import UnknownDatabase
 from taskcore.interruption import Interruption
 from taskcore.settings import DatabaseSettings, Settings
+from taskcore.tracing.calls import NO_TRACER
+from taskcore.tracing.contexts import is_followed
+from taskcore.tracing.statements import followed_cursor
 
 CANCEL_TIMEOUT_S = 5.0
 
@@ -20,7 +24,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 @contextmanager
 def named_database(
-    settings: Settings, name: str, interruption: Interruption, task_id: int
+    settings: Settings, name: str, interruption: Interruption, task_id: int, tracer: Tracer = NO_TRACER
 ) -> Iterator[psycopg.Connection[Any]]:
     """A connection whose transaction is committed at the end, or rolled back where the database is read-only.
 
@@ -36,6 +40,8 @@ def named_database(
     # The connection's own context would stay open where the commit fails.
     with closing(connection), interruption.on_interrupt(lambda: connection.cancel_safe(timeout=CANCEL_TIMEOUT_S)):
         _bound(connection, database)
+        if is_followed():
+            connection.cursor_factory = followed_cursor(tracer)
         yield connection
         if database.read_only:
             connection.rollback()

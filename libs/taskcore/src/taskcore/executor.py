@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
@@ -32,6 +33,7 @@ from taskcore.running import Attempt, Running
 from taskcore.settings import Settings
 from taskcore.telemetry import CLAIMS_REFUSED, RESULTS_REFUSED, count_ends, enqueue_to_start_of, run_seconds_of
 from taskcore.tracing.attempts import AttemptTrace, Begun
+from taskcore.tracing.calls import NO_TRACER, unfollowed
 from taskcore.tracing.provider import OFF, Tracing
 
 _NO_CONTEXTS: Mapping[int, str] = MappingProxyType({})
@@ -190,12 +192,16 @@ class Executor:
         self._nursery.close()
 
     def _run_plugin(self, attempt: Attempt, run: Callable[[Attempt], Verdict | None]) -> Verdict | None:
+        """In a context of its own: whatever a plugin leaves in its thread's, the next task does not find there."""
         followed = attempt.claimed.trace
-        return run(attempt) if followed is None else followed.run(partial(run, attempt))
+        if followed is not None:
+            return copy_context().run(followed.run, partial(run, attempt))
+        return copy_context().run(unfollowed, partial(run, attempt)) if self._tracing.is_on else run(attempt)
 
     def _judge(self, attempt: Attempt) -> Verdict | None:
         claimed = attempt.claimed
-        context = make_context(claimed, attempt.interruption, self._settings, self._services(claimed))
+        tracer = NO_TRACER if claimed.trace is None else claimed.trace.tracer
+        context = make_context(claimed, attempt.interruption, self._settings, self._services(claimed), tracer)
         return judge(self._plugins[claimed.type], claimed, context)
 
     def _prepare_nursery(self, attempt: Attempt) -> Verdict | None:

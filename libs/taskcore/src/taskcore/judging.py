@@ -7,6 +7,7 @@ import traceback
 from typing import Any
 
 import msgspec
+from opentelemetry.trace import Tracer
 
 from taskcore.context import TaskContext, TaskServices
 from taskcore.domain import outcomes
@@ -18,6 +19,7 @@ from taskcore.errors import InvalidDocument
 from taskcore.interruption import Cause, Interruption
 from taskcore.plugins import Plugin
 from taskcore.settings import Settings
+from taskcore.tracing.calls import NO_TRACER
 
 
 def judge(plugin: Plugin[Any], claimed: Claimed, ctx: TaskContext, *, is_alone: bool = False) -> Verdict | None:
@@ -35,7 +37,11 @@ def judge(plugin: Plugin[Any], claimed: Claimed, ctx: TaskContext, *, is_alone: 
 
 
 def make_context(
-    claimed: Claimed, interruption: Interruption, settings: Settings, services: TaskServices
+    claimed: Claimed,
+    interruption: Interruption,
+    settings: Settings,
+    services: TaskServices,
+    tracer: Tracer = NO_TRACER,
 ) -> TaskContext:
     """What the attempt gets to work with, wherever it runs."""
     return TaskContext(
@@ -46,6 +52,7 @@ def make_context(
         checkpoint=claimed.checkpoint,
         interruption=interruption,
         services=services,
+        tracer=tracer,
     )
 
 

@@ -71,8 +71,15 @@ class AttemptTrace(Protocol):
     @property
     def span_id(self) -> str: ...
 
+    @property
+    def tracer(self) -> Any:
+        """OpenTelemetry's, for the spans of what runs in it."""
+
     def run(self, perform: Callable[[], Verdict | None]) -> Verdict | None:
         """The plugin runs in it."""
+
+    def take(self, spans: bytes, dropped: int) -> None:
+        """Spans that the process which it runs in tells of, and how many more there were."""
 
     def settled(self, began_ns: int, verdict: Verdict, *, was_held: bool) -> None:
         """Its end is written, as was asked at `began_ns` (of the epoch), or it was refused."""

@@ -6,6 +6,7 @@ import os
 import pickle
 import signal
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -25,6 +26,7 @@ from taskcore.isolation.task_process import order
 from taskcore.judging import interrupted
 from taskcore.plugins import Plugin
 from taskcore.running import Attempt
+from taskcore.tracing.contexts import current_traceparent, going_on
 
 #: What a process that has told its verdict gets to exit.
 EXIT_S = 5.0
@@ -66,15 +68,16 @@ def _stop(process: TaskProcess, attempt: Attempt, kill_after_s: float) -> None:
 
 
 def _hand_over(process: TaskProcess, attempt: Attempt) -> None:
+    claimed = replace(attempt.claimed, trace=None)
     with suppress(OSError):  # it is gone already: its exit says why
-        process.channel.send(pickle.dumps((attempt.claimed, attempt.interruption.deadline)))
+        process.channel.send(pickle.dumps((claimed, attempt.interruption.deadline, current_traceparent())))
 
 
 def _serve(process: TaskProcess, attempt: Attempt, services: TaskServices) -> messages.End | None:
     """Do what it asks for, until it tells its end. None: it ended without a word."""
     claimed = attempt.claimed
     try:
-        return _converse(process, services)
+        return _converse(process, claimed, services)
     except OSError:  # it is gone: its exit says why
         return None
     except (FrameTooLarge, msgspec.MsgspecError) as exc:
@@ -86,25 +89,28 @@ def _serve(process: TaskProcess, attempt: Attempt, services: TaskServices) -> me
     return messages.Ended(verdict)
 
 
-def _converse(process: TaskProcess, services: TaskServices) -> messages.End | None:
+def _converse(process: TaskProcess, claimed: Claimed, services: TaskServices) -> messages.End | None:
     while (frame := process.channel.receive()) is not None:
         message = messages.decode(frame)
         if isinstance(message, messages.End):
             return message
         if isinstance(message, messages.Notice):
-            _note(message, services)
+            _note(message, claimed, services)
         else:
             process.channel.send(_answer(message, services))
     return None
 
 
-def _note(notice: messages.Notice, services: TaskServices) -> None:
+def _note(notice: messages.Notice, claimed: Claimed, services: TaskServices) -> None:
     try:
         match notice:
             case messages.Logged(level=level, message=message, fields=fields):
                 services.log(level, message, fields)
             case messages.Progressed(value=value):
                 services.progress(value)
+            case messages.Followed(spans=spans, dropped=dropped):
+                if claimed.trace is not None:
+                    claimed.trace.take(bytes(spans), dropped)
     except Exception:  # nobody waits for an answer; a line that is lost must not end the attempt
         log.exception("service.failed")
 
@@ -124,8 +130,9 @@ def _do(request: messages.Request, services: TaskServices) -> Any:
         case messages.SaveCheckpoint(value=value):
             services.save_checkpoint(value)
             return None
-        case messages.Submit(task=task):
-            return services.submit(task)
+        case messages.Submit(task=task, context=context):
+            with going_on(context):
+                return services.submit(task)
         case messages.Get(task_id=task_id):
             return services.get(task_id)
 

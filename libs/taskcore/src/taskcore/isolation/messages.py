@@ -22,6 +22,13 @@ class Progressed(msgspec.Struct, tag=True, array_like=True):
     value: Any
 
 
+class Followed(msgspec.Struct, tag=True, array_like=True):
+    """Spans of what is followed (`taskcore.tracing.carried`), and how many more there were."""
+
+    spans: msgspec.Raw
+    dropped: int
+
+
 class SaveCheckpoint(msgspec.Struct, tag=True, array_like=True):
     """Is answered."""
 
@@ -29,9 +36,10 @@ class SaveCheckpoint(msgspec.Struct, tag=True, array_like=True):
 
 
 class Submit(msgspec.Struct, tag=True, array_like=True):
-    """Is answered, by an id."""
+    """Is answered, by an id. `context` is that of the span which it is asked in, as a traceparent."""
 
     task: dict[str, Any]
+    context: str | None = None
 
 
 class Get(msgspec.Struct, tag=True, array_like=True):
@@ -50,7 +58,7 @@ class OutOfMemory(msgspec.Struct, tag=True, array_like=True):
     """The attempt is over, and so is the process."""
 
 
-Notice = Logged | Progressed
+Notice = Logged | Progressed | Followed
 Request = SaveCheckpoint | Submit | Get
 End = Ended | OutOfMemory
 

@@ -16,6 +16,7 @@ from taskcore.domain.reports import MAX_CHECKPOINT_BYTES, MAX_PROGRESS_BYTES
 from taskcore.errors import InvalidTask, LeaseLost, TaskcoreError, TemporarilyUnavailable
 from taskcore.isolation import messages
 from taskcore.isolation.channel import MAX_FRAME, Channel, FrameTooLarge
+from taskcore.tracing.contexts import current_traceparent
 
 MAX_WAITING = 1_000
 
@@ -52,15 +53,16 @@ class RemoteServices:
         self._ask(messages.SaveCheckpoint(msgspec.Raw(clean_json(value, MAX_CHECKPOINT_BYTES).encode())))
 
     def submit(self, task: Mapping[str, Any]) -> int:
-        return int(self._ask(messages.Submit(msgspec.to_builtins(dict(task), str_keys=True))))
+        return int(self._ask(messages.Submit(msgspec.to_builtins(dict(task), str_keys=True), current_traceparent())))
 
     def get(self, task_id: int) -> Mapping[str, Any] | None:
         found: Mapping[str, Any] | None = self._ask(messages.Get(task_id))
         return found
 
-    def close(self, last: bytes) -> None:
+    def close(self, *last: bytes) -> None:
         """Say what is still to be said, and then `last`."""
-        self._outgoing.put((last, None))
+        for frame in last:
+            self._outgoing.put((frame, None))
         self._outgoing.put(None)
         self._speaker.join()
 

@@ -9,29 +9,34 @@ from contextlib import contextmanager
 
 import httpcore
 import httpx
+from opentelemetry.trace import Tracer
 
 from taskcore.interruption import Interruption
 from taskcore.network.guarded_network import GuardedNetwork
 from taskcore.network.sockets import Sockets
 from taskcore.settings import HttpSettings
+from taskcore.tracing import requests
+from taskcore.tracing.calls import NO_TRACER
 
 
-def guarded_client(trust: ssl.SSLContext, network: GuardedNetwork) -> httpx.Client:
+def guarded_client(trust: ssl.SSLContext, network: GuardedNetwork, tracer: Tracer = NO_TRACER) -> httpx.Client:
     """A client for one request and its redirects."""
     return httpx.Client(
-        transport=GuardedTransport(trust, network),
+        transport=GuardedTransport(trust, network, tracer),
         timeout=None,  # the network's own deadline rules
         trust_env=False,
     )
 
 
 @contextmanager
-def client_of(settings: HttpSettings, interruption: Interruption, timeout_s: float | None) -> Iterator[httpx.Client]:
+def client_of(
+    settings: HttpSettings, interruption: Interruption, timeout_s: float | None, tracer: Tracer = NO_TRACER
+) -> Iterator[httpx.Client]:
     """A client under the operator's settings, whose connections are cut when the attempt is to stop."""
     ends_at = time.monotonic() + (timeout_s or settings.timeout_s)
     with Sockets() as sockets, interruption.on_interrupt(sockets.cut):
         network = GuardedNetwork(sockets, settings.allowed_networks, ends_at)
-        with guarded_client(trusted(settings), network) as client:
+        with guarded_client(trusted(settings), network, tracer) as client:
             yield client
 
 
@@ -45,26 +50,31 @@ def trusted(settings: HttpSettings) -> ssl.SSLContext:
 class GuardedTransport(httpx.BaseTransport):
     """What `httpx.HTTPTransport` does, on a network of our own, which that one cannot be given."""
 
-    def __init__(self, trust: ssl.SSLContext, network: httpcore.NetworkBackend) -> None:
+    def __init__(self, trust: ssl.SSLContext, network: httpcore.NetworkBackend, tracer: Tracer = NO_TRACER) -> None:
         self._pool = httpcore.ConnectionPool(ssl_context=trust, network_backend=network)
+        self._tracer = tracer
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        url = request.url
-        response = self._pool.handle_request(
-            httpcore.Request(
-                method=request.method,
-                url=httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-                headers=request.headers.raw,
-                content=request.stream,
-                extensions=request.extensions,
-            )
-        )
+        with requests.request(self._tracer, request.method, str(request.url)) as span:
+            response = self._pool.handle_request(_core(request, requests.carried_on(span, request.headers.raw)))
+            requests.tell_status(span, response.status)
         return httpx.Response(
             response.status, headers=response.headers, stream=_Body(response), extensions=response.extensions
         )
 
     def close(self) -> None:
         self._pool.close()
+
+
+def _core(request: httpx.Request, headers: requests.Headers) -> httpcore.Request:
+    url = request.url
+    return httpcore.Request(
+        method=request.method,
+        url=httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+        headers=headers,
+        content=request.stream,
+        extensions=request.extensions,
+    )
 
 
 class _Body(httpx.SyncByteStream):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from opentelemetry import trace
-from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode
+from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode, Tracer
 
 from taskcore.domain.outcomes import AttemptOutcome, Verdict
 from taskcore.tracing import conventions
@@ -45,6 +45,7 @@ class AttemptTrace:
     """
 
     def __init__(self, tracing: Tracing, begun: Begun) -> None:
+        self._tracing = tracing
         self._tracer = tracing.tracer
         submitted, sent = span_context(begun.submitted), span_context(begun.sent)
         parent = _parent(begun.attempt, submitted, sent)
@@ -72,6 +73,10 @@ class AttemptTrace:
     def span_id(self) -> str:
         return f"{self._process.get_span_context().span_id:016x}"
 
+    @property
+    def tracer(self) -> Tracer:
+        return self._tracer
+
     def run(self, perform: Callable[[], Verdict | None]) -> Verdict | None:
         """What `perform` calls is inside of the span `run`. Without a verdict nothing will be settled."""
         context = trace.set_span_in_context(self._process)
@@ -82,6 +87,10 @@ class AttemptTrace:
             _tell(self._process, None)
             self._process.end()
         return verdict
+
+    def take(self, spans: bytes, dropped: int) -> None:
+        """Those of the process of its own that it ran in. Raises `ValueError` for what are none."""
+        self._tracing.take(spans, self.trace_id, dropped)
 
     def settled(self, began_ns: int, verdict: Verdict, *, was_held: bool) -> None:
         """The end is written, or was refused, because another held the task meanwhile."""

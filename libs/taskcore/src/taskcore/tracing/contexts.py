@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, TraceFlags
@@ -21,6 +24,22 @@ def traceparent(span: Span) -> str | None:
 def current_traceparent() -> str | None:
     """That of the span that this thread or coroutine is in."""
     return traceparent(trace.get_current_span())
+
+
+def is_followed() -> bool:
+    """Whether this thread or coroutine is in a span that is."""
+    return current_traceparent() is not None
+
+
+@contextmanager
+def going_on(traceparent: str | None) -> Iterator[None]:
+    """A context in which this thread is in the span that `traceparent` names, if that is of its own trace."""
+    context, own = span_context(traceparent), trace.get_current_span().get_span_context()
+    if context is None or context.trace_id != own.trace_id:
+        yield
+    else:
+        with trace.use_span(NonRecordingSpan(context), record_exception=False, set_status_on_exception=False):
+            yield
 
 
 def span_context(text: str | None) -> SpanContext | None:

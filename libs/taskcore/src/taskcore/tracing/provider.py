@@ -18,6 +18,8 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.trace import NoOpTracer, Tracer
 
 from taskcore.settings import Settings, TracingSettings
+from taskcore.telemetry import SPANS_DROPPED
+from taskcore.tracing.carried import unpack
 from taskcore.tracing.exporting import BoundedExport
 from taskcore.tracing.sampling import sampler
 
@@ -32,6 +34,7 @@ class Tracing:
 
     tracer: Tracer
     provider: TracerProvider | None = None
+    processors: Sequence[SpanProcessor] = ()
 
     @classmethod
     def start(cls, settings: Settings, service: str, also: Sequence[SpanProcessor] = ()) -> Self:
@@ -46,7 +49,7 @@ class Tracing:
         )
         for processor in processors:
             provider.add_span_processor(processor)
-        return cls(provider.get_tracer("taskcore", version("taskcore")), provider)
+        return cls(provider.get_tracer("taskcore", version("taskcore")), provider, processors)
 
     @property
     def is_on(self) -> bool:
@@ -57,6 +60,15 @@ class Tracing:
         if self.provider is not None:
             trace.set_tracer_provider(self.provider)
         return self
+
+    def take(self, spans: bytes, trace_id: str, dropped: int) -> None:
+        """Send what `carried.pack` made elsewhere as this process's own. Raises `ValueError` for anything else."""
+        if self.provider is None:
+            return
+        SPANS_DROPPED.labels("queue_full").inc(max(0, dropped))
+        for span in unpack(spans, trace_id, self.provider.resource):
+            for processor in self.processors:
+                processor.on_end(span)
 
     def stop(self) -> None:
         """Send what is left, or not: a process that is to end waits `LAST_MOMENT_S` at most."""

@@ -18,15 +18,20 @@ from functools import partial
 from typing import Annotated
 
 import msgspec
+from opentelemetry.trace import Span
 
 from taskcore.isolation.limits import bound_memory
 from taskcore.plugins import Fail, Interrupted, Isolation, Parameters, Plugin, TaskContext
 from taskcore.settings import CommandSettings
+from taskcore.tracing.calls import Call, call, fail
+from taskcore.tracing.contexts import traceparent
 from taskworker.types.command_output import Output
 from taskworker.types.patterns import END
 
 #: What programs need to find their way. The rest may hold secrets.
 KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
+#: How OpenTelemetry's programs are told of the span that started them.
+TRACEPARENT = "TRACEPARENT"
 MIB = 1024 * 1024
 
 CommandName = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
@@ -59,7 +64,9 @@ class RunCommand(Plugin[RunCommandParameters]):
         if refusal := refuse(command, params):
             return Fail(refusal, reason="bad_arguments")
         output = Output(ctx.log)
-        exit_code = execute(command, params, output)
+        with _followed(ctx, command) as span:
+            exit_code = execute(command, params, output, carried_on(span))
+            _tell(span, exit_code)
         if exit_code != 0:
             raise CommandFailed(f"{params.command} {describe(exit_code)}\n{output.tail}".rstrip())
         return {"exit_code": exit_code, "output": output.tail}
@@ -74,8 +81,10 @@ def refuse(command: CommandSettings, params: RunCommandParameters) -> str | None
     return None
 
 
-def execute(command: CommandSettings, params: RunCommandParameters, output: Output) -> int:
+def execute(command: CommandSettings, params: RunCommandParameters, output: Output, context: Mapping[str, str]) -> int:
     """Run it to its end. Answers its exit code, negative where a signal ended it.
+
+    `context` is for its environment, unless the operator's own says otherwise.
 
     Raises:
         CommandFailed: when it took longer than the operator allows.
@@ -90,7 +99,7 @@ def execute(command: CommandSettings, params: RunCommandParameters, output: Outp
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env=environment(command.env),
+            env=environment({**context, **command.env}),
             cwd=command.cwd,
             preexec_fn=limit(command.memory_mb),
         )
@@ -111,6 +120,12 @@ def environment(more: Mapping[str, str]) -> dict[str, str]:
     return {**kept, **more}
 
 
+def carried_on(span: Span) -> dict[str, str]:
+    """For the environment of a command: the trace that it may go on with."""
+    context = traceparent(span)
+    return {} if context is None else {TRACEPARENT: context}
+
+
 def limit(memory_mb: int | None) -> Callable[[], None] | None:
     """Bounds the address space of the command, and of each process that it starts."""
     if memory_mb is None:
@@ -124,3 +139,15 @@ def describe(exit_code: int) -> str:
     known: Sequence[int] = sorted(signal.valid_signals())
     name = signal.Signals(-exit_code).name if -exit_code in known else "unknown"
     return f"was ended by signal {-exit_code} ({name})"
+
+
+def _followed(ctx: TaskContext, command: CommandSettings) -> Call:
+    """Of the command line its first word only: arguments may hold secrets."""
+    program = os.path.basename(command.argv[0])
+    return call(ctx.tracer, program, {"process.executable.name": program})
+
+
+def _tell(span: Span, exit_code: int) -> None:
+    span.set_attribute("process.exit.code", exit_code)
+    if exit_code != 0:
+        fail(span, str(exit_code))

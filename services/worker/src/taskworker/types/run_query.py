@@ -18,6 +18,7 @@ import psycopg
 
 from taskcore.plugins import Fail, Parameters, Plugin, TaskContext
 from taskcore.settings import DatabaseSettings
+from taskcore.tracing.statements import statement
 from taskworker.types import query_session
 from taskworker.types.statements import Scalar, number_placeholders
 
@@ -80,7 +81,10 @@ def describe(exc: psycopg.Error) -> str:
 def _run(ctx: TaskContext, params: RunQueryParameters, database: DatabaseSettings) -> object:
     query, arguments = number_placeholders(params.query, params.arguments)
     max_rows = min(params.max_rows or database.max_rows, database.max_rows)
-    with query_session.connect(ctx, params.database, database) as connection:
+    with (
+        query_session.connect(ctx, params.database, database) as connection,
+        statement(ctx.tracer, connection, query, arguments),
+    ):
         columns = query_session.prepare(connection, query, arguments)
         if not columns and database.read_only:
             return Fail(

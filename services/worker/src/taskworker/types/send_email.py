@@ -11,12 +11,19 @@ import smtplib
 from typing import Annotated
 
 import msgspec
+from opentelemetry.semconv.attributes.server_attributes import SERVER_ADDRESS, SERVER_PORT
 
 from taskcore.network.sockets import Sockets
 from taskcore.plugins import Fail, Parameters, Plugin, TaskContext
+from taskcore.tracing.calls import Call, call
+from taskcore.tracing.conventions import Attributes
 from taskworker.types import smtp
 from taskworker.types.email_message import build_message
 from taskworker.types.patterns import END
+
+#: How many, in traces: addresses are nobody's business there.
+RECIPIENTS = "taskcore.email.recipients"
+REFUSED = "taskcore.email.recipients_refused"
 
 WORD = r"[A-Za-z0-9!#$%&'*+/=^_`{|}~-]+"  # RFC 5322's atext, but for the ? of an encoded word
 LABEL = r"[A-Za-z0-9-]+"  # a domain of other alphabets is written in Punycode
@@ -57,8 +64,9 @@ class SendEmail(Plugin[SendEmailParameters]):
         """
         message = build_message(ctx.task_id, ctx.settings.smtp.sender, params)
         try:
-            with Sockets() as sockets, ctx.on_interrupt(sockets.cut):
+            with Sockets() as sockets, ctx.on_interrupt(sockets.cut), _followed(ctx, params) as span:
                 refused = smtp.send(ctx.settings.smtp, message, params.recipients, sockets)
+                span.set_attribute(REFUSED, len(refused))
         except (smtplib.SMTPException, OSError) as exc:
             ctx.check()  # a connection that was cut because the attempt is to stop
             if not smtp.is_permanent(exc):
@@ -69,3 +77,9 @@ class SendEmail(Plugin[SendEmailParameters]):
             "accepted": [address for address in params.recipients if address not in refused],
             "refused": {address: smtp.reply_text(reply) for address, reply in refused.items()},
         }
+
+
+def _followed(ctx: TaskContext, params: SendEmailParameters) -> Call:
+    server = ctx.settings.smtp
+    attributes: Attributes = {SERVER_ADDRESS: server.host, SERVER_PORT: server.port, RECIPIENTS: len(params.recipients)}
+    return call(ctx.tracer, "SMTP send", attributes, smtp.error_type)

@@ -50,6 +50,13 @@ def describe(exc: smtplib.SMTPException | OSError) -> str:
     return str(exc)
 
 
+def error_type(exc: BaseException) -> str:
+    """The code of the server's reply; of several the first."""
+    if isinstance(exc, smtplib.SMTPRecipientsRefused) and exc.recipients:
+        return str(next(iter(exc.recipients.values()))[0])
+    return str(exc.smtp_code) if isinstance(exc, smtplib.SMTPResponseException) else type(exc).__name__
+
+
 def reply_text(reply: tuple[int, bytes | str]) -> str:
     """`550 no such user` of a reply's code and text."""
     code, text = reply

@@ -1,0 +1,53 @@
+"""What is followed in this process: a tracer, and the spans that it made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import Span
+
+
+class Traced:
+    """`run` is what a plugin runs in."""
+
+    def __init__(self) -> None:
+        self._kept = InMemorySpanExporter()
+        self._provider = TracerProvider(shutdown_on_exit=False)
+        self._provider.add_span_processor(SimpleSpanProcessor(self._kept))
+        self.tracer = self._provider.get_tracer("tests")
+
+    @contextmanager
+    def run(self) -> Iterator[Span]:
+        with self.tracer.start_as_current_span("run", record_exception=False) as span:
+            yield span
+
+    @property
+    def calls(self) -> list[ReadableSpan]:
+        """Those that ended, but for `run`, in order."""
+        return [span for span in self._kept.get_finished_spans() if span.name != "run"]
+
+    @property
+    def call(self) -> ReadableSpan:
+        (only,) = self.calls
+        return only
+
+
+def attributes(span: ReadableSpan) -> Mapping[str, Any]:
+    return span.attributes or {}
+
+
+def traceparent(span: ReadableSpan) -> str:
+    context = span.get_span_context()
+    assert context is not None
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-01"
+
+
+@pytest.fixture
+def traced() -> Traced:
+    return Traced()
