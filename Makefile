@@ -51,7 +51,7 @@ up down logs: export BASE := $(BASE)
 up down logs: export IMAGES := $(IMAGES)
 up down logs: export VERSION := $(VERSION)
 up down logs: export REVISION := $(REVISION)
-up down logs: export COMPOSE_FILE := compose.yaml$(DEV:%=:compose.dev.yaml)
+up down logs: export COMPOSE_FILE := compose.yaml$(if $(DEV),:compose.dev.yaml)$(patsubst %,:%,$(wildcard compose.override.yaml))
 
 test: .venv/.dev  ## all tests; ARGS="tests/standalone -k adopted" for some
 	tests/support/provide_rabbitmq
