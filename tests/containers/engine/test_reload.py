@@ -1,0 +1,68 @@
+"""compose.dev.yaml's images: a service starts anew when one of its mounted sources changes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.containers.dockerfiles import ROOT
+from tests.containers.engine.containers import Containers, become_healthy, stop
+from tests.support.waiting import eventually
+
+SOURCES = {"/src/taskcore": "libs/taskcore/src", "/src/service": "services/api/src"}
+
+
+@pytest.fixture(scope="module")
+def development() -> dict[str, Any]:
+    """What the file says of the API."""
+    service: dict[str, Any] = yaml.safe_load((ROOT / "compose.dev.yaml").read_text())["services"]["api"]
+    return service
+
+
+@pytest.fixture(scope="module")
+def reloading_image(images: Mapping[str, str], development: dict[str, Any]) -> str:
+    name = images["api"].replace(":", "-dev:")
+    arguments = {"IMAGE": images["api"], "PIP_EXTRA_INDEX_URL": os.environ.get("PIP_EXTRA_INDEX_URL", "")}
+    command = ["docker", "build", "--quiet", "--network", "host", "--file", development["build"]["dockerfile"]]
+    command += [part for key, value in arguments.items() for part in ("--build-arg", f"{key}={value}")]
+    subprocess.run([*command, "--tag", name, "."], cwd=ROOT, check=True)
+    return name
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    """Copies, which may be changed."""
+    for place, path in SOURCES.items():
+        copy = tmp_path / place.removeprefix("/src/")
+        shutil.copytree(ROOT / path, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def test_a_changed_source_starts_its_service_anew(
+    containers: Containers,
+    reloading_image: str,
+    development: dict[str, Any],
+    sources: Path,
+    settings: Mapping[str, str],
+) -> None:
+    mounts = {str(sources / place.removeprefix("/src/")): {"bind": place, "mode": "ro"} for place in SOURCES}
+    environment = dict(settings) | {key: str(value) for key, value in development["environment"].items()}
+    container = containers.start_restricted(
+        reloading_image, development["command"], environment=environment, volumes=mounts, tmpfs={"/tmp": ""}
+    )
+    become_healthy(container)
+
+    with (sources / "service" / "taskapi" / "__init__.py").open("a") as file:
+        file.write('\nprint("read anew", flush=True)\n')
+
+    eventually(lambda: b"read anew" in container.logs(), what="the changed source being read")
+    asked = ["python", "-m", "taskcore.probe", "api"]
+    eventually(lambda: container.exec_run(asked).exit_code == 0, what="the service being ready again")
+    assert stop(container) == 0
