@@ -14,6 +14,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from opentelemetry import trace
+from opentelemetry.trace import Link, SpanContext, SpanKind, StatusCode
+
 from taskcore.plugins import (
     Interrupted,
     Isolation,
@@ -27,6 +30,7 @@ from taskcore.plugins import (
 )
 
 MIB = 1024 * 1024
+OTHER = SpanContext(0x5CA1AB1E, 0x5EED, is_remote=True)
 
 
 class Deed(Parameters, frozen=True):
@@ -169,6 +173,33 @@ def ignore_what_is_not_meant(ctx: TaskContext, params: Deed) -> object:
     return "not meant"
 
 
+def trace_steps(ctx: TaskContext, params: Deed) -> object:
+    """By its own tracer, and by that which a library would take."""
+    with ctx.tracer.start_as_current_span("resize", attributes={"pixels": 640}) as step:
+        with trace.get_tracer("library").start_as_current_span("read", kind=SpanKind.CLIENT, links=[Link(OTHER)]):
+            child = ctx.submit("noop", idempotency_key="mine")
+        step.add_event("half", {"of": "it"})
+        step.set_status(StatusCode.ERROR, "blurred")
+    return {"child": child, "has_sdk": "opentelemetry.sdk.trace" in sys.modules}
+
+
+def trace_oddly(ctx: TaskContext, params: Deed) -> object:
+    odd: Any = {"large": 2**70, "nan": float("nan"), "cut": "\ud800", "nul": "\0", "bytes": b"\xff", "long": "x" * 10_000}
+    ctx.tracer.start_span("\udfff", attributes=odd).end()
+    return "traced"
+
+
+def trace_much(ctx: TaskContext, params: Deed) -> object:
+    for _ in range(1_200):
+        ctx.tracer.start_span("much").end()
+    return "traced"
+
+
+def trace_and_die(ctx: TaskContext, params: Deed) -> object:
+    ctx.tracer.start_span("before").end()
+    os._exit(3)
+
+
 DEEDS: dict[str, Callable[[TaskContext, Deed], Any]] = {
     deed.__name__: deed
     for deed in (
@@ -187,5 +218,9 @@ DEEDS: dict[str, Callable[[TaskContext, Deed], Any]] = {
         wait_for_pause,
         kill_the_nursery,
         ignore_what_is_not_meant,
+        trace_steps,
+        trace_oddly,
+        trace_much,
+        trace_and_die,
     )
 }
