@@ -184,7 +184,8 @@ def trace_steps(ctx: TaskContext, params: Deed) -> object:
 
 
 def trace_oddly(ctx: TaskContext, params: Deed) -> object:
-    odd: Any = {"large": 2**70, "nan": float("nan"), "cut": "\ud800", "nul": "\0", "bytes": b"\xff", "long": "x" * 10_000}
+    odd: Any = {"large": 2**70, "nan": float("nan"), "cut": "\ud800", "nul": "\0", "bytes": b"\xff"}
+    odd["long"] = "x" * 10_000
     ctx.tracer.start_span("\udfff", attributes=odd).end()
     return "traced"
 
