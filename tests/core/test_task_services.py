@@ -20,6 +20,7 @@ from taskcore.domain.reports import MAX_LINES
 from taskcore.errors import InvalidDocument, InvalidTask, LeaseLost
 from taskcore.executor import Executor
 from taskcore.interruption import Cause
+from taskcore.masking import Masking
 from taskcore.plugins import Parameters, Plugin, collect
 from taskcore.scribe import Scribe
 from taskcore.settings import Settings
@@ -52,7 +53,7 @@ def executor(engine: Any, run_: Run) -> Executor:
         Settings(),
         worker_id=1,
         incarnation=1,
-        services=partial(WorkerServices, engine, scribe),
+        services=partial(WorkerServices, engine, scribe, Masking(["token"])),
         flush=scribe.flush,
     )
 

@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from taskcore.context import NoServices, TaskServices
+from taskcore.current_attempt import performing
 from taskcore.db import claims, direct, outbox, settlements
 from taskcore.db.notify import OUTBOX, SyncNotifier
 from taskcore.db.session import is_database_away
@@ -137,11 +138,12 @@ class Executor:
         in_process = claimed.alone or plugin.isolation is Isolation.PROCESS
         attempt = self.running.start(claimed, in_process=in_process, can_cancel=plugin.can_cancel)
         try:
-            trouble = self._prepare_nursery(attempt) if in_process else None
-            started = time.monotonic()
-            if claimed.queued_s is not None:
-                enqueue_to_start_of(claimed.type).observe(claimed.queued_s + started - claimed.claimed_at)
-            verdict = trouble or self._run_plugin(attempt, self._host if in_process else self._judge)
+            with performing(claimed):
+                trouble = self._prepare_nursery(attempt) if in_process else None
+                started = time.monotonic()
+                if claimed.queued_s is not None:
+                    enqueue_to_start_of(claimed.type).observe(claimed.queued_s + started - claimed.claimed_at)
+                verdict = trouble or self._run_plugin(attempt, self._host if in_process else self._judge)
         finally:
             self.running.end(attempt)
         ended = time.monotonic()
@@ -210,7 +212,7 @@ class Executor:
             self._nursery.prepare()
         except (NurseryLost, OSError) as exc:
             claimed = attempt.claimed
-            log.error("nursery.not_ready", task_id=claimed.lease.task_id, error=str(exc))
+            log.error("nursery.not_ready", error=str(exc))
             is_stopping = self._nursery.is_closed
             if is_stopping:
                 return outcomes.returned(Reason.WORKER_STOPPED)
@@ -238,7 +240,8 @@ class Executor:
         if len(batch) > 1:
             return max([self.settle([one]) for one in batch])
         (one,) = batch
-        log.error("task.result_not_stored", task_id=one.lease.task_id, error=str(cause.orig))
+        of = {"task_id": one.lease.task_id, "task_type": one.type, "attempt": one.lease.attempt}
+        log.error("task.result_not_stored", **of, error=str(cause.orig))
         verdict = outcomes.failed("its result could not be stored", Reason.BAD_RESULT)
         rows = self._settle([replace(one, verdict=verdict)])
         return any(row.dependents is not None for row in rows)

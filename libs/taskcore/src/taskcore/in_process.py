@@ -23,6 +23,7 @@ from taskcore.interruption import Cause
 from taskcore.leasing.astray import Held
 from taskcore.leasing.keeper import SOFT_FENCE, LeaseKeeper, Wishes
 from taskcore.leasing.witnesses import MakeWitnesses, Witnesses
+from taskcore.masking import Masking
 from taskcore.messaging.brokers import Broker
 from taskcore.messaging.serve import Service
 from taskcore.plugins import Plugins
@@ -63,7 +64,7 @@ class InProcessWorker:
             settings,
             worker_id=0,
             incarnation=INCARNATION,
-            services=partial(WorkerServices, engine, self._scribe),
+            services=partial(WorkerServices, engine, self._scribe, Masking(settings.log.masked)),
             flush=self._scribe.flush,
             tracing=tracing,
         )

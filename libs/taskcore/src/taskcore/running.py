@@ -10,6 +10,7 @@ from typing import Protocol
 
 import structlog
 
+from taskcore.current_attempt import performing
 from taskcore.domain.tasks import Claimed
 from taskcore.interruption import Cause, Interruption
 
@@ -142,5 +143,6 @@ class Running:
                 earliest = min(earliest, deadline)
             elif attempt.interruption.interrupt(Cause.TIMEOUT):
                 claimed = attempt.claimed
-                log.info("attempt.timed_out", task_id=claimed.lease.task_id, timeout_s=claimed.timeout_s)
+                with performing(claimed):
+                    log.info("attempt.timed_out", timeout_s=claimed.timeout_s)
         return earliest

@@ -11,12 +11,14 @@ import structlog
 from sqlalchemy import Engine, Executable
 
 from taskcore.cleaning import clean_json, clean_line
+from taskcore.current_attempt import performing
 from taskcore.db import direct, reports
 from taskcore.db.notify import OUTBOX, SyncNotifier
 from taskcore.db.session import is_database_away
 from taskcore.domain.reports import MAX_CHECKPOINT_BYTES, MAX_LINES, MAX_PROGRESS_BYTES, LogLine
 from taskcore.domain.tasks import Claimed
 from taskcore.errors import LeaseLost, TemporarilyUnavailable
+from taskcore.masking import Masking
 from taskcore.other_tasks import show_task, submit_task
 from taskcore.scribe import Scribe
 
@@ -29,19 +31,20 @@ class WorkerServices:
     Raises `TemporarilyUnavailable` while the database is away.
     """
 
-    def __init__(self, engine: Engine, scribe: Scribe, claimed: Claimed) -> None:
+    def __init__(self, engine: Engine, scribe: Scribe, masking: Masking, claimed: Claimed) -> None:
         self._engine = engine
         self._scribe = scribe
+        self._masking = masking
+        self._claimed = claimed
         self._lease = claimed.lease
-        self._type = claimed.type
         self._lock = threading.Lock()
         self._lines = 0
 
     def log(self, level: str, message: str, fields: Mapping[str, Any]) -> None:
-        """To the worker's log by its level, and to the task's in any case."""
-        text, cleaned = clean_line(message, fields)
-        of = {"task_id": self._lease.task_id, "task_type": self._type, "attempt": self._lease.attempt}
-        getattr(log.bind(**{**of, **fields}), level)(text)
+        """To the worker's log by its level, and to the task's in any case. Masked are both."""
+        text, cleaned = clean_line(self._masking.text(message), self._masking.fields(fields))
+        with performing(self._claimed):  # a thread of the plugin's own may not know
+            getattr(log.bind(**fields), level)(text)
         with self._lock:
             self._lines += 1
             if self._lines <= MAX_LINES:

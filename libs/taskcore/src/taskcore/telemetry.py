@@ -13,7 +13,9 @@ from typing import Any
 import structlog
 from prometheus_client import Counter, Histogram
 
+from taskcore.current_attempt import name_attempt
 from taskcore.domain.tasks import Finished
+from taskcore.masking import Masking
 from taskcore.settings import LogSettings
 
 #: Seconds; from what does nothing to a night's work.
@@ -76,16 +78,18 @@ def configure_logging(settings: LogSettings) -> None:
     is_json = settings.format == "json" or (settings.format == "auto" and not sys.stderr.isatty())
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        name_attempt,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
     ]
-    render: list[Any] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    render = (
+        structlog.processors.JSONRenderer(default=_plain)
         if is_json
-        else [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        else structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     )
+    masking = Masking(settings.masked)
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -96,12 +100,26 @@ def configure_logging(settings: LogSettings) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                lambda _, __, line: masking.fields(line),
+                render,
+                lambda _, __, line: masking.text(line),  # for what is no text before it is rendered
+            ],
         )
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     set_log_level(settings.level)
+
+
+def _plain(value: object) -> str:
+    """What JSON has no word for. A stranger's `repr` may raise anything, and the line is to be written."""
+    try:
+        return repr(value)
+    except Exception:
+        return f"<{type(value).__name__}>"
 
 
 def set_log_level(level: str) -> None:

@@ -19,6 +19,7 @@ from taskcore.db.session import BY_KEY, sync_engine
 from taskcore.executor import Executor
 from taskcore.holding import Holding
 from taskcore.interruption import Cause
+from taskcore.masking import Masking
 from taskcore.messaging.brokers import RabbitBroker
 from taskcore.messaging.serve import Service
 from taskcore.plugins import load_plugins
@@ -117,7 +118,7 @@ def main(settings: Settings, worker_id: int, incarnation: int, pipe: Connection,
         worker_id=worker_id,
         incarnation=incarnation,
         running=running,
-        services=partial(WorkerServices, engine, scribe),
+        services=partial(WorkerServices, engine, scribe, Masking(settings.log.masked)),
         flush=scribe.flush,
         tracing=tracing,
     )

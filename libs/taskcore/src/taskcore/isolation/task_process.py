@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from opentelemetry.trace import Tracer
 
+from taskcore.current_attempt import performing
 from taskcore.domain.tasks import Claimed
 from taskcore.interruption import Cause, Interruption
 from taskcore.isolation import messages
@@ -89,7 +90,8 @@ def _perform(
     if plugin.memory_limit_bytes is not None:
         bound_memory(plugin.memory_limit_bytes)
     context = make_context(claimed, interruption, settings, services, tracer)
-    return messages.encode(messages.Ended(judge(plugin, claimed, context, is_alone=True)))
+    with performing(claimed):
+        return messages.encode(messages.Ended(judge(plugin, claimed, context, is_alone=True)))
 
 
 class _Listener:

@@ -85,8 +85,30 @@ class HealthSettings(Section):
     port: Port = 5050
 
 
+#: Where one is of several words, a name in which they are run together is another one.
+MASKED = (
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "token",
+    "authorization",
+    "credentials",
+    "api_key",
+    "apikey",
+    "access_key",
+    "private_key",
+    "cookie",
+)
+
+
 class LogSettings(Section):
-    """`auto` is readable on a terminal and JSON elsewhere."""
+    """`auto` is readable on a terminal and JSON elsewhere.
+
+    `masked` (JSON list): fields with these words in their names are logged without their values, in the logs of tasks
+    too. Passwords in URLs never are.
+    """
 
     level: Annotated[Literal["debug", "info", "warning", "error"], LIVE] = "info"
     format: Literal["auto", "console", "json"] = "auto"
+    masked: tuple[str, ...] = MASKED

@@ -1,0 +1,45 @@
+"""Which attempt this thread performs, for the lines that are logged meanwhile, by whoever logs them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from opentelemetry import trace
+
+from taskcore.domain.tasks import Claimed
+
+_current: ContextVar[Claimed | None] = ContextVar("attempt", default=None)
+
+
+@contextmanager
+def performing(claimed: Claimed) -> Iterator[None]:
+    before = _current.set(claimed)
+    try:
+        yield
+    finally:
+        _current.reset(before)
+
+
+def name_attempt(logger: object, method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """For structlog: say whose line it is, and in which trace. What the line says itself stands."""
+    claimed = _current.get()
+    if claimed is not None:
+        line.setdefault("task_id", claimed.lease.task_id)
+        line.setdefault("task_type", claimed.type)
+        line.setdefault("attempt", claimed.lease.attempt)
+        if claimed.request_id is not None:
+            line.setdefault("request_id", claimed.request_id)
+        if claimed.trace is not None:
+            line.setdefault("trace_id", claimed.trace.trace_id)
+    if "trace_id" not in line and (trace_id := _current_trace_id()) is not None:
+        line["trace_id"] = trace_id
+    return line
+
+
+def _current_trace_id() -> str | None:
+    """Of the trace that this thread or coroutine is in, where it is followed."""
+    context = trace.get_current_span().get_span_context()
+    return trace.format_trace_id(context.trace_id) if context.is_valid and context.trace_flags.sampled else None
