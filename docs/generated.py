@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -108,6 +109,8 @@ def _default(field: FieldInfo) -> str:
     if isinstance(value, tuple) and value and isinstance(value[0], BaseModel):
         listed = ", ".join(one.model_dump_json(exclude_unset=True) for one in value)
         return f"`[{listed}]`"
+    if isinstance(value, tuple) and value:
+        return f"`{json.dumps(value)}`"
     return "" if value in (None, (), {}, "") else f"`{value}`"
 
 

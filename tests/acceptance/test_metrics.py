@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
 
 import httpx
 import promql_parser
 import psutil
 import pytest
-import yaml
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
 from collector_k8s import telemetry as of_events
 from taskcore import telemetry as of_tasks
 from tests.acceptance.conftest import MakeSystem
+from tests.acceptance.queries import dashboard, parts, queries, rules
 from tests.acceptance.system import System
 from tests.support.metrics import scrape, series
 from tests.support.processes import Service, Services
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
-FILES = ROOT / "deploy/helm/taskcore/files"
 #: What Prometheus adds to whatever it scrapes.
 OF_TARGETS = {"namespace", "job", "instance", "pod"}
-
-Part = TypeVar("Part", bound=promql_parser.Expr)
 
 
 @pytest.fixture(scope="module")
@@ -98,36 +93,6 @@ def existing(pages: Iterable[str]) -> dict[str, set[str]]:
 def names_of_series(family: str, kind: str) -> list[str]:
     suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}
     return [family + suffix for suffix in suffixes.get(kind, [""])]
-
-
-def queries() -> Iterator[tuple[str, promql_parser.Expr]]:
-    """Where each stands, and what it asks."""
-    for panel in dashboard()["panels"]:
-        for target in panel.get("targets", []):
-            yield panel["title"], promql_parser.parse(target["expr"].replace("$__rate_interval", "5m"))
-    for rule in rules():
-        yield rule["alert"], promql_parser.parse(rule["expr"])
-
-
-def dashboard() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((FILES / "dashboard.json").read_text())
-    return found
-
-
-def rules() -> list[dict[str, Any]]:
-    groups = yaml.safe_load((FILES / "alerts.yaml").read_text())["groups"]
-    return [rule for group in groups for rule in group["rules"]]
-
-
-def parts(query: Any, kind: type[Part]) -> list[Part]:
-    found: list[Part] = []
-
-    def visit(node: promql_parser.Expr) -> None:
-        if isinstance(node, kind):
-            found.append(node)
-
-    promql_parser.walk(query, visit)
-    return found
 
 
 def test_every_query_asks_for_what_the_processes_tell(pages: list[str]) -> None:

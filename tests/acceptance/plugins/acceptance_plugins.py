@@ -5,13 +5,14 @@ Gates are files: a run waits until its gate is there, so that a test decides whe
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from taskcore.plugins import Fail, Parameters, Plugin, RetryAfter, RetryPolicy, TaskContext
+from taskcore.plugins import Fail, Isolation, Parameters, Plugin, RetryAfter, RetryPolicy, TaskContext
 
 TEN_MEGABYTES = 10 * 1024 * 1024
 
@@ -53,6 +54,21 @@ class Flaky(Plugin[FlakyParameters]):
         if params.gates is not None:
             pass_gate(f"{params.gates}/{ctx.attempt}")
         raise RuntimeError(f"attempt {ctx.attempt} went wrong")
+
+
+class Talkative(Plugin[GatedParameters]):
+    name = "talkative"
+    description = "Logs by the standard library, as libraries do, and by its context; whatever its gate."
+
+    def run(self, ctx: TaskContext, params: GatedParameters) -> object:
+        logging.getLogger("a.library").warning("by %s of postgresql://me:hunter2@db/x", "a library")
+        ctx.log.warning("by the context", password="hunter2", request={"X-Api-Key": "hunter2"}, of="redis://:hunter2@x")
+        return None
+
+
+class TalkativeAlone(Talkative):
+    name = "talkative_alone"
+    isolation = Isolation.PROCESS
 
 
 class NothingToSay(Parameters, frozen=True):

@@ -105,7 +105,7 @@ def configure_logging(settings: LogSettings) -> None:
                 structlog.processors.format_exc_info,
                 lambda _, __, line: masking.fields(line),
                 render,
-                lambda _, __, line: masking.text(line),  # for what is no text before it is rendered
+                lambda _, __, line: masking.text(str(line)),  # for what is no text before it is rendered
             ],
         )
     )

@@ -1,0 +1,45 @@
+"""The dashboard and the alert rules, and what they ask Prometheus."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import promql_parser
+import yaml
+
+FILES = Path(__file__).parents[2] / "deploy/helm/taskcore/files"
+
+Part = TypeVar("Part", bound=promql_parser.Expr)
+
+
+def queries() -> Iterator[tuple[str, promql_parser.Expr]]:
+    """Where each stands, and what it asks."""
+    for panel in dashboard()["panels"]:
+        for target in panel.get("targets", []):
+            yield panel["title"], promql_parser.parse(target["expr"].replace("$__rate_interval", "5m"))
+    for rule in rules():
+        yield rule["alert"], promql_parser.parse(rule["expr"])
+
+
+def dashboard() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((FILES / "dashboard.json").read_text())
+    return found
+
+
+def rules() -> list[dict[str, Any]]:
+    groups = yaml.safe_load((FILES / "alerts.yaml").read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def parts(query: Any, kind: type[Part]) -> list[Part]:
+    found: list[Part] = []
+
+    def visit(node: promql_parser.Expr) -> None:
+        if isinstance(node, kind):
+            found.append(node)
+
+    promql_parser.walk(query, visit)
+    return found
