@@ -14,6 +14,7 @@ from taskcore.db import submit, tasks, workers
 from taskcore.domain.tasks import MAX_TASK_BYTES, NewTask
 from taskcore.errors import InvalidTask
 from taskcore.submissions import TaskSubmission, new_task, storage_faults
+from taskcore.tracing.contexts import trace_id_of
 
 MAX_FAULTS = 5
 MAX_KEY = 255
@@ -46,11 +47,12 @@ def submit_task(run: Run, given: Mapping[str, Any], by: str) -> int:
 
 
 def show_task(run: Run, task_id: int) -> Mapping[str, Any] | None:
-    """As `GET /tasks/{id}` has it, but for the actions that are available. JSON values only."""
+    """As `GET /tasks/{id}` has it, but for `available_actions` and `trace_url`. JSON values only."""
     rows = run(tasks.get_task(), {"task_id": task_id})
     if not rows:
         return None
     shown = {_NAMES.get(name, name): _plain(value) for name, value in rows[0]._asdict().items() if name not in _HIDDEN}
+    shown["trace_id"] = trace_id_of(rows[0].trace_context)
     plain: Mapping[str, Any] = msgspec.to_builtins(shown)
     return plain
 

@@ -17,7 +17,10 @@ from taskapi.queries import refuse_unknown_parameters
 from taskapi.requests import RequestScope
 from taskapi.schedules import changing, reading, steering
 from taskapi.services import Services
+from taskapi.traces import page
+from taskapi.traces import reading as traces
 from taskcore.settings import Settings, load_settings
+from taskcore.tracing.local import LocalSpans
 from taskcore.tracing.provider import OFF, Tracing
 
 BASE_PATH = "/api/v1"
@@ -31,6 +34,7 @@ HANDLERS: Sequence[Any] = (
     tasks.get_history,
     tasks.get_attempts,
     tasks.wait_for_task,
+    traces.get_trace,
     logs.get_logs,
     related.list_dependencies,
     related.list_dependents,
@@ -70,13 +74,17 @@ HANDLERS: Sequence[Any] = (
 
 
 def create_app(
-    own: Settings | None = None, tracing: Tracing = OFF, metrics: CollectorRegistry | None = None
+    own: Settings | None = None,
+    tracing: Tracing = OFF,
+    metrics: CollectorRegistry | None = None,
+    local: LocalSpans | None = None,
 ) -> Litestar:
     """The ASGI application. Without settings of its `own` it reads them itself, as a process of its own does.
 
-    `metrics` are what `/metrics` tells, where that is not just what is counted in this process.
+    `metrics` are what `/metrics` tells, where that is not just what is counted in this process; `local` the spans that
+    this very process keeps.
     """
-    services = Services.of(own or load_settings(), tracing, metrics)
+    services = Services.of(own or load_settings(), tracing, metrics, local)
     app = Litestar(
         route_handlers=[
             Router(BASE_PATH, route_handlers=HANDLERS, before_request=refuse_unknown_parameters),
@@ -84,6 +92,7 @@ def create_app(
             health.readyz,
             health.healthcheck,
             health.metrics,
+            page.show_trace,
             openapi.index,
             openapi.document,
         ],

@@ -19,6 +19,7 @@ from taskapi import schemas
 from taskapi.analytics import schemas as analytics_schemas
 from taskapi.kubernetes import schemas as kubernetes_schemas
 from taskapi.schedules import schemas as schedules_schemas
+from taskapi.traces import schemas as traces_schemas
 
 CONFIG = OpenAPIConfig(
     title="Taskcore",
@@ -30,7 +31,7 @@ CONFIG = OpenAPIConfig(
 )
 
 #: Where the structs are. A subject's own `BODIES` say what its calls take: as below.
-SUBJECTS: Sequence[ModuleType] = (schemas, analytics_schemas, kubernetes_schemas, schedules_schemas)
+SUBJECTS: Sequence[ModuleType] = (schemas, analytics_schemas, kubernetes_schemas, schedules_schemas, traces_schemas)
 
 _REF = "#/components/schemas/{name}"
 _ONE_TASK = {"name": "first steps", "type": "noop", "parameters": {}}

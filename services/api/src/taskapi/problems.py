@@ -63,6 +63,27 @@ def task_not_found(task_id: int) -> Refused:
     return Refused(Problem("No such task", 404, "task_not_found", detail=f"There is no task {task_id}."))
 
 
+def trace_not_recorded(task_id: int, is_on: bool) -> Refused:
+    """`is_on`: this process follows tasks."""
+    why = (
+        "it came when more was submitted than is followed, or when nothing was: see the settings tracing.sample_ratio "
+        "and tracing.traces_per_s"
+        if is_on
+        else "no task is, until the setting tracing.endpoint says where traces go"
+    )
+    return Refused(Problem("No trace", 404, "trace_not_recorded", detail=f"Task {task_id} is not followed: {why}."))
+
+
+def trace_viewer_not_configured() -> Refused:
+    detail = "Nobody can be asked for traces: set tracing.query_url, the address at which the trace viewer answers one."
+    return Refused(Problem("No trace viewer is known", 409, "trace_viewer_not_configured", detail=detail))
+
+
+def trace_viewer_unavailable(why: str) -> Refused:
+    problem = Problem("The trace viewer does not serve", 503, "trace_viewer_unavailable", detail=f"It {why}.")
+    return Refused(problem, {"Retry-After": "1"})
+
+
 def setting_not_found(name: str) -> Refused:
     return Refused(Problem("No such setting", 404, "setting_not_found", detail=f"There is no setting {name!r}."))
 

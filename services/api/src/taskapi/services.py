@@ -14,10 +14,12 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from taskapi.catalogue import Catalogue
 from taskapi.database import Database
 from taskapi.finishes import Finishes
+from taskapi.traces.sources import Traces
 from taskapi.wakeups import Wakeups
 from taskcore.exposition import page
 from taskcore.live_settings import CurrentSettings, Follower
 from taskcore.settings import Settings
+from taskcore.tracing.local import LocalSpans
 from taskcore.tracing.provider import OFF, Tracing
 
 
@@ -32,11 +34,18 @@ class Services:
     settings: CurrentSettings
     follower: Follower
     metrics: CollectorRegistry
+    traces: Traces
     tracing: Tracing = OFF
     leaving: Event = field(default_factory=Event)
 
     @classmethod
-    def of(cls, settings: Settings, tracing: Tracing = OFF, metrics: CollectorRegistry | None = None) -> Self:
+    def of(
+        cls,
+        settings: Settings,
+        tracing: Tracing = OFF,
+        metrics: CollectorRegistry | None = None,
+        local: LocalSpans | None = None,
+    ) -> Self:
         """Nothing is connected yet: the process starts whether the database is there or not."""
         url = settings.database_url.get_secret_value()
         database = Database.at(url, tracing)
@@ -44,7 +53,8 @@ class Services:
         follower = Follower(current, database.read, name="taskapi settings")
         finishes = Finishes(url, database)
         told = metrics or page("api", REGISTRY)
-        return cls(database, Catalogue(database), Wakeups(database), finishes, current, follower, told, tracing)
+        traces = Traces.of(settings, local)
+        return cls(database, Catalogue(database), Wakeups(database), finishes, current, follower, told, traces, tracing)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -55,5 +65,6 @@ class Services:
             following.cancel()
             await asyncio.wait([following])
             await self.finishes.close()
+            await self.traces.close()
             await self.wakeups.close()
             await self.database.close()

@@ -24,6 +24,7 @@ from taskapi.storing import Stored, store_all, store_one
 from taskapi.submissions import Origin, Sifted, check_types, decode_batch, decode_one, new_task, type_errors
 from taskcore.db import tasks
 from taskcore.domain.tasks import MAX_BATCH_BYTES, MAX_TASK_BYTES, NewTask
+from taskcore.tracing.contexts import current_traceparent
 
 MAX_KEY = 255
 
@@ -59,7 +60,10 @@ async def submit_task(
     if stored.row is None:
         return Response(await _existing(services, stored), status_code=200)
     services.wakeups.send()
-    answer = await _existing(services, stored) if submission.depends_on else answers.new_task(task, stored.row)
+    if submission.depends_on:
+        answer = await _existing(services, stored)
+    else:
+        answer = answers.new_task(task, stored.row, current_traceparent(), services.traces.links)
     return Response(answer, headers={"Location": f"/api/v1/tasks/{stored.id}"})
 
 
@@ -116,7 +120,8 @@ async def _existing(services: Services, stored: Stored) -> Task:
     rows = await services.database.read(tasks.get_task(), {"task_id": stored.id})
     if not rows:
         raise try_again()
-    return answers.task(rows[0]._mapping, await services.catalogue.types([rows[0].type]))
+    types = await services.catalogue.types([rows[0].type])
+    return answers.task(rows[0]._mapping, types, services.traces.links)
 
 
 def _new_tasks(sifted: Sifted, order: list[int], types: Mapping[str, KnownType], origin: Origin) -> list[NewTask]:

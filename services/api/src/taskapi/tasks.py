@@ -69,7 +69,7 @@ async def list_tasks(
     page = rows[:limit]
     types = await services.catalogue.types({row.type for row in page})
     return schemas.TaskPage(
-        items=[answers.task(row._mapping, types) for row in page],
+        items=[answers.task(row._mapping, types, services.traces.links) for row in page],
         total=min(total, TOTAL_LIMIT),
         total_is_capped=total > TOTAL_LIMIT,
         next_cursor=to_cursor(page[-1].id) if len(rows) > limit else None,
@@ -117,9 +117,9 @@ async def get_attempts(services: NamedDependency[Services], task_id: TaskId) -> 
     """Each run of it, oldest first; the one that runs now is the last."""
     task = await task_row(services, task_id)
     rows = await services.database.read(tasks.list_attempts(), {"task_id": task_id})
-    items = [answers.fields(schemas.Attempt, row._mapping) for row in rows]
+    items = [answers.attempt(row._mapping, services.traces.links) for row in rows]
     if task["status"] in HELD and all(item.attempt != task["attempt"] for item in items):
-        items.append(answers.running_attempt(task))
+        items.append(answers.running_attempt(task, services.traces.links))
     return schemas.Attempts(items)
 
 
@@ -146,7 +146,7 @@ async def wait_for_task(services: NamedDependency[Services], task_id: TaskId, ti
 async def task_answer(services: Services, task_id: int) -> schemas.Task:
     """Raises `Refused` when there is none."""
     row = await task_row(services, task_id)
-    return answers.task(row, await services.catalogue.types([row["type"]]))
+    return answers.task(row, await services.catalogue.types([row["type"]]), services.traces.links)
 
 
 async def task_row(services: Services, task_id: int) -> RowMapping:

@@ -30,6 +30,7 @@ from taskcore.messaging.publisher import MemoryPublisher
 from taskcore.plugins import load_plugins
 from taskcore.settings import DatabaseSettings, Settings, load_settings
 from taskcore.telemetry import configure_logging, set_log_level
+from taskcore.tracing.local import LocalSpans
 from taskcore.tracing.provider import Tracing
 from taskstandalone.collectors import check_collectors, run_collectors
 from taskstandalone.mailbox import local_mail
@@ -59,7 +60,10 @@ def main() -> int:
 async def _run(settings: Settings, database_url: str) -> None:
     """Serve with the embedded database and, where no other mail server is set, a mailbox."""
     databases = {"default": DatabaseSettings.model_validate({"url": database_url}), **settings.databases}
-    complete = settings.model_copy(update={"database_url": SecretStr(database_url), "databases": databases})
+    links = settings.trace_url_template or f"{_address(settings)}/tasks/{{task_id}}/trace#{{trace_id}}"
+    complete = settings.model_copy(
+        update={"database_url": SecretStr(database_url), "databases": databases, "trace_url_template": links}
+    )
     if "smtp" in settings.model_fields_set:
         await _serve(complete)
         return
@@ -73,11 +77,12 @@ async def _serve(settings: Settings) -> None:
     broker = MemoryBroker()
     engine = sync_engine(url, name="standalone worker", pool_size=6, options=BY_KEY)
     _forget_workers_of_before(engine)
-    tracing = Tracing.start(settings, "taskcore-standalone").share()
+    local = None if settings.tracing.query_url else LocalSpans()
+    tracing = Tracing.start(settings, "taskcore-standalone", also=[local] if local else []).share()
     worker = InProcessWorker(settings, engine, broker, load_plugins(), partial(_one_witness, url), tracing)
     coordinating = coordinator_engine(settings)
     backlog = BacklogGauges(coordinating, asyncio.get_running_loop())
-    app = create_app(settings, tracing, page("standalone", REGISTRY, backlog))
+    app = create_app(settings, tracing, page("standalone", REGISTRY, backlog), local)
     server = Server(
         app,
         address=settings.api.host,
@@ -140,7 +145,7 @@ def _require_port(settings: Settings) -> None:
 
 
 def _announce(settings: Settings) -> None:
-    address = f"http://{settings.api.host}:{settings.api.port}"
+    address = _address(settings)
     data_dir = settings.data_dir.resolve()
     print(
         f"\nTaskcore is at {address}\n"
@@ -150,6 +155,12 @@ def _announce(settings: Settings) -> None:
         "  stop        Ctrl-C\n",
         flush=True,
     )
+
+
+def _address(settings: Settings) -> str:
+    """From this machine."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.api.host, settings.api.host)
+    return f"http://{host}:{settings.api.port}"
 
 
 if __name__ == "__main__":

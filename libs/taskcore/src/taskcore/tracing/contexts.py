@@ -42,6 +42,11 @@ def going_on(traceparent: str | None) -> Iterator[None]:
             yield
 
 
+def trace_id_of(text: str | None) -> str | None:
+    """The trace of a traceparent of ours, in hexadecimal digits."""
+    return None if text is None else text.split("-")[1]
+
+
 def span_context(text: str | None) -> SpanContext | None:
     """None for what is no traceparent."""
     if not text:

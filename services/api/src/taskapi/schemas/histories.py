@@ -33,7 +33,7 @@ class History(msgspec.Struct, frozen=True):
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """One run. The running one has neither `finished_at` nor `outcome`."""
+    """One run. The running one has neither `finished_at` nor `outcome`, nor a `trace_id` unless it is the first."""
 
     attempt: int
     worker_id: int | None
@@ -41,6 +41,8 @@ class Attempt(msgspec.Struct, frozen=True):
     finished_at: datetime | None
     outcome: str | None
     error: str | None
+    trace_id: str | None
+    trace_url: str | None
 
 
 class Attempts(msgspec.Struct, frozen=True):

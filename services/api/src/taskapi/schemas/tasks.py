@@ -15,7 +15,8 @@ class Task(msgspec.Struct, frozen=True):
     """A task: what was asked, and how it stands.
 
     `failures` count against `max_attempts`; `crashes` are attempts that took their process down, `losses` those that
-    died with a worker. `progress` is what the task told last. `timeout` and `delete_after` are seconds.
+    died with a worker. `progress` is what the task told last. `timeout` and `delete_after` are seconds. `trace_id` is
+    null where the task is not followed; `trace_url` shows the trace, where the setting `trace_url_template` says how.
     """
 
     id: int
@@ -46,6 +47,8 @@ class Task(msgspec.Struct, frozen=True):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    trace_id: str | None
+    trace_url: str | None
     available_actions: list[Action]
 
 

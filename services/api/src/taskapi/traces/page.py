@@ -1,0 +1,97 @@
+"""The page of a task's trace, for people: without scripts, with nothing from elsewhere."""
+
+from __future__ import annotations
+
+from html import escape
+
+from litestar import Response, get
+from litestar.di import NamedDependency
+
+from taskapi import tasks
+from taskapi.contract import TaskId
+from taskapi.problems import Refused
+from taskapi.services import Services
+from taskapi.traces.reading import trace_answer
+from taskapi.traces.schemas import TaskTrace, Trace
+from taskapi.traces.style import POLICY, STYLE
+from taskapi.traces.waterfall import duration, linked_attempts, waterfall
+from taskcore.domain.states import Status
+
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+#: What to do about a refusal, by its code.
+ADVICE = {
+    "trace_not_recorded": "Its steps are in its history all the same: <code>task-cli history --id {task_id}</code>.",
+    "trace_viewer_not_configured": "For Jaeger it is <code>http://jaeger:16686/api/v3/traces/{{trace_id}}</code>, for "
+    "Tempo <code>http://tempo:3200/api/v2/traces/{{trace_id}}</code>, as "
+    "<code>TASKCORE_TRACING__QUERY_URL</code> of the API.",
+    "trace_viewer_unavailable": "Reload the page in a moment.",
+    "task_not_found": "It may have been deleted; its history stays: <code>task-cli history --id {task_id}</code>.",
+}
+
+
+@get("/tasks/{task_id:int}/trace", include_in_schema=False, media_type="text/html")
+async def show_trace(services: NamedDependency[Services], task_id: TaskId) -> Response[str]:
+    """As `GET /api/v1/tasks/{id}/trace`."""
+    heading = f"<h1>Task {task_id}</h1>"
+    try:
+        task = await tasks.task_row(services, task_id)
+        heading = _heading(task_id, task["name"], task["type"], Status(task["status"]))
+        answer = await trace_answer(services, task)
+    except Refused as refused:
+        problem = refused.problem
+        advice = ADVICE.get(problem.code, "").format(task_id=task_id)
+        body = f"<h2>{escape(problem.title)}</h2><p>{escape(problem.detail or '')}</p><p>{advice}</p>"
+        return _page(task_id, heading + body, problem.status)
+    return _page(task_id, heading + _traces(answer, Status(task["status"])), 200)
+
+
+def _page(task_id: int, body: str, status: int) -> Response[str]:
+    text = (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Task {task_id}: trace</title><style>{STYLE}</style></head>\n<body>{body}</body></html>\n"
+    )
+    return Response(text, status_code=status, media_type="text/html", headers=HEADERS)
+
+
+def _heading(task_id: int, name: str, type_: str, status: Status) -> str:
+    return (
+        f"<h1>Task {task_id}: {escape(name)}</h1>"
+        f'<p class="faint">type <code>{escape(type_)}</code>, {escape(status)} '
+        f'(<a href="/api/v1/tasks/{task_id}">task</a>, <a href="/api/v1/tasks/{task_id}/history">history</a>, '
+        f'<a href="/api/v1/tasks/{task_id}/trace">this as JSON</a>)</p>'
+    )
+
+
+def _traces(answer: TaskTrace, status: Status) -> str:
+    sections = "\n".join(_section(answer.task_id, trace) for trace in answer.traces)
+    more = "" if status.is_terminal else "<p>The task is not over: reload the page to see more.</p>"
+    return more + sections
+
+
+def _section(task_id: int, trace: Trace) -> str:
+    numbers = " and ".join(map(str, trace.attempts))
+    head = f'<section id="{escape(trace.trace_id)}"><h2>Attempt {numbers}{_length(trace)}</h2>'
+    linked = "".join(f", linked to attempt {number}" for number in linked_attempts(trace.spans))
+    viewer = f' (<a href="{escape(trace.url)}">viewer</a>)' if trace.url and not _is_here(trace.url, task_id) else ""
+    head += f'<p class="faint">trace <code>{escape(trace.trace_id)}</code>{viewer}{linked}</p>'
+    if not trace.spans:
+        return f"{head}<p>Its spans are not there yet, or not any more.</p></section>"
+    rest = f"<p>{trace.spans_left_off} more spans of the same trace are not shown.</p>" if trace.spans_left_off else ""
+    return f"{head}{waterfall(trace)}{rest}</section>"
+
+
+def _length(trace: Trace) -> str:
+    if not trace.spans:
+        return ""
+    begin, end = min(span.start for span in trace.spans), max(span.end for span in trace.spans)
+    return f": {duration((end - begin).total_seconds())}"
+
+
+def _is_here(url: str, task_id: int) -> bool:
+    return url.partition("#")[0].endswith(f"/tasks/{task_id}/trace")

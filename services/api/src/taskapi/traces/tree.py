@@ -1,0 +1,99 @@
+"""Spans as a tree, and what of a trace is about one task."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from taskcore.tracing.recorded import RecordedSpan
+
+MAX_SPANS = 2_000
+#: Spans by their parents' ids; under None those at the root.
+Children = Mapping[str | None, Sequence[RecordedSpan]]
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A span in its place: what is below it follows, one deeper."""
+
+    depth: int
+    span: RecordedSpan
+
+
+def arrange(spans: Iterable[RecordedSpan], task_id: int) -> tuple[list[Branch], int]:
+    """The tree of what is about the task, from top to bottom, and how many spans it leaves off."""
+    unique = {span.span_id: span for span in spans}
+    children = children_of(list(unique.values()))
+    whole = list(walk(children, children.get(None, ())))
+    kept = [branch for branch, is_kept in zip(whole, _kept(whole, str(task_id)), strict=True) if is_kept][:MAX_SPANS]
+    return kept, len(whole) - len(kept)
+
+
+def children_of(spans: Sequence[RecordedSpan]) -> Children:
+    """Oldest first. At the root are those without a parent, then those whose parent is missing.
+
+    Clocks differ: a child that seems to begin before its parent stays below it.
+    """
+    known = {span.span_id for span in spans}
+    found: defaultdict[str | None, list[RecordedSpan]] = defaultdict(list)
+    for span in sorted(spans, key=lambda span: (span.parent_id is not None, span.start_ns, -span.end_ns)):
+        found[span.parent_id if span.parent_id in known else None].append(span)
+    found[None] += list(_circles(spans, found))
+    return found
+
+
+def walk(children: Children, roots: Sequence[RecordedSpan]) -> Iterator[Branch]:
+    """From top to bottom, each span once."""
+    seen: set[str] = set()
+    waiting = [Branch(0, span) for span in reversed(roots)]
+    while waiting:
+        branch = waiting.pop()
+        if branch.span.span_id in seen:
+            continue
+        seen.add(branch.span.span_id)
+        yield branch
+        waiting += [Branch(branch.depth + 1, below) for below in reversed(children.get(branch.span.span_id, ()))]
+
+
+def _circles(spans: Sequence[RecordedSpan], children: Children) -> Iterator[RecordedSpan]:
+    """The first of each circle of parents, which no root leads to: a viewer can answer anything."""
+    reached = {branch.span.span_id for branch in walk(children, children.get(None, ()))}
+    for span in spans:
+        if span.span_id not in reached:
+            yield span
+            reached |= {branch.span.span_id for branch in walk(children, [span])}
+
+
+def _kept(tree: Sequence[Branch], task_id: str) -> list[bool]:
+    """False for what is about other tasks alone: a batch, or a task that submits many, shares one trace.
+
+    What is below the task's own spans stays, and so do those above them.
+    """
+    ends = _ends(tree)
+    own_so_far = [0]
+    for branch in tree:
+        own_so_far.append(own_so_far[-1] + (branch.span.task_id == task_id))
+    kept, index = [True] * len(tree), 0
+    while index < len(tree):
+        about, end = tree[index].span.task_id, ends[index]
+        has_own = own_so_far[end] > own_so_far[index]
+        if about == task_id:
+            index = end
+        elif about is not None and not has_own:
+            kept[index:end] = [False] * (end - index)
+            index = end
+        else:
+            index += 1
+    return kept
+
+
+def _ends(tree: Sequence[Branch]) -> list[int]:
+    """For each, the index behind all that is below it."""
+    ends = [len(tree)] * len(tree)
+    still_open: list[int] = []
+    for index, branch in enumerate(tree):
+        while still_open and tree[still_open[-1]].depth >= branch.depth:
+            ends[still_open.pop()] = index
+        still_open.append(index)
+    return ends
