@@ -26,19 +26,20 @@ class Viewer:
 
     name: Literal["viewer"] = "viewer"
 
-    def __init__(self, template: str) -> None:
+    def __init__(self, template: str, timeout_s: float = TIMEOUT_S) -> None:
         self._template = template
-        self._http = httpx.AsyncClient(headers={"Accept": "application/json"}, timeout=TIMEOUT_S)
+        self._timeout_s = timeout_s
+        self._http = httpx.AsyncClient(headers={"Accept": "application/json"}, timeout=None)
 
     async def find(self, trace_ids: Sequence[str]) -> Mapping[str, Sequence[RecordedSpan]]:
         """Raises `Refused`."""
         try:
-            async with asyncio.timeout(TIMEOUT_S):
+            async with asyncio.timeout(self._timeout_s):
                 room = _Room(MAX_BYTES)
                 bodies = [await self._ask(trace_id, room) for trace_id in trace_ids]
             return await asyncio.to_thread(_decoded, trace_ids, bodies)
         except TimeoutError as exc:
-            raise _unavailable(f"did not answer within {TIMEOUT_S:g} s") from exc
+            raise _unavailable(f"did not answer within {self._timeout_s:g} s") from exc
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
             raise _unavailable(f"could not be asked ({type(exc).__name__})") from exc
         except ValueError as exc:
