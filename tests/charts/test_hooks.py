@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import helm_python
@@ -17,7 +18,9 @@ from tests.api.conftest import ANYTHING, register_type
 from tests.charts.hooks import run_test_of
 from tests.charts.rendering import Object, Rendered, at, render
 from tests.charts.samples import DEVELOPMENT, EVERYTHING, PRODUCTION
+from tests.support.postgres import PostgresServer
 from tests.support.processes import Service, Services
+from tests.support.reaper import Reaper
 from tests.support.waiting import eventually
 
 HOOK = "helm.sh/hook"
@@ -30,11 +33,16 @@ def hooks(rendered: Rendered, component: str) -> list[Object]:
     return sorted(own, key=lambda one: int(one["metadata"]["annotations"].get("helm.sh/hook-weight", "0")))
 
 
-@pytest.fixture
-def server(services: Services, database_url: str) -> Service:
+@pytest.fixture(scope="module")
+def server(
+    tmp_path_factory: pytest.TempPathFactory, reaper: Reaper, postgres_server: PostgresServer, template: str
+) -> Iterator[Service]:
     """An API whose tasks nobody runs."""
-    register_type(database_url, "noop", ANYTHING)
-    return services.start("taskapi", env={"TASKCORE_DATABASE_URL": database_url})
+    services = Services(tmp_path_factory.mktemp("services"), reaper)
+    with postgres_server.fresh_database(template) as url:
+        register_type(url, "noop", ANYTHING)
+        yield services.start("taskapi", env={"TASKCORE_DATABASE_URL": url})
+        services.kill_all()
 
 
 def test_the_database_is_brought_up_to_date_before_a_version_starts() -> None:
@@ -102,21 +110,13 @@ def test_the_test_of_a_release_asks_the_releases_own_api() -> None:
     assert pod["spec"]["activeDeadlineSeconds"] > float(seconds)
 
 
-def test_the_test_fails_when_nobody_runs_its_task(server: Service) -> None:
-    tested = run_test_of(server.url, seconds=1)
-
-    assert tested.returncode == 1
-    assert "submitted task " in tested.stdout
-    assert "is still queued after 1 s: are workers and coordinators ready?" in tested.stderr
-
-
 def test_the_test_fails_when_its_task_does_not_succeed(server: Service) -> None:
     with httpx.Client(base_url=f"{server.url}/api/v1", trust_env=False, timeout=30) as http:
 
         def cancel() -> None:
-            eventually(lambda: http.get("/tasks").json()["items"])
-            task_id = http.get("/tasks").json()["items"][0]["id"]
-            http.post(f"/tasks/{task_id}/cancel").raise_for_status()
+            eventually(lambda: http.get("/tasks", params={"status": "queued"}).json()["items"])
+            for queued in http.get("/tasks", params={"status": "queued"}).json()["items"]:
+                http.post(f"/tasks/{queued['id']}/cancel").raise_for_status()
 
         canceller = threading.Thread(target=cancel)
         canceller.start()
@@ -125,6 +125,14 @@ def test_the_test_fails_when_its_task_does_not_succeed(server: Service) -> None:
 
     assert tested.returncode == 1
     assert " cancelled" in tested.stdout
+
+
+def test_the_test_fails_when_nobody_runs_its_task(server: Service) -> None:
+    tested = run_test_of(server.url, seconds=1)
+
+    assert tested.returncode == 1
+    assert "submitted task " in tested.stdout
+    assert "is still queued after 1 s: are workers and coordinators ready?" in tested.stderr
 
 
 def test_without_an_api_there_is_no_test() -> None:

@@ -89,3 +89,13 @@ def test_a_question_of_ones_own_takes_the_place_of_ours() -> None:
 def test_what_cannot_work_fails_with_the_sentence_that_helps(values: dict[str, object], sentence: str) -> None:
     with pytest.raises(helm_python.HelmError, match=sentence):
         render(PRODUCTION, values)
+
+
+def test_large_numbers_stay_whole_numbers() -> None:
+    rendered = render(PRODUCTION, at("migrations.deadlineSeconds", 2_000_000), at("test.timeoutSeconds", 3_000_000))
+
+    (job,), (pod,) = rendered.of("Job"), rendered.of("Pod")
+
+    assert job["spec"]["activeDeadlineSeconds"] == 2_000_000
+    assert pod["spec"]["activeDeadlineSeconds"] == 3_000_060
+    assert pod["spec"]["containers"][0]["command"][-1] == "3000000"

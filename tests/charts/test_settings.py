@@ -170,6 +170,27 @@ def test_a_setting_that_belongs_elsewhere_is_refused_with_where(path: str, value
     assert sentence in str(refused.value)
 
 
+def test_a_variable_that_is_given_twice_is_there_once() -> None:
+    """The last one: a cluster refuses two of one name."""
+    rendered = render(
+        PRODUCTION,
+        at(
+            "global.extraEnv",
+            [{"name": "A", "value": "1"}, {"name": "TASKCORE_DATABASE_URL", "value": "postgresql://a"}],
+        ),
+        at("worker.extraEnv", [{"name": "A", "value": "2"}]),
+    )
+
+    given = {
+        component: [(one["name"], one.get("value")) for one in pod["spec"]["containers"][0].get("env", [])]
+        for component, pod in rendered.pods()
+    }
+
+    assert given["api"][1:] == [("TASKCORE_DATABASE_URL", "postgresql://a"), ("A", "1")]
+    assert given["migrate"] == [("TASKCORE_DATABASE_URL", "postgresql://a"), ("A", "1")]
+    assert [value for name, value in given["worker"] if name == "A"] == ["2"]
+
+
 def test_no_secret_is_in_any_config() -> None:
     texts = json.dumps([one["data"] for one in render(EVERYTHING).of("ConfigMap")])
 

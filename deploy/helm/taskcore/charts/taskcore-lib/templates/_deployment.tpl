@@ -9,7 +9,7 @@ metadata:
     {{- include "taskcore.labels" (list . .Chart.Name) | nindent 4 }}
 spec:
   {{- if not (include "taskcore.isScaled" .) }}
-  replicas: {{ .Values.replicas }}
+  replicas: {{ int .Values.replicas }}
   {{- end }}
   revisionHistoryLimit: 3
   strategy:
@@ -30,7 +30,7 @@ spec:
     spec:
       serviceAccountName: {{ include "taskcore.name" (list . .Chart.Name) }}
       automountServiceAccountToken: {{ $facts.hasToken | default false }}
-      terminationGracePeriodSeconds: {{ $facts.graceSeconds }}
+      terminationGracePeriodSeconds: {{ int $facts.graceSeconds }}
       {{- include "taskcore.podSecurity" (list . 10001) | nindent 6 }}
       topologySpreadConstraints:
         {{- range list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}

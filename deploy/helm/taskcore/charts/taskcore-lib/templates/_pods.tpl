@@ -53,10 +53,26 @@ readinessProbe:
 {{- end -}}
 
 {{- define "taskcore.environment" -}}
-{{- $facts := include "taskcore.facts" . | fromYaml -}}
+{{- include "taskcore.lastOfEach" (list (include "taskcore.ownEnvironment" . | fromYamlArray) .Values.global.extraEnv .Values.extraEnv) -}}
+{{- end -}}
+
+{{- /* Of variables that are given twice the last: a cluster refuses two of one name. */ -}}
+{{- define "taskcore.lastOfEach" -}}
+{{- $given := list -}}
+{{- range . }}{{ $given = concat $given (. | default list) }}{{ end -}}
+{{- $last := dict -}}
+{{- range $given }}{{ $_ := set $last .name . }}{{ end -}}
+{{- $kept := list -}}
+{{- range $given -}}
+  {{- if hasKey $last .name }}{{ $kept = append $kept (get $last .name) }}{{ $_ := unset $last .name }}{{ end -}}
+{{- end -}}
+{{- toYaml $kept -}}
+{{- end -}}
+
+{{- define "taskcore.ownEnvironment" -}}
 - name: TASKCORE_CONFIG
   value: /etc/taskcore/taskcore.yaml
-{{- range $facts.needs }}
+{{- range (include "taskcore.facts" . | fromYaml).needs }}
 {{ include (printf "taskcore.%sEnvironment" .) $ }}
 {{- end }}
 {{- if .Values.settingsSecret }}
@@ -69,9 +85,6 @@ readinessProbe:
     secretKeyRef:
       name: {{ .Values.global.tracing.headersSecret }}
       key: {{ .Values.global.tracing.headersKey }}
-{{- end }}
-{{- with concat (.Values.global.extraEnv | default list) (.Values.extraEnv | default list) }}
-{{ toYaml . }}
 {{- end }}
 {{- end -}}
 

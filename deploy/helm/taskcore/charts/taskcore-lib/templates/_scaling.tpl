@@ -25,13 +25,13 @@ spec:
     apiVersion: apps/v1
     kind: Deployment
     name: {{ include "taskcore.name" (list . .Chart.Name) }}
-  minReplicas: {{ $scaling.minReplicas }}
-  maxReplicas: {{ $scaling.maxReplicas }}
+  minReplicas: {{ int $scaling.minReplicas }}
+  maxReplicas: {{ int $scaling.maxReplicas }}
   metrics:
     - type: Resource
       resource:
         name: cpu
-        target: {type: Utilization, averageUtilization: {{ $scaling.cpuPercent }}}
+        target: {type: Utilization, averageUtilization: {{ int $scaling.cpuPercent }}}
   behavior:
     scaleDown: {stabilizationWindowSeconds: 300}
 {{- end -}}
@@ -66,8 +66,8 @@ metadata:
 spec:
   scaleTargetRef:
     name: {{ include "taskcore.name" (list . .Chart.Name) }}
-  minReplicaCount: {{ $keda.minReplicas }}
-  maxReplicaCount: {{ $keda.maxReplicas }}
+  minReplicaCount: {{ int $keda.minReplicas }}
+  maxReplicaCount: {{ int $keda.maxReplicas }}
   pollingInterval: 15
   advanced:
     horizontalPodAutoscalerConfig:
