@@ -24,6 +24,7 @@ from tests.collector_k8s.event_shapes import event
 from tests.collector_k8s.fake_cluster import running_cluster
 from tests.core.stage import Stage
 from tests.schedules.timetable import add_schedule, fired
+from tests.support.metrics import scrape, series
 from tests.support.processes import PROGRAMS, Service, Services, is_alive
 from tests.support.reaper import Reaper
 from tests.support.waiting import eventually
@@ -121,6 +122,20 @@ def test_it_measures_itself(standalone: Service) -> None:
         (measuring, *_) = api.get("/tasks", params={"type": "collect_analytics"}).json()["items"]
 
         eventually(lambda: statuses(api, [measuring["id"]]) == ["succeeded"])
+
+
+def test_one_page_tells_the_metrics_of_all_its_parts(standalone: Service) -> None:
+    with client(standalone) as api:
+        (task_id,) = submit(api, 1, "sleep", parameters={"seconds": 0})
+        eventually(lambda: statuses(api, [task_id]) == ["succeeded"])
+
+    seen = series(scrape(standalone.url))
+
+    assert seen["taskcore_workers_live{}"] == 1
+    assert seen["taskcore_tasks{queued}"] >= 0
+    assert seen["taskcore_enqueue_to_start_seconds_count{sleep}"] >= 1
+    assert seen["taskcore_http_requests_total{POST,/api/v1/tasks/batch,201}"] >= 1
+    assert seen["process_resident_memory_bytes{}"] > 0
 
 
 def test_a_cluster_that_is_away_harms_nothing_and_its_events_come_when_it_is_back(

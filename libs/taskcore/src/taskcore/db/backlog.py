@@ -15,7 +15,10 @@ from taskcore.domain.states import HELD, IDLE, Status
 #: Counting goes no further. A hundred thousand rows of an index take some 20 ms.
 COUNT_LIMIT = 100_000
 
-#: `oldest_age_s` is that of the oldest among the first ten thousand of each priority and what is sent; no value where
+#: No index knows which row of a queue is the oldest: it would cost whoever writes. They lie by priority, mostly by age.
+LOOK_LIMIT = 1_000
+
+#: `oldest_age_s` is that of the oldest among the first `LOOK_LIMIT` of each priority and what is sent; no value where
 #: the queue is paused, for then nobody is to hurry. `head`: the task to be sent next, where a worker has room for it;
 #: `head_waits_s`: since when it could be, at the longest.
 _QUEUES = text(f"""
@@ -30,12 +33,12 @@ _QUEUES = text(f"""
         ) FROM level WHERE level.priority IS NOT NULL
     ),
     to_send AS (
-        SELECT level.queue, min(first.available_at) AS oldest
+        SELECT level.queue, min(outbox.available_at) AS oldest
         FROM level CROSS JOIN LATERAL (
-            SELECT available_at FROM outbox
+            SELECT task_id FROM outbox  -- the index has no more, so that its order is what it is read in
             WHERE queue = level.queue AND priority = level.priority AND is_due AND dispatched_at IS NULL
-            ORDER BY task_id LIMIT 10000
-        ) first
+            ORDER BY task_id LIMIT {LOOK_LIMIT}
+        ) first JOIN outbox USING (task_id)
         GROUP BY level.queue
     )
     SELECT queue.name, waiting.count + sent.count AS depth,
