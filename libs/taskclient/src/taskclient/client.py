@@ -33,6 +33,7 @@ from taskclient.models import (
 )
 from taskclient.patience import DEFAULT_PATIENCE, Patience
 from taskclient.schedules.calls import ScheduleCalls
+from taskclient.traces.calls import TraceCalls
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8080"
 LONGEST_WAIT_S = 30.0
@@ -40,7 +41,7 @@ EARLY_ANSWER_PAUSE_S = 0.5
 BATCH_TIMEOUT_S = 120.0
 
 
-class Client(AnalyticsCalls, KubernetesCalls, ScheduleCalls):
+class Client(AnalyticsCalls, KubernetesCalls, ScheduleCalls, TraceCalls):
     """A Taskcore server at `address`. Close it, or use it in a `with`. Safe to share between threads.
 
     `user` is who asks, as the history is to have it: see `taskclient.users`. A ValueError, if it cannot be sent.

@@ -184,7 +184,7 @@ class TaskContext:
         return self._ask(self.services.submit, asked | fields)
 
     def get(self, task_id: int) -> Mapping[str, Any] | None:
-        """Another task as `GET /tasks/{id}` shows it, but for `available_actions`; None where there is none."""
+        """Another task as `GET /tasks/{id}` shows it, without its actions and its link; None where there is none."""
         return self._ask(self.services.get, task_id)
 
     def database(self, name: str) -> AbstractContextManager[Connection[Any]]:

@@ -20,6 +20,7 @@ from taskclient.cli.schedule import schedule
 from taskclient.cli.serve import serve
 from taskclient.cli.setting import setting
 from taskclient.cli.task import task
+from taskclient.cli.trace import trace
 
 
 class Program(Group):
@@ -41,6 +42,7 @@ def program() -> None:
 for command in (
     task,
     history,
+    trace,
     schedule,
     worker,
     queue,

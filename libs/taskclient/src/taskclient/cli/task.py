@@ -15,6 +15,7 @@ from taskclient.cli.related import dependencies, dependents
 from taskclient.cli.session import Session
 from taskclient.cli.task_create import create
 from taskclient.cli.task_list import list_tasks
+from taskclient.cli.trace import trace
 from taskclient.cli.waiting import takes_timeout, wait_and_show
 from taskclient.views import counts_view, task_view
 
@@ -36,6 +37,7 @@ task.add_command(list_tasks)
 task.add_command(history)
 task.add_command(logs)
 task.add_command(watch)
+task.add_command(trace)
 task.add_command(dependencies)
 task.add_command(dependents)
 task.add_command(task_events)

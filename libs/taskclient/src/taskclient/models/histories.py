@@ -30,6 +30,8 @@ class Attempt(msgspec.Struct, frozen=True):
     finished_at: datetime | None
     outcome: str | None
     error: str | None
+    trace_id: str | None = None
+    trace_url: str | None = None
 
 
 class LogLine(msgspec.Struct, frozen=True):

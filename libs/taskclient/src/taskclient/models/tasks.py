@@ -80,6 +80,8 @@ class Task(msgspec.Struct, frozen=True):
     losses: int = 0
     pause_requested: bool = False
     progress: Any = None
+    trace_id: str | None = None
+    trace_url: str | None = None
 
     @property
     def is_terminal(self) -> bool:
