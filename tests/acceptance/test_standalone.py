@@ -75,6 +75,12 @@ def looking_at(data_dir: Path) -> Iterator[Stage]:
     engine.dispose()
 
 
+def spans_of(api: httpx.Client, task_id: int) -> list[set[str]]:
+    """The names of the spans of each of its traces."""
+    answer = api.get(f"/tasks/{task_id}/trace").raise_for_status().json()
+    return [{span["name"] for span in trace["spans"]} for trace in answer["traces"]]
+
+
 def kill_with_database(service: Service) -> None:
     """SIGKILL for everything at once, like a machine that loses its power."""
     server = database_server(service)
@@ -136,6 +142,27 @@ def test_one_page_tells_the_metrics_of_all_its_parts(standalone: Service) -> Non
     assert seen["taskcore_enqueue_to_start_seconds_count{sleep}"] >= 1
     assert seen["taskcore_http_requests_total{POST,/api/v1/tasks/batch,201}"] >= 1
     assert seen["process_resident_memory_bytes{}"] > 0
+
+
+def test_a_task_shows_what_was_done_for_it_attempt_by_attempt(standalone: Service) -> None:
+    bad = {"database": "default", "query": "SELECT 1 / 0"}
+    with client(standalone) as api:
+        (task_id,) = submit(api, 1, "run_query", parameters=bad, max_attempts=1)
+        eventually(lambda: statuses(api, [task_id]) == ["failed"])
+        api.post(f"/tasks/{task_id}/retry").raise_for_status()
+        eventually(lambda: len(spans_of(api, task_id)) == 2 and "settle" in spans_of(api, task_id)[1])
+        first, second = api.get(f"/tasks/{task_id}/trace").json()["traces"]
+        url = api.get(f"/tasks/{task_id}").json()["trace_url"]
+        page = httpx.get(url)
+    command = [str(PROGRAMS / "task-cli"), "--address", standalone.url, "trace", "--id", str(task_id)]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    assert {"wait in default", "relay default", "run run_query", "settle"} <= {span["name"] for span in first["spans"]}
+    assert (first["attempts"], second["attempts"]) == ([1], [2])
+    assert url == f"{standalone.url}/tasks/{task_id}/trace#{first['trace_id']}"
+    assert (page.status_code, f'id="{first["trace_id"]}"' in page.text) == (200, True)
+    assert "attempt 2, linked to attempt 1" in printed
+    assert "ERROR" in printed
 
 
 def test_a_cluster_that_is_away_harms_nothing_and_its_events_come_when_it_is_back(
