@@ -57,6 +57,9 @@ def containers(engine: docker.DockerClient, network: str, reaper: Reaper) -> Ite
 
 @pytest.fixture(scope="session")
 def servers(engine: docker.DockerClient, network: str, reaper: Reaper) -> Iterator[Containers]:
+    for image in (POSTGRES, RABBITMQ):
+        if not engine.images.list(image):
+            engine.images.pull(image)
     servers = Containers(engine, network, reaper)
     yield servers
     servers.kill_all()

@@ -1,14 +1,18 @@
 """Stands in for Jaeger in a container: takes traces where it does, and hands them out where its pages are.
 
-It runs in one of our images, on the standard library alone. `GET /requests` answers the bodies of all requests, one
-after the other, which is how the protocol's messages are joined to one.
+It runs in one of our images, on what is in there. `GET /requests` answers the bodies of all requests, one after the
+other, which is how the protocol's messages are joined to one; `GET /api/v3/traces/ID` one trace as Jaeger would.
 """
 
 from __future__ import annotations
 
 import gzip
+import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from google.protobuf.json_format import MessageToDict
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 OTLP, PAGES, HEALTH = 4318, 16686, 13133
 BODIES: list[bytes] = []
@@ -21,13 +25,24 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(b"")
 
     def do_GET(self) -> None:
-        self._answer(b"".join(BODIES))
+        _, is_trace, trace_id = self.path.partition("/api/v3/traces/")
+        self._answer(_trace(bytes.fromhex(trace_id)) if is_trace else b"".join(BODIES))
 
     def _answer(self, body: bytes) -> None:
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+
+def _trace(trace_id: bytes) -> bytes:
+    received = ExportTraceServiceRequest.FromString(b"".join(BODIES))
+    for resource_spans in received.resource_spans:
+        for scope_spans in resource_spans.scope_spans:
+            wanted = [span for span in scope_spans.spans if span.trace_id == trace_id]
+            del scope_spans.spans[:]
+            scope_spans.spans.extend(wanted)
+    return json.dumps({"result": MessageToDict(received)}).encode()
 
 
 if __name__ == "__main__":
