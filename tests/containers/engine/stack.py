@@ -96,6 +96,10 @@ class Stack:
         received = decoded(httpx.get(address, trust_env=False).content)
         return [span for span in received if span.trace_id == trace_id]
 
+    def page_of(self, trace_id: str) -> str:
+        """Where the viewer shows a trace, from outside."""
+        return f"http://127.0.0.1:{self._ports['JAEGER_PORT']}/trace/{trace_id}"
+
     def last_words(self) -> str:
         return "\n".join(f"{one.name}:\n{one.logs(tail=30).decode(errors='replace')}" for one in self.containers())
 

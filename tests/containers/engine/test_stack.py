@@ -72,6 +72,7 @@ def test_the_trace_of_a_task_goes_through_all_containers(stack: Stack) -> None:
     assert parents["process default"] == "publish default"
     assert {parents[name] for name in ("claim", "run noop", "settle")} == {"process default"}
     assert {parents[name] for name in ("relay default", "wait in default")} == {"POST /api/v1/tasks"}
+    _require_it_is_shown(stack, ended, set(names.values()))
 
 
 def test_tasks_are_done_once_though_a_worker_is_killed_and_both_servers_restart(stack: Stack) -> None:
@@ -97,6 +98,16 @@ def test_tasks_are_done_once_though_a_worker_is_killed_and_both_servers_restart(
     _require_plausible_attempts(stack, ids, held)
     become_healthy(killed)
     eventually(stack.is_healthy, 120, every_s=0.5, what="every container being healthy again")
+
+
+def _require_it_is_shown(stack: Stack, task: dict[str, Any], names: set[str]) -> None:
+    """Asserts: the API tells where the viewer shows the trace, and answers what it got from there."""
+    told = stack.ask(f"/tasks/{task['id']}/trace")
+    (trace,) = told["traces"]
+
+    assert told["source"] == "viewer"
+    assert {span["name"] for span in trace["spans"]} >= names  # some may have come since
+    assert trace["url"] == task["trace_url"] == stack.page_of(trace["trace_id"])
 
 
 def _kill_a_worker_that_has_tasks(stack: Stack) -> tuple[Any, set[int]]:
