@@ -159,3 +159,16 @@ def test_the_passwords_are_kept_out_of_git_and_of_builds() -> None:
 
     assert ignored.returncode == 0
     assert not any("env" in line for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!"))
+
+
+@pytest.mark.parametrize(
+    ("images", "step"), [("taskcore-", "docker build"), ("registry.example/taskcore/", "compose pull")]
+)
+def test_images_are_made_here_unless_a_registry_is_named(images: str, step: str) -> None:
+    command = ["make", "--dry-run", "up", f"IMAGES={images}", "COMPOSE=docker compose"]
+
+    steps = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    assert [one for one in ("docker build", "compose pull") if one in steps] == [step]
+    assert "deploy/passwords .env" in steps
+    assert "up --detach" in steps
