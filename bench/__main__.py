@@ -16,10 +16,11 @@ import psutil
 from bench import report, submits
 from bench.bare_side import BareDramatiq
 from bench.rounds import DRAIN, END_TO_END, Rounds
-from bench.servers import running_servers
+from bench.servers import Servers, running_servers
 from bench.taskcore_side import Taskcore
+from bench.tracing import TRACES, TraceCosts
 
-MEASUREMENTS = (DRAIN, END_TO_END, "submit", "latency")
+MEASUREMENTS = (DRAIN, END_TO_END, "submit", "latency", TRACES)
 
 
 def main() -> None:
@@ -27,18 +28,13 @@ def main() -> None:
     what: Collection[str] = arguments.only or MEASUREMENTS
     results: dict[str, Any] = {"at": datetime.now(UTC).isoformat(), "machine": _machine(), "runs": arguments.runs}
     with running_servers() as servers:
-        taskcore = Taskcore(servers)
-        rounds = Rounds([BareDramatiq(servers), taskcore], arguments.tasks, what)
-        rounds.warm_up()
-        if {DRAIN, END_TO_END} & set(what):
-            for number in range(arguments.runs):
-                rounds.run()
-                print(f"round {number + 1}: {_last(rounds)}", flush=True)
-            results |= _compared(rounds, what)
-        if "latency" in what:
-            results["start_latency_ms"] = _latencies(taskcore, arguments.seconds)
-        if "submit" in what:
-            results["submit"] = _submits(taskcore, arguments)
+        if set(what) - {TRACES}:
+            with Taskcore(servers) as taskcore:
+                results |= _measured(servers, taskcore, arguments, what)
+        if TRACES in what:
+            traces = TraceCosts(servers, arguments.tasks)
+            traces.run(arguments.runs)
+            results |= traces.found()
     report.write(results)
     print(report.table(results))
 
@@ -50,6 +46,24 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=20, help="of latency measurement")
     parser.add_argument("--only", action="append", choices=MEASUREMENTS, help="for a quick look; may be repeated")
     return parser.parse_args()
+
+
+def _measured(
+    servers: Servers, taskcore: Taskcore, arguments: argparse.Namespace, what: Collection[str]
+) -> dict[str, Any]:
+    results: dict[str, Any] = {}
+    rounds = Rounds([BareDramatiq(servers), taskcore], arguments.tasks, what)
+    rounds.warm_up()
+    if {DRAIN, END_TO_END} & set(what):
+        for number in range(arguments.runs):
+            rounds.run()
+            print(f"round {number + 1}: {_last(rounds)}", flush=True)
+        results |= _compared(rounds, what)
+    if "latency" in what:
+        results["start_latency_ms"] = _latencies(taskcore, arguments.seconds)
+    if "submit" in what:
+        results["submit"] = _submits(taskcore, arguments)
+    return results
 
 
 def _compared(rounds: Rounds, what: Collection[str]) -> dict[str, Any]:

@@ -17,12 +17,15 @@ BARS = {
     ("end_to_end", "ratio"): ("at least", 1.0),
     ("submit", "batch_per_s"): ("at least", 10_000),
     ("start_latency_ms", "p50"): ("at most", 20),
+    ("traces", "batches, blackholed / off"): ("at least", 0.95),
+    ("traces", "singles, blackholed / off"): ("at least", 0.95),
 }
 _TITLES = {
     "drain": "drain, tasks/s",
     "end_to_end": "end to end, tasks/s",
     "submit": "submits",
     "start_latency_ms": "submit to start, ms",
+    "traces": "traces",
 }
 
 
@@ -32,10 +35,10 @@ def write(results: Mapping[str, Any]) -> None:
 
 def table(results: Mapping[str, Any]) -> str:
     """What was measured, each figure beside its bar where it has one, and where the processor's time went."""
-    lines = [f"{'':38}{'measured':>12}  bar"]
+    lines = [f"{'':44}{'measured':>12}  bar"]
     for section, title in _TITLES.items():
         for name, value in results.get(section, {}).items():
-            lines.append(f"{title + ': ' + name:38}{_figure(value):>12}{_bar(section, name)}")
+            lines.append(f"{title + ': ' + name:44}{_figure(value):>12}{_bar(section, name)}")
     for title, roles in results.get("cpu_us_per_task", {}).items():
         lines += ["", f"{'processor time, ' + title:38}{'µs a task':>12}"]
         lines += [f"  {role:36}{spent:>12.0f}" for role, spent in _dearest_first(roles)]

@@ -8,10 +8,9 @@ import time
 from dataclasses import dataclass
 
 from bench.connection import Connection, post_all, post_request
-from bench.taskcore_side import NOOP, Taskcore
+from bench.taskcore_side import NOOP, SINGLE_CONNECTIONS, Taskcore
 
 SINGLE = 5_000
-SINGLE_CONNECTIONS = 16
 LATENCY_RATE = 100
 LATENCY_CONNECTIONS = 32
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, LiteralString
+from types import MappingProxyType, TracebackType
+from typing import Any, LiteralString, Self
 
 import psutil
 import psycopg
@@ -17,6 +18,7 @@ from tests.support.processes import Service
 from tests.support.waiting import eventually
 
 BATCH = 1_000
+SINGLE_CONNECTIONS = 16
 NOOP = {"name": "noop", "type": "noop", "parameters": {}}
 
 IS_OVER = "SELECT NOT EXISTS (SELECT FROM task WHERE status IN ('scheduled', 'queued', 'running', 'retrying'))"
@@ -29,9 +31,17 @@ SPAN = """
 
 
 class Taskcore:
-    name = "taskcore"
+    """A context. `settings` are further variables of its environment; a request submits `batch` tasks at most."""
 
-    def __init__(self, servers: Servers) -> None:
+    def __init__(
+        self,
+        servers: Servers,
+        name: str = "taskcore",
+        settings: Mapping[str, str] = MappingProxyType({}),
+        batch: int = BATCH,
+    ) -> None:
+        self.name = name
+        self._batch = batch
         self._servers = servers
         self._environment = {
             "TASKCORE_DATABASE_URL": servers.database_url,
@@ -39,6 +49,7 @@ class Taskcore:
             "TASKCORE_WORKER__PROCESSES": str(PROCESSES),
             "TASKCORE_WORKER__THREADS": str(THREADS),
             "TASKCORE_WORKER__LOOK_AHEAD": str(PREFETCH - THREADS),
+            **settings,
         }
         self.database = psycopg.connect(servers.database_url, autocommit=True, application_name="bench")
         self._api = self._start("taskapi")
@@ -49,19 +60,28 @@ class Taskcore:
         self._tasks = 0
         self._last_id = 0
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, at: TracebackType | None) -> None:
+        self.stop_workers()
+        for service in (self._api, self._coordinator):
+            service.terminate()
+        self.database.close()
+
     @property
     def url(self) -> str:
         return self._api.url
 
     def prepare(self, tasks: int) -> None:
-        sizes = [min(BATCH, tasks - done) for done in range(0, tasks, BATCH)]
+        sizes = [min(self._batch, tasks - done) for done in range(0, tasks, self._batch)]
         bodies = [json.dumps({"tasks": [NOOP] * size}).encode() for size in sizes]
         self._requests = [post_request(self.url, "/api/v1/tasks/batch", body) for body in bodies]
         self._tasks = tasks
         self._last_id = self.last_id()
 
     def submit(self) -> None:
-        asyncio.run(post_all(self.url, self._requests, 1))
+        asyncio.run(post_all(self.url, self._requests, 1 if self._batch > 1 else SINGLE_CONNECTIONS))
 
     def start_workers(self) -> None:
         self._workers = self._start("taskworker", "run", ready=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -39,7 +40,14 @@ def receiver() -> Iterator[OtlpReceiver]:
 
 @pytest.fixture(scope="module")
 def system(make_system: MakeSystem, receiver: OtlpReceiver) -> System:
-    system = make_system({"TASKCORE_TRACING__ENDPOINT": receiver.endpoint, "TASKCORE_TRACING__TIMEOUT_S": "1"})
+    system = make_system(
+        {
+            "TASKCORE_TRACING__ENDPOINT": receiver.endpoint,
+            "TASKCORE_TRACING__TIMEOUT_S": "1",
+            "TASKCORE_COMMANDS": json.dumps({"tell": {"argv": ["/bin/sh", "-c", "echo $TRACEPARENT"]}}),
+            "TASKCORE_HTTP__ALLOWED_NETWORKS": '["127.0.0.0/8"]',
+        }
+    )
     system.start(coordinators=1)
     system.learn_types()
     return system
@@ -158,6 +166,25 @@ def test_what_the_spans_say_follows_the_conventions(served: System, receiver: Ot
     process = named(spans, "process default")
     assert process.attributes["taskcore.attempt.outcome"] == "succeeded"
     assert process.resource["service.namespace"] == "taskcore"
+
+
+def test_what_plugins_call_is_inside_of_their_run_in_a_process_of_its_own_too(
+    served: System, receiver: OtlpReceiver
+) -> None:
+    asking = served.submit("http_request", {"url": f"{receiver.endpoint}/there", "expected_status": [404]})
+    telling = served.submit("run_command", {"command": "tell"})
+    served.wait_for(asking)
+    served.wait_for(telling)
+    told = served.value("SELECT result ->> 'output' FROM task WHERE id = %s", telling).strip()
+
+    for task_id, call, run in ((asking, "GET", "run http_request"), (telling, "sh", "run run_command")):
+        (spans,) = traces_of(receiver, task_id)
+        assert named(spans, call).parent_id == named(spans, run).span_id
+        assert (named(spans, call).kind, named(spans, call).resource) == ("CLIENT", named(spans, run).resource)
+        if call == "sh":
+            assert told == f"00-{spans[0].trace_id}-{named(spans, call).span_id}-01"
+    (request,) = [request for request in receiver.requests if request.path == "/there"]
+    assert request.headers["traceparent"].split("-")[1] == traces_of(receiver, asking)[0][0].trace_id
 
 
 def test_the_wait_in_the_queue_is_what_the_history_says(served: System, receiver: OtlpReceiver) -> None:

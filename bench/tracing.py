@@ -1,0 +1,96 @@
+"""What traces cost: end-to-end rates without them, with an endpoint that takes them, and with one that never answers.
+
+At the default settings each batch is followed whole, so all of its tasks are; of single submits only so many a second.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+from bench.rounds import END_TO_END, Rounds
+from bench.servers import Servers
+from bench.taskcore_side import BATCH, Taskcore
+from bench.trace_sinks import silent, taking
+
+TRACES = "traces"
+OFF = "off"
+#: Single submits are slower: fewer of them take as long.
+SINGLES_SHARE = 4
+EVERY_TRACE = {"TASKCORE_TRACING__TRACES_PER_S": "1000000"}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    feed: str
+    endpoint: str
+    batch: int
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return f"{self.feed}, {self.endpoint}"
+
+
+class TraceCosts:
+    """Rates by case, gathered round by round; each case has processes of its own, started anew."""
+
+    def __init__(self, servers: Servers, tasks: int) -> None:
+        self._servers = servers
+        self._tasks = tasks
+        self.rates: dict[str, list[float]] = defaultdict(list)
+        self._spent: dict[str, list[float]] = defaultdict(list)
+
+    def run(self, rounds: int) -> None:
+        with _cases() as cases:
+            for number in range(rounds):
+                for case in _rotated(cases, number):  # whoever comes first would always find the machine the same
+                    self._measure(case)
+                print(f"traces, round {number + 1}: {self._last()}", flush=True)
+
+    def found(self) -> dict[str, Any]:
+        """The medians, and how each compares with its feed's where traces are off."""
+        rates = {name: median(rates) for name, rates in self.rates.items()}
+        ratios = {
+            f"{name} / off": rate / rates[f"{name.partition(',')[0]}, {OFF}"]
+            for name, rate in rates.items()
+            if not name.endswith(OFF)
+        }
+        spent = {name: median(spent) for name, spent in self._spent.items()}
+        return {"traces": rates | ratios, "traces_rates": dict(self.rates), "traces_cpu_us_per_task": spent}
+
+    def _measure(self, case: Case) -> None:
+        tasks = self._tasks if case.batch > 1 else self._tasks // SINGLES_SHARE
+        with Taskcore(self._servers, case.name, case.settings, batch=case.batch) as taskcore:
+            rounds = Rounds([taskcore], tasks, [END_TO_END])
+            rounds.run()
+        self.rates[case.name] += rounds.rates[END_TO_END, case.name]
+        self._spent[case.name].append(rounds.total(END_TO_END, case.name))
+
+    def _last(self) -> str:
+        return ", ".join(f"{name} {rates[-1]:,.0f}/s" for name, rates in self.rates.items())
+
+
+@contextmanager
+def _cases() -> Iterator[Sequence[Case]]:
+    with taking() as taker, silent() as hole:
+        taken, blackholed = ({"TASKCORE_TRACING__ENDPOINT": endpoint} for endpoint in (taker, hole))
+        yield [
+            Case("batches", OFF, BATCH),
+            Case("batches", "taken", BATCH, taken),
+            Case("batches", "blackholed", BATCH, blackholed),
+            Case("singles", OFF, 1),
+            Case("singles", "taken", 1, taken),
+            Case("singles", "blackholed", 1, blackholed),
+            Case("singles", "taken, every trace", 1, taken | EVERY_TRACE),
+            Case("singles", "blackholed, every trace", 1, blackholed | EVERY_TRACE),
+        ]
+
+
+def _rotated(cases: Sequence[Case], by: int) -> Sequence[Case]:
+    start = by % len(cases)
+    return [*cases[start:], *cases[:start]]
