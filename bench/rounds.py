@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from statistics import median
 
-from bench.cpu import ELSEWHERE, Usage
+from bench.cpu import Usage
 from bench.sides import Side
 from tests.support.waiting import eventually
 
@@ -50,10 +50,6 @@ class Rounds:
         runs = self._spent[what, side]
         roles = dict.fromkeys(role for run in runs for role in run)
         return {role: median(run.get(role, 0.0) for run in runs) / self._tasks * 1e6 for role in roles}
-
-    def total(self, what: str, side: str) -> float:
-        """The median of all roles together, in µs a task; not what the machine did elsewhere."""
-        return sum(spent for role, spent in self.spent(what, side).items() if role != ELSEWHERE)
 
     def _drain(self, side: Side) -> None:
         """From the first task's start to the last one's end: starting processes is not measured."""

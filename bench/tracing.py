@@ -43,7 +43,7 @@ class TraceCosts:
         self._servers = servers
         self._tasks = tasks
         self.rates: dict[str, list[float]] = defaultdict(list)
-        self._spent: dict[str, list[float]] = defaultdict(list)
+        self._spent: dict[str, list[dict[str, float]]] = defaultdict(list)
 
     def run(self, rounds: int) -> None:
         with _cases() as cases:
@@ -60,7 +60,7 @@ class TraceCosts:
             for name, rate in rates.items()
             if not name.endswith(OFF)
         }
-        spent = {name: median(spent) for name, spent in self._spent.items()}
+        spent = {name: _medians(runs) for name, runs in self._spent.items()}
         return {"traces": rates | ratios, "traces_rates": dict(self.rates), "traces_cpu_us_per_task": spent}
 
     def _measure(self, case: Case) -> None:
@@ -69,7 +69,7 @@ class TraceCosts:
             rounds = Rounds([taskcore], tasks, [END_TO_END])
             rounds.run()
         self.rates[case.name] += rounds.rates[END_TO_END, case.name]
-        self._spent[case.name].append(rounds.total(END_TO_END, case.name))
+        self._spent[case.name].append(rounds.spent(END_TO_END, case.name))
 
     def _last(self) -> str:
         return ", ".join(f"{name} {rates[-1]:,.0f}/s" for name, rates in self.rates.items())
@@ -89,6 +89,10 @@ def _cases() -> Iterator[Sequence[Case]]:
             Case("singles", "taken, every trace", 1, taken | EVERY_TRACE),
             Case("singles", "blackholed, every trace", 1, blackholed | EVERY_TRACE),
         ]
+
+
+def _medians(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {role: median(run.get(role, 0.0) for run in runs) for role in runs[0]}
 
 
 def _rotated(cases: Sequence[Case], by: int) -> Sequence[Case]:
