@@ -18,14 +18,16 @@ from tests.support.waiting import eventually
 def system(make_system: MakeSystem) -> System:
     """Traces go to nobody: what is followed has its id all the same."""
     nobody = f"http://127.0.0.1:{free_port()}"
-    system = make_system({"TASKCORE_TRACING__ENDPOINT": nobody, "TASKCORE_LOG__LEVEL": "debug"})
-    system.start(coordinators=1)
+    system = make_system(
+        {"TASKCORE_TRACING__ENDPOINT": nobody, "TASKCORE_LOG__LEVEL": "debug", "TASKCORE_WORKER__PROCESSES": "1"}
+    )
+    system.start(coordinators=1, workers=1)
     return system
 
 
 @pytest.fixture(scope="module")
-def worker(system: System) -> Service:
-    return system.start_worker(processes=1, threads=2)
+def worker(system: System, services: Services) -> Service:
+    return next(service for service in services.started if service.command == ("taskworker", "run"))
 
 
 def lines(service: Service, event: str) -> list[dict[str, Any]]:

@@ -45,7 +45,7 @@ def worker(started: list[Service]) -> Service:
 def started(system: System, services: Services, database_url: str) -> list[Service]:
     """A worker with two executors, of three of which one was killed, and both collectors."""
     of_cluster = services.start("collector-k8s", env={"TASKCORE_DATABASE_URL": database_url}, ready=False)
-    worker = system.start_worker(ready=False, processes=2, threads=1)
+    worker = system.start_worker(ready=False, processes=2, threads=1, heartbeat_s=1)
     started = [worker, system.start_analytics(ready=False), of_cluster]
     for service in started:
         service.wait_until_ready()

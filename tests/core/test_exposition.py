@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
-from taskcore.exposition import DIRECTORY, SharedMetrics, Sum, page
+from taskcore.exposition import DIRECTORY, SharedMetrics, Sum, page, shared_directory
 from taskcore.telemetry import BoundedNames
 from tests.support.metrics import series
 
@@ -146,3 +146,35 @@ def test_names_beyond_the_bound_are_one() -> None:
         "mail",
         "other",
     ]
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv(DIRECTORY, "")  # so that it is as before afterwards
+    return str(tmp_path)
+
+
+def grow_old(directory: str | Path) -> None:
+    os.utime(directory, (0, 0))
+
+
+def test_what_a_killed_process_left_is_deleted_by_the_next(place: str) -> None:
+    left, linked = Path(place, "tests-metrics-left"), Path(place, "tests-metrics-linked")
+    left.mkdir()
+    (left / "counter_1.db").touch()
+    grow_old(left)
+    linked.symlink_to(place)
+
+    with shared_directory("tests", place) as directory:
+        assert sorted(path.name for path in Path(place).iterdir()) == sorted([Path(directory).name, linked.name])
+        assert os.environ[DIRECTORY] == directory
+
+    assert [path.name for path in Path(place).iterdir()] == [linked.name]
+
+
+def test_what_others_hold_is_left_to_them(place: str) -> None:
+    with shared_directory("tests", place) as first:
+        grow_old(first)
+        with shared_directory("tests", place) as second:
+            assert Path(first).exists()
+            assert Path(second).exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
@@ -133,6 +134,16 @@ async def test_a_database_that_is_away_leaves_no_gauges_and_the_rest_is_told() -
     engine = async_engine(nobody, name="tests", pool_size=1)
 
     seen = await scrape(fresh(engine))
+
+    assert [name.partition("{")[0] for name in seen] == ["taskcore_build_info"]
+
+
+async def test_a_database_that_never_answers_holds_nobody_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/nothing"
+        engine = async_engine(url, name="tests", pool_size=1)
+
+        seen = await scrape(fresh(engine))
 
     assert [name.partition("{")[0] for name in seen] == ["taskcore_build_info"]
 

@@ -6,15 +6,18 @@ import prometheus_client, which then counts so.
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import struct
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 
 import structlog
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector, disable_created_metrics
@@ -26,6 +29,7 @@ from prometheus_client.samples import Sample
 
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 SWEEP_S = 10.0
+NEW_S = 60.0
 #: In the names of files, where others have the number of the process that is counted there.
 THE_DEAD = "0"
 
@@ -100,11 +104,38 @@ class SharedMetrics(Collector):
 
 
 @contextmanager
-def shared_directory(name: str) -> Iterator[str]:
-    """For as long as this lasts, the processes that this one starts share a directory. `name` is in its name."""
-    with TemporaryDirectory(prefix=f"{name}-metrics-", ignore_cleanup_errors=True) as directory:
+def shared_directory(name: str, place: str | None = None) -> Iterator[str]:
+    """For as long as this lasts, the processes that this one starts share a directory. `name` is in its name.
+
+    Those of processes that were killed are deleted: a container's `/tmp` may outlive many of them.
+    """
+    prefix = f"{name}-metrics-"
+    for left in Path(place or gettempdir()).glob(f"{prefix}*"):
+        _delete_left(left)
+    with TemporaryDirectory(prefix=prefix, dir=place, ignore_cleanup_errors=True) as directory, _held(directory):
         os.environ[DIRECTORY] = directory
         yield directory
+
+
+def _delete_left(directory: Path) -> None:
+    """Unless it is somebody's: held, or so new that it is about to be."""
+    with suppress(OSError):
+        status = directory.lstat()
+        is_new = time.time() - status.st_mtime < NEW_S
+        if status.st_uid == os.geteuid() and not is_new:
+            with _held(str(directory)):
+                shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def _held(directory: str) -> Iterator[None]:
+    """Raises `BlockingIOError` where another process holds it. The lock goes with the process, however that ends."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextmanager
