@@ -16,6 +16,7 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
+from taskcore.claiming import claimed_from
 from taskcore.context import NoServices, TaskServices
 from taskcore.current_attempt import performing
 from taskcore.db import claims, direct, outbox, settlements
@@ -24,7 +25,7 @@ from taskcore.db.session import is_database_away
 from taskcore.domain import outcomes
 from taskcore.domain.outcomes import Reason, Verdict
 from taskcore.domain.states import TERMINAL
-from taskcore.domain.tasks import Claimed, Finished, Lease, worker_actor
+from taskcore.domain.tasks import Claimed, Finished, worker_actor
 from taskcore.interruption import Cause
 from taskcore.isolation.hosting import host
 from taskcore.isolation.nursery import Nursery, NurseryLost
@@ -33,7 +34,6 @@ from taskcore.plugins import Isolation, Plugins
 from taskcore.running import Attempt, Running
 from taskcore.settings import Settings
 from taskcore.telemetry import CLAIMS_REFUSED, RESULTS_REFUSED, count_ends, enqueue_to_start_of, run_seconds_of
-from taskcore.tracing.attempts import AttemptTrace, Begun
 from taskcore.tracing.calls import NO_TRACER, unfollowed
 from taskcore.tracing.provider import OFF, Tracing
 
@@ -105,13 +105,13 @@ class Executor:
             worker=self.worker_id,
             incarnation=self._incarnation,
         )
-        return [self._claimed(row, token, began_ns, contexts) for row in rows]
+        return [claimed_from(row, token, self._tracing, began_ns, contexts.get(row.id)) for row in rows]
 
     def recall(self, token: UUID, contexts: Mapping[int, str] = _NO_CONTEXTS) -> list[Claimed]:
         """What the claim with `token` took, when its answer was lost."""
         began_ns = time.time_ns()
         rows = self._run(claims.recall(), token=token, worker=self.worker_id)
-        return [self._claimed(row, token, began_ns, contexts) for row in rows]
+        return [claimed_from(row, token, self._tracing, began_ns, contexts.get(row.id)) for row in rows]
 
     def refused(self, ids: Sequence[int]) -> list[int]:
         """Deal with `ids` that a claim left. Answers those that are due and could be claimed later, by anyone.
@@ -248,44 +248,3 @@ class Executor:
 
     def _run(self, statement: Any, **parameters: Any) -> list[Any]:
         return direct.run(self._engine, statement, parameters)
-
-    def _claimed(self, row: Any, token: UUID, began_ns: int, contexts: Mapping[int, str]) -> Claimed:
-        followed = None
-        if row.trace_context is not None and self._tracing.is_on:
-            followed = AttemptTrace(self._tracing, _begun(row, began_ns, contexts.get(row.id)))
-        return _claimed(row, token, followed)
-
-
-def _begun(row: Any, began_ns: int, sent: str | None) -> Begun:
-    return Begun(
-        task_id=row.id,
-        type=row.type,
-        queue=row.queue,
-        attempt=row.attempt,
-        submitted=row.trace_context,
-        sent=sent,
-        began_ns=began_ns,
-        claimed_at=row.claimed_at,
-        queued_s=row.queued_s,
-    )
-
-
-def _claimed(row: Any, token: UUID, followed: AttemptTrace | None) -> Claimed:
-    return Claimed(
-        lease=Lease(row.id, row.attempt, token),
-        name=row.name,
-        type=row.type,
-        queue=row.queue,
-        parameters=row.parameters,
-        failures=row.failures,
-        max_attempts=row.max_attempts,
-        claimed_at=time.monotonic(),
-        crashes=row.crashes,
-        losses=row.losses,
-        timeout_s=row.timeout_s,
-        alone=row.alone,
-        checkpoint=row.checkpoint,
-        request_id=row.request_id,
-        queued_s=row.queued_s,
-        trace=followed,
-    )
