@@ -10,13 +10,11 @@ from html.parser import HTMLParser
 import httpx
 import pytest
 
-from taskapi.app import create_app
 from taskapi.traces.waterfall import duration
-from taskcore.settings import Settings, TracingSettings
+from taskcore.settings import TracingSettings
 from tests.api import traces
 from tests.api.asking import Database, submit
-from tests.api.conftest import ANYTHING, register_type, running
-from tests.api.traces import TRACE, as_json, follow, whole_trace
+from tests.api.traces import TRACE, as_json, follow, started, viewer, whole_trace
 from tests.support.web import Response, WebServer
 
 EMPTY = {"meta", "rect", "br"}
@@ -58,11 +56,8 @@ class Page(HTMLParser):
 
 async def page_of(url: str, server: WebServer | None, database: Database, name: str = "a task") -> httpx.Response:
     """Of a task that is followed, by the viewer that the server stands for; its second attempt is linked."""
-    register_type(url, "noop", ANYTHING)
-    own = TracingSettings() if server is None else TracingSettings(query_url=f"{server.url}/traces/{{trace_id}}")
-    app = create_app(Settings(database_url=url, tracing=own, trace_url_template="https://viewer/{trace_id}"))
-    transport = httpx.ASGITransport(app=app)
-    async with running(app), httpx.AsyncClient(transport=transport, base_url="http://api/api/v1") as api:
+    own = TracingSettings() if server is None else viewer(server)
+    async with started(url, tracing=own, trace_url_template="https://viewer/{trace_id}") as api:
         task_id = await submit(api, name=name)
         follow(database, task_id)
         if server is not None:

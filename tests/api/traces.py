@@ -4,14 +4,48 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx
+
+from taskapi.app import create_app
+from taskcore.settings import Settings, TracingSettings
+from taskcore.tracing.local import LocalSpans
+from taskcore.tracing.provider import Tracing
 from tests.api.asking import Database
+from tests.api.conftest import ANYTHING, register_type, running
+from tests.support.web import WebServer
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 LATER = "1bf7651916cd43dd8448eb211c80319c"
 BEGIN_NS = 1_790_000_000_000_000_000
 MS = 1_000_000
+
+
+@asynccontextmanager
+async def started(
+    url: str, own: Tracing | None = None, local: LocalSpans | None = None, **settings: Any
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an API with these settings."""
+    register_type(url, "noop", ANYTHING)
+    tracing = own or Tracing.start(Settings(), "taskcore-api")
+    app = create_app(Settings(database_url=url, **settings), tracing, local=local)
+    transport = httpx.ASGITransport(app=app)
+    async with running(app), httpx.AsyncClient(transport=transport, base_url="http://api/api/v1") as client:
+        yield client
+
+
+def viewer(server: WebServer) -> TracingSettings:
+    """With which the API asks the server for traces."""
+    return TracingSettings(query_url=f"{server.url}/traces/{{trace_id}}")
+
+
+def names(answer: httpx.Response, index: int = 0) -> list[tuple[int, str]]:
+    """Depth and name of each span of a trace."""
+    assert answer.status_code == 200, answer.text
+    return [(span["depth"], span["name"]) for span in answer.json()["traces"][index]["spans"]]
 
 
 def follow(database: Database, task_id: int, trace_id: str = TRACE) -> None:

@@ -37,6 +37,10 @@ class LocalSpans(SpanProcessor):
         """Kept is what has ended."""
 
     def on_end(self, span: ReadableSpan) -> None:
+        with self._lock:
+            known = len(self._traces.get(f"{_known(span.context).trace_id:032x}", ()))
+        if known >= self._most_of_a_trace:
+            return  # before anything is spent on it: a large batch is one trace
         recorded = recorded_span(span)
         with self._lock:
             if _reads(recorded):
@@ -56,10 +60,9 @@ class LocalSpans(SpanProcessor):
 
     def _keep(self, span: RecordedSpan) -> None:
         kept = self._traces.setdefault(span.trace_id, [])
-        if len(kept) >= self._most_of_a_trace:
-            return
-        kept.append(span)
-        self._count += 1
+        if len(kept) < self._most_of_a_trace:  # others may have come meanwhile
+            kept.append(span)
+            self._count += 1
         while len(self._traces) > self._most_traces or self._count > self._most_spans:
             self._forget(next(iter(self._traces)))
 

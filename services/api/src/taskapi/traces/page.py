@@ -60,11 +60,11 @@ def _page(task_id: int, body: str, status: int) -> Response[str]:
 
 
 def _heading(task_id: int, name: str, type_: str, status: Status) -> str:
+    api = f"../../api/v1/tasks/{task_id}"  # wherever a proxy puts both
     return (
         f"<h1>Task {task_id}: {escape(name)}</h1>"
         f'<p class="faint">type <code>{escape(type_)}</code>, {escape(status)} '
-        f'(<a href="/api/v1/tasks/{task_id}">task</a>, <a href="/api/v1/tasks/{task_id}/history">history</a>, '
-        f'<a href="/api/v1/tasks/{task_id}/trace">this as JSON</a>)</p>'
+        f'(<a href="{api}">task</a>, <a href="{api}/history">history</a>, <a href="{api}/trace">this as JSON</a>)</p>'
     )
 
 
