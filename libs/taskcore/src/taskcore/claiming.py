@@ -12,7 +12,7 @@ from taskcore.tracing.provider import Tracing
 
 
 def claimed_from(row: Any, token: UUID, tracing: Tracing, began_ns: int, sent: str | None) -> Claimed:
-    """`row` of `taskcore.db.claims`, asked for at `began_ns` (of the epoch), for a message with the traceparent `sent`."""
+    """A row of `taskcore.db.claims`, asked for at `began_ns` (of the epoch). `sent`: the message's traceparent."""
     followed = None
     if row.trace_context is not None and tracing.is_on:
         followed = AttemptTrace(tracing, _begun(row, began_ns, sent))
