@@ -30,6 +30,7 @@ from taskcore.telemetry import SPANS_DROPPED
 from taskcore.tracing import carried
 from taskcore.tracing.attempts import AttemptTrace, Begun
 from taskcore.tracing.contexts import current_traceparent
+from taskcore.tracing.exporting import BATCH, BoundedExport
 from taskcore.tracing.provider import Tracing
 from tests.core.isolated import OTHER, load
 from tests.support.spans import Traced
@@ -222,6 +223,31 @@ def test_a_cancelled_attempt_leaves_no_span_to_the_next_of_its_thread(is_followe
     assert verdict.outcome is AttemptOutcome.CANCELLED
     assert current is trace.INVALID_SPAN
     assert ("library's" in house.spans) == is_followed
+
+
+class Interrupting(ReadableSpan):
+    """Its thread is interrupted while it is handed over."""
+
+    @property
+    def context(self) -> Any:
+        raise KeyboardInterrupt
+
+
+def test_spans_that_were_interrupted_on_their_way_take_no_room_for_good() -> None:
+    kept = InMemorySpanExporter()
+    export = BoundedExport(kept, limit=BATCH)
+    traced = Traced(export)
+    for _ in range(BATCH - 1):
+        with pytest.raises(KeyboardInterrupt):
+            export.on_end(Interrupting("lost"))
+
+    traced.tracer.start_span("first").end()
+    export.force_flush()
+    for _ in range(BATCH):
+        traced.tracer.start_span("later").end()
+    export.shutdown()
+
+    assert len(kept.get_finished_spans()) == 1 + BATCH
 
 
 class Submitting(Plugin[Parameters]):

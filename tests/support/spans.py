@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import Span
@@ -16,10 +16,11 @@ from opentelemetry.trace import Span
 class Traced:
     """`run` is what a plugin runs in."""
 
-    def __init__(self) -> None:
+    def __init__(self, *also: SpanProcessor) -> None:
         self._kept = InMemorySpanExporter()
         self._provider = TracerProvider(shutdown_on_exit=False)
-        self._provider.add_span_processor(SimpleSpanProcessor(self._kept))
+        for processor in (SimpleSpanProcessor(self._kept), *also):
+            self._provider.add_span_processor(processor)
         self.tracer = self._provider.get_tracer("tests")
 
     @contextmanager

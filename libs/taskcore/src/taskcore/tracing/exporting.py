@@ -51,8 +51,9 @@ class BoundedExport(SpanProcessor):
         return self._inner.force_flush(timeout_millis)
 
     def _leave(self, count: int) -> None:
+        """Who takes less than a batch has taken all: then what interrupted attempts miscounted is forgotten."""
         with self._lock:
-            self._waiting -= count
+            self._waiting = self._waiting - count if count == BATCH else 0
 
 
 class _Counted(SpanExporter):
