@@ -1,6 +1,6 @@
 """What traces cost: end-to-end rates without them, with an endpoint that takes them, and with one that never answers.
 
-At the default settings each batch is followed whole, so all of its tasks are; of single submits only so many a second.
+At the default settings some tasks of each batch are followed, and of single submits only so many a second.
 """
 
 from __future__ import annotations

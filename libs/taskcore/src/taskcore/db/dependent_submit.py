@@ -12,23 +12,23 @@ from sqlalchemy import BigInteger, Executable, Text, and_, case, func, insert, l
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from taskcore.db.models import Task, TaskDependency, TaskHistory
-from taskcore.db.parameters import interval, signed, still_at, traced, word
+from taskcore.db.parameters import interval, signed, still_at, word
 from taskcore.db.recordset import recordset
-from taskcore.db.submit import ASKED, queues_of
+from taskcore.db.submit import ASKED, followed_few, queues_of
 from taskcore.db.transitions import sent
 from taskcore.domain.dependencies import CAME_TO_NOTHING, Standing
 from taskcore.domain.outcomes import Reason
 from taskcore.domain.states import TERMINAL, Status
 from taskcore.domain.tasks import NewTask
-from taskcore.tracing.contexts import current_traceparent
 
 
 def submit_planned(
     tasks: Sequence[tuple[NewTask, Standing]], by: str = "api"
 ) -> tuple[Executable, dict[str, str | None]]:
     """As `submit.submit`, for tasks that start as planned by `plan_start`."""
-    rows = [msgspec.to_builtins(task) | {"starts": start.status, "why": start.why} for task, start in tasks]
-    return _submit_planned(), {"rows": msgspec.json.encode(rows).decode(), "by": by, "traced": current_traceparent()}
+    plans = zip(followed_few([task for task, _ in tasks]), (start for _, start in tasks), strict=True)
+    rows = [msgspec.to_builtins(task) | {"starts": start.status, "why": start.why} for task, start in plans]
+    return _submit_planned(), {"rows": msgspec.json.encode(rows).decode(), "by": by}
 
 
 def depend(edges: Iterable[tuple[int, int]]) -> tuple[Executable, dict[str, str]]:
@@ -44,7 +44,6 @@ def _submit_planned() -> Executable:
     is_free = asked.c.starts == word(Status.QUEUED)
     status = case((and_(is_free, asked.c.run_at > func.now()), word(Status.SCHEDULED)), else_=asked.c.starts)
     planned = {
-        "trace_context": traced(),
         "status": status,
         "reason": case((is_cancelled, word(Reason.DEPENDENCY_FAILED))),
         "error": asked.c.why,

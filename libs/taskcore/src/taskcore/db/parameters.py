@@ -70,11 +70,6 @@ def signed() -> ColumnElement[str]:
     return bindparam("by", type_=Text)
 
 
-def traced() -> ColumnElement[str]:
-    """The parameter `traced`: the traceparent of whoever asks, or None."""
-    return bindparam("traced", type_=Text)
-
-
 def word(value: str | StrEnum) -> ColumnElement[str]:
     """A constant of ours in the SQL text: as a parameter, a prepared statement could not use the partial indexes."""
     quoted = str(value).replace("'", "''")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -26,11 +27,14 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.types import TypeEngine
 
 from taskcore.db.models import Outbox, Queue, Task, TaskHistory
-from taskcore.db.parameters import flag, signed, traced, word
+from taskcore.db.parameters import flag, signed, word
 from taskcore.db.recordset import recordset
 from taskcore.domain.states import Status
 from taskcore.domain.tasks import NewTask
 from taskcore.tracing.contexts import current_traceparent
+
+#: Of the tasks that one request submits, so many are followed.
+FOLLOWED_TOGETHER = 10
 
 ASKED: dict[str, type[TypeEngine[Any]] | TypeEngine[Any]] = {
     "name": Text,
@@ -47,18 +51,28 @@ ASKED: dict[str, type[TypeEngine[Any]] | TypeEngine[Any]] = {
     "idempotency_key": Text,
     "fingerprint": Text,
     "request_id": Text,
+    "trace_context": Text,
 }
 
 
 def submit(tasks: Sequence[NewTask], by: str = "api") -> tuple[Executable, dict[str, str | None]]:
     """The statement that stores `tasks`, and its parameters. `by` signs their history.
 
-    Their traces go on with that of the span which this is called in.
+    The traces of the first few go on with that of the span which this is called in.
 
     It answers (id, idempotency_key, status, created_at), a row for each task that was stored, in the order of
     `tasks`. One whose idempotency key is taken is left out: see `tasks_by_key`.
     """
-    return _submit(), {"rows": msgspec.json.encode(tasks).decode(), "by": by, "traced": current_traceparent()}
+    return _submit(), {"rows": msgspec.json.encode(followed_few(tasks)).decode(), "by": by}
+
+
+def followed_few(tasks: Sequence[NewTask]) -> Sequence[NewTask]:
+    """With the context of the span that this is called in, the first of them: more would multiply load."""
+    context = current_traceparent()
+    if context is None:
+        return tasks
+    few = [replace(task, trace_context=context) for task in tasks[:FOLLOWED_TOGETHER]]
+    return [*few, *tasks[FOLLOWED_TOGETHER:]]
 
 
 def tasks_by_key(keys: Sequence[str]) -> Executable:
@@ -80,8 +94,8 @@ def _submit() -> Executable:
     stored = (
         upsert(Task)
         .from_select(
-            [*ASKED, "trace_context", "status"],
-            select(*(asked.c[name] for name in ASKED), traced(), case((is_due, queued), else_=word(Status.SCHEDULED))),
+            [*ASKED, "status"],
+            select(*(asked.c[name] for name in ASKED), case((is_due, queued), else_=word(Status.SCHEDULED))),
         )
         .on_conflict_do_nothing(index_elements=[Task.idempotency_key], index_where=Task.idempotency_key.is_not(None))
         .returning(

@@ -51,6 +51,7 @@ class NewTask:
     idempotency_key: str | None = None
     fingerprint: str | None = None
     request_id: str | None = None
+    trace_context: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
