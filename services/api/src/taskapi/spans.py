@@ -36,11 +36,14 @@ def request_span(tracing: Tracing, scope: HTTPScope) -> Iterator[Span]:
         yield trace.INVALID_SPAN
         return
     headers = dict(scope["headers"])
-    parent = span_context(headers.get(b"traceparent", b"").decode("latin-1"))
     method = scope["method"] if scope["method"] in METHODS else "_OTHER"
-    with tracing.tracer.start_as_current_span(
-        method, below(parent), SpanKind.SERVER, _attributes(scope, headers, method), record_exception=False
-    ) as span:
+    parent = span_context(headers.get(b"traceparent", b"").decode("latin-1"))
+    span = tracing.tracer.start_span(method, below(parent), SpanKind.SERVER)
+    if not span.is_recording():
+        yield span
+        return
+    span.set_attributes(_attributes(scope, headers, method))
+    with trace.use_span(span, end_on_exit=True, record_exception=False):
         yield span
 
 

@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
     Executable,
     Float,
     ScalarSelect,
@@ -96,10 +97,13 @@ def paused_queues() -> Select[str]:
 
 @cache
 def dispatch() -> Executable:
-    """Mark the next `room` rows of the queue `of` as sent. Answers their task ids, by priority, then by age.
+    """Mark the next `room` rows of the queue `of` as sent. Answers their task ids, by priority, then by age."""
+    marked = marked_as_sent()
+    return select(marked.c.task_id).order_by(marked.c.priority.desc(), marked.c.task_id)
 
-    Two relays never mark the same row: what the other has locked is skipped.
-    """
+
+def marked_as_sent() -> CTE:
+    """What `dispatch` marks: task_id, priority. Two relays never mark the same row: what is locked is skipped."""
     chosen = (
         select(Outbox.task_id)
         .where(Outbox.queue == bindparam("of"), Outbox.is_due, Outbox.dispatched_at.is_(None))
@@ -109,14 +113,13 @@ def dispatch() -> Executable:
         .with_for_update(skip_locked=True)
         .cte("chosen")
     )
-    marked = (
+    return (
         update(Outbox)
         .where(Outbox.task_id == chosen.c.task_id)
         .values(dispatched_at=func.clock_timestamp())
         .returning(Outbox.task_id, Outbox.priority)
         .cte("marked")
     )
-    return select(marked.c.task_id).order_by(marked.c.priority.desc(), marked.c.task_id)
 
 
 @cache

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from functools import cache
 
-from sqlalchemy import Executable, and_, func, select
+from sqlalchemy import Executable, and_, select
 
 from taskcore.db.models import Task, TaskAttempt
-from taskcore.db.parameters import ids
+from taskcore.db.outbox import marked_as_sent
 
 
 @cache
-def followed() -> Executable:
-    """Of `ids`, those that are followed: id, type, attempt (0: none so far), trace_context (of the submission).
+def dispatch() -> Executable:
+    """As `outbox.dispatch`. Of what is followed it answers type, attempt (0: none so far) and trace_context, too.
 
     And trace_id and span_id of the last attempt, where those are known.
     """
+    marked = marked_as_sent()
     last = and_(TaskAttempt.task_id == Task.id, TaskAttempt.attempt == Task.attempt)
     return (
-        select(Task.id, Task.type, Task.attempt, Task.trace_context, TaskAttempt.trace_id, TaskAttempt.span_id)
+        select(marked.c.task_id, Task.type, Task.attempt, Task.trace_context, TaskAttempt.trace_id, TaskAttempt.span_id)
+        .outerjoin(Task, and_(Task.id == marked.c.task_id, Task.trace_context.is_not(None)))
         .outerjoin(TaskAttempt, last)
-        .where(Task.id == func.any(ids()), Task.trace_context.is_not(None))
+        .order_by(marked.c.priority.desc(), marked.c.task_id)
     )

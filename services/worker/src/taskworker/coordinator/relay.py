@@ -14,13 +14,12 @@ from typing import Any
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from taskcore.db import outbox
-from taskcore.db.traces import followed
+from taskcore.db import outbox, traces
 from taskcore.live_settings import CurrentSettings
 from taskcore.messaging.publisher import Publisher
 from taskcore.telemetry import MESSAGES_RESENT, MESSAGES_SENT, QUEUE_NAMES
 from taskcore.tracing.provider import OFF, Tracing
-from taskworker.coordinator.dispatch_traces import DispatchTraces
+from taskworker.coordinator.dispatch_spans import DispatchSpans
 from taskworker.coordinator.statements import execute
 from taskworker.coordinator.window import LONGEST_PAUSE_S, SHORTEST_PAUSE_S, Flow, pause, window
 
@@ -114,23 +113,20 @@ class Relay:
 
     async def _send(self, queue: str, room: int) -> int:
         began_ns = time.time_ns()
-        rows = await execute(self._engine, outbox.dispatch(), of=queue, room=room)
-        task_ids = [row.task_id for row in rows]
-        if not task_ids:
+        dispatch = traces.dispatch() if self._tracing.is_on else outbox.dispatch()
+        rows = await execute(self._engine, dispatch, of=queue, room=room)
+        if not rows:
             return 0
-        traces = await self._traces(queue, task_ids, began_ns)
-        unconfirmed = await self._publisher.publish(queue, task_ids, traces.contexts)
-        traces.end(unconfirmed)
+        task_ids = [row.task_id for row in rows]
+        spans = DispatchSpans(self._tracing, queue, rows, began_ns)
+        unconfirmed = await self._publisher.publish(queue, task_ids, spans.contexts)
+        spans.end(unconfirmed)
         if unconfirmed:
             await execute(self._engine, outbox.recall_messages(), ids=unconfirmed)
             log.warning("messages.unconfirmed", queue=queue, count=len(unconfirmed))
         count = len(task_ids) - len(unconfirmed)
         MESSAGES_SENT.labels(QUEUE_NAMES[queue]).inc(count)
         return count
-
-    async def _traces(self, queue: str, task_ids: list[int], began_ns: int) -> DispatchTraces:
-        rows = await execute(self._engine, followed(), ids=task_ids) if self._tracing.is_on else ()
-        return DispatchTraces(self._tracing, queue, rows, began_ns)
 
     async def _resend_lost(self) -> None:
         now = time.monotonic()

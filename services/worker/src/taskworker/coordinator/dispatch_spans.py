@@ -14,17 +14,19 @@ from taskcore.tracing.contexts import below, links, remote, span_context, tracep
 from taskcore.tracing.provider import Tracing
 
 
-class DispatchTraces:
+class DispatchSpans:
     """Those of one batch, from when it was asked for (`began_ns`) until the broker confirmed it.
 
-    `rows` are of `taskcore.db.traces.followed`. What has run before begins a trace of its own, linked to the
-    submission and to the last attempt: a task that waits for hours between attempts makes no trace of hours.
+    `rows` are of `taskcore.db.traces.dispatch`, where traces are on. What has run before begins a trace of its own,
+    linked to the submission and to the last attempt: a task that waits for hours between attempts makes no trace of
+    hours.
     """
 
     def __init__(self, tracing: Tracing, queue: str, rows: Sequence[Any], began_ns: int) -> None:
         self._tracer = tracing.tracer
         self._queue = queue
-        self._spans = {row.id: self._open(row, began_ns) for row in rows}
+        followed = [row for row in rows if row.trace_context] if tracing.is_on else []
+        self._spans = {row.task_id: self._open(row, began_ns) for row in followed}
         self.contexts: Mapping[int, str] = {
             task_id: context
             for task_id, (_, publish) in self._spans.items()
@@ -44,7 +46,7 @@ class DispatchTraces:
         relay = self._tracer.start_span(
             f"relay {self._queue}",
             below(None if row.attempt else submitted),
-            attributes=conventions.task(row.id, row.type, row.attempt + 1),
+            attributes=conventions.task(row.task_id, row.type, row.attempt + 1),
             links=_before(row) if row.attempt else None,
             start_time=began_ns,
         )
@@ -52,7 +54,7 @@ class DispatchTraces:
             f"publish {self._queue}",
             trace.set_span_in_context(relay),
             SpanKind.PRODUCER,
-            conventions.message("publish", "send", self._queue, row.id),
+            conventions.message("publish", "send", self._queue, row.task_id),
         )
         return relay, publish
 
