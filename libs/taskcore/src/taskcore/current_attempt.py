@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import MutableMapping
 from contextvars import ContextVar
 from typing import Any
 
@@ -14,13 +13,19 @@ from taskcore.domain.tasks import Claimed
 _current: ContextVar[Claimed | None] = ContextVar("attempt", default=None)
 
 
-@contextmanager
-def performing(claimed: Claimed) -> Iterator[None]:
-    before = _current.set(claimed)
-    try:
-        yield
-    finally:
-        _current.reset(before)
+class performing:
+    """A context in which this thread performs `claimed`: every task's, so no generator, which takes thrice as long."""
+
+    __slots__ = ("_before", "_claimed")
+
+    def __init__(self, claimed: Claimed) -> None:
+        self._claimed = claimed
+
+    def __enter__(self) -> None:
+        self._before = _current.set(self._claimed)
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._before)
 
 
 def name_attempt(logger: object, method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
