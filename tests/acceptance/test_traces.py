@@ -157,6 +157,7 @@ def test_what_the_spans_say_follows_the_conventions(served: System, receiver: Ot
     request = named(spans, "POST /api/v1/tasks").attributes
     assert (request["http.request.method"], request["http.route"]) == ("POST", "/api/v1/tasks")
     assert request["http.response.status_code"] == 201
+    assert isinstance(request["server.port"], int)
     statement = named(spans, "INSERT task").attributes
     assert (statement["db.system.name"], statement["db.query.summary"]) == ("postgresql", "INSERT task")
     for name, kind in {"publish default": "send", "process default": "process"}.items():

@@ -28,7 +28,9 @@ from taskcore.plugins import (
     collect,
 )
 from taskcore.settings import Settings
+from taskcore.tracing.provider import OFF, Tracing
 from tests.core.stage import Stage, new_task
+from tests.support.spans import Raising
 
 
 class Anything(Parameters, frozen=True):
@@ -47,11 +49,11 @@ class Scripted(Plugin[Anything]):
 class Desk:
     """An executor with one scripted plugin, on the stage of the statements' tests."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, tracing: Tracing = OFF) -> None:
         self.stage = stage
         plugins = collect([Scripted])
         self.plugin = plugins["scripted"]
-        self.executor = Executor(stage.engine, plugins, Settings(), worker_id=1, incarnation=1)
+        self.executor = Executor(stage.engine, plugins, Settings(), worker_id=1, incarnation=1, tracing=tracing)
 
     def claim(self, **fields: Any) -> Claimed:
         (task_id,) = self.stage.submit(new_task(type="scripted", **fields))
@@ -228,3 +230,17 @@ def test_an_earlier_checkpoint_is_found(desk: Desk) -> None:
     desk.plugin.behave = lambda ctx, params: ctx.checkpoint  # type: ignore[attr-defined]
 
     assert desk.perform(claimed).verdict.result == '{"page":3}'
+
+
+@pytest.mark.parametrize("at", ["start", "end"])
+def test_spans_that_raise_cost_a_task_nothing(stage: Stage, at: str) -> None:
+    desk = Desk(stage, Tracing.start(Settings(), "tests", also=[Raising(at)]))
+    desk.plugin.behave = lambda ctx, params: 5  # type: ignore[attr-defined]
+    (task_id,) = stage.submit(new_task(type="scripted"))
+    stage.sql("UPDATE task SET trace_context = :text", text="00-" + "a" * 32 + "-" + "1" * 16 + "-01")
+
+    (claimed,) = desk.executor.claim(uuid4(), [task_id])
+    desk.executor.settle([desk.perform(claimed)])
+
+    assert stage.status(task_id) == Status.SUCCEEDED
+    assert stage.sql("SELECT result FROM task")[0].result == 5

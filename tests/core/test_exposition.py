@@ -16,10 +16,12 @@ from taskcore.telemetry import BoundedNames
 from tests.support.metrics import series
 
 COUNTS = """
+from taskcore.exposition import take_room
 from taskcore.telemetry import ATTEMPTS, RUN_SECONDS, TASKS_RESCUED
 TASKS_RESCUED.inc({count})
 ATTEMPTS.labels("noop", "succeeded").inc({count})
 RUN_SECONDS.labels("noop").observe(0.2)
+take_room()
 print("counted", flush=True)
 input()
 """
@@ -103,9 +105,27 @@ def test_a_file_that_its_process_did_not_finish_is_no_harm(directory: str, two: 
     Path(directory, "counter_999999999.db").write_bytes(b"")
     shared = SharedMetrics(directory)
 
+    before = told(shared)
     shared.sweep()
 
-    assert told(shared)["taskcore_tasks_rescued_total{}"] == 7
+    assert before["taskcore_tasks_rescued_total{}"] == told(shared)["taskcore_tasks_rescued_total{}"] == 7
+
+
+def test_a_directory_that_somebody_deleted_is_there_again_for_processes_that_start(directory: str) -> None:
+    shared = SharedMetrics(directory)
+    Path(directory).rmdir()
+
+    shared.sweep()
+
+    started = Counting(directory, 2)
+    assert told(shared)["taskcore_tasks_rescued_total{}"] == 2
+    started.kill()
+
+
+def test_a_process_has_its_room_before_the_disk_is_full(directory: str, two: list[Counting]) -> None:
+    files = [path.stat() for path in Path(directory).iterdir()]
+
+    assert all(512 * file.st_blocks >= file.st_size for file in files)
 
 
 def test_what_all_processes_use_is_added_up_and_the_start_is_the_first(directory: str, two: list[Counting]) -> None:

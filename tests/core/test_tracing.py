@@ -20,10 +20,12 @@ from taskcore.domain.outcomes import Reason, Verdict
 from taskcore.settings import Settings, TracingSettings
 from taskcore.telemetry import SPANS_DROPPED
 from taskcore.tracing.attempts import AttemptTrace, Begun
-from taskcore.tracing.contexts import below, current_traceparent, span_context, traceparent
+from taskcore.tracing.carried import MAX_TEXT
+from taskcore.tracing.contexts import below, current_traceparent, span_context, trace_id_of, traceparent
 from taskcore.tracing.exporting import BATCH, BoundedExport
 from taskcore.tracing.provider import OFF, Tracing
-from taskcore.tracing.sampling import Roots, sampler
+from taskcore.tracing.requests import request
+from taskcore.tracing.sampling import MOST_NAMES, Roots, sampler
 
 SUBMITTED = "00-" + "a" * 32 + "-" + "1" * 16 + "-01"
 SENT = "00-" + "a" * 32 + "-" + "2" * 16 + "-01"
@@ -224,3 +226,31 @@ def test_spans_beyond_the_bound_are_dropped_and_all_are_accounted_for() -> None:
     assert dropped >= 2 * BATCH
     assert stuck.count + dropped == 4 * BATCH
     assert SPANS_DROPPED.labels("not_exported")._value.get() - before["not_exported"] == stuck.count
+
+
+def test_names_that_plugins_invent_are_not_all_remembered() -> None:
+    roots = Roots(ratio=1.0, per_s=1e-6)
+
+    followed = sum(decisions(roots, f"call {number}", 1) for number in range(3 * MOST_NAMES))
+
+    assert MOST_NAMES <= followed <= MOST_NAMES + 1
+
+
+def test_what_is_no_context_is_still_a_text() -> None:
+    assert [trace_id_of(text) for text in (None, "", "nonsense", SENT)] == [None, "", "sense", "a" * 32]
+
+
+def test_values_that_are_too_long_are_cut_off(tracing: Tracing, exporter: InMemorySpanExporter) -> None:
+    tracing.tracer.start_span("call", Context(), attributes={"text": "x" * 100_000}).end()
+
+    assert by_name(exporter)["call"].attributes == {"text": "x" * MAX_TEXT}
+
+
+def test_a_url_without_a_port_that_can_be_is_the_affair_of_whoever_asks(
+    tracing: Tracing, exporter: InMemorySpanExporter
+) -> None:
+    with tracing.tracer.start_as_current_span("run", Context()), request(tracing.tracer, "GET", "http://here:99999/"):
+        pass
+
+    attributes = by_name(exporter)["GET"].attributes or {}
+    assert (attributes["server.address"], "server.port" in attributes) == ("here", False)

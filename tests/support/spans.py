@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from opentelemetry.context import Context
+from opentelemetry.sdk import trace as trace_sdk
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -52,3 +54,20 @@ def traceparent(span: ReadableSpan) -> str:
 @pytest.fixture
 def traced() -> Traced:
     return Traced()
+
+
+class Raising(SpanProcessor):
+    """As a plugin's own may be. `at`: start, or end."""
+
+    def __init__(self, at: str) -> None:
+        self._at = at
+
+    def on_start(self, span: trace_sdk.Span, parent_context: Context | None = None) -> None:
+        self._raise("start")
+
+    def on_end(self, span: ReadableSpan) -> None:
+        self._raise("end")
+
+    def _raise(self, moment: str) -> None:
+        if moment == self._at:
+            raise RuntimeError(f"at the {moment} of a span")

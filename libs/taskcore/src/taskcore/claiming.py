@@ -8,6 +8,7 @@ from uuid import UUID
 
 from taskcore.domain.tasks import Claimed, Lease
 from taskcore.tracing.attempts import AttemptTrace, Begun
+from taskcore.tracing.guarding import harmless
 from taskcore.tracing.provider import Tracing
 
 
@@ -15,7 +16,8 @@ def claimed_from(row: Any, token: UUID, tracing: Tracing, began_ns: int, sent: s
     """A row of `taskcore.db.claims`, asked for at `began_ns` (of the epoch). `sent`: the message's traceparent."""
     followed = None
     if row.trace_context is not None and tracing.is_on:
-        followed = AttemptTrace(tracing, _begun(row, began_ns, sent))
+        with harmless():  # the claim is committed
+            followed = AttemptTrace(tracing, _begun(row, began_ns, sent))
     return Claimed(
         lease=Lease(row.id, row.attempt, token),
         name=row.name,

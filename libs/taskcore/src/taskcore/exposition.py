@@ -6,6 +6,7 @@ import prometheus_client, which then counts so.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -30,6 +31,8 @@ from prometheus_client.samples import Sample
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 SWEEP_S = 10.0
 NEW_S = 60.0
+#: Bytes that are free on the disk where the sweep writes.
+ROOM = 1024 * 1024
 #: In the names of files, where others have the number of the process that is counted there.
 THE_DEAD = "0"
 
@@ -65,17 +68,23 @@ class SharedMetrics(Collector):
 
     def __init__(self, directory: str) -> None:
         self._directory = Path(directory)
-        self._files = MultiProcessCollector(None, path=directory)  # type: ignore[no-untyped-call]
         self._lock = threading.Lock()
 
     def collect(self) -> Iterable[Metric]:
         with self._lock:
-            counted = self._files.collect()  # type: ignore[no-untyped-call]
+            begun = [str(file) for file in self._directory.glob("*.db") if file.stat().st_size]
+            counted = MultiProcessCollector.merge(begun)  # type: ignore[no-untyped-call]
         yield from counted
         yield from Sum(*(ProcessCollector(pid=partial(int, pid), registry=None) for pid in self._living())).collect()
 
     def sweep(self) -> None:
-        """What the dead have counted stays, in one file of each kind, however many they are."""
+        """What the dead have counted stays, in one file of each kind, however many they are.
+
+        Raises `OSError` where there is no room: writing to a mapped file without any ends the process.
+        """
+        self._directory.mkdir(exist_ok=True)  # somebody cleaned up: processes that start need it
+        if shutil.disk_usage(self._directory).free < ROOM:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._directory))
         with self._lock:
             living = self._living()
             for file in self._directory.glob("*_*.db"):
@@ -101,6 +110,17 @@ class SharedMetrics(Collector):
             before, _ = kept.read_value(key)  # type: ignore[no-untyped-call]
             kept.write_value(key, before + value, 0.0)  # type: ignore[no-untyped-call]
         kept.close()  # type: ignore[no-untyped-call]
+
+
+def take_room() -> None:
+    """Have what this process has of shared files lie on the disk: where that is full later on, it counts all the same.
+
+    Files are mapped, and begin as holes. To write into one of those on a full disk ends the process (SIGBUS).
+    """
+    if directory := os.environ.get(DIRECTORY):
+        for file in Path(directory).glob(f"*_{os.getpid()}.db"):
+            with suppress(OSError), file.open("r+b") as opened:
+                os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
 
 
 @contextmanager
@@ -153,8 +173,8 @@ def _keep_small(shared: SharedMetrics, is_over: threading.Event) -> None:
     while not is_over.wait(SWEEP_S):
         try:
             shared.sweep()
-        except OSError:  # the disk is full: what is there still counts
-            log.exception("metrics.not_swept")
+        except OSError as exc:  # what is there still counts
+            log.warning("metrics.not_swept", error=str(exc))
 
 
 class _BuildInfo(Collector):

@@ -19,7 +19,7 @@ from taskapi.app import create_app
 from taskapi.server import DRAIN, DrainingServer
 from taskapi.services import Services
 from taskcore.errors import InvalidSettings
-from taskcore.exposition import DIRECTORY, SharedMetrics, page, shared_directory
+from taskcore.exposition import DIRECTORY, SharedMetrics, page, shared_directory, take_room
 from taskcore.settings import ApiSettings, load_settings
 from taskcore.telemetry import configure_logging, set_log_level
 from taskcore.tracing.provider import Tracing
@@ -63,6 +63,7 @@ def serve() -> Litestar:
     """The application of one of Granian's processes, each of which reads the settings and logs for itself."""
     settings = load_settings()
     configure_logging(settings.log)
+    take_room()
     tracing = Tracing.start(settings, "taskcore-api").share()
     directory = os.environ.get(DIRECTORY)
     app = create_app(settings, tracing, page("api", SharedMetrics(directory)) if directory else None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import Context
 
 import structlog
 
@@ -52,9 +53,9 @@ class Finishes:
                 del self._waiting[task_id]
 
     def watch(self) -> None:
-        """Look for ends from now on, for as long as anybody waits."""
+        """Look for ends from now on, for as long as anybody waits, and in no request's context."""
         if self._watching is None or self._watching.done():
-            self._watching = asyncio.create_task(self._watch(), name="finishes")
+            self._watching = asyncio.create_task(self._watch(), name="finishes", context=Context())
 
     def release_all(self) -> None:
         """Let everybody go, now and from now on: the process is about to stop."""

@@ -5,19 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import lru_cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from litestar.types import HTTPScope
 from opentelemetry import trace
 from opentelemetry.semconv.attributes import http_attributes, network_attributes, server_attributes, url_attributes
-from opentelemetry.semconv.attributes.error_attributes import ERROR_TYPE
 from opentelemetry.semconv.attributes.user_agent_attributes import USER_AGENT_ORIGINAL
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from opentelemetry.trace import Span, SpanKind
 from sqlalchemy import Executable
 from sqlalchemy.dialects.postgresql import dialect
 
 from taskcore.tracing import conventions
+from taskcore.tracing.calls import call, fail
 from taskcore.tracing.contexts import below, span_context
 from taskcore.tracing.provider import Tracing
 
@@ -27,6 +27,8 @@ METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}
 _TABLE = re.compile(r"\b(INSERT) INTO (\w+)|\b(UPDATE) (\w+)|\b(DELETE) FROM (\w+)")
 _READ = re.compile(r"\bFROM (\w+)")
 _DIALECT = dialect()  # type: ignore[no-untyped-call]
+#: Of statements that are made once. Others go with their values, of which there may be many.
+_KNOWN: WeakKeyDictionary[Executable, tuple[str, str]] = WeakKeyDictionary()
 
 
 @contextmanager
@@ -43,7 +45,7 @@ def request_span(tracing: Tracing, scope: HTTPScope) -> Iterator[Span]:
         yield span
         return
     span.set_attributes(_attributes(scope, headers, method))
-    with trace.use_span(span, end_on_exit=True, record_exception=False):
+    with trace.use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
         yield span
 
 
@@ -53,10 +55,10 @@ def tell_answer(span: Span, scope: HTTPScope, status: int) -> None:
     if route := scope.get("path_template"):
         span.set_attribute(http_attributes.HTTP_ROUTE, str(route))
         span.update_name(f"{scope['method']} {route}")
-    span.set_attribute(http_attributes.HTTP_RESPONSE_STATUS_CODE, status)
+    if status:
+        span.set_attribute(http_attributes.HTTP_RESPONSE_STATUS_CODE, status)
     if status >= 500 or status == 0:
-        span.set_attribute(ERROR_TYPE, str(status))
-        span.set_status(Status(StatusCode.ERROR))
+        fail(span, str(status or "not_answered"))
 
 
 def followed_statement(tracing: Tracing, statement: Executable) -> AbstractContextManager[Any]:
@@ -64,8 +66,7 @@ def followed_statement(tracing: Tracing, statement: Executable) -> AbstractConte
     if not trace.get_current_span().is_recording():
         return nullcontext()
     operation, table = _what(statement)
-    attributes = conventions.statement(operation, table)
-    return tracing.tracer.start_as_current_span(f"{operation} {table}", kind=SpanKind.CLIENT, attributes=attributes)
+    return call(tracing.tracer, f"{operation} {table}", conventions.statement(operation, table))
 
 
 def followed_transaction(tracing: Tracing) -> AbstractContextManager[Any]:
@@ -73,7 +74,7 @@ def followed_transaction(tracing: Tracing) -> AbstractContextManager[Any]:
     if not trace.get_current_span().is_recording():
         return nullcontext()
     attributes = {"db.system.name": "postgresql", "db.operation.name": "TRANSACTION"}
-    return tracing.tracer.start_as_current_span("TRANSACTION", kind=SpanKind.CLIENT, attributes=attributes)
+    return call(tracing.tracer, "TRANSACTION", attributes)
 
 
 def _attributes(scope: HTTPScope, headers: dict[bytes, bytes], method: str) -> conventions.Attributes:
@@ -83,17 +84,21 @@ def _attributes(scope: HTTPScope, headers: dict[bytes, bytes], method: str) -> c
         url_attributes.URL_PATH: scope["path"],
         url_attributes.URL_SCHEME: scope["scheme"],
         server_attributes.SERVER_ADDRESS: host,
-        server_attributes.SERVER_PORT: port or 0,
+        server_attributes.SERVER_PORT: int(port or 0),  # Granian has it as text
         network_attributes.NETWORK_PROTOCOL_VERSION: str(scope["http_version"]),
         USER_AGENT_ORIGINAL: headers.get(b"user-agent", b"").decode("latin-1"),
     }
     return {name: value for name, value in found.items() if value}
 
 
-@lru_cache(maxsize=256)
 def _what(statement: Executable) -> tuple[str, str]:
     """The operation, and the table: of the first that changes something, or else of the first that is read."""
-    sql = str(statement.compile(dialect=_DIALECT))  # type: ignore[attr-defined]
+    if (known := _KNOWN.get(statement)) is None:
+        known = _KNOWN[statement] = _named(str(statement.compile(dialect=_DIALECT)))  # type: ignore[attr-defined]
+    return known
+
+
+def _named(sql: str) -> tuple[str, str]:
     if (found := _TABLE.search(sql)) is not None:
         operation, table = (group for group in found.groups() if group)
         return operation, table

@@ -8,6 +8,7 @@ every commit of the cluster.
 from __future__ import annotations
 
 import asyncio
+from contextvars import Context
 
 import structlog
 from sqlalchemy import text
@@ -21,7 +22,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class Wakeups:
-    """Sends at once, then at most once each `PAUSE_S`."""
+    """Sends at once, then at most once each `PAUSE_S`, for several requests together and in nobody's context."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -32,7 +33,7 @@ class Wakeups:
         """Call it after the commit. It does not wait."""
         self._wanted.add(channel)
         if self._sending is None or self._sending.done():
-            self._sending = asyncio.create_task(self._send(), name="wakeups")
+            self._sending = asyncio.create_task(self._send(), name="wakeups", context=Context())
 
     async def close(self) -> None:
         if self._sending is not None:

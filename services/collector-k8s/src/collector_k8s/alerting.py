@@ -114,7 +114,10 @@ def _fire(connection: Connection, due: Sequence[tuple[int, Sighting, AlertTask]]
     for alert_id, seen, task in due:
         new = alert_tasks.new_task(task, alert_id, seen.words, timeouts[task.type])
         with trace.get_tracer("taskcore").start_as_current_span(
-            "raise alert", attributes={"taskcore.alert.id": alert_id}
+            "raise alert",
+            attributes={"taskcore.alert.id": alert_id},
+            record_exception=False,
+            set_status_on_exception=False,
         ):
             (row,) = connection.execute(*submit.submit([new], f"alert:{alert_id}")).all()
         fired[alert_id] = row.id

@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection
 from taskcore.db.notify import SyncNotifier
 from taskcore.db.session import BY_KEY, sync_engine
 from taskcore.executor import Executor
+from taskcore.exposition import take_room
 from taskcore.holding import Holding
 from taskcore.interruption import Cause
 from taskcore.masking import Masking
@@ -102,6 +103,7 @@ def main(settings: Settings, worker_id: int, incarnation: int, pipe: Connection,
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is the supervisor's to handle
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     configure_logging(settings.log)
+    take_room()
     tracing = Tracing.start(settings, "taskcore-worker").share()
     engine = sync_engine(
         settings.database_url.get_secret_value(),

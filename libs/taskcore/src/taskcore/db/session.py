@@ -56,6 +56,7 @@ def _url(url: str) -> URL:
 def _options(name: str, pool_size: int, options: str) -> dict[str, Any]:
     return {
         "isolation_level": "AUTOCOMMIT",
+        "hide_parameters": True,  # errors are logged, and parameters of tasks may be secret
         "pool_size": pool_size,
         "max_overflow": 0,
         "pool_timeout": CONNECT_TIMEOUT_S,

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from dramatiq import Message
 from msgspec import Meta
 
 ACTOR = "run"
+MAX_TRACEPARENT = 64
 
 #: An id beyond a bigint would be refused by the database, at every delivery again.
 _TaskId = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 
 
-class _Options(msgspec.Struct, frozen=True):
-    traceparent: Annotated[str, Meta(max_length=64)] | None = None
-
-
 class _Envelope(msgspec.Struct, frozen=True):
     args: tuple[_TaskId]
-    options: _Options = _Options()
+    options: Any = None
 
 
 _decoder = msgspec.json.Decoder(_Envelope)
@@ -51,4 +48,10 @@ def decode(body: bytes) -> tuple[int | None, str | None]:
         envelope = _decoder.decode(body)
     except (msgspec.DecodeError, ValueError, RecursionError):
         return None, None
-    return envelope.args[0], envelope.options.traceparent
+    return envelope.args[0], _traceparent(envelope.options)
+
+
+def _traceparent(options: Any) -> str | None:
+    """Whatever else is there is no reason to leave the task where it is."""
+    found = options.get("traceparent") if isinstance(options, dict) else None
+    return found if isinstance(found, str) and len(found) <= MAX_TRACEPARENT else None

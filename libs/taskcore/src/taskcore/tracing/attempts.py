@@ -13,6 +13,7 @@ from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode,
 from taskcore.domain.outcomes import AttemptOutcome, Verdict
 from taskcore.tracing import conventions
 from taskcore.tracing.contexts import below, links, span_context
+from taskcore.tracing.guarding import harmless
 from taskcore.tracing.provider import Tracing
 
 FAULTS = frozenset({AttemptOutcome.FAILED, AttemptOutcome.TIMED_OUT, AttemptOutcome.LOST, AttemptOutcome.CRASHED})
@@ -79,13 +80,18 @@ class AttemptTrace:
 
     def run(self, perform: Callable[[], Verdict | None]) -> Verdict | None:
         """What `perform` calls is inside of the span `run`. Without a verdict nothing will be settled."""
-        context = trace.set_span_in_context(self._process)
-        with self._tracer.start_as_current_span(f"run {self._type}", context) as span:
-            verdict = perform()
-            _tell(span, verdict)
-        if verdict is None:
-            _tell(self._process, None)
-            self._process.end()
+        run: Span = trace.INVALID_SPAN
+        with harmless():
+            run = self._tracer.start_span(f"run {self._type}", trace.set_span_in_context(self._process))
+        verdict = None
+        try:
+            with trace.use_span(run, record_exception=False, set_status_on_exception=False):
+                verdict = perform()
+        finally:
+            with harmless():
+                _end(run, verdict)
+                if verdict is None:
+                    _end(self._process, None)
         return verdict
 
     def take(self, spans: bytes, dropped: int) -> None:
@@ -94,10 +100,10 @@ class AttemptTrace:
 
     def settled(self, began_ns: int, verdict: Verdict, *, was_held: bool) -> None:
         """The end is written, or was refused, because another held the task meanwhile."""
-        self._child("settle", conventions.statement("UPDATE", "task"), began_ns)
-        self._process.set_attribute(conventions.OUTCOME, str(verdict.outcome) if was_held else "refused")
-        _tell(self._process, verdict)
-        self._process.end()
+        with harmless():
+            self._child("settle", conventions.statement("UPDATE", "task"), began_ns)
+            self._process.set_attribute(conventions.OUTCOME, str(verdict.outcome) if was_held else "refused")
+            _end(self._process, verdict)
 
     def _show_wait(self, begun: Begun, queued_s: float, parent: SpanContext | None) -> None:
         """Both ends are the database's, as the history has them."""
@@ -116,12 +122,13 @@ class AttemptTrace:
         self._tracer.start_span(name, context, SpanKind.CLIENT, attributes, start_time=began_ns).end(time.time_ns())
 
 
-def _tell(span: Span, verdict: Verdict | None) -> None:
+def _end(span: Span, verdict: Verdict | None) -> None:
     if verdict is None:
         span.set_status(Status(StatusCode.ERROR, "the lease was over before the attempt was"))
     elif verdict.outcome in FAULTS:
         span.set_attribute("error.type", str(verdict.reason or verdict.outcome))
         span.set_status(Status(StatusCode.ERROR, (verdict.error or "").partition("\n")[0]))
+    span.end()
 
 
 def _parent(attempt: int, submitted: SpanContext | None, sent: SpanContext | None) -> SpanContext | None:

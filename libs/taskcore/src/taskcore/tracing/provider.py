@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.trace import NoOpTracer, Tracer
 
 from taskcore.settings import Settings, TracingSettings
 from taskcore.telemetry import SPANS_DROPPED
-from taskcore.tracing.carried import unpack
+from taskcore.tracing.carried import MAX_TEXT, unpack
 from taskcore.tracing.exporting import BoundedExport
 from taskcore.tracing.sampling import sampler
 
@@ -45,7 +45,10 @@ class Tracing:
         if not processors:
             return cls(NoOpTracer())
         provider = TracerProvider(
-            sampler=sampler(settings.tracing), resource=_resource(service), shutdown_on_exit=False
+            sampler=sampler(settings.tracing),
+            resource=_resource(service),
+            shutdown_on_exit=False,
+            span_limits=SpanLimits(max_attribute_length=MAX_TEXT),
         )
         for processor in processors:
             provider.add_span_processor(processor)

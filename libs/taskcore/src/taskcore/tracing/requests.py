@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from urllib.parse import unquote_plus, urlsplit, urlunsplit
 
 from opentelemetry.semconv.attributes import http_attributes as http
@@ -35,8 +36,9 @@ def request(tracer: Tracer, method: str, url: str) -> Call:
         http.HTTP_REQUEST_METHOD: known,
         url_attributes.URL_FULL: shown(url),
         server.SERVER_ADDRESS: parts.hostname or "",
-        server.SERVER_PORT: parts.port or PORTS.get(parts.scheme, 0),
     }
+    with suppress(ValueError):  # no port at all: whoever sends it will say so
+        attributes[server.SERVER_PORT] = parts.port or PORTS.get(parts.scheme, 0)
     return call(tracer, known if known == method else "HTTP", attributes)
 
 

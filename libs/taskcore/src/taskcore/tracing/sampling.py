@@ -13,6 +13,9 @@ from opentelemetry.util.types import Attributes
 
 from taskcore.settings import TracingSettings
 
+#: What comes under more names than these, all of plugins' making, has one share together.
+MOST_NAMES = 1_000
+
 
 def sampler(settings: TracingSettings) -> Sampler:
     """Children as their parents, wherever those are; what begins a trace by `Roots`."""
@@ -53,6 +56,8 @@ class Roots(Sampler):
     def _takes(self, name: str) -> bool:
         now, most = time.monotonic(), max(1.0, self._per_s)
         with self._lock:
+            if len(self._left) >= MOST_NAMES and name not in self._left:
+                name = ""
             left, as_of = self._left.get(name, (most, now))
             left = min(most, left + (now - as_of) * self._per_s)
             takes = left >= 1

@@ -10,7 +10,8 @@ from opentelemetry import trace
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
 
 from taskcore.tracing import conventions
-from taskcore.tracing.contexts import below, links, remote, span_context, traceparent
+from taskcore.tracing.contexts import below, links, span_context, traceparent
+from taskcore.tracing.guarding import harmless
 from taskcore.tracing.provider import Tracing
 
 
@@ -25,8 +26,10 @@ class DispatchSpans:
     def __init__(self, tracing: Tracing, queue: str, rows: Sequence[Any], began_ns: int) -> None:
         self._tracer = tracing.tracer
         self._queue = queue
+        self._spans: dict[int, tuple[Span, Span]] = {}
         followed = [row for row in rows if row.trace_context] if tracing.is_on else []
-        self._spans = {row.task_id: self._open(row, began_ns) for row in followed}
+        with harmless():  # the rows are marked as sent
+            self._spans |= {row.task_id: self._open(row, began_ns) for row in followed}
         self.contexts: Mapping[int, str] = {
             task_id: context
             for task_id, (_, publish) in self._spans.items()
@@ -35,11 +38,12 @@ class DispatchSpans:
 
     def end(self, unconfirmed: Collection[int]) -> None:
         now_ns = time.time_ns()
-        for task_id, spans in self._spans.items():
-            for span in reversed(spans):
-                if task_id in unconfirmed:
-                    span.set_status(Status(StatusCode.ERROR, "the broker did not confirm it"))
-                span.end(now_ns)
+        with harmless():
+            for task_id, spans in self._spans.items():
+                for span in reversed(spans):
+                    if task_id in unconfirmed:
+                        span.set_status(Status(StatusCode.ERROR, "the broker did not confirm it"))
+                    span.end(now_ns)
 
     def _open(self, row: Any, began_ns: int) -> tuple[Span, Span]:
         submitted = span_context(row.trace_context)
@@ -60,5 +64,4 @@ class DispatchSpans:
 
 
 def _before(row: Any) -> list[Link]:
-    last = remote(row.trace_id, row.span_id) if row.trace_id and row.span_id else None
-    return links(span_context(row.trace_context), last)
+    return links(span_context(row.trace_context), span_context(f"00-{row.trace_id}-{row.span_id}-01"))
