@@ -71,6 +71,17 @@ def test_the_hook_uses_nothing_that_is_not_there_yet(values: dict[str, object]) 
     assert [list(volume) for volume in spec["volumes"]] == [["name", "emptyDir"]]
 
 
+def test_the_hook_can_be_given_files_that_the_databases_url_names() -> None:
+    volume = {"name": "authorities", "configMap": {"name": "authorities"}}
+    mount = {"name": "authorities", "mountPath": "/etc/authorities", "readOnly": True}
+
+    rendered = render(PRODUCTION, at("migrations", {"extraVolumes": [volume], "extraVolumeMounts": [mount]}))
+    spec = rendered.one("Job", "migrate")["spec"]["template"]["spec"]
+
+    assert volume in spec["volumes"]
+    assert mount in spec["containers"][0]["volumeMounts"]
+
+
 def test_with_a_database_that_the_release_starts_there_is_a_job_for_each_revision_beside_it() -> None:
     """A hook would wait for a database that comes after it, and `helm --wait` for services that wait for the hook."""
     first, second = render(DEVELOPMENT), render(DEVELOPMENT, revision=2)

@@ -20,6 +20,7 @@ NEEDS: dict[str, list[tuple[str, int]]] = {
     "collector-analytics": [*DNS, DATABASE, AMQP],
     "collector-k8s": [*DNS, DATABASE, *CLUSTER],
     "migrate": [*DNS, DATABASE],
+    "test": [*DNS, ("TCP", 8080)],
 }
 
 
@@ -95,6 +96,21 @@ def test_who_may_use_the_api_is_named() -> None:
     (rule,) = rendered.one("NetworkPolicy", "api")["spec"]["ingress"]
 
     assert rule["from"][:-1] == gateway
+
+
+def test_the_api_can_be_closed_to_all_but_the_test() -> None:
+    rendered = render(PRODUCTION, at("global.networkPolicy.apiFrom", []))
+
+    (rule,) = rendered.one("NetworkPolicy", "api")["spec"]["ingress"]
+    (peer,) = rule["from"]
+
+    assert peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "test"
+
+
+def test_the_test_of_a_release_reaches_its_api_where_all_else_is_forbidden() -> None:
+    *_, rule = egress(render(PRODUCTION), "test")
+
+    assert rule["to"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "api"
 
 
 @pytest.mark.parametrize("service", SERVICES)

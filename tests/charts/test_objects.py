@@ -8,7 +8,7 @@ import helm_python
 import pytest
 
 from tests.charts.rendering import PATH, ROOT, chart, render
-from tests.charts.samples import EVERYTHING, SETS
+from tests.charts.samples import DEVELOPMENT, EVERYTHING, SETS
 from tests.charts.schemas import VERSIONS, faults
 
 #: Kinds of operators, which Kubernetes has no schemas of, and what they cannot do without.
@@ -60,6 +60,22 @@ def test_no_two_objects_are_one_and_names_are_fit_for_any_kind(values: str) -> N
 
     assert len(set(identities)) == len(identities)
     assert all(NAME.fullmatch(name) and len(name) <= 63 for name in plain), plain
+
+
+@pytest.mark.parametrize("name", ["012", "true", "null"])
+def test_names_that_yaml_would_take_for_something_else_stay_names(name: str) -> None:
+    names = {
+        "api": {"ingress": {"tlsSecret": name, "className": name}, "priorityClassName": name},
+        "global": {"image": {"pullSecrets": [name]}, "tracing": {"headersSecret": name, "headersKey": name}},
+        "collector-k8s": {"namespaces": [name]},
+    }
+    server = {"postgresql": {"storageClass": name}}
+    rendered = [render(EVERYTHING, names, namespace=name), render(DEVELOPMENT, server, namespace=name)]
+
+    objects = [one for each in rendered for one in each.objects if (one["apiVersion"], one["kind"]) not in CUSTOM]
+
+    assert [wrong for one in objects for wrong in faults(one, VERSIONS[-1])] == []
+    assert {one["metadata"]["namespace"] for one in rendered[0].of("Role")} == {name}
 
 
 @pytest.mark.parametrize("values", SETS)

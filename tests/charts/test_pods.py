@@ -60,6 +60,16 @@ def test_pods_say_what_they_need_and_what_memory_they_may_have(given: str) -> No
         assert set(resources["limits"]) == {"memory"}, component
 
 
+def test_a_limit_or_a_request_can_be_taken_away() -> None:
+    """Helm leaves the null in the values of charts in a chart, and a cluster takes it for 0."""
+    none = {"resources": {"limits": {"memory": None}, "requests": {"cpu": None}}}
+    rendered = render(DEVELOPMENT, dict.fromkeys((*SERVICES, *SERVERS, "migrations"), none))
+
+    for component, pod in rendered.pods():
+        resources = container(pod)["resources"]
+        assert component == "test" or (resources["limits"], set(resources["requests"])) == ({}, {"memory"}), component
+
+
 @pytest.mark.parametrize("given", SETS)
 def test_what_is_mounted_is_there_and_tmp_is_bounded(given: str) -> None:
     for component, pod in render(SETS[given]).pods():
@@ -198,6 +208,16 @@ def test_pods_go_where_they_are_told() -> None:
 
     assert where.pop("worker") == {"c": "d"}
     assert set(map(str, where.values())) == {"{'a': 'b'}"}
+
+
+def test_annotations_and_labels_for_all_are_on_all_pods() -> None:
+    """A mesh is told by them to keep out of the migration's, which would never end with a sidecar."""
+    given = {"podAnnotations": {"linkerd.io/inject": "disabled"}, "podLabels": {"sidecar.istio.io/inject": "false"}}
+
+    for installed in (PRODUCTION, DEVELOPMENT):
+        for component, pod in render(installed, {"global": given}).pods():
+            assert pod["metadata"]["annotations"]["linkerd.io/inject"] == "disabled", component
+            assert pod["metadata"]["labels"]["sidecar.istio.io/inject"] == "false", component
 
 
 def test_what_is_added_to_a_service_is_in_its_pods() -> None:

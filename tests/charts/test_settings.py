@@ -158,6 +158,7 @@ def test_a_change_of_settings_restarts_the_services_that_it_concerns() -> None:
         ("global.config.smtp.password", "a", "under the key smtp__password into a Secret"),
         ("global.config.tracing.headers.a", "b", "name that as global.tracing.headersSecret"),
         ("api.config.api.port", 80, "the chart's Service, probes and policies rely on 8080"),
+        ("collector-analytics.config.worker.grace_s", 60, "which the chart sets itself: it is not a choice."),
         ("global.config.health.port", 80, "the chart's probes and policies rely on 5050"),
     ],
 )

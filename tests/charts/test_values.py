@@ -10,6 +10,7 @@ import helm_python
 import pytest
 import yaml
 
+from taskcore.settings import Settings
 from tests.charts.rendering import PATH, SERVICES, Values, at, merged, render
 from tests.charts.samples import DEVELOPMENT, PRODUCTION
 
@@ -49,6 +50,26 @@ WRONG = {
     "collector-k8s.namespaces": ["Shop"],
     "postgresql.storage": "2 GB",
     "worker.extraEnv": [{"key": "A", "value": "b"}],
+    "worker.config.smtp": "mail",
+    "worker.resources.limits.memory": "1GB",
+    "api.autoscaling.maxReplicas": 10**12,
+    "migrations.deadlineSeconds": 10**19,
+}
+#: Typos deeper down, in what is Kubernetes' own. A rule with none of its members lets everything through.
+DEEPER: dict[str, tuple[Any, str]] = {
+    "worker.extraEgress": ([{"too": []}], "too"),
+    "global.networkPolicy.apiFrom": ([{"podSelektor": {}}], "podSelektor"),
+    "global.networkPolicy.metricsFrom": ([{"podSelector": {"matchLabel": {}}}], "matchLabel"),
+    "global.networkPolicy.databaseTo": ([{"ipblock": {}}], "ipblock"),
+    "global.networkPolicy.amqpTo": ([{"ipBlock": {"cidr": "10.0.0.0/8", "exept": []}}], "exept"),
+    "global.tolerations": ([{"keyy": "a"}], "keyy"),
+    "worker.affinity": ({"nodeAfinity": {}}, "nodeAfinity"),
+    "worker.extraVolumes": ([{"name": "a", "emptydir": {}}], "emptydir"),
+    "worker.extraVolumeMounts": ([{"name": "a", "mountPath": "/a", "readonly": True}], "readonly"),
+    "worker.extraEnv": ([{"name": "A", "valueFrom": {"secretKeyRfe": {}}}], "secretKeyRfe"),
+    "worker.resources.limits": ({"memroy": "1Gi"}, "memroy"),
+    "global.config": ({"smpt": {}}, "smpt"),
+    "taskcore-lib": ({"image": "a"}, "image"),
 }
 
 
@@ -58,6 +79,33 @@ def test_a_typo_is_refused_by_its_name(typo: str) -> None:
 
     with pytest.raises(helm_python.HelmError, match=f"additional properties '{name}' not allowed"):
         render(PRODUCTION, at(typo, "x"))
+
+
+@pytest.mark.parametrize("path", DEEPER)
+def test_a_typo_deeper_down_is_refused_too(path: str) -> None:
+    value, name = DEEPER[path]
+
+    with pytest.raises(helm_python.HelmError, match=f"at '/{path.replace('.', '/')}.*'{name}'"):
+        render(PRODUCTION, at(path, value))
+
+
+def test_settings_of_a_config_are_those_there_are() -> None:
+    assert set(SCHEMA["definitions"]["settings"]["properties"]) == set(Settings.model_fields)
+
+
+@pytest.mark.parametrize("path", ["worker", "coordinator", "migrations", "global.image.prefix", "worker.replicas"])
+def test_a_value_that_is_taken_away_is_refused(path: str) -> None:
+    """`worker:` with all of its lines commented out is null, and would be a worker of no copies."""
+    with pytest.raises(helm_python.HelmError, match=rf"(missing propert|at '/{path.replace('.', '/')}': got null)"):
+        render(PRODUCTION, at(path, None))
+
+
+def test_whatever_is_in_the_file_of_values_is_required() -> None:
+    """Deeper in a service null is of the wrong kind, for there Helm keeps it."""
+    required = {path: set(schema["required"]) for path, schema in _properties(SCHEMA) if "required" in _members(schema)}
+    deeper = {f"global.{name}": value for name, value in VALUES["global"].items() if value and isinstance(value, dict)}
+
+    assert required == {path: set(section) for path, section in (VALUES | deeper).items()}
 
 
 @pytest.mark.parametrize("path", WRONG)
@@ -89,9 +137,10 @@ def test_the_schema_lets_nothing_pass_but_what_has_a_sentence() -> None:
 def test_every_value_is_in_the_file_of_values_and_every_object_is_closed() -> None:
     services = {f"{service}.{name}" for service in SERVICES if service != "worker" for name in SHOWN_ONCE}
     implied = {path for path, _ in _properties(SCHEMA) if path.rpartition(".")[2] in IMPLIED and path != "global"}
-    possible = {path for path, schema in _properties(SCHEMA) if schema is not True} - services - implied
+    possible = {path for path, schema in _properties(SCHEMA) if schema is not True} - implied
+    shown = {path for path in possible if ".".join(path.split(".")[:2]) not in services}
 
-    assert {path for path in possible if not _is_in(VALUES, path)} == {"taskcore-lib"}
+    assert {path for path in shown if not _is_in(VALUES, path)} == {"taskcore-lib"}
     for path, schema in _properties(SCHEMA):
         assert schema is True or "properties" not in schema or schema["additionalProperties"] is False, path
 
@@ -112,6 +161,10 @@ def _properties(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, A
             yield from _properties(inner, f"{path}{name}.")
 
 
+def _members(schema: Any) -> dict[str, Any]:
+    return schema if isinstance(schema, dict) else {}
+
+
 def _known_parts(path: str) -> set[str]:
     known = {known for known, _ in _properties(SCHEMA)}
     parts = path.split(".")
@@ -122,6 +175,6 @@ def _is_in(values: Values, path: str) -> bool:
     found: Any = merged(values)
     for part in path.split("."):
         if not isinstance(found, dict) or part not in found:
-            return path.startswith(("migrations.resources.", "test.")) or ".resources." in path
+            return found == {} or ".resources." in path
         found = found[part]
     return True

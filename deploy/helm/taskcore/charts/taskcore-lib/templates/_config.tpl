@@ -19,7 +19,7 @@
 {{- range (include "taskcore.facts" . | fromYaml).settings -}}
   {{- $is := .is -}}
   {{- if .value }}{{ $is = index $.Values .value }}{{ end -}}
-  {{- $own = append $own (dict "name" .name "is" $is "value" (.value | default "" | printf "%s.%s" $.Chart.Name)) -}}
+  {{- $own = append $own (dict "name" .name "is" $is "value" (empty .value | ternary "" (printf "%s.%s" $.Chart.Name .value))) -}}
 {{- end -}}
 {{- range $own -}}
   {{- include "taskcore.setOwn" (list $config . $.Chart.Name) -}}
@@ -38,7 +38,8 @@
   {{- $section = get $config (first $path) -}}
 {{- end -}}
 {{- if hasKey $section (last $path) -}}
-  {{- fail (printf "%s.config or global.config sets %s, which the chart sets itself: use the value %s instead." (index . 2) $own.name (trimSuffix "." $own.value)) -}}
+  {{- $instead := empty $own.value | ternary "it is not a choice." (printf "use the value %s instead." $own.value) -}}
+  {{- fail (printf "%s.config or global.config sets %s, which the chart sets itself: %s" (index . 2) $own.name $instead) -}}
 {{- end -}}
 {{- if not (has $own.is (list nil "" list)) -}}
   {{- $_ := set $section (last $path) $own.is -}}

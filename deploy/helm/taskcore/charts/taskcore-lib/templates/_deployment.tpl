@@ -59,8 +59,7 @@ spec:
               containerPort: {{ $facts.port.number }}
           {{- include "taskcore.probes" $facts.port.name | nindent 10 }}
           {{- include "taskcore.containerSecurity" . | nindent 10 }}
-          resources:
-            {{- toYaml .Values.resources | nindent 12 }}
+          {{- include "taskcore.resources" .Values.resources | nindent 10 }}
           volumeMounts:
             - {name: tmp, mountPath: /tmp}
             - {name: config, mountPath: /etc/taskcore, readOnly: true}

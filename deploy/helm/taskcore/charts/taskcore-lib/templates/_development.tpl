@@ -85,6 +85,10 @@ spec:
     metadata:
       labels:
         {{- include "taskcore.podLabels" $of | nindent 8 }}
+      {{- with $root.Values.global.podAnnotations }}
+      annotations:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
     spec:
       automountServiceAccountToken: false
       terminationGracePeriodSeconds: 60
@@ -99,8 +103,7 @@ spec:
             - {name: {{ index . 1 }}, containerPort: {{ index . 2 }}}
           {{- include (printf "taskcore.%sContainer" $root.Chart.Name) $root | nindent 10 }}
           {{- include "taskcore.containerSecurity" $root | nindent 10 }}
-          resources:
-            {{- toYaml $root.Values.resources | nindent 12 }}
+          {{- include "taskcore.resources" $root.Values.resources | nindent 10 }}
       volumes:
         {{- range (include (printf "taskcore.%sScratch" $root.Chart.Name) $root | fromYamlArray) }}
         - name: {{ . }}
@@ -112,8 +115,8 @@ spec:
       spec:
         accessModes: [ReadWriteOnce]
         {{- with $root.Values.storageClass }}
-        storageClassName: {{ . }}
+        storageClassName: {{ . | quote }}
         {{- end }}
         resources:
-          requests: {storage: {{ $root.Values.storage }}}
+          requests: {storage: {{ $root.Values.storage | quote }}}
 {{- end -}}

@@ -20,7 +20,9 @@ spec:
   ingress:
     {{- if eq $facts.port.name "http" }}
     - from:
-        {{- toYaml $network.apiFrom | nindent 8 }}
+        {{- with $network.apiFrom }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
         - podSelector:
             matchLabels:
               {{- include "taskcore.selector" (list . "test") | nindent 14 }}

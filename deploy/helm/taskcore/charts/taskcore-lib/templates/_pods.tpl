@@ -21,7 +21,7 @@ securityContext:
 {{- with (index . 0).Values.global.image.pullSecrets }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - name: {{ . | quote }}
   {{- end }}
 {{- end }}
 {{- end -}}
@@ -32,6 +32,18 @@ securityContext:
   readOnlyRootFilesystem: true
   capabilities:
     drop: [ALL]
+{{- end -}}
+
+{{- /* Without nulls, which take a default away, as limits: {memory: null}: Helm leaves them in the values of charts in charts/. */ -}}
+{{- define "taskcore.resources" -}}
+{{- $kept := deepCopy . -}}
+{{- range $of := list "requests" "limits" -}}
+  {{- range $name, $amount := get $kept $of | default dict -}}
+    {{- if kindIs "invalid" $amount }}{{ $_ := unset (get $kept $of) $name }}{{ end -}}
+  {{- end -}}
+{{- end -}}
+resources:
+  {{- toYaml $kept | nindent 2 }}
 {{- end -}}
 
 {{- define "taskcore.probes" -}}
@@ -83,8 +95,8 @@ readinessProbe:
 - name: TASKCORE_TRACING__HEADERS
   valueFrom:
     secretKeyRef:
-      name: {{ .Values.global.tracing.headersSecret }}
-      key: {{ .Values.global.tracing.headersKey }}
+      name: {{ .Values.global.tracing.headersSecret | quote }}
+      key: {{ .Values.global.tracing.headersKey | quote }}
 {{- end }}
 {{- end -}}
 
