@@ -24,22 +24,26 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-emit-find-links $(OWN:%=--no-emit-package %)
 
 .DELETE_ON_ERROR:
-.PHONY: help run up down logs test test-containers check bench faults docs lock images $(IN_IMAGES:%=image-%) clean
+.PHONY: help run up compose down logs test test-containers check bench faults docs lock images $(IN_IMAGES:%=image-%) clean
 
 help:  ## what there is
-	@sed -n 's/^\([a-z-]*\):.*  ## /\1	/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1	/p' Makefile | expand -t 17
 
 run: .venv/.packages  ## the whole of Taskcore on this machine, with a database of its own: PORT=8080
 	TASKCORE_API__PORT=$(PORT) exec $(BIN)/taskcore-standalone $(ARGS)
 
 # Where IMAGES names a registry they come from there, else they are made here.
-up: $(if $(findstring /,$(IMAGES)),,images)  ## the whole of Taskcore in containers, by compose.yaml; DEV=1: with this checkout's sources
+up: compose $(if $(findstring /,$(IMAGES)),,images)  ## the whole of Taskcore in containers, by compose.yaml; DEV=1: with this checkout's sources
 	deploy/passwords .env
 	$(if $(findstring /,$(IMAGES)),$(COMPOSE) pull)
 	$(if $(DEV),$(COMPOSE) build)
-	$(COMPOSE) up --detach --no-build $$($(COMPOSE) up --help | grep --only-matching --max-count 1 -e '--wait\b')
+	$(COMPOSE) up --detach --no-build $$($(COMPOSE) up --help | grep --only-matching --max-count 1 -e '--wait\b') || \
+		{ $(COMPOSE) logs --tail 20 migrate; echo 'What to do: docs/containers.md, "When make up fails"' >&2; exit 1; }
 	@echo "The API:  http://$$($(COMPOSE) port api 8080)"
 	@echo "Traces:   http://$$($(COMPOSE) port jaeger 16686)"
+
+compose:
+	@$(COMPOSE) version > /dev/null || { echo 'It takes Docker, with Compose: https://docs.docker.com/compose/install/' >&2; exit 1; }
 
 down:  ## stop and remove those containers; their data stays, unless ARGS=--volumes
 	$(COMPOSE) down $(ARGS)

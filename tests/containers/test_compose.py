@@ -130,7 +130,9 @@ def test_it_wants_the_images_that_make_images_makes() -> None:
 
 def write_passwords(file: Path) -> dict[str, str]:
     subprocess.run([ROOT / "deploy" / "passwords", file], check=True)
-    return dict(line.split("=", 1) for line in file.read_text().splitlines())
+    lines = file.read_text().splitlines()
+    assert len({line.split("=")[0].strip() for line in lines}) == len(lines)
+    return {name.strip(): value for name, value in (line.split("=", 1) for line in lines)}
 
 
 def test_missing_passwords_are_made_up_for_the_files_owner_alone(tmp_path: Path) -> None:
@@ -144,7 +146,7 @@ def test_missing_passwords_are_made_up_for_the_files_owner_alone(tmp_path: Path)
 
 def test_passwords_that_are_there_stay_as_they_are(tmp_path: Path) -> None:
     file = tmp_path / ".env"
-    file.write_text("API_PORT=9090\nPOSTGRES_PASSWORD=mine")
+    file.write_text("API_PORT=9090\nPOSTGRES_PASSWORD =mine")
 
     first, second = write_passwords(file), write_passwords(file)
 

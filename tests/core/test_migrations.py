@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+
+from sqlalchemy import make_url
 
 from taskcore.db import migrations
 
@@ -20,3 +26,14 @@ def test_two_upgrades_at_once_wait_for_each_other(empty_database_url: str) -> No
         list(pool.map(migrations.upgrade, [empty_database_url] * 2))
 
     migrations.check(empty_database_url)
+
+
+def test_a_database_that_cannot_be_used_is_said_in_a_line(empty_database_url: str) -> None:
+    strange = make_url(empty_database_url).set(username="stranger", password="hidden")
+    environment = os.environ | {"TASKCORE_DATABASE_URL": strange.render_as_string(hide_password=False)}
+
+    command = [sys.executable, "-m", "taskcore", "db", "upgrade"]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+
+    assert ended.returncode == 1
+    assert re.fullmatch(r'taskcore: the database cannot be used: .*"stranger".*\n', ended.stderr), ended.stderr

@@ -48,6 +48,19 @@ class Gated(Plugin[Nothing]):
         self.gate.wait(60)
 
 
+class Some(Parameters, frozen=True):
+    seconds: float
+
+
+class Taking(Plugin[Some]):
+    """Takes its time."""
+
+    name = "taking"
+
+    def run(self, ctx: TaskContext, params: Some) -> None:
+        ctx.wait(params.seconds)
+
+
 class Waiting(Plugin[Nothing]):
     """Waits, but not on when it is interrupted."""
 
@@ -82,7 +95,7 @@ class House(ABC):
         worker: int = 1,
         threads: int = 4,
         look_ahead: int = 0,
-        plugins: Sequence[Any] = (Quick, Gated, Waiting),
+        plugins: Sequence[Any] = (Quick, Gated, Taking, Waiting),
     ) -> Service:
         types = collect(plugins)
         if "gated" in types:

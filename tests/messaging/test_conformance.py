@@ -144,6 +144,18 @@ async def test_stopping_lets_what_runs_end_and_gives_back_the_rest(house: House)
     assert {house.stage.status(task_id) for task_id in waiting} <= {"queued", "succeeded"}
 
 
+async def test_each_thread_that_stopped_took_its_time_from_the_grace_of_those_at_work(house: House) -> None:
+    service = house.serve(threads=16)
+    await house.submit(15, type="taking", parameters={"seconds": 1})
+    (longest,) = await house.submit(type="taking", parameters={"seconds": 4})
+    await house.until(lambda: house.count("running") + house.count("succeeded") == 16)
+
+    await house.stop(service, grace_s=12)
+
+    assert house.count("succeeded") == 16
+    assert house.stage.history(longest) == ["queued", "running", "succeeded"]
+
+
 async def test_what_cannot_end_in_its_grace_is_given_back_and_costs_nothing(house: House) -> None:
     service = house.serve(threads=1)
     (task_id,) = await house.submit(type="gated")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 
+from sqlalchemy.exc import OperationalError
+
 from taskcore.db import migrations
-from taskcore.errors import TaskcoreError
+from taskcore.errors import TaskcoreError, first_line
 from taskcore.settings import load_settings
 
 
@@ -34,6 +36,9 @@ def main() -> int:
     except TaskcoreError as exc:
         print(f"taskcore: {exc}", file=sys.stderr)
         return 2
+    except OperationalError as exc:
+        print(f"taskcore: the database cannot be used: {first_line(exc.orig or exc)}", file=sys.stderr)
+        return 1
     return 0
 
 

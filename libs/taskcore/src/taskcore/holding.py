@@ -176,6 +176,12 @@ class Holding:
             self._ready.clear()
             return [self._held.pop(task_id) for task_id in unstarted]
 
+    def wait_until_idle(self, timeout_s: float) -> None:
+        """Until every thread that was called is idle again, or the time is over."""
+        until = time.monotonic() + timeout_s
+        while self._active and time.monotonic() < until:
+            time.sleep(0.01)
+
     def suspend(self) -> None:
         """Let go of what was not started, and reserve nothing until `resume`: somebody else may hold it all soon."""
         with self._lock:

@@ -79,8 +79,9 @@ class Service:
         """Give back what was not started, let what runs end within `grace_s`, interrupt it and give back the rest."""
         deadline = time.monotonic() + grace_s
         self.give_back(self._holding.close())
-        self._worker.stop(timeout=max(1, int((deadline - time.monotonic()) * 1000)))
+        self._holding.wait_until_idle(deadline - time.monotonic())
         self._end_what_runs()
+        self._end_threads()
         self._settler.stop(max(0.0, deadline - time.monotonic()) + FLUSH_S)
         unfinished = self._holding.held()
         if unfinished:
@@ -107,6 +108,12 @@ class Service:
         running.wait_until_none(LAST_MOMENT_S)
         self._executor.close()
         running.wait_until_none(LAST_MOMENT_S / 2)
+
+    def _end_threads(self) -> None:
+        """Consumers are told first: Dramatiq waits for its threads before, and counts what it waits once for each."""
+        for consumer in self._worker.consumers.values():
+            consumer.stop()
+        self._worker.stop(timeout=int(LAST_MOMENT_S * 1000))
 
 
 def _not_done(claimed: Claimed) -> Finished:
