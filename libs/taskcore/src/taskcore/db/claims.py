@@ -9,11 +9,13 @@ from __future__ import annotations
 from functools import cache
 
 from sqlalchemy import (
+    BigInteger,
     Executable,
     Float,
     and_,
     case,
     cast,
+    column,
     delete,
     func,
     insert,
@@ -26,7 +28,19 @@ from sqlalchemy import (
 
 from taskcore.db.models import Outbox, Task, TaskHistory
 from taskcore.db.outbox import paused_queues
-from taskcore.db.parameters import flag, ids, integer, interval, names, number, still_at, token, word, worker_actor
+from taskcore.db.parameters import (
+    by_key,
+    flag,
+    ids,
+    integer,
+    interval,
+    names,
+    number,
+    still_at,
+    token,
+    word,
+    worker_actor,
+)
 from taskcore.domain.states import CLAIM, Status
 
 _CLAIMED = (
@@ -62,13 +76,15 @@ def claim() -> Executable:
         and_(Task.id == func.any(ids()), Task.type == func.any(names("types"))),
         and_(Task.id == func.any(ids("short_ids")), Task.type == func.any(names("short_types"))),
     )
+    all_ids = func.unnest(func.array_cat(ids(), ids("short_ids")))
+    given = all_ids.table_valued(column("id", BigInteger), name="given").render_derived()
     candidates = (
         select(Task.id, Task.status)
-        .join(Outbox, Outbox.task_id == Task.id)
-        .where(Outbox.task_id == func.any(func.array_cat(ids(), ids("short_ids"))), wanted)
-        .where(Outbox.available_at <= func.now(), still_at(Task.status, CLAIM.sources))
+        .join_from(given, Outbox, by_key(Outbox.task_id, given.c.id))
+        .join(Task, by_key(Task.id, given.c.id))
+        .where(wanted, Outbox.available_at <= func.now(), still_at(Task.status, CLAIM.sources))
         .where(Outbox.queue.not_in(paused_queues()))
-        .order_by(Task.id)
+        .order_by(given.c.id)
         .with_for_update(of=Task)
         .cte("candidates")
     )
@@ -76,14 +92,14 @@ def claim() -> Executable:
     # deleted here, and so not claimed.
     entitled = (
         delete(Outbox)
-        .where(Outbox.task_id == candidates.c.id, Outbox.available_at <= func.now())
+        .where(by_key(Outbox.task_id, candidates.c.id), Outbox.available_at <= func.now())
         .returning(Outbox.task_id, Outbox.available_at, candidates.c.status)
         .cte("entitled")
     )
     waited = func.date_part(word("epoch"), func.now() - entitled.c.available_at, type_=Float)
     claimed = (
         update(Task)
-        .where(Task.id == entitled.c.task_id, still_at(Task.status, CLAIM.sources))
+        .where(by_key(Task.id, entitled.c.task_id), still_at(Task.status, CLAIM.sources))
         .values(
             status=word(Status.RUNNING),
             attempt=Task.attempt + literal_column("1"),
@@ -126,7 +142,7 @@ def unclaimed() -> Executable:
     """Of `ids`, those still due although a claim left them: id, type, is_paused (the queue). Parameter: ids."""
     return (
         select(Task.id, Task.type, Outbox.queue.in_(paused_queues()).label("is_paused"))
-        .join(Outbox, Outbox.task_id == Task.id)
+        .join(Outbox, by_key(Outbox.task_id, Task.id))
         .where(Task.id == func.any(ids()), Outbox.available_at <= func.now())
         .where(still_at(Task.status, CLAIM.sources))
     )

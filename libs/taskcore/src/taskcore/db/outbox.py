@@ -26,7 +26,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import InstrumentedAttribute
 
 from taskcore.db.models import Outbox, Queue, Task, Worker
-from taskcore.db.parameters import flag, ids, interval, number, stands_at, still_at
+from taskcore.db.parameters import by_key, flag, ids, interval, number, stands_at, still_at
 from taskcore.domain.states import WAITING
 
 DUE_LIMIT = 10_000
@@ -44,7 +44,7 @@ def promote_due() -> Executable:
         .with_for_update(skip_locked=True)
         .cte("due")
     )
-    return update(Outbox).where(Outbox.task_id == due.c.task_id).values(is_due=flag(True)).returning(Outbox.queue)
+    return update(Outbox).where(by_key(Outbox.task_id, due.c.task_id)).values(is_due=flag(True)).returning(Outbox.queue)
 
 
 @cache
@@ -115,7 +115,7 @@ def marked_as_sent() -> CTE:
     )
     return (
         update(Outbox)
-        .where(Outbox.task_id == chosen.c.task_id)
+        .where(by_key(Outbox.task_id, chosen.c.task_id))
         .values(dispatched_at=func.clock_timestamp())
         .returning(Outbox.task_id, Outbox.priority)
         .cte("marked")

@@ -20,12 +20,14 @@ from sqlalchemy import (
     Float,
     Integer,
     Interval,
+    SQLColumnExpression,
     Text,
     Uuid,
     bindparam,
     func,
     literal_column,
 )
+from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.orm import InstrumentedAttribute
 
 
@@ -79,6 +81,15 @@ def word(value: str | StrEnum) -> ColumnElement[str]:
 def flag(value: bool) -> ColumnElement[bool]:
     """As `word`, for a boolean."""
     return literal_column(str(value).lower(), Boolean)
+
+
+def by_key(key: InstrumentedAttribute[int], value: SQLColumnExpression[int]) -> ColumnElement[bool]:
+    """`key` = `value`, as the key's index can find it and no merge could: whole indexes are not read for it.
+
+    A young table's statistics say that this is the cheapest, and plans last: with 40,000 tasks that came since, a
+    settlement took 7 ms instead of 0.6.
+    """
+    return key == func.any(array([value]))
 
 
 def stands_at(status: InstrumentedAttribute[str], statuses: Iterable[StrEnum]) -> ColumnElement[bool]:

@@ -11,7 +11,7 @@ from sqlalchemy import CTE, ColumnElement, Select, delete, func, insert, null, s
 
 from taskcore.db.dependencies import has_dependents
 from taskcore.db.models import Outbox, Task, TaskAttempt, TaskDependency, TaskHistory, TaskLog
-from taskcore.db.parameters import still_at, word
+from taskcore.db.parameters import by_key, still_at, word
 from taskcore.domain.states import DELETE
 
 
@@ -22,7 +22,7 @@ def removed(was: CTE, actor: ColumnElement[str], details: Any) -> Select[Any]:
     """
     deleted = (
         delete(Task)
-        .where(Task.id == was.c.id, still_at(Task.status, DELETE.sources), ~has_dependents())
+        .where(by_key(Task.id, was.c.id), still_at(Task.status, DELETE.sources), ~has_dependents())
         .returning(Task.id, Task.attempt, Task.type, Task.queue, was.c.status.label("was"))
         .cte("deleted")
     )
@@ -37,7 +37,10 @@ def removed(was: CTE, actor: ColumnElement[str], details: Any) -> Select[Any]:
         .cte("history")
     )
     belongings = [
-        delete(table).where(table.task_id == deleted.c.id).returning(table.task_id).cte(f"{table.__tablename__}_rows")
+        delete(table)
+        .where(by_key(table.task_id, deleted.c.id))
+        .returning(table.task_id)
+        .cte(f"{table.__tablename__}_rows")
         for table in (Outbox, TaskAttempt, TaskLog, TaskDependency)
     ]
     return select(deleted.c.id).add_cte(history, *belongings)

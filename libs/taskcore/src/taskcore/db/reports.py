@@ -32,7 +32,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import InstrumentedAttribute
 
 from taskcore.db.models import Task, TaskLog
-from taskcore.db.parameters import flag, integer, interval, number, still_at, word
+from taskcore.db.parameters import by_key, flag, integer, interval, number, still_at, word
 from taskcore.db.recordset import recordset
 from taskcore.domain.reports import LogLine
 from taskcore.domain.states import HELD
@@ -66,7 +66,7 @@ def append_lines() -> Executable:
             given.c.message,
             given.c.fields,
         )
-        .join_from(given, Task, and_(Task.id == given.c.task_id, Task.attempt == given.c.attempt))
+        .join_from(given, Task, and_(by_key(Task.id, given.c.task_id), Task.attempt == given.c.attempt))
         .where(Task.lease_token == given.c.token, still_at(Task.status, HELD))
     )
     columns = ["task_id", "attempt", "line", "at", "level", "message", "fields"]
@@ -134,13 +134,15 @@ def _set(column: InstrumentedAttribute[Any]) -> CTE:
     given = recordset("given", task_id=BigInteger, attempt=Integer, token=Uuid, document=JSONB)
     held = (
         select(Task.id, given.c.document)
-        .join_from(given, Task, and_(Task.id == given.c.task_id, Task.attempt == given.c.attempt))
+        .join_from(given, Task, and_(by_key(Task.id, given.c.task_id), Task.attempt == given.c.attempt))
         .where(Task.lease_token == given.c.token, still_at(Task.status, HELD))
-        .order_by(Task.id)
+        .order_by(given.c.task_id)
         .with_for_update(of=Task)
         .cte("held")
     )
-    return update(Task).where(Task.id == held.c.id).values({column: held.c.document}).returning(Task.id).cte("told")
+    return (
+        update(Task).where(by_key(Task.id, held.c.id)).values({column: held.c.document}).returning(Task.id).cte("told")
+    )
 
 
 def _without_waiting(written: CTE) -> Select[Any]:

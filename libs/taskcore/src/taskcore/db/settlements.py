@@ -36,7 +36,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from taskcore.db.models import Outbox, Task, TaskAttempt, TaskHistory
-from taskcore.db.parameters import flag, interval, signed, still_at, word
+from taskcore.db.parameters import by_key, flag, interval, signed, still_at, word
 from taskcore.db.recordset import recordset
 from taskcore.domain.outcomes import AttemptOutcome, Cost
 from taskcore.domain.states import HELD, TERMINAL, Status
@@ -110,9 +110,9 @@ def _held(given: TableValuedAlias) -> Select[Any]:
             func.coalesce(given.c.trace, first_trace).label("trace_id"),
             given.c.span.label("span_id"),
         )
-        .join_from(given, Task, and_(Task.id == given.c.task_id, Task.attempt == given.c.attempt))
+        .join_from(given, Task, and_(by_key(Task.id, given.c.task_id), Task.attempt == given.c.attempt))
         .where(Task.lease_token == given.c.token, still_at(Task.status, HELD))
-        .order_by(Task.id)
+        .order_by(given.c.task_id)
         .with_for_update(of=Task)
     )
 
@@ -122,7 +122,7 @@ def _settled(held: CTE) -> CTE:
     finished_at = case((is_over, held.c.finished_at))
     return (
         update(Task)
-        .where(Task.id == held.c.task_id, Task.attempt == held.c.attempt, Task.lease_token == held.c.token)
+        .where(by_key(Task.id, held.c.task_id), Task.attempt == held.c.attempt, Task.lease_token == held.c.token)
         .values(
             status=held.c.becomes,
             failures=Task.failures + cast(held.c.cost == word(Cost.FAILURE), Integer),

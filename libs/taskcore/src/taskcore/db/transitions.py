@@ -13,7 +13,7 @@ from sqlalchemy import CTE, ColumnElement, case, delete, func, insert, literal_c
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from taskcore.db.models import Outbox, Task, TaskHistory
-from taskcore.db.parameters import flag, interval, stands_at, still_at, word
+from taskcore.db.parameters import by_key, flag, interval, stands_at, still_at, word
 from taskcore.domain.states import Status
 
 
@@ -27,7 +27,7 @@ def changed(was: CTE, sources: Iterable[Status], becomes: ColumnElement[str], **
     """The tasks of `was` (id, status), now at the status `becomes`."""
     return (
         update(Task)
-        .where(Task.id == was.c.id, still_at(Task.status, sources))
+        .where(by_key(Task.id, was.c.id), still_at(Task.status, sources))
         .values(status=becomes, **values)
         .returning(
             Task.id,
@@ -58,7 +58,7 @@ def told(rows: CTE, actor: ColumnElement[str], details: Any = None) -> CTE:
 
 def dropped(rows: CTE) -> CTE:
     """Whatever was `changed` may not be claimed any more."""
-    return delete(Outbox).where(Outbox.task_id == rows.c.id).returning(Outbox.task_id).cte("dropped")
+    return delete(Outbox).where(by_key(Outbox.task_id, rows.c.id)).returning(Outbox.task_id).cte("dropped")
 
 
 def sent(rows: CTE) -> CTE:

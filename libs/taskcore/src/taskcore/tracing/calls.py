@@ -8,7 +8,7 @@ from random import getrandbits
 from types import TracebackType
 from typing import TypeVar
 
-from opentelemetry.context import attach
+from opentelemetry.context import Context, attach
 from opentelemetry.semconv.attributes.error_attributes import ERROR_TYPE
 from opentelemetry.trace import (
     INVALID_SPAN,
@@ -32,6 +32,11 @@ Call = AbstractContextManager[Span]
 NO_TRACER: Tracer = NoOpTracer()
 NOT_FOLLOWED: Call = nullcontext(INVALID_SPAN)
 
+#: One for all of this process's tasks, since nearly all come by here. What is not sampled is told to nobody.
+_UNFOLLOWED = set_span_in_context(
+    NonRecordingSpan(SpanContext(getrandbits(128), getrandbits(64), is_remote=False)), Context()
+)
+
 T = TypeVar("T")
 Name = Callable[[BaseException], str]
 
@@ -52,7 +57,7 @@ def call(tracer: Tracer, name: str, attributes: Attributes, error_type: Name = c
 
 def unfollowed(perform: Callable[[], T]) -> T:
     """Nothing comes of any span in it, not of a library's either. The thread's context stays so."""
-    attach(set_span_in_context(NonRecordingSpan(SpanContext(getrandbits(128), getrandbits(64), is_remote=False))))
+    attach(_UNFOLLOWED)
     return perform()
 
 

@@ -79,6 +79,7 @@ class Task(Model):
         ),
         Index("task_delete_at", "delete_at", postgresql_where=text("delete_at IS NOT NULL")),
         Index("task_by_type", "type", "id"),
+        Index("task_followed", "id", postgresql_where=text("trace_context IS NOT NULL")),
         Index("task_labels", "labels", postgresql_using="gin", postgresql_where=text("labels <> '{}'")),
         Index(
             "task_idempotency_key",
