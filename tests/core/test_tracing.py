@@ -12,12 +12,12 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.sampling import Decision
+from opentelemetry.sdk.trace.sampling import Decision, ParentBased
 from opentelemetry.trace import Link
 
 from taskcore.domain import outcomes
 from taskcore.domain.outcomes import Reason, Verdict
-from taskcore.settings import Settings, TracingSettings
+from taskcore.settings import Settings
 from taskcore.telemetry import SPANS_DROPPED
 from taskcore.tracing.attempts import AttemptTrace, Begun
 from taskcore.tracing.carried import MAX_TEXT
@@ -25,7 +25,7 @@ from taskcore.tracing.contexts import below, current_traceparent, span_context, 
 from taskcore.tracing.exporting import BATCH, BoundedExport
 from taskcore.tracing.provider import OFF, Tracing
 from taskcore.tracing.requests import request
-from taskcore.tracing.sampling import MOST_NAMES, Roots, sampler
+from taskcore.tracing.sampling import MOST_NAMES, Roots
 
 SUBMITTED = "00-" + "a" * 32 + "-" + "1" * 16 + "-01"
 SENT = "00-" + "a" * 32 + "-" + "2" * 16 + "-01"
@@ -63,6 +63,16 @@ def test_of_each_name_no_more_are_followed_than_are_allowed() -> None:
     assert [decisions(roots, name, 50) for name in ("POST", "POST", "GET")] == [1, 0, 1]
 
 
+def test_who_asks_before_a_trace_begins_is_not_counted_twice() -> None:
+    provider = TracerProvider(sampler=ParentBased(roots := Roots(ratio=1.0, per_s=2)))
+
+    contexts = [roots.begin("POST") for _ in range(5)]
+
+    assert [context is not None for context in contexts] == [True, True, False, False, False]
+    spans = [provider.get_tracer("tests").start_span("POST", context) for context in contexts[:2]]
+    assert all(span.is_recording() for span in spans)
+
+
 def test_a_share_of_nothing_is_nothing_but_what_is_linked_goes_on() -> None:
     roots, before = Roots(ratio=0.0, per_s=1_000), span_context(SUBMITTED)
     assert before is not None
@@ -73,7 +83,7 @@ def test_a_share_of_nothing_is_nothing_but_what_is_linked_goes_on() -> None:
 
 @pytest.mark.parametrize(("flags", "is_followed"), [("01", True), ("00", False)])
 def test_a_child_is_followed_as_its_parent_is(flags: str, is_followed: bool) -> None:
-    provider = TracerProvider(sampler=sampler(TracingSettings(sample_ratio=0.5, traces_per_s=1e-6)))
+    provider = TracerProvider(sampler=ParentBased(Roots(ratio=0.5, per_s=1e-6)))
     parent = span_context(SUBMITTED[:-2] + flags)
 
     spans = [provider.get_tracer("tests").start_span("POST", below(parent)) for _ in range(20)]

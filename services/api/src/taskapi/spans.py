@@ -34,17 +34,12 @@ _KNOWN: WeakKeyDictionary[Executable, tuple[str, str]] = WeakKeyDictionary()
 @contextmanager
 def request_span(tracing: Tracing, scope: HTTPScope) -> Iterator[Span]:
     """A child of the caller's, where the request names one. `tell_answer` says what came of it."""
-    if not tracing.is_on or not scope["path"].startswith(FOLLOWED):
-        yield trace.INVALID_SPAN
-        return
-    headers = dict(scope["headers"])
-    method = scope["method"] if scope["method"] in METHODS else "_OTHER"
-    parent = span_context(headers.get(b"traceparent", b"").decode("latin-1"))
-    span = tracing.tracer.start_span(method, below(parent), SpanKind.SERVER)
+    span: Span = trace.INVALID_SPAN
+    if tracing.is_on and scope["path"].startswith(FOLLOWED):
+        span = _begin(tracing, scope)
     if not span.is_recording():
         yield span
         return
-    span.set_attributes(_attributes(scope, headers, method))
     with trace.use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
         yield span
 
@@ -77,7 +72,21 @@ def followed_transaction(tracing: Tracing) -> AbstractContextManager[Any]:
     return call(tracing.tracer, "TRANSACTION", attributes)
 
 
-def _attributes(scope: HTTPScope, headers: dict[bytes, bytes], method: str) -> conventions.Attributes:
+def _begin(tracing: Tracing, scope: HTTPScope) -> Span:
+    """Most are not followed: those cost as little as can be."""
+    method = scope["method"] if scope["method"] in METHODS else "_OTHER"
+    parent = span_context(_header(scope, b"traceparent"))
+    context = tracing.begin(method) if parent is None else below(parent)
+    if context is None:
+        return trace.INVALID_SPAN
+    return tracing.tracer.start_span(method, context, SpanKind.SERVER, _attributes(scope, method))
+
+
+def _header(scope: HTTPScope, name: bytes) -> str:
+    return next((value for key, value in scope["headers"] if key == name), b"").decode("latin-1")
+
+
+def _attributes(scope: HTTPScope, method: str) -> conventions.Attributes:
     host, port = scope["server"] or ("", None)
     found: dict[str, str | int] = {
         http_attributes.HTTP_REQUEST_METHOD: method,
@@ -86,7 +95,7 @@ def _attributes(scope: HTTPScope, headers: dict[bytes, bytes], method: str) -> c
         server_attributes.SERVER_ADDRESS: host,
         server_attributes.SERVER_PORT: int(port or 0),  # Granian has it as text
         network_attributes.NETWORK_PROTOCOL_VERSION: str(scope["http_version"]),
-        USER_AGENT_ORIGINAL: headers.get(b"user-agent", b"").decode("latin-1"),
+        USER_AGENT_ORIGINAL: _header(scope, b"user-agent"),
     }
     return {name: value for name, value in found.items() if value}
 

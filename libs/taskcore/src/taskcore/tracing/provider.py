@@ -12,16 +12,18 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.sampling import ParentBased
 from opentelemetry.trace import NoOpTracer, Tracer
 
 from taskcore.settings import Settings, TracingSettings
 from taskcore.telemetry import SPANS_DROPPED
 from taskcore.tracing.carried import MAX_TEXT, unpack
 from taskcore.tracing.exporting import BoundedExport
-from taskcore.tracing.sampling import sampler
+from taskcore.tracing.sampling import Roots
 
 PATH = "/v1/traces"
 #: What the last spans of a process get to be sent in.
@@ -35,6 +37,7 @@ class Tracing:
     tracer: Tracer
     provider: TracerProvider | None = None
     processors: Sequence[SpanProcessor] = ()
+    roots: Roots | None = None
 
     @classmethod
     def start(cls, settings: Settings, service: str, also: Sequence[SpanProcessor] = ()) -> Self:
@@ -44,19 +47,24 @@ class Tracing:
             processors.append(BoundedExport(_exporter(settings.tracing), settings.tracing.queue_size))
         if not processors:
             return cls(NoOpTracer())
+        roots = Roots(settings.tracing.sample_ratio, settings.tracing.traces_per_s)
         provider = TracerProvider(
-            sampler=sampler(settings.tracing),
+            sampler=ParentBased(roots),
             resource=_resource(service),
             shutdown_on_exit=False,
             span_limits=SpanLimits(max_attribute_length=MAX_TEXT),
         )
         for processor in processors:
             provider.add_span_processor(processor)
-        return cls(provider.get_tracer("taskcore", version("taskcore")), provider, processors)
+        return cls(provider.get_tracer("taskcore", version("taskcore")), provider, processors, roots)
 
     @property
     def is_on(self) -> bool:
         return self.provider is not None
+
+    def begin(self, name: str) -> Context | None:
+        """The context of a span `name` that begins a trace, if that is to be followed: ask here where most are not."""
+        return None if self.roots is None else self.roots.begin(name)
 
     def share(self) -> Self:
         """Let plugins, and the libraries that they use, find it as OpenTelemetry's own. Once a process."""

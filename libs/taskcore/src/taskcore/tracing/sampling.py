@@ -5,21 +5,18 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from random import random
 
-from opentelemetry.context import Context
-from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler, SamplingResult, TraceIdRatioBased
+from opentelemetry.context import Context, create_key, get_value
+from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import Link, SpanKind, TraceState
 from opentelemetry.util.types import Attributes
-
-from taskcore.settings import TracingSettings
 
 #: What comes under more names than these, all of plugins' making, has one share together.
 MOST_NAMES = 1_000
 
-
-def sampler(settings: TracingSettings) -> Sampler:
-    """Children as their parents, wherever those are; what begins a trace by `Roots`."""
-    return ParentBased(root=Roots(settings.sample_ratio, settings.traces_per_s))
+_IS_TAKEN = create_key("taskcore.taken")
+_TAKEN = Context({_IS_TAKEN: True})
 
 
 class Roots(Sampler):
@@ -29,10 +26,14 @@ class Roots(Sampler):
     """
 
     def __init__(self, ratio: float, per_s: float) -> None:
-        self._share = TraceIdRatioBased(ratio)
+        self._ratio = ratio
         self._per_s = per_s
         self._lock = threading.Lock()
         self._left: dict[str, tuple[float, float]] = {}  # by name: how many, as of when
+
+    def begin(self, name: str) -> Context | None:
+        """The context of the span with which a trace begins; None where it is not followed, which costs no span."""
+        return _TAKEN if self._takes(name) else None
 
     def should_sample(
         self,
@@ -44,16 +45,16 @@ class Roots(Sampler):
         links: Sequence[Link] | None = None,
         trace_state: TraceState | None = None,
     ) -> SamplingResult:
-        if not links:
-            result = self._share.should_sample(parent_context, trace_id, name, kind, attributes, links)
-            if result.decision is not Decision.RECORD_AND_SAMPLE or not self._takes(name):
-                return SamplingResult(Decision.DROP)
-        return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes)
+        if links or get_value(_IS_TAKEN, parent_context) or self._takes(name):
+            return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes)
+        return SamplingResult(Decision.DROP)
 
     def get_description(self) -> str:
-        return f"Roots{{{self._share.get_description()},{self._per_s:g}/s}}"
+        return f"Roots{{{self._ratio:g},{self._per_s:g}/s}}"
 
     def _takes(self, name: str) -> bool:
+        if random() >= self._ratio:
+            return False
         now, most = time.monotonic(), max(1.0, self._per_s)
         with self._lock:
             if len(self._left) >= MOST_NAMES and name not in self._left:
