@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -150,10 +149,10 @@ def test_what_json_lacks_is_cleaned_out_of_a_result(desk: Desk) -> None:
 def test_a_result_that_cannot_be_stored_ends_its_own_task_only(desk: Desk) -> None:
     desk.plugin.behave = lambda ctx, params: {"n": 1}  # type: ignore[attr-defined]
     good, bad = desk.claim(), desk.claim()
-    finished = [desk.perform(good), desk.perform(bad)]
-    object.__setattr__(finished[1].verdict, "result", '"\\u0000"')  # as if it had slipped through the cleaning
+    finished = desk.perform(bad)
+    slipped = finished.verdict._replace(result='"\\u0000"')  # through the cleaning
 
-    desk.executor.settle(finished)
+    desk.executor.settle([desk.perform(good), finished._replace(verdict=slipped)])
 
     assert desk.stage.status(good.lease.task_id) == Status.SUCCEEDED
     (row,) = desk.stage.sql("SELECT status, reason FROM task WHERE id = :id", id=bad.lease.task_id)
@@ -226,7 +225,7 @@ def test_a_plugin_that_never_looks_is_ended_by_its_timeout(desk: Desk) -> None:
 
 
 def test_an_earlier_checkpoint_is_found(desk: Desk) -> None:
-    claimed = replace(desk.claim(), checkpoint={"page": 3})
+    claimed = desk.claim()._replace(checkpoint={"page": 3})
     desk.plugin.behave = lambda ctx, params: ctx.checkpoint  # type: ignore[attr-defined]
 
     assert desk.perform(claimed).verdict.result == '{"page":3}'

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -99,7 +98,7 @@ def test_a_short_task_that_has_ended_is_held_without_a_slot_until_its_end_is_wri
 
 def test_the_late_end_of_an_attempt_leaves_the_next_one_held(holding: Holding) -> None:
     first = claimed(1, "long")
-    second = replace(first, lease=Lease(1, 2, uuid4()))
+    second = first._replace(lease=Lease(1, 2, uuid4()))
     for one in (first, second):
         holding.admit(reserve(holding, 1), [one])
         holding.start(1)
@@ -199,7 +198,7 @@ def test_a_suspended_process_begins_nothing_and_keeps_what_runs() -> None:
 
 def test_of_two_queues_the_task_that_was_claimed_first_is_next(holding: Holding) -> None:
     earlier = claimed(1)
-    later = [replace(claimed(2), queue="busy", claimed_at=earlier.claimed_at + 1) for _ in range(2)]
+    later = [claimed(2)._replace(queue="busy", claimed_at=earlier.claimed_at + 1) for _ in range(2)]
     holding.admit(reserve(holding, 2), [later[0], earlier])
 
     assert holding.start_next() == earlier
@@ -207,7 +206,7 @@ def test_of_two_queues_the_task_that_was_claimed_first_is_next(holding: Holding)
 
 def test_what_waits_behind_a_run_that_is_not_short_any_more_is_for_others(holding: Holding) -> None:
     learn(holding)
-    running, waiting = claimed(1), replace(claimed(2), claimed_at=time.monotonic() - 60)
+    running, waiting = claimed(1), claimed(2)._replace(claimed_at=time.monotonic() - 60)
     holding.admit(reserve(holding, 2), [running, waiting])
     assert holding.call_thread("default") == running
     holding.start(1)

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import copy_context
-from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -33,7 +32,7 @@ from taskcore.judging import judge, make_context
 from taskcore.plugins import Isolation, Plugins
 from taskcore.running import Attempt, Running
 from taskcore.settings import Settings
-from taskcore.telemetry import CLAIMS_REFUSED, RESULTS_REFUSED, count_ends, enqueue_to_start_of, run_seconds_of
+from taskcore.telemetry import CLAIMS_REFUSED, RESULTS_REFUSED, count_ends, count_starts
 from taskcore.tracing.calls import NO_TRACER, unfollowed
 from taskcore.tracing.provider import OFF, Tracing
 
@@ -105,6 +104,7 @@ class Executor:
             worker=self.worker_id,
             incarnation=self._incarnation,
         )
+        count_starts((row.type, row.queued_s) for row in rows)
         return [claimed_from(row, token, self._tracing, began_ns, contexts.get(row.id)) for row in rows]
 
     def recall(self, token: UUID, contexts: Mapping[int, str] = _NO_CONTEXTS) -> list[Claimed]:
@@ -141,8 +141,6 @@ class Executor:
             with performing(claimed):
                 trouble = self._prepare_nursery(attempt) if in_process else None
                 started = time.monotonic()
-                if claimed.queued_s is not None:
-                    enqueue_to_start_of(claimed.type).observe(claimed.queued_s + started - claimed.claimed_at)
                 verdict = trouble or self._run_plugin(attempt, self._host if in_process else self._judge)
         finally:
             self.running.end(attempt)
@@ -167,9 +165,6 @@ class Executor:
                 raise
             return self._settle_one_by_one(batch, exc)
         count_ends(batch)
-        for one in batch:
-            if one.ran_s is not None:
-                run_seconds_of(one.type).observe(one.ran_s)
         settled = {row.id for row in rows}
         if refused := [one.lease.task_id for one in batch if one.lease.task_id not in settled]:
             RESULTS_REFUSED.inc(len(refused))
@@ -243,7 +238,7 @@ class Executor:
         of = {"task_id": one.lease.task_id, "task_type": one.type, "attempt": one.lease.attempt}
         log.error("task.result_not_stored", **of, error=str(cause.orig))
         verdict = outcomes.failed("its result could not be stored", Reason.BAD_RESULT)
-        rows = self._settle([replace(one, verdict=verdict)])
+        rows = self._settle([one._replace(verdict=verdict)])
         return any(row.dependents is not None for row in rows)
 
     def _run(self, statement: Any, **parameters: Any) -> list[Any]:

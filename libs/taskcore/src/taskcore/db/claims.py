@@ -120,7 +120,8 @@ def claim() -> Executable:
         )
         .cte("history")
     )
-    return select(claimed).order_by(claimed.c.id).add_cte(history)
+    answered = [column for column in claimed.c if column is not claimed.c.was]
+    return select(*answered).order_by(claimed.c.id).add_cte(history)
 
 
 @cache

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
+from uuid import UUID
 
 import msgspec
 from sqlalchemy import (
@@ -209,21 +210,40 @@ def rows(batch: Sequence[Finished]) -> str:
     return msgspec.json.encode([_row(one) for one in batch]).decode()
 
 
-def _row(one: Finished) -> dict[str, Any]:
-    verdict = one.verdict
-    followed = {} if one.trace is None else {"trace": one.trace.trace_id, "span": one.trace.span_id}
-    return followed | {
-        "task_id": one.lease.task_id,
-        "attempt": one.lease.attempt,
-        "token": one.lease.token,
-        "status": verdict.status,
-        "outcome": verdict.outcome,
-        "cost": verdict.cost,
-        "result": None if verdict.result is None else msgspec.Raw(verdict.result.encode()),
-        "error": verdict.error,
-        "reason": verdict.reason,
-        "wait_s": None if verdict.wait is None else verdict.wait.total_seconds(),
-        "alone": verdict.alone,
-        "waited_s": one.waited_s,
-        "ran_s": one.ran_s,
-    }
+class _Row(msgspec.Struct, omit_defaults=True):
+    task_id: int
+    attempt: int
+    token: UUID
+    status: Status
+    outcome: AttemptOutcome
+    cost: Cost
+    alone: bool
+    result: msgspec.Raw | None = None
+    error: str | None = None
+    reason: str | None = None
+    wait_s: float | None = None
+    waited_s: float | None = None
+    ran_s: float | None = None
+    trace: str | None = None
+    span: str | None = None
+
+
+def _row(one: Finished) -> _Row:
+    lease, verdict, trace = one.lease, one.verdict, one.trace
+    return _Row(
+        lease.task_id,
+        lease.attempt,
+        lease.token,
+        verdict.status,
+        verdict.outcome,
+        verdict.cost,
+        verdict.alone,
+        None if verdict.result is None else msgspec.Raw(verdict.result.encode()),
+        verdict.error,
+        verdict.reason,
+        None if verdict.wait is None else verdict.wait.total_seconds(),
+        one.waited_s,
+        one.ran_s,
+        None if trace is None else trace.trace_id,
+        None if trace is None else trace.span_id,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from taskcore.domain.states import Status
 
@@ -91,8 +92,7 @@ MAX_LOSSES = 20
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=5), timedelta(minutes=5)
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What an attempt's end means for its task. Made by the constructors below.
 
     `result` is JSON text; `wait` is set exactly when the task is to be tried again. `alone`: its next attempt runs in

@@ -1,11 +1,14 @@
-"""What is asked of Taskcore, and what a worker gets to hold."""
+"""What is asked of Taskcore, and what a worker gets to hold.
+
+Of the latter there are thousands a second: tuples are made in less than half of the time that frozen dataclasses take.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from taskcore.domain.outcomes import Verdict
@@ -54,8 +57,7 @@ class NewTask:
     trace_context: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(NamedTuple):
     """A worker's right to one attempt. Every write of the attempt names all of it (a fencing token)."""
 
     task_id: int
@@ -86,8 +88,7 @@ class AttemptTrace(Protocol):
         """Its end is written, as was asked at `began_ns` (of the epoch), or it was refused."""
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(NamedTuple):
     """A task that a worker holds. `failures`, `crashes` and `losses` count the attempts before that ended so.
 
     `alone`: an earlier attempt may have taken its process down; this one runs in a process of its own.
@@ -110,11 +111,10 @@ class Claimed:
     checkpoint: Any = None
     request_id: str | None = None
     queued_s: float | None = None
-    trace: AttemptTrace | None = field(default=None, compare=False)
+    trace: AttemptTrace | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(NamedTuple):
     """An attempt that is over, ready to be settled.
 
     `waited_s` is from the claim's reply to the plugin's start, `ran_s` from there to its end, in seconds of a
@@ -127,7 +127,7 @@ class Finished:
     verdict: Verdict
     waited_s: float | None = None
     ran_s: float | None = None
-    trace: AttemptTrace | None = field(default=None, compare=False)
+    trace: AttemptTrace | None = None
 
 
 def worker_actor(worker_id: int) -> str:

@@ -6,7 +6,6 @@ import os
 import pickle
 import signal
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -68,7 +67,7 @@ def _stop(process: TaskProcess, attempt: Attempt, kill_after_s: float) -> None:
 
 
 def _hand_over(process: TaskProcess, attempt: Attempt) -> None:
-    claimed = replace(attempt.claimed, trace=None)
+    claimed = attempt.claimed._replace(trace=None)
     with suppress(OSError):  # it is gone already: its exit says why
         process.channel.send(pickle.dumps((claimed, attempt.interruption.deadline, current_traceparent())))
 
