@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
 from sqlalchemy import Engine, Executable
 
@@ -32,11 +33,13 @@ def ids(stage: Stage) -> list[int]:
 
 def most_read(engine: Engine, statement: Executable, **parameters: Any) -> int:
     """How many rows the busiest node of its plan read from a table. It is executed, too."""
-    sql, constants = compiled(statement, engine.dialect)
+    prepared = compiled(statement)
     pooled = engine.raw_connection()
-    ((answer,),) = pooled.driver_connection.execute(  # type: ignore[union-attr]
-        b"EXPLAIN (ANALYZE, FORMAT JSON) " + sql, constants | parameters
+    connection: psycopg.Connection[Any] = pooled.driver_connection  # type: ignore[assignment]
+    asked = psycopg.RawCursor(connection).execute(
+        b"EXPLAIN (ANALYZE, FORMAT JSON) " + prepared.sql, prepared.values(parameters)
     )
+    ((answer,),) = asked.fetchall()
     pooled.close()
     return max(_rows_read(node) for node in _nodes(answer[0]["Plan"]) if "Relation Name" in node)
 

@@ -9,13 +9,11 @@ from __future__ import annotations
 from functools import cache
 
 from sqlalchemy import (
-    BigInteger,
     Executable,
     Float,
     and_,
     case,
     cast,
-    column,
     delete,
     func,
     insert,
@@ -76,15 +74,13 @@ def claim() -> Executable:
         and_(Task.id == func.any(ids()), Task.type == func.any(names("types"))),
         and_(Task.id == func.any(ids("short_ids")), Task.type == func.any(names("short_types"))),
     )
-    all_ids = func.unnest(func.array_cat(ids(), ids("short_ids")))
-    given = all_ids.table_valued(column("id", BigInteger), name="given").render_derived()
     candidates = (
         select(Task.id, Task.status)
-        .join_from(given, Outbox, by_key(Outbox.task_id, given.c.id))
-        .join(Task, by_key(Task.id, given.c.id))
-        .where(wanted, Outbox.available_at <= func.now(), still_at(Task.status, CLAIM.sources))
+        .join_from(Outbox, Task, by_key(Task.id, Outbox.task_id))
+        .where(Outbox.task_id == func.any(func.array_cat(ids(), ids("short_ids"))), wanted)
+        .where(Outbox.available_at <= func.now(), still_at(Task.status, CLAIM.sources))
         .where(Outbox.queue.not_in(paused_queues()))
-        .order_by(given.c.id)
+        .order_by(Task.id + literal_column("0"))  # sorted: an index in this order would be read as a whole
         .with_for_update(of=Task)
         .cte("candidates")
     )

@@ -6,15 +6,20 @@ way it is a third of that.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import psycopg
 from psycopg.rows import namedtuple_row
 from sqlalchemy import Dialect, Engine, Executable
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine.interfaces import Compiled
 from sqlalchemy.exc import DBAPIError
+
+#: It writes `$1` and so on, as PostgreSQL has it: psycopg would read through the SQL to find placeholders of its own.
+_DIALECT: Dialect = postgresql.psycopg.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
 
 
 def run(engine: Engine, statement: Executable, parameters: Mapping[str, Any]) -> list[Any]:
@@ -22,17 +27,13 @@ def run(engine: Engine, statement: Executable, parameters: Mapping[str, Any]) ->
 
     For statements that are made once (`@cache`) and prepared for good. Raises what executing on `engine` raises.
     """
-    sql, constants = compiled(statement, engine.dialect)
     try:
         pooled = engine.raw_connection()
     except psycopg.Error as exc:  # SQLAlchemy translates this only where it executes, too
         raise _translated(exc, engine.dialect, is_lost=False) from exc
     connection: psycopg.Connection[Any] = pooled.driver_connection  # type: ignore[assignment]
     try:
-        with connection.cursor(row_factory=namedtuple_row) as cursor:
-            given = {name: _plain(value) for name, value in parameters.items()}
-            cursor.execute(sql, constants | given, prepare=True)
-            return cursor.fetchall() if cursor.description else []
+        return run_on(connection, statement, parameters)
     except psycopg.Error as exc:
         if connection.broken:
             pooled.invalidate(exc)
@@ -41,11 +42,31 @@ def run(engine: Engine, statement: Executable, parameters: Mapping[str, Any]) ->
         pooled.close()
 
 
+def run_on(connection: psycopg.Connection[Any], statement: Executable, parameters: Mapping[str, Any]) -> list[Any]:
+    """As `run`, on a connection of one's own. Raises `psycopg.Error`."""
+    prepared = compiled(statement)
+    with psycopg.RawCursor(connection, row_factory=namedtuple_row) as cursor:
+        cursor.execute(prepared.sql, prepared.values(parameters), prepare=True)
+        return cursor.fetchall() if cursor.description else []
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """SQL, the names of its parameters in their order, and the values of those that are part of the statement."""
+
+    sql: bytes
+    names: Sequence[str]
+    constants: dict[str, Any]
+
+    def values(self, parameters: Mapping[str, Any]) -> list[Any]:
+        given = {**self.constants, **parameters}
+        return [_plain(given[name]) for name in self.names]
+
+
 @cache
-def compiled(statement: Executable, dialect: Dialect) -> tuple[bytes, dict[str, Any]]:
-    """The SQL, and the parameters whose values are part of the statement."""
-    compiled: Compiled = statement.compile(dialect=dialect)  # type: ignore[attr-defined]
-    return str(compiled).encode(), dict(compiled.params)
+def compiled(statement: Executable) -> Prepared:
+    compiled: Compiled = statement.compile(dialect=_DIALECT)  # type: ignore[attr-defined]
+    return Prepared(str(compiled).encode(), compiled.positiontup, compiled.params)  # type: ignore[attr-defined]
 
 
 def _plain(value: Any) -> Any:

@@ -11,10 +11,9 @@ from collections.abc import Callable
 import psycopg
 import structlog
 from sqlalchemy import make_url
-from sqlalchemy.dialects import postgresql
 
 from taskcore.db import leases
-from taskcore.db.direct import compiled
+from taskcore.db.direct import run_on
 from taskcore.db.notify import ORDERS, SETTINGS
 from taskcore.db.session import CONNECT_TIMEOUT_S
 from taskcore.leasing.line import bounded
@@ -22,7 +21,6 @@ from taskcore.leasing.line import bounded
 RETRY_S = 0.5
 ANSWER_S = 5.0
 LOOK_EVERY_S = 5.0
-_DIALECT = postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -77,11 +75,8 @@ class Ears:
 
     def _listen(self, connection: psycopg.Connection[tuple[int, str]]) -> None:
         with bounded(connection, ANSWER_S):
-            take, constants = compiled(leases.take_life_lock(), _DIALECT)
-            row = connection.execute(take, constants).fetchone()
-            assert row is not None
-            witness, _ = compiled(leases.witness(), _DIALECT)
-            connection.execute(witness, {"worker": self._worker_id, "lock": row[0]})
+            ((lock,),) = run_on(connection, leases.take_life_lock(), {})
+            run_on(connection, leases.witness(), {"worker": self._worker_id, "lock": lock})
             connection.execute(f"LISTEN {ORDERS}")
             connection.execute(f"LISTEN {SETTINGS}")
         self.is_open = True
