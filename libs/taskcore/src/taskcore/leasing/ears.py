@@ -75,8 +75,8 @@ class Ears:
 
     def _listen(self, connection: psycopg.Connection[tuple[int, str]]) -> None:
         with bounded(connection, ANSWER_S):
-            ((lock,),) = run_on(connection, leases.take_life_lock(), {})
-            run_on(connection, leases.witness(), {"worker": self._worker_id, "lock": lock})
+            (row,) = run_on(connection, leases.take_life_lock(), {})
+            run_on(connection, leases.witness(), {"worker": self._worker_id, "lock": row.lock_id})
             connection.execute(f"LISTEN {ORDERS}")
             connection.execute(f"LISTEN {SETTINGS}")
         self.is_open = True
