@@ -56,7 +56,8 @@ class Ears:
             with self._connected() as connection:
                 self._listen(connection)
         except Exception as exc:  # whatever it was: a worker without ears is taken for dead, so try again
-            log.warning("ears.lost", error=str(exc).partition("\n")[0] or repr(exc))
+            if not self._stopping.is_set():
+                log.warning("ears.lost", error=str(exc).partition("\n")[0] or repr(exc))
         finally:
             was_open, self.is_open = self.is_open, False
         return was_open
