@@ -16,6 +16,7 @@ pytest_plugins = [
     "tests.support.mail",
     "tests.support.web",
     "tests.support.otlp",
+    "tests.support.spans",
 ]
 
 # Whoever runs the tests in the background may have had it ignored, which every process that they start would inherit.

@@ -9,7 +9,6 @@ import weakref
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 from sqlalchemy import Executable, text
@@ -21,29 +20,18 @@ from taskapi.finishes import Finishes
 from taskapi.spans import followed_statement
 from taskapi.wakeups import Wakeups
 from taskcore.db.submit import tasks_by_key
-from taskcore.settings import Settings
 from taskcore.tracing.provider import Tracing
 
 SECRET = "hunter2"
 
 
-@pytest.fixture
-def kept() -> InMemorySpanExporter:
-    return InMemorySpanExporter()
-
-
-@pytest.fixture
-def tracing(kept: InMemorySpanExporter) -> Tracing:
-    return Tracing.start(Settings(), "taskcore-api", also=[SimpleSpanProcessor(kept)])
-
-
-def named(kept: InMemorySpanExporter, name: str) -> ReadableSpan:
-    (span,) = [span for span in kept.get_finished_spans() if span.name == name]
+def named(exporter: InMemorySpanExporter, name: str) -> ReadableSpan:
+    (span,) = [span for span in exporter.get_finished_spans() if span.name == name]
     return span
 
 
 async def test_a_statement_that_fails_says_so_and_shows_no_values(
-    database_url: str, tracing: Tracing, kept: InMemorySpanExporter
+    database_url: str, tracing: Tracing, exporter: InMemorySpanExporter
 ) -> None:
     database = Database.at(database_url, tracing)
 
@@ -51,7 +39,7 @@ async def test_a_statement_that_fails_says_so_and_shows_no_values(
         await database.read(text("SELECT length(:given) / 0").bindparams(given=SECRET))
     await database.close()
 
-    span = named(kept, "SELECT nothing")
+    span = named(exporter, "SELECT nothing")
     assert span.status.status_code is StatusCode.ERROR
     assert (span.attributes or {})["error.type"] == type(raised.value).__name__
     assert SECRET not in span.to_json() + str(raised.value)

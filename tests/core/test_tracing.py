@@ -10,14 +10,13 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import Decision, ParentBased
 from opentelemetry.trace import Link
 
 from taskcore.domain import outcomes
 from taskcore.domain.outcomes import Reason, Verdict
-from taskcore.settings import Settings
 from taskcore.telemetry import SPANS_DROPPED
 from taskcore.tracing.attempts import AttemptTrace, Begun
 from taskcore.tracing.carried import MAX_TEXT
@@ -31,16 +30,6 @@ SUBMITTED = "00-" + "a" * 32 + "-" + "1" * 16 + "-01"
 SENT = "00-" + "a" * 32 + "-" + "2" * 16 + "-01"
 SENT_LATER = "00-" + "b" * 32 + "-" + "3" * 16 + "-01"
 CLAIMED_AT = datetime(2026, 11, 21, 12, 0, 0, 250_001, tzinfo=UTC)
-
-
-@pytest.fixture
-def exporter() -> InMemorySpanExporter:
-    return InMemorySpanExporter()
-
-
-@pytest.fixture
-def tracing(exporter: InMemorySpanExporter) -> Tracing:
-    return Tracing.start(Settings(), "tests", also=[SimpleSpanProcessor(exporter)])
 
 
 def by_name(exporter: InMemorySpanExporter) -> dict[str, ReadableSpan]:

@@ -14,6 +14,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import Span
 
+from taskcore.settings import Settings
+from taskcore.tracing.provider import Tracing
+
 
 class Traced:
     """`run` is what a plugin runs in."""
@@ -49,6 +52,17 @@ def traceparent(span: ReadableSpan) -> str:
     context = span.get_span_context()
     assert context is not None
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-01"
+
+
+@pytest.fixture
+def exporter() -> InMemorySpanExporter:
+    """What has come of `tracing`."""
+    return InMemorySpanExporter()
+
+
+@pytest.fixture
+def tracing(exporter: InMemorySpanExporter) -> Tracing:
+    return Tracing.start(Settings(), "tests", also=[SimpleSpanProcessor(exporter)])
 
 
 @pytest.fixture

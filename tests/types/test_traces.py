@@ -19,13 +19,11 @@ from taskworker.types.run_command import CommandFailed, RunCommand
 from taskworker.types.run_query import RunQuery
 from taskworker.types.send_email import SendEmail
 from tests.support.ports import free_port
-from tests.support.spans import Traced, attributes, traced, traceparent
+from tests.support.spans import Traced, attributes, traceparent
 from tests.types.contexts import loopback_context, make_context, run
 from tests.types.databases import database_context
 from tests.types.http_server import Reply, Site
 from tests.types.smtp_server import Inbox
-
-__all__ = ["traced"]
 
 Following = Callable[[TaskContext], TaskContext]
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 import pytest
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from taskcore.db.session import BY_KEY, async_engine
@@ -42,16 +40,6 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
     engine = async_engine(database_url, name="tests", pool_size=2, options=BY_KEY)
     yield engine
     await engine.dispose()
-
-
-@pytest.fixture
-def kept() -> InMemorySpanExporter:
-    return InMemorySpanExporter()
-
-
-@pytest.fixture
-def tracing(kept: InMemorySpanExporter) -> Tracing:
-    return Tracing.start(Settings(), "tests", also=[SimpleSpanProcessor(kept)])
 
 
 def submit_followed(stage: Stage, count: int, trace_context: str = FOLLOWED) -> list[int]:
