@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
-from sqlalchemy import ColumnElement, Executable, Select, literal_column, select, true
-from sqlalchemy.sql.selectable import LateralFromClause
+from sqlalchemy import Executable, and_, literal_column, select, true
 
 from taskcore.db.models import Task, TaskAttempt
 from taskcore.db.outbox import marked_as_sent
+from taskcore.db.parameters import by_key
 
 
 @cache
@@ -19,17 +18,16 @@ def dispatch() -> Executable:
     And trace_id and span_id of the last attempt, where those are known.
     """
     marked = marked_as_sent()
-    is_followed = Task.trace_context.is_not(None)
-    task = _one(select(Task.type, Task.attempt, Task.trace_context), Task.id == marked.c.task_id, is_followed)
-    is_last = (TaskAttempt.task_id == marked.c.task_id, TaskAttempt.attempt == task.c.attempt)
-    last = _one(select(TaskAttempt.trace_id, TaskAttempt.span_id), *is_last)
+    last = and_(by_key(TaskAttempt.task_id, Task.id), TaskAttempt.attempt == Task.attempt)
+    followed = (
+        select(Task.type, Task.attempt, Task.trace_context, TaskAttempt.trace_id, TaskAttempt.span_id)
+        .outerjoin_from(Task, TaskAttempt, last)
+        .where(Task.id == marked.c.task_id, Task.trace_context.is_not(None))
+        .limit(literal_column("1"))  # by key, whatever the planner thinks of reading all of them at once
+        .lateral()
+    )
     return (
-        select(marked.c.task_id, *task.c, *last.c)
-        .select_from(marked.outerjoin(task, true()).outerjoin(last, true()))
+        select(marked.c.task_id, *followed.c)
+        .select_from(marked.outerjoin(followed, true()))
         .order_by(marked.c.priority.desc(), marked.c.task_id)
     )
-
-
-def _one(row: Select[*tuple[Any, ...]], *where: ColumnElement[bool]) -> LateralFromClause:
-    """Looked up for each row that it is joined to, whatever the planner thinks of reading all of them at once."""
-    return row.where(*where).limit(literal_column("1")).lateral()
