@@ -33,7 +33,6 @@ def claimed_from(row: Any, token: UUID, tracing: Tracing, began_ns: int, sent: s
         alone=row.alone,
         checkpoint=row.checkpoint,
         request_id=row.request_id,
-        queued_s=row.queued_s,
         trace=followed,
     )
 

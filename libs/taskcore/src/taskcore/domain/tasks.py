@@ -93,7 +93,7 @@ class Claimed(NamedTuple):
 
     `alone`: an earlier attempt may have taken its process down; this one runs in a process of its own.
     `checkpoint` is what an earlier attempt left. `claimed_at` is the worker's monotonic clock when the claim was
-    answered. `queued_s`: how long it waited until then, since it might have been claimed; None: nobody knows any more.
+    answered.
     """
 
     lease: Lease
@@ -110,7 +110,6 @@ class Claimed(NamedTuple):
     alone: bool = False
     checkpoint: Any = None
     request_id: str | None = None
-    queued_s: float | None = None
     trace: AttemptTrace | None = None
 
 
