@@ -13,8 +13,8 @@ from faults.capacity import capacity, rate
 from faults.registry import FAULTS, Fault, run
 from faults.servers import running_servers
 from faults.trial import Terms
+from taskcore.observability.telemetry import configure_logging
 from taskcore.settings import LogSettings
-from taskcore.telemetry import configure_logging
 
 
 def main() -> int:

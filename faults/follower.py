@@ -10,9 +10,9 @@ from threading import Event, Thread
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
-from taskcore.db import feed
+from taskcore.db.engine import sync_engine
 from taskcore.db.models import TaskHistory
-from taskcore.db.session import sync_engine
+from taskcore.db.tasks import history_feed
 from taskcore.domain.feed import Position
 
 EVERY_S = 0.1
@@ -61,7 +61,7 @@ class Follower:
                 self._read()
 
     def _read(self) -> None:
-        page = feed.read(self._engine, self._position)
+        page = history_feed.read(self._engine, self._position)
         now = datetime.now(UTC)
         for one in page.shown:
             written_at: datetime = one.row.at  # type: ignore[attr-defined]

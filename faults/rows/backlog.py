@@ -16,9 +16,9 @@ from faults.registry import fault
 from faults.servers import home
 from faults.system import COORDINATORS, WORKERS, KeptSystem, wait
 from faults.trial import Trial, percentile
-from taskcore.db import workers
-from taskcore.db.session import BY_KEY, sync_engine
-from taskcore.executor import Executor
+from taskcore.db.engine import BY_KEY, sync_engine
+from taskcore.db.workers import workers
+from taskcore.execution.executor import Executor
 from taskcore.plugins import collect
 from taskcore.settings import Settings
 from taskworker.types.noop import Noop

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from taskcore.db import workers
-from taskcore.db.session import sync_engine
+from taskcore.db.engine import sync_engine
+from taskcore.db.workers import workers
 from tests.acceptance.conftest import MakeSystem
 from tests.acceptance.system import System
 from tests.support.waiting import eventually

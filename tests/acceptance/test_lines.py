@@ -56,7 +56,7 @@ def test_each_line_of_an_attempt_says_whose_it_is(system: System, worker: Servic
     for line in said:
         assert (line["task_type"], line["attempt"]) == (type_, 1)
         assert (line["request_id"], line["trace_id"]) == (f"the-request-of-{type_}", trace_id)
-    assert [line["logger"] for line in said] == ["a.library", "taskcore.task_services"]
+    assert [line["logger"] for line in said] == ["a.library", "taskcore.execution.services"]
 
 
 def test_no_secret_is_logged_or_kept(system: System, worker: Service) -> None:

@@ -16,7 +16,7 @@ from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
 from collector_k8s import telemetry as of_events
-from taskcore import telemetry as of_tasks
+from taskcore.observability import telemetry as of_tasks
 from tests.acceptance.conftest import MakeSystem
 from tests.acceptance.queries import dashboard, parts, queries, rules
 from tests.acceptance.system import System

@@ -19,15 +19,15 @@ import psutil
 import psycopg
 import pytest
 
-from taskcore.db.session import sync_engine
+from taskcore.db.engine import sync_engine
 from tests.collector_k8s.event_shapes import event
 from tests.collector_k8s.fake_cluster import running_cluster
-from tests.core.stage import Stage
-from tests.schedules.timetable import add_schedule, fired
 from tests.support.metrics import scrape, series
 from tests.support.processes import PROGRAMS, Service, Services, is_alive
 from tests.support.reaper import Reaper
 from tests.support.waiting import eventually
+from tests.taskcore.db_harness import Stage
+from tests.taskcore.submission.timetable import add_schedule, fired
 
 OVER = ("succeeded", "failed", "cancelled")
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import text
 
-from taskcore.db.managed_schedules import ensure_managed
-from taskcore.db.session import sync_engine
+from taskcore.db.engine import sync_engine
+from taskcore.db.schedules.managed import ensure_managed
 from tests.acceptance.conftest import MakeSystem
 from tests.acceptance.system import System
 from tests.charts.hooks import run_test_of

@@ -14,7 +14,6 @@ import httpx
 import pytest
 
 from taskcore.db import migrations
-from tests.api.conftest import ANYTHING, register_type
 from tests.charts.hooks import run_test_of
 from tests.charts.rendering import Object, Rendered, at, render
 from tests.charts.samples import DEVELOPMENT, EVERYTHING, PRODUCTION
@@ -22,6 +21,7 @@ from tests.support.postgres import PostgresServer
 from tests.support.processes import Service, Services
 from tests.support.reaper import Reaper
 from tests.support.waiting import eventually
+from tests.taskapi.conftest import ANYTHING, register_type
 
 HOOK = "helm.sh/hook"
 

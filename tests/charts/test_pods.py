@@ -8,7 +8,7 @@ import pytest
 
 from taskcore.probe import PORTS
 from taskcore.settings import ApiSettings, WorkerSettings
-from taskworker.supervisor import EXIT_MARGIN_S
+from taskworker.supervisor.supervisor import EXIT_MARGIN_S
 from tests.charts.rendering import SERVICES, Object, at, chart, render
 from tests.charts.samples import DEVELOPMENT, EVERYTHING, PRODUCTION, SETS
 from tests.containers.dockerfiles import stages, values

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from taskcore.db.session import sync_engine
+from taskcore.db.engine import sync_engine
 from tests.collector_analytics.house import House
 
 

@@ -13,7 +13,7 @@ from collector_analytics.measuring import Round, measure
 from taskcore.metrics import MetricSource
 from taskcore.plugins import TaskContext
 from taskcore.settings import Settings
-from tests.core.stage import Stage
+from tests.taskcore.db_harness import Stage
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

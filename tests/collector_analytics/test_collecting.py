@@ -8,10 +8,10 @@ import pytest
 
 from collector_analytics.collecting import CollectAnalytics, CollectAnalyticsParameters, CollectionFailed, collect_all
 from taskcore.db.overrides import set_override
-from taskcore.interruption import Cause, Interrupted
 from taskcore.metrics import Kind, Metric, MetricContext, MetricSource, Sample
+from taskcore.plugins.cancellation import Cause, Interrupted
 from tests.collector_analytics.house import House
-from tests.core.stage import new_task
+from tests.taskcore.db_harness import new_task
 
 
 class Made(MetricSource):

@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 
 from collector_analytics.checking import check_operator_metrics
 from collector_analytics.schedule import NAME, KeptSchedule
-from taskcore.db.session import async_engine
+from taskcore.db.engine import async_engine
 from taskcore.errors import InvalidSettings
 from taskcore.live_settings import CurrentSettings
 from taskcore.settings import Settings

@@ -10,9 +10,9 @@ from collector_analytics.own.submitters import Submitters
 from collector_analytics.own.tasks import Tasks
 from collector_analytics.own.throughput import Throughput
 from collector_analytics.own.workers import Workers
-from taskcore.db import changes
+from taskcore.db.tasks import actions
 from tests.collector_analytics.house import NOON, House, clock, minutes
-from tests.core.stage import new_task
+from tests.taskcore.db_harness import new_task
 
 
 def test_tasks_are_counted_by_status_type_and_queue(house: House) -> None:
@@ -78,7 +78,7 @@ def test_a_task_that_was_deleted_before_it_was_counted_counts_with_its_type(hous
     house.happen(task_id, clock(11, 40), "queued", "running", attempt=1)
     house.happen(task_id, clock(11, 41), "running", "succeeded", attempt=1)
     house.sql("UPDATE task SET status = 'succeeded' WHERE id = :id", id=task_id)
-    house.run(changes.remove(), task=task_id, by="api")
+    house.run(actions.remove(), task=task_id, by="api")
 
     for source in (Throughput(), Durations()):
         house.measure(source, clock(12, 10))

@@ -16,7 +16,7 @@ from collector_analytics.own.throughput import Throughput
 from taskcore.domain.metrics import next_window
 from taskcore.metrics import Metric, MetricContext, MetricSource, Sample
 from tests.collector_analytics.house import NOON, House, clock, minutes
-from tests.core.stage import new_task
+from tests.taskcore.db_harness import new_task
 
 
 class Slow(MetricSource):

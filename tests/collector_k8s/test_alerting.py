@@ -11,13 +11,14 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 
 from collector_k8s.alerting import Alerting, check_rules
-from taskcore.db import alerts, workers
-from taskcore.db.session import sync_engine
+from taskcore.db.engine import sync_engine
+from taskcore.db.kubernetes import alerts
+from taskcore.db.workers import workers
 from taskcore.errors import InvalidSettings
 from taskcore.live_settings import CurrentSettings
 from taskcore.settings import AlertRule, AlertSettings, AlertTask, Settings
 from tests.collector_k8s.event_rows import event, store
-from tests.core.stage import Stage
+from tests.taskcore.db_harness import Stage
 
 EMAIL = AlertTask(type="mail", parameters={"to": "ops@example.org", "body": "$object: $message"})
 MINE = AlertRule(name="mine", types=("Warning",), task=EMAIL)

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis.strategies import integers, lists, tuples
 from pydantic import ValidationError
 
-from taskcore.alert_tasks import new_task, rule_faults, schema_errors
 from taskcore.domain.alerts import NAMES, matching, sightings
 from taskcore.settings import AlertRule, AlertSettings, AlertTask
+from taskcore.submission.from_alert import new_task, rule_faults, schema_errors
 
 AT = datetime(2030, 1, 2, tzinfo=UTC)
 EMAIL = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collector_k8s.health import State, Status
-from taskcore.health import HealthServer
+from taskcore.observability.health import HealthServer
 from taskcore.settings import HealthSettings
 
 HOUR_S = 3_600.0

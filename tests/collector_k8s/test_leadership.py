@@ -11,7 +11,7 @@ from sqlalchemy import Engine, text
 from collector_k8s.health import Status
 from collector_k8s.leadership import Leadership
 from collector_k8s.storing import Lease
-from taskcore.db.session import sync_engine
+from taskcore.db.engine import sync_engine
 from tests.support.waiting import eventually
 
 

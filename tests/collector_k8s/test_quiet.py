@@ -9,8 +9,8 @@ from sqlalchemy import Engine
 
 from collector_k8s.alerting import Alerting
 from collector_k8s.storing import Fenced, Lease, Limits, Storage
-from taskcore.db import k8s_events
-from taskcore.db.collector_leases import provide_lease, take_lease
+from taskcore.db.kubernetes import events
+from taskcore.db.kubernetes.collector_leases import provide_lease, take_lease
 from taskcore.settings import AlertRule
 from tests.collector_k8s.event_rows import event
 from tests.collector_k8s.test_alerting import alerting, engine, note, rows, transaction
@@ -22,7 +22,7 @@ def hear(engine: Engine, *scopes: str, ago_s: float = 0, cluster: str = "home") 
     with engine.connect() as connection:
         for scope in scopes or ("",):
             given = {"of_cluster": cluster, "of_scope": scope, "version": "1", "ago_s": ago_s}
-            connection.execute(k8s_events.set_cursor(), given)
+            connection.execute(events.set_cursor(), given)
 
 
 def resolve_quiet(engine: Engine, which: Alerting, *scopes: str) -> None:

@@ -14,8 +14,8 @@ from sqlalchemy import Connection, Engine, text
 from collector_k8s.clock import elapsed_s
 from collector_k8s.events import StoredEvent
 from collector_k8s.storing import Fenced, Item, Lease, Limits, Storage
-from taskcore.db.collector_leases import provide_lease, take_lease
-from taskcore.db.session import sync_engine
+from taskcore.db.engine import sync_engine
+from taskcore.db.kubernetes.collector_leases import provide_lease, take_lease
 from tests.collector_k8s.made_events import NOON, event, read
 
 LEASE = {"lease": "k8s:here"}

@@ -15,7 +15,7 @@ from collector_k8s.watching import Watch
 from taskcore.settings import KubernetesSettings
 from tests.collector_k8s.event_shapes import event
 from tests.collector_k8s.fake_cluster import FakeCluster
-from tests.types.certificates import Authority, authority
+from tests.taskworker.types.certificates import Authority, authority
 
 __all__ = ["authority"]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client import CollectorRegistry
 
-from taskcore.health import HealthServer
+from taskcore.observability.health import HealthServer
 from taskcore.probe import PORTS
 from taskcore.settings import HealthSettings, Settings
 from tests.support.ports import free_port

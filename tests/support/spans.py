@@ -14,8 +14,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import Span
 
+from taskcore.observability.tracing.provider import Tracing
 from taskcore.settings import Settings
-from taskcore.tracing.provider import Tracing
 
 
 class Traced:

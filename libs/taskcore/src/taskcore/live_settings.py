@@ -17,9 +17,9 @@ import structlog
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from sqlalchemy import Executable
 
+from taskcore.db.engine import is_database_away
 from taskcore.db.notify import SETTINGS, Listener
 from taskcore.db.overrides import list_overrides
-from taskcore.db.session import is_database_away
 from taskcore.errors import InvalidSetting
 from taskcore.settings import Live, Settings
 

@@ -30,8 +30,8 @@ import psycopg
 import structlog
 from sqlalchemy import Connection
 
-from taskcore.context import TaskContext
 from taskcore.domain.metrics import Kind, Metric, Sample, Window
+from taskcore.plugins.context import TaskContext
 from taskcore.settings import Settings
 
 __all__ = [

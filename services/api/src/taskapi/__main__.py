@@ -16,13 +16,13 @@ from granian.log import LogLevels
 from litestar import Litestar
 
 from taskapi.app import create_app
+from taskapi.runtime.services import Services
 from taskapi.server import DRAIN, DrainingServer
-from taskapi.services import Services
 from taskcore.errors import InvalidSettings
-from taskcore.exposition import DIRECTORY, SharedMetrics, page, shared_directory, take_room
+from taskcore.observability.multiprocess_metrics import DIRECTORY, SharedMetrics, page, shared_directory, take_room
+from taskcore.observability.telemetry import configure_logging, set_log_level
+from taskcore.observability.tracing.provider import Tracing
 from taskcore.settings import ApiSettings, load_settings
-from taskcore.telemetry import configure_logging, set_log_level
-from taskcore.tracing.provider import Tracing
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -10,18 +10,22 @@ from litestar import Litestar, Router
 from litestar.di import Provide
 from prometheus_client import CollectorRegistry
 
-from taskapi import changes, errors, health, listings, logs, openapi, queue_pauses, related, settings, submit, tasks
+from taskapi import health, openapi
+from taskapi.admin import listings, live_settings, queues
 from taskapi.analytics import reading as analytics
+from taskapi.http.strict_query import refuse_unknown_parameters
 from taskapi.kubernetes import alerts, events
-from taskapi.queries import refuse_unknown_parameters
-from taskapi.requests import RequestScope
+from taskapi.middleware import errors
+from taskapi.middleware.request import RequestScope
+from taskapi.runtime.services import Services
 from taskapi.schedules import changing, reading, steering
-from taskapi.services import Services
+from taskapi.tasks import actions, dependencies, logs, submit
+from taskapi.tasks import reading as tasks
 from taskapi.traces import page
 from taskapi.traces import reading as traces
+from taskcore.observability.tracing.memory_store import LocalSpans
+from taskcore.observability.tracing.provider import OFF, Tracing
 from taskcore.settings import Settings, load_settings
-from taskcore.tracing.local import LocalSpans
-from taskcore.tracing.provider import OFF, Tracing
 
 BASE_PATH = "/api/v1"
 
@@ -36,22 +40,22 @@ HANDLERS: Sequence[Any] = (
     tasks.wait_for_task,
     traces.get_trace,
     logs.get_logs,
-    related.list_dependencies,
-    related.list_dependents,
-    changes.cancel_task,
-    changes.pause_task,
-    changes.resume_task,
-    changes.retry_task,
-    changes.delete_task,
+    dependencies.list_dependencies,
+    dependencies.list_dependents,
+    actions.cancel_task,
+    actions.pause_task,
+    actions.resume_task,
+    actions.retry_task,
+    actions.delete_task,
     listings.list_task_types,
     listings.list_workers,
     listings.list_queues,
-    queue_pauses.pause_queue,
-    queue_pauses.resume_queue,
-    settings.list_settings,
-    settings.get_setting,
-    settings.set_setting,
-    settings.unset_setting,
+    queues.pause_queue,
+    queues.resume_queue,
+    live_settings.list_settings,
+    live_settings.get_setting,
+    live_settings.set_setting,
+    live_settings.unset_setting,
     events.list_events,
     events.list_event_versions,
     events.list_task_events,

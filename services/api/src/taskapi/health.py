@@ -10,10 +10,10 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from taskapi.contract import MEDIA_TYPE
-from taskapi.problems import stopping
+from taskapi.http.parameters import MEDIA_TYPE
+from taskapi.http.problems import stopping
+from taskapi.runtime.services import Services
 from taskapi.schemas import Liveness, Problem, Uptime
-from taskapi.services import Services
 
 READY_TIMEOUT_S = 2
 

@@ -16,18 +16,18 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from collector_analytics.checking import check_operator_metrics
 from collector_analytics.collecting import QUEUE, CollectAnalytics
 from collector_analytics.schedule import ANSWER_S, KeptSchedule
-from taskcore.db.session import BY_KEY, async_engine, sync_engine
+from taskcore.db.engine import BY_KEY, async_engine, sync_engine
+from taskcore.embedded_worker import InProcessWorker, drain, stop_signals
 from taskcore.errors import TaskcoreError
-from taskcore.exposition import page
-from taskcore.health import HealthServer
-from taskcore.in_process import InProcessWorker, drain, stop_signals
-from taskcore.leasing.witnesses import two_witnesses
+from taskcore.leasing.liveness import two_witnesses
 from taskcore.live_settings import CurrentSettings, Follower
 from taskcore.messaging.brokers import RabbitBroker
+from taskcore.observability.health import HealthServer
+from taskcore.observability.multiprocess_metrics import page
+from taskcore.observability.telemetry import configure_logging, set_log_level
+from taskcore.observability.tracing.provider import Tracing
 from taskcore.plugins import collect
 from taskcore.settings import Settings, load_settings
-from taskcore.telemetry import configure_logging, set_log_level
-from taskcore.tracing.provider import Tracing
 
 NAME = "collector-analytics"
 

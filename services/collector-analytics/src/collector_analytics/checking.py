@@ -13,10 +13,10 @@ import structlog
 from psycopg.errors import LockNotAvailable, QueryCanceled
 
 from collector_analytics.operator.queries import require_numbers
-from taskcore.databases import open_connection
-from taskcore.db.bounded import BoundedConnection
+from taskcore.db.deadlines import BoundedConnection
 from taskcore.errors import InvalidSettings, first_line
 from taskcore.metrics import load_sources
+from taskcore.plugins.databases import open_connection
 from taskcore.settings import PREFIX, QueryMetric, Settings
 
 #: For an answer about one query: who holds a lock on its table, or has paused a pooler, does not keep us from starting.

@@ -11,9 +11,9 @@ from sqlalchemy import Engine
 
 from collector_analytics.measuring import Round, measure
 from collector_analytics.operator.sources import operator_sources
-from taskcore.db import analytics
+from taskcore.db.analytics import samples
+from taskcore.db.engine import sync_engine
 from taskcore.db.overrides import list_overrides
-from taskcore.db.session import sync_engine
 from taskcore.errors import TaskcoreError
 from taskcore.live_settings import CurrentSettings, overrides_of
 from taskcore.metrics import MetricSource, distinct, load_sources
@@ -83,7 +83,7 @@ def collect_all(
 def _round(ctx: TaskContext, engine: Engine) -> Round:
     """Under the settings as they are now: those of the process do not have what was changed since it started."""
     with engine.connect() as connection:
-        clock = connection.execute(analytics.read_clock()).one()
+        clock = connection.execute(samples.read_clock()).one()
         current = CurrentSettings(ctx.settings)
         current.override(overrides_of(connection.execute(list_overrides()).all()))
     task = replace(ctx, settings=current.now)

@@ -15,11 +15,11 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine.interfaces import IsolationLevel
 
-from taskcore.databases import CANCEL_TIMEOUT_S
-from taskcore.db import analytics
+from taskcore.db.analytics import samples as analytics
 from taskcore.domain.metrics import Window, bucket_of, next_window
 from taskcore.metrics import MetricContext, MetricSource, Sample
 from taskcore.plugins import TaskContext
+from taskcore.plugins.databases import CANCEL_TIMEOUT_S
 
 MAX_WINDOWS = 200
 MAX_SAMPLES = 10_000

@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from collector_analytics.collecting import QUEUE, CollectAnalytics
 from collector_analytics.operator.sources import operator_sources
-from taskcore.db.managed_schedules import ensure_managed
+from taskcore.db.engine import is_database_away
 from taskcore.db.notify import SCHEDULES
-from taskcore.db.session import is_database_away
+from taskcore.db.schedules.managed import ensure_managed
 from taskcore.errors import first_line
 from taskcore.live_settings import CurrentSettings
 from taskcore.settings import Settings

@@ -11,11 +11,11 @@ from prometheus_client import REGISTRY
 
 from collector_k8s.process import new_status, run
 from taskcore.errors import TaskcoreError
-from taskcore.exposition import page
-from taskcore.health import HealthServer
+from taskcore.observability.health import HealthServer
+from taskcore.observability.multiprocess_metrics import page
+from taskcore.observability.telemetry import configure_logging, set_log_level
+from taskcore.observability.tracing.provider import Tracing
 from taskcore.settings import load_settings
-from taskcore.telemetry import configure_logging, set_log_level
-from taskcore.tracing.provider import Tracing
 
 
 @click.command()

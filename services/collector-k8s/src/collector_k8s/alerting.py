@@ -12,13 +12,15 @@ from opentelemetry import trace
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from taskcore import alert_tasks
-from taskcore.db import alerts, submit, workers
+from taskcore.db.kubernetes import alerts
 from taskcore.db.notify import OUTBOX, SyncNotifier
+from taskcore.db.tasks import submit
+from taskcore.db.workers import workers
 from taskcore.domain.alerts import Event, Sighting, matching, sightings
 from taskcore.errors import InvalidSettings
 from taskcore.live_settings import CurrentSettings
 from taskcore.settings import PREFIX, AlertRule, AlertTask, Settings
+from taskcore.submission import from_alert
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -80,20 +82,20 @@ def check_rules(settings: Settings, engine: Engine) -> None:
     except SQLAlchemyError as exc:  # the database may be later than this process, and so may its tables
         log.warning("alerts.rules_not_checked", error=str(exc).partition("\n")[0])
         return
-    for path, why in alert_tasks.rule_faults(settings.alerts.rules, types):
+    for path, why in from_alert.rule_faults(settings.alerts.rules, types):
         name = f"{PREFIX}ALERTS__RULES: " + ".".join(map(str, path))
         if path[1:] != ("task", "type"):
             raise InvalidSettings(f"{name}: {why}")
         log.warning("alerts.type_unknown", setting=name, error=why)
 
 
-def _known_types(rules: Sequence[AlertRule], engine: Engine) -> Mapping[str, alert_tasks.Errors]:
+def _known_types(rules: Sequence[AlertRule], engine: Engine) -> Mapping[str, from_alert.Errors]:
     wanted = {rule.task.type for rule in rules if rule.task is not None}
     if not wanted:
         return {}
     with engine.connect() as connection:
         rows = [connection.execute(workers.get_type(), {"type_name": name}).first() for name in sorted(wanted)]
-    return {row.name: alert_tasks.schema_errors(row.schema) for row in rows if row is not None}
+    return {row.name: from_alert.schema_errors(row.schema) for row in rows if row is not None}
 
 
 def _opened(connection: Connection, seen: Sequence[Sighting]) -> Iterator[tuple[int, Sighting]]:
@@ -112,7 +114,7 @@ def _fire(connection: Connection, due: Sequence[tuple[int, Sighting, AlertTask]]
     timeouts = {name: _timeout_s(connection, name) for name in sorted({task.type for _, _, task in due})}
     fired: dict[int, int] = {}
     for alert_id, seen, task in due:
-        new = alert_tasks.new_task(task, alert_id, seen.words, timeouts[task.type])
+        new = from_alert.new_task(task, alert_id, seen.words, timeouts[task.type])
         with trace.get_tracer("taskcore").start_as_current_span(
             "raise alert",
             attributes={"taskcore.alert.id": alert_id},

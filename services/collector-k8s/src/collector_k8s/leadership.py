@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from collector_k8s.health import Status
 from collector_k8s.storing import Lease
-from taskcore.db.collector_leases import provide_lease, release_lease, renew_lease, take_lease
+from taskcore.db.kubernetes.collector_leases import provide_lease, release_lease, renew_lease, take_lease
 from taskcore.errors import first_line
 
 TTL_S = 6.0

@@ -16,8 +16,8 @@ from collector_k8s.health import State, Status
 from collector_k8s.kubeconfig import NoCluster, Unusable, check
 from collector_k8s.leadership import Leadership
 from collector_k8s.term import Term
+from taskcore.db.engine import BY_KEY, is_database_away, sync_engine
 from taskcore.db.overrides import list_overrides
-from taskcore.db.session import BY_KEY, is_database_away, sync_engine
 from taskcore.live_settings import CurrentSettings, overrides_of
 from taskcore.settings import Settings
 

@@ -21,9 +21,9 @@ from collector_k8s.clock import elapsed_s
 from collector_k8s.events import Event, StoredEvent
 from collector_k8s.telemetry import EVENTS, EVENTS_FLOODED, GAPS
 from collector_k8s.versions import Current, Plan, late_tasks, plan, unknown
-from taskcore.db import k8s_events
-from taskcore.db.collector_leases import fence
-from taskcore.db.session import is_database_away
+from taskcore.db.engine import is_database_away
+from taskcore.db.kubernetes import events as k8s_events
+from taskcore.db.kubernetes.collector_leases import fence
 from taskcore.errors import TaskcoreError
 
 log = structlog.stdlib.get_logger(__name__)

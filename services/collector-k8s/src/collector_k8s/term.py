@@ -21,7 +21,7 @@ from collector_k8s.reading import Reader
 from collector_k8s.repeating import Repeater
 from collector_k8s.storing import Fenced, FollowUp, Lease, Limits, Storage
 from collector_k8s.writing import Writer
-from taskcore.db.k8s_events import cursors
+from taskcore.db.kubernetes.events import cursors
 from taskcore.live_settings import CurrentSettings
 
 POLL_S = 0.2

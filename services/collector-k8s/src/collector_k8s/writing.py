@@ -15,7 +15,7 @@ from collector_k8s.buffer import Buffer
 from collector_k8s.health import Status
 from collector_k8s.storing import Fenced, Item, Storage
 from collector_k8s.telemetry import EVENTS_UNREADABLE
-from taskcore.db.session import is_database_away
+from taskcore.db.engine import is_database_away
 from taskcore.errors import first_line
 
 BATCH = 500

@@ -17,25 +17,26 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, delete
 
 from taskapi.app import create_app
-from taskcore.db import migrations, outbox
+from taskcore.db import migrations
+from taskcore.db.engine import BY_KEY, sync_engine
 from taskcore.db.models import Worker
-from taskcore.db.session import BY_KEY, sync_engine
+from taskcore.db.queues import outbox
+from taskcore.embedded_worker import InProcessWorker, drain, stop_signals
 from taskcore.errors import TaskcoreError
-from taskcore.exposition import page
-from taskcore.in_process import InProcessWorker, drain, stop_signals
-from taskcore.leasing.ears import Ears
+from taskcore.leasing.control_listener import Ears
 from taskcore.live_settings import CurrentSettings
 from taskcore.messaging.brokers import MemoryBroker
 from taskcore.messaging.publisher import MemoryPublisher
+from taskcore.observability.multiprocess_metrics import page
+from taskcore.observability.telemetry import configure_logging, set_log_level
+from taskcore.observability.tracing.memory_store import LocalSpans
+from taskcore.observability.tracing.provider import Tracing
 from taskcore.plugins import load_plugins
 from taskcore.settings import DatabaseSettings, Settings, load_settings
-from taskcore.telemetry import configure_logging, set_log_level
-from taskcore.tracing.local import LocalSpans
-from taskcore.tracing.provider import Tracing
 from taskstandalone.collectors import check_collectors, run_collectors
 from taskstandalone.mailbox import local_mail
 from taskstandalone.postgres import EmbeddedPostgres
-from taskworker.coordinator.backlog import BacklogGauges
+from taskworker.coordinator.backlog_metrics import BacklogGauges
 from taskworker.coordinator.process import coordinate, coordinator_engine
 
 

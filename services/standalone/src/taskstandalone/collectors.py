@@ -6,7 +6,7 @@ import asyncio
 
 from collector_analytics.checking import check_operator_metrics
 from collector_analytics.schedule import KeptSchedule
-from taskcore.db.session import async_engine
+from taskcore.db.engine import async_engine
 from taskcore.live_settings import CurrentSettings
 from taskcore.settings import Settings
 from taskstandalone.cluster_events import check_cluster, collect_cluster_events

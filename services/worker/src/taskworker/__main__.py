@@ -13,20 +13,20 @@ import click
 import structlog
 from prometheus_client import PROCESS_COLLECTOR, REGISTRY
 
-from taskcore.db.session import sync_engine
+from taskcore.db.engine import sync_engine
 from taskcore.errors import TaskcoreError
-from taskcore.exposition import Sum, page, shared_directory, swept
-from taskcore.health import HealthServer
-from taskcore.leasing.witnesses import two_witnesses
+from taskcore.leasing.liveness import two_witnesses
 from taskcore.live_settings import CurrentSettings
 from taskcore.messaging.publisher import RabbitPublisher
+from taskcore.observability.health import HealthServer
+from taskcore.observability.multiprocess_metrics import Sum, page, shared_directory, swept
+from taskcore.observability.telemetry import configure_logging, set_log_level
+from taskcore.observability.tracing.provider import Tracing
 from taskcore.plugins import load_plugins
 from taskcore.settings import Settings, load_settings
-from taskcore.telemetry import configure_logging, set_log_level
-from taskcore.tracing.provider import Tracing
-from taskworker.coordinator.backlog import BacklogGauges
+from taskworker.coordinator.backlog_metrics import BacklogGauges
 from taskworker.coordinator.process import coordinate, coordinator_engine
-from taskworker.supervisor import Supervisor
+from taskworker.supervisor.supervisor import Supervisor
 
 #: How long executors wait before they try to reach the broker again.
 RECONNECT_MS = "500"

@@ -14,7 +14,7 @@ import psycopg
 import structlog
 from sqlalchemy import Engine, make_url, text
 
-from taskcore.db.session import CONNECT_TIMEOUT_S, is_database_away
+from taskcore.db.engine import CONNECT_TIMEOUT_S, is_database_away
 
 #: Work may have become available: sent by the API, heard by the relay.
 OUTBOX = "taskcore_outbox"

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from taskcore.db.models import Setting
-from taskcore.db.parameters import signed
+from taskcore.db.sql import signed
 
 
 @cache

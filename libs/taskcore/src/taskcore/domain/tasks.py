@@ -66,7 +66,7 @@ class Lease(NamedTuple):
 
 
 class AttemptTrace(Protocol):
-    """What follows an attempt from its claim to its settlement: see `taskcore.tracing`. Ids as hexadecimal digits."""
+    """What follows an attempt from its claim to its settlement: see `taskcore.observability.tracing`. Ids as hexadecimal digits."""
 
     @property
     def trace_id(self) -> str: ...

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Executable
 
-from taskcore.db import workers
+from taskcore.db.workers import workers
 from taskcore.domain.retry import RetryPolicy
 from taskcore.plugins import Plugin, Plugins
 from taskcore.settings import WorkerSettings

@@ -17,8 +17,8 @@ from dramatiq.brokers.rabbitmq import RabbitmqBroker
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.errors import QueueNotFound
 
-from taskcore.executor import Executor
-from taskcore.holding import Holding
+from taskcore.execution.executor import Executor
+from taskcore.execution.slots import Holding
 from taskcore.messaging.consumer import ClaimingConsumer
 from taskcore.messaging.transports import RabbitTransport, StubTransport, Transport
 from taskcore.settings import Settings

@@ -15,12 +15,12 @@ import structlog
 from dramatiq import Consumer, MessageProxy
 from dramatiq.errors import ConnectionClosed
 
-from taskcore.db.session import is_database_away
+from taskcore.db.engine import is_database_away
 from taskcore.domain.outcomes import Reason
 from taskcore.domain.tasks import Claimed
 from taskcore.errors import first_line
-from taskcore.executor import Executor
-from taskcore.holding import SHORT_S, Holding, Room
+from taskcore.execution.executor import Executor
+from taskcore.execution.slots import SHORT_S, Holding, Room
 from taskcore.messaging.messages import message
 from taskcore.messaging.transports import Delivery, Transport
 

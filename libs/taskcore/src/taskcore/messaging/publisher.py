@@ -9,12 +9,12 @@ from typing import Protocol
 
 import structlog
 
-from taskcore.db.leases import HEARING_S
+from taskcore.db.workers.leases import HEARING_S
 from taskcore.errors import BrokerUnavailable
 from taskcore.messaging.brokers import MemoryBroker, connection_parameters, queue_arguments
-from taskcore.messaging.link import Link
 from taskcore.messaging.messages import message
 from taskcore.messaging.presence import queue_of_worker
+from taskcore.messaging.publisher_connection import Link
 from taskcore.settings import Settings
 
 NONE: Mapping[int, str] = MappingProxyType({})

@@ -11,12 +11,12 @@ from dramatiq.worker import Worker
 
 from taskcore.domain.outcomes import Reason, returned
 from taskcore.domain.tasks import Claimed, Finished
-from taskcore.executor import Executor
-from taskcore.holding import Holding
-from taskcore.interruption import Cause
+from taskcore.execution.completer import Settler
+from taskcore.execution.executor import Executor
+from taskcore.execution.slots import Holding
 from taskcore.messaging.brokers import Broker, claiming
 from taskcore.messaging.messages import ACTOR
-from taskcore.settler import Settler
+from taskcore.plugins.cancellation import Cause
 
 IDLE_TIMEOUT_MS = 1_000
 FLUSH_S = 5.0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from taskapi.paging import parse_time
-from taskapi.problems import refuse_field
+from taskapi.http.paging import parse_time
+from taskapi.http.problems import refuse_field
 from taskcore.domain.metrics import bucket_of
 
 DEFAULT_RANGE = timedelta(days=30)

@@ -10,16 +10,16 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromQuery, QueryParameter
 
-from taskapi import answers
 from taskapi.analytics import schemas
 from taskapi.analytics.ranges import plan_range
-from taskapi.contract import problems
-from taskapi.database import Rows
-from taskapi.paging import parse_labels
-from taskapi.problems import metric_not_found, refuse_field
-from taskapi.services import Services
-from taskcore.db import analytics_queries
-from taskcore.db.analytics_queries import Aggregation, Question
+from taskapi.http.paging import parse_labels
+from taskapi.http.parameters import problems
+from taskapi.http.problems import metric_not_found, refuse_field
+from taskapi.runtime.database import Rows
+from taskapi.runtime.services import Services
+from taskapi.tasks import presenters
+from taskcore.db.analytics import queries
+from taskcore.db.analytics.queries import Aggregation, Question
 from taskcore.domain.metrics import Kind
 
 MAX_POINTS = 10_000
@@ -53,8 +53,8 @@ _Bucket = Annotated[int, QueryParameter(ge=1, le=MAX_BUCKET_S, description="Seco
 )
 async def list_metrics(services: NamedDependency[Services]) -> schemas.Metrics:
     """Every metric that was ever measured, by name."""
-    rows = await services.database.read(analytics_queries.list_metrics())
-    return schemas.Metrics([answers.fields(schemas.Metric, row._mapping) for row in rows])
+    rows = await services.database.read(queries.list_metrics())
+    return schemas.Metrics([presenters.fields(schemas.Metric, row._mapping) for row in rows])
 
 
 @get(
@@ -92,13 +92,13 @@ async def get_analytics(
         None if group_by is None else _known("group_by", [name for name in group_by if name], known),
         dict(_pairs(label or (), known)),
     )
-    rows = await services.database.read(analytics_queries.read_samples(question, MAX_POINTS + 1))
+    rows = await services.database.read(queries.read_samples(question, MAX_POINTS + 1))
     return _answer(known, question, rows)
 
 
 async def _metric(services: Services, name: str) -> schemas.Metric:
     """Raises `Refused` when there is none."""
-    rows = await services.database.read(analytics_queries.get_metric(), {"of": name})
+    rows = await services.database.read(queries.get_metric(), {"of": name})
     if not rows:
         raise metric_not_found(name)
     return schemas.Metric(**{**rows[0]._mapping, "kind": Kind(rows[0].kind)})

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-from taskcore.db.analytics_queries import Aggregation
+from taskcore.db.analytics.queries import Aggregation
 from taskcore.domain.metrics import Kind
 
 

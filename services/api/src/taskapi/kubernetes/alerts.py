@@ -8,15 +8,15 @@ from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromQuery
 
-from taskapi import answers
-from taskapi.contract import User, actor, problems
+from taskapi.http.parameters import User, actor, problems
+from taskapi.http.problems import Refused
 from taskapi.kubernetes import schemas
 from taskapi.kubernetes.parameters import AfterAlert, AlertId, AnyOf, BeforeAlert, Limit, from_id, refuse_both
-from taskapi.problems import Refused
+from taskapi.runtime.services import Services
 from taskapi.schemas import Problem
-from taskapi.services import Services
-from taskcore.db import alert_queries, alerts
-from taskcore.db.alert_queries import AlertFilter
+from taskapi.tasks import presenters
+from taskcore.db.kubernetes import alert_queries, alerts
+from taskcore.db.kubernetes.alert_queries import AlertFilter
 
 _Status = Literal["open", "resolved", "all"]
 _IS_OPEN = {"open": True, "resolved": False, "all": None}
@@ -50,7 +50,7 @@ async def list_alerts(
         return await _since(services, which, limit, from_id("after", after), newest)
     until_id = newest if before is None else from_id("before", before) - 1
     rows = await services.database.read(alert_queries.list_alerts(which, limit=limit + 1, until_id=until_id))
-    items = [answers.fields(schemas.Alert, row._mapping) for row in rows[:limit]]
+    items = [presenters.fields(schemas.Alert, row._mapping) for row in rows[:limit]]
     has_more = len(rows) > limit
     return schemas.AlertPage(
         items,
@@ -73,13 +73,13 @@ async def resolve_alert(services: NamedDependency[Services], alert_id: AlertId, 
     rows = await services.database.write(alerts.resolve(), {"alert_id": alert_id, "by": actor(user)})
     if not rows:
         raise await _why_not(services, alert_id)
-    alert: schemas.Alert = answers.fields(schemas.Alert, rows[0]._mapping)
+    alert: schemas.Alert = presenters.fields(schemas.Alert, rows[0]._mapping)
     return alert
 
 
 async def _since(services: Services, which: AlertFilter, limit: int, after: int, newest: int) -> schemas.AlertPage:
     rows = await services.database.read(alert_queries.follow_alerts(which, limit=limit + 1, after_id=after))
-    items = [answers.fields(schemas.Alert, row._mapping) for row in rows[:limit]]
+    items = [presenters.fields(schemas.Alert, row._mapping) for row in rows[:limit]]
     has_more = len(rows) > limit
     last = items[-1].id if items else after
     reached = last if has_more else max(last, newest)

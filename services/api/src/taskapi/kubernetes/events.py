@@ -10,8 +10,9 @@ from typing import Any
 from litestar import get
 from litestar.di import NamedDependency
 
-from taskapi import answers
-from taskapi.contract import TaskId, problems
+from taskapi.http.paging import parse_time
+from taskapi.http.parameters import TaskId, problems
+from taskapi.http.problems import Refused
 from taskapi.kubernetes import schemas
 from taskapi.kubernetes.parameters import (
     After,
@@ -28,13 +29,12 @@ from taskapi.kubernetes.parameters import (
     to_after,
     to_before,
 )
-from taskapi.paging import parse_time
-from taskapi.problems import Refused
+from taskapi.runtime.services import Services
 from taskapi.schemas import Problem
-from taskapi.services import Services
-from taskapi.tasks import task_row
-from taskcore.db import event_queries
-from taskcore.db.event_queries import EventFilter
+from taskapi.tasks import presenters
+from taskapi.tasks.reading import task_row
+from taskcore.db.kubernetes import event_queries
+from taskcore.db.kubernetes.event_queries import EventFilter
 
 MAX_GAPS = 1_000
 
@@ -174,11 +174,11 @@ def _reached(items: Sequence[Any], newest: int, behind: int, *, is_all: bool) ->
 
 
 def _events(rows: Sequence[Any]) -> list[schemas.KubernetesEvent]:
-    return [answers.fields(schemas.KubernetesEvent, row._mapping) for row in rows]
+    return [presenters.fields(schemas.KubernetesEvent, row._mapping) for row in rows]
 
 
 def _gaps(rows: Sequence[Any]) -> list[schemas.EventGap]:
-    return [answers.fields(schemas.EventGap, row._mapping) for row in rows]
+    return [presenters.fields(schemas.EventGap, row._mapping) for row in rows]
 
 
 def _not_found(event_id: int) -> Refused:

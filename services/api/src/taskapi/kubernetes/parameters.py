@@ -8,7 +8,7 @@ from typing import Annotated
 
 from litestar.params import PathParameter, QueryParameter
 
-from taskapi.problems import refuse_field
+from taskapi.http.problems import refuse_field
 from taskcore.domain.documents import MAX_INTEGER
 
 EventId = Annotated[

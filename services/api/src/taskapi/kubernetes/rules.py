@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from taskapi.fields import field_error
-from taskapi.problems import Refused, invalid
-from taskapi.services import Services
-from taskcore.alert_tasks import rule_faults
+from taskapi.http.field_errors import field_error
+from taskapi.http.problems import Refused, invalid
+from taskapi.runtime.services import Services
 from taskcore.settings import AlertRule
+from taskcore.submission.from_alert import rule_faults
 
 SETTING = "alerts.rules"
 

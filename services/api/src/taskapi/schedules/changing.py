@@ -12,16 +12,16 @@ from msgspec import UNSET
 from psycopg.errors import UniqueViolation
 from sqlalchemy.exc import IntegrityError
 
-from taskapi.bodies import decode, read_json
-from taskapi.contract import User, actor, problems
+from taskapi.http.bodies import decode, read_json
+from taskapi.http.parameters import User, actor, problems
+from taskapi.runtime.services import Services
 from taskapi.schedules import schemas
 from taskapi.schedules.checking import check, times, times_of
 from taskapi.schedules.parameters import ScheduleId
 from taskapi.schedules.problems import schedule_exists, schedule_managed, schedule_not_found
 from taskapi.schedules.reading import database_now, schedule_answer, schedule_row
-from taskapi.services import Services
-from taskcore.db import schedule_fires, schedules
 from taskcore.db.notify import SCHEDULES
+from taskcore.db.schedules import fires, schedules
 from taskcore.domain.tasks import MAX_TASK_BYTES
 
 _SUBMISSION = msgspec.json.Decoder(schemas.ScheduleSubmission)
@@ -103,7 +103,7 @@ async def delete_schedule(services: NamedDependency[Services], schedule_id: Sche
 
 async def _change(services: Services, schedule_id: int, asked: schemas.ScheduleChange) -> None:
     async with services.database.transaction() as connection:
-        row = (await connection.execute(schedule_fires.lock(), {"of": schedule_id})).first()
+        row = (await connection.execute(fires.lock(), {"of": schedule_id})).first()
         if row is None:
             raise schedule_not_found(schedule_id)
         if row.managed_by is not None:

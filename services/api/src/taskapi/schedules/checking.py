@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from taskapi.fields import Path, field_error
-from taskapi.problems import Refused, invalid, refuse_field
+from taskapi.http.field_errors import Path, field_error
+from taskapi.http.problems import Refused, invalid, refuse_field
+from taskapi.runtime.services import Services
 from taskapi.schedules.schemas import Recurrence as AskedTimes
 from taskapi.schedules.schemas import ScheduleChange, ScheduledTask, ScheduleSubmission
 from taskapi.schemas import FieldError
-from taskapi.services import Services
-from taskapi.submissions import type_errors
+from taskapi.tasks.parse import type_errors
 from taskcore.domain.schedules import RESERVED_PREFIX
 from taskcore.errors import InvalidRecurrence
-from taskcore.recurrence import Recurrence, recurrence
-from taskcore.submissions import TaskSubmission, storage_faults
+from taskcore.submission.recurrence import Recurrence, recurrence
+from taskcore.submission.spec import TaskSubmission, storage_faults
 
 _PREFIX: Path = ("task",)
 

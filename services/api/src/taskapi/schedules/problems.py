@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from taskapi.problems import Refused
+from taskapi.http.problems import Refused
 from taskapi.schemas import Problem
 
 

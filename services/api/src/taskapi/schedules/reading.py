@@ -11,17 +11,17 @@ import msgspec
 from litestar import Request, get, post
 from litestar.di import NamedDependency
 
-from taskapi import answers
-from taskapi.bodies import decode, read_json
-from taskapi.contract import problems
-from taskapi.paging import parse_time
+from taskapi.http.bodies import decode, read_json
+from taskapi.http.paging import parse_time
+from taskapi.http.parameters import problems
+from taskapi.runtime.services import Services
 from taskapi.schedules import schemas
 from taskapi.schedules.checking import times, times_of
 from taskapi.schedules.parameters import After, Before, Count, Limit, ScheduleId
 from taskapi.schedules.problems import schedule_not_found
-from taskapi.services import Services
-from taskcore.db import schedules
-from taskcore.recurrence import Recurrence
+from taskapi.tasks import presenters
+from taskcore.db.schedules import schedules
+from taskcore.submission.recurrence import Recurrence
 
 MAX_BYTES = 64 * 1024
 
@@ -35,7 +35,7 @@ async def list_schedules(
     """By id."""
     rows = await services.database.read(schedules.list_schedules(), {"after_id": after, "most": limit + 1})
     ((total,),) = await services.database.read(schedules.count_schedules())
-    items = [answers.fields(schemas.Schedule, row._mapping) for row in rows[:limit]]
+    items = [presenters.fields(schemas.Schedule, row._mapping) for row in rows[:limit]]
     return schemas.SchedulePage(items, total, items[-1].id if len(rows) > limit else None)
 
 
@@ -116,7 +116,7 @@ async def database_now(services: Services) -> datetime:
 async def schedule_answer(services: Services, schedule_id: int) -> schemas.Schedule:
     """Raises `Refused` when there is none."""
     row = await schedule_row(services, schedule_id)
-    answer: schemas.Schedule = answers.fields(schemas.Schedule, row._mapping)
+    answer: schemas.Schedule = presenters.fields(schemas.Schedule, row._mapping)
     return answer
 
 

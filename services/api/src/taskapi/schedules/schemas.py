@@ -11,8 +11,8 @@ from msgspec import UNSET, Meta, UnsetType
 from taskapi.schemas import Why
 from taskcore.domain import tasks as limits
 from taskcore.domain.schedules import DEFAULT_CATCH_UP_LIMIT, MAX_CATCH_UP_LIMIT, CatchUp, Overlap
-from taskcore.recurrence import MAX_CRON_LENGTH, MAX_EVERY_S, MIN_EVERY_S
-from taskcore.submissions import Identifier, LabelKey, LabelValue, Name
+from taskcore.submission.recurrence import MAX_CRON_LENGTH, MAX_EVERY_S, MIN_EVERY_S
+from taskcore.submission.spec import Identifier, LabelKey, LabelValue, Name
 
 MAX_JITTER_S = 86_400.0
 MAX_PREVIEW = 100

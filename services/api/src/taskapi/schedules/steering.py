@@ -7,18 +7,18 @@ from typing import Any
 from litestar import Request, Response, post
 from litestar.di import NamedDependency
 
-from taskapi.changes import MAX_REASON_BYTES, read_reason
-from taskapi.contract import User, actor, problems
+from taskapi.http.parameters import User, actor, problems
+from taskapi.runtime.services import Services
 from taskapi.schedules import schemas
 from taskapi.schedules.checking import times_of
 from taskapi.schedules.parameters import ScheduleId
 from taskapi.schedules.problems import schedule_not_found, schedule_overlap
 from taskapi.schedules.reading import schedule_answer
-from taskapi.services import Services
-from taskcore.db import schedule_fires, schedules
+from taskapi.tasks.actions import MAX_REASON_BYTES, read_reason
 from taskcore.db.notify import SCHEDULES
-from taskcore.firing import Overlaps, run_now
-from taskcore.telemetry import TASKS_SUBMITTED
+from taskcore.db.schedules import fires, schedules
+from taskcore.observability.telemetry import TASKS_SUBMITTED
+from taskcore.submission.from_schedule import Overlaps, run_now
 
 
 @post(
@@ -52,7 +52,7 @@ async def pause_schedule(
 async def resume_schedule(services: NamedDependency[Services], schedule_id: ScheduleId) -> schemas.Schedule:
     """From now on: what came during the pause is not made up for. It is no error if it was not paused."""
     async with services.database.transaction() as connection:
-        row = (await connection.execute(schedule_fires.lock(), {"of": schedule_id})).first()
+        row = (await connection.execute(fires.lock(), {"of": schedule_id})).first()
         if row is None:
             raise schedule_not_found(schedule_id)
         if row.paused_at is not None:

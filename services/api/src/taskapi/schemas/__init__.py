@@ -10,7 +10,7 @@ from taskapi.schemas.settings import Setting, SettingChange, Settings
 from taskapi.schemas.submitting import BatchAnswer, BatchResult, BatchSubmission, BatchTask
 from taskapi.schemas.tasks import RelatedTask, RelatedTasks, StatusCounts, Task, TaskPage, Why
 from taskapi.schemas.workers import Queue, Queues, TaskType, TaskTypes, Worker, Workers
-from taskcore.submissions import TaskSubmission
+from taskcore.submission.spec import TaskSubmission
 
 __all__ = [
     "Attempt",

@@ -1,6 +1,6 @@
 """Handing in tasks, one or many.
 
-Limits that can be said in JSON Schema are said here; what cannot is checked in `taskcore.submissions`.
+Limits that can be said in JSON Schema are said here; what cannot is checked in `taskcore.submission.spec`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from msgspec import Meta
 from taskapi.schemas.problems import Problem
 from taskcore.domain import tasks as limits
 from taskcore.domain.dependencies import MAX_DEPENDENCIES
-from taskcore.submissions import Asked, KnownId
+from taskcore.submission.spec import Asked, KnownId
 
 Ref = Annotated[str, Meta(min_length=1, max_length=limits.MAX_NAME)]
 

@@ -13,16 +13,16 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from sqlalchemy import RowMapping
 
-from taskapi.contract import MEDIA_TYPE, TaskId, problems
-from taskapi.problems import trace_not_recorded, trace_viewer_not_configured
+from taskapi.http.parameters import MEDIA_TYPE, TaskId, problems
+from taskapi.http.problems import trace_not_recorded, trace_viewer_not_configured
+from taskapi.runtime.services import Services
+from taskapi.runtime.trace_sources import Spans
 from taskapi.schemas import Problem
-from taskapi.services import Services
-from taskapi.tasks import task_row
+from taskapi.tasks.reading import task_row
 from taskapi.traces import schemas
-from taskapi.traces.sources import Spans
 from taskapi.traces.tree import Branch, arrange
-from taskcore.db import tasks
-from taskcore.tracing.contexts import trace_id_of
+from taskcore.db.tasks import queries
+from taskcore.observability.tracing.propagation import trace_id_of
 
 MAX_ATTEMPTS = 10
 
@@ -62,7 +62,7 @@ async def trace_answer(services: Services, task: RowMapping) -> schemas.TaskTrac
         raise trace_not_recorded(task["id"], services.tracing.is_on)
     if (source := services.traces.source) is None:
         raise trace_viewer_not_configured()
-    rows = await services.database.read(tasks.list_attempts(), {"task_id": task["id"]})
+    rows = await services.database.read(queries.list_attempts(), {"task_id": task["id"]})
     followed = plan_followed(own, [row._mapping for row in rows])
     spans = await source.find(list(followed.attempts))
     traces = await asyncio.to_thread(_traces, services, task["id"], followed, spans)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from taskcore.tracing.recorded import RecordedSpan
+from taskcore.observability.tracing.span_record import RecordedSpan
 
 MAX_SPANS = 2_000
 #: Spans by their parents' ids; under None those at the root.

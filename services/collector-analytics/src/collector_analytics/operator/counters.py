@@ -11,7 +11,7 @@ import msgspec
 
 from collector_analytics.operator.pointer import find
 from taskcore.metrics import Metric, MetricContext, MetricSource, Sample
-from taskcore.network.guarded_client import client_of
+from taskcore.plugins.network.guarded_client import client_of
 from taskcore.settings import CounterMetric
 
 #: It is the operator who set the address: it may well be one inside of the network.

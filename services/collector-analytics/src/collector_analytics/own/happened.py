@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from taskcore.db.analytics import PATIENCE_S
+from taskcore.db.analytics.samples import PATIENCE_S
 from taskcore.metrics import Window
 
 SLACK = timedelta(seconds=PATIENCE_S)

@@ -9,16 +9,16 @@ from typing import Any
 from opentelemetry import trace
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
 
-from taskcore.tracing import conventions
-from taskcore.tracing.contexts import below, links, span_context, traceparent
-from taskcore.tracing.guarding import harmless
-from taskcore.tracing.provider import Tracing
+from taskcore.observability.tracing import conventions
+from taskcore.observability.tracing.guarding import harmless
+from taskcore.observability.tracing.propagation import below, links, span_context, traceparent
+from taskcore.observability.tracing.provider import Tracing
 
 
 class DispatchSpans:
     """Those of one batch, from when it was asked for (`began_ns`) until the broker confirmed it.
 
-    `rows` are of `taskcore.db.traces.dispatch`, where traces are on. What has run before begins a trace of its own,
+    `rows` are of `taskcore.db.queues.dispatch_traces.dispatch`, where traces are on. What has run before begins a trace of its own,
     linked to the submission and to the last attempt: a task that waits for hours between attempts makes no trace of
     hours.
     """

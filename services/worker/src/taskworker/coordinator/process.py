@@ -9,14 +9,14 @@ from functools import partial
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from taskcore.db.engine import BY_KEY, async_engine, is_database_away
 from taskcore.db.notify import DEPENDENTS, OUTBOX, SCHEDULES, Listener
-from taskcore.db.session import BY_KEY, async_engine, is_database_away
 from taskcore.errors import first_line
 from taskcore.live_settings import CurrentSettings, Follower
 from taskcore.messaging.publisher import Publisher
+from taskcore.observability.tracing.provider import OFF, Tracing
 from taskcore.settings import Settings
-from taskcore.tracing.provider import OFF, Tracing
-from taskworker.coordinator.dependents import Dependents
+from taskworker.coordinator.dependency_resolver import Dependents
 from taskworker.coordinator.relay import Relay
 from taskworker.coordinator.rescuer import Rescuer
 from taskworker.coordinator.retention import Retention

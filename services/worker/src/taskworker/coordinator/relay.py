@@ -14,11 +14,11 @@ from typing import Any
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from taskcore.db import outbox, traces
+from taskcore.db.queues import dispatch_traces, outbox
 from taskcore.live_settings import CurrentSettings
 from taskcore.messaging.publisher import Publisher
-from taskcore.telemetry import MESSAGES_RESENT, MESSAGES_SENT, QUEUE_NAMES
-from taskcore.tracing.provider import OFF, Tracing
+from taskcore.observability.telemetry import MESSAGES_RESENT, MESSAGES_SENT, QUEUE_NAMES
+from taskcore.observability.tracing.provider import OFF, Tracing
 from taskworker.coordinator.dispatch_spans import DispatchSpans
 from taskworker.coordinator.statements import execute
 from taskworker.coordinator.window import LONGEST_PAUSE_S, SHORTEST_PAUSE_S, Flow, pause, window
@@ -113,7 +113,7 @@ class Relay:
 
     async def _send(self, queue: str, room: int) -> int:
         began_ns = time.time_ns()
-        dispatch = traces.dispatch() if self._tracing.is_on else outbox.dispatch()
+        dispatch = dispatch_traces.dispatch() if self._tracing.is_on else outbox.dispatch()
         rows = await execute(self._engine, dispatch, of=queue, room=room)
         if not rows:
             return 0

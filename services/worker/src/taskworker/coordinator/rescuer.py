@@ -13,14 +13,16 @@ import structlog
 from sqlalchemy import Executable, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from taskcore.db import changes, leases, outbox, passing_on, settlements
 from taskcore.db.models import Task
-from taskcore.db.parameters import stands_at
+from taskcore.db.queues import outbox
+from taskcore.db.sql import stands_at
+from taskcore.db.tasks import actions, dependency_resolution, settlements
+from taskcore.db.workers import leases
 from taskcore.domain.outcomes import lost
 from taskcore.domain.states import WAITING, Status
 from taskcore.domain.tasks import Finished, Lease
 from taskcore.live_settings import CurrentSettings
-from taskcore.telemetry import TASKS_RESCUED, count_ends
+from taskcore.observability.telemetry import TASKS_RESCUED, count_ends
 from taskworker.coordinator.statements import execute, transaction
 
 EVERY_S = 1.0
@@ -130,7 +132,7 @@ class Rescuer:
     async def _remind(self) -> None:
         """A blocked task would wait for ever if all that it depends on were over and nobody were to pass it on."""
         async for bounds in self._slices({Status.BLOCKED}):
-            rows = await self._ask(passing_on.remind(), **bounds)
+            rows = await self._ask(dependency_resolution.remind(), **bounds)
             if rows:
                 log.error("dependencies.reminded", count=len(rows), task_ids=[row.id for row in rows[:10]])
 
@@ -150,13 +152,13 @@ class Rescuer:
     async def _give_up(self) -> None:
         """Lock first, then look: what waits for a lock itself misses the outbox row that was written meanwhile."""
         after_s = self._settings.now.coordinator.unknown_type_after_s
-        if not await self._ask(changes.unserved_types(), after_s=after_s):
+        if not await self._ask(actions.unserved_types(), after_s=after_s):
             return
-        count = changes.GIVE_UP_LIMIT
-        while count == changes.GIVE_UP_LIMIT:
+        count = actions.GIVE_UP_LIMIT
+        while count == actions.GIVE_UP_LIMIT:
             async with transaction(self._engine) as connection:
-                ids = list(await connection.scalars(changes.unserved(), {"after_s": after_s}))
-                count = len((await connection.execute(changes.give_up(), {"ids": ids})).all())
+                ids = list(await connection.scalars(actions.unserved(), {"after_s": after_s}))
+                count = len((await connection.execute(actions.give_up(), {"ids": ids})).all())
             if count:
                 log.warning("tasks.given_up", count=count)
 

@@ -16,11 +16,11 @@ from typing import Any
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from taskcore.db import feed, retention
+from taskcore.db.tasks import history_feed, retention
 from taskcore.domain.states import TERMINAL
 from taskcore.live_settings import CurrentSettings
 from taskcore.settings import RetentionSettings
-from taskworker.coordinator.collected import CollectedRetention
+from taskworker.coordinator.collector_retention import CollectedRetention
 from taskworker.coordinator.statements import execute
 
 IDLE_S = 5.0
@@ -117,7 +117,7 @@ class Retention:
         now = time.monotonic()
         if now < self._forget_at:
             return False
-        ((count,),) = await execute(self._engine, feed.forget(), after_s=history_s, room=retention.BATCH)
+        ((count,),) = await execute(self._engine, history_feed.forget(), after_s=history_s, room=retention.BATCH)
         if count:
             log.info("history.forgotten", count=count)
             return True

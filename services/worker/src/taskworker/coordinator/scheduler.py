@@ -15,10 +15,10 @@ from datetime import datetime
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from taskcore.db import schedule_fires
-from taskcore.db.session import is_database_away
-from taskcore.firing import Dealt, fire_due
-from taskcore.telemetry import SCHEDULE_TIMES, TASKS_SUBMITTED
+from taskcore.db.engine import is_database_away
+from taskcore.db.schedules import fires
+from taskcore.observability.telemetry import SCHEDULE_TIMES, TASKS_SUBMITTED
+from taskcore.submission.from_schedule import Dealt, fire_due
 from taskworker.coordinator.statements import execute, transaction
 
 IDLE_S = 5.0
@@ -60,7 +60,7 @@ class Scheduler:
 
     async def step(self, moment: datetime | None = None) -> float:
         """Fire what is due at `moment`; None: now. Answers after how many seconds to look again."""
-        rows = await execute(self._engine, schedule_fires.due(), moment=moment, but=self._left_alone())
+        rows = await execute(self._engine, fires.due(), moment=moment, but=self._left_alone())
         due = [row.id for row in rows if row.wait_s is not None and row.wait_s <= 0]
         if due:
             fired = [await self._fire(schedule_id, moment) for schedule_id in dict.fromkeys(due)]
@@ -106,6 +106,6 @@ class Scheduler:
         now = time.monotonic()
         if now < self._prune_at:
             return
-        while await execute(self._engine, schedule_fires.prune(), after_s=KEEP_S):
+        while await execute(self._engine, fires.prune(), after_s=KEEP_S):
             continue
         self._prune_at = now + PRUNE_EVERY_S

@@ -9,7 +9,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import text
 
-from taskcore.db.session import sync_engine
+from taskcore.db.engine import sync_engine
 
 #: Two upgrades at once wait for each other on this advisory lock.
 MIGRATION_LOCK = 0x7461736B

@@ -14,7 +14,7 @@ depends_on = None
 _STATUSES_BEFORE = "'scheduled', 'queued', 'running', 'retrying', 'succeeded', 'failed', 'cancelled'"
 _STATUSES = _STATUSES_BEFORE + ", 'blocked', 'paused', 'cancelling'"
 
-#: Whoever writes history holds this lock, shared, from before its first id until it commits: see `taskcore.db.feed`.
+#: Whoever writes history holds this lock, shared, from before its first id until it commits: see `taskcore.db.tasks.history_feed`.
 LOCK_HISTORY = """
 CREATE FUNCTION lock_history() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -1,0 +1,1 @@
+"""Statements for analytics samples: storing and querying them."""

@@ -1,0 +1,153 @@
+"""Analytics: what a collector stores, and how far each source has been sampled.
+
+A source's samples and its cursor are written in one transaction (READ COMMITTED) that first holds the cursor: whoever
+comes second finds it moved. The first sample of a series in a bucket stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    Boolean,
+    DateTime,
+    Executable,
+    Float,
+    Text,
+    and_,
+    bindparam,
+    column,
+    func,
+    literal_column,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy import table as table_of
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from taskcore.db.models import AnalyticsCursor, AnalyticsMetric, AnalyticsSample, AnalyticsSeries
+from taskcore.db.recordset import recordset
+from taskcore.db.sql import interval
+from taskcore.domain.metrics import Metric
+
+#: How long a change may take from its `now()` to its commit, unless it is seen to be at work,
+SLACK_S = 5.0
+#: and how long it is waited for then.
+PATIENCE_S = 60.0
+
+
+@cache
+def read_clock() -> Executable:
+    """One row: `at`, the database's time, and `settled`: what happened before that is committed, and can be counted.
+
+    A transaction that writes for longer than a minute is not waited for. One that waits for a lock may be about to
+    write. When those of other roles began may be hidden; who waits is in `pg_locks`, which hides nothing.
+    """
+    activity = table_of("pg_stat_activity", *(column(name) for name in ("datname", "pid", "backend_xid", "xact_start")))
+    locks = table_of("pg_locks", column("pid"), column("granted", Boolean))
+    waiting = select(locks.c.pid).where(~locks.c.granted)
+    begun_at = func.coalesce(activity.c.xact_start, literal_column("'-infinity'::timestamptz"))
+    oldest = (
+        select(func.min(begun_at))
+        .where(activity.c.datname == func.current_database())
+        .where(or_(activity.c.backend_xid.is_not(None), activity.c.pid.in_(waiting)))
+        .where(activity.c.pid != func.pg_backend_pid())
+        .scalar_subquery()
+    )
+    begun = func.greatest(func.coalesce(oldest, func.now()), func.now() - interval(literal_column(str(PATIENCE_S))))
+    settled = func.least(begun, func.now() - interval(literal_column(str(SLACK_S))))
+    return select(func.now().label("at"), settled.label("settled"))
+
+
+@cache
+def describe_metrics() -> Executable:
+    """Make metrics known, or their descriptions current. Parameter: rows, by `metric_rows`."""
+    given = recordset("given", name=Text, description=Text, unit=Text, kind=Text, source=Text)
+    names = ["name", "description", "unit", "kind", "source"]
+    statement = upsert(AnalyticsMetric).from_select(names, select(given).order_by(given.c.name))
+    new = statement.excluded
+    known = AnalyticsMetric.__table__.c
+    is_new = func.row(*(known[name] for name in names)).is_distinct_from(func.row(*(new[name] for name in names)))
+    return statement.on_conflict_do_update(
+        index_elements=[AnalyticsMetric.name], set_={name: new[name] for name in names[1:]}, where=is_new
+    )
+
+
+@cache
+def begin_cursor() -> Executable:
+    """The source `of` begins to count at `since`, unless it has begun already. Answers its name if it had not."""
+    statement = upsert(AnalyticsCursor).values(source=bindparam("of", type_=Text), until=_time("since"))
+    return statement.on_conflict_do_nothing().returning(AnalyticsCursor.source)
+
+
+@cache
+def hold_cursor() -> Executable:
+    """Lock the cursor of the source `of`. Answers `until`."""
+    return select(AnalyticsCursor.until).where(AnalyticsCursor.source == bindparam("of", type_=Text)).with_for_update()
+
+
+@cache
+def read_cursor() -> Executable:
+    """As `hold_cursor`, without the lock. No row: the source has not begun."""
+    return select(AnalyticsCursor.until).where(AnalyticsCursor.source == bindparam("of", type_=Text))
+
+
+@cache
+def move_cursor() -> Executable:
+    """The source `of` has been sampled up to `upto`."""
+    return (
+        update(AnalyticsCursor).where(AnalyticsCursor.source == bindparam("of", type_=Text)).values(until=_time("upto"))
+    )
+
+
+@cache
+def add_series() -> Executable:
+    """Make the series of samples known. Parameter: rows, by `sample_rows`."""
+    given = recordset("given", metric=Text, labels=JSONB)
+    wanted = select(given.c.metric, given.c.labels).distinct().order_by(given.c.metric, given.c.labels)
+    return upsert(AnalyticsSeries).from_select(["metric", "labels"], wanted).on_conflict_do_nothing()
+
+
+@cache
+def add_samples() -> Executable:
+    """Store samples of known series; where there is one in the bucket, that stays. Parameter: rows, by `sample_rows`.
+
+    Answers the ids of their series, one for each that was stored.
+    """
+    given = recordset("given", metric=Text, labels=JSONB, bucket=DateTime(timezone=True), value=Float)
+    is_its = and_(AnalyticsSeries.metric == given.c.metric, AnalyticsSeries.labels == given.c.labels)
+    found = select(AnalyticsSeries.id, given.c.bucket, given.c.value).join_from(given, AnalyticsSeries, is_its)
+    return (
+        upsert(AnalyticsSample)
+        .from_select(["series_id", "bucket", "value"], found)
+        .on_conflict_do_nothing()
+        .returning(AnalyticsSample.series_id)
+    )
+
+
+def metric_rows(source: str, metrics: Sequence[Metric]) -> str:
+    """The parameter `rows` of `describe_metrics`."""
+    rows = [
+        {"name": one.name, "description": one.description, "unit": one.unit, "kind": one.kind, "source": source}
+        for one in metrics
+    ]
+    return msgspec.json.encode(rows).decode()
+
+
+def sample_rows(samples: Sequence[tuple[str, dict[str, str], datetime, float]]) -> str:
+    """The parameter `rows` of `add_series` and `add_samples`: metric, labels, bucket and value of each."""
+    rows = [
+        {"metric": metric, "labels": labels, "bucket": bucket, "value": value}
+        for metric, labels, bucket, value in samples
+    ]
+    return msgspec.json.encode(rows).decode()
+
+
+def _time(name: str) -> Any:
+    return bindparam(name, type_=DateTime(timezone=True))

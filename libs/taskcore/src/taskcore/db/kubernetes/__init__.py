@@ -1,0 +1,1 @@
+"""Statements for the Kubernetes collector: events, alerts, and the collector's leases."""

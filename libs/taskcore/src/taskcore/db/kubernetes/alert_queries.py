@@ -1,0 +1,61 @@
+"""Reading alerts, by the order in which they opened: their times move on while they are counted, their ids do not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from sqlalchemy import ColumnElement, Executable, select
+
+from taskcore.db.kubernetes.event_queries import among, newest
+from taskcore.db.models import Alert
+from taskcore.db.sql import number
+
+
+@dataclass(frozen=True, slots=True)
+class AlertFilter:
+    """Which alerts to list. `is_open`: None for all. Several values of one kind mean «any of»; empty means all."""
+
+    is_open: bool | None = None
+    clusters: Sequence[str] = ()
+    namespaces: Sequence[str] = ()
+    kinds: Sequence[str] = ()
+    names: Sequence[str] = ()
+    reasons: Sequence[str] = ()
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        found = among(
+            (Alert.cluster, self.clusters),
+            (Alert.namespace, self.namespaces),
+            (Alert.kind, self.kinds),
+            (Alert.name, self.names),
+            (Alert.reason, self.reasons),
+        )
+        if self.is_open is not None:
+            found.append(Alert.resolved_at.is_(None) if self.is_open else Alert.resolved_at.is_not(None))
+        return found
+
+
+@cache
+def get_alert() -> Executable:
+    """Parameter: alert_id."""
+    return select(*Alert.__table__.c).where(Alert.id == number("alert_id"))
+
+
+@cache
+def newest_id() -> Executable:
+    """(alert_id,): the largest so far, 0 where there is none."""
+    return select(newest(Alert.id).label("alert_id"))
+
+
+def list_alerts(which: AlertFilter, *, limit: int, until_id: int) -> Executable:
+    """Those that opened last come first; from `until_id` on."""
+    statement = select(*Alert.__table__.c).where(*which.conditions(), Alert.id <= until_id)
+    return statement.order_by(Alert.id.desc()).limit(limit)
+
+
+def follow_alerts(which: AlertFilter, *, limit: int, after_id: int) -> Executable:
+    """Those that opened after `after_id`, in that order."""
+    statement = select(*Alert.__table__.c).where(*which.conditions(), Alert.id > after_id)
+    return statement.order_by(Alert.id).limit(limit)

@@ -1,0 +1,145 @@
+"""Alerts as they come and go: what was seen is counted, or opens one; quiet ones and those that are dealt with close.
+
+What opens is signed by nobody; its task is submitted in the same transaction. Whoever counts locks in the order of
+the alerts' keys, which is that of `taskcore.domain.alerts.sightings`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    DateTime,
+    Executable,
+    Text,
+    and_,
+    bindparam,
+    case,
+    column,
+    func,
+    literal_column,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.orm import aliased
+from sqlalchemy.types import TypeEngine
+
+from taskcore.db.models import Alert, K8sCursor, K8sEvent
+from taskcore.db.recordset import recordset
+from taskcore.db.sql import ids, names, number, seconds, signed, word
+from taskcore.domain.alerts import Sighting
+
+BATCH = 500
+
+_KEY = ("cluster", "namespace", "kind", "name", "reason")
+_SEEN: dict[str, type[TypeEngine[Any]] | TypeEngine[Any]] = {
+    **dict.fromkeys(("rule", *_KEY, "type", "message"), Text),
+    "count": BigInteger,
+    "first_at": DateTime(timezone=True),
+    "last_at": DateTime(timezone=True),
+}
+
+
+@cache
+def counted() -> Executable:
+    """(id, so_far) of those events in `ids` of which a version was stored before this transaction: its count."""
+    before = aliased(K8sEvent)
+    is_before = and_(before.cluster == K8sEvent.cluster, before.uid == K8sEvent.uid, before.collected_at < func.now())
+    return (
+        select(K8sEvent.id, func.max(before.count).label("so_far"))
+        .join(before, is_before)
+        .where(K8sEvent.id == func.any(ids()))
+        .group_by(K8sEvent.id)
+    )
+
+
+@cache
+def count_or_open() -> Executable:
+    """Count what was seen in the alerts that are open; open one where there is none. Parameter: rows.
+
+    Answers for each its id, `is_new`, and its key: cluster, namespace, kind, name, reason.
+    """
+    seen = recordset("seen", **_SEEN)
+    rows = select(*(seen.c[name] for name in _SEEN)).order_by(*(seen.c[name] for name in _KEY))
+    statement = upsert(Alert).from_select(list(_SEEN), rows)
+    new = statement.excluded
+    is_later = new.last_at >= Alert.last_at
+    return statement.on_conflict_do_update(
+        index_elements=[Alert.__table__.c[name] for name in _KEY],
+        index_where=Alert.resolved_at.is_(None),
+        set_={
+            "count": Alert.count + new.count,
+            "first_at": func.least(Alert.first_at, new.first_at),
+            "last_at": func.greatest(Alert.last_at, new.last_at),
+            "message": case((is_later, new.message), else_=Alert.message),
+            "type": case((is_later, new.type), else_=Alert.type),
+            "heard_at": func.now(),
+        },
+    ).returning(
+        Alert.id,
+        literal_column("xmax = 0", Boolean).label("is_new"),  # a row that no statement has locked or changed
+        *(Alert.__table__.c[name] for name in _KEY),
+    )
+
+
+def sighting_rows(sightings: Sequence[Sighting]) -> str:
+    """The parameter `rows` of `count_or_open`."""
+    return msgspec.json.encode(sightings).decode()
+
+
+@cache
+def fired() -> Executable:
+    """Each of the alerts `ids`, just opened, has submitted the task that stands at its place in `tasks`."""
+    pair = (
+        func.unnest(ids(), ids("tasks"))
+        .table_valued(column("alert_id", BigInteger), column("its_task", BigInteger), name="pair")
+        .render_derived()
+    )
+    return update(Alert).where(Alert.id == pair.c.alert_id).values(task_id=pair.c.its_task)
+
+
+@cache
+def resolve_quiet() -> Executable:
+    """Resolve up to `BATCH` alerts of the cluster `of` that were not heard of for `quiet_s` seconds. Answers ids.
+
+    It counts up to when each of `scopes` was heard last: what cannot be heard is not known to be quiet.
+    """
+    cluster = bindparam("of", type_=Text)
+    heard_at = (
+        select(func.min(K8sCursor.heard_at))
+        .where(K8sCursor.cluster == cluster, K8sCursor.scope == func.any(names("scopes")))
+        .having(func.count() == func.cardinality(names("scopes")))
+        .scalar_subquery()
+    )
+    quiet = (
+        select(Alert.id)
+        .where(Alert.resolved_at.is_(None), Alert.cluster == cluster)
+        .where(Alert.heard_at < heard_at - seconds("quiet_s"))
+        .order_by(Alert.heard_at)
+        .limit(BATCH)
+        .with_for_update(skip_locked=True)
+        .cte("quiet")
+    )
+    return (
+        update(Alert)
+        .where(Alert.id == quiet.c.id, Alert.resolved_at.is_(None))
+        .values(resolved_at=func.now(), resolved_by=word("quiet"))
+        .returning(Alert.id)
+    )
+
+
+@cache
+def resolve() -> Executable:
+    """Resolve the alert `alert_id`. Answers it; no row: there is none, or it is resolved. Parameters: alert_id, by."""
+    return (
+        update(Alert)
+        .where(Alert.id == number("alert_id"), Alert.resolved_at.is_(None))
+        .values(resolved_at=func.now(), resolved_by=signed())
+        .returning(*Alert.__table__.c)
+    )

@@ -1,0 +1,69 @@
+"""Who of a collector's copies is at work: a lease by name, with an epoch that fences what its last holder still writes.
+
+The database's clock decides. An update of the lease waits for the transactions that `fence` holds it in, so a holder
+that is followed by another has nothing left that could still be committed.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from sqlalchemy import Executable, Text, bindparam, func, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from taskcore.db.models import CollectorLease
+from taskcore.db.sql import number, seconds, word
+
+_LEASE = CollectorLease.name == bindparam("lease", type_=Text)
+_MINE = CollectorLease.epoch == number("mine")
+_CLOCK = func.clock_timestamp()  # not now(): who had to wait for a row gets the whole time to live
+
+
+@cache
+def provide_lease() -> Executable:
+    """Have a lease that nobody holds, unless it is there. Parameter: lease (its name)."""
+    statement = upsert(CollectorLease).values(
+        name=bindparam("lease", type_=Text), holder=word(""), epoch=0, expires_at=func.now()
+    )
+    return statement.on_conflict_do_nothing()
+
+
+@cache
+def take_lease() -> Executable:
+    """Answers the epoch under which `by` holds it from now on; no row: another does. Parameters: lease, by, ttl_s."""
+    return (
+        update(CollectorLease)
+        .where(_LEASE, CollectorLease.expires_at <= _CLOCK)
+        .values(
+            holder=bindparam("by", type_=Text),
+            epoch=CollectorLease.epoch + 1,
+            expires_at=_CLOCK + seconds("ttl_s"),
+        )
+        .returning(CollectorLease.epoch)
+    )
+
+
+@cache
+def renew_lease() -> Executable:
+    """No row: another holds it now. Parameters: lease, mine (the epoch), ttl_s."""
+    return (
+        update(CollectorLease)
+        .where(_LEASE, _MINE)
+        .values(expires_at=_CLOCK + seconds("ttl_s"))
+        .returning(CollectorLease.epoch)
+    )
+
+
+@cache
+def release_lease() -> Executable:
+    """Let another take it at once. Parameters: lease, mine."""
+    return update(CollectorLease).where(_LEASE, _MINE).values(expires_at=_CLOCK)
+
+
+@cache
+def fence() -> Executable:
+    """The first statement of each writing transaction. It answers `now`; no row: another holds the lease.
+
+    Until the transaction ends nobody can take it. Parameters: lease, mine.
+    """
+    return select(func.now().label("now")).where(_LEASE, _MINE).with_for_update(read=True, of=CollectorLease)

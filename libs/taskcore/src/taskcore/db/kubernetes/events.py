@@ -1,0 +1,162 @@
+"""Storing what a cluster told: versions of events, how far it was read, and what is not there in full.
+
+For transactions that hold the collector's lease (see `collector_leases.fence`): one at a time for a cluster, so what
+was read in them stays as it is until they end.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    DateTime,
+    Executable,
+    Interval,
+    Text,
+    bindparam,
+    column,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.types import TypeEngine
+
+from taskcore.db.models import K8sCursor, K8sEvent, K8sGap
+from taskcore.db.recordset import recordset
+from taskcore.db.sql import flag, ids, names, number, seconds, word
+
+VERSION: dict[str, type[TypeEngine[Any]] | TypeEngine[Any]] = {
+    "uid": Text,
+    "resource_version": Text,
+    "is_current": Boolean,
+    "namespace": Text,
+    "kind": Text,
+    "name": Text,
+    "reason": Text,
+    "type": Text,
+    "message": Text,
+    "component": Text,
+    "count": BigInteger,
+    "first_at": DateTime(timezone=True),
+    "at": DateTime(timezone=True),
+    "task_id": BigInteger,
+}
+
+_OF_CLUSTER = bindparam("of_cluster", type_=Text)
+_IN_NAMESPACE = bindparam("in_namespace", type_=Text)
+_FOR_REASON = bindparam("for_reason", type_=Text)
+_MINUTE = bindparam("minute", type_=DateTime(timezone=True))
+_LENGTH = literal_column("interval '1 minute'", Interval)
+
+
+@cache
+def current_versions() -> Executable:
+    """(id, uid, resource_version, task_id) of those of `uids` that are known. Parameters: of_cluster, uids."""
+    return select(K8sEvent.id, K8sEvent.uid, K8sEvent.resource_version, K8sEvent.task_id).where(
+        K8sEvent.cluster == _OF_CLUSTER, K8sEvent.uid == func.any(names("uids")), K8sEvent.is_current
+    )
+
+
+@cache
+def supersede() -> Executable:
+    """The versions `ids` are not current any more: to be done before the newer ones are added."""
+    return update(K8sEvent).where(K8sEvent.id == func.any(ids())).values(is_current=flag(False))
+
+
+@cache
+def add_versions() -> Executable:
+    """Answers (id, uid, resource_version) of those that were not there yet.
+
+    Parameters: of_cluster, and rows, a JSON array of objects with the members of `VERSION`.
+    """
+    given = recordset("given", **VERSION)
+    columns = ["cluster", *VERSION]
+    return (
+        upsert(K8sEvent)
+        .from_select(columns, select(_OF_CLUSTER, *(given.c[name] for name in VERSION)))
+        .on_conflict_do_nothing(constraint="k8s_event_version_key")
+        .returning(K8sEvent.id, K8sEvent.uid, K8sEvent.resource_version)
+    )
+
+
+@cache
+def set_tasks() -> Executable:
+    """Each of the versions `ids`, stored as if about no task, is about the one at its place in `tasks`."""
+    pair = (
+        func.unnest(ids(), ids("tasks"))
+        .table_valued(column("version_id", BigInteger), column("its_task", BigInteger), name="pair")
+        .render_derived()
+    )
+    return (
+        update(K8sEvent)
+        .where(K8sEvent.id == pair.c.version_id, K8sEvent.task_id.is_(None))
+        .values(task_id=pair.c.its_task)
+    )
+
+
+@cache
+def cursors() -> Executable:
+    """(scope, resource_version, silent_s: how long ago the cluster was heard there). Parameter: of_cluster."""
+    silent_s = func.extract("epoch", func.now() - K8sCursor.heard_at).label("silent_s")
+    return select(K8sCursor.scope, K8sCursor.resource_version, silent_s).where(K8sCursor.cluster == _OF_CLUSTER)
+
+
+@cache
+def set_cursor() -> Executable:
+    """Parameters: of_cluster, of_scope, version, ago_s (how long ago the cluster was heard)."""
+    statement = upsert(K8sCursor).values(
+        cluster=_OF_CLUSTER,
+        scope=bindparam("of_scope", type_=Text),
+        resource_version=bindparam("version", type_=Text),
+        heard_at=func.now() - seconds("ago_s"),
+    )
+    new = statement.excluded
+    return statement.on_conflict_do_update(
+        index_elements=[K8sCursor.cluster, K8sCursor.scope],
+        set_={"resource_version": new.resource_version, "heard_at": new.heard_at},
+    )
+
+
+@cache
+def add_lost() -> Executable:
+    """From `ago_s` seconds ago until now events may have been lost. Parameters: of_cluster, in_namespace, ago_s."""
+    return insert(K8sGap).values(
+        cluster=_OF_CLUSTER,
+        namespace=_IN_NAMESPACE,
+        kind=word("lost"),
+        from_at=func.now() - seconds("ago_s"),
+        until_at=func.now(),
+    )
+
+
+@cache
+def add_flooded() -> Executable:
+    """`more` events were only counted: one row for each namespace, reason and minute.
+
+    Parameters: of_cluster, in_namespace, for_reason, minute, more.
+    """
+    counted = (
+        update(K8sGap)
+        .where(
+            K8sGap.cluster == _OF_CLUSTER,
+            K8sGap.namespace == _IN_NAMESPACE,
+            K8sGap.kind == word("flood"),
+            K8sGap.reason == _FOR_REASON,
+            K8sGap.from_at == _MINUTE,
+            K8sGap.until_at == _MINUTE + _LENGTH,  # which finds it by the index
+        )
+        .values(count=K8sGap.count + number("more"))
+        .returning(K8sGap.id)
+        .cte("counted")
+    )
+    given = select(
+        _OF_CLUSTER, _IN_NAMESPACE, word("flood"), _FOR_REASON, number("more"), _MINUTE, _MINUTE + _LENGTH
+    ).where(~select(counted.c.id).exists())
+    columns = ["cluster", "namespace", "kind", "reason", "count", "from_at", "until_at"]
+    return insert(K8sGap).from_select(columns, given).add_cte(counted)

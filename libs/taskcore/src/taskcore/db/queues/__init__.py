@@ -1,0 +1,1 @@
+"""Statements for the outbox, for queues, and for the backlog of each queue."""

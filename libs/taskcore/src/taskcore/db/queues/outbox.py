@@ -1,0 +1,190 @@
+"""The outbox: which tasks are due, which of them are sent, and which messages were lost on the way."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    CTE,
+    Executable,
+    Float,
+    ScalarSelect,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    literal_column,
+    null,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.orm import InstrumentedAttribute
+
+from taskcore.db.models import Outbox, Queue, Task, Worker
+from taskcore.db.sql import by_key, flag, ids, interval, number, stands_at, still_at
+from taskcore.domain.states import WAITING
+
+DUE_LIMIT = 10_000
+COUNT_LIMIT = 20_000
+
+
+@cache
+def promote_due() -> Executable:
+    """Mark delays and retries whose time has come as due. Answers their queues; repeat while `DUE_LIMIT` come."""
+    due = (
+        select(Outbox.task_id)
+        .where(~Outbox.is_due, Outbox.available_at <= func.now())
+        .order_by(Outbox.available_at)
+        .limit(DUE_LIMIT)
+        .with_for_update(skip_locked=True)
+        .cte("due")
+    )
+    return update(Outbox).where(by_key(Outbox.task_id, due.c.task_id)).values(is_due=flag(True)).returning(Outbox.queue)
+
+
+@cache
+def next_due() -> Executable:
+    """Seconds until the next delay or retry is due; no value when there is none."""
+    wait = func.min(Outbox.available_at) - func.now()
+    return select(func.extract("epoch", wait)).where(~Outbox.is_due)
+
+
+@cache
+def backlogs() -> Executable:
+    """Per queue: its name, whether rows wait to be sent, how many are sent and unclaimed, and its live slots.
+
+    Of a paused queue nothing is to be sent.
+    """
+    to_send: Select[Any] = (
+        select(literal_column("1"))
+        .where(Outbox.queue == Queue.name, Outbox.is_due, Outbox.dispatched_at.is_(None))
+        .limit(1)
+        .correlate(Queue)
+    )
+    sent = (
+        select(literal_column("1").label("one"))
+        .where(Outbox.queue == Queue.name, Outbox.dispatched_at.is_not(None))
+        .limit(COUNT_LIMIT)
+        .correlate(Queue)
+        .subquery()
+    )
+    return select(
+        Queue.name,
+        and_(Queue.paused_at.is_(None), exists(to_send)).label("has_backlog"),
+        select(func.count()).select_from(sent).scalar_subquery().label("in_flight"),
+        live_slots(Queue.name).label("live_slots"),
+    )
+
+
+def live_slots(queue: InstrumentedAttribute[str]) -> ScalarSelect[int]:
+    """How many tasks of `queue` live workers can run at once."""
+    return (
+        select(func.coalesce(func.sum(Worker.slots), 0))
+        .where(or_(func.cardinality(Worker.queues) == 0, queue == func.any(Worker.queues)))
+        .where(Worker.seen_at + interval(Worker.lease_s) >= func.now())
+        .scalar_subquery()
+    )
+
+
+def paused_queues() -> Select[str]:
+    return select(Queue.name).where(Queue.paused_at.is_not(None))
+
+
+@cache
+def dispatch() -> Executable:
+    """Mark the next `room` rows of the queue `of` as sent. Answers their task ids, by priority, then by age."""
+    marked = marked_as_sent()
+    return select(marked.c.task_id).order_by(marked.c.priority.desc(), marked.c.task_id)
+
+
+def marked_as_sent() -> CTE:
+    """What `dispatch` marks: task_id, priority. Two relays never mark the same row: what is locked is skipped."""
+    chosen = (
+        select(Outbox.task_id)
+        .where(Outbox.queue == bindparam("of"), Outbox.is_due, Outbox.dispatched_at.is_(None))
+        .where(Outbox.queue.not_in(paused_queues()))
+        .order_by(Outbox.priority.desc(), Outbox.task_id)
+        .limit(number("room"))
+        .with_for_update(skip_locked=True)
+        .cte("chosen")
+    )
+    return (
+        update(Outbox)
+        .where(by_key(Outbox.task_id, chosen.c.task_id))
+        .values(dispatched_at=func.clock_timestamp())
+        .returning(Outbox.task_id, Outbox.priority)
+        .cte("marked")
+    )
+
+
+@cache
+def recall_messages() -> Executable:
+    """Un-mark `ids`: the broker did not confirm them."""
+    return update(Outbox).where(Outbox.task_id == func.any(ids())).values(dispatched_at=null())
+
+
+@cache
+def recall_all_messages() -> Executable:
+    """Un-mark every row: a broker that keeps its messages in memory has started anew."""
+    return update(Outbox).where(Outbox.dispatched_at.is_not(None)).values(dispatched_at=null())
+
+
+@cache
+def resend_lost() -> Executable:
+    """Un-mark the rows of the queue `of` whose message must be lost. Answers how many there were, by their ids.
+
+    The broker still has `ready` messages; it is first in, first out, so those are the rows dispatched last. A row
+    that is older than these and than `after_s` (doubled at each resend) has no message any more.
+    """
+    of_queue = and_(Outbox.queue == bindparam("of"), Outbox.dispatched_at.is_not(None))
+    still_there = (
+        select(Outbox.task_id)
+        .where(of_queue)
+        .order_by(Outbox.dispatched_at.desc(), Outbox.task_id.desc())
+        .limit(number("ready"))
+        .cte("still_there")
+    )
+    doubled = func.power(literal_column("2"), func.least(Outbox.resends, literal_column("6")))
+    patience = interval(bindparam("after_s", type_=Float) * doubled)
+    return (
+        update(Outbox)
+        .where(of_queue, Outbox.dispatched_at < func.clock_timestamp() - patience)
+        .where(Outbox.task_id.not_in(select(still_there.c.task_id)))
+        .values(dispatched_at=null(), resends=Outbox.resends + 1)
+        .returning(Outbox.task_id)
+    )
+
+
+@cache
+def restore_rows() -> Executable:
+    """Give every waiting task between `after_id` and `until_id` that has no outbox row a new one. Answers their ids."""
+    return (
+        upsert(Outbox)
+        .from_select(
+            ["task_id", "queue", "priority", "is_due", "available_at"],
+            select(Task.id, Task.queue, Task.priority, flag(True), func.now())
+            .where(stands_at(Task.status, WAITING), Task.id > number("after_id"), Task.id <= number("until_id"))
+            .where(~exists().where(Outbox.task_id == Task.id)),
+        )
+        .on_conflict_do_nothing()
+        .returning(Outbox.task_id)
+    )
+
+
+@cache
+def drop_stale() -> Executable:
+    """Delete the rows of tasks that do not wait: nobody can claim them. Answers their ids.
+
+    Among those alone whose message was sent again: whoever gets it cannot claim the task, so it seems lost.
+    """
+    waits = exists().where(Task.id == Outbox.task_id, still_at(Task.status, WAITING))
+    return (
+        delete(Outbox)
+        .where(Outbox.dispatched_at.is_not(None), Outbox.resends > literal_column("0"), ~waits)
+        .returning(Outbox.task_id)
+    )

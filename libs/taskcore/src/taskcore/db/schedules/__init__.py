@@ -1,0 +1,1 @@
+"""Statements for schedules and their fires."""

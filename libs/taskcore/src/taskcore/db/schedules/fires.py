@@ -1,0 +1,209 @@
+"""Firing schedules, as statements: which are due, and, with a schedule's row locked, what became of its times.
+
+Whoever holds the lock decides alone; the key of `schedule_fire` stands behind that. `moment`, where a statement takes
+it, is the time that counts as now; NULL: the database's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    DateTime,
+    Executable,
+    Float,
+    ScalarSelect,
+    bindparam,
+    case,
+    cast,
+    delete,
+    func,
+    literal_column,
+    select,
+    tuple_,
+    union_all,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.sql.expression import SQLColumnExpression
+
+from taskcore.db.models import Schedule, ScheduleFire, Task
+from taskcore.db.recordset import recordset
+from taskcore.db.sql import ids, number, seconds, still_at
+from taskcore.domain.states import TERMINAL
+
+BATCH = 100
+#: A task that is not over is looked for among so many that the schedule submitted last.
+RECENT = 100
+#: So many are kept, however old they are.
+KEPT = 100
+PRUNE_BATCH = 1_000
+
+_TIME = DateTime(timezone=True)
+
+
+@cache
+def due() -> Executable:
+    """The next `BATCH` schedules by time, and those whose times wait: (id, wait_s, waits), soonest first.
+
+    `wait_s`: how long until there is something to do, not more than 0 if there is now; NULL: until a task is over.
+    Parameters: moment, and but: ids of schedules to leave out.
+    """
+    soonest = (
+        select(Schedule.id, func.extract("epoch", Schedule.next_at - _moment()).cast(Float).label("wait_s"))
+        .where(Schedule.paused_at.is_(None), Schedule.next_at.is_not(None), Schedule.id != func.all(ids("but")))
+        .order_by(Schedule.next_at)
+        .limit(BATCH)
+        .cte("soonest")
+    )
+    queued = select(ScheduleFire.schedule_id).where(ScheduleFire.waits).distinct().cte("queued")
+    waiting = (
+        select(Schedule.id, case((_task_that_is_not_over(Schedule.id).is_(None), literal_column("0"))))
+        .join(queued, queued.c.schedule_id == Schedule.id)
+        .where(Schedule.paused_at.is_(None), Schedule.id != func.all(ids("but")))
+    )
+    both = union_all(select(soonest.c.id, soonest.c.wait_s), waiting).subquery("both")
+    return select(both.c.id, both.c.wait_s).order_by(both.c.wait_s)
+
+
+@cache
+def lock_due() -> Executable:
+    """The schedule `of`, locked, and `moment`. Nothing if somebody else has locked it: they see to it; nor if paused.
+
+    Parameters: of, moment.
+    """
+    unpaused = select(*Schedule.__table__.c, _moment().label("moment")).where(
+        Schedule.id == number("of"), Schedule.paused_at.is_(None)
+    )
+    return unpaused.with_for_update(skip_locked=True)
+
+
+@cache
+def lock() -> Executable:
+    """The schedule `of`, locked, paused or not, and the time after that."""
+    moment = func.clock_timestamp().label("moment")
+    return select(*Schedule.__table__.c, moment).where(Schedule.id == number("of")).with_for_update()
+
+
+@cache
+def standing() -> Executable:
+    """Of the schedule `of`, while it is locked: (busy, waiting, taken).
+
+    `busy` is a task that it submitted and that is not over; `waiting` are the times that wait; `taken` are those of
+    the parameter times that were dealt with before.
+    """
+    of = ScheduleFire.schedule_id == number("of")
+    return select(
+        _task_that_is_not_over(number("of")).label("busy"),
+        _gathered(of & ScheduleFire.waits).label("waiting"),
+        _gathered(of & (ScheduleFire.due_at == func.any(_times()))).label("taken"),
+    )
+
+
+@cache
+def record() -> Executable:
+    """Keep what became of the times in `rows`, see `fire_rows`. Answers those that nobody had dealt with before."""
+    given = recordset("given", due=_TIME, submitted=BigInteger, is_waiting=Boolean)
+    fires = upsert(ScheduleFire).from_select(
+        ["schedule_id", "due_at", "task_id", "waits"],
+        select(number("of"), given.c.due, given.c.submitted, given.c.is_waiting),
+    )
+    return fires.on_conflict_do_update(
+        index_elements=[ScheduleFire.schedule_id, ScheduleFire.due_at],
+        set_={"task_id": fires.excluded.task_id, "waits": fires.excluded.waits, "at": func.now()},
+        where=ScheduleFire.waits.is_(True),
+    ).returning(ScheduleFire.due_at)
+
+
+def fire_rows(
+    fired: Iterable[tuple[datetime, int]], skips: Iterable[datetime] = (), waits: Iterable[datetime] = ()
+) -> str:
+    """The parameter `rows` of `record`: times with their tasks, and those without one."""
+    rows: list[dict[str, Any]] = [{"due": at, "submitted": task, "is_waiting": False} for at, task in fired]
+    rows += [{"due": at, "submitted": None, "is_waiting": False} for at in skips]
+    rows += [{"due": at, "submitted": None, "is_waiting": True} for at in waits]
+    return msgspec.json.encode(rows).decode()
+
+
+@cache
+def drop() -> Executable:
+    """Those of `times` that wait do not any more. Parameters: of, times."""
+    waits = (ScheduleFire.schedule_id == number("of")) & ScheduleFire.waits
+    return delete(ScheduleFire).where(waits, ScheduleFire.due_at == func.any(_times()))
+
+
+@cache
+def advance() -> Executable:
+    """What is before `following` is dealt with. Parameters: of, following, fired (the last time kept), more_missed."""
+    return (
+        update(Schedule)
+        .where(Schedule.id == number("of"))
+        .values(
+            next_at=bindparam("following", type_=_TIME),
+            last_at=func.greatest(Schedule.last_at, bindparam("fired", type_=_TIME)),
+            missed=Schedule.missed + number("more_missed"),
+        )
+    )
+
+
+@cache
+def prune() -> Executable:
+    """Delete fires older than `after_s` seconds, but for the `KEPT` newest of each schedule. Answers some of them."""
+    newer = (
+        select(ScheduleFire.due_at)
+        .where(ScheduleFire.schedule_id == Schedule.id)
+        .order_by(ScheduleFire.due_at.desc())
+        .offset(KEPT - 1)
+        .limit(1)
+        .correlate(Schedule)
+        .scalar_subquery()
+    )
+    is_running = select(Task.id).where(Task.id == ScheduleFire.task_id, ~still_at(Task.status, TERMINAL)).exists()
+    old = (
+        select(ScheduleFire.schedule_id, ScheduleFire.due_at)
+        .join(Schedule, Schedule.id == ScheduleFire.schedule_id)
+        .where(ScheduleFire.due_at < func.now() - seconds("after_s"), ScheduleFire.due_at < newer)
+        .where(~ScheduleFire.waits, ~is_running)
+        .limit(PRUNE_BATCH)
+        .cte("old")
+    )
+    key = tuple_(ScheduleFire.schedule_id, ScheduleFire.due_at)
+    return delete(ScheduleFire).where(key.in_(select(old))).returning(ScheduleFire.schedule_id)
+
+
+def _task_that_is_not_over(of: SQLColumnExpression[int]) -> ScalarSelect[int | None]:
+    recent = (
+        select(ScheduleFire.task_id)
+        .where(ScheduleFire.schedule_id == of, ScheduleFire.task_id.is_not(None))
+        .order_by(ScheduleFire.due_at.desc())
+        .limit(RECENT)
+        .correlate(Schedule)
+    )
+    return (
+        select(func.max(Task.id))
+        .where(Task.id.in_(recent), ~still_at(Task.status, TERMINAL))
+        .correlate(Schedule)
+        .scalar_subquery()
+    )
+
+
+def _gathered(which: ColumnElement[bool]) -> ScalarSelect[Any]:
+    """The times of those fires, oldest first."""
+    times = select(ScheduleFire.due_at).where(which).order_by(ScheduleFire.due_at)
+    return select(func.array(times.scalar_subquery())).scalar_subquery()
+
+
+def _moment() -> ColumnElement[datetime]:
+    return func.coalesce(cast(bindparam("moment", type_=_TIME), _TIME), func.now())
+
+
+def _times() -> ColumnElement[Any]:
+    return bindparam("times", type_=ARRAY(_TIME))

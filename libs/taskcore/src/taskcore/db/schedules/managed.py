@@ -1,0 +1,67 @@
+"""Schedules that services keep for themselves: their times come from a setting, and nobody else changes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Executable, case, func, or_
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from taskcore.db.models import Schedule
+from taskcore.db.sql import interval
+from taskcore.domain.schedules import DEFAULT_CATCH_UP_LIMIT, CatchUp, Overlap
+
+
+def ensure_managed(
+    name: str,
+    *,
+    managed_by: str,
+    every_s: float,
+    task: Mapping[str, Any],
+    description: str | None = None,
+    run_at_start: bool = True,
+) -> Executable:
+    """There is the schedule `name` with this interval and task, as for `POST /tasks`. Any number of copies may say so.
+
+    It answers the id when something was made or changed; whoever gets it sends `notify.SCHEDULES`. A changed interval
+    counts from now on, see `from_now_on`. A schedule of that name that is not managed by `managed_by` is left alone.
+    """
+    made = upsert(Schedule).values(
+        name=name,
+        description=description,
+        every_s=every_s,
+        anchor_at=func.now(),
+        timezone="UTC",
+        jitter_s=0.0,
+        overlap=Overlap.SKIP,
+        catch_up=CatchUp.LAST,
+        catch_up_limit=DEFAULT_CATCH_UP_LIMIT,
+        run_at_start=run_at_start,
+        task=dict(task),
+        managed_by=managed_by,
+        next_at=func.now() if run_at_start else func.now() + timedelta(seconds=every_s),
+        created_by=managed_by,
+    )
+    differs = Schedule.every_s.is_distinct_from(made.excluded.every_s)
+    following = from_now_on(made.excluded.every_s)
+    return made.on_conflict_do_update(
+        index_elements=[Schedule.name],
+        set_={
+            "every_s": made.excluded.every_s,
+            "anchor_at": case((differs, following), else_=Schedule.anchor_at),
+            "next_at": case((differs, following), else_=Schedule.next_at),
+            "task": made.excluded.task,
+            "changed_at": func.now(),
+        },
+        where=(Schedule.managed_by == managed_by) & or_(differs, Schedule.task.is_distinct_from(made.excluded.task)),
+    ).returning(Schedule.id)
+
+
+def from_now_on(every_s: ColumnElement[float]) -> ColumnElement[Any]:
+    """The next time of a schedule whose interval becomes `every_s`: so long after the last one, and not in the past.
+
+    It becomes `next_at` and `anchor_at`.
+    """
+    return func.greatest(Schedule.last_at + interval(every_s), func.now())

@@ -1,0 +1,1 @@
+"""Statements for tasks: submit, claim, settle, actions, dependencies, retention, and the history feed."""

@@ -1,0 +1,151 @@
+"""What a running attempt tells: log lines, progress, checkpoints. Fenced by (task, attempt, token).
+
+Lines and progress commit asynchronously: a crash of PostgreSQL may take the last moment of them, never what was told
+before a settlement, which is durable with all that was committed before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    ColumnElement,
+    Executable,
+    Float,
+    Integer,
+    Select,
+    Text,
+    Uuid,
+    and_,
+    func,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.orm import InstrumentedAttribute
+
+from taskcore.db.models import Task, TaskLog
+from taskcore.db.recordset import recordset
+from taskcore.db.sql import by_key, flag, integer, interval, number, still_at, word
+from taskcore.domain.reports import LogLine
+from taskcore.domain.states import HELD
+from taskcore.domain.tasks import Lease
+
+
+@cache
+def append_lines() -> Executable:
+    """Add lines to the logs of attempts that are still held; those of others, and repeated ones, are left out.
+
+    Parameter: rows, a JSON array of {task_id, attempt, token, line, ago_s, level, message, fields}.
+    """
+    given = recordset(
+        "given",
+        task_id=BigInteger,
+        attempt=Integer,
+        token=Uuid,
+        line=Integer,
+        ago_s=Float,
+        level=Text,
+        message=Text,
+        fields=JSONB,
+    )
+    lines = (
+        select(
+            given.c.task_id,
+            given.c.attempt,
+            given.c.line,
+            func.now() - interval(given.c.ago_s),
+            given.c.level,
+            given.c.message,
+            given.c.fields,
+        )
+        .join_from(given, Task, and_(by_key(Task.id, given.c.task_id), Task.attempt == given.c.attempt))
+        .where(Task.lease_token == given.c.token, still_at(Task.status, HELD))
+    )
+    columns = ["task_id", "attempt", "line", "at", "level", "message", "fields"]
+    return _without_waiting(upsert(TaskLog).from_select(columns, lines).on_conflict_do_nothing().cte("lines"))
+
+
+@cache
+def set_progress() -> Executable:
+    """Parameter: rows, a JSON array of {task_id, attempt, token, document}, one a task."""
+    return _without_waiting(_set(Task.progress))
+
+
+@cache
+def save_checkpoint() -> Executable:
+    """Durable. Parameter: rows, as of `set_progress`. Answers the ids of those that were still held."""
+    return select(_set(Task.checkpoint).c.id)
+
+
+@cache
+def list_lines() -> Executable:
+    """Oldest first. Parameters: task, after_attempt and after_line (behind which to begin), until_attempt, room."""
+    return (
+        select(*TaskLog.__table__.c)
+        .where(TaskLog.task_id == number("task"), TaskLog.attempt <= integer("until_attempt"))
+        .where(tuple_(TaskLog.attempt, TaskLog.line) > tuple_(integer("after_attempt"), integer("after_line")))
+        .order_by(TaskLog.attempt, TaskLog.line)
+        .limit(number("room"))
+    )
+
+
+def line_rows(lines: Sequence[LogLine], now: float) -> str:
+    """The parameter `rows` of `append_lines`; `now` is of the monotonic clock by which they were told."""
+    return msgspec.json.encode(
+        [
+            {
+                "task_id": line.lease.task_id,
+                "attempt": line.lease.attempt,
+                "token": line.lease.token,
+                "line": line.number,
+                "ago_s": now - line.told_at,
+                "level": line.level,
+                "message": line.message,
+                "fields": _raw(line.fields),
+            }
+            for line in lines
+        ]
+    ).decode()
+
+
+def document_rows(documents: Mapping[Lease, str | None]) -> str:
+    """The parameter `rows` of `set_progress` and `save_checkpoint`; documents are JSON."""
+    return msgspec.json.encode(
+        [
+            {"task_id": lease.task_id, "attempt": lease.attempt, "token": lease.token, "document": _raw(document)}
+            for lease, document in documents.items()
+        ]
+    ).decode()
+
+
+def _raw(document: str | None) -> msgspec.Raw | None:
+    return None if document is None else msgspec.Raw(document.encode())
+
+
+def _set(column: InstrumentedAttribute[Any]) -> CTE:
+    given = recordset("given", task_id=BigInteger, attempt=Integer, token=Uuid, document=JSONB)
+    held = (
+        select(Task.id, given.c.document)
+        .join_from(given, Task, and_(by_key(Task.id, given.c.task_id), Task.attempt == given.c.attempt))
+        .where(Task.lease_token == given.c.token, still_at(Task.status, HELD))
+        .order_by(given.c.task_id)
+        .with_for_update(of=Task)
+        .cte("held")
+    )
+    return (
+        update(Task).where(by_key(Task.id, held.c.id)).values({column: held.c.document}).returning(Task.id).cte("told")
+    )
+
+
+def _without_waiting(written: CTE) -> Select[Any]:
+    """`written`, committed asynchronously: the setting is read at the commit, and ends with the transaction."""
+    setting: ColumnElement[str] = func.set_config(word("synchronous_commit"), word("off"), flag(True))
+    return select(setting).add_cte(written)

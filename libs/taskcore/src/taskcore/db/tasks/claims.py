@@ -1,0 +1,143 @@
+"""Claiming: how a worker gets the right to an attempt.
+
+What entitles is the outbox row, not a status: only the statement that deletes a row which is due gets the task, so
+a duplicate or stale message gets nothing. Tasks are locked in id order, as in every set-based statement here.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from sqlalchemy import (
+    Executable,
+    Float,
+    and_,
+    case,
+    cast,
+    delete,
+    func,
+    insert,
+    literal_column,
+    null,
+    or_,
+    select,
+    update,
+)
+
+from taskcore.db.models import Outbox, Task, TaskHistory
+from taskcore.db.queues.outbox import paused_queues
+from taskcore.db.sql import by_key, flag, ids, integer, interval, names, number, still_at, token, word, worker_actor
+from taskcore.domain.states import CLAIM, Status
+
+_CLAIMED = (
+    Task.id,
+    Task.attempt,
+    Task.name,
+    Task.type,
+    Task.queue,
+    Task.parameters,
+    Task.failures,
+    Task.crashes,
+    Task.losses,
+    Task.max_attempts,
+    Task.timeout_s,
+    Task.alone,
+    Task.checkpoint,
+    Task.request_id,
+    Task.trace_context,
+    #: Of what is followed alone: workers claim thousands a second, and a time takes long to read.
+    case((Task.trace_context.is_not(None), Task.started_at)).label("claimed_at"),
+)
+
+
+@cache
+def claim() -> Executable:
+    """Claim what may be claimed of `ids`, and of `short_ids` what is of a type in `short_types`.
+
+    Parameters: ids, short_ids, types (what this worker knows), short_types, token, worker, incarnation.
+    Answers a row for each task that is now held; `queued_s` is how long it might have been claimed already. Everything
+    else was refused: see `unclaimed`.
+    """
+    wanted = or_(
+        and_(Task.id == func.any(ids()), Task.type == func.any(names("types"))),
+        and_(Task.id == func.any(ids("short_ids")), Task.type == func.any(names("short_types"))),
+    )
+    candidates = (
+        select(Task.id, Task.status)
+        .join_from(Outbox, Task, by_key(Task.id, Outbox.task_id))
+        .where(Outbox.task_id == func.any(func.array_cat(ids(), ids("short_ids"))), wanted)
+        .where(Outbox.available_at <= func.now(), still_at(Task.status, CLAIM.sources))
+        .where(Outbox.queue.not_in(paused_queues()))
+        .order_by(Task.id + literal_column("0"))  # sorted: an index in this order would be read as a whole
+        .with_for_update(of=Task)
+        .cte("candidates")
+    )
+    # A row that another transaction deleted, or moved into the future, while this one waited for the lock is not
+    # deleted here, and so not claimed.
+    entitled = (
+        delete(Outbox)
+        .where(by_key(Outbox.task_id, candidates.c.id), Outbox.available_at <= func.now())
+        .returning(Outbox.task_id, Outbox.available_at, candidates.c.status)
+        .cte("entitled")
+    )
+    waited = func.date_part(word("epoch"), func.now() - entitled.c.available_at, type_=Float)
+    claimed = (
+        update(Task)
+        .where(by_key(Task.id, entitled.c.task_id), still_at(Task.status, CLAIM.sources))
+        .values(
+            status=word(Status.RUNNING),
+            attempt=Task.attempt + literal_column("1"),
+            lease_token=token(),
+            worker_id=number("worker"),
+            executor=integer("incarnation"),
+            started_at=func.now(),
+            finished_at=null(),
+        )
+        .returning(*_CLAIMED, entitled.c.status.label("was"), waited.label("queued_s"))
+        .cte("claimed")
+    )
+    history = (
+        insert(TaskHistory)
+        .from_select(
+            ["task_id", "attempt", "from_status", "to_status", "actor"],
+            select(claimed.c.id, claimed.c.attempt, claimed.c.was, word(Status.RUNNING), worker_actor()),
+        )
+        .cte("history")
+    )
+    answered = [column for column in claimed.c if column is not claimed.c.was]
+    return select(*answered).order_by(claimed.c.id).add_cte(history)
+
+
+@cache
+def recall() -> Executable:
+    """What the claim with this `token` took: asked when the claim's answer was lost. Parameters: token, worker.
+
+    How long a task was queued went with its outbox row.
+    """
+    return (
+        select(*_CLAIMED, cast(null(), Float).label("queued_s"))
+        .where(Task.lease_token == token(), Task.status == word(Status.RUNNING))
+        .where(Task.worker_id == number("worker"))
+        .order_by(Task.id)
+    )
+
+
+@cache
+def unclaimed() -> Executable:
+    """Of `ids`, those still due although a claim left them: id, type, is_paused (the queue). Parameter: ids."""
+    return (
+        select(Task.id, Task.type, Outbox.queue.in_(paused_queues()).label("is_paused"))
+        .join(Outbox, by_key(Outbox.task_id, Task.id))
+        .where(Task.id == func.any(ids()), Outbox.available_at <= func.now())
+        .where(still_at(Task.status, CLAIM.sources))
+    )
+
+
+@cache
+def postpone() -> Executable:
+    """Send the messages of `ids` again a second from now: this worker does not know their types. Parameter: ids."""
+    return (
+        update(Outbox)
+        .where(Outbox.task_id == func.any(ids()), Outbox.available_at <= func.now())
+        .values(is_due=flag(False), dispatched_at=null(), available_at=func.now() + interval(literal_column("1")))
+    )

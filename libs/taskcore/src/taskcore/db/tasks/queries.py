@@ -1,0 +1,96 @@
+"""Reading tasks: one, a page of them, what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from sqlalchemy import ColumnElement, Executable, func, literal_column, select
+
+from taskcore.db.models import Task, TaskAttempt, TaskHistory
+from taskcore.db.sql import ids, number, stands_at
+from taskcore.domain.states import TERMINAL, Status
+
+TOTAL_LIMIT = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFilter:
+    """Which tasks to list. Several values of one kind mean «any of»; several labels mean «all of»; empty means all."""
+
+    statuses: Sequence[Status] = ()
+    types: Sequence[str] = ()
+    queues: Sequence[str] = ()
+    labels: Sequence[tuple[str, str]] = ()
+    search: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        found: list[ColumnElement[bool]] = []
+        if self.statuses:
+            found.append(stands_at(Task.status, self.statuses))
+        if self.types:
+            found.append(Task.type.in_(self.types))
+        if self.queues:
+            found.append(Task.queue.in_(self.queues))
+        if self.labels:  # the second condition lets the partial index serve
+            found.append(Task.labels.contains(dict(self.labels)))
+            found.append(Task.labels != literal_column("'{}'::jsonb"))
+        if self.search:
+            found.append(Task.name.icontains(self.search, autoescape=True))
+        if self.created_after is not None:
+            found.append(Task.created_at >= self.created_after)
+        if self.created_before is not None:
+            found.append(Task.created_at < self.created_before)
+        return found
+
+
+@cache
+def get_task() -> Executable:
+    """Parameter: task_id."""
+    return select(*Task.__table__.c).where(Task.id == number("task_id"))
+
+
+def list_tasks(which: TaskFilter, *, limit: int, before_id: int | None = None, offset: int = 0) -> Executable:
+    """Newest first. `before_id` continues behind the last id of the page before."""
+    statement: Any = select(*Task.__table__.c).where(*which.conditions())
+    if before_id is not None:
+        statement = statement.where(Task.id < before_id)
+    return statement.order_by(Task.id.desc()).limit(limit).offset(offset)  # type: ignore[no-any-return]
+
+
+def count_tasks(which: TaskFilter) -> Executable:
+    """How many there are, up to one more than `TOTAL_LIMIT`."""
+    rows = select(literal_column("1")).select_from(Task).where(*which.conditions()).limit(TOTAL_LIMIT + 1).subquery()
+    return select(func.count()).select_from(rows)
+
+
+@cache
+def count_by_status() -> Executable:
+    return select(Task.status, func.count()).group_by(Task.status)
+
+
+@cache
+def finished_among() -> Executable:
+    """Of `ids`, those that are over or gone. Parameter: ids."""
+    wanted = func.unnest(ids()).table_valued("id", name="wanted").render_derived()
+    still_open = select(Task.id).where(Task.id == wanted.c.id, ~stands_at(Task.status, TERMINAL))
+    return select(wanted.c.id).where(~still_open.exists())
+
+
+@cache
+def list_history() -> Executable:
+    """Oldest first. Parameter: task_id."""
+    return select(*TaskHistory.__table__.c).where(TaskHistory.task_id == number("task_id")).order_by(TaskHistory.id)
+
+
+@cache
+def list_attempts() -> Executable:
+    """The finished ones, oldest first. Parameter: task_id."""
+    return (
+        select(*TaskAttempt.__table__.c).where(TaskAttempt.task_id == number("task_id")).order_by(TaskAttempt.attempt)
+    )

@@ -1,0 +1,249 @@
+"""Settling: how an attempt ends, whoever writes it: its worker, that worker's supervisor, the rescuer.
+
+Fenced by (task, attempt, token).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    Executable,
+    Float,
+    Integer,
+    Select,
+    TableValuedAlias,
+    Text,
+    Uuid,
+    and_,
+    case,
+    cast,
+    func,
+    insert,
+    literal_column,
+    null,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from taskcore.db.models import Outbox, Task, TaskAttempt, TaskHistory
+from taskcore.db.recordset import recordset
+from taskcore.db.sql import by_key, flag, interval, signed, still_at, word
+from taskcore.domain.outcomes import AttemptOutcome, Cost
+from taskcore.domain.states import HELD, TERMINAL, Status
+from taskcore.domain.tasks import Finished
+
+#: Where a traceparent has the id of its trace: from which character on, and how many.
+_TRACE_ID: tuple[ColumnElement[Any], ...] = (literal_column("4"), literal_column("32"))
+
+
+@cache
+def settle() -> Executable:
+    """Write the ends of attempts, with their history, attempt and, for those that may run again, outbox rows.
+
+    Parameters: by (who signs), and rows: a JSON array of {task_id, attempt, token, status, outcome, cost, result,
+    error, reason, wait_s, alone, waited_s, ran_s, trace, span}. A task that was cancelled meanwhile is cancelled; one
+    that is to pause pauses, unless it is over. Answers (id, status, dependents) of those that were settled; a task that
+    is not among them is no longer held under that lease, and nothing of it was written.
+    """
+    given = recordset(
+        "given",
+        task_id=BigInteger,
+        attempt=Integer,
+        token=Uuid,
+        status=Text,
+        outcome=Text,
+        cost=Text,
+        result=JSONB,
+        error=Text,
+        reason=Text,
+        wait_s=Float,
+        alone=Boolean,
+        waited_s=Float,
+        ran_s=Float,
+        trace=Text,
+        span=Text,
+    )
+    held = _held(given).cte("held")
+    settled = _settled(held)
+    return select(settled.c.id, settled.c.status, settled.c.dependents).add_cte(
+        _history(settled), _attempts(settled), _outbox(settled)
+    )
+
+
+def _held(given: TableValuedAlias) -> Select[Any]:
+    """The tasks that are still held, locked, and what becomes of them."""
+    is_cancelled = _was(Status.CANCELLING)
+    may_run_again = given.c.status.in_([word(Status.RETRYING), word(Status.QUEUED)])
+    started_at = Task.started_at + interval(func.coalesce(given.c.waited_s, literal_column("0")))
+    # Whose worker died cannot tell: its first attempt went on with the trace of the submission.
+    first_trace = case((given.c.attempt == literal_column("1"), func.substr(Task.trace_context, *_TRACE_ID)))
+    return (
+        select(
+            given.c.task_id,
+            given.c.attempt,
+            given.c.token,
+            given.c.cost,
+            given.c.wait_s,
+            given.c.alone,
+            Task.status.label("was"),
+            case(
+                (is_cancelled, word(Status.CANCELLED)),
+                (and_(may_run_again, Task.pause_requested), word(Status.PAUSED)),
+                else_=given.c.status,
+            ).label("becomes"),
+            case((is_cancelled, word(AttemptOutcome.CANCELLED)), else_=given.c.outcome).label("outcome"),
+            case((is_cancelled, null()), else_=given.c.result).label("result"),
+            case((is_cancelled, Task.error), else_=given.c.error).label("error"),
+            case((is_cancelled, Task.reason), else_=given.c.reason).label("reason"),
+            started_at.label("started_at"),
+            func.coalesce(started_at + interval(given.c.ran_s), func.now()).label("finished_at"),
+            func.coalesce(given.c.trace, first_trace).label("trace_id"),
+            given.c.span.label("span_id"),
+        )
+        .join_from(given, Task, and_(by_key(Task.id, given.c.task_id), Task.attempt == given.c.attempt))
+        .where(Task.lease_token == given.c.token, still_at(Task.status, HELD))
+        .order_by(given.c.task_id)
+        .with_for_update(of=Task)
+    )
+
+
+def _settled(held: CTE) -> CTE:
+    is_over = held.c.becomes.in_([word(s) for s in sorted(TERMINAL)])
+    finished_at = case((is_over, held.c.finished_at))
+    return (
+        update(Task)
+        .where(by_key(Task.id, held.c.task_id), Task.attempt == held.c.attempt, Task.lease_token == held.c.token)
+        .values(
+            status=held.c.becomes,
+            failures=Task.failures + cast(held.c.cost == word(Cost.FAILURE), Integer),
+            crashes=Task.crashes + cast(held.c.cost == word(Cost.CRASH), Integer),
+            losses=Task.losses + cast(held.c.cost == word(Cost.LOSS), Integer),
+            alone=or_(Task.alone, held.c.alone),
+            pause_requested=flag(False),
+            lease_token=null(),
+            executor=null(),
+            result=held.c.result,
+            error=held.c.error,
+            reason=held.c.reason,
+            started_at=held.c.started_at,
+            finished_at=finished_at,
+            delete_at=finished_at + interval(Task.delete_after_s),
+        )
+        .returning(Task.id, Task.queue, Task.priority, Task.status, Task.worker_id, Task.dependents, held)
+        .cte("settled")
+    )
+
+
+def _history(settled: CTE) -> CTE:
+    details = case(
+        (
+            settled.c.becomes == word(Status.RETRYING),
+            func.jsonb_build_object(word("error"), settled.c.error, word("retry_in_s"), settled.c.wait_s),
+        ),
+        (
+            or_(settled.c.error.is_not(None), settled.c.reason.is_not(None)),
+            func.jsonb_strip_nulls(
+                func.jsonb_build_object(
+                    word("error"), settled.c.error, word("reason"), settled.c.reason, word("outcome"), settled.c.outcome
+                )
+            ),
+        ),
+    )
+    return (
+        insert(TaskHistory)
+        .from_select(
+            ["task_id", "attempt", "from_status", "to_status", "actor", "details"],
+            select(settled.c.id, settled.c.attempt, settled.c.was, settled.c.becomes, signed(), details),
+        )
+        .cte("history")
+    )
+
+
+def _attempts(settled: CTE) -> CTE:
+    columns = ("worker_id", "started_at", "finished_at", "outcome", "error", "trace_id", "span_id")
+    return (
+        insert(TaskAttempt)
+        .from_select(
+            ["task_id", "attempt", *columns],
+            select(settled.c.id, settled.c.attempt, *(settled.c[name] for name in columns)),
+        )
+        .cte("attempts")
+    )
+
+
+def _outbox(settled: CTE) -> CTE:
+    may_run_again = settled.c.becomes.in_([word(Status.RETRYING), word(Status.QUEUED)])
+    wait = interval(func.coalesce(settled.c.wait_s, literal_column("0")))
+    return (
+        insert(Outbox)
+        .from_select(
+            ["task_id", "queue", "priority", "is_due", "available_at"],
+            select(
+                settled.c.id,
+                settled.c.queue,
+                settled.c.priority,
+                settled.c.becomes == word(Status.QUEUED),
+                func.now() + wait,
+            ).where(may_run_again),
+        )
+        .cte("outbox_rows")
+    )
+
+
+def _was(status: Status) -> ColumnElement[bool]:
+    return still_at(Task.status, {status})
+
+
+def rows(batch: Sequence[Finished]) -> str:
+    """The parameter `rows` of `settle`."""
+    return msgspec.json.encode([_row(one) for one in batch]).decode()
+
+
+class _Row(msgspec.Struct, omit_defaults=True):
+    task_id: int
+    attempt: int
+    token: UUID
+    status: Status
+    outcome: AttemptOutcome
+    cost: Cost
+    alone: bool
+    result: msgspec.Raw | None = None
+    error: str | None = None
+    reason: str | None = None
+    wait_s: float | None = None
+    waited_s: float | None = None
+    ran_s: float | None = None
+    trace: str | None = None
+    span: str | None = None
+
+
+def _row(one: Finished) -> _Row:
+    lease, verdict, trace = one.lease, one.verdict, one.trace
+    return _Row(
+        lease.task_id,
+        lease.attempt,
+        lease.token,
+        verdict.status,
+        verdict.outcome,
+        verdict.cost,
+        verdict.alone,
+        None if verdict.result is None else msgspec.Raw(verdict.result.encode()),
+        verdict.error,
+        verdict.reason,
+        None if verdict.wait is None else verdict.wait.total_seconds(),
+        one.waited_s,
+        one.ran_s,
+        None if trace is None else trace.trace_id,
+        None if trace is None else trace.span_id,
+    )

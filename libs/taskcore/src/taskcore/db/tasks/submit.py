@@ -1,0 +1,145 @@
+"""Submitting: a task, its first history row and its outbox row, in one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    CTE,
+    DateTime,
+    Executable,
+    Float,
+    SmallInteger,
+    Text,
+    bindparam,
+    case,
+    func,
+    insert,
+    literal_column,
+    select,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.types import TypeEngine
+
+from taskcore.db.models import Outbox, Queue, Task, TaskHistory
+from taskcore.db.recordset import recordset
+from taskcore.db.sql import flag, signed, word
+from taskcore.domain.states import Status
+from taskcore.domain.tasks import NewTask
+from taskcore.observability.tracing.propagation import current_traceparent
+
+#: Of the tasks that one request submits, so many are followed.
+FOLLOWED_TOGETHER = 10
+
+ASKED: dict[str, type[TypeEngine[Any]] | TypeEngine[Any]] = {
+    "name": Text,
+    "type": Text,
+    "queue": Text,
+    "parameters": JSONB,
+    "description": Text,
+    "priority": SmallInteger,
+    "labels": JSONB,
+    "run_at": DateTime(timezone=True),
+    "max_attempts": SmallInteger,
+    "timeout_s": Float,
+    "delete_after_s": Float,
+    "idempotency_key": Text,
+    "fingerprint": Text,
+    "request_id": Text,
+    "trace_context": Text,
+}
+
+
+def submit(tasks: Sequence[NewTask], by: str = "api") -> tuple[Executable, dict[str, str | None]]:
+    """The statement that stores `tasks`, and its parameters. `by` signs their history.
+
+    The traces of the first few go on with that of the span which this is called in.
+
+    It answers (id, idempotency_key, status, created_at), a row for each task that was stored, in the order of
+    `tasks`. One whose idempotency key is taken is left out: see `tasks_by_key`.
+    """
+    return _submit(), {"rows": msgspec.json.encode(followed_few(tasks)).decode(), "by": by}
+
+
+def followed_few(tasks: Sequence[NewTask]) -> Sequence[NewTask]:
+    """With the context of the span that this is called in, the first of them: more would multiply load."""
+    context = current_traceparent()
+    if context is None:
+        return tasks
+    few = [replace(task, trace_context=context) for task in tasks[:FOLLOWED_TOGETHER]]
+    return [*few, *tasks[FOLLOWED_TOGETHER:]]
+
+
+def tasks_by_key(keys: Sequence[str]) -> Executable:
+    """(idempotency_key, id, fingerprint) of the tasks that hold one of `keys`."""
+    return select(Task.idempotency_key, Task.id, Task.fingerprint).where(Task.idempotency_key == func.any(list(keys)))
+
+
+@cache
+def task_by_key() -> Executable:
+    """(id, fingerprint) of the task that holds the key `its_key`."""
+    return select(Task.id, Task.fingerprint).where(Task.idempotency_key == bindparam("its_key", type_=Text))
+
+
+@cache
+def _submit() -> Executable:
+    asked = recordset("asked", **ASKED)
+    queued = word(Status.QUEUED)
+    is_due = func.coalesce(asked.c.run_at <= func.now(), flag(True))
+    stored = (
+        upsert(Task)
+        .from_select(
+            [*ASKED, "status"],
+            select(*(asked.c[name] for name in ASKED), case((is_due, queued), else_=word(Status.SCHEDULED))),
+        )
+        .on_conflict_do_nothing(index_elements=[Task.idempotency_key], index_where=Task.idempotency_key.is_not(None))
+        .returning(
+            Task.id,
+            Task.idempotency_key,
+            Task.queue,
+            Task.priority,
+            Task.status,
+            Task.run_at,
+            Task.created_at,
+        )
+        .cte("stored")
+    )
+    history = (
+        insert(TaskHistory)
+        .from_select(
+            ["task_id", "attempt", "to_status", "actor"],
+            select(stored.c.id, literal_column("0"), stored.c.status, signed()),
+        )
+        .cte("history")
+    )
+    outbox = (
+        insert(Outbox)
+        .from_select(
+            ["task_id", "queue", "priority", "is_due", "available_at"],
+            select(
+                stored.c.id,
+                stored.c.queue,
+                stored.c.priority,
+                stored.c.status == queued,
+                func.coalesce(stored.c.run_at, func.now()),
+            ),
+        )
+        .cte("outbox_rows")
+    )
+    answer = select(stored.c.id, stored.c.idempotency_key, stored.c.status, stored.c.created_at)
+    return answer.order_by(stored.c.id).add_cte(history, outbox, queues_of(stored))
+
+
+def queues_of(stored: CTE) -> CTE:
+    """A queue is made by the first task that names it."""
+    return (
+        upsert(Queue)
+        .from_select(["name"], select(stored.c.queue).distinct().order_by(stored.c.queue))
+        .on_conflict_do_nothing()
+        .cte("queues")
+    )

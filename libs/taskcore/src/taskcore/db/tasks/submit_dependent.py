@@ -1,0 +1,109 @@
+"""Submitting tasks that depend on others, in one transaction: `dependencies.hold_all`, a look at how those stand, then
+`submit_planned`, then `depend`. What they depend on is held: its end comes after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+
+import msgspec
+from sqlalchemy import BigInteger, Executable, Text, and_, case, func, insert, literal_column, null, or_, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from taskcore.db.models import Task, TaskDependency, TaskHistory
+from taskcore.db.recordset import recordset
+from taskcore.db.sql import interval, signed, still_at, word
+from taskcore.db.tasks.submit import ASKED, followed_few, queues_of
+from taskcore.db.tasks.transitions import sent
+from taskcore.domain.dependencies import CAME_TO_NOTHING, Standing
+from taskcore.domain.outcomes import Reason
+from taskcore.domain.states import TERMINAL, Status
+from taskcore.domain.tasks import NewTask
+
+
+def submit_planned(
+    tasks: Sequence[tuple[NewTask, Standing]], by: str = "api"
+) -> tuple[Executable, dict[str, str | None]]:
+    """As `submit.submit`, for tasks that start as planned by `plan_start`."""
+    plans = zip(followed_few([task for task, _ in tasks]), (start for _, start in tasks), strict=True)
+    rows = [msgspec.to_builtins(task) | {"starts": start.status, "why": start.why} for task, start in plans]
+    return _submit_planned(), {"rows": msgspec.json.encode(rows).decode(), "by": by}
+
+
+def depend(edges: Iterable[tuple[int, int]]) -> tuple[Executable, dict[str, str]]:
+    """The statement that keeps what depends on what, as pairs (task, what it depends on), and its parameters."""
+    rows = [{"child": child, "parent": parent} for child, parent in edges]
+    return _depend(), {"rows": msgspec.json.encode(rows).decode()}
+
+
+@cache
+def _submit_planned() -> Executable:
+    asked = recordset("asked", **ASKED, starts=Text, why=Text)
+    is_cancelled = asked.c.starts == word(Status.CANCELLED)
+    is_free = asked.c.starts == word(Status.QUEUED)
+    status = case((and_(is_free, asked.c.run_at > func.now()), word(Status.SCHEDULED)), else_=asked.c.starts)
+    planned = {
+        "status": status,
+        "reason": case((is_cancelled, word(Reason.DEPENDENCY_FAILED))),
+        "error": asked.c.why,
+        "finished_at": case((is_cancelled, func.now())),
+        "delete_at": case((is_cancelled, func.now() + interval(asked.c.delete_after_s))),
+    }
+    stored = (
+        upsert(Task)
+        .from_select([*ASKED, *planned], select(*(asked.c[name] for name in ASKED), *planned.values()))
+        .on_conflict_do_nothing(index_elements=[Task.idempotency_key], index_where=Task.idempotency_key.is_not(None))
+        .returning(
+            Task.id,
+            Task.idempotency_key,
+            Task.queue,
+            Task.priority,
+            Task.status,
+            Task.run_at,
+            Task.reason,
+            Task.error,
+            Task.created_at,
+        )
+        .cte("stored")
+    )
+    details = func.jsonb_build_object(word("reason"), stored.c.reason, word("error"), stored.c.error)
+    history = (
+        insert(TaskHistory)
+        .from_select(
+            ["task_id", "attempt", "to_status", "actor", "details"],
+            select(
+                stored.c.id,
+                literal_column("0"),
+                stored.c.status,
+                signed(),
+                case((stored.c.error.is_not(None), details), else_=null()),
+            ),
+        )
+        .cte("history")
+    )
+    answer = select(stored.c.id, stored.c.idempotency_key, stored.c.status, stored.c.created_at)
+    return answer.order_by(stored.c.id).add_cte(history, sent(stored), queues_of(stored))
+
+
+@cache
+def _depend() -> Executable:
+    """Whoever is not over is awaited from now on. One that came to nothing has passed that on already."""
+    given = recordset("given", child=BigInteger, parent=BigInteger)
+    edges = (
+        insert(TaskDependency)
+        .from_select(["task_id", "depends_on"], select(given.c.child, given.c.parent))
+        .returning(TaskDependency.depends_on)
+        .cte("edges")
+    )
+    is_over = still_at(Task.status, TERMINAL)
+    is_unmarked = or_(Task.dependents.is_(None), and_(~is_over, Task.dependents == word("settled")))
+    parents = (
+        select(Task.id)
+        .where(Task.id.in_(select(edges.c.depends_on)), is_unmarked, ~still_at(Task.status, {Status.SUCCEEDED}))
+        .order_by(Task.id)
+        .with_for_update(of=Task)
+        .cte("parents")
+    )
+    mark = case((still_at(Task.status, CAME_TO_NOTHING), word("settled")), else_=word("awaited"))
+    return update(Task).where(Task.id == parents.c.id).values(dependents=mark)

@@ -1,0 +1,72 @@
+"""Workers and the types they bring: who is alive, and what they can run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Executable, Text, bindparam, delete, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from taskcore.db.models import Task, TaskType, Worker
+from taskcore.db.sql import interval, names, number, stands_at
+from taskcore.domain.states import HELD
+
+IS_LIVE = Worker.seen_at + interval(Worker.lease_s) >= func.now()
+
+
+def register_worker(
+    *, host: str, pid: int, slots: int, queues: Sequence[str], types: Sequence[str], lease_s: float
+) -> Executable:
+    """Answers the id under which the worker holds its tasks."""
+    return (
+        insert(Worker)
+        .values(host=host, pid=pid, slots=slots, queues=list(queues), types=list(types), lease_s=lease_s)
+        .returning(Worker.id)
+    )
+
+
+def register_types(types: Sequence[dict[str, Any]]) -> Executable:
+    """Make `types` known, given by what the table says of each; the last worker to start wins."""
+    statement = upsert(TaskType).values(sorted(types, key=lambda t: str(t["name"])))
+    columns = sorted({name for type_ in types for name in type_} - {"name"})
+    return statement.on_conflict_do_update(
+        index_elements=[TaskType.name],
+        set_={**{name: statement.excluded[name] for name in columns}, "seen_at": func.now()},
+    )
+
+
+@cache
+def touch_types() -> Executable:
+    """The types in `types` are still served."""
+    return update(TaskType).where(TaskType.name == func.any(names("types"))).values(seen_at=func.now())
+
+
+@cache
+def retire_worker() -> Executable:
+    """A worker that stopped in order takes its row away. Parameter: worker."""
+    return delete(Worker).where(Worker.id == number("worker"))
+
+
+@cache
+def list_workers() -> Executable:
+    held = (
+        select(func.count())
+        .where(Task.worker_id == Worker.id, stands_at(Task.status, HELD))
+        .correlate(Worker)
+        .scalar_subquery()
+    )
+    return select(Worker, held.label("held"), IS_LIVE.label("is_live")).order_by(Worker.id)
+
+
+@cache
+def list_types() -> Executable:
+    is_served = select(Worker.id).where(TaskType.name == func.any(Worker.types), IS_LIVE).correlate(TaskType).exists()
+    return select(TaskType, is_served.label("is_served")).order_by(TaskType.name)
+
+
+@cache
+def get_type() -> Executable:
+    """Parameter: type_name."""
+    return select(*TaskType.__table__.c).where(TaskType.name == bindparam("type_name", type_=Text))

@@ -1,0 +1,209 @@
+"""The executor's side of its nursery: starts it when it is first needed, and again when it has died."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+import msgspec
+import structlog
+
+from taskcore.errors import TaskcoreError
+from taskcore.execution.isolation import forkserver_protocol
+from taskcore.execution.isolation.channel import Channel
+from taskcore.execution.isolation.forkserver_protocol import Kind
+from taskcore.execution.isolation.task_process import PAUSE
+from taskcore.plugins import Plugins, load_plugins
+from taskcore.settings import Settings
+
+#: Not by `multiprocessing`, which would run the service's main module again.
+PROGRAM = "import sys; from taskcore.execution.isolation.forkserver_main import main; main(int(sys.argv[1]))"
+#: Each process that writes metrics leaves a file; task processes would leave one each.
+NOT_INHERITED = {"PROMETHEUS_MULTIPROC_DIR"}
+READY_TIMEOUT_S = 60.0
+END_TIMEOUT_S = 5.0
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class NurseryLost(TaskcoreError):
+    """There is no process to start task processes from."""
+
+
+class TaskProcess:
+    """One task process as its executor sees it. `status` is its wait status; None where its end was not seen."""
+
+    def __init__(self, house: _House, number: int) -> None:
+        self._house = house
+        self._number = number
+        ours, self._theirs = socket.socketpair()
+        self._read_orders, self._orders = os.pipe()
+        self._ordering = threading.Lock()
+        self._is_closed = False
+        self.channel = Channel(ours)
+        self.ended = threading.Event()
+        self.pid: int | None = None
+        self.status: int | None = None
+
+    def start(self) -> None:
+        self._house.send(Kind.START, self._number, fds=(self._theirs.fileno(), self._read_orders))
+        self._theirs.close()
+        os.close(self._read_orders)
+
+    def order(self, letter: bytes) -> None:
+        with self._ordering, suppress(OSError):  # it may be over
+            if not self._is_closed:  # else the descriptor may be somebody else's by now
+                os.write(self._orders, letter)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to its whole group."""
+        self._house.send(Kind.SIGNAL, self._number, number)
+
+    def pause(self) -> None:
+        self.order(PAUSE)
+
+    def close(self) -> None:
+        """Let go of it. It must have ended."""
+        self.channel.close()
+        with self._ordering:
+            self._is_closed = True
+            os.close(self._orders)
+
+    def has_ended(self, status: int | None) -> None:
+        self.status = status
+        self.ended.set()
+        self.channel.end()
+
+
+class Nursery:
+    """Thread-safe. `load` must be found by its name in another process."""
+
+    def __init__(self, settings: Settings, load: Callable[[], Plugins] = load_plugins) -> None:
+        self._settings = settings
+        self._load = load
+        self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
+        self._house: _House | None = None
+        self.is_closed = False
+
+    def prepare(self) -> None:
+        """Have it ready, so that no attempt's time goes by with loading it. Raises `NurseryLost`."""
+        with self._lock:
+            if self.is_closed:
+                raise NurseryLost("the worker stops")
+            if self._house is None or self._house.is_lost:
+                self._house = _House(self._settings, self._load)
+            house = self._house
+        house.wait_until_ready()
+
+    def task_process(self) -> TaskProcess:
+        """A new one, started. Raises `NurseryLost`."""
+        house = self._house
+        if house is None or house.is_lost:
+            raise NurseryLost
+        return house.add(next(self._numbers))
+
+    def close(self) -> None:
+        """Kill all that runs, and end it."""
+        with self._lock:
+            self.is_closed = True
+            house = self._house
+        if house is not None:
+            house.close()
+
+
+class _House:
+    """One nursery process."""
+
+    def __init__(self, settings: Settings, load: Callable[[], Plugins]) -> None:
+        self._line, theirs = socket.socketpair()
+        self._sending = threading.Lock()
+        self._processes: dict[int, TaskProcess] = {}
+        self._ready = threading.Event()
+        self.is_lost = False
+        with theirs:
+            self._process = _spawn(theirs)
+        setup = Channel(self._line)
+        setup.send(msgspec.json.encode(sys.path))
+        setup.send(pickle.dumps((settings, load)))
+        threading.Thread(target=self._listen, name="nursery", daemon=True).start()
+
+    def wait_until_ready(self) -> None:
+        if not self._ready.wait(READY_TIMEOUT_S) or self.is_lost:
+            raise NurseryLost
+
+    def add(self, number: int) -> TaskProcess:
+        process = self._processes[number] = TaskProcess(self, number)
+        process.start()
+        if self.is_lost:  # it may have been so before there was anything to tell it to
+            process.has_ended(None)
+        return process
+
+    def send(self, kind: Kind, number: int = 0, value: int = 0, fds: tuple[int, ...] = ()) -> None:
+        """Where nobody is there any more, `_listen` is about to say so."""
+        with self._sending, suppress(OSError):
+            forkserver_protocol.send(self._line, kind, number, value, fds)
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._line.shutdown(socket.SHUT_WR)
+        try:
+            self._process.wait(END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _listen(self) -> None:
+        try:
+            while (record := forkserver_protocol.receive(self._line)) is not None:
+                kind, number, value, _ = record
+                self._hear(kind, number, value)
+        except OSError as exc:
+            log.warning("nursery.unreachable", error=str(exc))
+        self._lose()
+
+    def _hear(self, kind: Kind, number: int, value: int) -> None:
+        match kind:
+            case Kind.READY:
+                self._ready.set()
+            case Kind.STARTED:
+                self._processes[number].pid = value
+            case Kind.EXITED:
+                self._processes.pop(number).has_ended(value)
+            case Kind.NOT_STARTED:
+                log.error("task_process.not_started", error=os.strerror(value))
+                self._processes.pop(number).has_ended(None)
+
+    def _lose(self) -> None:
+        """It is gone. The kernel ends its children with it, but not theirs."""
+        self.is_lost = True
+        status = self._process.wait()
+        if status != 0:
+            log.error("nursery.died", exit_code=status)
+        for process in list(self._processes.values()):
+            if process.pid is not None:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, signal.SIGKILL)
+            process.has_ended(None)
+        self._ready.set()
+        with self._sending:
+            self._line.close()
+
+
+def _spawn(line: socket.socket) -> subprocess.Popen[bytes]:
+    """In a session of its own: what kills the executor's whole group must leave it to clean up."""
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(line.fileno())],
+        stdin=subprocess.DEVNULL,
+        pass_fds=[line.fileno()],
+        env={name: value for name, value in os.environ.items() if name not in NOT_INHERITED},
+        start_new_session=True,
+    )

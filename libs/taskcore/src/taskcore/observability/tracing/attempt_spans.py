@@ -1,0 +1,144 @@
+"""The spans of one attempt: the wait in the queue, then `process`, and in it the claim, the run and the settlement."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from opentelemetry import trace
+from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode, Tracer
+
+from taskcore.domain.outcomes import AttemptOutcome, Verdict
+from taskcore.observability.tracing import conventions
+from taskcore.observability.tracing.guarding import harmless
+from taskcore.observability.tracing.propagation import below, links, span_context
+from taskcore.observability.tracing.provider import Tracing
+
+FAULTS = frozenset({AttemptOutcome.FAILED, AttemptOutcome.TIMED_OUT, AttemptOutcome.LOST, AttemptOutcome.CRASHED})
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What the claim knows. `submitted` and `sent`: contexts of the task's submission, and of the message.
+
+    `began_ns` is when the claim was asked for, `claimed_at` when it was made, by the database's clock; until then it
+    waited for `queued_s`; None: nobody knows any more.
+    """
+
+    task_id: int
+    type: str
+    queue: str
+    attempt: int
+    submitted: str
+    sent: str | None
+    began_ns: int
+    claimed_at: datetime
+    queued_s: float | None
+
+
+class AttemptTrace:
+    """From the claim to the settlement; an attempt that is not settled here leaves no `process` span.
+
+    The first attempt goes on with the trace of the submission. Later ones begin traces of their own, linked to it: the
+    message brings that, or else it begins here.
+    """
+
+    def __init__(self, tracing: Tracing, begun: Begun) -> None:
+        self._tracing = tracing
+        self._tracer = tracing.tracer
+        submitted, sent = span_context(begun.submitted), span_context(begun.sent)
+        parent = _parent(begun.attempt, submitted, sent)
+        self._process = self._tracer.start_span(
+            f"process {begun.queue}",
+            below(parent),
+            SpanKind.CONSUMER,
+            {
+                **conventions.message("process", "process", begun.queue, begun.task_id),
+                **conventions.task(begun.task_id, begun.type, begun.attempt),
+            },
+            links() if begun.attempt == 1 else links(submitted),
+            start_time=begun.began_ns,
+        )
+        self._type = begun.type
+        if begun.queued_s is not None:
+            self._show_wait(begun, begun.queued_s, submitted if begun.attempt == 1 else parent)
+        self._child("claim", conventions.statement("UPDATE", "task"), begun.began_ns)
+
+    @property
+    def trace_id(self) -> str:
+        return f"{self._process.get_span_context().trace_id:032x}"
+
+    @property
+    def span_id(self) -> str:
+        return f"{self._process.get_span_context().span_id:016x}"
+
+    @property
+    def tracer(self) -> Tracer:
+        return self._tracer
+
+    def run(self, perform: Callable[[], Verdict | None]) -> Verdict | None:
+        """What `perform` calls is inside of the span `run`. Without a verdict nothing will be settled."""
+        run: Span = trace.INVALID_SPAN
+        with harmless():
+            run = self._tracer.start_span(f"run {self._type}", trace.set_span_in_context(self._process))
+        verdict = None
+        try:
+            with trace.use_span(run, record_exception=False, set_status_on_exception=False):
+                verdict = perform()
+        finally:
+            with harmless():
+                _end(run, verdict)
+                if verdict is None:
+                    _end(self._process, None)
+        return verdict
+
+    def take(self, spans: bytes, dropped: int) -> None:
+        """Those of the process of its own that it ran in. Raises `ValueError` for what are none."""
+        self._tracing.take(spans, self.trace_id, dropped)
+
+    def settled(self, began_ns: int, verdict: Verdict, *, was_held: bool) -> None:
+        """The end is written, or was refused, because another held the task meanwhile."""
+        with harmless():
+            self._child("settle", conventions.statement("UPDATE", "task"), began_ns)
+            self._process.set_attribute(conventions.OUTCOME, str(verdict.outcome) if was_held else "refused")
+            _end(self._process, verdict)
+
+    def _show_wait(self, begun: Begun, queued_s: float, parent: SpanContext | None) -> None:
+        """Both ends are the database's, as the history has them."""
+        until_ns = _ns(begun.claimed_at)
+        context = trace.set_span_in_context(self._process) if parent is None else below(parent)
+        wait = self._tracer.start_span(
+            f"wait in {begun.queue}",
+            context,
+            attributes=conventions.task(begun.task_id, begun.type, begun.attempt),
+            start_time=until_ns - round(queued_s * 1_000_000) * 1_000,
+        )
+        wait.end(until_ns)
+
+    def _child(self, name: str, attributes: conventions.Attributes, began_ns: int) -> None:
+        context = trace.set_span_in_context(self._process)
+        self._tracer.start_span(name, context, SpanKind.CLIENT, attributes, start_time=began_ns).end(time.time_ns())
+
+
+def _end(span: Span, verdict: Verdict | None) -> None:
+    if verdict is None:
+        span.set_status(Status(StatusCode.ERROR, "the lease was over before the attempt was"))
+    elif verdict.outcome in FAULTS:
+        span.set_attribute("error.type", str(verdict.reason or verdict.outcome))
+        span.set_status(Status(StatusCode.ERROR, (verdict.error or "").partition("\n")[0]))
+    span.end()
+
+
+def _parent(attempt: int, submitted: SpanContext | None, sent: SpanContext | None) -> SpanContext | None:
+    """A message may be older than the attempt that it brings about: it is the parent in the right trace only."""
+    is_first = attempt == 1
+    goes_on = sent is not None and submitted is not None and sent.trace_id == submitted.trace_id
+    if sent is not None and goes_on == is_first:
+        return sent
+    return submitted if is_first else None
+
+
+def _ns(moment: datetime) -> int:
+    return int(moment.timestamp()) * 1_000_000_000 + moment.microsecond * 1_000

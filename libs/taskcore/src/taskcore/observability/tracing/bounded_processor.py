@@ -1,0 +1,82 @@
+"""How spans leave the process: bounded, counted, and never in anybody's way."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+import structlog
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
+from taskcore.observability.telemetry import SPANS_DROPPED
+
+BATCH = 512
+SEND_EVERY_S = 1.0
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class BoundedExport(SpanProcessor):
+    """Up to `limit` spans wait for their turn; what is beyond that is dropped."""
+
+    def __init__(self, exporter: SpanExporter, limit: int) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._waiting = 0
+        self._inner = BatchSpanProcessor(
+            _Counted(exporter, self._leave),
+            max_queue_size=limit + BATCH,
+            max_export_batch_size=BATCH,
+            schedule_delay_millis=SEND_EVERY_S * 1000,
+        )
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Nothing is sent of what has not ended."""
+
+    def on_end(self, span: ReadableSpan) -> None:
+        with self._lock:
+            has_room = self._waiting < self._limit
+            self._waiting += has_room
+        if has_room:
+            self._inner.on_end(span)
+        else:
+            SPANS_DROPPED.labels("queue_full").inc()
+
+    def shutdown(self) -> None:
+        self._inner.shutdown()  # type: ignore[no-untyped-call]
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return self._inner.force_flush(timeout_millis)
+
+    def _leave(self, count: int) -> None:
+        """Who takes less than a batch has taken all: then what interrupted attempts miscounted is forgotten."""
+        with self._lock:
+            self._waiting = self._waiting - count if count == BATCH else 0
+
+
+class _Counted(SpanExporter):
+    """Says once that spans cannot be sent, and once that they can again."""
+
+    def __init__(self, exporter: SpanExporter, on_taken: Callable[[int], None]) -> None:
+        self._exporter = exporter
+        self._on_taken = on_taken
+        self._fails = False
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        self._on_taken(len(spans))
+        result = self._exporter.export(spans)
+        fails = result is not SpanExportResult.SUCCESS
+        if fails:
+            SPANS_DROPPED.labels("not_exported").inc(len(spans))
+        if fails != self._fails:
+            self._fails = fails
+            log.warning("traces.not_sent" if fails else "traces.sent_again", spans=len(spans))
+        return result
+
+    def shutdown(self) -> None:
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return self._exporter.force_flush(timeout_millis)

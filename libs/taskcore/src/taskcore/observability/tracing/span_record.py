@@ -1,0 +1,50 @@
+"""Spans that are over, as whoever shows them has them: from this process, or from a viewer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from taskcore.observability.tracing import conventions
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedLink:
+    trace_id: str
+    span_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEvent:
+    name: str
+    at_ns: int
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedSpan:
+    """Ids are hexadecimal digits, times nanoseconds of the epoch; `kind` and `status` as OpenTelemetry's, lower case.
+
+    Attributes are JSON values.
+    """
+
+    trace_id: str
+    span_id: str
+    parent_id: str | None
+    service: str
+    name: str
+    kind: str
+    start_ns: int
+    end_ns: int
+    status: str = "unset"
+    status_message: str | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    links: Sequence[RecordedLink] = ()
+    events: Sequence[RecordedEvent] = ()
+
+    @property
+    def task_id(self) -> str | None:
+        """Of the task that it is about, where it says so."""
+        found = self.attributes.get(conventions.TASK_ID)
+        return None if found is None else str(found)

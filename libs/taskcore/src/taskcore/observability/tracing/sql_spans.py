@@ -1,0 +1,84 @@
+"""The spans of a plugin's SQL statements, by the conventions for databases. Of values nothing is told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+from opentelemetry.semconv.attributes import db_attributes as db
+from opentelemetry.semconv.attributes import server_attributes as server
+from opentelemetry.trace import Tracer
+from psycopg.sql import Composable
+
+from taskcore.observability.tracing.client_spans import NOT_FOLLOWED, Call, call, class_name
+from taskcore.observability.tracing.propagation import is_followed
+
+MAX_TEXT = 4_096
+
+#: The first word behind white space, comments and parentheses.
+_OPERATION = re.compile(r"(?:\s|\(|--[^\n]*(?:\n|$)|/\*.*?\*/)*([A-Za-z]+)", re.DOTALL)
+
+
+def statement(tracer: Tracer, connection: psycopg.Connection[Any], query: object, arguments: object) -> Call:
+    """A context: `query` on `connection`. Its text is told where its values are `arguments`, which are not."""
+    if not is_followed():
+        return NOT_FOLLOWED
+    text = _text(query)
+    operation = _operation(text)
+    attributes = _attributes(connection, operation)
+    if arguments is not None and isinstance(query, str | bytes):
+        attributes[db.DB_QUERY_TEXT] = text[:MAX_TEXT]
+    return call(tracer, f"{operation} {connection.info.dbname}", attributes, _error_type)
+
+
+def followed_cursor(tracer: Tracer) -> type[psycopg.Cursor[Any]]:
+    """For `connection.cursor_factory`: each of its statements has a span."""
+
+    class FollowedCursor(psycopg.Cursor[Any]):
+        def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
+            with statement(tracer, self.connection, query, params):
+                return super().execute(query, params, **options)
+
+        def executemany(self, query: Any, params_seq: Any, **options: Any) -> None:
+            with statement(tracer, self.connection, query, ()):
+                super().executemany(query, params_seq, **options)
+
+        def stream(self, query: Any, params: Any = None, **options: Any) -> Iterator[Any]:
+            with statement(tracer, self.connection, query, params):
+                yield from super().stream(query, params, **options)
+
+    return FollowedCursor
+
+
+def _attributes(connection: psycopg.Connection[Any], operation: str) -> dict[str, str | int]:
+    info = connection.info
+    return {
+        db.DB_SYSTEM_NAME: "postgresql",
+        db.DB_NAMESPACE: info.dbname,
+        db.DB_OPERATION_NAME: operation,
+        server.SERVER_ADDRESS: info.host,
+        server.SERVER_PORT: info.port,
+    }
+
+
+def _text(query: object) -> str:
+    match query:
+        case str():
+            return query
+        case bytes():
+            return query.decode("utf-8", "replace")
+        case Composable():
+            return query.as_string()
+    return ""
+
+
+def _operation(text: str) -> str:
+    found = _OPERATION.match(text)
+    return found.group(1).upper() if found else "QUERY"
+
+
+def _error_type(exc: BaseException) -> str:
+    """The SQLSTATE, where PostgreSQL says one."""
+    return (isinstance(exc, psycopg.Error) and exc.sqlstate) or class_name(exc)

@@ -1,0 +1,33 @@
+"""The interface for authors of task types: `Plugin`, what a run gets to work with, and what it can return or raise."""
+
+from taskcore.domain.outcomes import Cancel, Fail, Pause, RetryAfter
+from taskcore.domain.retry import RetryPolicy
+from taskcore.plugins.cancellation import Cause, Interrupted
+from taskcore.plugins.context import TaskContext
+from taskcore.plugins.plugin import (
+    ENTRY_POINT_GROUP,
+    Isolation,
+    Parameters,
+    Plugin,
+    Plugins,
+    collect,
+    load_plugins,
+)
+
+__all__ = [
+    "ENTRY_POINT_GROUP",
+    "Cancel",
+    "Cause",
+    "Fail",
+    "Interrupted",
+    "Isolation",
+    "Parameters",
+    "Pause",
+    "Plugin",
+    "Plugins",
+    "RetryAfter",
+    "RetryPolicy",
+    "TaskContext",
+    "collect",
+    "load_plugins",
+]

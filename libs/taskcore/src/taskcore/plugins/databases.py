@@ -1,0 +1,87 @@
+"""Connections to the databases that an operator names for tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import psycopg
+import structlog
+from opentelemetry.trace import Tracer
+
+from taskcore.errors import UnknownDatabase
+from taskcore.observability.tracing.client_spans import NO_TRACER
+from taskcore.observability.tracing.propagation import is_followed
+from taskcore.observability.tracing.sql_spans import followed_cursor
+from taskcore.plugins.cancellation import Interruption
+from taskcore.settings import DatabaseSettings, Settings
+
+CANCEL_TIMEOUT_S = 5.0
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+@contextmanager
+def named_database(
+    settings: Settings, name: str, interruption: Interruption, task_id: int, tracer: Tracer = NO_TRACER
+) -> Iterator[psycopg.Connection[Any]]:
+    """A connection whose transaction is committed at the end, or rolled back where the database is read-only.
+
+    Raises:
+        UnknownDatabase: when none is configured by this name.
+        ConnectionError: when it cannot be reached. Hosts and users stay in the worker's log.
+    """
+    database = settings.databases.get(name)
+    if database is None:
+        known = ", ".join(sorted(settings.databases)) or "none"
+        raise UnknownDatabase(f"no database is configured as {name!r}; configured: {known}")
+    connection = open_connection(name, database, task_id)
+    # The connection's own context would stay open where the commit fails.
+    with closing(connection), interruption.on_interrupt(lambda: connection.cancel_safe(timeout=CANCEL_TIMEOUT_S)):
+        _bound(connection, database)
+        if is_followed():
+            connection.cursor_factory = followed_cursor(tracer)
+        yield connection
+        if database.read_only:
+            connection.rollback()
+        else:
+            connection.commit()
+
+
+def open_connection(
+    name: str,
+    database: DatabaseSettings,
+    task_id: int,
+    connect: Callable[..., psycopg.Connection[Any]] = psycopg.connect,
+) -> psycopg.Connection[Any]:
+    """Raises `ConnectionError`, which names neither hosts nor users."""
+    try:
+        return connect(
+            database.url.get_secret_value(),
+            connect_timeout=10,
+            application_name=f"taskcore task {task_id}",
+            client_encoding="UTF8",
+            prepare_threshold=None,
+            keepalives_idle=30,
+            keepalives_interval=10,
+            keepalives_count=3,
+            tcp_user_timeout=60_000,
+        )
+    except psycopg.Error as exc:
+        log.warning("database.unreachable", task_id=task_id, database=name, error=_without_url(exc))
+        raise ConnectionError(f"database {name!r} cannot be reached") from None  # a cause may show the URL
+
+
+def _bound(connection: psycopg.Connection[Any], database: DatabaseSettings) -> None:
+    """For all of its transactions."""
+    connection.autocommit = True
+    timeout_ms = max(1, round(database.timeout_s * 1000))
+    connection.execute("SELECT set_config('statement_timeout', %s, false)", [str(timeout_ms)])
+    connection.autocommit = False
+    connection.read_only = database.read_only
+
+
+def _without_url(exc: psycopg.Error) -> str:
+    """What the driver says of a failed connection; of a URL that it cannot parse it may quote parts."""
+    return str(exc) if isinstance(exc, psycopg.OperationalError) else "its URL is not valid"

@@ -1,0 +1,88 @@
+"""An httpx client on the guarded network: no proxies, no environment, one deadline for all it does."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpcore
+import httpx
+from opentelemetry.trace import Tracer
+
+from taskcore.observability.tracing import http_spans
+from taskcore.observability.tracing.client_spans import NO_TRACER
+from taskcore.plugins.cancellation import Interruption
+from taskcore.plugins.network.guarded_network import GuardedNetwork
+from taskcore.plugins.network.sockets import Sockets
+from taskcore.settings import HttpSettings
+
+
+def guarded_client(trust: ssl.SSLContext, network: GuardedNetwork, tracer: Tracer = NO_TRACER) -> httpx.Client:
+    """A client for one request and its redirects."""
+    return httpx.Client(
+        transport=GuardedTransport(trust, network, tracer),
+        timeout=None,  # the network's own deadline rules
+        trust_env=False,
+    )
+
+
+@contextmanager
+def client_of(
+    settings: HttpSettings, interruption: Interruption, timeout_s: float | None, tracer: Tracer = NO_TRACER
+) -> Iterator[httpx.Client]:
+    """A client under the operator's settings, whose connections are cut when the attempt is to stop."""
+    ends_at = time.monotonic() + (timeout_s or settings.timeout_s)
+    with Sockets() as sockets, interruption.on_interrupt(sockets.cut):
+        network = GuardedNetwork(sockets, settings.allowed_networks, ends_at)
+        with guarded_client(trusted(settings), network, tracer) as client:
+            yield client
+
+
+def trusted(settings: HttpSettings) -> ssl.SSLContext:
+    """The authorities that servers' certificates are checked by."""
+    if settings.ca_file is None:
+        return httpx.create_ssl_context(trust_env=False)
+    return ssl.create_default_context(cafile=settings.ca_file)
+
+
+class GuardedTransport(httpx.BaseTransport):
+    """What `httpx.HTTPTransport` does, on a network of our own, which that one cannot be given."""
+
+    def __init__(self, trust: ssl.SSLContext, network: httpcore.NetworkBackend, tracer: Tracer = NO_TRACER) -> None:
+        self._pool = httpcore.ConnectionPool(ssl_context=trust, network_backend=network)
+        self._tracer = tracer
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        with http_spans.request(self._tracer, request.method, str(request.url)) as span:
+            response = self._pool.handle_request(_core(request, http_spans.carried_on(span, request.headers.raw)))
+            http_spans.tell_status(span, response.status)
+        return httpx.Response(
+            response.status, headers=response.headers, stream=_Body(response), extensions=response.extensions
+        )
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+def _core(request: httpx.Request, headers: http_spans.Headers) -> httpcore.Request:
+    url = request.url
+    return httpcore.Request(
+        method=request.method,
+        url=httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+        headers=headers,
+        content=request.stream,
+        extensions=request.extensions,
+    )
+
+
+class _Body(httpx.SyncByteStream):
+    def __init__(self, response: httpcore.Response) -> None:
+        self._response = response
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._response.iter_stream()
+
+    def close(self) -> None:
+        self._response.close()

@@ -1,0 +1,158 @@
+"""The network as `http_request` sees it: only fit addresses, and an end in time.
+
+The address that was checked is the one that is connected to, so that neither a redirect nor a second answer of the
+DNS leads elsewhere. Host header, SNI and certificate stay those of the host's name. Only the time that a name takes to
+resolve is bounded by the system's resolver alone.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import httpcore
+from httpcore import SOCKET_OPTION
+
+from taskcore.errors import TaskcoreError
+from taskcore.plugins.network.addresses import Network, is_allowed, parse_address
+from taskcore.plugins.network.sockets import Sockets
+
+WRITE_CHUNK = 64 * 1024
+
+
+class ForbiddenAddress(TaskcoreError):
+    """A host has an address that tasks may not connect to."""
+
+
+class GuardedNetwork(httpcore.NetworkBackend):
+    """Connects to public addresses and to `allowed` networks; `ends_at` (of the monotonic clock) ends everything.
+
+    So does cutting the `sockets`.
+    """
+
+    def __init__(self, sockets: Sockets, allowed: Sequence[Network], ends_at: float) -> None:
+        self._sockets = sockets
+        self._allowed = allowed
+        self._ends_at = ends_at
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        """Connect to the first of the host's addresses that answers.
+
+        Raises:
+            ForbiddenAddress: when any of the host's addresses is one: a mixed answer is not to be trusted.
+        """
+        addresses = resolve(host, port)
+        for address in addresses:
+            if not is_allowed(parse_address(address), self._allowed):
+                raise ForbiddenAddress(f"{host} is {address}, an address that tasks may not connect to")
+        return self._connect_first(addresses, port)
+
+    def connect_unix_socket(
+        self, path: str, timeout: float | None = None, socket_options: Iterable[SOCKET_OPTION] | None = None
+    ) -> httpcore.NetworkStream:
+        raise ForbiddenAddress("tasks may not connect to Unix sockets")
+
+    def _connect_first(self, addresses: Sequence[str], port: int) -> httpcore.NetworkStream:
+        failure: Exception = httpcore.ConnectError("the host has no address")
+        for address in addresses:
+            left = remaining(self._ends_at, httpcore.ConnectTimeout)
+            try:
+                with told_as(httpcore.ConnectTimeout, httpcore.ConnectError):
+                    connection = self._sockets.connect(address, port, left)
+                    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as exc:
+                failure = exc
+            else:
+                return TimedStream(connection, self._ends_at)
+        raise failure
+
+
+class TimedStream(httpcore.NetworkStream):
+    """A stream on which every operation has what is left of the time: a peer that drips cannot stretch it."""
+
+    def __init__(self, connection: socket.socket, ends_at: float) -> None:
+        self._connection = connection
+        self._ends_at = ends_at
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        self._connection.settimeout(remaining(self._ends_at, httpcore.ReadTimeout))
+        with told_as(httpcore.ReadTimeout, httpcore.ReadError):
+            return self._connection.recv(max_bytes)
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        rest = memoryview(buffer)
+        while rest:
+            self._connection.settimeout(remaining(self._ends_at, httpcore.WriteTimeout))
+            with told_as(httpcore.WriteTimeout, httpcore.WriteError):
+                rest = rest[self._connection.send(rest[:WRITE_CHUNK]) :]
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        self._connection.settimeout(remaining(self._ends_at, httpcore.ConnectTimeout))
+        with told_as(httpcore.ConnectTimeout, httpcore.ConnectError), closed_on_failure(self._connection):
+            return TimedStream(
+                ssl_context.wrap_socket(self._connection, server_hostname=server_hostname), self._ends_at
+            )
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def get_extra_info(self, info: str) -> Any:
+        match info:
+            case "ssl_object":
+                return self._connection if isinstance(self._connection, ssl.SSLSocket) else None
+            case "is_readable":
+                return self._connection.fileno() < 0 or bool(select.select([self._connection], [], [], 0)[0])
+            case "socket":
+                return self._connection
+        return None
+
+
+@contextmanager
+def told_as(timeout: type[Exception], error: type[Exception]) -> Iterator[None]:
+    """The socket's own exceptions as those of httpcore."""
+    try:
+        yield
+    except TimeoutError as exc:
+        raise timeout(exc) from exc
+    except OSError as exc:
+        raise error(exc) from exc
+
+
+@contextmanager
+def closed_on_failure(connection: socket.socket) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise
+
+
+def resolve(host: str, port: int) -> list[str]:
+    """The host's addresses in the system's order, each once. An address is its own."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as exc:
+        raise httpcore.ConnectError(f"{host} cannot be resolved: {exc}") from exc
+    return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
+
+
+def remaining(ends_at: float, error: type[httpcore.TimeoutException]) -> float:
+    """The seconds that are left. Raises `error` when none are."""
+    left = ends_at - time.monotonic()
+    if left <= 0:
+        raise error("the time for the request is over")
+    return left

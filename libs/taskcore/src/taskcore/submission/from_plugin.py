@@ -1,0 +1,102 @@
+"""What an attempt may do with other tasks: submit one, and see how one stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import jsonschema_rs
+import msgspec
+from sqlalchemy import Executable
+
+from taskcore.db.tasks import queries, submit
+from taskcore.db.workers import workers
+from taskcore.domain.tasks import MAX_TASK_BYTES, NewTask
+from taskcore.errors import InvalidTask
+from taskcore.observability.tracing.propagation import trace_id_of
+from taskcore.submission.spec import TaskSubmission, new_task, storage_faults
+
+MAX_FAULTS = 5
+MAX_KEY = 255
+
+#: What is nobody's business but Taskcore's own.
+_HIDDEN = {"fingerprint", "alone", "lease_token", "executor", "delete_at", "checkpoint", "dependents", "trace_context"}
+#: What clients know by another name than the table.
+_NAMES = {"timeout_s": "timeout", "delete_after_s": "delete_after"}
+
+#: Runs a statement with these parameters, and answers its rows.
+Run = Callable[[Executable, Mapping[str, Any]], list[Any]]
+
+
+def submit_task(run: Run, given: Mapping[str, Any], by: str) -> int:
+    """Store the task that `given` describes as for `POST /tasks`, its `idempotency_key` among it. Answers its id.
+
+    Raises:
+        InvalidTask: when the API would refuse it, or when it depends on others, which only the API can check.
+    """
+    members = dict(given)
+    key = members.pop("idempotency_key", None)
+    if key is not None and not (isinstance(key, str) and 0 < len(key) <= MAX_KEY and key.isprintable()):
+        raise InvalidTask(f"idempotency_key: is not text of 1 to {MAX_KEY} characters")
+    asked = _checked(members)
+    rows = run(workers.get_type(), {"type_name": asked.type})
+    if not rows:
+        raise InvalidTask(f"type: no worker has ever brought a type named {asked.type!r}")
+    _check_parameters(asked, rows[0].schema)
+    return _stored(run, new_task(asked, rows[0], None, key), by)
+
+
+def show_task(run: Run, task_id: int) -> Mapping[str, Any] | None:
+    """As `GET /tasks/{id}` has it, but for `available_actions` and `trace_url`. JSON values only."""
+    rows = run(queries.get_task(), {"task_id": task_id})
+    if not rows:
+        return None
+    shown = {_NAMES.get(name, name): _plain(value) for name, value in rows[0]._asdict().items() if name not in _HIDDEN}
+    shown["trace_id"] = trace_id_of(rows[0].trace_context)
+    plain: Mapping[str, Any] = msgspec.to_builtins(shown)
+    return plain
+
+
+def _checked(members: dict[str, Any]) -> TaskSubmission:
+    try:
+        plain = msgspec.to_builtins(members)
+        size = len(msgspec.json.encode(plain))
+        asked = msgspec.convert(plain, TaskSubmission)
+    except (RecursionError, TypeError, ValueError, OverflowError) as exc:  # msgspec's ValidationError is among them
+        raise InvalidTask(str(exc)) from exc
+    if size > MAX_TASK_BYTES:
+        raise InvalidTask(f"it has more than {MAX_TASK_BYTES} bytes of JSON")
+    if asked.depends_on:
+        raise InvalidTask("depends_on: cannot be given by a task; submit over the API")
+    for path, why in storage_faults(asked):
+        raise InvalidTask(f"{'.'.join(map(str, path))}: {why}")
+    return asked
+
+
+def _check_parameters(asked: TaskSubmission, schema: dict[str, Any]) -> None:
+    try:
+        validator = jsonschema_rs.Draft202012Validator(schema, offline=True, mask="the value")
+    except (ValueError, jsonschema_rs.ReferencingError):  # a worker's mistake: whoever runs the task checks again
+        return
+    faults = [f"{'.'.join(map(str, ('parameters', *e.instance_path)))}: {e.message}" for e in _few(validator, asked)]
+    if faults:
+        raise InvalidTask("; ".join(faults))
+
+
+def _few(validator: Any, asked: TaskSubmission) -> list[Any]:
+    return [error for _, error in zip(range(MAX_FAULTS), validator.iter_errors(asked.parameters), strict=False)]
+
+
+def _stored(run: Run, task: NewTask, by: str) -> int:
+    statement, parameters = submit.submit([task], by)
+    if rows := run(statement, parameters):
+        return int(rows[0].id)
+    (other,) = run(submit.task_by_key(), {"its_key": task.idempotency_key})
+    if other.fingerprint != task.fingerprint:
+        raise InvalidTask(f"idempotency_key: {task.idempotency_key!r} came before, with another task")
+    return int(other.id)
+
+
+def _plain(value: Any) -> Any:
+    return value.astimezone(UTC) if isinstance(value, datetime) else value

@@ -1,0 +1,1 @@
+"""Queues, workers, task types, and live settings."""

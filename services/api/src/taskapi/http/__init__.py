@@ -1,0 +1,1 @@
+"""Reading requests and writing problem responses; nothing here knows tasks."""

@@ -1,0 +1,40 @@
+"""Refusing query parameters that no call knows, or twice what it takes once: a typo must not mean «all»."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from litestar import Request
+from litestar.handlers import BaseRouteHandler
+
+from taskapi.http.parameters import PUBLIC_NAMES
+from taskapi.http.problems import Refused, invalid
+from taskapi.schemas import FieldError
+
+#: Nor are those in the path.
+_NOT_OF_THE_QUERY = frozenset({"request", "services", "idempotency_key", "user"})
+
+
+def refuse_unknown_parameters(request: Request[Any, Any, Any]) -> None:
+    """Runs before each handler. Raises `Refused`."""
+    if not request.scope["query_string"]:
+        return
+    once, many = _known(request.route_handler, frozenset(request.path_params))
+    given = request.query_params
+    errors = [FieldError(name, "is not a parameter of this call") for name in given if name not in once | many]
+    errors += [
+        FieldError(name, "is given more than once") for name in given if name in once and len(given.getall(name)) > 1
+    ]
+    errors += [FieldError(name, "contains a NUL character") for name, value in given.multi_items() if "\0" in value]
+    if errors:
+        raise Refused(invalid(errors))
+
+
+@cache
+def _known(handler: BaseRouteHandler, of_the_path: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
+    """The names of those that may be given once, and of those that may be repeated."""
+    parameters = handler.parsed_fn_signature.parameters
+    names = parameters.keys() - _NOT_OF_THE_QUERY - of_the_path
+    many = frozenset(name for name in names if parameters[name].is_non_string_sequence)
+    return frozenset(PUBLIC_NAMES.get(name, name) for name in names - many), many

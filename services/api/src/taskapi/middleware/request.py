@@ -1,0 +1,74 @@
+"""What every request has, whatever it asks for: an id, a place in the metrics, a line in the log."""
+
+from __future__ import annotations
+
+import re
+import time
+from uuid import uuid4
+
+import structlog
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+from structlog.contextvars import bound_contextvars
+
+from taskapi.runtime.services import Services
+from taskapi.runtime.spans import request_span, tell_answer
+from taskcore.observability.telemetry import REQUEST_SECONDS, REQUESTS
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+
+#: What nobody answers to is one line in the metrics, whatever strangers ask for.
+UNMATCHED = ("unmatched", "any")
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+def request_id_of(scope: Scope) -> str:
+    return str(scope["state"]["request_id"])
+
+
+class RequestScope:
+    """Wraps the whole application, so that a 404 counts too."""
+
+    def __init__(self, app: ASGIApp, services: Services) -> None:
+        self._app = app
+        self._services = services
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        request_id = _request_id(scope)
+        scope["state"]["request_id"] = request_id
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                leave = [(b"connection", b"close")] if self._services.leaving.is_set() else []
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode()), *leave]
+            await send(message)
+
+        with bound_contextvars(request_id=request_id), request_span(self._services.tracing, scope) as span:
+            try:
+                await self._app(scope, receive, send_with_id)
+            finally:
+                tell_answer(span, scope, status)
+                _note(scope, status, time.perf_counter() - started)
+
+
+def _request_id(scope: Scope) -> str:
+    """The client's own, if it is one that can stand in a log line and a header."""
+    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+    return given.decode() if _REQUEST_ID.fullmatch(given) else str(uuid4())
+
+
+def _note(scope: HTTPScope, status: int, seconds: float) -> None:
+    route, method = UNMATCHED
+    if scope.get("path_template"):
+        route, method = scope["path_template"], scope["method"]
+    REQUESTS.labels(method, route, str(status)).inc()
+    REQUEST_SECONDS.labels(method, route).observe(seconds)
+    log.debug("request.answered", method=method, route=route, status=status, seconds=round(seconds, 6))

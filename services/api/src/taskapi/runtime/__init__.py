@@ -1,0 +1,1 @@
+"""What lives as long as the process: database engines, caches, listeners, trace sources."""

@@ -1,0 +1,77 @@
+"""The process's way to PostgreSQL: every call has a bound, and each write is one statement or one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+from psycopg.errors import DeadlockDetected
+from sqlalchemy import Executable, Row, literal_column, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from taskapi.runtime.spans import followed_statement, followed_transaction
+from taskcore.db.engine import async_engine
+from taskcore.db.models import Task
+from taskcore.observability.tracing.provider import OFF, Tracing
+
+POOL_SIZE = 10
+TIMEOUT_S = 30
+
+Rows = Sequence[Row[*tuple[Any, ...]]]
+
+
+class Database:
+    """Raises what `taskcore.db.engine.DATABASE_AWAY` lists when no answer comes within `TIMEOUT_S`."""
+
+    def __init__(self, engine: AsyncEngine, tracing: Tracing = OFF) -> None:
+        self._engine = engine
+        self._tracing = tracing
+
+    @classmethod
+    def at(cls, url: str, tracing: Tracing = OFF) -> Self:
+        """Connects at the first call, not before."""
+        options = f"-c statement_timeout={TIMEOUT_S}s -c TimeZone=UTC"
+        return cls(async_engine(url, name="taskapi", pool_size=POOL_SIZE, options=options), tracing)
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+    async def read(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Rows:
+        """The rows. Asked once more when the connection turns out to be dead: a restart leaves such in the pool."""
+        try:
+            return await self._execute(statement, parameters)
+        except DBAPIError as exc:
+            if not exc.connection_invalidated:
+                raise
+        return await self._execute(statement, parameters)
+
+    async def write(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Rows:
+        """The rows of one statement, committed. Tried once more when it was the victim of a deadlock."""
+        try:
+            return await self._execute(statement, parameters)
+        except DBAPIError as exc:
+            if not isinstance(exc.orig, DeadlockDetected):
+                raise
+        return await self._execute(statement, parameters)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """A connection in a transaction, committed at the end of the block unless it raises."""
+        with followed_transaction(self._tracing):
+            async with asyncio.timeout(TIMEOUT_S), self._engine.connect() as connection:
+                await connection.execution_options(isolation_level="READ COMMITTED")
+                async with connection.begin():
+                    yield connection
+
+    async def ping(self) -> None:
+        """Raises when the database is away, or without our tables."""
+        await self._execute(select(literal_column("1")).select_from(Task).limit(0), None)
+
+    async def _execute(self, statement: Executable, parameters: Mapping[str, Any] | None) -> Rows:
+        with followed_statement(self._tracing, statement):
+            async with asyncio.timeout(TIMEOUT_S), self._engine.connect() as connection:
+                result = await connection.execute(statement, parameters)
+                return result.all() if result.returns_rows else ()

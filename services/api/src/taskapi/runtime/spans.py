@@ -1,0 +1,115 @@
+"""The spans of requests, and of their statements. Health and metrics are asked for too often to be worth any."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from litestar.types import HTTPScope
+from opentelemetry import trace
+from opentelemetry.semconv.attributes import http_attributes, network_attributes, server_attributes, url_attributes
+from opentelemetry.semconv.attributes.user_agent_attributes import USER_AGENT_ORIGINAL
+from opentelemetry.trace import Span, SpanKind
+from sqlalchemy import Executable
+from sqlalchemy.dialects.postgresql import dialect
+
+from taskcore.observability.tracing import conventions
+from taskcore.observability.tracing.client_spans import call, fail
+from taskcore.observability.tracing.propagation import below, span_context
+from taskcore.observability.tracing.provider import Tracing
+
+FOLLOWED = "/api/"
+METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+
+_TABLE = re.compile(r"\b(INSERT) INTO (\w+)|\b(UPDATE) (\w+)|\b(DELETE) FROM (\w+)")
+_READ = re.compile(r"\bFROM (\w+)")
+_DIALECT = dialect()  # type: ignore[no-untyped-call]
+#: Of statements that are made once. Others go with their values, of which there may be many.
+_KNOWN: WeakKeyDictionary[Executable, tuple[str, str]] = WeakKeyDictionary()
+
+
+@contextmanager
+def request_span(tracing: Tracing, scope: HTTPScope) -> Iterator[Span]:
+    """A child of the caller's, where the request names one. `tell_answer` says what came of it."""
+    span: Span = trace.INVALID_SPAN
+    if tracing.is_on and scope["path"].startswith(FOLLOWED):
+        span = _begin(tracing, scope)
+    if not span.is_recording():
+        yield span
+        return
+    with trace.use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
+        yield span
+
+
+def tell_answer(span: Span, scope: HTTPScope, status: int) -> None:
+    if not span.is_recording():
+        return
+    if route := scope.get("path_template"):
+        span.set_attribute(http_attributes.HTTP_ROUTE, str(route))
+        span.update_name(f"{scope['method']} {route}")
+    if status:
+        span.set_attribute(http_attributes.HTTP_RESPONSE_STATUS_CODE, status)
+    if status >= 500 or status == 0:
+        fail(span, str(status or "not_answered"))
+
+
+def followed_statement(tracing: Tracing, statement: Executable) -> AbstractContextManager[Any]:
+    """The span of a statement, where whoever asks is followed."""
+    if not trace.get_current_span().is_recording():
+        return nullcontext()
+    operation, table = _what(statement)
+    return call(tracing.tracer, f"{operation} {table}", conventions.statement(operation, table))
+
+
+def followed_transaction(tracing: Tracing) -> AbstractContextManager[Any]:
+    """As `followed_statement`, for several together."""
+    if not trace.get_current_span().is_recording():
+        return nullcontext()
+    attributes = {"db.system.name": "postgresql", "db.operation.name": "TRANSACTION"}
+    return call(tracing.tracer, "TRANSACTION", attributes)
+
+
+def _begin(tracing: Tracing, scope: HTTPScope) -> Span:
+    """Most are not followed: those cost as little as can be."""
+    method = scope["method"] if scope["method"] in METHODS else "_OTHER"
+    parent = span_context(_header(scope, b"traceparent"))
+    context = tracing.begin(method) if parent is None else below(parent)
+    if context is None:
+        return trace.INVALID_SPAN
+    return tracing.tracer.start_span(method, context, SpanKind.SERVER, _attributes(scope, method))
+
+
+def _header(scope: HTTPScope, name: bytes) -> str:
+    return next((value for key, value in scope["headers"] if key == name), b"").decode("latin-1")
+
+
+def _attributes(scope: HTTPScope, method: str) -> conventions.Attributes:
+    host, port = scope["server"] or ("", None)
+    found: dict[str, str | int] = {
+        http_attributes.HTTP_REQUEST_METHOD: method,
+        url_attributes.URL_PATH: scope["path"],
+        url_attributes.URL_SCHEME: scope["scheme"],
+        server_attributes.SERVER_ADDRESS: host,
+        server_attributes.SERVER_PORT: int(port or 0),  # Granian has it as text
+        network_attributes.NETWORK_PROTOCOL_VERSION: str(scope["http_version"]),
+        USER_AGENT_ORIGINAL: _header(scope, b"user-agent"),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _what(statement: Executable) -> tuple[str, str]:
+    """The operation, and the table: of the first that changes something, or else of the first that is read."""
+    if (known := _KNOWN.get(statement)) is None:
+        known = _KNOWN[statement] = _named(str(statement.compile(dialect=_DIALECT)))  # type: ignore[attr-defined]
+    return known
+
+
+def _named(sql: str) -> tuple[str, str]:
+    if (found := _TABLE.search(sql)) is not None:
+        operation, table = (group for group in found.groups() if group)
+        return operation, table
+    read = _READ.search(sql)
+    return "SELECT", read.group(1) if read else "nothing"

@@ -1,0 +1,60 @@
+"""Who is asked for spans: the viewer that keeps them, or else this very process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, Self
+
+from taskapi.runtime.trace_links import TraceLinks
+from taskapi.runtime.trace_viewer import Viewer
+from taskcore.observability.tracing.memory_store import LocalSpans
+from taskcore.observability.tracing.span_record import RecordedSpan
+from taskcore.settings import Settings
+
+Spans = Mapping[str, Sequence[RecordedSpan]]
+
+
+class Source(Protocol):
+    @property
+    def name(self) -> Literal["viewer", "local"]: ...
+
+    async def find(self, trace_ids: Sequence[str]) -> Spans:
+        """The spans of each, as they come; none for a trace that is not there."""
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """`source` is None where nobody can be asked."""
+
+    links: TraceLinks
+    source: Source | None
+
+    @classmethod
+    def of(cls, settings: Settings, local: LocalSpans | None) -> Self:
+        links = TraceLinks(settings.trace_url_template)
+        if settings.tracing.query_url is not None:
+            return cls(links, Viewer(settings.tracing.query_url))
+        return cls(links, None if local is None else Own(local))
+
+    async def close(self) -> None:
+        if self.source is not None:
+            await self.source.close()
+
+
+class Own:
+    """What this process keeps."""
+
+    name: Literal["local"] = "local"
+
+    def __init__(self, spans: LocalSpans) -> None:
+        self._spans = spans
+
+    async def find(self, trace_ids: Sequence[str]) -> Spans:
+        return {trace_id: self._spans.spans(trace_id) for trace_id in trace_ids}
+
+    async def close(self) -> None:
+        await asyncio.sleep(0)

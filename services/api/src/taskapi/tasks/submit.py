@@ -1,0 +1,149 @@
+"""Handing in tasks: one, or up to 10,000."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from litestar import Request, Response, post
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+
+from taskapi.http.bodies import read_json
+from taskapi.http.parameters import IdempotencyKey, User, actor, problems
+from taskapi.http.problems import Refused, invalid, refuse_field, together, try_again
+from taskapi.middleware.request import request_id_of
+from taskapi.runtime.services import Services
+from taskapi.runtime.type_cache import KnownType
+from taskapi.schemas import BatchAnswer, BatchResult, Task
+from taskapi.tasks import presenters
+from taskapi.tasks.batch_refs import arrange
+from taskapi.tasks.parse import Origin, Sifted, check_types, decode_batch, decode_one, new_task, type_errors
+from taskapi.tasks.store import Stored, store_all, store_one
+from taskapi.tasks.store_dependent import Dependent, store_dependent
+from taskcore.db.tasks import queries
+from taskcore.domain.tasks import MAX_BATCH_BYTES, MAX_TASK_BYTES, NewTask
+from taskcore.observability.tracing.propagation import current_traceparent
+
+MAX_KEY = 255
+
+
+@post(
+    "/tasks",
+    operation_id="submit_task",
+    summary="Submit a task",
+    tags=["tasks"],
+    request_max_body_size=MAX_TASK_BYTES,
+    response_description="Stored.",
+    responses={200: ResponseSpec(Task, description="It was there already."), **problems(409, 413, 415)},
+)
+async def submit_task(
+    request: Request[Any, Any, Any],
+    services: NamedDependency[Services],
+    idempotency_key: IdempotencyKey = None,
+    user: User = None,
+) -> Response[Task]:
+    """Once it is answered with 201 the task is stored for good."""
+    submission = decode_one(await read_json(request))
+    types = await services.catalogue.types([submission.type])
+    if errors := list(type_errors(submission, types)):
+        raise Refused(invalid(errors))
+    task = new_task(submission, types[submission.type], Origin(request_id_of(request.scope), idempotency_key))
+    if submission.depends_on:
+        dependent = Dependent(task, submission.depends_on)
+        (stored,) = await store_dependent(services.database, [dependent], actor(user), is_atomic=True)
+    else:
+        stored = await store_one(services.database, task, actor(user))
+    if stored.problem is not None:
+        raise Refused(stored.problem)
+    if stored.row is None:
+        return Response(await _existing(services, stored), status_code=200)
+    services.wakeups.send()
+    if submission.depends_on:
+        answer = await _existing(services, stored)
+    else:
+        answer = presenters.new_task(task, stored.row, current_traceparent(), services.traces.links)
+    return Response(answer, headers={"Location": f"/api/v1/tasks/{stored.id}"})
+
+
+@post(
+    "/tasks/batch",
+    operation_id="submit_batch",
+    summary="Submit many tasks",
+    tags=["tasks"],
+    request_max_body_size=MAX_BATCH_BYTES,
+    response_description="Some were stored.",
+    responses={
+        200: ResponseSpec(BatchAnswer, description="None was stored now."),
+        **problems(409, 413, 415),
+    },
+)
+async def submit_batch(
+    request: Request[Any, Any, Any],
+    services: NamedDependency[Services],
+    idempotency_key: IdempotencyKey = None,
+    user: User = None,
+) -> Response[BatchAnswer]:
+    """All or nothing, unless `atomic` is false: then those are stored that can be. `results` tells of each."""
+    body = await read_json(request)
+    sifted = await asyncio.to_thread(decode_batch, body)  # a large one must not hold up everybody else
+    types = await services.catalogue.types({submission.type for submission in sifted.good.values()})
+    await asyncio.to_thread(check_types, sifted, types)
+    order = await asyncio.to_thread(arrange, sifted)
+    if sifted.problems and (sifted.is_atomic or not sifted.good):
+        raise Refused(together([sifted.problems[index] for index in sorted(sifted.problems)]))
+    origin = Origin(request_id_of(request.scope), idempotency_key)
+    new_tasks = await asyncio.to_thread(_new_tasks, sifted, order, types, origin)
+    stored = await _store(services, sifted, order, new_tasks, actor(user))
+    if stored[0].problem is not None and all(one.problem is not None for one in stored):
+        raise Refused(stored[0].problem)
+    answer = _batch_answer(sifted, order, stored)
+    if answer.created:
+        services.wakeups.send()
+    return Response(answer, status_code=201 if answer.created else 200)
+
+
+async def _store(
+    services: Services, sifted: Sifted, order: list[int], new_tasks: list[NewTask], by: str
+) -> list[Stored]:
+    if not any(sifted.good[index].depends_on for index in order):
+        return await store_all(services.database, new_tasks, by, sifted.is_atomic)
+    dependents = [
+        Dependent(task, sifted.good[index].depends_on, sifted.good[index].ref, ("tasks", index))
+        for index, task in zip(order, new_tasks, strict=True)
+    ]
+    return await store_dependent(services.database, dependents, by, sifted.is_atomic)
+
+
+async def _existing(services: Services, stored: Stored) -> Task:
+    rows = await services.database.read(queries.get_task(), {"task_id": stored.id})
+    if not rows:
+        raise try_again()
+    types = await services.catalogue.types([rows[0].type])
+    return presenters.task(rows[0]._mapping, types, services.traces.links)
+
+
+def _new_tasks(sifted: Sifted, order: list[int], types: Mapping[str, KnownType], origin: Origin) -> list[NewTask]:
+    key = origin.idempotency_key
+    if key is not None and len(f"{key}/{max(order, default=0)}") > MAX_KEY:
+        raise refuse_field("Idempotency-Key", "is too long for a batch: each task adds its number to it")
+    return [
+        new_task(
+            sifted.good[index], types[sifted.good[index].type], Origin(origin.request_id, key and f"{key}/{index}")
+        )
+        for index in order
+    ]
+
+
+def _batch_answer(sifted: Sifted, order: list[int], stored: list[Stored]) -> BatchAnswer:
+    results = [BatchResult(index, problem=problem) for index, problem in sifted.problems.items()]
+    for index, one in zip(order, stored, strict=True):
+        if one.problem is not None:
+            results.append(BatchResult(index, problem=one.problem))
+        else:
+            results.append(BatchResult(index, one.id, existing=one.row is None))
+    results.sort(key=lambda result: result.index)
+    created = sum(one.row is not None for one in stored)
+    refused = sum(result.problem is not None for result in results)
+    return BatchAnswer(created, len(results) - created - refused, refused, results)

@@ -1,0 +1,115 @@
+"""The gauges of what waits: read from the database when somebody asks for them, and not too often."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import structlog
+from prometheus_client import Metric
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from taskcore.db.engine import is_database_away
+from taskcore.db.queues import backlog, outbox
+from taskcore.observability.telemetry import QUEUE_NAMES, BoundedNames
+from taskworker.coordinator.statements import execute
+
+KEPT_S = 10.0
+PATIENCE_S = 2.0
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class BacklogGauges(Collector):
+    """Asked on any thread but that of `loop`, where `engine` lives. No gauge is told that is not known now."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        kept_s: float = KEPT_S,
+        names: BoundedNames = QUEUE_NAMES,
+    ) -> None:
+        self._engine = engine
+        self._loop = loop
+        self._kept_s = kept_s
+        self._names = names
+        self._lock = threading.Lock()
+        self._look_at = float("-inf")
+        self._gauges: Sequence[Metric] = ()
+        self._heads: dict[str, int] = {}
+
+    def collect(self) -> Iterable[Metric]:
+        with self._lock:
+            if time.monotonic() >= self._look_at:
+                self._gauges = self._look()
+                self._look_at = time.monotonic() + self._kept_s
+            return self._gauges
+
+    def _look(self) -> Sequence[Metric]:
+        reading = asyncio.run_coroutine_threadsafe(self._read(), self._loop)
+        try:
+            return reading.result(PATIENCE_S)
+        except Exception as exc:  # whoever watches sees that they are missing
+            reading.cancel()
+            self._heads = {}
+            if not is_database_away(exc):
+                log.exception("backlog.not_read")
+            return ()
+
+    async def _read(self) -> Sequence[Metric]:
+        queues = await execute(self._engine, backlog.queue_backlogs())
+        ((next_due_s,),) = await execute(self._engine, outbox.next_due())
+        counts = {row.what: row.count for row in await execute(self._engine, backlog.counts())}
+        live = counts.pop(backlog.LIVE_WORKERS)
+        lag_s = max(self._unsent_s(queues), -float(next_due_s or 0), 0.0)
+        return [
+            *_of_queues(queues, self._names),
+            _gauge("taskcore_outbox_lag_seconds", "For how long a message is due that a worker has room for", lag_s),
+            _of_statuses(counts),
+            _gauge("taskcore_workers_live", "Workers that hold a lease", live),
+        ]
+
+    def _unsent_s(self, queues: Sequence[Any]) -> float:
+        """The longest that a message waits which was to be sent at the last look already.
+
+        Where workers are fast there is room, and something to send, at almost any moment. A relay that works has moved
+        on by the next look.
+        """
+        before, self._heads = self._heads, {row.name: row.head for row in queues if row.head is not None}
+        return max(
+            (float(row.head_waits_s) for row in queues if row.head and before.get(row.name) == row.head), default=0
+        )
+
+
+def _of_queues(queues: Sequence[Any], names: BoundedNames) -> Iterable[Metric]:
+    depths: dict[str, int] = {}
+    ages: dict[str, float] = {}
+    for row in queues:
+        name = names[row.name]
+        depths[name] = depths.get(name, 0) + row.depth
+        if row.oldest_age_s is not None:
+            ages[name] = max(ages.get(name, 0.0), float(row.oldest_age_s))
+    depth = GaugeMetricFamily("taskcore_queue_depth", "Tasks that are due and unclaimed", labels=["queue"])
+    age = GaugeMetricFamily("taskcore_queue_oldest_age_seconds", "Of the oldest of them", labels=["queue"])
+    for name, count in depths.items():
+        depth.add_metric([name], count)
+        age.add_metric([name], ages.get(name, 0.0))
+    return [depth, age]
+
+
+def _of_statuses(counts: dict[str, int]) -> Metric:
+    tasks = GaugeMetricFamily("taskcore_tasks", "Tasks that are not over", labels=["status"])
+    for status, count in counts.items():
+        tasks.add_metric([status], count)
+    return tasks
+
+
+def _gauge(name: str, what: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, what, value=value)

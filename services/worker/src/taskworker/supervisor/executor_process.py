@@ -1,0 +1,183 @@
+"""One executor process: it claims, runs plugins and settles, does what its supervisor says over a pipe, and reports.
+
+It ends when told to, and at once when the pipe breaks: without its supervisor nobody keeps its lease.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection
+
+from taskcore.db.engine import BY_KEY, sync_engine
+from taskcore.db.notify import SyncNotifier
+from taskcore.execution.completer import Settler
+from taskcore.execution.executor import Executor
+from taskcore.execution.report_writer import Scribe
+from taskcore.execution.running_attempts import Running
+from taskcore.execution.services import WorkerServices
+from taskcore.execution.slots import Holding
+from taskcore.messaging.brokers import RabbitBroker
+from taskcore.messaging.serve import Service
+from taskcore.observability.multiprocess_metrics import take_room
+from taskcore.observability.redaction import Masking
+from taskcore.observability.telemetry import configure_logging, set_log_level
+from taskcore.observability.tracing.provider import Tracing
+from taskcore.plugins import load_plugins
+from taskcore.plugins.cancellation import Cause
+from taskcore.settings import Settings
+from taskworker.supervisor.attempt_table import Board
+
+REPORT_EVERY_S = 1.0
+#: Not at once: a worker that has just started has a backlog to work on.
+WARM_UP_AFTER_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """Consume from these queues too."""
+
+    queues: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Finish within `grace_s`; a second one hastens it."""
+
+    grace_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupt:
+    """Stop this attempt, if it is here."""
+
+    task_id: int
+    attempt: int
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class AskPause:
+    """Tell this attempt that it is to pause."""
+
+    task_id: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """The lease is about to end (or good again): run nothing (go on)."""
+
+    is_up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LogFrom:
+    """Log from this level on."""
+
+    level: str
+
+
+Order = LogFrom | Serve | Stop | Interrupt | AskPause | Fence
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the process holds, claimed and not settled, as of a moment of the machine's monotonic clock.
+
+    `running`: how many attempts run, in its threads and in processes of their own.
+    """
+
+    as_of: float
+    attempts: frozenset[tuple[int, int]]
+    running: int
+
+
+def main(settings: Settings, worker_id: int, incarnation: int, pipe: Connection, board: Board) -> None:
+    """The process's composition root."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is the supervisor's to handle
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    configure_logging(settings.log)
+    take_room()
+    tracing = Tracing.start(settings, "taskcore-worker").share()
+    engine = sync_engine(
+        settings.database_url.get_secret_value(),
+        name=f"taskworker {worker_id}",
+        pool_size=5,
+        options=BY_KEY,
+        answer_within_s=settings.worker.lease_s / 2,
+    )
+    scribe, running = Scribe(engine), Running(board.writer())
+    executor = Executor(
+        engine,
+        load_plugins(),
+        settings,
+        worker_id=worker_id,
+        incarnation=incarnation,
+        running=running,
+        services=partial(WorkerServices, engine, scribe, Masking(settings.log.masked)),
+        flush=scribe.flush,
+        tracing=tracing,
+    )
+    holding = Holding(threads=settings.worker.threads, look_ahead=settings.worker.look_ahead)
+    broker = RabbitBroker(settings, prefetch=holding.threads + holding.look_ahead)
+    service = Service(broker, holding, executor, Settler(executor, holding, SyncNotifier(engine)))
+    scribe.start()
+    service.start()
+    _later(WARM_UP_AFTER_S, executor.warm_up)
+    threading.Thread(target=_report, args=(holding, running, pipe), name="report", daemon=True).start()
+    _obey(service, pipe)
+    tracing.stop()
+    os._exit(0)  # threads that would not end must not keep the process
+
+
+def _later(seconds: float, call: Callable[[], None]) -> None:
+    timer = threading.Timer(seconds, call)
+    timer.daemon = True
+    timer.start()
+
+
+def _obey(service: Service, pipe: Connection) -> None:
+    stopping: threading.Thread | None = None
+    while stopping is None or stopping.is_alive():
+        try:
+            if not pipe.poll(0.1 if stopping else None):
+                continue
+            order: Order = pipe.recv()
+        except (EOFError, OSError):
+            os._exit(1)
+        match order:
+            case LogFrom(level=level):
+                set_log_level(level)
+            case Serve(queues=queues):
+                service.serve(queues)
+            case Interrupt(task_id=task_id, attempt=attempt, cause=cause):
+                service.interrupt(task_id, attempt, cause)
+            case AskPause(task_id=task_id, attempt=attempt):
+                service.request_pause(task_id, attempt)
+            case Fence(is_up=True):
+                service.fence()
+            case Fence(is_up=False):
+                service.resume()
+            case Stop(grace_s=grace_s):
+                if stopping is not None:
+                    os._exit(1)
+                stopping = threading.Thread(target=service.stop, args=(grace_s,), daemon=True)
+                stopping.start()
+
+
+def _report(holding: Holding, running: Running, pipe: Connection) -> None:
+    """For ever: what is not settled yet is held, and what is settled is not."""
+    while True:
+        as_of = time.monotonic()
+        attempts = frozenset((one.lease.task_id, one.lease.attempt) for one in holding.held())
+        try:
+            pipe.send(Report(as_of, attempts, len(running.attempts())))
+        except OSError:
+            return  # whoever obeys sees the broken pipe too
+        time.sleep(REPORT_EVERY_S)

@@ -1,0 +1,1 @@
+"""The task type `run_command`."""

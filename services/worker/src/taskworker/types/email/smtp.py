@@ -1,0 +1,102 @@
+"""The SMTP side of `send_email`: a session with the server, and what its refusals mean."""
+
+from __future__ import annotations
+
+import smtplib
+import socket
+import ssl
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from email.message import EmailMessage
+
+from taskcore.plugins.network.sockets import Sockets
+from taskcore.settings import SmtpSettings
+from taskworker.types.email.message import sender_address
+
+Reply = tuple[int, bytes]
+
+
+def send(
+    settings: SmtpSettings, message: EmailMessage, recipients: Sequence[str], sockets: Sockets
+) -> Mapping[str, Reply]:
+    """Send `message`, by a connection out of `sockets`.
+
+    Returns the recipients that the server refused, while it took the message for the others.
+
+    Raises:
+        smtplib.SMTPException: when the server took it for nobody; `is_permanent` says what another attempt is worth.
+        OSError: when there is no (trustworthy) server to talk to.
+    """
+    with _session(settings, sockets) as session:
+        return session.send_message(message, sender_address(str(message["From"])), list(recipients))
+
+
+def is_permanent(exc: smtplib.SMTPException | OSError) -> bool:
+    """Whether the same again would end the same: a 5xx reply (RFC 5321, 4.2.1), or something the server cannot do."""
+    if isinstance(exc, smtplib.SMTPRecipientsRefused):
+        return all(code >= 500 for code, _ in exc.recipients.values())
+    if isinstance(exc, smtplib.SMTPResponseException):
+        return exc.smtp_code >= 500
+    return isinstance(exc, smtplib.SMTPNotSupportedError)
+
+
+def describe(exc: smtplib.SMTPException | OSError) -> str:
+    """What the server said, as one line."""
+    if isinstance(exc, smtplib.SMTPRecipientsRefused):
+        refusals = "; ".join(f"{address}: {reply_text(reply)}" for address, reply in exc.recipients.items())
+        return f"every recipient was refused: {refusals}"
+    if isinstance(exc, smtplib.SMTPResponseException):
+        return f"the SMTP server refused: {reply_text((exc.smtp_code, exc.smtp_error))}"
+    return str(exc)
+
+
+def error_type(exc: BaseException) -> str:
+    """The code of the server's reply; of several the first."""
+    if isinstance(exc, smtplib.SMTPRecipientsRefused) and exc.recipients:
+        return str(next(iter(exc.recipients.values()))[0])
+    return str(exc.smtp_code) if isinstance(exc, smtplib.SMTPResponseException) else type(exc).__name__
+
+
+def reply_text(reply: tuple[int, bytes | str]) -> str:
+    """`550 no such user` of a reply's code and text."""
+    code, text = reply
+    words = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    return f"{code} {' '.join(words.split())}"
+
+
+@contextmanager
+def _session(settings: SmtpSettings, sockets: Sockets) -> Iterator[smtplib.SMTP]:
+    session = _connect(settings, sockets)
+    try:
+        if settings.tls == "starttls":
+            session.starttls(context=_trust(settings))
+        if settings.username is not None:
+            session.login(settings.username, settings.password.get_secret_value() if settings.password else "")
+        yield session
+    finally:
+        # The message has been taken by now: a server that fumbles the goodbye must not have it sent again.
+        with suppress(smtplib.SMTPException, OSError):
+            session.quit()
+        session.close()
+
+
+def _connect(settings: SmtpSettings, sockets: Sockets) -> smtplib.SMTP:
+    trust = _trust(settings) if settings.tls == "tls" else None
+    return _Session(settings.host, settings.port, settings.timeout_s, sockets, trust)
+
+
+class _Session(smtplib.SMTP):
+    """On a socket that can be cut, with TLS from the start where `trust` is given."""
+
+    def __init__(self, host: str, port: int, timeout_s: float, sockets: Sockets, trust: ssl.SSLContext | None) -> None:
+        self._sockets = sockets
+        self._trust = trust
+        super().__init__(host, port, timeout=timeout_s)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        connection = self._sockets.connect(host, port, timeout)
+        return self._trust.wrap_socket(connection, server_hostname=host) if self._trust else connection
+
+
+def _trust(settings: SmtpSettings) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=settings.ca_file)

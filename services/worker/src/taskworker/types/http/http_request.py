@@ -1,0 +1,131 @@
+"""`http_request`: one HTTP request to a public address, or to a network that the operator allows.
+
+At least once: a worker that dies before the answer is settled has the request made again. An interrupt cuts the
+connection: what the server has read by then, it may act on.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Any
+
+import httpcore
+import httpx
+import msgspec
+
+from taskcore.plugins import Fail, Parameters, Plugin, RetryAfter, TaskContext
+from taskcore.plugins.network.guarded_network import ForbiddenAddress
+from taskworker.types.email.patterns import END
+from taskworker.types.http.response import Answer, read_answer
+
+RETRYABLE = frozenset({408, 425, 429})
+MAX_RETRY_AFTER_S = 3_600
+
+HeaderName = Annotated[str, msgspec.Meta(pattern=rf"^[A-Za-z0-9!#$%&'*+.^_`|~-]+{END}", max_length=256)]
+HeaderValue = Annotated[str, msgspec.Meta(pattern=rf"^[\t\x20-\x7e]*{END}", max_length=8_192)]
+Url = Annotated[str, msgspec.Meta(pattern=rf"^[Hh][Tt][Tt][Pp][Ss]?://[^\s\x00-\x20\x7f]+{END}", max_length=8_192)]
+Headers = Annotated[dict[HeaderName, HeaderValue], msgspec.Meta(max_length=64)]
+Text = Annotated[str, msgspec.Meta(max_length=65_536)]
+Statuses = Annotated[
+    tuple[Annotated[int, msgspec.Meta(ge=100, le=599)], ...], msgspec.Meta(min_length=1, max_length=100)
+]
+Timeout = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+
+# They frame the message or name its receiver, which is the client's to say.
+OWN_HEADERS = frozenset(
+    {"connection", "content-length", "expect", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
+)
+
+
+class Method(StrEnum):
+    GET = "GET"
+    HEAD = "HEAD"
+    OPTIONS = "OPTIONS"
+    POST = "POST"
+    PUT = "PUT"
+    PATCH = "PATCH"
+    DELETE = "DELETE"
+
+
+class HttpRequestParameters(Parameters, frozen=True):
+    url: Annotated[Url, msgspec.Meta(description="Where to, by http or https")]
+    method: Method = Method.GET
+    headers: Annotated[Headers, msgspec.Meta(description="Not those that frame the message")] = msgspec.field(
+        default_factory=dict
+    )
+    body: Annotated[Text | None, msgspec.Meta(description="Text to send")] = None
+    json: Annotated[Any, msgspec.Meta(description="A JSON value to send in place of `body`")] = None
+    expected_status: Annotated[
+        Statuses | None, msgspec.Meta(description="What counts as success; any 2xx by default")
+    ] = None
+    timeout_s: Annotated[Timeout | None, msgspec.Meta(description="For all of it, redirects included")] = None
+    follow_redirects: Annotated[bool, msgspec.Meta(description="Up to ten of them")] = True
+
+    def __post_init__(self) -> None:
+        if self.body is not None and self.json is not None:
+            raise ValueError("give body or json, not both")
+        if refused := OWN_HEADERS & {name.lower() for name in self.headers}:
+            raise ValueError(f"headers that cannot be set: {', '.join(sorted(refused))}")
+        _check_url(self.url)
+
+
+class HttpRequest(Plugin[HttpRequestParameters]):
+    name = "http_request"
+    description = "Makes one HTTP request."
+
+    def run(self, ctx: TaskContext, params: HttpRequestParameters) -> object:
+        """Returns the status, headers and body of the answer, and the URL that it came from after redirects."""
+        try:
+            answer = _ask(ctx, params)
+        except ForbiddenAddress as exc:
+            return Fail(str(exc), reason="forbidden_address")
+        except (httpx.TooManyRedirects, httpx.RemoteProtocolError, httpcore.UnsupportedProtocol) as exc:
+            return Fail(f"a redirect that cannot be followed: {exc}", reason="bad_redirect")
+        except (httpx.HTTPError, httpcore.NetworkError, httpcore.ProtocolError):
+            ctx.check()  # a connection that was cut because the attempt is to stop
+            raise
+        return judge(answer, params.expected_status)
+
+
+def judge(answer: Answer, expected: tuple[int, ...] | None) -> object:
+    """The task's result, or what an answer of another status means for it."""
+    if answer.status in expected if expected else 200 <= answer.status < 300:
+        return answer.as_result()
+    if answer.status < 500 and answer.status not in RETRYABLE:
+        return Fail(answer.complaint(), reason="unexpected_status")
+    wait_s = answer.retry_after_s()
+    if wait_s is not None and wait_s <= MAX_RETRY_AFTER_S:
+        return RetryAfter(timedelta(seconds=wait_s), error=answer.complaint())
+    raise UnexpectedStatus(answer.complaint())
+
+
+class UnexpectedStatus(Exception):
+    """The server answered with a status that may be another the next time."""
+
+
+def _ask(ctx: TaskContext, params: HttpRequestParameters) -> Answer:
+    with ctx.http(params.timeout_s) as client:
+        max_bytes = ctx.settings.http.max_body_bytes
+        return read_answer(client, _request(client, params), params.follow_redirects, max_bytes)
+
+
+def _request(client: httpx.Client, params: HttpRequestParameters) -> httpx.Request:
+    # A compressed answer would have to be unpacked to be bounded; one that comes all the same is left as it is.
+    headers = httpx.Headers({"Accept-Encoding": "identity", **params.headers})
+    content: str | bytes | None = params.body
+    if params.json is not None:
+        content = msgspec.json.encode(params.json)
+        headers.setdefault("Content-Type", "application/json")
+    return client.build_request(params.method, params.url, headers=headers, content=content)
+
+
+def _check_url(text: str) -> None:
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL as exc:
+        raise ValueError(f"url: {exc}") from exc
+    if not url.host:
+        raise ValueError("url: it names no host")
+    if not 0 < (url.port or 80) < 65_536:
+        raise ValueError("url: its port is beyond 65535")

@@ -1,0 +1,130 @@
+"""Pause and resume: of tasks that wait, of tasks that run, of queues."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from tests.taskapi.api_helpers import Database, faults, refusal, run, submit
+
+
+def outbox(database: Database) -> list[int]:
+    return [row["task_id"] for row in database.execute("SELECT task_id FROM outbox").fetchall()]
+
+
+async def test_a_task_that_waits_is_paused_and_resumed(api: httpx.AsyncClient, database: Database) -> None:
+    task_id = await submit(api)
+
+    paused = await api.post(f"/tasks/{task_id}/pause", json={"reason": "not before noon"})
+
+    assert (paused.status_code, paused.json()["status"]) == (200, "paused")
+    assert paused.json()["available_actions"] == ["cancel", "resume", "delete"]
+    assert outbox(database) == []
+    resumed = await api.post(f"/tasks/{task_id}/resume")
+    assert (resumed.status_code, resumed.json()["status"]) == (200, "queued")
+    assert outbox(database) == [task_id]
+    steps = (await api.get(f"/tasks/{task_id}/history")).json()["items"]
+    assert [(step["to_status"], step["details"]) for step in steps] == [
+        ("queued", None),
+        ("paused", {"reason": "not before noon"}),
+        ("queued", None),
+    ]
+
+
+async def test_a_delayed_task_that_is_resumed_keeps_its_time(api: httpx.AsyncClient, database: Database) -> None:
+    run_at = datetime.now(UTC) + timedelta(hours=1)
+    task_id = await submit(api, run_at=run_at.isoformat())
+    await api.post(f"/tasks/{task_id}/pause")
+
+    resumed = await api.post(f"/tasks/{task_id}/resume")
+
+    assert resumed.json()["status"] == "scheduled"
+    row = database.execute("SELECT available_at, is_due FROM outbox").fetchone()
+    assert row == {"available_at": run_at, "is_due": False}
+
+
+async def test_a_paused_task_can_be_cancelled(api: httpx.AsyncClient) -> None:
+    task_id = await submit(api)
+    await api.post(f"/tasks/{task_id}/pause")
+
+    assert (await api.post(f"/tasks/{task_id}/cancel")).json()["status"] == "cancelled"
+
+
+async def test_a_running_task_is_asked_to_pause_if_its_type_can(api: httpx.AsyncClient, database: Database) -> None:
+    patient, other = await submit(api, type="patient"), await submit(api)
+    run(database, patient)
+    run(database, other)
+
+    asked = (await api.post(f"/tasks/{patient}/pause")).json()
+
+    assert (asked["status"], asked["pause_requested"]) == ("running", True)
+    assert asked["available_actions"] == ["cancel", "resume"]
+    problem = refusal(await api.post(f"/tasks/{other}/pause"), 409, "not_allowed")
+    assert (problem["task_status"], "of the type noop" in problem["detail"]) == ("running", True)
+
+
+async def test_a_pause_that_was_requested_can_be_taken_back(api: httpx.AsyncClient, database: Database) -> None:
+    task_id = await submit(api, type="patient")
+    run(database, task_id)
+    refusal(await api.post(f"/tasks/{task_id}/resume"), 409, "not_allowed")
+    await api.post(f"/tasks/{task_id}/pause")
+
+    withdrawn = (await api.post(f"/tasks/{task_id}/resume")).json()
+
+    assert (withdrawn["status"], withdrawn["pause_requested"]) == ("running", False)
+    assert withdrawn["available_actions"] == ["cancel", "pause"]
+
+
+@pytest.mark.parametrize("call", ["pause", "resume"])
+async def test_what_cannot_be_paused_or_resumed_says_how_it_stands(api: httpx.AsyncClient, call: str) -> None:
+    task_id = await submit(api)
+    await api.post(f"/tasks/{task_id}/cancel")
+
+    problem = refusal(await api.post(f"/tasks/{task_id}/{call}"), 409, "not_allowed")
+
+    assert problem["task_status"] == "cancelled"
+    refusal(await api.post(f"/tasks/12345/{call}"), 404, "task_not_found")
+
+
+async def test_a_queue_is_paused_with_its_reason_and_resumed(api: httpx.AsyncClient, database: Database) -> None:
+    await submit(api)
+
+    paused = await api.post("/queues/default/pause", json={"reason": "the mail server is being moved"})
+
+    assert paused.status_code == 200
+    listed = (await api.get("/queues")).json()["items"]
+    assert [queue["name"] for queue in listed] == [paused.json()["name"]] == ["default"]
+    assert (listed[0]["waiting"], listed[0]["pause_reason"]) == (1, "the mail server is being moved")
+    assert listed[0]["paused_at"] is not None
+    again = (await api.post("/queues/default/pause", json={"reason": "it takes longer"})).json()
+    assert (again["paused_at"], again["pause_reason"]) == (listed[0]["paused_at"], "it takes longer")
+    resumed = await api.post("/queues/default/resume")
+    assert (resumed.json()["paused_at"], resumed.json()["pause_reason"]) == (None, None)
+
+
+async def test_a_queue_may_be_paused_before_its_first_task(api: httpx.AsyncClient) -> None:
+    refusal(await api.post("/queues/later/resume"), 404, "queue_not_found")
+
+    paused = (await api.post("/queues/later/pause")).json()
+
+    assert (paused["name"], paused["paused_at"] is not None, paused["pause_reason"]) == ("later", True, None)
+    await submit(api, queue="later")
+    assert (await api.get("/queues")).json()["items"][0]["paused_at"] == paused["paused_at"]
+
+
+@pytest.mark.parametrize("name", ["no spaces", "n%0A", "x" * 256, "%00"])
+async def test_a_name_that_no_queue_can_have_is_refused(api: httpx.AsyncClient, name: str) -> None:
+    for call in ("pause", "resume"):
+        assert list(faults(await api.post(f"/queues/{name}/{call}"))) == ["name"]
+
+
+async def test_the_reason_of_a_pause_is_checked(api: httpx.AsyncClient) -> None:
+    task_id = await submit(api)
+
+    for path in (f"/tasks/{task_id}/pause", "/queues/default/pause"):
+        for reason in ("nul \0", "x" * 1001, 5):
+            assert list(faults(await api.post(path, json={"reason": reason}))) == ["reason"]
+
+    assert (await api.get(f"/tasks/{task_id}")).json()["status"] == "queued"

@@ -1,0 +1,85 @@
+"""The API in this process, on a database of the test's own that knows four types."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from litestar import Litestar
+from psycopg.rows import dict_row
+
+from taskapi.app import create_app
+from taskcore.db.engine import sync_engine
+from taskcore.db.workers import workers
+from taskcore.settings import Settings
+
+GREET = {
+    "type": "object",
+    "properties": {
+        "whom": {"type": "string", "minLength": 1},
+        "times": {"type": "integer", "minimum": 1},
+        "to": {"type": "array", "items": {"type": "object", "properties": {"address": {"type": "string"}}}},
+    },
+    "required": ["whom"],
+    "additionalProperties": False,
+}
+ANYTHING = {"type": "object"}
+
+
+def register_type(
+    url: str, name: str, schema: dict[str, Any], *, queue: str = "default", max_attempts: int = 4, **more: Any
+) -> None:
+    """As a worker does when it starts."""
+    known = {"name": name, "description": "", "queue": queue, "schema": schema, "retry": {}, **more}
+    engine = sync_engine(url, name="test", pool_size=1)
+    with engine.connect() as connection:
+        connection.execute(workers.register_types([{**known, "max_attempts": max_attempts}]))
+    engine.dispose()
+
+
+@pytest.fixture
+def app(database_url: str) -> Litestar:
+    register_type(database_url, "noop", ANYTHING)
+    register_type(database_url, "greet", GREET, queue="greetings", max_attempts=7, timeout_s=90)
+    register_type(database_url, "stubborn", ANYTHING, can_cancel=False)
+    register_type(database_url, "patient", ANYTHING, can_pause=True)
+    return create_app(Settings(database_url=database_url))
+
+
+@pytest.fixture
+async def api(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
+    """A client whose paths are below the base path; an absolute URL reaches the rest."""
+    transport = httpx.ASGITransport(app=app)
+    async with running(app), httpx.AsyncClient(transport=transport, base_url="http://api/api/v1") as client:
+        yield client
+
+
+@asynccontextmanager
+async def running(app: Litestar) -> AsyncIterator[None]:
+    """Within its lifespan, which has to begin and end in one task: a fixture's two halves are not."""
+    started, done = asyncio.Event(), asyncio.Event()
+
+    async def live() -> None:
+        async with app.lifespan():
+            started.set()
+            await done.wait()
+
+    life = asyncio.create_task(live())
+    await asyncio.wait([life, asyncio.create_task(started.wait())], return_when=asyncio.FIRST_COMPLETED)
+    try:
+        yield
+    finally:
+        done.set()
+        await life
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[psycopg.Connection[dict[str, Any]]]:
+    """The same database, to look at what is stored and to do what workers do."""
+    with psycopg.connect(database_url, autocommit=True, row_factory=dict_row) as connection:
+        yield connection

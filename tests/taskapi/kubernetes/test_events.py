@@ -1,0 +1,277 @@
+"""Kubernetes events over HTTP: pages, filters, gaps, versions, and what comes later."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from sqlalchemy import Connection, insert, text
+
+from taskcore.db.engine import sync_engine
+from taskcore.db.kubernetes import event_queries
+from taskcore.db.kubernetes.event_queries import EventFilter
+from taskcore.db.models import K8sGap
+from tests.collector_k8s.event_rows import AT, event, store
+from tests.taskapi.api_helpers import faults, refusal, submit
+
+
+@pytest.fixture
+def collected(database_url: str) -> Iterator[Connection]:
+    engine = sync_engine(database_url, name="tests", pool_size=2)
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()
+
+
+def minutes(count: float) -> datetime:
+    return AT + timedelta(minutes=count)
+
+
+def gap(connection: Connection, **members: Any) -> None:
+    defaults = {"cluster": "home", "namespace": "", "kind": "lost", "from_at": AT, "until_at": AT}
+    connection.execute(insert(K8sGap).values({**defaults, **members}))
+
+
+async def ask(api: httpx.AsyncClient, path: str = "/events", **query: Any) -> dict[str, Any]:
+    response = await api.get(path, params=query)
+    assert response.status_code == 200, response.text
+    return dict(response.json())
+
+
+def messages(page: dict[str, Any]) -> list[str]:
+    return [item["message"] for item in page["items"]]
+
+
+async def test_a_page_has_each_event_as_it_is_now_newest_first(api: httpx.AsyncClient, collected: Connection) -> None:
+    store(collected, event(1, message="old", at=minutes(1)), event(2, message="second", at=minutes(2)))
+    store(collected, event(3, uid="uid-1", message="new", count=4, at=minutes(3)))
+
+    page = await ask(api)
+
+    assert messages(page) == ["new", "second"]
+    assert (page["next_before"], page["has_more"], page["gaps"]) == (None, False, [])
+    first = page["items"][0]
+    assert first["count"] == 4
+    assert (first["uid"], first["resource_version"], first["is_current"]) == ("uid-1", "3", True)
+    assert datetime.fromisoformat(first["at"]) == minutes(3)
+
+
+async def test_pages_neither_repeat_nor_miss_any_of_one_time(api: httpx.AsyncClient, collected: Connection) -> None:
+    store(collected, *(event(n, message=str(n), at=minutes(n // 3)) for n in range(10)))
+
+    found: list[str] = []
+    query: dict[str, Any] = {"limit": 2}
+    while True:
+        page = await ask(api, **query)
+        found += messages(page)
+        store(collected, event(100 + len(found), message="later", at=minutes(99)))
+        if page["next_before"] is None:
+            break
+        query["before"] = page["next_before"]
+
+    assert found == [str(n) for n in reversed(range(10))]
+
+
+FILTERS: list[tuple[dict[str, Any], str]] = [
+    ({"cluster": "other"}, "4"),
+    ({"namespace": "shop"}, "5430"),
+    ({"namespace": ["shop", "bank"]}, "54320"),
+    ({"kind": "Node"}, "1"),
+    ({"name": "web-9"}, "3"),
+    ({"reason": "Pulled", "type": "Normal"}, "5"),
+    ({"type": "Normal"}, "5"),
+    ({"q": "50% O"}, "0"),
+    ({"q": "%"}, "0"),
+    ({"since": "2030-01-02T00:03:00Z"}, "543"),
+    ({"namespace": "nowhere"}, ""),
+]
+
+
+async def test_filters(api: httpx.AsyncClient, collected: Connection) -> None:
+    several: list[dict[str, Any]] = [
+        {"message": "0, 50% of"},
+        {"kind": "Node", "namespace": ""},
+        {"namespace": "bank"},
+        {"name": "web-9"},
+        {"cluster": "other"},
+        {"type": "Normal", "reason": "Pulled"},
+    ]
+    store(collected, *(event(n, at=minutes(n), **{"message": str(n), **one}) for n, one in enumerate(several)))
+
+    for query, found in FILTERS:
+        assert "".join(message[0] for message in messages(await ask(api, **query))) == found, query
+
+
+async def test_gaps_are_on_the_page_of_their_time(api: httpx.AsyncClient, collected: Connection) -> None:
+    store(collected, *(event(n, message=str(n), at=minutes(n)) for n in range(4)))
+    gap(collected, from_at=minutes(0.2), until_at=minutes(0.4))
+    gap(collected, from_at=minutes(2.2), until_at=minutes(9), kind="flood", reason="Failed", count=7)
+
+    newer = await ask(api, limit=2)
+    older = await ask(api, limit=2, before=newer["next_before"])
+
+    assert [(one["kind"], one["reason"], one["count"]) for one in newer["gaps"]] == [("flood", "Failed", 7)]
+    assert [(one["kind"], one["reason"], one["count"]) for one in older["gaps"]] == [("lost", None, None)]
+
+
+async def test_only_gaps_that_may_hide_what_was_asked_for_are_told(
+    api: httpx.AsyncClient, collected: Connection
+) -> None:
+    gap(collected)
+    gap(collected, namespace="shop", kind="flood", reason="Failed", count=3)
+
+    assert len((await ask(api, cluster="other"))["gaps"]) == 0
+    assert len((await ask(api, namespace="bank"))["gaps"]) == 1
+    assert len((await ask(api, namespace="shop"))["gaps"]) == 2
+    assert len((await ask(api, reason="Pulled"))["gaps"]) == 1
+    assert len((await ask(api, reason="Failed", kind="Job"))["gaps"]) == 2
+
+
+async def test_following_brings_each_new_version_once_in_the_order_of_storing(
+    api: httpx.AsyncClient, collected: Connection
+) -> None:
+    store(collected, event(1, message="there before"))
+    after = (await ask(api))["next_after"]
+
+    store(collected, event(2, message="late", at=minutes(-99)), event(3, message="a", at=minutes(5)))
+    gap(collected)
+    first = await ask(api, after=after, limit=1)
+    store(collected, event(4, message="superseded"), event(5, uid="uid-4", message="b"))
+    second = await ask(api, after=first["next_after"])
+    third = await ask(api, after=second["next_after"])
+
+    assert (messages(first), messages(second), messages(third)) == (["late"], ["a", "b"], [])
+    assert [page["has_more"] for page in (first, second, third)] == [True, False, False]
+    assert [len(page["gaps"]) for page in (first, second, third)] == [1, 0, 0]
+
+
+async def test_following_with_a_filter_goes_on_past_what_does_not_match(
+    api: httpx.AsyncClient, collected: Connection
+) -> None:
+    start = await ask(api, kind="Node")
+    *_, last = store(collected, *(event(n) for n in range(3)))
+
+    page = await ask(api, kind="Node", after=start["next_after"])
+
+    assert page["items"] == []
+    assert page["next_after"] == f"{last.id}.0"
+
+
+async def test_what_one_cluster_stores_becomes_visible_before_a_later_id_of_another_one(
+    api: httpx.AsyncClient, collected: Connection, database_url: str
+) -> None:
+    after = (await ask(api))["next_after"]
+    with collected.execution_options(isolation_level="READ COMMITTED").begin():
+        store(collected, event(1, message="slow"))
+        with psycopg.connect(database_url, options="-c lock_timeout=200ms") as other:
+            columns = "cluster, namespace, kind, from_at, until_at"
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                other.execute(f"INSERT INTO k8s_gap ({columns}) VALUES ('other', '', 'lost', now(), now())")
+
+    assert messages(await ask(api, after=after)) == ["slow"]
+
+
+async def test_versions_of_an_event_are_all_there(api: httpx.AsyncClient, collected: Connection) -> None:
+    rows = store(collected, event(1), event(2, uid="uid-1"), event(3), event(4, uid="uid-1"))
+    path = f"/events/{rows[1].id}/versions"
+
+    whole, first = await ask(api, path), await ask(api, path, limit=2)
+    rest = await ask(api, path, after=first["next_after"])
+
+    assert [item["resource_version"] for item in whole["items"]] == ["1", "2", "4"]
+    assert [item["is_current"] for item in whole["items"]] == [False, False, True]
+    assert whole["next_after"] is None
+    assert first["items"] + rest["items"] == whole["items"]
+    refusal(await api.get("/events/99999/versions"), 404, "event_not_found")
+
+
+async def test_a_task_has_the_events_about_its_pods(api: httpx.AsyncClient, collected: Connection) -> None:
+    task_id, other = await submit(api), await submit(api)
+    store(collected, event(1, message="a", task_id=task_id), event(2), event(3, message="b", task_id=task_id))
+    path = f"/tasks/{task_id}/events"
+
+    whole, first = await ask(api, path), await ask(api, path, limit=1)
+    rest = await ask(api, path, after=first["next_after"])
+    nothing_new = await ask(api, path, after=rest["next_after"])
+
+    assert (messages(whole), messages(first), messages(rest), messages(nothing_new)) == (["a", "b"], ["a"], ["b"], [])
+    assert (first["has_more"], rest["has_more"]) == (True, False)
+    assert nothing_new["next_after"] == rest["next_after"]
+    assert (await ask(api, f"/tasks/{other}/events"))["items"] == []
+    refusal(await api.get("/tasks/99999/events"), 404, "task_not_found")
+
+
+async def test_events_outlive_their_task(api: httpx.AsyncClient, collected: Connection) -> None:
+    store(collected, event(1, task_id=12345))
+
+    assert len((await ask(api, "/tasks/12345/events"))["items"]) == 1
+
+
+async def test_a_bad_query_is_named(api: httpx.AsyncClient) -> None:
+    for query, field in (
+        ({"before": "x"}, "before"),
+        ({"before": "999999999999999999.1"}, "before"),
+        ({"after": "1"}, "after"),
+        ({"after": "9999999999999999999.1"}, "after"),
+        ({"before": "1.1", "after": "1.1"}, "after"),
+        ({"since": "yesterday"}, "since"),
+        ({"limit": "1001"}, "limit"),
+        ({"kinds": "Pod"}, "kinds"),
+    ):
+        assert field in faults(await api.get("/events", params=query)), query
+
+
+async def test_whoever_follows_while_clusters_write_gets_every_event_once(
+    api: httpx.AsyncClient, database_url: str
+) -> None:
+    engine = sync_engine(database_url, name="tests", pool_size=3)
+    after, found = (await ask(api))["next_after"], list[int]()
+
+    def write(cluster: str) -> None:
+        random = Random(cluster)
+        for number in range(0, 150, 3):
+            with engine.connect().execution_options(isolation_level="READ COMMITTED") as connection:
+                store(connection, *(event(n, cluster=cluster) for n in range(number, number + 3)))
+                connection.execute(text("SELECT pg_sleep(:s)"), {"s": random.random() / 100})
+                connection.commit()
+
+    writing = [asyncio.create_task(asyncio.to_thread(write, cluster)) for cluster in ("a", "b", "c")]
+    is_over = False
+    while not is_over:
+        is_over = all(task.done() for task in writing)
+        page = await ask(api, after=after, limit=7)
+        after, is_over = page["next_after"], is_over and not page["has_more"]
+        found += [item["id"] for item in page["items"]]
+
+    await asyncio.gather(*writing)
+    engine.dispose()
+    assert len(found) == len(set(found)) == 450
+
+
+def test_each_filter_has_its_index(collected: Connection) -> None:
+    many = text("""
+        INSERT INTO k8s_event (cluster, uid, resource_version, is_current, namespace, kind, name, reason, type, message,
+            component, count, first_at, at)
+        SELECT 'home', n, n, n % 2 = 1, 'ns-' || n % 50, 'Pod', 'web-' || n % 500, 'r-' || n % 40, 'Normal', 'm',
+            'c', 1,
+            now(), now() - n * interval '1 s'
+        FROM generate_series(1, 4000) n
+    """)
+    collected.execute(many)
+    collected.execute(text("ANALYZE k8s_event"))
+
+    def plan(which: EventFilter) -> str:
+        statement = event_queries.list_events(which, limit=20, until_id=10**9)
+        sql = statement.compile(collected.engine, compile_kwargs={"literal_binds": True})
+        return "\n".join(row[0] for row in collected.execute(text(f"EXPLAIN {sql}")))
+
+    assert "k8s_event_newest" in plan(EventFilter())
+    assert "k8s_event_namespace" in plan(EventFilter(namespaces=["ns-3"]))
+    assert "k8s_event_name" in plan(EventFilter(names=["web-3"], kinds=["Pod"]))
+    assert "k8s_event_reason" in plan(EventFilter(reasons=["r-3"]))

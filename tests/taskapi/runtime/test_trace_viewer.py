@@ -1,0 +1,174 @@
+"""The viewer that is asked for spans: its shapes, and whatever it may answer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from taskapi.http.problems import Refused
+from taskapi.runtime.trace_viewer import Viewer
+from taskcore.settings import TracingSettings
+from tests.support.web import Response, WebServer
+from tests.taskapi.api_helpers import Database, refusal, submit
+from tests.taskapi.traces import stored_traces
+from tests.taskapi.traces.stored_traces import TRACE, as_json, follow, names, started, viewer, whole_trace
+
+PATH = f"/traces/{TRACE}"
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda spans: {"resourceSpans": spans},
+        lambda spans: {"result": {"resourceSpans": spans}},
+        lambda spans: {"batches": stored_traces.in_base64(spans)},
+        lambda spans: {"trace": {"resourceSpans": stored_traces.in_base64(spans)}},
+    ],
+    ids=["plain", "jaeger", "tempo v1", "tempo v2"],
+)
+async def test_a_viewer_answers_in_any_of_its_shapes(
+    database_url: str, database: Database, http_server: WebServer, wrap: Callable[[Any], Any]
+) -> None:
+    async with started(database_url, tracing=viewer(http_server)) as api:
+        task_id = await submit(api)
+        follow(database, task_id)
+        http_server.on("GET", PATH, Response(body=as_json(wrap(whole_trace(task_id)))))
+        answer = await api.get(f"/tasks/{task_id}/trace")
+
+    assert answer.json()["source"] == "viewer"
+    assert names(answer) == [
+        (0, "POST /api/v1/tasks"),
+        (1, "INSERT task"),
+        (1, "wait in default"),
+        (1, "process default"),
+        (2, "run noop"),
+    ]
+    spans = answer.json()["traces"][0]["spans"]
+    assert [one["kind"] for one in spans] == ["server", "client", "internal", "consumer", "internal"]
+    assert (spans[4]["status"], spans[4]["status_message"]) == ("error", "no <b>luck</b>")
+    assert (spans[2]["service"], spans[2]["duration_s"]) == ("worker", 0.046)
+    assert spans[3]["attributes"] == {"taskcore.task.id": task_id, "taskcore.task.attempt": 1}
+
+
+async def test_a_trace_that_the_viewer_does_not_have_has_no_spans(
+    database_url: str, database: Database, http_server: WebServer
+) -> None:
+    async with started(database_url, tracing=viewer(http_server)) as api:
+        task_id = await submit(api)
+        follow(database, task_id)
+        answer = await api.get(f"/tasks/{task_id}/trace")
+
+    assert names(answer) == []
+    assert http_server.requests[0].path == PATH
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Response(500, b"sorry"),
+        Response(302, b"", {"Location": "/login"}),
+        Response(body=b"<html>log in</html>"),
+        Response(body=b'{"data": [{"traceID": "1"}]}'),
+        Response(body=b"[" * 100_000),
+        Response(
+            body=as_json(
+                {"batches": stored_traces.resource_spans(x=[stored_traces.span(1, None, "a", 0, 1, spanId="zz")])}
+            )
+        ),
+        Response(
+            body=as_json({"batches": stored_traces.resource_spans(x=[stored_traces.span(1, None, "a", -(10**15), 1)])})
+        ),
+        Response(body=as_json({"batches": [{"scopeSpans": 7}]})),
+        Response(body=b" " * (8 * 1024 * 1024 + 1)),
+    ],
+    ids=["error", "redirect", "page", "other API", "nested", "no id", "no time", "no list", "too large"],
+)
+async def test_a_viewer_that_answers_rubbish_is_not_our_fault(
+    database_url: str, database: Database, http_server: WebServer, answer: Response
+) -> None:
+    async with started(database_url, tracing=viewer(http_server)) as api:
+        task_id = await submit(api)
+        follow(database, task_id)
+        http_server.on("GET", PATH, answer)
+        refused = await api.get(f"/tasks/{task_id}/trace")
+
+    refusal(refused, 503, "trace_viewer_unavailable")
+    assert refused.headers["retry-after"] == "1"
+    assert http_server.url not in refused.text
+
+
+async def test_a_viewer_that_nobody_answers_at_is_not_our_fault(database_url: str, database: Database) -> None:
+    async with started(
+        database_url, tracing=TracingSettings(query_url="http://u:secret@127.0.0.1:1/{trace_id}")
+    ) as api:
+        task_id = await submit(api)
+        follow(database, task_id)
+        refused = await api.get(f"/tasks/{task_id}/trace")
+
+    assert "secret" not in str(refusal(refused, 503, "trace_viewer_unavailable"))
+
+
+async def test_attributes_of_any_kind_come_through(
+    database_url: str, database: Database, http_server: WebServer
+) -> None:
+    values = {
+        "text": {"stringValue": "\u2028"},
+        "large": {"intValue": "98765432109876543210"},
+        "yes": {"boolValue": True},
+        "half": {"doubleValue": 0.5},
+        "nan": {"doubleValue": "NaN"},
+        "list": {"arrayValue": {"values": [{"stringValue": "a"}, {"intValue": 2}]}},
+        "map": {"kvlistValue": {"values": [{"key": "k", "value": {"bytesValue": "AQI="}}]}},
+        "nothing": {},
+    }
+    attributes = [{"key": name, "value": value} for name, value in values.items()]
+    event = {"name": "retried", "timeUnixNano": stored_traces.BEGIN_NS, "attributes": attributes[:1]}
+    odd = stored_traces.span(1, None, "odd", 0, 1, kind=77, attributes=attributes, events=[event], status={})
+    async with started(database_url, tracing=viewer(http_server)) as api:
+        task_id = await submit(api)
+        follow(database, task_id)
+        http_server.on("GET", PATH, Response(body=as_json({"resourceSpans": stored_traces.resource_spans(x=[odd])})))
+        answer = await api.get(f"/tasks/{task_id}/trace")
+
+    (span,) = answer.json()["traces"][0]["spans"]
+    assert span["attributes"] == {
+        "text": "\u2028",
+        "large": "98765432109876543210",
+        "yes": True,
+        "half": 0.5,
+        "nan": "NaN",
+        "list": ["a", 2],
+        "map": {"k": "AQI="},
+        "nothing": None,
+    }
+    assert (span["kind"], span["status"], span["events"][0]["name"]) == ("internal", "unset", "retried")
+
+
+async def test_only_the_newest_attempts_are_asked_for(
+    database_url: str, database: Database, http_server: WebServer
+) -> None:
+    async with started(database_url, tracing=viewer(http_server)) as api:
+        task_id = await submit(api)
+        follow(database, task_id)
+        for attempt in range(1, 14):
+            stored_traces.add_attempt(database, task_id, attempt, TRACE if attempt == 1 else f"{attempt:032x}")
+        answer = await api.get(f"/tasks/{task_id}/trace")
+
+    assert [trace["attempts"] for trace in answer.json()["traces"]] == [[1], *([n] for n in range(4, 14))]
+    assert len(http_server.requests) == 11
+
+
+async def test_a_viewer_that_does_not_answer_is_given_up(http_server: WebServer) -> None:
+    released = threading.Event()
+    http_server.on("GET", PATH, lambda _: Response() if released.wait() else Response(500))
+    asked = Viewer(f"{http_server.url}/traces/{{trace_id}}", timeout_s=0.2)
+
+    with pytest.raises(Refused) as refused:
+        await asked.find([TRACE])
+
+    released.set()
+    await asked.close()
+    assert refused.value.problem.detail == "It did not answer within 0.2 s."

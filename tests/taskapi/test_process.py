@@ -1,0 +1,125 @@
+"""`taskapi` as an operator runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Iterator
+
+import httpx
+import psutil
+import pytest
+
+from tests.support.processes import Service, Services
+from tests.support.waiting import eventually
+from tests.taskapi.api_helpers import Database, refusal, task
+from tests.taskapi.conftest import ANYTHING, register_type
+
+
+@pytest.fixture
+def server(services: Services, database_url: str) -> Service:
+    register_type(database_url, "noop", ANYTHING)
+    return services.start("taskapi", env={"TASKCORE_DATABASE_URL": database_url})
+
+
+@pytest.fixture
+def http(server: Service) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=f"{server.url}/api/v1", trust_env=False, timeout=90) as client:
+        yield client
+
+
+def test_it_listens_on_the_loopback_interface_alone(server: Service) -> None:
+    processes = [psutil.Process(server.pid), *psutil.Process(server.pid).children(recursive=True)]
+
+    listening = {c.laddr.ip for p in processes for c in p.net_connections("inet") if c.status == psutil.CONN_LISTEN}
+
+    assert listening == {"127.0.0.1"}
+
+
+def test_a_body_that_is_too_large_is_answered_though_it_is_not_read(http: httpx.Client) -> None:
+    large = json.dumps(task(parameters={str(n): "x" * 60_000 for n in range(35)}))
+
+    refusal(http.post("/tasks", content=large, headers={"Content-Type": "application/json"}), 413, "too_large")
+
+    assert http.post("/tasks", json=task()).status_code == 201
+
+
+def test_those_who_wait_are_answered_when_it_is_told_to_stop(
+    server: Service, http: httpx.Client, database: Database
+) -> None:
+    task_id = http.post("/tasks", json=task()).json()["id"]
+    answers: list[httpx.Response] = []
+    waiting = threading.Thread(
+        target=lambda: answers.append(http.get(f"/tasks/{task_id}/wait", params={"timeout": 60}))
+    )
+    waiting.start()
+    listening = (
+        "SELECT 1 FROM pg_stat_activity WHERE query = 'LISTEN taskcore_settled' AND datname = current_database()"
+    )
+    eventually(lambda: database.execute(listening).fetchall())
+
+    code = server.terminate(timeout_s=30)
+    waiting.join()
+
+    assert code == 0
+    assert [(answer.status_code, answer.json()["status"]) for answer in answers] == [(200, "queued")]
+
+
+def test_it_takes_its_leave_before_it_stops(services: Services, database_url: str) -> None:
+    register_type(database_url, "noop", ANYTHING)
+    env = {"TASKCORE_DATABASE_URL": database_url, "TASKCORE_API__DRAIN_S": "3600"}
+    server = services.start("taskapi", env=env)
+
+    os.kill(server.pid, signal.SIGTERM)
+    eventually(lambda: not server.is_ready)
+
+    with httpx.Client(base_url=server.url, trust_env=False, timeout=90) as http:
+        refusal(http.get("/readyz"), 503, "stopping")
+        submitted = http.post("/api/v1/tasks", json=task())
+        assert (submitted.status_code, submitted.headers["connection"]) == (201, "close")
+    assert server.terminate() == 0
+
+
+def test_its_log_lines_are_json_and_carry_the_request_id(services: Services, database_url: str) -> None:
+    env = {"TASKCORE_DATABASE_URL": database_url, "TASKCORE_LOG__LEVEL": "debug"}
+    server = services.start("taskapi", env=env)
+
+    httpx.get(f"{server.url}/livez", headers={"X-Request-Id": "look-for-me"}, trust_env=False)
+
+    def line() -> dict[str, object]:
+        lines = [json.loads(text) for text in server.log.splitlines() if "look-for-me" in text]
+        return next(found for found in lines if found["event"] == "request.answered")
+
+    eventually(lambda: "look-for-me" in server.log)
+    assert line()["request_id"] == "look-for-me"
+    assert line()["route"] == "/livez"
+
+
+def test_wrong_settings_end_it_with_the_name_of_the_setting(services: Services) -> None:
+    server = services.start("taskapi", env={"TASKCORE_API__PROCESSES": "none"}, ready=False)
+
+    assert server.wait() == 1
+    assert "TASKCORE_API__PROCESSES" in server.log
+
+
+def test_a_port_that_another_listens_on_is_refused(services: Services, server: Service, database_url: str) -> None:
+    port = server.url.rpartition(":")[2]
+
+    second = services.start(
+        "taskapi", env={"TASKCORE_DATABASE_URL": database_url, "TASKCORE_API__PORT": port}, ready=False
+    )
+
+    assert second.wait() == 1
+    assert f"port {port}" in second.log
+
+
+def test_several_processes_serve_one_port(services: Services, database_url: str) -> None:
+    register_type(database_url, "noop", ANYTHING)
+    env = {"TASKCORE_DATABASE_URL": database_url, "TASKCORE_API__PROCESSES": "2"}
+    server = services.start("taskapi", env=env)
+
+    for _ in range(10):
+        assert httpx.post(f"{server.url}/api/v1/tasks", json=task(), trust_env=False).status_code == 201
+    assert server.terminate() == 0

@@ -1,0 +1,138 @@
+"""The page of a task's trace: what a browser would see of it, read without one."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+
+import httpx
+import pytest
+
+from taskapi.traces.waterfall import duration
+from taskcore.settings import TracingSettings
+from tests.support.web import Response, WebServer
+from tests.taskapi.api_helpers import Database, submit
+from tests.taskapi.traces import stored_traces
+from tests.taskapi.traces.stored_traces import TRACE, as_json, follow, started, viewer, whole_trace
+
+EMPTY = {"meta", "rect", "br"}
+
+
+class Page(HTMLParser):
+    """Its text, its elements; an element that is not closed in order is an error."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.style = ""
+        self._open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in EMPTY:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self._open and self._open[-1] == "style":
+            self.style += data
+        else:
+            self.text += data
+
+    def having(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+async def page_of(url: str, server: WebServer | None, database: Database, name: str = "a task") -> httpx.Response:
+    """Of a task that is followed, by the viewer that the server stands for; its second attempt is linked."""
+    own = TracingSettings() if server is None else viewer(server)
+    async with started(url, tracing=own, trace_url_template="https://viewer/{trace_id}") as api:
+        task_id = await submit(api, name=name)
+        follow(database, task_id)
+        if server is not None:
+            stored_traces.add_attempt(database, task_id, 1, TRACE, f"{4:016x}")
+            stored_traces.add_attempt(database, task_id, 2, stored_traces.LATER, f"{9:016x}")
+            link = {"traceId": TRACE, "spanId": f"{4:016x}"}
+            later = stored_traces.span(8, None, "relay <default>", 200, 5, traceId=stored_traces.LATER, links=[link])
+            server.on("GET", f"/traces/{TRACE}", Response(body=as_json({"batches": whole_trace(task_id)})))
+            spans = stored_traces.resource_spans(coordinator=[later])
+            server.on("GET", f"/traces/{stored_traces.LATER}", Response(body=as_json({"batches": spans})))
+        return await api.get(f"http://api/tasks/{task_id}/trace")
+
+
+async def test_the_page_shows_each_span_with_its_bar_and_what_it_knows(
+    database_url: str, database: Database, http_server: WebServer
+) -> None:
+    answer = await page_of(database_url, http_server, database)
+
+    page = Page(answer.text)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert len(page.having("details")) == 6
+    assert [one["class"] for one in page.having("span") if (one.get("class") or "").startswith("name")] == [
+        "name d0", "name d1", "name d1", "name d1", "name d2", "name d0",
+    ]  # fmt: skip
+    bars = [one for one in page.having("rect") if "x" in one]
+    assert (bars[1]["x"], bars[1]["width"]) == ("1.000%", "4.000%")
+    assert bars[2]["class"] == "wait"
+    assert (bars[4]["class"] or "").endswith("failed")
+    assert "no <b>luck</b>" in page.text
+    assert "linked to attempt 1" in page.text
+    assert f"#{4:016x}" in [one["href"] for one in page.having("a")]
+    assert f"https://viewer/{TRACE}" in [one["href"] for one in page.having("a")]
+
+
+async def test_nothing_on_the_page_is_loaded_or_run_and_its_style_is_the_one_that_may_be(
+    database_url: str, database: Database, http_server: WebServer
+) -> None:
+    answer = await page_of(database_url, http_server, database, name='"><script>alert(1)</script>')
+
+    page = Page(answer.text)
+    policy = answer.headers["content-security-policy"]
+    digest = base64.b64encode(hashlib.sha256(page.style.encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}'" in policy
+    assert "default-src 'none'" in policy
+    assert '"><script>alert(1)</script>' in page.text
+    assert {"script", "img", "link", "iframe", "b"}.isdisjoint(name for name, _ in page.elements)
+    assert not [name for _, attributes in page.elements for name in attributes if name.startswith(("on", "style"))]
+    assert not re.search(r"url\(|@import", page.style)
+
+
+async def test_where_no_viewer_is_known_the_page_says_what_to_set(database_url: str, database: Database) -> None:
+    answer = await page_of(database_url, None, database)
+
+    assert answer.status_code == 409
+    assert "TASKCORE_TRACING__QUERY_URL" in Page(answer.text).text
+    assert "/api/v3/traces/{trace_id}" in Page(answer.text).text
+
+
+async def test_the_page_of_what_is_not_followed_or_not_there_says_so(api: httpx.AsyncClient) -> None:
+    task_id = await submit(api)
+
+    unfollowed = await api.get(f"http://api/tasks/{task_id}/trace")
+    nobody = await api.get("http://api/tasks/4711/trace")
+
+    assert (unfollowed.status_code, nobody.status_code) == (404, 404)
+    assert f"Task {task_id} is not followed" in Page(unfollowed.text).text
+    assert "There is no task 4711." in Page(nobody.text).text
+    assert "default-src 'none'" in nobody.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.00085, "850 µs"), (0.0123, "12.3 ms"), (4.556, "4.56 s"), (725, "12 min 5 s"), (12_000, "3 h 20 min"),
+     (-0.002, "-2.0 ms"), (-65, "-1 min 5 s")],
+)  # fmt: skip
+def test_durations_read_as_people_say_them(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

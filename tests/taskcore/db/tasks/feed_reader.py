@@ -1,0 +1,81 @@
+"""A reader of the feed that remembers what it was shown, and transactions that write to it, left open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, Engine
+
+from taskcore.db.engine import sync_engine
+from taskcore.db.tasks import history_feed
+from taskcore.db.tasks.submit import submit
+from taskcore.domain.feed import Position, Shown
+from tests.taskcore.db_harness import Stage, new_task
+
+
+class Reader:
+    def __init__(self, engine: Engine, cursor: int = 0, room: int = history_feed.PAGE) -> None:
+        self.engine, self.room = engine, room
+        self.start = cursor
+        self.position = Position(cursor)
+        self.shown: list[Shown] = []
+
+    @property
+    def ids(self) -> list[int]:
+        return [shown.row.id for shown in self.shown]
+
+    def read(self) -> None:
+        page = history_feed.read(self.engine, self.position, self.room)
+        assert page.missed is None
+        self.position = page.position
+        self.shown += page.shown
+
+    def read_to_the_end(self) -> None:
+        """Of what is committed, and until no gap is open."""
+        while True:
+            before = self.position
+            self.read()
+            if self.position == before and not before.gaps:
+                return
+
+
+def open_transaction(engine: Engine) -> Connection:
+    connection = engine.connect().execution_options(isolation_level="READ COMMITTED")
+    connection.begin()
+    return connection
+
+
+def write_in(connection: Connection, count: int = 1) -> None:
+    """`count` rows of history, uncommitted."""
+    connection.execute(*submit([new_task() for _ in range(count)]))
+
+
+def end(connection: Connection, *, is_committed: bool) -> None:
+    connection.commit() if is_committed else connection.rollback()
+    connection.close()
+
+
+def all_ids(stage: Stage) -> list[int]:
+    return [row.id for row in stage.sql("SELECT id FROM task_history ORDER BY id")]
+
+
+def assert_whole(reader: Reader, whole: list[int]) -> None:
+    """What every prefix of the reader lacks lies beyond the cursor that comes with it."""
+    seen = {id_ for id_ in whole if id_ <= reader.start}
+    due = iter([id_ for id_ in whole if id_ > reader.start])
+    waiting = next(due, None)
+    for shown in reader.shown:
+        seen.add(shown.row.id)
+        while waiting is not None and waiting <= shown.cursor:
+            assert waiting in seen, f"{waiting} is missed by who resumes from {shown.cursor}"
+            waiting = next(due, None)
+    assert seen == set(whole)
+
+
+@contextmanager
+def sync_engine_of(stage: Stage, pool_size: int) -> Iterator[Engine]:
+    """Another engine on the stage's database."""
+    engine = sync_engine(stage.engine.url.render_as_string(hide_password=False), name="tests", pool_size=pool_size)
+    yield engine
+    engine.dispose()

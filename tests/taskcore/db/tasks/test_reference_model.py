@@ -1,0 +1,299 @@
+"""Every statement that changes tasks, in every order that a machine can think of, against a model in plain Python.
+
+`HYPOTHESIS_PROFILE=long` takes its time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import run_state_machine_as_test as run_machine
+
+from taskcore.db.queues import queues
+from taskcore.db.tasks import actions, attempt_reports, dependencies, retention, settlements
+from taskcore.db.workers import leases
+from taskcore.domain import outcomes
+from taskcore.domain.outcomes import MAX_CRASHES, MAX_LOSSES, AttemptOutcome, Verdict
+from taskcore.domain.retry import RetryPolicy, plan_retry
+from taskcore.domain.states import IDLE, TERMINAL, WAITING, Status
+from taskcore.domain.tasks import Finished, Lease
+from tests.taskcore.db.tasks.reference_model import ENDS, Held, Model, ModelTask
+from tests.taskcore.db_harness import Stage
+from tests.taskcore.snapshots import assert_sound, clear, expected, seen
+
+EXAMPLES = {"long": 2_000}.get(os.environ.get("HYPOTHESIS_PROFILE", ""), 60)
+STEPS = 50
+
+#: What can happen, and how often.
+VERBS = {
+    "claim": 8,
+    "settle": 8,
+    "time_comes": 4,
+    "cancel": 3,
+    "pause": 2,
+    "resume": 2,
+    "retry": 3,
+    "submit": 3,
+    "pass_on": 4,
+    "delete": 1,
+    "rescue": 2,
+    "report": 1,
+    "give_up": 1,
+    "forget": 1,
+    "expire": 1,
+    "hire": 1,
+    "heartbeat": 1,
+    "pause_queue": 1,
+    "resume_queue": 2,
+    "settle_with_a_wrong_token": 1,
+}
+QUEUES = ("one", "two")
+
+VERB = st.sampled_from([verb for verb, weight in VERBS.items() for _ in range(weight)])
+PICK = st.integers(0, 999)
+HOW = st.sampled_from(sorted(ENDS))
+ASKED = st.fixed_dictionaries(
+    {
+        "queue": st.sampled_from(QUEUES),
+        "max_attempts": st.integers(1, 3),
+        "type": st.sampled_from(["soft", "soft", "hard", "rare"]),
+        "is_ahead": st.booleans(),
+        "parents": st.lists(PICK, max_size=2),
+        "crashes": st.sampled_from([0, MAX_CRASHES - 1]),
+        "losses": st.sampled_from([0, MAX_LOSSES - 1]),
+    }
+)
+
+
+class Life(RuleBasedStateMachine):
+    """Whoever acts, acts mostly where it can, and now and then on what is over, gone, or held by another."""
+
+    def __init__(self, stage: Stage, coordinate: Callable[[], None]) -> None:
+        super().__init__()
+        self.stage = stage
+        self.coordinate = coordinate
+        self.model = Model()
+        self.crew: list[int] = []
+        self.leases: list[Held] = []  # all that ever were
+        clear(stage)
+
+    def one(self, pick: int, *statuses: Status) -> int:
+        """A task at one of `statuses`, as a rule."""
+        fitting = [task.id for task in self.model.tasks.values() if task.status in statuses]
+        ids = fitting if fitting and pick % 5 != 4 else sorted(self.model.tasks)
+        return ids[pick // 5 % len(ids)]
+
+    @initialize(asked=st.lists(ASKED, min_size=3, max_size=3))
+    def begin(self, asked: list[dict[str, Any]]) -> None:
+        self.stage.know("soft", can_cancel=True, can_pause=True)
+        self.stage.know("hard", can_cancel=False, can_pause=False)
+        self.stage.know("rare")
+        self.hire()
+        for one in asked:
+            self.submit(one)
+
+    @rule(verb=VERB, picks=st.lists(PICK, min_size=1, max_size=3), asked=ASKED, how=HOW)
+    def step(self, verb: str, picks: list[int], asked: dict[str, Any], how: str) -> None:
+        """One rule for all: of many, each example would use but a few."""
+        match verb:
+            case "submit":
+                self.submit(asked)
+            case "claim":
+                self.claim(picks)
+            case "settle" | "settle_with_a_wrong_token":
+                getattr(self, verb)(picks, how)
+            case _:
+                getattr(self, verb)(picks[0])
+
+    # Clients and time
+
+    def submit(self, asked: dict[str, Any]) -> None:
+        if len(self.model.tasks) >= 8:
+            return
+        run_at = datetime.now(UTC) + timedelta(days=1) if asked["is_ahead"] else None
+        fields = {"queue": asked["queue"], "max_attempts": asked["max_attempts"], "run_at": run_at}
+        parents = self.parents(asked.pop("parents"))
+        id_ = self.stage.submit_on(*parents, type=asked["type"], **fields)
+        counts = {"crashes": asked["crashes"], "losses": asked["losses"]}
+        self.stage.sql("UPDATE task SET crashes = :crashes, losses = :losses WHERE id = :id", id=id_, **counts)
+        self.model.submit(ModelTask(id_, depends_on=parents, **asked))
+
+    def parents(self, picks: list[int]) -> tuple[int, ...]:
+        there = [task.id for task in self.model.tasks.values() if task.status is not None]
+        return tuple({there[pick % len(there)] for pick in picks}) if there else ()
+
+    def pass_on(self, _: int) -> None:
+        """The model knows where this leads, not by which steps."""
+        before = {id_: list(task.history) for id_, task in self.model.tasks.items()}
+        self.coordinate()
+        self.model.pass_on()
+        for id_, one in seen(self.stage).items():
+            assert list(one.steps[: len(before[id_])]) == before[id_]
+            self.model.tasks[id_].history = list(one.steps)
+
+    def time_comes(self, pick: int) -> None:
+        task = self.one(pick, *WAITING)
+        self.stage.make_due(task)
+        self.model.come_due(task)
+
+    # Workers
+
+    def hire(self, _: int = 0) -> None:
+        worker = self.stage.worker(types=["soft", "hard"])
+        self.crew.append(worker)
+        self.model.live_workers.add(worker)
+
+    def claim(self, picks: list[int]) -> None:
+        """By whatever messages: the first, duplicates, stale ones. A worker that is thought dead claims as well."""
+        chosen = [self.one(pick, *WAITING) for pick in picks]
+        worker, token = self.crew[sum(picks) % len(self.crew)], uuid4()
+        rows = self.stage.claim(chosen, worker=worker, token=token, types=["soft", "hard"])
+        claimed = self.model.claim(chosen, worker, token)
+        assert [(row.id, row.attempt, token) for row in rows] == claimed
+        assert [row.checkpoint for row in rows] == [self.model.tasks[id_].checkpoint for id_, *_ in claimed]
+        self.leases += claimed
+
+    def settle(self, picks: list[int], how: str) -> None:
+        """Also twice, and long after another has got the task."""
+        self.end({held for pick in picks for held in self.lease(pick)}, how)
+
+    def settle_with_a_wrong_token(self, picks: list[int], how: str) -> None:
+        self.end({(id_, attempt, uuid4()) for id_, attempt, _ in self.lease(picks[0])}, how)
+
+    def lease(self, pick: int) -> list[Held]:
+        """One that is held, as a rule; an old one otherwise, or none."""
+        live = self.model.held()
+        leases = live if live and pick % 4 != 3 else self.leases
+        return [leases[pick // 4 % len(leases)]] if leases else []
+
+    def report(self, pick: int) -> None:
+        for held in self.lease(pick):
+            documents = attempt_reports.document_rows({Lease(*held): str(pick)})
+            rows = self.stage.run(attempt_reports.save_checkpoint(), rows=documents)
+            assert bool(rows) == self.model.save(held, pick)
+
+    def give_up(self, _: int) -> None:
+        self.stage.sql("UPDATE task_type SET seen_at = now() - interval '1 day'")
+        given_up = self.stage.give_up(after_s=3600)
+        unserved = ["rare"] if self.model.live_workers else ["soft", "hard", "rare"]
+        assert sorted(given_up) == sorted(self.model.give_up(*unserved))
+
+    def forget(self, pick: int) -> None:
+        """Retention."""
+        ids = {self.one(pick + more, *TERMINAL) for more in (0, 5)}
+        gone = {row.id for row in self.stage.run(retention.expire(), ids=list(ids), shortest_s=-60.0)}
+        assert gone == self.model.expire(ids)
+
+    def heartbeat(self, of: int) -> None:
+        worker = self.crew[of % len(self.crew)]
+        answered = bool(self.stage.run(leases.heartbeat(), worker=worker))
+        assert answered == (worker in self.model.live_workers)
+
+    def expire(self, of: int) -> None:
+        worker = self.crew[of % len(self.crew)]
+        self.stage.sql("UPDATE worker SET seen_at = now() - interval '1 hour' WHERE id = :id", id=worker)
+        buried = {row.id for row in self.stage.run(leases.bury_workers())}
+        assert buried == {worker} & self.model.live_workers
+        self.model.live_workers.discard(worker)
+
+    def rescue(self, _: int) -> None:
+        rows = self.stage.run(leases.orphans())
+        orphans = {(row.id, row.attempt, row.lease_token) for row in rows}
+        assert orphans == {held for held in self.model.held() if self.model.is_orphan(held)}
+        self.end(orphans, "is lost")
+
+    def end(self, helds: set[Held], how: str) -> None:
+        batch = [Finished(Lease(*held), "soft", self.verdict(held[0], how)) for held in sorted(helds)]
+        rows = self.stage.run(settlements.settle(), rows=settlements.rows(batch), by="worker:1")
+        expected = [held[0] for held in sorted(helds) if self.model.settle(held, how)]
+        assert sorted(row.id for row in rows) == expected
+
+    def verdict(self, id_: int, how: str) -> Verdict:
+        """As whoever holds it would say, from what its claim told of it."""
+        task = self.model.tasks[id_]
+        match how:
+            case "fails" | "times out":
+                outcome = AttemptOutcome.FAILED if how == "fails" else AttemptOutcome.TIMED_OUT
+                wait = plan_retry(RetryPolicy(initial=timedelta(days=1)), task.max_attempts, task.failures + 1, 0)
+                if wait is None:
+                    return outcomes.failed("no luck", "attempts_exhausted", outcome)
+                return outcomes.retry_later("no luck", wait, outcome)
+            case "crashes":
+                return outcomes.crashed("segmentation fault", task.crashes)
+            case "is lost":
+                return outcomes.lost(task.losses)
+        return {
+            "succeeds": outcomes.succeeded('{"n": 1}'),
+            "fails for good": outcomes.failed("never", "failed_for_good"),
+            "cancels itself": outcomes.cancelled("enough", "cancelled_by_plugin"),
+            "pauses": outcomes.paused(),
+            "is returned": outcomes.returned("worker_stopped"),
+            "is returned to run alone": outcomes.returned("process_crashed", alone=True),
+        }[how]
+
+    # People
+
+    def cancel(self, pick: int) -> None:
+        task = self.one(pick, *IDLE, Status.RUNNING)
+        self.change(self.model.cancel(task), task, actions.cancel(), actions.interrupt(), why="enough")
+
+    def pause(self, pick: int) -> None:
+        task = self.one(pick, *IDLE, Status.RUNNING)
+        self.change(self.model.pause(task), task, actions.pause(), actions.request_pause(), why="later")
+
+    def resume(self, pick: int) -> None:
+        task = self.one(pick, Status.PAUSED, Status.RUNNING)
+        self.change(self.model.resume(task), task, actions.resume(), actions.withdraw_pause())
+
+    def retry(self, pick: int) -> None:
+        task = self.one(pick, Status.FAILED, Status.CANCELLED)
+        self.change(self.model.retry(task), task, actions.retry())
+
+    def delete(self, pick: int) -> None:
+        task = self.one(pick, *TERMINAL)
+        self.change(self.model.delete(task), task, actions.remove())
+
+    def pause_queue(self, pick: int) -> None:
+        queue = QUEUES[pick % 2]
+        self.stage.run(queues.pause_queue(), of=queue, why=None, by="me")
+        self.model.paused_queues.add(queue)
+
+    def resume_queue(self, pick: int) -> None:
+        queue = QUEUES[pick % 2]
+        self.stage.run(queues.resume_queue(), of=queue)
+        self.model.paused_queues.discard(queue)
+
+    def change(self, is_done: bool, task: int, *statements: Any, **parameters: Any) -> None:
+        """As the API does: the first of `statements` that fits how the task stands."""
+        with self.stage.engine.connect().execution_options(isolation_level="READ COMMITTED") as connection:
+            values = {"task": task, "by": "me", **parameters}
+            connection.execute(dependencies.hold(), values)
+            assert any(connection.execute(statement, values).all() for statement in statements) == is_done
+            connection.commit()
+
+    @invariant()
+    def the_database_says_what_the_model_says(self) -> None:
+        assert seen(self.stage) == expected(self.model)
+
+    def teardown(self) -> None:
+        assert_sound(self.stage)
+
+
+def test_statements_do_what_the_model_does(stage: Stage, coordinate: Callable[[], None]) -> None:
+    run_machine(
+        lambda: Life(stage, coordinate),
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=STEPS,
+            deadline=None,
+            phases=set(Phase) - {Phase.explain},
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

@@ -1,0 +1,221 @@
+"""Retention: what is old goes, in small batches; what is not over, or still to be passed on, never does."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from taskcore.db.engine import BY_KEY, async_engine
+from taskcore.db.tasks import retention
+from taskcore.live_settings import CurrentSettings
+from taskcore.settings import RetentionSettings, Settings
+from taskworker.coordinator.retention import Retention, plan_policy, shortest_age_s
+from tests.taskcore.db_harness import Stage, new_task
+
+HOUR = 3600.0
+
+MakeRetention = Callable[..., Retention]
+
+
+def finish(stage: Stage, task_id: int, status: str = "succeeded", *, ago_s: float = 0.0) -> None:
+    """A task that was submitted and ended `ago_s` ago, with all that belongs to one."""
+    stage.claim([task_id], token=uuid4())
+    stage.sql(
+        "UPDATE task SET status = :status, lease_token = NULL, created_at = now() - :ago * interval '1 second',"
+        " finished_at = now() - :ago * interval '1 second' WHERE id = :id",
+        status=status,
+        ago=ago_s,
+        id=task_id,
+    )
+    stage.sql("INSERT INTO task_attempt VALUES (:id, 1, 1, now(), now(), 'succeeded')", id=task_id)
+    stage.sql("INSERT INTO task_log VALUES (:id, 1, 1, now(), 'info', 'said')", id=task_id)
+
+
+def left(stage: Stage) -> list[int]:
+    return [row.id for row in stage.sql("SELECT id FROM task ORDER BY id")]
+
+
+@pytest.fixture
+async def keeping(database_url: str) -> AsyncIterator[MakeRetention]:
+    """Makes a retention with these settings."""
+    engine = async_engine(database_url, name="tests", pool_size=2, options=BY_KEY)
+    yield lambda current=None, **settings: Retention(engine, current or CurrentSettings(Settings(retention=settings)))
+    await engine.dispose()
+
+
+async def run(one: Retention) -> None:
+    """Until there is nothing more to do at once."""
+    while await one.step():
+        continue
+
+
+async def test_a_task_goes_with_all_that_belongs_to_it_and_its_history_says_why(
+    stage: Stage, keeping: MakeRetention
+) -> None:
+    old, young = stage.submit(new_task(), new_task())
+    finish(stage, old, ago_s=HOUR + 60)
+    finish(stage, young, ago_s=HOUR - 60)
+    stage.sql("INSERT INTO task_dependency VALUES (:old, :young), (:young, :old)", old=old, young=young)
+
+    await run(keeping(succeeded_s=HOUR))
+
+    assert left(stage) == [young]
+    for table in ("task_attempt", "task_log", "task_dependency"):
+        assert [row.task_id for row in stage.sql(f"SELECT task_id FROM {table}")] == [young]
+    (deletion,) = stage.sql("SELECT * FROM task_history WHERE to_status IS NULL")
+    assert (deletion.task_id, deletion.from_status, deletion.actor, deletion.details) == (
+        old,
+        "succeeded",
+        "coordinator",
+        {"reason": "retention", "type": "noop", "queue": "default"},
+    )
+
+
+async def test_each_type_and_status_has_its_own_time(stage: Stage, keeping: MakeRetention) -> None:
+    asked = [
+        ("noop", "succeeded"),
+        ("noop", "failed"),
+        ("noop", "cancelled"),
+        ("mail", "succeeded"),
+        ("mail", "failed"),
+    ]
+    ids = stage.submit(*[new_task(type=type_) for type_, _ in asked])
+    for task_id, (_, status) in zip(ids, asked, strict=True):
+        finish(stage, task_id, status, ago_s=2 * HOUR)
+
+    await run(keeping(succeeded_s=HOUR, failed_s=HOUR, types={"mail": {"failed_s": None}, "other": {}}))
+
+    assert left(stage) == [ids[2], ids[4]]
+
+
+def test_what_a_type_leaves_out_is_as_for_all() -> None:
+    settings = RetentionSettings.model_validate(
+        {"succeeded_s": 5, "failed_s": 9, "types": {"mail": {"failed_s": None, "cancelled_s": 2}}}
+    )
+
+    policy = {(row["kind"], str(row["standing"])): row["age_s"] for row in plan_policy(settings)}
+
+    assert policy == {
+        (None, "succeeded"): 5,
+        (None, "failed"): 9,
+        (None, "cancelled"): None,
+        ("mail", "succeeded"): 5,
+        ("mail", "failed"): None,
+        ("mail", "cancelled"): 2,
+    }
+    assert shortest_age_s(plan_policy(settings)) == 2
+    assert shortest_age_s(plan_policy(RetentionSettings())) is None
+
+
+@pytest.mark.parametrize("dependents", ["awaited", "rearm"])
+async def test_what_is_still_to_be_passed_on_stays(stage: Stage, keeping: MakeRetention, dependents: str) -> None:
+    waited_for, settled = stage.submit(new_task(), new_task(delete_after_s=1.0))
+    for task_id in (waited_for, settled):
+        finish(stage, task_id, ago_s=HOUR)
+    stage.sql("UPDATE task SET delete_at = now()")
+    stage.sql("UPDATE task SET dependents = :it WHERE id = :id", it=dependents, id=waited_for)
+    stage.sql("UPDATE task SET dependents = 'settled' WHERE id = :id", id=settled)
+
+    await run(keeping(succeeded_s=60))
+
+    assert left(stage) == [waited_for]
+
+
+async def test_what_is_not_over_stays_however_old_it_is(stage: Stage, keeping: MakeRetention) -> None:
+    statuses = ("queued", "running", "retrying", "paused", "blocked", "scheduled", "cancelling")
+    ids = stage.submit(*[new_task() for _ in statuses])
+    for task_id, status in zip(ids, statuses, strict=True):
+        finish(stage, task_id, status, ago_s=HOUR)
+    stage.sql("UPDATE task SET delete_at = now()")
+
+    await run(keeping(succeeded_s=1, failed_s=1, cancelled_s=1))
+
+    assert left(stage) == ids
+
+
+async def test_a_task_with_a_time_of_its_own_goes_when_that_has_come(stage: Stage, keeping: MakeRetention) -> None:
+    token = uuid4()
+    due, later, never = stage.submit(new_task(delete_after_s=30.0), new_task(delete_after_s=30.0), new_task())
+    stage.claim([due, later, never], token=token)
+    for task_id in (due, later, never):
+        stage.settle(task_id, 1, token)
+    stage.sql("UPDATE task SET delete_at = delete_at - interval '31 seconds' WHERE id = :id", id=due)
+
+    await run(keeping())
+
+    assert left(stage) == [later, never]
+    (deletion,) = stage.sql("SELECT details FROM task_history WHERE to_status IS NULL")
+    assert deletion.details == {"reason": "delete_after", "type": "noop", "queue": "default"}
+
+
+async def test_many_go_batch_by_batch_and_the_walk_waits_where_they_are_young(
+    stage: Stage, keeping: MakeRetention
+) -> None:
+    count = 2 * retention.BATCH + 10
+    stage.submit(*[new_task() for _ in range(count + 5)])
+    stage.sql("UPDATE task SET status = 'succeeded', finished_at = now()")
+    stage.sql(
+        "UPDATE task SET finished_at = now() - interval '2 hours', created_at = now() - interval '2 hours'"
+        " WHERE id <= :last",
+        last=count,
+    )
+    one = keeping(succeeded_s=HOUR)
+
+    steps = [await one.step() for _ in range(4)]
+
+    assert steps == [True, True, False, False]
+    assert len(left(stage)) == 5
+
+
+async def test_a_setting_that_changes_sends_the_walk_back_to_the_start(stage: Stage, keeping: MakeRetention) -> None:
+    (task_id,) = stage.submit(new_task())
+    finish(stage, task_id, "failed", ago_s=2 * HOUR)
+    current = CurrentSettings(Settings(retention={"succeeded_s": HOUR}))
+    one = keeping(current)
+    await run(one)
+    assert left(stage) == [task_id]
+
+    current.override({"retention.failed_s": HOUR})
+    await run(one)
+
+    assert left(stage) == []
+
+
+def test_several_at_once_delete_each_task_once(stage: Stage) -> None:
+    ids = stage.submit(*[new_task() for _ in range(200)])
+    stage.sql("UPDATE task SET status = 'succeeded', finished_at = now() - interval '1 hour', delete_at = now()")
+
+    def delete(number: int) -> int:
+        if number % 2:
+            return len(stage.run(retention.expire(), ids=ids, shortest_s=60.0))
+        return len(stage.run(retention.delete_due()))
+
+    with ThreadPoolExecutor(8) as pool:
+        deleted = list(pool.map(delete, range(16)))
+
+    assert sum(deleted) == 200
+    assert stage.sql("SELECT count(*) FROM task_history WHERE to_status IS NULL")[0][0] == 200
+
+
+def test_a_task_that_ended_again_meanwhile_is_not_taken_for_an_old_one(stage: Stage) -> None:
+    (task_id,) = stage.submit(new_task())
+    finish(stage, task_id, ago_s=0)
+
+    assert stage.run(retention.expire(), ids=[task_id], shortest_s=60.0) == []
+
+
+async def test_the_history_of_deleted_tasks_goes_later(stage: Stage, keeping: MakeRetention) -> None:
+    first, second = stage.submit(new_task(), new_task())
+    for task_id in (first, second):
+        finish(stage, task_id, ago_s=2 * HOUR)
+    stage.sql("UPDATE task_history SET at = at - interval '2 days'")
+    one = keeping(succeeded_s=HOUR, history_s=24 * HOUR)
+
+    await run(one)
+
+    found: list[Any] = stage.sql("SELECT task_id, to_status FROM task_history ORDER BY id")
+    assert [tuple(row) for row in found] == [(first, None), (second, None)]

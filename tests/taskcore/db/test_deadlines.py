@@ -1,0 +1,65 @@
+"""A server that hangs is a server that is away."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from functools import cache
+
+import pytest
+from sqlalchemy import Engine, Executable, text
+from sqlalchemy.exc import OperationalError
+
+from taskcore.db import prepared
+from taskcore.db.engine import BY_KEY, is_database_away, sync_engine
+from tests.support.waiting import eventually
+from tests.taskcore.db_harness import Stage
+
+LIMIT_S = 1.5
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = sync_engine(database_url, name="bounded", pool_size=1, options=BY_KEY, answer_within_s=LIMIT_S)
+    yield engine
+    engine.dispose()
+
+
+@cache
+def one() -> Executable:
+    return text("SELECT 1 AS one")
+
+
+def ask_directly(engine: Engine) -> int:
+    return int(prepared.run(engine, one(), {})[0].one)
+
+
+def ask_through_the_engine(engine: Engine) -> int:
+    with engine.connect() as connection:
+        return int(connection.execute(one()).scalar_one())
+
+
+@pytest.mark.parametrize("ask", [ask_directly, ask_through_the_engine])
+def test_a_call_to_a_server_that_hung_never_ended(stage: Stage, engine: Engine, ask: Callable[[Engine], int]) -> None:
+    assert ask(engine) == 1
+    (backend,) = stage.sql("SELECT pid FROM pg_stat_activity WHERE application_name = 'bounded'")
+    os.kill(backend.pid, signal.SIGSTOP)
+
+    try:
+        with pytest.raises(OperationalError) as raised:
+            ask(engine)
+    finally:
+        os.kill(backend.pid, signal.SIGCONT)
+
+    assert is_database_away(raised.value)
+    assert ask(engine) == 1
+
+
+def test_calls_that_were_given_up_went_on_in_a_server_that_is_only_slow(stage: Stage, engine: Engine) -> None:
+    with engine.connect() as connection, pytest.raises(OperationalError) as raised:
+        connection.execute(text("SELECT pg_sleep(600)"))
+
+    assert is_database_away(raised.value)
+    going_on = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'bounded' AND state = 'active'"
+    eventually(lambda: not stage.sql(going_on))

@@ -1,0 +1,131 @@
+"""A small stage for tests of the statements: a database, and the verbs that happen on it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Engine, text
+
+from taskcore.db.queues import outbox
+from taskcore.db.tasks import actions, claims, dependencies, settlements
+from taskcore.db.tasks.submit import submit
+from taskcore.db.tasks.submit_dependent import depend, submit_planned
+from taskcore.db.workers import leases, workers
+from taskcore.domain import outcomes
+from taskcore.domain.dependencies import plan_start, standing
+from taskcore.domain.outcomes import Verdict, lost
+from taskcore.domain.states import Status
+from taskcore.domain.tasks import Finished, Lease, NewTask
+
+
+def new_task(**fields: Any) -> NewTask:
+    asked: dict[str, Any] = {"name": "t", "type": "noop", "queue": "default", "parameters": {}, "max_attempts": 4}
+    return NewTask(**{**asked, **fields})
+
+
+class Stage:
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def run(self, statement: Any, **parameters: Any) -> list[Any]:
+        with self.engine.connect() as connection:
+            result = connection.execute(statement, parameters)
+            return list(result) if result.returns_rows else []
+
+    def sql(self, statement: str, **parameters: Any) -> list[Any]:
+        return self.run(text(statement), **parameters)
+
+    def submit(self, *tasks: NewTask) -> list[int]:
+        statement, parameters = submit(tasks)
+        return [row.id for row in self.run(statement, **parameters)]
+
+    def submit_on(self, *parents: int, **fields: Any) -> int:
+        """A task that depends on `parents`, as the API submits it."""
+        with (
+            self.engine.connect().execution_options(isolation_level="READ COMMITTED") as connection,
+            connection.begin(),
+        ):
+            rows = connection.execute(dependencies.hold_all(), {"ids": list(parents)}).all()
+            start = plan_start([standing(row.id, Status(row.status)) for row in rows])
+            (row,) = connection.execute(*submit_planned([(new_task(**fields), start)]))
+            connection.execute(*depend([(row.id, parent) for parent in parents]))
+        return int(row.id)
+
+    def give_up(self, *, after_s: float) -> list[int]:
+        """What waits for types that nobody serves, as the rescuer does."""
+        with (
+            self.engine.connect().execution_options(isolation_level="READ COMMITTED") as connection,
+            connection.begin(),
+        ):
+            ids = list(connection.scalars(actions.unserved(), {"after_s": float(after_s)}))
+            return list(connection.scalars(actions.give_up(), {"ids": ids}))
+
+    def change(self, statement: Any, task_id: int) -> bool:
+        """Resume or retry a task, as the API does."""
+        values = {"task": task_id, "by": "me"}
+        with (
+            self.engine.connect().execution_options(isolation_level="READ COMMITTED") as connection,
+            connection.begin(),
+        ):
+            connection.execute(dependencies.hold(), values)
+            return bool(connection.execute(statement, values).all())
+
+    def end(self, task_id: int, verdict: Verdict | None = None) -> None:
+        """The task runs and ends, without a failure unless `verdict` says otherwise."""
+        token = uuid4()
+        (row,) = self.claim([task_id], token=token)
+        assert self.settle(task_id, row.attempt, token, verdict) == [task_id]
+
+    def worker(self, *, lease_s: float = 30, queues: Sequence[str] = (), types: Sequence[str] = ("noop",)) -> int:
+        statement = workers.register_worker(host="here", pid=1, slots=8, queues=queues, types=types, lease_s=lease_s)
+        return int(self.run(statement)[0].id)
+
+    def claim(self, ids: Sequence[int], *, worker: int = 1, token: UUID | None = None, **more: Any) -> list[Any]:
+        parameters: dict[str, Any] = {"short_ids": [], "types": ["noop"], "short_types": [], "incarnation": 1}
+        return self.run(claims.claim(), ids=list(ids), worker=worker, token=token or uuid4(), **{**parameters, **more})
+
+    def settle(
+        self, task_id: int, attempt: int, token: UUID, verdict: Verdict | None = None, worker: int = 1
+    ) -> list[int]:
+        verdict = verdict or outcomes.succeeded(None)
+        rows = settlements.rows([Finished(Lease(task_id, attempt, token), "noop", verdict, 0.0, 0.1)])
+        return [r.id for r in self.run(settlements.settle(), rows=rows, by=f"worker:{worker}")]
+
+    def know(self, name: str, **fields: Any) -> None:
+        """A worker brings the type `name`."""
+        known = {"name": name, "description": "", "queue": "default", "schema": {}, "max_attempts": 4, "retry": {}}
+        self.run(workers.register_types([{**known, **fields}]))
+
+    def rescue_orphans(self) -> list[int]:
+        return self.lose(self.run(leases.orphans()), by="coordinator")
+
+    def lose(self, held: Sequence[Any], *, by: str) -> list[int]:
+        """Settle what is `held` by somebody who is gone."""
+        batch = [Finished(Lease(row.id, row.attempt, row.lease_token), row.type, lost(row.losses)) for row in held]
+        return [row.id for row in self.run(settlements.settle(), rows=settlements.rows(batch), by=by)]
+
+    def dispatch(self, room: int, queue: str = "default") -> list[int]:
+        return [row.task_id for row in self.run(outbox.dispatch(), of=queue, room=room)]
+
+    def status(self, task_id: int) -> str:
+        return str(self.sql("SELECT status FROM task WHERE id = :id", id=task_id)[0].status)
+
+    def history(self, task_id: int) -> list[str | None]:
+        rows = self.sql("SELECT to_status FROM task_history WHERE task_id = :id ORDER BY id", id=task_id)
+        return [row.to_status for row in rows]
+
+    def make_due(self, task_id: int) -> None:
+        self.sql("UPDATE outbox SET available_at = now() WHERE task_id = :id", id=task_id)
+
+    def wait_for_blocked(self, count: int) -> None:
+        """Until `count` statements of this database wait for a lock."""
+        deadline = time.monotonic() + 60
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        while self.sql(waiting)[0][0] < count:
+            assert time.monotonic() < deadline, "nobody waits for a lock"
+            time.sleep(0.01)

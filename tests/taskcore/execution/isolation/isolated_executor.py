@@ -1,0 +1,24 @@
+"""An executor as a program: it runs one deed in a process of its own, for a test that kills it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any, cast
+from uuid import uuid4
+
+from taskcore.domain.tasks import Claimed, Lease
+from taskcore.execution.executor import Executor
+from taskcore.execution.isolation.forkserver import Nursery
+from taskcore.settings import Settings
+from tests.taskcore.execution.isolation.behaviours import load
+
+if __name__ == "__main__":
+    deed, file = sys.argv[1:]
+    settings = Settings()
+    executor = Executor(
+        cast("Any", None), load(), settings, worker_id=1, incarnation=1, nursery=Nursery(settings, load)
+    )
+    executor.perform(
+        Claimed(Lease(1, 1, uuid4()), "t", "isolated", "default", {"deed": deed, "file": file}, 0, 4, time.monotonic())
+    )

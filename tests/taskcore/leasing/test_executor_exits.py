@@ -1,0 +1,103 @@
+"""What becomes of the attempts of a process that is gone."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from taskcore.domain.outcomes import MAX_CRASHES, MAX_LOSSES, AttemptOutcome, Cost, Verdict
+from taskcore.domain.states import Status
+from taskcore.leasing.executor_exits import Death, Kind, describe_exit, ends
+from taskcore.plugins import Plugins, collect
+from taskworker.types.noop import Noop
+
+PLUGINS: Plugins = collect([Noop])
+
+
+def held(task_id: int, **fields: Any) -> Any:
+    known = {"attempt": 1, "lease_token": uuid4(), "type": "noop", "failures": 0, "crashes": 0, "losses": 0}
+    return SimpleNamespace(id=task_id, max_attempts=4, status="running", **{**known, **fields})
+
+
+def verdict(death: Death, row: Any) -> Verdict:
+    (finished,) = ends(death, [row], PLUGINS)
+    return finished.verdict
+
+
+def crash(*ran: tuple[int, int]) -> Death:
+    return Death(1, Kind.CRASHED, -11, frozenset(ran))
+
+
+def test_a_crash_counts_against_the_task_that_ran_alone() -> None:
+    found = verdict(crash((7, 1)), held(7))
+
+    assert (found.status, found.outcome, found.cost) == (Status.QUEUED, AttemptOutcome.CRASHED, Cost.CRASH)
+    assert found.error == "its process was ended by signal 11 (SIGSEGV)"
+
+
+def test_the_third_crash_is_a_loop() -> None:
+    found = verdict(crash((7, 1)), held(7, crashes=MAX_CRASHES - 1))
+
+    assert (found.status, found.reason) == (Status.FAILED, "crash_loop")
+
+
+def test_tasks_that_crashed_together_are_not_counted_and_run_alone_next() -> None:
+    death = crash((7, 1), (8, 1))
+
+    for found in (verdict(death, held(7)), verdict(death, held(8))):
+        assert (found.status, found.cost, found.alone) == (Status.QUEUED, Cost.NOTHING, True)
+
+
+def test_a_task_that_had_not_started_has_nothing_to_do_with_the_crash() -> None:
+    found = verdict(crash((7, 1)), held(9))
+
+    assert (found.status, found.cost, found.alone) == (Status.QUEUED, Cost.NOTHING, False)
+
+
+def test_only_the_task_that_would_not_stop_has_timed_out() -> None:
+    death = Death(1, Kind.STUCK, -9, frozenset({(7, 1), (8, 1)}), timed_out=frozenset({(7, 1)}))
+
+    late, beside = verdict(death, held(7)), verdict(death, held(8))
+
+    assert (late.status, late.outcome, late.cost) == (Status.RETRYING, AttemptOutcome.TIMED_OUT, Cost.FAILURE)
+    assert (beside.status, beside.cost, beside.alone) == (Status.QUEUED, Cost.NOTHING, False)
+
+
+def test_a_timeout_of_the_last_attempt_is_the_end() -> None:
+    death = Death(1, Kind.STUCK, -9, frozenset({(7, 1)}), timed_out=frozenset({(7, 1)}))
+
+    found = verdict(death, held(7, failures=3))
+
+    assert (found.status, found.reason) == (Status.FAILED, "timed_out")
+
+
+def test_nobody_is_blamed_for_a_process_that_froze_and_all_that_ran_in_it_runs_alone_next() -> None:
+    frozen = Death(1, Kind.FROZEN, -9, frozenset({(7, 1), (8, 1)}))
+
+    for found in (verdict(frozen, held(7)), verdict(frozen, held(8))):
+        assert (found.status, found.cost, found.alone) == (Status.QUEUED, Cost.NOTHING, True)
+    assert verdict(frozen, held(9)).alone is False
+
+
+def test_a_fenced_worker_loses_its_tasks_and_too_many_losses_are_the_end() -> None:
+    fenced = Death(1, Kind.FENCED, -9, frozenset({(7, 1)}))
+
+    assert verdict(fenced, held(7)).cost == Cost.LOSS
+    assert verdict(fenced, held(7, losses=MAX_LOSSES - 1)).reason == "worker_lost"
+
+
+def test_what_a_draining_worker_held_costs_nothing() -> None:
+    found = verdict(Death(1, Kind.DRAINED, -9, frozenset({(7, 1)})), held(7))
+
+    assert (found.status, found.outcome, found.cost) == (Status.QUEUED, AttemptOutcome.RETURNED, Cost.NOTHING)
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "words"),
+    [(-9, "signal 9 (SIGKILL)"), (3, "status 3"), (-60, "signal 60"), (None, "status None")],
+)
+def test_an_exit_is_told_in_words(exit_code: int | None, words: str) -> None:
+    assert words in describe_exit(exit_code)

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from taskcore.db.engine import BY_KEY, async_engine, sync_engine
+from taskworker.coordinator.scheduler import Scheduler
+from tests.taskcore.db_harness import Stage
+
+
+@pytest.fixture
+def stage(database_url: str) -> Iterator[Stage]:
+    engine = sync_engine(database_url, name="tests", pool_size=5, options=BY_KEY)
+    yield Stage(engine)
+    engine.dispose()
+
+
+@pytest.fixture
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    engine = async_engine(database_url, name="tests", pool_size=10, options=BY_KEY)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+def scheduler(engine: AsyncEngine) -> Scheduler:
+    return Scheduler(engine)

@@ -1,0 +1,180 @@
+"""Several coordinators and one database: exactly one task for each time, whoever dies and whatever the clock does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from taskcore.db.engine import BY_KEY, async_engine
+from taskcore.domain.schedules import GRACE, CatchUp
+from taskcore.submission.from_schedule import fire_due
+from taskworker.coordinator.scheduler import Scheduler
+from tests.taskcore.db_harness import Stage
+from tests.taskcore.submission.timetable import add_schedule, fired, fires, schedule
+
+MONDAY = datetime(2026, 3, 23, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+COORDINATORS = 3
+
+
+@pytest.fixture
+async def engines(database_url: str) -> AsyncIterator[list[AsyncEngine]]:
+    """One for each coordinator."""
+    engines = [async_engine(database_url, name=f"coordinator {n}", pool_size=2, options=BY_KEY) for n in range(3)]
+    yield engines
+    for engine in engines:
+        await engine.dispose()
+
+
+async def test_of_several_coordinators_that_see_the_same_time_one_fires_it(
+    stage: Stage, engines: list[AsyncEngine]
+) -> None:
+    schedules = [add_schedule(stage, MONDAY, str(number)) for number in range(40)]
+
+    async def fire_all(scheduler: Scheduler) -> None:
+        while any(len(fired(stage, one)) < 5 for one in schedules):
+            await scheduler.step(MONDAY + 4 * HOUR)
+
+    await asyncio.gather(*(fire_all(Scheduler(engine)) for engine in engines))
+
+    for one in schedules:
+        assert fired(stage, one) == [MONDAY + number * HOUR for number in range(5)]
+    assert len(stage.sql("SELECT 1 FROM task")) == len(schedules) * 5
+
+
+async def test_a_coordinator_that_is_cut_off_in_the_middle_leaves_nothing_and_another_fires(
+    stage: Stage, engines: list[AsyncEngine]
+) -> None:
+    one = add_schedule(stage, MONDAY)
+    cut_off, other = (Scheduler(engine) for engine in engines[:2])
+    async with engines[2].connect() as obstacle:
+        await obstacle.execution_options(isolation_level="READ COMMITTED")
+        await obstacle.execute(text("LOCK TABLE schedule_fire IN EXCLUSIVE MODE"))
+        step = asyncio.create_task(cut_off.step(MONDAY))  # which has submitted the task when it gets to the lock
+        await asyncio.to_thread(stage.wait_for_blocked, 1)
+        stage.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'coordinator 0'")
+        with pytest.raises(OperationalError):
+            await step
+        await obstacle.rollback()
+
+    assert (fires(stage, one), stage.sql("SELECT 1 FROM task")) == ([], [])
+    await other.step(MONDAY)
+    await cut_off.step(MONDAY)
+
+    assert fired(stage, one) == [MONDAY]
+    assert len(stage.sql("SELECT 1 FROM task")) == 1
+
+
+@dataclass(frozen=True)
+class Look:
+    """One of the coordinators looks, or all do at once, after the clock was moved. `fails`: it dies in the middle."""
+
+    who: int
+    minutes: float
+    together: bool
+    fails: bool
+
+
+LOOKS = st.builds(
+    Look,
+    who=st.integers(0, COORDINATORS - 1),
+    minutes=st.one_of(st.integers(1, 90), st.integers(-240, 900), st.floats(0.01, 2)),
+    together=st.booleans(),
+    fails=st.integers(0, 4).map(lambda one: one == 0),
+)
+
+
+def foreseen(moments: list[datetime], catch_up: CatchUp) -> tuple[list[datetime], int]:
+    """What fires of the hours from Monday on, and how many are missed, if each of `moments` is lived through once."""
+    fire: list[datetime] = []
+    missed = 0
+    following = MONDAY
+    for now in moments:
+        due: list[datetime] = []
+        while following <= now:
+            due.append(following)
+            following += HOUR
+        late = [time for time in due if now - time > GRACE]
+        kept = due
+        if late and catch_up is CatchUp.NONE:
+            kept = [time for time in due if time not in late]
+        if late and catch_up is CatchUp.LAST:
+            kept = due[-1:]
+        fire += kept
+        missed += len(due) - len(kept)
+    return fire, missed
+
+
+class Week:
+    """A database in which weeks are lived through."""
+
+    def __init__(self, stage: Stage, runner: asyncio.Runner, engines: list[AsyncEngine]) -> None:
+        self._stage = stage
+        self._runner = runner
+        self._engines = engines
+        self._schedulers = [Scheduler(engine) for engine in engines]
+
+    def live(self, looks: list[Look], catch_up: CatchUp) -> None:
+        for table in ("schedule", "task", "outbox", "task_history"):
+            self._stage.sql(f"DELETE FROM {table}")
+        one = add_schedule(self._stage, MONDAY, catch_up=catch_up)
+        clock = MONDAY - HOUR
+        moments = []
+        for look in looks:
+            clock = min(clock + timedelta(minutes=look.minutes), MONDAY + timedelta(days=7))
+            self._runner.run(self._look(look, clock, one))
+            moments += [] if look.fails else [clock]
+        times, missed = foreseen(moments, catch_up)
+        assert fired(self._stage, one) == times
+        assert schedule(self._stage, one).missed == missed
+        tasks = self._stage.sql("SELECT id FROM task ORDER BY id")
+        assert sorted(fire.task_id for fire in fires(self._stage, one)) == [row.id for row in tasks]
+
+    async def _look(self, look: Look, clock: datetime, schedule_id: int) -> None:
+        if look.fails:
+            with suppress(ZeroDivisionError):
+                await self._die_in_the_middle(self._engines[look.who], clock, schedule_id)
+        elif look.together:
+            await asyncio.gather(*(scheduler.step(clock) for scheduler in self._schedulers))
+        else:
+            await self._schedulers[look.who].step(clock)
+
+    async def _die_in_the_middle(self, engine: AsyncEngine, clock: datetime, schedule_id: int) -> None:
+        async with engine.connect() as connection:
+            await connection.execution_options(isolation_level="READ COMMITTED")
+            async with connection.begin():
+                await fire_due(connection, schedule_id, clock)
+                raise ZeroDivisionError
+
+
+@pytest.fixture
+def week(stage: Stage, database_url: str) -> Iterator[Week]:
+    with asyncio.Runner() as runner:
+        engines = [async_engine(database_url, name="tests", pool_size=2, options=BY_KEY) for _ in range(COORDINATORS)]
+        yield Week(stage, runner, engines)
+        for engine in engines:
+            runner.run(engine.dispose())
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(looks=st.lists(LOOKS, min_size=20, max_size=60), catch_up=st.sampled_from(CatchUp))
+def test_a_week_of_hours_fires_as_foreseen_whoever_leads_and_whatever_the_clock_does(
+    week: Week, looks: list[Look], catch_up: CatchUp
+) -> None:
+    week.live(looks, catch_up)
+
+
+def test_a_week_of_hours_without_trouble_has_168_tasks_and_one(week: Week) -> None:
+    looks = [Look(who=number % COORDINATORS, minutes=60, together=False, fails=False) for number in range(7 * 24 + 1)]
+
+    week.live(looks, CatchUp.NONE)

@@ -1,0 +1,187 @@
+"""Live settings: overrides are checked like any layer, and whoever reads hears of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from taskcore.db.engine import async_engine
+from taskcore.db.overrides import remove_override, set_override
+from taskcore.errors import InvalidSetting
+from taskcore.live_settings import CurrentSettings, Follower, is_setting, live_settings
+from taskcore.settings import Layer, RetentionSettings, Settings, layer_of, load_settings
+from taskworker.coordinator.statements import execute
+from tests.taskcore.db_harness import Stage
+
+
+def test_the_live_settings_are_those_that_are_marked() -> None:
+    names = set(live_settings())
+
+    assert {"log.level", "coordinator.sweep_every_s", "coordinator.resend_after_s", "retention.types"} <= names
+    assert not {"worker.threads", "worker.heartbeat_s", "smtp.password", "database_url"} & names
+
+
+@pytest.mark.parametrize(
+    ("name", "exists"),
+    [("worker.threads", True), ("database_url", True), ("worker", False), ("worker.treads", False), ("", False)],
+)
+def test_a_setting_that_is_not_live_is_told_from_one_that_is_not_there(name: str, exists: bool) -> None:
+    assert is_setting(name) is exists
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("coordinator.sweep_every_s", 0),
+        ("coordinator.sweep_every_s", "5"),
+        ("coordinator.sweep_every_s", True),
+        ("coordinator.sweep_every_s", None),
+        ("log.level", "loud"),
+        ("retention.succeeded_s", -1),
+        ("retention.types", {"noop": {"succeded_s": 5}}),
+        ("retention.types", {"no op": {}}),
+        ("retention.types", {"noop": {"failed_s": 0}}),
+    ],
+)
+def test_a_value_that_does_not_fit_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(InvalidSetting):
+        live_settings()[name].put_into(Settings(), value)
+
+
+def test_an_override_changes_its_setting_and_no_other() -> None:
+    own = Settings(coordinator={"resend_after_s": 7})
+    current = CurrentSettings(own)
+
+    current.override({"coordinator.sweep_every_s": 5, "retention.types": {"noop": {"failed_s": None}}})
+
+    assert (current.now.coordinator.sweep_every_s, current.now.coordinator.resend_after_s) == (5, 7)
+    assert current.now.retention.types["noop"].model_fields_set == {"failed_s"}
+    assert current.own is own
+    current.override({})
+    assert current.now == own
+
+
+def test_an_invalid_or_unknown_override_is_ignored_and_the_others_hold() -> None:
+    current = CurrentSettings(Settings())
+
+    current.override({"coordinator.sweep_every_s": "soon", "no.such": 1, "worker.threads": 3, "log.level": "debug"})
+
+    assert current.now.coordinator.sweep_every_s == Settings().coordinator.sweep_every_s
+    assert current.now.worker == Settings().worker
+    assert current.now.log.level == "debug"
+
+
+def test_who_wants_to_know_hears_of_each_change_once() -> None:
+    current = CurrentSettings(Settings())
+    heard: list[str] = []
+    current.on_change(lambda: heard.append(current.now.log.level))
+
+    for overrides in ({"log.level": "debug"}, {"log.level": "debug"}, {"log.level": "info"}, {}):
+        current.override(overrides)
+
+    assert heard == ["debug", "info"]
+
+
+def test_a_layer_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "settings.yaml").write_text("coordinator: {sweep_every_s: 3, resend_after_s: 4}\nlog: {level: debug}\n")
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "log__level").write_text("error")
+    monkeypatch.setenv("TASKCORE_CONFIG", str(tmp_path / "settings.yaml"))
+    monkeypatch.setenv("TASKCORE_SECRETS_DIR", str(tmp_path / "secrets"))
+    monkeypatch.setenv("TASKCORE_COORDINATOR__RESEND_AFTER_S", "5")
+
+    settings = load_settings()
+
+    assert (settings.coordinator.sweep_every_s, settings.coordinator.resend_after_s, settings.log.level) == (
+        3,
+        5,
+        "error",
+    )
+    assert layer_of("coordinator", "sweep_every_s") is Layer.FILE
+    assert layer_of("coordinator", "resend_after_s") is Layer.ENVIRONMENT
+    assert layer_of("log", "level") is Layer.SECRET
+    assert layer_of("coordinator", "unknown_type_after_s") is Layer.DEFAULT
+
+
+def test_retention_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TASKCORE_RETENTION__SUCCEEDED_S", "3600")
+    monkeypatch.setenv("TASKCORE_RETENTION__TYPES", '{"noop": {"failed_s": null}}')
+
+    assert load_settings().retention == RetentionSettings.model_validate(
+        {"succeeded_s": 3600, "types": {"noop": {"failed_s": None}}}
+    )
+
+
+@pytest.fixture
+async def followed(database_url: str) -> AsyncIterator[CurrentSettings]:
+    current = CurrentSettings(Settings(database_url=database_url))
+    engine = async_engine(database_url, name="tests", pool_size=1)
+    following = asyncio.create_task(Follower(current, partial(execute, engine), name="tests").run())
+    yield current
+    following.cancel()
+    await asyncio.wait([following])
+    await engine.dispose()
+
+
+async def test_a_follower_hears_of_a_change_by_notify(
+    stage: Stage, database_url: str, followed: CurrentSettings
+) -> None:
+    changed = asyncio.Event()
+    followed.on_change(changed.set)
+
+    stage.run(set_override(), setting="log.level", given='"debug"', by="me")
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("NOTIFY taskcore_settings")
+    await asyncio.wait_for(changed.wait(), 60)
+
+    assert followed.now.log.level == "debug"
+
+
+async def test_a_follower_finds_what_nobody_told_it_of(stage: Stage, followed: CurrentSettings) -> None:
+    changed = asyncio.Event()
+    followed.on_change(changed.set)
+    stage.run(set_override(), setting="log.level", given='"error"', by="me")
+    await asyncio.wait_for(changed.wait(), 60)
+    changed.clear()
+
+    stage.run(remove_override(), setting="log.level")
+    await asyncio.wait_for(changed.wait(), 60)
+
+    assert followed.now == followed.own
+
+
+def test_the_last_override_of_a_setting_counts(stage: Stage) -> None:
+    for given, by in (('{"noop": {}}', "me"), ("null", "you")):
+        stage.run(set_override(), setting="retention.types", given=given, by=by)
+
+    (row,) = stage.sql("SELECT value, changed_by FROM setting")
+    assert tuple(row) == (None, "you")
+
+
+SPEAKING = """
+import structlog
+from taskcore.settings import LogSettings
+from taskcore.observability.telemetry import configure_logging, set_log_level
+configure_logging(LogSettings(level="info", format="json"))
+log = structlog.stdlib.get_logger("tests").bind(n=1)
+log.debug("unheard 1"); log.info("heard 1")
+set_log_level("error")
+log.info("unheard 2"); log.error("heard 2")
+set_log_level("debug")
+log.debug("heard 3")
+"""
+
+
+def test_a_log_level_changes_for_loggers_that_have_spoken_already() -> None:
+    spoken = subprocess.run([sys.executable, "-c", SPEAKING], capture_output=True, text=True, check=True).stderr
+
+    assert [json.loads(line)["event"] for line in spoken.splitlines()] == ["heard 1", "heard 2", "heard 3"]

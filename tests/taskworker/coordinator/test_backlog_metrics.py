@@ -1,0 +1,158 @@
+"""The gauges of what waits, on a real database."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+from prometheus_client import generate_latest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from taskcore.db.engine import BY_KEY, async_engine
+from taskcore.db.tasks import actions
+from taskcore.observability.multiprocess_metrics import page
+from taskcore.observability.telemetry import MOST_QUEUES, BoundedNames
+from taskworker.coordinator.backlog_metrics import BacklogGauges
+from tests.support.metrics import series
+from tests.support.ports import free_port
+from tests.taskcore.db_harness import Stage, new_task
+
+
+@pytest.fixture
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    engine = async_engine(database_url, name="tests", pool_size=1, options=BY_KEY)
+    yield engine
+    await engine.dispose()
+
+
+async def scrape(gauges: BacklogGauges) -> dict[str, float]:
+    return series((await asyncio.to_thread(generate_latest, page("coordinator", gauges))).decode())
+
+
+def fresh(engine: AsyncEngine) -> BacklogGauges:
+    return BacklogGauges(engine, asyncio.get_running_loop(), kept_s=0, names=BoundedNames(MOST_QUEUES))
+
+
+async def test_what_waits_is_counted_by_queue_and_by_status(stage: Stage, engine: AsyncEngine) -> None:
+    stage.worker()
+    old, *_ = stage.submit(*[new_task(queue="mail") for _ in range(3)], new_task(queue="mail", priority=7))
+    held, paused = stage.submit(new_task(), new_task())
+    stage.claim([held])
+    stage.run(actions.pause(), task=paused, by="me", why="because")
+    stage.sql("UPDATE outbox SET available_at = now() - interval '1 hour' WHERE task_id = :id", id=old)
+
+    seen = await scrape(fresh(engine))
+
+    assert seen["taskcore_queue_depth{mail}"] == 4
+    assert seen["taskcore_queue_depth{default}"] == 0
+    assert 3_600 <= seen["taskcore_queue_oldest_age_seconds{mail}"] < 4_200
+    assert seen["taskcore_queue_oldest_age_seconds{default}"] == 0
+    assert (seen["taskcore_tasks{queued}"], seen["taskcore_tasks{running}"], seen["taskcore_tasks{paused}"]) == (
+        4,
+        1,
+        1,
+    )
+    assert seen["taskcore_workers_live{}"] == 1
+
+
+async def test_a_paused_queue_hurries_nobody(stage: Stage, engine: AsyncEngine) -> None:
+    stage.worker()
+    stage.submit(new_task(queue="mail"))
+    stage.sql("UPDATE outbox SET available_at = now() - interval '1 hour'")
+    stage.sql("UPDATE queue SET paused_at = now() WHERE name = 'mail'")
+    gauges = fresh(engine)
+
+    await scrape(gauges)
+    seen = await scrape(gauges)
+
+    assert seen["taskcore_queue_depth{mail}"] == 1
+    assert seen["taskcore_queue_oldest_age_seconds{mail}"] == 0
+    assert seen["taskcore_outbox_lag_seconds{}"] == 0
+
+
+async def test_what_a_worker_has_room_for_and_nobody_sends_is_lag(stage: Stage, engine: AsyncEngine) -> None:
+    stage.submit(new_task())
+    stage.sql("UPDATE outbox SET available_at = now() - interval '1 hour'")
+    gauges = fresh(engine)
+    nobody_serves_it = [await scrape(gauges), await scrape(gauges)]
+    stage.worker()
+    first_seen = await scrape(gauges)
+
+    still_there = await scrape(gauges)
+
+    assert {seen["taskcore_outbox_lag_seconds{}"] for seen in (*nobody_serves_it, first_seen)} == {0}
+    assert 3_600 <= still_there["taskcore_outbox_lag_seconds{}"] < 4_200
+
+
+async def test_a_relay_that_has_moved_on_has_no_lag(stage: Stage, engine: AsyncEngine) -> None:
+    stage.worker()
+    ids = stage.submit(*[new_task() for _ in range(2)])
+    stage.sql("UPDATE outbox SET available_at = now() - interval '1 hour'")
+    gauges = fresh(engine)
+    await scrape(gauges)
+    stage.sql("UPDATE outbox SET dispatched_at = now() WHERE task_id = :id", id=ids[0])
+
+    seen = await scrape(gauges)
+
+    assert seen["taskcore_outbox_lag_seconds{}"] == 0
+
+
+async def test_a_delay_that_nobody_ends_is_lag(stage: Stage, engine: AsyncEngine) -> None:
+    stage.submit(new_task())
+    stage.sql("UPDATE outbox SET is_due = false, available_at = now() - interval '1 hour'")
+
+    seen = await scrape(fresh(engine))
+
+    assert 3_600 <= seen["taskcore_outbox_lag_seconds{}"] < 4_200
+
+
+async def test_queues_that_strangers_invent_are_one(stage: Stage, engine: AsyncEngine) -> None:
+    stage.submit(*[new_task(queue=f"invented-{number:04}") for number in range(3 * MOST_QUEUES)])
+
+    seen = await scrape(fresh(engine))
+
+    depths = {name: depth for name, depth in seen.items() if name.startswith("taskcore_queue_depth")}
+    assert len(depths) <= MOST_QUEUES + 1
+    assert sum(depths.values()) == 3 * MOST_QUEUES
+    assert depths["taskcore_queue_depth{other}"] >= 2 * MOST_QUEUES
+
+
+async def test_an_answer_is_kept_for_the_next_who_asks(stage: Stage, engine: AsyncEngine) -> None:
+    gauges = BacklogGauges(engine, asyncio.get_running_loop(), kept_s=3_600)
+    before = await scrape(gauges)
+    stage.submit(new_task())
+
+    after = await scrape(gauges)
+
+    assert after == before
+
+
+async def test_a_database_that_is_away_leaves_no_gauges_and_the_rest_is_told() -> None:
+    nobody = f"postgresql://nobody@127.0.0.1:{free_port()}/nothing"
+    engine = async_engine(nobody, name="tests", pool_size=1)
+
+    seen = await scrape(fresh(engine))
+
+    assert [name.partition("{")[0] for name in seen] == ["taskcore_build_info"]
+
+
+async def test_a_database_that_never_answers_holds_nobody_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/nothing"
+        engine = async_engine(url, name="tests", pool_size=1)
+
+        seen = await scrape(fresh(engine))
+
+    assert [name.partition("{")[0] for name in seen] == ["taskcore_build_info"]
+
+
+async def test_what_was_known_before_the_database_went_away_is_not_told(stage: Stage, engine: AsyncEngine) -> None:
+    gauges = fresh(engine)
+    assert "taskcore_workers_live{}" in await scrape(gauges)
+    stage.sql("ALTER TABLE worker RENAME TO elsewhere")
+
+    seen = await scrape(gauges)
+
+    assert "taskcore_workers_live{}" not in seen

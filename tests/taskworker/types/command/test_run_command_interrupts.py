@@ -1,0 +1,118 @@
+"""`run_command` in its own process, as a worker runs it: what is interrupted dies with all that it started."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, cast
+from uuid import uuid4
+
+import pytest
+
+from taskcore.domain.outcomes import AttemptOutcome, Verdict
+from taskcore.domain.tasks import Claimed, Lease
+from taskcore.execution.executor import Executor
+from taskcore.execution.isolation.forkserver import Nursery
+from taskcore.plugins import load_plugins
+from taskcore.plugins.cancellation import Cause
+from taskcore.plugins.context import NoServices
+from taskcore.settings import Settings
+from tests.support.processes import is_alive
+from tests.support.waiting import eventually
+
+POLITE = """
+import os, signal, time
+def end(*_):
+    print("last words", flush=True)
+    raise SystemExit
+signal.signal(signal.SIGTERM, end)
+print(os.getpid(), flush=True)
+time.sleep(600)
+"""
+STUBBORN = """
+import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print(os.getpid(), os.fork(), flush=True)
+time.sleep(600)
+"""
+
+
+class Lines(NoServices):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def log(self, level: str, message: str, fields: Mapping[str, Any]) -> None:
+        self.lines.append(message)
+
+
+class Desk:
+    """An executor that knows one command."""
+
+    def __init__(self, program: str) -> None:
+        settings = Settings(
+            commands={"it": {"argv": [sys.executable, "-c", program]}},  # type: ignore[arg-type]
+            worker={"kill_after_s": 60 if program == POLITE else 0.2},  # type: ignore[arg-type]
+        )
+        self.services = Lines()
+        self.executor = Executor(
+            cast("Any", None),
+            load_plugins(),
+            settings,
+            worker_id=1,
+            incarnation=1,
+            nursery=Nursery(settings),
+            services=lambda claimed: self.services,
+        )
+        self.verdicts: list[Verdict] = []
+
+    def begin(self) -> threading.Thread:
+        thread = threading.Thread(target=self._perform)
+        thread.start()
+        return thread
+
+    def _perform(self) -> None:
+        parameters = {"command": "it"}
+        claimed = Claimed(Lease(1, 1, uuid4()), "t", "run_command", "default", parameters, 0, 4, time.monotonic())
+        finished = self.executor.perform(claimed)
+        assert finished is not None
+        self.verdicts.append(finished.verdict)
+
+
+@pytest.fixture
+def make_desk() -> Iterator[Callable[[str], Desk]]:
+    desks: list[Desk] = []
+
+    def make(program: str) -> Desk:
+        desks.append(Desk(program))
+        return desks[-1]
+
+    yield make
+    for desk in desks:
+        desk.executor.close()
+
+
+def test_a_command_that_is_asked_to_end_may_say_its_last_words(make_desk: Callable[[str], Desk]) -> None:
+    desk = make_desk(POLITE)
+    thread = desk.begin()
+    eventually(lambda: desk.services.lines, every_s=0.01)
+
+    desk.executor.running.interrupt(1, 1, Cause.CANCEL)
+    thread.join(60)
+
+    assert [verdict.outcome for verdict in desk.verdicts] == [AttemptOutcome.CANCELLED]
+    assert desk.services.lines[1:] == ["last words"]
+
+
+def test_a_command_that_would_not_end_is_killed_with_its_children(make_desk: Callable[[str], Desk]) -> None:
+    desk = make_desk(STUBBORN)
+    thread = desk.begin()
+    (line, *_) = eventually(lambda: desk.services.lines, every_s=0.01)
+
+    desk.executor.running.interrupt(1, 1, Cause.TIMEOUT)
+    thread.join(60)
+
+    assert [verdict.outcome for verdict in desk.verdicts] == [AttemptOutcome.TIMED_OUT]
+    eventually(lambda: not any(is_alive(int(pid)) for pid in line.split() if pid != "0"))

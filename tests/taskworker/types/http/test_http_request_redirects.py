@@ -1,0 +1,63 @@
+"""How `http_request` follows redirects."""
+
+from __future__ import annotations
+
+import pytest
+
+from taskworker.types.http.http_request import HttpRequest
+from tests.taskworker.types.contexts import loopback_context, run
+from tests.taskworker.types.http.http_server import Reply, Site, http_server
+
+
+def test_redirects_are_followed_to_the_answer(site: Site) -> None:
+    site.replies["/"] = Reply(302, {"Location": "/there"})
+    site.replies["/there"] = Reply(body=b"here")
+
+    result = run(HttpRequest, loopback_context(), url=site.url)
+
+    assert result["body"] == "here"
+    assert result["url"] == f"{site.url}/there"
+
+
+@pytest.mark.parametrize(("status", "method", "body"), [(303, "GET", b""), (307, "POST", b"data")])
+def test_a_redirect_keeps_the_body_only_where_http_says_so(site: Site, status: int, method: str, body: bytes) -> None:
+    site.replies["/"] = Reply(status, {"Location": "/there"})
+
+    run(HttpRequest, loopback_context(), url=site.url, method="POST", body="data")
+
+    assert (site.requests[1].method, site.requests[1].body) == (method, body)
+
+
+def test_a_redirect_that_is_not_to_be_followed_is_the_answer(site: Site) -> None:
+    site.replies["/"] = Reply(302, {"Location": "/there"})
+
+    result = run(HttpRequest, loopback_context(), url=site.url, follow_redirects=False, expected_status=[302])
+
+    assert result["headers"]["location"] == "/there"
+    assert len(site.requests) == 1
+
+
+def test_ten_redirects_are_followed_and_not_one_more(site: Site) -> None:
+    for n in range(11):
+        site.replies[f"/{n}"] = Reply(302, {"Location": f"/{n + 1}"})
+
+    assert run(HttpRequest, loopback_context(), url=f"{site.url}/1")["url"] == f"{site.url}/11"
+    assert run(HttpRequest, loopback_context(), url=f"{site.url}/0").reason == "bad_redirect"
+
+
+@pytest.mark.parametrize("location", ["ftp://localhost/", "file:///etc/passwd", "http://[::1", "http://localhost:x/"])
+def test_a_redirect_to_what_is_no_http_fails_for_good(site: Site, location: str) -> None:
+    site.replies["/"] = Reply(302, {"Location": location})
+
+    assert run(HttpRequest, loopback_context(), url=site.url).reason == "bad_redirect"
+
+
+def test_credentials_do_not_follow_a_redirect_to_another_server(site: Site) -> None:
+    headers = {"Authorization": "Bearer secret", "Cookie": "a=b"}
+    with http_server() as other:
+        site.replies["/"] = Reply(302, {"Location": f"{other.url}/"})
+        run(HttpRequest, loopback_context(), url=site.url, headers=headers)
+
+    assert site.requests[0].headers["Authorization"] == "Bearer secret"
+    assert "Authorization" not in other.requests[0].headers
+    assert "Cookie" not in other.requests[0].headers

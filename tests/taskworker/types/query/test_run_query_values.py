@@ -1,0 +1,58 @@
+"""How `run_query` gives the values of PostgreSQL as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from taskworker.types.query.run_query import RunQuery
+from tests.taskworker.types.contexts import run
+from tests.taskworker.types.databases import database_context, query
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("true", True),
+        ("9223372036854775807", 9223372036854775807),
+        ("0.1::float8", 0.1),
+        ("'NaN'::float8", "NaN"),
+        ("'-Infinity'::float4", "-Infinity"),
+        ("12345678901234567890.123456789", "12345678901234567890.123456789"),
+        ("'a'::\"char\"", "a"),
+        ("'bücher'", "bücher"),
+        ("DATE '2026-01-31'", "2026-01-31"),
+        ("TIME '12:30:00.5'", "12:30:00.5"),
+        ("TIMESTAMP '2026-01-31 12:30:00.25'", "2026-01-31T12:30:00.25"),
+        ("TIMESTAMPTZ '2026-01-31 12:30:00Z' AT TIME ZONE 'UTC'", "2026-01-31T12:30:00"),
+        ("TIMESTAMPTZ 'infinity'", "infinity"),
+        ("TIMESTAMP '0044-03-15 12:00:00 BC'", "0044-03-15 12:00:00 BC"),
+        ("DATE '20260-01-31'", "20260-01-31"),
+        ("INTERVAL '1 day 2 hours'", "P1DT2H"),
+        ("'f47ac10b-58cc-4372-a567-0e02b2c3d479'::uuid", "f47ac10b-58cc-4372-a567-0e02b2c3d479"),
+        ("'\\x00ff'::bytea", "\\x00ff"),
+        ("int4range(1, 5)", "[1,5)"),
+        ("inet '10.0.0.1/8'", "10.0.0.1/8"),
+        ("ROW(1, 'a')", "(1,a)"),
+        ("ARRAY[1, 2, NULL]", [1, 2, None]),
+        ("ARRAY[1.50, 2]", ["1.50", "2"]),
+        ("ARRAY[[TIMESTAMP '2026-01-31 12:30']]", [["2026-01-31T12:30:00"]]),
+        ("'{\"a\": [1, null, 2.5]}'::jsonb", {"a": [1, None, 2.5]}),
+        ("'[1e400, 123456789012345678901234567890]'::json", ["Infinity", "123456789012345678901234567890"]),
+    ],
+)
+def test_a_value_that_json_lacks_becomes_text(empty_database_url: str, expression: str, value: Any) -> None:
+    result = run(RunQuery, database_context(empty_database_url), query=f"SELECT {expression}")
+
+    assert result["rows"] == [[value]]
+
+
+@pytest.mark.parametrize(("zone", "shown"), [("UTC", "12:00:00+00:00"), ("Asia/Kolkata", "17:30:00+05:30")])
+def test_a_time_with_a_zone_is_given_in_the_databases_own(empty_database_url: str, zone: str, shown: str) -> None:
+    name = empty_database_url.partition("?")[0].rpartition("/")[2]
+    query(empty_database_url, f"ALTER DATABASE \"{name}\" SET TimeZone = '{zone}'")
+
+    result = run(RunQuery, database_context(empty_database_url), query="SELECT TIMESTAMPTZ '2026-01-31 12:00:00Z'")
+
+    assert result["rows"] == [[f"2026-01-31T{shown}"]]

@@ -1,0 +1,164 @@
+"""The types that wait stop at once when they are interrupted, and leave nothing running elsewhere."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from taskcore.plugins import Interrupted, Plugin, TaskContext
+from taskcore.plugins.cancellation import Cause
+from taskworker.types.email.send_email import SendEmail
+from taskworker.types.http.http_request import HttpRequest
+from taskworker.types.query.run_query import RunQuery
+from taskworker.types.sleep import Sleep
+from tests.support.waiting import eventually
+from tests.taskworker.types.contexts import loopback_context, make_context, run
+from tests.taskworker.types.databases import database_context, query
+from tests.taskworker.types.email.smtp_server import Inbox
+from tests.taskworker.types.http.http_server import Reply, Site
+
+ACTIVE = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND state = 'active' AND pid != {me}"
+MAIL = {"to": ["ada@example.org"], "subject": "Hello", "body": "Hi"}
+
+
+def interrupted(plugin: type[Plugin[Any]], ctx: TaskContext, once: Callable[[], object], **parameters: Any) -> None:
+    """Run it as the executor does, interrupt it `once` something is so, and see it stop."""
+
+    def interrupt() -> None:
+        once()
+        ctx.interruption.interrupt(Cause.CANCEL)
+
+    def work() -> None:
+        try:
+            ctx.interruption.open()
+            run(plugin, ctx, **parameters)
+        finally:
+            ctx.interruption.close()
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(Interrupted):
+        work()
+    thread.join()
+
+
+@contextmanager
+def silent_server() -> Iterator[tuple[int, threading.Event]]:
+    """Takes connections and says nothing. The event is set once there is one."""
+    connected = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        kept: list[socket.socket] = []
+
+        def accept() -> None:
+            connection, _ = server.accept()
+            kept.append(connection)
+            connection.recv(1)
+            connected.set()
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        yield server.getsockname()[1], connected
+        for connection in kept:
+            connection.close()
+
+
+def test_a_sleeper_wakes() -> None:
+    interrupted(Sleep, make_context(), lambda: None, seconds=600)
+
+
+def test_a_query_is_cancelled_in_the_database(empty_database_url: str) -> None:
+    def is_running() -> bool:
+        return bool(query(empty_database_url, ACTIVE.format(me="pg_backend_pid()"))[0][0])
+
+    interrupted(
+        RunQuery,
+        database_context(empty_database_url),
+        lambda: eventually(is_running),
+        query="SELECT pg_sleep(600)",
+    )
+
+    eventually(lambda: not is_running())
+
+
+def test_a_request_that_waits_for_its_answer_is_cut(site: Site) -> None:
+    asked = threading.Event()
+
+    def stall(write: Callable[[bytes], object]) -> None:
+        asked.set()
+        site.closing.wait(60)
+
+    site.replies["/slow"] = Reply(stream=stall)
+
+    interrupted(HttpRequest, loopback_context(), lambda: asked.wait(60), url=f"{site.url}/slow")
+
+
+def test_a_request_in_its_tls_handshake_is_cut() -> None:
+    with silent_server() as (port, connected):
+        interrupted(
+            HttpRequest, loopback_context(), lambda: connected.wait(60), url=f"https://127.0.0.1:{port}", timeout_s=600
+        )
+
+
+def test_a_request_that_connects_is_cut() -> None:
+    with full_server() as (port, is_connecting):
+        interrupted(
+            HttpRequest,
+            loopback_context(),
+            lambda: eventually(is_connecting),
+            url=f"http://127.0.0.1:{port}",
+            timeout_s=600,
+        )
+
+
+@contextmanager
+def full_server() -> Iterator[tuple[int, Callable[[], bool]]]:
+    """Has room for no more connections: whoever connects waits. Tells whether somebody does."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
+        port = server.getsockname()[1]
+        first = socket.create_connection(("127.0.0.1", port))
+        local = f":{port:04X} "
+
+        def is_connecting() -> bool:
+            with open("/proc/net/tcp") as table:
+                return any(local in line and line.split()[3] == "02" for line in table)
+
+        yield port, is_connecting
+        first.close()
+
+
+def test_a_mail_server_that_says_nothing_is_left() -> None:
+    with silent_mail_server() as (port, connected):
+        ctx = make_context(smtp={"host": "127.0.0.1", "port": port, "timeout_s": 600})
+
+        interrupted(SendEmail, ctx, lambda: connected.wait(60), **MAIL)
+
+
+@contextmanager
+def silent_mail_server() -> Iterator[tuple[int, threading.Event]]:
+    connected = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        kept: list[socket.socket] = []
+
+        def accept() -> None:
+            kept.append(server.accept()[0])
+            connected.set()
+
+        threading.Thread(target=accept, daemon=True).start()
+        yield server.getsockname()[1], connected
+        for connection in kept:
+            connection.close()
+
+
+def test_what_was_interrupted_before_it_began_does_nothing(inbox: Inbox) -> None:
+    ctx = make_context(smtp={"host": "127.0.0.1", "port": inbox.port})
+    ctx.interruption.interrupt(Cause.SHUTDOWN)
+
+    with pytest.raises(Interrupted):
+        run(SendEmail, ctx, **MAIL)
+
+    assert inbox.envelopes == []
