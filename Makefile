@@ -58,7 +58,7 @@ up down logs: export REVISION := $(REVISION)
 up down logs: export COMPOSE_FILE := compose.yaml$(if $(DEV),:compose.dev.yaml)$(patsubst %,:%,$(wildcard compose.override.yaml))
 
 test: .venv/.dev  ## all tests; ARGS="tests/standalone -k adopted" for some
-	tests/support/provide_rabbitmq
+	harness/rabbitmq/provide_rabbitmq
 	$(BIN)/python -m pytest $(ARGS)
 
 test-containers: .venv/.dev  ## what needs a container engine: images, built and run
@@ -69,17 +69,17 @@ check: .venv/.dev  ## style, types, import rules, and whether the generated page
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python docs/generated.py --check
+	$(BIN)/python docs/generate_pages.py --check
 
 bench: .venv/.dev  ## the measurements, written to bench/results.json
 	$(BIN)/python -m bench $(ARGS)
 
 faults: .venv/.dev  ## faults under load, and whether they are withstood; ONLY=name,name for some, LIST=1 for the names
-	tests/support/provide_rabbitmq
+	harness/rabbitmq/provide_rabbitmq
 	$(BIN)/python -m faults $(ONLY:%=--only=%) $(LIST:%=--list) $(ARGS)
 
 docs: .venv/.dev  ## the generated pages
-	$(BIN)/python docs/generated.py
+	$(BIN)/python docs/generate_pages.py
 
 lock: .venv/.dev  ## pin the newest versions that fit; LOCK=--upgrade to move all of them
 	$(COMPILE) $(LOCK) requirements/run.in -o requirements/run.txt

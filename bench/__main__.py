@@ -14,10 +14,10 @@ from typing import Any
 import psutil
 
 from bench import report, submits
-from bench.bare_side import BareDramatiq
+from bench.dramatiq_contender import BareDramatiq
 from bench.rounds import DRAIN, END_TO_END, Rounds
 from bench.servers import Servers, running_servers
-from bench.taskcore_side import Taskcore
+from bench.taskcore_contender import Taskcore
 from bench.tracing import TRACES, TraceCosts
 
 MEASUREMENTS = (DRAIN, END_TO_END, "submit", "latency", TRACES)

@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from statistics import median
 
+from bench.contender import Side
 from bench.cpu import Usage
-from bench.sides import Side
-from tests.support.waiting import eventually
+from harness.waiting import eventually
 
 DRAIN = "drain"
 END_TO_END = "end_to_end"

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import psutil
 
+from harness.processes import Services
+from harness.rabbitmq.broker import running_rabbitmq
+from harness.reaper import Reaper
 from taskcore.db import migrations
-from taskstandalone.postgres import EmbeddedPostgres
-from tests.support.processes import Services
-from tests.support.rabbitmq import running_rabbitmq
-from tests.support.reaper import Reaper
+from taskstandalone.postgres.embedded_postgres import EmbeddedPostgres
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 
 from bench.connection import Connection, post_all, post_request
-from bench.taskcore_side import NOOP, SINGLE_CONNECTIONS, Taskcore
+from bench.taskcore_contender import NOOP, SINGLE_CONNECTIONS, Taskcore
 
 SINGLE = 5_000
 LATENCY_RATE = 100

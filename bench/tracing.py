@@ -14,8 +14,8 @@ from typing import Any
 
 from bench.rounds import END_TO_END, Rounds
 from bench.servers import Servers
-from bench.taskcore_side import BATCH, Taskcore
-from bench.trace_sinks import silent, taking
+from bench.taskcore_contender import BATCH, Taskcore
+from bench.trace_endpoints import silent, taking
 
 TRACES = "traces"
 OFF = "off"

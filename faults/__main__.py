@@ -8,10 +8,10 @@ import platform
 import sys
 from datetime import UTC, datetime
 
-from faults import report, rows
-from faults.capacity import capacity, rate
+from faults import report, scenarios
+from faults.load.capacity import capacity, rate
 from faults.registry import FAULTS, Fault, run
-from faults.servers import running_servers
+from faults.system.sandbox import running_servers
 from faults.trial import Terms
 from taskcore.observability.telemetry import configure_logging
 from taskcore.settings import LogSettings
@@ -19,7 +19,7 @@ from taskcore.settings import LogSettings
 
 def main() -> int:
     arguments = _arguments()
-    rows.load()
+    scenarios.load()
     configure_logging(LogSettings(level="warning"))
     if arguments.list:
         print("\n".join(f"{fault.name:28} {fault.done}" for fault in FAULTS.values()))

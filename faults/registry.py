@@ -11,11 +11,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from faults.cables import Cables, laid
-from faults.load import count_tasks
+from faults.load.generator import count_tasks
+from faults.network.proxies import Cables, laid
 from faults.report import Row
-from faults.servers import Home, Servers, home
-from faults.system import KeptSystem, running_system
+from faults.system.sandbox import Home, Servers, home
+from faults.system.system import KeptSystem, running_system
 from faults.trial import Terms, Trial
 
 LOGS = Path(__file__).with_name("logs")  # of the faults that were too much

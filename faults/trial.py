@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from faults.backlog import Backlog
-from faults.cables import Cables
-from faults.checker import Findings, check
-from faults.follower import Follower
-from faults.load import Load, count_tasks
-from faults.offers import Offer
-from faults.system import KeptSystem
+from faults.invariants import Findings, check
+from faults.load.generator import Load, count_tasks
+from faults.load.submissions import Offer
+from faults.network.proxies import Cables
+from faults.observers.backlog import Backlog
+from faults.observers.feed_reader import Follower
+from faults.system.system import KeptSystem
 
 BEFORE_S = 8.0
 CALM_S = 5.0  # so long must the backlog have been at its level

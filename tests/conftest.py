@@ -1,4 +1,4 @@
-"""Fixtures for all tests. Each of the real parts that they stand for is a module of `tests.support`."""
+"""Fixtures for all tests. Each of the real parts that they stand for is a module of `harness`."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.reaper import Reaper
+from harness.reaper import Reaper
 
 pytest_plugins = [
-    "tests.support.postgres",
-    "tests.support.rabbitmq",
-    "tests.support.processes",
-    "tests.support.mail",
-    "tests.support.web",
-    "tests.support.otlp",
-    "tests.support.spans",
+    "harness.postgres",
+    "harness.rabbitmq.broker",
+    "harness.processes",
+    "harness.smtp_server",
+    "harness.http_server",
+    "harness.otlp_receiver",
+    "harness.span_recorder",
 ]
 
 # Whoever runs the tests in the background may have had it ignored, which every process that they start would inherit.

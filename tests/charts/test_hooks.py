@@ -13,14 +13,14 @@ import helm_python
 import httpx
 import pytest
 
+from harness.postgres import PostgresServer
+from harness.processes import Service, Services
+from harness.reaper import Reaper
+from harness.waiting import eventually
 from taskcore.db import migrations
-from tests.charts.hooks import run_test_of
+from tests.charts.helm_test import run_test_of
 from tests.charts.rendering import Object, Rendered, at, render
 from tests.charts.samples import DEVELOPMENT, EVERYTHING, PRODUCTION
-from tests.support.postgres import PostgresServer
-from tests.support.processes import Service, Services
-from tests.support.reaper import Reaper
-from tests.support.waiting import eventually
 from tests.taskapi.conftest import ANYTHING, register_type
 
 HOOK = "helm.sh/hook"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from taskcore.db.engine import sync_engine
-from tests.collector_analytics.house import House
+from tests.collector_analytics.analytics_harness import House
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import yaml
 
 from taskcore.metrics import load_sources
 from taskcore.settings import Settings
-from tests.collector_analytics import product
+from tests.collector_analytics import product_database
 
 PAGE = (Path(__file__).parents[2] / "docs" / "analytics.md").read_text()
 
@@ -30,13 +30,13 @@ def test_the_example_s_queries_are_those_that_are_tried_on_a_product_s_database(
     settings = Settings(**yaml.safe_load(block("yaml")))
 
     queries = {name: in_one_line(query.sql) for name, query in settings.analytics.queries.items()}
-    assert queries == {name: in_one_line(sql) for name, sql in product.QUERIES.items()}
+    assert queries == {name: in_one_line(sql) for name, sql in product_database.QUERIES.items()}
     assert {query.database for query in settings.analytics.queries.values()} == set(settings.databases)
     assert settings.analytics.counters["channelUsersByName"].pointer == "/data/users~1now"
 
 
 def test_the_example_s_tables_have_the_columns_of_the_product_s() -> None:
-    assert columns(block("sql")) == columns(product.TABLES)
+    assert columns(block("sql")) == columns(product_database.TABLES)
 
 
 def test_every_metric_of_our_own_is_on_the_page_with_its_kind() -> None:

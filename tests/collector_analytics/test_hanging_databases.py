@@ -15,14 +15,14 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from collector_analytics.checking import check_operator_metrics
 from collector_analytics.schedule import NAME, KeptSchedule
+from collector_analytics.validation import check_operator_metrics
+from harness.waiting import eventually
 from taskcore.db.engine import async_engine
 from taskcore.errors import InvalidSettings
 from taskcore.live_settings import CurrentSettings
 from taskcore.settings import Settings
-from tests.collector_analytics.house import House
-from tests.support.waiting import eventually
+from tests.collector_analytics.analytics_harness import House
 
 WELCOME = b"R\0\0\0\x08\0\0\0\0" + b"Z\0\0\0\x05I"
 

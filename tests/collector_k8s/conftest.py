@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.collector_k8s.collecting import Collected, Collecting
-from tests.collector_k8s.fake_cluster import FakeCluster, running_cluster
+from tests.collector_k8s.collector_thread import Collected, Collecting
+from tests.collector_k8s.fakes.cluster import FakeCluster, running_cluster
 
 Collect = Callable[..., Collecting]
 

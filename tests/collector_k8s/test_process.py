@@ -13,10 +13,10 @@ import pytest
 
 from collector_k8s.health import Status
 from collector_k8s.process import new_status, run
+from harness.waiting import eventually
 from taskcore.settings import KubernetesSettings, Settings
-from tests.collector_k8s.event_shapes import event
-from tests.collector_k8s.fake_cluster import FakeCluster
-from tests.support.waiting import eventually
+from tests.collector_k8s.fakes.cluster import FakeCluster
+from tests.collector_k8s.fakes.event_json import event
 
 Collect = Callable[..., Any]
 

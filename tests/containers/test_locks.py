@@ -6,8 +6,8 @@ import re
 
 import pytest
 
+from tests.containers.dependencies import closure, locked
 from tests.containers.dockerfiles import ROOT, SERVICES
-from tests.containers.packages import closure, locked
 
 
 @pytest.mark.parametrize("service", SERVICES)

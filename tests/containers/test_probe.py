@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client import CollectorRegistry
 
+from harness.ports import free_port
 from taskcore.observability.health import HealthServer
 from taskcore.probe import PORTS
 from taskcore.settings import HealthSettings, Settings
-from tests.support.ports import free_port
 
 
 @pytest.fixture

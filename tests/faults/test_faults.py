@@ -6,15 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from faults import rows
+from faults import scenarios
 from faults.registry import FAULTS, Fault, run
 from faults.report import text
-from faults.servers import Servers, running_servers
+from faults.system.sandbox import Servers, running_servers
 from faults.trial import Terms
 
 LOAD_PER_S = 20.0
 
-rows.load()
+scenarios.load()
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psycopg
 
-from tests.support.processes import PROGRAMS, Services
+from harness.processes import PROGRAMS, Services
 from tests.taskapi.conftest import ANYTHING, GREET, register_type
 
 CHECKS = (

@@ -12,8 +12,8 @@ import httpx
 import psutil
 import pytest
 
-from tests.support.processes import Service, Services
-from tests.support.waiting import eventually
+from harness.processes import Service, Services
+from harness.waiting import eventually
 from tests.taskapi.api_helpers import Database, refusal, task
 from tests.taskapi.conftest import ANYTHING, register_type
 

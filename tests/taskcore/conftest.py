@@ -7,7 +7,7 @@ import pytest
 
 from taskcore.db.engine import BY_KEY, async_engine, sync_engine
 from taskworker.coordinator.dependency_resolver import Dependents
-from tests.taskcore.db_harness import Stage
+from tests.taskcore.db.db_harness import Stage
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from taskcore.db.overrides import remove_override, set_override
 from taskcore.errors import InvalidSetting
 from taskcore.live_settings import CurrentSettings, Follower, is_setting, live_settings
 from taskcore.settings import Layer, RetentionSettings, Settings, layer_of, load_settings
-from taskworker.coordinator.statements import execute
-from tests.taskcore.db_harness import Stage
+from taskworker.coordinator.database import execute
+from tests.taskcore.db.db_harness import Stage
 
 
 def test_the_live_settings_are_those_that_are_marked() -> None:

@@ -12,12 +12,12 @@ import docker
 import pytest
 from docker.models.containers import Container
 
+from harness.rabbitmq.container import IMAGE as RABBITMQ
+from harness.reaper import Reaper
+from harness.waiting import eventually
 from tests.containers.dockerfiles import ROOT, SERVICES
 from tests.containers.engine.containers import Containers
-from tests.containers.engine.saved import MARKER
-from tests.support.rabbitmq_container import IMAGE as RABBITMQ
-from tests.support.reaper import Reaper
-from tests.support.waiting import eventually
+from tests.containers.engine.image_layers import MARKER
 
 POSTGRES = "postgres:18"
 PASSWORD = "not-a-secret"

@@ -8,8 +8,8 @@ from typing import Any
 import docker
 from docker.models.containers import Container
 
-from tests.support.reaper import Reaper
-from tests.support.waiting import eventually
+from harness.reaper import Reaper
+from harness.waiting import eventually
 
 #: Says the states of all processes in a container, a letter each.
 STATES = ["sh", "-c", "cat /proc/[0-9]*/status | sed -n 's/^State:\\t\\(.\\).*/\\1/p'"]

@@ -12,11 +12,11 @@ import docker
 import httpx
 from docker.models.containers import Container
 
+from harness.otlp_receiver import Span, decoded
+from harness.ports import free_port
+from harness.reaper import Reaper
+from harness.waiting import eventually
 from tests.containers.dockerfiles import ROOT
-from tests.support.otlp import Span, decoded
-from tests.support.ports import free_port
-from tests.support.reaper import Reaper
-from tests.support.waiting import eventually
 
 FILES = ("compose.yaml", "tests/containers/engine/compose.yaml")
 UP_S, DOWN_S = 600, 300

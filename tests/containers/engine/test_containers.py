@@ -10,10 +10,10 @@ import httpx
 import pytest
 from docker.models.containers import Container
 
+from harness.ports import free_port
+from harness.waiting import eventually
 from tests.containers.dockerfiles import SERVICES
 from tests.containers.engine.containers import Containers, become_healthy, has_zombies, last_words, stop
-from tests.support.ports import free_port
-from tests.support.waiting import eventually
 
 #: Each kind of process, by its image and what it is told. One of them wants a place for files.
 PROCESSES = {

@@ -11,10 +11,10 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.containers.dependencies import IN_IMAGE, locked
 from tests.containers.dockerfiles import ROOT, SERVICES
 from tests.containers.engine.containers import Containers
-from tests.containers.engine.saved import MARKER, files_of
-from tests.containers.packages import IN_IMAGE, locked
+from tests.containers.engine.image_layers import MARKER, files_of
 
 OWN = {"api": "taskapi", "worker": "taskworker"}
 #: Prints what is installed, and what that requires.

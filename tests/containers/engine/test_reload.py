@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
+from harness.waiting import eventually
 from tests.containers.dockerfiles import ROOT
 from tests.containers.engine.containers import Containers, become_healthy, stop
-from tests.support.waiting import eventually
 
 SOURCES = {"/src/taskcore": "libs/taskcore/src", "/src/service": "services/api/src"}
 

@@ -9,11 +9,11 @@ from typing import Any
 import docker
 import pytest
 
+from harness.reaper import Reaper
+from harness.waiting import eventually
 from tests.containers.engine.conftest import PREFIX
 from tests.containers.engine.containers import become_healthy
 from tests.containers.engine.stack import Stack
-from tests.support.reaper import Reaper
-from tests.support.waiting import eventually
 
 TRACEPARENT = "00-{trace_id}-00f067aa0ba902b7-01"
 

@@ -18,7 +18,7 @@ from structlog.contextvars import bound_contextvars, get_contextvars
 from taskapi.runtime.completion_waiters import Finishes
 from taskapi.runtime.database import Database, Rows
 from taskapi.runtime.notifier import Wakeups
-from taskapi.runtime.spans import followed_statement
+from taskapi.runtime.request_spans import followed_statement
 from taskcore.db.tasks.submit import tasks_by_key
 from taskcore.observability.tracing.provider import Tracing
 

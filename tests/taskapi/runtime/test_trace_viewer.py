@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from harness.http_server import Response, WebServer
 from taskapi.http.problems import Refused
 from taskapi.runtime.trace_viewer import Viewer
 from taskcore.settings import TracingSettings
-from tests.support.web import Response, WebServer
 from tests.taskapi.api_helpers import Database, refusal, submit
-from tests.taskapi.traces import stored_traces
-from tests.taskapi.traces.stored_traces import TRACE, as_json, follow, names, started, viewer, whole_trace
+from tests.taskapi.traces import trace_helpers
+from tests.taskapi.traces.trace_helpers import TRACE, as_json, follow, names, started, viewer, whole_trace
 
 PATH = f"/traces/{TRACE}"
 
@@ -24,8 +24,8 @@ PATH = f"/traces/{TRACE}"
     [
         lambda spans: {"resourceSpans": spans},
         lambda spans: {"result": {"resourceSpans": spans}},
-        lambda spans: {"batches": stored_traces.in_base64(spans)},
-        lambda spans: {"trace": {"resourceSpans": stored_traces.in_base64(spans)}},
+        lambda spans: {"batches": trace_helpers.in_base64(spans)},
+        lambda spans: {"trace": {"resourceSpans": trace_helpers.in_base64(spans)}},
     ],
     ids=["plain", "jaeger", "tempo v1", "tempo v2"],
 )
@@ -75,11 +75,11 @@ async def test_a_trace_that_the_viewer_does_not_have_has_no_spans(
         Response(body=b"[" * 100_000),
         Response(
             body=as_json(
-                {"batches": stored_traces.resource_spans(x=[stored_traces.span(1, None, "a", 0, 1, spanId="zz")])}
+                {"batches": trace_helpers.resource_spans(x=[trace_helpers.span(1, None, "a", 0, 1, spanId="zz")])}
             )
         ),
         Response(
-            body=as_json({"batches": stored_traces.resource_spans(x=[stored_traces.span(1, None, "a", -(10**15), 1)])})
+            body=as_json({"batches": trace_helpers.resource_spans(x=[trace_helpers.span(1, None, "a", -(10**15), 1)])})
         ),
         Response(body=as_json({"batches": [{"scopeSpans": 7}]})),
         Response(body=b" " * (8 * 1024 * 1024 + 1)),
@@ -125,12 +125,12 @@ async def test_attributes_of_any_kind_come_through(
         "nothing": {},
     }
     attributes = [{"key": name, "value": value} for name, value in values.items()]
-    event = {"name": "retried", "timeUnixNano": stored_traces.BEGIN_NS, "attributes": attributes[:1]}
-    odd = stored_traces.span(1, None, "odd", 0, 1, kind=77, attributes=attributes, events=[event], status={})
+    event = {"name": "retried", "timeUnixNano": trace_helpers.BEGIN_NS, "attributes": attributes[:1]}
+    odd = trace_helpers.span(1, None, "odd", 0, 1, kind=77, attributes=attributes, events=[event], status={})
     async with started(database_url, tracing=viewer(http_server)) as api:
         task_id = await submit(api)
         follow(database, task_id)
-        http_server.on("GET", PATH, Response(body=as_json({"resourceSpans": stored_traces.resource_spans(x=[odd])})))
+        http_server.on("GET", PATH, Response(body=as_json({"resourceSpans": trace_helpers.resource_spans(x=[odd])})))
         answer = await api.get(f"/tasks/{task_id}/trace")
 
     (span,) = answer.json()["traces"][0]["spans"]
@@ -154,7 +154,7 @@ async def test_only_the_newest_attempts_are_asked_for(
         task_id = await submit(api)
         follow(database, task_id)
         for attempt in range(1, 14):
-            stored_traces.add_attempt(database, task_id, attempt, TRACE if attempt == 1 else f"{attempt:032x}")
+            trace_helpers.add_attempt(database, task_id, attempt, TRACE if attempt == 1 else f"{attempt:032x}")
         answer = await api.get(f"/tasks/{task_id}/trace")
 
     assert [trace["attempts"] for trace in answer.json()["traces"]] == [[1], *([n] for n in range(4, 14))]

@@ -16,7 +16,7 @@ from taskcore.db.notify import SCHEDULES
 from taskcore.db.schedules.managed import ensure_managed
 from taskcore.submission.from_schedule import fire_due
 from tests.taskapi.api_helpers import Database, faults, finish, refusal
-from tests.taskapi.schedules.scheduling import at, make
+from tests.taskapi.schedules.schedule_helpers import at, make
 
 REFUSED_PREVIEWS: list[tuple[dict[str, Any], str]] = [
     ({"cron": "0 0 30 2 *"}, "cron"),

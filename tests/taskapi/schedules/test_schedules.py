@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from tests.taskapi.api_helpers import Database, faults, refusal
-from tests.taskapi.schedules.scheduling import at, make, schedule
+from tests.taskapi.schedules.schedule_helpers import at, make, schedule
 
 NAMES = ("name", "cron", "every_s", "timezone", "jitter_s", "overlap", "catch_up", "catch_up_limit", "run_at_start")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from tests.support.waiting import eventually
+from harness.waiting import eventually
 from tests.taskapi.api_helpers import Database, finish, submit
 
 LONG = {"timeout": 60}

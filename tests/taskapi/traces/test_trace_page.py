@@ -10,12 +10,12 @@ from html.parser import HTMLParser
 import httpx
 import pytest
 
+from harness.http_server import Response, WebServer
 from taskapi.traces.waterfall import duration
 from taskcore.settings import TracingSettings
-from tests.support.web import Response, WebServer
 from tests.taskapi.api_helpers import Database, submit
-from tests.taskapi.traces import stored_traces
-from tests.taskapi.traces.stored_traces import TRACE, as_json, follow, started, viewer, whole_trace
+from tests.taskapi.traces import trace_helpers
+from tests.taskapi.traces.trace_helpers import TRACE, as_json, follow, started, viewer, whole_trace
 
 EMPTY = {"meta", "rect", "br"}
 
@@ -61,13 +61,13 @@ async def page_of(url: str, server: WebServer | None, database: Database, name: 
         task_id = await submit(api, name=name)
         follow(database, task_id)
         if server is not None:
-            stored_traces.add_attempt(database, task_id, 1, TRACE, f"{4:016x}")
-            stored_traces.add_attempt(database, task_id, 2, stored_traces.LATER, f"{9:016x}")
+            trace_helpers.add_attempt(database, task_id, 1, TRACE, f"{4:016x}")
+            trace_helpers.add_attempt(database, task_id, 2, trace_helpers.LATER, f"{9:016x}")
             link = {"traceId": TRACE, "spanId": f"{4:016x}"}
-            later = stored_traces.span(8, None, "relay <default>", 200, 5, traceId=stored_traces.LATER, links=[link])
+            later = trace_helpers.span(8, None, "relay <default>", 200, 5, traceId=trace_helpers.LATER, links=[link])
             server.on("GET", f"/traces/{TRACE}", Response(body=as_json({"batches": whole_trace(task_id)})))
-            spans = stored_traces.resource_spans(coordinator=[later])
-            server.on("GET", f"/traces/{stored_traces.LATER}", Response(body=as_json({"batches": spans})))
+            spans = trace_helpers.resource_spans(coordinator=[later])
+            server.on("GET", f"/traces/{trace_helpers.LATER}", Response(body=as_json({"batches": spans})))
         return await api.get(f"http://api/tasks/{task_id}/trace")
 
 

@@ -14,7 +14,7 @@ from taskcore.live_settings import CurrentSettings
 from taskcore.settings import Settings
 from taskworker.coordinator.collector_retention import CollectedRetention, plan_limits
 from taskworker.coordinator.retention import Retention
-from tests.taskcore.db_harness import Stage
+from tests.taskcore.db.db_harness import Stage
 
 HOUR = 3600.0
 DAY = 24 * HOUR

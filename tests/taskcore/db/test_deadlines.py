@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import Engine, Executable, text
 from sqlalchemy.exc import OperationalError
 
+from harness.waiting import eventually
 from taskcore.db import prepared
 from taskcore.db.engine import BY_KEY, is_database_away, sync_engine
-from tests.support.waiting import eventually
-from tests.taskcore.db_harness import Stage
+from tests.taskcore.db.db_harness import Stage
 
 LIMIT_S = 1.5
 

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+from harness.span_recorder import Raising
 from taskcore.domain.outcomes import AttemptOutcome
 from taskcore.domain.states import Status
 from taskcore.domain.tasks import Claimed, Finished
@@ -28,8 +29,7 @@ from taskcore.plugins import (
 )
 from taskcore.plugins.cancellation import Cause
 from taskcore.settings import Settings
-from tests.support.spans import Raising
-from tests.taskcore.db_harness import Stage, new_task
+from tests.taskcore.db.db_harness import Stage, new_task
 
 
 class Anything(Parameters, frozen=True):

@@ -12,15 +12,15 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
+from harness.waiting import eventually
 from taskcore.db.engine import is_database_away, sync_engine
-from taskcore.domain.reports import MAX_LINE_BYTES, LogLine
+from taskcore.domain.attempt_reports import MAX_LINE_BYTES, LogLine
 from taskcore.domain.tasks import Lease
 from taskcore.errors import InvalidDocument
 from taskcore.execution import report_writer
 from taskcore.execution.json_cleaning import clean_json, clean_line
 from taskcore.execution.report_writer import Scribe
-from tests.support.waiting import eventually
-from tests.taskcore.db_harness import Stage, new_task
+from tests.taskcore.db.db_harness import Stage, new_task
 
 
 def held(stage: Stage) -> Lease:

@@ -15,7 +15,7 @@ from sqlalchemy import event
 from taskapi import schemas
 from taskcore.db.engine import sync_engine
 from taskcore.db.workers import workers
-from taskcore.domain.reports import MAX_LINES
+from taskcore.domain.attempt_reports import MAX_LINES
 from taskcore.errors import InvalidDocument, InvalidTask, LeaseLost
 from taskcore.execution.executor import Executor
 from taskcore.execution.report_writer import Scribe
@@ -25,7 +25,7 @@ from taskcore.plugins import Parameters, Plugin, collect
 from taskcore.plugins.cancellation import Cause
 from taskcore.plugins.context import TaskContext
 from taskcore.settings import Settings
-from tests.taskcore.db_harness import Stage, new_task
+from tests.taskcore.db.db_harness import Stage, new_task
 
 
 class NoParameters(Parameters, frozen=True):

@@ -7,9 +7,9 @@ from uuid import uuid4
 
 import pytest
 
+from harness.waiting import eventually
 from taskcore.domain.tasks import Claimed, Lease
 from taskcore.execution.slots import RUNS_TO_TRUST, Holding, Paces, Room
-from tests.support.waiting import eventually
 
 
 def claimed(task_id: int, type_: str = "noop") -> Claimed:

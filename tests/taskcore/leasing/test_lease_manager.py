@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from harness.waiting import eventually
 from taskcore.db.workers import leases
 from taskcore.leasing.control_listener import Ears
 from taskcore.leasing.executor_exits import Death, Kind
@@ -16,8 +17,7 @@ from taskcore.leasing.lost_claims import Held
 from taskcore.plugins import collect
 from taskcore.settings import Settings, WorkerSettings
 from taskworker.types.noop import Noop
-from tests.support.waiting import eventually
-from tests.taskcore.db_harness import Stage, new_task
+from tests.taskcore.db.db_harness import Stage, new_task
 
 Keep = Callable[[list[Held]], LeaseKeeper]
 

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from taskcore.db.engine import BY_KEY, sync_engine
-from tests.taskcore.db_harness import Stage
-from tests.taskcore.messaging.worker_harness import House, MemoryHouse, RabbitHouse
+from tests.messaging.worker_harness import House, MemoryHouse, RabbitHouse
+from tests.taskcore.db.db_harness import Stage
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import psycopg
 
 from taskcore.db.queues import queues
 from taskcore.messaging.messages import encode
-from tests.taskcore.db_harness import new_task
-from tests.taskcore.messaging.worker_harness import House, Quick
+from tests.messaging.worker_harness import House, Quick
+from tests.taskcore.db.db_harness import new_task
 
 
 async def test_every_task_that_is_sent_runs_once(house: House) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pika
 from pika.exceptions import ChannelClosedByBroker
 
+from harness.rabbitmq.management import VirtualHost
+from harness.waiting import eventually
 from taskcore.messaging.presence import Presence, queue_of_worker
-from tests.support.rabbitmq_management import VirtualHost
-from tests.support.waiting import eventually
 
 WORKER = 7
 GONE, OF_ANOTHER = 404, 405

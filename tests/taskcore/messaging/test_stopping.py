@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Engine, text
 
+from harness.waiting import eventually
 from taskcore.db.engine import BY_KEY, sync_engine
 from taskcore.db.notify import SyncNotifier
 from taskcore.domain.tasks import Claimed, Lease
@@ -17,12 +18,11 @@ from taskcore.execution.completer import Settler
 from taskcore.execution.executor import Executor
 from taskcore.execution.slots import Holding
 from taskcore.messaging.brokers import MemoryBroker
-from taskcore.messaging.serve import Service
+from taskcore.messaging.consumer_service import Service
 from taskcore.plugins import collect
 from taskcore.settings import Settings
-from tests.support.waiting import eventually
-from tests.taskcore.db_harness import Stage, new_task
-from tests.taskcore.messaging.worker_harness import Gated, MemoryHouse
+from tests.messaging.worker_harness import Gated, MemoryHouse
+from tests.taskcore.db.db_harness import Stage, new_task
 
 
 @pytest.fixture

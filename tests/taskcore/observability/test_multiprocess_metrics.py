@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
+from harness.metrics import series
 from taskcore.observability.multiprocess_metrics import DIRECTORY, SharedMetrics, Sum, page, shared_directory
 from taskcore.observability.telemetry import BoundedNames
-from tests.support.metrics import series
 
 COUNTS = """
 from taskcore.observability.multiprocess_metrics import take_room

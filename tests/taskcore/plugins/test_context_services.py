@@ -7,13 +7,13 @@ import threading
 import psycopg
 import pytest
 
+from harness.ports import free_port
 from taskcore.errors import UnknownDatabase
 from taskcore.plugins.cancellation import Cause
 from taskcore.plugins.network.guarded_network import ForbiddenAddress
-from tests.support.ports import free_port
 from tests.taskworker.types.contexts import loopback_context, make_context
 from tests.taskworker.types.databases import database_context, query
-from tests.taskworker.types.http.http_server import Site
+from tests.taskworker.types.http_server import Site
 
 
 def test_a_database_that_may_be_written_keeps_what_was_written(empty_database_url: str) -> None:

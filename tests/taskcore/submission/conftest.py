@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from taskcore.db.engine import BY_KEY, async_engine, sync_engine
 from taskworker.coordinator.scheduler import Scheduler
-from tests.taskcore.db_harness import Stage
+from tests.taskcore.db.db_harness import Stage
 
 
 @pytest.fixture

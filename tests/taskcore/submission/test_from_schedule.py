@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from taskworker.coordinator.scheduler import IDLE_S, WAITING_S, Scheduler
-from tests.taskcore.db_harness import Stage
+from tests.taskcore.db.db_harness import Stage
 from tests.taskcore.submission.timetable import add_schedule, end_all, fired, fires, schedule, skipped, waiting
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from taskcore.db.schedules import fires as schedule_fires
 from taskcore.submission.from_schedule import Fired, Overlaps, run_now
 from taskworker.coordinator.scheduler import KEEP_S
-from tests.taskcore.db_harness import Stage
+from tests.taskcore.db.db_harness import Stage
 from tests.taskcore.submission.timetable import add_schedule, end, end_all, fired, fires, schedule, transact
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -19,7 +19,7 @@ from taskcore.db.engine import BY_KEY, async_engine
 from taskcore.domain.schedules import GRACE, CatchUp
 from taskcore.submission.from_schedule import fire_due
 from taskworker.coordinator.scheduler import Scheduler
-from tests.taskcore.db_harness import Stage
+from tests.taskcore.db.db_harness import Stage
 from tests.taskcore.submission.timetable import add_schedule, fired, fires, schedule
 
 MONDAY = datetime(2026, 3, 23, tzinfo=UTC)

@@ -10,7 +10,7 @@ from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from taskcore.db.models import Schedule
-from tests.taskcore.db_harness import Stage
+from tests.taskcore.db.db_harness import Stage
 
 
 def add_schedule(stage: Stage, next_at: datetime, name: str = "s", **fields: Any) -> int:

@@ -10,14 +10,14 @@ import pytest
 from prometheus_client import generate_latest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from harness.metrics import series
+from harness.ports import free_port
 from taskcore.db.engine import BY_KEY, async_engine
 from taskcore.db.tasks import actions
 from taskcore.observability.multiprocess_metrics import page
 from taskcore.observability.telemetry import MOST_QUEUES, BoundedNames
 from taskworker.coordinator.backlog_metrics import BacklogGauges
-from tests.support.metrics import series
-from tests.support.ports import free_port
-from tests.taskcore.db_harness import Stage, new_task
+from tests.taskcore.db.db_harness import Stage, new_task
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from harness.span_recorder import Raising
 from taskcore.db.engine import BY_KEY, async_engine
 from taskcore.domain.outcomes import lost
 from taskcore.live_settings import CurrentSettings
@@ -15,8 +16,7 @@ from taskcore.messaging.publisher import NONE, MemoryPublisher
 from taskcore.observability.tracing.provider import Tracing
 from taskcore.settings import Settings
 from taskworker.coordinator.relay import Relay
-from tests.support.spans import Raising
-from tests.taskcore.db_harness import Stage, new_task
+from tests.taskcore.db.db_harness import Stage, new_task
 
 FOLLOWED = "00-" + "a" * 32 + "-" + "1" * 16 + "-01"
 

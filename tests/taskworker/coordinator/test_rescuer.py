@@ -13,7 +13,7 @@ from taskcore.db.workers import leases
 from taskcore.live_settings import CurrentSettings
 from taskcore.settings import Settings
 from taskworker.coordinator.rescuer import Rescuer
-from tests.taskcore.db_harness import Stage, new_task
+from tests.taskcore.db.db_harness import Stage, new_task
 
 
 @pytest.fixture

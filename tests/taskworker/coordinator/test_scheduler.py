@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from taskcore.db.schedules import fires as schedule_fires
 from taskcore.submission.from_schedule import DealtWithBefore, fire_due
 from taskworker.coordinator.scheduler import BUSY_S, IDLE_S, Scheduler
-from tests.taskcore.db_harness import Stage
+from tests.taskcore.db.db_harness import Stage
 from tests.taskcore.submission.timetable import add_schedule, fired, fires, transact
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.taskworker.types.certificates import authority
-from tests.taskworker.types.email.smtp_server import inbox, start_inbox
-from tests.taskworker.types.http.http_server import site
+from tests.taskworker.types.http_server import site
+from tests.taskworker.types.smtp_server import inbox, start_inbox
 
 __all__ = ["authority", "inbox", "site", "start_inbox"]

@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
+from harness.waiting import eventually
 from taskcore.plugins import Interrupted, Plugin, TaskContext
 from taskcore.plugins.cancellation import Cause
 from taskworker.types.email.send_email import SendEmail
 from taskworker.types.http.http_request import HttpRequest
 from taskworker.types.query.run_query import RunQuery
 from taskworker.types.sleep import Sleep
-from tests.support.waiting import eventually
 from tests.taskworker.types.contexts import loopback_context, make_context, run
 from tests.taskworker.types.databases import database_context, query
-from tests.taskworker.types.email.smtp_server import Inbox
-from tests.taskworker.types.http.http_server import Reply, Site
+from tests.taskworker.types.http_server import Reply, Site
+from tests.taskworker.types.smtp_server import Inbox
 
 ACTIVE = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND state = 'active' AND pid != {me}"
 MAIL = {"to": ["ada@example.org"], "subject": "Hello", "body": "Hi"}

@@ -12,18 +12,18 @@ import pytest
 from opentelemetry.trace import SpanKind, StatusCode
 from psycopg.sql import SQL, Literal
 
+from harness.ports import free_port
+from harness.span_recorder import Traced, attributes, traceparent
 from taskcore.observability.tracing.http_spans import shown
 from taskcore.plugins import Fail, TaskContext
 from taskworker.types.command.run_command import CommandFailed, RunCommand
 from taskworker.types.email.send_email import SendEmail
 from taskworker.types.http.http_request import HttpRequest
 from taskworker.types.query.run_query import RunQuery
-from tests.support.ports import free_port
-from tests.support.spans import Traced, attributes, traceparent
 from tests.taskworker.types.contexts import loopback_context, make_context, run
 from tests.taskworker.types.databases import database_context
-from tests.taskworker.types.email.smtp_server import Inbox
-from tests.taskworker.types.http.http_server import Reply, Site
+from tests.taskworker.types.http_server import Reply, Site
+from tests.taskworker.types.smtp_server import Inbox
 
 Following = Callable[[TaskContext], TaskContext]
 

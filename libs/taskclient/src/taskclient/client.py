@@ -31,7 +31,7 @@ from taskclient.models import (
     TaskType,
     Worker,
 )
-from taskclient.patience import DEFAULT_PATIENCE, Patience
+from taskclient.retry import DEFAULT_PATIENCE, Patience
 from taskclient.schedules.calls import ScheduleCalls
 from taskclient.traces.calls import TraceCalls
 

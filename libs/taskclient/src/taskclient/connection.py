@@ -18,7 +18,7 @@ import msgspec
 
 from taskclient.errors import ServerRefused, ServerUnreachable, TaskClientError, UnexpectedAnswer
 from taskclient.models import Problem
-from taskclient.patience import Patience, parse_retry_after, plan_pause
+from taskclient.retry import Patience, parse_retry_after, plan_pause
 from taskclient.users import parse_user
 
 T = TypeVar("T")

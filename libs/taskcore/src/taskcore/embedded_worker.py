@@ -26,7 +26,7 @@ from taskcore.leasing.lease_manager import SOFT_FENCE, LeaseKeeper, Wishes
 from taskcore.leasing.liveness import MakeWitnesses, Witnesses
 from taskcore.leasing.lost_claims import Held
 from taskcore.messaging.brokers import Broker
-from taskcore.messaging.serve import Service
+from taskcore.messaging.consumer_service import Service
 from taskcore.observability.redaction import Masking
 from taskcore.observability.tracing.provider import OFF, Tracing
 from taskcore.plugins import Plugins

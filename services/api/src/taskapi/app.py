@@ -12,17 +12,18 @@ from prometheus_client import CollectorRegistry
 
 from taskapi import health, openapi
 from taskapi.admin import listings, live_settings, queues
-from taskapi.analytics import reading as analytics
+from taskapi.analytics import queries as analytics
 from taskapi.http.strict_query import refuse_unknown_parameters
 from taskapi.kubernetes import alerts, events
 from taskapi.middleware import errors
 from taskapi.middleware.request import RequestScope
 from taskapi.runtime.services import Services
-from taskapi.schedules import changing, reading, steering
+from taskapi.schedules import actions as steering
+from taskapi.schedules import definitions, queries
 from taskapi.tasks import actions, dependencies, logs, submit
-from taskapi.tasks import reading as tasks
+from taskapi.tasks import queries as tasks
 from taskapi.traces import page
-from taskapi.traces import reading as traces
+from taskapi.traces import task_trace as traces
 from taskcore.observability.tracing.memory_store import LocalSpans
 from taskcore.observability.tracing.provider import OFF, Tracing
 from taskcore.settings import Settings, load_settings
@@ -63,14 +64,14 @@ HANDLERS: Sequence[Any] = (
     alerts.resolve_alert,
     analytics.list_metrics,
     analytics.get_analytics,
-    reading.list_schedules,
-    reading.get_schedule,
-    reading.list_fires,
-    reading.preview_schedule,
-    reading.preview_recurrence,
-    changing.create_schedule,
-    changing.change_schedule,
-    changing.delete_schedule,
+    queries.list_schedules,
+    queries.get_schedule,
+    queries.list_fires,
+    queries.preview_schedule,
+    queries.preview_recurrence,
+    definitions.create_schedule,
+    definitions.change_schedule,
+    definitions.delete_schedule,
     steering.pause_schedule,
     steering.resume_schedule,
     steering.run_schedule,

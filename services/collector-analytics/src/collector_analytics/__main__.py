@@ -13,9 +13,9 @@ from prometheus_client import REGISTRY
 from sqlalchemy import Executable
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from collector_analytics.checking import check_operator_metrics
-from collector_analytics.collecting import QUEUE, CollectAnalytics
+from collector_analytics.collect_analytics import QUEUE, CollectAnalytics
 from collector_analytics.schedule import ANSWER_S, KeptSchedule
+from collector_analytics.validation import check_operator_metrics
 from taskcore.db.engine import BY_KEY, async_engine, sync_engine
 from taskcore.embedded_worker import InProcessWorker, drain, stop_signals
 from taskcore.errors import TaskcoreError

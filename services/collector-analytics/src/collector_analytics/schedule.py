@@ -10,8 +10,8 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from collector_analytics.collecting import QUEUE, CollectAnalytics
-from collector_analytics.operator.sources import operator_sources
+from collector_analytics.collect_analytics import QUEUE, CollectAnalytics
+from collector_analytics.configured.sources import operator_sources
 from taskcore.db.engine import is_database_away
 from taskcore.db.notify import SCHEDULES
 from taskcore.db.schedules.managed import ensure_managed

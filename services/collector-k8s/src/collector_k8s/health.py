@@ -6,7 +6,7 @@ import threading
 import time
 from enum import StrEnum
 
-from collector_k8s.telemetry import IS_LEADER, SILENCE
+from collector_k8s.metrics import IS_LEADER, SILENCE
 
 
 class State(StrEnum):

@@ -10,12 +10,12 @@ from collections.abc import Callable
 import structlog
 from sqlalchemy import Engine
 
-from collector_k8s.alerting import Alerting, check_rules
-from collector_k8s.cluster import Cluster
+from collector_k8s.cluster.client import Cluster
+from collector_k8s.cluster.kubeconfig import NoCluster, Unusable, check
 from collector_k8s.health import State, Status
-from collector_k8s.kubeconfig import NoCluster, Unusable, check
-from collector_k8s.leadership import Leadership
-from collector_k8s.term import Term
+from collector_k8s.leader_elector import Leadership
+from collector_k8s.leader_session import Term
+from collector_k8s.store.alert_hook import Alerting, check_rules
 from taskcore.db.engine import BY_KEY, is_database_away, sync_engine
 from taskcore.db.overrides import list_overrides
 from taskcore.live_settings import CurrentSettings, overrides_of

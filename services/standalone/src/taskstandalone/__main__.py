@@ -35,7 +35,7 @@ from taskcore.plugins import load_plugins
 from taskcore.settings import DatabaseSettings, Settings, load_settings
 from taskstandalone.collectors import check_collectors, run_collectors
 from taskstandalone.mailbox import local_mail
-from taskstandalone.postgres import EmbeddedPostgres
+from taskstandalone.postgres.embedded_postgres import EmbeddedPostgres
 from taskworker.coordinator.backlog_metrics import BacklogGauges
 from taskworker.coordinator.process import coordinate, coordinator_engine
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from collector_analytics.checking import check_operator_metrics
 from collector_analytics.schedule import KeptSchedule
+from collector_analytics.validation import check_operator_metrics
 from taskcore.db.engine import async_engine
 from taskcore.live_settings import CurrentSettings
 from taskcore.settings import Settings
-from taskstandalone.cluster_events import check_cluster, collect_cluster_events
+from taskstandalone.kubernetes_events import check_cluster, collect_cluster_events
 
 
 def check_collectors(settings: Settings) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 from sqlalchemy import text
 
+from harness.waiting import eventually
 from taskcore.db.analytics import samples as analytics
 from taskcore.domain.metrics import Kind, Metric, Window, bucket_of, next_window
-from tests.support.waiting import eventually
-from tests.taskcore.db_harness import Stage
+from tests.taskcore.db.db_harness import Stage
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HALF_HOUR = timedelta(minutes=30)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from taskcore.db.queues import outbox
 from taskworker.coordinator.window import Flow, pause, window
-from tests.taskcore.db_harness import Stage, new_task
+from tests.taskcore.db.db_harness import Stage, new_task
 
 
 def test_higher_priority_is_sent_first_and_older_first_within_one(stage: Stage) -> None:

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from taskcore.db.schedules.managed import ensure_managed
-from tests.taskcore.db_harness import Stage
+from tests.taskcore.db.db_harness import Stage
 
 TASK = {"name": "collect", "type": "noop", "queue": "analytics"}
 

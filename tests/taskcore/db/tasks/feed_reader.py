@@ -11,7 +11,7 @@ from taskcore.db.engine import sync_engine
 from taskcore.db.tasks import history_feed
 from taskcore.db.tasks.submit import submit
 from taskcore.domain.feed import Position, Shown
-from tests.taskcore.db_harness import Stage, new_task
+from tests.taskcore.db.db_harness import Stage, new_task
 
 
 class Reader:

@@ -21,7 +21,7 @@ from taskcore.domain import outcomes
 from taskcore.domain.dependencies import Standing
 from taskcore.domain.states import Status
 from taskworker.coordinator.dependency_resolver import Dependents
-from tests.taskcore.db_harness import Stage, new_task
+from tests.taskcore.db.db_harness import Stage, new_task
 
 FAILED = outcomes.failed("broken", "attempts_exhausted")
 

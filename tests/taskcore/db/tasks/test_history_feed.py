@@ -12,13 +12,14 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Connection, text
 
+from harness.postgres import PostgresServer
+from harness.waiting import eventually
 from taskcore.db import migrations
 from taskcore.db.engine import async_engine, sync_engine
 from taskcore.db.tasks import actions, history_feed
 from taskcore.domain import outcomes
 from taskcore.domain.feed import Position
-from tests.support.postgres import PostgresServer
-from tests.support.waiting import eventually
+from tests.taskcore.db.db_harness import Stage, new_task
 from tests.taskcore.db.tasks.feed_reader import (
     Reader,
     all_ids,
@@ -28,7 +29,6 @@ from tests.taskcore.db.tasks.feed_reader import (
     sync_engine_of,
     write_in,
 )
-from tests.taskcore.db_harness import Stage, new_task
 
 
 @pytest.fixture

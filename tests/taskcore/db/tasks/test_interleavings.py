@@ -11,10 +11,10 @@ from uuid import uuid4
 
 import pytest
 
-from tests.taskcore.actions import ACTS, Act, Scene, at_once, serially
+from tests.taskcore.db.db_harness import Stage, new_task
+from tests.taskcore.db.tasks.concurrent_actions import ACTS, Act, Scene, at_once, serially
 from tests.taskcore.db.tasks.reference_model import Model, ModelTask
-from tests.taskcore.db_harness import Stage, new_task
-from tests.taskcore.snapshots import assert_sound, clear, expected, seen
+from tests.taskcore.db.tasks.snapshots import assert_sound, clear, expected, seen
 
 #: How the task comes to where the two find it.
 STARTS: dict[str, tuple[str, ...]] = {

@@ -24,9 +24,9 @@ from taskcore.domain.outcomes import MAX_CRASHES, MAX_LOSSES, AttemptOutcome, Ve
 from taskcore.domain.retry import RetryPolicy, plan_retry
 from taskcore.domain.states import IDLE, TERMINAL, WAITING, Status
 from taskcore.domain.tasks import Finished, Lease
+from tests.taskcore.db.db_harness import Stage
 from tests.taskcore.db.tasks.reference_model import ENDS, Held, Model, ModelTask
-from tests.taskcore.db_harness import Stage
-from tests.taskcore.snapshots import assert_sound, clear, expected, seen
+from tests.taskcore.db.tasks.snapshots import assert_sound, clear, expected, seen
 
 EXAMPLES = {"long": 2_000}.get(os.environ.get("HYPOTHESIS_PROFILE", ""), 60)
 STEPS = 50

@@ -14,7 +14,7 @@ from taskcore.db.tasks import retention
 from taskcore.live_settings import CurrentSettings
 from taskcore.settings import RetentionSettings, Settings
 from taskworker.coordinator.retention import Retention, plan_policy, shortest_age_s
-from tests.taskcore.db_harness import Stage, new_task
+from tests.taskcore.db.db_harness import Stage, new_task
 
 HOUR = 3600.0
 

@@ -18,6 +18,8 @@ from uuid import uuid4
 import psutil
 import pytest
 
+from harness.processes import is_alive
+from harness.waiting import eventually
 from taskcore.domain.outcomes import AttemptOutcome, Reason, Verdict
 from taskcore.domain.states import Status
 from taskcore.domain.tasks import Claimed, Lease
@@ -28,8 +30,6 @@ from taskcore.execution.isolation.run_in_process import describe_end
 from taskcore.plugins.cancellation import Cause
 from taskcore.plugins.context import NoServices
 from taskcore.settings import Settings
-from tests.support.processes import is_alive
-from tests.support.waiting import eventually
 from tests.taskcore.execution.isolation.behaviours import load
 
 

@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context
 
+from harness.span_recorder import Traced
 from taskcore.domain.outcomes import AttemptOutcome, Verdict
 from taskcore.domain.tasks import Claimed, Lease
 from taskcore.execution.executor import Executor
@@ -32,7 +33,6 @@ from taskcore.plugins import Parameters, Plugin, Plugins, TaskContext, collect
 from taskcore.plugins.cancellation import Cause
 from taskcore.plugins.context import NoServices
 from taskcore.settings import Settings
-from tests.support.spans import Traced
 from tests.taskcore.execution.isolation.behaviours import OTHER, load
 
 SUBMITTED = "00-" + "a" * 32 + "-" + "1" * 16 + "-01"

@@ -11,6 +11,8 @@ from uuid import uuid4
 
 import pytest
 
+from harness.processes import is_alive
+from harness.waiting import eventually
 from taskcore.domain.outcomes import AttemptOutcome, Verdict
 from taskcore.domain.tasks import Claimed, Lease
 from taskcore.execution.executor import Executor
@@ -19,8 +21,6 @@ from taskcore.plugins import load_plugins
 from taskcore.plugins.cancellation import Cause
 from taskcore.plugins.context import NoServices
 from taskcore.settings import Settings
-from tests.support.processes import is_alive
-from tests.support.waiting import eventually
 
 POLITE = """
 import os, signal, time

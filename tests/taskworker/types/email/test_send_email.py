@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from harness.ports import free_port
 from taskcore.plugins import Fail, TaskContext
 from taskworker.types.email.send_email import SendEmail
-from tests.support.ports import free_port
 from tests.taskworker.types.certificates import Authority
 from tests.taskworker.types.contexts import make_context, run
-from tests.taskworker.types.email.smtp_server import FumblingSMTP, Inbox, StartInbox
+from tests.taskworker.types.smtp_server import FumblingSMTP, Inbox, StartInbox
 
 LETTER = {"to": ["ann@example.org"], "subject": "Hello", "body": "How are you?\n"}
 

@@ -10,12 +10,12 @@ from typing import Any
 import httpcore
 import pytest
 
+from harness.ports import free_port
 from taskcore.plugins import Fail, RetryAfter
 from taskworker.types.http.http_request import HttpRequest, UnexpectedStatus
-from tests.support.ports import free_port
 from tests.taskworker.types.certificates import Authority
 from tests.taskworker.types.contexts import loopback_context, run
-from tests.taskworker.types.http.http_server import Reply, Site, http_server
+from tests.taskworker.types.http_server import Reply, Site, http_server
 
 
 def test_the_answer_is_the_result(site: Site) -> None:

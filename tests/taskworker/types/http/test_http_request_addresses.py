@@ -11,7 +11,7 @@ import pytest
 from taskcore.plugins import Fail
 from taskworker.types.http.http_request import HttpRequest
 from tests.taskworker.types.contexts import make_context, run
-from tests.taskworker.types.http.http_server import Reply, Site
+from tests.taskworker.types.http_server import Reply, Site
 
 NAME = "moving.example"
 

@@ -6,7 +6,7 @@ import pytest
 
 from taskworker.types.http.http_request import HttpRequest
 from tests.taskworker.types.contexts import loopback_context, run
-from tests.taskworker.types.http.http_server import Reply, Site, http_server
+from tests.taskworker.types.http_server import Reply, Site, http_server
 
 
 def test_redirects_are_followed_to_the_answer(site: Site) -> None:

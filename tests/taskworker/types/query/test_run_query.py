@@ -8,9 +8,9 @@ import msgspec
 import psycopg
 import pytest
 
+from harness.ports import free_port
 from taskcore.plugins import Fail
 from taskworker.types.query.run_query import RunQuery
-from tests.support.ports import free_port
 from tests.taskworker.types.contexts import make_context, parse, run
 from tests.taskworker.types.databases import database_context
 

@@ -11,13 +11,13 @@ from rich.console import Console, Group, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from taskclient.cells import first_line, printable
 from taskclient.cli.command import Command
-from taskclient.cli.ending import Exit, end
+from taskclient.cli.exit_codes import Exit, end
+from taskclient.cli.output.formatting import first_line, printable
+from taskclient.cli.output.views import counts_view
 from taskclient.cli.session import Session
 from taskclient.end2end import Check, Clock, Plan, Snapshot, Summary
 from taskclient.models import StatusCounts
-from taskclient.views import counts_view
 
 MOST_TASKS = 100_000  # the server counts no further than this
 

@@ -8,10 +8,10 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 import click
 
+from taskclient.cli.output.writer import Format
 from taskclient.cli.session import Session
 from taskclient.client import DEFAULT_ADDRESS
 from taskclient.connection import parse_address
-from taskclient.output import Format
 from taskclient.users import parse_user
 
 T = TypeVar("T")

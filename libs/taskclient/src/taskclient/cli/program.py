@@ -6,21 +6,21 @@ from typing import Any
 
 import click
 
-from taskclient.cli.alerts import alert, alerts
-from taskclient.cli.analytics import analytics
+from taskclient.cli.analytics.commands import analytics
 from taskclient.cli.command import Group
 from taskclient.cli.end2end import end2end
-from taskclient.cli.ending import ended_in_order
-from taskclient.cli.events import event, events
-from taskclient.cli.history import history
-from taskclient.cli.listings import task_type, worker
+from taskclient.cli.exit_codes import ended_in_order
+from taskclient.cli.kubernetes.alerts import alert, alerts
+from taskclient.cli.kubernetes.events import event, events
 from taskclient.cli.options import shared_options
 from taskclient.cli.queue import queue
-from taskclient.cli.schedule import schedule
+from taskclient.cli.schedule.group import schedule
 from taskclient.cli.serve import serve
 from taskclient.cli.setting import setting
-from taskclient.cli.task import task
-from taskclient.cli.trace import trace
+from taskclient.cli.task.group import task
+from taskclient.cli.task.history import history
+from taskclient.cli.task.trace import trace
+from taskclient.cli.worker import task_type, worker
 
 
 class Program(Group):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from taskclient.cli.command import Group
-from taskclient.cli.listings import show_listing
+from taskclient.cli.output.views import QUEUE_COLUMNS, fields_view
 from taskclient.cli.session import Session
-from taskclient.views import QUEUE_COLUMNS, fields_view
+from taskclient.cli.worker import show_listing
 
 
 @click.group(cls=Group)

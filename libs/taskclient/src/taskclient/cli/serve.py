@@ -12,7 +12,7 @@ from typing import NoReturn
 import click
 
 from taskclient.cli.command import Command
-from taskclient.cli.ending import Exit, end
+from taskclient.cli.exit_codes import Exit, end
 from taskclient.cli.session import Session
 
 WORKER = "taskworker"

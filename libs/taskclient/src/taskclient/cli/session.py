@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from rich.console import Console, RenderableType
 
+from taskclient.cli.output.writer import Format, show
 from taskclient.client import DEFAULT_ADDRESS, Client
-from taskclient.output import Format, show
 from taskclient.users import login_name
 
 T = TypeVar("T")

@@ -7,11 +7,11 @@ from typing import Any
 import click
 
 from taskclient.cli.command import Group
-from taskclient.cli.listings import show_listing
 from taskclient.cli.options import Parsed
+from taskclient.cli.output.views import SETTING_COLUMNS, fields_view
+from taskclient.cli.parsing import parse_value
 from taskclient.cli.session import Session
-from taskclient.values import parse_value
-from taskclient.views import SETTING_COLUMNS, fields_view
+from taskclient.cli.worker import show_listing
 
 takes_name = click.argument("name", metavar="NAME")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
+from taskcore.domain.attempt_reports import MAX_LINE_BYTES
 from taskcore.domain.documents import clean_document, clean_text
-from taskcore.domain.reports import MAX_LINE_BYTES
 from taskcore.errors import InvalidDocument
 
 

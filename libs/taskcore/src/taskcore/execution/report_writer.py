@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from taskcore.db import prepared
 from taskcore.db.engine import is_database_away
 from taskcore.db.tasks import attempt_reports
-from taskcore.domain.reports import LogLine
+from taskcore.domain.attempt_reports import LogLine
 from taskcore.domain.tasks import Lease
 from taskcore.errors import first_line
 

@@ -14,7 +14,7 @@ from taskcore.db import prepared
 from taskcore.db.engine import is_database_away
 from taskcore.db.notify import OUTBOX, SyncNotifier
 from taskcore.db.tasks import attempt_reports
-from taskcore.domain.reports import MAX_CHECKPOINT_BYTES, MAX_LINES, MAX_PROGRESS_BYTES, LogLine
+from taskcore.domain.attempt_reports import MAX_CHECKPOINT_BYTES, MAX_LINES, MAX_PROGRESS_BYTES, LogLine
 from taskcore.domain.tasks import Claimed
 from taskcore.errors import LeaseLost, TemporarilyUnavailable
 from taskcore.execution.json_cleaning import clean_json, clean_line

@@ -9,8 +9,8 @@ from taskcore.settings.collectors import (
     KubernetesSettings,
     QueryMetric,
 )
+from taskcore.settings.field_types import LIVE, Age, Identifier, Live, Port, Seconds
 from taskcore.settings.loading import PREFIX, Layer, Settings, layer_of, load_settings, seconds
-from taskcore.settings.marks import LIVE, Age, Identifier, Live, Port, Seconds
 from taskcore.settings.processes import (
     ApiSettings,
     CoordinatorSettings,
@@ -20,8 +20,8 @@ from taskcore.settings.processes import (
     TypeRetention,
     WorkerSettings,
 )
+from taskcore.settings.task_types import CommandSettings, DatabaseSettings, HttpSettings, SmtpSettings
 from taskcore.settings.tracing import TRACE_ID, TracingSettings
-from taskcore.settings.types import CommandSettings, DatabaseSettings, HttpSettings, SmtpSettings
 
 __all__ = [
     "LIVE",

@@ -12,7 +12,7 @@ from taskcore.domain import alerts, templates
 from taskcore.domain.documents import check_document
 from taskcore.domain.tasks import DEFAULT_QUEUE
 from taskcore.errors import InvalidDocument
-from taskcore.settings.marks import LIVE, Age, Identifier, Seconds, Section
+from taskcore.settings.field_types import LIVE, Age, Identifier, Seconds, Section
 
 
 class QueryMetric(Section):

@@ -35,8 +35,8 @@ from taskcore.settings.processes import (
     RetentionSettings,
     WorkerSettings,
 )
+from taskcore.settings.task_types import CommandSettings, DatabaseSettings, HttpSettings, SmtpSettings
 from taskcore.settings.tracing import TraceUrl, TracingSettings
-from taskcore.settings.types import CommandSettings, DatabaseSettings, HttpSettings, SmtpSettings
 
 PREFIX = "TASKCORE_"
 

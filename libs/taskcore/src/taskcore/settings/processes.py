@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from taskcore.settings.marks import LIVE, Age, Identifier, Port, Seconds, Section
+from taskcore.settings.field_types import LIVE, Age, Identifier, Port, Seconds, Section
 
 
 class ApiSettings(Section):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from taskcore.settings.marks import Seconds, Section
+from taskcore.settings.field_types import Seconds, Section
 
 TRACE_ID = "{trace_id}"
 

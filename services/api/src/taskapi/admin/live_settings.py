@@ -9,11 +9,11 @@ from litestar import Request, delete, get, put
 from litestar.di import NamedDependency
 from litestar.params import PathParameter
 
-from taskapi.http.bodies import decode, read_json
+from taskapi.admin.alert_rules import SETTING, check_rules
 from taskapi.http.field_errors import field_error
 from taskapi.http.parameters import User, actor, problems
 from taskapi.http.problems import Refused, invalid, setting_not_found, setting_not_live
-from taskapi.kubernetes.rules import SETTING, check_rules
+from taskapi.http.request_body import decode, read_json
 from taskapi.runtime.services import Services
 from taskapi.schemas import Setting, SettingChange, Settings
 from taskcore.db import overrides

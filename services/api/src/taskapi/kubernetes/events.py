@@ -32,7 +32,7 @@ from taskapi.kubernetes.parameters import (
 from taskapi.runtime.services import Services
 from taskapi.schemas import Problem
 from taskapi.tasks import presenters
-from taskapi.tasks.reading import task_row
+from taskapi.tasks.queries import task_row
 from taskcore.db.kubernetes import event_queries
 from taskcore.db.kubernetes.event_queries import EventFilter
 

@@ -11,8 +11,8 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
+from taskapi.runtime.request_spans import request_span, tell_answer
 from taskapi.runtime.services import Services
-from taskapi.runtime.spans import request_span, tell_answer
 from taskcore.observability.telemetry import REQUEST_SECONDS, REQUESTS
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")

@@ -12,7 +12,7 @@ from sqlalchemy import Executable, Row, literal_column, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from taskapi.runtime.spans import followed_statement, followed_transaction
+from taskapi.runtime.request_spans import followed_statement, followed_transaction
 from taskcore.db.engine import async_engine
 from taskcore.db.models import Task
 from taskcore.observability.tracing.provider import OFF, Tracing

@@ -10,13 +10,13 @@ from litestar import Request, delete, post
 from litestar.di import NamedDependency
 from sqlalchemy import Executable
 
-from taskapi.http.bodies import decode, read_json
 from taskapi.http.parameters import TaskId, User, actor, problems
 from taskapi.http.problems import dependency_failed, has_dependents, not_allowed, refuse_field, try_again
+from taskapi.http.request_body import decode, read_json
 from taskapi.runtime.database import Rows
 from taskapi.runtime.services import Services
 from taskapi.schemas import Task, Why
-from taskapi.tasks.reading import task_answer
+from taskapi.tasks.queries import task_answer
 from taskcore.db.notify import DEPENDENTS, ORDERS, SETTLED
 from taskcore.db.tasks import actions, dependencies
 from taskcore.domain.states import Action, Status

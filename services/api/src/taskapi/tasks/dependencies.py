@@ -13,7 +13,7 @@ from taskapi.http.parameters import TaskId, problems
 from taskapi.runtime.services import Services
 from taskapi.schemas import RelatedTask, RelatedTasks
 from taskapi.tasks import presenters
-from taskapi.tasks.reading import task_row
+from taskapi.tasks.queries import task_row
 from taskcore.db.tasks import dependencies
 from taskcore.domain.documents import MAX_INTEGER
 

@@ -14,7 +14,7 @@ from taskapi.http.parameters import TaskId, problems
 from taskapi.http.problems import refuse_field
 from taskapi.runtime.services import Services
 from taskapi.tasks import presenters
-from taskapi.tasks.reading import task_row
+from taskapi.tasks.queries import task_row
 from taskcore.db.tasks import attempt_reports
 
 MAX_ATTEMPT = 2**31 - 1

@@ -9,9 +9,9 @@ from typing import Annotated
 
 import msgspec
 
-from taskapi.http.bodies import decode
 from taskapi.http.field_errors import Path, field_error
 from taskapi.http.problems import MAX_ERRORS, Refused, invalid, too_large
+from taskapi.http.request_body import decode
 from taskapi.runtime.type_cache import KnownType
 from taskapi.schemas import BatchTask, FieldError, Problem
 from taskcore.domain.tasks import MAX_BATCH_TASKS, MAX_TASK_BYTES, NewTask

@@ -10,9 +10,9 @@ from litestar import Request, Response, post
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 
-from taskapi.http.bodies import read_json
 from taskapi.http.parameters import IdempotencyKey, User, actor, problems
 from taskapi.http.problems import Refused, invalid, refuse_field, together, try_again
+from taskapi.http.request_body import read_json
 from taskapi.middleware.request import request_id_of
 from taskapi.runtime.services import Services
 from taskapi.runtime.type_cache import KnownType

@@ -10,10 +10,10 @@ from litestar.di import NamedDependency
 from taskapi.http.parameters import TaskId
 from taskapi.http.problems import Refused
 from taskapi.runtime.services import Services
-from taskapi.tasks import reading
-from taskapi.traces.reading import trace_answer
+from taskapi.tasks import queries
 from taskapi.traces.schemas import TaskTrace, Trace
 from taskapi.traces.style import POLICY, STYLE
+from taskapi.traces.task_trace import trace_answer
 from taskapi.traces.waterfall import duration, linked_attempts, waterfall
 from taskcore.domain.states import Status
 
@@ -39,7 +39,7 @@ async def show_trace(services: NamedDependency[Services], task_id: TaskId) -> Re
     """As `GET /api/v1/tasks/{id}/trace`."""
     heading = f"<h1>Task {task_id}</h1>"
     try:
-        task = await reading.task_row(services, task_id)
+        task = await queries.task_row(services, task_id)
         heading = _heading(task_id, task["name"], task["type"], Status(task["status"]))
         answer = await trace_answer(services, task)
     except Refused as refused:

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from taskcore.db.engine import is_database_away
 from taskcore.db.queues import backlog, outbox
 from taskcore.observability.telemetry import QUEUE_NAMES, BoundedNames
-from taskworker.coordinator.statements import execute
+from taskworker.coordinator.database import execute
 
 KEPT_S = 10.0
 PATIENCE_S = 2.0

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from taskcore.db import collector_retention
 from taskcore.settings import Settings
-from taskworker.coordinator.statements import execute
+from taskworker.coordinator.database import execute
 
 LOOK_AGAIN_S = 30.0
 

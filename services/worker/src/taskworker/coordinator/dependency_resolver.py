@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from taskcore.db.notify import SETTLED
 from taskcore.db.tasks import dependencies, dependency_resolution
 from taskcore.domain.states import Status
-from taskworker.coordinator.statements import execute, transaction
+from taskworker.coordinator.database import execute, transaction
 
 EVERY_S = 2.0
 

@@ -16,12 +16,12 @@ from taskcore.live_settings import CurrentSettings, Follower
 from taskcore.messaging.publisher import Publisher
 from taskcore.observability.tracing.provider import OFF, Tracing
 from taskcore.settings import Settings
+from taskworker.coordinator.database import execute
 from taskworker.coordinator.dependency_resolver import Dependents
 from taskworker.coordinator.relay import Relay
 from taskworker.coordinator.rescuer import Rescuer
 from taskworker.coordinator.retention import Retention
 from taskworker.coordinator.scheduler import Scheduler
-from taskworker.coordinator.statements import execute
 
 RETRY_S = 1.0
 

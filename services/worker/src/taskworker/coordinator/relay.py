@@ -19,8 +19,8 @@ from taskcore.live_settings import CurrentSettings
 from taskcore.messaging.publisher import Publisher
 from taskcore.observability.telemetry import MESSAGES_RESENT, MESSAGES_SENT, QUEUE_NAMES
 from taskcore.observability.tracing.provider import OFF, Tracing
+from taskworker.coordinator.database import execute
 from taskworker.coordinator.dispatch_spans import DispatchSpans
-from taskworker.coordinator.statements import execute
 from taskworker.coordinator.window import LONGEST_PAUSE_S, SHORTEST_PAUSE_S, Flow, pause, window
 
 IDLE_S = 1.0

@@ -23,7 +23,7 @@ from taskcore.domain.states import WAITING, Status
 from taskcore.domain.tasks import Finished, Lease
 from taskcore.live_settings import CurrentSettings
 from taskcore.observability.telemetry import TASKS_RESCUED, count_ends
-from taskworker.coordinator.statements import execute, transaction
+from taskworker.coordinator.database import execute, transaction
 
 EVERY_S = 1.0
 ORPHANS_EVERY_S = 4.0

@@ -21,7 +21,7 @@ from taskcore.domain.states import TERMINAL
 from taskcore.live_settings import CurrentSettings
 from taskcore.settings import RetentionSettings
 from taskworker.coordinator.collector_retention import CollectedRetention
-from taskworker.coordinator.statements import execute
+from taskworker.coordinator.database import execute
 
 IDLE_S = 5.0
 BUSY_S = 0.1

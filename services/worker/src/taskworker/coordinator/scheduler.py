@@ -19,7 +19,7 @@ from taskcore.db.engine import is_database_away
 from taskcore.db.schedules import fires
 from taskcore.observability.telemetry import SCHEDULE_TIMES, TASKS_SUBMITTED
 from taskcore.submission.from_schedule import Dealt, fire_due
-from taskworker.coordinator.statements import execute, transaction
+from taskworker.coordinator.database import execute, transaction
 
 IDLE_S = 5.0
 #: How often is looked whether the task is over for which a time waits.

@@ -23,7 +23,7 @@ from taskcore.execution.running_attempts import Running
 from taskcore.execution.services import WorkerServices
 from taskcore.execution.slots import Holding
 from taskcore.messaging.brokers import RabbitBroker
-from taskcore.messaging.serve import Service
+from taskcore.messaging.consumer_service import Service
 from taskcore.observability.multiprocess_metrics import take_room
 from taskcore.observability.redaction import Masking
 from taskcore.observability.telemetry import configure_logging, set_log_level

@@ -34,7 +34,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from taskcore.db.models import Task, TaskLog
 from taskcore.db.recordset import recordset
 from taskcore.db.sql import by_key, flag, integer, interval, number, still_at, word
-from taskcore.domain.reports import LogLine
+from taskcore.domain.attempt_reports import LogLine
 from taskcore.domain.states import HELD
 from taskcore.domain.tasks import Lease
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from taskcore.domain.reports import MAX_CHECKPOINT_BYTES, MAX_PROGRESS_BYTES
+from taskcore.domain.attempt_reports import MAX_CHECKPOINT_BYTES, MAX_PROGRESS_BYTES
 from taskcore.errors import InvalidTask, LeaseLost, TaskcoreError, TemporarilyUnavailable
 from taskcore.execution.isolation import messages
 from taskcore.execution.isolation.channel import MAX_FRAME, Channel, FrameTooLarge

@@ -1,0 +1,86 @@
+"""Bare Dramatiq: started by its own command line, fed by `broker.enqueue`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import dramatiq
+import psutil
+
+from bench import dramatiq_app
+from bench.contender import DEADLINE_S, PREFETCH, PROCESSES, THREADS, Span
+from bench.finish_times import read_marks
+from bench.servers import Servers
+from harness.processes import Service
+from harness.waiting import eventually
+
+ROOT = Path(__file__).parent.parent
+CAPACITY = 200_000
+
+
+class BareDramatiq:
+    name = "dramatiq"
+
+    def __init__(self, servers: Servers) -> None:
+        self._servers = servers
+        self._broker = dramatiq_app.QuorumBroker(url=servers.dramatiq_amqp_url)
+        self._actor = dramatiq_app.declare_noop(self._broker, None)
+        self._messages: list[dramatiq.Message[None]] = []
+        self._workers: Service | None = None
+        self._marks = servers.directory
+        self._lives = 0
+        self._ran_before = 0
+
+    def prepare(self, tasks: int) -> None:
+        self._messages = [self._actor.message() for _ in range(tasks)]
+        self._ran_before = len(read_marks(self._marks)) if self._workers else 0
+
+    def submit(self) -> None:
+        for message in self._messages:
+            self._broker.enqueue(message)
+
+    def start_workers(self) -> None:
+        self._lives += 1
+        self._marks = self._servers.directory / f"marks-{self._lives}"
+        self._marks.mkdir()
+        self._ran_before = 0
+        command = ["dramatiq", "bench.dramatiq_app", "--path", str(ROOT), "--use-spawn"]
+        size = ["--processes", str(PROCESSES), "--threads", str(THREADS)]
+        environment = {
+            dramatiq_app.AMQP_URL: self._servers.dramatiq_amqp_url,
+            dramatiq_app.MARKS: str(self._marks),
+            dramatiq_app.CAPACITY: str(CAPACITY),
+            "dramatiq_queue_prefetch": str(PREFETCH),
+        }
+        self._workers = self._servers.services.start(*command, *size, env=environment, ready=False)
+
+    def stop_workers(self) -> None:
+        if self._workers is not None:
+            self._workers.terminate()
+            self._workers = None
+
+    def settle_down(self) -> None:
+        """Nothing is kept."""
+
+    def has_started(self) -> bool:
+        return len(read_marks(self._marks)) > self._ran_before
+
+    def wait(self) -> Span:
+        wanted = self._ran_before + len(self._messages)
+        times = eventually(lambda: self._all_marks(wanted), DEADLINE_S, every_s=0.2, what="the last message's end")
+        return Span(times[self._ran_before], times[-1])
+
+    def processes(self) -> Mapping[str, Sequence[psutil.Process]]:
+        assert self._workers is not None
+        main = psutil.Process(self._workers.pid)
+        servers = self._servers
+        return {
+            "RabbitMQ": [servers.rabbitmq],
+            "worker processes": [main, *main.children(recursive=True)],
+            "client": [psutil.Process()],
+        }
+
+    def _all_marks(self, wanted: int) -> list[float]:
+        times = read_marks(self._marks)
+        return times if len(times) >= wanted else []

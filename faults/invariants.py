@@ -1,0 +1,130 @@
+"""The invariants, read from the database, from the clients' answers and from the journal of what really ran."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from faults.load.generator import accepted
+from faults.load.submissions import Offer
+from faults.observers.feed_reader import Follower
+from faults.system.system import KeptSystem
+
+OVER = "('succeeded', 'failed', 'cancelled')"
+
+#: Each answers the ids of tasks that break the rule.
+RULES = {
+    "two leases at once": """
+        SELECT DISTINCT a.task_id FROM task_attempt a JOIN task_attempt b USING (task_id)
+        WHERE b.attempt > a.attempt AND b.started_at < a.finished_at
+    """,
+    "a step out of a terminal status that nobody asked for": f"""
+        SELECT DISTINCT task_id FROM task_history
+        WHERE from_status IN {OVER} AND to_status IS NOT NULL AND actor ~ '^(worker|coordinator)'
+    """,
+    "a history with a gap": """
+        SELECT DISTINCT task_id FROM (
+            SELECT task_id, from_status, lag(to_status) OVER (PARTITION BY task_id ORDER BY id) AS before
+            FROM task_history
+        ) steps WHERE from_status IS DISTINCT FROM before
+    """,
+    "a history that ends elsewhere than its task": """
+        SELECT id FROM task t WHERE status IS DISTINCT FROM
+            (SELECT to_status FROM task_history h WHERE h.task_id = t.id ORDER BY h.id DESC LIMIT 1)
+    """,
+    "runs without their row": """
+        SELECT id FROM task t
+        WHERE attempt <> (SELECT count(*) FROM task_attempt a WHERE a.task_id = t.id)
+           OR attempt <> (SELECT count(*) FROM task_history h WHERE h.task_id = t.id AND to_status = 'running')
+    """,
+    "failures that are not those of its attempts": """
+        SELECT id FROM task t WHERE failures <> (
+            SELECT count(*) FROM task_attempt a WHERE a.task_id = t.id AND outcome IN ('failed', 'timed_out')
+        ) AND NOT EXISTS (SELECT FROM task_history h WHERE h.task_id = t.id AND from_status IN ('failed', 'cancelled'))
+    """,
+    "more failures than its policy allows": "SELECT id FROM task WHERE failures > max_attempts",
+    "cancelled although nobody asked": """
+        SELECT id FROM task t WHERE status = 'cancelled' AND NOT EXISTS (
+            SELECT FROM task_history h
+            WHERE h.task_id = t.id AND actor !~ '^(worker|coordinator)' AND to_status IN ('cancelling', 'cancelled')
+        )
+    """,
+    "an outbox row of a task that is over": f"""
+        SELECT id FROM task JOIN outbox ON task_id = id WHERE status IN {OVER}
+    """,
+}
+
+RAN_TWICE = """
+    SELECT outcome, count(*) FROM task_attempt a
+    WHERE outcome NOT IN ('succeeded', 'failed', 'timed_out')
+      AND EXISTS (SELECT FROM task_attempt b WHERE b.task_id = a.task_id AND b.attempt > a.attempt)
+    GROUP BY 1 ORDER BY 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """`broken`: a sentence for each invariant that does not hold. `twice`: runs that were repeated, and why."""
+
+    accepted: int
+    lost: int
+    twice: dict[str, int]
+    broken: list[str] = field(default_factory=list)
+
+
+def check(system: KeptSystem, offers: Sequence[Offer], follower: Follower, *, may_overlap: bool = False) -> Findings:
+    """To be asked when nothing is open any more. `may_overlap`: a run that was frozen and thawed may."""
+    ids = accepted(offers)
+    present = {row["id"] for row in system.sql("SELECT id FROM task WHERE id = ANY(%s)", ids)}
+    lost = len(set(ids) - present)
+    broken = [message for message in (*_broken(system, offers, ids, lost, may_overlap), _missed(follower)) if message]
+    return Findings(len(ids), lost, _ran_twice(system), broken)
+
+
+def _broken(system: KeptSystem, offers: Sequence[Offer], ids: Sequence[int], lost: int, may_overlap: bool) -> list[str]:
+    return [
+        f"{lost} accepted tasks are not in the database" if lost else "",
+        f"{len(ids) - len(set(ids))} ids were answered twice" if len(ids) != len(set(ids)) else "",
+        _still_open(system),
+        _ghosts(offers),
+        _miscounted(system),
+        *(_rule(system, name, query) for name, query in RULES.items()),
+        "" if may_overlap else _overlaps(system),
+    ]
+
+
+def _still_open(system: KeptSystem) -> str:
+    rows = system.sql(f"SELECT status, count(*), min(id) FROM task WHERE status NOT IN {OVER} GROUP BY 1")
+    return f"still open: {[tuple(row.values()) for row in rows]}" if rows else ""
+
+
+def _ghosts(offers: Sequence[Offer]) -> str:
+    """Refusals are the load's own fault: it asks for nothing that could be refused."""
+    refused = [offer for offer in offers if offer.refusal]
+    return f"{len(refused)} submits were refused: {refused[0].refusal}" if refused else ""
+
+
+def _miscounted(system: KeptSystem) -> str:
+    counts: Callable[[], dict[str, int]] = lambda: system.api.get("/tasks/status").json()  # noqa: E731
+    said = {status: count for status, count in counts().items() if count and status != "total"}
+    counted = {row["status"]: row["count"] for row in system.sql("SELECT status, count(*) FROM task GROUP BY 1")}
+    return "" if said == counted else f"the API counts {said}, SQL {counted}"
+
+
+def _rule(system: KeptSystem, name: str, query: str) -> str:
+    ids = [next(iter(row.values())) for row in system.sql(query)]
+    return f"{name}: {len(ids)} tasks, such as {ids[:3]}" if ids else ""
+
+
+def _missed(follower: Follower) -> str:
+    missed = follower.missed()
+    return f"a reader of the history who resumed from its cursor missed {missed} rows" if missed else ""
+
+
+def _overlaps(system: KeptSystem) -> str:
+    pairs = system.journal.overlaps()
+    return f"{len(pairs)} runs overlap, such as {pairs[0]}" if pairs else ""
+
+
+def _ran_twice(system: KeptSystem) -> dict[str, int]:
+    return {row["outcome"]: row["count"] for row in system.sql(RAN_TWICE)}

@@ -1,0 +1,50 @@
+"""The way of single processes to the servers, through proxies that a fault may cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from sqlalchemy import make_url
+
+from faults.network.proxy import Proxy
+from faults.system.sandbox import Home
+
+
+@dataclass(frozen=True, slots=True)
+class Cables:
+    """One process's proxies, and the settings by which it uses them."""
+
+    postgres: Proxy
+    rabbitmq: Proxy
+    env: dict[str, str]
+
+
+@contextmanager
+def laid(home: Home, names: Sequence[str]) -> Iterator[dict[str, Cables]]:
+    """For the processes of these names."""
+    cables = {name: _lay(home) for name in names}
+    try:
+        yield cables
+    finally:
+        for one in cables.values():
+            one.postgres.close()
+            one.rabbitmq.close()
+
+
+def _lay(home: Home) -> Cables:
+    database = make_url(home.database_url)
+    directory, port = str(database.query["host"]), database.query["port"]
+    broker = urlsplit(home.virtual_host.amqp_url)
+    postgres = Proxy(Path(directory) / f".s.PGSQL.{port}")
+    rabbitmq = Proxy((broker.hostname or "", broker.port or 5672))
+    local = database.set(host="127.0.0.1", port=postgres.port, query={"sslmode": "disable", "gssencmode": "disable"})
+    user = f"{broker.username}:{broker.password}"
+    env = {
+        "TASKCORE_DATABASE_URL": local.render_as_string(hide_password=False),
+        "TASKCORE_AMQP_URL": broker._replace(netloc=f"{user}@127.0.0.1:{rabbitmq.port}").geturl(),
+    }
+    return Cables(postgres, rabbitmq, env)

@@ -1,0 +1,72 @@
+"""Tasks that take their process with them, alone and beside others."""
+
+from __future__ import annotations
+
+import time
+
+from faults.registry import fault
+from faults.system.system import wait
+from faults.trial import Trial, percentile
+
+HOWS = ("exit", "segfault", "memory", "loop")
+ENDS = {("failed", "crash_loop"), ("failed", "timed_out")}
+
+
+@fault(
+    "deadly-in-processes",
+    done="tasks that os._exit, segfault, eat memory, loop in C, each in a process of its own, at once; 4 times",
+    bar="crash_loop or timed_out; other tasks' p99 start less than doubles",
+)
+def in_processes(trial: Trial) -> None:
+    with trial.under_load() as load:
+        wait(trial.terms.of(20, 1))
+        inflicted_at = time.monotonic()
+        task_ids = []
+        for _ in range(trial.terms.of(4, 1)):
+            task_ids += _inflict(trial, "deadly_in_child")
+            trial.system.wait_for(task_ids)
+        over_at = time.monotonic()
+    _require_ends(trial, task_ids)
+    offers = [offer for offer in load.offers if offer.ids]
+    before = trial.waits_s([offer for offer in offers if offer.due_at < inflicted_at])
+    meanwhile = trial.waits_s([offer for offer in offers if inflicted_at <= offer.due_at < over_at])
+    trial.figures["p99 start before s"] = round(percentile(before, 0.99), 3)
+    trial.at_most("p99 start meanwhile s", percentile(meanwhile, 0.99), 2 * percentile(before, 0.99))
+    _require_others_unharmed(trial, task_ids)
+
+
+@fault(
+    "deadly-in-threads",
+    done="the same in threads beside others, one after the other",
+    bar="the others run again, none of them counted; the culprit ends crash_loop",
+    is_telling=False,
+)
+def in_threads(trial: Trial) -> None:
+    with trial.under_load(recovers_within_s=30, completed=0.9):
+        task_ids = _inflict(trial, "deadly")
+        trial.system.wait_for(task_ids)
+    _require_ends(trial, task_ids)
+    _require_others_unharmed(trial, task_ids)
+
+
+def _inflict(trial: Trial, type_: str) -> list[int]:
+    return [one for how in HOWS for one in trial.system.submit_many(1, type_, {"how": how})]
+
+
+def _require_ends(trial: Trial, task_ids: list[int]) -> None:
+    rows = trial.system.sql(
+        "SELECT parameters->>'how' AS how, status, reason, crashes, count(*), min(error) AS error"
+        " FROM task WHERE id = ANY(%s) GROUP BY 1, 2, 3, 4 ORDER BY 1",
+        task_ids,
+    )
+    for row in rows:
+        trial.figures[row["how"]] = f"{row['count']} {row['status']}, {row['reason']}, crashes {row['crashes']}"
+        is_right = (row["status"], row["reason"]) in ENDS
+        trial.require(is_right, f"{row['how']} ended {row['status']}, {row['reason']}: {row['error']}")
+
+
+def _require_others_unharmed(trial: Trial, culprits: list[int]) -> None:
+    trial.drain()
+    harmed = "SELECT count(*) FROM task WHERE id <> ALL(%s) AND (crashes > 0 OR status = 'failed')"
+    count = trial.system.value(harmed, culprits)
+    trial.require(count == 0, f"{count} other tasks were counted a crash, or failed")

@@ -1,0 +1,91 @@
+"""PostgreSQL restarts, crashes, cuts its clients off, takes no writes, or has no connection left."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack, suppress
+from typing import Any, Literal, LiteralString
+
+import psycopg
+
+from faults.registry import fault
+from faults.system.system import WORKERS, wait
+from faults.trial import Trial
+
+OURS = "faults"
+TERMINATE_ONE = f"""
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE backend_type = 'client backend' AND datname = current_database() AND application_name <> '{OURS}'
+    ORDER BY random() LIMIT 1
+"""
+SURVIVE = "workers survive and report what they finished; API 503, not 500 or a hang"
+
+
+@fault("postgres-fast", done="PostgreSQL restarted in order", bar=SURVIVE)
+def fast(trial: Trial) -> None:
+    _restart(trial, "fast")
+
+
+@fault("postgres-immediate", done="PostgreSQL crashed and restarted", bar=SURVIVE, is_telling=True)
+def immediate(trial: Trial) -> None:
+    _restart(trial, "immediate")
+
+
+@fault("postgres-terminates", done="backends terminated 5 a second for 30 s", bar=SURVIVE)
+def terminates(trial: Trial) -> None:
+    with trial.under_load(), _superuser(trial) as connection:
+        for _ in range(trial.terms.of(150, 20)):
+            connection.execute(TERMINATE_ONE)
+            wait(0.2)
+    require_that_all_lived(trial)
+
+
+@fault("postgres-read-only", done="PostgreSQL takes no writes for 20 s", bar=SURVIVE, is_telling=True)
+def read_only(trial: Trial) -> None:
+    with trial.under_load(), _superuser(trial) as connection:
+        _set_read_only(connection, "on")
+        wait(trial.terms.of(20, 3))
+        _set_read_only(connection, "off")
+    require_that_all_lived(trial)
+
+
+@fault("postgres-connections", done="all of PostgreSQL's connections taken for 10 s, its clients cut off", bar=SURVIVE)
+def connections(trial: Trial) -> None:
+    with trial.under_load(), ExitStack() as taken, _superuser(trial) as connection:
+        until = time.monotonic() + trial.terms.of(10, 3)
+        while time.monotonic() < until:
+            connection.execute(TERMINATE_ONE)
+            _take_all(taken, trial.system.database_url)
+        taken.close()
+    require_that_all_lived(trial)
+
+
+def _take_all(taken: ExitStack, database_url: str) -> None:
+    with suppress(psycopg.OperationalError):
+        while True:
+            taken.enter_context(psycopg.connect(database_url, application_name=OURS))
+
+
+def _superuser(trial: Trial) -> psycopg.Connection[Any]:
+    return psycopg.connect(trial.system.database_url, autocommit=True, application_name=OURS)
+
+
+def _set_read_only(connection: psycopg.Connection[Any], value: LiteralString) -> None:
+    connection.execute("SET default_transaction_read_only = off")
+    connection.execute(f"ALTER SYSTEM SET default_transaction_read_only = {value}")
+    connection.execute("SELECT pg_reload_conf()")
+
+
+def _restart(trial: Trial, mode: Literal["fast", "immediate"]) -> None:
+    with trial.under_load():
+        trial.system.home.servers.postgres.restart(mode)
+    require_that_all_lived(trial)
+
+
+def require_that_all_lived(trial: Trial) -> None:
+    """Neither workers nor the API were restarted, and what ran through the trouble was not run again."""
+    keeper = trial.system.keeper
+    for name in (*WORKERS, "api"):
+        trial.require(not keeper.deaths(name), f"{name} ended with {keeper.deaths(name)}")
+    lost = trial.system.value("SELECT count(*) FROM task_attempt WHERE outcome IN ('lost', 'crashed')")
+    trial.require(lost == 0, f"{lost} runs were not reported")

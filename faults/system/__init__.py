@@ -1,0 +1,1 @@
+"""The system under test: servers, processes, and restarts."""

@@ -1,0 +1,79 @@
+"""A durable PostgreSQL and a RabbitMQ, private, for all faults. Each gets a database and a virtual host of its own."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+
+from harness.postgres import TEMPLATE, PostgresServer, running_postgres
+from harness.processes import Services
+from harness.rabbitmq.broker import RabbitMQ, running_rabbitmq
+from harness.rabbitmq.management import VirtualHost
+from harness.reaper import Reaper
+from taskcore.db import migrations
+
+#: RabbitMQ keeps the log of its quorum queues in memory too, up to this size, 512 MiB if it is not told otherwise: with
+#: that its memory grows for minutes, whatever is in the queues.
+SMALL_LOG = "-ra wal_max_size_bytes 16777216"
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """May be stopped and killed; whoever does so starts them again."""
+
+    directory: Path
+    postgres: PostgresServer
+    rabbitmq: RabbitMQ
+    reaper: Reaper
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """What one fault's processes live on. `services` starts programs; all of them are gone afterwards."""
+
+    servers: Servers
+    directory: Path
+    database_url: str
+    virtual_host: VirtualHost
+    services: Services
+
+
+@contextmanager
+def running_servers() -> Iterator[Servers]:
+    reaper = Reaper()
+    try:
+        with tempfile.TemporaryDirectory(prefix="taskcore-faults-", ignore_cleanup_errors=True) as name:
+            reaper.watch_directory(Path(name))
+            with running_postgres(reaper, {}) as postgres, running_rabbitmq(reaper, SMALL_LOG) as rabbitmq:
+                make_template(postgres)
+                yield Servers(Path(name), postgres, rabbitmq, reaper)
+    finally:
+        reaper.close()
+
+
+def make_template(postgres: PostgresServer) -> None:
+    with psycopg.connect(postgres.database("postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {TEMPLATE}")
+    migrations.upgrade(postgres.database(TEMPLATE))
+
+
+@contextmanager
+def home(servers: Servers) -> Iterator[Home]:
+    name = uuid4().hex
+    directory = servers.directory / name
+    directory.mkdir()
+    services = Services(directory, servers.reaper)
+    with (
+        servers.postgres.fresh_database(TEMPLATE) as database_url,
+        servers.rabbitmq.management.virtual_host(name) as virtual_host,
+    ):
+        try:
+            yield Home(servers, directory, database_url, virtual_host, services)
+        finally:
+            services.kill_all()

@@ -1,0 +1,150 @@
+"""Our programs as real subprocesses, as an operator runs them: started, killed, frozen, and never left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Generator, Iterator, Mapping
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import psutil
+import pytest
+
+from harness.ports import free_port
+from harness.reaper import MARK, Reaper, kill_marked
+from harness.waiting import eventually
+
+PROGRAMS = Path(sys.executable).parent
+STARTS_WITHIN_S = 120.0
+STOPS_WITHIN_S = 120.0
+
+
+def is_alive(pid: int) -> bool:
+    """Not dead; whether somebody has asked how it died does not count."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+class Service:
+    """One run of a program in a session of its own. `url` is where it answers: the API, or health and metrics."""
+
+    def __init__(self, command: tuple[str, ...], environment: Mapping[str, str], log_file: Path, mark: str) -> None:
+        self.command = command
+        self.log_file = log_file
+        api, health = free_port(), free_port()
+        self.url = f"http://127.0.0.1:{api if command[0] in ('taskapi', 'taskcore-standalone') else health}"
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("TASKCORE_")}
+        ports = {"TASKCORE_API__PORT": str(api), "TASKCORE_HEALTH__PORT": str(health), "TASKCORE_API__DRAIN_S": "0"}
+        with log_file.open("ab") as output:
+            self._process = subprocess.Popen(
+                [str(PROGRAMS / command[0]), *command[1:]],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=inherited | ports | dict(environment) | {MARK: mark},
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def log(self) -> str:
+        """All that it has printed so far."""
+        return self.log_file.read_text(errors="replace")
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    @property
+    def is_ready(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/readyz", trust_env=False, timeout=10).is_success
+        except httpx.TransportError:
+            return False
+
+    def wait_until_ready(self, timeout_s: float = STARTS_WITHIN_S) -> None:
+        """Raises: RuntimeError: it ended instead."""
+        eventually(self._has_started, timeout_s, what=f"{self.command} being ready")
+
+    def wait(self, timeout_s: float = STOPS_WITHIN_S) -> int:
+        """Its exit code, once it has ended; minus the signal's number if that ended it."""
+        return self._process.wait(timeout_s)
+
+    def terminate(self, timeout_s: float = STOPS_WITHIN_S) -> int:
+        """Ask it to stop in order, and wait for its exit code."""
+        self._process.terminate()
+        return self.wait(timeout_s)
+
+    def kill(self) -> None:
+        """SIGKILL for this process alone."""
+        self._process.kill()
+        self._process.wait()
+
+    def kill_group(self) -> None:
+        """SIGKILL for this process and its children at once."""
+        os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def freeze(self) -> None:
+        """SIGSTOP for this process and its children: alive, and doing nothing."""
+        os.killpg(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.killpg(self.pid, signal.SIGCONT)
+
+    def _has_started(self) -> bool:
+        if (code := self._process.poll()) is not None:
+            raise RuntimeError(f"{self.command} ended with {code} before it was ready:\n{self.log[-4000:]}")
+        return self.is_ready
+
+
+class Services:
+    """The programs that one test runs."""
+
+    def __init__(self, directory: Path, reaper: Reaper) -> None:
+        self.started: list[Service] = []
+        self._directory = directory
+        self._mark = uuid4().hex
+        reaper.watch_marked(self._mark)
+
+    def start(self, *command: str, env: Mapping[str, str], ready: bool = True) -> Service:
+        """Run a program such as `("taskworker", "run")` with these settings, and wait until it is ready."""
+        log_file = self._directory / f"{len(self.started)}-{'-'.join(command[:2])}.log"
+        service = Service(command, env, log_file, self._mark)
+        self.started.append(service)
+        if ready:
+            service.wait_until_ready()
+        return service
+
+    def kill_all(self) -> None:
+        """Every process of every program, orphans and those in sessions of their own included."""
+        kill_marked(self._mark)
+        for service in self.started:
+            service.wait()
+
+
+@pytest.fixture
+def services(tmp_path: Path, reaper: Reaper) -> Iterator[Services]:
+    """Starts our programs. A failed test shows the ends of their logs."""
+    services = Services(tmp_path, reaper)
+    yield services
+    services.kill_all()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    services = getattr(item, "funcargs", {}).get("services")
+    if report.failed and isinstance(services, Services):
+        for service in services.started:
+            report.sections.append((f"log of {' '.join(service.command)}", service.log[-8000:]))
+    return report

@@ -1,0 +1,1 @@
+"""A RabbitMQ broker for tests, by package or in a container."""

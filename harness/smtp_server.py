@@ -1,0 +1,63 @@
+"""A real mail server on the loopback interface that keeps what it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from harness.ports import free_port
+
+ACCEPTED = "250 OK"
+
+
+class MailServer:
+    """`messages` and `envelopes` go together, in the order of arrival."""
+
+    def __init__(self) -> None:
+        self.messages: list[EmailMessage] = []
+        self.envelopes: list[Envelope] = []
+        self.answer = ACCEPTED
+        self._controller = Controller(self, hostname="127.0.0.1", port=free_port())
+
+    @property
+    def host(self) -> str:
+        return "127.0.0.1"
+
+    @property
+    def port(self) -> int:
+        return int(self._controller.port)
+
+    def refuse(self, answer: str) -> None:
+        """Answer messages with this from now on, say "451 later"."""
+        self.answer = answer
+
+    def accept(self) -> None:
+        self.answer = ACCEPTED
+
+    def start(self) -> None:
+        self._controller.start()
+
+    def stop(self) -> None:
+        """Nobody listens any more. A start opens the same port again."""
+        self._controller.stop(no_assert=True)
+
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:
+        if self.answer == ACCEPTED:
+            content: Any = envelope.content
+            self.messages.append(message_from_bytes(content, policy=policy.default))
+            self.envelopes.append(envelope)
+        return self.answer
+
+
+@pytest.fixture
+def smtp_server() -> Iterator[MailServer]:
+    server = MailServer()
+    server.start()
+    yield server
+    server.stop()

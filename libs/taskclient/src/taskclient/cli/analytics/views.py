@@ -1,0 +1,41 @@
+"""What a person gets to see of metrics and their values, as tables."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import partial
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from taskclient.analytics.models import Analytics, Metric
+from taskclient.cli.analytics.chart import amount, heading
+from taskclient.cli.output.formatting import first_line, printable
+from taskclient.cli.output.views import Columns, listing_view
+
+Row = tuple[datetime, dict[str, str], float]
+
+METRIC_COLUMNS: Columns[Metric] = {
+    "name": lambda metric: metric.name,
+    "kind": lambda metric: metric.kind,
+    "unit": lambda metric: metric.unit,
+    "labels": lambda metric: metric.labels,
+    "series": lambda metric: metric.series,
+    "first": lambda metric: metric.first_at,
+    "last": lambda metric: metric.last_at,
+    "description": lambda metric: first_line(metric.description),
+}
+
+
+def values_view(answer: Analytics) -> RenderableType:
+    """A line a value, with a column for each label."""
+    rows: list[Row] = [(at, series.labels, value) for series in answer.series for at, value in series.points]
+    names = dict.fromkeys(name for series in answer.series for name in series.labels)
+    columns: Columns[Row] = {"at": lambda row: row[0]}
+    columns |= {name: partial(_label, name) for name in names}
+    columns |= {"value": lambda row: amount(row[2])}
+    return Group(Text(printable(heading(answer))), listing_view(columns)(rows))
+
+
+def _label(name: str, row: Row) -> str | None:
+    return row[1].get(name)

@@ -1,0 +1,140 @@
+"""What a person gets to see of each answer: one function a kind, from the value to a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from taskclient.cli.output.formatting import cell, first_line, status_cell
+from taskclient.models import (
+    HistoryEntry,
+    LogLine,
+    Queue,
+    RelatedTask,
+    Setting,
+    StatusCounts,
+    Task,
+    TaskPage,
+    TaskType,
+    Worker,
+)
+
+T = TypeVar("T")
+Columns = dict[str, Callable[[T], Any]]
+
+TASK_COLUMNS: Columns[Task] = {
+    "id": lambda task: task.id,
+    "name": lambda task: first_line(task.name),
+    "type": lambda task: task.type,
+    "queue": lambda task: task.queue,
+    "status": lambda task: status_cell(task.status),
+    "priority": lambda task: task.priority,
+    "attempt": lambda task: f"{task.attempt}/{task.max_attempts}",
+    "created": lambda task: task.created_at,
+    "finished": lambda task: task.finished_at,
+}
+HISTORY_COLUMNS: Columns[HistoryEntry] = {
+    "at": lambda entry: entry.at,
+    "from": lambda entry: status_cell(entry.from_status),
+    "to": lambda entry: status_cell(entry.to_status) if entry.to_status else "(deleted)",
+    "attempt": lambda entry: entry.attempt,
+    "actor": lambda entry: entry.actor,
+    "details": lambda entry: entry.details,
+}
+LOG_COLUMNS: Columns[LogLine] = {
+    "at": lambda line: line.at,
+    "attempt": lambda line: line.attempt,
+    "level": lambda line: line.level,
+    "message": lambda line: line.message,
+    "fields": lambda line: line.fields,
+}
+RELATED_COLUMNS: Columns[RelatedTask] = {
+    "id": lambda task: task.id,
+    "name": lambda task: first_line(task.name),
+    "status": lambda task: status_cell(task.status) if task.status else "(deleted)",
+}
+SETTING_COLUMNS: Columns[Setting] = {
+    "name": lambda setting: setting.name,
+    "value": lambda setting: setting.value,
+    "default": lambda setting: setting.default,
+    "source": lambda setting: setting.source,
+    "changed": lambda setting: setting.changed_at,
+    "by": lambda setting: setting.changed_by,
+}
+TYPE_COLUMNS: Columns[TaskType] = {
+    "name": lambda kind: kind.name,
+    "queue": lambda kind: kind.queue,
+    "attempts": lambda kind: kind.max_attempts,
+    "served": lambda kind: kind.is_served,
+    "description": lambda kind: first_line(kind.description),
+}
+WORKER_COLUMNS: Columns[Worker] = {
+    "id": lambda worker: worker.id,
+    "host": lambda worker: worker.host,
+    "pid": lambda worker: worker.pid,
+    "live": lambda worker: worker.is_live,
+    "held": lambda worker: f"{worker.held}/{worker.slots}",
+    "queues": lambda worker: worker.queues,
+    "types": lambda worker: worker.types,
+    "started": lambda worker: worker.started_at,
+    "seen": lambda worker: worker.seen_at,
+}
+QUEUE_COLUMNS: Columns[Queue] = {
+    "name": lambda queue: queue.name,
+    "waiting": lambda queue: queue.waiting,
+    "dispatched": lambda queue: queue.dispatched,
+    "delayed": lambda queue: queue.delayed,
+    "running": lambda queue: queue.running,
+    "live slots": lambda queue: queue.live_slots,
+    "oldest (s)": lambda queue: None if queue.oldest_age_s is None else f"{queue.oldest_age_s:.1f}",
+    "paused": lambda queue: queue.pause_reason or queue.paused_at,
+    "by": lambda queue: queue.paused_by,
+}
+
+
+def task_view(task: Task) -> RenderableType:
+    return fields_view(task)
+
+
+def fields_view(one: msgspec.Struct) -> RenderableType:
+    """Every field on its own line."""
+    rows = Table.grid(padding=(0, 2))
+    rows.add_column(no_wrap=True)
+    rows.add_column(overflow="fold")
+    for name, value in msgspec.structs.asdict(one).items():
+        rows.add_row(name, status_cell(value) if name == "status" else cell(value))
+    return rows
+
+
+def page_view(page: TaskPage) -> RenderableType:
+    total = f"{page.total} or more" if page.total_is_capped else f"{page.total}"
+    return _listing(page.items, TASK_COLUMNS, f"total: {total} (shown: {len(page.items)})")
+
+
+def counts_view(counts: StatusCounts) -> RenderableType:
+    rows = Table.grid(padding=(0, 2))
+    rows.add_column(no_wrap=True)
+    rows.add_column(justify="right")
+    for name, count in msgspec.structs.asdict(counts).items():
+        rows.add_row(status_cell(name), cell(count))
+    return rows
+
+
+def listing_view(columns: Columns[T]) -> Callable[[Sequence[T]], RenderableType]:
+    return lambda items: _listing(items, columns, f"total: {len(items)}")
+
+
+def _listing(items: Sequence[T], columns: Columns[T], footer: str) -> RenderableType:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name in columns:
+        table.add_column(name.upper(), overflow="fold", no_wrap=name in {"id", "status"})
+    for item in items:
+        values = (read(item) for read in columns.values())
+        table.add_row(*(value if isinstance(value, Text) else cell(value) for value in values))
+    return Group(table, Text(footer))

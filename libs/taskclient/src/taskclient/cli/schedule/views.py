@@ -1,0 +1,48 @@
+"""What a person gets to see of schedules."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from taskclient.cli.output.formatting import first_line
+from taskclient.cli.output.views import Columns, listing_view
+from taskclient.schedules.models import PreviewedTime, Schedule, ScheduleFire, ScheduleFires, SchedulePreview
+
+SCHEDULE_COLUMNS: Columns[Schedule] = {
+    "id": lambda schedule: schedule.id,
+    "name": lambda schedule: first_line(schedule.name),
+    "when": lambda schedule: when(schedule),
+    "type": lambda schedule: schedule.task.get("type"),
+    "next": lambda schedule: schedule.next_at if schedule.paused_at is None else "(paused)",
+    "last": lambda schedule: schedule.last_at,
+    "last task": lambda schedule: schedule.last_task_id,
+    "missed": lambda schedule: schedule.missed,
+    "paused": lambda schedule: schedule.pause_reason or schedule.paused_at,
+    "kept by": lambda schedule: schedule.managed_by,
+}
+FIRE_COLUMNS: Columns[ScheduleFire] = {
+    "due": lambda fire: fire.due_at,
+    "dealt with": lambda fire: fire.at,
+    "task": lambda fire: fire.task_id if fire.task_id is not None else "(waits)" if fire.waits else "(skipped)",
+}
+PREVIEW_COLUMNS: Columns[PreviewedTime] = {
+    "utc": lambda time: time.at,
+    "there": lambda time: time.local.strftime("%a %Y-%m-%d %H:%M:%S %z"),
+}
+
+
+def when(schedule: Schedule) -> str:
+    """`30 2 * * * Europe/Berlin`, or `every 600 s`."""
+    if schedule.every_s is not None:
+        return f"every {schedule.every_s:g} s"
+    return f"{schedule.cron} {schedule.timezone}"
+
+
+def fires_view(page: ScheduleFires) -> RenderableType:
+    more = [] if page.next_before is None else [Text(f"more: --before {page.next_before.isoformat()}")]
+    return Group(listing_view(FIRE_COLUMNS)(page.items), *more)
+
+
+def preview_view(preview: SchedulePreview) -> RenderableType:
+    return Group(listing_view(PREVIEW_COLUMNS)(preview.times), Text(f"time zone: {preview.timezone}"))

@@ -1,0 +1,152 @@
+"""Reading analytics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from litestar import get
+from litestar.di import NamedDependency
+from litestar.params import FromQuery, QueryParameter
+
+from taskapi.analytics import schemas
+from taskapi.analytics.time_range import plan_range
+from taskapi.http.paging import parse_labels
+from taskapi.http.parameters import problems
+from taskapi.http.problems import metric_not_found, refuse_field
+from taskapi.runtime.database import Rows
+from taskapi.runtime.services import Services
+from taskapi.tasks import presenters
+from taskcore.db.analytics import queries
+from taskcore.db.analytics.queries import Aggregation, Question
+from taskcore.domain.metrics import Kind
+
+MAX_POINTS = 10_000
+MAX_BUCKET_S = 366 * 86_400
+
+_Metric = Annotated[
+    str,
+    QueryParameter(
+        min_length=1, max_length=255, schema_extra={"examples": ["submitted"]}, description="A metric's name."
+    ),
+]
+_Label = Annotated[list[str] | None, QueryParameter(description="`key=value`; several mean all of them.")]
+_GroupBy = Annotated[
+    list[str] | None,
+    QueryParameter(description="A label's name: series that agree in these become one; empty: all of them."),
+]
+_From = Annotated[
+    str | None,
+    QueryParameter(name="from", schema_extra={"format": "date-time"}, description="Left out: 30 days before `to`."),
+]
+_To = Annotated[str | None, QueryParameter(schema_extra={"format": "date-time"}, description="Left out: now.")]
+_Bucket = Annotated[int, QueryParameter(ge=1, le=MAX_BUCKET_S, description="Seconds.")]
+
+
+@get(
+    "/analytics/metrics",
+    operation_id="list_metrics",
+    summary="List metrics",
+    tags=["analytics"],
+    responses=problems(),
+)
+async def list_metrics(services: NamedDependency[Services]) -> schemas.Metrics:
+    """Every metric that was ever measured, by name."""
+    rows = await services.database.read(queries.list_metrics())
+    return schemas.Metrics([presenters.fields(schemas.Metric, row._mapping) for row in rows])
+
+
+@get(
+    "/analytics",
+    operation_id="get_analytics",
+    summary="Get the values of a metric",
+    tags=["analytics"],
+    responses=problems(404),
+)
+async def get_analytics(
+    services: NamedDependency[Services],
+    metric: _Metric,
+    label: _Label = None,
+    from_: _From = None,
+    to: _To = None,
+    bucket: _Bucket = 86_400,
+    aggregation: FromQuery[Aggregation | None] = None,
+    across: FromQuery[schemas.Across | None] = None,
+    group_by: _GroupBy = None,
+) -> schemas.Analytics:
+    """Its samples in buckets of time, each series by itself unless `group_by` says otherwise. At most 10,000 points.
+
+    Left out, `aggregation` is the sum of a count and the average of a gauge; `across` is the sum, but the greatest
+    for a gauge in seconds. Buckets without samples are left out.
+    """
+    start, end = plan_range(from_, to, bucket, datetime.now(UTC))
+    known = await _metric(services, metric)
+    question = Question(
+        metric,
+        start,
+        end,
+        bucket,
+        aggregation or (Aggregation.SUM if known.kind is Kind.COUNT else Aggregation.AVG),
+        Aggregation(across or _across(known)),
+        None if group_by is None else _known("group_by", [name for name in group_by if name], known),
+        dict(_pairs(label or (), known)),
+    )
+    rows = await services.database.read(queries.read_samples(question, MAX_POINTS + 1))
+    return _answer(known, question, rows)
+
+
+async def _metric(services: Services, name: str) -> schemas.Metric:
+    """Raises `Refused` when there is none."""
+    rows = await services.database.read(queries.get_metric(), {"of": name})
+    if not rows:
+        raise metric_not_found(name)
+    return schemas.Metric(**{**rows[0]._mapping, "kind": Kind(rows[0].kind)})
+
+
+def _across(metric: schemas.Metric) -> schemas.Across:
+    """Waits and ages of several do not add up."""
+    is_time = metric.kind is Kind.GAUGE and metric.unit == "seconds"
+    return schemas.Across.MAX if is_time else schemas.Across.SUM
+
+
+def _pairs(labels: Sequence[str], metric: schemas.Metric) -> list[tuple[str, str]]:
+    """Raises `Refused`."""
+    pairs = parse_labels(labels)
+    _known("label", [key for key, _ in pairs], metric)
+    for key, value in pairs:
+        if any(key == other and value != its for other, its in pairs):
+            raise refuse_field("label", f"{key} has two values")
+    return pairs
+
+
+def _known(field: str, names: Sequence[str], metric: schemas.Metric) -> Sequence[str]:
+    """`names`, which are of labels of `metric`, if anything is known of these. Raises `Refused`."""
+    for name in names:
+        if metric.series and name not in metric.labels:
+            has = f"it has {', '.join(metric.labels)}" if metric.labels else "it has none"
+            raise refuse_field(field, f"{name!r} is no label of this metric: {has}")
+    return names
+
+
+def _answer(metric: schemas.Metric, question: Question, rows: Rows) -> schemas.Analytics:
+    """Raises `Refused` when that is too much."""
+    if sum(len(row.times) for row in rows) > MAX_POINTS:
+        raise refuse_field(
+            "bucket", f"makes more than {MAX_POINTS} points: larger ones, a shorter time, or fewer series"
+        )
+    return schemas.Analytics(
+        metric=metric.name,
+        unit=metric.unit,
+        kind=metric.kind,
+        from_=question.start,
+        to=question.end,
+        bucket_s=question.bucket_s,
+        aggregation=question.aggregation,
+        across=None if question.group_by is None else schemas.Across(question.across),
+        series=[_series(row) for row in rows],
+    )
+
+
+def _series(row: Any) -> schemas.AnalyticsSeries:
+    return schemas.AnalyticsSeries(row.labels, list(zip(row.times, row.values, strict=True)))

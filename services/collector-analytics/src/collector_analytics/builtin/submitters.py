@@ -1,0 +1,65 @@
+"""Who submits: how many on each day, and how many of them for the first time.
+
+Who it is, is what callers say of themselves: only submissions that are signed `user:<name>` count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import text
+
+from collector_analytics.builtin.history_window import HAPPENED, parameters_of
+from taskcore.domain.metrics import bucket_of
+from taskcore.metrics import Metric, MetricContext, MetricSource, Sample, Window
+
+DAY = timedelta(days=1)
+
+_REMEMBER = """
+INSERT INTO submitter_day (day, submitter)
+SELECT DISTINCT (at AT TIME ZONE 'UTC')::date, substr(actor, length('user:') + 1)
+FROM {rows} AS entry
+WHERE from_status IS NULL AND to_status IS NOT NULL AND starts_with(actor, 'user:') AND at < :until_time
+ORDER BY 1, 2
+ON CONFLICT DO NOTHING
+"""
+REMEMBER = text(HAPPENED + _REMEMBER.format(rows="happened"))
+REMEMBER_ALL = text(_REMEMBER.format(rows="task_history"))
+
+OF_DAY = text("""
+    SELECT count(*) AS submitters, count(*) FILTER (WHERE NOT EXISTS (
+        SELECT 1 FROM submitter_day AS before WHERE before.submitter = today.submitter AND before.day < today.day
+    )) AS newcomers
+    FROM submitter_day AS today WHERE day = :that_day
+""")
+
+
+class Submitters(MetricSource):
+    name = "submitters"
+    counts_windows = True
+
+    def describe(self) -> Iterable[Metric]:
+        return [
+            Metric("submitters_per_day", "Distinct submitters on a day (UTC)"),
+            Metric("new_submitters_per_day", "Submitters on a day (UTC) who had never submitted before"),
+        ]
+
+    def collect(self, ctx: MetricContext) -> Iterable[Sample]:
+        """Samples of the days that are complete by now. The first window counts all who came before it as known."""
+        if ctx.is_first:
+            ctx.database.execute(REMEMBER_ALL, {"until_time": ctx.window.end})
+        else:
+            ctx.database.execute(REMEMBER, parameters_of(ctx.window))
+        for day in _completed(ctx.window):
+            row = ctx.database.execute(OF_DAY, {"that_day": day.astimezone(UTC).date()}).one()
+            yield Sample("submitters_per_day", row.submitters, bucket=day)
+            yield Sample("new_submitters_per_day", row.newcomers, bucket=day)
+
+
+def _completed(window: Window) -> Iterable[datetime]:
+    """The days that end in the window, or with it."""
+    day = bucket_of(window.start, DAY)
+    while day + DAY <= window.end:
+        yield day
+        day += DAY

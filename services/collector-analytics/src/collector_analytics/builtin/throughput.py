@@ -1,0 +1,44 @@
+"""How many tasks were submitted, and how many ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import text
+
+from collector_analytics.builtin.history_window import HAPPENED, KNOWN, parameters_of
+from taskcore.metrics import Kind, Metric, MetricContext, MetricSource, Sample
+
+THROUGHPUT = text(f"""
+{HAPPENED}
+SELECT known.type, known.queue, happened.to_status AS outcome, happened.from_status IS NULL AS is_submitted,
+    coalesce(happened.to_status IN ('succeeded', 'failed', 'cancelled'), false) AS is_finished, count(*) AS number
+FROM happened {KNOWN}
+WHERE happened.to_status IS NOT NULL
+    AND (happened.from_status IS NULL OR happened.to_status IN ('succeeded', 'failed', 'cancelled'))
+GROUP BY 1, 2, 3, 4, 5
+""")
+
+
+class Throughput(MetricSource):
+    name = "throughput"
+    counts_windows = True
+
+    def describe(self) -> Iterable[Metric]:
+        return [
+            Metric("submitted", "Tasks that were submitted, by type and queue", kind=Kind.COUNT),
+            Metric("finished", "Tasks that ended, by type and outcome; once more for each end", kind=Kind.COUNT),
+        ]
+
+    def collect(self, ctx: MetricContext) -> Iterable[Sample]:
+        submitted: dict[tuple[str, str], int] = {}
+        finished: dict[tuple[str, str], int] = {}
+        for row in ctx.database.execute(THROUGHPUT, parameters_of(ctx.window)):
+            if row.is_submitted:
+                submitted[row.type, row.queue] = submitted.get((row.type, row.queue), 0) + row.number
+            if row.is_finished:
+                finished[row.type, row.outcome] = finished.get((row.type, row.outcome), 0) + row.number
+        for (type_, queue), number in submitted.items():
+            yield Sample("submitted", number, {"type": type_, "queue": queue})
+        for (type_, outcome), number in finished.items():
+            yield Sample("finished", number, {"type": type_, "outcome": outcome})

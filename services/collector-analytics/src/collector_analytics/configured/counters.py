@@ -1,0 +1,63 @@
+"""A metric that is a number in a JSON document on the web."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Network, IPv6Network
+from typing import Any
+
+import httpx
+import msgspec
+
+from collector_analytics.configured.json_pointer import find
+from taskcore.metrics import Metric, MetricContext, MetricSource, Sample
+from taskcore.plugins.network.guarded_client import client_of
+from taskcore.settings import CounterMetric
+
+#: It is the operator who set the address: it may well be one inside of the network.
+EVERYWHERE = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
+
+
+class Counter(MetricSource):
+    def __init__(self, metric: str, counter: CounterMetric) -> None:
+        self.name = f"counter:{metric}"
+        self._metric = metric
+        self._counter = counter
+
+    def describe(self) -> Iterable[Metric]:
+        return [Metric(self._metric, self._counter.description)]
+
+    def collect(self, ctx: MetricContext) -> Iterable[Sample]:
+        """Of an object each member that is not null."""
+        found = find(self._document(ctx), self._counter.pointer)
+        if isinstance(found, dict):
+            label = self._counter.label
+            members = {name: value for name, value in found.items() if value is not None}
+            return [Sample(self._metric, _number(value), {label: name}) for name, value in members.items()]
+        return [Sample(self._metric, _number(found))]
+
+    def _document(self, ctx: MetricContext) -> Any:
+        http = ctx.settings.http.model_copy(update={"allowed_networks": EVERYWHERE})
+        headers = {name: value.get_secret_value() for name, value in self._counter.headers.items()}
+        with (
+            client_of(http, ctx.task.interruption, self._counter.timeout_s) as client,
+            client.stream("GET", self._counter.url, headers=headers) as response,
+        ):
+            if not response.is_success:
+                raise ConnectionError(f"the address answered {response.status_code}")
+            return msgspec.json.decode(_body(response, http.max_body_bytes))
+
+
+def _body(response: httpx.Response, max_bytes: int) -> bytes:
+    body = b""
+    for chunk in response.iter_bytes():
+        body += chunk
+        if len(body) > max_bytes:
+            raise ValueError(f"the document is longer than {max_bytes} bytes")
+    return body
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("what the pointer leads to is neither a number nor an object of numbers")
+    return float(value)

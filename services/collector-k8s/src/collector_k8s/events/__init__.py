@@ -1,0 +1,1 @@
+"""Events as the API server sends them, and how they are normalized."""

@@ -1,0 +1,1 @@
+"""Listing and watching events, and handing them to the store."""

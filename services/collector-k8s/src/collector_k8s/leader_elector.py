@@ -1,0 +1,88 @@
+"""Being the one of several copies that is at work: the lease in the database is taken, kept, and given back.
+
+Whoever cannot renew it goes on reading: its writes name its epoch, and are refused once another has followed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from sqlalchemy import Engine, Executable
+from sqlalchemy.exc import SQLAlchemyError
+
+from collector_k8s.health import Status
+from collector_k8s.store.event_store import Lease
+from taskcore.db.kubernetes.collector_leases import provide_lease, release_lease, renew_lease, take_lease
+from taskcore.errors import first_line
+
+TTL_S = 6.0
+RENEW_S = 2.0
+LOOK_S = 1.0
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class Leadership:
+    """`holder` names this copy to whoever looks into the database. `on_beat` is called whenever that has answered."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        name: str,
+        holder: str,
+        status: Status,
+        *,
+        on_beat: Callable[[], None] = lambda: None,
+        ttl_s: float = TTL_S,
+    ) -> None:
+        self._engine = engine
+        self._name = name
+        self._holder = holder
+        self._status = status
+        self._on_beat = on_beat
+        self._ttl_s = ttl_s
+
+    def take(self, stop: threading.Event) -> Lease | None:
+        """Wait until nobody else has it. None: `stop` was set first."""
+        is_provided = False
+        while not stop.is_set():
+            is_provided = is_provided or self._try(provide_lease(), lease=self._name) is not None
+            rows = self._try(take_lease(), lease=self._name, by=self._holder, ttl_s=self._ttl_s)
+            if rows:
+                log.info("lease.taken", lease=self._name, epoch=rows[0].epoch)
+                return Lease(self._name, rows[0].epoch)
+            if rows is not None:
+                self._on_beat()
+            stop.wait(LOOK_S)
+        return None
+
+    def keep(self, lease: Lease, over: threading.Event) -> None:
+        """Until `over` is set, which it is here when another has followed."""
+        while not over.wait(RENEW_S):
+            rows = self._try(renew_lease(), lease=lease.name, mine=lease.epoch, ttl_s=self._ttl_s)
+            if rows:
+                self._on_beat()
+            elif rows is not None:
+                log.error("lease.lost", lease=lease.name, epoch=lease.epoch)
+                over.set()
+
+    def release(self, lease: Lease) -> None:
+        """Let another follow at once. Does nothing when one has already."""
+        self._try(release_lease(), lease=lease.name, mine=lease.epoch)
+
+    def _try(self, statement: Executable, **parameters: object) -> list[Any] | None:
+        """None: the database is away, or not made for this yet, which is waited for as well."""
+        try:
+            with self._engine.connect() as connection:
+                answer = connection.execute(statement, parameters)
+                rows = list(answer) if answer.returns_rows else []
+        except SQLAlchemyError as exc:
+            if self._status.has_database:
+                log.warning("database.away", error=first_line(exc))
+            self._status.has_database = False
+            return None
+        self._status.has_database = True
+        return rows

@@ -1,0 +1,151 @@
+"""Two ways to PostgreSQL and RabbitMQ: a Secret that is there, or servers to develop with."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+import helm_python
+import pytest
+import yaml
+
+from harness.http_server import Response, WebServer
+from tests.charts.rendering import SERVICES, Rendered, at, chart, merged, render
+from tests.charts.samples import DEVELOPMENT, PRODUCTION
+
+NEED_AMQP = {"coordinator", "worker", "collector-analytics"}
+
+
+def environment(rendered: Rendered, service: str) -> dict[str, Any]:
+    (container,) = rendered.one("Deployment", service)["spec"]["template"]["spec"]["containers"]
+    return {one["name"]: one.get("value", one.get("valueFrom")) for one in container["env"]}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_each_service_gets_the_secrets_that_it_needs_and_no_other(service: str) -> None:
+    rendered = render(PRODUCTION, at("global.amqp.key", "url"))
+
+    given = environment(rendered, service)
+    expected = {"TASKCORE_DATABASE_URL": {"secretKeyRef": {"name": "our-postgresql", "key": "database_url"}}}
+    if service in NEED_AMQP:
+        expected["TASKCORE_AMQP_URL"] = {"secretKeyRef": {"name": "our-rabbitmq", "key": "url"}}
+
+    assert given == {"TASKCORE_CONFIG": "/etc/taskcore/taskcore.yaml", **expected}
+    assert rendered.of("Secret") == rendered.of("StatefulSet") == []
+
+
+@pytest.mark.parametrize(
+    ("left", "sentence"),
+    [("amqp", "Taskcore needs a PostgreSQL. Name a Secret"), ("database", "Taskcore needs a RabbitMQ. Name a Secret")],
+)
+def test_without_an_address_the_chart_says_what_to_do(left: str, sentence: str) -> None:
+    with pytest.raises(helm_python.HelmError, match=sentence):
+        render({"global": {left: PRODUCTION["global"][left]}})
+
+
+@pytest.mark.parametrize("server", ["database", "amqp"])
+def test_two_addresses_are_refused(server: str) -> None:
+    with pytest.raises(helm_python.HelmError, match=f"global.{server}: either existingSecret or development"):
+        render(PRODUCTION, at(f"global.{server}.development", True))
+
+
+def test_who_needs_no_broker_needs_not_say_where_it_is() -> None:
+    rendered = render(at("global.database.existingSecret", "ours"), {name: {"enabled": False} for name in NEED_AMQP})
+
+    assert {one["metadata"]["name"] for one in rendered.of("Deployment")} == {
+        "demo-taskcore-api",
+        "demo-taskcore-collector-k8s",
+    }
+
+
+@pytest.mark.parametrize(
+    ("server", "key", "image", "port"),
+    [
+        ("postgresql", "database_url", "postgres:18", 5432),
+        ("rabbitmq", "amqp_url", "rabbitmq:4-management", 5672),
+    ],
+)
+def test_servers_to_develop_with_have_a_password_and_an_address_that_fit(
+    server: str, key: str, image: str, port: int
+) -> None:
+    rendered = render(DEVELOPMENT)
+
+    secret = rendered.one("Secret", server)
+    service = rendered.one("Service", server)
+    spec = rendered.one("StatefulSet", server)["spec"]
+    (container,) = spec["template"]["spec"]["containers"]
+    url = urlsplit(secret["stringData"][key])
+
+    assert (url.username, url.password) == ("taskcore", secret["stringData"]["password"])
+    assert len(url.password or "") == 32
+    assert (url.hostname, url.port) == (service["metadata"]["name"], port)
+    assert spec["serviceName"] == service["metadata"]["name"]
+    assert container["image"] == image
+    assert [p["containerPort"] for p in container["ports"]] == [port]
+    assert environment(rendered, "worker")[f"TASKCORE_{key.upper()}"] == {
+        "secretKeyRef": {"name": secret["metadata"]["name"], "key": key}
+    }
+    assert {"secretKeyRef": {"name": secret["metadata"]["name"], "key": "password"}} in [
+        one.get("valueFrom") for one in container["env"]
+    ]
+
+
+def test_one_server_to_develop_with_and_one_of_ones_own() -> None:
+    rendered = render(at("global.database.development", True), at("global.amqp.existingSecret", "our-rabbitmq"))
+
+    given = environment(rendered, "coordinator")
+
+    assert [one["metadata"]["name"] for one in rendered.of("StatefulSet")] == ["demo-taskcore-postgresql"]
+    assert given["TASKCORE_AMQP_URL"]["secretKeyRef"]["name"] == "our-rabbitmq"
+
+
+def test_a_password_is_made_up_for_each_release() -> None:
+    first = render(DEVELOPMENT).one("Secret", "postgresql")["stringData"]["password"]
+    second = render(DEVELOPMENT, name="other").one("Secret", "postgresql")["stringData"]["password"]
+
+    assert first != second
+
+
+def test_a_password_that_is_there_is_kept(http_server: WebServer) -> None:
+    """And so is its Secret after helm uninstall, since the volume is."""
+    known = {"password": base64.b64encode(b"as before").decode()}
+    for kind in ("postgresql", "rabbitmq"):
+        _serve_secret(http_server, f"demo-taskcore-{kind}", known)
+
+    with helm_python.Config(kubeconfig_content=_kubeconfig(http_server.url), namespace="tasks") as config:
+        texts = config.render(chart(), merged(DEVELOPMENT), name="demo", namespace="tasks", is_upgrade=True)
+    secrets = Rendered(texts).of("Secret")
+
+    assert [one["stringData"]["password"] for one in secrets] == ["as before", "as before"]
+    assert ["taskcore:as before@" in text for text in map(json.dumps, secrets)] == [True, True]
+    assert {one["metadata"]["annotations"]["helm.sh/resource-policy"] for one in secrets} == {"keep"}
+
+
+def _serve_secret(server: WebServer, name: str, data: dict[str, str]) -> None:
+    """As an API server does to Helm's `lookup`, which asks what kinds there are first."""
+    secrets = {"name": "secrets", "singularName": "secret", "namespaced": True, "kind": "Secret", "verbs": ["get"]}
+    secret = {"kind": "Secret", "apiVersion": "v1", "metadata": {"name": name, "namespace": "tasks"}, "data": data}
+    answers: dict[str, Any] = {
+        "/api": {"kind": "APIVersions", "versions": ["v1"]},
+        "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": []},
+        "/api/v1": {"kind": "APIResourceList", "groupVersion": "v1", "resources": [secrets]},
+        f"/api/v1/namespaces/tasks/secrets/{name}": secret,
+    }
+    for path, answer in answers.items():
+        body = json.dumps(answer).encode()
+        server.on("GET", path, Response(200, body, {"Content-Type": "application/json"}))
+
+
+def _kubeconfig(url: str) -> str:
+    return yaml.safe_dump(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "fake", "cluster": {"server": url}}],
+            "users": [{"name": "fake", "user": {}}],
+            "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "fake"}}],
+            "current-context": "fake",
+        }
+    )

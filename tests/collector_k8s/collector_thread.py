@@ -1,0 +1,76 @@
+"""A collector at work on a cluster, in a thread, and what is in the database because of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from collector_k8s.process import new_status, run
+from taskcore.settings import KubernetesSettings, Settings
+from tests.collector_k8s.fakes.event_json import Event
+
+QUICK = {"bookmark_s": 5.0}
+
+
+class Collecting:
+    """Starts at once. `kubernetes` are the settings of that section."""
+
+    def __init__(self, database_url: str, **kubernetes: Any) -> None:
+        self.settings = Settings(
+            database_url=database_url,  # type: ignore[arg-type]
+            kubernetes=KubernetesSettings(**QUICK | kubernetes),
+        )
+        self.status = new_status(self.settings)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=run, args=(self.settings, self._stop, self.status))
+        self._thread.start()
+
+    @property
+    def is_running(self) -> bool:
+        return self._thread.is_alive()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+
+
+class Collected:
+    """What is stored."""
+
+    def __init__(self, database_url: str) -> None:
+        self._url = database_url
+
+    def sql(self, query: str, *parameters: object) -> list[dict[str, Any]]:
+        with psycopg.connect(self._url, autocommit=True, row_factory=dict_row) as connection:
+            cursor = connection.execute(query, parameters)  # type: ignore[arg-type]
+            return cursor.fetchall() if cursor.description else []
+
+    def names(self) -> list[str]:
+        """Of the events' objects, one for each version, in their order."""
+        return [row["name"] for row in self.sql("SELECT name FROM k8s_event ORDER BY name, id")]
+
+    def versions(self) -> set[str]:
+        """Asserts that none is there twice."""
+        versions = [row["resource_version"] for row in self.sql("SELECT resource_version FROM k8s_event")]
+        assert len(versions) == len(set(versions))
+        return set(versions)
+
+    def has_all(self, events: Iterable[Event]) -> bool:
+        """And each once."""
+        return versions_of(events) <= self.versions()
+
+    def position(self, scope: str = "") -> int:
+        rows = self.sql("SELECT resource_version FROM k8s_cursor WHERE scope = %s", scope)
+        return int(rows[0]["resource_version"]) if rows else 0
+
+    def gaps(self) -> list[dict[str, Any]]:
+        return self.sql("SELECT * FROM k8s_gap ORDER BY id")
+
+
+def versions_of(events: Iterable[Event]) -> set[str]:
+    return {event["metadata"]["resourceVersion"] for event in events}

@@ -1,0 +1,139 @@
+"""What a fake cluster keeps: events by namespace and name, each change with its version, and pages of a listing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from tests.collector_k8s.fakes.event_json import Event, encoded
+
+Wanted = Callable[[Event], bool]
+FIRST_VERSION = 1_000  # as in a cluster, where other things than events have had versions before
+
+
+class Expired(Exception):
+    """That version, or that page, is not known any more: 410."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """`event` is never changed afterwards. `is_told`: whether watches are told of it."""
+
+    version: int
+    type: str
+    event: Event
+    is_told: bool
+
+    def line(self, group: str) -> bytes:
+        return b'{"type":"%b","object":%b}\n' % (self.type.encode(), encoded(self.event, group))
+
+
+@dataclass(frozen=True)
+class Page:
+    version: int
+    events: list[Event]
+    token: str
+    remaining: int
+
+
+class Store:
+    """`changed` is held for each look and each change, and is notified of each change."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition(threading.RLock())
+        self.version = FIRST_VERSION
+        self._events: dict[tuple[str, str], Event] = {}
+        self._changes: list[Change] = []
+        self._known_from = FIRST_VERSION
+        self._pages: dict[str, tuple[int, list[Event]]] = {}
+
+    def put(self, event: Event, *, is_told: bool = True) -> Event:
+        """Make it or replace it."""
+        return self.put_all([event], is_told=is_told)[0]
+
+    def put_all(self, events: Iterable[Event], *, is_told: bool = True) -> list[Event]:
+        with self.changed:
+            stored = [self._put(event, is_told) for event in events]
+            self.changed.notify_all()
+            return stored
+
+    def get(self, namespace: str, name: str) -> Event | None:
+        with self.changed:
+            return self._events.get((namespace, name))
+
+    def delete(self, namespace: str, name: str) -> Event | None:
+        with self.changed:
+            if event := self._events.pop((namespace, name), None):
+                event = self._change("DELETED", event, is_told=True)
+                self.changed.notify_all()
+            return event
+
+    def delete_namespace(self, namespace: str) -> None:
+        with self.changed:
+            for its_namespace, name in list(self._events):
+                if its_namespace == namespace:
+                    self.delete(namespace, name)
+
+    def forget_changes(self) -> None:
+        """Whoever asks for what came after an earlier version than now, or for a page that is begun, is too late."""
+        with self.changed:
+            self.version += 1
+            self._known_from = self.version
+            self._pages.clear()
+
+    def lose_events(self) -> None:
+        """They are too old for the cluster, which says nothing about it."""
+        with self.changed:
+            self._events.clear()
+            self.forget_changes()
+
+    def first_page(self, wanted: Wanted, limit: int) -> Page:
+        with self.changed:
+            events = [event for _, event in sorted(self._events.items()) if wanted(event)]
+            return self._page(self.version, events, limit)
+
+    def next_page(self, token: str, limit: int) -> Page:
+        """Of the same version as the first one. Raises: Expired."""
+        with self.changed:
+            if token not in self._pages:
+                raise Expired
+            return self._page(*self._pages[token], limit)
+
+    def require_known(self, version: int) -> None:
+        """Raises: Expired: what came after it is forgotten."""
+        if version < self._known_from:
+            raise Expired
+
+    def changes_after(self, version: int) -> list[Change]:
+        with self.changed:
+            first = len(self._changes)
+            while first and self._changes[first - 1].version > version:
+                first -= 1
+            return [change for change in self._changes[first:] if change.is_told]
+
+    def _put(self, event: Event, is_told: bool) -> Event:
+        key = event["metadata"]["namespace"], event["metadata"]["name"]
+        before = self._events.get(key)
+        metadata: dict[str, Any] = {"uid": str(uuid4()), "creationTimestamp": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"}
+        if before is not None:
+            metadata = {name: before["metadata"][name] for name in metadata}
+        event = {**event, "metadata": metadata | event["metadata"]}
+        self._events[key] = self._change("ADDED" if before is None else "MODIFIED", event, is_told)
+        return self._events[key]
+
+    def _change(self, type_: str, event: Event, is_told: bool) -> Event:
+        self.version += 1
+        event = {**event, "metadata": event["metadata"] | {"resourceVersion": str(self.version)}}
+        self._changes.append(Change(self.version, type_, event, is_told))
+        return event
+
+    def _page(self, version: int, events: list[Event], limit: int) -> Page:
+        rest = events[limit:] if limit else []
+        token = uuid4().hex if rest else ""
+        if rest:
+            self._pages[token] = version, rest
+        return Page(version, events[: limit or None], token, len(rest))

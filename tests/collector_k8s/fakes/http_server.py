@@ -1,0 +1,201 @@
+"""The HTTP of a fake cluster: which path is what, bodies at once, watches in chunks, and connections that break."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import ssl
+import threading
+import time
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
+
+from tests.collector_k8s.fakes.event_json import as_kept, in_shape, pod_uid, selector
+from tests.collector_k8s.fakes.event_log import Expired, Wanted
+from tests.collector_k8s.fakes.responses import Answer, Ask, Request, refusal
+from tests.collector_k8s.fakes.watch_stream import Broken, Stream
+
+if TYPE_CHECKING:
+    from tests.collector_k8s.fakes.cluster import FakeCluster
+
+EVENTS = re.compile(r"/(?:api|apis)/(v1|events\.k8s\.io/v1)(?:/namespaces/([^/]+))?/events(?:/([^/]+))?")
+POD = re.compile(r"/api/v1/namespaces/([^/]+)/pods/([^/]+)")
+NAMESPACE = re.compile(r"/api/v1/namespaces(?:/([^/]+))?")
+LONGEST_WATCH_S = 1_800.0
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, cluster: FakeCluster, port: int, tls: ssl.SSLContext | None = None) -> None:
+        self.cluster = cluster
+        self._connections: set[Any] = set()
+        super().__init__(("127.0.0.1", port), Handler)
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_side=True)
+        self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01})
+        self._thread.start()
+
+    def close(self) -> None:
+        self.shutdown()
+        self.server_close()
+        self._thread.join()
+        for connection in list(self._connections):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up is part of the tests."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or each answer takes 40 ms, for its head and its body are two writes
+    server: Server
+
+    def handle_any(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        url = urlsplit(self.path)
+        query = dict(parse_qsl(url.query))
+        token = (self.headers.get("Authorization") or "").partition(" ")[2]
+        ask = _ask(url.path, query, self.command)
+        request = Request(ask, self.command, url.path, query, token, time.monotonic())
+        answer = self.server.cluster.scripted(request)
+        if answer is None:
+            answer = self._answer(request, json.loads(body) if body else {})
+        if answer is not None:
+            self._send(answer)
+
+    def _answer(self, request: Request, body: dict[str, Any]) -> Answer | None:
+        """None: it has been answered already, by a watch."""
+        if match := EVENTS.fullmatch(request.path):
+            return self._answer_events(request, body, *match.groups())
+        if match := POD.fullmatch(request.path):
+            return self._pod(*match.groups())
+        if match := NAMESPACE.fullmatch(request.path):
+            return self._namespace(request, match[1])
+        if request.path == "/version":
+            return Answer(200, {"major": "1", "minor": "36", "gitVersion": "v1.36.0"})
+        return refusal(404, "the server could not find the requested resource")
+
+    def _answer_events(
+        self, request: Request, body: dict[str, Any], group: str, namespace: str | None, name: str | None
+    ) -> Answer | None:
+        store = self.server.cluster.store
+        if namespace in self.server.cluster.forbidden:
+            return refusal(403, f"events is forbidden in the namespace {namespace}")
+        if request.method == "GET" and name is None:
+            try:
+                wanted = _wanted(namespace, request.query.get("fieldSelector", ""))
+            except ValueError as exc:
+                return refusal(400, str(exc))
+            return self._watch(request, group, wanted) if request.ask == "watch" else self._list(request, group, wanted)
+        kept = store.get(namespace or "", name) if name else None
+        if request.method == "POST":
+            kept = store.put(as_kept(body))
+        elif kept is None:
+            return refusal(404, f"events {name!r} not found")
+        elif request.method == "PUT":
+            kept = store.put(as_kept(body))
+        elif request.method == "DELETE":
+            store.delete(namespace or "", str(name))
+        return Answer(201 if request.method == "POST" else 200, _whole(kept, group))
+
+    def _list(self, request: Request, group: str, wanted: Wanted) -> Answer:
+        store, limit = self.server.cluster.store, int(request.query.get("limit", 0))
+        token = request.query.get("continue")
+        try:
+            page = store.next_page(token, limit) if token else store.first_page(wanted, limit)
+        except Expired:
+            return refusal(410, "The provided continue parameter is too old to display a consistent list result.")
+        metadata: dict[str, Any] = {"resourceVersion": str(page.version)}
+        if page.token:
+            metadata |= {"continue": page.token, "remainingItemCount": page.remaining}
+        items = [in_shape(event, group) for event in page.events]
+        return Answer(200, {"kind": "EventList", "apiVersion": group, "metadata": metadata, "items": items})
+
+    def _watch(self, request: Request, group: str, wanted: Wanted) -> None:
+        cluster, query = self.server.cluster, request.query
+        version = int(query.get("resourceVersion") or cluster.store.version)
+        bookmark_s = cluster.bookmark_s if query.get("allowWatchBookmarks", "").lower() == "true" else None
+        ends_after_s = float(query.get("timeoutSeconds") or LONGEST_WATCH_S)
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        try:
+            Stream(group, wanted, version, bookmark_s, ends_after_s).serve(cluster, self._write_chunk)
+            self.wfile.write(b"0\r\n\r\n")
+        except (Broken, OSError):
+            self._hang_up()
+
+    def _pod(self, namespace: str, name: str) -> Answer:
+        labels = self.server.cluster.pods.get((namespace, name))
+        if labels is None:
+            return refusal(404, f"pods {name!r} not found")
+        metadata = {"name": name, "namespace": namespace, "uid": pod_uid(name), "labels": labels}
+        return Answer(200, {"kind": "Pod", "apiVersion": "v1", "metadata": metadata})
+
+    def _namespace(self, request: Request, name: str | None) -> Answer:
+        """There is every namespace. One that is deleted has no events any more."""
+        if request.method == "DELETE" and name is not None:
+            self.server.cluster.store.delete_namespace(name)
+        return Answer(200, {"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": name or "made"}})
+
+    def _send(self, answer: Answer) -> None:
+        if answer.status <= 0:
+            if answer.status < 0:
+                self.server.cluster.closing.wait()
+            self._hang_up()
+            return
+        self.send_response(answer.status)
+        for name, value in {"Content-Type": "application/json", **answer.headers}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(answer.raw)))
+        self.end_headers()
+        self.wfile.write(answer.raw)
+
+    def _write_chunk(self, data: bytes) -> None:
+        if data:
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
+
+    def _hang_up(self) -> None:
+        self.close_connection = True
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """The tests' output is not the place for a log."""
+
+    do_GET = do_POST = do_PUT = do_DELETE = handle_any
+
+
+def _ask(path: str, query: dict[str, str], method: str) -> Ask:
+    match = EVENTS.fullmatch(path)
+    if method != "GET" or match is None or match[3]:
+        return "other"
+    if query.get("watch", "").lower() in ("true", "1"):
+        return "watch"
+    return "page" if "continue" in query else "list"
+
+
+def _wanted(namespace: str | None, text: str) -> Wanted:
+    """Raises: ValueError."""
+    is_selected = selector(text)
+    return lambda event: namespace in (None, event["metadata"]["namespace"]) and is_selected(event)
+
+
+def _whole(event: dict[str, Any] | None, group: str) -> dict[str, Any]:
+    return {"kind": "Event", "apiVersion": group, **in_shape(event or {}, group)}

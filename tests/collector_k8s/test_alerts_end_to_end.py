@@ -1,0 +1,61 @@
+"""From a cluster's event to the task that it fires: the whole collector, with rules that were set over the API."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+import psycopg
+import pytest
+
+from collector_k8s.process import run
+from harness.waiting import eventually
+from taskcore.errors import InvalidSettings
+from taskcore.settings import AlertRule, AlertSettings, AlertTask, KubernetesSettings, Settings
+from tests.collector_k8s.fakes.cluster import FakeCluster
+from tests.collector_k8s.fakes.event_json import event
+from tests.collector_k8s.test_process import running
+
+EMAIL = {"to": ["ops@example.org"], "subject": "$object", "body": "$message"}
+RULES = [{"name": "out_of_memory", "reasons": ["OOMKilling"], "task": {"type": "send_email", "parameters": EMAIL}}]
+
+
+def test_an_alert_fires_once_whatever_is_listed_again(cluster: FakeCluster, database_url: str) -> None:
+    settings = Settings(
+        database_url=database_url,
+        kubernetes=KubernetesSettings(kubeconfig=cluster.kubeconfig, bookmark_s=1),
+    )
+    with psycopg.connect(database_url, autocommit=True) as database:
+
+        def rows(sql: str) -> list[Any]:
+            return database.execute(sql).fetchall()
+
+        given = json.dumps(RULES)
+        database.execute("INSERT INTO setting (name, value, changed_by) VALUES ('alerts.rules', %s, 'me')", [given])
+        cluster.put(event("a", reason="OOMKilling", message="web-1 was killed", count=2), event("b", reason="BackOff"))
+        with running(settings):
+            eventually(lambda: rows("SELECT count FROM alert") == [(2,)])
+            cluster.put(event("a", reason="OOMKilling", message="web-1 was killed", count=5))
+            eventually(lambda: rows("SELECT count FROM alert") == [(5,)])
+        database.execute("DELETE FROM k8s_cursor")
+        cluster.put(event("c", reason="BackOff"))
+        with running(settings):
+            eventually(lambda: rows("SELECT count(*) FROM k8s_event WHERE is_current") == [(3,)])
+
+        (alert,) = rows("SELECT id, rule, task_id, count FROM alert")
+        (task,) = rows("SELECT id, parameters ->> 'body' FROM task")
+    assert task == (alert[2], "web-1 was killed")
+    assert alert[1:] == ("out_of_memory", task[0], 5)
+
+
+def test_a_rule_whose_task_cannot_be_keeps_the_collector_from_starting(database_url: str) -> None:
+    task = AlertTask(type="known", parameters={"n": "$object"})
+    settings = Settings(database_url=database_url, alerts=AlertSettings(rules=(AlertRule(name="mine", task=task),)))
+    schema = json.dumps({"type": "object", "properties": {"n": {"type": "integer"}}})
+    columns = "name, description, queue, schema, max_attempts, retry"
+    with psycopg.connect(database_url, autocommit=True) as database:
+        database.execute(f"INSERT INTO task_type ({columns}) VALUES ('known', '', 'q', %s, 1, '{{}}')", [schema])
+
+    with pytest.raises(InvalidSettings, match=r"TASKCORE_ALERTS__RULES: 0\.task\.parameters\.n: the value is not"):
+        run(settings, threading.Event())

@@ -1,0 +1,64 @@
+"""The tests' own broker does what the tests rely on."""
+
+from __future__ import annotations
+
+import pika
+import pytest
+
+from harness.rabbitmq.broker import RabbitMQ
+from harness.rabbitmq.management import Management, VirtualHost
+from harness.waiting import eventually
+
+
+def publish(amqp_url: str, queue: str) -> None:
+    with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        channel.queue_declare(queue, durable=True)
+        channel.basic_publish("", queue, b"kept", pika.BasicProperties(delivery_mode=2))
+
+
+def test_each_test_sees_its_own_queues_only(rabbitmq_management: Management, virtual_host: VirtualHost) -> None:
+    publish(virtual_host.amqp_url, "mine")
+
+    with rabbitmq_management.virtual_host("another") as another:
+        assert virtual_host.queues() == {"mine"}
+        assert another.queues() == set()
+
+
+def test_a_purged_queue_is_empty(virtual_host: VirtualHost) -> None:
+    publish(virtual_host.amqp_url, "mine")
+    assert virtual_host.depth("mine") == 1
+
+    virtual_host.purge("mine")
+
+    assert virtual_host.depth("mine") == 0
+
+
+def test_closed_connections_are_noticed_by_their_client(virtual_host: VirtualHost) -> None:
+    connection = pika.BlockingConnection(pika.URLParameters(virtual_host.amqp_url))
+
+    def is_cut_off() -> bool:
+        virtual_host.close_connections()
+        try:
+            connection.process_data_events(0)
+        except pika.exceptions.AMQPError:
+            return True
+        return False
+
+    assert eventually(is_cut_off)
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_a_broker_that_comes_back_has_its_durable_messages(private_rabbitmq: RabbitMQ, end: str) -> None:
+    with private_rabbitmq.management.virtual_host("kept") as virtual_host:
+        publish(virtual_host.amqp_url, "mine")
+
+        getattr(private_rabbitmq, end)()
+        private_rabbitmq.start()
+
+        assert virtual_host.depth("mine") == 1
+
+
+def test_a_broker_takes_control_commands(private_rabbitmq: RabbitMQ) -> None:
+    assert "guest" in private_rabbitmq.control("list_users")

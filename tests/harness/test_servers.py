@@ -1,0 +1,99 @@
+"""The tests' own mail server, HTTP server and reaper do what the tests rely on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import smtplib
+import subprocess
+import sys
+from email.message import EmailMessage
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import psutil
+import pytest
+
+from harness.http_server import Request, Response, WebServer
+from harness.reaper import MARK, kill_marked
+from harness.smtp_server import MailServer
+from harness.waiting import eventually
+
+
+def send(server: MailServer) -> None:
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = "a@example.org", "b@example.org", "Ünïcode"
+    with smtplib.SMTP(server.host, server.port) as client:
+        client.send_message(message)
+
+
+def test_sent_mail_is_kept(smtp_server: MailServer) -> None:
+    send(smtp_server)
+
+    assert [message["Subject"] for message in smtp_server.messages] == ["Ünïcode"]
+    assert [envelope.rcpt_tos for envelope in smtp_server.envelopes] == [["b@example.org"]]
+
+
+def test_refused_mail_is_not_kept(smtp_server: MailServer) -> None:
+    smtp_server.refuse("451 later")
+
+    with pytest.raises(smtplib.SMTPDataError):
+        send(smtp_server)
+
+    assert smtp_server.messages == []
+
+
+def test_routes_answer_and_requests_are_kept(http_server: WebServer) -> None:
+    url = http_server.on("POST", "/echo", lambda request: Response(201, request.body, {"X-Seen": "yes"}))
+
+    answer = httpx.post(f"{url}?a=1", content=b"hello", headers={"X-Sent": "1"})
+
+    assert (answer.status_code, answer.content, answer.headers["x-seen"]) == (201, b"hello", "yes")
+    request: Request = http_server.requests[0]
+    assert (request.query, request.headers["x-sent"]) == ("a=1", "1")
+
+
+def test_what_no_route_takes_is_not_found(http_server: WebServer) -> None:
+    assert httpx.get(f"{http_server.url}/nothing").status_code == 404
+
+
+def test_marked_processes_are_killed_whatever_their_parent_and_session() -> None:
+    mark = uuid4().hex
+    script = "from subprocess import *; print(Popen(['sleep', '600'], stdout=DEVNULL, start_new_session=True).pid)"
+    started = subprocess.run(
+        [sys.executable, "-c", script], env=os.environ | {MARK: mark}, stdout=subprocess.PIPE, check=True
+    )
+
+    kill_marked(mark)
+
+    assert not is_running(int(started.stdout))
+
+
+def test_the_reaper_removes_what_a_killed_session_leaves(tmp_path: Path) -> None:
+    left = tmp_path / "left"
+    left.mkdir()
+
+    session = subprocess.run([sys.executable, "-c", SESSION, str(left)], stdout=subprocess.PIPE)
+
+    assert session.returncode == -signal.SIGKILL
+    assert eventually(lambda: not is_running(int(session.stdout)) and not left.exists())
+
+
+SESSION = """
+import os, signal, subprocess, sys, pathlib
+from harness.reaper import Reaper
+reaper = Reaper()
+left = subprocess.Popen(["sleep", "600"], start_new_session=True, stdout=subprocess.DEVNULL)
+reaper.watch_group(left.pid)
+reaper.watch_directory(pathlib.Path(sys.argv[1]))
+print(left.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,65 @@
+"""A live setting takes effect in processes that run."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.waiting import eventually
+from tests.system.conftest import MakeSystem
+from tests.system.system import System
+
+
+@pytest.fixture(scope="module")
+def system(make_system: MakeSystem) -> System:
+    """Its coordinators sweep once an hour."""
+    system = make_system({"TASKCORE_COORDINATOR__SWEEP_EVERY_S": "3600"})
+    system.start(coordinators=1)
+    return system
+
+
+def lose_outbox_row(system: System, task_id: int) -> None:
+    system.sql("DELETE FROM outbox WHERE task_id = %s", task_id)
+
+
+def wait_for_outbox_row(system: System, task_id: int) -> None:
+    """Until the sweep has found that it is missing."""
+    eventually(lambda: bool(system.sql("SELECT 1 FROM outbox WHERE task_id = %s", task_id)), 60, what="a sweep")
+
+
+def test_a_shorter_pause_between_sweeps_holds_at_once_and_not_after_the_old_one(system: System) -> None:
+    (row,) = system.sql(
+        "INSERT INTO task (name, type, queue, parameters, priority, max_attempts, status)"
+        " VALUES ('t', 'noop', 'default', '{}', 0, 4, 'queued') RETURNING id"
+    )
+    system.start_coordinator()  # which sweeps once when it starts
+    wait_for_outbox_row(system, row["id"])
+    lose_outbox_row(system, row["id"])
+
+    changed = system.api.put("/settings/coordinator.sweep_every_s", json={"value": 1})
+
+    assert changed.status_code == 200, changed.text
+    wait_for_outbox_row(system, row["id"])
+    assert all("settings.changed" in coordinator.log for coordinator in system.coordinators)
+
+
+def test_old_tasks_go_as_soon_as_a_setting_says_that_they_are_old(system: System) -> None:
+    (row,) = system.sql(
+        "INSERT INTO task (name, type, queue, parameters, priority, max_attempts, status, finished_at)"
+        " VALUES ('t', 'noop', 'default', '{}', 0, 4, 'succeeded', now() - interval '1 hour') RETURNING id"
+    )
+
+    system.api.put("/settings/retention.succeeded_s", json={"value": 60})
+
+    eventually(lambda: system.api.get(f"/tasks/{row['id']}").status_code == 404, 60, what="the task being deleted")
+    assert system.history(row["id"]) == [None]
+
+
+def test_a_log_level_silences_a_worker_that_runs(system: System) -> None:
+    worker = system.start_worker(processes=1)
+    assert "worker.registered" in worker.log
+
+    system.api.put("/settings/log.level", json={"value": "error"})
+    eventually(lambda: '"log.level"' in worker.log, 60, what="the change in the worker's log")
+    worker.terminate()
+
+    assert "worker.draining" not in worker.log

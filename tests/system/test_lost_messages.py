@@ -1,0 +1,91 @@
+"""What the broker loses is sent again: no task is lost with its message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from harness.rabbitmq.management import VirtualHost
+from harness.waiting import eventually
+from taskcore.db.engine import sync_engine
+from taskcore.db.workers import workers
+from tests.system.conftest import MakeSystem
+from tests.system.system import System
+
+SENT = "SELECT count(*) FROM outbox WHERE dispatched_at IS NOT NULL"
+
+
+@pytest.fixture(scope="module")
+def system(make_system: MakeSystem) -> System:
+    system = make_system({"TASKCORE_COORDINATOR__RESEND_AFTER_S": "3"})
+    system.start(coordinators=2)
+    system.learn_types()
+    return system
+
+
+@contextmanager
+def idle_worker(system: System, *, slots: int) -> Iterator[None]:
+    """One that looks alive and serves nothing, for which the relay fills the broker's queue."""
+    engine = sync_engine(system.database_url, name="test", pool_size=1)
+    row = workers.register_worker(host="nowhere", pid=1, slots=slots, queues=[], types=["noop"], lease_s=600)
+    with engine.connect() as connection:
+        (worker,) = connection.execute(row)
+        yield
+        connection.execute(workers.retire_worker(), {"worker": worker.id})
+    engine.dispose()
+
+
+def test_tasks_run_although_their_queue_was_purged(system: System, virtual_host: VirtualHost) -> None:
+    with idle_worker(system, slots=250):
+        task_ids = system.submit_many(500, "noop")
+        eventually(lambda: system.value(SENT) == 500)
+        eventually(lambda: virtual_host.depth("default") == 500)
+        virtual_host.purge("default")
+        assert virtual_host.depth("default") == 0
+
+    with system.worker(processes=1):
+        system.wait_for(task_ids)
+
+    system.require_one_run_each(task_ids)
+
+
+def test_tasks_run_although_half_of_the_messages_were_lost(system: System, virtual_host: VirtualHost) -> None:
+    with idle_worker(system, slots=100):
+        lost = system.submit_many(100, "noop")
+        eventually(lambda: virtual_host.depth("default") == 100)
+        virtual_host.purge("default")
+        kept = system.submit_many(100, "noop")
+        eventually(lambda: system.value(SENT) == 200)
+
+    with system.worker(processes=1):
+        system.wait_for([*lost, *kept])
+
+    system.require_one_run_each([*lost, *kept])
+
+
+def test_tasks_run_although_queues_were_deleted_under_their_consumers(
+    system: System, virtual_host: VirtualHost
+) -> None:
+    with system.worker(processes=1) as worker:
+        task_ids = system.submit_many(300, "sleep", {"seconds": 0.1})
+        system.wait_for(task_ids[:20])
+
+        virtual_host.delete("default")
+        after = system.submit_many(20, "noop", queue="another")
+        system.wait_for(task_ids + after)
+
+        assert worker.is_running
+    system.require_one_run_each(task_ids + after)
+
+
+def test_tasks_run_although_every_connection_to_the_broker_was_cut(system: System, virtual_host: VirtualHost) -> None:
+    with system.worker(processes=1):
+        task_ids = system.submit_many(300, "sleep", {"seconds": 0.1})
+        system.wait_for(task_ids[:20])
+
+        virtual_host.close_connections()
+        system.wait_for(task_ids)
+
+    system.require_one_run_each(task_ids)

@@ -1,0 +1,266 @@
+"""Everything in one process on one machine: it carries on after whatever happened to it."""
+
+from __future__ import annotations
+
+import json
+import mailbox
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import psycopg
+import pytest
+
+from harness.metrics import scrape, series
+from harness.processes import PROGRAMS, Service, Services, is_alive
+from harness.reaper import Reaper
+from harness.waiting import eventually
+from taskcore.db.engine import sync_engine
+from tests.collector_k8s.fakes.cluster import running_cluster
+from tests.collector_k8s.fakes.event_json import event
+from tests.taskcore.db.db_harness import Stage
+from tests.taskcore.submission.timetable import add_schedule, fired
+
+OVER = ("succeeded", "failed", "cancelled")
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("standalone")
+
+
+@pytest.fixture
+def standalone(services: Services, data_dir: Path, reaper: Reaper) -> Iterator[Service]:
+    """Started on what the tests before have left in the data directory."""
+    with running(services, data_dir, reaper) as service:
+        yield service
+
+
+@contextmanager
+def running(services: Services, data_dir: Path, reaper: Reaper, **env: str) -> Iterator[Service]:
+    service = services.start("taskcore-standalone", env={"TASKCORE_DATA_DIR": str(data_dir), **env})
+    server = database_server(service).pid
+    reaper.watch_group(server)
+    yield service
+    if service.is_running:
+        service.terminate()
+    if not psutil.pid_exists(server):
+        reaper.forget_group(server)
+
+
+def database_server(service: Service) -> psutil.Process:
+    """The first of its PostgreSQL's processes, wherever that was started."""
+    data_dir = Path(psutil.Process(service.pid).environ()["TASKCORE_DATA_DIR"])
+    return psutil.Process(int((data_dir / "cluster" / "postmaster.pid").read_text().splitlines()[0]))
+
+
+def sockets(data_dir: Path) -> str:
+    """The directory of the database's socket."""
+    return (data_dir / "cluster" / "postmaster.pid").read_text().splitlines()[4]
+
+
+@contextmanager
+def looking_at(data_dir: Path) -> Iterator[Stage]:
+    """Its database, while it runs."""
+    engine = sync_engine(f"postgresql://taskcore@/taskcore?host={sockets(data_dir)}&port=5432", name="t", pool_size=1)
+    yield Stage(engine)
+    engine.dispose()
+
+
+def spans_of(api: httpx.Client, task_id: int) -> list[set[str]]:
+    """The names of the spans of each of its traces."""
+    answer = api.get(f"/tasks/{task_id}/trace").raise_for_status().json()
+    return [{span["name"] for span in trace["spans"]} for trace in answer["traces"]]
+
+
+def kill_with_database(service: Service) -> None:
+    """SIGKILL for everything at once, like a machine that loses its power."""
+    server = database_server(service)
+    processes = [*server.children(), server, psutil.Process(service.pid)]
+    for process in processes:
+        process.send_signal(signal.SIGSTOP)  # so that none of them sees another's end
+    for process in processes:
+        process.kill()
+    service.wait()
+
+
+def client(service: Service) -> httpx.Client:
+    return httpx.Client(base_url=f"{service.url}/api/v1", trust_env=False, timeout=90)
+
+
+def submit(api: httpx.Client, count: int, type_: str, **fields: Any) -> list[int]:
+    tasks = [{"name": f"standalone {type_}", "type": type_, **fields}] * count
+    results = api.post("/tasks/batch", json={"tasks": tasks}).json()["results"]
+    return [result["id"] for result in results]
+
+
+def in_seconds(api: httpx.Client, count: int, seconds: float) -> list[int]:
+    """Tasks that are due later."""
+    return submit(api, count, "noop", run_at=(datetime.now(UTC) + timedelta(seconds=seconds)).isoformat())
+
+
+def statuses(api: httpx.Client, task_ids: list[int]) -> list[str]:
+    return [api.get(f"/tasks/{task_id}").json()["status"] for task_id in task_ids]
+
+
+def test_the_end_to_end_check_succeeds_and_its_mail_can_be_read(standalone: Service, data_dir: Path) -> None:
+    command = [str(PROGRAMS / "task-cli"), "--address", standalone.url, "-o", "json", "end2end", "-n", "100"]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)["counts"]["succeeded"] == 100
+    with closing(mailbox.Maildir(str(data_dir / "mail"), create=False)) as mails:
+        assert len({message["Subject"] for message in mails}) == 50
+
+
+def test_it_measures_itself(standalone: Service) -> None:
+    with client(standalone) as api:
+        eventually(lambda: api.get("/tasks", params={"type": "collect_analytics"}).json()["items"])
+        (measuring, *_) = api.get("/tasks", params={"type": "collect_analytics"}).json()["items"]
+
+        eventually(lambda: statuses(api, [measuring["id"]]) == ["succeeded"])
+
+
+def test_one_page_tells_the_metrics_of_all_its_parts(standalone: Service) -> None:
+    with client(standalone) as api:
+        (task_id,) = submit(api, 1, "sleep", parameters={"seconds": 0})
+        eventually(lambda: statuses(api, [task_id]) == ["succeeded"])
+
+    seen = series(scrape(standalone.url))
+
+    assert seen["taskcore_workers_live{}"] == 1
+    assert seen["taskcore_tasks{queued}"] >= 0
+    assert seen["taskcore_enqueue_to_start_seconds_count{sleep}"] >= 1
+    assert seen["taskcore_http_requests_total{POST,/api/v1/tasks/batch,201}"] >= 1
+    assert seen["process_resident_memory_bytes{}"] > 0
+
+
+def test_a_task_shows_what_was_done_for_it_attempt_by_attempt(standalone: Service) -> None:
+    bad = {"database": "default", "query": "SELECT 1 / 0"}
+    with client(standalone) as api:
+        (task_id,) = submit(api, 1, "run_query", parameters=bad, max_attempts=1)
+        eventually(lambda: statuses(api, [task_id]) == ["failed"])
+        api.post(f"/tasks/{task_id}/retry").raise_for_status()
+        eventually(lambda: len(spans_of(api, task_id)) == 2 and "settle" in spans_of(api, task_id)[1])
+        first, second = api.get(f"/tasks/{task_id}/trace").json()["traces"]
+        url = api.get(f"/tasks/{task_id}").json()["trace_url"]
+        page = httpx.get(url)
+    command = [str(PROGRAMS / "task-cli"), "--address", standalone.url, "trace", "--id", str(task_id)]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    assert {"wait in default", "relay default", "run run_query", "settle"} <= {span["name"] for span in first["spans"]}
+    assert (first["attempts"], second["attempts"]) == ([1], [2])
+    assert url == f"{standalone.url}/tasks/{task_id}/trace#{first['trace_id']}"
+    assert (page.status_code, f'id="{first["trace_id"]}"' in page.text) == (200, True)
+    assert "attempt 2, linked to attempt 1" in printed
+    assert "ERROR" in printed
+
+
+def test_a_cluster_that_is_away_harms_nothing_and_its_events_come_when_it_is_back(
+    services: Services, data_dir: Path, reaper: Reaper, tmp_path: Path
+) -> None:
+    with running_cluster(tmp_path) as cluster:
+        cluster.stop()
+        env = {"TASKCORE_KUBERNETES__KUBECONFIG": str(cluster.kubeconfig)}
+        with running(services, data_dir, reaper, **env) as service, client(service) as api:
+            task_ids = submit(api, 10, "noop")
+            eventually(lambda: statuses(api, task_ids) == ["succeeded"] * 10)
+
+            cluster.start()
+            cluster.put(event("web-1"))
+
+            eventually(lambda: [item["name"] for item in api.get("/events").json()["items"]] == ["web-1"])
+
+
+@pytest.mark.parametrize("with_database", [False, True], ids=["alone", "with its database"])
+def test_it_carries_on_after_it_was_killed(
+    services: Services, data_dir: Path, reaper: Reaper, with_database: bool
+) -> None:
+    with running(services, data_dir, reaper) as killed, client(killed) as api:
+        running_ids = submit(api, 4, "sleep", parameters={"seconds": 2})
+        eventually(lambda: statuses(api, running_ids) == ["running"] * 4)
+        waiting_ids = submit(api, 20, "sleep", parameters={"seconds": 0.2}) + in_seconds(api, 5, seconds=4)
+        if with_database:
+            kill_with_database(killed)
+        else:
+            killed.kill()
+
+    task_ids = running_ids + waiting_ids
+    with running(services, data_dir, reaper) as again, client(again) as api:
+        eventually(lambda: all(status in OVER for status in statuses(api, task_ids)))
+
+        assert statuses(api, task_ids) == ["succeeded"] * len(task_ids)
+        for task_id in running_ids:
+            attempts = api.get(f"/tasks/{task_id}/attempts").json()["items"]
+            assert [attempt["outcome"] for attempt in attempts] == ["lost", "succeeded"]
+
+
+def test_it_carries_on_after_an_orderly_stop(services: Services, data_dir: Path, reaper: Reaper) -> None:
+    with running(services, data_dir, reaper) as stopped, client(stopped) as api:
+        with looking_at(data_dir) as stage:
+            beat = add_schedule(stage, datetime.now(UTC), "beat", every_s=1.0)
+            stage.sql("NOTIFY taskcore_schedules")
+            eventually(lambda: fired(stage, beat))
+        task_ids = submit(api, 50, "sleep", parameters={"seconds": 0.2}) + in_seconds(api, 5, seconds=4)
+        eventually(lambda: "running" in statuses(api, task_ids))
+        assert stopped.terminate() == 0
+
+    with running(services, data_dir, reaper) as again, client(again) as api:
+        eventually(lambda: all(status in OVER for status in statuses(api, task_ids)))
+
+        tasks = [api.get(f"/tasks/{task_id}").json() for task_id in task_ids]
+        assert {(task["status"], task["failures"]) for task in tasks} == {("succeeded", 0)}
+        for task_id in task_ids:
+            attempts = api.get(f"/tasks/{task_id}/attempts").json()["items"]
+            assert {attempt["outcome"] for attempt in attempts} <= {"returned", "succeeded"}
+        with looking_at(data_dir) as stage:
+            restarted = datetime.now(UTC)
+            times = eventually(lambda: [times for times in [fired(stage, beat)] if times[-1] > restarted])[0]
+            stage.sql("DELETE FROM schedule")
+    assert [later - earlier for earlier, later in pairwise(times)] == [timedelta(seconds=1)] * (len(times) - 1)
+
+
+def test_somebody_who_waits_does_not_hold_up_its_stop(standalone: Service, data_dir: Path) -> None:
+    with client(standalone) as api:
+        (task_id,) = in_seconds(api, 1, seconds=3600)
+        answers: list[httpx.Response] = []
+        waiting = threading.Thread(
+            target=lambda: answers.append(api.get(f"/tasks/{task_id}/wait", params={"timeout": 60}))
+        )
+        waiting.start()
+        listening = "SELECT 1 FROM pg_stat_activity WHERE query = 'LISTEN taskcore_settled'"
+        url = f"postgresql://taskcore@/taskcore?host={sockets(data_dir)}&port=5432"
+        with psycopg.connect(url, autocommit=True) as database:
+            eventually(lambda: database.execute(listening).fetchall())
+
+        code = standalone.terminate(timeout_s=40)
+        waiting.join()
+
+    assert code == 0
+    assert [(answer.status_code, answer.json()["status"]) for answer in answers] == [(200, "scheduled")]
+
+
+def test_commands_run_in_processes_of_their_own_and_die_with_it(
+    services: Services, data_dir: Path, reaper: Reaper
+) -> None:
+    commands = {"greet": {"argv": ["echo", "hello"]}, "stay": {"argv": ["sh", "-c", "echo $$; exec sleep 600"]}}
+    with running(services, data_dir, reaper, TASKCORE_COMMANDS=json.dumps(commands)) as killed, client(killed) as api:
+        greeting, staying = (
+            submit(api, 1, "run_command", parameters={"command": name}, max_attempts=1)[0] for name in commands
+        )
+        eventually(lambda: statuses(api, [greeting]) == ["succeeded"])
+        lines = eventually(lambda: api.get(f"/tasks/{staying}/logs").json()["items"])
+
+        assert api.get(f"/tasks/{greeting}").json()["result"] == {"exit_code": 0, "output": "hello\n"}
+        killed.kill()
+
+    eventually(lambda: not is_alive(int(lines[0]["message"])))

@@ -1,0 +1,167 @@
+"""The database stops, restarts, falls silent: nothing hangs, and all goes on without a restart of the process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, suppress
+
+import httpx
+import psycopg
+import pytest
+
+from harness.postgres import PostgresServer
+from taskapi.app import create_app
+from taskcore.db import migrations
+from taskcore.settings import Settings
+from tests.taskapi.api_helpers import refusal, submit, task
+from tests.taskapi.conftest import ANYTHING, register_type, running
+
+
+@pytest.fixture
+async def api(private_postgres: PostgresServer) -> AsyncIterator[httpx.AsyncClient]:
+    """The API on a database that can be stopped."""
+    migrations.upgrade(private_postgres.url)
+    register_type(private_postgres.url, "noop", ANYTHING)
+    app = create_app(Settings(database_url=private_postgres.url))
+    transport = httpx.ASGITransport(app=app)
+    async with running(app), httpx.AsyncClient(transport=transport, base_url="http://api/api/v1") as client:
+        yield client
+
+
+async def refuse_with_patience(api: httpx.AsyncClient) -> None:
+    """Every call answers 503 and says when to come again."""
+    calls = [
+        api.post("/tasks", json=task()),
+        api.post("/tasks/batch", json={"tasks": [task()] * 3}),
+        api.post("/tasks/batch", json={"tasks": [task()] * 3}, headers={"Idempotency-Key": "k"}),
+        api.get("/tasks"),
+        api.get("/tasks/1"),
+        api.get("/tasks/1/wait"),
+        api.post("/tasks/1/cancel"),
+        api.delete("/tasks/1"),
+        api.get("/task-types"),
+        api.get("/queues"),
+        api.get("http://api/readyz"),
+    ]
+    for response in await asyncio.gather(*calls):
+        refusal(response, 503, "database_unavailable")
+        assert int(response.headers["retry-after"]) > 0
+
+
+async def test_the_database_stops_and_comes_back(api: httpx.AsyncClient, private_postgres: PostgresServer) -> None:
+    before = await submit(api)
+
+    private_postgres.stop()
+    await refuse_with_patience(api)
+    assert (await api.get("http://api/livez")).status_code == 200
+
+    private_postgres.start()
+    assert (await api.get(f"/tasks/{before}")).json()["id"] == before
+    assert (await api.get("http://api/readyz")).status_code == 200
+    assert await submit(api) > before
+
+
+async def test_the_process_starts_while_the_database_is_away(private_postgres: PostgresServer) -> None:
+    migrations.upgrade(private_postgres.url)
+    register_type(private_postgres.url, "noop", ANYTHING)
+    private_postgres.stop()
+    app = create_app(Settings(database_url=private_postgres.url))
+    transport = httpx.ASGITransport(app=app)
+    async with running(app), httpx.AsyncClient(transport=transport, base_url="http://api/api/v1") as api:
+        await refuse_with_patience(api)
+
+        private_postgres.start()
+
+        assert await submit(api)
+
+
+async def test_a_restart_costs_no_read(api: httpx.AsyncClient, private_postgres: PostgresServer) -> None:
+    task_id = await submit(api)
+    await asyncio.gather(*(api.get(f"/tasks/{task_id}") for _ in range(30)))
+
+    private_postgres.restart("immediate")
+    responses = await asyncio.gather(*(api.get(f"/tasks/{task_id}") for _ in range(30)))
+
+    assert {response.status_code for response in responses} == {200}
+
+
+async def test_after_a_restart_no_more_writes_fail_than_there_were_connections(
+    api: httpx.AsyncClient, private_postgres: PostgresServer
+) -> None:
+    await asyncio.gather(*(submit(api) for _ in range(30)))
+
+    private_postgres.restart("immediate")
+    responses = [await api.post("/tasks", json=task()) for _ in range(10)]
+
+    assert [response.status_code for response in responses[1:]] == [201] * 9
+
+
+async def test_somebody_who_waits_goes_on_waiting_through_a_restart(
+    api: httpx.AsyncClient, private_postgres: PostgresServer
+) -> None:
+    task_id = await submit(api)
+    call = asyncio.create_task(api.get(f"/tasks/{task_id}/wait", params={"timeout": 60}))
+    await asyncio.sleep(0.5)
+
+    private_postgres.restart("immediate")
+    with psycopg.connect(private_postgres.url, autocommit=True) as connection:
+        connection.execute("UPDATE task SET status = 'succeeded' WHERE id = %s", [task_id])
+
+    assert (await call).json()["status"] == "succeeded"
+
+
+async def test_a_silent_database_is_not_ready(api: httpx.AsyncClient, private_postgres: PostgresServer) -> None:
+    await api.get("http://api/readyz")
+    with psycopg.connect(private_postgres.url) as connection:
+        find = "SELECT pid FROM pg_stat_activity WHERE application_name = 'taskapi'"
+        backends = [pid for (pid,) in connection.execute(find)]
+    for pid in backends:
+        os.kill(pid, signal.SIGSTOP)
+
+    try:
+        refusal(await api.get("http://api/readyz"), 503, "database_unavailable")
+    finally:
+        for pid in backends:
+            os.kill(pid, signal.SIGCONT)
+    assert (await api.get("http://api/readyz")).status_code == 200
+
+
+async def test_a_database_that_takes_no_more_connections_is_away(
+    api: httpx.AsyncClient, private_postgres: PostgresServer
+) -> None:
+    with ExitStack() as others:
+        with suppress(psycopg.OperationalError):
+            while True:
+                others.enter_context(psycopg.connect(private_postgres.url))
+
+        await refuse_with_patience(api)
+
+    assert await submit(api)
+
+
+async def test_a_database_without_our_tables_is_not_ready(private_postgres: PostgresServer) -> None:
+    app = create_app(Settings(database_url=private_postgres.url))
+    transport = httpx.ASGITransport(app=app)
+    async with running(app), httpx.AsyncClient(transport=transport, base_url="http://api/api/v1") as api:
+        await refuse_with_patience(api)
+
+        migrations.upgrade(private_postgres.url)
+        register_type(private_postgres.url, "noop", ANYTHING)
+
+        assert (await api.get("http://api/readyz")).status_code == 200
+        assert await submit(api)
+
+
+async def test_a_standby_takes_no_task(api: httpx.AsyncClient, private_postgres: PostgresServer) -> None:
+    await submit(api)
+    with psycopg.connect(private_postgres.url, autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+    private_postgres.restart()
+    await api.get("/tasks")
+
+    response = await api.post("/tasks", json=task())
+
+    refusal(response, 503, "database_unavailable")

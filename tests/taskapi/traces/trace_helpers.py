@@ -1,0 +1,130 @@
+"""Traces for the tests: tasks that are followed, and the spans of an attempt in a viewer's words."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+
+from harness.http_server import WebServer
+from taskapi.app import create_app
+from taskcore.observability.tracing.memory_store import LocalSpans
+from taskcore.observability.tracing.provider import Tracing
+from taskcore.settings import Settings, TracingSettings
+from tests.taskapi.api_helpers import Database
+from tests.taskapi.conftest import ANYTHING, register_type, running
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+LATER = "1bf7651916cd43dd8448eb211c80319c"
+BEGIN_NS = 1_790_000_000_000_000_000
+MS = 1_000_000
+
+
+@asynccontextmanager
+async def started(
+    url: str, own: Tracing | None = None, local: LocalSpans | None = None, **settings: Any
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an API with these settings."""
+    register_type(url, "noop", ANYTHING)
+    tracing = own or Tracing.start(Settings(), "taskcore-api")
+    app = create_app(Settings(database_url=url, **settings), tracing, local=local)
+    transport = httpx.ASGITransport(app=app)
+    async with running(app), httpx.AsyncClient(transport=transport, base_url="http://api/api/v1") as client:
+        yield client
+
+
+def viewer(server: WebServer) -> TracingSettings:
+    """With which the API asks the server for traces."""
+    return TracingSettings(query_url=f"{server.url}/traces/{{trace_id}}")
+
+
+def names(answer: httpx.Response, index: int = 0) -> list[tuple[int, str]]:
+    """Depth and name of each span of a trace."""
+    assert answer.status_code == 200, answer.text
+    return [(span["depth"], span["name"]) for span in answer.json()["traces"][index]["spans"]]
+
+
+def follow(database: Database, task_id: int, trace_id: str = TRACE) -> None:
+    """As a submission whose request is followed."""
+    database.execute(
+        "UPDATE task SET trace_context = %s WHERE id = %s", [f"00-{trace_id}-00000000000000a1-01", task_id]
+    )
+
+
+def add_attempt(
+    database: Database, task_id: int, attempt: int, trace_id: str | None = None, span_id: str | None = None
+) -> None:
+    """One that has ended."""
+    database.execute(
+        "INSERT INTO task_attempt (task_id, attempt, worker_id, started_at, finished_at, outcome, trace_id, span_id)"
+        " VALUES (%s, %s, 7, now(), now(), 'failed', %s, %s)",
+        [task_id, attempt, trace_id, span_id],
+    )
+
+
+def span(number: int, parent: int | None, name: str, at_ms: int, ms: int, **more: Any) -> dict[str, Any]:
+    """One of `TRACE` as OTLP JSON has it, with ids in hexadecimal digits."""
+    return {
+        "traceId": TRACE,
+        "spanId": f"{number:016x}",
+        **({} if parent is None else {"parentSpanId": f"{parent:016x}"}),
+        "name": name,
+        "kind": 1,
+        "startTimeUnixNano": str(BEGIN_NS + at_ms * MS),
+        "endTimeUnixNano": str(BEGIN_NS + (at_ms + ms) * MS),
+    } | more
+
+
+def about(task_id: int, attempt: int = 1) -> list[dict[str, Any]]:
+    """The attributes that say which task a span is about."""
+    return [
+        {"key": "taskcore.task.id", "value": {"intValue": str(task_id)}},
+        {"key": "taskcore.task.attempt", "value": {"intValue": attempt}},
+    ]
+
+
+def resource_spans(**services: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": service}}]},
+            "scopeSpans": [{"scope": {"name": "taskcore"}, "spans": spans}],
+        }
+        for service, spans in services.items()
+    ]
+
+
+def in_base64(document: Any) -> Any:
+    """With ids as protobuf's JSON has them."""
+    if isinstance(document, list):
+        return [in_base64(one) for one in document]
+    if not isinstance(document, dict):
+        return document
+    names = {"traceId", "spanId", "parentSpanId"}
+    return {
+        name: base64.b64encode(bytes.fromhex(value)).decode() if name in names else in_base64(value)
+        for name, value in document.items()
+    }
+
+
+def whole_trace(task_id: int) -> list[dict[str, Any]]:
+    """Of a task that failed at its first attempt."""
+    error = {"status": {"code": 2, "message": "no <b>luck</b>"}}
+    return resource_spans(
+        taskapi=[
+            span(1, None, "POST /api/v1/tasks", 0, 10, kind=2),
+            span(2, 1, "INSERT task", 1, 4, kind="SPAN_KIND_CLIENT"),
+        ],
+        worker=[
+            span(5, 4, "run noop", 60, 30, **error),
+            span(4, 1, "process default", 50, 50, kind=5, attributes=about(task_id), **error),
+            span(3, 1, "wait in default", 5, 46, attributes=about(task_id)),
+        ],
+    )
+
+
+def as_json(document: Any) -> bytes:
+    return json.dumps(document).encode()

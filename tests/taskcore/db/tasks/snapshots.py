@@ -1,0 +1,119 @@
+"""How tasks stand in the database, in the terms of the model; and what is true of every task, whatever happened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from uuid import UUID
+
+from taskcore.domain.states import HELD, TERMINAL, TRANSITIONS, WAITING, Status
+from tests.taskcore.db.db_harness import Stage
+from tests.taskcore.db.tasks.reference_model import Model, ModelTask
+
+#: Of every task that ever was: what is left of one that was deleted is its history.
+TASKS = """
+    SELECT h.task_id, h.steps, t.status, t.attempt, t.failures, t.crashes, t.losses, t.alone, t.pause_requested,
+        t.lease_token, t.dependents, t.checkpoint, t.result IS NOT NULL AS has_result,
+        t.finished_at IS NOT NULL AS is_over, o.available_at <= now() AS is_due,
+        (SELECT array_agg(attempt || ':' || outcome ORDER BY attempt)
+         FROM task_attempt a WHERE a.task_id = h.task_id) AS attempts
+    FROM (SELECT task_id, jsonb_agg(jsonb_build_array(from_status, to_status) ORDER BY id) AS steps
+          FROM task_history GROUP BY task_id) h
+    LEFT JOIN task t ON t.id = h.task_id LEFT JOIN outbox o ON o.task_id = h.task_id
+"""
+#: Steps out of where a task was over that nobody asked for. What its dependency's end had cancelled follows that one.
+REVIVED = """
+    SELECT 1 FROM task_history WHERE from_status IN ('succeeded', 'failed', 'cancelled') AND actor <> 'me'
+        AND to_status IS NOT NULL AND (from_status, to_status) IS DISTINCT FROM ('cancelled', 'blocked')
+"""
+STEPS = {(source, transition.target) for transition in TRANSITIONS for source in transition.sources or {None}}
+
+Step = tuple[str | None, str | None]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """`is_due` is None where there is no outbox row. Of a task that was deleted only `steps` say something."""
+
+    status: str | None
+    steps: tuple[Step, ...]
+    counts: tuple[int, ...] = ()
+    flags: tuple[bool, ...] = ()
+    token: UUID | None = None
+    dependents: str | None = None
+    checkpoint: int | None = None
+    has_result: bool = False
+    is_over: bool = False
+    is_due: bool | None = None
+    attempts: tuple[str, ...] = ()
+
+
+def clear(stage: Stage) -> None:
+    """To truncate would take several times as long."""
+    for table in ("task", "task_history", "task_attempt", "task_dependency", "outbox", "queue", "worker"):
+        stage.sql(f"DELETE FROM {table}")
+
+
+def seen(stage: Stage) -> dict[int, Seen]:
+    return {
+        row.task_id: Seen(
+            row.status,
+            tuple((source, target) for source, target in row.steps),
+            (row.attempt, row.failures, row.crashes, row.losses) if row.status else (),
+            (row.alone, row.pause_requested) if row.status else (),
+            row.lease_token,
+            row.dependents,
+            row.checkpoint,
+            row.has_result,
+            row.is_over,
+            row.is_due,
+            tuple(row.attempts or ()),
+        )
+        for row in stage.sql(TASKS)
+    }
+
+
+def expected(model: Model) -> dict[int, Seen]:
+    return {task.id: _expected(task) for task in model.tasks.values()}
+
+
+def _expected(task: ModelTask) -> Seen:
+    if task.status is None:
+        return Seen(None, tuple(task.history))
+    return Seen(
+        task.status,
+        tuple(task.history),
+        (task.attempt, task.failures, task.crashes, task.losses),
+        (task.alone, task.pause_requested),
+        task.token,
+        task.dependents,
+        task.checkpoint,
+        task.has_result,
+        task.status in TERMINAL,
+        task.is_due if task.status in WAITING else None,
+        tuple(f"{attempt}:{outcome}" for attempt, outcome in task.attempts),
+    )
+
+
+def assert_sound(stage: Stage) -> None:
+    """Every step is one that there is, and follows the one before; the rest says the same as the last of them."""
+    for one in seen(stage).values():
+        assert one.steps[0][0] is None
+        assert set(one.steps) <= STEPS
+        assert all(before[1] == after[0] for before, after in pairwise(one.steps))
+        assert one.steps[-1][1] == one.status
+        if one.status is None:
+            assert one == Seen(None, one.steps)
+        else:
+            _assert_agrees(one, Status(one.status))
+    assert not stage.sql(REVIVED)
+
+
+def _assert_agrees(one: Seen, status: Status) -> None:
+    assert (one.is_due is not None) == (status in WAITING)
+    assert (one.token is not None) == (status in HELD)
+    assert one.is_over == (status in TERMINAL)
+    begun = sum(target == Status.RUNNING for _, target in one.steps)
+    assert one.counts[0] == begun
+    ended = [str(number) for number in range(1, begun + (status not in HELD))]
+    assert [attempt.split(":")[0] for attempt in one.attempts] == ended

@@ -1,0 +1,81 @@
+"""Statements that go by key read no more than that, though statistics are of when there was nothing to read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from sqlalchemy import Engine, Executable
+
+from taskcore.db.prepared import compiled
+from taskcore.db.queues import dispatch_traces, outbox
+from taskcore.db.tasks import claims, settlements
+from taskcore.domain import outcomes
+from taskcore.domain.tasks import Finished, Lease
+from tests.taskcore.db.db_harness import Stage, new_task
+
+MANY = 500
+FEW = 3
+
+
+@pytest.fixture
+def ids(stage: Stage) -> list[int]:
+    """Of tasks, in tables that were analysed when they were empty."""
+    stage.worker()
+    stage.end(*stage.submit(new_task()))
+    for table in ("task_attempt", "task_history", "outbox", "task"):
+        stage.sql(f"DELETE FROM {table}")
+    stage.sql("ANALYZE")
+    return stage.submit(*[new_task() for _ in range(MANY)])
+
+
+def most_read(engine: Engine, statement: Executable, **parameters: Any) -> int:
+    """How many rows the busiest node of its plan read from a table. It is executed, too."""
+    prepared = compiled(statement)
+    pooled = engine.raw_connection()
+    connection: psycopg.Connection[Any] = pooled.driver_connection  # type: ignore[assignment]
+    asked = psycopg.RawCursor(connection).execute(
+        b"EXPLAIN (ANALYZE, FORMAT JSON) " + prepared.sql, prepared.values(parameters)
+    )
+    ((answer,),) = asked.fetchall()
+    pooled.close()
+    return max(_rows_read(node) for node in _nodes(answer[0]["Plan"]) if "Relation Name" in node)
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for inner in plan.get("Plans", ()):
+        yield from _nodes(inner)
+
+
+def _rows_read(node: dict[str, Any]) -> int:
+    removed = node.get("Rows Removed by Filter", 0)
+    return round((node["Actual Rows"] + removed) * node["Actual Loops"])
+
+
+def test_a_claim_reads_what_it_claims(stage: Stage, ids: list[int]) -> None:
+    few = {"ids": ids[:FEW], "short_ids": [], "types": ["noop"], "short_types": []}
+
+    assert most_read(stage.engine, claims.claim(), **few, token=uuid4(), worker=1, incarnation=1) == FEW
+
+
+def test_a_settlement_reads_what_it_settles(stage: Stage, ids: list[int]) -> None:
+    token = uuid4()
+    leases = [Lease(row.id, row.attempt, token) for row in stage.claim(ids[:FEW], token=token)]
+    ends = [Finished(lease, "noop", outcomes.succeeded(None), 0.0, 0.1) for lease in leases]
+
+    assert most_read(stage.engine, settlements.settle(), rows=settlements.rows(ends), by="me") == FEW
+
+
+@pytest.mark.parametrize("dispatch", [outbox.dispatch(), dispatch_traces.dispatch()])
+def test_a_dispatch_reads_what_it_marks(stage: Stage, ids: list[int], dispatch: Executable) -> None:
+    stage.sql("UPDATE task SET attempt = 1, trace_context = 'x'")
+    stage.sql(
+        "INSERT INTO task_attempt (task_id, attempt, worker_id, started_at, finished_at, outcome) "
+        "SELECT id, 1, 1, now(), now(), 'failed' FROM task"
+    )
+
+    assert most_read(stage.engine, dispatch, of="default", room=FEW) == FEW

@@ -1,0 +1,54 @@
+"""Standalone collects the events of the cluster that it was told of, and of no other."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from harness.waiting import eventually
+from taskcore.errors import InvalidSettings
+from taskcore.settings import KubernetesSettings, Settings
+from taskstandalone.kubernetes_events import check_cluster, collect_cluster_events
+from tests.collector_k8s.fakes.cluster import running_cluster
+from tests.collector_k8s.fakes.event_json import event
+
+
+async def test_events_of_the_cluster_that_is_set_are_collected(database_url: str, tmp_path: Path) -> None:
+    with running_cluster(tmp_path) as cluster:
+        cluster.put(event("a"))
+        settings = Settings(database_url=database_url, kubernetes=KubernetesSettings(kubeconfig=cluster.kubeconfig))
+        collecting = asyncio.create_task(collect_cluster_events(settings))
+
+        await asyncio.to_thread(eventually, lambda: names(database_url) == ["a"])
+
+        collecting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await collecting
+    assert held(database_url) == 0
+
+
+async def test_without_a_cluster_nothing_is_collected(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+
+    await collect_cluster_events(Settings(database_url=database_url))
+
+    assert held(database_url) == 0
+
+
+def test_a_kubeconfig_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSettings, match="TASKCORE_KUBERNETES__KUBECONFIG"):
+        check_cluster(Settings(kubernetes=KubernetesSettings(kubeconfig=tmp_path / "missing")))
+
+
+def names(database_url: str) -> list[str]:
+    with psycopg.connect(database_url) as connection:
+        return [name for (name,) in connection.execute("SELECT name FROM k8s_event")]
+
+
+def held(database_url: str) -> int:
+    """How many leases somebody has."""
+    with psycopg.connect(database_url) as connection:
+        return len(connection.execute("SELECT FROM collector_lease WHERE expires_at > now()").fetchall())
