@@ -34,9 +34,9 @@ def main() -> None:
         if TRACES in what:
             traces = TraceCosts(servers, arguments.tasks)
             traces.run(arguments.runs)
-            results |= traces.found()
-    report.write(results)
-    print(report.table(results))
+            results |= traces.results()
+    report.write_results(results)
+    print(report.format_table(results))
 
 
 def _arguments() -> argparse.Namespace:
@@ -73,7 +73,7 @@ def _compared(rounds: Rounds, what: Collection[str]) -> dict[str, Any]:
             bare, ours = (median(rounds.rates[kind, side]) for side in ("dramatiq", "taskcore"))
             found[kind] = {"dramatiq": bare, "taskcore": ours, "ratio": ours / bare}
     found["rates"] = {f"{kind}, {side}": rates for (kind, side), rates in rounds.rates.items()}
-    found["cpu_us_per_task"] = {f"{kind}, {side}": rounds.spent(kind, side) for kind, side in rounds.rates}
+    found["cpu_us_per_task"] = {f"{kind}, {side}": rounds.cpu_us_per_task(kind, side) for kind, side in rounds.rates}
     return found
 
 

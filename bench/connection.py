@@ -24,11 +24,11 @@ class Connection:
 
     async def post(self, request: bytes) -> None:
         """Send `request`, and read its answer to the end. Raises RuntimeError when it is not 201."""
-        status, body = await self.ask(request)
+        status, body = await self.request(request)
         if status != 201:
             raise RuntimeError(f"{status}: {body.decode()}")
 
-    async def ask(self, request: bytes) -> tuple[int, bytes]:
+    async def request(self, request: bytes) -> tuple[int, bytes]:
         """The status and the body of the answer to `request`."""
         self._writer.write(request)
         head = await self._reader.readuntil(b"\r\n\r\n")

@@ -15,14 +15,14 @@ DEADLINE_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class RunWindow:
     """From the first start to the last end of some tasks, in seconds of this machine's clock."""
 
     first_started_at: float
     last_finished_at: float
 
 
-class Side(Protocol):
+class Contender(Protocol):
     name: str
 
     def prepare(self, tasks: int) -> None:
@@ -36,13 +36,13 @@ class Side(Protocol):
 
     def stop_workers(self) -> None: ...
 
-    def settle_down(self) -> None:
+    def flush_writes(self) -> None:
         """Leave no debt of writes to whoever is measured next."""
 
     def has_started(self) -> bool:
         """Whether any of the tasks that were prepared last runs or has run."""
 
-    def wait(self) -> Span:
+    def wait(self) -> RunWindow:
         """Until all of the tasks that were prepared last have run."""
 
     def processes(self) -> Mapping[str, Sequence[psutil.Process]]:

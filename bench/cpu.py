@@ -9,7 +9,7 @@ from typing import Self
 import psutil
 
 #: What this machine did beside: where it did much, the rates say little.
-ELSEWHERE = "elsewhere on this machine"
+OTHER_PROCESSES = "elsewhere on this machine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Usage:
             role: sum(spent - old.get(pid, 0.0) for pid, spent in members.items())
             for role, members in self.seconds.items()
         }
-        return {**roles, ELSEWHERE: max(0.0, self.machine - before.machine - sum(roles.values()))}
+        return {**roles, OTHER_PROCESSES: max(0.0, self.machine - before.machine - sum(roles.values()))}
 
 
 def _seconds(process: psutil.Process) -> float:

@@ -12,10 +12,10 @@ from typing import Any
 import dramatiq
 from dramatiq.brokers.rabbitmq import RabbitmqBroker
 
-from bench.finish_times import Marks
+from bench.finish_times import FinishTimes
 
 AMQP_URL = "BENCH_AMQP_URL"
-MARKS = "BENCH_MARKS"
+FINISH_TIMES = "BENCH_MARKS"
 CAPACITY = "BENCH_CAPACITY"
 QUEUE = "bare"
 
@@ -28,7 +28,7 @@ class QuorumBroker(RabbitmqBroker):
         return usual | {"x-queue-type": "quorum"}
 
 
-def declare_noop(broker: QuorumBroker, marks: Marks | None) -> dramatiq.Actor[[], None]:
+def declare_noop(broker: QuorumBroker, marks: FinishTimes | None) -> dramatiq.Actor[[], None]:
     """The actor. The side that only sends has no `marks`."""
 
     def noop() -> None:
@@ -41,4 +41,4 @@ def declare_noop(broker: QuorumBroker, marks: Marks | None) -> dramatiq.Actor[[]
 if AMQP_URL in os.environ:
     broker = QuorumBroker(url=os.environ[AMQP_URL])
     dramatiq.set_broker(broker)
-    declare_noop(broker, Marks(Path(os.environ[MARKS]), int(os.environ[CAPACITY])))
+    declare_noop(broker, FinishTimes(Path(os.environ[FINISH_TIMES]), int(os.environ[CAPACITY])))

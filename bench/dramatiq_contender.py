@@ -9,8 +9,8 @@ import dramatiq
 import psutil
 
 from bench import dramatiq_app
-from bench.contender import DEADLINE_S, PREFETCH, PROCESSES, THREADS, Span
-from bench.finish_times import read_marks
+from bench.contender import DEADLINE_S, PREFETCH, PROCESSES, THREADS, RunWindow
+from bench.finish_times import read_finish_times
 from bench.servers import Servers
 from harness.processes import Service
 from harness.waiting import eventually
@@ -34,7 +34,7 @@ class BareDramatiq:
 
     def prepare(self, tasks: int) -> None:
         self._messages = [self._actor.message() for _ in range(tasks)]
-        self._ran_before = len(read_marks(self._marks)) if self._workers else 0
+        self._ran_before = len(read_finish_times(self._marks)) if self._workers else 0
 
     def submit(self) -> None:
         for message in self._messages:
@@ -49,7 +49,7 @@ class BareDramatiq:
         size = ["--processes", str(PROCESSES), "--threads", str(THREADS)]
         environment = {
             dramatiq_app.AMQP_URL: self._servers.dramatiq_amqp_url,
-            dramatiq_app.MARKS: str(self._marks),
+            dramatiq_app.FINISH_TIMES: str(self._marks),
             dramatiq_app.CAPACITY: str(CAPACITY),
             "dramatiq_queue_prefetch": str(PREFETCH),
         }
@@ -60,16 +60,16 @@ class BareDramatiq:
             self._workers.terminate()
             self._workers = None
 
-    def settle_down(self) -> None:
+    def flush_writes(self) -> None:
         """Nothing is kept."""
 
     def has_started(self) -> bool:
-        return len(read_marks(self._marks)) > self._ran_before
+        return len(read_finish_times(self._marks)) > self._ran_before
 
-    def wait(self) -> Span:
+    def wait(self) -> RunWindow:
         wanted = self._ran_before + len(self._messages)
-        times = eventually(lambda: self._all_marks(wanted), DEADLINE_S, every_s=0.2, what="the last message's end")
-        return Span(times[self._ran_before], times[-1])
+        times = eventually(lambda: self._all_marks(wanted), DEADLINE_S, poll_s=0.2, description="the last message's end")
+        return RunWindow(times[self._ran_before], times[-1])
 
     def processes(self) -> Mapping[str, Sequence[psutil.Process]]:
         assert self._workers is not None
@@ -82,5 +82,5 @@ class BareDramatiq:
         }
 
     def _all_marks(self, wanted: int) -> list[float]:
-        times = read_marks(self._marks)
+        times = read_finish_times(self._marks)
         return times if len(times) >= wanted else []

@@ -13,7 +13,7 @@ from pathlib import Path
 _TIME = struct.Struct("d")
 
 
-class Marks:
+class FinishTimes:
     """One process's times, in a file of its own in `directory`. Any thread may add to it."""
 
     def __init__(self, directory: Path, capacity: int) -> None:
@@ -26,7 +26,7 @@ class Marks:
         _TIME.pack_into(self._memory, next(self._places), time.time())
 
 
-def read_marks(directory: Path) -> list[float]:
+def read_finish_times(directory: Path) -> list[float]:
     """The times of all processes so far, in order."""
     times = array("d")
     for file in directory.iterdir():

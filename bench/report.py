@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.cpu import ELSEWHERE
+from bench.cpu import OTHER_PROCESSES
 
 FILE = Path(__file__).parent / "results.json"
 
 #: What has to be reached on the machine of docs/performance.md.
-BARS = {
+TARGETS = {
     ("drain", "ratio"): ("at least", 0.7),
     ("end_to_end", "ratio"): ("at least", 1.0),
     ("submit", "batch_per_s"): ("at least", 10_000),
@@ -29,11 +29,11 @@ _TITLES = {
 }
 
 
-def write(results: Mapping[str, Any]) -> None:
+def write_results(results: Mapping[str, Any]) -> None:
     FILE.write_text(json.dumps(results, indent=2) + "\n")
 
 
-def table(results: Mapping[str, Any]) -> str:
+def format_table(results: Mapping[str, Any]) -> str:
     """What was measured, each figure beside its bar where it has one, and where the processor's time went."""
     lines = [f"{'':44}{'measured':>12}  bar"]
     for section, title in _TITLES.items():
@@ -46,9 +46,9 @@ def table(results: Mapping[str, Any]) -> str:
 
 
 def _dearest_first(roles: Mapping[str, float]) -> list[tuple[str, float]]:
-    ranked = sorted(((role, spent) for role, spent in roles.items() if role != ELSEWHERE), key=lambda item: -item[1])
+    ranked = sorted(((role, spent) for role, spent in roles.items() if role != OTHER_PROCESSES), key=lambda item: -item[1])
     total = sum(spent for _, spent in ranked)
-    return [*((role, spent) for role, spent in ranked if spent >= 0.5), ("all", total), (ELSEWHERE, roles[ELSEWHERE])]
+    return [*((role, spent) for role, spent in ranked if spent >= 0.5), ("all", total), (OTHER_PROCESSES, roles[OTHER_PROCESSES])]
 
 
 def _figure(value: float) -> str:
@@ -56,7 +56,7 @@ def _figure(value: float) -> str:
 
 
 def _bar(section: str, name: str) -> str:
-    if (section, name) not in BARS:
+    if (section, name) not in TARGETS:
         return ""
-    word, bar = BARS[section, name]
+    word, bar = TARGETS[section, name]
     return f"  {word} {bar:,}"

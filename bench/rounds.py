@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from statistics import median
 
-from bench.contender import Side
+from bench.contender import Contender
 from bench.cpu import Usage
 from harness.waiting import eventually
 
@@ -19,10 +19,10 @@ WARM_UP = 500
 class Rounds:
     """Rates (tasks a second) and processor time (µs a task, by role) of each side, gathered round by round."""
 
-    def __init__(self, sides: Sequence[Side], tasks: int, what: Collection[str]) -> None:
-        self._sides = sides
+    def __init__(self, contenders: Sequence[Contender], tasks: int, measurements: Collection[str]) -> None:
+        self._sides = contenders
         self._tasks = tasks
-        self._what = what
+        self._what = measurements
         self.rates: dict[tuple[str, str], list[float]] = defaultdict(list)
         self._spent: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
 
@@ -43,26 +43,26 @@ class Rounds:
             if END_TO_END in self._what:
                 self._end_to_end(side)
             side.stop_workers()
-            side.settle_down()
+            side.flush_writes()
 
-    def spent(self, what: str, side: str) -> dict[str, float]:
+    def cpu_us_per_task(self, measurement: str, side: str) -> dict[str, float]:
         """The median of each role, in µs a task."""
-        runs = self._spent[what, side]
+        runs = self._spent[measurement, side]
         roles = dict.fromkeys(role for run in runs for role in run)
         return {role: median(run.get(role, 0.0) for run in runs) / self._tasks * 1e6 for role in roles}
 
-    def _drain(self, side: Side) -> None:
+    def _drain(self, side: Contender) -> None:
         """From the first task's start to the last one's end: starting processes is not measured."""
         side.prepare(self._tasks)
         side.submit()
         side.start_workers()
-        eventually(side.has_started, every_s=0.02, what="the first task's start")
+        eventually(side.has_started, poll_s=0.02, description="the first task's start")
         before = Usage.of(side.processes())
         span = side.wait()
         self._spent[DRAIN, side.name].append(Usage.of(side.processes()).since(before))
         self.rates[DRAIN, side.name].append(self._tasks / (span.last_finished_at - span.first_started_at))
 
-    def _end_to_end(self, side: Side) -> None:
+    def _end_to_end(self, side: Contender) -> None:
         """From the first submit to the last end, with idle workers to begin with."""
         side.prepare(self._tasks)
         before = Usage.of(side.processes())
@@ -72,7 +72,7 @@ class Rounds:
         self._spent[END_TO_END, side.name].append(Usage.of(side.processes()).since(before))
         self.rates[END_TO_END, side.name].append(self._tasks / (span.last_finished_at - began_at))
 
-    def _idle_run(self, side: Side) -> None:
+    def _idle_run(self, side: Contender) -> None:
         side.prepare(WARM_UP)
         side.submit()
         side.wait()

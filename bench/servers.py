@@ -39,7 +39,7 @@ def running_servers() -> Iterator[Servers]:
             reaper.watch_directory(directory)
             with _postgres(directory / "postgres", reaper) as postgres, running_rabbitmq(reaper) as rabbitmq:
                 management = rabbitmq.management
-                node = psutil.Process(int(rabbitmq.control("eval", "os:getpid().").strip().strip('"')))
+                node = psutil.Process(int(rabbitmq.rabbitmqctl("eval", "os:getpid().").strip().strip('"')))
                 services = Services(directory, reaper)
                 with management.virtual_host("dramatiq") as bare, management.virtual_host("taskcore") as own:
                     try:

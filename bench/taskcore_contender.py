@@ -12,7 +12,7 @@ import psutil
 import psycopg
 
 from bench.connection import post_all, post_request
-from bench.contender import DEADLINE_S, PREFETCH, PROCESSES, THREADS, Span
+from bench.contender import DEADLINE_S, PREFETCH, PROCESSES, THREADS, RunWindow
 from bench.servers import Servers
 from harness.processes import Service
 from harness.waiting import eventually
@@ -21,9 +21,9 @@ BATCH = 1_000
 SINGLE_CONNECTIONS = 16
 NOOP = {"name": "noop", "type": "noop", "parameters": {}}
 
-IS_OVER = "SELECT NOT EXISTS (SELECT FROM task WHERE status IN ('scheduled', 'queued', 'running', 'retrying'))"
+IS_FINISHED = "SELECT NOT EXISTS (SELECT FROM task WHERE status IN ('scheduled', 'queued', 'running', 'retrying'))"
 #: The end counts when it is recorded, which is later than when the plugin returned.
-SPAN = """
+RUN_WINDOW = """
     SELECT extract(epoch FROM (SELECT min(started_at) FROM task WHERE id > %(after)s))::float,
            extract(epoch FROM (SELECT max(at) FROM task_history WHERE task_id > %(after)s))::float,
            (SELECT count(*) FROM task WHERE id > %(after)s AND status = 'succeeded')
@@ -91,20 +91,20 @@ class Taskcore:
             self._workers.terminate()
             self._workers = None
 
-    def settle_down(self) -> None:
+    def flush_writes(self) -> None:
         self.database.execute("CHECKPOINT")
 
     def has_started(self) -> bool:
         some = "SELECT EXISTS (SELECT FROM task WHERE id > %s AND status <> 'queued')"
         return bool(self._asked(some, self._last_id))
 
-    def wait(self) -> Span:
+    def wait(self) -> RunWindow:
         self.wait_until_idle()
-        row = self.database.execute(SPAN, {"after": self._last_id}).fetchone()
+        row = self.database.execute(RUN_WINDOW, {"after": self._last_id}).fetchone()
         assert row is not None
         first, last, succeeded = row
         assert succeeded == self._tasks, f"{succeeded} of {self._tasks} tasks succeeded"
-        return Span(first, last)
+        return RunWindow(first, last)
 
     def processes(self) -> Mapping[str, Sequence[psutil.Process]]:
         assert self._workers is not None
@@ -121,13 +121,13 @@ class Taskcore:
         }
 
     def wait_until_idle(self) -> None:
-        eventually(self._is_over, DEADLINE_S, every_s=0.2, what="the last task's end")
+        eventually(self._is_over, DEADLINE_S, poll_s=0.2, description="the last task's end")
 
     def last_id(self) -> int:
         return int(self._asked("SELECT coalesce(max(id), 0) FROM task"))
 
     def _is_over(self) -> bool:
-        return bool(self._asked(IS_OVER))
+        return bool(self._asked(IS_FINISHED))
 
     def _asked(self, question: LiteralString, *parameters: object) -> Any:
         """The one value that is the answer."""

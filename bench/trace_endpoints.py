@@ -25,7 +25,7 @@ class _Taker(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def taking() -> Iterator[str]:
+def accepting_endpoint() -> Iterator[str]:
     """Its address."""
     with ThreadingHTTPServer(("127.0.0.1", 0), _Taker) as server:
         server.daemon_threads = True
@@ -36,7 +36,7 @@ def taking() -> Iterator[str]:
 
 
 @contextmanager
-def silent() -> Iterator[str]:
+def unresponsive_endpoint() -> Iterator[str]:
     """Its address. It takes connections, and neither reads nor answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=_hold, args=(server,), daemon=True).start()

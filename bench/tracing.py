@@ -15,25 +15,25 @@ from typing import Any
 from bench.rounds import END_TO_END, Rounds
 from bench.servers import Servers
 from bench.taskcore_contender import BATCH, Taskcore
-from bench.trace_endpoints import silent, taking
+from bench.trace_endpoints import unresponsive_endpoint, accepting_endpoint
 
 TRACES = "traces"
 OFF = "off"
 #: Single submits are slower: fewer of them take as long.
-SINGLES_SHARE = 4
+SINGLES_DIVISOR = 4
 EVERY_TRACE = {"TASKCORE_TRACING__TRACES_PER_S": "1000000"}
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    feed: str
+    submission: str
     endpoint: str
     batch: int
     settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
-        return f"{self.feed}, {self.endpoint}"
+        return f"{self.submission}, {self.endpoint}"
 
 
 class TraceCosts:
@@ -52,7 +52,7 @@ class TraceCosts:
                     self._measure(case)
                 print(f"traces, round {number + 1}: {self._last()}", flush=True)
 
-    def found(self) -> dict[str, Any]:
+    def results(self) -> dict[str, Any]:
         """The medians, and how each compares with its feed's where traces are off."""
         rates = {name: median(rates) for name, rates in self.rates.items()}
         ratios = {
@@ -64,12 +64,12 @@ class TraceCosts:
         return {"traces": rates | ratios, "traces_rates": dict(self.rates), "traces_cpu_us_per_task": spent}
 
     def _measure(self, case: Case) -> None:
-        tasks = self._tasks if case.batch > 1 else self._tasks // SINGLES_SHARE
+        tasks = self._tasks if case.batch > 1 else self._tasks // SINGLES_DIVISOR
         with Taskcore(self._servers, case.name, case.settings, batch=case.batch) as taskcore:
             rounds = Rounds([taskcore], tasks, [END_TO_END])
             rounds.run()
         self.rates[case.name] += rounds.rates[END_TO_END, case.name]
-        self._spent[case.name].append(rounds.spent(END_TO_END, case.name))
+        self._spent[case.name].append(rounds.cpu_us_per_task(END_TO_END, case.name))
 
     def _last(self) -> str:
         return ", ".join(f"{name} {rates[-1]:,.0f}/s" for name, rates in self.rates.items())
@@ -77,7 +77,7 @@ class TraceCosts:
 
 @contextmanager
 def _cases() -> Iterator[Sequence[Case]]:
-    with taking() as taker, silent() as hole:
+    with accepting_endpoint() as taker, unresponsive_endpoint() as hole:
         taken, blackholed = ({"TASKCORE_TRACING__ENDPOINT": endpoint} for endpoint in (taker, hole))
         yield [
             Case("batches", OFF, BATCH),

@@ -9,10 +9,10 @@ import sys
 from datetime import UTC, datetime
 
 from faults import report, scenarios
-from faults.load.capacity import capacity, rate
-from faults.registry import FAULTS, Fault, run
+from faults.load.capacity import measure_capacity, load_rate
+from faults.registry import FAULTS, Fault, run_fault
 from faults.system.sandbox import running_servers
-from faults.trial import Terms
+from faults.trial import TrialConfig
 from taskcore.observability.telemetry import configure_logging
 from taskcore.settings import LogSettings
 
@@ -22,18 +22,18 @@ def main() -> int:
     scenarios.load()
     configure_logging(LogSettings(level="warning"))
     if arguments.list:
-        print("\n".join(f"{fault.name:28} {fault.done}" for fault in FAULTS.values()))
+        print("\n".join(f"{fault.name:28} {fault.action}" for fault in FAULTS.values()))
         return 0
     chosen = _chosen(arguments.only)
     facts = {"at": datetime.now(UTC).isoformat(), "machine": f"{platform.platform()}, {os.cpu_count()} processors"}
-    done: list[report.Row] = []
+    done: list[report.Result] = []
     with running_servers() as servers:
-        per_s = arguments.capacity or capacity(servers)
-        print(f"this machine completes {per_s:.0f} tasks/s; the load is {rate(per_s):.0f}/s", flush=True)
+        per_s = arguments.capacity or measure_capacity(servers)
+        print(f"this machine completes {per_s:.0f} tasks/s; the load is {load_rate(per_s):.0f}/s", flush=True)
         for fault in chosen:
-            done.append(run(fault, servers, Terms(rate(per_s))))
-            print(report.text(done[-1]), flush=True)
-            report.write(done, {**facts, "capacity_per_s": per_s, "load_per_s": rate(per_s)})
+            done.append(run_fault(fault, servers, TrialConfig(load_rate(per_s))))
+            print(report.format_result(done[-1]), flush=True)
+            report.write_results(done, {**facts, "capacity_per_s": per_s, "load_per_s": load_rate(per_s)})
     missed = [row.name for row in done if not row.has_passed]
     print(f"{len(done) - len(missed)} of {len(done)} withstood" + (f"; not: {', '.join(missed)}" if missed else ""))
     return 1 if missed else 0

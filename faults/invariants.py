@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from faults.load.generator import accepted
-from faults.load.submissions import Offer
-from faults.observers.feed_reader import Follower
-from faults.system.system import KeptSystem
+from faults.load.generator import accepted_ids
+from faults.load.submissions import Submission
+from faults.observers.feed_reader import FeedReader
+from faults.system.system import SupervisedSystem
 
-OVER = "('succeeded', 'failed', 'cancelled')"
+FINAL_STATUSES = "('succeeded', 'failed', 'cancelled')"
 
 #: Each answers the ids of tasks that break the rule.
 RULES = {
@@ -20,7 +20,7 @@ RULES = {
     """,
     "a step out of a terminal status that nobody asked for": f"""
         SELECT DISTINCT task_id FROM task_history
-        WHERE from_status IN {OVER} AND to_status IS NOT NULL AND actor ~ '^(worker|coordinator)'
+        WHERE from_status IN {FINAL_STATUSES} AND to_status IS NOT NULL AND actor ~ '^(worker|coordinator)'
     """,
     "a history with a gap": """
         SELECT DISTINCT task_id FROM (
@@ -50,11 +50,11 @@ RULES = {
         )
     """,
     "an outbox row of a task that is over": f"""
-        SELECT id FROM task JOIN outbox ON task_id = id WHERE status IN {OVER}
+        SELECT id FROM task JOIN outbox ON task_id = id WHERE status IN {FINAL_STATUSES}
     """,
 }
 
-RAN_TWICE = """
+RERUNS = """
     SELECT outcome, count(*) FROM task_attempt a
     WHERE outcome NOT IN ('succeeded', 'failed', 'timed_out')
       AND EXISTS (SELECT FROM task_attempt b WHERE b.task_id = a.task_id AND b.attempt > a.attempt)
@@ -68,20 +68,20 @@ class Findings:
 
     accepted: int
     lost: int
-    twice: dict[str, int]
-    broken: list[str] = field(default_factory=list)
+    reruns: dict[str, int]
+    violations: list[str] = field(default_factory=list)
 
 
-def check(system: KeptSystem, offers: Sequence[Offer], follower: Follower, *, may_overlap: bool = False) -> Findings:
+def check_invariants(system: SupervisedSystem, submissions: Sequence[Submission], feed_reader: FeedReader, *, may_overlap: bool = False) -> Findings:
     """To be asked when nothing is open any more. `may_overlap`: a run that was frozen and thawed may."""
-    ids = accepted(offers)
+    ids = accepted_ids(submissions)
     present = {row["id"] for row in system.sql("SELECT id FROM task WHERE id = ANY(%s)", ids)}
     lost = len(set(ids) - present)
-    broken = [message for message in (*_broken(system, offers, ids, lost, may_overlap), _missed(follower)) if message]
+    broken = [message for message in (*_broken(system, submissions, ids, lost, may_overlap), _missed(feed_reader)) if message]
     return Findings(len(ids), lost, _ran_twice(system), broken)
 
 
-def _broken(system: KeptSystem, offers: Sequence[Offer], ids: Sequence[int], lost: int, may_overlap: bool) -> list[str]:
+def _broken(system: SupervisedSystem, offers: Sequence[Submission], ids: Sequence[int], lost: int, may_overlap: bool) -> list[str]:
     return [
         f"{lost} accepted tasks are not in the database" if lost else "",
         f"{len(ids) - len(set(ids))} ids were answered twice" if len(ids) != len(set(ids)) else "",
@@ -93,38 +93,38 @@ def _broken(system: KeptSystem, offers: Sequence[Offer], ids: Sequence[int], los
     ]
 
 
-def _still_open(system: KeptSystem) -> str:
-    rows = system.sql(f"SELECT status, count(*), min(id) FROM task WHERE status NOT IN {OVER} GROUP BY 1")
+def _still_open(system: SupervisedSystem) -> str:
+    rows = system.sql(f"SELECT status, count(*), min(id) FROM task WHERE status NOT IN {FINAL_STATUSES} GROUP BY 1")
     return f"still open: {[tuple(row.values()) for row in rows]}" if rows else ""
 
 
-def _ghosts(offers: Sequence[Offer]) -> str:
+def _ghosts(offers: Sequence[Submission]) -> str:
     """Refusals are the load's own fault: it asks for nothing that could be refused."""
-    refused = [offer for offer in offers if offer.refusal]
-    return f"{len(refused)} submits were refused: {refused[0].refusal}" if refused else ""
+    refused = [offer for offer in offers if offer.rejection]
+    return f"{len(refused)} submits were refused: {refused[0].rejection}" if refused else ""
 
 
-def _miscounted(system: KeptSystem) -> str:
+def _miscounted(system: SupervisedSystem) -> str:
     counts: Callable[[], dict[str, int]] = lambda: system.api.get("/tasks/status").json()  # noqa: E731
     said = {status: count for status, count in counts().items() if count and status != "total"}
     counted = {row["status"]: row["count"] for row in system.sql("SELECT status, count(*) FROM task GROUP BY 1")}
     return "" if said == counted else f"the API counts {said}, SQL {counted}"
 
 
-def _rule(system: KeptSystem, name: str, query: str) -> str:
+def _rule(system: SupervisedSystem, name: str, query: str) -> str:
     ids = [next(iter(row.values())) for row in system.sql(query)]
     return f"{name}: {len(ids)} tasks, such as {ids[:3]}" if ids else ""
 
 
-def _missed(follower: Follower) -> str:
-    missed = follower.missed()
+def _missed(follower: FeedReader) -> str:
+    missed = follower.missed_rows()
     return f"a reader of the history who resumed from its cursor missed {missed} rows" if missed else ""
 
 
-def _overlaps(system: KeptSystem) -> str:
+def _overlaps(system: SupervisedSystem) -> str:
     pairs = system.journal.overlaps()
     return f"{len(pairs)} runs overlap, such as {pairs[0]}" if pairs else ""
 
 
-def _ran_twice(system: KeptSystem) -> dict[str, int]:
-    return {row["outcome"]: row["count"] for row in system.sql(RAN_TWICE)}
+def _ran_twice(system: SupervisedSystem) -> dict[str, int]:
+    return {row["outcome"]: row["count"] for row in system.sql(RERUNS)}

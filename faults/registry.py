@@ -12,18 +12,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from faults.load.generator import count_tasks
-from faults.network.proxies import Cables, laid
-from faults.report import Row
-from faults.system.sandbox import Home, Servers, home
-from faults.system.system import KeptSystem, running_system
-from faults.trial import Terms, Trial
+from faults.network.proxies import Proxies, proxied
+from faults.report import Result
+from faults.system.sandbox import Sandbox, Servers, sandbox
+from faults.system.system import SupervisedSystem, running_system
+from faults.trial import TrialConfig, Trial
 
 LOGS = Path(__file__).with_name("logs")  # of the faults that were too much
 
 Env = Mapping[str, str]
 
 #: Where seconds are not judged, they are saved.
-SHORT: Env = {"TASKCORE_WORKER__PROCESSES": "1", "TASKCORE_COORDINATOR__RESEND_AFTER_S": "3"}
+SMOKE_SETTINGS: Env = {"TASKCORE_WORKER__PROCESSES": "1", "TASKCORE_COORDINATOR__RESEND_AFTER_S": "3"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +34,12 @@ class Fault:
     """
 
     name: str
-    done: str
-    bar: str
-    inflict: Callable[[Trial], None]
+    action: str
+    criterion: str
+    inject: Callable[[Trial], None]
     env: Env = field(default_factory=dict)
-    cabled: Sequence[str] = ()
-    is_telling: bool = False
+    proxied: Sequence[str] = ()
+    is_smoke: bool = False
 
 
 FAULTS: dict[str, Fault] = {}
@@ -48,42 +48,42 @@ FAULTS: dict[str, Fault] = {}
 def fault(
     name: str,
     *,
-    done: str,
-    bar: str,
+    action: str,
+    criterion: str,
     env: Env | None = None,
-    cabled: Sequence[str] = (),
-    is_telling: bool = False,
+    proxied: Sequence[str] = (),
+    is_smoke: bool = False,
 ) -> Callable[[Callable[[Trial], None]], Callable[[Trial], None]]:
     """Registers the function that inflicts it."""
 
     def register(inflict: Callable[[Trial], None]) -> Callable[[Trial], None]:
-        FAULTS[name] = Fault(name, done, bar, inflict, env or {}, cabled, is_telling)
+        FAULTS[name] = Fault(name, action, criterion, inflict, env or {}, proxied, is_smoke)
         return inflict
 
     return register
 
 
-def run(fault: Fault, servers: Servers, terms: Terms) -> Row:
+def run_fault(fault: Fault, servers: Servers, config: TrialConfig) -> Result:
     """Never raises for what the system under trial does."""
     began = time.monotonic()
-    with home(servers) as place, laid(place, fault.cabled) as cables, _system(fault, place, cables, terms) as system:
-        trial = Trial(system, terms, place.directory, cables)
+    with sandbox(servers) as place, proxied(place, fault.proxied) as cables, _system(fault, place, cables, config) as system:
+        trial = Trial(system, config, place.directory, cables)
         try:
-            fault.inflict(trial)
+            fault.inject(trial)
         except Exception:  # the row is told as failed, and the next fault has its turn
             trial.failures.append(f"the trial itself ended: {traceback.format_exc()}")
         findings = trial.findings()
-        trial.failures += findings.broken
+        trial.failures += findings.violations
         if trial.failures:
             _keep_logs(fault, place)
-        return Row(
+        return Result(
             name=fault.name,
-            done=fault.done,
-            bar=fault.bar,
-            offered=count_tasks(trial.offers),
+            action=fault.action,
+            criterion=fault.criterion,
+            submitted=count_tasks(trial.submissions),
             accepted=findings.accepted,
             lost=findings.lost,
-            twice=findings.twice,
+            reruns=findings.reruns,
             recovered_s=trial.recovered_s,
             figures=trial.figures,
             failures=trial.failures,
@@ -92,7 +92,7 @@ def run(fault: Fault, servers: Servers, terms: Terms) -> Row:
         )
 
 
-def _keep_logs(fault: Fault, place: Home) -> None:
+def _keep_logs(fault: Fault, place: Sandbox) -> None:
     kept = LOGS / fault.name
     shutil.rmtree(kept, ignore_errors=True)
     kept.mkdir(parents=True)
@@ -101,7 +101,7 @@ def _keep_logs(fault: Fault, place: Home) -> None:
 
 
 def _system(
-    fault: Fault, place: Home, cables: Mapping[str, Cables], terms: Terms
-) -> AbstractContextManager[KeptSystem]:
-    env = {**(SHORT if terms.is_short else {}), **fault.env}
+    fault: Fault, place: Sandbox, cables: Mapping[str, Proxies], terms: TrialConfig
+) -> AbstractContextManager[SupervisedSystem]:
+    env = {**(SMOKE_SETTINGS if terms.is_smoke else {}), **fault.env}
     return running_system(place, env, {name: one.env for name, one in cables.items()})

@@ -12,19 +12,19 @@ FILE = Path(__file__).parent / "results.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Result:
     """What became of one fault. `twice`: runs that were repeated beside the retry policy, by how the first ended.
 
     `machine_load`: how many wanted a processor; where that is far more than there are, seconds say little.
     """
 
     name: str
-    done: str
-    bar: str
-    offered: int
+    action: str
+    criterion: str
+    submitted: int
     accepted: int
     lost: int
-    twice: Mapping[str, int]
+    reruns: Mapping[str, int]
     recovered_s: float | None
     figures: Mapping[str, float | str]
     failures: Sequence[str]
@@ -36,22 +36,22 @@ class Row:
         return not self.failures
 
 
-def text(row: Row) -> str:
-    twice = ", ".join(f"{count} {outcome}" for outcome, count in row.twice.items()) or "0"
+def format_result(row: Result) -> str:
+    twice = ", ".join(f"{count} {outcome}" for outcome, count in row.reruns.items()) or "0"
     recovered = "-" if row.recovered_s is None else f"{row.recovered_s:.1f} s"
     lines = [
-        f"{'pass' if row.has_passed else 'FAIL'}  {row.name}: {row.done} "
+        f"{'pass' if row.has_passed else 'FAIL'}  {row.name}: {row.action} "
         f"({row.took_s:.0f} s, machine load {row.machine_load:.1f})",
-        f"      offered {row.offered}, accepted {row.accepted}, lost {row.lost}, run twice: {twice}, "
+        f"      offered {row.submitted}, accepted {row.accepted}, lost {row.lost}, run twice: {twice}, "
         f"recovered: {recovered}",
     ]
     if row.figures:
         lines.append("      " + "; ".join(f"{name}: {value}" for name, value in row.figures.items()))
     if not row.has_passed:
-        lines += [f"      bar: {row.bar}", *(f"      missed: {failure}" for failure in row.failures)]
+        lines += [f"      bar: {row.criterion}", *(f"      missed: {failure}" for failure in row.failures)]
     return "\n".join(lines)
 
 
-def write(rows: Sequence[Row], facts: Mapping[str, Any]) -> None:
+def write_results(rows: Sequence[Result], facts: Mapping[str, Any]) -> None:
     found = {**facts, "faults": [asdict(row) | {"has_passed": row.has_passed} for row in rows]}
     FILE.write_text(json.dumps(found, indent=2) + "\n")

@@ -9,52 +9,52 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from faults.invariants import Findings, check
-from faults.load.generator import Load, count_tasks
-from faults.load.submissions import Offer
-from faults.network.proxies import Cables
+from faults.invariants import Findings, check_invariants
+from faults.load.generator import LoadGenerator, count_tasks
+from faults.load.submissions import Submission
+from faults.network.proxies import Proxies
 from faults.observers.backlog import Backlog
-from faults.observers.feed_reader import Follower
-from faults.system.system import KeptSystem
+from faults.observers.feed_reader import FeedReader
+from faults.system.system import SupervisedSystem
 
-BEFORE_S = 8.0
-CALM_S = 5.0  # so long must the backlog have been at its level
-HOPE_S = 60.0  # what has not recovered in time is waited for so much longer, to say by how much
-RECOVERS_WITHIN_S = 10.0
-COMPLETED = 0.95
-DRAINS_WITHIN_S = 120.0
+WARM_UP_S = 8.0
+STABLE_S = 5.0  # so long must the backlog have been at its level
+EXTRA_WAIT_S = 60.0  # what has not recovered in time is waited for so much longer, to say by how much
+RECOVERY_LIMIT_S = 10.0
+MIN_COMPLETED = 0.95
+DRAIN_TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class TrialConfig:
     """`rate`: tasks a second. `is_short`: the invariants alone are judged, not seconds and rates."""
 
     rate: float
-    is_short: bool = False
+    is_smoke: bool = False
 
-    def of(self, full: int, short: int) -> int:
+    def pick(self, full: int, smoke: int) -> int:
         """How often something is done."""
-        return short if self.is_short else full
+        return smoke if self.is_smoke else full
 
 
 @dataclass(slots=True)
 class Trial:
     """`figures` are printed; `failures` make the fault fail."""
 
-    system: KeptSystem
-    terms: Terms
+    system: SupervisedSystem
+    config: TrialConfig
     directory: Path
-    cables: Mapping[str, Cables] = field(default_factory=dict)
+    proxies: Mapping[str, Proxies] = field(default_factory=dict)
     figures: dict[str, float | str] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
-    offers: list[Offer] = field(default_factory=list)
+    submissions: list[Submission] = field(default_factory=list)
     recovered_s: float | None = None
     may_overlap: bool = False
-    follower: Follower = field(init=False)
+    feed_reader: FeedReader = field(init=False)
 
     def __post_init__(self) -> None:
-        self.follower = Follower(self.system.database_url)
-        self.follower.start()
+        self.feed_reader = FeedReader(self.system.database_url)
+        self.feed_reader.start()
 
     def require(self, holds: bool, what: str) -> None:
         """An invariant."""
@@ -64,12 +64,12 @@ class Trial:
     def at_most(self, name: str, measured: float, bar: float) -> None:
         """A bar for seconds, or whatever else depends on the machine."""
         self.figures[name] = round(measured, 3)
-        if measured > bar and not self.terms.is_short:
+        if measured > bar and not self.config.is_smoke:
             self.failures.append(f"{name}: {measured:.3g}, the bar is {bar:.3g}")
 
     def at_least(self, name: str, measured: float, bar: float) -> None:
         self.figures[name] = round(measured, 4)
-        if measured < bar and not self.terms.is_short:
+        if measured < bar and not self.config.is_smoke:
             self.failures.append(f"{name}: {measured:.4g}, the bar is {bar:.4g}")
 
     def gate(self, name: str) -> Path:
@@ -81,17 +81,17 @@ class Trial:
         self,
         *,
         rate: float | None = None,
-        recovers_within_s: float = RECOVERS_WITHIN_S,
+        recovers_within_s: float = RECOVERY_LIMIT_S,
         all_run_within_s: float | None = None,
-        completed: float = COMPLETED,
-    ) -> Iterator[Load]:
+        completed: float = MIN_COMPLETED,
+    ) -> Iterator[LoadGenerator]:
         """The body is the fault. Afterwards the load goes on until the backlog is where it was; then all must end.
 
         `all_run_within_s` judges instead when all that was accepted by the end of the fault has begun.
         """
-        load = Load(self.system.url, rate or self.terms.rate)
+        load = LoadGenerator(self.system.url, rate or self.config.rate)
         backlog = Backlog(self.system.database_url)
-        before_s = 2.0 if self.terms.is_short else BEFORE_S
+        before_s = 2.0 if self.config.is_smoke else WARM_UP_S
         began = time.monotonic()
         load.start()
         backlog.start()
@@ -107,48 +107,48 @@ class Trial:
         finally:
             load.stop()
             backlog.stop()
-            self.offers += load.offers
+            self.submissions += load.submissions
         self._note_answers(load)
 
     def drain(self) -> None:
         """Until nothing is open, or hope is given up."""
-        deadline = time.monotonic() + DRAINS_WITHIN_S
-        while self.system.open_tasks() and time.monotonic() < deadline:
+        deadline = time.monotonic() + DRAIN_TIMEOUT_S
+        while self.system.count_open_tasks() and time.monotonic() < deadline:
             time.sleep(0.2)
 
     def findings(self) -> Findings:
         """The invariants, once nothing is open any more."""
         self.drain()
-        self.follower.stop()
-        return check(self.system, self.offers, self.follower, may_overlap=self.may_overlap)
+        self.feed_reader.stop()
+        return check_invariants(self.system, self.submissions, self.feed_reader, may_overlap=self.may_overlap)
 
-    def waits_s(self, offers: Sequence[Offer]) -> list[float]:
+    def start_delays_s(self, submissions: Sequence[Submission]) -> list[float]:
         """From the submit that was accepted to the first run's beginning, of the tasks that keep a journal; sorted."""
         runs = self.system.journal.runs()
         waits = (
-            (offer.tries[-1].at, runs[task_id][0])
-            for offer in offers
+            (offer.requests[-1].at, runs[task_id][0])
+            for offer in submissions
             for task_id in offer.ids
-            if task_id in runs and not offer.has_order
+            if task_id in runs and not offer.has_dependencies
         )
         return sorted(run.began_at - submitted_at for submitted_at, run in waits)
 
     def _run_all(self, over_at: float, within_s: float) -> None:
         """Until all of it has begun."""
-        newest = self.system.value("SELECT max(id) FROM task")
+        newest = self.system.scalar("SELECT max(id) FROM task")
         left = "SELECT count(*) FROM task WHERE id <= %s AND status IN ('blocked', 'queued')"
-        while self.system.value(left, newest) and time.monotonic() < over_at + within_s + HOPE_S:
+        while self.system.scalar(left, newest) and time.monotonic() < over_at + within_s + EXTRA_WAIT_S:
             time.sleep(0.25)
         self.at_most("all had begun after s", time.monotonic() - over_at, within_s)
 
     def _recover(self, backlog: Backlog, level: float, over_at: float, within_s: float, *, is_judged: bool) -> None:
-        if self.terms.is_short:
+        if self.config.is_smoke:
             return
-        give_up_at = over_at + within_s + HOPE_S
-        time.sleep(CALM_S)
+        give_up_at = over_at + within_s + EXTRA_WAIT_S
+        time.sleep(STABLE_S)
         while (
             last := backlog.last_above(level, over_at)
-        ) > time.monotonic() - CALM_S and time.monotonic() < give_up_at:
+        ) > time.monotonic() - STABLE_S and time.monotonic() < give_up_at:
             time.sleep(0.5)
         recovered_s = last - over_at
         self.recovered_s = max(self.recovered_s or 0.0, recovered_s)
@@ -156,16 +156,16 @@ class Trial:
             self.at_most("recovered after s", recovered_s, within_s)
         self.require(backlog.is_known_since(over_at), "the database did not answer after the fault")
 
-    def _count_completed(self, load: Load, bar: float) -> None:
+    def _count_completed(self, load: LoadGenerator, bar: float) -> None:
         """Of what was offered until a moment ago: what comes now has no time to end."""
         until = time.monotonic() - 2.5
-        offers = [offer for offer in list(load.offers) if offer.due_at <= until]
+        offers = [offer for offer in list(load.submissions) if offer.due_at <= until]
         ids = [task_id for offer in offers for task_id in offer.ids]
         over = "SELECT count(*) FROM task WHERE id = ANY(%s) AND status IN ('succeeded', 'failed', 'cancelled')"
-        self.at_least("completed", self.system.value(over, ids) / max(1, count_tasks(offers)), bar)
+        self.at_least("completed", self.system.scalar(over, ids) / max(1, count_tasks(offers)), bar)
 
-    def _note_answers(self, load: Load) -> None:
-        answers = {str(answer): count for answer, count in load.answers().items() if answer != 201}
+    def _note_answers(self, load: LoadGenerator) -> None:
+        answers = {str(answer): count for answer, count in load.responses().items() if answer != 201}
         if answers:
             self.figures["answers but 201"] = ", ".join(f"{answer}: {count}" for answer, count in answers.items())
             self.figures["slowest answer s"] = round(load.slowest_s(), 2)

@@ -32,7 +32,7 @@ class Response:
 Route = Callable[[Request], Response]
 
 
-class WebServer:
+class HttpServer:
     """Routes may block: every connection has a thread. What no route takes is a 404."""
 
     def __init__(self) -> None:
@@ -47,16 +47,16 @@ class WebServer:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_port}"
 
-    def on(self, method: str, path: str, answer: Response | Route) -> str:
+    def on(self, method: str, path: str, response: Response | Route) -> str:
         """Answer these requests from now on. Gives the address to ask."""
-        self._routes[method, path] = (lambda _: answer) if isinstance(answer, Response) else answer
+        self._routes[method, path] = (lambda _: response) if isinstance(response, Response) else response
         return self.url + path
 
     def stop(self) -> None:
         self._server.shutdown()
         self._server.server_close()
 
-    def answer(self, request: Request) -> Response:
+    def handle(self, request: Request) -> Response:
         self.requests.append(request)
         route = self._routes.get((request.method, request.path))
         return route(request) if route else Response(404, b"no such route")
@@ -80,7 +80,7 @@ class WebServer:
                 parts = urlsplit(self.path)
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                response = server.answer(Request(self.command, parts.path, parts.query, headers, body))
+                response = server.handle(Request(self.command, parts.path, parts.query, headers, body))
                 self.send_response(response.status)
                 for name, value in ({"Content-Length": str(len(response.body))} | dict(response.headers)).items():
                     self.send_header(name, value)
@@ -94,7 +94,7 @@ class WebServer:
 
 
 @pytest.fixture
-def http_server() -> Iterator[WebServer]:
-    server = WebServer()
+def http_server() -> Iterator[HttpServer]:
+    server = HttpServer()
     yield server
     server.stop()

@@ -6,7 +6,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 
-def series(text: str) -> dict[str, float]:
+def parse_series(text: str) -> dict[str, float]:
     """The value of each series, as `name{value,…}` with the labels' values in the order of their names."""
     return {
         f"{sample.name}{{{','.join(value for _, value in sorted(sample.labels.items()))}}}": sample.value

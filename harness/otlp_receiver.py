@@ -14,7 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-from harness.http_server import Request, Response, WebServer
+from harness.http_server import Request, Response, HttpServer
 from harness.waiting import DEADLINE_S, eventually
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -64,7 +64,7 @@ class OtlpReceiver:
         self._delay_s = 0.0
         self._open = threading.Event()
         self._open.set()
-        self._server = WebServer()
+        self._server = HttpServer()
         self._server.on("POST", PATH, self._receive)
 
     @property
@@ -83,18 +83,18 @@ class OtlpReceiver:
 
     def wait_for(self, predicate: Callable[[list[Span]], object], timeout_s: float = DEADLINE_S) -> list[Span]:
         """The spans, once the predicate is true of them. It may assert."""
-        eventually(lambda: predicate(self.spans()), timeout_s, what=f"the wanted spans, {self}")
+        eventually(lambda: predicate(self.spans()), timeout_s, description=f"the wanted spans, {self}")
         return self.spans()
 
-    def answer_with(self, status: int) -> None:
+    def respond_with(self, status: int) -> None:
         """Answer with this from now on, say 503."""
         self._status = status
 
-    def slow_down(self, delay_s: float) -> None:
+    def delay_responses(self, delay_s: float) -> None:
         """Take so long for each answer from now on."""
         self._delay_s = delay_s
 
-    def swallow(self) -> None:
+    def hang(self) -> None:
         """Take requests and never answer them, until `release`."""
         self._open.clear()
 
@@ -112,11 +112,11 @@ class OtlpReceiver:
         self._open.wait()
         time.sleep(self._delay_s)
         if self._status == 200:
-            self._spans += decoded(_content(request))
+            self._spans += decode_spans(_content(request))
         return Response(self._status, headers={"Content-Type": "application/x-protobuf"})
 
 
-def decoded(body: bytes) -> list[Span]:
+def decode_spans(body: bytes) -> list[Span]:
     """The spans of one request's body, flat."""
     return [
         _span(span, _plain(resource_spans.resource.attributes))

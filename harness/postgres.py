@@ -19,8 +19,8 @@ from sqlalchemy.engine import make_url
 from harness.reaper import Reaper
 from taskstandalone.postgres.embedded_postgres import EmbeddedPostgres
 
-NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "max_connections": "200"}
-TEMPLATE = "taskcore_template"
+NON_DURABLE_SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "200"}
+TEMPLATE_DATABASE = "taskcore_template"
 
 
 class PostgresServer:
@@ -36,7 +36,7 @@ class PostgresServer:
         self.url = self._postgres.start()
         assert self._postgres.pid is not None
         self._reaper.watch_group(self._postgres.pid)
-        self._reaper.watch_directory(self._postgres.sockets)
+        self._reaper.watch_directory(self._postgres.socket_dir)
         return self.url
 
     def stop(self, mode: Literal["fast", "immediate"] = "fast") -> None:
@@ -59,7 +59,7 @@ class PostgresServer:
                 process.kill()
         self.stop()
 
-    def database(self, name: str) -> str:
+    def url_of(self, name: str) -> str:
         """The URL of another database of this server."""
         return make_url(self.url).set(database=name).render_as_string(hide_password=False)
 
@@ -69,12 +69,12 @@ class PostgresServer:
         name = f"test_{uuid4().hex}"
         self._execute("CREATE DATABASE {} TEMPLATE {}", name, template)
         try:
-            yield self.database(name)
+            yield self.url_of(name)
         finally:
             self._execute("DROP DATABASE {} WITH (FORCE)", name)
 
     def _execute(self, statement: str, *names: str) -> None:
-        with psycopg.connect(self.database("postgres"), autocommit=True) as connection:
+        with psycopg.connect(self.url_of("postgres"), autocommit=True) as connection:
             connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
 
@@ -101,12 +101,12 @@ def data_dir(reaper: Reaper) -> Iterator[Path]:
         reaper.watch_directory(Path(directory))
         data_dir = Path(directory) / "data"
         yield data_dir
-        for process in servers_on(data_dir):
+        for process in postgres_processes(data_dir):
             process.kill()
-        shutil.rmtree(EmbeddedPostgres(data_dir).sockets, ignore_errors=True)
+        shutil.rmtree(EmbeddedPostgres(data_dir).socket_dir, ignore_errors=True)
 
 
-def servers_on(data_dir: Path) -> list[psutil.Process]:
+def postgres_processes(data_dir: Path) -> list[psutil.Process]:
     """PostgreSQL's processes on this data directory."""
     cluster = str((data_dir / "cluster").resolve())
     return [process for process in psutil.process_iter(["cwd"]) if process.info["cwd"] == cluster]
@@ -115,7 +115,7 @@ def servers_on(data_dir: Path) -> list[psutil.Process]:
 @pytest.fixture(scope="session")
 def postgres_server(reaper: Reaper) -> Iterator[PostgresServer]:
     """The session's server. It forgets everything if the machine fails, which makes it fast."""
-    with running_postgres(reaper, NOT_DURABLE) as server:
+    with running_postgres(reaper, NON_DURABLE_SETTINGS) as server:
         yield server
 
 
@@ -124,10 +124,10 @@ def template(postgres_server: PostgresServer) -> str:
     """The name of a database with the schema, which nobody connects to."""
     from taskcore.db import migrations
 
-    with psycopg.connect(postgres_server.database("postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {TEMPLATE}")
-    migrations.upgrade(postgres_server.database(TEMPLATE))
-    return TEMPLATE
+    with psycopg.connect(postgres_server.url_of("postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {TEMPLATE_DATABASE}")
+    migrations.upgrade(postgres_server.url_of(TEMPLATE_DATABASE))
+    return TEMPLATE_DATABASE
 
 
 @pytest.fixture

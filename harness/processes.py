@@ -15,12 +15,12 @@ import psutil
 import pytest
 
 from harness.ports import free_port
-from harness.reaper import MARK, Reaper, kill_marked
+from harness.reaper import MARKER_VARIABLE, Reaper, kill_marked
 from harness.waiting import eventually
 
-PROGRAMS = Path(sys.executable).parent
-STARTS_WITHIN_S = 120.0
-STOPS_WITHIN_S = 120.0
+BIN_DIR = Path(sys.executable).parent
+START_TIMEOUT_S = 120.0
+STOP_TIMEOUT_S = 120.0
 
 
 def is_alive(pid: int) -> bool:
@@ -43,11 +43,11 @@ class Service:
         ports = {"TASKCORE_API__PORT": str(api), "TASKCORE_HEALTH__PORT": str(health), "TASKCORE_API__DRAIN_S": "0"}
         with log_file.open("ab") as output:
             self._process = subprocess.Popen(
-                [str(PROGRAMS / command[0]), *command[1:]],
+                [str(BIN_DIR / command[0]), *command[1:]],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=inherited | ports | dict(environment) | {MARK: mark},
+                env=inherited | ports | dict(environment) | {MARKER_VARIABLE: mark},
                 start_new_session=True,
             )
 
@@ -71,15 +71,15 @@ class Service:
         except httpx.TransportError:
             return False
 
-    def wait_until_ready(self, timeout_s: float = STARTS_WITHIN_S) -> None:
+    def wait_until_ready(self, timeout_s: float = START_TIMEOUT_S) -> None:
         """Raises: RuntimeError: it ended instead."""
-        eventually(self._has_started, timeout_s, what=f"{self.command} being ready")
+        eventually(self._has_started, timeout_s, description=f"{self.command} being ready")
 
-    def wait(self, timeout_s: float = STOPS_WITHIN_S) -> int:
+    def wait(self, timeout_s: float = STOP_TIMEOUT_S) -> int:
         """Its exit code, once it has ended; minus the signal's number if that ended it."""
         return self._process.wait(timeout_s)
 
-    def terminate(self, timeout_s: float = STOPS_WITHIN_S) -> int:
+    def terminate(self, timeout_s: float = STOP_TIMEOUT_S) -> int:
         """Ask it to stop in order, and wait for its exit code."""
         self._process.terminate()
         return self.wait(timeout_s)

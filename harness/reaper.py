@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-MARK = "TEST_MARK"
+MARKER_VARIABLE = "TEST_MARK"
 
 
 class Reaper:
@@ -67,7 +67,7 @@ def kill_marked(mark: str) -> None:
 
 def _has_mark(process: psutil.Process, mark: str) -> bool:
     try:
-        return process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE
+        return process.environ().get(MARKER_VARIABLE) == mark and process.status() != psutil.STATUS_ZOMBIE
     except (psutil.Error, OSError):
         return False
 

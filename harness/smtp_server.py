@@ -16,13 +16,13 @@ from harness.ports import free_port
 ACCEPTED = "250 OK"
 
 
-class MailServer:
+class SmtpServer:
     """`messages` and `envelopes` go together, in the order of arrival."""
 
     def __init__(self) -> None:
         self.messages: list[EmailMessage] = []
         self.envelopes: list[Envelope] = []
-        self.answer = ACCEPTED
+        self.reply = ACCEPTED
         self._controller = Controller(self, hostname="127.0.0.1", port=free_port())
 
     @property
@@ -33,12 +33,12 @@ class MailServer:
     def port(self) -> int:
         return int(self._controller.port)
 
-    def refuse(self, answer: str) -> None:
+    def reject_with(self, reply: str) -> None:
         """Answer messages with this from now on, say "451 later"."""
-        self.answer = answer
+        self.reply = reply
 
     def accept(self) -> None:
-        self.answer = ACCEPTED
+        self.reply = ACCEPTED
 
     def start(self) -> None:
         self._controller.start()
@@ -48,16 +48,16 @@ class MailServer:
         self._controller.stop(no_assert=True)
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:
-        if self.answer == ACCEPTED:
+        if self.reply == ACCEPTED:
             content: Any = envelope.content
             self.messages.append(message_from_bytes(content, policy=policy.default))
             self.envelopes.append(envelope)
-        return self.answer
+        return self.reply
 
 
 @pytest.fixture
-def smtp_server() -> Iterator[MailServer]:
-    server = MailServer()
+def smtp_server() -> Iterator[SmtpServer]:
+    server = SmtpServer()
     server.start()
     yield server
     server.stop()

@@ -18,7 +18,7 @@ from taskcore.observability.tracing.provider import Tracing
 from taskcore.settings import Settings
 
 
-class Traced:
+class SpanRecorder:
     """`run` is what a plugin runs in."""
 
     def __init__(self, *also: SpanProcessor) -> None:
@@ -34,13 +34,13 @@ class Traced:
             yield span
 
     @property
-    def calls(self) -> list[ReadableSpan]:
+    def spans(self) -> list[ReadableSpan]:
         """Those that ended, but for `run`, in order."""
         return [span for span in self._kept.get_finished_spans() if span.name != "run"]
 
     @property
-    def call(self) -> ReadableSpan:
-        (only,) = self.calls
+    def only_span(self) -> ReadableSpan:
+        (only,) = self.spans
         return only
 
 
@@ -62,19 +62,19 @@ def exporter() -> InMemorySpanExporter:
 
 @pytest.fixture
 def tracing(exporter: InMemorySpanExporter) -> Tracing:
-    return Tracing.start(Settings(), "tests", also=[SimpleSpanProcessor(exporter)])
+    return Tracing.start(Settings(), "tests", extra_processors=[SimpleSpanProcessor(exporter)])
 
 
 @pytest.fixture
-def traced() -> Traced:
-    return Traced()
+def traced() -> SpanRecorder:
+    return SpanRecorder()
 
 
-class Raising(SpanProcessor):
+class RaisingProcessor(SpanProcessor):
     """As a plugin's own may be. `at`: start, or end."""
 
-    def __init__(self, at: str) -> None:
-        self._at = at
+    def __init__(self, moment: str) -> None:
+        self._at = moment
 
     def on_start(self, span: trace_sdk.Span, parent_context: Context | None = None) -> None:
         self._raise("start")

@@ -12,7 +12,7 @@ DEADLINE_S = 60.0
 
 
 def eventually(
-    outcome: Callable[[], Outcome], timeout_s: float = DEADLINE_S, *, every_s: float = 0.05, what: str = ""
+    condition: Callable[[], Outcome], timeout_s: float = DEADLINE_S, *, poll_s: float = 0.05, description: str = ""
 ) -> Outcome:
     """Call until the answer is true in Python's sense, and give that answer.
 
@@ -21,11 +21,11 @@ def eventually(
     deadline = time.monotonic() + timeout_s
     while True:
         try:
-            if answer := outcome():
+            if answer := condition():
                 return answer
-            failure = AssertionError(f"{what or outcome} did not come true within {timeout_s} s: {answer!r}")
+            failure = AssertionError(f"{description or condition} did not come true within {timeout_s} s: {answer!r}")
         except AssertionError as exc:
             failure = exc
         if time.monotonic() > deadline:
             raise failure
-        time.sleep(every_s)
+        time.sleep(poll_s)

@@ -10,24 +10,24 @@ from contextlib import suppress
 from threading import Thread
 
 from bench.connection import Connection, post_request
-from faults.load.submissions import CANCEL_AFTER_S, Offer, Try, mixed_offers
+from faults.load.submissions import CANCEL_AFTER_S, Submission, Request, mixed_submissions
 
-PATIENCE_S = 20.0  # for one answer: longer is a hang
-PAUSE_S = 0.5
-INSIST_S = 60.0  # after the load's end; what was not accepted by then is given up
-CONNECTIONS = 500
+RESPONSE_TIMEOUT_S = 20.0  # for one answer: longer is a hang
+RETRY_PAUSE_S = 0.5
+GIVE_UP_AFTER_S = 60.0  # after the load's end; what was not accepted by then is given up
+MAX_CONNECTIONS = 500
 
-BROKEN = (OSError, asyncio.IncompleteReadError)
+CONNECTION_ERRORS = (OSError, asyncio.IncompleteReadError)
 
 
-class Load:
+class LoadGenerator:
     """Submits `rate` tasks a second from `start` to `stop`. What failed is tried again until the answer is known."""
 
-    def __init__(self, url: str, rate: float, offers: Iterable[Offer] | None = None) -> None:
-        self.offers: list[Offer] = []
+    def __init__(self, url: str, rate: float, submissions: Iterable[Submission] | None = None) -> None:
+        self.submissions: list[Submission] = []
         self._url = url
         self._rate = rate
-        self._source = iter(offers or mixed_offers())
+        self._source = iter(submissions or mixed_submissions())
         self._idle: list[Connection] = []
         self._is_over = False
         self._give_up_at = float("inf")
@@ -38,65 +38,65 @@ class Load:
 
     def stop(self) -> None:
         """Returns when every offer's fate is known, or `INSIST_S` later."""
-        self._give_up_at = time.monotonic() + INSIST_S
+        self._give_up_at = time.monotonic() + GIVE_UP_AFTER_S
         self._is_over = True
         self._thread.join()
 
-    def answers(self) -> Counter[int | str]:
-        return Counter(one.answer for offer in list(self.offers) for one in offer.tries)
+    def responses(self) -> Counter[int | str]:
+        return Counter(one.outcome for offer in list(self.submissions) for one in offer.requests)
 
     def slowest_s(self) -> float:
-        return max((one.took_s for offer in list(self.offers) for one in offer.tries), default=0.0)
+        return max((one.took_s for offer in list(self.submissions) for one in offer.requests), default=0.0)
 
     async def _run(self) -> None:
-        slots = asyncio.Semaphore(CONNECTIONS)
+        slots = asyncio.Semaphore(MAX_CONNECTIONS)
         due_at = time.monotonic()
         async with asyncio.TaskGroup() as group:
             while not self._is_over:
                 offer = next(self._source)
                 await asyncio.sleep(due_at - time.monotonic())
                 offer.due_at = due_at
-                self.offers.append(offer)
+                self.submissions.append(offer)
                 group.create_task(self._submit(offer, slots))
                 due_at += len(offer.tasks) / self._rate
         for connection in self._idle:
             await connection.close()
 
-    async def _submit(self, offer: Offer, slots: asyncio.Semaphore) -> None:
+    async def _submit(self, offer: Submission, slots: asyncio.Semaphore) -> None:
         request = post_request(self._url, offer.path, offer.body, offer.key)
         while time.monotonic() < self._give_up_at:
             async with slots:
                 status, body = await self._try(offer, request)
             if status in (200, 201):
-                offer.accept(body)
+                offer.record_accepted(body)
                 return await self._cancel(offer) if offer.is_cancelled else None
             if 400 <= status < 500:
-                offer.refusal = body.decode()
+                offer.rejection = body.decode()
                 return None
-            await asyncio.sleep(PAUSE_S)
+            await asyncio.sleep(RETRY_PAUSE_S)
         return None
 
-    async def _try(self, offer: Offer, request: bytes) -> tuple[int, bytes]:
+    async def _try(self, offer: Submission, request: bytes) -> tuple[int, bytes]:
         """Status 0: it is not known what became of it."""
         began = time.monotonic()
         answer: int | str = "broken"
         status, body = 0, b""
         try:
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(RESPONSE_TIMEOUT_S):
                 answer = status = (found := await self._ask(request))[0]
                 body = found[1]
         except TimeoutError:
             answer = "timeout"
-        except BROKEN:
+        except CONNECTION_ERRORS:
             pass
-        offer.tries.append(Try(began, time.monotonic() - began, answer))
+        offer.requests.append(Request(began, time.monotonic() - began, answer))
         return status, body
 
-    async def _cancel(self, offer: Offer) -> None:
+    async def _cancel(self, offer: Submission) -> None:
         """Where it cannot be asked for, the task runs to its end."""
         await asyncio.sleep(CANCEL_AFTER_S)
-        with suppress(TimeoutError, *BROKEN):
-            async with asyncio.timeout(PATIENCE_S):
+        with suppress(TimeoutError, *CONNECTION_ERRORS):
+            async with asyncio.timeout(RESPONSE_TIMEOUT_S):
                 await self._ask(post_request(self._url, f"/api/v1/tasks/{offer.ids[0]}/cancel", b"{}"))
 
     async def _ask(self, request: bytes) -> tuple[int, bytes]:
@@ -104,19 +104,19 @@ class Load:
         if self._idle:
             try:
                 return await self._ask_over(self._idle.pop(), request)
-            except BROKEN:
+            except CONNECTION_ERRORS:
                 self._idle.clear()
         return await self._ask_over(await Connection.open(self._url), request)
 
     async def _ask_over(self, connection: Connection, request: bytes) -> tuple[int, bytes]:
-        found = await connection.ask(request)
+        found = await connection.request(request)
         self._idle.append(connection)
         return found
 
 
-def accepted(offers: Sequence[Offer]) -> list[int]:
-    return [task_id for offer in offers for task_id in offer.ids]
+def accepted_ids(submissions: Sequence[Submission]) -> list[int]:
+    return [task_id for offer in submissions for task_id in offer.ids]
 
 
-def count_tasks(offers: Sequence[Offer]) -> int:
-    return sum(len(offer.tasks) for offer in offers)
+def count_tasks(submissions: Sequence[Submission]) -> int:
+    return sum(len(offer.tasks) for offer in submissions)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-BATCH = 10
+BATCH_SIZE = 10
 #: One submit in this many is a batch, a batch of tasks that wait for each other, a task that is cancelled as it runs.
 BATCH_EVERY, CHAIN_EVERY, CANCEL_EVERY = 10, 20, 50
 CANCEL_AFTER_S = 0.3
@@ -22,32 +22,32 @@ MIX: list[tuple[float, str, dict[str, Any]]] = [
     (0.02, "work", {"seconds": 0.05, "how": "compute"}),
     (0.01, "work", {"seconds": 2}),
 ]
-SHARES = [share for share, _, _ in MIX]
+WEIGHTS = [share for share, _, _ in MIX]
 
 
 @dataclass(frozen=True, slots=True)
-class Try:
+class Request:
     """`answer`: a status, or what happened instead (`timeout`, `broken`). Times are those of `time.monotonic()`."""
 
     at: float
     took_s: float
-    answer: int | str
+    outcome: int | str
 
 
 @dataclass(slots=True)
-class Offer:
+class Submission:
     """`ids`, once it was accepted. `is_cancelled`: its client changes its mind `CANCEL_AFTER_S` later."""
 
     tasks: list[dict[str, Any]]
     due_at: float = 0.0
     key: str = field(default_factory=lambda: uuid4().hex)
-    tries: list[Try] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
     ids: list[int] = field(default_factory=list)
-    refusal: str = ""
+    rejection: str = ""
     is_cancelled: bool = False
 
     @property
-    def has_order(self) -> bool:
+    def has_dependencies(self) -> bool:
         """Whether its tasks wait for each other."""
         return any("depends_on" in task for task in self.tasks)
 
@@ -59,30 +59,30 @@ class Offer:
     def body(self) -> bytes:
         return json.dumps(self.tasks[0] if len(self.tasks) == 1 else {"tasks": self.tasks}).encode()
 
-    def accept(self, body: bytes) -> None:
+    def record_accepted(self, body: bytes) -> None:
         answer = json.loads(body)
         self.ids = [answer["id"]] if len(self.tasks) == 1 else [one["id"] for one in answer["results"]]
 
 
-def mixed_offers(seed: int = 1) -> Iterator[Offer]:
+def mixed_submissions(seed: int = 1) -> Iterator[Submission]:
     """For ever; the same ones for the same seed."""
     rng = random.Random(seed)
     while True:
         if rng.randrange(CHAIN_EVERY) == 0:
             yield _chain()
         elif rng.randrange(CANCEL_EVERY) == 0:
-            yield Offer([_task("work", {"seconds": 2})], is_cancelled=True)
+            yield Submission([_task("work", {"seconds": 2})], is_cancelled=True)
         else:
-            chosen = rng.choices(MIX, SHARES, k=BATCH if rng.randrange(BATCH_EVERY) == 0 else 1)
-            yield Offer([_task(type_, parameters) for _, type_, parameters in chosen])
+            chosen = rng.choices(MIX, WEIGHTS, k=BATCH_SIZE if rng.randrange(BATCH_EVERY) == 0 else 1)
+            yield Submission([_task(type_, parameters) for _, type_, parameters in chosen])
 
 
-def _chain() -> Offer:
+def _chain() -> Submission:
     """A parent, two children, and one that waits for both."""
     short = {"seconds": 0.05}
     parent = _task("work", short) | {"ref": "parent"}
     children = [_task("work", short) | {"ref": ref, "depends_on": ["parent"]} for ref in ("one", "two")]
-    return Offer([parent, *children, _task("noop", {}) | {"depends_on": ["one", "two"]}])
+    return Submission([parent, *children, _task("noop", {}) | {"depends_on": ["one", "two"]}])
 
 
 def _task(type_: str, parameters: dict[str, Any]) -> dict[str, Any]:

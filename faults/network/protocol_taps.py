@@ -25,7 +25,7 @@ class Trigger:
     armed: Event = field(default_factory=Event)
     fired: Event = field(default_factory=Event)
 
-    def pull(self) -> bool:
+    def fire(self) -> bool:
         if not self.armed.is_set():
             return False
         self.armed.clear()
@@ -38,7 +38,7 @@ class Trigger:
         self.armed.set()
 
 
-class ClaimReply:
+class ClaimReplyTap:
     """PostgreSQL's answer to a claim. It is committed: the answer alone is lost."""
 
     def __init__(self, trigger: Trigger) -> None:
@@ -47,7 +47,7 @@ class ClaimReply:
         self._claims: set[bytes] = set()
         self._is_claiming = False
 
-    def up(self, data: bytes) -> bool:
+    def on_client_data(self, data: bytes) -> bool:
         for message in self._pieces.add(data):
             if message[:1] == b"P":  # parse: name, SQL
                 name, sql = message[5:].split(b"\0", 2)[:2]
@@ -56,27 +56,27 @@ class ClaimReply:
                 self._is_claiming = message[5:].split(b"\0", 2)[1] in self._claims
         return False
 
-    def down(self, data: bytes) -> bool:
+    def on_server_data(self, data: bytes) -> bool:
         if not (self._is_claiming and data.endswith(READY)):
             return False
         self._is_claiming = False
-        return self._trigger.pull()
+        return self._trigger.fire()
 
 
-class AmqpMethod:
+class AmqpMethodTap:
     """A frame with this method, `is_up` from the client or else from the broker."""
 
-    def __init__(self, trigger: Trigger, method: tuple[int, int], *, is_up: bool) -> None:
+    def __init__(self, trigger: Trigger, method: tuple[int, int], *, from_client: bool) -> None:
         self._trigger = trigger
         self._head = struct.pack(">HH", *method)
-        self._is_up = is_up
+        self._is_up = from_client
         self._up, self._down = _Pieces(_client_frame_size), _Pieces(_frame_size)
 
-    def up(self, data: bytes) -> bool:
-        return self._sees(self._up.add(data)) and self._is_up and self._trigger.pull()
+    def on_client_data(self, data: bytes) -> bool:
+        return self._sees(self._up.add(data)) and self._is_up and self._trigger.fire()
 
-    def down(self, data: bytes) -> bool:
-        return self._sees(self._down.add(data)) and not self._is_up and self._trigger.pull()
+    def on_server_data(self, data: bytes) -> bool:
+        return self._sees(self._down.add(data)) and not self._is_up and self._trigger.fire()
 
     def _sees(self, frames: Iterator[bytes]) -> bool:
         methods = [frame[7:11] for frame in frames if frame[:1] == b"\x01"]

@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 from sqlalchemy import make_url
 
 from faults.network.proxy import Proxy
-from faults.system.sandbox import Home
+from faults.system.sandbox import Sandbox
 
 
 @dataclass(frozen=True, slots=True)
-class Cables:
+class Proxies:
     """One process's proxies, and the settings by which it uses them."""
 
     postgres: Proxy
@@ -24,7 +24,7 @@ class Cables:
 
 
 @contextmanager
-def laid(home: Home, names: Sequence[str]) -> Iterator[dict[str, Cables]]:
+def proxied(home: Sandbox, names: Sequence[str]) -> Iterator[dict[str, Proxies]]:
     """For the processes of these names."""
     cables = {name: _lay(home) for name in names}
     try:
@@ -35,7 +35,7 @@ def laid(home: Home, names: Sequence[str]) -> Iterator[dict[str, Cables]]:
             one.rabbitmq.close()
 
 
-def _lay(home: Home) -> Cables:
+def _lay(home: Sandbox) -> Proxies:
     database = make_url(home.database_url)
     directory, port = str(database.query["host"]), database.query["port"]
     broker = urlsplit(home.virtual_host.amqp_url)
@@ -47,4 +47,4 @@ def _lay(home: Home) -> Cables:
         "TASKCORE_DATABASE_URL": local.render_as_string(hide_password=False),
         "TASKCORE_AMQP_URL": broker._replace(netloc=f"{user}@127.0.0.1:{rabbitmq.port}").geturl(),
     }
-    return Cables(postgres, rabbitmq, env)
+    return Proxies(postgres, rabbitmq, env)

@@ -17,27 +17,27 @@ CHUNK = 65_536
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER of no time: a close is a reset
 
 
-class Watch(Protocol):
+class Tap(Protocol):
     """Sees one connection's bytes before they are passed on. True: cut the connection, and pass nothing on."""
 
-    def up(self, data: bytes) -> bool: ...
+    def on_client_data(self, data: bytes) -> bool: ...
 
-    def down(self, data: bytes) -> bool: ...
+    def on_server_data(self, data: bytes) -> bool: ...
 
 
-class Unwatched:
-    def up(self, data: bytes) -> bool:
+class NullTap:
+    def on_client_data(self, data: bytes) -> bool:
         return False
 
-    down = up
+    on_server_data = on_client_data
 
 
 class Proxy:
     """Between one process and one server. Its methods may be called from any thread but its own."""
 
-    def __init__(self, upstream: Upstream, watch: Callable[[], Watch] = Unwatched) -> None:
+    def __init__(self, upstream: Upstream, tap: Callable[[], Tap] = NullTap) -> None:
         self._upstream = upstream
-        self._watch = watch
+        self._watch = tap
         self._writers: set[asyncio.StreamWriter] = set()
         self._is_resetting = False
         self._loop = asyncio.new_event_loop()
@@ -49,20 +49,20 @@ class Proxy:
         self._thread = Thread(target=self._run, name=f"proxy {self.port}", daemon=True)
         self._thread.start()
 
-    def watch(self, watch: Callable[[], Watch]) -> None:
+    def set_tap(self, watch: Callable[[], Tap]) -> None:
         """For the connections to come."""
         self._watch = watch
 
-    def drop(self) -> None:
+    def blackhole(self) -> None:
         """Pass nothing on, say nothing: what is on its way arrives when it is healed, as TCP has it."""
         self._loop.call_soon_threadsafe(self._flows.clear)
 
     def reset(self) -> None:
         """Reset all connections, and those to come."""
         self._is_resetting = True
-        self.cut()
+        self.reset_once()
 
-    def cut(self) -> None:
+    def reset_once(self) -> None:
         """Reset all connections once."""
         self._loop.call_soon_threadsafe(self._reset_all)
 
@@ -103,7 +103,7 @@ class Proxy:
             behind, ahead = await asyncio.open_connection(*self._upstream, limit=CHUNK)
         watch = self._watch()
         try:
-            await _first_end(self._pass(reader, ahead, watch.up), self._pass(behind, writer, watch.down))
+            await _first_end(self._pass(reader, ahead, watch.on_client_data), self._pass(behind, writer, watch.on_server_data))
         finally:
             _reset(ahead)
 

@@ -11,12 +11,12 @@ from threading import Event, Thread
 
 import psycopg
 
-EVERY_S = 0.25
-SMOOTH = 5
+SAMPLE_EVERY_S = 0.25
+SMOOTHING_WINDOW = 5
 #: The level swings: this much above the highest of before is still that level.
-SHARE, COUNT = 1.1, 5
+LEVEL_FACTOR, LEVEL_MARGIN = 1.1, 5
 
-OPEN = """
+OPEN_TASKS = """
     SELECT count(*) FROM task WHERE status IN ('blocked', 'queued', 'running', 'retrying', 'cancelling')
 """
 
@@ -45,18 +45,18 @@ class Backlog:
 
     def level(self, since: float) -> float:
         """What counts as the level of the time from `since` until now."""
-        counts = [one.count for one in smoothed(self.samples) if one.at >= since]
-        return max(counts, default=0) * SHARE + COUNT
+        counts = [one.count for one in smooth(self.samples) if one.at >= since]
+        return max(counts, default=0) * LEVEL_FACTOR + LEVEL_MARGIN
 
     def last_above(self, level: float, since: float) -> float:
         """When it was last higher than `level`; `since` where it was not any more by then."""
-        return max((one.at for one in smoothed(self.samples) if one.at >= since and one.count > level), default=since)
+        return max((one.at for one in smooth(self.samples) if one.at >= since and one.count > level), default=since)
 
     def is_known_since(self, at: float) -> bool:
         return bool(self.samples) and self.samples[-1].at >= at
 
     def _watch(self) -> None:
-        while not self._stop.wait(EVERY_S):
+        while not self._stop.wait(SAMPLE_EVERY_S):
             with (
                 suppress(psycopg.Error),
                 psycopg.connect(self._database_url, autocommit=True, connect_timeout=2) as connection,
@@ -64,14 +64,14 @@ class Backlog:
                 self._sample(connection)
 
     def _sample(self, connection: psycopg.Connection) -> None:
-        while not self._stop.wait(EVERY_S):
-            row = connection.execute(OPEN).fetchone()
+        while not self._stop.wait(SAMPLE_EVERY_S):
+            row = connection.execute(OPEN_TASKS).fetchone()
             assert row is not None
             self.samples.append(Sample(time.monotonic(), row[0]))
 
 
-def smoothed(samples: Sequence[Sample]) -> list[Sample]:
+def smooth(samples: Sequence[Sample]) -> list[Sample]:
     """Medians over a second or so, without the noise of single moments."""
     kept = list(samples)
-    windows = (kept[max(0, i - SMOOTH + 1) : i + 1] for i in range(len(kept)))
+    windows = (kept[max(0, i - SMOOTHING_WINDOW + 1) : i + 1] for i in range(len(kept)))
     return [Sample(window[-1].at, round(median(one.count for one in window))) for window in windows]

@@ -15,12 +15,12 @@ from taskcore.db.models import TaskHistory
 from taskcore.db.tasks import history_feed
 from taskcore.domain.feed import Position
 
-EVERY_S = 0.1
-RESUMES_EVERY = 50  # rounds
-CATCHES_UP_WITHIN_S = 30.0
+POLL_S = 0.1
+RESUME_EVERY = 50  # rounds
+CATCH_UP_TIMEOUT_S = 30.0
 
 
-class Follower:
+class FeedReader:
     """From `start` to `stop`. `lag_s`: the oldest that a row was when it was shown; `stall_s`: the cursor's longest."""
 
     def __init__(self, database_url: str) -> None:
@@ -39,12 +39,12 @@ class Follower:
         self._stop.set()
         self._thread.join()
 
-    def missed(self) -> int:
+    def missed_rows(self) -> int:
         """How many rows it was never shown, although its cursor has passed them; to be asked when it has stopped."""
-        deadline = time.monotonic() + CATCHES_UP_WITHIN_S
+        deadline = time.monotonic() + CATCH_UP_TIMEOUT_S
         while self._position.cursor < self._last() and time.monotonic() < deadline:
             self._read()
-            time.sleep(EVERY_S)
+            time.sleep(POLL_S)
         with self._engine.connect() as connection:
             ids = connection.execute(select(TaskHistory.id)).scalars()
             missed = sum(1 for id_ in ids if id_ not in self._seen)
@@ -53,9 +53,9 @@ class Follower:
 
     def _follow(self) -> None:
         rounds = 0
-        while not self._stop.wait(EVERY_S):
+        while not self._stop.wait(POLL_S):
             rounds += 1
-            if rounds % RESUMES_EVERY == 0:
+            if rounds % RESUME_EVERY == 0:
                 self._position = Position(self._position.cursor)
             with suppress(DBAPIError):
                 self._read()
@@ -63,13 +63,13 @@ class Follower:
     def _read(self) -> None:
         page = history_feed.read(self._engine, self._position)
         now = datetime.now(UTC)
-        for one in page.shown:
+        for one in page.rows:
             written_at: datetime = one.row.at  # type: ignore[attr-defined]
             if one.row.id not in self._seen and written_at > self._began:
                 self.lag_s = max(self.lag_s, (now - written_at).total_seconds())
             self._seen.add(one.row.id)
         self._position = page.position
-        self.stall_s = max(self.stall_s, page.position.waiting_s(time.monotonic()))
+        self.stall_s = max(self.stall_s, page.position.gap_age_s(time.monotonic()))
 
     def _last(self) -> int:
         with self._engine.connect() as connection:

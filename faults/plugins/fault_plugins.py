@@ -17,7 +17,7 @@ from fault_journal import note  # type: ignore[import-not-found]  # beside this 
 
 from taskcore.plugins import Isolation, Parameters, Plugin, RetryPolicy, TaskContext
 
-SOON = RetryPolicy(max_attempts=4, waits=tuple(timedelta(seconds=s) for s in (0.2, 0.4, 0.8)), jitter=0.0)
+QUICK_RETRIES = RetryPolicy(max_attempts=4, waits=tuple(timedelta(seconds=s) for s in (0.2, 0.4, 0.8)), jitter=0.0)
 BEAT_S = 0.05
 
 
@@ -31,17 +31,17 @@ class WorkParameters(Parameters, frozen=True):
     gate: str | None = None
     fails: int = 0
     how: Literal["sleep", "compute"] = "sleep"
-    is_deaf: bool = False
+    ignores_signals: bool = False
 
 
 class Work(Plugin[WorkParameters]):
     name = "work"
     description = "Works, and notes in the journal when."
-    retry = SOON
+    retry = QUICK_RETRIES
 
     def run(self, ctx: TaskContext, params: WorkParameters) -> object:
         note(ctx.task_id, ctx.attempt, "begin")
-        if params.is_deaf:
+        if params.ignores_signals:
             signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
             ctypes.PyDLL(None).sleep(int(params.seconds))
         deadline = time.monotonic() + params.seconds
@@ -54,26 +54,26 @@ class Work(Plugin[WorkParameters]):
         return ctx.attempt
 
 
-class WorkInChild(Work):
+class WorkIsolated(Work):
     name = "work_in_child"
     description = "Works in a process of its own."
     isolation = Isolation.PROCESS
 
 
-class DeadlyParameters(Parameters, frozen=True):
+class CrashParameters(Parameters, frozen=True):
     """`exit`, `segfault`, `memory` until the limit, or `loop` in C, holding the GIL; all after `after_s`."""
 
     how: Literal["exit", "segfault", "memory", "loop"]
     after_s: float = 0.2
 
 
-class Deadly(Plugin[DeadlyParameters]):
+class Crash(Plugin[CrashParameters]):
     name = "deadly"
     description = "Takes its process with it."
     retry = RetryPolicy(max_attempts=2, waits=(timedelta(seconds=0.2),), jitter=0.0)
     timeout = timedelta(seconds=5)
 
-    def run(self, ctx: TaskContext, params: DeadlyParameters) -> object:
+    def run(self, ctx: TaskContext, params: CrashParameters) -> object:
         note(ctx.task_id, ctx.attempt, "begin")
         time.sleep(params.after_s)
         note(ctx.task_id, ctx.attempt, "beat")
@@ -90,7 +90,7 @@ class Deadly(Plugin[DeadlyParameters]):
         return None
 
 
-class DeadlyInChild(Deadly):
+class CrashIsolated(Crash):
     name = "deadly_in_child"
     description = "Takes its own process with it."
     isolation = Isolation.PROCESS

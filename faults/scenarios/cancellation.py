@@ -11,7 +11,7 @@ from faults.trial import Trial, percentile
 from harness.waiting import eventually
 
 ROUNDS = 10
-COOPERATES_S = 1.0
+COOPERATIVE_LIMIT_S = 1.0
 KILL_AFTER_S = 5.0
 
 TOOK = """
@@ -22,18 +22,18 @@ TOOK = """
 
 @fault(
     "cancel-running",
-    done="running tasks cancelled: threads, plain Python, SQL, HTTP, child processes, and one that ignores all signals",
-    bar="p95 of 1 s or less where the plugin cooperates, for SQL and for HTTP; else its grace and 0.5 s",
+    action="running tasks cancelled: threads, plain Python, SQL, HTTP, child processes, and one that ignores all signals",
+    criterion="p95 of 1 s or less where the plugin cooperates, for SQL and for HTTP; else its grace and 0.5 s",
 )
 def cancel_running(trial: Trial) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
         kinds: dict[str, tuple[str, dict[str, Any], float]] = {
-            "thread": ("sleep", {"seconds": 600}, COOPERATES_S),
-            "plain Python": ("work", {"seconds": 600}, COOPERATES_S),
-            "SQL": ("run_query", {"database": "own", "query": "SELECT pg_sleep(600)"}, COOPERATES_S),
-            "HTTP": ("http_request", {"method": "GET", "url": url}, COOPERATES_S),
-            "child": ("work_in_child", {"seconds": 600}, COOPERATES_S),
+            "thread": ("sleep", {"seconds": 600}, COOPERATIVE_LIMIT_S),
+            "plain Python": ("work", {"seconds": 600}, COOPERATIVE_LIMIT_S),
+            "SQL": ("run_query", {"database": "own", "query": "SELECT pg_sleep(600)"}, COOPERATIVE_LIMIT_S),
+            "HTTP": ("http_request", {"method": "GET", "url": url}, COOPERATIVE_LIMIT_S),
+            "child": ("work_in_child", {"seconds": 600}, COOPERATIVE_LIMIT_S),
             "deaf child": ("work_in_child", {"seconds": 600, "is_deaf": True}, KILL_AFTER_S + 0.5),
         }
         with trial.under_load():
@@ -50,7 +50,7 @@ def cancel_running(trial: Trial) -> None:
 def _cancel(trial: Trial, type_: str, parameters: dict[str, Any]) -> list[int]:
     """30 of them, 3 at a time, after they have run for a moment."""
     done: list[int] = []
-    for _ in range(trial.terms.of(ROUNDS, 1)):
+    for _ in range(trial.config.pick(ROUNDS, 1)):
         task_ids = trial.system.submit_many(3, type_, parameters)
         trial.system.wait_for(task_ids, "running")
         if type_.startswith("work"):  # the first child of an executor takes a while to start

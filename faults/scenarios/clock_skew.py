@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from faults.registry import fault
-from faults.scenarios.handoffs import require_one_run_each
+from faults.scenarios.handoffs import require_each_ran_once
 from faults.system.system import WORKERS, wait
 from faults.trial import Trial
 
@@ -15,24 +15,24 @@ ON_TIME_S = 2.0
 
 @fault(
     "clock-wrong",
-    done="one worker's clock an hour ahead, the other's an hour behind; then each a step back, while they run",
-    bar="no lease lost, nothing early or late",
+    action="one worker's clock an hour ahead, the other's an hour behind; then each a step back, while they run",
+    criterion="no lease lost, nothing early or late",
 )
 def clock_wrong(trial: Trial) -> None:
     """Python's own wall clock, in the worker's processes: see `faults/clock`."""
     system = trial.system
     for name, shift_s in zip(WORKERS, (HOUR_S, -HOUR_S), strict=True):
-        system.set_clock(name, shift_s)
-        system.keeper[name].terminate()
-        system.wait_until_working(name)
+        system.shift_clock(name, shift_s)
+        system.restarter[name].terminate()
+        system.wait_until_ready(name)
     with trial.under_load():
         task_ids = _delayed(trial)
-        wait(trial.terms.of(20, 2))
+        wait(trial.config.pick(20, 2))
         for name, shift_s in zip(WORKERS, (0, -2 * HOUR_S), strict=True):
-            system.set_clock(name, shift_s)
+            system.shift_clock(name, shift_s)
         task_ids += _delayed(trial)
-        wait(trial.terms.of(40, 2))
-    require_one_run_each(trial)
+        wait(trial.config.pick(40, 2))
+    require_each_ran_once(trial)
     _judge_times(trial, task_ids)
 
 
@@ -47,5 +47,5 @@ def _judge_times(trial: Trial, task_ids: list[int]) -> None:
     late_s = [row["s"] for row in trial.system.sql(late, task_ids)]
     trial.require(min(late_s) >= 0, f"a task began {-min(late_s):.3f} s early")
     trial.at_most("latest start after run_at s", max(late_s), ON_TIME_S)
-    lost = trial.system.value("SELECT count(*) FROM task_attempt WHERE outcome = 'lost'")
+    lost = trial.system.scalar("SELECT count(*) FROM task_attempt WHERE outcome = 'lost'")
     trial.require(lost == 0, f"{lost} leases were lost")

@@ -14,22 +14,22 @@ ENDS = {("failed", "crash_loop"), ("failed", "timed_out")}
 
 @fault(
     "deadly-in-processes",
-    done="tasks that os._exit, segfault, eat memory, loop in C, each in a process of its own, at once; 4 times",
-    bar="crash_loop or timed_out; other tasks' p99 start less than doubles",
+    action="tasks that os._exit, segfault, eat memory, loop in C, each in a process of its own, at once; 4 times",
+    criterion="crash_loop or timed_out; other tasks' p99 start less than doubles",
 )
 def in_processes(trial: Trial) -> None:
     with trial.under_load() as load:
-        wait(trial.terms.of(20, 1))
+        wait(trial.config.pick(20, 1))
         inflicted_at = time.monotonic()
         task_ids = []
-        for _ in range(trial.terms.of(4, 1)):
+        for _ in range(trial.config.pick(4, 1)):
             task_ids += _inflict(trial, "deadly_in_child")
             trial.system.wait_for(task_ids)
         over_at = time.monotonic()
     _require_ends(trial, task_ids)
-    offers = [offer for offer in load.offers if offer.ids]
-    before = trial.waits_s([offer for offer in offers if offer.due_at < inflicted_at])
-    meanwhile = trial.waits_s([offer for offer in offers if inflicted_at <= offer.due_at < over_at])
+    offers = [offer for offer in load.submissions if offer.ids]
+    before = trial.start_delays_s([offer for offer in offers if offer.due_at < inflicted_at])
+    meanwhile = trial.start_delays_s([offer for offer in offers if inflicted_at <= offer.due_at < over_at])
     trial.figures["p99 start before s"] = round(percentile(before, 0.99), 3)
     trial.at_most("p99 start meanwhile s", percentile(meanwhile, 0.99), 2 * percentile(before, 0.99))
     _require_others_unharmed(trial, task_ids)
@@ -37,9 +37,9 @@ def in_processes(trial: Trial) -> None:
 
 @fault(
     "deadly-in-threads",
-    done="the same in threads beside others, one after the other",
-    bar="the others run again, none of them counted; the culprit ends crash_loop",
-    is_telling=False,
+    action="the same in threads beside others, one after the other",
+    criterion="the others run again, none of them counted; the culprit ends crash_loop",
+    is_smoke=False,
 )
 def in_threads(trial: Trial) -> None:
     with trial.under_load(recovers_within_s=30, completed=0.9):
@@ -68,5 +68,5 @@ def _require_ends(trial: Trial, task_ids: list[int]) -> None:
 def _require_others_unharmed(trial: Trial, culprits: list[int]) -> None:
     trial.drain()
     harmed = "SELECT count(*) FROM task WHERE id <> ALL(%s) AND (crashes > 0 OR status = 'failed')"
-    count = trial.system.value(harmed, culprits)
+    count = trial.system.scalar(harmed, culprits)
     trial.require(count == 0, f"{count} other tasks were counted a crash, or failed")

@@ -5,31 +5,31 @@ from __future__ import annotations
 import pika
 
 from faults.registry import fault
-from faults.scenarios.handoffs import require_one_run_each
+from faults.scenarios.handoffs import require_each_ran_once
 from faults.system.system import WORKERS
 from faults.trial import Trial
 from harness.waiting import eventually
 from taskcore.messaging.messages import encode
 
-REFUSED = "taskcore_claims_refused_total"
-BAR = "refused, counted"
+REFUSED_METRIC = "taskcore_claims_refused_total"
+CRITERION = "refused, counted"
 
 
-@fault("one-message-100-times", done="the message of each of 20 tasks sent 100 times", bar=BAR)
+@fault("one-message-100-times", action="the message of each of 20 tasks sent 100 times", criterion=CRITERION)
 def copies(trial: Trial) -> None:
     before = _refused(trial)
     with trial.under_load():
         task_ids = trial.system.submit_many(20, "work", {"seconds": 0.5})
         _publish(trial, [task_id for task_id in task_ids for _ in range(100)])
-    require_one_run_each(trial)
-    eventually(lambda: _refused(trial) - before >= 1_900, what="the copies being counted")  # some were still due
+    require_each_ran_once(trial)
+    eventually(lambda: _refused(trial) - before >= 1_900, description="the copies being counted")  # some were still due
     trial.figures["refused"] = _refused(trial) - before
 
 
 @fault(
     "stale-messages",
-    done="10 messages for each of 50 tasks: cancelled, deleted, finished, retried by hand, waiting to be retried",
-    bar=BAR,
+    action="10 messages for each of 50 tasks: cancelled, deleted, finished, retried by hand, waiting to be retried",
+    criterion=CRITERION,
 )
 def stale(trial: Trial) -> None:
     with trial.under_load():
@@ -37,7 +37,7 @@ def stale(trial: Trial) -> None:
         before = _states(trial, stale_ids)
         counted = _refused(trial)
         _publish(trial, stale_ids * 10)
-        eventually(lambda: _refused(trial) - counted >= 10 * len(stale_ids), what="the stale ones being counted")
+        eventually(lambda: _refused(trial) - counted >= 10 * len(stale_ids), description="the stale ones being counted")
         trial.require(_states(trial, stale_ids) == before, "a stale message changed a task")
         trial.figures["refused"] = _refused(trial) - counted
     for task_id in stale_ids:
@@ -84,11 +84,11 @@ def _states(trial: Trial, task_ids: list[int]) -> list[object]:
 
 
 def _refused(trial: Trial) -> float:
-    return sum(trial.system.metric(name, REFUSED) for name in WORKERS)
+    return sum(trial.system.metric(name, REFUSED_METRIC) for name in WORKERS)
 
 
 def _publish(trial: Trial, task_ids: list[int]) -> None:
-    url = trial.system.home.virtual_host.amqp_url
+    url = trial.system.sandbox.virtual_host.amqp_url
     with pika.BlockingConnection(pika.URLParameters(url)) as connection:
         channel = connection.channel()
         channel.confirm_delivery()

@@ -15,11 +15,11 @@ from faults.system.system import WORKERS, wait
 from faults.trial import Trial, percentile
 from harness.waiting import eventually
 
-RESTART_S = 3.0
-GONE_S = 2.0
-BAR = "its tasks run elsewhere: p95 of 3 s or less over 30 kills; none of its process group left 2 s later"
+RESTART_LIMIT_S = 3.0
+CLEANUP_LIMIT_S = 2.0
+CRITERION = "its tasks run elsewhere: p95 of 3 s or less over 30 kills; none of its process group left 2 s later"
 #: Long tasks for each kill; they end when their gate is opened.
-LONG = (("work", "sleep", 6), ("work", "compute", 1), ("work_in_child", "sleep", 3))
+LONG_TASKS = (("work", "sleep", 6), ("work", "compute", 1), ("work_in_child", "sleep", 3))
 
 
 @dataclass(slots=True)
@@ -31,32 +31,32 @@ class Kill:
     orphans: list[str] = field(default_factory=list)
 
 
-@fault("kill-supervisor", done="kill -9 of a worker's supervisor, 30 times", bar=BAR, is_telling=True)
+@fault("kill-supervisor", action="kill -9 of a worker's supervisor, 30 times", criterion=CRITERION, is_smoke=True)
 def kill_supervisor(trial: Trial) -> None:
-    _kill_often(trial, lambda name: psutil.Process(trial.system.keeper[name].pid))
+    _kill_often(trial, lambda name: psutil.Process(trial.system.restarter[name].pid))
 
 
-@fault("kill-executor", done="kill -9 of one executor of a worker, 30 times", bar=BAR, is_telling=True)
+@fault("kill-executor", action="kill -9 of one executor of a worker, 30 times", criterion=CRITERION, is_smoke=True)
 def kill_executor(trial: Trial) -> None:
     _kill_often(trial, lambda name: max(trial.system.executors(name), key=lambda one: len(_long_in(trial, _tree(one)))))
     # Whoever ran alone in what was killed looks like a culprit, once: a kill for want of memory looks the same.
-    trial.figures["counted a crash"] = trial.system.value("SELECT count(*) FROM task WHERE crashes > 0")
-    looped = trial.system.value("SELECT count(*) FROM task WHERE reason = 'crash_loop'")
+    trial.figures["counted a crash"] = trial.system.scalar("SELECT count(*) FROM task WHERE crashes > 0")
+    looped = trial.system.scalar("SELECT count(*) FROM task WHERE reason = 'crash_loop'")
     trial.require(looped == 0, f"{looped} tasks ended as crash_loop")
 
 
 @fault(
     "worker-killed-often",
-    done="a worker killed every 10 s, 12 times, with tasks of 5 s among the load",
-    bar="all end as they should; none crash_loop",
+    action="a worker killed every 10 s, 12 times, with tasks of 5 s among the load",
+    criterion="all end as they should; none crash_loop",
 )
 def killed_often(trial: Trial) -> None:
-    with trial.under_load(rate=trial.terms.rate / 2):
-        for number in range(trial.terms.of(12, 1)):
+    with trial.under_load(rate=trial.config.rate / 2):
+        for number in range(trial.config.pick(12, 1)):
             trial.system.submit_many(10, "work", {"seconds": 5})
             name = WORKERS[number % len(WORKERS)]
-            next_at = time.monotonic() + trial.terms.of(10, 3)
-            trial.system.wait_until_working(name).kill_group()
+            next_at = time.monotonic() + trial.config.pick(10, 3)
+            trial.system.wait_until_ready(name).kill_group()
             wait(max(0.0, next_at - time.monotonic()))
     trial.drain()
     failed = trial.system.sql("SELECT reason, count(*) FROM task WHERE status = 'failed' GROUP BY 1")
@@ -66,14 +66,14 @@ def killed_often(trial: Trial) -> None:
 def _kill_often(trial: Trial, chosen: Callable[[str], psutil.Process]) -> None:
     kills: list[Kill] = []
     with trial.under_load():
-        for number in range(trial.terms.of(30, 1)):
+        for number in range(trial.config.pick(30, 1)):
             name = WORKERS[number % len(WORKERS)]
             kills.append(_kill(trial, name, chosen, str(number)))
     trial.drain()
     runs = trial.system.journal.runs()
     again = [_restarted_after_s(runs, kill) for kill in kills if kill.held]
     trial.require(len(again) == len(kills), f"{len(kills) - len(again)} kills met no long task")
-    trial.at_most("restart p95 s", percentile(again, 0.95), RESTART_S)
+    trial.at_most("restart p95 s", percentile(again, 0.95), RESTART_LIMIT_S)
     trial.figures["restart p50 s"] = round(percentile(again, 0.5), 3)
     left = [orphan for kill in kills for orphan in kill.orphans]
     trial.at_most("processes left 2 s later", len(left), 0)
@@ -83,8 +83,8 @@ def _kill_often(trial: Trial, chosen: Callable[[str], psutil.Process]) -> None:
 def _kill(trial: Trial, name: str, chosen: Callable[[str], psutil.Process], number: str) -> Kill:
     """Returns when the tasks that it held run elsewhere, and the worker is whole again."""
     system, gate = trial.system, trial.gate(number)
-    system.wait_until_all_work(in_processes=not trial.terms.is_short)
-    tasks = [(type_, {"how": how, "gate": str(gate)}, count) for type_, how, count in LONG]
+    system.warm_up_workers(in_processes=not trial.config.is_smoke)
+    tasks = [(type_, {"how": how, "gate": str(gate)}, count) for type_, how, count in LONG_TASKS]
     task_ids = [one for type_, parameters, count in tasks for one in system.submit_many(count, type_, parameters)]
     system.wait_for(task_ids, "running")
     wait(0.5)  # until they have all said so in their journal
@@ -92,10 +92,10 @@ def _kill(trial: Trial, name: str, chosen: Callable[[str], psutil.Process], numb
     tree = _tree(process)
     kill = Kill(time.monotonic(), _long_in(trial, tree) & set(task_ids))
     process.kill()
-    wait(GONE_S)
+    wait(CLEANUP_LIMIT_S)
     kill.orphans = [_told(one) for one in tree if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
     runs_again = "SELECT count(*) FROM task WHERE id = ANY(%s) AND attempt >= 2 AND status = 'running'"
-    eventually(lambda: system.value(runs_again, list(kill.held)) == len(kill.held), 60, what="the tasks running again")
+    eventually(lambda: system.scalar(runs_again, list(kill.held)) == len(kill.held), 60, description="the tasks running again")
     gate.touch()
     return kill
 

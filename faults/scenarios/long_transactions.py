@@ -13,8 +13,8 @@ PER_S = 200.0
 
 @fault(
     "open-transaction",
-    done="a transaction that reads and writes, open for 2 minutes at 200 tasks/s",
-    bar="95 % completed; the feed's lag reported",
+    action="a transaction that reads and writes, open for 2 minutes at 200 tasks/s",
+    criterion="95 % completed; the feed's lag reported",
 )
 def open_transaction(trial: Trial) -> None:
     """Its snapshot keeps vacuum from all that dies meanwhile; its transaction id keeps `pg_snapshot_xmin` back."""
@@ -25,11 +25,11 @@ def open_transaction(trial: Trial) -> None:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.execute("SELECT count(*) FROM task, outbox")
         connection.execute("CREATE TABLE somebody_elses (number int)")
-        for number in range(trial.terms.of(120, 3)):
+        for number in range(trial.config.pick(120, 3)):
             connection.execute("INSERT INTO somebody_elses VALUES (%s)", [number])
             wait(1)
         connection.rollback()
     trial.figures["submitted per s"] = PER_S
     trial.figures["slowest answer s"] = round(load.slowest_s(), 3)
-    trial.figures["feed: oldest row when shown s"] = round(trial.follower.lag_s, 2)
-    trial.figures["feed: cursor's longest wait s"] = round(trial.follower.stall_s, 2)
+    trial.figures["feed: oldest row when shown s"] = round(trial.feed_reader.lag_s, 2)
+    trial.figures["feed: cursor's longest wait s"] = round(trial.feed_reader.stall_s, 2)

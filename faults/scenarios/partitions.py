@@ -8,31 +8,31 @@ from collections.abc import Callable
 from faults.network.proxy import Proxy
 from faults.observers.journal import Run
 from faults.registry import fault
-from faults.scenarios.handoffs import require_one_run_each
+from faults.scenarios.handoffs import require_each_ran_once
 from faults.system.system import wait
 from faults.trial import Trial
 
 LEASE_S = 30.0
-BEYOND_S = 45
-CUT = "worker-1"
-STOPS = "it stops its work before its lease ends; nobody else runs it meanwhile"
+OUTAGE_S = 45
+CUT_WORKER = "worker-1"
+CRITERION = "it stops its work before its lease ends; nobody else runs it meanwhile"
 
 
 @fault(
     "cut-from-postgres-silent",
-    done=f"a worker cut from PostgreSQL for {BEYOND_S} s by a proxy that drops, with long tasks running",
-    bar=STOPS,
-    cabled=(CUT,),
+    action=f"a worker cut from PostgreSQL for {OUTAGE_S} s by a proxy that drops, with long tasks running",
+    criterion=CRITERION,
+    proxied=(CUT_WORKER,),
 )
 def cut_silently(trial: Trial) -> None:
-    _cut_from_postgres(trial, Proxy.drop)
+    _cut_from_postgres(trial, Proxy.blackhole)
 
 
 @fault(
     "cut-from-postgres-reset",
-    done=f"a worker cut from PostgreSQL for {BEYOND_S} s by a proxy that resets, with long tasks running",
-    bar=STOPS,
-    cabled=(CUT,),
+    action=f"a worker cut from PostgreSQL for {OUTAGE_S} s by a proxy that resets, with long tasks running",
+    criterion=CRITERION,
+    proxied=(CUT_WORKER,),
 )
 def cut_by_reset(trial: Trial) -> None:
     _cut_from_postgres(trial, Proxy.reset)
@@ -40,20 +40,20 @@ def cut_by_reset(trial: Trial) -> None:
 
 @fault(
     "cut-from-rabbitmq",
-    done="a worker cut from RabbitMQ for 60 s by a proxy that drops, with long tasks running",
-    bar="it makes nothing run twice",
-    cabled=(CUT,),
+    action="a worker cut from RabbitMQ for 60 s by a proxy that drops, with long tasks running",
+    criterion="it makes nothing run twice",
+    proxied=(CUT_WORKER,),
 )
 def cut_from_rabbitmq(trial: Trial) -> None:
     gate = trial.gate("cut")
     trial.system.submit_many(16, "work", {"gate": str(gate)})
-    proxy = trial.cables[CUT].rabbitmq
+    proxy = trial.proxies[CUT_WORKER].rabbitmq
     with trial.under_load(recovers_within_s=30):
-        proxy.drop()
-        wait(trial.terms.of(60, 5))
+        proxy.blackhole()
+        wait(trial.config.pick(60, 5))
         proxy.heal()
         gate.touch()
-    require_one_run_each(trial)
+    require_each_ran_once(trial)
 
 
 def _cut_from_postgres(trial: Trial, cut: Callable[[Proxy], None]) -> None:
@@ -61,14 +61,14 @@ def _cut_from_postgres(trial: Trial, cut: Callable[[Proxy], None]) -> None:
     gate = trial.gate("cut")
     task_ids = trial.system.submit_many(24, "work", {"gate": str(gate)})
     trial.system.wait_for(task_ids, "running")
-    cut_off = trial.system.sql("SELECT id FROM task WHERE worker_id = %s", trial.system.worker_id(CUT))
+    cut_off = trial.system.sql("SELECT id FROM task WHERE worker_id = %s", trial.system.worker_id(CUT_WORKER))
     held = {row["id"] for row in cut_off} & set(task_ids)
-    trial.require(bool(held), f"{CUT} held nothing")
-    proxy = trial.cables[CUT].postgres
+    trial.require(bool(held), f"{CUT_WORKER} held nothing")
+    proxy = trial.proxies[CUT_WORKER].postgres
     with trial.under_load(recovers_within_s=30, completed=0.9):
         cut_at = time.monotonic()
         cut(proxy)
-        wait(BEYOND_S)
+        wait(OUTAGE_S)
         proxy.heal()
         gate.touch()
     _judge(trial, held, cut_at)
@@ -78,11 +78,11 @@ def _judge(trial: Trial, held: set[int], cut_at: float) -> None:
     trial.drain()
     runs = trial.system.journal.runs()
     first = [_at_cut(runs[task_id], cut_at) for task_id in held]
-    trial.at_most("its work stopped after s", max(run.last_at for run in first) - cut_at, LEASE_S)
+    trial.at_most("its work stopped after s", max(run.last_seen_at for run in first) - cut_at, LEASE_S)
     again = [run.began_at for task_id in held for run in runs[task_id] if run.began_at > cut_at]
     if again:
         trial.figures["ran elsewhere after s"] = round(min(again) - cut_at, 1)
-        gaps = [later.began_at - run.last_at for run in first for later in runs[run.task_id] if later.began_at > cut_at]
+        gaps = [later.began_at - run.last_seen_at for run in first for later in runs[run.task_id] if later.began_at > cut_at]
         trial.require(min(gaps) > 0, f"a task ran elsewhere {-min(gaps):.1f} s before it had stopped here")
 
 

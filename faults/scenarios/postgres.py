@@ -12,62 +12,62 @@ from faults.registry import fault
 from faults.system.system import WORKERS, wait
 from faults.trial import Trial
 
-OURS = "faults"
+APPLICATION_NAME = "faults"
 TERMINATE_ONE = f"""
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE backend_type = 'client backend' AND datname = current_database() AND application_name <> '{OURS}'
+    WHERE backend_type = 'client backend' AND datname = current_database() AND application_name <> '{APPLICATION_NAME}'
     ORDER BY random() LIMIT 1
 """
-SURVIVE = "workers survive and report what they finished; API 503, not 500 or a hang"
+CRITERION = "workers survive and report what they finished; API 503, not 500 or a hang"
 
 
-@fault("postgres-fast", done="PostgreSQL restarted in order", bar=SURVIVE)
+@fault("postgres-fast", action="PostgreSQL restarted in order", criterion=CRITERION)
 def fast(trial: Trial) -> None:
     _restart(trial, "fast")
 
 
-@fault("postgres-immediate", done="PostgreSQL crashed and restarted", bar=SURVIVE, is_telling=True)
+@fault("postgres-immediate", action="PostgreSQL crashed and restarted", criterion=CRITERION, is_smoke=True)
 def immediate(trial: Trial) -> None:
     _restart(trial, "immediate")
 
 
-@fault("postgres-terminates", done="backends terminated 5 a second for 30 s", bar=SURVIVE)
+@fault("postgres-terminates", action="backends terminated 5 a second for 30 s", criterion=CRITERION)
 def terminates(trial: Trial) -> None:
     with trial.under_load(), _superuser(trial) as connection:
-        for _ in range(trial.terms.of(150, 20)):
+        for _ in range(trial.config.pick(150, 20)):
             connection.execute(TERMINATE_ONE)
             wait(0.2)
-    require_that_all_lived(trial)
+    require_no_process_died(trial)
 
 
-@fault("postgres-read-only", done="PostgreSQL takes no writes for 20 s", bar=SURVIVE, is_telling=True)
+@fault("postgres-read-only", action="PostgreSQL takes no writes for 20 s", criterion=CRITERION, is_smoke=True)
 def read_only(trial: Trial) -> None:
     with trial.under_load(), _superuser(trial) as connection:
         _set_read_only(connection, "on")
-        wait(trial.terms.of(20, 3))
+        wait(trial.config.pick(20, 3))
         _set_read_only(connection, "off")
-    require_that_all_lived(trial)
+    require_no_process_died(trial)
 
 
-@fault("postgres-connections", done="all of PostgreSQL's connections taken for 10 s, its clients cut off", bar=SURVIVE)
+@fault("postgres-connections", action="all of PostgreSQL's connections taken for 10 s, its clients cut off", criterion=CRITERION)
 def connections(trial: Trial) -> None:
     with trial.under_load(), ExitStack() as taken, _superuser(trial) as connection:
-        until = time.monotonic() + trial.terms.of(10, 3)
+        until = time.monotonic() + trial.config.pick(10, 3)
         while time.monotonic() < until:
             connection.execute(TERMINATE_ONE)
             _take_all(taken, trial.system.database_url)
         taken.close()
-    require_that_all_lived(trial)
+    require_no_process_died(trial)
 
 
 def _take_all(taken: ExitStack, database_url: str) -> None:
     with suppress(psycopg.OperationalError):
         while True:
-            taken.enter_context(psycopg.connect(database_url, application_name=OURS))
+            taken.enter_context(psycopg.connect(database_url, application_name=APPLICATION_NAME))
 
 
 def _superuser(trial: Trial) -> psycopg.Connection[Any]:
-    return psycopg.connect(trial.system.database_url, autocommit=True, application_name=OURS)
+    return psycopg.connect(trial.system.database_url, autocommit=True, application_name=APPLICATION_NAME)
 
 
 def _set_read_only(connection: psycopg.Connection[Any], value: LiteralString) -> None:
@@ -78,14 +78,14 @@ def _set_read_only(connection: psycopg.Connection[Any], value: LiteralString) ->
 
 def _restart(trial: Trial, mode: Literal["fast", "immediate"]) -> None:
     with trial.under_load():
-        trial.system.home.servers.postgres.restart(mode)
-    require_that_all_lived(trial)
+        trial.system.sandbox.servers.postgres.restart(mode)
+    require_no_process_died(trial)
 
 
-def require_that_all_lived(trial: Trial) -> None:
+def require_no_process_died(trial: Trial) -> None:
     """Neither workers nor the API were restarted, and what ran through the trouble was not run again."""
-    keeper = trial.system.keeper
+    keeper = trial.system.restarter
     for name in (*WORKERS, "api"):
-        trial.require(not keeper.deaths(name), f"{name} ended with {keeper.deaths(name)}")
-    lost = trial.system.value("SELECT count(*) FROM task_attempt WHERE outcome IN ('lost', 'crashed')")
+        trial.require(not keeper.exit_codes(name), f"{name} ended with {keeper.exit_codes(name)}")
+    lost = trial.system.scalar("SELECT count(*) FROM task_attempt WHERE outcome IN ('lost', 'crashed')")
     trial.require(lost == 0, f"{lost} runs were not reported")

@@ -8,13 +8,13 @@ from faults.trial import Trial
 from harness.waiting import eventually
 
 LEASE_S = 30
-REFUSED = "taskcore_results_refused_total"
+REFUSED_METRIC = "taskcore_results_refused_total"
 
 
 @fault(
     "sigterm-beyond-grace",
-    done="SIGTERM for a worker with tasks longer than its grace (25 s)",
-    bar="back in the queue, nothing spent",
+    action="SIGTERM for a worker with tasks longer than its grace (25 s)",
+    criterion="back in the queue, nothing spent",
 )
 def beyond_grace(trial: Trial) -> None:
     gate = trial.gate("grace")
@@ -22,7 +22,7 @@ def beyond_grace(trial: Trial) -> None:
     trial.system.wait_for(task_ids, "running")
     stopped_id = trial.system.worker_id(WORKERS[0])
     with trial.under_load():
-        code = trial.system.keeper[WORKERS[0]].terminate()
+        code = trial.system.restarter[WORKERS[0]].terminate()
         returned = trial.system.sql(
             "SELECT task_id FROM task_attempt WHERE worker_id = %s AND outcome = 'returned'", stopped_id
         )
@@ -31,33 +31,33 @@ def beyond_grace(trial: Trial) -> None:
     trial.require(bool(returned), "nothing was given back")
     trial.drain()
     held = "SELECT count(*) FROM task WHERE id = ANY(%s) AND (failures > 0 OR losses > 0 OR crashes > 0)"
-    spent = trial.system.value(held, task_ids)
+    spent = trial.system.scalar(held, task_ids)
     trial.require(spent == 0, f"{spent} tasks lost something")
     trial.figures["given back"] = len(returned)
 
 
 @fault(
     "rolling-restart",
-    done="SIGTERM for each worker and coordinator in turn",
-    bar="nothing lost, no request failed, nothing spent",
+    action="SIGTERM for each worker and coordinator in turn",
+    criterion="nothing lost, no request failed, nothing spent",
 )
 def rolling_restart(trial: Trial) -> None:
     with trial.under_load():
         for name in (*WORKERS, *COORDINATORS):
-            code = trial.system.keeper[name].terminate()
+            code = trial.system.restarter[name].terminate()
             trial.require(code == 0, f"{name} ended with {code}")
-            trial.system.wait_until_working(name)
+            trial.system.wait_until_ready(name)
     trial.drain()
-    spent = trial.system.value("SELECT count(*) FROM task WHERE losses > 0 OR crashes > 0")
+    spent = trial.system.scalar("SELECT count(*) FROM task WHERE losses > 0 OR crashes > 0")
     trial.require(spent == 0, f"{spent} tasks lost something")
-    failed = sum(1 for offer in trial.offers if [one.answer for one in offer.tries] != [201])
+    failed = sum(1 for offer in trial.submissions if [one.outcome for one in offer.requests] != [201])
     trial.require(failed == 0, f"{failed} submits failed")
 
 
 @fault(
     "frozen-beyond-lease",
-    done=f"SIGSTOP for a whole worker for {LEASE_S + 10} s, beyond its lease; then SIGCONT, its executors first",
-    bar="the late result is refused and counted; one terminal status",
+    action=f"SIGSTOP for a whole worker for {LEASE_S + 10} s, beyond its lease; then SIGCONT, its executors first",
+    criterion="the late result is refused and counted; one terminal status",
 )
 def frozen(trial: Trial) -> None:
     """What was frozen and what ran elsewhere meanwhile overlap, by nature: the first of them has no say any more."""
@@ -68,7 +68,7 @@ def frozen(trial: Trial) -> None:
     held = [row["id"] for row in system.sql("SELECT id FROM task WHERE worker_id = %s", system.worker_id(name))]
     held = [task_id for task_id in held if task_id in task_ids]
     with trial.under_load(recovers_within_s=30, completed=0.9):
-        service = system.keeper[name]
+        service = system.restarter[name]
         processes = system.processes(name)
         service.freeze()
         for process in processes[1:]:  # those in groups of their own, too
@@ -81,8 +81,8 @@ def frozen(trial: Trial) -> None:
             process.resume()
         wait(2)  # its supervisor, once awake, kills at once what has outlived the lease
         processes[0].resume()
-        eventually(lambda: system.metric(name, REFUSED) > 0 or trial.terms.is_short, 30, what="the refusals' count")
-        trial.figures["late results refused"] = system.metric(name, REFUSED)
+        eventually(lambda: system.metric(name, REFUSED_METRIC) > 0 or trial.config.is_smoke, 30, description="the refusals' count")
+        trial.figures["late results refused"] = system.metric(name, REFUSED_METRIC)
     trial.require(bool(held), f"{name} held nothing")
     trial.require(_ends(trial, held) == ends, "a late result changed a task")
 

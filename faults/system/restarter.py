@@ -9,33 +9,33 @@ from threading import Event, Thread
 
 from harness.processes import Service, Services
 
-LOOK_EVERY_S = 0.1
-SHORTEST_LIFE_S = 1.0
+POLL_S = 0.1
+MIN_UPTIME_S = 1.0
 
 
 @dataclass(slots=True)
-class Kept:
+class ManagedProcess:
     command: tuple[str, ...]
     env: Mapping[str, str]
     service: Service
     started_at: float
-    is_kept: bool = True
-    codes: list[int] = field(default_factory=list)  # how its earlier lives ended
+    is_restarted: bool = True
+    exit_codes: list[int] = field(default_factory=list)  # how its earlier lives ended
 
 
-class Keeper:
+class Restarter:
     """The processes by name. A signal to one of them is the caller's to send; the next life is the keeper's."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._kept: dict[str, Kept] = {}
+        self._kept: dict[str, ManagedProcess] = {}
         self._stop = Event()
         self._thread = Thread(target=self._watch, name="keeper", daemon=True)
 
     def add(self, name: str, *command: str, env: Mapping[str, str]) -> None:
-        self._kept[name] = Kept(command, env, self._start(command, env), time.monotonic())
+        self._kept[name] = ManagedProcess(command, env, self._start(command, env), time.monotonic())
 
-    def watch(self) -> None:
+    def start(self) -> None:
         """From now on."""
         self._thread.start()
 
@@ -51,25 +51,25 @@ class Keeper:
     def names(self, kind: str) -> list[str]:
         return [name for name in self._kept if name.startswith(kind)]
 
-    def deaths(self, name: str) -> list[int]:
+    def exit_codes(self, name: str) -> list[int]:
         """The exit codes of its earlier lives."""
-        return self._kept[name].codes
+        return self._kept[name].exit_codes
 
-    def release(self, name: str) -> Service:
+    def stop_restarting(self, name: str) -> Service:
         """Its present life is its last one."""
-        self._kept[name].is_kept = False
+        self._kept[name].is_restarted = False
         return self._kept[name].service
 
     def _watch(self) -> None:
-        while not self._stop.wait(LOOK_EVERY_S):
+        while not self._stop.wait(POLL_S):
             for kept in self._kept.values():
-                if kept.is_kept and not kept.service.is_running:
+                if kept.is_restarted and not kept.service.is_running:
                     self._revive(kept)
 
-    def _revive(self, kept: Kept) -> None:
-        if time.monotonic() - kept.started_at < SHORTEST_LIFE_S:
+    def _revive(self, kept: ManagedProcess) -> None:
+        if time.monotonic() - kept.started_at < MIN_UPTIME_S:
             return
-        kept.codes.append(kept.service.wait())
+        kept.exit_codes.append(kept.service.wait())
         kept.service, kept.started_at = self._start(kept.command, kept.env), time.monotonic()
 
     def _start(self, command: tuple[str, ...], env: Mapping[str, str]) -> Service:

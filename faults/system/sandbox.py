@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import psycopg
 
-from harness.postgres import TEMPLATE, PostgresServer, running_postgres
+from harness.postgres import TEMPLATE_DATABASE, PostgresServer, running_postgres
 from harness.processes import Services
 from harness.rabbitmq.broker import RabbitMQ, running_rabbitmq
 from harness.rabbitmq.management import VirtualHost
@@ -20,7 +20,7 @@ from taskcore.db import migrations
 
 #: RabbitMQ keeps the log of its quorum queues in memory too, up to this size, 512 MiB if it is not told otherwise: with
 #: that its memory grows for minutes, whatever is in the queues.
-SMALL_LOG = "-ra wal_max_size_bytes 16777216"
+SMALL_WAL = "-ra wal_max_size_bytes 16777216"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Servers:
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
+class Sandbox:
     """What one fault's processes live on. `services` starts programs; all of them are gone afterwards."""
 
     servers: Servers
@@ -50,30 +50,30 @@ def running_servers() -> Iterator[Servers]:
     try:
         with tempfile.TemporaryDirectory(prefix="taskcore-faults-", ignore_cleanup_errors=True) as name:
             reaper.watch_directory(Path(name))
-            with running_postgres(reaper, {}) as postgres, running_rabbitmq(reaper, SMALL_LOG) as rabbitmq:
-                make_template(postgres)
+            with running_postgres(reaper, {}) as postgres, running_rabbitmq(reaper, SMALL_WAL) as rabbitmq:
+                create_template_database(postgres)
                 yield Servers(Path(name), postgres, rabbitmq, reaper)
     finally:
         reaper.close()
 
 
-def make_template(postgres: PostgresServer) -> None:
-    with psycopg.connect(postgres.database("postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {TEMPLATE}")
-    migrations.upgrade(postgres.database(TEMPLATE))
+def create_template_database(postgres: PostgresServer) -> None:
+    with psycopg.connect(postgres.url_of("postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {TEMPLATE_DATABASE}")
+    migrations.upgrade(postgres.url_of(TEMPLATE_DATABASE))
 
 
 @contextmanager
-def home(servers: Servers) -> Iterator[Home]:
+def sandbox(servers: Servers) -> Iterator[Sandbox]:
     name = uuid4().hex
     directory = servers.directory / name
     directory.mkdir()
     services = Services(directory, servers.reaper)
     with (
-        servers.postgres.fresh_database(TEMPLATE) as database_url,
+        servers.postgres.fresh_database(TEMPLATE_DATABASE) as database_url,
         servers.rabbitmq.management.virtual_host(name) as virtual_host,
     ):
         try:
-            yield Home(servers, directory, database_url, virtual_host, services)
+            yield Sandbox(servers, directory, database_url, virtual_host, services)
         finally:
             services.kill_all()

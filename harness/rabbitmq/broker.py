@@ -17,11 +17,11 @@ from uuid import uuid4
 import pytest
 
 from harness.rabbitmq.container import RabbitMQContainer, docker_engine
-from harness.rabbitmq.management import Management, VirtualHost
-from harness.rabbitmq.node import RabbitMQNode, rabbitmq_programs
+from harness.rabbitmq.management import ManagementApi, VirtualHost
+from harness.rabbitmq.node import RabbitMQNode, find_rabbitmq_bin
 from harness.reaper import Reaper
 
-HOW_TO_GET_ONE = (
+MISSING_BROKER_HELP = (
     "These tests need a RabbitMQ. Install rabbitmq-server (`make test` does so as root on Debian), or start a docker "
     "engine, or name a broker with the management plugin in TASKCORE_TEST_AMQP_URL."
 )
@@ -35,7 +35,7 @@ class RabbitMQ(Protocol):
         """The URL of the virtual host `/`."""
 
     @property
-    def management(self) -> Management: ...
+    def management(self) -> ManagementApi: ...
 
     def start(self) -> None:
         """Returns when it takes connections."""
@@ -46,7 +46,7 @@ class RabbitMQ(Protocol):
     def kill(self) -> None:
         """SIGKILL."""
 
-    def control(self, *arguments: str) -> str:
+    def rabbitmqctl(self, *arguments: str) -> str:
         """What `rabbitmqctl` prints for these arguments."""
 
 
@@ -55,12 +55,12 @@ def running_rabbitmq(reaper: Reaper, erlang_arguments: str = "") -> Iterator[Rab
     with tempfile.TemporaryDirectory(prefix="taskcore-test-", ignore_cleanup_errors=True) as directory:
         reaper.watch_directory(Path(directory))
         broker: RabbitMQ
-        if programs := rabbitmq_programs():
+        if programs := find_rabbitmq_bin():
             broker = RabbitMQNode(programs, Path(directory), reaper, erlang_arguments)
         elif engine := docker_engine():
             broker = RabbitMQContainer(engine, reaper, erlang_arguments)
         else:
-            pytest.fail(HOW_TO_GET_ONE, pytrace=False)
+            pytest.fail(MISSING_BROKER_HELP, pytrace=False)
         try:
             broker.start()
             yield broker
@@ -70,10 +70,10 @@ def running_rabbitmq(reaper: Reaper, erlang_arguments: str = "") -> Iterator[Rab
 
 
 @pytest.fixture(scope="session")
-def rabbitmq_management(reaper: Reaper) -> Iterator[Management]:
+def rabbitmq_management(reaper: Reaper) -> Iterator[ManagementApi]:
     """The session's broker, as its management interface. Tests do not stop this one."""
     if given := os.environ.get("TASKCORE_TEST_AMQP_URL"):
-        with closing(Management(given, os.environ.get("TASKCORE_TEST_RABBITMQ_MANAGEMENT_URL"))) as management:
+        with closing(ManagementApi(given, os.environ.get("TASKCORE_TEST_RABBITMQ_MANAGEMENT_URL"))) as management:
             yield management
     else:
         with running_rabbitmq(reaper) as broker:
@@ -81,7 +81,7 @@ def rabbitmq_management(reaper: Reaper) -> Iterator[Management]:
 
 
 @pytest.fixture
-def virtual_host(rabbitmq_management: Management) -> Iterator[VirtualHost]:
+def virtual_host(rabbitmq_management: ManagementApi) -> Iterator[VirtualHost]:
     """A virtual host of the test's own: it sees no other test's queues."""
     with rabbitmq_management.virtual_host(f"test_{uuid4().hex}") as virtual_host:
         yield virtual_host

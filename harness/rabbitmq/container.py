@@ -6,7 +6,7 @@ import docker
 from docker.errors import DockerException
 
 from harness.ports import free_port
-from harness.rabbitmq.management import Management
+from harness.rabbitmq.management import ManagementApi
 from harness.reaper import Reaper
 from harness.waiting import eventually
 
@@ -33,7 +33,7 @@ class RabbitMQContainer:
             ports={"5672/tcp": ("127.0.0.1", self._port), "15672/tcp": ("127.0.0.1", self._management_port)},
         )
         reaper.watch_container(str(self._container.id))
-        self.management = Management(self.amqp_url, f"http://127.0.0.1:{self._management_port}")
+        self.management = ManagementApi(self.amqp_url, f"http://127.0.0.1:{self._management_port}")
 
     @property
     def amqp_url(self) -> str:
@@ -41,7 +41,7 @@ class RabbitMQContainer:
 
     def start(self) -> None:
         self._container.start()
-        eventually(lambda: self.management.answers, 300, what="RabbitMQ in a container")
+        eventually(lambda: self.management.is_available, 300, description="RabbitMQ in a container")
 
     def stop(self) -> None:
         self._container.stop(timeout=120)
@@ -51,7 +51,7 @@ class RabbitMQContainer:
         if self._container.status == "running":
             self._container.kill()
 
-    def control(self, *arguments: str) -> str:
+    def rabbitmqctl(self, *arguments: str) -> str:
         code, output = self._container.exec_run(["rabbitmqctl", "--quiet", *arguments])
         assert isinstance(output, bytes)
         assert code == 0, f"rabbitmqctl {arguments} ended with {code}:\n{output.decode()}"

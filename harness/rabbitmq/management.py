@@ -19,11 +19,11 @@ PORT = 15672
 class VirtualHost:
     amqp_url: str
     name: str
-    _management: Management
+    _management: ManagementApi
 
     def queues(self) -> set[str]:
         """The names of the queues that there are."""
-        return {queue["name"] for queue in self._management.call("GET", f"queues/{self.name}").json()}
+        return {queue["name"] for queue in self._management.request("GET", f"queues/{self.name}").json()}
 
     def depth(self, queue: str) -> int:
         """How many messages are ready. Asked for by AMQP: the management's numbers are seconds old."""
@@ -32,27 +32,27 @@ class VirtualHost:
 
     def purge(self, queue: str) -> None:
         """Lose all messages that are ready."""
-        self._management.call("DELETE", f"queues/{self.name}/{quote(queue, safe='')}/contents")
+        self._management.request("DELETE", f"queues/{self.name}/{quote(queue, safe='')}/contents")
 
     def delete(self, queue: str) -> None:
         """Delete it with all that is in it, whoever consumes from it."""
-        self._management.call("DELETE", f"queues/{self.name}/{quote(queue, safe='')}")
+        self._management.request("DELETE", f"queues/{self.name}/{quote(queue, safe='')}")
 
     @contextmanager
     def policy(self, queues: str, **definition: Any) -> Iterator[None]:
         """For as long as it lasts, `definition` holds for the queues whose names match the pattern."""
         path = f"policies/{self.name}/tests"
-        self._management.call("PUT", path, {"pattern": queues, "definition": definition, "apply-to": "queues"})
+        self._management.request("PUT", path, {"pattern": queues, "definition": definition, "apply-to": "queues"})
         yield
-        self._management.call("DELETE", path)
+        self._management.request("DELETE", path)
 
     def close_connections(self) -> None:
         """Cut off every client, as a broken network would."""
-        for connection in self._management.call("GET", f"vhosts/{self.name}/connections").json():
-            self._management.call("DELETE", f"connections/{quote(connection['name'], safe='')}", allow=(404,))
+        for connection in self._management.request("GET", f"vhosts/{self.name}/connections").json():
+            self._management.request("DELETE", f"connections/{quote(connection['name'], safe='')}", allow=(404,))
 
 
-class Management:
+class ManagementApi:
     def __init__(self, amqp_url: str, url: str | None = None) -> None:
         """`url` is by default the usual port on the broker's host."""
         parts = urlsplit(amqp_url)
@@ -68,24 +68,24 @@ class Management:
     @contextmanager
     def virtual_host(self, name: str) -> Iterator[VirtualHost]:
         """A new virtual host, which is gone afterwards with all that is in it."""
-        self.call("PUT", f"vhosts/{name}")
-        self.call(
+        self.request("PUT", f"vhosts/{name}")
+        self.request(
             "PUT", f"permissions/{name}/{quote(self._user, safe='')}", {"configure": ".*", "write": ".*", "read": ".*"}
         )
         try:
             yield VirtualHost(f"{self._amqp}/{name}", name, self)
         finally:
-            self.call("DELETE", f"vhosts/{name}")
+            self.request("DELETE", f"vhosts/{name}")
 
     @property
-    def answers(self) -> bool:
+    def is_available(self) -> bool:
         """Whether the broker is up, and its listeners with it."""
         try:
             return self._client.get("/api/aliveness-test/%2F").is_success
         except httpx.TransportError:
             return False
 
-    def call(
+    def request(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, allow: tuple[int, ...] = ()
     ) -> httpx.Response:
         try:

@@ -12,18 +12,18 @@ from pathlib import Path
 import psutil
 
 from harness.ports import free_port
-from harness.rabbitmq.management import Management
+from harness.rabbitmq.management import ManagementApi
 from harness.reaper import Reaper
 from harness.waiting import eventually
 
-DEBIAN = Path("/usr/lib/rabbitmq/bin")  # the scripts themselves: those in /usr/sbin insist on the system's own node
-SERIAL = count(1)
+DEBIAN_BIN = Path("/usr/lib/rabbitmq/bin")  # the scripts themselves: those in /usr/sbin insist on the system's own node
+NODE_NUMBERS = count(1)
 
 
-def rabbitmq_programs() -> Path | None:
+def find_rabbitmq_bin() -> Path | None:
     """The directory of `rabbitmq-server` and `rabbitmqctl`, where this machine has them."""
-    if DEBIAN.is_dir():
-        return DEBIAN
+    if DEBIAN_BIN.is_dir():
+        return DEBIAN_BIN
     found = shutil.which("rabbitmq-server", path=os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin")
     return Path(found).parent if found else None
 
@@ -37,7 +37,7 @@ class RabbitMQNode:
         self._environment = self._write_configuration(erlang_arguments)
         self._epmd: psutil.Popen | None = None
         self._server: psutil.Popen | None = None
-        self.management = Management(self.amqp_url, f"http://127.0.0.1:{self._management_port}")
+        self.management = ManagementApi(self.amqp_url, f"http://127.0.0.1:{self._management_port}")
 
     @property
     def amqp_url(self) -> str:
@@ -62,7 +62,7 @@ class RabbitMQNode:
             self._end(process)
         self._server = self._epmd = None
 
-    def control(self, *arguments: str) -> str:
+    def rabbitmqctl(self, *arguments: str) -> str:
         command = [str(self._programs / "rabbitmqctl"), "--quiet", *arguments]
         done = subprocess.run(
             command, env=self._environment, cwd=self._directory, capture_output=True, text=True, check=False
@@ -86,7 +86,7 @@ class RabbitMQNode:
             "HOME": str(directory),
             "ERL_EPMD_PORT": str(free_port()),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "RABBITMQ_NODENAME": f"taskcore-{os.getpid()}-{next(SERIAL)}@localhost",
+            "RABBITMQ_NODENAME": f"taskcore-{os.getpid()}-{next(NODE_NUMBERS)}@localhost",
             "RABBITMQ_CONF_ENV_FILE": str(directory / "empty"),
             "RABBITMQ_CONFIG_FILE": str(directory / "rabbitmq.conf"),
             "RABBITMQ_ADVANCED_CONFIG_FILE": str(directory / "advanced.config"),
@@ -131,4 +131,4 @@ class RabbitMQNode:
         assert self._server is not None
         if self._server.poll() is not None:
             raise RuntimeError(f"rabbitmq-server ended:\n{(self._directory / 'output.log').read_text()[-4000:]}")
-        return self.management.answers
+        return self.management.is_available

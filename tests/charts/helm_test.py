@@ -6,13 +6,13 @@ import os
 import subprocess
 import sys
 
-from tests.charts.rendering import at, render
+from tests.charts.rendering import set_value, render
 from tests.charts.samples import PRODUCTION
 
 
-def run_test_of(address: str, *, seconds: int) -> subprocess.CompletedProcess[str]:
+def run_helm_test(address: str, *, seconds: int) -> subprocess.CompletedProcess[str]:
     """What `helm test` does, with the API at `address`."""
-    (pod,) = render(PRODUCTION, at("test.timeoutSeconds", seconds)).of("Pod")
+    (pod,) = render(PRODUCTION, set_value("test.timeoutSeconds", seconds)).of_kind("Pod")
     python, dash_c, script, _, limit = pod["spec"]["containers"][0]["command"]
     assert (python, dash_c) == ("python", "-c")
     command = [sys.executable, "-I", "-c", script, address, limit]

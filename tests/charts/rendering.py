@@ -13,7 +13,7 @@ import helm_python
 import yaml
 
 ROOT = Path(__file__).parents[2]
-PATH = ROOT / "deploy/helm/taskcore"
+CHART = ROOT / "deploy/helm/taskcore"
 SERVICES = ("api", "coordinator", "worker", "collector-analytics", "collector-k8s")
 
 Values = dict[str, Any]
@@ -21,7 +21,7 @@ Object = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Rendered:
+class Release:
     """What a release would consist of."""
 
     texts: Mapping[str, str]
@@ -35,16 +35,16 @@ class Rendered:
     def notes(self) -> str:
         return self.texts["taskcore/templates/NOTES.txt"]
 
-    def of(self, kind: str) -> list[Object]:
+    def of_kind(self, kind: str) -> list[Object]:
         return [one for one in self.objects if one["kind"] == kind]
 
-    def one(self, kind: str, component: str) -> Object:
+    def get(self, kind: str, component: str) -> Object:
         """The only object of that kind that belongs to a component."""
-        (found,) = (one for one in self.of(kind) if component_of(one) == component)
+        (found,) = (one for one in self.of_kind(kind) if component_of(one) == component)
         return found
 
     def has(self, kind: str, component: str) -> bool:
-        return any(component_of(one) == component for one in self.of(kind))
+        return any(component_of(one) == component for one in self.of_kind(kind))
 
     def pods(self) -> Iterator[tuple[str, Object]]:
         """All of them, with their components: metadata and spec of pods and of templates for them."""
@@ -56,7 +56,7 @@ class Rendered:
 
     def config(self, service: str) -> dict[str, Any]:
         """The settings that a service finds in its file."""
-        data: dict[str, Any] = yaml.safe_load(self.one("ConfigMap", service)["data"]["taskcore.yaml"])
+        data: dict[str, Any] = yaml.safe_load(self.get("ConfigMap", service)["data"]["taskcore.yaml"])
         return data
 
 
@@ -65,39 +65,39 @@ def component_of(one: Object) -> str:
     return component
 
 
-def merged(*layers: Values) -> Values:
+def merge_values(*layers: Values) -> Values:
     """The later ones beat the earlier."""
     result: Values = {}
     for layer in layers:
         for key, value in layer.items():
             before = result.get(key)
-            result[key] = merged(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
+            result[key] = merge_values(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
     return result
 
 
-def at(path: str, value: Any) -> Values:
+def set_value(path: str, value: Any) -> Values:
     """`at("api.replicas", 3)` is what `--set api.replicas=3` gives."""
     for key in reversed(path.split(".")):
         value = {key: value}
     return dict(value)
 
 
-def render(*layers: Values, name: str = "demo", namespace: str = "tasks", revision: int = 1) -> Rendered:
+def render(*layers: Values, name: str = "demo", namespace: str = "tasks", revision: int = 1) -> Release:
     """
     Raises:
         HelmError: with why the values are refused.
     """
-    return _render(json.dumps(merged(*layers), sort_keys=True), name, namespace, revision)
+    return _render(json.dumps(merge_values(*layers), sort_keys=True), name, namespace, revision)
 
 
-def chart() -> helm_python.Chart:
+def load_chart() -> helm_python.Chart:
     """Loaded anew, for rendering takes the parts that are off out of it."""
-    return helm_python.Chart.load(PATH)
+    return helm_python.Chart.load(CHART)
 
 
 @cache
-def _render(values: str, name: str, namespace: str, revision: int) -> Rendered:
+def _render(values: str, name: str, namespace: str, revision: int) -> Release:
     release = {"name": name, "namespace": namespace, "revision": revision}
-    with chart() as loaded:
+    with load_chart() as loaded:
         texts = loaded.render(json.loads(values), **release, is_install=revision == 1, is_upgrade=revision > 1)
-    return Rendered(texts)
+    return Release(texts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.charts.rendering import Values, merged
+from tests.charts.rendering import Values, merge_values
 
 #: The least that an installation needs.
 PRODUCTION: Values = {
@@ -28,7 +28,7 @@ _FOR_EACH: Values = {
     "extraEgress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}],
 }
 #: Whatever can be switched on together.
-EVERYTHING: Values = merged(
+EVERYTHING: Values = merge_values(
     PRODUCTION,
     dict.fromkeys(("api", "coordinator", "worker", "collector-analytics", "collector-k8s"), _FOR_EACH),
     {
@@ -69,7 +69,7 @@ EVERYTHING: Values = merged(
     },
 )
 #: CPU instead of the backlog, and policies off: what EVERYTHING leaves out.
-PLAIN: Values = merged(
+PLAIN: Values = merge_values(
     DEVELOPMENT,
     {
         "global": {"networkPolicy": {"enabled": False}, "monitoring": {"monitors": True}},
@@ -78,4 +78,4 @@ PLAIN: Values = merged(
         "collector-k8s": {"readPods": True},
     },
 )
-SETS = {"production": PRODUCTION, "development": DEVELOPMENT, "everything": EVERYTHING, "plain": PLAIN}
+VALUE_SETS = {"production": PRODUCTION, "development": DEVELOPMENT, "everything": EVERYTHING, "plain": PLAIN}

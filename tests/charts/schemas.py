@@ -14,7 +14,7 @@ from referencing import Registry, Resource
 VERSIONS = ("1.29", "1.37")
 
 
-def faults(one: Mapping[str, Any], version: str) -> list[str]:
+def schema_errors(one: Mapping[str, Any], version: str) -> list[str]:
     """What is wrong with it, unknown members included.
 
     Raises:

@@ -10,18 +10,18 @@ import helm_python
 import pytest
 import yaml
 
-from tests.charts.rendering import PATH, ROOT, SERVICES, Values, merged, render
+from tests.charts.rendering import CHART, ROOT, SERVICES, Values, merge_values, render
 from tests.charts.schemas import VERSIONS
 
 TEXT = (ROOT / "docs/helm.md").read_text()
-VALUES = yaml.safe_load((PATH / "values.yaml").read_text())
+VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 INSTALLATIONS = re.findall(r"^helm install ((?:.*\\\n)*.*)$", TEXT, re.M)
 
 
 def values_of(command: str) -> Values:
     words = shlex.split(command.replace("\\\n", " "))
     given = [words[n + 1] for n, word in enumerate(words) if word == "--set"]
-    return merged(*map(helm_python.parse_set_string, given))
+    return merge_values(*map(helm_python.parse_set_string, given))
 
 
 def value_at(path: str) -> Any:
@@ -37,7 +37,7 @@ def test_what_is_told_installs_all_services(command: str) -> None:
     rendered = render(values_of(command))
 
     assert len(INSTALLATIONS) == 2
-    assert len(rendered.of("Deployment")) == len(SERVICES)
+    assert len(rendered.of_kind("Deployment")) == len(SERVICES)
 
 
 def test_the_secret_that_is_told_is_the_one_that_is_used() -> None:

@@ -12,28 +12,28 @@ import yaml
 from click.testing import CliRunner
 
 from taskclient.cli.program import program
-from tests.charts.rendering import PATH, SERVICES, at, render
-from tests.charts.samples import DEVELOPMENT, EVERYTHING, PRODUCTION, SETS
+from tests.charts.rendering import CHART, SERVICES, set_value, render
+from tests.charts.samples import DEVELOPMENT, EVERYTHING, PRODUCTION, VALUE_SETS
 
-MONITORS = [at("global.monitoring.monitors", True), at("global.networkPolicy.metricsFrom", [{"podSelector": {}}])]
+MONITORS = [set_value("global.monitoring.monitors", True), set_value("global.networkPolicy.metricsFrom", [{"podSelector": {}}])]
 
 
 def test_the_api_is_a_service_of_the_cluster() -> None:
     rendered = render(PRODUCTION)
 
-    spec = rendered.one("Service", "api")["spec"]
-    (container,) = rendered.one("Deployment", "api")["spec"]["template"]["spec"]["containers"]
+    spec = rendered.get("Service", "api")["spec"]
+    (container,) = rendered.get("Deployment", "api")["spec"]["template"]["spec"]["containers"]
 
     assert spec["type"] == "ClusterIP"
     assert [(port["port"], port["targetPort"]) for port in spec["ports"]] == [(8080, container["ports"][0]["name"])]
-    assert rendered.of("Ingress") == []
+    assert rendered.of_kind("Ingress") == []
 
 
 def test_an_ingress_leads_to_it() -> None:
     rendered = render(EVERYTHING)
 
-    spec = rendered.one("Ingress", "api")["spec"]
-    service = rendered.one("Service", "api")
+    spec = rendered.get("Ingress", "api")["spec"]
+    service = rendered.get("Service", "api")
 
     assert (spec["ingressClassName"], spec["tls"]) == (
         "nginx",
@@ -48,7 +48,7 @@ def test_an_ingress_leads_to_it() -> None:
 
 def test_an_ingress_without_a_name_is_refused() -> None:
     with pytest.raises(helm_python.HelmError, match=r"api\.ingress\.host is empty"):
-        render(PRODUCTION, at("api.ingress.enabled", True))
+        render(PRODUCTION, set_value("api.ingress.enabled", True))
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -56,8 +56,8 @@ def test_metrics_are_read_where_they_are_served(service: str) -> None:
     rendered = render(EVERYTHING)
     kind, endpoints = ("ServiceMonitor", "endpoints") if service == "api" else ("PodMonitor", "podMetricsEndpoints")
 
-    monitor = rendered.one(kind, service)
-    served = rendered.one("Service" if service == "api" else "Deployment", service)
+    monitor = rendered.get(kind, service)
+    served = rendered.get("Service" if service == "api" else "Deployment", service)
     ports = served["spec"].get("ports") or served["spec"]["template"]["spec"]["containers"][0]["ports"]
     labels = served["metadata"]["labels"] if service == "api" else served["spec"]["template"]["metadata"]["labels"]
 
@@ -70,21 +70,21 @@ def test_a_prometheus_that_nobody_lets_in_is_refused() -> None:
     with pytest.raises(helm_python.HelmError, match=r"name its pods in global\.networkPolicy\.metricsFrom"):
         render(PRODUCTION, MONITORS[0])
 
-    assert len(render(PRODUCTION, *MONITORS).of("PodMonitor")) == 4
-    assert len(render(PRODUCTION, MONITORS[0], at("global.networkPolicy.enabled", False)).of("PodMonitor")) == 4
+    assert len(render(PRODUCTION, *MONITORS).of_kind("PodMonitor")) == 4
+    assert len(render(PRODUCTION, MONITORS[0], set_value("global.networkPolicy.enabled", False)).of_kind("PodMonitor")) == 4
 
 
 def test_alerts_are_those_of_the_file() -> None:
-    (rule,) = render(EVERYTHING).of("PrometheusRule")
+    (rule,) = render(EVERYTHING).of_kind("PrometheusRule")
 
-    assert rule["spec"] == yaml.safe_load((PATH / "files/alerts.yaml").read_text())
+    assert rule["spec"] == yaml.safe_load((CHART / "files/alerts.yaml").read_text())
     assert rule["metadata"]["labels"]["release"] == "kube-prometheus-stack"
 
 
 def test_the_dashboard_is_that_of_the_file_under_a_name_of_the_releases_own() -> None:
     """Grafana's sidecar would write those of two releases over each other."""
-    original = json.loads((PATH / "files/dashboard.json").read_text())
-    found = [render(EVERYTHING, namespace=namespace).one("ConfigMap", "dashboard") for namespace in ("a", "b")]
+    original = json.loads((CHART / "files/dashboard.json").read_text())
+    found = [render(EVERYTHING, namespace=namespace).get("ConfigMap", "dashboard") for namespace in ("a", "b")]
 
     ((first, text), (second, other)) = (next(iter(one["data"].items())) for one in found)
 
@@ -101,20 +101,20 @@ def test_monitoring_is_off_unless_asked_for() -> None:
     assert not kinds & {"ServiceMonitor", "PodMonitor", "PrometheusRule", "ScaledObject"}
 
 
-@pytest.mark.parametrize("values", SETS)
+@pytest.mark.parametrize("values", VALUE_SETS)
 def test_notes_name_what_is_there_and_warn(values: str) -> None:
-    rendered = render(SETS[values], name="ours", namespace="shop")
+    rendered = render(VALUE_SETS[values], name="ours", namespace="shop")
 
     (service,) = re.findall(r"port-forward service/(\S+) 8080", rendered.notes)
 
-    assert service == rendered.one("Service", "api")["metadata"]["name"]
+    assert service == rendered.get("Service", "api")["metadata"]["name"]
     assert "helm test ours -n shop" in rendered.notes
     assert "WARNING: the API has no authentication" in rendered.notes
-    assert ("to develop with" in rendered.notes) == bool(rendered.of("StatefulSet"))
-    assert ("No network policy guards it" in rendered.notes) == (not rendered.of("NetworkPolicy"))
-    assert ("https://tasks.example.com" in rendered.notes) == bool(rendered.of("Ingress"))
+    assert ("to develop with" in rendered.notes) == bool(rendered.of_kind("StatefulSet"))
+    assert ("No network policy guards it" in rendered.notes) == (not rendered.of_kind("NetworkPolicy"))
+    assert ("https://tasks.example.com" in rendered.notes) == bool(rendered.of_kind("Ingress"))
     for job in re.findall(r"by the Job (\S+),", rendered.notes):
-        assert job == rendered.one("Job", "migrate")["metadata"]["name"]
+        assert job == rendered.get("Job", "migrate")["metadata"]["name"]
 
 
 def test_the_command_in_the_notes_is_one() -> None:
@@ -127,5 +127,5 @@ def test_the_command_in_the_notes_is_one() -> None:
 
 
 def test_notes_warn_where_no_coordinator_is() -> None:
-    assert "no task starts" in render(PRODUCTION, at("coordinator.enabled", False)).notes
+    assert "no task starts" in render(PRODUCTION, set_value("coordinator.enabled", False)).notes
     assert "no task starts" not in render(PRODUCTION).notes

@@ -18,15 +18,15 @@ from harness.processes import Service, Services
 from harness.reaper import Reaper
 from harness.waiting import eventually
 from taskcore.db import migrations
-from tests.charts.helm_test import run_test_of
-from tests.charts.rendering import Object, Rendered, at, render
+from tests.charts.helm_test import run_helm_test
+from tests.charts.rendering import Object, Release, set_value, render
 from tests.charts.samples import DEVELOPMENT, EVERYTHING, PRODUCTION
 from tests.taskapi.conftest import ANYTHING, register_type
 
 HOOK = "helm.sh/hook"
 
 
-def hooks(rendered: Rendered, component: str) -> list[Object]:
+def hooks(rendered: Release, component: str) -> list[Object]:
     """What Helm runs itself, in its order."""
     found = [one for one in rendered.objects if HOOK in one["metadata"].get("annotations", {})]
     own = [one for one in found if one["metadata"]["labels"]["app.kubernetes.io/component"] == component]
@@ -75,8 +75,8 @@ def test_the_hook_can_be_given_files_that_the_databases_url_names() -> None:
     volume = {"name": "authorities", "configMap": {"name": "authorities"}}
     mount = {"name": "authorities", "mountPath": "/etc/authorities", "readOnly": True}
 
-    rendered = render(PRODUCTION, at("migrations", {"extraVolumes": [volume], "extraVolumeMounts": [mount]}))
-    spec = rendered.one("Job", "migrate")["spec"]["template"]["spec"]
+    rendered = render(PRODUCTION, set_value("migrations", {"extraVolumes": [volume], "extraVolumeMounts": [mount]}))
+    spec = rendered.get("Job", "migrate")["spec"]["template"]["spec"]
 
     assert volume in spec["volumes"]
     assert mount in spec["containers"][0]["volumeMounts"]
@@ -86,21 +86,21 @@ def test_with_a_database_that_the_release_starts_there_is_a_job_for_each_revisio
     """A hook would wait for a database that comes after it, and `helm --wait` for services that wait for the hook."""
     first, second = render(DEVELOPMENT), render(DEVELOPMENT, revision=2)
 
-    names = [rendered.one("Job", "migrate")["metadata"]["name"] for rendered in (first, second)]
+    names = [rendered.get("Job", "migrate")["metadata"]["name"] for rendered in (first, second)]
 
     assert names == ["demo-taskcore-migrate-1", "demo-taskcore-migrate-2"]
     assert hooks(first, "migrate") == hooks(second, "migrate") == []
 
 
 def test_migrations_can_be_left_to_somebody_else() -> None:
-    rendered = render(PRODUCTION, at("migrations.enabled", False))
+    rendered = render(PRODUCTION, set_value("migrations.enabled", False))
 
-    assert rendered.of("Job") == []
+    assert rendered.of_kind("Job") == []
     assert "run `taskcore db upgrade`" in rendered.notes
 
 
 def test_the_migrations_command_brings_a_database_up_to_date(empty_database_url: str) -> None:
-    (container,) = render(PRODUCTION).one("Job", "migrate")["spec"]["template"]["spec"]["containers"]
+    (container,) = render(PRODUCTION).get("Job", "migrate")["spec"]["template"]["spec"]["containers"]
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 
     subprocess.run(container["command"], env={"PATH": path, "TASKCORE_DATABASE_URL": empty_database_url}, check=True)
@@ -113,10 +113,10 @@ def test_the_test_of_a_release_asks_the_releases_own_api() -> None:
 
     (pod,) = hooks(rendered, "test")
     *_, address, seconds = pod["spec"]["containers"][0]["command"]
-    (port,) = rendered.one("Service", "api")["spec"]["ports"]
+    (port,) = rendered.get("Service", "api")["spec"]["ports"]
 
     assert pod["metadata"]["annotations"][HOOK] == "test"
-    assert address == f"http://{rendered.one('Service', 'api')['metadata']['name']}:{port['port']}"
+    assert address == f"http://{rendered.get('Service', 'api')['metadata']['name']}:{port['port']}"
     assert (pod["spec"]["restartPolicy"], float(seconds)) == ("Never", 120)
     assert pod["spec"]["activeDeadlineSeconds"] > float(seconds)
 
@@ -131,7 +131,7 @@ def test_the_test_fails_when_its_task_does_not_succeed(server: Service) -> None:
 
         canceller = threading.Thread(target=cancel)
         canceller.start()
-        tested = run_test_of(server.url, seconds=60)
+        tested = run_helm_test(server.url, seconds=60)
         canceller.join()
 
     assert tested.returncode == 1
@@ -139,7 +139,7 @@ def test_the_test_fails_when_its_task_does_not_succeed(server: Service) -> None:
 
 
 def test_the_test_fails_when_nobody_runs_its_task(server: Service) -> None:
-    tested = run_test_of(server.url, seconds=1)
+    tested = run_helm_test(server.url, seconds=1)
 
     assert tested.returncode == 1
     assert "submitted task " in tested.stdout
@@ -147,12 +147,12 @@ def test_the_test_fails_when_nobody_runs_its_task(server: Service) -> None:
 
 
 def test_without_an_api_there_is_no_test() -> None:
-    assert render(PRODUCTION, at("api.enabled", False)).of("Pod") == []
+    assert render(PRODUCTION, set_value("api.enabled", False)).of_kind("Pod") == []
 
 
 def test_time_for_the_test_can_be_changed() -> None:
-    (pod,) = render(PRODUCTION, at("test.timeoutSeconds", 5)).of("Pod")
+    (pod,) = render(PRODUCTION, set_value("test.timeoutSeconds", 5)).of_kind("Pod")
 
     assert pod["spec"]["containers"][0]["command"][-1] == "5"
     with pytest.raises(helm_python.HelmError, match="minimum"):
-        render(PRODUCTION, at("test.timeoutSeconds", 0))
+        render(PRODUCTION, set_value("test.timeoutSeconds", 0))

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from tests.charts.rendering import SERVICES, Object, Rendered, Values, at, render
-from tests.charts.samples import DEVELOPMENT, EVERYTHING, PRODUCTION, SETS
+from tests.charts.rendering import SERVICES, Object, Release, Values, set_value, render
+from tests.charts.samples import DEVELOPMENT, EVERYTHING, PRODUCTION, VALUE_SETS
 
 DNS = [("UDP", 53), ("TCP", 53)]
 DATABASE, AMQP = ("TCP", 5432), ("TCP", 5672)
 CLUSTER = [("TCP", 443), ("TCP", 6443)]
-CLOSED = at("worker.openEgress", False)
+CLOSED = set_value("worker.openEgress", False)
 NEEDS: dict[str, list[tuple[str, int]]] = {
     "api": [*DNS, DATABASE],
     "coordinator": [*DNS, DATABASE, AMQP],
@@ -28,8 +28,8 @@ def ports(rules: list[Object]) -> list[tuple[str, Any]]:
     return [(port["protocol"], port["port"]) for rule in rules for port in rule.get("ports", [])]
 
 
-def egress(rendered: Rendered, component: str) -> list[Object]:
-    rules: list[Object] = rendered.one("NetworkPolicy", component)["spec"]["egress"]
+def egress(rendered: Release, component: str) -> list[Object]:
+    rules: list[Object] = rendered.get("NetworkPolicy", component)["spec"]["egress"]
     return rules
 
 
@@ -39,7 +39,7 @@ def test_everybody_reaches_what_it_needs_and_no_more(component: str, values: Val
     rendered = render(values, CLOSED)
 
     assert sorted(ports(egress(rendered, component))) == sorted(NEEDS[component])
-    assert rendered.one("NetworkPolicy", component)["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    assert rendered.get("NetworkPolicy", component)["spec"]["policyTypes"] == ["Ingress", "Egress"]
 
 
 def test_tasks_go_anywhere_unless_told_otherwise() -> None:
@@ -56,7 +56,7 @@ def test_what_is_added_is_let_through() -> None:
 
 
 def test_servers_of_ones_own_can_be_named() -> None:
-    rendered = render(PRODUCTION, at("global.networkPolicy", {"databasePort": 6432, "amqpPort": 5671}), CLOSED)
+    rendered = render(PRODUCTION, set_value("global.networkPolicy", {"databasePort": 6432, "amqpPort": 5671}), CLOSED)
     named = egress(render(EVERYTHING), "coordinator")
 
     assert {("TCP", 6432), ("TCP", 5671)} < set(ports(egress(rendered, "coordinator")))
@@ -67,7 +67,7 @@ def test_servers_to_develop_with_are_reached_by_their_own_release_alone() -> Non
     rendered = render(DEVELOPMENT)
 
     for server, port in (("postgresql", 5432), ("rabbitmq", 5672)):
-        (ingress,) = rendered.one("NetworkPolicy", server)["spec"]["ingress"]
+        (ingress,) = rendered.get("NetworkPolicy", server)["spec"]["ingress"]
         (rule,) = (rule for rule in egress(rendered, "coordinator") if ("TCP", port) in ports([rule]))
 
         assert ports([ingress]) == [("TCP", port)]
@@ -79,29 +79,29 @@ def test_servers_to_develop_with_are_reached_by_their_own_release_alone() -> Non
 def test_the_api_is_open_to_its_namespace_and_the_test_and_nobody_else_is() -> None:
     rendered = render(PRODUCTION)
 
-    (rule,) = rendered.one("NetworkPolicy", "api")["spec"]["ingress"]
+    (rule,) = rendered.get("NetworkPolicy", "api")["spec"]["ingress"]
     namespace, test = rule["from"]
 
     assert ports([rule]) == [("TCP", 8080)]
     assert namespace == {"podSelector": {}}
     assert test["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "test"
     for component in set(NEEDS) - {"api"}:
-        assert "ingress" not in rendered.one("NetworkPolicy", component)["spec"]
+        assert "ingress" not in rendered.get("NetworkPolicy", component)["spec"]
 
 
 def test_who_may_use_the_api_is_named() -> None:
     gateway = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress-nginx"}}}]
-    rendered = render(PRODUCTION, at("global.networkPolicy.apiFrom", gateway))
+    rendered = render(PRODUCTION, set_value("global.networkPolicy.apiFrom", gateway))
 
-    (rule,) = rendered.one("NetworkPolicy", "api")["spec"]["ingress"]
+    (rule,) = rendered.get("NetworkPolicy", "api")["spec"]["ingress"]
 
     assert rule["from"][:-1] == gateway
 
 
 def test_the_api_can_be_closed_to_all_but_the_test() -> None:
-    rendered = render(PRODUCTION, at("global.networkPolicy.apiFrom", []))
+    rendered = render(PRODUCTION, set_value("global.networkPolicy.apiFrom", []))
 
-    (rule,) = rendered.one("NetworkPolicy", "api")["spec"]["ingress"]
+    (rule,) = rendered.get("NetworkPolicy", "api")["spec"]["ingress"]
     (peer,) = rule["from"]
 
     assert peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "test"
@@ -116,9 +116,9 @@ def test_the_test_of_a_release_reaches_its_api_where_all_else_is_forbidden() -> 
 @pytest.mark.parametrize("service", SERVICES)
 def test_metrics_are_read_by_those_who_are_named(service: str) -> None:
     rendered = render(EVERYTHING)
-    (container,) = rendered.one("Deployment", service)["spec"]["template"]["spec"]["containers"]
+    (container,) = rendered.get("Deployment", service)["spec"]["template"]["spec"]["containers"]
 
-    rule = rendered.one("NetworkPolicy", service)["spec"]["ingress"][-1]
+    rule = rendered.get("NetworkPolicy", service)["spec"]["ingress"][-1]
 
     assert rule["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
     assert ports([rule]) == [("TCP", container["ports"][0]["containerPort"])]
@@ -134,23 +134,23 @@ def test_metrics_are_read_by_those_who_are_named(service: str) -> None:
     ],
 )
 def test_traces_get_to_where_they_are_sent(url: str, port: int) -> None:
-    rendered = render(PRODUCTION, at("global.tracing.endpoint", url), CLOSED)
+    rendered = render(PRODUCTION, set_value("global.tracing.endpoint", url), CLOSED)
 
     for service in SERVICES:
         assert set(ports(egress(rendered, service))) == {*NEEDS[service], ("TCP", port)}
 
 
 def test_the_api_alone_asks_for_traces() -> None:
-    rendered = render(PRODUCTION, at("global.tracing.queryUrl", "http://jaeger:16686/api/v3/traces/{trace_id}"), CLOSED)
+    rendered = render(PRODUCTION, set_value("global.tracing.queryUrl", "http://jaeger:16686/api/v3/traces/{trace_id}"), CLOSED)
 
     assert [s for s in SERVICES if ("TCP", 16686) in ports(egress(rendered, s))] == ["api"]
 
 
 def test_the_port_of_the_cluster_can_be_another() -> None:
-    rendered = render(PRODUCTION, at("global.networkPolicy.clusterPorts", [16443]))
+    rendered = render(PRODUCTION, set_value("global.networkPolicy.clusterPorts", [16443]))
 
     assert set(ports(egress(rendered, "collector-k8s"))) == {*DNS, DATABASE, ("TCP", 16443)}
 
 
 def test_without_policies_there_are_none() -> None:
-    assert render(SETS["plain"]).of("NetworkPolicy") == []
+    assert render(VALUE_SETS["plain"]).of_kind("NetworkPolicy") == []

@@ -7,9 +7,9 @@ import re
 import helm_python
 import pytest
 
-from tests.charts.rendering import PATH, ROOT, chart, render
-from tests.charts.samples import DEVELOPMENT, EVERYTHING, SETS
-from tests.charts.schemas import VERSIONS, faults
+from tests.charts.rendering import CHART, ROOT, load_chart, render
+from tests.charts.samples import DEVELOPMENT, EVERYTHING, VALUE_SETS
+from tests.charts.schemas import VERSIONS, schema_errors
 
 #: Kinds of operators, which Kubernetes has no schemas of, and what they cannot do without.
 CUSTOM = {
@@ -21,21 +21,21 @@ CUSTOM = {
 NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 
 
-@pytest.mark.parametrize("values", SETS)
+@pytest.mark.parametrize("values", VALUE_SETS)
 def test_helm_finds_nothing_to_warn_of(values: str) -> None:
-    report = helm_python.lint(PATH, SETS[values], strict=True, namespace="tasks", kube_version="v1.29.0")
+    report = helm_python.lint(CHART, VALUE_SETS[values], strict=True, namespace="tasks", kube_version="v1.29.0")
 
     assert report["errors"] == []
     assert [m["error"] for m in report["messages"]] == ["icon is recommended"]
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("values", SETS)
+@pytest.mark.parametrize("values", VALUE_SETS)
 def test_every_object_fits_its_schema(values: str, version: str) -> None:
-    objects = render(SETS[values]).objects
+    objects = render(VALUE_SETS[values]).objects
 
     found = {
-        (one["kind"], one["metadata"]["name"]): faults(one, version)
+        (one["kind"], one["metadata"]["name"]): schema_errors(one, version)
         for one in objects
         if (one["apiVersion"], one["kind"]) not in CUSTOM
     }
@@ -51,9 +51,9 @@ def test_objects_of_operators_have_what_they_need() -> None:
         assert needed <= set(objects[kind]["spec"]), kind
 
 
-@pytest.mark.parametrize("values", SETS)
+@pytest.mark.parametrize("values", VALUE_SETS)
 def test_no_two_objects_are_one_and_names_are_fit_for_any_kind(values: str) -> None:
-    objects = render(SETS[values]).objects
+    objects = render(VALUE_SETS[values]).objects
 
     identities = [(o["kind"], o["metadata"].get("namespace"), o["metadata"]["name"]) for o in objects]
     plain = [name for kind, _, name in identities if "Role" not in kind]
@@ -74,40 +74,40 @@ def test_names_that_yaml_would_take_for_something_else_stay_names(name: str) -> 
 
     objects = [one for each in rendered for one in each.objects if (one["apiVersion"], one["kind"]) not in CUSTOM]
 
-    assert [wrong for one in objects for wrong in faults(one, VERSIONS[-1])] == []
-    assert {one["metadata"]["namespace"] for one in rendered[0].of("Role")} == {name}
+    assert [wrong for one in objects for wrong in schema_errors(one, VERSIONS[-1])] == []
+    assert {one["metadata"]["namespace"] for one in rendered[0].of_kind("Role")} == {name}
 
 
-@pytest.mark.parametrize("values", SETS)
+@pytest.mark.parametrize("values", VALUE_SETS)
 def test_every_object_says_what_it_belongs_to(values: str) -> None:
-    for one in render(SETS[values]).objects:
+    for one in render(VALUE_SETS[values]).objects:
         labels = one["metadata"]["labels"]
 
         assert labels["app.kubernetes.io/instance"] == "demo"
         assert labels["app.kubernetes.io/managed-by"] == "Helm"
-        assert labels["helm.sh/chart"] == f"taskcore-{chart().version}"
+        assert labels["helm.sh/chart"] == f"taskcore-{load_chart().version}"
 
 
 def test_all_charts_have_one_version_which_is_that_of_the_packages() -> None:
-    metadata = chart().metadata
+    metadata = load_chart().metadata
     package = re.search(r'^version = "(.*)"', (ROOT / "libs/taskcore/pyproject.toml").read_text(), re.M)
 
     assert package is not None
     assert {metadata["version"], metadata["appVersion"]} == {package[1]}
     assert {one["version"] for one in metadata["dependencies"]} == {package[1]}
-    assert {(one["version"], one["appVersion"]) for one in chart().dependencies} == {(package[1], package[1])}
+    assert {(one["version"], one["appVersion"]) for one in load_chart().dependencies} == {(package[1], package[1])}
 
 
 def test_templates_of_services_are_five_lines_at_most() -> None:
-    for path in PATH.glob("charts/*/templates/*.yaml"):
+    for path in CHART.glob("charts/*/templates/*.yaml"):
         is_common = path.parent.parent.name != "taskcore-lib" and path.name != "rbac.yaml"
 
         assert not is_common or len(path.read_text().splitlines()) <= 5, path
 
 
 def test_a_member_that_kubernetes_does_not_know_is_found() -> None:
-    deployment = render(EVERYTHING).one("Deployment", "api")
+    deployment = render(EVERYTHING).get("Deployment", "api")
 
-    assert faults(deployment | {"spec": deployment["spec"] | {"replica": 1}}, VERSIONS[-1]) == [
+    assert schema_errors(deployment | {"spec": deployment["spec"] | {"replica": 1}}, VERSIONS[-1]) == [
         "$.spec: Additional properties are not allowed ('replica' was unexpected)"
     ]

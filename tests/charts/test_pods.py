@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from taskcore.probe import PORTS
+from taskcore.probe import DEFAULT_PORTS
 from taskcore.settings import ApiSettings, WorkerSettings
-from taskworker.supervisor.supervisor import EXIT_MARGIN_S
-from tests.charts.rendering import SERVICES, Object, at, chart, render
-from tests.charts.samples import DEVELOPMENT, EVERYTHING, PRODUCTION, SETS
+from taskworker.supervisor.supervisor import SHUTDOWN_MARGIN_S
+from tests.charts.rendering import SERVICES, Object, set_value, load_chart, render
+from tests.charts.samples import DEVELOPMENT, EVERYTHING, PRODUCTION, VALUE_SETS
 from tests.containers.dockerfiles import stages, values
 
 SERVERS = ("postgresql", "rabbitmq")
@@ -27,9 +27,9 @@ def container(pod: Object) -> Object:
     return dict(only)
 
 
-@pytest.mark.parametrize("given", SETS)
+@pytest.mark.parametrize("given", VALUE_SETS)
 def test_pods_run_as_nobody_with_no_rights_and_write_to_nothing_of_their_image(given: str) -> None:
-    for component, pod in render(SETS[given]).pods():
+    for component, pod in render(VALUE_SETS[given]).pods():
         security = pod["spec"]["securityContext"]
         user = 999 if component in SERVERS else 10001
 
@@ -51,9 +51,9 @@ def test_the_user_is_that_of_the_images(service: str) -> None:
     assert user == "10001:10001"
 
 
-@pytest.mark.parametrize("given", SETS)
+@pytest.mark.parametrize("given", VALUE_SETS)
 def test_pods_say_what_they_need_and_what_memory_they_may_have(given: str) -> None:
-    for component, pod in render(SETS[given]).pods():
+    for component, pod in render(VALUE_SETS[given]).pods():
         resources = container(pod)["resources"]
 
         assert set(resources["requests"]) == {"cpu", "memory"}, component
@@ -70,9 +70,9 @@ def test_a_limit_or_a_request_can_be_taken_away() -> None:
         assert component == "test" or (resources["limits"], set(resources["requests"])) == ({}, {"memory"}), component
 
 
-@pytest.mark.parametrize("given", SETS)
+@pytest.mark.parametrize("given", VALUE_SETS)
 def test_what_is_mounted_is_there_and_tmp_is_bounded(given: str) -> None:
-    for component, pod in render(SETS[given]).pods():
+    for component, pod in render(VALUE_SETS[given]).pods():
         there = {one["name"]: one for one in pod["spec"].get("volumes", [])}
         mounts = {one["mountPath"]: one["name"] for one in container(pod).get("volumeMounts", [])}
 
@@ -84,13 +84,13 @@ def test_what_is_mounted_is_there_and_tmp_is_bounded(given: str) -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_probes_ask_where_the_image_answers(service: str) -> None:
-    pod = render(PRODUCTION).one("Deployment", service)["spec"]["template"]
+    pod = render(PRODUCTION).get("Deployment", service)["spec"]["template"]
     (exposed,) = values(stages(IMAGES[service])[1], "EXPOSE")
 
     one = container(pod)
     (port,) = one["ports"]
 
-    assert port["containerPort"] == int(exposed) == PORTS["api" if service == "api" else "health"]
+    assert port["containerPort"] == int(exposed) == DEFAULT_PORTS["api" if service == "api" else "health"]
     assert {name: one[name]["httpGet"] for name in ("startupProbe", "livenessProbe", "readinessProbe")} == {
         "startupProbe": {"path": "/livez", "port": port["name"]},
         "livenessProbe": {"path": "/livez", "port": port["name"]},
@@ -121,22 +121,22 @@ def test_what_is_started_is_what_the_image_has() -> None:
     ],
 )
 def test_images_come_from_one_place_in_one_version(registry: str, prefix: str, tag: str, image: str) -> None:
-    rendered = render(PRODUCTION, at("global.image", {"registry": registry, "prefix": prefix, "tag": tag}))
+    rendered = render(PRODUCTION, set_value("global.image", {"registry": registry, "prefix": prefix, "tag": tag}))
 
     images = {component: container(pod)["image"] for component, pod in rendered.pods()}
 
-    assert images == {c: image.format(IMAGES[c], chart().metadata["appVersion"]) for c in IMAGES}
+    assert images == {c: image.format(IMAGES[c], load_chart().metadata["appVersion"]) for c in IMAGES}
 
 
 def test_a_worker_may_have_an_image_with_types_of_its_own() -> None:
-    pods = dict(render(PRODUCTION, at("worker.image", "registry.example.com/ours:7")).pods())
+    pods = dict(render(PRODUCTION, set_value("worker.image", "registry.example.com/ours:7")).pods())
 
     assert container(pods["worker"])["image"] == "registry.example.com/ours:7"
     assert container(pods["coordinator"])["image"].startswith("taskcore-worker:")
 
 
 def test_images_are_pulled_as_told() -> None:
-    rendered = render(EVERYTHING, at("global.image.pullPolicy", "Always"))
+    rendered = render(EVERYTHING, set_value("global.image.pullPolicy", "Always"))
 
     for _, pod in rendered.pods():
         assert container(pod)["imagePullPolicy"] == "Always"
@@ -145,20 +145,20 @@ def test_images_are_pulled_as_told() -> None:
 
 @pytest.mark.parametrize("grace_s", [None, 1, 25.5, 600])
 def test_a_worker_is_not_killed_before_its_grace_and_its_leave_are_over(grace_s: float | None) -> None:
-    rendered = render(PRODUCTION, at("worker.graceSeconds", grace_s) if grace_s else {})
+    rendered = render(PRODUCTION, set_value("worker.graceSeconds", grace_s) if grace_s else {})
 
-    spec = rendered.one("Deployment", "worker")["spec"]["template"]["spec"]
+    spec = rendered.get("Deployment", "worker")["spec"]["template"]["spec"]
     told_s = rendered.config("worker")["worker"]["grace_s"]
 
     assert told_s == (grace_s or WorkerSettings().grace_s)
-    assert spec["terminationGracePeriodSeconds"] - told_s >= EXIT_MARGIN_S + 5
+    assert spec["terminationGracePeriodSeconds"] - told_s >= SHUTDOWN_MARGIN_S + 5
     assert spec["terminationGracePeriodSeconds"] - told_s <= 16
 
 
 def test_the_collector_that_is_a_worker_is_not_killed_before_its_grace_is_over() -> None:
     rendered = render(PRODUCTION)
 
-    spec = rendered.one("Deployment", "collector-analytics")["spec"]["template"]["spec"]
+    spec = rendered.get("Deployment", "collector-analytics")["spec"]["template"]["spec"]
 
     assert rendered.config("collector-analytics")["worker"]["grace_s"] == WorkerSettings().grace_s
     assert spec["terminationGracePeriodSeconds"] == 40
@@ -166,9 +166,9 @@ def test_the_collector_that_is_a_worker_is_not_killed_before_its_grace_is_over()
 
 @pytest.mark.parametrize("drain_s", [None, 0, 30])
 def test_the_api_is_not_killed_before_it_has_taken_its_leave(drain_s: float | None) -> None:
-    rendered = render(PRODUCTION, at("api.drainSeconds", drain_s) if drain_s is not None else {})
+    rendered = render(PRODUCTION, set_value("api.drainSeconds", drain_s) if drain_s is not None else {})
 
-    spec = rendered.one("Deployment", "api")["spec"]["template"]["spec"]
+    spec = rendered.get("Deployment", "api")["spec"]["template"]["spec"]
     expected = ApiSettings().drain_s if drain_s is None else drain_s
 
     assert rendered.config("api")["api"]["drain_s"] == expected
@@ -179,8 +179,8 @@ def test_the_api_is_not_killed_before_it_has_taken_its_leave(drain_s: float | No
 def test_a_new_version_starts_beside_the_old_and_copies_are_spread(service: str) -> None:
     rendered = render(PRODUCTION)
 
-    spec = rendered.one("Deployment", service)["spec"]
-    budget = rendered.one("PodDisruptionBudget", service)["spec"]
+    spec = rendered.get("Deployment", service)["spec"]
+    budget = rendered.get("PodDisruptionBudget", service)["spec"]
     spread = spec["template"]["spec"]["topologySpreadConstraints"]
 
     assert spec["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
@@ -192,7 +192,7 @@ def test_a_new_version_starts_beside_the_old_and_copies_are_spread(service: str)
 
 def test_services_can_be_left_out() -> None:
     for service in SERVICES:
-        rendered = render(PRODUCTION, at(f"{service}.enabled", False))
+        rendered = render(PRODUCTION, set_value(f"{service}.enabled", False))
 
         components = {one["metadata"]["labels"]["app.kubernetes.io/component"] for one in rendered.objects}
 
@@ -202,7 +202,7 @@ def test_services_can_be_left_out() -> None:
 
 
 def test_pods_go_where_they_are_told() -> None:
-    rendered = render(DEVELOPMENT, at("global.nodeSelector", {"a": "b"}), at("worker.nodeSelector", {"c": "d"}))
+    rendered = render(DEVELOPMENT, set_value("global.nodeSelector", {"a": "b"}), set_value("worker.nodeSelector", {"c": "d"}))
 
     where = {component: pod["spec"]["nodeSelector"] for component, pod in rendered.pods()}
 
@@ -221,7 +221,7 @@ def test_annotations_and_labels_for_all_are_on_all_pods() -> None:
 
 
 def test_what_is_added_to_a_service_is_in_its_pods() -> None:
-    pod = render(EVERYTHING).one("Deployment", "worker")["spec"]["template"]
+    pod = render(EVERYTHING).get("Deployment", "worker")["spec"]["template"]
     one = container(pod)
 
     assert pod["metadata"]["annotations"]["note"] == "ours"

@@ -6,24 +6,24 @@ from typing import Any
 
 import pytest
 
-from tests.charts.rendering import SERVICES, Rendered, at, component_of, render
-from tests.charts.samples import EVERYTHING, PRODUCTION, SETS
+from tests.charts.rendering import SERVICES, Release, set_value, component_of, render
+from tests.charts.samples import EVERYTHING, PRODUCTION, VALUE_SETS
 
 EVENTS = {"apiGroups": ["", "events.k8s.io"], "resources": ["events"], "verbs": ["list", "watch"]}
 PODS = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}
 OF_RIGHTS = ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
 
 
-def rights(rendered: Rendered) -> dict[str, list[dict[str, Any]]]:
-    return {kind: found for kind in OF_RIGHTS if (found := rendered.of(kind))}
+def rights(rendered: Release) -> dict[str, list[dict[str, Any]]]:
+    return {kind: found for kind in OF_RIGHTS if (found := rendered.of_kind(kind))}
 
 
-@pytest.mark.parametrize("values", SETS)
+@pytest.mark.parametrize("values", VALUE_SETS)
 def test_nobody_else_has_a_token_or_rights(values: str) -> None:
-    rendered = render(SETS[values])
+    rendered = render(VALUE_SETS[values])
 
     with_token = {c for c, pod in rendered.pods() if pod["spec"]["automountServiceAccountToken"] is not False}
-    accounts = rendered.of("ServiceAccount")
+    accounts = rendered.of_kind("ServiceAccount")
 
     assert with_token == {"collector-k8s"}
     assert {component_of(one) for one in accounts} == set(SERVICES)
@@ -63,20 +63,20 @@ def test_with_namespaces_it_may_read_those_alone() -> None:
 
 
 def test_it_may_get_pods_where_it_is_to_look_at_them() -> None:
-    (role,) = render(PRODUCTION, at("collector-k8s.readPods", True)).of("ClusterRole")
+    (role,) = render(PRODUCTION, set_value("collector-k8s.readPods", True)).of_kind("ClusterRole")
 
     assert role["rules"] == [EVENTS, PODS]
 
 
 @pytest.mark.parametrize("off", ["collector-k8s.ownCluster", "collector-k8s.enabled"])
 def test_without_the_clusters_events_there_are_no_rights_at_all(off: str) -> None:
-    rendered = render(PRODUCTION, at(off, False))
+    rendered = render(PRODUCTION, set_value(off, False))
 
     assert rights(rendered) == {}
     assert [c for c, pod in rendered.pods() if pod["spec"]["automountServiceAccountToken"] is not False] == []
 
 
 def test_accounts_can_be_given_rights_of_the_clouds() -> None:
-    accounts = render(EVERYTHING).of("ServiceAccount")
+    accounts = render(EVERYTHING).of_kind("ServiceAccount")
 
     assert {str(one["metadata"]["annotations"]) for one in accounts} == {"{'role': 'ours'}"}

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.charts.rendering import Object, Rendered, component_of, render
-from tests.charts.samples import DEVELOPMENT, EVERYTHING, SETS
+from tests.charts.rendering import Object, Release, component_of, render
+from tests.charts.samples import DEVELOPMENT, EVERYTHING, VALUE_SETS
 
 LONG = "a-release-whose-name-is-as-long-as-helm-lets-it-be-01"
 #: Names that come close to each other: with ours in them, cut off, with what a Service may not have in its name.
@@ -19,7 +19,7 @@ NAMES = (
 )
 
 
-def identities(rendered: Rendered, namespace: str) -> set[tuple[str, str, str]]:
+def identities(rendered: Release, namespace: str) -> set[tuple[str, str, str]]:
     """What no two objects of a cluster may share. What is of no namespace is of the whole cluster."""
     return {(one["kind"], _namespace(one, namespace), one["metadata"]["name"]) for one in rendered.objects}
 
@@ -31,19 +31,19 @@ def _namespace(one: Object, namespace: str) -> str:
     return named
 
 
-@pytest.mark.parametrize("values", SETS)
+@pytest.mark.parametrize("values", VALUE_SETS)
 def test_no_two_releases_of_a_namespace_share_an_object(values: str) -> None:
-    of_each = {name: identities(render(SETS[values], name=name), "tasks") for name in NAMES}
+    of_each = {name: identities(render(VALUE_SETS[values], name=name), "tasks") for name in NAMES}
 
     for first, second in combinations(NAMES, 2):
         assert of_each[first] & of_each[second] == set(), (first, second)
 
 
-@pytest.mark.parametrize("values", SETS)
+@pytest.mark.parametrize("values", VALUE_SETS)
 def test_no_two_releases_of_a_cluster_share_an_object_of_no_namespace_or_of_a_third(values: str) -> None:
     places = [("demo", "a"), ("demo", "b"), ("b-demo", "a"), ("demo", "a-b"), (LONG, "a"), (LONG, "b")]
 
-    of_each = {place: identities(render(SETS[values], name=place[0], namespace=place[1]), place[1]) for place in places}
+    of_each = {place: identities(render(VALUE_SETS[values], name=place[0], namespace=place[1]), place[1]) for place in places}
 
     for first, second in combinations(places, 2):
         assert of_each[first] & of_each[second] == set(), (first, second)
@@ -73,10 +73,10 @@ def test_selectors_find_the_pods_of_their_release_alone(name: str) -> None:
             assert labels["app.kubernetes.io/name"] == "taskcore"
 
 
-@pytest.mark.parametrize("values", SETS)
+@pytest.mark.parametrize("values", VALUE_SETS)
 def test_every_selector_finds_pods(values: str) -> None:
     """Of a Deployment, Service, budget, policy or monitor: those of its own component, and no others."""
-    rendered = render(SETS[values])
+    rendered = render(VALUE_SETS[values])
     pods = [(component, pod["metadata"]["labels"]) for component, pod in rendered.pods()]
 
     for one in rendered.objects:
@@ -99,19 +99,19 @@ def test_labels_of_ones_own_do_not_take_pods_from_their_services() -> None:
 
 def test_what_a_release_names_of_its_own_is_there() -> None:
     """Accounts, ConfigMaps, Secrets, and what is scaled."""
-    for values in SETS.values():
+    for values in VALUE_SETS.values():
         rendered = render(values, name=LONG)
         there = {(one["kind"], one["metadata"]["name"]) for one in rendered.objects}
         text = yaml.safe_dump(rendered.objects)
 
-        for one in rendered.of("Deployment"):
+        for one in rendered.of_kind("Deployment"):
             spec = one["spec"]["template"]["spec"]
             config = next(v["configMap"]["name"] for v in spec["volumes"] if v["name"] == "config")
             assert ("ServiceAccount", spec["serviceAccountName"]) in there
             assert ("ConfigMap", config) in there
-        for one in [*rendered.of("HorizontalPodAutoscaler"), *rendered.of("ScaledObject")]:
+        for one in [*rendered.of_kind("HorizontalPodAutoscaler"), *rendered.of_kind("ScaledObject")]:
             assert ("Deployment", one["spec"]["scaleTargetRef"]["name"]) in there
-        for one in rendered.of("Ingress"):
+        for one in rendered.of_kind("Ingress"):
             backend = one["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]
             assert ("Service", backend["name"]) in there
         assert "RELEASE-NAME" not in text

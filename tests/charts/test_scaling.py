@@ -5,25 +5,25 @@ from __future__ import annotations
 import helm_python
 import pytest
 
-from tests.charts.rendering import SERVICES, Rendered, at, merged, render
+from tests.charts.rendering import SERVICES, Release, set_value, merge_values, render
 from tests.charts.samples import PRODUCTION
 
-KEDA = at("worker.keda", {"enabled": True, "serverAddress": "http://prometheus:9090"})
-BY_CPU = merged(*(at(f"{name}.autoscaling", {"enabled": True, "maxReplicas": 7}) for name in ("api", "worker")))
+KEDA = set_value("worker.keda", {"enabled": True, "serverAddress": "http://prometheus:9090"})
+BY_CPU = merge_values(*(set_value(f"{name}.autoscaling", {"enabled": True, "maxReplicas": 7}) for name in ("api", "worker")))
 
 
-def copies(rendered: Rendered) -> dict[str, int | None]:
-    return {service: rendered.one("Deployment", service)["spec"].get("replicas") for service in SERVICES}
+def copies(rendered: Release) -> dict[str, int | None]:
+    return {service: rendered.get("Deployment", service)["spec"].get("replicas") for service in SERVICES}
 
 
 def test_there_are_as_many_copies_as_told() -> None:
-    rendered = render(PRODUCTION, at("worker.replicas", 5), at("coordinator.replicas", 0))
+    rendered = render(PRODUCTION, set_value("worker.replicas", 5), set_value("coordinator.replicas", 0))
 
     assert copies(rendered) == {
         **{"api": 2, "coordinator": 0, "worker": 5},
         **{"collector-analytics": 1, "collector-k8s": 1},
     }
-    assert rendered.of("HorizontalPodAutoscaler") == rendered.of("ScaledObject") == []
+    assert rendered.of_kind("HorizontalPodAutoscaler") == rendered.of_kind("ScaledObject") == []
 
 
 @pytest.mark.parametrize("service", ["api", "worker"])
@@ -31,7 +31,7 @@ def test_by_cpu_the_number_is_the_autoscalers(service: str) -> None:
     """An upgrade that set it would throw away what the autoscaler has found."""
     rendered = render(PRODUCTION, BY_CPU)
 
-    spec = rendered.one("HorizontalPodAutoscaler", service)["spec"]
+    spec = rendered.get("HorizontalPodAutoscaler", service)["spec"]
 
     assert copies(rendered)[service] is None
     assert spec["scaleTargetRef"] == {
@@ -44,9 +44,9 @@ def test_by_cpu_the_number_is_the_autoscalers(service: str) -> None:
 
 
 def test_by_the_backlog_the_number_is_kedas() -> None:
-    rendered = render(PRODUCTION, KEDA, at("worker.queues", ["mail", "default"]), at("worker.keda.ageSeconds", 120))
+    rendered = render(PRODUCTION, KEDA, set_value("worker.queues", ["mail", "default"]), set_value("worker.keda.ageSeconds", 120))
 
-    spec = rendered.one("ScaledObject", "worker")["spec"]
+    spec = rendered.get("ScaledObject", "worker")["spec"]
     (trigger,) = spec["triggers"]
 
     assert copies(rendered)["worker"] is None
@@ -62,26 +62,26 @@ def test_by_the_backlog_the_number_is_kedas() -> None:
 
 
 def test_a_question_of_ones_own_takes_the_place_of_ours() -> None:
-    rendered = render(PRODUCTION, KEDA, at("worker.keda.query", "max(age)"))
+    rendered = render(PRODUCTION, KEDA, set_value("worker.keda.query", "max(age)"))
 
-    assert rendered.one("ScaledObject", "worker")["spec"]["triggers"][0]["metadata"]["query"] == "max(age)"
+    assert rendered.get("ScaledObject", "worker")["spec"]["triggers"][0]["metadata"]["query"] == "max(age)"
 
 
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        (merged(BY_CPU, KEDA), "worker.autoscaling and worker.keda are both enabled"),
-        (at("worker.keda.enabled", True), "worker.keda needs worker.keda.serverAddress"),
+        (merge_values(BY_CPU, KEDA), "worker.autoscaling and worker.keda are both enabled"),
+        (set_value("worker.keda.enabled", True), "worker.keda needs worker.keda.serverAddress"),
         (
-            merged(BY_CPU, at("api.resources.requests", {"cpu": None})),
+            merge_values(BY_CPU, set_value("api.resources.requests", {"cpu": None})),
             r"api.autoscaling needs api.resources.requests.cpu",
         ),
         (
-            merged(BY_CPU, at("worker.autoscaling.minReplicas", 8)),
+            merge_values(BY_CPU, set_value("worker.autoscaling.minReplicas", 8)),
             "worker.autoscaling.minReplicas is 8, more than maxReplicas, 7",
         ),
         (
-            merged(KEDA, at("worker.keda.minReplicas", 11)),
+            merge_values(KEDA, set_value("worker.keda.minReplicas", 11)),
             "worker.keda.minReplicas is 11, more than maxReplicas, 10",
         ),
     ],
@@ -92,9 +92,9 @@ def test_what_cannot_work_fails_with_the_sentence_that_helps(values: dict[str, o
 
 
 def test_large_numbers_stay_whole_numbers() -> None:
-    rendered = render(PRODUCTION, at("migrations.deadlineSeconds", 2_000_000), at("test.timeoutSeconds", 3_000_000))
+    rendered = render(PRODUCTION, set_value("migrations.deadlineSeconds", 2_000_000), set_value("test.timeoutSeconds", 3_000_000))
 
-    (job,), (pod,) = rendered.of("Job"), rendered.of("Pod")
+    (job,), (pod,) = rendered.of_kind("Job"), rendered.of_kind("Pod")
 
     assert job["spec"]["activeDeadlineSeconds"] == 2_000_000
     assert pod["spec"]["activeDeadlineSeconds"] == 3_000_060

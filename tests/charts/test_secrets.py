@@ -11,21 +11,21 @@ import helm_python
 import pytest
 import yaml
 
-from harness.http_server import Response, WebServer
-from tests.charts.rendering import SERVICES, Rendered, at, chart, merged, render
+from harness.http_server import Response, HttpServer
+from tests.charts.rendering import SERVICES, Release, set_value, load_chart, merge_values, render
 from tests.charts.samples import DEVELOPMENT, PRODUCTION
 
 NEED_AMQP = {"coordinator", "worker", "collector-analytics"}
 
 
-def environment(rendered: Rendered, service: str) -> dict[str, Any]:
-    (container,) = rendered.one("Deployment", service)["spec"]["template"]["spec"]["containers"]
+def environment(rendered: Release, service: str) -> dict[str, Any]:
+    (container,) = rendered.get("Deployment", service)["spec"]["template"]["spec"]["containers"]
     return {one["name"]: one.get("value", one.get("valueFrom")) for one in container["env"]}
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_each_service_gets_the_secrets_that_it_needs_and_no_other(service: str) -> None:
-    rendered = render(PRODUCTION, at("global.amqp.key", "url"))
+    rendered = render(PRODUCTION, set_value("global.amqp.key", "url"))
 
     given = environment(rendered, service)
     expected = {"TASKCORE_DATABASE_URL": {"secretKeyRef": {"name": "our-postgresql", "key": "database_url"}}}
@@ -33,7 +33,7 @@ def test_each_service_gets_the_secrets_that_it_needs_and_no_other(service: str) 
         expected["TASKCORE_AMQP_URL"] = {"secretKeyRef": {"name": "our-rabbitmq", "key": "url"}}
 
     assert given == {"TASKCORE_CONFIG": "/etc/taskcore/taskcore.yaml", **expected}
-    assert rendered.of("Secret") == rendered.of("StatefulSet") == []
+    assert rendered.of_kind("Secret") == rendered.of_kind("StatefulSet") == []
 
 
 @pytest.mark.parametrize(
@@ -48,13 +48,13 @@ def test_without_an_address_the_chart_says_what_to_do(left: str, sentence: str) 
 @pytest.mark.parametrize("server", ["database", "amqp"])
 def test_two_addresses_are_refused(server: str) -> None:
     with pytest.raises(helm_python.HelmError, match=f"global.{server}: either existingSecret or development"):
-        render(PRODUCTION, at(f"global.{server}.development", True))
+        render(PRODUCTION, set_value(f"global.{server}.development", True))
 
 
 def test_who_needs_no_broker_needs_not_say_where_it_is() -> None:
-    rendered = render(at("global.database.existingSecret", "ours"), {name: {"enabled": False} for name in NEED_AMQP})
+    rendered = render(set_value("global.database.existingSecret", "ours"), {name: {"enabled": False} for name in NEED_AMQP})
 
-    assert {one["metadata"]["name"] for one in rendered.of("Deployment")} == {
+    assert {one["metadata"]["name"] for one in rendered.of_kind("Deployment")} == {
         "demo-taskcore-api",
         "demo-taskcore-collector-k8s",
     }
@@ -72,9 +72,9 @@ def test_servers_to_develop_with_have_a_password_and_an_address_that_fit(
 ) -> None:
     rendered = render(DEVELOPMENT)
 
-    secret = rendered.one("Secret", server)
-    service = rendered.one("Service", server)
-    spec = rendered.one("StatefulSet", server)["spec"]
+    secret = rendered.get("Secret", server)
+    service = rendered.get("Service", server)
+    spec = rendered.get("StatefulSet", server)["spec"]
     (container,) = spec["template"]["spec"]["containers"]
     url = urlsplit(secret["stringData"][key])
 
@@ -93,37 +93,37 @@ def test_servers_to_develop_with_have_a_password_and_an_address_that_fit(
 
 
 def test_one_server_to_develop_with_and_one_of_ones_own() -> None:
-    rendered = render(at("global.database.development", True), at("global.amqp.existingSecret", "our-rabbitmq"))
+    rendered = render(set_value("global.database.development", True), set_value("global.amqp.existingSecret", "our-rabbitmq"))
 
     given = environment(rendered, "coordinator")
 
-    assert [one["metadata"]["name"] for one in rendered.of("StatefulSet")] == ["demo-taskcore-postgresql"]
+    assert [one["metadata"]["name"] for one in rendered.of_kind("StatefulSet")] == ["demo-taskcore-postgresql"]
     assert given["TASKCORE_AMQP_URL"]["secretKeyRef"]["name"] == "our-rabbitmq"
 
 
 def test_a_password_is_made_up_for_each_release() -> None:
-    first = render(DEVELOPMENT).one("Secret", "postgresql")["stringData"]["password"]
-    second = render(DEVELOPMENT, name="other").one("Secret", "postgresql")["stringData"]["password"]
+    first = render(DEVELOPMENT).get("Secret", "postgresql")["stringData"]["password"]
+    second = render(DEVELOPMENT, name="other").get("Secret", "postgresql")["stringData"]["password"]
 
     assert first != second
 
 
-def test_a_password_that_is_there_is_kept(http_server: WebServer) -> None:
+def test_a_password_that_is_there_is_kept(http_server: HttpServer) -> None:
     """And so is its Secret after helm uninstall, since the volume is."""
     known = {"password": base64.b64encode(b"as before").decode()}
     for kind in ("postgresql", "rabbitmq"):
         _serve_secret(http_server, f"demo-taskcore-{kind}", known)
 
     with helm_python.Config(kubeconfig_content=_kubeconfig(http_server.url), namespace="tasks") as config:
-        texts = config.render(chart(), merged(DEVELOPMENT), name="demo", namespace="tasks", is_upgrade=True)
-    secrets = Rendered(texts).of("Secret")
+        texts = config.render(load_chart(), merge_values(DEVELOPMENT), name="demo", namespace="tasks", is_upgrade=True)
+    secrets = Release(texts).of_kind("Secret")
 
     assert [one["stringData"]["password"] for one in secrets] == ["as before", "as before"]
     assert ["taskcore:as before@" in text for text in map(json.dumps, secrets)] == [True, True]
     assert {one["metadata"]["annotations"]["helm.sh/resource-policy"] for one in secrets} == {"keep"}
 
 
-def _serve_secret(server: WebServer, name: str, data: dict[str, str]) -> None:
+def _serve_secret(server: HttpServer, name: str, data: dict[str, str]) -> None:
     """As an API server does to Helm's `lookup`, which asks what kinds there are first."""
     secrets = {"name": "secrets", "singularName": "secret", "namespaced": True, "kind": "Secret", "verbs": ["get"]}
     secret = {"kind": "Secret", "apiVersion": "v1", "metadata": {"name": name, "namespace": "tasks"}, "data": data}

@@ -10,8 +10,8 @@ import helm_python
 import pytest
 
 from taskcore.settings import Settings, load_settings
-from tests.charts.rendering import ROOT, SERVICES, Rendered, Values, at, render
-from tests.charts.samples import EVERYTHING, PRODUCTION, SETS
+from tests.charts.rendering import ROOT, SERVICES, Release, Values, set_value, render
+from tests.charts.samples import EVERYTHING, PRODUCTION, VALUE_SETS
 
 #: What a Secret has, by its key.
 SECRETS = {
@@ -22,12 +22,12 @@ SECRETS = {
 FILES = {"smtp__password": "secret", "databases": '{"shop": {"url": "postgresql://shop"}}'}
 
 
-def loaded(rendered: Rendered, service: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def loaded(rendered: Release, service: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """The settings of a service in such a pod."""
     for name in [name for name in os.environ if name.startswith("TASKCORE_")]:
         monkeypatch.delenv(name)
-    (directory / "taskcore.yaml").write_text(rendered.one("ConfigMap", service)["data"]["taskcore.yaml"])
-    (container,) = rendered.one("Deployment", service)["spec"]["template"]["spec"]["containers"]
+    (directory / "taskcore.yaml").write_text(rendered.get("ConfigMap", service)["data"]["taskcore.yaml"])
+    (container,) = rendered.get("Deployment", service)["spec"]["template"]["spec"]["containers"]
     mounted = {one["mountPath"]: one["name"] for one in container["volumeMounts"]}
     for one in container["env"]:
         value = one.get("value") or SECRETS[one["valueFrom"]["secretKeyRef"]["key"]]
@@ -52,18 +52,18 @@ def _secrets(directory: Path) -> str:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-@pytest.mark.parametrize("values", SETS)
+@pytest.mark.parametrize("values", VALUE_SETS)
 def test_every_service_takes_what_it_is_given(
     values: str, service: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = loaded(render(SETS[values]), service, tmp_path, monkeypatch)
+    settings = loaded(render(VALUE_SETS[values]), service, tmp_path, monkeypatch)
 
     assert (settings.log.level, settings.log.format) == ("info", "json")
     assert settings.database_url.get_secret_value() == SECRETS["database_url"]
 
 
 def test_values_arrive_as_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rendered = render(EVERYTHING, at("worker.graceSeconds", 90.5), at("worker.threads", 3), at("worker.processes", 5))
+    rendered = render(EVERYTHING, set_value("worker.graceSeconds", 90.5), set_value("worker.threads", 3), set_value("worker.processes", 5))
 
     settings = loaded(rendered, "worker", tmp_path, monkeypatch)
 
@@ -82,7 +82,7 @@ def test_values_arrive_as_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_the_collector_of_events_is_told_which_cluster_and_what_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rendered = render(EVERYTHING, at("collector-k8s.cluster", "shop.eu"))
+    rendered = render(EVERYTHING, set_value("collector-k8s.cluster", "shop.eu"))
 
     settings = loaded(rendered, "collector-k8s", tmp_path, monkeypatch).kubernetes
 
@@ -99,13 +99,13 @@ def test_defaults_of_the_chart_are_those_of_the_settings(tmp_path: Path, monkeyp
         assert settings.model_dump(exclude=own) == Settings.model_construct().model_dump(exclude=own), service
 
 
-@pytest.mark.parametrize("values", SETS)
+@pytest.mark.parametrize("values", VALUE_SETS)
 def test_variables_of_ours_are_settings(values: str) -> None:
     known = {*(ROOT / "docs/settings.md").read_text().split("`"), "TASKCORE_CONFIG", "TASKCORE_SECRETS_DIR"}
 
     names = {
         variable["name"]
-        for _, pod in render(SETS[values]).pods()
+        for _, pod in render(VALUE_SETS[values]).pods()
         for container in pod["spec"]["containers"]
         for variable in container.get("env", [])
     }
@@ -115,7 +115,7 @@ def test_variables_of_ours_are_settings(values: str) -> None:
 
 def test_a_config_of_one_service_beats_that_of_all_and_reaches_nobody_else() -> None:
     rendered = render(
-        PRODUCTION, at("global.config.smtp", {"host": "mail", "port": 587}), at("worker.config.smtp.host", "other")
+        PRODUCTION, set_value("global.config.smtp", {"host": "mail", "port": 587}), set_value("worker.config.smtp.host", "other")
     )
 
     assert rendered.config("worker")["smtp"] == {"host": "other", "port": 587}
@@ -125,20 +125,20 @@ def test_a_config_of_one_service_beats_that_of_all_and_reaches_nobody_else() -> 
 @pytest.mark.parametrize("number", [1_000_000, 31_536_000, 0.25])
 def test_numbers_arrive_as_numbers(number: float) -> None:
     """Helm writes a million as 1e+06, which YAML takes for text."""
-    rendered = render(PRODUCTION, at("global.config.retention.history_s", number))
+    rendered = render(PRODUCTION, set_value("global.config.retention.history_s", number))
 
     assert rendered.config("coordinator")["retention"] == {"history_s": number}
 
 
 def test_a_change_of_settings_restarts_the_services_that_it_concerns() -> None:
     def checksums(*values: Values) -> dict[str, str]:
-        deployments = render(PRODUCTION, *values).of("Deployment")
+        deployments = render(PRODUCTION, *values).of_kind("Deployment")
         return {
             one["metadata"]["name"]: one["spec"]["template"]["metadata"]["annotations"]["checksum/config"]
             for one in deployments
         }
 
-    before, of_one, of_all = checksums(), checksums(at("worker.threads", 9)), checksums(at("global.log.level", "debug"))
+    before, of_one, of_all = checksums(), checksums(set_value("worker.threads", 9)), checksums(set_value("global.log.level", "debug"))
 
     assert {name for name in before if before[name] != of_one[name]} == {"demo-taskcore-worker"}
     assert {name for name in before if before[name] != of_all[name]} == set(before)
@@ -163,10 +163,10 @@ def test_a_change_of_settings_restarts_the_services_that_it_concerns() -> None:
     ],
 )
 def test_a_setting_that_belongs_elsewhere_is_refused_with_where(path: str, value: object, sentence: str) -> None:
-    tracing = at("global.tracing.endpoint", "http://jaeger:4318")
+    tracing = set_value("global.tracing.endpoint", "http://jaeger:4318")
 
     with pytest.raises(helm_python.HelmError) as refused:
-        render(PRODUCTION, tracing, at(path, value))
+        render(PRODUCTION, tracing, set_value(path, value))
 
     assert sentence in str(refused.value)
 
@@ -175,11 +175,11 @@ def test_a_variable_that_is_given_twice_is_there_once() -> None:
     """The last one: a cluster refuses two of one name."""
     rendered = render(
         PRODUCTION,
-        at(
+        set_value(
             "global.extraEnv",
             [{"name": "A", "value": "1"}, {"name": "TASKCORE_DATABASE_URL", "value": "postgresql://a"}],
         ),
-        at("worker.extraEnv", [{"name": "A", "value": "2"}]),
+        set_value("worker.extraEnv", [{"name": "A", "value": "2"}]),
     )
 
     given = {
@@ -193,6 +193,6 @@ def test_a_variable_that_is_given_twice_is_there_once() -> None:
 
 
 def test_no_secret_is_in_any_config() -> None:
-    texts = json.dumps([one["data"] for one in render(EVERYTHING).of("ConfigMap")])
+    texts = json.dumps([one["data"] for one in render(EVERYTHING).of_kind("ConfigMap")])
 
     assert not [word for word in ("password", "secret", "authorization") if f'"{word}' in texts.lower()]

@@ -11,12 +11,12 @@ import pytest
 import yaml
 
 from taskcore.settings import Settings
-from tests.charts.rendering import PATH, SERVICES, Values, at, merged, render
+from tests.charts.rendering import CHART, SERVICES, Values, set_value, merge_values, render
 from tests.charts.samples import DEVELOPMENT, PRODUCTION
 
-SCHEMA = json.loads((PATH / "values.schema.json").read_text())
-VALUES = yaml.safe_load((PATH / "values.yaml").read_text())
-MOVED = yaml.safe_load((PATH / "files/moved.yaml").read_text())
+SCHEMA = json.loads((CHART / "values.schema.json").read_text())
+VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
+MOVED = yaml.safe_load((CHART / "files/moved.yaml").read_text())
 #: What each service takes, and values.yaml shows at the worker alone.
 SHOWN_ONCE = {
     *("image", "settingsSecret", "config", "extraEnv", "extraVolumes", "extraVolumeMounts", "podLabels"),
@@ -78,7 +78,7 @@ def test_a_typo_is_refused_by_its_name(typo: str) -> None:
     name = next(part for part in typo.split(".") if part not in _known_parts(typo))
 
     with pytest.raises(helm_python.HelmError, match=f"additional properties '{name}' not allowed"):
-        render(PRODUCTION, at(typo, "x"))
+        render(PRODUCTION, set_value(typo, "x"))
 
 
 @pytest.mark.parametrize("path", DEEPER)
@@ -86,7 +86,7 @@ def test_a_typo_deeper_down_is_refused_too(path: str) -> None:
     value, name = DEEPER[path]
 
     with pytest.raises(helm_python.HelmError, match=f"at '/{path.replace('.', '/')}.*'{name}'"):
-        render(PRODUCTION, at(path, value))
+        render(PRODUCTION, set_value(path, value))
 
 
 def test_settings_of_a_config_are_those_there_are() -> None:
@@ -97,7 +97,7 @@ def test_settings_of_a_config_are_those_there_are() -> None:
 def test_a_value_that_is_taken_away_is_refused(path: str) -> None:
     """`worker:` with all of its lines commented out is null, and would be a worker of no copies."""
     with pytest.raises(helm_python.HelmError, match=rf"(missing propert|at '/{path.replace('.', '/')}': got null)"):
-        render(PRODUCTION, at(path, None))
+        render(PRODUCTION, set_value(path, None))
 
 
 def test_whatever_is_in_the_file_of_values_is_required() -> None:
@@ -111,13 +111,13 @@ def test_whatever_is_in_the_file_of_values_is_required() -> None:
 @pytest.mark.parametrize("path", WRONG)
 def test_a_value_of_another_kind_is_refused_by_its_place(path: str) -> None:
     with pytest.raises(helm_python.HelmError, match=f"at '/{path.replace('.', '/')}"):
-        render(PRODUCTION, at(path, WRONG[path]))
+        render(PRODUCTION, set_value(path, WRONG[path]))
 
 
 @pytest.mark.parametrize("path", MOVED)
 def test_what_other_charts_have_fails_with_the_sentence_that_helps(path: str) -> None:
     with pytest.raises(helm_python.HelmError) as refused:
-        render(PRODUCTION, at(path, "x"))
+        render(PRODUCTION, set_value(path, "x"))
 
     assert f"There is no value {path}. {MOVED[path]}" in str(refused.value)
 
@@ -125,7 +125,7 @@ def test_what_other_charts_have_fails_with_the_sentence_that_helps(path: str) ->
 @pytest.mark.parametrize("value", [False, "", [], {"some": "thing"}, {}], ids=str)
 def test_it_fails_whatever_its_value_is(value: object) -> None:
     with pytest.raises(helm_python.HelmError, match=r"There is no value postgresql\.enabled"):
-        render(DEVELOPMENT, at("postgresql.enabled", value))
+        render(DEVELOPMENT, set_value("postgresql.enabled", value))
 
 
 def test_the_schema_lets_nothing_pass_but_what_has_a_sentence() -> None:
@@ -172,7 +172,7 @@ def _known_parts(path: str) -> set[str]:
 
 
 def _is_in(values: Values, path: str) -> bool:
-    found: Any = merged(values)
+    found: Any = merge_values(values)
     for part in path.split("."):
         if not isinstance(found, dict) or part not in found:
             return found == {} or ".resources." in path

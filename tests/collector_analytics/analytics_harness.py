@@ -9,11 +9,11 @@ from typing import Any
 from pydantic import SecretStr
 from sqlalchemy import Engine
 
-from collector_analytics.measurement import Round, measure
+from collector_analytics.measurement import CollectionRun, measure
 from taskcore.metrics import MetricSource
 from taskcore.plugins import TaskContext
 from taskcore.settings import Settings
-from tests.taskcore.db.db_harness import Stage
+from tests.taskcore.db.db_harness import DatabaseHarness
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -29,7 +29,7 @@ def clock(hour: int, minute: int = 0) -> datetime:
 HALF_HOUR = minutes(30)
 
 
-class House(Stage):
+class AnalyticsHarness(DatabaseHarness):
     def __init__(self, engine: Engine, url: str) -> None:
         super().__init__(engine)
         self.url = url
@@ -37,13 +37,13 @@ class House(Stage):
     def context(self, **sections: Any) -> TaskContext:
         return TaskContext(0, 1, 0, Settings(database_url=SecretStr(self.url), **sections))
 
-    def round(self, at: datetime, width: timedelta = HALF_HOUR, **sections: Any) -> Round:
-        return Round(self.context(**sections), self.engine, at, at - timedelta(seconds=5), width)
+    def run(self, at: datetime, width: timedelta = HALF_HOUR, **sections: Any) -> CollectionRun:
+        return CollectionRun(self.context(**sections), self.engine, at, at - timedelta(seconds=5), width)
 
     def measure(self, source: MetricSource, at: datetime, width: timedelta = HALF_HOUR) -> int:
-        return measure(source, self.round(at, width))
+        return measure(source, self.run(at, width))
 
-    def happen(self, task_id: int, at: datetime, *path: str | None, attempt: int = 0, **fields: Any) -> None:
+    def add_history(self, task_id: int, at: datetime, *path: str | None, attempt: int = 0, **fields: Any) -> None:
         """The task goes from the first status of `path` to the second; None: it is made, or deleted."""
         before, after = path
         self.sql(
@@ -57,16 +57,16 @@ class House(Stage):
             at=at,
         )
 
-    def task(self, **fields: Any) -> int:
+    def add_task(self, **fields: Any) -> int:
         columns = {"name": "t", "type": "noop", "queue": "default", "status": "queued", **fields}
         names = ", ".join(columns)
         values = ", ".join(f":{name}" for name in columns)
         statement = f"INSERT INTO task ({names}, parameters, priority, max_attempts) VALUES ({values}, '{{}}', 0, 4)"
         return int(self.sql(f"{statement} RETURNING id", **columns)[0].id)
 
-    def submitted(self, at: datetime, by: str = "api", **fields: Any) -> int:
-        task_id = self.task(**fields)
-        self.happen(task_id, at, None, "queued", actor=by)
+    def add_submitted(self, at: datetime, by: str = "api", **fields: Any) -> int:
+        task_id = self.add_task(**fields)
+        self.add_history(task_id, at, None, "queued", actor=by)
         return task_id
 
     def samples(self, metric: str) -> dict[tuple[Any, ...], float]:

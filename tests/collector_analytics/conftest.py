@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import pytest
 
 from taskcore.db.engine import sync_engine
-from tests.collector_analytics.analytics_harness import House
+from tests.collector_analytics.analytics_harness import AnalyticsHarness
 
 
 @pytest.fixture
-def house(database_url: str) -> Iterator[House]:
+def house(database_url: str) -> Iterator[AnalyticsHarness]:
     """Taskcore's database with what has happened in it, and a collector."""
     engine = sync_engine(database_url, name="tests", pool_size=10)
-    yield House(engine, database_url)
+    yield AnalyticsHarness(engine, database_url)
     engine.dispose()

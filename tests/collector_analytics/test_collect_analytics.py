@@ -14,8 +14,8 @@ from collector_analytics.collect_analytics import (
 )
 from taskcore.db.overrides import set_override
 from taskcore.metrics import Kind, Metric, MetricContext, MetricSource, Sample
-from taskcore.plugins.cancellation import Cause, Interrupted
-from tests.collector_analytics.analytics_harness import House
+from taskcore.plugins.cancellation import InterruptCause, Interrupted
+from tests.collector_analytics.analytics_harness import AnalyticsHarness
 from tests.taskcore.db.db_harness import new_task
 
 
@@ -36,11 +36,11 @@ class Made(MetricSource):
             raise self.error
 
 
-def values(house: House, metric: str) -> list[float]:
+def values(house: AnalyticsHarness, metric: str) -> list[float]:
     return sorted(house.samples(metric).values())
 
 
-def test_everything_that_is_installed_is_measured(house: House) -> None:
+def test_everything_that_is_installed_is_measured(house: AnalyticsHarness) -> None:
     house.submit(new_task())
 
     result = CollectAnalytics().run(house.context(), CollectAnalyticsParameters())
@@ -53,7 +53,7 @@ def test_everything_that_is_installed_is_measured(house: House) -> None:
     assert kinds["run_seconds"] == ("gauge", "seconds")
 
 
-def test_a_source_that_fails_leaves_the_others_and_is_named(house: House) -> None:
+def test_a_source_that_fails_leaves_the_others_and_is_named(house: AnalyticsHarness) -> None:
     sources = [
         Made("first", [Sample("first", 1)]),
         Made("broken", [Sample("broken", 1)], RuntimeError("out of\napples")),
@@ -66,14 +66,14 @@ def test_a_source_that_fails_leaves_the_others_and_is_named(house: House) -> Non
     assert [values(house, name) for name in ("first", "broken", "last")] == [[1], [], [3]]
 
 
-def test_a_worker_that_does_not_know_the_operator_s_metrics_says_so(house: House) -> None:
+def test_a_worker_that_does_not_know_the_operator_s_metrics_says_so(house: AnalyticsHarness) -> None:
     with pytest.raises(CollectionFailed, match=r"^query:visitors: this worker's settings do not have it"):
         collect_all(house.context(), house.engine, [Made("good", [Sample("good", 1)])], ["query:visitors", "good"])
 
     assert values(house, "good") == [1]
 
 
-def test_the_next_attempt_adds_only_what_failed(house: House) -> None:
+def test_the_next_attempt_adds_only_what_failed(house: AnalyticsHarness) -> None:
     good, flaky = Made("good", [Sample("good", 1)]), Made("flaky", error=RuntimeError("no"))
     interval(house, 86_400)
     with pytest.raises(CollectionFailed):
@@ -95,14 +95,14 @@ def test_the_next_attempt_adds_only_what_failed(house: House) -> None:
         ([Sample("bad", 1, {"a": "\0"})], "NUL"),
     ],
 )
-def test_samples_that_mean_nothing_are_refused(house: House, samples: list[Sample], message: str) -> None:
+def test_samples_that_mean_nothing_are_refused(house: AnalyticsHarness, samples: list[Sample], message: str) -> None:
     with pytest.raises(CollectionFailed, match=message):
         collect_all(house.context(), house.engine, [Made("bad", samples)])
 
     assert house.sql("SELECT * FROM analytics_sample") == []
 
 
-def test_what_somebody_has_set_while_it_runs_is_how_long_a_bucket_is(house: House) -> None:
+def test_what_somebody_has_set_while_it_runs_is_how_long_a_bucket_is(house: AnalyticsHarness) -> None:
     interval(house, 7)
 
     result = collect_all(house.context(), house.engine, [])
@@ -110,13 +110,13 @@ def test_what_somebody_has_set_while_it_runs_is_how_long_a_bucket_is(house: Hous
     assert result["bucket_s"] == 7
 
 
-def test_an_interrupt_is_no_source_s_error(house: House) -> None:
+def test_an_interrupt_is_no_source_s_error(house: AnalyticsHarness) -> None:
     ctx = house.context()
     reached: list[str] = []
 
     class Waits(Made):
         def collect(self, ctx: MetricContext) -> Iterable[Sample]:
-            ctx.task.interruption.interrupt(Cause.CANCEL)
+            ctx.task.cancellation.interrupt(InterruptCause.CANCEL)
             ctx.database.exec_driver_sql("SELECT pg_sleep(60)")
             return []
 
@@ -131,5 +131,5 @@ def test_an_interrupt_is_no_source_s_error(house: House) -> None:
     assert reached == []
 
 
-def interval(house: House, seconds: int) -> None:
+def interval(house: AnalyticsHarness, seconds: int) -> None:
     house.run(set_override(), setting="analytics.interval_s", given=str(seconds), by="test")

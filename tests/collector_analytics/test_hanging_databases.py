@@ -15,14 +15,14 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from collector_analytics.schedule import NAME, KeptSchedule
-from collector_analytics.validation import check_operator_metrics
+from collector_analytics.schedule import NAME, ScheduleReconciler
+from collector_analytics.validation import validate_configured_metrics
 from harness.waiting import eventually
 from taskcore.db.engine import async_engine
 from taskcore.errors import InvalidSettings
 from taskcore.live_settings import CurrentSettings
 from taskcore.settings import Settings
-from tests.collector_analytics.analytics_harness import House
+from tests.collector_analytics.analytics_harness import AnalyticsHarness
 
 WELCOME = b"R\0\0\0\x08\0\0\0\0" + b"Z\0\0\0\x05I"
 
@@ -61,7 +61,7 @@ def test_a_table_that_somebody_has_locked_does_not_keep_the_collector_from_start
     with psycopg.connect(database_url) as owner, capture_logs() as said:
         owner.execute("LOCK TABLE queue")
         with pytest.raises(InvalidSettings) as refused:
-            check_operator_metrics(settings, answer_s=0.2)
+            validate_configured_metrics(settings, timeout_s=0.2)
 
     assert [line["event"] for line in said] == ["metric.not_checked"]
     assert str(refused.value).startswith("TASKCORE_ANALYTICS__QUERIES__QUERY1__SQL: ")
@@ -70,18 +70,18 @@ def test_a_table_that_somebody_has_locked_does_not_keep_the_collector_from_start
 def test_a_pooler_that_is_paused_is_asked_once_and_does_not_keep_the_collector_from_starting() -> None:
     with paused_pooler() as (port, guests), capture_logs() as said:
         url = f"postgresql://nobody@127.0.0.1:{port}/none?sslmode=disable&gssencmode=disable"
-        check_operator_metrics(checking(url, "SELECT 1", "SELECT 2"), answer_s=0.2)
+        validate_configured_metrics(checking(url, "SELECT 1", "SELECT 2"), timeout_s=0.2)
 
         assert [line["event"] for line in said] == ["metric.not_checked"]
         assert len(guests) == 1
 
 
-async def test_a_database_that_hangs_is_said_to_be_away_and_the_schedule_is_tried_again(house: House) -> None:
+async def test_a_database_that_hangs_is_said_to_be_away_and_the_schedule_is_tried_again(house: AnalyticsHarness) -> None:
     engine = async_engine(house.url, name="tests", pool_size=1)
     current = CurrentSettings(Settings(database_url=SecretStr(house.url)))
     with house.engine.connect().execution_options(isolation_level="READ COMMITTED") as owner, capture_logs() as said:
         owner.execute(text("LOCK TABLE schedule"))
-        keeping = asyncio.create_task(KeptSchedule(current, engine, answer_s=0.2).run())
+        keeping = asyncio.create_task(ScheduleReconciler(current, engine, timeout_s=0.2).run())
         await comes(said, "database.away")
         owner.rollback()
         await comes(said, "schedule.changed")

@@ -15,7 +15,7 @@ from collector_analytics.builtin.tasks import Tasks
 from collector_analytics.builtin.throughput import Throughput
 from taskcore.domain.metrics import next_window
 from taskcore.metrics import Metric, MetricContext, MetricSource, Sample
-from tests.collector_analytics.analytics_harness import NOON, House, clock, minutes
+from tests.collector_analytics.analytics_harness import NOON, AnalyticsHarness, clock, minutes
 from tests.taskcore.db.db_harness import new_task
 
 
@@ -36,7 +36,7 @@ class Slow(MetricSource):
         return [Sample("m", 1 if self.meanwhile else 2)]
 
 
-def submit_every_minute(house: House, begin: datetime, end: datetime) -> None:
+def submit_every_minute(house: AnalyticsHarness, begin: datetime, end: datetime) -> None:
     house.sql(
         "INSERT INTO task_history (task_id, attempt, to_status, actor, at)"
         " SELECT 0, 0, 'queued', 'api', at"
@@ -46,11 +46,11 @@ def submit_every_minute(house: House, begin: datetime, end: datetime) -> None:
     )
 
 
-def counts(house: House) -> dict[datetime, float]:
+def counts(house: AnalyticsHarness) -> dict[datetime, float]:
     return {key[0]: value for key, value in house.samples("submitted").items()}
 
 
-def test_the_first_run_counts_the_last_complete_bucket_and_nothing_before(house: House) -> None:
+def test_the_first_run_counts_the_last_complete_bucket_and_nothing_before(house: AnalyticsHarness) -> None:
     submit_every_minute(house, clock(8), clock(13))
 
     house.measure(Throughput(), clock(12, 10))
@@ -58,7 +58,7 @@ def test_the_first_run_counts_the_last_complete_bucket_and_nothing_before(house:
     assert counts(house) == {clock(11, 30): 30}
 
 
-def test_running_twice_changes_nothing(house: House) -> None:
+def test_running_twice_changes_nothing(house: AnalyticsHarness) -> None:
     submit_every_minute(house, clock(8), clock(13))
     house.submit(new_task())
     for source in (Throughput(), Tasks()):
@@ -72,7 +72,7 @@ def test_running_twice_changes_nothing(house: House) -> None:
     assert house.sql("SELECT * FROM analytics_sample ORDER BY 1, 2") == before
 
 
-def test_two_at_once_count_everything_once(house: House) -> None:
+def test_two_at_once_count_everything_once(house: AnalyticsHarness) -> None:
     submit_every_minute(house, clock(0), clock(12))
     house.measure(Throughput(), clock(0, 40))
 
@@ -82,7 +82,7 @@ def test_two_at_once_count_everything_once(house: House) -> None:
     assert counts(house) == {clock(0) + n * minutes(30): 30 for n in range(24)}
 
 
-def test_who_is_overtaken_while_it_measures_stores_nothing(house: House) -> None:
+def test_who_is_overtaken_while_it_measures_stores_nothing(house: AnalyticsHarness) -> None:
     slow = Slow(meanwhile=lambda: house.measure(Slow(), NOON))
 
     stored = house.measure(slow, NOON)
@@ -91,7 +91,7 @@ def test_who_is_overtaken_while_it_measures_stores_nothing(house: House) -> None
     assert house.samples("m") == {(NOON,): 2}
 
 
-def test_an_outage_is_filled_in_bucket_by_bucket(house: House) -> None:
+def test_an_outage_is_filled_in_bucket_by_bucket(house: AnalyticsHarness) -> None:
     submit_every_minute(house, clock(6), clock(12))
     house.measure(Throughput(), clock(7, 5))
 
@@ -100,7 +100,7 @@ def test_an_outage_is_filled_in_bucket_by_bucket(house: House) -> None:
     assert counts(house) == {clock(6, 30) + n * minutes(30): 30 for n in range(11)}
 
 
-def test_what_is_too_much_for_one_run_is_done_by_the_next(house: House) -> None:
+def test_what_is_too_much_for_one_run_is_done_by_the_next(house: AnalyticsHarness) -> None:
     submit_every_minute(house, clock(6), clock(12))
     house.measure(Throughput(), clock(6, 1), minutes(1))
 
@@ -110,7 +110,7 @@ def test_what_is_too_much_for_one_run_is_done_by_the_next(house: House) -> None:
     assert (first, second) == (measurement.MAX_WINDOWS, 359 - measurement.MAX_WINDOWS)
 
 
-def test_a_gauge_is_not_made_up_for_an_outage(house: House) -> None:
+def test_a_gauge_is_not_made_up_for_an_outage(house: AnalyticsHarness) -> None:
     house.submit(new_task())
 
     for at in (clock(6, 1), clock(12, 1)):
@@ -119,7 +119,7 @@ def test_a_gauge_is_not_made_up_for_an_outage(house: House) -> None:
     assert sorted(key[0] for key in house.samples("tasks")) == [clock(6), clock(12)]
 
 
-def test_a_changed_interval_holds_for_gauges_from_the_next_bucket_on(house: House) -> None:
+def test_a_changed_interval_holds_for_gauges_from_the_next_bucket_on(house: AnalyticsHarness) -> None:
     house.submit(new_task())
 
     stored = [
@@ -149,7 +149,7 @@ def test_windows_of_any_intervals_follow_on_each_other_without_a_gap(steps: list
             until = window.end
 
 
-def test_a_changed_interval_counts_nothing_twice_and_leaves_nothing_out(house: House) -> None:
+def test_a_changed_interval_counts_nothing_twice_and_leaves_nothing_out(house: AnalyticsHarness) -> None:
     submit_every_minute(house, clock(8), clock(12))
     house.measure(Throughput(), clock(9, 1), minutes(30))
 
@@ -160,7 +160,7 @@ def test_a_changed_interval_counts_nothing_twice_and_leaves_nothing_out(house: H
     assert counts(house)[clock(9)] == 10
 
 
-def test_whatever_runs_when_and_however_often_each_submission_counts_once(house: House) -> None:
+def test_whatever_runs_when_and_however_often_each_submission_counts_once(house: AnalyticsHarness) -> None:
     rng = random.Random(7)
     submit_every_minute(house, clock(2), clock(22))
     house.measure(Throughput(), clock(3))
@@ -177,11 +177,11 @@ def test_whatever_runs_when_and_however_often_each_submission_counts_once(house:
     assert house.total("submitted") == (cursor.until - first) / minutes(1)
 
 
-def test_ids_that_are_out_of_order_and_gone_are_found_all_the_same(house: House) -> None:
+def test_ids_that_are_out_of_order_and_gone_are_found_all_the_same(house: AnalyticsHarness) -> None:
     submit_every_minute(house, clock(8), clock(13))
     house.sql("DELETE FROM task_history WHERE id % 7 = 0")
-    late = house.submitted(clock(12, 59) + minutes(0.9))
-    house.happen(late, clock(12, 59) + minutes(0.1), None, "queued")
+    late = house.add_submitted(clock(12, 59) + minutes(0.9))
+    house.add_history(late, clock(12, 59) + minutes(0.1), None, "queued")
 
     house.measure(Throughput(), clock(11, 1), minutes(60))
     house.measure(Throughput(), clock(13, 1), minutes(60))

@@ -13,16 +13,16 @@ from collector_k8s.process import new_status, run
 from taskcore.settings import KubernetesSettings, Settings
 from tests.collector_k8s.fakes.event_json import Event
 
-QUICK = {"bookmark_s": 5.0}
+FAST_SETTINGS = {"bookmark_s": 5.0}
 
 
-class Collecting:
+class CollectorThread:
     """Starts at once. `kubernetes` are the settings of that section."""
 
     def __init__(self, database_url: str, **kubernetes: Any) -> None:
         self.settings = Settings(
             database_url=database_url,  # type: ignore[arg-type]
-            kubernetes=KubernetesSettings(**QUICK | kubernetes),
+            kubernetes=KubernetesSettings(**FAST_SETTINGS | kubernetes),
         )
         self.status = new_status(self.settings)
         self._stop = threading.Event()
@@ -39,7 +39,7 @@ class Collecting:
         assert not self._thread.is_alive()
 
 
-class Collected:
+class StoredEvents:
     """What is stored."""
 
     def __init__(self, database_url: str) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.collector_k8s.collector_thread import Collected, Collecting
+from tests.collector_k8s.collector_thread import StoredEvents, CollectorThread
 from tests.collector_k8s.fakes.cluster import FakeCluster, running_cluster
 
-Collect = Callable[..., Collecting]
+StartCollector = Callable[..., CollectorThread]
 
 
 @pytest.fixture
@@ -20,17 +20,17 @@ def cluster(tmp_path: Path) -> Iterator[FakeCluster]:
 
 
 @pytest.fixture
-def collected(database_url: str) -> Collected:
-    return Collected(database_url)
+def collected(database_url: str) -> StoredEvents:
+    return StoredEvents(database_url)
 
 
 @pytest.fixture
-def collect(cluster: FakeCluster, database_url: str) -> Iterator[Collect]:
+def collect(cluster: FakeCluster, database_url: str) -> Iterator[StartCollector]:
     """Starts a collector of the cluster with these settings."""
-    started: list[Collecting] = []
+    started: list[CollectorThread] = []
 
-    def collect(**kubernetes: Any) -> Collecting:
-        started.append(Collecting(database_url, kubeconfig=cluster.kubeconfig, **kubernetes))
+    def collect(**kubernetes: Any) -> CollectorThread:
+        started.append(CollectorThread(database_url, kubeconfig=cluster.kubeconfig, **kubernetes))
         return started[-1]
 
     yield collect

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from collector_k8s.clock import elapsed_s
+from collector_k8s.clock import monotonic_s
 from collector_k8s.events.event import Event
-from collector_k8s.store.event_store import Item
+from collector_k8s.store.event_store import BufferItem
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -28,10 +28,10 @@ def event(uid: str = "a", version: int = 1, **changes: Any) -> Event:
     return Event(uid=uid, resource_version=str(version), **{**members, **changes})
 
 
-def read(*events: Event, scope: str = "", is_repeat: bool = False) -> list[Item]:
+def items(*events: Event, scope: str = "", is_repeat: bool = False) -> list[BufferItem]:
     """As a watch, or a list that only looks again, puts them into the buffer."""
-    now = elapsed_s()
+    now = monotonic_s()
     return [
-        Item(scope, now, event=one, position=None if is_repeat else one.resource_version, is_repeat=is_repeat)
+        BufferItem(scope, now, event=one, position=None if is_repeat else one.resource_version, is_relist=is_repeat)
         for one in events
     ]

@@ -24,7 +24,7 @@ RULES = [{"name": "out_of_memory", "reasons": ["OOMKilling"], "task": {"type": "
 def test_an_alert_fires_once_whatever_is_listed_again(cluster: FakeCluster, database_url: str) -> None:
     settings = Settings(
         database_url=database_url,
-        kubernetes=KubernetesSettings(kubeconfig=cluster.kubeconfig, bookmark_s=1),
+        kubernetes=KubernetesSettings(kubeconfig=cluster.kubeconfig, bookmark_interval_s=1),
     )
     with psycopg.connect(database_url, autocommit=True) as database:
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine, text
 
-from collector_k8s.health import Status
-from collector_k8s.leader_elector import Leadership
+from collector_k8s.health import CollectorStatus
+from collector_k8s.leader_elector import LeaderElector
 from collector_k8s.store.event_store import Lease
 from harness.waiting import eventually
 from taskcore.db.engine import sync_engine
@@ -22,12 +22,12 @@ def engine(database_url: str) -> Iterator[Engine]:
     engine.dispose()
 
 
-def copy(engine: Engine, holder: str, ttl_s: float = 60) -> Leadership:
-    return Leadership(engine, "k8s:here", holder, Status("here", deaf_after_s=1), ttl_s=ttl_s)
+def copy(engine: Engine, holder: str, ttl_s: float = 60) -> LeaderElector:
+    return LeaderElector(engine, "k8s:here", holder, CollectorStatus("here", stale_after_s=1), ttl_s=ttl_s)
 
 
-def taken(leadership: Leadership) -> Lease:
-    lease = leadership.take(threading.Event())
+def taken(leadership: LeaderElector) -> Lease:
+    lease = leadership.acquire(threading.Event())
     assert lease is not None
     return lease
 
@@ -36,8 +36,8 @@ def test_of_copies_that_start_at_once_one_is_at_work(engine: Engine) -> None:
     stop, looked, leases = threading.Event(), threading.Semaphore(0), []
 
     def take(name: str) -> None:
-        status = Status("here", deaf_after_s=1)
-        lease = Leadership(engine, "k8s:here", name, status, on_beat=looked.release, ttl_s=60).take(stop)
+        status = CollectorStatus("here", stale_after_s=1)
+        lease = LeaderElector(engine, "k8s:here", name, status, on_heartbeat=looked.release, ttl_s=60).acquire(stop)
         leases.append(lease)
 
     threads = [threading.Thread(target=take, args=(f"copy {number}",)) for number in range(6)]
@@ -72,16 +72,16 @@ def test_who_does_not_renew_is_followed_and_hears_of_it(engine: Engine) -> None:
 
     assert taken(copy(engine, "second")).epoch == 2
 
-    first.keep(lease, over)
+    first.renew_until_lost(lease, over)
     assert over.is_set()
 
 
 def test_a_lease_that_is_renewed_stays(engine: Engine) -> None:
     renewed, over = threading.Event(), threading.Event()
-    first = Leadership(engine, "k8s:here", "first", Status("here", deaf_after_s=1), on_beat=renewed.set, ttl_s=5)
+    first = LeaderElector(engine, "k8s:here", "first", CollectorStatus("here", stale_after_s=1), on_heartbeat=renewed.set, ttl_s=5)
     lease = taken(first)
     before = expiry(engine)
-    keeping = threading.Thread(target=first.keep, args=(lease, over))
+    keeping = threading.Thread(target=first.renew_until_lost, args=(lease, over))
     keeping.start()
 
     assert renewed.wait(30)
@@ -120,10 +120,10 @@ def waits_for_a_lock(engine: Engine) -> bool:
 
 
 def test_a_database_that_is_away_is_waited_for() -> None:
-    status = Status("here", deaf_after_s=1)
+    status = CollectorStatus("here", stale_after_s=1)
     engine = sync_engine("postgresql://nobody@127.0.0.1:1/none", name="tests", pool_size=1)
     stop = threading.Event()
-    looking = threading.Thread(target=Leadership(engine, "k8s:here", "first", status).take, args=(stop,))
+    looking = threading.Thread(target=LeaderElector(engine, "k8s:here", "first", status).acquire, args=(stop,))
 
     looking.start()
 

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from collector_k8s.health import Status
+from collector_k8s.health import CollectorStatus
 from collector_k8s.process import new_status, run
 from harness.waiting import eventually
 from taskcore.settings import KubernetesSettings, Settings
@@ -22,11 +22,11 @@ Collect = Callable[..., Any]
 
 
 def settings(database_url: str, **kubernetes: Any) -> Settings:
-    return Settings(database_url=database_url, kubernetes=KubernetesSettings(bookmark_s=1, **kubernetes))
+    return Settings(database_url=database_url, kubernetes=KubernetesSettings(bookmark_interval_s=1, **kubernetes))
 
 
 @contextmanager
-def running(settings: Settings) -> Iterator[Status]:
+def running(settings: Settings) -> Iterator[CollectorStatus]:
     stop, status = threading.Event(), new_status(settings)
     thread = threading.Thread(target=run, args=(settings, stop, status))
     thread.start()
@@ -52,7 +52,7 @@ def test_what_was_there_and_what_comes_is_stored(cluster: FakeCluster, database_
         cluster.put(event("d"), event("a", count=2))
         eventually(lambda: stored(database_url) == [("a", 2), ("b", 1), ("c", 1), ("d", 1)])
         eventually(status.is_ready)
-        assert status.tell() == {"kubernetes": "leader", "database": True}
+        assert status.details() == {"kubernetes": "leader", "database": True}
 
 
 def test_where_there_is_no_cluster_it_is_said_and_nothing_else_happens(
@@ -63,7 +63,7 @@ def test_where_there_is_no_cluster_it_is_said_and_nothing_else_happens(
         monkeypatch.delenv(variable, raising=False)
 
     with running(settings(database_url)) as status:
-        eventually(lambda: status.tell()["kubernetes"] == "no cluster")
+        eventually(lambda: status.details()["kubernetes"] == "no cluster")
         assert status.is_ready()
-        assert "no kubeconfig" in str(status.tell()["why"])
+        assert "no kubeconfig" in str(status.details()["why"])
     assert stored(database_url, "SELECT name FROM collector_lease") == []

@@ -14,7 +14,7 @@ import pytest
 
 from harness.processes import Service, Services
 from harness.waiting import eventually
-from tests.collector_k8s.collector_thread import Collected, versions_of
+from tests.collector_k8s.collector_thread import StoredEvents, versions_of
 from tests.collector_k8s.fakes.cluster import FakeCluster
 from tests.collector_k8s.fakes.event_json import Event, event
 
@@ -64,7 +64,7 @@ def happening(cluster: FakeCluster) -> Iterator[list[Event]]:
 
 
 def test_a_collector_that_is_killed_in_mid_stream_misses_nothing_and_stores_nothing_twice(
-    copies: Copies, cluster: FakeCluster, collected: Collected
+    copies: Copies, cluster: FakeCluster, collected: StoredEvents
 ) -> None:
     collector = copies.start()
     eventually(lambda: cluster.open_streams)
@@ -78,13 +78,13 @@ def test_a_collector_that_is_killed_in_mid_stream_misses_nothing_and_stores_noth
 
     eventually(lambda: collected.has_all(happened))
     assert collected.versions() == versions_of(happened)
-    assert len(cluster.asked("list")) == 1
+    assert len(cluster.requests_of("list")) == 1
     assert not collected.gaps()
     assert collector.terminate() == 0
 
 
 def test_another_copy_takes_over_from_one_that_is_killed_and_one_that_is_frozen_writes_no_more(
-    copies: Copies, cluster: FakeCluster, collected: Collected
+    copies: Copies, cluster: FakeCluster, collected: StoredEvents
 ) -> None:
     three = [copies.start(ready=False) for _ in range(3)]
     for copy in three:
@@ -114,7 +114,7 @@ def test_another_copy_takes_over_from_one_that_is_killed_and_one_that_is_frozen_
 
 
 def test_a_burst_waits_in_the_cluster_while_nothing_can_be_stored_and_is_then_stored_once_in_little_memory(
-    copies: Copies, cluster: FakeCluster, collected: Collected, database_url: str
+    copies: Copies, cluster: FakeCluster, collected: StoredEvents, database_url: str
 ) -> None:
     collector = copies.start(buffer=200)
     cluster.put(*(event(f"first-{number}", message=LONG) for number in range(500)))
@@ -131,7 +131,7 @@ def test_a_burst_waits_in_the_cluster_while_nothing_can_be_stored_and_is_then_st
     eventually(lambda: collected.has_all(burst), 120)
     assert len(collected.versions()) == 500 + BURST
     assert memory_kb(collector, "VmHWM") - before < 25 * MB
-    assert len(cluster.asked("list")) == 1
+    assert len(cluster.requests_of("list")) == 1
 
 
 def test_without_a_cluster_a_collector_says_so_and_waits(services: Services, database_url: str, tmp_path: Path) -> None:

@@ -24,14 +24,14 @@ IN_IMAGE = {
 }
 
 
-def locked(name: str) -> dict[str, str]:
+def locked_versions(name: str) -> dict[str, str]:
     """Versions by name, of what `requirements/NAME.txt` has for the images' platform."""
     text = (ROOT / "requirements" / f"{name}.txt").read_text()
     found = re.findall(r"^([^\s=]+)==(\S+)(?: ; (.*?))? \\$", text, flags=re.MULTILINE)
     return {name: version for name, version, marker in found if not marker or _holds(marker, "")}
 
 
-def closure(service: str) -> set[str]:
+def required_packages(service: str) -> set[str]:
     """What it needs in the image, directly or not, without what is ours."""
     own = _own_packages()
     start = canonicalize_name(tomllib.loads(_text(f"services/{service}"))["project"]["name"])

@@ -12,11 +12,11 @@ SERVICES = ("api", "worker", "collector-analytics", "collector-k8s")
 
 @dataclass(frozen=True)
 class Instruction:
-    word: str
+    keyword: str
     value: str
 
 
-def read(service: str) -> list[Instruction]:
+def read_instructions(service: str) -> list[Instruction]:
     """Lines that go on are one, comments are none."""
     text = (ROOT / "services" / service / "Dockerfile").read_text()
     lines = re.sub(r"\\\n\s*", "", re.sub(r"^#.*\n", "", text, flags=re.MULTILINE)).splitlines()
@@ -26,8 +26,8 @@ def read(service: str) -> list[Instruction]:
 def stages(service: str) -> list[list[Instruction]]:
     """Each from its FROM on. What comes before the first is left out."""
     found: list[list[Instruction]] = []
-    for instruction in read(service):
-        if instruction.word == "FROM":
+    for instruction in read_instructions(service):
+        if instruction.keyword == "FROM":
             found.append([])
         if found:
             found[-1].append(instruction)
@@ -35,4 +35,4 @@ def stages(service: str) -> list[list[Instruction]]:
 
 
 def values(instructions: list[Instruction], word: str) -> list[str]:
-    return [instruction.value for instruction in instructions if instruction.word == word]
+    return [instruction.value for instruction in instructions if instruction.keyword == word]

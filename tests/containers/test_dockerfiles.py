@@ -8,19 +8,19 @@ import tomllib
 
 import pytest
 
-from taskcore.probe import PORTS
-from tests.containers.dockerfiles import ROOT, SERVICES, read, stages, values
+from taskcore.probe import DEFAULT_PORTS
+from tests.containers.dockerfiles import ROOT, SERVICES, read_instructions, stages, values
 
 SERVING = {"api": "api", "worker": "health", "collector-analytics": "health", "collector-k8s": "health"}
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_two_stages_from_one_base_that_can_be_named(service: str) -> None:
-    first, *_ = read(service)
+    first, *_ = read_instructions(service)
 
     bases = [stage[0].value for stage in stages(service)]
 
-    assert (first.word, first.value) == ("ARG", "BASE=python:3.13-slim-bookworm")
+    assert (first.keyword, first.value) == ("ARG", "BASE=python:3.13-slim-bookworm")
     assert bases == ["${BASE} AS build", "${BASE}"]
 
 
@@ -53,7 +53,7 @@ def test_health_is_asked_for_where_the_service_answers(service: str) -> None:
     (environment,) = values(image, "ENV")
 
     assert json.loads(check.partition("CMD ")[2]) == ["python", "-m", "taskcore.probe", section]
-    assert values(image, "EXPOSE") == [str(PORTS[section])]
+    assert values(image, "EXPOSE") == [str(DEFAULT_PORTS[section])]
     assert f"TASKCORE_{section.upper()}__HOST=0.0.0.0" in shlex.split(environment)
 
 
@@ -62,7 +62,7 @@ def test_images_differ_in_what_is_named_and_in_nothing_else(service: str) -> Non
     named = ("ENTRYPOINT", "CMD", "LABEL", "EXPOSE", "HEALTHCHECK", "ENV")
 
     first, other = (
-        [(one.word, one.value.replace(name, "SERVICE")) for one in read(name) if one.word not in named]
+        [(one.keyword, one.value.replace(name, "SERVICE")) for one in read_instructions(name) if one.keyword not in named]
         for name in ("api", service)
     )
 

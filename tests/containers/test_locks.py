@@ -6,24 +6,24 @@ import re
 
 import pytest
 
-from tests.containers.dependencies import closure, locked
+from tests.containers.dependencies import required_packages, locked_versions
 from tests.containers.dockerfiles import ROOT, SERVICES
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_lock_holds_what_its_service_needs_and_nothing_else(service: str) -> None:
-    needed = closure(service)
+    needed = required_packages(service)
 
-    held = locked(service)
+    held = locked_versions(service)
 
     assert held.keys() == needed
 
 
 @pytest.mark.parametrize("name", [*SERVICES, "build"])
 def test_images_get_the_versions_that_the_tests_run_with(name: str) -> None:
-    tested = locked("run")
+    tested = locked_versions("run")
 
-    held = locked(name)
+    held = locked_versions(name)
 
     assert held.items() <= tested.items()
 
@@ -38,8 +38,8 @@ def test_every_version_has_its_hashes_and_no_lock_names_an_index(name: str) -> N
 
 
 def test_the_apis_image_has_no_broker_and_no_kubernetes() -> None:
-    held = locked("api").keys()
+    held = locked_versions("api").keys()
 
     assert not held & {"dramatiq", "pika", "kubernetes"}
-    assert {"dramatiq", "pika"} <= locked("worker").keys()
-    assert "kubernetes" not in locked("worker")
+    assert {"dramatiq", "pika"} <= locked_versions("worker").keys()
+    assert "kubernetes" not in locked_versions("worker")

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from harness.ports import free_port
 from taskcore.observability.health import HealthServer
-from taskcore.probe import PORTS
+from taskcore.probe import DEFAULT_PORTS
 from taskcore.settings import HealthSettings, Settings
 
 
@@ -36,7 +36,7 @@ def probe(section: str, port: int) -> int:
     return subprocess.run(command, env={variable: str(port)}, timeout=60).returncode
 
 
-@pytest.mark.parametrize("section", PORTS)
+@pytest.mark.parametrize("section", DEFAULT_PORTS)
 def test_a_process_that_is_ready_is_healthy_and_one_that_is_not_is_not(
     section: str, port: int, readiness: list[bool]
 ) -> None:
@@ -57,7 +57,7 @@ def test_a_process_that_answers_nobody_is_not_healthy_unless_it_was_told_so() ->
 def test_the_probe_knows_the_default_ports() -> None:
     settings = Settings()
 
-    assert {"api": settings.api.port, "health": settings.health.port} == PORTS
+    assert {"api": settings.api.port, "health": settings.health.port} == DEFAULT_PORTS
 
 
 def test_the_probe_imports_nothing_that_is_installed_beside_it() -> None:

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from faults import scenarios
-from faults.registry import FAULTS, Fault, run
-from faults.report import text
+from faults.registry import FAULTS, Fault, run_fault
+from faults.report import format_result
 from faults.system.sandbox import Servers, running_servers
-from faults.trial import Terms
+from faults.trial import TrialConfig
 
 LOAD_PER_S = 20.0
 
@@ -23,9 +23,9 @@ def servers() -> Iterator[Servers]:
         yield servers
 
 
-@pytest.mark.parametrize("fault", [pytest.param(one, id=one.name) for one in FAULTS.values() if one.is_telling])
+@pytest.mark.parametrize("fault", [pytest.param(one, id=one.name) for one in FAULTS.values() if one.is_smoke])
 def test_a_fault_costs_no_task(servers: Servers, fault: Fault) -> None:
-    row = run(fault, servers, Terms(LOAD_PER_S, is_short=True))
+    row = run_fault(fault, servers, TrialConfig(LOAD_PER_S, is_smoke=True))
 
-    assert row.has_passed, text(row)
+    assert row.has_passed, format_result(row)
     assert row.accepted > 0

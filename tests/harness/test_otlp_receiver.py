@@ -68,7 +68,7 @@ def test_compressed_spans_are_read(otlp_receiver: OtlpReceiver, body: bytes) -> 
 
 
 def test_what_is_refused_is_not_kept(otlp_receiver: OtlpReceiver, body: bytes) -> None:
-    otlp_receiver.answer_with(503)
+    otlp_receiver.respond_with(503)
 
     status = send(otlp_receiver, body)
 
@@ -80,7 +80,7 @@ def test_what_is_refused_is_not_kept(otlp_receiver: OtlpReceiver, body: bytes) -
 def test_a_request_that_is_swallowed_gets_no_answer_until_it_is_released(
     otlp_receiver: OtlpReceiver, body: bytes
 ) -> None:
-    otlp_receiver.swallow()
+    otlp_receiver.hang()
 
     with pytest.raises(httpx.ReadTimeout):
         send(otlp_receiver, body, timeout_s=0.2)

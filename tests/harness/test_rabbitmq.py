@@ -6,7 +6,7 @@ import pika
 import pytest
 
 from harness.rabbitmq.broker import RabbitMQ
-from harness.rabbitmq.management import Management, VirtualHost
+from harness.rabbitmq.management import ManagementApi, VirtualHost
 from harness.waiting import eventually
 
 
@@ -18,7 +18,7 @@ def publish(amqp_url: str, queue: str) -> None:
         channel.basic_publish("", queue, b"kept", pika.BasicProperties(delivery_mode=2))
 
 
-def test_each_test_sees_its_own_queues_only(rabbitmq_management: Management, virtual_host: VirtualHost) -> None:
+def test_each_test_sees_its_own_queues_only(rabbitmq_management: ManagementApi, virtual_host: VirtualHost) -> None:
     publish(virtual_host.amqp_url, "mine")
 
     with rabbitmq_management.virtual_host("another") as another:
@@ -61,4 +61,4 @@ def test_a_broker_that_comes_back_has_its_durable_messages(private_rabbitmq: Rab
 
 
 def test_a_broker_takes_control_commands(private_rabbitmq: RabbitMQ) -> None:
-    assert "guest" in private_rabbitmq.control("list_users")
+    assert "guest" in private_rabbitmq.rabbitmqctl("list_users")

@@ -15,28 +15,28 @@ import httpx
 import psutil
 import pytest
 
-from harness.http_server import Request, Response, WebServer
-from harness.reaper import MARK, kill_marked
-from harness.smtp_server import MailServer
+from harness.http_server import Request, Response, HttpServer
+from harness.reaper import MARKER_VARIABLE, kill_marked
+from harness.smtp_server import SmtpServer
 from harness.waiting import eventually
 
 
-def send(server: MailServer) -> None:
+def send(server: SmtpServer) -> None:
     message = EmailMessage()
     message["From"], message["To"], message["Subject"] = "a@example.org", "b@example.org", "Ünïcode"
     with smtplib.SMTP(server.host, server.port) as client:
         client.send_message(message)
 
 
-def test_sent_mail_is_kept(smtp_server: MailServer) -> None:
+def test_sent_mail_is_kept(smtp_server: SmtpServer) -> None:
     send(smtp_server)
 
     assert [message["Subject"] for message in smtp_server.messages] == ["Ünïcode"]
     assert [envelope.rcpt_tos for envelope in smtp_server.envelopes] == [["b@example.org"]]
 
 
-def test_refused_mail_is_not_kept(smtp_server: MailServer) -> None:
-    smtp_server.refuse("451 later")
+def test_refused_mail_is_not_kept(smtp_server: SmtpServer) -> None:
+    smtp_server.reject_with("451 later")
 
     with pytest.raises(smtplib.SMTPDataError):
         send(smtp_server)
@@ -44,7 +44,7 @@ def test_refused_mail_is_not_kept(smtp_server: MailServer) -> None:
     assert smtp_server.messages == []
 
 
-def test_routes_answer_and_requests_are_kept(http_server: WebServer) -> None:
+def test_routes_answer_and_requests_are_kept(http_server: HttpServer) -> None:
     url = http_server.on("POST", "/echo", lambda request: Response(201, request.body, {"X-Seen": "yes"}))
 
     answer = httpx.post(f"{url}?a=1", content=b"hello", headers={"X-Sent": "1"})
@@ -54,7 +54,7 @@ def test_routes_answer_and_requests_are_kept(http_server: WebServer) -> None:
     assert (request.query, request.headers["x-sent"]) == ("a=1", "1")
 
 
-def test_what_no_route_takes_is_not_found(http_server: WebServer) -> None:
+def test_what_no_route_takes_is_not_found(http_server: HttpServer) -> None:
     assert httpx.get(f"{http_server.url}/nothing").status_code == 404
 
 
@@ -62,7 +62,7 @@ def test_marked_processes_are_killed_whatever_their_parent_and_session() -> None
     mark = uuid4().hex
     script = "from subprocess import *; print(Popen(['sleep', '600'], stdout=DEVNULL, start_new_session=True).pid)"
     started = subprocess.run(
-        [sys.executable, "-c", script], env=os.environ | {MARK: mark}, stdout=subprocess.PIPE, check=True
+        [sys.executable, "-c", script], env=os.environ | {MARKER_VARIABLE: mark}, stdout=subprocess.PIPE, check=True
     )
 
     kill_marked(mark)

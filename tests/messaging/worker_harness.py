@@ -14,72 +14,72 @@ from pydantic import SecretStr
 
 from harness.waiting import eventually
 from taskcore.db.notify import SyncNotifier
-from taskcore.execution.completer import Settler
+from taskcore.execution.completer import BatchCompleter
 from taskcore.execution.executor import Executor
-from taskcore.execution.slots import Holding
+from taskcore.execution.slots import SlotPool
 from taskcore.messaging.brokers import Broker, MemoryBroker, RabbitBroker
-from taskcore.messaging.consumer_service import Service
+from taskcore.messaging.consumer_service import ConsumerService
 from taskcore.messaging.publisher import MemoryPublisher, Publisher, RabbitPublisher
-from taskcore.plugins import Parameters, Plugin, TaskContext, collect
+from taskcore.plugins import Parameters, Plugin, TaskContext, build_plugins
 from taskcore.settings import Settings
-from tests.taskcore.db.db_harness import Stage, new_task
+from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 
 Outcome = TypeVar("Outcome")
 
 
-class Nothing(Parameters, frozen=True):
+class NoParameters(Parameters, frozen=True):
     """No parameters."""
 
 
-class Quick(Plugin[Nothing]):
+class Quick(Plugin[NoParameters]):
     name = "noop"
 
-    def run(self, ctx: TaskContext, params: Nothing) -> None:
+    def run(self, ctx: TaskContext, params: NoParameters) -> None:
         return None
 
 
-class Gated(Plugin[Nothing]):
+class Gated(Plugin[NoParameters]):
     """Runs until the test opens the gate."""
 
     name = "gated"
     gate: threading.Event
 
-    def run(self, ctx: TaskContext, params: Nothing) -> None:
+    def run(self, ctx: TaskContext, params: NoParameters) -> None:
         self.gate.wait(60)
 
 
-class Some(Parameters, frozen=True):
+class SleepParameters(Parameters, frozen=True):
     seconds: float
 
 
-class Taking(Plugin[Some]):
+class Sleeping(Plugin[SleepParameters]):
     """Takes its time."""
 
     name = "taking"
 
-    def run(self, ctx: TaskContext, params: Some) -> None:
+    def run(self, ctx: TaskContext, params: SleepParameters) -> None:
         ctx.wait(params.seconds)
 
 
-class Waiting(Plugin[Nothing]):
+class Waiting(Plugin[NoParameters]):
     """Waits, but not on when it is interrupted."""
 
     name = "waiting"
 
-    def run(self, ctx: TaskContext, params: Nothing) -> None:
+    def run(self, ctx: TaskContext, params: NoParameters) -> None:
         ctx.wait(600)
 
 
-class House(ABC):
+class WorkerHarness(ABC):
     """`gate` lets all `gated` tasks of all services end."""
 
     publisher: Publisher
 
-    def __init__(self, stage: Stage, settings: Settings) -> None:
+    def __init__(self, stage: DatabaseHarness, settings: Settings) -> None:
         self.stage = stage
         self.settings = settings
         self.gate = threading.Event()
-        self._services: list[Service] = []
+        self._services: list[ConsumerService] = []
 
     @abstractmethod
     def broker(self, prefetch: int) -> Broker:
@@ -95,17 +95,17 @@ class House(ABC):
         worker: int = 1,
         threads: int = 4,
         look_ahead: int = 0,
-        plugins: Sequence[Any] = (Quick, Gated, Taking, Waiting),
-    ) -> Service:
-        types = collect(plugins)
+        plugins: Sequence[Any] = (Quick, Gated, Sleeping, Waiting),
+    ) -> ConsumerService:
+        types = build_plugins(plugins)
         if "gated" in types:
             types["gated"].gate = self.gate  # type: ignore[attr-defined]
         executor = Executor(self.stage.engine, types, self.settings, worker_id=worker, incarnation=1)
-        holding = Holding(threads=threads, look_ahead=look_ahead)
-        settler = Settler(executor, holding, SyncNotifier(self.stage.engine))
-        service = Service(self.broker(threads + look_ahead), holding, executor, settler, idle_timeout_ms=100)
+        holding = SlotPool(threads=threads, prefetch_short=look_ahead)
+        settler = BatchCompleter(executor, holding, SyncNotifier(self.stage.engine))
+        service = ConsumerService(self.broker(threads + look_ahead), holding, executor, settler, idle_timeout_ms=100)
         service.start()
-        service.serve(queues or ("default",))
+        service.consume(queues or ("default",))
         self._services.append(service)
         return service
 
@@ -118,7 +118,7 @@ class House(ABC):
     async def send(self, task_ids: Sequence[int], queue: str = "default") -> None:
         assert await self.publisher.publish(queue, task_ids) == []
 
-    async def stop(self, service: Service, grace_s: float = 30) -> None:
+    async def stop(self, service: ConsumerService, grace_s: float = 30) -> None:
         self._services.remove(service)
         await asyncio.to_thread(service.stop, grace_s)
 
@@ -150,8 +150,8 @@ class SharedQueues(MemoryBroker):
             self.emit_after("declare_queue", queue_name)
 
 
-class MemoryHouse(House):
-    def __init__(self, stage: Stage) -> None:
+class MemoryHarness(WorkerHarness):
+    def __init__(self, stage: DatabaseHarness) -> None:
         super().__init__(stage, Settings())
         self._broker = MemoryBroker()
         self.publisher = MemoryPublisher(self._broker)
@@ -164,8 +164,8 @@ class MemoryHouse(House):
         self._broker.queues[queue_name].put(body)
 
 
-class RabbitHouse(House):
-    def __init__(self, stage: Stage, amqp_url: str, queue_type: str) -> None:
+class RabbitHarness(WorkerHarness):
+    def __init__(self, stage: DatabaseHarness, amqp_url: str, queue_type: str) -> None:
         super().__init__(stage, Settings(amqp_url=SecretStr(amqp_url), queue_type=queue_type))  # type: ignore[arg-type]
         self.publisher = RabbitPublisher(self.settings)
 

@@ -11,7 +11,7 @@ import pytest
 
 from harness.postgres import PostgresServer
 from harness.processes import Services
-from harness.rabbitmq.management import Management, VirtualHost
+from harness.rabbitmq.management import ManagementApi, VirtualHost
 from harness.reaper import Reaper
 from tests.system.system import System
 
@@ -33,7 +33,7 @@ def database_url(postgres_server: PostgresServer, template: str) -> Iterator[str
 
 
 @pytest.fixture(scope="module")
-def virtual_host(rabbitmq_management: Management) -> Iterator[VirtualHost]:
+def virtual_host(rabbitmq_management: ManagementApi) -> Iterator[VirtualHost]:
     with rabbitmq_management.virtual_host(f"test_{uuid4().hex}") as virtual_host:
         yield virtual_host
 

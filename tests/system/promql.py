@@ -12,7 +12,7 @@ import yaml
 
 FILES = Path(__file__).parents[2] / "deploy/helm/taskcore/files"
 
-Part = TypeVar("Part", bound=promql_parser.Expr)
+Node = TypeVar("Part", bound=promql_parser.Expr)
 
 
 def queries() -> Iterator[tuple[str, promql_parser.Expr]]:
@@ -34,8 +34,8 @@ def rules() -> list[dict[str, Any]]:
     return [rule for group in groups for rule in group["rules"]]
 
 
-def parts(query: Any, kind: type[Part]) -> list[Part]:
-    found: list[Part] = []
+def find_nodes(query: Any, kind: type[Node]) -> list[Node]:
+    found: list[Node] = []
 
     def visit(node: promql_parser.Expr) -> None:
         if isinstance(node, kind):

@@ -15,8 +15,8 @@ from harness.processes import Service, Services
 from harness.waiting import eventually
 
 PLUGINS = Path(__file__).with_name("plugins")
-OVER = ("succeeded", "failed", "cancelled")
-MOST_IN_A_BATCH = 10_000
+FINAL_STATUSES = ("succeeded", "failed", "cancelled")
+MAX_BATCH = 10_000
 
 
 class System:
@@ -65,7 +65,7 @@ class System:
             if service.is_running:
                 service.terminate()
 
-    def learn_types(self) -> None:
+    def register_types(self) -> None:
         """Let a worker make its types known."""
         self.start_worker(processes=1).terminate()
 
@@ -81,7 +81,7 @@ class System:
         """As many of the same; answers their ids."""
         ids: list[int] = []
         while missing := count - len(ids):
-            tasks = [_task(type_, parameters, fields)] * min(missing, MOST_IN_A_BATCH)
+            tasks = [_task(type_, parameters, fields)] * min(missing, MAX_BATCH)
             response = self.api.post("/tasks/batch", json={"tasks": tasks})
             assert response.status_code == 201, response.text
             ids += [result["id"] for result in response.json()["results"]]
@@ -104,7 +104,7 @@ class System:
     def wait_for(self, task_ids: int | Iterable[int], *statuses: str, timeout_s: float = 120) -> None:
         """Until each of the tasks stands at one of `statuses`: at any that is final, where none is named."""
         ids = [task_ids] if isinstance(task_ids, int) else list(task_ids)
-        wanted = list(statuses or OVER)
+        wanted = list(statuses or FINAL_STATUSES)
 
         def have_arrived() -> bool:
             counts = "SELECT status, count(*) FROM task WHERE id = ANY(%s) AND status <> ALL(%s) GROUP BY 1"
@@ -112,7 +112,7 @@ class System:
             assert not elsewhere, elsewhere
             return True
 
-        eventually(have_arrived, timeout_s, what=f"{len(ids)} tasks standing at {wanted}")
+        eventually(have_arrived, timeout_s, description=f"{len(ids)} tasks standing at {wanted}")
 
     def sql(self, query: str, *parameters: object) -> list[dict[str, Any]]:
         """The rows of one statement, in a connection of its own: the server may have been restarted meanwhile."""
@@ -120,7 +120,7 @@ class System:
             cursor = connection.execute(query, parameters)
             return cursor.fetchall() if cursor.description else []
 
-    def value(self, query: str, *parameters: object) -> Any:
+    def scalar(self, query: str, *parameters: object) -> Any:
         """The only value of the only row."""
         ((value,),) = (row.values() for row in self.sql(query, *parameters))
         return value
@@ -129,7 +129,7 @@ class System:
         if hasattr(self, "api"):
             self.api.close()
 
-    def require_one_run_each(self, task_ids: Sequence[int]) -> None:
+    def assert_each_ran_once(self, task_ids: Sequence[int]) -> None:
         """Asserts: each of these tasks has succeeded, by one attempt, and its history says just that."""
         statuses = self.sql("SELECT status, attempt, count(*) FROM task WHERE id = ANY(%s) GROUP BY 1, 2", task_ids)
         assert statuses == [{"status": "succeeded", "attempt": 1, "count": len(task_ids)}]

@@ -55,19 +55,19 @@ def held_up(system: System) -> Iterator[dict[str, Any]]:
     running = "SELECT task.id, pid FROM task JOIN worker ON worker.id = worker_id WHERE status = 'running'"
     with psycopg.connect(system.database_url, autocommit=True) as holder:
         holder.execute("SELECT pg_advisory_lock(%s)", [LOCK])
-        eventually(lambda: system.sql(waiting, LOCK), what="a measurement that is held up")
+        eventually(lambda: system.sql(waiting, LOCK), description="a measurement that is held up")
         (task,) = system.sql(running)
         yield task
 
 
 def test_it_measures_at_once_and_then_as_often_as_the_live_setting_says(system: System, collector: Service) -> None:
-    first = eventually(lambda: buckets(system, "held"), what="a first sample")
+    first = eventually(lambda: buckets(system, "held"), description="a first sample")
 
     changed = system.api.put("/settings/analytics.interval_s", json={"value": 1})
 
     assert changed.status_code == 200, changed.text
     assert len(first) == 1
-    eventually(lambda: len(buckets(system, "held")) > 3, what="more of them")
+    eventually(lambda: len(buckets(system, "held")) > 3, description="more of them")
     eventually(lambda: system.sql("SELECT 1 FROM analytics_metric WHERE name = 'submitted'"))
     (schedule,) = system.sql("SELECT every_s, managed_by FROM schedule WHERE name = 'taskcore.analytics'")
     assert schedule == {"every_s": 1, "managed_by": "collector-analytics"}
@@ -81,7 +81,7 @@ def test_it_leaves_tasks_of_other_queues_alone(system: System, collector: Servic
     task_id = system.submit("noop")
 
     seen = len(buckets(system, "held"))
-    eventually(lambda: len(buckets(system, "held")) > seen + 1, what="other work being done")
+    eventually(lambda: len(buckets(system, "held")) > seen + 1, description="other work being done")
 
     assert system.task(task_id)["status"] == "queued"
     assert system.sql("SELECT queues FROM worker") == [{"queues": ["analytics"]}]
@@ -107,7 +107,7 @@ def test_a_copy_that_is_killed_is_stood_in_for(system: System) -> None:
     with held_up(system) as task:
         (measuring,) = (copy for copy in copies if copy.pid == task["pid"])
         measuring.kill()
-        eventually(lambda: system.task(task["id"])["attempt"] == 2, what="another to begin it anew")
+        eventually(lambda: system.task(task["id"])["attempt"] == 2, description="another to begin it anew")
 
     eventually(lambda: [one["outcome"] for one in system.attempts(task["id"])] == ["lost", "succeeded"])
 

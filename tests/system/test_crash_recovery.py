@@ -20,7 +20,7 @@ SHORT_LEASE: dict[str, Any] = {"heartbeat_s": 0.5, "lease_s": 3, "processes": 1}
 def system(make_system: MakeSystem) -> System:
     system = make_system({"TASKCORE_COORDINATOR__RESEND_AFTER_S": "3"})
     system.start(coordinators=2)
-    system.learn_types()
+    system.register_types()
     return system
 
 
@@ -55,7 +55,7 @@ def test_what_a_killed_worker_held_runs_elsewhere(system: System, gate: Path) ->
 
 def test_what_a_killed_executor_held_runs_again_under_the_same_supervisor(system: System, gate: Path) -> None:
     with system.worker(threads=2, heartbeat_s=0.5, processes=1) as worker:
-        worker_id = system.value("SELECT max(id) FROM worker")
+        worker_id = system.scalar("SELECT max(id) FROM worker")
         task_ids = system.submit_many(2, "gated", {"gate": str(gate)})
         system.wait_for(task_ids, "running")
         (executor,) = executors(worker)
@@ -81,7 +81,7 @@ def test_a_process_that_dies_with_one_task_counts_against_that_task(system: Syst
 
     assert outcomes(system, task_id) == ["crashed", "succeeded"]
     assert "signal 9 (SIGKILL)" in system.attempts(task_id)[0]["error"]
-    assert system.value("SELECT crashes FROM task WHERE id = %s", task_id) == 1
+    assert system.scalar("SELECT crashes FROM task WHERE id = %s", task_id) == 1
 
 
 def test_death_is_believed_at_once_when_both_witnesses_agree(system: System, gate: Path) -> None:
@@ -118,7 +118,7 @@ def test_executors_die_with_their_supervisor(system: System, gate: Path) -> None
 
 def test_a_worker_that_was_thought_dead_changes_nothing_and_goes_on_as_a_new_one(system: System, gate: Path) -> None:
     with system.worker(threads=1, **SHORT_LEASE) as frozen:
-        old_id = system.value("SELECT max(id) FROM worker")
+        old_id = system.scalar("SELECT max(id) FROM worker")
         task_id = system.submit("gated", {"gate": str(gate)})
         system.wait_for(task_id, "running")
         frozen.freeze()
@@ -149,12 +149,12 @@ def test_a_stopping_worker_finishes_what_runs_within_the_grace(system: System, g
     code = worker.wait()
 
     assert code == 0
-    system.require_one_run_each([running])
+    system.assert_each_ran_once([running])
     assert system.task(waiting)["status"] == "queued"
-    assert system.value("SELECT count(*) FROM worker") == 0
+    assert system.scalar("SELECT count(*) FROM worker") == 0
     with system.worker(processes=1):
         system.wait_for(waiting)
-    system.require_one_run_each([waiting])
+    system.assert_each_ran_once([waiting])
 
 
 def test_what_is_longer_than_the_grace_goes_back_and_loses_nothing(system: System, gate: Path) -> None:
@@ -178,7 +178,7 @@ def test_messages_do_not_wait_with_a_worker_that_stops(system: System, gate: Pat
     held = system.submit_many(2, "gated", {"gate": str(gate)})
     system.wait_for(held, "running")
     task_ids = system.submit_many(4, "noop")
-    eventually(lambda: system.value("SELECT count(*) FROM outbox WHERE dispatched_at IS NOT NULL") == 4)
+    eventually(lambda: system.scalar("SELECT count(*) FROM outbox WHERE dispatched_at IS NOT NULL") == 4)
 
     lost_before = lost_messages(system)
     psutil.Process(stopping.pid).terminate()
@@ -189,15 +189,15 @@ def test_messages_do_not_wait_with_a_worker_that_stops(system: System, gate: Pat
     assert lost_messages(system) == lost_before
     gate.touch()
     assert stopping.wait() == 0
-    system.require_one_run_each([*held, *task_ids])
+    system.assert_each_ran_once([*held, *task_ids])
 
 
 def test_a_restart_in_the_middle_of_many_tasks_costs_nothing(system: System) -> None:
     task_ids = system.submit_many(1_500, "sleep", {"seconds": 0.02})
     finished = "SELECT count(*) FROM task_attempt WHERE task_id = ANY(%s) AND outcome = 'succeeded'"
     with system.worker(processes=1):
-        eventually(lambda: system.value(finished, task_ids) > 200)
-    stopped_at = system.value(finished, task_ids)
+        eventually(lambda: system.scalar(finished, task_ids) > 200)
+    stopped_at = system.scalar(finished, task_ids)
 
     with system.worker(processes=1):
         system.wait_for(task_ids)
@@ -205,7 +205,7 @@ def test_a_restart_in_the_middle_of_many_tasks_costs_nothing(system: System) -> 
     assert 200 < stopped_at < 1_500
     totals = "SELECT status, sum(failures)::int AS failures, sum(losses)::int AS losses FROM task WHERE id = ANY(%s)"
     assert system.sql(totals + " GROUP BY 1", task_ids) == [{"status": "succeeded", "failures": 0, "losses": 0}]
-    assert system.value(finished, task_ids) == 1_500
+    assert system.scalar(finished, task_ids) == 1_500
 
 
 def test_a_killed_coordinator_is_not_missed(system: System) -> None:
@@ -213,9 +213,9 @@ def test_a_killed_coordinator_is_not_missed(system: System) -> None:
     with system.worker(processes=1):
         task_ids = system.submit_many(5_000, "noop")
         finished = "SELECT count(*) FROM task_attempt WHERE task_id = ANY(%s)"
-        eventually(lambda: system.value(finished, task_ids) > 200)
+        eventually(lambda: system.scalar(finished, task_ids) > 200)
 
         killed.kill_group()
         system.wait_for(task_ids)
 
-    system.require_one_run_each(task_ids)
+    system.assert_each_ran_once(task_ids)

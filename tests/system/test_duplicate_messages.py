@@ -58,7 +58,7 @@ def test_a_hundred_copies_of_a_message_start_one_run(
 
     system.wait_for(task_ids)
     eventually(lambda: virtual_host.depth("default") == 0)
-    system.require_one_run_each(task_ids)
+    system.assert_each_ran_once(task_ids)
 
 
 def test_a_copy_that_comes_late_starts_nothing(
@@ -72,7 +72,7 @@ def test_a_copy_that_comes_late_starts_nothing(
     publish(virtual_host, *[encode("default", task_id)] * 10)
     eventually(lambda: refused(workers) == before + 10)
 
-    system.require_one_run_each([task_id])
+    system.assert_each_ran_once([task_id])
 
 
 def test_a_stale_message_does_not_start_a_scheduled_task(

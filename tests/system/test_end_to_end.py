@@ -9,26 +9,26 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import text
 
-from harness.processes import PROGRAMS
-from harness.smtp_server import MailServer
+from harness.processes import BIN_DIR
+from harness.smtp_server import SmtpServer
 from harness.waiting import eventually
 from taskcore.db.engine import sync_engine
-from taskcore.db.schedules.managed import ensure_managed
-from tests.charts.helm_test import run_test_of
+from taskcore.db.schedules.managed import ensure_managed_schedule
+from tests.charts.helm_test import run_helm_test
 from tests.system.conftest import MakeSystem
 from tests.system.system import System
 
 
 @pytest.fixture(scope="module")
-def mail_server() -> Iterator[MailServer]:
-    server = MailServer()
+def mail_server() -> Iterator[SmtpServer]:
+    server = SmtpServer()
     server.start()
     yield server
     server.stop()
 
 
 @pytest.fixture(scope="module")
-def system(make_system: MakeSystem, database_url: str, mail_server: MailServer) -> System:
+def system(make_system: MakeSystem, database_url: str, mail_server: SmtpServer) -> System:
     system = make_system(
         {
             "TASKCORE_DATABASES": json.dumps({"default": {"url": database_url}}),
@@ -40,9 +40,9 @@ def system(make_system: MakeSystem, database_url: str, mail_server: MailServer) 
     return system
 
 
-def test_the_end_to_end_check_succeeds(system: System, mail_server: MailServer) -> None:
+def test_the_end_to_end_check_succeeds(system: System, mail_server: SmtpServer) -> None:
     address = str(system.api.base_url).removesuffix("/api/v1/")
-    command = [str(PROGRAMS / "task-cli"), "--address", address, "end2end", "-n", "100"]
+    command = [str(BIN_DIR / "task-cli"), "--address", address, "end2end", "-n", "100"]
 
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
 
@@ -51,7 +51,7 @@ def test_the_end_to_end_check_succeeds(system: System, mail_server: MailServer) 
 
 
 def test_the_charts_test_of_a_release_succeeds(system: System) -> None:
-    tested = run_test_of(str(system.api.base_url).removesuffix("/api/v1/"), seconds=120)
+    tested = run_helm_test(str(system.api.base_url).removesuffix("/api/v1/"), seconds=120)
 
     assert tested.returncode == 0, tested.stdout + tested.stderr
     assert tested.stdout.rstrip().endswith("succeeded")
@@ -62,8 +62,8 @@ def test_each_of_many_tasks_runs_exactly_once(system: System) -> None:
 
     system.wait_for(task_ids, timeout_s=240)
 
-    system.require_one_run_each(task_ids)
-    assert system.value("SELECT count(*) FROM outbox") == 0
+    system.assert_each_ran_once(task_ids)
+    assert system.scalar("SELECT count(*) FROM outbox") == 0
 
 
 def fire_every(system: System, every_s: float) -> None:
@@ -71,7 +71,7 @@ def fire_every(system: System, every_s: float) -> None:
     engine = sync_engine(system.database_url, name="tests", pool_size=1)
     with engine.connect() as connection:
         task = {"name": "beat", "type": "noop"}
-        connection.execute(ensure_managed("beat", managed_by="tests", every_s=every_s, task=task))
+        connection.execute(ensure_managed_schedule("beat", managed_by="tests", every_s=every_s, task=task))
         connection.execute(text("NOTIFY taskcore_schedules"))
     engine.dispose()
 
@@ -79,16 +79,16 @@ def fire_every(system: System, every_s: float) -> None:
 def test_a_schedule_fires_each_of_its_times_once_and_a_changed_interval_holds_at_once(system: System) -> None:
     fires = "SELECT due_at, task_id FROM schedule_fire WHERE task_id IS NOT NULL ORDER BY due_at"
     fire_every(system, 3_600)
-    eventually(lambda: len(system.sql(fires)) == 1, 60, what="the run at the start")
+    eventually(lambda: len(system.sql(fires)) == 1, 60, description="the run at the start")
 
     fire_every(system, 1)
-    eventually(lambda: len(system.sql(fires)) >= 4, 60, what="three fires, a second apart")
+    eventually(lambda: len(system.sql(fires)) >= 4, 60, description="three fires, a second apart")
     fire_every(system, 3_600)
 
     fired = system.sql(fires)
     tasks = [row["task_id"] for row in fired]
     system.wait_for(tasks, "succeeded")
-    system.require_one_run_each(tasks)
+    system.assert_each_ran_once(tasks)
     assert all((row["due_at"] - fired[1]["due_at"]).total_seconds() % 1 == 0 for row in fired[1:])
     labelled = """SELECT count(*) FROM task WHERE labels = '{"taskcore.io/schedule": "beat"}'"""
-    assert system.value(labelled) == len(tasks)
+    assert system.scalar(labelled) == len(tasks)

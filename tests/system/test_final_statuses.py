@@ -100,7 +100,7 @@ def test_a_task_of_a_type_that_nobody_serves_any_more_is_given_up(system: System
     for task_id in task_ids:
         task = system.task(task_id)
         assert (task["status"], task["reason"], task["attempt"]) == ("failed", "unknown_type", 0)
-    assert system.value("SELECT count(*) FROM outbox WHERE task_id = ANY(%s)", task_ids) == 0
+    assert system.scalar("SELECT count(*) FROM outbox WHERE task_id = ANY(%s)", task_ids) == 0
 
 
 def test_a_task_of_a_type_that_a_live_worker_serves_is_not_given_up(system: System) -> None:

@@ -23,7 +23,7 @@ def lose_outbox_row(system: System, task_id: int) -> None:
 
 def wait_for_outbox_row(system: System, task_id: int) -> None:
     """Until the sweep has found that it is missing."""
-    eventually(lambda: bool(system.sql("SELECT 1 FROM outbox WHERE task_id = %s", task_id)), 60, what="a sweep")
+    eventually(lambda: bool(system.sql("SELECT 1 FROM outbox WHERE task_id = %s", task_id)), 60, description="a sweep")
 
 
 def test_a_shorter_pause_between_sweeps_holds_at_once_and_not_after_the_old_one(system: System) -> None:
@@ -50,7 +50,7 @@ def test_old_tasks_go_as_soon_as_a_setting_says_that_they_are_old(system: System
 
     system.api.put("/settings/retention.succeeded_s", json={"value": 60})
 
-    eventually(lambda: system.api.get(f"/tasks/{row['id']}").status_code == 404, 60, what="the task being deleted")
+    eventually(lambda: system.api.get(f"/tasks/{row['id']}").status_code == 404, 60, description="the task being deleted")
     assert system.history(row["id"]) == [None]
 
 
@@ -59,7 +59,7 @@ def test_a_log_level_silences_a_worker_that_runs(system: System) -> None:
     assert "worker.registered" in worker.log
 
     system.api.put("/settings/log.level", json={"value": "error"})
-    eventually(lambda: '"log.level"' in worker.log, 60, what="the change in the worker's log")
+    eventually(lambda: '"log.level"' in worker.log, 60, description="the change in the worker's log")
     worker.terminate()
 
     assert "worker.draining" not in worker.log

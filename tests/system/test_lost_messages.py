@@ -21,7 +21,7 @@ SENT = "SELECT count(*) FROM outbox WHERE dispatched_at IS NOT NULL"
 def system(make_system: MakeSystem) -> System:
     system = make_system({"TASKCORE_COORDINATOR__RESEND_AFTER_S": "3"})
     system.start(coordinators=2)
-    system.learn_types()
+    system.register_types()
     return system
 
 
@@ -33,14 +33,14 @@ def idle_worker(system: System, *, slots: int) -> Iterator[None]:
     with engine.connect() as connection:
         (worker,) = connection.execute(row)
         yield
-        connection.execute(workers.retire_worker(), {"worker": worker.id})
+        connection.execute(workers.deregister_worker(), {"worker": worker.id})
     engine.dispose()
 
 
 def test_tasks_run_although_their_queue_was_purged(system: System, virtual_host: VirtualHost) -> None:
     with idle_worker(system, slots=250):
         task_ids = system.submit_many(500, "noop")
-        eventually(lambda: system.value(SENT) == 500)
+        eventually(lambda: system.scalar(SENT) == 500)
         eventually(lambda: virtual_host.depth("default") == 500)
         virtual_host.purge("default")
         assert virtual_host.depth("default") == 0
@@ -48,7 +48,7 @@ def test_tasks_run_although_their_queue_was_purged(system: System, virtual_host:
     with system.worker(processes=1):
         system.wait_for(task_ids)
 
-    system.require_one_run_each(task_ids)
+    system.assert_each_ran_once(task_ids)
 
 
 def test_tasks_run_although_half_of_the_messages_were_lost(system: System, virtual_host: VirtualHost) -> None:
@@ -57,12 +57,12 @@ def test_tasks_run_although_half_of_the_messages_were_lost(system: System, virtu
         eventually(lambda: virtual_host.depth("default") == 100)
         virtual_host.purge("default")
         kept = system.submit_many(100, "noop")
-        eventually(lambda: system.value(SENT) == 200)
+        eventually(lambda: system.scalar(SENT) == 200)
 
     with system.worker(processes=1):
         system.wait_for([*lost, *kept])
 
-    system.require_one_run_each([*lost, *kept])
+    system.assert_each_ran_once([*lost, *kept])
 
 
 def test_tasks_run_although_queues_were_deleted_under_their_consumers(
@@ -77,7 +77,7 @@ def test_tasks_run_although_queues_were_deleted_under_their_consumers(
         system.wait_for(task_ids + after)
 
         assert worker.is_running
-    system.require_one_run_each(task_ids + after)
+    system.assert_each_ran_once(task_ids + after)
 
 
 def test_tasks_run_although_every_connection_to_the_broker_was_cut(system: System, virtual_host: VirtualHost) -> None:
@@ -88,4 +88,4 @@ def test_tasks_run_although_every_connection_to_the_broker_was_cut(system: Syste
         virtual_host.close_connections()
         system.wait_for(task_ids)
 
-    system.require_one_run_each(task_ids)
+    system.assert_each_ran_once(task_ids)

@@ -16,12 +16,12 @@ from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
 from collector_k8s import metrics as of_events
-from harness.metrics import scrape, series
+from harness.metrics import scrape, parse_series
 from harness.processes import Service, Services
 from harness.waiting import eventually
 from taskcore.observability import telemetry as of_tasks
 from tests.system.conftest import MakeSystem
-from tests.system.promql import dashboard, parts, queries, rules
+from tests.system.promql import dashboard, find_nodes, queries, rules
 from tests.system.system import System
 
 ROOT = Path(__file__).parents[2]
@@ -98,7 +98,7 @@ def names_of_series(family: str, kind: str) -> list[str]:
 def test_every_query_asks_for_what_the_processes_tell(pages: list[str]) -> None:
     exist = existing(pages) | {"up": set()}
 
-    asked = [(where, one) for where, query in queries() for one in parts(query, promql_parser.VectorSelector)]
+    asked = [(where, one) for where, query in queries() for one in find_nodes(query, promql_parser.VectorSelector)]
 
     assert len(asked) > 50
     assert [(where, one.name) for where, one in asked if one.name not in exist] == []
@@ -110,11 +110,11 @@ def test_every_query_asks_for_what_the_processes_tell(pages: list[str]) -> None:
 def test_every_query_sums_by_labels_that_are_there(pages: list[str]) -> None:
     exist = existing(pages) | {"up": set()}
 
-    sums = [(where, one) for where, query in queries() for one in parts(query, promql_parser.AggregateExpr)]
+    sums = [(where, one) for where, query in queries() for one in find_nodes(query, promql_parser.AggregateExpr)]
 
     for where, one in sums:
         by = set(one.modifier.labels if one.modifier else ()) - OF_TARGETS - {"le"}
-        for selector in parts(one.expr, promql_parser.VectorSelector):
+        for selector in find_nodes(one.expr, promql_parser.VectorSelector):
             assert by <= exist[str(selector.name)], (where, str(one))
 
 
@@ -156,7 +156,7 @@ def test_every_alert_says_what_to_do() -> None:
         assert rule["annotations"]["runbook_url"] == f"docs/metrics.md#{rule['alert'].lower()}"
         assert f"\n### {rule['alert']}\n" in runbook
         used = set(re.findall(r"\$labels\.(\w+)", " ".join(rule["annotations"].values())))
-        kept = [one.modifier.labels for one in parts(promql_parser.parse(rule["expr"]), promql_parser.AggregateExpr)]
+        kept = [one.modifier.labels for one in find_nodes(promql_parser.parse(rule["expr"]), promql_parser.AggregateExpr)]
         assert all(used <= set(labels) for labels in kept) or used <= OF_TARGETS
 
 
@@ -174,7 +174,7 @@ def test_the_page_lists_every_metric_and_no_other(pages: list[str]) -> None:
 
 
 def test_two_executors_are_added_up_and_so_is_one_that_died(worker: Service) -> None:
-    seen = series(scrape(worker.url))
+    seen = parse_series(scrape(worker.url))
 
     assert seen["taskcore_attempts_total{succeeded,noop}"] == 40
     assert seen["taskcore_enqueue_to_start_seconds_count{noop}"] == 40
@@ -185,7 +185,7 @@ def test_two_executors_are_added_up_and_so_is_one_that_died(worker: Service) -> 
 def test_the_supervisor_counts_on_the_same_page(worker: Service) -> None:
     page = scrape(worker.url)
 
-    seen = series(page)
+    seen = parse_series(page)
     assert seen["taskcore_executor_deaths_total{crashed}"] == 1
     assert seen["taskcore_lease_losses_total{}"] == 0
     assert seen["process_resident_memory_bytes{}"] > 50_000_000
@@ -196,23 +196,23 @@ def test_the_supervisor_counts_on_the_same_page(worker: Service) -> None:
 def test_a_lost_lease_is_counted(system: System, worker: Service) -> None:
     system.sql("DELETE FROM worker")
 
-    eventually(lambda: series(scrape(worker.url))["taskcore_lease_losses_total{}"] == 1)
+    eventually(lambda: parse_series(scrape(worker.url))["taskcore_lease_losses_total{}"] == 1)
     eventually(lambda: worker.is_ready)
 
 
 def test_whichever_process_of_the_api_answers_it_tells_of_all(system: System) -> None:
     name = "taskcore_http_requests_total{GET,/api/v1/queues,200}"
-    before = series(scrape(api_url(system))).get(name, 0)
+    before = parse_series(scrape(api_url(system))).get(name, 0)
     for _ in range(30):
         assert httpx.get(f"{api_url(system)}/api/v1/queues", trust_env=False).status_code == 200
 
-    seen = [series(scrape(api_url(system)))[name] for _ in range(6)]
+    seen = [parse_series(scrape(api_url(system)))[name] for _ in range(6)]
 
     assert seen == [before + 30] * 6
 
 
 def test_coordinators_tell_how_tasks_stand(system: System, worker: Service) -> None:
-    seen = series(scrape(system.coordinators[0].url))
+    seen = parse_series(scrape(system.coordinators[0].url))
 
     assert seen["taskcore_workers_live{}"] >= 1
     assert seen["taskcore_queue_depth{default}"] == 0

@@ -76,7 +76,7 @@ class Balancer:
 def system(make_system: MakeSystem) -> System:
     system = make_system({"TASKCORE_API__DRAIN_S": "2", "TASKCORE_WORKER__PROCESSES": "1"})
     system.start(coordinators=2)
-    system.learn_types()
+    system.register_types()
     return system
 
 

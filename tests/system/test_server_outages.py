@@ -80,7 +80,7 @@ def test_tasks_are_taken_while_the_broker_is_away_and_run_when_it_is_back(
     rabbitmq.start()
 
     system.wait_for(meanwhile)
-    system.require_one_run_each([*running, *meanwhile])
+    system.assert_each_ran_once([*running, *meanwhile])
 
 
 def test_a_broker_that_stops_in_the_middle_of_work_costs_no_task(system: System, rabbitmq: RabbitMQ) -> None:
@@ -91,7 +91,7 @@ def test_a_broker_that_stops_in_the_middle_of_work_costs_no_task(system: System,
     rabbitmq.start()
 
     system.wait_for(task_ids)
-    system.require_one_run_each(task_ids)
+    system.assert_each_ran_once(task_ids)
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
@@ -114,7 +114,7 @@ def test_all_goes_on_when_the_database_is_back(
     eventually(lambda: httpx.get(f"{root}/readyz", trust_env=False, timeout=60).is_success)
     after = system.submit("noop")
     system.wait_for([*running, *waiting, after])
-    system.require_one_run_each([*running, *waiting, after])
+    system.assert_each_ran_once([*running, *waiting, after])
 
 
 def test_what_ended_during_an_outage_longer_than_the_lease_counts_all_the_same(
@@ -128,7 +128,7 @@ def test_what_ended_during_an_outage_longer_than_the_lease_counts_all_the_same(
         time.sleep(LEASE_S + 1)  # the time itself is what is tested: nothing signals that a lease has run out
 
     system.wait_for(running)
-    system.require_one_run_each(running)
+    system.assert_each_ran_once(running)
 
 
 def test_nothing_is_lost_when_both_go_away_at_once(
@@ -142,4 +142,4 @@ def test_nothing_is_lost_when_both_go_away_at_once(
         rabbitmq.start()
 
     system.wait_for(task_ids)
-    assert system.value("SELECT count(*) FROM task WHERE status <> 'succeeded'") == 0
+    assert system.scalar("SELECT count(*) FROM task WHERE status <> 'succeeded'") == 0

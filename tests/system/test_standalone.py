@@ -19,15 +19,15 @@ import psutil
 import psycopg
 import pytest
 
-from harness.metrics import scrape, series
-from harness.processes import PROGRAMS, Service, Services, is_alive
+from harness.metrics import scrape, parse_series
+from harness.processes import BIN_DIR, Service, Services, is_alive
 from harness.reaper import Reaper
 from harness.waiting import eventually
 from taskcore.db.engine import sync_engine
 from tests.collector_k8s.fakes.cluster import running_cluster
 from tests.collector_k8s.fakes.event_json import event
-from tests.taskcore.db.db_harness import Stage
-from tests.taskcore.submission.timetable import add_schedule, fired
+from tests.taskcore.db.db_harness import DatabaseHarness
+from tests.taskcore.submission.timetable import add_schedule, fired_times
 
 OVER = ("succeeded", "failed", "cancelled")
 
@@ -68,10 +68,10 @@ def sockets(data_dir: Path) -> str:
 
 
 @contextmanager
-def looking_at(data_dir: Path) -> Iterator[Stage]:
+def looking_at(data_dir: Path) -> Iterator[DatabaseHarness]:
     """Its database, while it runs."""
     engine = sync_engine(f"postgresql://taskcore@/taskcore?host={sockets(data_dir)}&port=5432", name="t", pool_size=1)
-    yield Stage(engine)
+    yield DatabaseHarness(engine)
     engine.dispose()
 
 
@@ -112,7 +112,7 @@ def statuses(api: httpx.Client, task_ids: list[int]) -> list[str]:
 
 
 def test_the_end_to_end_check_succeeds_and_its_mail_can_be_read(standalone: Service, data_dir: Path) -> None:
-    command = [str(PROGRAMS / "task-cli"), "--address", standalone.url, "-o", "json", "end2end", "-n", "100"]
+    command = [str(BIN_DIR / "task-cli"), "--address", standalone.url, "-o", "json", "end2end", "-n", "100"]
 
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
 
@@ -135,7 +135,7 @@ def test_one_page_tells_the_metrics_of_all_its_parts(standalone: Service) -> Non
         (task_id,) = submit(api, 1, "sleep", parameters={"seconds": 0})
         eventually(lambda: statuses(api, [task_id]) == ["succeeded"])
 
-    seen = series(scrape(standalone.url))
+    seen = parse_series(scrape(standalone.url))
 
     assert seen["taskcore_workers_live{}"] == 1
     assert seen["taskcore_tasks{queued}"] >= 0
@@ -154,7 +154,7 @@ def test_a_task_shows_what_was_done_for_it_attempt_by_attempt(standalone: Servic
         first, second = api.get(f"/tasks/{task_id}/trace").json()["traces"]
         url = api.get(f"/tasks/{task_id}").json()["trace_url"]
         page = httpx.get(url)
-    command = [str(PROGRAMS / "task-cli"), "--address", standalone.url, "trace", "--id", str(task_id)]
+    command = [str(BIN_DIR / "task-cli"), "--address", standalone.url, "trace", "--id", str(task_id)]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     assert {"wait in default", "relay default", "run run_query", "settle"} <= {span["name"] for span in first["spans"]}
@@ -209,7 +209,7 @@ def test_it_carries_on_after_an_orderly_stop(services: Services, data_dir: Path,
         with looking_at(data_dir) as stage:
             beat = add_schedule(stage, datetime.now(UTC), "beat", every_s=1.0)
             stage.sql("NOTIFY taskcore_schedules")
-            eventually(lambda: fired(stage, beat))
+            eventually(lambda: fired_times(stage, beat))
         task_ids = submit(api, 50, "sleep", parameters={"seconds": 0.2}) + in_seconds(api, 5, seconds=4)
         eventually(lambda: "running" in statuses(api, task_ids))
         assert stopped.terminate() == 0
@@ -224,7 +224,7 @@ def test_it_carries_on_after_an_orderly_stop(services: Services, data_dir: Path,
             assert {attempt["outcome"] for attempt in attempts} <= {"returned", "succeeded"}
         with looking_at(data_dir) as stage:
             restarted = datetime.now(UTC)
-            times = eventually(lambda: [times for times in [fired(stage, beat)] if times[-1] > restarted])[0]
+            times = eventually(lambda: [times for times in [fired_times(stage, beat)] if times[-1] > restarted])[0]
             stage.sql("DELETE FROM schedule")
     assert [later - earlier for earlier, later in pairwise(times)] == [timedelta(seconds=1)] * (len(times) - 1)
 

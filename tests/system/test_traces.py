@@ -49,7 +49,7 @@ def system(make_system: MakeSystem, receiver: OtlpReceiver) -> System:
         }
     )
     system.start(coordinators=1)
-    system.learn_types()
+    system.register_types()
     return system
 
 
@@ -130,7 +130,7 @@ def test_a_rescued_attempt_is_linked_and_the_lost_one_has_its_trace(
 
 
 def _submitted(system: System, task_id: int) -> str:
-    return str(system.value("SELECT trace_context FROM task WHERE id = %s", task_id)).split("-")[1]
+    return str(system.scalar("SELECT trace_context FROM task WHERE id = %s", task_id)).split("-")[1]
 
 
 def test_a_task_is_one_trace_through_all_processes(served: System, receiver: OtlpReceiver) -> None:
@@ -176,7 +176,7 @@ def test_what_plugins_call_is_inside_of_their_run_in_a_process_of_its_own_too(
     telling = served.submit("run_command", {"command": "tell"})
     served.wait_for(asking)
     served.wait_for(telling)
-    told = served.value("SELECT result ->> 'output' FROM task WHERE id = %s", telling).strip()
+    told = served.scalar("SELECT result ->> 'output' FROM task WHERE id = %s", telling).strip()
 
     for task_id, call, run in ((asking, "GET", "run http_request"), (telling, "sh", "run run_command")):
         (spans,) = traces_of(receiver, task_id)
@@ -217,8 +217,8 @@ def test_what_a_caller_does_not_follow_is_not_followed(served: System) -> None:
     task_id = served.api.post("/tasks", json=body, headers=headers).json()["id"]
     served.wait_for(task_id)
 
-    assert served.value("SELECT trace_context FROM task WHERE id = %s", task_id) is None
-    assert served.value("SELECT trace_id FROM task_attempt WHERE task_id = %s", task_id) is None
+    assert served.scalar("SELECT trace_context FROM task WHERE id = %s", task_id) is None
+    assert served.scalar("SELECT trace_id FROM task_attempt WHERE task_id = %s", task_id) is None
 
 
 def test_retries_are_traces_of_their_own_linked_to_what_was_before(served: System, receiver: OtlpReceiver) -> None:
@@ -244,7 +244,7 @@ def test_retries_are_traces_of_their_own_linked_to_what_was_before(served: Syste
 def test_a_task_of_a_schedule_begins_a_trace_where_it_fires(served: System, receiver: OtlpReceiver) -> None:
     body = {"name": "traced", "every_s": 86_400, "run_at_start": True, "task": {"type": "noop"}}
     assert served.api.post("/schedules", json=body).status_code == 201
-    task_id = eventually(lambda: served.value("SELECT max(id) FROM task WHERE name = 'traced'"))
+    task_id = eventually(lambda: served.scalar("SELECT max(id) FROM task WHERE name = 'traced'"))
     served.wait_for(task_id)
 
     (spans,) = traces_of(receiver, task_id)
@@ -255,7 +255,7 @@ def test_a_task_of_a_schedule_begins_a_trace_where_it_fires(served: System, rece
 
 
 @pytest.mark.parametrize(
-    "trouble", [OtlpReceiver.swallow, lambda receiver: receiver.answer_with(503)], ids=["silent", "503"]
+    "trouble", [OtlpReceiver.hang, lambda receiver: receiver.answer_with(503)], ids=["silent", "503"]
 )
 def test_tasks_do_not_wait_for_an_endpoint_in_trouble(
     served: System, worker: Service, receiver: OtlpReceiver, trouble: Callable[[OtlpReceiver], None]
@@ -265,12 +265,12 @@ def test_tasks_do_not_wait_for_an_endpoint_in_trouble(
     try:
         task_ids = [served.submit("noop") for _ in range(20)]
         served.wait_for(task_ids)
-        eventually(lambda: dropped(worker) > before, what="spans that are counted as dropped")
+        eventually(lambda: dropped(worker) > before, description="spans that are counted as dropped")
     finally:
         receiver.release()
-        receiver.answer_with(200)
+        receiver.respond_with(200)
 
-    served.require_one_run_each(task_ids)
+    served.assert_each_ran_once(task_ids)
 
 
 def dropped(worker: Service) -> float:

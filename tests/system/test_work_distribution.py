@@ -29,7 +29,7 @@ SELECT worker_id, max(held)::int AS most FROM held GROUP BY worker_id
 def system(make_system: MakeSystem) -> System:
     system = make_system()
     system.start(coordinators=2)
-    system.learn_types()
+    system.register_types()
     return system
 
 
@@ -44,7 +44,7 @@ def test_a_worker_never_holds_more_than_its_slots_and_a_late_one_gets_its_share(
         task_ids = system.submit_many(400, "sleep", {"seconds": 0.4})
         eventually(lambda: sum(finished(system, task_ids)) >= 40)
         with system.worker(processes=1, threads=8):
-            late = system.value("SELECT max(id) FROM worker")
+            late = system.scalar("SELECT max(id) FROM worker")
             system.wait_for(task_ids)
 
     most = {row["worker_id"]: row["most"] for row in system.sql(MOST_HELD, task_ids)}
@@ -52,7 +52,7 @@ def test_a_worker_never_holds_more_than_its_slots_and_a_late_one_gets_its_share(
     assert late in most
     assert max(most.values()) <= 8, most
     assert min(finished(system, task_ids)) >= 80
-    system.require_one_run_each(task_ids)
+    system.assert_each_ran_once(task_ids)
 
 
 def test_a_higher_priority_overtakes_a_backlog(system: System, gate: Path) -> None:
@@ -62,7 +62,7 @@ def test_a_higher_priority_overtakes_a_backlog(system: System, gate: Path) -> No
         system.wait_for(busy, "running")
         backlog = system.submit_many(5_000, "sleep", {"seconds": 0.01})
         sent = "SELECT count(*) FROM outbox WHERE dispatched_at IS NOT NULL"
-        eventually(lambda: system.value(sent) >= 2 * slots)
+        eventually(lambda: system.scalar(sent) >= 2 * slots)
 
         urgent = system.submit("noop", priority=50)
         gate.touch()
@@ -72,7 +72,7 @@ def test_a_higher_priority_overtakes_a_backlog(system: System, gate: Path) -> No
     starts = [row["task_id"] for row in system.sql(order, [urgent, *backlog])]
     half_a_second_of_claims = 0.5 * slots / 0.01
     assert starts.index(urgent) <= 2 * half_a_second_of_claims  # a window for each of two relays
-    system.require_one_run_each([*busy, urgent, *backlog])
+    system.assert_each_ran_once([*busy, urgent, *backlog])
 
 
 def test_among_equals_the_oldest_comes_first(system: System, gate: Path) -> None:
@@ -103,10 +103,10 @@ def test_a_task_waits_for_a_worker_that_has_its_type(system: System, gate: Path)
         ]
 
         with system.worker(processes=1):
-            having = system.value("SELECT max(id) FROM worker")
+            having = system.scalar("SELECT max(id) FROM worker")
             system.wait_for(task_ids)
 
     assert system.sql("SELECT DISTINCT worker_id FROM task_attempt WHERE task_id = ANY(%s)", task_ids) == [
         {"worker_id": having}
     ]
-    system.require_one_run_each(task_ids)
+    system.assert_each_ran_once(task_ids)

@@ -10,25 +10,25 @@ import psycopg
 Database = psycopg.Connection[dict[str, Any]]
 
 
-def task(**members: Any) -> dict[str, Any]:
+def task_body(**members: Any) -> dict[str, Any]:
     """A body that is valid unless `members` make it otherwise."""
     return {"name": "a task", "type": "noop", **members}
 
 
 async def submit(api: httpx.AsyncClient, **members: Any) -> int:
     """The id of a new task."""
-    response = await api.post("/tasks", json=task(**members))
+    response = await api.post("/tasks", json=task_body(**members))
     assert response.status_code == 201, response.text
     return int(response.json()["id"])
 
 
-def faults(response: httpx.Response, status: int = 422) -> dict[str, str]:
+def field_errors_of(response: httpx.Response, status: int = 422) -> dict[str, str]:
     """The message for each field of a problem with `status`."""
-    problem = refusal(response, status)
+    problem = problem_of(response, status)
     return {error["field"]: error["message"] for error in problem["errors"]}
 
 
-def refusal(response: httpx.Response, status: int, code: str | None = None) -> dict[str, Any]:
+def problem_of(response: httpx.Response, status: int, code: str | None = None) -> dict[str, Any]:
     """The problem with `status` and `code` that the response must be."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
@@ -39,7 +39,7 @@ def refusal(response: httpx.Response, status: int, code: str | None = None) -> d
     return problem
 
 
-def stored(database: Database) -> int:
+def count_stored(database: Database) -> int:
     """How many rows there are of tasks, their history and their outbox: as many of each."""
     counts = [database.execute(f"SELECT count(*) AS n FROM {t}").fetchone() for t in ("task", "task_history", "outbox")]
     numbers = {row["n"] for row in counts if row}
@@ -47,7 +47,7 @@ def stored(database: Database) -> int:
     return int(numbers.pop())
 
 
-def run(database: Database, task_id: int) -> None:
+def mark_running(database: Database, task_id: int) -> None:
     """A worker claims the task."""
     database.execute(
         "UPDATE task SET status = 'running', attempt = attempt + 1, started_at = now(), worker_id = 7 WHERE id = %s",
@@ -56,7 +56,7 @@ def run(database: Database, task_id: int) -> None:
     database.execute("DELETE FROM outbox WHERE task_id = %s", [task_id])
 
 
-def finish(database: Database, task_id: int, status: str = "succeeded") -> None:
+def mark_finished(database: Database, task_id: int, status: str = "succeeded") -> None:
     """A worker settles the task, and tells."""
     database.execute(
         "UPDATE task SET status = %s, result = '{\"n\": 1}', finished_at = now() WHERE id = %s", [status, task_id]

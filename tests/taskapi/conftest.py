@@ -55,12 +55,12 @@ def app(database_url: str) -> Litestar:
 async def api(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
     """A client whose paths are below the base path; an absolute URL reaches the rest."""
     transport = httpx.ASGITransport(app=app)
-    async with running(app), httpx.AsyncClient(transport=transport, base_url="http://api/api/v1") as client:
+    async with running_app(app), httpx.AsyncClient(transport=transport, base_url="http://api/api/v1") as client:
         yield client
 
 
 @asynccontextmanager
-async def running(app: Litestar) -> AsyncIterator[None]:
+async def running_app(app: Litestar) -> AsyncIterator[None]:
     """Within its lifespan, which has to begin and end in one task: a fixture's two halves are not."""
     started, done = asyncio.Event(), asyncio.Event()
 

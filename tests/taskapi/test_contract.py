@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psycopg
 
-from harness.processes import PROGRAMS, Services
+from harness.processes import BIN_DIR, Services
 from tests.taskapi.conftest import ANYTHING, GREET, register_type
 
 CHECKS = (
@@ -69,7 +69,7 @@ def test_schemathesis_finds_no_answer_that_the_document_does_not_describe(
     with worked_on(database_url):
         run = subprocess.run(
             [
-                str(PROGRAMS / "schemathesis"),
+                str(BIN_DIR / "schemathesis"),
                 "run",
                 f"{server.url}/openapi.json",
                 f"--checks={','.join(CHECKS)}",

@@ -10,7 +10,7 @@ import jsonschema_rs
 
 import taskapi
 from taskapi.schemas import TaskSubmission
-from tests.taskapi.api_helpers import submit, task
+from tests.taskapi.api_helpers import submit, task_body
 
 
 async def test_the_process_tells_that_it_lives_and_is_ready(api: httpx.AsyncClient) -> None:
@@ -59,10 +59,10 @@ async def test_what_the_document_says_of_a_body_is_what_is_accepted(api: httpx.A
     schema: dict[str, Any] = {**document["components"]["schemas"]["TaskSubmission"], "$defs": {}}
     validator = jsonschema_rs.Draft202012Validator(schema)
 
-    assert validator.is_valid(task(labels={"k": "v"}, priority=-100))
-    assert not validator.is_valid(task(labels={"": "v"}))
-    assert not validator.is_valid(task(depends_on=[None]))
-    assert not validator.is_valid(task(colour="red"))
+    assert validator.is_valid(task_body(labels={"k": "v"}, priority=-100))
+    assert not validator.is_valid(task_body(labels={"": "v"}))
+    assert not validator.is_valid(task_body(depends_on=[None]))
+    assert not validator.is_valid(task_body(colour="red"))
     assert set(schema["properties"]) == set(TaskSubmission.__struct_fields__)
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from harness.processes import Service, Services
 from harness.waiting import eventually
-from tests.taskapi.api_helpers import Database, refusal, task
+from tests.taskapi.api_helpers import Database, problem_of, task_body
 from tests.taskapi.conftest import ANYTHING, register_type
 
 
@@ -39,17 +39,17 @@ def test_it_listens_on_the_loopback_interface_alone(server: Service) -> None:
 
 
 def test_a_body_that_is_too_large_is_answered_though_it_is_not_read(http: httpx.Client) -> None:
-    large = json.dumps(task(parameters={str(n): "x" * 60_000 for n in range(35)}))
+    large = json.dumps(task_body(parameters={str(n): "x" * 60_000 for n in range(35)}))
 
-    refusal(http.post("/tasks", content=large, headers={"Content-Type": "application/json"}), 413, "too_large")
+    problem_of(http.post("/tasks", content=large, headers={"Content-Type": "application/json"}), 413, "too_large")
 
-    assert http.post("/tasks", json=task()).status_code == 201
+    assert http.post("/tasks", json=task_body()).status_code == 201
 
 
 def test_those_who_wait_are_answered_when_it_is_told_to_stop(
     server: Service, http: httpx.Client, database: Database
 ) -> None:
-    task_id = http.post("/tasks", json=task()).json()["id"]
+    task_id = http.post("/tasks", json=task_body()).json()["id"]
     answers: list[httpx.Response] = []
     waiting = threading.Thread(
         target=lambda: answers.append(http.get(f"/tasks/{task_id}/wait", params={"timeout": 60}))
@@ -76,8 +76,8 @@ def test_it_takes_its_leave_before_it_stops(services: Services, database_url: st
     eventually(lambda: not server.is_ready)
 
     with httpx.Client(base_url=server.url, trust_env=False, timeout=90) as http:
-        refusal(http.get("/readyz"), 503, "stopping")
-        submitted = http.post("/api/v1/tasks", json=task())
+        problem_of(http.get("/readyz"), 503, "stopping")
+        submitted = http.post("/api/v1/tasks", json=task_body())
         assert (submitted.status_code, submitted.headers["connection"]) == (201, "close")
     assert server.terminate() == 0
 
@@ -121,5 +121,5 @@ def test_several_processes_serve_one_port(services: Services, database_url: str)
     server = services.start("taskapi", env=env)
 
     for _ in range(10):
-        assert httpx.post(f"{server.url}/api/v1/tasks", json=task(), trust_env=False).status_code == 201
+        assert httpx.post(f"{server.url}/api/v1/tasks", json=task_body(), trust_env=False).status_code == 201
     assert server.terminate() == 0

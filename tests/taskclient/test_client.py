@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from taskclient import Client, NewTask, ServerRefused, ServerUnreachable, Status, TimedOut, UnexpectedAnswer
+from taskclient import Client, NewTask, ApiError, ServerUnreachable, Status, WaitTimeout, UnexpectedResponse
 from tests.taskclient.fake_task_server import LOST, Answer, FakeTaskServer, page_body, problem, task_body
 
 NOOP = NewTask("say hello", "noop")
@@ -59,7 +59,7 @@ def test_a_503_is_waited_out_for_as_long_as_the_server_asks(
 def test_a_server_that_stays_away_is_given_up(client: Client, server: FakeTaskServer, pauses: list[float]) -> None:
     server.on("GET", "/tasks/5", problem(503, "database_unavailable"))
 
-    with pytest.raises(ServerRefused) as refusal:
+    with pytest.raises(ApiError) as refusal:
         client.get(5)
 
     assert refusal.value.code == "database_unavailable"
@@ -71,7 +71,7 @@ def test_a_server_that_asks_for_an_hour_is_not_waited_for(
 ) -> None:
     server.on("GET", "/tasks/5", problem(503, "database_unavailable", retry_after="3600"))
 
-    with pytest.raises(ServerRefused):
+    with pytest.raises(ApiError):
         client.get(5)
 
     assert pauses == []
@@ -83,7 +83,7 @@ def test_a_cancel_that_may_have_been_carried_out_is_not_repeated(
 ) -> None:
     server.on("POST", "/tasks/5/cancel", reply)
 
-    with pytest.raises((ServerUnreachable, ServerRefused)):
+    with pytest.raises((ServerUnreachable, ApiError)):
         client.cancel(5)
 
     assert len(server.requests) == 1
@@ -93,7 +93,7 @@ def test_a_refusal_carries_the_whole_problem(client: Client, server: FakeTaskSer
     errors = [{"field": "parameters.to", "message": "is missing"}]
     server.on("POST", "/tasks", problem(422, "invalid_task", "One field is wrong", errors=errors))
 
-    with pytest.raises(ServerRefused) as refusal:
+    with pytest.raises(ApiError) as refusal:
         client.submit(NOOP)
 
     assert (refusal.value.status, refusal.value.code) == (422, "invalid_task")
@@ -104,7 +104,7 @@ def test_a_refusal_carries_the_whole_problem(client: Client, server: FakeTaskSer
 def test_a_proxys_error_page_is_a_refusal_too(client: Client, server: FakeTaskServer) -> None:
     server.on("GET", "/tasks/5", Answer(502, b"<html>Bad Gateway</html>"))
 
-    with pytest.raises(ServerRefused) as refusal:
+    with pytest.raises(ApiError) as refusal:
         client.get(5)
 
     assert (refusal.value.status, refusal.value.code) == (502, "http_502")
@@ -113,7 +113,7 @@ def test_a_proxys_error_page_is_a_refusal_too(client: Client, server: FakeTaskSe
 def test_another_programs_page_is_an_unexpected_answer(client: Client, server: FakeTaskServer) -> None:
     server.on("GET", "/tasks/5", Answer(200, b"<html>It works!</html>"))
 
-    with pytest.raises(UnexpectedAnswer, match=r"not Taskcore's"):
+    with pytest.raises(UnexpectedResponse, match=r"not Taskcore's"):
         client.get(5)
 
 
@@ -201,7 +201,7 @@ def test_wait_asks_for_no_more_than_the_time_that_is_left(server: FakeTaskServer
 
     server.on("GET", "/tasks/5/wait", Answer(200, task_body(status="running")))
 
-    with Client(server.address, sleep=sleep, clock=clock) as client, pytest.raises(TimedOut) as late:
+    with Client(server.address, sleep=sleep, clock=clock) as client, pytest.raises(WaitTimeout) as late:
         client.wait(5, timedelta(seconds=45))
 
     assert late.value.task.status == Status.RUNNING

@@ -5,25 +5,25 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from taskcore.db.engine import BY_KEY, async_engine, sync_engine
-from taskworker.coordinator.dependency_resolver import Dependents
-from tests.taskcore.db.db_harness import Stage
+from taskcore.db.engine import KEY_LOOKUP_OPTIONS, async_engine, sync_engine
+from taskworker.coordinator.dependency_resolver import DependencyResolver
+from tests.taskcore.db.db_harness import DatabaseHarness
 
 
 @pytest.fixture
-def stage(database_url: str) -> Iterator[Stage]:
-    engine = sync_engine(database_url, name="tests", pool_size=20, options=BY_KEY)
-    yield Stage(engine)
+def stage(database_url: str) -> Iterator[DatabaseHarness]:
+    engine = sync_engine(database_url, name="tests", pool_size=20, options=KEY_LOOKUP_OPTIONS)
+    yield DatabaseHarness(engine)
     engine.dispose()
 
 
 @pytest.fixture
 def coordinate(database_url: str) -> Iterator[Callable[[], None]]:
     """A coordinator that passes on whatever is to be passed on."""
-    engine = async_engine(database_url, name="tests", pool_size=2, options=BY_KEY)
+    engine = async_engine(database_url, name="tests", pool_size=2, options=KEY_LOOKUP_OPTIONS)
 
     async def pass_on() -> None:
-        while await Dependents(engine).step():
+        while await DependencyResolver(engine).step():
             continue
 
     with asyncio.Runner() as runner:

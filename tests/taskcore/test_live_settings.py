@@ -16,11 +16,11 @@ import pytest
 
 from taskcore.db.engine import async_engine
 from taskcore.db.overrides import remove_override, set_override
-from taskcore.errors import InvalidSetting
-from taskcore.live_settings import CurrentSettings, Follower, is_setting, live_settings
+from taskcore.errors import InvalidLiveSetting
+from taskcore.live_settings import CurrentSettings, SettingsWatcher, is_setting, live_settings
 from taskcore.settings import Layer, RetentionSettings, Settings, layer_of, load_settings
 from taskworker.coordinator.database import execute
-from tests.taskcore.db.db_harness import Stage
+from tests.taskcore.db.db_harness import DatabaseHarness
 
 
 def test_the_live_settings_are_those_that_are_marked() -> None:
@@ -53,27 +53,27 @@ def test_a_setting_that_is_not_live_is_told_from_one_that_is_not_there(name: str
     ],
 )
 def test_a_value_that_does_not_fit_is_refused(name: str, value: Any) -> None:
-    with pytest.raises(InvalidSetting):
-        live_settings()[name].put_into(Settings(), value)
+    with pytest.raises(InvalidLiveSetting):
+        live_settings()[name].apply(Settings(), value)
 
 
 def test_an_override_changes_its_setting_and_no_other() -> None:
     own = Settings(coordinator={"resend_after_s": 7})
     current = CurrentSettings(own)
 
-    current.override({"coordinator.sweep_every_s": 5, "retention.types": {"noop": {"failed_s": None}}})
+    current.apply_overrides({"coordinator.sweep_every_s": 5, "retention.types": {"noop": {"failed_s": None}}})
 
     assert (current.now.coordinator.sweep_every_s, current.now.coordinator.resend_after_s) == (5, 7)
     assert current.now.retention.types["noop"].model_fields_set == {"failed_s"}
-    assert current.own is own
-    current.override({})
+    assert current.base is own
+    current.apply_overrides({})
     assert current.now == own
 
 
 def test_an_invalid_or_unknown_override_is_ignored_and_the_others_hold() -> None:
     current = CurrentSettings(Settings())
 
-    current.override({"coordinator.sweep_every_s": "soon", "no.such": 1, "worker.threads": 3, "log.level": "debug"})
+    current.apply_overrides({"coordinator.sweep_every_s": "soon", "no.such": 1, "worker.threads": 3, "log.level": "debug"})
 
     assert current.now.coordinator.sweep_every_s == Settings().coordinator.sweep_every_s
     assert current.now.worker == Settings().worker
@@ -86,7 +86,7 @@ def test_who_wants_to_know_hears_of_each_change_once() -> None:
     current.on_change(lambda: heard.append(current.now.log.level))
 
     for overrides in ({"log.level": "debug"}, {"log.level": "debug"}, {"log.level": "info"}, {}):
-        current.override(overrides)
+        current.apply_overrides(overrides)
 
     assert heard == ["debug", "info"]
 
@@ -125,7 +125,7 @@ def test_retention_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch)
 async def followed(database_url: str) -> AsyncIterator[CurrentSettings]:
     current = CurrentSettings(Settings(database_url=database_url))
     engine = async_engine(database_url, name="tests", pool_size=1)
-    following = asyncio.create_task(Follower(current, partial(execute, engine), name="tests").run())
+    following = asyncio.create_task(SettingsWatcher(current, partial(execute, engine), name="tests").run())
     yield current
     following.cancel()
     await asyncio.wait([following])
@@ -133,7 +133,7 @@ async def followed(database_url: str) -> AsyncIterator[CurrentSettings]:
 
 
 async def test_a_follower_hears_of_a_change_by_notify(
-    stage: Stage, database_url: str, followed: CurrentSettings
+    stage: DatabaseHarness, database_url: str, followed: CurrentSettings
 ) -> None:
     changed = asyncio.Event()
     followed.on_change(changed.set)
@@ -146,7 +146,7 @@ async def test_a_follower_hears_of_a_change_by_notify(
     assert followed.now.log.level == "debug"
 
 
-async def test_a_follower_finds_what_nobody_told_it_of(stage: Stage, followed: CurrentSettings) -> None:
+async def test_a_follower_finds_what_nobody_told_it_of(stage: DatabaseHarness, followed: CurrentSettings) -> None:
     changed = asyncio.Event()
     followed.on_change(changed.set)
     stage.run(set_override(), setting="log.level", given='"error"', by="me")
@@ -156,10 +156,10 @@ async def test_a_follower_finds_what_nobody_told_it_of(stage: Stage, followed: C
     stage.run(remove_override(), setting="log.level")
     await asyncio.wait_for(changed.wait(), 60)
 
-    assert followed.now == followed.own
+    assert followed.now == followed.base
 
 
-def test_the_last_override_of_a_setting_counts(stage: Stage) -> None:
+def test_the_last_override_of_a_setting_counts(stage: DatabaseHarness) -> None:
     for given, by in (('{"noop": {}}', "me"), ("null", "you")):
         stage.run(set_override(), setting="retention.types", given=given, by=by)
 

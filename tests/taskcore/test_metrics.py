@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from taskcore.metrics import Metric, MetricContext, MetricSource, Sample, distinct, load_sources
+from taskcore.metrics import Metric, MetricContext, MetricSource, Sample, without_conflicts, load_sources
 
 MODULE = """
 from taskcore.metrics import Metric, MetricSource, Sample
@@ -73,6 +73,6 @@ def test_what_is_installed_is_measured_and_what_cannot_be_loaded_is_said(
 def test_the_first_to_have_a_name_or_a_metric_keeps_it() -> None:
     sources = [Named("a", "x", "y"), Named("a", "z"), Named("b", "y", "w"), Named("c", "w")]
 
-    kept = distinct(sources)
+    kept = without_conflicts(sources)
 
     assert kept == [sources[0], sources[3]]

@@ -11,7 +11,7 @@ import pytest
 from harness.waiting import eventually
 from taskcore.errors import InvalidSettings
 from taskcore.settings import KubernetesSettings, Settings
-from taskstandalone.kubernetes_events import check_cluster, collect_cluster_events
+from taskstandalone.kubernetes_events import validate_cluster, collect_kubernetes_events
 from tests.collector_k8s.fakes.cluster import running_cluster
 from tests.collector_k8s.fakes.event_json import event
 
@@ -20,7 +20,7 @@ async def test_events_of_the_cluster_that_is_set_are_collected(database_url: str
     with running_cluster(tmp_path) as cluster:
         cluster.put(event("a"))
         settings = Settings(database_url=database_url, kubernetes=KubernetesSettings(kubeconfig=cluster.kubeconfig))
-        collecting = asyncio.create_task(collect_cluster_events(settings))
+        collecting = asyncio.create_task(collect_kubernetes_events(settings))
 
         await asyncio.to_thread(eventually, lambda: names(database_url) == ["a"])
 
@@ -33,14 +33,14 @@ async def test_events_of_the_cluster_that_is_set_are_collected(database_url: str
 async def test_without_a_cluster_nothing_is_collected(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
 
-    await collect_cluster_events(Settings(database_url=database_url))
+    await collect_kubernetes_events(Settings(database_url=database_url))
 
     assert held(database_url) == 0
 
 
 def test_a_kubeconfig_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidSettings, match="TASKCORE_KUBERNETES__KUBECONFIG"):
-        check_cluster(Settings(kubernetes=KubernetesSettings(kubeconfig=tmp_path / "missing")))
+        validate_cluster(Settings(kubernetes=KubernetesSettings(kubeconfig=tmp_path / "missing")))
 
 
 def names(database_url: str) -> list[str]:

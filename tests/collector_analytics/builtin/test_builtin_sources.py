@@ -11,11 +11,11 @@ from collector_analytics.builtin.tasks import Tasks
 from collector_analytics.builtin.throughput import Throughput
 from collector_analytics.builtin.workers import Workers
 from taskcore.db.tasks import actions
-from tests.collector_analytics.analytics_harness import NOON, House, clock, minutes
+from tests.collector_analytics.analytics_harness import NOON, AnalyticsHarness, clock, minutes
 from tests.taskcore.db.db_harness import new_task
 
 
-def test_tasks_are_counted_by_status_type_and_queue(house: House) -> None:
+def test_tasks_are_counted_by_status_type_and_queue(house: AnalyticsHarness) -> None:
     house.submit(new_task(), new_task(), new_task(queue="slow"), new_task(type="mail"))
     (running,) = house.submit(new_task())
     house.claim([running])
@@ -30,7 +30,7 @@ def test_tasks_are_counted_by_status_type_and_queue(house: House) -> None:
     }
 
 
-def test_a_queue_has_a_depth_and_an_age_only_while_something_waits(house: House) -> None:
+def test_a_queue_has_a_depth_and_an_age_only_while_something_waits(house: AnalyticsHarness) -> None:
     old, _ = house.submit(new_task(), new_task())
     house.sql("UPDATE outbox SET available_at = now() - interval '1 hour' WHERE task_id = :id", id=old)
     (taken,) = house.submit(new_task(queue="empty"))
@@ -43,8 +43,8 @@ def test_a_queue_has_a_depth_and_an_age_only_while_something_waits(house: House)
     assert house.samples("queue_oldest_age_seconds") == {(NOON, "default"): pytest.approx(3600, abs=60)}
 
 
-def test_only_live_workers_and_what_they_hold_count(house: House) -> None:
-    alive, dead = house.worker(), house.worker()
+def test_only_live_workers_and_what_they_hold_count(house: AnalyticsHarness) -> None:
+    alive, dead = house.register_worker(), house.register_worker()
     house.sql("UPDATE worker SET seen_at = now() - interval '1 hour' WHERE id = :id", id=dead)
     house.claim(house.submit(new_task(), new_task()), worker=alive)
     house.claim(house.submit(new_task()), worker=dead)
@@ -55,16 +55,16 @@ def test_only_live_workers_and_what_they_hold_count(house: House) -> None:
     assert found == {"workers_live": {(NOON,): 1}, "slots": {(NOON,): 8}, "slots_in_use": {(NOON,): 2}}
 
 
-def test_what_was_submitted_and_ended_is_counted_in_its_window(house: House) -> None:
-    before = house.submitted(clock(11, 29))
-    tasks = [house.submitted(clock(11, minute)) for minute in (30, 45, 59)]
-    mail = house.submitted(clock(11, 50), type="mail", queue="post")
-    house.submitted(clock(12))
-    house.happen(before, clock(11, 40), "running", "succeeded", attempt=1)
-    house.happen(tasks[0], clock(11, 41), "running", "failed", attempt=1)
-    house.happen(tasks[0], clock(11, 50), "failed", "queued", attempt=1)
-    house.happen(tasks[0], clock(11, 51), "running", "failed", attempt=2)
-    house.happen(mail, clock(12, 1), "running", "succeeded", attempt=1)
+def test_what_was_submitted_and_ended_is_counted_in_its_window(house: AnalyticsHarness) -> None:
+    before = house.add_submitted(clock(11, 29))
+    tasks = [house.add_submitted(clock(11, minute)) for minute in (30, 45, 59)]
+    mail = house.add_submitted(clock(11, 50), type="mail", queue="post")
+    house.add_submitted(clock(12))
+    house.add_history(before, clock(11, 40), "running", "succeeded", attempt=1)
+    house.add_history(tasks[0], clock(11, 41), "running", "failed", attempt=1)
+    house.add_history(tasks[0], clock(11, 50), "failed", "queued", attempt=1)
+    house.add_history(tasks[0], clock(11, 51), "running", "failed", attempt=2)
+    house.add_history(mail, clock(12, 1), "running", "succeeded", attempt=1)
 
     house.measure(Throughput(), clock(12, 10))
 
@@ -73,12 +73,12 @@ def test_what_was_submitted_and_ended_is_counted_in_its_window(house: House) -> 
     assert house.samples("finished") == {(bucket, "succeeded", "noop"): 1, (bucket, "failed", "noop"): 2}
 
 
-def test_a_task_that_was_deleted_before_it_was_counted_counts_with_its_type(house: House) -> None:
-    task_id = house.submitted(clock(11, 40), type="mail", queue="post")
-    house.happen(task_id, clock(11, 40), "queued", "running", attempt=1)
-    house.happen(task_id, clock(11, 41), "running", "succeeded", attempt=1)
+def test_a_task_that_was_deleted_before_it_was_counted_counts_with_its_type(house: AnalyticsHarness) -> None:
+    task_id = house.add_submitted(clock(11, 40), type="mail", queue="post")
+    house.add_history(task_id, clock(11, 40), "queued", "running", attempt=1)
+    house.add_history(task_id, clock(11, 41), "running", "succeeded", attempt=1)
     house.sql("UPDATE task SET status = 'succeeded' WHERE id = :id", id=task_id)
-    house.run(actions.remove(), task=task_id, by="api")
+    house.run(actions.delete_task(), task=task_id, by="api")
 
     for source in (Throughput(), Durations()):
         house.measure(source, clock(12, 10))
@@ -88,12 +88,12 @@ def test_a_task_that_was_deleted_before_it_was_counted_counts_with_its_type(hous
     assert house.samples("run_seconds")[clock(11, 30), "p50", "mail"] == 60
 
 
-def test_waits_and_runs_are_told_by_their_percentiles(house: House) -> None:
+def test_waits_and_runs_are_told_by_their_percentiles(house: AnalyticsHarness) -> None:
     for seconds in range(1, 101):
-        task_id = house.submitted(clock(11, 30))
+        task_id = house.add_submitted(clock(11, 30))
         claimed_at = clock(11, 30) + minutes(seconds / 60)
-        house.happen(task_id, claimed_at, "queued", "running", attempt=1)
-        house.happen(task_id, claimed_at + minutes(2), "running", "succeeded", attempt=1)
+        house.add_history(task_id, claimed_at, "queued", "running", attempt=1)
+        house.add_history(task_id, claimed_at + minutes(2), "running", "succeeded", attempt=1)
         house.sql(
             "INSERT INTO task_attempt VALUES (:id, 1, 1, :at, CAST(:at AS timestamptz) + interval '2 seconds', 'ok')",
             id=task_id,
@@ -108,16 +108,16 @@ def test_waits_and_runs_are_told_by_their_percentiles(house: House) -> None:
     assert runs == {(bucket, quantile, "noop"): 2 for quantile in ("p50", "p95", "p99")}
 
 
-def test_a_wait_counts_from_when_the_attempt_might_run(house: House) -> None:
-    delayed = house.task(type="delayed", run_at=clock(11, 40))
-    house.happen(delayed, clock(9), None, "scheduled")
-    again = house.task(type="again")
-    house.happen(again, clock(10), "running", "retrying", attempt=1, details='{"retry_in_s": 5400}')
-    house.happen(again, clock(11, 33), "retrying", "running", attempt=2)
-    house.happen(again, clock(11, 34), "running", "cancelling", attempt=2)
-    house.happen(again, clock(11, 35), "cancelling", "cancelled", attempt=2)
-    house.happen(delayed, clock(11, 41), "scheduled", "running", attempt=1)
-    house.happen(delayed, clock(11, 42), "running", "retrying", attempt=1, details='{"retry_in_s": 120}')
+def test_a_wait_counts_from_when_the_attempt_might_run(house: AnalyticsHarness) -> None:
+    delayed = house.add_task(type="delayed", run_at=clock(11, 40))
+    house.add_history(delayed, clock(9), None, "scheduled")
+    again = house.add_task(type="again")
+    house.add_history(again, clock(10), "running", "retrying", attempt=1, details='{"retry_in_s": 5400}')
+    house.add_history(again, clock(11, 33), "retrying", "running", attempt=2)
+    house.add_history(again, clock(11, 34), "running", "cancelling", attempt=2)
+    house.add_history(again, clock(11, 35), "cancelling", "cancelled", attempt=2)
+    house.add_history(delayed, clock(11, 41), "scheduled", "running", attempt=1)
+    house.add_history(delayed, clock(11, 42), "running", "retrying", attempt=1, details='{"retry_in_s": 120}')
 
     house.measure(Durations(), clock(12, 10))
 
@@ -126,12 +126,12 @@ def test_a_wait_counts_from_when_the_attempt_might_run(house: House) -> None:
     assert {key[2]: value for key, value in runs.items()} == {"delayed": 60, "again": 120}
 
 
-def test_submitters_are_counted_when_the_day_is_over_and_known_ones_are_not_new(house: House) -> None:
+def test_submitters_are_counted_when_the_day_is_over_and_known_ones_are_not_new(house: AnalyticsHarness) -> None:
     yesterday = NOON - minutes(24 * 60)
-    house.submitted(yesterday, by="user:ann")
+    house.add_submitted(yesterday, by="user:ann")
     house.measure(Submitters(), clock(10, 10))
     for by in ("user:ann", "user:bob", "user:bob", "user:cy", "api", "schedule:1"):
-        house.submitted(clock(11), by=by)
+        house.add_submitted(clock(11), by=by)
     house.measure(Submitters(), clock(23, 59))
     midnight = clock(0)
     unfinished = {bucket for (bucket,) in house.samples("submitters_per_day")}
@@ -143,8 +143,8 @@ def test_submitters_are_counted_when_the_day_is_over_and_known_ones_are_not_new(
     assert house.samples("new_submitters_per_day") == {(midnight,): 2}
 
 
-def test_a_day_without_submitters_has_none(house: House) -> None:
-    house.submitted(clock(11))
+def test_a_day_without_submitters_has_none(house: AnalyticsHarness) -> None:
+    house.add_submitted(clock(11))
 
     house.measure(Submitters(), clock(23, 10))
     house.measure(Submitters(), clock(0) + minutes(2 * 24 * 60 + 1))

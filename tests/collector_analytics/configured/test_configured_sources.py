@@ -13,15 +13,15 @@ import yaml
 from pydantic import SecretStr
 
 from collector_analytics.collect_analytics import CollectionFailed, collect_all
-from collector_analytics.configured.json_pointer import find
-from collector_analytics.configured.sources import operator_sources
-from collector_analytics.validation import check_operator_metrics
-from harness.http_server import Response, WebServer
+from collector_analytics.configured.json_pointer import resolve_pointer
+from collector_analytics.configured.sources import configured_sources
+from collector_analytics.validation import validate_configured_metrics
+from harness.http_server import Response, HttpServer
 from harness.postgres import PostgresServer
 from taskcore.errors import InvalidSettings
 from taskcore.settings import Settings, load_settings
 from tests.collector_analytics import product_database
-from tests.collector_analytics.analytics_harness import House
+from tests.collector_analytics.analytics_harness import AnalyticsHarness
 
 
 @pytest.fixture
@@ -43,12 +43,12 @@ def counters(**given: Mapping[str, Any]) -> dict[str, Any]:
     return {"analytics": {"counters": given}}
 
 
-def collected(house: House, sections: dict[str, Any]) -> None:
+def collected(house: AnalyticsHarness, sections: dict[str, Any]) -> None:
     ctx = house.context(**sections)
-    collect_all(ctx, house.engine, list(operator_sources(ctx.settings)))
+    collect_all(ctx, house.engine, list(configured_sources(ctx.settings)))
 
 
-def seen(house: House, metric: str) -> dict[tuple[str, ...], float]:
+def seen(house: AnalyticsHarness, metric: str) -> dict[tuple[str, ...], float]:
     """By the labels' values."""
     return {key[1:]: value for key, value in house.samples(metric).items()}
 
@@ -58,7 +58,7 @@ def settings_of(sections: dict[str, Any]) -> Settings:
 
 
 def test_a_product_collects_its_instances_locations_scenes_channels_and_users(
-    house: House, product_url: str, http_server: WebServer
+    house: AnalyticsHarness, product_url: str, http_server: HttpServer
 ) -> None:
     body = json.dumps({"data": {"users/now": {"all": 3, "few": 1, "silent": None}}}).encode()
     url = http_server.on("GET", "/stats", Response(body=body))
@@ -71,7 +71,7 @@ def test_a_product_collects_its_instances_locations_scenes_channels_and_users(
             "headers": {"Authorization": "Bearer secret"},
         }
     }
-    check_operator_metrics(settings_of(sections))
+    validate_configured_metrics(settings_of(sections))
 
     collected(house, sections)
 
@@ -100,7 +100,7 @@ def test_the_settings_that_the_documentation_shows_are_those_that_are_tested() -
     assert settings_of(shown).analytics.counters["channelUsersByName"].pointer == "/data/users~1now"
 
 
-def test_no_number_is_no_sample(house: House, product_url: str) -> None:
+def test_no_number_is_no_sample(house: AnalyticsHarness, product_url: str) -> None:
     given = {"mean": "SELECT avg(id) FROM scene WHERE id > 100", "none": "SELECT name, id FROM scene WHERE id > 100"}
 
     collected(house, queries(product_url, given))
@@ -120,7 +120,7 @@ def test_no_number_is_no_sample(house: House, product_url: str) -> None:
     ],
 )
 def test_an_answer_that_is_no_metric_is_that_source_s_error(
-    house: House, product_url: str, sql: str, message: str
+    house: AnalyticsHarness, product_url: str, sql: str, message: str
 ) -> None:
     with pytest.raises(CollectionFailed, match=f"^query:bad: .*{message}"):
         collected(house, queries(product_url, {"bad": sql, "good": "SELECT 1"}))
@@ -128,7 +128,7 @@ def test_an_answer_that_is_no_metric_is_that_source_s_error(
     assert (seen(house, "bad"), seen(house, "good")) == ({}, {(): 1})
 
 
-def test_a_query_that_takes_too_long_is_cancelled(house: House, product_url: str) -> None:
+def test_a_query_that_takes_too_long_is_cancelled(house: AnalyticsHarness, product_url: str) -> None:
     sections = queries(product_url, {"slow": "SELECT count(pg_sleep(60))"}, timeout_s=0.1)
 
     with pytest.raises(CollectionFailed, match="statement timeout"):
@@ -150,7 +150,7 @@ def test_a_query_that_takes_too_long_is_cancelled(house: House, product_url: str
     ids=["failed", "moved", "cut", "not there", "text", "flag", "list", "long"],
 )
 def test_a_document_that_has_no_number_is_that_source_s_error(
-    house: House, http_server: WebServer, response: Response, pointer: str, message: str
+    house: AnalyticsHarness, http_server: HttpServer, response: Response, pointer: str, message: str
 ) -> None:
     bad = {"url": http_server.on("GET", "/bad", response), "pointer": pointer}
     good = {"url": http_server.on("GET", "/good", Response(body=b"7.5"))}
@@ -165,12 +165,12 @@ def test_pointers_find_what_rfc_6901_says_they_do() -> None:
     document = {"foo": ["bar", "baz"], "": 0, "a/b": 1, "m~n": 8, " ": 7, "k": {"01": 5}}
 
     pointers = ("", "/foo/0", "/", "/a~1b", "/m~0n", "/ ", "/k/01")
-    found = [find(document, pointer) for pointer in pointers]
+    found = [resolve_pointer(document, pointer) for pointer in pointers]
 
     assert found == [document, "bar", 0, 1, 8, 7, 5]
     for nowhere in ("/foo/2", "/foo/-", "/foo/00", "/foo/bar", "/b", "/a~1b/c"):
         with pytest.raises(LookupError):
-            find(document, nowhere)
+            resolve_pointer(document, nowhere)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_a_query_that_cannot_be_a_metric_is_refused_at_start_by_its_setting(
     settings = settings_of(queries(product_url, {"activeScenes": sql, "good": "SELECT name, id FROM scene"}))
 
     with pytest.raises(InvalidSettings) as refused:
-        check_operator_metrics(settings)
+        validate_configured_metrics(settings)
 
     (line,) = str(refused.value).splitlines()
     assert line.startswith("TASKCORE_ANALYTICS__QUERIES__ACTIVESCENES__SQL: ")
@@ -200,7 +200,7 @@ def test_a_query_that_cannot_be_a_metric_is_refused_at_start_by_its_setting(
 
 
 def test_nothing_is_run_when_a_query_is_checked(product_url: str) -> None:
-    check_operator_metrics(settings_of(queries(product_url, {"slow": "SELECT count(pg_sleep(600))"})))
+    validate_configured_metrics(settings_of(queries(product_url, {"slow": "SELECT count(pg_sleep(600))"})))
 
 
 def test_an_unknown_database_and_a_name_that_is_taken_are_refused_at_start(product_url: str) -> None:
@@ -209,7 +209,7 @@ def test_an_unknown_database_and_a_name_that_is_taken_are_refused_at_start(produ
     sections["analytics"]["counters"] = {"twice": {"url": "http://localhost"}}
 
     with pytest.raises(InvalidSettings) as refused:
-        check_operator_metrics(settings_of(sections))
+        validate_configured_metrics(settings_of(sections))
 
     assert str(refused.value).splitlines() == [
         "TASKCORE_ANALYTICS__QUERIES__TASKS: there is another metric of this name",
@@ -220,7 +220,7 @@ def test_an_unknown_database_and_a_name_that_is_taken_are_refused_at_start(produ
 
 
 def test_a_database_that_is_away_does_not_keep_the_collector_from_starting() -> None:
-    check_operator_metrics(settings_of(queries("postgresql://nobody@127.0.0.1:1/none", {"any": "SELECT 1"})))
+    validate_configured_metrics(settings_of(queries("postgresql://nobody@127.0.0.1:1/none", {"any": "SELECT 1"})))
 
 
 @pytest.mark.parametrize(

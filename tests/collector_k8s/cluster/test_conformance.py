@@ -16,10 +16,10 @@ import pytest
 from kubernetes.client import ApiException
 
 from harness.waiting import eventually
-from tests.collector_k8s.collector_thread import Collected, Collecting, versions_of
+from tests.collector_k8s.collector_thread import StoredEvents, CollectorThread, versions_of
 from tests.collector_k8s.fakes.cluster import names, running_cluster
-from tests.collector_k8s.fakes.event_json import CORE, EVENTS, Event, event
-from tests.collector_k8s.fakes.official_client import Asker
+from tests.collector_k8s.fakes.event_json import CORE_V1, EVENTS_V1, Event, event
+from tests.collector_k8s.fakes.official_client import OfficialClient
 
 CLUSTERS = ["fake", *(["real"] if os.environ.get("KUBECONFIG") else [])]
 
@@ -31,13 +31,13 @@ class Place:
     kubeconfig: Path
     namespace: str
     group: str
-    asker: Asker
+    asker: OfficialClient
 
     def make(self, *made: str, **fields: object) -> list[Event]:
-        return [self.asker.make(event(name, self.namespace, **fields)) for name in made]
+        return [self.asker.create(event(name, self.namespace, **fields)) for name in made]
 
-    def collect(self, database_url: str) -> Collecting:
-        return Collecting(database_url, kubeconfig=self.kubeconfig, namespaces=(self.namespace,), api=self.group)
+    def collect(self, database_url: str) -> CollectorThread:
+        return CollectorThread(database_url, kubeconfig=self.kubeconfig, namespaces=(self.namespace,), api=self.group)
 
 
 @pytest.fixture(params=CLUSTERS)
@@ -49,16 +49,16 @@ def kubeconfig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]
             yield cluster.kubeconfig
 
 
-@pytest.fixture(params=[CORE, EVENTS])
+@pytest.fixture(params=[CORE_V1, EVENTS_V1])
 def place(kubeconfig: Path, request: pytest.FixtureRequest) -> Iterator[Place]:
-    asker = Asker(kubeconfig, request.param)
+    asker = OfficialClient(kubeconfig, request.param)
     with own_namespace(asker) as namespace:
         yield Place(kubeconfig, namespace, request.param, asker)
     asker.close()
 
 
 @contextmanager
-def own_namespace(asker: Asker) -> Iterator[str]:
+def own_namespace(asker: OfficialClient) -> Iterator[str]:
     name = f"taskcore-test-{uuid4().hex[:12]}"
     asker.core.create_namespace({"metadata": {"name": name}})
     try:
@@ -124,13 +124,13 @@ def test_both_groups_have_the_same_events_in_their_own_shape(place: Place) -> No
     (listed,) = place.asker.list(place.namespace)["items"]
 
     assert listed["metadata"]["uid"] == made["metadata"]["uid"]
-    about, text = ("involvedObject", "message") if place.group == CORE else ("regarding", "note")
+    about, text = ("involvedObject", "message") if place.group == CORE_V1 else ("regarding", "note")
     assert (listed[about]["name"], listed[text]) == ("a", "it says this")
     assert "kind" not in listed
 
 
 def test_the_collector_stores_what_is_there_and_what_happens(place: Place, database_url: str) -> None:
-    collected = Collected(database_url)
+    collected = StoredEvents(database_url)
     events = place.make("a", "b")
     collecting = place.collect(database_url)
     eventually(lambda: collected.has_all(events))

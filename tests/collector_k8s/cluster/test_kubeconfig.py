@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from collector_k8s.cluster.client import Cluster
-from collector_k8s.cluster.kubeconfig import NoCluster, Unusable, check, is_meant, load
+from collector_k8s.cluster.client import ClusterClient
+from collector_k8s.cluster.kubeconfig import NoClusterConfigured, UnusableKubeconfig, validate, is_configured, load_configuration
 from taskcore.errors import InvalidSettings
 from taskcore.settings import KubernetesSettings, load_settings
 
@@ -42,40 +42,40 @@ def kubeconfig(path: Path, **changes: Any) -> Path:
 def test_a_kubeconfig_says_where_the_cluster_is(tmp_path: Path) -> None:
     settings = KubernetesSettings(kubeconfig=kubeconfig(tmp_path / "config"), context="work")
 
-    check(settings)
+    validate(settings)
 
-    assert is_meant(settings)
-    assert load(settings).host == "http://127.0.0.1:1"
-    assert load(settings).api_key == {"BearerToken": "Bearer secret"}
+    assert is_configured(settings)
+    assert load_configuration(settings).host == "http://127.0.0.1:1"
+    assert load_configuration(settings).api_key == {"BearerToken": "Bearer secret"}
 
 
 def test_without_a_setting_the_usual_kubeconfig_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kubeconfig(
         tmp_path / "home" / ".kube" / "config", clusters=[{"name": "one", "cluster": {"server": "http://usual"}}]
     )
-    assert load(KubernetesSettings()).host == "http://usual"
+    assert load_configuration(KubernetesSettings()).host == "http://usual"
 
     kubeconfig(tmp_path / "other", clusters=[{"name": "one", "cluster": {"server": "http://other"}}])
     monkeypatch.setenv("KUBECONFIG", f"{tmp_path / 'missing'}:{tmp_path / 'other'}")
-    check(KubernetesSettings())
-    assert load(KubernetesSettings()).host == "http://other"
-    assert not is_meant(KubernetesSettings())
+    validate(KubernetesSettings())
+    assert load_configuration(KubernetesSettings()).host == "http://other"
+    assert not is_configured(KubernetesSettings())
 
 
 def test_no_cluster_is_no_fault_of_the_settings() -> None:
-    check(KubernetesSettings())
+    validate(KubernetesSettings())
 
-    with pytest.raises(NoCluster, match="not a pod, and there is no kubeconfig"):
-        Cluster(KubernetesSettings())
+    with pytest.raises(NoClusterConfigured, match="not a pod, and there is no kubeconfig"):
+        ClusterClient(KubernetesSettings())
 
 
 def test_a_kubeconfig_that_is_not_there_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InvalidSettings, match=r"TASKCORE_KUBERNETES__KUBECONFIG: there is no file '.*missing'"):
-        check(KubernetesSettings(kubeconfig=tmp_path / "missing"))
+        validate(KubernetesSettings(kubeconfig=tmp_path / "missing"))
 
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "missing"))
     with pytest.raises(InvalidSettings, match="KUBECONFIG: there is no file"):
-        check(KubernetesSettings())
+        validate(KubernetesSettings())
 
 
 def test_a_context_that_is_not_there_is_refused(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_context_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         InvalidSettings, match=r"TASKCORE_KUBERNETES__CONTEXT: .* no context 'moon'; it has: home, work"
     ):
-        check(settings)
+        validate(settings)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_kubeconfig_that_leads_nowhere_is_refused(tmp_path: Path, changes: dic
     settings = KubernetesSettings(kubeconfig=kubeconfig(tmp_path / "config", **changes))
 
     with pytest.raises(InvalidSettings, match=r"TASKCORE_KUBERNETES__KUBECONFIG: .* cannot be used"):
-        check(settings)
+        validate(settings)
 
 
 @pytest.mark.parametrize("text", ["", "[1, 2]", "just words", "{", "a: [", "\0"])
@@ -110,19 +110,19 @@ def test_a_file_that_is_no_kubeconfig_is_refused(tmp_path: Path, text: str) -> N
     file.write_text(text)
 
     with pytest.raises(InvalidSettings, match=r"TASKCORE_KUBERNETES__KUBECONFIG: .* cannot be used"):
-        check(KubernetesSettings(kubeconfig=file))
+        validate(KubernetesSettings(kubeconfig=file))
 
 
 def test_what_the_kubeconfig_refers_to_may_come_later(tmp_path: Path) -> None:
     settings = KubernetesSettings(kubeconfig=kubeconfig(tmp_path / "config"))
     (tmp_path / "token").unlink()
 
-    check(settings)
+    validate(settings)
 
-    with pytest.raises(Unusable, match="token"):
-        Cluster(settings)
+    with pytest.raises(UnusableKubeconfig, match="token"):
+        ClusterClient(settings)
     (tmp_path / "token").write_text("later")
-    assert load(settings).api_key == {"BearerToken": "Bearer later"}
+    assert load_configuration(settings).api_key == {"BearerToken": "Bearer later"}
 
 
 @pytest.mark.parametrize("selector", ["type", "=Warning", "type=Warning,", "type Warning", "type=a=b", ""])

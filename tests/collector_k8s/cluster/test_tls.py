@@ -9,19 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from collector_k8s.cluster.client import Cluster, ClusterError
-from collector_k8s.cluster.event_pages import pages
+from collector_k8s.cluster.client import ClusterClient, ClusterError
+from collector_k8s.cluster.event_pages import list_pages
 from collector_k8s.cluster.watch import Watch
 from taskcore.settings import KubernetesSettings
 from tests.collector_k8s.fakes.cluster import FakeCluster
 from tests.collector_k8s.fakes.event_json import event
-from tests.taskworker.types.certificates import Authority, authority
+from tests.taskworker.types.certificates import CertificateAuthority, authority
 
 __all__ = ["authority"]
 
 
 @pytest.fixture
-def secure(tmp_path: Path, authority: Authority) -> Iterator[FakeCluster]:
+def secure(tmp_path: Path, authority: CertificateAuthority) -> Iterator[FakeCluster]:
     cluster = FakeCluster(tmp_path, bookmark_s=None)
     document = json.loads(cluster.kubeconfig.read_text())
     document["clusters"][0]["cluster"] = {
@@ -36,19 +36,19 @@ def secure(tmp_path: Path, authority: Authority) -> Iterator[FakeCluster]:
 
 def test_a_cluster_is_known_by_its_certificate(secure: FakeCluster, tmp_path: Path) -> None:
     secure.put(event("a"))
-    asking = Cluster(KubernetesSettings(kubeconfig=secure.kubeconfig))
-    assert sum(len(page.items or []) for page in pages(asking, "")) == 1
+    asking = ClusterClient(KubernetesSettings(kubeconfig=secure.kubeconfig))
+    assert sum(len(page.items or []) for page in list_pages(asking, "")) == 1
 
     document = json.loads(secure.kubeconfig.read_text())
     del document["clusters"][0]["cluster"]["certificate-authority"]
     secure.kubeconfig.write_text(json.dumps(document))
     with pytest.raises(ClusterError, match="certificate"):
-        Cluster(KubernetesSettings(kubeconfig=secure.kubeconfig)).list_events("")
+        ClusterClient(KubernetesSettings(kubeconfig=secure.kubeconfig)).list_events("")
 
 
 def test_who_waits_for_the_next_event_is_told_to_stop(secure: FakeCluster) -> None:
-    asking = Cluster(KubernetesSettings(kubeconfig=secure.kubeconfig, bookmark_s=600))
-    (page,) = pages(asking, "")
+    asking = ClusterClient(KubernetesSettings(kubeconfig=secure.kubeconfig, bookmark_interval_s=600))
+    (page,) = list_pages(asking, "")
     watch = Watch(asking, "", page.metadata.resource_version)
     heard, ended = threading.Event(), threading.Event()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from collector_k8s.events.event import UnreadableEvent, is_newer, read_event, task_id_of
+from collector_k8s.events.event import MalformedEvent, is_newer, parse_event, task_id_of
 from tests.collector_k8s.sample_events import NOON
 
 CORE = {
@@ -60,8 +60,8 @@ def hour(hour: int, minute: int = 0) -> datetime:
 
 
 def test_both_shapes_of_an_event_are_the_same_event() -> None:
-    core = read_event(json.dumps(CORE).encode(), NOON)
-    other = read_event(json.dumps(EVENTS_GROUP).encode(), NOON)
+    core = parse_event(json.dumps(CORE).encode(), NOON)
+    other = parse_event(json.dumps(EVENTS_GROUP).encode(), NOON)
 
     assert core == other
     assert (core.kind, core.name, core.component, core.count) == ("Pod", "web-1", "kubelet", 7)
@@ -80,7 +80,7 @@ def test_both_shapes_of_an_event_are_the_same_event() -> None:
     ],
 )
 def test_the_time_of_an_event_is_the_first_that_is_there(times: dict[str, Any], expected: datetime) -> None:
-    event = read_event(made(**times), NOON)
+    event = parse_event(made(**times), NOON)
 
     assert abs(event.at - expected) < timedelta(seconds=1)
     assert event.first_at <= event.at
@@ -89,7 +89,7 @@ def test_the_time_of_an_event_is_the_first_that_is_there(times: dict[str, Any], 
 def test_an_event_without_any_time_is_of_when_it_came() -> None:
     metadata = {key: value for key, value in CORE["metadata"].items() if key != "creationTimestamp"}
 
-    event = read_event(made(metadata=metadata, firstTimestamp=None, lastTimestamp=None), NOON)
+    event = parse_event(made(metadata=metadata, firstTimestamp=None, lastTimestamp=None), NOON)
 
     assert (event.first_at, event.at) == (NOON, NOON)
 
@@ -106,7 +106,7 @@ def test_an_event_without_any_time_is_of_when_it_came() -> None:
     ],
 )
 def test_the_count_of_an_event_is_that_of_its_series_first(counts: dict[str, Any], expected: int) -> None:
-    assert read_event(made(**counts), NOON).count == expected
+    assert parse_event(made(**counts), NOON).count == expected
 
 
 @pytest.mark.parametrize(
@@ -124,12 +124,12 @@ def test_the_count_of_an_event_is_that_of_its_series_first(counts: dict[str, Any
     ],
 )
 def test_what_is_not_an_event_is_said_to_be_unreadable(raw: bytes) -> None:
-    with pytest.raises(UnreadableEvent):
-        read_event(raw, NOON)
+    with pytest.raises(MalformedEvent):
+        parse_event(raw, NOON)
 
 
 def test_an_event_with_next_to_nothing_in_it_is_read() -> None:
-    event = read_event(
+    event = parse_event(
         b'{"metadata": {"uid": "u", "resourceVersion": "5"}, "source": null, "involvedObject": {}}', NOON
     )
 
@@ -137,18 +137,18 @@ def test_an_event_with_next_to_nothing_in_it_is_read() -> None:
 
 
 def test_text_is_what_the_database_can_keep() -> None:
-    event = read_event(made(message="a\0b" + "x" * 100_000), NOON)
+    event = parse_event(made(message="a\0b" + "x" * 100_000), NOON)
 
     assert "\0" not in event.message
     assert len(event.message) < 20_000
 
 
 def test_names_are_no_longer_than_an_index_takes() -> None:
-    event = read_event(made(reason="r" * 10_000, involvedObject={"kind": "k" * 10_000, "name": "\0" * 10_000}), NOON)
+    event = parse_event(made(reason="r" * 10_000, involvedObject={"kind": "k" * 10_000, "name": "\0" * 10_000}), NOON)
 
     assert max(map(len, (event.reason, event.kind, event.name))) == 256
-    with pytest.raises(UnreadableEvent):
-        read_event(made(metadata={"uid": "u" * 10_000, "resourceVersion": "5"}), NOON)
+    with pytest.raises(MalformedEvent):
+        parse_event(made(metadata={"uid": "u" * 10_000, "resourceVersion": "5"}), NOON)
 
 
 @pytest.mark.parametrize(

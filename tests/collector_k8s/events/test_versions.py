@@ -5,12 +5,12 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector_k8s.events.versions import Current, plan, unknown
+from collector_k8s.events.versions import CurrentVersion, plan_versions, new_versions
 from tests.collector_k8s.sample_events import event
 
 
 def test_the_newest_version_of_a_new_event_is_current() -> None:
-    planned = plan([event("a", 9), event("a", 10), event("b", 3), event("a", 8)], {})
+    planned = plan_versions([event("a", 9), event("a", 10), event("b", 3), event("a", 8)], {})
 
     assert [(one.uid, one.resource_version) for one in planned.current] == [("a", "10"), ("b", "3")]
     assert [one.resource_version for one in planned.earlier] == ["9", "8"]
@@ -18,34 +18,34 @@ def test_the_newest_version_of_a_new_event_is_current() -> None:
 
 
 def test_a_newer_version_supersedes_the_one_that_is_stored() -> None:
-    planned = plan([event("a", 10)], {"a": Current(id=5, resource_version="9")})
+    planned = plan_versions([event("a", 10)], {"a": CurrentVersion(id=5, resource_version="9")})
 
     assert planned.superseded == [5]
 
 
 def test_an_older_version_than_the_stored_one_is_kept_as_an_earlier_one() -> None:
-    planned = plan([event("a", 8)], {"a": Current(id=5, resource_version="9")})
+    planned = plan_versions([event("a", 8)], {"a": CurrentVersion(id=5, resource_version="9")})
 
     assert (planned.current, planned.superseded) == ([], [])
     assert len(planned.earlier) == 1
 
 
 def test_what_is_stored_already_or_came_twice_is_not_new() -> None:
-    known = {"a": Current(id=5, resource_version="9")}
+    known = {"a": CurrentVersion(id=5, resource_version="9")}
 
-    new = unknown([event("a", 9), event("b", 1), event("b", 1)], known)
+    new = new_versions([event("a", 9), event("b", 1), event("b", 1)], known)
 
     assert [(one.uid, one.resource_version) for one in new] == [("b", "1")]
 
 
 @given(st.lists(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 30)), max_size=6), max_size=8))
 def test_after_any_batches_the_newest_version_that_came_is_current(batches: list[list[tuple[str, int]]]) -> None:
-    stored: dict[str, Current] = {}
+    stored: dict[str, CurrentVersion] = {}
 
     for batch in batches:
-        planned = plan(unknown([event(*one) for one in batch], stored), stored)
+        planned = plan_versions(new_versions([event(*one) for one in batch], stored), stored)
         assert {one.id for one in stored.values() if one.id in planned.superseded} == set(planned.superseded)
-        stored |= {one.uid: Current(int(one.resource_version), one.resource_version) for one in planned.current}
+        stored |= {one.uid: CurrentVersion(int(one.resource_version), one.resource_version) for one in planned.current}
 
     came = [one for batch in batches for one in batch]
     newest = {uid: max(version for of, version in came if of == uid) for uid, _ in came}

@@ -17,27 +17,27 @@ from uuid import uuid4
 
 from harness.ports import free_port
 from tests.collector_k8s.fakes.event_json import Event
-from tests.collector_k8s.fakes.event_log import Store
+from tests.collector_k8s.fakes.event_log import EventLog
 from tests.collector_k8s.fakes.http_server import Server
-from tests.collector_k8s.fakes.responses import Answer, Ask, Request, error_line, refusal
-from tests.collector_k8s.fakes.watch_stream import Stream
+from tests.collector_k8s.fakes.responses import Response, RequestKind, Request, error_line, error_response
+from tests.collector_k8s.fakes.watch_stream import WatchStream
 
 
 class FakeCluster:
     """`bookmark_s`: how often a watch is sent a bookmark; None: never, as clusters may."""
 
     def __init__(self, directory: Path, *, bookmark_s: float | None = 1.0) -> None:
-        self.store = Store()
+        self.store = EventLog()
         self.bookmark_s = bookmark_s
         self.requests: list[Request] = []
         self.pods: dict[tuple[str, str], dict[str, str]] = {}
         self.forbidden: set[str] = set()  # namespaces whose events may not be read
-        self.streams: list[Stream] = []
+        self.streams: list[WatchStream] = []
         self.closing = threading.Event()
         self._directory = directory
         self._port = free_port()
         self._server: Server | None = None
-        self._answers: dict[Ask, deque[Answer]] = defaultdict(deque)
+        self._answers: dict[RequestKind, deque[Response]] = defaultdict(deque)
         self._token = ""
         self.renew_token()
         self._write_kubeconfig()
@@ -56,7 +56,7 @@ class FakeCluster:
         """Events are made, or replaced if they are there already. Answers them as they are kept."""
         return self.store.put_all(events)
 
-    def put_unseen(self, *events: Event) -> list[Event]:
+    def put_unnoticed(self, *events: Event) -> list[Event]:
         """No watch is told of these."""
         return self.store.put_all(events, is_told=False)
 
@@ -69,11 +69,11 @@ class FakeCluster:
 
     # What the API server does to those who ask it.
 
-    def answer_next(self, ask: Ask, *answers: Answer) -> None:
+    def respond_next(self, ask: RequestKind, *answers: Response) -> None:
         """Do this to the next requests of that kind, one each."""
         self._answers[ask].extend(answers)
 
-    def answer_as_usual(self) -> None:
+    def respond_normally(self) -> None:
         self._answers.clear()
 
     def cut_streams(self, *, within_a_line: bool = False) -> None:
@@ -82,7 +82,7 @@ class FakeCluster:
 
     def silence_streams(self) -> None:
         """The connections of the watches stay as they are, and nothing comes any more: they are half-open."""
-        self._tell_streams(Stream.silence)
+        self._tell_streams(WatchStream.silence)
 
     def fail_streams(self, status: int = 410) -> None:
         """Every watch is told an error in its stream, and ends."""
@@ -105,27 +105,27 @@ class FakeCluster:
         """Nobody listens any more, and all connections are cut. Does nothing when it is stopped already."""
         if self._server is not None:
             self.closing.set()
-            self._tell_streams(Stream.cut)
+            self._tell_streams(WatchStream.cut)
             self._server.close()
             self._server = None
             self.closing = threading.Event()
 
     # What those who ask have done.
 
-    def asked(self, ask: Ask) -> list[Request]:
-        return [request for request in list(self.requests) if request.ask == ask]
+    def requests_of(self, ask: RequestKind) -> list[Request]:
+        return [request for request in list(self.requests) if request.kind == ask]
 
     @property
-    def open_streams(self) -> list[Stream]:
+    def open_streams(self) -> list[WatchStream]:
         """The watches that are told of changes. Whether somebody still listens is known once something is sent."""
         return [stream for stream in list(self.streams) if stream.is_open]
 
-    def scripted(self, request: Request) -> Answer | None:
+    def scripted(self, request: Request) -> Response | None:
         """What was told to be done to this request."""
         self.requests.append(request)
-        if answers := self._answers[request.ask]:
+        if answers := self._answers[request.kind]:
             return answers.popleft()
-        return None if request.token == self._token else refusal(401, "Unauthorized")
+        return None if request.token == self._token else error_response(401, "Unauthorized")
 
     def _tell_streams(self, tell: Any) -> None:
         with self.store.changed:

@@ -9,8 +9,8 @@ from typing import Any
 
 Event = dict[str, Any]
 
-CORE = "v1"
-EVENTS = "events.k8s.io/v1"
+CORE_V1 = "v1"
+EVENTS_V1 = "events.k8s.io/v1"
 
 NEW_NAMES = {
     "reportingComponent": "reportingController",
@@ -54,21 +54,21 @@ def pod_uid(name: str) -> str:
     return f"uid-of-{name}"
 
 
-def in_shape(event: Event, group: str) -> Event:
+def in_group(event: Event, group: str) -> Event:
     """An event as this group has it."""
-    if group == CORE:
+    if group == CORE_V1:
         return event
     return {NEW_NAMES.get(name, name): value for name, value in event.items()}
 
 
-def as_kept(body: Event) -> Event:
+def as_core_v1(body: Event) -> Event:
     """An event as a client sent it to core/v1."""
     return {name: value for name, value in body.items() if name not in ("apiVersion", "kind")}
 
 
 def encoded(event: Event, group: str) -> bytes:
     """As in a watch, where each says what it is; in a list its members do not."""
-    return json.dumps({"kind": "Event", "apiVersion": group, **in_shape(event, group)}).encode()
+    return json.dumps({"kind": "Event", "apiVersion": group, **in_group(event, group)}).encode()
 
 
 def selector(text: str) -> Callable[[Event], bool]:

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from tests.collector_k8s.fakes.event_json import Event, encoded
 
-Wanted = Callable[[Event], bool]
+Selector = Callable[[Event], bool]
 FIRST_VERSION = 1_000  # as in a cluster, where other things than events have had versions before
 
 
@@ -26,7 +26,7 @@ class Change:
     version: int
     type: str
     event: Event
-    is_told: bool
+    is_visible: bool
 
     def line(self, group: str) -> bytes:
         return b'{"type":"%b","object":%b}\n' % (self.type.encode(), encoded(self.event, group))
@@ -40,7 +40,7 @@ class Page:
     remaining: int
 
 
-class Store:
+class EventLog:
     """`changed` is held for each look and each change, and is notified of each change."""
 
     def __init__(self) -> None:
@@ -91,7 +91,7 @@ class Store:
             self._events.clear()
             self.forget_changes()
 
-    def first_page(self, wanted: Wanted, limit: int) -> Page:
+    def first_page(self, wanted: Selector, limit: int) -> Page:
         with self.changed:
             events = [event for _, event in sorted(self._events.items()) if wanted(event)]
             return self._page(self.version, events, limit)
@@ -113,7 +113,7 @@ class Store:
             first = len(self._changes)
             while first and self._changes[first - 1].version > version:
                 first -= 1
-            return [change for change in self._changes[first:] if change.is_told]
+            return [change for change in self._changes[first:] if change.is_visible]
 
     def _put(self, event: Event, is_told: bool) -> Event:
         key = event["metadata"]["namespace"], event["metadata"]["name"]

@@ -13,10 +13,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.collector_k8s.fakes.event_json import as_kept, in_shape, pod_uid, selector
-from tests.collector_k8s.fakes.event_log import Expired, Wanted
-from tests.collector_k8s.fakes.responses import Answer, Ask, Request, refusal
-from tests.collector_k8s.fakes.watch_stream import Broken, Stream
+from tests.collector_k8s.fakes.event_json import as_core_v1, in_group, pod_uid, selector
+from tests.collector_k8s.fakes.event_log import Expired, Selector
+from tests.collector_k8s.fakes.responses import Response, RequestKind, Request, error_response
+from tests.collector_k8s.fakes.watch_stream import ConnectionCut, WatchStream
 
 if TYPE_CHECKING:
     from tests.collector_k8s.fakes.cluster import FakeCluster
@@ -78,7 +78,7 @@ class Handler(BaseHTTPRequestHandler):
         if answer is not None:
             self._send(answer)
 
-    def _answer(self, request: Request, body: dict[str, Any]) -> Answer | None:
+    def _answer(self, request: Request, body: dict[str, Any]) -> Response | None:
         """None: it has been answered already, by a watch."""
         if match := EVENTS.fullmatch(request.path):
             return self._answer_events(request, body, *match.groups())
@@ -87,46 +87,46 @@ class Handler(BaseHTTPRequestHandler):
         if match := NAMESPACE.fullmatch(request.path):
             return self._namespace(request, match[1])
         if request.path == "/version":
-            return Answer(200, {"major": "1", "minor": "36", "gitVersion": "v1.36.0"})
-        return refusal(404, "the server could not find the requested resource")
+            return Response(200, {"major": "1", "minor": "36", "gitVersion": "v1.36.0"})
+        return error_response(404, "the server could not find the requested resource")
 
     def _answer_events(
         self, request: Request, body: dict[str, Any], group: str, namespace: str | None, name: str | None
-    ) -> Answer | None:
+    ) -> Response | None:
         store = self.server.cluster.store
         if namespace in self.server.cluster.forbidden:
-            return refusal(403, f"events is forbidden in the namespace {namespace}")
+            return error_response(403, f"events is forbidden in the namespace {namespace}")
         if request.method == "GET" and name is None:
             try:
                 wanted = _wanted(namespace, request.query.get("fieldSelector", ""))
             except ValueError as exc:
-                return refusal(400, str(exc))
-            return self._watch(request, group, wanted) if request.ask == "watch" else self._list(request, group, wanted)
+                return error_response(400, str(exc))
+            return self._watch(request, group, wanted) if request.kind == "watch" else self._list(request, group, wanted)
         kept = store.get(namespace or "", name) if name else None
         if request.method == "POST":
-            kept = store.put(as_kept(body))
+            kept = store.put(as_core_v1(body))
         elif kept is None:
-            return refusal(404, f"events {name!r} not found")
+            return error_response(404, f"events {name!r} not found")
         elif request.method == "PUT":
-            kept = store.put(as_kept(body))
+            kept = store.put(as_core_v1(body))
         elif request.method == "DELETE":
             store.delete(namespace or "", str(name))
-        return Answer(201 if request.method == "POST" else 200, _whole(kept, group))
+        return Response(201 if request.method == "POST" else 200, _whole(kept, group))
 
-    def _list(self, request: Request, group: str, wanted: Wanted) -> Answer:
+    def _list(self, request: Request, group: str, wanted: Selector) -> Response:
         store, limit = self.server.cluster.store, int(request.query.get("limit", 0))
         token = request.query.get("continue")
         try:
             page = store.next_page(token, limit) if token else store.first_page(wanted, limit)
         except Expired:
-            return refusal(410, "The provided continue parameter is too old to display a consistent list result.")
+            return error_response(410, "The provided continue parameter is too old to display a consistent list result.")
         metadata: dict[str, Any] = {"resourceVersion": str(page.version)}
         if page.token:
             metadata |= {"continue": page.token, "remainingItemCount": page.remaining}
-        items = [in_shape(event, group) for event in page.events]
-        return Answer(200, {"kind": "EventList", "apiVersion": group, "metadata": metadata, "items": items})
+        items = [in_group(event, group) for event in page.events]
+        return Response(200, {"kind": "EventList", "apiVersion": group, "metadata": metadata, "items": items})
 
-    def _watch(self, request: Request, group: str, wanted: Wanted) -> None:
+    def _watch(self, request: Request, group: str, wanted: Selector) -> None:
         cluster, query = self.server.cluster, request.query
         version = int(query.get("resourceVersion") or cluster.store.version)
         bookmark_s = cluster.bookmark_s if query.get("allowWatchBookmarks", "").lower() == "true" else None
@@ -136,25 +136,25 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         try:
-            Stream(group, wanted, version, bookmark_s, ends_after_s).serve(cluster, self._write_chunk)
+            WatchStream(group, wanted, version, bookmark_s, ends_after_s).serve(cluster, self._write_chunk)
             self.wfile.write(b"0\r\n\r\n")
-        except (Broken, OSError):
+        except (ConnectionCut, OSError):
             self._hang_up()
 
-    def _pod(self, namespace: str, name: str) -> Answer:
+    def _pod(self, namespace: str, name: str) -> Response:
         labels = self.server.cluster.pods.get((namespace, name))
         if labels is None:
-            return refusal(404, f"pods {name!r} not found")
+            return error_response(404, f"pods {name!r} not found")
         metadata = {"name": name, "namespace": namespace, "uid": pod_uid(name), "labels": labels}
-        return Answer(200, {"kind": "Pod", "apiVersion": "v1", "metadata": metadata})
+        return Response(200, {"kind": "Pod", "apiVersion": "v1", "metadata": metadata})
 
-    def _namespace(self, request: Request, name: str | None) -> Answer:
+    def _namespace(self, request: Request, name: str | None) -> Response:
         """There is every namespace. One that is deleted has no events any more."""
         if request.method == "DELETE" and name is not None:
             self.server.cluster.store.delete_namespace(name)
-        return Answer(200, {"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": name or "made"}})
+        return Response(200, {"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": name or "made"}})
 
-    def _send(self, answer: Answer) -> None:
+    def _send(self, answer: Response) -> None:
         if answer.status <= 0:
             if answer.status < 0:
                 self.server.cluster.closing.wait()
@@ -182,7 +182,7 @@ class Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_DELETE = handle_any
 
 
-def _ask(path: str, query: dict[str, str], method: str) -> Ask:
+def _ask(path: str, query: dict[str, str], method: str) -> RequestKind:
     match = EVENTS.fullmatch(path)
     if method != "GET" or match is None or match[3]:
         return "other"
@@ -191,11 +191,11 @@ def _ask(path: str, query: dict[str, str], method: str) -> Ask:
     return "page" if "continue" in query else "list"
 
 
-def _wanted(namespace: str | None, text: str) -> Wanted:
+def _wanted(namespace: str | None, text: str) -> Selector:
     """Raises: ValueError."""
     is_selected = selector(text)
     return lambda event: namespace in (None, event["metadata"]["namespace"]) and is_selected(event)
 
 
 def _whole(event: dict[str, Any] | None, group: str) -> dict[str, Any]:
-    return {"kind": "Event", "apiVersion": group, **in_shape(event or {}, group)}
+    return {"kind": "Event", "apiVersion": group, **in_group(event or {}, group)}

@@ -10,19 +10,19 @@ from typing import Any
 
 from kubernetes import client, config
 
-from tests.collector_k8s.fakes.event_json import CORE, Event, as_kept
+from tests.collector_k8s.fakes.event_json import CORE_V1, Event, as_core_v1
 
 
-class Asker:
+class OfficialClient:
     """The official client with this kubeconfig, which it reads once."""
 
-    def __init__(self, kubeconfig: Path, group: str = CORE) -> None:
+    def __init__(self, kubeconfig: Path, group: str = CORE_V1) -> None:
         configuration = client.Configuration()
         configuration.retries = False
         config.load_kube_config(str(kubeconfig), client_configuration=configuration)
         self._client = client.ApiClient(configuration)
         self.core = client.CoreV1Api(self._client)
-        self._events = self.core if group == CORE else client.EventsV1Api(self._client)
+        self._events = self.core if group == CORE_V1 else client.EventsV1Api(self._client)
 
     def close(self) -> None:
         self._client.close()
@@ -44,7 +44,7 @@ class Asker:
         finally:
             response.close()
 
-    def make(self, event: Event) -> Event:
+    def create(self, event: Event) -> Event:
         return self._kept(self.core.create_namespaced_event(event["metadata"]["namespace"], event))
 
     def replace(self, event: Event) -> Event:
@@ -60,7 +60,7 @@ class Asker:
         return _checked(self._events.list_namespaced_event(namespace, _preload_content=False, **query))
 
     def _kept(self, model: Any) -> Event:
-        return as_kept(self._client.sanitize_for_serialization(model))
+        return as_core_v1(self._client.sanitize_for_serialization(model))
 
 
 def _checked(response: Any) -> Any:

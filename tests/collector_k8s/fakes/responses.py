@@ -20,12 +20,12 @@ REASONS = {
     504: "Timeout",
 }
 
-Ask = Literal["list", "page", "watch", "other"]  # a page is one that continues a list
+RequestKind = Literal["list", "page", "watch", "other"]  # a page is one that continues a list
 
 
 @dataclass(frozen=True)
 class Request:
-    ask: Ask
+    kind: RequestKind
     method: str
     path: str
     query: Mapping[str, str]
@@ -34,7 +34,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """`status` 0: the connection is closed without an answer; -1: nothing is ever answered."""
 
     status: int = 200
@@ -46,14 +46,14 @@ class Answer:
         return json.dumps(self.body).encode()
 
 
-CUT = Answer(0)
-SILENCE = Answer(-1)
+HANG_UP = Response(0)
+NO_ANSWER = Response(-1)
 
 
-def refusal(status: int, message: str = "the test says so", retry_after: int | None = None) -> Answer:
+def error_response(status: int, message: str = "the test says so", retry_after: int | None = None) -> Response:
     """A `Status`, as an API server refuses."""
     headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
-    return Answer(status, status_body(status, message), headers)
+    return Response(status, status_body(status, message), headers)
 
 
 def status_body(status: int, message: str) -> dict[str, Any]:

@@ -10,19 +10,19 @@ from urllib3.exceptions import HTTPError, MaxRetryError, ProtocolError, ReadTime
 
 from harness.waiting import eventually
 from tests.collector_k8s.fakes.cluster import FakeCluster, names
-from tests.collector_k8s.fakes.event_json import CORE, EVENTS, event
-from tests.collector_k8s.fakes.official_client import Asker
-from tests.collector_k8s.fakes.responses import CUT, SILENCE, Ask, refusal
+from tests.collector_k8s.fakes.event_json import CORE_V1, EVENTS_V1, event
+from tests.collector_k8s.fakes.official_client import OfficialClient
+from tests.collector_k8s.fakes.responses import HANG_UP, NO_ANSWER, RequestKind, error_response
 
 
-@pytest.fixture(params=[CORE, EVENTS])
-def asker(cluster: FakeCluster, request: pytest.FixtureRequest) -> Iterator[Asker]:
-    asker = Asker(cluster.kubeconfig, request.param)
+@pytest.fixture(params=[CORE_V1, EVENTS_V1])
+def asker(cluster: FakeCluster, request: pytest.FixtureRequest) -> Iterator[OfficialClient]:
+    asker = OfficialClient(cluster.kubeconfig, request.param)
     yield asker
     asker.close()
 
 
-def test_a_list_comes_in_pages_of_one_version(cluster: FakeCluster, asker: Asker) -> None:
+def test_a_list_comes_in_pages_of_one_version(cluster: FakeCluster, asker: OfficialClient) -> None:
     cluster.put(*(event(f"e{number}") for number in range(5)))
 
     first = asker.list(limit=2)
@@ -35,7 +35,7 @@ def test_a_list_comes_in_pages_of_one_version(cluster: FakeCluster, asker: Asker
     assert "continue" not in third["metadata"]
 
 
-def test_a_watch_tells_what_happened_after_the_list_and_what_happens(cluster: FakeCluster, asker: Asker) -> None:
+def test_a_watch_tells_what_happened_after_the_list_and_what_happens(cluster: FakeCluster, asker: OfficialClient) -> None:
     cluster.put(event("before"))
     version = asker.list()["metadata"]["resourceVersion"]
     (meanwhile,) = cluster.put(event("meanwhile"))
@@ -53,7 +53,7 @@ def test_a_watch_tells_what_happened_after_the_list_and_what_happens(cluster: Fa
 
 
 def test_bookmarks_are_sent_to_those_who_want_them_at_the_latest_when_a_watch_ends(
-    cluster: FakeCluster, asker: Asker
+    cluster: FakeCluster, asker: OfficialClient
 ) -> None:
     cluster.bookmark_s = 0.05
     wanted = {"resource_version": str(cluster.store.version), "timeout_seconds": 1}
@@ -68,7 +68,7 @@ def test_bookmarks_are_sent_to_those_who_want_them_at_the_latest_when_a_watch_en
     }
 
 
-def test_a_watch_from_what_is_forgotten_and_a_page_that_is_expired_are_gone(cluster: FakeCluster, asker: Asker) -> None:
+def test_a_watch_from_what_is_forgotten_and_a_page_that_is_expired_are_gone(cluster: FakeCluster, asker: OfficialClient) -> None:
     cluster.put(*(event(f"e{number}") for number in range(5)))
     page = asker.list(limit=2)
 
@@ -83,8 +83,8 @@ def test_a_watch_from_what_is_forgotten_and_a_page_that_is_expired_are_gone(clus
 
 
 @pytest.mark.parametrize("ask", ["list", "watch"])
-def test_requests_are_refused_as_told_and_then_answered(cluster: FakeCluster, asker: Asker, ask: Ask) -> None:
-    cluster.answer_next(ask, refusal(429, retry_after=7), refusal(503), refusal(410))
+def test_requests_are_refused_as_told_and_then_answered(cluster: FakeCluster, asker: OfficialClient, ask: RequestKind) -> None:
+    cluster.respond_next(ask, error_response(429, retry_after=7), error_response(503), error_response(410))
 
     refusals = []
     for _ in range(3):
@@ -94,11 +94,11 @@ def test_requests_are_refused_as_told_and_then_answered(cluster: FakeCluster, as
 
     assert refusals == [(429, "7"), (503, None), (410, None)]
     _ask(asker, ask)
-    assert len(cluster.asked(ask)) == 4
+    assert len(cluster.requests_of(ask)) == 4
 
 
-def test_connections_are_cut_and_kept_silent_as_told(cluster: FakeCluster, asker: Asker) -> None:
-    cluster.answer_next("list", CUT, SILENCE)
+def test_connections_are_cut_and_kept_silent_as_told(cluster: FakeCluster, asker: OfficialClient) -> None:
+    cluster.respond_next("list", HANG_UP, NO_ANSWER)
 
     with pytest.raises((MaxRetryError, ProtocolError)):
         asker.list()
@@ -109,7 +109,7 @@ def test_connections_are_cut_and_kept_silent_as_told(cluster: FakeCluster, asker
 
 
 @pytest.mark.parametrize("within_a_line", [False, True])
-def test_a_watch_is_cut(cluster: FakeCluster, asker: Asker, within_a_line: bool) -> None:
+def test_a_watch_is_cut(cluster: FakeCluster, asker: OfficialClient, within_a_line: bool) -> None:
     with asker.watch(resource_version=str(cluster.store.version)) as stream:
         eventually(lambda: cluster.open_streams)
         cluster.put(event("told"))
@@ -122,7 +122,7 @@ def test_a_watch_is_cut(cluster: FakeCluster, asker: Asker, within_a_line: bool)
     assert not cluster.open_streams
 
 
-def test_a_silent_watch_stays_open_and_tells_nothing(cluster: FakeCluster, asker: Asker) -> None:
+def test_a_silent_watch_stays_open_and_tells_nothing(cluster: FakeCluster, asker: OfficialClient) -> None:
     with asker.watch(resource_version=str(cluster.store.version), read_timeout_s=0.5) as stream:
         eventually(lambda: cluster.open_streams)
         cluster.silence_streams()
@@ -132,7 +132,7 @@ def test_a_silent_watch_stays_open_and_tells_nothing(cluster: FakeCluster, asker
             next(stream)
 
 
-def test_a_watch_is_told_an_error_and_ends(cluster: FakeCluster, asker: Asker) -> None:
+def test_a_watch_is_told_an_error_and_ends(cluster: FakeCluster, asker: OfficialClient) -> None:
     with asker.watch(resource_version=str(cluster.store.version)) as stream:
         eventually(lambda: cluster.open_streams)
         cluster.fail_streams(410)
@@ -140,7 +140,7 @@ def test_a_watch_is_told_an_error_and_ends(cluster: FakeCluster, asker: Asker) -
         assert [change["object"]["reason"] for change in stream] == ["Expired"]
 
 
-def test_an_expired_token_is_refused_until_the_new_one_is_read(cluster: FakeCluster, asker: Asker) -> None:
+def test_an_expired_token_is_refused_until_the_new_one_is_read(cluster: FakeCluster, asker: OfficialClient) -> None:
     asker.list()
 
     cluster.expire_token()
@@ -149,21 +149,21 @@ def test_an_expired_token_is_refused_until_the_new_one_is_read(cluster: FakeClus
     cluster.renew_token()
 
     assert refused.value.status == 401
-    renewed = Asker(cluster.kubeconfig)
+    renewed = OfficialClient(cluster.kubeconfig)
     assert not renewed.list()["items"]
     renewed.close()
 
 
-def test_what_no_watch_was_told_of_is_in_the_list(cluster: FakeCluster, asker: Asker) -> None:
+def test_what_no_watch_was_told_of_is_in_the_list(cluster: FakeCluster, asker: OfficialClient) -> None:
     with asker.watch(resource_version=str(cluster.store.version)) as stream:
-        cluster.put_unseen(event("unseen"))
+        cluster.put_unnoticed(event("unseen"))
         cluster.put(event("seen"))
 
         assert next(stream)["object"]["metadata"]["name"] == "seen"
     assert names(asker.list()["items"]) == ["seen", "unseen"]
 
 
-def test_a_cluster_that_was_away_is_there_again_at_the_same_address(cluster: FakeCluster, asker: Asker) -> None:
+def test_a_cluster_that_was_away_is_there_again_at_the_same_address(cluster: FakeCluster, asker: OfficialClient) -> None:
     cluster.put(event("kept"))
     with asker.watch(resource_version=str(cluster.store.version)) as stream:
         eventually(lambda: cluster.open_streams)
@@ -178,7 +178,7 @@ def test_a_cluster_that_was_away_is_there_again_at_the_same_address(cluster: Fak
     assert names(asker.list()["items"]) == ["kept"]
 
 
-def _ask(asker: Asker, ask: Ask) -> None:
+def _ask(asker: OfficialClient, ask: RequestKind) -> None:
     if ask == "list":
         asker.list()
     else:

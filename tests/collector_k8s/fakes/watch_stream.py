@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.collector_k8s.fakes.event_log import Change, Expired, Wanted
+from tests.collector_k8s.fakes.event_log import Change, Expired, Selector
 from tests.collector_k8s.fakes.responses import error_line
 
 if TYPE_CHECKING:
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 Write = Callable[[bytes], None]
 
 
-class Broken(Exception):
+class ConnectionCut(Exception):
     """The connection is to be closed in the middle of things."""
 
 
 @dataclass
-class Stream:
+class WatchStream:
     """Its orders are given and taken while the store's `changed` is held."""
 
     group: str
-    wanted: Wanted
+    wanted: Selector
     version: int
     bookmark_s: float | None
     ends_after_s: float
@@ -65,7 +65,7 @@ class Stream:
             changes = self._await_changes(cluster, min(until, bookmark_at))
             if self.is_silent:
                 closing.wait()
-                raise Broken
+                raise ConnectionCut
             if self.last_words is not None:
                 self._leave(write)
                 return
@@ -98,7 +98,7 @@ class Stream:
     def _leave(self, write: Write) -> None:
         write(self.last_words or b"")
         if self.breaks:
-            raise Broken
+            raise ConnectionCut
 
     def _next_bookmark(self) -> float:
         return float("inf") if self.bookmark_s is None else time.monotonic() + self.bookmark_s

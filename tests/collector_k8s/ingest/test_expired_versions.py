@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 
 from harness.waiting import eventually
-from tests.collector_k8s.collector_thread import Collected, versions_of
-from tests.collector_k8s.conftest import Collect
+from tests.collector_k8s.collector_thread import StoredEvents, versions_of
+from tests.collector_k8s.conftest import StartCollector
 from tests.collector_k8s.fakes.cluster import FakeCluster
 from tests.collector_k8s.fakes.event_json import event
-from tests.collector_k8s.fakes.responses import refusal
+from tests.collector_k8s.fakes.responses import error_response
 
 
 def test_what_goes_on_is_not_stored_twice_when_the_watch_finds_its_position_gone(
-    cluster: FakeCluster, collect: Collect, collected: Collected
+    cluster: FakeCluster, collect: StartCollector, collected: StoredEvents
 ) -> None:
     before = cluster.put(event("before"))
     first = collect()
@@ -26,14 +26,14 @@ def test_what_goes_on_is_not_stored_twice_when_the_watch_finds_its_position_gone
 
     eventually(lambda: collected.has_all(meanwhile))
     assert collected.versions() == versions_of([*before, *meanwhile])
-    assert len(cluster.asked("list")) == 2
+    assert len(cluster.requests_of("list")) == 2
     assert not collected.gaps()  # the cluster has them longer than it was not heard
 
 
 def test_a_watch_that_is_refused_as_gone_lists_anew(
-    cluster: FakeCluster, collect: Collect, collected: Collected
+    cluster: FakeCluster, collect: StartCollector, collected: StoredEvents
 ) -> None:
-    cluster.answer_next("watch", refusal(410))
+    cluster.respond_next("watch", error_response(410))
     events = cluster.put(event("listed"))
 
     collect()
@@ -41,12 +41,12 @@ def test_a_watch_that_is_refused_as_gone_lists_anew(
     events += cluster.put(event("watched"))
 
     eventually(lambda: collected.has_all(events))
-    assert len(cluster.asked("list")) == 2
+    assert len(cluster.requests_of("list")) == 2
 
 
 @pytest.mark.parametrize("status", [410, 500])
 def test_an_error_in_the_stream_is_survived(
-    cluster: FakeCluster, collect: Collect, collected: Collected, status: int
+    cluster: FakeCluster, collect: StartCollector, collected: StoredEvents, status: int
 ) -> None:
     collect()
     eventually(lambda: cluster.open_streams)
@@ -58,13 +58,13 @@ def test_an_error_in_the_stream_is_survived(
 
     eventually(lambda: collected.has_all(events))
     assert collected.versions() == versions_of(events)
-    assert len(cluster.asked("list")) == (2 if status == 410 else 1)
+    assert len(cluster.requests_of("list")) == (2 if status == 410 else 1)
 
 
 def test_a_list_is_begun_again_when_its_next_page_is_gone(
-    cluster: FakeCluster, collect: Collect, collected: Collected
+    cluster: FakeCluster, collect: StartCollector, collected: StoredEvents
 ) -> None:
-    cluster.answer_next("page", refusal(410))
+    cluster.respond_next("page", error_response(410))
     events = cluster.put(*(event(f"e{number}") for number in range(5)))
 
     collect(page_size=2)
@@ -72,11 +72,11 @@ def test_a_list_is_begun_again_when_its_next_page_is_gone(
     eventually(lambda: cluster.open_streams)
     eventually(lambda: collected.has_all(events))
     assert collected.versions() == versions_of(events)
-    assert len(cluster.asked("list")) == 2
+    assert len(cluster.requests_of("list")) == 2
 
 
 def test_a_gap_is_noted_when_the_cluster_may_have_dropped_events_unheard(
-    cluster: FakeCluster, collect: Collect, collected: Collected
+    cluster: FakeCluster, collect: StartCollector, collected: StoredEvents
 ) -> None:
     first = collect()
     eventually(collected.position)

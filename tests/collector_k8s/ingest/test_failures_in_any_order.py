@@ -9,19 +9,19 @@ from collections.abc import Callable
 import pytest
 
 from harness.waiting import eventually
-from tests.collector_k8s.collector_thread import Collected, versions_of
-from tests.collector_k8s.conftest import Collect
+from tests.collector_k8s.collector_thread import StoredEvents, versions_of
+from tests.collector_k8s.conftest import StartCollector
 from tests.collector_k8s.fakes.cluster import FakeCluster
-from tests.collector_k8s.fakes.event_json import CORE, EVENTS, event
-from tests.collector_k8s.fakes.responses import CUT, SILENCE, Ask, refusal
+from tests.collector_k8s.fakes.event_json import CORE_V1, EVENTS_V1, event
+from tests.collector_k8s.fakes.responses import HANG_UP, NO_ANSWER, RequestKind, error_response
 
-ASKS: tuple[Ask, ...] = ("list", "page", "watch")
-REFUSALS = [refusal(410), refusal(429), refusal(500), CUT, SILENCE]
+ASKS: tuple[RequestKind, ...] = ("list", "page", "watch")
+REFUSALS = [error_response(410), error_response(429), error_response(500), HANG_UP, NO_ANSWER]
 
 
-@pytest.mark.parametrize(("seed", "api"), [(1, CORE), (2, EVENTS)])
+@pytest.mark.parametrize(("seed", "api"), [(1, CORE_V1), (2, EVENTS_V1)])
 def test_nothing_is_missed_and_nothing_stored_twice(
-    cluster: FakeCluster, collect: Collect, collected: Collected, seed: int, api: str
+    cluster: FakeCluster, collect: StartCollector, collected: StoredEvents, seed: int, api: str
 ) -> None:
     rng = random.Random(seed)
     cluster.bookmark_s = 0.1
@@ -36,7 +36,7 @@ def test_nothing_is_missed_and_nothing_stored_twice(
             collecting = collect(**settings)
         events += cluster.put(*(event(f"e{number}-{one}") for one in range(rng.randint(1, 40))))
         time.sleep(rng.random() * 0.3)  # so that it comes at any moment
-    cluster.answer_as_usual()
+    cluster.respond_normally()
 
     eventually(lambda: collected.has_all(events))
     assert collected.versions() == versions_of(events)
@@ -57,7 +57,7 @@ def troubles(cluster: FakeCluster, rng: random.Random) -> list[Callable[[], None
         lambda: cluster.cut_streams(within_a_line=True),
         cluster.silence_streams,
         lambda: cluster.fail_streams(rng.choice([410, 500])),
-        lambda: cluster.answer_next(rng.choice(ASKS), rng.choice(REFUSALS)),
+        lambda: cluster.respond_next(rng.choice(ASKS), rng.choice(REFUSALS)),
         cluster.renew_token,
         forget,
         go_away,

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from collector_k8s.health import Status
-from collector_k8s.ingest.buffer import Buffer, Over
-from collector_k8s.ingest.writer import Writer
-from collector_k8s.store.event_store import Lease, Limits, Storage
+from collector_k8s.health import CollectorStatus
+from collector_k8s.ingest.buffer import EventBuffer, Stopped
+from collector_k8s.ingest.writer import EventWriter
+from collector_k8s.store.event_store import Lease, StoreLimits, EventStore
 from harness.waiting import eventually
-from tests.collector_k8s.sample_events import NOON, event, read
+from tests.collector_k8s.sample_events import NOON, event, items
 from tests.collector_k8s.store.test_event_store import Noting, engine, lease, query
 
 __all__ = ["engine", "lease"]
@@ -30,10 +30,10 @@ def over() -> Iterator[threading.Event]:
     over.set()
 
 
-def writing(engine: Engine, lease: Lease, buffer: Buffer, over: threading.Event) -> threading.Thread:
-    status = Status("here", 60)
-    storage = Storage(engine, "here", lease, Limits(1_000, timedelta(hours=1)), Noting())
-    thread = threading.Thread(target=Writer("here", buffer, storage, ("",), status, over).run)
+def writing(engine: Engine, lease: Lease, buffer: EventBuffer, over: threading.Event) -> threading.Thread:
+    status = CollectorStatus("here", 60)
+    storage = EventStore(engine, "here", lease, StoreLimits(1_000, timedelta(hours=1)), Noting())
+    thread = threading.Thread(target=EventWriter("here", buffer, storage, ("",), status, over).run)
     thread.start()
     return thread
 
@@ -46,9 +46,9 @@ TOO_LONG = "".join(chr(33 + (number * number) % 5_077) for number in range(9_000
 def test_an_event_that_cannot_be_stored_keeps_no_other_back(
     engine: Engine, lease: Lease, over: threading.Event, bad: dict[str, Any]
 ) -> None:
-    buffer = Buffer(100, over)
+    buffer = EventBuffer(100, over)
     events = [event(str(number), number, **bad if number == 7 else {}) for number in range(1, 21)]
-    for item in read(*events):
+    for item in items(*events):
         buffer.put(item)
 
     thread = writing(engine, lease, buffer, over)
@@ -61,11 +61,11 @@ def test_an_event_that_cannot_be_stored_keeps_no_other_back(
 
 
 def test_who_reads_faster_than_is_written_waits(over: threading.Event) -> None:
-    buffer, ended = Buffer(2, over), threading.Event()
+    buffer, ended = EventBuffer(2, over), threading.Event()
 
     def put() -> None:
-        with suppress(Over):
-            for item in cycle(read(event("a"))):
+        with suppress(Stopped):
+            for item in cycle(items(event("a"))):
                 buffer.put(item)
         ended.set()
 
@@ -80,11 +80,11 @@ def test_who_reads_faster_than_is_written_waits(over: threading.Event) -> None:
 
 
 def test_what_retention_would_delete_is_not_stored(engine: Engine, lease: Lease) -> None:
-    limits = Limits(1_000, timedelta(hours=1), lambda: 600.0)
-    storage = Storage(engine, "here", lease, limits, Noting())
+    limits = StoreLimits(1_000, timedelta(hours=1), lambda: 600.0)
+    storage = EventStore(engine, "here", lease, limits, Noting())
     ((now,),) = query(engine, "SELECT now()")
 
-    storage.store(read(event("old", 1, at=NOON), event("new", 2, at=now)))
+    storage.store(items(event("old", 1, at=NOON), event("new", 2, at=now)))
 
     assert query(engine, "SELECT uid FROM k8s_event") == [("new",)]
     assert query(engine, "SELECT resource_version FROM k8s_cursor") == [("2",)]

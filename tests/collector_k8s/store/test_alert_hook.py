@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from collector_k8s.store.alert_hook import Alerting, check_rules
+from collector_k8s.store.alert_hook import AlertHook, validate_rules
 from taskcore.db.engine import sync_engine
 from taskcore.db.kubernetes import alerts
 from taskcore.db.workers import workers
@@ -18,7 +18,7 @@ from taskcore.errors import InvalidSettings
 from taskcore.live_settings import CurrentSettings
 from taskcore.settings import AlertRule, AlertSettings, AlertTask, Settings
 from tests.collector_k8s.event_rows import event, store
-from tests.taskcore.db.db_harness import Stage
+from tests.taskcore.db.db_harness import DatabaseHarness
 
 EMAIL = AlertTask(type="mail", parameters={"to": "ops@example.org", "body": "$object: $message"})
 MINE = AlertRule(name="mine", types=("Warning",), task=EMAIL)
@@ -34,8 +34,8 @@ def engine(database_url: str) -> Iterator[Engine]:
     engine.dispose()
 
 
-def alerting(engine: Engine, *rules: AlertRule, quiet_s: float | None = None) -> Alerting:
-    return Alerting(CurrentSettings(Settings(alerts=AlertSettings(rules=rules or (MINE,), quiet_s=quiet_s))), engine)
+def alerting(engine: Engine, *rules: AlertRule, quiet_s: float | None = None) -> AlertHook:
+    return AlertHook(CurrentSettings(Settings(alerts=AlertSettings(rules=rules or (MINE,), resolve_after_s=quiet_s))), engine)
 
 
 @contextmanager
@@ -44,9 +44,9 @@ def transaction(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-def note(engine: Engine, which: Alerting, *events: dict[str, Any]) -> bool:
+def note(engine: Engine, which: AlertHook, *events: dict[str, Any]) -> bool:
     with transaction(engine) as connection:
-        return which.note(connection, store(connection, *events))
+        return which.on_stored(connection, store(connection, *events))
 
 
 def rows(engine: Engine, sql: str) -> list[Any]:
@@ -86,7 +86,7 @@ def test_a_transaction_that_is_rolled_back_leaves_neither_alert_nor_task(engine:
     mine = alerting(engine)
 
     with engine.connect().execution_options(isolation_level="READ COMMITTED") as connection:
-        mine.note(connection, store(connection, event(1)))
+        mine.on_stored(connection, store(connection, event(1)))
         connection.rollback()
 
     assert rows(engine, "SELECT 1 FROM alert UNION ALL SELECT 1 FROM task") == []
@@ -113,7 +113,7 @@ def test_an_event_that_comes_while_its_alert_is_being_resolved_is_not_lost(engin
         with transaction(engine) as connection:
             connection.execute(alerts.resolve(), {"alert_id": 1, "by": "me"})
             coming = pool.submit(note, engine, mine, event(2))
-            Stage(engine).wait_for_blocked(1)
+            DatabaseHarness(engine).wait_for_blocked(1)
         assert coming.result(60)
 
     found = rows(engine, "SELECT count, resolved_by FROM alert ORDER BY id")
@@ -132,10 +132,10 @@ def test_a_task_has_the_timeout_of_its_type(engine: Engine) -> None:
 
 def test_rules_that_change_count_from_then_on(engine: Engine) -> None:
     current = CurrentSettings(Settings(alerts=AlertSettings(rules=())))
-    mine = Alerting(current, engine)
+    mine = AlertHook(current, engine)
 
     note(engine, mine, event(1))
-    current.override({"alerts.rules": [{"name": "normal", "types": ["Normal"]}]})
+    current.apply_overrides({"alerts.rules": [{"name": "normal", "types": ["Normal"]}]})
     note(engine, mine, event(2), event(3, type="Normal"))
 
     assert rows(engine, "SELECT rule, task_id FROM alert") == [("normal", None)]
@@ -166,15 +166,15 @@ def test_the_processs_own_rules_are_checked_at_its_start(
 
     if is_refused:
         with pytest.raises(InvalidSettings, match=r"TASKCORE_ALERTS__RULES: 1\.task\.parameters\.to: the value is not"):
-            check_rules(settings, engine)
+            validate_rules(settings, engine)
     else:
-        check_rules(settings, engine)
+        validate_rules(settings, engine)
 
 
 def test_a_database_that_is_away_or_not_made_yet_does_not_keep_it_from_starting(empty_database_url: str) -> None:
     for url in ("postgresql://nobody@127.0.0.1:1/none", empty_database_url):
         engine = sync_engine(url, name="tests", pool_size=1)
 
-        check_rules(Settings(alerts=AlertSettings(rules=(MINE,))), engine)
+        validate_rules(Settings(alerts=AlertSettings(rules=(MINE,))), engine)
 
         engine.dispose()

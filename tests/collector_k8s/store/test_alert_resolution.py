@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Engine
 
-from collector_k8s.store.alert_hook import Alerting
-from collector_k8s.store.event_store import Fenced, Lease, Limits, Storage
+from collector_k8s.store.alert_hook import AlertHook
+from collector_k8s.store.event_store import LeaseLost, Lease, StoreLimits, EventStore
 from taskcore.db.kubernetes import events
-from taskcore.db.kubernetes.collector_leases import provide_lease, take_lease
+from taskcore.db.kubernetes.collector_leases import create_lease, acquire_lease
 from taskcore.settings import AlertRule
 from tests.collector_k8s.event_rows import event
 from tests.collector_k8s.store.test_alert_hook import alerting, engine, note, rows, transaction
@@ -25,9 +25,9 @@ def hear(engine: Engine, *scopes: str, ago_s: float = 0, cluster: str = "home") 
             connection.execute(events.set_cursor(), given)
 
 
-def resolve_quiet(engine: Engine, which: Alerting, *scopes: str) -> None:
+def resolve_quiet(engine: Engine, which: AlertHook, *scopes: str) -> None:
     with transaction(engine) as connection:
-        while which.resolve_quiet(connection, "home", scopes or ("",)):
+        while which.resolve_inactive(connection, "home", scopes or ("",)):
             continue
 
 
@@ -75,20 +75,20 @@ def test_an_alert_of_a_cluster_that_could_not_be_heard_since_is_not_quiet(
 def test_a_copy_that_was_replaced_resolves_nothing(engine: Engine) -> None:
     lease = {"lease": "k8s:home"}
     with engine.connect() as connection:
-        connection.execute(provide_lease(), lease)
-        (epoch,) = connection.execute(take_lease(), {**lease, "by": "me", "ttl_s": 60}).one()
+        connection.execute(create_lease(), lease)
+        (epoch,) = connection.execute(acquire_lease(), {**lease, "by": "me", "ttl_s": 60}).one()
     quick = alerting(engine, quiet_s=60)
     note(engine, quick, event(1))
     rows(engine, "UPDATE alert SET heard_at = now() - interval '100 s' RETURNING id")
     hear(engine)
-    limits = Limits(1, timedelta(hours=1))
-    old, new = (Storage(engine, "home", Lease("k8s:home", of), limits, quick) for of in (epoch - 1, epoch))
+    limits = StoreLimits(1, timedelta(hours=1))
+    old, new = (EventStore(engine, "home", Lease("k8s:home", of), limits, quick) for of in (epoch - 1, epoch))
 
-    with pytest.raises(Fenced):
-        old.resolve_quiet(("",))
+    with pytest.raises(LeaseLost):
+        old.resolve_inactive(("",))
 
     assert rows(engine, "SELECT resolved_by FROM alert") == [(None,)]
-    new.resolve_quiet(("",))
+    new.resolve_inactive(("",))
     assert rows(engine, "SELECT resolved_by FROM alert") == [("quiet",)]
 
 

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from collector_k8s.clock import elapsed_s
+from collector_k8s.clock import monotonic_s
 from collector_k8s.events.event import StoredEvent
-from collector_k8s.store.event_store import Fenced, Item, Lease, Limits, Storage
+from collector_k8s.store.event_store import LeaseLost, BufferItem, Lease, StoreLimits, EventStore
 from taskcore.db.engine import sync_engine
-from taskcore.db.kubernetes.collector_leases import provide_lease, take_lease
-from tests.collector_k8s.sample_events import NOON, event, read
+from taskcore.db.kubernetes.collector_leases import create_lease, acquire_lease
+from tests.collector_k8s.sample_events import NOON, event, items
 
 LEASE = {"lease": "k8s:here"}
 
@@ -30,12 +30,12 @@ def engine(database_url: str) -> Iterator[Engine]:
 
 @pytest.fixture
 def lease(engine: Engine) -> Lease:
-    execute(engine, provide_lease(), **LEASE)
+    execute(engine, create_lease(), **LEASE)
     return taken(engine, ttl_s=60)
 
 
 def taken(engine: Engine, ttl_s: float) -> Lease:
-    ((epoch,),) = execute(engine, take_lease(), **LEASE, by="tests", ttl_s=ttl_s)
+    ((epoch,),) = execute(engine, acquire_lease(), **LEASE, by="tests", ttl_s=ttl_s)
     return Lease("k8s:here", epoch)
 
 
@@ -73,16 +73,16 @@ class Noting:
         return False
 
 
-def storage(engine: Engine, lease: Lease, *, follow_up: Noting | None = None, per_minute: int = 1_000) -> Storage:
-    return Storage(engine, "here", lease, Limits(per_minute, timedelta(hours=1)), follow_up or Noting())
+def storage(engine: Engine, lease: Lease, *, follow_up: Noting | None = None, per_minute: int = 1_000) -> EventStore:
+    return EventStore(engine, "here", lease, StoreLimits(per_minute, timedelta(hours=1)), follow_up or Noting())
 
 
 def test_a_version_is_stored_once_however_often_it_comes(engine: Engine, lease: Lease) -> None:
     store = storage(engine, lease).store
 
-    store(read(event("a", 1), event("a", 1)))
-    store(read(event("a", 1)))
-    store(read(event("a", 1), is_repeat=True))
+    store(items(event("a", 1), event("a", 1)))
+    store(items(event("a", 1)))
+    store(items(event("a", 1), is_repeat=True))
 
     assert query(engine, "SELECT cluster, uid, resource_version, is_current FROM k8s_event") == [
         ("here", "a", "1", True)
@@ -92,9 +92,9 @@ def test_a_version_is_stored_once_however_often_it_comes(engine: Engine, lease: 
 def test_the_newest_version_is_current_in_whatever_order_they_come(engine: Engine, lease: Lease) -> None:
     store = storage(engine, lease).store
 
-    store(read(event("a", 9, count=2)))
-    store(read(event("a", 11, count=4), event("a", 10, count=3)))
-    store(read(event("a", 8, count=1), event("a", 10, count=3), is_repeat=True))
+    store(items(event("a", 9, count=2)))
+    store(items(event("a", 11, count=4), event("a", 10, count=3)))
+    store(items(event("a", 8, count=1), event("a", 10, count=3), is_repeat=True))
 
     stored = query(engine, "SELECT resource_version, is_current FROM k8s_event ORDER BY resource_version::int")
     assert stored == [("8", False), ("9", False), ("10", False), ("11", True)]
@@ -102,24 +102,24 @@ def test_the_newest_version_is_current_in_whatever_order_they_come(engine: Engin
 
 def test_the_cursor_is_where_the_last_item_of_its_scope_was(engine: Engine, lease: Lease) -> None:
     store = storage(engine, lease).store
-    bookmark = Item("shop", elapsed_s() - 50, position="90")
+    bookmark = BufferItem("shop", monotonic_s() - 50, position="90")
 
-    store([*read(event("a", 5), event("b", 7)), bookmark, *read(event("c", 99), is_repeat=True)])
+    store([*items(event("a", 5), event("b", 7)), bookmark, *items(event("c", 99), is_repeat=True)])
 
     cursors = query(engine, "SELECT scope, resource_version, now() - heard_at > '40 s' FROM k8s_cursor ORDER BY scope")
     assert cursors == [("", "7", False), ("shop", "90", True)]
 
 
 def test_an_old_epoch_writes_nothing(engine: Engine) -> None:
-    execute(engine, provide_lease(), **LEASE)
+    execute(engine, create_lease(), **LEASE)
     old = storage(engine, taken(engine, ttl_s=0.001))
-    old.store(read(event("a", 1)))
+    old.store(items(event("a", 1)))
     time.sleep(0.01)
     new = storage(engine, taken(engine, ttl_s=60))
 
-    with pytest.raises(Fenced):
-        old.store(read(event("a", 2)))
-    new.store(read(event("a", 3)))
+    with pytest.raises(LeaseLost):
+        old.store(items(event("a", 2)))
+    new.store(items(event("a", 3)))
 
     assert query(engine, "SELECT resource_version FROM k8s_event ORDER BY id") == [("1",), ("3",)]
     assert query(engine, "SELECT resource_version FROM k8s_cursor") == [("3",)]
@@ -127,10 +127,10 @@ def test_an_old_epoch_writes_nothing(engine: Engine) -> None:
 
 def test_the_cursor_does_not_move_without_its_events(engine: Engine, lease: Lease) -> None:
     store = storage(engine, lease).store
-    store(read(event("a", 1)))
+    store(items(event("a", 1)))
 
     with pytest.raises(Exception, match=r"NUL|0x00|u0000"):
-        store(read(event("b", 2), event("c", 3, message="\0")))
+        store(items(event("b", 2), event("c", 3, message="\0")))
 
     assert query(engine, "SELECT uid FROM k8s_event") == [("a",)]
     assert query(engine, "SELECT resource_version FROM k8s_cursor") == [("1",)]
@@ -140,9 +140,9 @@ def test_what_follows_is_told_of_new_current_versions_only(engine: Engine, lease
     follow_up = Noting()
     store = storage(engine, lease, follow_up=follow_up).store
 
-    store(read(event("a", 1), event("a", 2), event("b", 3)))
-    store(read(event("a", 2), event("a", 1), is_repeat=True))
-    store(read(event("a", 4)))
+    store(items(event("a", 1), event("a", 2), event("b", 3)))
+    store(items(event("a", 2), event("a", 1), is_repeat=True))
+    store(items(event("a", 4)))
 
     noted = [(one.cluster, one.uid, one.resource_version) for one in follow_up.noted]
     ids = query(engine, "SELECT id FROM k8s_event WHERE uid || resource_version IN ('a2', 'b3', 'a4') ORDER BY id")
@@ -154,7 +154,7 @@ def test_what_follows_is_told_of_new_current_versions_only(engine: Engine, lease
 def test_what_follows_cannot_keep_events_from_being_stored(engine: Engine, lease: Lease) -> None:
     follow_up = Noting(fault=ValueError("wrong"))
 
-    storage(engine, lease, follow_up=follow_up).store(read(event("a", 1)))
+    storage(engine, lease, follow_up=follow_up).store(items(event("a", 1)))
 
     assert query(engine, "SELECT uid FROM k8s_event") == [("a",)]
     assert query(engine, "SELECT name FROM setting") == []
@@ -164,7 +164,7 @@ def test_what_follows_cannot_keep_events_from_being_stored(engine: Engine, lease
 def test_one_event_that_cannot_be_followed_up_keeps_no_other_from_it(engine: Engine, lease: Lease) -> None:
     follow_up = Noting(fault=ValueError("wrong"), at="c")
 
-    storage(engine, lease, follow_up=follow_up).store(read(*(event(uid, ord(uid)) for uid in "abcde")))
+    storage(engine, lease, follow_up=follow_up).store(items(*(event(uid, ord(uid)) for uid in "abcde")))
 
     assert [one.uid for one in follow_up.noted] == ["a", "b", "d", "e"]
     assert query(engine, "SELECT count(*) FROM k8s_event") == [(5,)]
@@ -176,10 +176,10 @@ def test_a_task_that_was_not_known_when_an_event_was_stored_is_filled_in_when_it
     engine: Engine, lease: Lease
 ) -> None:
     store = storage(engine, lease).store
-    store(read(event("a", 1), event("a", 2), replace(event("b", 3), task_id=4)))
+    store(items(event("a", 1), event("a", 2), replace(event("b", 3), task_id=4)))
 
-    store(read(replace(event("a", 2), task_id=17), replace(event("b", 3), task_id=5), is_repeat=True))
-    store(read(event("a", 2), is_repeat=True))
+    store(items(replace(event("a", 2), task_id=17), replace(event("b", 3), task_id=5), is_repeat=True))
+    store(items(event("a", 2), is_repeat=True))
 
     rows = query(engine, "SELECT uid, resource_version, task_id FROM k8s_event ORDER BY resource_version")
     assert rows == [("a", "1", None), ("a", "2", 17), ("b", "3", 4)]
@@ -190,8 +190,8 @@ def test_a_flood_is_stored_up_to_the_limit_and_then_counted_in_one_row(engine: E
     events = [event(str(number), number) for number in range(1, 41)]
 
     for begin in range(0, 40, 8):
-        store(read(*events[begin : begin + 8]))
-    store(read(*events, is_repeat=True))
+        store(items(*events[begin : begin + 8]))
+    store(items(*events, is_repeat=True))
 
     gaps = query(engine, "SELECT kind, namespace, reason, count, from_at, until_at FROM k8s_gap")
     assert query(engine, "SELECT count(*) FROM k8s_event") == [(10,)]
@@ -200,7 +200,7 @@ def test_a_flood_is_stored_up_to_the_limit_and_then_counted_in_one_row(engine: E
 
 
 def test_a_time_that_may_have_lost_events_is_a_gap(engine: Engine, lease: Lease) -> None:
-    listed = Item("shop", elapsed_s(), position="500", lost_since=elapsed_s() - 7_200)
+    listed = BufferItem("shop", monotonic_s(), position="500", gap_since=monotonic_s() - 7_200)
 
     storage(engine, lease).store([listed])
 
@@ -211,8 +211,8 @@ def test_a_time_that_may_have_lost_events_is_a_gap(engine: Engine, lease: Lease)
 
 
 def test_clusters_do_not_know_of_each_other(engine: Engine, lease: Lease) -> None:
-    storage(engine, lease).store(read(event("a", 1)))
-    Storage(engine, "there", lease, Limits(10, timedelta(hours=1)), Noting()).store(read(event("a", 1)))
+    storage(engine, lease).store(items(event("a", 1)))
+    EventStore(engine, "there", lease, StoreLimits(10, timedelta(hours=1)), Noting()).store(items(event("a", 1)))
 
     assert query(engine, "SELECT cluster, is_current FROM k8s_event ORDER BY 1") == [("here", True), ("there", True)]
 
@@ -220,7 +220,7 @@ def test_clusters_do_not_know_of_each_other(engine: Engine, lease: Lease) -> Non
 def test_every_member_of_an_event_is_stored(engine: Engine, lease: Lease) -> None:
     given = replace(event("a", 1, count=3), task_id=17, about_uid="p", first_at=NOON - timedelta(hours=1))
 
-    storage(engine, lease).store(read(given))
+    storage(engine, lease).store(items(given))
 
     columns = "namespace, kind, name, reason, type, message, component, count, first_at, at, task_id"
     assert query(engine, f"SELECT {columns} FROM k8s_event") == [

@@ -70,7 +70,7 @@ def postgres(servers: Containers) -> Container:
     environment = {"POSTGRES_USER": "taskcore", "POSTGRES_PASSWORD": PASSWORD}
     server = servers.start(POSTGRES, name=_name("postgres"), environment=environment)
     ask = ["pg_isready", "--host", "127.0.0.1", "--username", "taskcore"]
-    eventually(lambda: server.exec_run(ask).exit_code == 0, 300, what="PostgreSQL in a container")
+    eventually(lambda: server.exec_run(ask).exit_code == 0, 300, description="PostgreSQL in a container")
     return server
 
 
@@ -92,7 +92,7 @@ def database(postgres: Container) -> str:
 def settings(containers: Containers, images: Mapping[str, str], database: str, rabbitmq: Container) -> dict[str, str]:
     """What every service is told, with the schema in the database."""
     settings = {"TASKCORE_DATABASE_URL": database, "TASKCORE_AMQP_URL": f"amqp://guest:guest@{rabbitmq.name}/%2F"}
-    containers.output_of(images["worker"], "taskcore", "db", "upgrade", environment=settings)
+    containers.run_and_read(images["worker"], "taskcore", "db", "upgrade", environment=settings)
     return settings
 
 

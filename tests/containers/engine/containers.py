@@ -36,7 +36,7 @@ class Containers:
         rights = {"read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges"]}
         return self.start(image, command, **rights, **options)
 
-    def output_of(self, image: str, entrypoint: str, *arguments: str, **options: Any) -> str:
+    def run_and_read(self, image: str, entrypoint: str, *arguments: str, **options: Any) -> str:
         """Of a program that ends by itself, and well."""
         container = self.start_restricted(image, arguments, entrypoint=[entrypoint], **options)
         code = container.wait()["StatusCode"]
@@ -52,16 +52,16 @@ class Containers:
                 container.wait()
 
 
-def become_healthy(container: Container) -> None:
+def wait_until_healthy(container: Container) -> None:
     """Raises: RuntimeError: it ended instead."""
 
     def is_healthy() -> bool:
         container.reload()
         if container.status != "running":
-            raise RuntimeError(last_words(container))
+            raise RuntimeError(log_tail(container))
         return bool(container.attrs["State"]["Health"]["Status"] == "healthy")
 
-    eventually(is_healthy, 180, every_s=0.5, what=f"{container.image} being healthy")
+    eventually(is_healthy, 180, poll_s=0.5, description=f"{container.image} being healthy")
 
 
 def has_zombies(container: Container) -> bool:
@@ -77,5 +77,5 @@ def stop(container: Container) -> int:
     return int(container.attrs["State"]["ExitCode"])
 
 
-def last_words(container: Container) -> str:
+def log_tail(container: Container) -> str:
     return container.logs()[-4000:].decode(errors="replace")

@@ -11,7 +11,7 @@ from typing import IO, cast
 MARKER = "password-of-the-index"
 
 
-def files_of(chunks: Iterator[bytes]) -> Iterator[tuple[str, bytes]]:
+def iter_files(chunks: Iterator[bytes]) -> Iterator[tuple[str, bytes]]:
     """Each file of an image, its layers among them, by name."""
     with tarfile.open(fileobj=cast("IO[bytes]", _Stream(chunks)), mode="r|") as saved:
         for member in saved:

@@ -12,7 +12,7 @@ import docker
 import httpx
 from docker.models.containers import Container
 
-from harness.otlp_receiver import Span, decoded
+from harness.otlp_receiver import Span, decode_spans
 from harness.ports import free_port
 from harness.reaper import Reaper
 from harness.waiting import eventually
@@ -40,7 +40,7 @@ class Stack:
         finally:
             for container in self.containers():
                 reaper.watch_container(str(container.id))
-        eventually(self.is_healthy, 300, every_s=0.5, what="every container being healthy")
+        eventually(self.is_healthy, 300, poll_s=0.5, description="every container being healthy")
 
     def down(self) -> None:
         self.api.close()
@@ -79,7 +79,7 @@ class Stack:
             assert answer.status_code in (200, 201), answer.text
             return [result["id"] for result in answer.json()["results"]]
 
-        return eventually(is_taken, 180, every_s=0.5, what="tasks taken by the API")
+        return eventually(is_taken, 180, poll_s=0.5, description="tasks taken by the API")
 
     def ask(self, path: str, **parameters: Any) -> Any:
         """Asserts that the API answers well."""
@@ -93,7 +93,7 @@ class Stack:
     def spans(self, trace_id: str) -> list[Span]:
         """What the viewer was sent of a trace until now."""
         address = f"http://127.0.0.1:{self._ports['JAEGER_PORT']}/requests"
-        received = decoded(httpx.get(address, trust_env=False).content)
+        received = decode_spans(httpx.get(address, trust_env=False).content)
         return [span for span in received if span.trace_id == trace_id]
 
     def page_of(self, trace_id: str) -> str:

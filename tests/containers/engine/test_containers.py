@@ -13,7 +13,7 @@ from docker.models.containers import Container
 from harness.ports import free_port
 from harness.waiting import eventually
 from tests.containers.dockerfiles import SERVICES
-from tests.containers.engine.containers import Containers, become_healthy, has_zombies, last_words, stop
+from tests.containers.engine.containers import Containers, wait_until_healthy, has_zombies, log_tail, stop
 
 #: Each kind of process, by its image and what it is told. One of them wants a place for files.
 PROCESSES = {
@@ -41,9 +41,9 @@ def test_every_image_brings_a_database_up_to_date(
 ) -> None:
     environment = {"TASKCORE_DATABASE_URL": database}
 
-    containers.output_of(images[service], "taskcore", "db", "upgrade", environment=environment)
+    containers.run_and_read(images[service], "taskcore", "db", "upgrade", environment=environment)
 
-    containers.output_of(images[service], "taskcore", "db", "check", environment=environment)
+    containers.run_and_read(images[service], "taskcore", "db", "check", environment=environment)
 
 
 @pytest.mark.parametrize("process", PROCESSES)
@@ -52,24 +52,24 @@ def test_a_container_is_healthy_without_rights_and_ends_in_order(
 ) -> None:
     container = start(containers, images, process, settings)
 
-    become_healthy(container)
+    wait_until_healthy(container)
     account = container.exec_run(ACCOUNT).output
     code = stop(container)
 
     assert account == b"10001:10001\n"
-    assert code == 0, last_words(container)
+    assert code == 0, log_tail(container)
 
 
 def test_what_loses_its_parent_in_a_container_does_not_stay_a_zombie(
     containers: Containers, images: Mapping[str, str], settings: Mapping[str, str]
 ) -> None:
     container = start(containers, images, "coordinator", settings)
-    become_healthy(container)
+    wait_until_healthy(container)
 
     for _ in range(5):
         container.exec_run(ORPHAN)
 
-    eventually(lambda: not has_zombies(container), 60, what="no process that is dead and still there")
+    eventually(lambda: not has_zombies(container), 60, description="no process that is dead and still there")
 
 
 def test_a_container_that_is_told_to_stop_while_it_starts_does(
@@ -77,10 +77,10 @@ def test_a_container_that_is_told_to_stop_while_it_starts_does(
 ) -> None:
     container = start(containers, images, "collector-k8s", settings)
 
-    eventually(lambda: len(container.top()["Processes"]) > 1, what="the first process having started the service")
+    eventually(lambda: len(container.top()["Processes"]) > 1, description="the first process having started the service")
     code = stop(container)
 
-    assert code in (0, 128 + signal.SIGTERM), last_words(container)
+    assert code in (0, 128 + signal.SIGTERM), log_tail(container)
 
 
 def test_a_task_goes_from_one_container_to_the_next(
@@ -91,7 +91,7 @@ def test_a_task_goes_from_one_container_to_the_next(
     api = start(containers, images, "api", settings, ports={"8080/tcp": ("127.0.0.1", port)})
     worker = start(containers, images, "worker", {**settings, **commands})
     for container in (api, start(containers, images, "coordinator", settings), worker):
-        become_healthy(container)
+        wait_until_healthy(container)
 
     with httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v1", trust_env=False, timeout=60) as client:
         body = {"name": "leaves a process", "type": "run_command", "parameters": {"command": "leave"}}
@@ -100,4 +100,4 @@ def test_a_task_goes_from_one_container_to_the_next(
         ended = client.get(f"/tasks/{task_id}/wait", params={"timeout": 50}).raise_for_status().json()
 
     assert ended["status"] == "succeeded", ended
-    eventually(lambda: not has_zombies(worker), 60, what="nothing left of the command")
+    eventually(lambda: not has_zombies(worker), 60, description="nothing left of the command")

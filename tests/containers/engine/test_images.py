@@ -11,10 +11,10 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.containers.dependencies import IN_IMAGE, locked
+from tests.containers.dependencies import IN_IMAGE, locked_versions
 from tests.containers.dockerfiles import ROOT, SERVICES
 from tests.containers.engine.containers import Containers
-from tests.containers.engine.image_layers import MARKER, files_of
+from tests.containers.engine.image_layers import MARKER, iter_files
 
 OWN = {"api": "taskapi", "worker": "taskworker"}
 #: Prints what is installed, and what that requires.
@@ -31,17 +31,17 @@ print(json.dumps({"versions": versions, "required": [text for one in found for t
 def test_an_image_holds_its_lock_and_our_own_and_nothing_else(
     containers: Containers, images: Mapping[str, str], service: str
 ) -> None:
-    expected = locked(service).keys() | {"taskcore", OWN.get(service, service)}
+    expected = locked_versions(service).keys() | {"taskcore", OWN.get(service, service)}
 
-    versions = json.loads(containers.output_of(images[service], "python", "-c", LOOK_AROUND))["versions"]
+    versions = json.loads(containers.run_and_read(images[service], "python", "-c", LOOK_AROUND))["versions"]
 
     assert versions.keys() == expected
-    assert locked(service).items() <= versions.items()
+    assert locked_versions(service).items() <= versions.items()
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_what_is_in_an_image_fits_together(containers: Containers, images: Mapping[str, str], service: str) -> None:
-    said = json.loads(containers.output_of(images[service], "python", "-c", LOOK_AROUND))
+    said = json.loads(containers.run_and_read(images[service], "python", "-c", LOOK_AROUND))
 
     assert list(_unmet(said["required"], said["versions"])) == []
 
@@ -65,7 +65,7 @@ def test_nothing_that_a_build_was_told_is_in_the_image(
     engine: docker.DockerClient, images: Mapping[str, str], service: str
 ) -> None:
     image = engine.images.get(images[service])
-    with_password = [layer for layer, content in files_of(image.save()) if MARKER.encode() in content]
+    with_password = [layer for layer, content in iter_files(image.save()) if MARKER.encode() in content]
 
     assert with_password == []
     assert MARKER not in json.dumps([image.history(), image.attrs])

@@ -14,7 +14,7 @@ import yaml
 
 from harness.waiting import eventually
 from tests.containers.dockerfiles import ROOT
-from tests.containers.engine.containers import Containers, become_healthy, stop
+from tests.containers.engine.containers import Containers, wait_until_healthy, stop
 
 SOURCES = {"/src/taskcore": "libs/taskcore/src", "/src/service": "services/api/src"}
 
@@ -57,12 +57,12 @@ def test_a_changed_source_starts_its_service_anew(
     container = containers.start_restricted(
         reloading_image, development["command"], environment=environment, volumes=mounts, tmpfs={"/tmp": ""}
     )
-    become_healthy(container)
+    wait_until_healthy(container)
 
     with (sources / "service" / "taskapi" / "__init__.py").open("a") as file:
         file.write('\nprint("read anew", flush=True)\n')
 
-    eventually(lambda: b"read anew" in container.logs(), what="the changed source being read")
+    eventually(lambda: b"read anew" in container.logs(), description="the changed source being read")
     asked = ["python", "-m", "taskcore.probe", "api"]
-    eventually(lambda: container.exec_run(asked).exit_code == 0, what="the service being ready again")
+    eventually(lambda: container.exec_run(asked).exit_code == 0, description="the service being ready again")
     assert stop(container) == 0

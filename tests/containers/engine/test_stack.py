@@ -12,7 +12,7 @@ import pytest
 from harness.reaper import Reaper
 from harness.waiting import eventually
 from tests.containers.engine.conftest import PREFIX
-from tests.containers.engine.containers import become_healthy
+from tests.containers.engine.containers import wait_until_healthy
 from tests.containers.engine.stack import Stack
 
 TRACEPARENT = "00-{trace_id}-00f067aa0ba902b7-01"
@@ -65,7 +65,7 @@ def test_the_trace_of_a_task_goes_through_all_containers(stack: Stack) -> None:
         assert kinds.items() >= expected.items()
         return True
 
-    eventually(have_arrived, what="the spans of all containers")
+    eventually(have_arrived, description="the spans of all containers")
     names = {span.span_id: span.name for span in stack.spans(trace_id)}
     parents = {span.name: names.get(span.parent_id or "") for span in stack.spans(trace_id)}
     assert parents["publish default"] == "relay default"
@@ -88,7 +88,7 @@ def test_tasks_are_done_once_though_a_worker_is_killed_and_both_servers_restart(
     ids += stack.submit(last)
     killed.start()
 
-    eventually(lambda: _is_over(stack, ids), 300, every_s=1, what="all tasks being over")
+    eventually(lambda: _is_over(stack, ids), 300, poll_s=1, description="all tasks being over")
     done = [stack.ask(f"/tasks/{task_id}") for task_id in ids]
     assert Counter(task["status"] for task in done) == {"succeeded": 120}
     assert [task["name"] for task in done] == [task["name"] for task in given + more + last]
@@ -96,8 +96,8 @@ def test_tasks_are_done_once_though_a_worker_is_killed_and_both_servers_restart(
         assert stack.ask("/tasks", label=f"batch={batch}", limit=1)["total"] == 40
     assert {task["failures"] for task in done} == {0}
     _require_plausible_attempts(stack, ids, held)
-    become_healthy(killed)
-    eventually(stack.is_healthy, 120, every_s=0.5, what="every container being healthy again")
+    wait_until_healthy(killed)
+    eventually(stack.is_healthy, 120, poll_s=0.5, description="every container being healthy again")
 
 
 def _require_it_is_shown(stack: Stack, task: dict[str, Any], names: set[str]) -> None:
@@ -123,7 +123,7 @@ def _kill_a_worker_that_has_tasks(stack: Stack) -> tuple[Any, set[int]]:
                 return container, held
         return None
 
-    found = eventually(at_work, what="a worker with tasks")
+    found = eventually(at_work, description="a worker with tasks")
     found[0].kill()
     return found
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.taskapi.api_helpers import Database, faults, refusal
+from tests.taskapi.api_helpers import Database, field_errors_of, problem_of
 
 
 async def test_each_live_setting_says_what_holds_and_where_that_comes_from(api: httpx.AsyncClient) -> None:
@@ -76,7 +76,7 @@ async def test_a_value_with_parts_is_kept_as_it_was_given(api: httpx.AsyncClient
 async def test_a_value_that_does_not_fit_is_named_and_not_stored(
     api: httpx.AsyncClient, database: Database, name: str, value: Any, field: str
 ) -> None:
-    assert field in faults(await api.put(f"/settings/{name}", json={"value": value}))
+    assert field in field_errors_of(await api.put(f"/settings/{name}", json={"value": value}))
 
     assert database.execute("SELECT 1 FROM setting").fetchall() == []
 
@@ -102,7 +102,7 @@ async def test_what_is_not_there_or_not_live_says_so(
 ) -> None:
     body = {"value": 5} if method == "PUT" else None
 
-    refusal(await api.request(method, f"/settings/{name}", json=body), status, code)
+    problem_of(await api.request(method, f"/settings/{name}", json=body), status, code)
 
 
 async def test_an_override_that_is_not_valid_any_more_does_not_count(

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from tests.taskapi.api_helpers import Database, faults, refusal, run, submit
+from tests.taskapi.api_helpers import Database, field_errors_of, problem_of, mark_running, submit
 
 
 def outbox(database: Database) -> list[int]:
@@ -54,21 +54,21 @@ async def test_a_paused_task_can_be_cancelled(api: httpx.AsyncClient) -> None:
 
 async def test_a_running_task_is_asked_to_pause_if_its_type_can(api: httpx.AsyncClient, database: Database) -> None:
     patient, other = await submit(api, type="patient"), await submit(api)
-    run(database, patient)
-    run(database, other)
+    mark_running(database, patient)
+    mark_running(database, other)
 
     asked = (await api.post(f"/tasks/{patient}/pause")).json()
 
     assert (asked["status"], asked["pause_requested"]) == ("running", True)
     assert asked["available_actions"] == ["cancel", "resume"]
-    problem = refusal(await api.post(f"/tasks/{other}/pause"), 409, "not_allowed")
+    problem = problem_of(await api.post(f"/tasks/{other}/pause"), 409, "not_allowed")
     assert (problem["task_status"], "of the type noop" in problem["detail"]) == ("running", True)
 
 
 async def test_a_pause_that_was_requested_can_be_taken_back(api: httpx.AsyncClient, database: Database) -> None:
     task_id = await submit(api, type="patient")
-    run(database, task_id)
-    refusal(await api.post(f"/tasks/{task_id}/resume"), 409, "not_allowed")
+    mark_running(database, task_id)
+    problem_of(await api.post(f"/tasks/{task_id}/resume"), 409, "not_allowed")
     await api.post(f"/tasks/{task_id}/pause")
 
     withdrawn = (await api.post(f"/tasks/{task_id}/resume")).json()
@@ -82,10 +82,10 @@ async def test_what_cannot_be_paused_or_resumed_says_how_it_stands(api: httpx.As
     task_id = await submit(api)
     await api.post(f"/tasks/{task_id}/cancel")
 
-    problem = refusal(await api.post(f"/tasks/{task_id}/{call}"), 409, "not_allowed")
+    problem = problem_of(await api.post(f"/tasks/{task_id}/{call}"), 409, "not_allowed")
 
     assert problem["task_status"] == "cancelled"
-    refusal(await api.post(f"/tasks/12345/{call}"), 404, "task_not_found")
+    problem_of(await api.post(f"/tasks/12345/{call}"), 404, "task_not_found")
 
 
 async def test_a_queue_is_paused_with_its_reason_and_resumed(api: httpx.AsyncClient, database: Database) -> None:
@@ -105,7 +105,7 @@ async def test_a_queue_is_paused_with_its_reason_and_resumed(api: httpx.AsyncCli
 
 
 async def test_a_queue_may_be_paused_before_its_first_task(api: httpx.AsyncClient) -> None:
-    refusal(await api.post("/queues/later/resume"), 404, "queue_not_found")
+    problem_of(await api.post("/queues/later/resume"), 404, "queue_not_found")
 
     paused = (await api.post("/queues/later/pause")).json()
 
@@ -117,7 +117,7 @@ async def test_a_queue_may_be_paused_before_its_first_task(api: httpx.AsyncClien
 @pytest.mark.parametrize("name", ["no spaces", "n%0A", "x" * 256, "%00"])
 async def test_a_name_that_no_queue_can_have_is_refused(api: httpx.AsyncClient, name: str) -> None:
     for call in ("pause", "resume"):
-        assert list(faults(await api.post(f"/queues/{name}/{call}"))) == ["name"]
+        assert list(field_errors_of(await api.post(f"/queues/{name}/{call}"))) == ["name"]
 
 
 async def test_the_reason_of_a_pause_is_checked(api: httpx.AsyncClient) -> None:
@@ -125,6 +125,6 @@ async def test_the_reason_of_a_pause_is_checked(api: httpx.AsyncClient) -> None:
 
     for path in (f"/tasks/{task_id}/pause", "/queues/default/pause"):
         for reason in ("nul \0", "x" * 1001, 5):
-            assert list(faults(await api.post(path, json={"reason": reason}))) == ["reason"]
+            assert list(field_errors_of(await api.post(path, json={"reason": reason}))) == ["reason"]
 
     assert (await api.get(f"/tasks/{task_id}")).json()["status"] == "queued"

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.taskapi.api_helpers import Database, faults, refusal
+from tests.taskapi.api_helpers import Database, field_errors_of, problem_of
 
 #: A midnight.
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
@@ -232,12 +232,12 @@ async def test_what_does_not_fit_is_named(api: httpx.AsyncClient, add_series: Ad
     add_series("submitted", {"type": "a"}, {at(0): 1})
 
     for given, field in BAD_QUESTIONS:
-        assert list(faults(await api.get("/analytics", params={"metric": "submitted", **given}))) == [field]
+        assert list(field_errors_of(await api.get("/analytics", params={"metric": "submitted", **given}))) == [field]
 
 
 async def test_a_metric_must_be_named_and_exist(api: httpx.AsyncClient) -> None:
-    assert list(faults(await api.get("/analytics"))) == ["metric"]
-    refusal(await api.get("/analytics", params={"metric": "taskz"}), 404, "metric_not_found")
+    assert list(field_errors_of(await api.get("/analytics"))) == ["metric"]
+    problem_of(await api.get("/analytics", params={"metric": "taskz"}), 404, "metric_not_found")
 
 
 @pytest.mark.usefixtures("metrics")
@@ -265,4 +265,4 @@ async def test_30_days_of_a_hundred_series_are_one_answer_and_more_than_10000_po
 
     assert [points for _, points in values(days)] == [[48] * 30] * 100
     assert values(together) == [({}, [100] * 30 * 48)]
-    assert list(faults(hours)) == ["bucket"]
+    assert list(field_errors_of(hours)) == ["bucket"]

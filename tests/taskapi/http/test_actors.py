@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from tests.taskapi.api_helpers import Database, faults, finish, run, submit, task
+from tests.taskapi.api_helpers import Database, field_errors_of, mark_finished, mark_running, submit, task_body
 
 ANN = {"X-Taskcore-User": "ann"}
 BOB = {"X-Taskcore-User": "bob@example.com (on call)"}
@@ -17,9 +17,9 @@ async def actors(api: httpx.AsyncClient, task_id: int) -> list[str]:
 
 
 async def test_the_first_step_is_signed_by_who_submitted(api: httpx.AsyncClient) -> None:
-    alone = (await api.post("/tasks", json=task(), headers=ANN)).json()["id"]
-    nobody = (await api.post("/tasks", json=task())).json()["id"]
-    child = (await api.post("/tasks", json=task(depends_on=[alone]), headers=BOB)).json()["id"]
+    alone = (await api.post("/tasks", json=task_body(), headers=ANN)).json()["id"]
+    nobody = (await api.post("/tasks", json=task_body())).json()["id"]
+    child = (await api.post("/tasks", json=task_body(depends_on=[alone]), headers=BOB)).json()["id"]
 
     assert await actors(api, alone) == ["user:ann"]
     assert await actors(api, nobody) == ["api"]
@@ -29,8 +29,8 @@ async def test_the_first_step_is_signed_by_who_submitted(api: httpx.AsyncClient)
 @pytest.mark.parametrize("key", [None, "a-key"])
 async def test_every_task_of_a_batch_is_signed(api: httpx.AsyncClient, key: str | None) -> None:
     headers = ANN if key is None else {**ANN, "Idempotency-Key": key}
-    plain = {"tasks": [task(), task()]}
-    dependent = {"tasks": [task(ref="first"), task(depends_on=["first"], name="the second")], "atomic": False}
+    plain = {"tasks": [task_body(), task_body()]}
+    dependent = {"tasks": [task_body(ref="first"), task_body(depends_on=["first"], name="the second")], "atomic": False}
 
     answers = [(await api.post("/tasks/batch", json=plain, headers=headers)).json()]
     answers.append((await api.post("/tasks/batch", json=dependent, headers=ANN)).json())
@@ -44,9 +44,9 @@ async def test_each_change_is_signed_by_who_made_it(api: httpx.AsyncClient, data
 
     for call, headers in (("pause", ANN), ("resume", BOB), ("cancel", ANN), ("retry", BOB)):
         assert (await api.post(f"/tasks/{task_id}/{call}", headers=headers)).status_code == 200
-    run(database, task_id)
+    mark_running(database, task_id)
     await api.post(f"/tasks/{task_id}/cancel", headers=ANN)
-    finish(database, task_id, "cancelled")
+    mark_finished(database, task_id, "cancelled")
     await api.delete(f"/tasks/{task_id}", headers=BOB)
 
     ann, bob = "user:ann", "user:bob@example.com (on call)"
@@ -64,8 +64,8 @@ async def test_a_setting_and_a_pause_of_a_queue_are_signed(api: httpx.AsyncClien
 
 
 CHANGES = [
-    ("POST", "/tasks", task()),
-    ("POST", "/tasks/batch", {"tasks": [task()]}),
+    ("POST", "/tasks", task_body()),
+    ("POST", "/tasks/batch", {"tasks": [task_body()]}),
     ("POST", "/tasks/1/retry", None),
     ("PUT", "/settings/log.level", {"value": "debug"}),
     ("POST", "/queues/mail/pause", None),
@@ -77,7 +77,7 @@ async def test_a_name_that_cannot_be_kept_is_refused(api: httpx.AsyncClient, dat
     for method, path, body in CHANGES:
         response = await api.request(method, path, json=body, headers=[(b"x-taskcore-user", name)])
 
-        assert list(faults(response)) == ["X-Taskcore-User"]
+        assert list(field_errors_of(response)) == ["X-Taskcore-User"]
 
     for table in ("task", "setting", "queue"):
         assert database.execute(f"SELECT 1 FROM {table}").fetchall() == []

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.taskapi.api_helpers import Database, faults, refusal, stored, task
+from tests.taskapi.api_helpers import Database, field_errors_of, problem_of, count_stored, task_body
 
 JSON = {"Content-Type": "application/json"}
 
@@ -63,18 +63,18 @@ async def post(api: httpx.AsyncClient, body: bytes, path: str = "/tasks") -> htt
 async def test_a_member_that_is_not_valid_is_named(
     api: httpx.AsyncClient, database: Database, members: dict[str, Any], field: str
 ) -> None:
-    alone = await api.post("/tasks", json=task(**members))
-    in_batch = await api.post("/tasks/batch", json={"tasks": [task(), task(**members)]})
+    alone = await api.post("/tasks", json=task_body(**members))
+    in_batch = await api.post("/tasks/batch", json={"tasks": [task_body(), task_body(**members)]})
 
-    assert list(faults(alone)) == [field]
-    assert list(faults(in_batch)) == [f"tasks[1].{field}"]
-    assert stored(database) == 0
+    assert list(field_errors_of(alone)) == [field]
+    assert list(field_errors_of(in_batch)) == [f"tasks[1].{field}"]
+    assert count_stored(database) == 0
 
 
 async def test_a_member_that_is_missing_is_named(api: httpx.AsyncClient) -> None:
-    assert "name" in faults(await api.post("/tasks", json={"type": "noop"}))
-    assert "tasks[0].type" in faults(await api.post("/tasks/batch", json={"tasks": [{"name": "a"}]}))
-    assert "tasks" in faults(await api.post("/tasks/batch", json={}))
+    assert "name" in field_errors_of(await api.post("/tasks", json={"type": "noop"}))
+    assert "tasks[0].type" in field_errors_of(await api.post("/tasks/batch", json={"tasks": [{"name": "a"}]}))
+    assert "tasks" in field_errors_of(await api.post("/tasks/batch", json={}))
 
 
 @pytest.mark.parametrize(
@@ -105,53 +105,53 @@ async def test_a_body_that_cannot_be_decoded_is_refused_where_the_fault_lies(
     alone = await post(api, body)
     in_batch = await post(api, b'{"tasks": [{"name": "b", "type": "noop"}, ' + body + b"]}", "/tasks/batch")
 
-    (found,) = faults(alone, status)
-    (found_in_batch,) = faults(in_batch, status)
+    (found,) = field_errors_of(alone, status)
+    (found_in_batch,) = field_errors_of(in_batch, status)
     assert found.startswith(field)
     assert found_in_batch.startswith("tasks[1].parameters")
-    assert stored(database) == 0
+    assert count_stored(database) == 0
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"nonsense", b"\xef\xbb\xbf{}", b"\0", b"{,}"])
 async def test_a_body_that_is_not_json_is_refused(api: httpx.AsyncClient, body: bytes) -> None:
     for path in ("/tasks", "/tasks/batch"):
-        refusal(await post(api, body, path), 400, "malformed_json")
+        problem_of(await post(api, body, path), 400, "malformed_json")
 
 
 async def test_a_body_with_something_behind_it_is_refused(api: httpx.AsyncClient) -> None:
-    refusal(await post(api, json.dumps(task()).encode() + b" x"), 400, "malformed_json")
+    problem_of(await post(api, json.dumps(task_body()).encode() + b" x"), 400, "malformed_json")
 
 
 @pytest.mark.parametrize("body", [b"[]", b"null", b"1", b'"text"'])
 async def test_a_body_that_is_no_object_is_refused(api: httpx.AsyncClient, body: bytes) -> None:
     for path in ("/tasks", "/tasks/batch"):
-        assert list(faults(await post(api, body, path))) == ["body"]
+        assert list(field_errors_of(await post(api, body, path))) == ["body"]
 
 
 async def test_a_body_of_another_kind_is_refused(api: httpx.AsyncClient) -> None:
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
         response = await api.post("/tasks", content=b"name=a", headers={"Content-Type": kind})
 
-        refusal(response, 415, "unsupported_media_type")
+        problem_of(response, 415, "unsupported_media_type")
 
 
 async def test_a_task_of_two_megabytes_is_refused(api: httpx.AsyncClient, database: Database) -> None:
-    large = task(parameters={str(n): "x" * 60_000 for n in range(35)})
+    large = task_body(parameters={str(n): "x" * 60_000 for n in range(35)})
 
-    assert list(faults(await api.post("/tasks", json=large), 413)) == ["body"]
-    assert list(faults(await api.post("/tasks/batch", json={"tasks": [task(), large]}), 413)) == ["tasks[1]"]
-    assert stored(database) == 0
+    assert list(field_errors_of(await api.post("/tasks", json=large), 413)) == ["body"]
+    assert list(field_errors_of(await api.post("/tasks/batch", json={"tasks": [task_body(), large]}), 413)) == ["tasks[1]"]
+    assert count_stored(database) == 0
 
 
 async def test_a_batch_of_more_than_32_mebibytes_is_refused(api: httpx.AsyncClient) -> None:
-    body = json.dumps({"tasks": [task(description="x" * 5000)] * 7000}).encode()
+    body = json.dumps({"tasks": [task_body(description="x" * 5000)] * 7000}).encode()
 
-    assert list(faults(await post(api, body, "/tasks/batch"), 413)) == ["body"]
+    assert list(field_errors_of(await post(api, body, "/tasks/batch"), 413)) == ["body"]
 
 
 async def test_a_batch_of_no_task_or_too_many_is_refused(api: httpx.AsyncClient) -> None:
-    for tasks in ([], [task()] * 10_001):
-        assert list(faults(await api.post("/tasks/batch", json={"tasks": tasks}))) == ["tasks"]
+    for tasks in ([], [task_body()] * 10_001):
+        assert list(field_errors_of(await api.post("/tasks/batch", json={"tasks": tasks}))) == ["tasks"]
 
 
 @pytest.mark.parametrize(
@@ -187,43 +187,43 @@ async def test_a_batch_of_no_task_or_too_many_is_refused(api: httpx.AsyncClient)
     ],
 )
 async def test_a_query_that_is_not_valid_is_refused(api: httpx.AsyncClient, query: str, field: str) -> None:
-    assert list(faults(await api.get(f"/tasks?{query}"))) == [field]
+    assert list(field_errors_of(await api.get(f"/tasks?{query}"))) == [field]
 
 
 @pytest.mark.parametrize("call", ["", "/history", "/attempts", "/wait"])
 async def test_an_id_that_cannot_be_one_is_no_server_error(api: httpx.AsyncClient, call: str) -> None:
-    refusal(await api.get(f"/tasks/1{call}"), 404, "task_not_found")
-    refusal(await api.get(f"/tasks/{2**63 - 1}{call}"), 404, "task_not_found")
-    refusal(await api.get(f"/tasks/abc{call}"), 404, "not_found")
-    refusal(await api.get(f"/tasks/%00{call}"), 404, "not_found")
-    refusal(await api.get(f"/tasks/{'9' * 5000}{call}"), 404, "not_found")
+    problem_of(await api.get(f"/tasks/1{call}"), 404, "task_not_found")
+    problem_of(await api.get(f"/tasks/{2**63 - 1}{call}"), 404, "task_not_found")
+    problem_of(await api.get(f"/tasks/abc{call}"), 404, "not_found")
+    problem_of(await api.get(f"/tasks/%00{call}"), 404, "not_found")
+    problem_of(await api.get(f"/tasks/{'9' * 5000}{call}"), 404, "not_found")
     for beyond in (2**63, 0, -1):
-        assert list(faults(await api.get(f"/tasks/{beyond}{call}"))) == ["task_id"]
+        assert list(field_errors_of(await api.get(f"/tasks/{beyond}{call}"))) == ["task_id"]
 
 
 async def test_a_wait_that_is_not_valid_is_refused(api: httpx.AsyncClient) -> None:
     for timeout in ("61", "-1", "nan", "inf", "soon"):
-        assert list(faults(await api.get(f"/tasks/1/wait?timeout={timeout}"))) == ["timeout"]
+        assert list(field_errors_of(await api.get(f"/tasks/1/wait?timeout={timeout}"))) == ["timeout"]
 
 
 async def test_an_idempotency_key_that_is_not_valid_is_refused(api: httpx.AsyncClient, database: Database) -> None:
     for key in (b"", b"x" * 256, b"\xc3\xa9", b"tab\there"):
-        response = await api.post("/tasks", json=task(), headers={b"Idempotency-Key": key})
+        response = await api.post("/tasks", json=task_body(), headers={b"Idempotency-Key": key})
 
-        assert list(faults(response)) == ["Idempotency-Key"]
-    assert stored(database) == 0
+        assert list(field_errors_of(response)) == ["Idempotency-Key"]
+    assert count_stored(database) == 0
 
 
 async def test_what_is_not_there_is_told_as_a_problem(api: httpx.AsyncClient) -> None:
-    refusal(await api.get("/nothing"), 404, "not_found")
-    refusal(await api.get("http://api/nothing"), 404, "not_found")
+    problem_of(await api.get("/nothing"), 404, "not_found")
+    problem_of(await api.get("http://api/nothing"), 404, "not_found")
     response = await api.put("/tasks", json={})
-    refusal(response, 405, "method_not_allowed")
+    problem_of(response, 405, "method_not_allowed")
     assert "POST" in response.headers["allow"]
 
 
 async def test_a_zone_that_the_database_does_not_know_is_understood(api: httpx.AsyncClient) -> None:
-    response = await api.post("/tasks", json=task(run_at="2030-01-01T23:59:00+23:59"))
+    response = await api.post("/tasks", json=task_body(run_at="2030-01-01T23:59:00+23:59"))
 
     assert response.status_code == 201
     assert response.json()["run_at"] == "2030-01-01T00:00:00Z"

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, insert
 from taskcore.db.engine import sync_engine
 from taskcore.db.models import Alert
 from tests.collector_k8s.event_rows import AT
-from tests.taskapi.api_helpers import Database, faults, refusal
+from tests.taskapi.api_helpers import Database, field_errors_of, problem_of
 
 RULES = "/settings/alerts.rules"
 
@@ -103,15 +103,15 @@ async def test_resolving_closes_an_alert_once(api: httpx.AsyncClient, collected:
     assert resolved.status_code == 200
     assert resolved.json()["resolved_by"] == "user:ann"
     assert resolved.json()["resolved_at"]
-    again = refusal(await api.post(f"/alerts/{alert_id}/resolve"), 409, "alert_resolved")
+    again = problem_of(await api.post(f"/alerts/{alert_id}/resolve"), 409, "alert_resolved")
     assert again["detail"] == f"Alert {alert_id} was resolved by user:ann."
-    refusal(await api.post("/alerts/99999/resolve"), 404, "alert_not_found")
+    problem_of(await api.post("/alerts/99999/resolve"), 404, "alert_not_found")
 
 
 async def test_a_bad_query_is_named(api: httpx.AsyncClient) -> None:
-    assert "status" in faults(await api.get("/alerts", params={"status": "closed"}))
-    assert "after" in faults(await api.get("/alerts", params={"before": 1, "after": 1}))
-    assert "before" in faults(await api.get("/alerts", params={"before": "x"}))
+    assert "status" in field_errors_of(await api.get("/alerts", params={"status": "closed"}))
+    assert "after" in field_errors_of(await api.get("/alerts", params={"before": 1, "after": 1}))
+    assert "before" in field_errors_of(await api.get("/alerts", params={"before": "x"}))
 
 
 async def test_rules_whose_task_fits_its_type_are_taken(api: httpx.AsyncClient) -> None:
@@ -146,13 +146,13 @@ async def test_rules_whose_task_fits_its_type_are_taken(api: httpx.AsyncClient) 
 async def test_a_rule_whose_task_could_not_run_is_refused_when_it_is_given(
     api: httpx.AsyncClient, database: Database, task: dict[str, Any], field: str, said: str
 ) -> None:
-    refused = faults(await api.put(RULES, json={"value": [{"name": "first"}, {"name": "mine", "task": task}]}))
+    refused = field_errors_of(await api.put(RULES, json={"value": [{"name": "first"}, {"name": "mine", "task": task}]}))
 
     assert said in refused[field]
     assert database.execute("SELECT 1 FROM setting").fetchall() == []
 
 
 async def test_two_rules_of_one_name_are_refused(api: httpx.AsyncClient) -> None:
-    refused = faults(await api.put(RULES, json={"value": [{"name": "mine"}, {"name": "mine"}]}))
+    refused = field_errors_of(await api.put(RULES, json={"value": [{"name": "mine"}, {"name": "mine"}]}))
 
     assert refused == {"value": "two rules are named mine"}

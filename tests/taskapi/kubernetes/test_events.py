@@ -18,7 +18,7 @@ from taskcore.db.kubernetes import event_queries
 from taskcore.db.kubernetes.event_queries import EventFilter
 from taskcore.db.models import K8sGap
 from tests.collector_k8s.event_rows import AT, event, store
-from tests.taskapi.api_helpers import faults, refusal, submit
+from tests.taskapi.api_helpers import field_errors_of, problem_of, submit
 
 
 @pytest.fixture
@@ -188,7 +188,7 @@ async def test_versions_of_an_event_are_all_there(api: httpx.AsyncClient, collec
     assert [item["is_current"] for item in whole["items"]] == [False, False, True]
     assert whole["next_after"] is None
     assert first["items"] + rest["items"] == whole["items"]
-    refusal(await api.get("/events/99999/versions"), 404, "event_not_found")
+    problem_of(await api.get("/events/99999/versions"), 404, "event_not_found")
 
 
 async def test_a_task_has_the_events_about_its_pods(api: httpx.AsyncClient, collected: Connection) -> None:
@@ -204,7 +204,7 @@ async def test_a_task_has_the_events_about_its_pods(api: httpx.AsyncClient, coll
     assert (first["has_more"], rest["has_more"]) == (True, False)
     assert nothing_new["next_after"] == rest["next_after"]
     assert (await ask(api, f"/tasks/{other}/events"))["items"] == []
-    refusal(await api.get("/tasks/99999/events"), 404, "task_not_found")
+    problem_of(await api.get("/tasks/99999/events"), 404, "task_not_found")
 
 
 async def test_events_outlive_their_task(api: httpx.AsyncClient, collected: Connection) -> None:
@@ -224,7 +224,7 @@ async def test_a_bad_query_is_named(api: httpx.AsyncClient) -> None:
         ({"limit": "1001"}, "limit"),
         ({"kinds": "Pod"}, "kinds"),
     ):
-        assert field in faults(await api.get("/events", params=query)), query
+        assert field in field_errors_of(await api.get("/events", params=query)), query
 
 
 async def test_whoever_follows_while_clusters_write_gets_every_event_once(

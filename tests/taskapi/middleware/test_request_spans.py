@@ -15,10 +15,10 @@ from sqlalchemy import Executable, text
 from sqlalchemy.exc import DBAPIError
 from structlog.contextvars import bound_contextvars, get_contextvars
 
-from taskapi.runtime.completion_waiters import Finishes
+from taskapi.runtime.completion_waiters import CompletionWaiters
 from taskapi.runtime.database import Database, Rows
-from taskapi.runtime.notifier import Wakeups
-from taskapi.runtime.request_spans import followed_statement
+from taskapi.runtime.notifier import Notifier
+from taskapi.runtime.request_spans import statement_span
 from taskcore.db.tasks.submit import tasks_by_key
 from taskcore.observability.tracing.provider import Tracing
 
@@ -33,7 +33,7 @@ def named(exporter: InMemorySpanExporter, name: str) -> ReadableSpan:
 async def test_a_statement_that_fails_says_so_and_shows_no_values(
     database_url: str, tracing: Tracing, exporter: InMemorySpanExporter
 ) -> None:
-    database = Database.at(database_url, tracing)
+    database = Database.from_url(database_url, tracing)
 
     with tracing.tracer.start_as_current_span("request"), pytest.raises(DBAPIError) as raised:
         await database.read(text("SELECT length(:given) / 0").bindparams(given=SECRET))
@@ -47,7 +47,7 @@ async def test_a_statement_that_fails_says_so_and_shows_no_values(
 
 def test_what_a_statement_is_called_does_not_keep_it(tracing: Tracing) -> None:
     statement = tasks_by_key([SECRET])
-    with tracing.tracer.start_as_current_span("request"), followed_statement(tracing, statement):
+    with tracing.tracer.start_as_current_span("request"), statement_span(tracing, statement):
         gone = weakref.ref(statement)
 
     del statement
@@ -73,12 +73,12 @@ class Noting(Database):
 
 async def test_what_several_requests_share_is_in_the_context_of_none(tracing: Tracing, database_url: str) -> None:
     woken, watched = Noting(), Noting()
-    wakeups, finishes = Wakeups(woken), Finishes(database_url, watched)
+    wakeups, finishes = Notifier(woken), CompletionWaiters(database_url, watched)
 
     with bound_contextvars(request_id="one"), tracing.tracer.start_as_current_span("request"):
-        wakeups.send()
+        wakeups.notify()
         with finishes.waiting_for(1):
-            finishes.watch()
+            finishes.start_watching()
             await asyncio.gather(woken.asked.wait(), watched.asked.wait())
     await wakeups.close()
     await finishes.close()

@@ -16,8 +16,8 @@ from harness.postgres import PostgresServer
 from taskapi.app import create_app
 from taskcore.db import migrations
 from taskcore.settings import Settings
-from tests.taskapi.api_helpers import refusal, submit, task
-from tests.taskapi.conftest import ANYTHING, register_type, running
+from tests.taskapi.api_helpers import problem_of, submit, task_body
+from tests.taskapi.conftest import ANYTHING, register_type, running_app
 
 
 @pytest.fixture
@@ -27,16 +27,16 @@ async def api(private_postgres: PostgresServer) -> AsyncIterator[httpx.AsyncClie
     register_type(private_postgres.url, "noop", ANYTHING)
     app = create_app(Settings(database_url=private_postgres.url))
     transport = httpx.ASGITransport(app=app)
-    async with running(app), httpx.AsyncClient(transport=transport, base_url="http://api/api/v1") as client:
+    async with running_app(app), httpx.AsyncClient(transport=transport, base_url="http://api/api/v1") as client:
         yield client
 
 
 async def refuse_with_patience(api: httpx.AsyncClient) -> None:
     """Every call answers 503 and says when to come again."""
     calls = [
-        api.post("/tasks", json=task()),
-        api.post("/tasks/batch", json={"tasks": [task()] * 3}),
-        api.post("/tasks/batch", json={"tasks": [task()] * 3}, headers={"Idempotency-Key": "k"}),
+        api.post("/tasks", json=task_body()),
+        api.post("/tasks/batch", json={"tasks": [task_body()] * 3}),
+        api.post("/tasks/batch", json={"tasks": [task_body()] * 3}, headers={"Idempotency-Key": "k"}),
         api.get("/tasks"),
         api.get("/tasks/1"),
         api.get("/tasks/1/wait"),
@@ -47,7 +47,7 @@ async def refuse_with_patience(api: httpx.AsyncClient) -> None:
         api.get("http://api/readyz"),
     ]
     for response in await asyncio.gather(*calls):
-        refusal(response, 503, "database_unavailable")
+        problem_of(response, 503, "database_unavailable")
         assert int(response.headers["retry-after"]) > 0
 
 
@@ -70,7 +70,7 @@ async def test_the_process_starts_while_the_database_is_away(private_postgres: P
     private_postgres.stop()
     app = create_app(Settings(database_url=private_postgres.url))
     transport = httpx.ASGITransport(app=app)
-    async with running(app), httpx.AsyncClient(transport=transport, base_url="http://api/api/v1") as api:
+    async with running_app(app), httpx.AsyncClient(transport=transport, base_url="http://api/api/v1") as api:
         await refuse_with_patience(api)
 
         private_postgres.start()
@@ -94,7 +94,7 @@ async def test_after_a_restart_no_more_writes_fail_than_there_were_connections(
     await asyncio.gather(*(submit(api) for _ in range(30)))
 
     private_postgres.restart("immediate")
-    responses = [await api.post("/tasks", json=task()) for _ in range(10)]
+    responses = [await api.post("/tasks", json=task_body()) for _ in range(10)]
 
     assert [response.status_code for response in responses[1:]] == [201] * 9
 
@@ -122,7 +122,7 @@ async def test_a_silent_database_is_not_ready(api: httpx.AsyncClient, private_po
         os.kill(pid, signal.SIGSTOP)
 
     try:
-        refusal(await api.get("http://api/readyz"), 503, "database_unavailable")
+        problem_of(await api.get("http://api/readyz"), 503, "database_unavailable")
     finally:
         for pid in backends:
             os.kill(pid, signal.SIGCONT)
@@ -145,7 +145,7 @@ async def test_a_database_that_takes_no_more_connections_is_away(
 async def test_a_database_without_our_tables_is_not_ready(private_postgres: PostgresServer) -> None:
     app = create_app(Settings(database_url=private_postgres.url))
     transport = httpx.ASGITransport(app=app)
-    async with running(app), httpx.AsyncClient(transport=transport, base_url="http://api/api/v1") as api:
+    async with running_app(app), httpx.AsyncClient(transport=transport, base_url="http://api/api/v1") as api:
         await refuse_with_patience(api)
 
         migrations.upgrade(private_postgres.url)
@@ -162,6 +162,6 @@ async def test_a_standby_takes_no_task(api: httpx.AsyncClient, private_postgres:
     private_postgres.restart()
     await api.get("/tasks")
 
-    response = await api.post("/tasks", json=task())
+    response = await api.post("/tasks", json=task_body())
 
-    refusal(response, 503, "database_unavailable")
+    problem_of(response, 503, "database_unavailable")

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from harness.http_server import Response, WebServer
-from taskapi.http.problems import Refused
-from taskapi.runtime.trace_viewer import Viewer
+from harness.http_server import Response, HttpServer
+from taskapi.http.problems import ProblemError
+from taskapi.runtime.trace_viewer import TraceViewer
 from taskcore.settings import TracingSettings
-from tests.taskapi.api_helpers import Database, refusal, submit
+from tests.taskapi.api_helpers import Database, problem_of, submit
 from tests.taskapi.traces import trace_helpers
-from tests.taskapi.traces.trace_helpers import TRACE, as_json, follow, names, started, viewer, whole_trace
+from tests.taskapi.traces.trace_helpers import TRACE, to_json, mark_traced, span_names, api_client, viewer_settings, failed_task_trace
 
 PATH = f"/traces/{TRACE}"
 
@@ -30,16 +30,16 @@ PATH = f"/traces/{TRACE}"
     ids=["plain", "jaeger", "tempo v1", "tempo v2"],
 )
 async def test_a_viewer_answers_in_any_of_its_shapes(
-    database_url: str, database: Database, http_server: WebServer, wrap: Callable[[Any], Any]
+    database_url: str, database: Database, http_server: HttpServer, wrap: Callable[[Any], Any]
 ) -> None:
-    async with started(database_url, tracing=viewer(http_server)) as api:
+    async with api_client(database_url, tracing=viewer_settings(http_server)) as api:
         task_id = await submit(api)
-        follow(database, task_id)
-        http_server.on("GET", PATH, Response(body=as_json(wrap(whole_trace(task_id)))))
+        mark_traced(database, task_id)
+        http_server.on("GET", PATH, Response(body=to_json(wrap(failed_task_trace(task_id)))))
         answer = await api.get(f"/tasks/{task_id}/trace")
 
     assert answer.json()["source"] == "viewer"
-    assert names(answer) == [
+    assert span_names(answer) == [
         (0, "POST /api/v1/tasks"),
         (1, "INSERT task"),
         (1, "wait in default"),
@@ -54,14 +54,14 @@ async def test_a_viewer_answers_in_any_of_its_shapes(
 
 
 async def test_a_trace_that_the_viewer_does_not_have_has_no_spans(
-    database_url: str, database: Database, http_server: WebServer
+    database_url: str, database: Database, http_server: HttpServer
 ) -> None:
-    async with started(database_url, tracing=viewer(http_server)) as api:
+    async with api_client(database_url, tracing=viewer_settings(http_server)) as api:
         task_id = await submit(api)
-        follow(database, task_id)
+        mark_traced(database, task_id)
         answer = await api.get(f"/tasks/{task_id}/trace")
 
-    assert names(answer) == []
+    assert span_names(answer) == []
     assert http_server.requests[0].path == PATH
 
 
@@ -74,45 +74,45 @@ async def test_a_trace_that_the_viewer_does_not_have_has_no_spans(
         Response(body=b'{"data": [{"traceID": "1"}]}'),
         Response(body=b"[" * 100_000),
         Response(
-            body=as_json(
+            body=to_json(
                 {"batches": trace_helpers.resource_spans(x=[trace_helpers.span(1, None, "a", 0, 1, spanId="zz")])}
             )
         ),
         Response(
-            body=as_json({"batches": trace_helpers.resource_spans(x=[trace_helpers.span(1, None, "a", -(10**15), 1)])})
+            body=to_json({"batches": trace_helpers.resource_spans(x=[trace_helpers.span(1, None, "a", -(10**15), 1)])})
         ),
-        Response(body=as_json({"batches": [{"scopeSpans": 7}]})),
+        Response(body=to_json({"batches": [{"scopeSpans": 7}]})),
         Response(body=b" " * (8 * 1024 * 1024 + 1)),
     ],
     ids=["error", "redirect", "page", "other API", "nested", "no id", "no time", "no list", "too large"],
 )
 async def test_a_viewer_that_answers_rubbish_is_not_our_fault(
-    database_url: str, database: Database, http_server: WebServer, answer: Response
+    database_url: str, database: Database, http_server: HttpServer, answer: Response
 ) -> None:
-    async with started(database_url, tracing=viewer(http_server)) as api:
+    async with api_client(database_url, tracing=viewer_settings(http_server)) as api:
         task_id = await submit(api)
-        follow(database, task_id)
+        mark_traced(database, task_id)
         http_server.on("GET", PATH, answer)
         refused = await api.get(f"/tasks/{task_id}/trace")
 
-    refusal(refused, 503, "trace_viewer_unavailable")
+    problem_of(refused, 503, "trace_viewer_unavailable")
     assert refused.headers["retry-after"] == "1"
     assert http_server.url not in refused.text
 
 
 async def test_a_viewer_that_nobody_answers_at_is_not_our_fault(database_url: str, database: Database) -> None:
-    async with started(
+    async with api_client(
         database_url, tracing=TracingSettings(query_url="http://u:secret@127.0.0.1:1/{trace_id}")
     ) as api:
         task_id = await submit(api)
-        follow(database, task_id)
+        mark_traced(database, task_id)
         refused = await api.get(f"/tasks/{task_id}/trace")
 
-    assert "secret" not in str(refusal(refused, 503, "trace_viewer_unavailable"))
+    assert "secret" not in str(problem_of(refused, 503, "trace_viewer_unavailable"))
 
 
 async def test_attributes_of_any_kind_come_through(
-    database_url: str, database: Database, http_server: WebServer
+    database_url: str, database: Database, http_server: HttpServer
 ) -> None:
     values = {
         "text": {"stringValue": "\u2028"},
@@ -127,10 +127,10 @@ async def test_attributes_of_any_kind_come_through(
     attributes = [{"key": name, "value": value} for name, value in values.items()]
     event = {"name": "retried", "timeUnixNano": trace_helpers.BEGIN_NS, "attributes": attributes[:1]}
     odd = trace_helpers.span(1, None, "odd", 0, 1, kind=77, attributes=attributes, events=[event], status={})
-    async with started(database_url, tracing=viewer(http_server)) as api:
+    async with api_client(database_url, tracing=viewer_settings(http_server)) as api:
         task_id = await submit(api)
-        follow(database, task_id)
-        http_server.on("GET", PATH, Response(body=as_json({"resourceSpans": trace_helpers.resource_spans(x=[odd])})))
+        mark_traced(database, task_id)
+        http_server.on("GET", PATH, Response(body=to_json({"resourceSpans": trace_helpers.resource_spans(x=[odd])})))
         answer = await api.get(f"/tasks/{task_id}/trace")
 
     (span,) = answer.json()["traces"][0]["spans"]
@@ -148,11 +148,11 @@ async def test_attributes_of_any_kind_come_through(
 
 
 async def test_only_the_newest_attempts_are_asked_for(
-    database_url: str, database: Database, http_server: WebServer
+    database_url: str, database: Database, http_server: HttpServer
 ) -> None:
-    async with started(database_url, tracing=viewer(http_server)) as api:
+    async with api_client(database_url, tracing=viewer_settings(http_server)) as api:
         task_id = await submit(api)
-        follow(database, task_id)
+        mark_traced(database, task_id)
         for attempt in range(1, 14):
             trace_helpers.add_attempt(database, task_id, attempt, TRACE if attempt == 1 else f"{attempt:032x}")
         answer = await api.get(f"/tasks/{task_id}/trace")
@@ -161,13 +161,13 @@ async def test_only_the_newest_attempts_are_asked_for(
     assert len(http_server.requests) == 11
 
 
-async def test_a_viewer_that_does_not_answer_is_given_up(http_server: WebServer) -> None:
+async def test_a_viewer_that_does_not_answer_is_given_up(http_server: HttpServer) -> None:
     released = threading.Event()
     http_server.on("GET", PATH, lambda _: Response() if released.wait() else Response(500))
-    asked = Viewer(f"{http_server.url}/traces/{{trace_id}}", timeout_s=0.2)
+    asked = TraceViewer(f"{http_server.url}/traces/{{trace_id}}", timeout_s=0.2)
 
-    with pytest.raises(Refused) as refused:
-        await asked.find([TRACE])
+    with pytest.raises(ProblemError) as refused:
+        await asked.find_spans([TRACE])
 
     released.set()
     await asked.close()

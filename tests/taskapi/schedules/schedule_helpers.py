@@ -8,18 +8,18 @@ from typing import Any
 import httpx
 
 
-def schedule(**members: Any) -> dict[str, Any]:
+def schedule_body(**members: Any) -> dict[str, Any]:
     """A body that is valid unless `members` make it otherwise; one that is None is left out."""
     body = {"name": "nightly", "cron": "30 2 * * *", "task": {"type": "noop"}, **members}
     return {name: value for name, value in body.items() if value is not None}
 
 
-async def make(api: httpx.AsyncClient, **members: Any) -> dict[str, Any]:
-    response = await api.post("/schedules", json=schedule(**members))
+async def create_schedule(api: httpx.AsyncClient, **members: Any) -> dict[str, Any]:
+    response = await api.post("/schedules", json=schedule_body(**members))
     assert response.status_code == 201, response.text
     made: dict[str, Any] = response.json()
     return made
 
 
-def at(text: str) -> datetime:
+def parse_time(text: str) -> datetime:
     return datetime.fromisoformat(text)

@@ -13,10 +13,10 @@ from psycopg import sql
 
 from taskcore.db.engine import sync_engine
 from taskcore.db.notify import SCHEDULES
-from taskcore.db.schedules.managed import ensure_managed
+from taskcore.db.schedules.managed import ensure_managed_schedule
 from taskcore.submission.from_schedule import fire_due
-from tests.taskapi.api_helpers import Database, faults, finish, refusal
-from tests.taskapi.schedules.schedule_helpers import at, make
+from tests.taskapi.api_helpers import Database, field_errors_of, mark_finished, problem_of
+from tests.taskapi.schedules.schedule_helpers import parse_time, create_schedule
 
 REFUSED_PREVIEWS: list[tuple[dict[str, Any], str]] = [
     ({"cron": "0 0 30 2 *"}, "cron"),
@@ -28,7 +28,7 @@ REFUSED_PREVIEWS: list[tuple[dict[str, Any], str]] = [
 
 
 async def test_a_pause_keeps_its_reason_and_ends_from_now_on(api: httpx.AsyncClient, database: Database) -> None:
-    made = await make(api, cron="@hourly")
+    made = await create_schedule(api, cron="@hourly")
     path = f"/schedules/{made['id']}"
 
     paused = (await api.post(f"{path}/pause", json={"reason": "moving"})).json()
@@ -37,11 +37,11 @@ async def test_a_pause_keeps_its_reason_and_ends_from_now_on(api: httpx.AsyncCli
 
     assert (paused["pause_reason"], paused["paused_at"] is not None) == ("moving", True)
     assert (resumed["pause_reason"], resumed["paused_at"], resumed["missed"]) == (None, None, 0)
-    assert at(resumed["next_at"]) > at(resumed["changed_at"])
+    assert parse_time(resumed["next_at"]) > parse_time(resumed["changed_at"])
 
 
 async def test_resuming_what_is_not_paused_changes_nothing(api: httpx.AsyncClient) -> None:
-    made = await make(api, cron=None, every_s=60, run_at_start=True)
+    made = await create_schedule(api, cron=None, every_s=60, run_at_start=True)
 
     resumed = await api.post(f"/schedules/{made['id']}/resume")
 
@@ -49,7 +49,7 @@ async def test_resuming_what_is_not_paused_changes_nothing(api: httpx.AsyncClien
 
 
 async def test_run_now_submits_its_task_beside_its_times(api: httpx.AsyncClient) -> None:
-    made = await make(api, task={"type": "greet", "parameters": {"whom": "Ada"}, "labels": {"a": "b"}})
+    made = await create_schedule(api, task={"type": "greet", "parameters": {"whom": "Ada"}, "labels": {"a": "b"}})
     path = f"/schedules/{made['id']}"
 
     response = await api.post(f"{path}/run", headers={"X-Taskcore-User": "ada"})
@@ -68,16 +68,16 @@ async def test_run_now_submits_its_task_beside_its_times(api: httpx.AsyncClient)
 async def test_run_now_waits_for_the_task_before_unless_they_may_overlap(
     api: httpx.AsyncClient, database: Database
 ) -> None:
-    made = await make(api)
+    made = await create_schedule(api)
     path = f"/schedules/{made['id']}"
     first = (await api.post(f"{path}/run")).json()["task_id"]
 
-    refused = refusal(await api.post(f"{path}/run"), 409, "schedule_overlap")
+    refused = problem_of(await api.post(f"{path}/run"), 409, "schedule_overlap")
     await api.patch(path, json={"overlap": "allow"})
     beside = await api.post(f"{path}/run")
     await api.patch(path, json={"overlap": "skip"})
     for task_id in (first, beside.json()["task_id"]):
-        finish(database, task_id)
+        mark_finished(database, task_id)
     after = await api.post(f"{path}/run")
 
     assert refused["task_id"] == first
@@ -85,7 +85,7 @@ async def test_run_now_waits_for_the_task_before_unless_they_may_overlap(
 
 
 async def test_of_two_who_run_it_at_once_one_is_refused(api: httpx.AsyncClient) -> None:
-    made = await make(api)
+    made = await create_schedule(api)
     path = f"/schedules/{made['id']}/run"
 
     answers = await asyncio.gather(*(api.post(path) for _ in range(5)))
@@ -96,7 +96,7 @@ async def test_of_two_who_run_it_at_once_one_is_refused(api: httpx.AsyncClient) 
 async def test_what_was_made_here_fires_with_all_that_its_task_was_given(app: Litestar, api: httpx.AsyncClient) -> None:
     task = {"type": "greet", "parameters": {"whom": "Ada"}, "name": "hello", "queue": "mail", "priority": 7}
     more = {"max_attempts": 2, "timeout": 30, "delete_after": 60, "labels": {"a": "b"}, "description": "what for"}
-    made = await make(api, cron=None, every_s=3600, run_at_start=True, task={**task, **more})
+    made = await create_schedule(api, cron=None, every_s=3600, run_at_start=True, task={**task, **more})
 
     async with app.state.services.database.transaction() as connection:
         await fire_due(connection, made["id"])
@@ -104,7 +104,7 @@ async def test_what_was_made_here_fires_with_all_that_its_task_was_given(app: Li
     now = (await api.get(f"/schedules/{made['id']}")).json()
     (fire,) = (await api.get(f"/schedules/{made['id']}/fires")).json()["items"]
     assert (now["last_at"], fire["due_at"]) == (made["created_at"], made["created_at"])
-    assert at(now["next_at"]) - at(made["created_at"]) == timedelta(hours=1)
+    assert parse_time(now["next_at"]) - parse_time(made["created_at"]) == timedelta(hours=1)
     fired = (await api.get(f"/tasks/{now['last_task_id']}")).json()
     labels = {"a": "b", "taskcore.io/schedule": "nightly"}
     assert {name: fired[name] for name in (*task, *more)} == {**task, **more, "labels": labels}
@@ -113,7 +113,7 @@ async def test_what_was_made_here_fires_with_all_that_its_task_was_given(app: Li
 
 
 async def test_fires_are_told_newest_first_by_page(api: httpx.AsyncClient, database: Database) -> None:
-    made = await make(api)
+    made = await create_schedule(api)
     database.execute(
         "INSERT INTO schedule_fire (schedule_id, due_at, task_id, waits) VALUES"
         " (%(id)s, '2030-01-01T00:00:00.123456Z', 5, false), (%(id)s, '2030-01-02T00:00:00Z', NULL, false),"
@@ -144,23 +144,23 @@ async def test_a_preview_tells_times_in_utc_and_as_clocks_there_show_them(api: h
     times = response.json()["times"]
     assert [time["local"][10:] for time in times] == ["T02:30:00+05:30"] * 3
     assert [time["at"][10:] for time in times] == ["T21:00:00Z"] * 3
-    assert at(times[1]["at"]) - at(times[0]["at"]) == timedelta(days=1)
+    assert parse_time(times[1]["at"]) - parse_time(times[0]["at"]) == timedelta(days=1)
     assert (await api.get("/schedules")).json()["total"] == 0
 
 
 async def test_a_schedule_previews_the_times_that_it_will_have(api: httpx.AsyncClient) -> None:
-    made = await make(api, cron=None, every_s=600, timezone="Europe/Berlin")
+    made = await create_schedule(api, cron=None, every_s=600, timezone="Europe/Berlin")
 
     response = await api.get(f"/schedules/{made['id']}/preview", params={"count": 2})
 
-    times = [at(time["at"]) for time in response.json()["times"]]
-    assert times == [at(made["next_at"]), at(made["next_at"]) + timedelta(seconds=600)]
+    times = [parse_time(time["at"]) for time in response.json()["times"]]
+    assert times == [parse_time(made["next_at"]), parse_time(made["next_at"]) + timedelta(seconds=600)]
 
 
 async def test_a_preview_refuses_what_a_schedule_could_not_have(api: httpx.AsyncClient) -> None:
     answers = [await api.post("/schedules/preview", json=body) for body, _ in REFUSED_PREVIEWS]
 
-    assert [list(faults(answer)) for answer in answers] == [[field] for _, field in REFUSED_PREVIEWS]
+    assert [list(field_errors_of(answer)) for answer in answers] == [[field] for _, field in REFUSED_PREVIEWS]
 
 
 async def test_what_a_service_keeps_can_be_paused_and_run_and_nothing_else(
@@ -171,8 +171,8 @@ async def test_what_a_service_keeps_can_be_paused_and_run_and_nothing_else(
     changed, deleted = await api.patch(path, json={"every_s": 5}), await api.delete(path)
     paused, ran = await api.post(f"{path}/pause"), await api.post(f"{path}/run")
 
-    assert "its.setting" in refusal(changed, 409, "schedule_managed")["detail"]
-    refusal(deleted, 409, "schedule_managed")
+    assert "its.setting" in problem_of(changed, 409, "schedule_managed")["detail"]
+    problem_of(deleted, 409, "schedule_managed")
     assert (paused.status_code, ran.status_code) == (200, 201)
     assert (await api.get(path)).json()["managed_by"] == "keeper"
 
@@ -181,7 +181,7 @@ async def test_whoever_fires_schedules_hears_of_a_change(api: httpx.AsyncClient,
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as listener:
         await listener.execute(sql.SQL("LISTEN {}").format(sql.Identifier(SCHEDULES)))
 
-        await make(api)
+        await create_schedule(api)
 
         async with asyncio.timeout(10):
             heard = await anext(aiter(listener.notifies()))
@@ -189,22 +189,22 @@ async def test_whoever_fires_schedules_hears_of_a_change(api: httpx.AsyncClient,
 
 
 async def test_two_changes_at_once_both_hold(api: httpx.AsyncClient) -> None:
-    made = await make(api)
+    made = await create_schedule(api)
     path = f"/schedules/{made['id']}"
 
     await asyncio.gather(api.patch(path, json={"jitter_s": 5}), api.patch(path, json={"timezone": "Asia/Tokyo"}))
 
     now = (await api.get(path)).json()
     assert (now["jitter_s"], now["timezone"]) == (5, "Asia/Tokyo")
-    assert at(now["next_at"]).astimezone(UTC).hour == 17
-    assert at(now["next_at"]) > datetime.now(UTC)
+    assert parse_time(now["next_at"]).astimezone(UTC).hour == 17
+    assert parse_time(now["next_at"]) > datetime.now(UTC)
 
 
 def keep(url: str) -> int:
     """As a service does when it starts."""
     engine = sync_engine(url, name="test", pool_size=1)
     task = {"name": "beat", "type": "noop"}
-    made = ensure_managed(
+    made = ensure_managed_schedule(
         "taskcore.beat", managed_by="keeper", every_s=60, task=task, description="Its interval is its.setting"
     )
     with engine.connect() as connection:

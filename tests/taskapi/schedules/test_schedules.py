@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 
-from tests.taskapi.api_helpers import Database, faults, refusal
-from tests.taskapi.schedules.schedule_helpers import at, make, schedule
+from tests.taskapi.api_helpers import Database, field_errors_of, problem_of
+from tests.taskapi.schedules.schedule_helpers import parse_time, create_schedule, schedule_body
 
 NAMES = ("name", "cron", "every_s", "timezone", "jitter_s", "overlap", "catch_up", "catch_up_limit", "run_at_start")
 
@@ -49,46 +49,46 @@ REFUSED_CHANGES: list[tuple[dict[str, Any], str]] = [
 
 
 async def test_a_schedule_that_was_made_is_found_with_every_default(api: httpx.AsyncClient) -> None:
-    response = await api.post("/schedules", json=schedule(), headers={"X-Taskcore-User": "ada"})
+    response = await api.post("/schedules", json=schedule_body(), headers={"X-Taskcore-User": "ada"})
 
     made = response.json()
     assert response.headers["location"] == f"/api/v1/schedules/{made['id']}"
     assert (await api.get(f"/schedules/{made['id']}")).json() == made
     assert [made[name] for name in NAMES] == ["nightly", "30 2 * * *", None, "UTC", 0, "skip", "last", 100, False]
     assert (made["task"], made["created_by"], made["missed"]) == ({"type": "noop"}, "user:ada", 0)
-    assert at(made["next_at"]).astimezone(UTC).strftime("%H:%M") == "02:30"
+    assert parse_time(made["next_at"]).astimezone(UTC).strftime("%H:%M") == "02:30"
     assert [made[name] for name in ("last_at", "last_task_id", "paused_at", "managed_by")] == [None] * 4
 
 
 async def test_an_interval_counts_from_its_creation(api: httpx.AsyncClient) -> None:
-    later = await make(api, name="later", cron=None, every_s=600)
-    at_once = await make(api, name="at once", cron=None, every_s=600, run_at_start=True)
+    later = await create_schedule(api, name="later", cron=None, every_s=600)
+    at_once = await create_schedule(api, name="at once", cron=None, every_s=600, run_at_start=True)
 
-    assert at(later["next_at"]) - at(later["created_at"]) == timedelta(seconds=600)
+    assert parse_time(later["next_at"]) - parse_time(later["created_at"]) == timedelta(seconds=600)
     assert at_once["next_at"] == at_once["created_at"]
 
 
 async def test_a_name_is_taken_once(api: httpx.AsyncClient, database: Database) -> None:
-    await make(api)
-    other = await make(api, name="other")
+    await create_schedule(api)
+    other = await create_schedule(api, name="other")
 
-    again = await api.post("/schedules", json=schedule(cron="@hourly"))
+    again = await api.post("/schedules", json=schedule_body(cron="@hourly"))
     renamed = await api.patch(f"/schedules/{other['id']}", json={"name": "nightly"})
 
-    refusal(again, 409, "schedule_exists")
-    refusal(renamed, 409, "schedule_exists")
+    problem_of(again, 409, "schedule_exists")
+    problem_of(renamed, 409, "schedule_exists")
     assert [row["cron"] for row in database.execute("SELECT cron FROM schedule ORDER BY id")] == ["30 2 * * *"] * 2
 
 
 async def test_what_could_not_fire_is_refused_when_it_is_given(api: httpx.AsyncClient, database: Database) -> None:
-    answers = [await api.post("/schedules", json=schedule(**members)) for members, _ in REFUSED]
+    answers = [await api.post("/schedules", json=schedule_body(**members)) for members, _ in REFUSED]
 
-    assert [list(faults(answer)) for answer in answers] == [[field] for _, field in REFUSED]
+    assert [list(field_errors_of(answer)) for answer in answers] == [[field] for _, field in REFUSED]
     assert database.execute("SELECT 1 FROM schedule").fetchone() is None
 
 
 async def test_a_list_is_paged_by_id(api: httpx.AsyncClient) -> None:
-    ids = [(await make(api, name=f"number {number}"))["id"] for number in range(3)]
+    ids = [(await create_schedule(api, name=f"number {number}"))["id"] for number in range(3)]
 
     first = (await api.get("/schedules", params={"limit": 2})).json()
     second = (await api.get("/schedules", params={"limit": 2, "after": first["next_after"]})).json()
@@ -113,22 +113,22 @@ async def test_what_is_not_there_is_not_found(api: httpx.AsyncClient) -> None:
     ]
 
     for answer in answers:
-        refusal(answer, 404, "schedule_not_found")
+        problem_of(answer, 404, "schedule_not_found")
 
 
 async def test_a_changed_interval_counts_from_the_last_time(api: httpx.AsyncClient, database: Database) -> None:
-    made = await make(api, cron=None, every_s=3600)
+    made = await create_schedule(api, cron=None, every_s=3600)
     database.execute("UPDATE schedule SET last_at = now() - interval '10 minutes'")
 
     sooner = (await api.patch(f"/schedules/{made['id']}", json={"every_s": 900})).json()
     overdue = (await api.patch(f"/schedules/{made['id']}", json={"every_s": 300})).json()
 
-    assert at(sooner["next_at"]) - at(sooner["last_at"]) == timedelta(seconds=900)
-    assert at(overdue["changed_at"]) <= at(overdue["next_at"]) < at(sooner["next_at"])
+    assert parse_time(sooner["next_at"]) - parse_time(sooner["last_at"]) == timedelta(seconds=900)
+    assert parse_time(overdue["changed_at"]) <= parse_time(overdue["next_at"]) < parse_time(sooner["next_at"])
 
 
 async def test_what_does_not_concern_its_times_leaves_them_alone(api: httpx.AsyncClient) -> None:
-    made = await make(api, description="what for")
+    made = await create_schedule(api, description="what for")
 
     task = {"type": "greet", "parameters": {"whom": "Ada"}, "priority": 5}
     change = {"overlap": "queue", "task": task, "description": None, "cron": made["cron"]}
@@ -138,32 +138,32 @@ async def test_what_does_not_concern_its_times_leaves_them_alone(api: httpx.Asyn
 
 
 async def test_cron_and_interval_take_each_others_place(api: httpx.AsyncClient) -> None:
-    made = await make(api)
+    made = await create_schedule(api)
 
     every = (await api.patch(f"/schedules/{made['id']}", json={"every_s": 60})).json()
     cron = (await api.patch(f"/schedules/{made['id']}", json={"cron": "@hourly", "every_s": None})).json()
 
     assert (every["cron"], every["every_s"]) == (None, 60)
     assert (cron["cron"], cron["every_s"]) == ("@hourly", None)
-    assert at(cron["next_at"]).minute == 0
+    assert parse_time(cron["next_at"]).minute == 0
 
 
 async def test_a_change_is_checked_as_a_new_schedule_is(api: httpx.AsyncClient) -> None:
-    made = await make(api)
+    made = await create_schedule(api)
 
     answers = [await api.patch(f"/schedules/{made['id']}", json=change) for change, _ in REFUSED_CHANGES]
 
-    assert [list(faults(answer)) for answer in answers] == [[field] for _, field in REFUSED_CHANGES]
+    assert [list(field_errors_of(answer)) for answer in answers] == [[field] for _, field in REFUSED_CHANGES]
     assert (await api.get(f"/schedules/{made['id']}")).json() == made
 
 
 async def test_a_deleted_schedule_is_gone_and_its_tasks_stay(api: httpx.AsyncClient, database: Database) -> None:
-    made = await make(api)
+    made = await create_schedule(api)
     task_id = (await api.post(f"/schedules/{made['id']}/run")).json()["task_id"]
 
     response = await api.delete(f"/schedules/{made['id']}")
 
     assert response.status_code == 204
-    refusal(await api.get(f"/schedules/{made['id']}"), 404, "schedule_not_found")
+    problem_of(await api.get(f"/schedules/{made['id']}"), 404, "schedule_not_found")
     assert (await api.get(f"/tasks/{task_id}")).status_code == 200
     assert database.execute("SELECT 1 FROM schedule_fire").fetchone() is None

@@ -7,7 +7,7 @@ import asyncio
 import httpx
 import pytest
 
-from tests.taskapi.api_helpers import Database, faults, finish, refusal, run, submit
+from tests.taskapi.api_helpers import Database, field_errors_of, mark_finished, problem_of, mark_running, submit
 
 
 async def test_a_waiting_task_is_cancelled_with_its_reason(api: httpx.AsyncClient, database: Database) -> None:
@@ -34,14 +34,14 @@ async def test_the_reason_of_a_cancel_is_checked(api: httpx.AsyncClient) -> None
     task_id = await submit(api)
 
     for reason in ("nul \0", "x" * 1001, 5):
-        assert list(faults(await api.post(f"/tasks/{task_id}/cancel", json={"reason": reason}))) == ["reason"]
+        assert list(field_errors_of(await api.post(f"/tasks/{task_id}/cancel", json={"reason": reason}))) == ["reason"]
 
     assert (await api.get(f"/tasks/{task_id}")).json()["status"] == "queued"
 
 
 async def test_a_running_task_is_told_to_stop(api: httpx.AsyncClient, database: Database) -> None:
     task_id = await submit(api)
-    run(database, task_id)
+    mark_running(database, task_id)
     database.execute("LISTEN taskcore_orders")
 
     response = await api.post(f"/tasks/{task_id}/cancel", json={"reason": "too late"})
@@ -54,16 +54,16 @@ async def test_a_running_task_is_told_to_stop(api: httpx.AsyncClient, database: 
     assert (step["from_status"], step["to_status"], step["actor"]) == ("running", "cancelling", "api")
     assert step["details"] == {"reason": "too late"}
     assert list(await asyncio.to_thread(lambda: list(database.notifies(timeout=30, stop_after=1))))
-    problem = refusal(await api.post(f"/tasks/{task_id}/cancel"), 409, "not_allowed")
+    problem = problem_of(await api.post(f"/tasks/{task_id}/cancel"), 409, "not_allowed")
     assert problem["task_status"] == "cancelling"
 
 
 async def test_a_running_task_whose_type_cannot_be_stopped_says_so(api: httpx.AsyncClient, database: Database) -> None:
     task_id = await submit(api, type="stubborn")
     waits = (await api.get(f"/tasks/{task_id}")).json()
-    run(database, task_id)
+    mark_running(database, task_id)
 
-    problem = refusal(await api.post(f"/tasks/{task_id}/cancel"), 409, "not_allowed")
+    problem = problem_of(await api.post(f"/tasks/{task_id}/cancel"), 409, "not_allowed")
 
     assert waits["available_actions"] == ["cancel", "pause", "delete"]
     assert (problem["task_status"], "of the type stubborn" in problem["detail"]) == ("running", True)
@@ -74,18 +74,18 @@ async def test_a_running_task_whose_type_cannot_be_stopped_says_so(api: httpx.As
 @pytest.mark.parametrize("status", ["succeeded", "failed", "cancelled"])
 async def test_what_is_over_cannot_be_cancelled(api: httpx.AsyncClient, database: Database, status: str) -> None:
     task_id = await submit(api)
-    run(database, task_id)
-    finish(database, task_id, status)
+    mark_running(database, task_id)
+    mark_finished(database, task_id, status)
 
-    problem = refusal(await api.post(f"/tasks/{task_id}/cancel"), 409, "not_allowed")
+    problem = problem_of(await api.post(f"/tasks/{task_id}/cancel"), 409, "not_allowed")
 
     assert problem["task_status"] == status
 
 
 async def test_a_failed_task_is_queued_again(api: httpx.AsyncClient, database: Database) -> None:
     task_id = await submit(api)
-    run(database, task_id)
-    finish(database, task_id, "failed")
+    mark_running(database, task_id)
+    mark_finished(database, task_id, "failed")
     database.execute("LISTEN taskcore_outbox")
 
     response = await api.post(f"/tasks/{task_id}/retry")
@@ -97,7 +97,7 @@ async def test_a_failed_task_is_queued_again(api: httpx.AsyncClient, database: D
 
 
 async def test_what_waits_cannot_be_retried(api: httpx.AsyncClient) -> None:
-    problem = refusal(await api.post(f"/tasks/{await submit(api)}/retry"), 409, "not_allowed")
+    problem = problem_of(await api.post(f"/tasks/{await submit(api)}/retry"), 409, "not_allowed")
 
     assert problem["task_status"] == "queued"
 
@@ -108,7 +108,7 @@ async def test_a_deleted_task_leaves_its_history(api: httpx.AsyncClient) -> None
     response = await api.delete(f"/tasks/{task_id}")
 
     assert (response.status_code, response.content) == (204, b"")
-    refusal(await api.get(f"/tasks/{task_id}"), 404, "task_not_found")
+    problem_of(await api.get(f"/tasks/{task_id}"), 404, "task_not_found")
     history = (await api.get(f"/tasks/{task_id}/history")).json()["items"]
     assert [(entry["from_status"], entry["to_status"], entry["actor"]) for entry in history] == [
         (None, "queued", "api"),
@@ -118,14 +118,14 @@ async def test_a_deleted_task_leaves_its_history(api: httpx.AsyncClient) -> None
 
 async def test_a_running_task_cannot_be_deleted(api: httpx.AsyncClient, database: Database) -> None:
     task_id = await submit(api)
-    run(database, task_id)
+    mark_running(database, task_id)
 
-    assert refusal(await api.delete(f"/tasks/{task_id}"), 409, "not_allowed")["task_status"] == "running"
+    assert problem_of(await api.delete(f"/tasks/{task_id}"), 409, "not_allowed")["task_status"] == "running"
 
 
 @pytest.mark.parametrize(("method", "call"), [("POST", "/cancel"), ("POST", "/retry"), ("DELETE", "")])
 async def test_a_task_that_is_not_there_cannot_be_changed(api: httpx.AsyncClient, method: str, call: str) -> None:
-    refusal(await api.request(method, f"/tasks/12345{call}"), 404, "task_not_found")
+    problem_of(await api.request(method, f"/tasks/12345{call}"), 404, "task_not_found")
 
 
 async def test_of_changes_at_once_one_is_made(api: httpx.AsyncClient) -> None:
@@ -145,7 +145,7 @@ async def test_attempts_are_the_finished_ones_and_the_one_that_runs(api: httpx.A
     )
     database.execute("UPDATE task SET attempt = 1 WHERE id = %s", [task_id])
     waiting = (await api.get(f"/tasks/{task_id}/attempts")).json()["items"]
-    run(database, task_id)
+    mark_running(database, task_id)
 
     running = (await api.get(f"/tasks/{task_id}/attempts")).json()["items"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import httpx
 
-from tests.taskapi.api_helpers import Database, faults, stored, task
+from tests.taskapi.api_helpers import Database, field_errors_of, count_stored, task_body
 
 
 async def test_ten_thousand_tasks_are_stored_in_their_order(api: httpx.AsyncClient, database: Database) -> None:
-    body = {"tasks": [task(name=f"task {n}") for n in range(10_000)]}
+    body = {"tasks": [task_body(name=f"task {n}") for n in range(10_000)]}
 
     response = await api.post("/tasks/batch", json=body)
 
@@ -19,22 +19,22 @@ async def test_ten_thousand_tasks_are_stored_in_their_order(api: httpx.AsyncClie
     rows = database.execute("SELECT id, name FROM task ORDER BY id").fetchall()
     assert [row["name"] for row in rows] == [f"task {n}" for n in range(10_000)]
     assert [row["id"] for row in rows] == [result["id"] for result in answer["results"]]
-    assert stored(database) == 10_000
+    assert count_stored(database) == 10_000
 
 
 async def test_one_bad_task_refuses_the_whole_and_each_fault_is_named(
     api: httpx.AsyncClient, database: Database
 ) -> None:
-    bad = [task(), task(name=""), task(type="greet"), task(type="unheard-of"), task(priority="high"), 5]
+    bad = [task_body(), task_body(name=""), task_body(type="greet"), task_body(type="unheard-of"), task_body(priority="high"), 5]
 
-    found = faults(await api.post("/tasks/batch", json={"tasks": bad}))
+    found = field_errors_of(await api.post("/tasks/batch", json={"tasks": bad}))
 
     assert set(found) == {"tasks[1].name", "tasks[2].parameters", "tasks[3].type", "tasks[4].priority", "tasks[5]"}
-    assert stored(database) == 0
+    assert count_stored(database) == 0
 
 
 async def test_without_atomic_the_good_ones_are_stored(api: httpx.AsyncClient, database: Database) -> None:
-    body = {"tasks": [task(), task(name=""), task(type="unheard-of"), task()], "atomic": False}
+    body = {"tasks": [task_body(), task_body(name=""), task_body(type="unheard-of"), task_body()], "atomic": False}
 
     response = await api.post("/tasks/batch", json=body)
 
@@ -44,19 +44,19 @@ async def test_without_atomic_the_good_ones_are_stored(api: httpx.AsyncClient, d
     problems = {r["index"]: r["problem"]["errors"][0]["field"] for r in answer["results"] if "problem" in r}
     assert problems == {1: "tasks[1].name", 2: "tasks[2].type"}
     assert [result["index"] for result in answer["results"]] == [0, 1, 2, 3]
-    assert stored(database) == 2
+    assert count_stored(database) == 2
 
 
 async def test_a_batch_without_one_good_task_is_refused_atomic_or_not(
     api: httpx.AsyncClient, database: Database
 ) -> None:
     for atomic in (True, False):
-        response = await api.post("/tasks/batch", json={"tasks": [task(name="")] * 2, "atomic": atomic})
+        response = await api.post("/tasks/batch", json={"tasks": [task_body(name="")] * 2, "atomic": atomic})
 
-        assert set(faults(response)) == {"tasks[0].name", "tasks[1].name"}
-    assert stored(database) == 0
+        assert set(field_errors_of(response)) == {"tasks[0].name", "tasks[1].name"}
+    assert count_stored(database) == 0
 
 
 async def test_the_faults_of_a_large_batch_are_told_up_to_a_hundred(api: httpx.AsyncClient) -> None:
-    assert len(faults(await api.post("/tasks/batch", json={"tasks": [task(name="")] * 5000}))) == 100
-    assert len(faults(await api.post("/tasks/batch", json={"tasks": [task(type="greet")] * 5000}))) == 100
+    assert len(field_errors_of(await api.post("/tasks/batch", json={"tasks": [task_body(name="")] * 5000}))) == 100
+    assert len(field_errors_of(await api.post("/tasks/batch", json={"tasks": [task_body(type="greet")] * 5000}))) == 100

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.taskapi.api_helpers import Database, faults, finish, refusal, run, stored, submit, task
+from tests.taskapi.api_helpers import Database, field_errors_of, mark_finished, problem_of, mark_running, count_stored, submit, task_body
 
 
 async def batch(api: httpx.AsyncClient, *tasks: dict[str, Any], **more: Any) -> httpx.Response:
@@ -16,8 +16,8 @@ async def batch(api: httpx.AsyncClient, *tasks: dict[str, Any], **more: Any) -> 
 
 
 def ended(database: Database, task_id: int, status: str = "succeeded") -> None:
-    run(database, task_id)
-    finish(database, task_id, status)
+    mark_running(database, task_id)
+    mark_finished(database, task_id, status)
 
 
 def edges(database: Database) -> list[tuple[int, int]]:
@@ -29,7 +29,7 @@ async def test_a_task_waits_for_those_that_it_depends_on(api: httpx.AsyncClient,
     done, first, second = [await submit(api) for _ in range(3)]
     ended(database, done)
 
-    response = await api.post("/tasks", json=task(depends_on=[second, done, first, second]))
+    response = await api.post("/tasks", json=task_body(depends_on=[second, done, first, second]))
 
     answered = response.json()
     assert (response.status_code, answered["status"]) == (201, "blocked")
@@ -48,21 +48,21 @@ async def test_a_task_that_need_not_wait_does_not(api: httpx.AsyncClient, databa
     done = await submit(api)
     ended(database, done)
 
-    assert (await api.post("/tasks", json=task(depends_on=[done]))).json()["status"] == "queued"
-    assert (await api.post("/tasks", json=task(depends_on=[]))).json()["status"] == "queued"
+    assert (await api.post("/tasks", json=task_body(depends_on=[done]))).json()["status"] == "queued"
+    assert (await api.post("/tasks", json=task_body(depends_on=[]))).json()["status"] == "queued"
 
 
 async def test_a_task_on_a_failed_one_is_cancelled_at_once(api: httpx.AsyncClient, database: Database) -> None:
     failed = await submit(api)
     ended(database, failed, "failed")
 
-    response = await api.post("/tasks", json=task(depends_on=[failed]))
+    response = await api.post("/tasks", json=task_body(depends_on=[failed]))
 
     answered = response.json()
     assert (response.status_code, answered["status"], answered["reason"]) == (201, "cancelled", "dependency_failed")
     assert answered["error"] == f"task {failed}, on which it depends, failed"
     assert answered["finished_at"] is not None
-    problem = refusal(await api.post(f"/tasks/{answered['id']}/retry"), 409, "dependency_failed")
+    problem = problem_of(await api.post(f"/tasks/{answered['id']}/retry"), 409, "dependency_failed")
     assert f"task {failed}" in problem["detail"]
 
 
@@ -70,21 +70,21 @@ async def test_a_task_on_a_failed_one_is_cancelled_at_once(api: httpx.AsyncClien
 async def test_a_list_of_dependencies_that_cannot_be_one_is_refused(
     api: httpx.AsyncClient, database: Database, depends_on: Any
 ) -> None:
-    (field,) = faults(await api.post("/tasks", json=task(depends_on=depends_on)))
+    (field,) = field_errors_of(await api.post("/tasks", json=task_body(depends_on=depends_on)))
 
     assert field.startswith("depends_on")
-    assert stored(database) == 0
+    assert count_stored(database) == 0
 
 
 async def test_a_dependency_that_there_never_was_is_refused(api: httpx.AsyncClient, database: Database) -> None:
     known = await submit(api)
 
-    alone = await api.post("/tasks", json=task(depends_on=[known, 12345]))
-    in_batch = await batch(api, task(), task(depends_on=[2**63 - 1]))
+    alone = await api.post("/tasks", json=task_body(depends_on=[known, 12345]))
+    in_batch = await batch(api, task_body(), task_body(depends_on=[2**63 - 1]))
 
-    assert faults(alone) == {"depends_on[1]": "12345 is the id of no task"}
-    assert list(faults(in_batch)) == ["tasks[1].depends_on[0]"]
-    assert stored(database) == 1
+    assert field_errors_of(alone) == {"depends_on[1]": "12345 is the id of no task"}
+    assert list(field_errors_of(in_batch)) == ["tasks[1].depends_on[0]"]
+    assert count_stored(database) == 1
 
 
 async def test_a_dependency_that_is_gone_counts_if_it_had_succeeded(api: httpx.AsyncClient, database: Database) -> None:
@@ -94,13 +94,13 @@ async def test_a_dependency_that_is_gone_counts_if_it_had_succeeded(api: httpx.A
     for task_id in (good, bad):
         await api.delete(f"/tasks/{task_id}")
 
-    accepted = await api.post("/tasks", json=task(depends_on=[good]))
-    refused = await api.post("/tasks", json=task(depends_on=[good, bad]))
+    accepted = await api.post("/tasks", json=task_body(depends_on=[good]))
+    refused = await api.post("/tasks", json=task_body(depends_on=[good, bad]))
 
     assert (accepted.status_code, accepted.json()["status"]) == (201, "queued")
     related = (await api.get(f"/tasks/{accepted.json()['id']}/dependencies")).json()
     assert related == {"items": [{"id": good, "name": None, "status": None}], "next_after": None}
-    assert "is gone" in faults(refused)["depends_on[1]"]
+    assert "is gone" in field_errors_of(refused)["depends_on[1]"]
 
 
 async def test_tasks_of_a_batch_name_each_other(api: httpx.AsyncClient, database: Database) -> None:
@@ -108,10 +108,10 @@ async def test_tasks_of_a_batch_name_each_other(api: httpx.AsyncClient, database
 
     response = await batch(
         api,
-        task(name="last", depends_on=["left", "right"]),
-        task(name="left", ref="left", depends_on=["first", outside]),
-        task(name="right", ref="right", depends_on=["first"]),
-        task(name="first", ref="first"),
+        task_body(name="last", depends_on=["left", "right"]),
+        task_body(name="left", ref="left", depends_on=["first", outside]),
+        task_body(name="right", ref="right", depends_on=["first"]),
+        task_body(name="first", ref="first"),
     )
 
     assert response.status_code == 201
@@ -138,7 +138,7 @@ async def test_what_is_in_vain_from_the_start_takes_the_rest_of_its_batch_with_i
     ended(database, failed, "failed")
 
     response = await batch(
-        api, task(ref="a", depends_on=[failed]), task(ref="b", depends_on=["a"]), task(ref="c"), task(depends_on=["c"])
+        api, task_body(ref="a", depends_on=[failed]), task_body(ref="b", depends_on=["a"]), task_body(ref="c"), task_body(depends_on=["c"])
     )
 
     assert response.status_code == 201
@@ -168,25 +168,25 @@ async def test_what_is_in_vain_from_the_start_takes_the_rest_of_its_batch_with_i
 async def test_refs_that_lead_nowhere_are_named(
     api: httpx.AsyncClient, database: Database, tasks: list[dict[str, Any]], fields: list[str]
 ) -> None:
-    assert sorted(faults(await batch(api, *(task(**members) for members in tasks)))) == fields
-    assert stored(database) == 0
+    assert sorted(field_errors_of(await batch(api, *(task_body(**members) for members in tasks)))) == fields
+    assert count_stored(database) == 0
 
 
 async def test_a_ref_means_nothing_outside_of_a_batch(api: httpx.AsyncClient) -> None:
-    assert list(faults(await api.post("/tasks", json=task(ref="a")))) == ["ref"]
+    assert list(field_errors_of(await api.post("/tasks", json=task_body(ref="a")))) == ["ref"]
 
 
 async def test_without_atomic_what_depends_on_a_refused_task_is_refused_with_it(
     api: httpx.AsyncClient, database: Database
 ) -> None:
     tasks = [
-        task(ref="circle", depends_on=["round"]),
-        task(ref="round", depends_on=["circle"]),
-        task(depends_on=["circle"]),
-        task(ref="bad", depends_on=[999_999]),
-        task(depends_on=["bad"]),
-        task(ref="good"),
-        task(depends_on=["good"]),
+        task_body(ref="circle", depends_on=["round"]),
+        task_body(ref="round", depends_on=["circle"]),
+        task_body(depends_on=["circle"]),
+        task_body(ref="bad", depends_on=[999_999]),
+        task_body(depends_on=["bad"]),
+        task_body(ref="good"),
+        task_body(depends_on=["good"]),
     ]
 
     answer = (await batch(api, *tasks, atomic=False)).json()
@@ -200,15 +200,15 @@ async def test_without_atomic_what_depends_on_a_refused_task_is_refused_with_it(
 async def test_too_many_dependencies_in_one_batch_are_refused(api: httpx.AsyncClient) -> None:
     known = await submit(api)
 
-    response = await batch(api, *(task(depends_on=[known] * 1000) for _ in range(101)))
+    response = await batch(api, *(task_body(depends_on=[known] * 1000) for _ in range(101)))
 
-    assert list(faults(response)) == ["tasks"]
+    assert list(field_errors_of(response)) == ["tasks"]
 
 
 async def test_the_same_body_with_the_same_key_is_the_same_task(api: httpx.AsyncClient, database: Database) -> None:
     parent = await submit(api)
     headers = {"Idempotency-Key": "k"}
-    bodies = [task(depends_on=[parent])] * 4 + [task()]
+    bodies = [task_body(depends_on=[parent])] * 4 + [task_body()]
 
     first, *again, other = [await api.post("/tasks", json=body, headers=headers) for body in bodies]
     await api.post(f"/tasks/{parent}/cancel")
@@ -216,12 +216,12 @@ async def test_the_same_body_with_the_same_key_is_the_same_task(api: httpx.Async
 
     assert first.status_code == 201
     assert {(one.status_code, one.json()["id"]) for one in (*again, last)} == {(200, first.json()["id"])}
-    refusal(other, 409, "idempotency_conflict")
+    problem_of(other, 409, "idempotency_conflict")
     assert len(edges(database)) == 1
 
 
 async def test_the_same_batch_with_the_same_key_is_the_same_tasks(api: httpx.AsyncClient, database: Database) -> None:
-    body = {"tasks": [task(depends_on=["a"]), task(ref="a"), task(depends_on=["a"])]}
+    body = {"tasks": [task_body(depends_on=["a"]), task_body(ref="a"), task_body(depends_on=["a"])]}
     headers = {"Idempotency-Key": "k"}
 
     responses = await asyncio.gather(*(api.post("/tasks/batch", json=body, headers=headers) for _ in range(5)))
@@ -235,9 +235,9 @@ async def test_a_batch_that_adds_to_one_of_before_depends_on_what_is_there(
     api: httpx.AsyncClient, database: Database
 ) -> None:
     headers = {"Idempotency-Key": "k"}
-    first = await api.post("/tasks/batch", json={"tasks": [task(ref="a")]}, headers=headers)
+    first = await api.post("/tasks/batch", json={"tasks": [task_body(ref="a")]}, headers=headers)
 
-    second = await api.post("/tasks/batch", json={"tasks": [task(ref="a"), task(depends_on=["a"])]}, headers=headers)
+    second = await api.post("/tasks/batch", json={"tasks": [task_body(ref="a"), task_body(depends_on=["a"])]}, headers=headers)
 
     (there,), (again, child) = ([result["id"] for result in response.json()["results"]] for response in (first, second))
     assert again == there
@@ -247,7 +247,7 @@ async def test_a_batch_that_adds_to_one_of_before_depends_on_what_is_there(
 async def test_ten_thousand_tasks_in_a_chain_are_stored_in_their_order(
     api: httpx.AsyncClient, database: Database
 ) -> None:
-    chain = [task(ref=str(n), depends_on=[str(n - 1)] if n else []) for n in range(10_000)]
+    chain = [task_body(ref=str(n), depends_on=[str(n - 1)] if n else []) for n in range(10_000)]
 
     response = await batch(api, *reversed(chain))
 
@@ -261,7 +261,7 @@ async def test_what_others_wait_for_is_not_deleted(api: httpx.AsyncClient) -> No
     parent = await submit(api)
     await submit(api, depends_on=[parent])
 
-    problem = refusal(await api.delete(f"/tasks/{parent}"), 409, "has_dependents")
+    problem = problem_of(await api.delete(f"/tasks/{parent}"), 409, "has_dependents")
 
     assert problem["task_status"] == "queued"
 
@@ -293,6 +293,6 @@ async def test_dependents_are_shown_page_by_page(api: httpx.AsyncClient) -> None
 
 @pytest.mark.parametrize("call", ["dependencies", "dependents"])
 async def test_of_what_is_not_there_no_relations_are_shown(api: httpx.AsyncClient, call: str) -> None:
-    refusal(await api.get(f"/tasks/12345/{call}"), 404, "task_not_found")
+    problem_of(await api.get(f"/tasks/12345/{call}"), 404, "task_not_found")
     for query, field in (("after=-1", "after"), ("limit=1001", "limit"), ("limit=0", "limit"), ("offset=1", "offset")):
-        assert list(faults(await api.get(f"/tasks/12345/{call}?{query}"))) == [field]
+        assert list(field_errors_of(await api.get(f"/tasks/12345/{call}?{query}"))) == [field]

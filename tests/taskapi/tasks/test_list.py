@@ -9,7 +9,7 @@ import httpx
 
 from taskcore.db.engine import sync_engine
 from taskcore.db.workers import workers
-from tests.taskapi.api_helpers import Database, finish, run, submit, task
+from tests.taskapi.api_helpers import Database, mark_finished, mark_running, submit, task_body
 
 
 async def ids(api: httpx.AsyncClient, **query: Any) -> list[int]:
@@ -62,7 +62,7 @@ async def test_several_values_of_a_filter_mean_any_and_several_labels_all(
     greeting = await submit(api, type="greet", parameters={"whom": "you"})
     blue = await submit(api, labels={"team": "blue", "tier": "1"}, queue="own")
     red = await submit(api, labels={"team": "red", "tier": "1"})
-    run(database, plain)
+    mark_running(database, plain)
 
     assert await ids(api, status="running") == [plain]
     assert await ids(api, status=["running", "queued"]) == [red, blue, greeting, plain]
@@ -95,8 +95,8 @@ async def test_tasks_are_found_by_when_they_were_created(api: httpx.AsyncClient)
 
 async def test_counts_are_told_for_each_status(api: httpx.AsyncClient, database: Database) -> None:
     for status in ("succeeded", "succeeded", "failed"):
-        finish(database, await submit(api), status)
-    run(database, await submit(api))
+        mark_finished(database, await submit(api), status)
+    mark_running(database, await submit(api))
     await submit(api)
 
     counts = (await api.get("/tasks/status")).json()
@@ -117,7 +117,7 @@ async def test_counts_are_told_for_each_status(api: httpx.AsyncClient, database:
 
 
 async def test_types_workers_and_queues_are_listed(api: httpx.AsyncClient, database_url: str) -> None:
-    await api.post("/tasks", json=task(queue="waiting"))
+    await api.post("/tasks", json=task_body(queue="waiting"))
     engine = sync_engine(database_url, name="test", pool_size=1)
     with engine.connect() as connection:
         register = workers.register_worker(host="h", pid=5, slots=16, queues=["waiting"], types=["noop"], lease_s=30)

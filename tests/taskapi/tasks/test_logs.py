@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from tests.taskapi.api_helpers import Database, faults, refusal, run, submit
+from tests.taskapi.api_helpers import Database, field_errors_of, problem_of, mark_running, submit
 
 
 def say(database: Database, task_id: int, attempt: int, first: int, last: int) -> None:
@@ -53,7 +53,7 @@ async def test_pages_continue_where_the_last_one_ended(api: httpx.AsyncClient, d
 async def test_a_reader_at_the_end_stays_there_until_more_is_said(api: httpx.AsyncClient, database: Database) -> None:
     task_id = await submit(api)
     empty = (await api.get(f"/tasks/{task_id}/logs")).json()
-    run(database, task_id)
+    mark_running(database, task_id)
     say(database, task_id, 1, 1, 1)
 
     at_end = (await api.get(f"/tasks/{task_id}/logs", params={"after": "1.1"})).json()
@@ -83,8 +83,8 @@ async def test_one_attempt_can_be_asked_for(api: httpx.AsyncClient, database: Da
 async def test_a_bad_parameter_is_named(api: httpx.AsyncClient, name: str, value: str) -> None:
     task_id = await submit(api)
 
-    assert list(faults(await api.get(f"/tasks/{task_id}/logs", params={name: value}))) == [name]
+    assert list(field_errors_of(await api.get(f"/tasks/{task_id}/logs", params={name: value}))) == [name]
 
 
 async def test_a_task_that_is_not_there_has_no_logs(api: httpx.AsyncClient) -> None:
-    refusal(await api.get("/tasks/12345/logs"), 404, "task_not_found")
+    problem_of(await api.get("/tasks/12345/logs"), 404, "task_not_found")

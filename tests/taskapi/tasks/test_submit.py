@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 
-from tests.taskapi.api_helpers import Database, faults, refusal, stored, submit, task
+from tests.taskapi.api_helpers import Database, field_errors_of, problem_of, count_stored, submit, task_body
 from tests.taskapi.conftest import register_type
 
 
 async def test_a_submitted_task_is_stored_with_its_history_and_its_outbox_row(
     api: httpx.AsyncClient, database: Database
 ) -> None:
-    response = await api.post("/tasks", json=task(parameters={"n": 1}, labels={"team": "blue"}, priority=5))
+    response = await api.post("/tasks", json=task_body(parameters={"n": 1}, labels={"team": "blue"}, priority=5))
 
     answered = response.json()
     assert response.status_code == 201
@@ -22,11 +22,11 @@ async def test_a_submitted_task_is_stored_with_its_history_and_its_outbox_row(
     assert answered["status"] == "queued"
     assert answered["available_actions"] == ["cancel", "pause", "delete"]
     assert (await api.get(f"/tasks/{answered['id']}")).json() == answered
-    assert stored(database) == 1
+    assert count_stored(database) == 1
 
 
 async def test_what_is_left_out_comes_from_the_type(api: httpx.AsyncClient) -> None:
-    answered = (await api.post("/tasks", json=task(type="greet", parameters={"whom": "you"}))).json()
+    answered = (await api.post("/tasks", json=task_body(type="greet", parameters={"whom": "you"}))).json()
 
     assert answered["queue"] == "greetings"
     assert answered["max_attempts"] == 7
@@ -37,7 +37,7 @@ async def test_what_is_left_out_comes_from_the_type(api: httpx.AsyncClient) -> N
 async def test_a_task_may_bring_its_own_timeout_and_say_when_it_may_go(
     api: httpx.AsyncClient, database: Database
 ) -> None:
-    answered = (await api.post("/tasks", json=task(timeout=0.5, delete_after=0))).json()
+    answered = (await api.post("/tasks", json=task_body(timeout=0.5, delete_after=0))).json()
 
     assert (answered["timeout"], answered["delete_after"]) == (0.5, 0)
     assert (await api.get(f"/tasks/{answered['id']}")).json() == answered
@@ -48,8 +48,8 @@ async def test_a_task_may_bring_its_own_timeout_and_say_when_it_may_go(
 async def test_a_task_with_a_later_run_at_is_scheduled(api: httpx.AsyncClient) -> None:
     run_at = datetime.now(UTC) + timedelta(hours=1)
 
-    later = (await api.post("/tasks", json=task(run_at=run_at.isoformat()))).json()
-    past = (await api.post("/tasks", json=task(run_at="2001-01-01T00:00:00+02:00"))).json()
+    later = (await api.post("/tasks", json=task_body(run_at=run_at.isoformat()))).json()
+    past = (await api.post("/tasks", json=task_body(run_at="2001-01-01T00:00:00+02:00"))).json()
 
     assert later["status"] == "scheduled"
     assert datetime.fromisoformat(later["run_at"]) == run_at
@@ -58,42 +58,42 @@ async def test_a_task_with_a_later_run_at_is_scheduled(api: httpx.AsyncClient) -
 
 
 async def test_a_type_that_nobody_brought_is_refused(api: httpx.AsyncClient, database: Database) -> None:
-    response = await api.post("/tasks", json=task(type="never-seen"))
+    response = await api.post("/tasks", json=task_body(type="never-seen"))
 
-    assert "never-seen" in faults(response)["type"]
-    assert stored(database) == 0
+    assert "never-seen" in field_errors_of(response)["type"]
+    assert count_stored(database) == 0
 
 
 async def test_a_type_is_known_as_soon_as_a_worker_has_brought_it(api: httpx.AsyncClient, database_url: str) -> None:
-    refusal(await api.post("/tasks", json=task(type="late")), 422)
+    problem_of(await api.post("/tasks", json=task_body(type="late")), 422)
 
     register_type(database_url, "late", {"type": "object"})
 
-    assert (await api.post("/tasks", json=task(type="late"))).status_code == 201
+    assert (await api.post("/tasks", json=task_body(type="late"))).status_code == 201
 
 
 async def test_parameters_must_match_the_schema_of_the_type(api: httpx.AsyncClient, database: Database) -> None:
     wrong = {"times": 0, "to": [{"address": 5}], "extra": True}
 
-    found = faults(await api.post("/tasks", json=task(type="greet", parameters=wrong)))
+    found = field_errors_of(await api.post("/tasks", json=task_body(type="greet", parameters=wrong)))
 
     assert set(found) == {"parameters", "parameters.times", "parameters.to[0].address"}
-    assert stored(database) == 0
+    assert count_stored(database) == 0
 
 
 async def test_a_type_whose_schema_is_broken_takes_any_parameters(api: httpx.AsyncClient, database_url: str) -> None:
     register_type(database_url, "broken", {"type": "no such type"})
 
-    assert (await api.post("/tasks", json=task(type="broken", parameters={"a": 1}))).status_code == 201
+    assert (await api.post("/tasks", json=task_body(type="broken", parameters={"a": 1}))).status_code == 201
 
 
 async def test_members_that_come_later_are_unknown(api: httpx.AsyncClient) -> None:
     for member in ("max_tries", "paused"):
-        assert member in faults(await api.post("/tasks", json=task(**{member: None})))
+        assert member in field_errors_of(await api.post("/tasks", json=task_body(**{member: None})))
 
 
 async def test_the_request_id_is_taken_echoed_and_stored(api: httpx.AsyncClient) -> None:
-    response = await api.post("/tasks", json=task(), headers={"X-Request-Id": "from.client-1"})
+    response = await api.post("/tasks", json=task_body(), headers={"X-Request-Id": "from.client-1"})
 
     assert response.headers["x-request-id"] == "from.client-1"
     assert response.json()["request_id"] == "from.client-1"
@@ -101,7 +101,7 @@ async def test_the_request_id_is_taken_echoed_and_stored(api: httpx.AsyncClient)
 
 async def test_a_request_id_that_cannot_be_one_is_replaced(api: httpx.AsyncClient) -> None:
     for given in ("with space", "x" * 129, ""):
-        response = await api.post("/tasks", json=task(), headers={"X-Request-Id": given})
+        response = await api.post("/tasks", json=task_body(), headers={"X-Request-Id": given})
 
         assert response.headers["x-request-id"] not in ("", given)
         assert response.json()["request_id"] == response.headers["x-request-id"]

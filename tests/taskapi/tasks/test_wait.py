@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from harness.waiting import eventually
-from tests.taskapi.api_helpers import Database, finish, submit
+from tests.taskapi.api_helpers import Database, mark_finished, submit
 
 LONG = {"timeout": 60}
 
@@ -31,7 +31,7 @@ def connections(database: Database, name: str, query: str = "%") -> list[dict[st
 
 async def test_a_task_that_is_over_is_answered_at_once(api: httpx.AsyncClient, database: Database) -> None:
     task_id = await submit(api)
-    finish(database, task_id)
+    mark_finished(database, task_id)
 
     answered: dict[str, Any] = (await api.get(f"/tasks/{task_id}/wait", params=LONG)).json()
 
@@ -42,10 +42,10 @@ async def test_an_end_that_comes_while_somebody_waits_is_answered(api: httpx.Asy
     first, second, third = [await submit(api) for _ in range(3)]
     calls = await waiting(api, database, first, first, second, third)
 
-    finish(database, first, "failed")
+    mark_finished(database, first, "failed")
     answers = [(await call).json() for call in calls[:2]]
-    finish(database, second)
-    finish(database, third)
+    mark_finished(database, second)
+    mark_finished(database, third)
 
     assert [answer["status"] for answer in answers] == ["failed", "failed"]
     assert [(await call).json()["id"] for call in calls[2:]] == [second, third]
@@ -86,7 +86,7 @@ async def test_waiting_survives_the_loss_of_its_connection(api: httpx.AsyncClien
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'taskapi%'"
         " AND datname = current_database()"
     )
-    finish(database, task_id)
+    mark_finished(database, task_id)
 
     assert (await call).json()["status"] == "succeeded"
 
@@ -94,7 +94,7 @@ async def test_waiting_survives_the_loss_of_its_connection(api: httpx.AsyncClien
 async def test_when_nobody_waits_the_process_asks_nothing(api: httpx.AsyncClient, database: Database) -> None:
     task_id = await submit(api)
     (call,) = await waiting(api, database, task_id)
-    finish(database, task_id)
+    mark_finished(database, task_id)
     await call
 
     await asyncio.to_thread(eventually, lambda: not connections(database, "taskapi waits"))

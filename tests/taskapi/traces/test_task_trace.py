@@ -5,13 +5,13 @@ from __future__ import annotations
 import httpx
 import jsonschema_rs
 
-from harness.http_server import Response, WebServer
-from taskcore.observability.tracing.memory_store import LocalSpans
+from harness.http_server import Response, HttpServer
+from taskcore.observability.tracing.memory_store import InMemorySpanStore
 from taskcore.observability.tracing.provider import Tracing
 from taskcore.settings import Settings
-from tests.taskapi.api_helpers import Database, refusal, run, submit, task
+from tests.taskapi.api_helpers import Database, problem_of, mark_running, submit, task_body
 from tests.taskapi.traces import trace_helpers
-from tests.taskapi.traces.trace_helpers import LATER, TRACE, as_json, follow, names, started, viewer, whole_trace
+from tests.taskapi.traces.trace_helpers import LATER, TRACE, to_json, mark_traced, span_names, api_client, viewer_settings, failed_task_trace
 
 PATH = f"/traces/{TRACE}"
 
@@ -20,7 +20,7 @@ async def test_a_task_that_is_not_followed_has_no_trace(api: httpx.AsyncClient) 
     task_id = await submit(api)
 
     answer = (await api.get(f"/tasks/{task_id}")).json()
-    problem = refusal(await api.get(f"/tasks/{task_id}/trace"), 404, "trace_not_recorded")
+    problem = problem_of(await api.get(f"/tasks/{task_id}/trace"), 404, "trace_not_recorded")
 
     assert (answer["trace_id"], answer["trace_url"]) == (None, None)
     assert "tracing.endpoint" in problem["detail"]
@@ -29,17 +29,17 @@ async def test_a_task_that_is_not_followed_has_no_trace(api: httpx.AsyncClient) 
 async def test_a_task_that_nobody_has_is_none(api: httpx.AsyncClient) -> None:
     answer = await api.get("/tasks/4711/trace")
 
-    refusal(answer, 404, "task_not_found")
+    problem_of(answer, 404, "task_not_found")
 
 
 async def test_a_submitted_task_carries_its_link_from_the_first_answer_on(database_url: str) -> None:
-    local = LocalSpans()
-    tracing = Tracing.start(Settings(), "taskcore-api", also=[local])
+    local = InMemorySpanStore()
+    tracing = Tracing.start(Settings(), "taskcore-api", extra_processors=[local])
 
-    async with started(
+    async with api_client(
         database_url, tracing, local, trace_url_template="http://viewer/{trace_id}?task={task_id}"
     ) as api:
-        answer = (await api.post("/tasks", json=task())).json()
+        answer = (await api.post("/tasks", json=task_body())).json()
         again = (await api.get(f"/tasks/{answer['id']}")).json()
 
     assert len(answer["trace_id"]) == 32
@@ -50,13 +50,13 @@ async def test_a_submitted_task_carries_its_link_from_the_first_answer_on(databa
 async def test_attempts_carry_links_and_a_running_one_only_if_it_is_the_first(
     database_url: str, database: Database
 ) -> None:
-    async with started(database_url, trace_url_template="http://viewer/{trace_id}") as api:
+    async with api_client(database_url, trace_url_template="http://viewer/{trace_id}") as api:
         task_id = await submit(api)
-        follow(database, task_id)
-        run(database, task_id)
+        mark_traced(database, task_id)
+        mark_running(database, task_id)
         (first,) = (await api.get(f"/tasks/{task_id}/attempts")).json()["items"]
         trace_helpers.add_attempt(database, task_id, 1, TRACE, "00000000000000b1")
-        run(database, task_id)
+        mark_running(database, task_id)
         ended, later = (await api.get(f"/tasks/{task_id}/attempts")).json()["items"]
 
     assert (first["trace_id"], first["trace_url"]) == (TRACE, f"http://viewer/{TRACE}")
@@ -65,29 +65,29 @@ async def test_attempts_carry_links_and_a_running_one_only_if_it_is_the_first(
 
 
 async def test_spans_that_this_process_keeps_are_shown_where_no_viewer_is(database_url: str) -> None:
-    local = LocalSpans()
-    tracing = Tracing.start(Settings(), "taskcore-api", also=[local])
+    local = InMemorySpanStore()
+    tracing = Tracing.start(Settings(), "taskcore-api", extra_processors=[local])
 
-    async with started(database_url, tracing, local) as api:
+    async with api_client(database_url, tracing, local) as api:
         task_id = await submit(api)
         answer = await api.get(f"/tasks/{task_id}/trace")
 
     document = answer.json()
     assert document["source"] == "local"
-    assert names(answer)[0] == (0, "POST /api/v1/tasks")
-    assert (1, "INSERT task") in names(answer)
+    assert span_names(answer)[0] == (0, "POST /api/v1/tasks")
+    assert (1, "INSERT task") in span_names(answer)
     root = document["traces"][0]["spans"][0]
     assert (root["service"], root["kind"], root["parent_id"]) == ("taskcore-api", "server", None)
     assert root["attributes"]["http.response.status_code"] == 201
 
 
 async def test_the_answer_is_what_the_contract_says(
-    database_url: str, database: Database, http_server: WebServer
+    database_url: str, database: Database, http_server: HttpServer
 ) -> None:
-    async with started(database_url, tracing=viewer(http_server)) as api:
+    async with api_client(database_url, tracing=viewer_settings(http_server)) as api:
         task_id = await submit(api)
-        follow(database, task_id)
-        http_server.on("GET", PATH, Response(body=as_json({"batches": whole_trace(task_id)})))
+        mark_traced(database, task_id)
+        http_server.on("GET", PATH, Response(body=to_json({"batches": failed_task_trace(task_id)})))
         answer = await api.get(f"/tasks/{task_id}/trace")
         contract = (await api.get("http://api/openapi.json")).json()
 
@@ -98,33 +98,33 @@ async def test_the_answer_is_what_the_contract_says(
 
 
 async def test_each_later_attempt_adds_a_trace_that_says_where_it_is_linked_to(
-    database_url: str, database: Database, http_server: WebServer
+    database_url: str, database: Database, http_server: HttpServer
 ) -> None:
     link = {"traceId": TRACE, "spanId": f"{4:016x}"}
     to_request = {"traceId": TRACE, "spanId": f"{1:016x}"}
-    async with started(database_url, tracing=viewer(http_server)) as api:
+    async with api_client(database_url, tracing=viewer_settings(http_server)) as api:
         task_id = await submit(api)
-        follow(database, task_id)
+        mark_traced(database, task_id)
         trace_helpers.add_attempt(database, task_id, 1, TRACE, f"{4:016x}")
         trace_helpers.add_attempt(database, task_id, 2, LATER, f"{9:016x}")
         trace_helpers.add_attempt(database, task_id, 3)
         later = trace_helpers.span(8, None, "relay default", 200, 5, traceId=LATER, links=[to_request, link])
-        http_server.on("GET", PATH, Response(body=as_json({"batches": whole_trace(task_id)})))
+        http_server.on("GET", PATH, Response(body=to_json({"batches": failed_task_trace(task_id)})))
         http_server.on(
-            "GET", f"/traces/{LATER}", Response(body=as_json({"batches": trace_helpers.resource_spans(c=[later])}))
+            "GET", f"/traces/{LATER}", Response(body=to_json({"batches": trace_helpers.resource_spans(c=[later])}))
         )
         answer = await api.get(f"/tasks/{task_id}/trace")
 
     first, second = answer.json()["traces"]
     assert (first["trace_id"], first["attempts"], second["trace_id"], second["attempts"]) == (TRACE, [1], LATER, [2])
-    assert names(answer, 1) == [(0, "relay default")]
+    assert span_names(answer, 1) == [(0, "relay default")]
     assert [one["attempt"] for one in second["spans"][0]["links"]] == [None, 1]
 
 
 async def test_without_a_viewer_the_answer_names_the_setting(database_url: str, database: Database) -> None:
-    async with started(database_url) as api:
+    async with api_client(database_url) as api:
         task_id = await submit(api)
-        follow(database, task_id)
+        mark_traced(database, task_id)
         answer = await api.get(f"/tasks/{task_id}/trace")
 
-    assert "tracing.query_url" in refusal(answer, 409, "trace_viewer_not_configured")["detail"]
+    assert "tracing.query_url" in problem_of(answer, 409, "trace_viewer_not_configured")["detail"]

@@ -10,12 +10,12 @@ from html.parser import HTMLParser
 import httpx
 import pytest
 
-from harness.http_server import Response, WebServer
-from taskapi.traces.waterfall import duration
+from harness.http_server import Response, HttpServer
+from taskapi.traces.waterfall import format_duration
 from taskcore.settings import TracingSettings
 from tests.taskapi.api_helpers import Database, submit
 from tests.taskapi.traces import trace_helpers
-from tests.taskapi.traces.trace_helpers import TRACE, as_json, follow, started, viewer, whole_trace
+from tests.taskapi.traces.trace_helpers import TRACE, to_json, mark_traced, api_client, viewer_settings, failed_task_trace
 
 EMPTY = {"meta", "rect", "br"}
 
@@ -54,25 +54,25 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
-async def page_of(url: str, server: WebServer | None, database: Database, name: str = "a task") -> httpx.Response:
+async def page_of(url: str, server: HttpServer | None, database: Database, name: str = "a task") -> httpx.Response:
     """Of a task that is followed, by the viewer that the server stands for; its second attempt is linked."""
-    own = TracingSettings() if server is None else viewer(server)
-    async with started(url, tracing=own, trace_url_template="https://viewer/{trace_id}") as api:
+    own = TracingSettings() if server is None else viewer_settings(server)
+    async with api_client(url, tracing=own, trace_url_template="https://viewer/{trace_id}") as api:
         task_id = await submit(api, name=name)
-        follow(database, task_id)
+        mark_traced(database, task_id)
         if server is not None:
             trace_helpers.add_attempt(database, task_id, 1, TRACE, f"{4:016x}")
             trace_helpers.add_attempt(database, task_id, 2, trace_helpers.LATER, f"{9:016x}")
             link = {"traceId": TRACE, "spanId": f"{4:016x}"}
             later = trace_helpers.span(8, None, "relay <default>", 200, 5, traceId=trace_helpers.LATER, links=[link])
-            server.on("GET", f"/traces/{TRACE}", Response(body=as_json({"batches": whole_trace(task_id)})))
+            server.on("GET", f"/traces/{TRACE}", Response(body=to_json({"batches": failed_task_trace(task_id)})))
             spans = trace_helpers.resource_spans(coordinator=[later])
-            server.on("GET", f"/traces/{trace_helpers.LATER}", Response(body=as_json({"batches": spans})))
+            server.on("GET", f"/traces/{trace_helpers.LATER}", Response(body=to_json({"batches": spans})))
         return await api.get(f"http://api/tasks/{task_id}/trace")
 
 
 async def test_the_page_shows_each_span_with_its_bar_and_what_it_knows(
-    database_url: str, database: Database, http_server: WebServer
+    database_url: str, database: Database, http_server: HttpServer
 ) -> None:
     answer = await page_of(database_url, http_server, database)
 
@@ -94,7 +94,7 @@ async def test_the_page_shows_each_span_with_its_bar_and_what_it_knows(
 
 
 async def test_nothing_on_the_page_is_loaded_or_run_and_its_style_is_the_one_that_may_be(
-    database_url: str, database: Database, http_server: WebServer
+    database_url: str, database: Database, http_server: HttpServer
 ) -> None:
     answer = await page_of(database_url, http_server, database, name='"><script>alert(1)</script>')
 
@@ -135,4 +135,4 @@ async def test_the_page_of_what_is_not_followed_or_not_there_says_so(api: httpx.
      (-0.002, "-2.0 ms"), (-65, "-1 min 5 s")],
 )  # fmt: skip
 def test_durations_read_as_people_say_them(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+    assert format_duration(seconds) == text

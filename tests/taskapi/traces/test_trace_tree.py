@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from taskapi.traces.tree import MAX_SPANS, arrange
-from taskcore.observability.tracing.span_record import RecordedSpan
+from taskapi.traces.tree import MAX_SPANS, build_tree
+from taskcore.observability.tracing.span_record import SpanRecord
 
 OWN = 7
 
 
-def span(span_id: str, parent: str | None = None, at: int = 0, task: int | None = None) -> RecordedSpan:
+def span(span_id: str, parent: str | None = None, at: int = 0, task: int | None = None) -> SpanRecord:
     attributes = {} if task is None else {"taskcore.task.id": task}
-    return RecordedSpan("t", span_id, parent, "s", span_id, "internal", at, at + 10, attributes=attributes)
+    return SpanRecord("t", span_id, parent, "s", span_id, "internal", at, at + 10, attributes=attributes)
 
 
-def drawn(spans: Sequence[RecordedSpan]) -> list[str]:
+def drawn(spans: Sequence[SpanRecord]) -> list[str]:
     """Indented by two blanks a level."""
-    return ["  " * branch.depth + branch.span.span_id for branch in arrange(spans, OWN)[0]]
+    return ["  " * branch.depth + branch.span.span_id for branch in build_tree(spans, OWN)[0]]
 
 
 def test_children_follow_their_parent_oldest_first() -> None:
@@ -55,7 +55,7 @@ def test_other_tasks_of_a_batch_are_left_off() -> None:
         *(span(f"run {n}", f"process {n}", 4) for n in (6, OWN, 8)),
     ]
 
-    tree, left_off = arrange(batch, OWN)
+    tree, left_off = build_tree(batch, OWN)
 
     assert [branch.span.name for branch in tree] == ["request", "insert", "relay 7", "process 7", "run 7"]
     assert left_off == 6
@@ -76,6 +76,6 @@ def test_who_submitted_the_task_and_what_it_submits_is_shown_with_it() -> None:
 def test_what_is_beyond_the_bound_is_counted() -> None:
     chain = [span(str(n), str(n - 1) if n else None, n) for n in range(MAX_SPANS + 500)]
 
-    tree, left_off = arrange(chain, OWN)
+    tree, left_off = build_tree(chain, OWN)
 
     assert (len(tree), left_off) == (MAX_SPANS, 500)

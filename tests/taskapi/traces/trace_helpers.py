@@ -10,13 +10,13 @@ from typing import Any
 
 import httpx
 
-from harness.http_server import WebServer
+from harness.http_server import HttpServer
 from taskapi.app import create_app
-from taskcore.observability.tracing.memory_store import LocalSpans
+from taskcore.observability.tracing.memory_store import InMemorySpanStore
 from taskcore.observability.tracing.provider import Tracing
 from taskcore.settings import Settings, TracingSettings
 from tests.taskapi.api_helpers import Database
-from tests.taskapi.conftest import ANYTHING, register_type, running
+from tests.taskapi.conftest import ANYTHING, register_type, running_app
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 LATER = "1bf7651916cd43dd8448eb211c80319c"
@@ -25,30 +25,30 @@ MS = 1_000_000
 
 
 @asynccontextmanager
-async def started(
-    url: str, own: Tracing | None = None, local: LocalSpans | None = None, **settings: Any
+async def api_client(
+    url: str, own: Tracing | None = None, local: InMemorySpanStore | None = None, **settings: Any
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of an API with these settings."""
     register_type(url, "noop", ANYTHING)
     tracing = own or Tracing.start(Settings(), "taskcore-api")
-    app = create_app(Settings(database_url=url, **settings), tracing, local=local)
+    app = create_app(Settings(database_url=url, **settings), tracing, span_store=local)
     transport = httpx.ASGITransport(app=app)
-    async with running(app), httpx.AsyncClient(transport=transport, base_url="http://api/api/v1") as client:
+    async with running_app(app), httpx.AsyncClient(transport=transport, base_url="http://api/api/v1") as client:
         yield client
 
 
-def viewer(server: WebServer) -> TracingSettings:
+def viewer_settings(server: HttpServer) -> TracingSettings:
     """With which the API asks the server for traces."""
     return TracingSettings(query_url=f"{server.url}/traces/{{trace_id}}")
 
 
-def names(answer: httpx.Response, index: int = 0) -> list[tuple[int, str]]:
+def span_names(answer: httpx.Response, index: int = 0) -> list[tuple[int, str]]:
     """Depth and name of each span of a trace."""
     assert answer.status_code == 200, answer.text
     return [(span["depth"], span["name"]) for span in answer.json()["traces"][index]["spans"]]
 
 
-def follow(database: Database, task_id: int, trace_id: str = TRACE) -> None:
+def mark_traced(database: Database, task_id: int, trace_id: str = TRACE) -> None:
     """As a submission whose request is followed."""
     database.execute(
         "UPDATE task SET trace_context = %s WHERE id = %s", [f"00-{trace_id}-00000000000000a1-01", task_id]
@@ -79,7 +79,7 @@ def span(number: int, parent: int | None, name: str, at_ms: int, ms: int, **more
     } | more
 
 
-def about(task_id: int, attempt: int = 1) -> list[dict[str, Any]]:
+def task_attributes(task_id: int, attempt: int = 1) -> list[dict[str, Any]]:
     """The attributes that say which task a span is about."""
     return [
         {"key": "taskcore.task.id", "value": {"intValue": str(task_id)}},
@@ -110,7 +110,7 @@ def in_base64(document: Any) -> Any:
     }
 
 
-def whole_trace(task_id: int) -> list[dict[str, Any]]:
+def failed_task_trace(task_id: int) -> list[dict[str, Any]]:
     """Of a task that failed at its first attempt."""
     error = {"status": {"code": 2, "message": "no <b>luck</b>"}}
     return resource_spans(
@@ -120,11 +120,11 @@ def whole_trace(task_id: int) -> list[dict[str, Any]]:
         ],
         worker=[
             span(5, 4, "run noop", 60, 30, **error),
-            span(4, 1, "process default", 50, 50, kind=5, attributes=about(task_id), **error),
-            span(3, 1, "wait in default", 5, 46, attributes=about(task_id)),
+            span(4, 1, "process default", 50, 50, kind=5, attributes=task_attributes(task_id), **error),
+            span(3, 1, "wait in default", 5, 46, attributes=task_attributes(task_id)),
         ],
     )
 
 
-def as_json(document: Any) -> bytes:
+def to_json(document: Any) -> bytes:
     return json.dumps(document).encode()

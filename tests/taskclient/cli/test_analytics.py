@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from taskclient.cli.analytics.chart import WIDTH, amount, bar
-from taskclient.cli.parsing import parse_span
+from taskclient.cli.analytics.chart import BAR_WIDTH, format_number, bar
+from taskclient.cli.parsing import parse_duration
 from taskclient.client import Client
 from tests.taskclient.conftest import RunCli
 from tests.taskclient.fake_task_server import Answer, FakeTaskServer, problem
@@ -131,7 +131,7 @@ def test_the_chart_has_a_bar_a_bucket_on_one_scale(cli: RunCli, server: FakeTask
         "  2026-03-04  0",
         "",
         "status=queued, type=no\\x1bop",
-        f"  2026-03-01    16  {'█' * WIDTH}",
+        f"  2026-03-01    16  {'█' * BAR_WIDTH}",
         f"  2026-03-02  8.25  {'█' * 20}▋",
     ]
 
@@ -145,27 +145,27 @@ def test_the_chart_says_times_units_and_how_series_became_one(cli: RunCli, serve
     nothing = cli("analytics", "show", "tasks", "--chart")
 
     assert lines[0].startswith("tasks in seconds, avg of each 30m, max across series: 2026-03-01 00:00:00Z to ")
-    assert lines[2:] == ["all", f"  2026-03-01 00:30:00Z  -5  {'█' * WIDTH}"]
+    assert lines[2:] == ["all", f"  2026-03-01 00:30:00Z  -5  {'█' * BAR_WIDTH}"]
     assert nothing.exit_code == 0
 
 
 def test_bars_and_amounts() -> None:
     assert [bar(value, 40) for value in (40, 20, 0.5, 0.0001, 0)] == ["█" * 40, "█" * 20, "▌", "▏", ""]
     assert bar(0, 0) == ""
-    assert [amount(value) for value in (3.0, 1e6, 0.33333, 1234.56, 2e15, -2.5)] == [
+    assert [format_number(value) for value in (3.0, 1e6, 0.33333, 1234.56, 2e15, -2.5)] == [
         "3", "1000000", "0.3333", "1234.6", "2000000000000000.0", "-2.5",
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("30m", 1800), ("1.5h", 5400), ("7d", 604_800)])
 def test_a_span_is_whole_seconds(text: str, seconds: int) -> None:
-    assert parse_span(text) == seconds
+    assert parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "5", "0s", "0.5s", "-1h", "1w", "1.0001s", "9" * 400 + "d"])
 def test_what_is_no_span_says_so(text: str) -> None:
     with pytest.raises(ValueError, match="whole seconds"):
-        parse_span(text)
+        parse_duration(text)
 
 
 def test_what_cannot_go_together_and_what_is_refused_say_so(cli: RunCli, server: FakeTaskServer) -> None:

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from taskclient.cli.end2end import show_progress
 from taskclient.client import Client
-from taskclient.end2end import Check, Clock, Plan
+from taskclient.end2end import EndToEndCheck, Clock, Plan
 from tests.taskclient.conftest import RunCli
 from tests.taskclient.fake_task_server import Answer, FakeTaskServer, Request, page_body, problem, task_body
 
@@ -146,7 +146,7 @@ def test_progress_is_a_line_every_five_seconds(client: Client, server: FakeTaskS
 
     Runner(server, ends={0: "running"})
     stderr = io.StringIO()
-    check = Check(client, Plan(UUID(int=1), 2, "noop"), 180.0, Clock(lambda: now, sleep))
+    check = EndToEndCheck(client, Plan(UUID(int=1), 2, "noop"), 180.0, Clock(lambda: now, sleep))
 
     show_progress(Console(file=stderr, width=200), 2, check.run(batch_size=10))
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from taskclient.client import Client
-from taskclient.kubernetes.streams import AlertTail, EventTail, TaskEventTail, follow_on
+from taskclient.kubernetes.streams import AlertStream, EventStream, TaskEventStream, poll
 from tests.taskclient.conftest import RunCli
 from tests.taskclient.fake_task_server import Answer, FakeTaskServer, problem, task_body
 
@@ -150,9 +150,9 @@ def test_following_asks_behind_each_page_and_tells_each_once(client: Client, ser
         page(event(8), next_after="9.2", gaps=[gap(id=2)]),
         page(next_after="9.2"),
     )
-    tail = EventTail(client, type=("Warning",), count=2)
+    tail = EventStream(client, type=("Warning",), count=2)
 
-    told = [[one.id for one in tail.read()] for _ in range(3)]
+    told = [[one.id for one in tail.read_new()] for _ in range(3)]
 
     assert told == [[1, 3, 5], [6, 2, 8], []]
     assert [request.query.get("after") for request in server.requests] == [None, ["5.1"], ["6.1"], ["9.2"]]
@@ -163,7 +163,7 @@ def test_following_looks_again_until_its_time_is_up() -> None:
     now, found = [0.0], iter(["ab", "", "c"])
 
     told = list(
-        follow_on(
+        poll(
             lambda: iter(next(found)),
             timedelta(seconds=1.5),
             sleep=lambda seconds: now.__setitem__(0, now[0] + seconds),
@@ -230,9 +230,9 @@ def test_followed_alerts_are_those_that_are_open_then_each_that_opens(client: Cl
         page(alert(6), next_after="6", has_more=True),
         page(alert(7), next_after="8"),
     )
-    tail = AlertTail(client)
+    tail = AlertStream(client)
 
-    told = [[one.id for one in tail.read()] for _ in range(2)]
+    told = [[one.id for one in tail.read_new()] for _ in range(2)]
 
     assert told == [[3, 5], [6, 7]]
     assert [request.query["status"] for request in server.requests] == [["open"], ["all"], ["all"]]
@@ -276,7 +276,7 @@ def test_a_tasks_events_are_listed_and_followed_to_its_end(cli: RunCli, server: 
 
 def test_a_tasks_events_are_read_page_by_page(client: Client, server: FakeTaskServer) -> None:
     server.on("GET", "/tasks/5/events", page(event(1), next_after=1, has_more=True), page(event(2), next_after=2))
-    tail = TaskEventTail(client, 5)
+    tail = TaskEventStream(client, 5)
 
-    assert [one.id for one in tail.read()] == [1, 2]
+    assert [one.id for one in tail.read_new()] == [1, 2]
     assert [request.query.get("after") for request in server.requests] == [None, ["1"]]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from taskclient.cli.parsing import parse_moment, parse_parameter
+from taskclient.cli.parsing import parse_time, parse_parameter
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -43,15 +43,15 @@ def test_a_parameter_is_json_where_it_is_json_and_text_elsewhere(text: str, valu
     ],
 )
 def test_a_delay_counts_from_now(text: str, later: timedelta) -> None:
-    assert parse_moment(text, NOW) == NOW + later
+    assert parse_time(text, NOW) == NOW + later
 
 
 @pytest.mark.parametrize("text", ["2030-01-02T03:04:05Z", "2030-01-02T05:04:05+02:00", "2030-01-02 03:04:05+00:00"])
 def test_a_time_keeps_its_zone(text: str) -> None:
-    assert parse_moment(text, NOW) == NOW
+    assert parse_time(text, NOW) == NOW
 
 
 @pytest.mark.parametrize("text", ["30s", "+30", "+5 m", "-5m", "+5w", "2030-01-02", "soon", ""])
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"neither|time zone"):
-        parse_moment(text, NOW)
+        parse_time(text, NOW)

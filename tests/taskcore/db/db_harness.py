@@ -12,13 +12,13 @@ from sqlalchemy import Engine, text
 from taskcore.db.queues import outbox
 from taskcore.db.tasks import actions, claims, dependencies, settlements
 from taskcore.db.tasks.submit import submit
-from taskcore.db.tasks.submit_dependent import depend, submit_planned
+from taskcore.db.tasks.submit_dependent import add_dependencies, submit_planned
 from taskcore.db.workers import leases, workers
 from taskcore.domain import outcomes
-from taskcore.domain.dependencies import plan_start, standing
-from taskcore.domain.outcomes import Verdict, lost
+from taskcore.domain.dependencies import plan_start, state_of
+from taskcore.domain.outcomes import AttemptResult, worker_lost
 from taskcore.domain.states import Status
-from taskcore.domain.tasks import Finished, Lease, NewTask
+from taskcore.domain.tasks import FinishedAttempt, Lease, NewTask
 
 
 def new_task(**fields: Any) -> NewTask:
@@ -26,7 +26,7 @@ def new_task(**fields: Any) -> NewTask:
     return NewTask(**{**asked, **fields})
 
 
-class Stage:
+class DatabaseHarness:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
@@ -42,44 +42,44 @@ class Stage:
         statement, parameters = submit(tasks)
         return [row.id for row in self.run(statement, **parameters)]
 
-    def submit_on(self, *parents: int, **fields: Any) -> int:
+    def submit_with_parents(self, *parents: int, **fields: Any) -> int:
         """A task that depends on `parents`, as the API submits it."""
         with (
             self.engine.connect().execution_options(isolation_level="READ COMMITTED") as connection,
             connection.begin(),
         ):
-            rows = connection.execute(dependencies.hold_all(), {"ids": list(parents)}).all()
-            start = plan_start([standing(row.id, Status(row.status)) for row in rows])
+            rows = connection.execute(dependencies.lock_tasks(), {"ids": list(parents)}).all()
+            start = plan_start([state_of(row.id, Status(row.status)) for row in rows])
             (row,) = connection.execute(*submit_planned([(new_task(**fields), start)]))
-            connection.execute(*depend([(row.id, parent) for parent in parents]))
+            connection.execute(*add_dependencies([(row.id, parent) for parent in parents]))
         return int(row.id)
 
-    def give_up(self, *, after_s: float) -> list[int]:
+    def fail_unknown_type(self, *, after_s: float) -> list[int]:
         """What waits for types that nobody serves, as the rescuer does."""
         with (
             self.engine.connect().execution_options(isolation_level="READ COMMITTED") as connection,
             connection.begin(),
         ):
-            ids = list(connection.scalars(actions.unserved(), {"after_s": float(after_s)}))
-            return list(connection.scalars(actions.give_up(), {"ids": ids}))
+            ids = list(connection.scalars(actions.lock_unknown_type(), {"after_s": float(after_s)}))
+            return list(connection.scalars(actions.fail_unknown_type(), {"ids": ids}))
 
-    def change(self, statement: Any, task_id: int) -> bool:
+    def apply_action(self, statement: Any, task_id: int) -> bool:
         """Resume or retry a task, as the API does."""
         values = {"task": task_id, "by": "me"}
         with (
             self.engine.connect().execution_options(isolation_level="READ COMMITTED") as connection,
             connection.begin(),
         ):
-            connection.execute(dependencies.hold(), values)
+            connection.execute(dependencies.lock_task_and_parents(), values)
             return bool(connection.execute(statement, values).all())
 
-    def end(self, task_id: int, verdict: Verdict | None = None) -> None:
+    def run_to_end(self, task_id: int, verdict: AttemptResult | None = None) -> None:
         """The task runs and ends, without a failure unless `verdict` says otherwise."""
         token = uuid4()
         (row,) = self.claim([task_id], token=token)
         assert self.settle(task_id, row.attempt, token, verdict) == [task_id]
 
-    def worker(self, *, lease_s: float = 30, queues: Sequence[str] = (), types: Sequence[str] = ("noop",)) -> int:
+    def register_worker(self, *, lease_s: float = 30, queues: Sequence[str] = (), types: Sequence[str] = ("noop",)) -> int:
         statement = workers.register_worker(host="here", pid=1, slots=8, queues=queues, types=types, lease_s=lease_s)
         return int(self.run(statement)[0].id)
 
@@ -88,24 +88,24 @@ class Stage:
         return self.run(claims.claim(), ids=list(ids), worker=worker, token=token or uuid4(), **{**parameters, **more})
 
     def settle(
-        self, task_id: int, attempt: int, token: UUID, verdict: Verdict | None = None, worker: int = 1
+        self, task_id: int, attempt: int, token: UUID, verdict: AttemptResult | None = None, worker: int = 1
     ) -> list[int]:
         verdict = verdict or outcomes.succeeded(None)
-        rows = settlements.rows([Finished(Lease(task_id, attempt, token), "noop", verdict, 0.0, 0.1)])
+        rows = settlements.result_rows([FinishedAttempt(Lease(task_id, attempt, token), "noop", verdict, 0.0, 0.1)])
         return [r.id for r in self.run(settlements.settle(), rows=rows, by=f"worker:{worker}")]
 
-    def know(self, name: str, **fields: Any) -> None:
+    def register_type(self, name: str, **fields: Any) -> None:
         """A worker brings the type `name`."""
         known = {"name": name, "description": "", "queue": "default", "schema": {}, "max_attempts": 4, "retry": {}}
         self.run(workers.register_types([{**known, **fields}]))
 
     def rescue_orphans(self) -> list[int]:
-        return self.lose(self.run(leases.orphans()), by="coordinator")
+        return self.settle_as_lost(self.run(leases.orphaned_attempts()), by="coordinator")
 
-    def lose(self, held: Sequence[Any], *, by: str) -> list[int]:
+    def settle_as_lost(self, held: Sequence[Any], *, by: str) -> list[int]:
         """Settle what is `held` by somebody who is gone."""
-        batch = [Finished(Lease(row.id, row.attempt, row.lease_token), row.type, lost(row.losses)) for row in held]
-        return [row.id for row in self.run(settlements.settle(), rows=settlements.rows(batch), by=by)]
+        batch = [FinishedAttempt(Lease(row.id, row.attempt, row.lease_token), row.type, worker_lost(row.losses)) for row in held]
+        return [row.id for row in self.run(settlements.settle(), rows=settlements.result_rows(batch), by=by)]
 
     def dispatch(self, room: int, queue: str = "default") -> list[int]:
         return [row.task_id for row in self.run(outbox.dispatch(), of=queue, room=room)]

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from taskcore.db import collector_retention
-from taskcore.db.engine import BY_KEY, async_engine
+from taskcore.db.engine import KEY_LOOKUP_OPTIONS, async_engine
 from taskcore.live_settings import CurrentSettings
 from taskcore.settings import Settings
-from taskworker.coordinator.collector_retention import CollectedRetention, plan_limits
+from taskworker.coordinator.collector_retention import CollectorRetention, plan_limits
 from taskworker.coordinator.retention import Retention
-from tests.taskcore.db.db_harness import Stage
+from tests.taskcore.db.db_harness import DatabaseHarness
 
 HOUR = 3600.0
 DAY = 24 * HOUR
@@ -25,10 +25,10 @@ Keep = Callable[..., Awaitable[None]]
 @pytest.fixture
 async def keep(database_url: str) -> AsyncIterator[Keep]:
     """Deletes whatever these settings do not keep."""
-    engine = async_engine(database_url, name="tests", pool_size=1, options=BY_KEY)
+    engine = async_engine(database_url, name="tests", pool_size=1, options=KEY_LOOKUP_OPTIONS)
 
     async def run(**retention: Any) -> None:
-        one = CollectedRetention(engine)
+        one = CollectorRetention(engine)
         while await one.step(Settings(retention=retention)):
             continue
 
@@ -36,7 +36,7 @@ async def keep(database_url: str) -> AsyncIterator[Keep]:
     await engine.dispose()
 
 
-def add_samples(stage: Stage, *ages_s: float) -> None:
+def add_samples(stage: DatabaseHarness, *ages_s: float) -> None:
     stage.sql("INSERT INTO analytics_series (metric, labels) VALUES ('tasks', '{}')")
     for age_s in ages_s:
         stage.sql(
@@ -45,7 +45,7 @@ def add_samples(stage: Stage, *ages_s: float) -> None:
         )
 
 
-def add_event(stage: Stage, name: str, age_s: float, version: int = 1) -> None:
+def add_event(stage: DatabaseHarness, name: str, age_s: float, version: int = 1) -> None:
     stage.sql(
         "INSERT INTO k8s_event (cluster, uid, resource_version, is_current, namespace, kind, name, reason, type,"
         " message, component, count, first_at, at, collected_at) SELECT 'c', :name, :version, false, 'n', 'Pod', :name,"
@@ -56,7 +56,7 @@ def add_event(stage: Stage, name: str, age_s: float, version: int = 1) -> None:
     )
 
 
-def add_gap(stage: Stage, age_s: float) -> None:
+def add_gap(stage: DatabaseHarness, age_s: float) -> None:
     stage.sql(
         "INSERT INTO k8s_gap (cluster, namespace, kind, from_at, until_at)"
         " SELECT 'c', '', 'lost', at, at FROM (SELECT now() - :age * interval '1 second' AS at) AS moment",
@@ -64,7 +64,7 @@ def add_gap(stage: Stage, age_s: float) -> None:
     )
 
 
-def add_alert(stage: Stage, name: str, resolved_ago_s: float | None) -> None:
+def add_alert(stage: DatabaseHarness, name: str, resolved_ago_s: float | None) -> None:
     stage.sql(
         "INSERT INTO alert (rule, cluster, namespace, kind, name, reason, type, message, count, first_at, last_at,"
         " resolved_at) VALUES ('r', 'c', 'n', 'Pod', :name, 'Failed', 'Warning', '', 1, 'epoch', 'epoch',"
@@ -74,15 +74,15 @@ def add_alert(stage: Stage, name: str, resolved_ago_s: float | None) -> None:
     )
 
 
-def names(stage: Stage, table: str) -> list[str]:
+def names(stage: DatabaseHarness, table: str) -> list[str]:
     return sorted(row.name for row in stage.sql(f"SELECT name FROM {table}"))
 
 
-def count(stage: Stage, table: str) -> int:
+def count(stage: DatabaseHarness, table: str) -> int:
     return int(stage.sql(f"SELECT count(*) FROM {table}")[0][0])
 
 
-async def test_old_samples_go_and_their_series_stay(stage: Stage, keep: Keep) -> None:
+async def test_old_samples_go_and_their_series_stay(stage: DatabaseHarness, keep: Keep) -> None:
     add_samples(stage, 0, DAY - HOUR, DAY + HOUR, 30 * DAY)
     stage.sql("INSERT INTO submitter_day VALUES ('2020-01-01', 'user:ann')")
 
@@ -92,7 +92,7 @@ async def test_old_samples_go_and_their_series_stay(stage: Stage, keep: Keep) ->
     assert count(stage, "submitter_day") == 1
 
 
-async def test_old_events_go_with_old_gaps(stage: Stage, keep: Keep) -> None:
+async def test_old_events_go_with_old_gaps(stage: DatabaseHarness, keep: Keep) -> None:
     for version, (name, age_s) in enumerate([("old", 3 * DAY), ("both", 2 * DAY), ("both", HOUR), ("young", 0)]):
         add_event(stage, name, age_s, version)
     for age_s in (DAY + HOUR, HOUR):
@@ -104,7 +104,7 @@ async def test_old_events_go_with_old_gaps(stage: Stage, keep: Keep) -> None:
     assert count(stage, "k8s_gap") == 1
 
 
-async def test_an_event_that_its_cluster_may_still_list_stays(stage: Stage, keep: Keep) -> None:
+async def test_an_event_that_its_cluster_may_still_list_stays(stage: DatabaseHarness, keep: Keep) -> None:
     for name, age_s in (("gone there too", HOUR + 60), ("still there", HOUR - 60)):
         add_event(stage, name, age_s)
 
@@ -113,7 +113,7 @@ async def test_an_event_that_its_cluster_may_still_list_stays(stage: Stage, keep
     assert names(stage, "k8s_event") == ["still there"]
 
 
-async def test_alerts_go_some_time_after_they_were_resolved_and_open_ones_stay(stage: Stage, keep: Keep) -> None:
+async def test_alerts_go_some_time_after_they_were_resolved_and_open_ones_stay(stage: DatabaseHarness, keep: Keep) -> None:
     for name, age_s in (("open", None), ("resolved", HOUR), ("long ago", 2 * DAY)):
         add_alert(stage, name, age_s)
 
@@ -122,22 +122,22 @@ async def test_alerts_go_some_time_after_they_were_resolved_and_open_ones_stay(s
     assert names(stage, "alert") == ["open", "resolved"]
 
 
-async def test_the_coordinator_follows_a_limit_that_is_set_while_it_runs(stage: Stage, database_url: str) -> None:
+async def test_the_coordinator_follows_a_limit_that_is_set_while_it_runs(stage: DatabaseHarness, database_url: str) -> None:
     add_samples(stage, HOUR, 2 * DAY)
-    engine = async_engine(database_url, name="tests", pool_size=1, options=BY_KEY)
+    engine = async_engine(database_url, name="tests", pool_size=1, options=KEY_LOOKUP_OPTIONS)
     current = CurrentSettings(Settings())
     one = Retention(engine, current)
     await one.step()
     assert count(stage, "analytics_sample") == 2
 
-    current.override({"retention.analytics_s": DAY})
+    current.apply_overrides({"retention.analytics_s": DAY})
     await one.step()
 
     assert count(stage, "analytics_sample") == 1
     await engine.dispose()
 
 
-async def test_what_has_no_limit_stays_for_ever(stage: Stage, keep: Keep) -> None:
+async def test_what_has_no_limit_stays_for_ever(stage: DatabaseHarness, keep: Keep) -> None:
     add_samples(stage, 1000 * DAY)
     add_event(stage, "old", 1000 * DAY)
     add_alert(stage, "old", 1000 * DAY)
@@ -148,7 +148,7 @@ async def test_what_has_no_limit_stays_for_ever(stage: Stage, keep: Keep) -> Non
     assert list(plan_limits(Settings())) == []
 
 
-def test_many_go_batch_by_batch_and_several_at_once_delete_each_once(stage: Stage) -> None:
+def test_many_go_batch_by_batch_and_several_at_once_delete_each_once(stage: DatabaseHarness) -> None:
     many = 2 * collector_retention.BATCH + 10
     add_samples(stage)
     stage.sql(
@@ -158,7 +158,7 @@ def test_many_go_batch_by_batch_and_several_at_once_delete_each_once(stage: Stag
     )
 
     def forget(_: int) -> int:
-        return int(stage.run(collector_retention.forget_samples(), after_s=DAY)[0][0])
+        return int(stage.run(collector_retention.delete_old_samples(), after_s=DAY)[0][0])
 
     with ThreadPoolExecutor(4) as pool:
         deleted = list(pool.map(forget, range(8)))

@@ -13,15 +13,15 @@ from sqlalchemy.exc import OperationalError
 
 from harness.waiting import eventually
 from taskcore.db import prepared
-from taskcore.db.engine import BY_KEY, is_database_away, sync_engine
-from tests.taskcore.db.db_harness import Stage
+from taskcore.db.engine import KEY_LOOKUP_OPTIONS, is_database_unavailable, sync_engine
+from tests.taskcore.db.db_harness import DatabaseHarness
 
 LIMIT_S = 1.5
 
 
 @pytest.fixture
 def engine(database_url: str) -> Iterator[Engine]:
-    engine = sync_engine(database_url, name="bounded", pool_size=1, options=BY_KEY, answer_within_s=LIMIT_S)
+    engine = sync_engine(database_url, name="bounded", pool_size=1, options=KEY_LOOKUP_OPTIONS, statement_deadline_s=LIMIT_S)
     yield engine
     engine.dispose()
 
@@ -32,7 +32,7 @@ def one() -> Executable:
 
 
 def ask_directly(engine: Engine) -> int:
-    return int(prepared.run(engine, one(), {})[0].one)
+    return int(prepared.execute(engine, one(), {})[0].one)
 
 
 def ask_through_the_engine(engine: Engine) -> int:
@@ -41,7 +41,7 @@ def ask_through_the_engine(engine: Engine) -> int:
 
 
 @pytest.mark.parametrize("ask", [ask_directly, ask_through_the_engine])
-def test_a_call_to_a_server_that_hung_never_ended(stage: Stage, engine: Engine, ask: Callable[[Engine], int]) -> None:
+def test_a_call_to_a_server_that_hung_never_ended(stage: DatabaseHarness, engine: Engine, ask: Callable[[Engine], int]) -> None:
     assert ask(engine) == 1
     (backend,) = stage.sql("SELECT pid FROM pg_stat_activity WHERE application_name = 'bounded'")
     os.kill(backend.pid, signal.SIGSTOP)
@@ -52,14 +52,14 @@ def test_a_call_to_a_server_that_hung_never_ended(stage: Stage, engine: Engine, 
     finally:
         os.kill(backend.pid, signal.SIGCONT)
 
-    assert is_database_away(raised.value)
+    assert is_database_unavailable(raised.value)
     assert ask(engine) == 1
 
 
-def test_calls_that_were_given_up_went_on_in_a_server_that_is_only_slow(stage: Stage, engine: Engine) -> None:
+def test_calls_that_were_given_up_went_on_in_a_server_that_is_only_slow(stage: DatabaseHarness, engine: Engine) -> None:
     with engine.connect() as connection, pytest.raises(OperationalError) as raised:
         connection.execute(text("SELECT pg_sleep(600)"))
 
-    assert is_database_away(raised.value)
+    assert is_database_unavailable(raised.value)
     going_on = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'bounded' AND state = 'active'"
     eventually(lambda: not stage.sql(going_on))

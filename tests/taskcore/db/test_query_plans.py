@@ -10,22 +10,22 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, Executable
 
-from taskcore.db.prepared import compiled
+from taskcore.db.prepared import prepare
 from taskcore.db.queues import dispatch_traces, outbox
 from taskcore.db.tasks import claims, settlements
 from taskcore.domain import outcomes
-from taskcore.domain.tasks import Finished, Lease
-from tests.taskcore.db.db_harness import Stage, new_task
+from taskcore.domain.tasks import FinishedAttempt, Lease
+from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 
 MANY = 500
 FEW = 3
 
 
 @pytest.fixture
-def ids(stage: Stage) -> list[int]:
+def ids(stage: DatabaseHarness) -> list[int]:
     """Of tasks, in tables that were analysed when they were empty."""
-    stage.worker()
-    stage.end(*stage.submit(new_task()))
+    stage.register_worker()
+    stage.run_to_end(*stage.submit(new_task()))
     for table in ("task_attempt", "task_history", "outbox", "task"):
         stage.sql(f"DELETE FROM {table}")
     stage.sql("ANALYZE")
@@ -34,7 +34,7 @@ def ids(stage: Stage) -> list[int]:
 
 def most_read(engine: Engine, statement: Executable, **parameters: Any) -> int:
     """How many rows the busiest node of its plan read from a table. It is executed, too."""
-    prepared = compiled(statement)
+    prepared = prepare(statement)
     pooled = engine.raw_connection()
     connection: psycopg.Connection[Any] = pooled.driver_connection  # type: ignore[assignment]
     asked = psycopg.RawCursor(connection).execute(
@@ -56,22 +56,22 @@ def _rows_read(node: dict[str, Any]) -> int:
     return round((node["Actual Rows"] + removed) * node["Actual Loops"])
 
 
-def test_a_claim_reads_what_it_claims(stage: Stage, ids: list[int]) -> None:
+def test_a_claim_reads_what_it_claims(stage: DatabaseHarness, ids: list[int]) -> None:
     few = {"ids": ids[:FEW], "short_ids": [], "types": ["noop"], "short_types": []}
 
     assert most_read(stage.engine, claims.claim(), **few, token=uuid4(), worker=1, incarnation=1) == FEW
 
 
-def test_a_settlement_reads_what_it_settles(stage: Stage, ids: list[int]) -> None:
+def test_a_settlement_reads_what_it_settles(stage: DatabaseHarness, ids: list[int]) -> None:
     token = uuid4()
     leases = [Lease(row.id, row.attempt, token) for row in stage.claim(ids[:FEW], token=token)]
-    ends = [Finished(lease, "noop", outcomes.succeeded(None), 0.0, 0.1) for lease in leases]
+    ends = [FinishedAttempt(lease, "noop", outcomes.succeeded(None), 0.0, 0.1) for lease in leases]
 
-    assert most_read(stage.engine, settlements.settle(), rows=settlements.rows(ends), by="me") == FEW
+    assert most_read(stage.engine, settlements.settle(), rows=settlements.result_rows(ends), by="me") == FEW
 
 
-@pytest.mark.parametrize("dispatch", [outbox.dispatch(), dispatch_traces.dispatch()])
-def test_a_dispatch_reads_what_it_marks(stage: Stage, ids: list[int], dispatch: Executable) -> None:
+@pytest.mark.parametrize("dispatch", [outbox.dispatch(), dispatch_traces.dispatch_traced()])
+def test_a_dispatch_reads_what_it_marks(stage: DatabaseHarness, ids: list[int], dispatch: Executable) -> None:
     stage.sql("UPDATE task SET attempt = 1, trace_context = 'x'")
     stage.sql(
         "INSERT INTO task_attempt (task_id, attempt, worker_id, started_at, finished_at, outcome) "

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis.strategies import integers, lists, tuples
 from pydantic import ValidationError
 
-from taskcore.domain.alerts import NAMES, matching, sightings
+from taskcore.domain.alerts import TEMPLATE_VARIABLES, first_matching_rule, aggregate_updates
 from taskcore.settings import AlertRule, AlertSettings, AlertTask
-from taskcore.submission.from_alert import new_task, rule_faults, schema_errors
+from taskcore.submission.from_alert import new_task, rule_errors, schema_errors
 
 AT = datetime(2030, 1, 2, tzinfo=UTC)
 EMAIL = {
@@ -57,7 +57,7 @@ class Seen:
     ],
 )
 def test_the_first_rule_that_matches_counts(event: Seen, rule: str | None) -> None:
-    found = matching(AlertSettings().rules, event)
+    found = first_matching_rule(AlertSettings().rules, event)
 
     assert (found and found.name) == rule
 
@@ -66,7 +66,7 @@ def test_what_is_counted_is_how_much_a_count_grew_and_at_least_one() -> None:
     rule = AlertRule(name="all")
     grown, same, first = Seen(1, name="a", count=7), Seen(2, name="b", count=4), Seen(3, name="c", count=5)
 
-    seen = sightings([(rule, event) for event in (first, same, grown)], {1: 5, 2: 4})
+    seen = aggregate_updates([(rule, event) for event in (first, same, grown)], {1: 5, 2: 4})
 
     assert [(one.name, one.count) for one in seen] == [("a", 2), ("b", 1), ("c", 5)]
 
@@ -75,7 +75,7 @@ def test_one_that_was_not_known_was_first_seen_when_the_cluster_says_so() -> Non
     rule = AlertRule(name="all")
     event = Seen(first_at=AT - timedelta(hours=1), count=9)
 
-    (new,), (known,) = sightings([(rule, event)], {}), sightings([(rule, event)], {1: 8})
+    (new,), (known,) = aggregate_updates([(rule, event)], {}), aggregate_updates([(rule, event)], {1: 8})
 
     assert (new.first_at, known.first_at) == (AT - timedelta(hours=1), AT)
 
@@ -84,7 +84,7 @@ def test_events_of_one_object_and_reason_are_one_sighting_with_the_last_ones_mes
     rule = AlertRule(name="all")
     later = Seen(2, message="later", at=AT + timedelta(minutes=1), first_at=AT + timedelta(minutes=1))
 
-    (one,) = sightings([(rule, later), (rule, Seen(1, message="earlier"))], {})
+    (one,) = aggregate_updates([(rule, later), (rule, Seen(1, message="earlier"))], {})
 
     assert (one.count, one.message, one.first_at, one.last_at) == (2, "later", AT, later.at)
 
@@ -92,9 +92,9 @@ def test_events_of_one_object_and_reason_are_one_sighting_with_the_last_ones_mes
 def test_a_template_is_filled_in_wherever_there_is_text() -> None:
     parameters = {"to": ["ops@$cluster.example"], "$kind": {"n": 5, "text": "$kind $object: ${message} for $$5"}}
     task = AlertTask(type="send_email", parameters=parameters, queue="mail", max_attempts=9)
-    (seen,) = sightings([(AlertRule(name="mine"), Seen(message="$cluster"))], {})
+    (seen,) = aggregate_updates([(AlertRule(name="mine"), Seen(message="$cluster"))], {})
 
-    made = new_task(task, 12, seen.words, 30.0)
+    made = new_task(task, 12, seen.template_values, 30.0)
 
     text = "Pod web-1: $cluster for $5"
     assert made.parameters == {"to": ["ops@home.example"], "$kind": {"n": 5, "text": text}}
@@ -112,9 +112,9 @@ def test_a_template_is_filled_in_wherever_there_is_text() -> None:
 def test_a_name_that_comes_out_too_long_is_cut_and_one_that_comes_out_empty_is_the_rules(
     message: str, name: str
 ) -> None:
-    (seen,) = sightings([(AlertRule(name="mine"), Seen(message=message))], {})
+    (seen,) = aggregate_updates([(AlertRule(name="mine"), Seen(message=message))], {})
 
-    assert new_task(AlertTask(type="noop", name="$message"), 1, seen.words, None).name == name
+    assert new_task(AlertTask(type="noop", name="$message"), 1, seen.template_values, None).name == name
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_parameters_that_no_words_make_fit_are_at_fault(
 ) -> None:
     rules = [AlertRule(name="quiet"), AlertRule(name="mine", task=AlertTask(type="mail", parameters=parameters))]
 
-    found = [fault for fault, _ in rule_faults(rules, {"mail": schema_errors(EMAIL)})]
+    found = [fault for fault, _ in rule_errors(rules, {"mail": schema_errors(EMAIL)})]
 
     assert found == ([] if path is None else [(1, "task", "parameters", *path)])
 
@@ -166,15 +166,15 @@ def test_parameters_that_no_words_make_fit_are_at_fault(
 def test_a_type_that_nobody_brought_is_at_fault_and_a_schema_that_is_none_is_not() -> None:
     rules = [AlertRule(name="mine", task=AlertTask(type="mail"))]
 
-    assert [path for path, _ in rule_faults(rules, {})] == [(0, "task", "type")]
-    assert list(rule_faults(rules, {"mail": schema_errors({"type": 5})})) == []
+    assert [path for path, _ in rule_errors(rules, {})] == [(0, "task", "type")]
+    assert list(rule_errors(rules, {"mail": schema_errors({"type": 5})})) == []
 
 
 def test_every_name_has_its_word() -> None:
-    (seen,) = sightings([(AlertRule(name="mine"), replace(Seen(), name="the object"))], {})
+    (seen,) = aggregate_updates([(AlertRule(name="mine"), replace(Seen(), name="the object"))], {})
 
-    assert tuple(seen.words) == NAMES
-    assert (seen.words["object"], seen.words["rule"]) == ("the object", "mine")
+    assert tuple(seen.template_values) == TEMPLATE_VARIABLES
+    assert (seen.template_values["object"], seen.template_values["rule"]) == ("the object", "mine")
 
 
 @settings(deadline=None)
@@ -191,7 +191,7 @@ def test_what_is_counted_does_not_depend_on_how_versions_came_in_batches(
             counts[event_id] = counts.get(event_id, 0) + more
         current = {event_id for event_id, _ in versions[first:last]}
 
-        seen = sightings([(rule, Seen(event_id, count=counts[event_id])) for event_id in current], told)
+        seen = aggregate_updates([(rule, Seen(event_id, count=counts[event_id])) for event_id in current], told)
 
         total += sum(one.count for one in seen)
         told |= {event_id: counts[event_id] for event_id in current}

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from taskcore.domain import outcomes
 from taskcore.domain.documents import MAX_DEPTH, check_document, clean_document, clean_text
 from taskcore.domain.retry import RetryPolicy, plan_retry
-from taskcore.domain.states import REARM, TERMINAL, TRANSITIONS, Action, Status, available_actions
+from taskcore.domain.states import REBLOCK, TERMINAL, TRANSITIONS, Action, Status, available_actions
 from taskcore.errors import InvalidDocument, first_line
 
 
 def test_only_a_person_leads_out_of_a_terminal_status() -> None:
     leaving = [t for t in TRANSITIONS if t.sources & TERMINAL]
 
-    assert {t.action for t in leaving if t is not REARM} == {Action.RETRY, Action.DELETE}
+    assert {t.action for t in leaving if t is not REBLOCK} == {Action.RETRY, Action.DELETE}
 
 
 def test_every_status_but_the_first_ones_can_be_reached() -> None:
@@ -130,9 +130,9 @@ def test_the_middle_of_a_long_text_is_cut_out() -> None:
 
 
 def test_what_no_process_can_be_had_for_is_tried_later_and_later_but_not_for_ever() -> None:
-    verdicts = [outcomes.not_started(losses, "no process") for losses in range(20)]
+    verdicts = [outcomes.could_not_start(losses, "no process") for losses in range(20)]
 
-    waits = [verdict.wait.total_seconds() for verdict in verdicts if verdict.wait is not None]
+    waits = [verdict.retry_in.total_seconds() for verdict in verdicts if verdict.retry_in is not None]
     assert waits[:4] == [5, 10, 20, 40]
     assert waits == sorted(waits)
     assert (len(waits), max(waits)) == (19, 300)

@@ -8,7 +8,7 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taskcore.domain.feed import Gap, Position, Shown, advance
+from taskcore.domain.feed import Gap, Position, DeliveredRow, advance
 
 
 @dataclass(frozen=True)
@@ -73,26 +73,26 @@ class Reader:
         self.world, self.room = world, room
         self.start = cursor
         self.position = Position(cursor)
-        self.shown: list[Shown] = []
+        self.shown: list[DeliveredRow] = []
         self.has_to_watch = False
 
     def step(self) -> None:
         """Its two halves, by turns: others act in between."""
         if self.has_to_watch:
-            self.position = self.position.watch(self.world.holders())
+            self.position = self.position.with_writers(self.world.holders())
         else:
             self._read()
         self.has_to_watch = not self.has_to_watch
 
     def _read(self) -> None:
         rows = [Row(id_) for id_ in self.world.visible if self._is_asked_for(id_)][: self.room]
-        page = advance(self.position, rows, is_all=len(rows) < self.room, now=0.0)
+        page = advance(self.position, rows, is_complete=len(rows) < self.room, now=0.0)
         assert page.position.cursor >= self.position.cursor
         self.position = page.position
-        self.shown += page.shown
+        self.shown += page.rows
 
     def _is_asked_for(self, id_: int) -> bool:
-        return id_ > self.position.seen or any(gap.first <= id_ <= gap.last for gap in self.position.gaps)
+        return id_ > self.position.last_id or any(gap.first <= id_ <= gap.last for gap in self.position.gaps)
 
 
 #: What happens, and how often.
@@ -128,32 +128,32 @@ def test_every_prefix_and_its_resume_are_the_whole(chance: Random, room: int) ->
 
 
 def test_nothing_is_shown_twice_to_a_reader_that_stays() -> None:
-    page = advance(Position(), [Row(1), Row(4)], is_all=True, now=0.0)
-    page = advance(page.position.watch(frozenset({"a"})), [Row(2)], is_all=True, now=1.0)
+    page = advance(Position(), [Row(1), Row(4)], is_complete=True, now=0.0)
+    page = advance(page.position.with_writers(frozenset({"a"})), [Row(2)], is_complete=True, now=1.0)
 
-    assert [shown.row.id for shown in page.shown] == [2]
+    assert [shown.row.id for shown in page.rows] == [2]
     assert page.position == Position(4, (Gap(3, 3, 0.0, frozenset({"a"})),))
 
 
 def test_the_cursor_waits_for_the_writers_of_the_moment_and_for_no_later_ones() -> None:
-    position = advance(Position(), [Row(2)], is_all=True, now=0.0).position.watch(frozenset({"a", "b"}))
+    position = advance(Position(), [Row(2)], is_complete=True, now=0.0).position.with_writers(frozenset({"a", "b"}))
     assert position.cursor == 0
 
-    position = advance(position, [], is_all=True, now=1.0).position.watch(frozenset({"b", "c"}))
-    position = advance(position, [], is_all=True, now=2.0).position.watch(frozenset({"c"}))
+    position = advance(position, [], is_complete=True, now=1.0).position.with_writers(frozenset({"b", "c"}))
+    position = advance(position, [], is_complete=True, now=2.0).position.with_writers(frozenset({"c"}))
     assert position.cursor == 0
-    assert (position.ahead, position.waiting_s(2.5)) == (1, 2.5)
+    assert (position.rows_beyond_cursor, position.gap_age_s(2.5)) == (1, 2.5)
 
-    position = advance(position, [], is_all=True, now=3.0).position
-    assert (position.cursor, position.ahead, position.waiting_s(3.0)) == (2, 0, 0.0)
+    position = advance(position, [], is_complete=True, now=3.0).position
+    assert (position.cursor, position.rows_beyond_cursor, position.gap_age_s(3.0)) == (2, 0, 0.0)
 
 
 def test_a_reader_whose_cursor_is_below_the_floor_is_told_what_it_may_have_missed() -> None:
-    page = advance(Position(10), [Row(21, floor=20)], is_all=True, now=0.0)
+    page = advance(Position(10), [Row(21, floor=20)], is_complete=True, now=0.0)
 
-    assert page.missed == (11, 19)
+    assert page.expired == (11, 19)
     assert page.position.gaps == (Gap(20, 20, 0.0),)
 
 
 def test_a_reader_that_begins_has_missed_nothing() -> None:
-    assert advance(Position(), [Row(21, floor=20)], is_all=True, now=0.0).missed is None
+    assert advance(Position(), [Row(21, floor=20)], is_complete=True, now=0.0).expired is None

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taskcore.domain.schedules import CatchUp, Overlap, Plan, Policy, Times, jittered, plan
+from taskcore.domain.schedules import CatchUp, Overlap, FirePlan, FirePolicy, DueTimes, jittered_run_at, plan_fires
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -20,53 +20,53 @@ def ago(*minutes: float) -> tuple[datetime, ...]:
 
 
 def planned(
-    due: Sequence[datetime], policy: Policy, waiting: Sequence[datetime] = (), earlier: int = 0, is_busy: bool = False
-) -> Plan:
-    return plan(Times(tuple(due), earlier), waiting, NOW, policy, is_busy=is_busy)
+    due: Sequence[datetime], policy: FirePolicy, waiting: Sequence[datetime] = (), earlier: int = 0, is_busy: bool = False
+) -> FirePlan:
+    return plan_fires(DueTimes(tuple(due), earlier), waiting, NOW, policy, has_active_task=is_busy)
 
 
-def allow(catch_up: CatchUp, limit: int = 100) -> Policy:
-    return Policy(Overlap.ALLOW, catch_up, limit)
+def allow(catch_up: CatchUp, limit: int = 100) -> FirePolicy:
+    return FirePolicy(Overlap.ALLOW, catch_up, limit)
 
 
 @pytest.mark.parametrize("catch_up", CatchUp)
 def test_what_is_not_late_fires_whatever_the_policy(catch_up: CatchUp) -> None:
-    assert planned(ago(0.9, 0.5, 0), allow(catch_up)) == Plan(fires=ago(0.9, 0.5, 0))
+    assert planned(ago(0.9, 0.5, 0), allow(catch_up)) == FirePlan(fires=ago(0.9, 0.5, 0))
 
 
 def test_after_an_outage_none_of_the_late_ones_fires_or_the_newest_or_all() -> None:
     due = ago(150, 90, 30, 0)
 
-    assert planned(due, allow(CatchUp.NONE)) == Plan(fires=ago(0), missed=3)
-    assert planned(due, allow(CatchUp.LAST)) == Plan(fires=ago(0), missed=3)
-    assert planned(due, allow(CatchUp.ALL)) == Plan(fires=due)
-    assert planned(due[:3], allow(CatchUp.NONE)) == Plan(missed=3)
-    assert planned(due[:3], allow(CatchUp.LAST)) == Plan(fires=ago(30), missed=2)
+    assert planned(due, allow(CatchUp.NONE)) == FirePlan(fires=ago(0), missed=3)
+    assert planned(due, allow(CatchUp.LAST)) == FirePlan(fires=ago(0), missed=3)
+    assert planned(due, allow(CatchUp.ALL)) == FirePlan(fires=due)
+    assert planned(due[:3], allow(CatchUp.NONE)) == FirePlan(missed=3)
+    assert planned(due[:3], allow(CatchUp.LAST)) == FirePlan(fires=ago(30), missed=2)
 
 
 def test_no_more_than_the_limit_is_caught_up_and_the_rest_is_counted() -> None:
-    assert planned(ago(5, 4, 3, 2), allow(CatchUp.ALL, 3), earlier=7) == Plan(fires=ago(4, 3, 2), missed=8)
+    assert planned(ago(5, 4, 3, 2), allow(CatchUp.ALL, 3), earlier=7) == FirePlan(fires=ago(4, 3, 2), missed=8)
 
 
 def test_with_skip_the_first_fires_alone_and_only_if_nothing_runs() -> None:
-    policy = Policy(Overlap.SKIP, CatchUp.ALL)
+    policy = FirePolicy(Overlap.SKIP, CatchUp.ALL)
 
-    assert planned(ago(2, 1, 0), policy) == Plan(fires=ago(2), skips=ago(1, 0))
-    assert planned(ago(2, 1, 0), policy, is_busy=True) == Plan(skips=ago(2, 1, 0))
+    assert planned(ago(2, 1, 0), policy) == FirePlan(fires=ago(2), skips=ago(1, 0))
+    assert planned(ago(2, 1, 0), policy, is_busy=True) == FirePlan(skips=ago(2, 1, 0))
 
 
 def test_with_queue_one_fires_and_the_others_wait_however_long_it_takes() -> None:
-    policy = Policy(Overlap.QUEUE, CatchUp.NONE)
+    policy = FirePolicy(Overlap.QUEUE, CatchUp.NONE)
 
-    assert planned(ago(0.5, 0), policy) == Plan(fires=ago(0.5), waits=ago(0))
-    assert planned(ago(0), policy, ago(90, 30), is_busy=True) == Plan(waits=ago(90, 30, 0))
-    assert planned((), policy, ago(90, 30)) == Plan(fires=ago(90), waits=ago(30))
+    assert planned(ago(0.5, 0), policy) == FirePlan(fires=ago(0.5), waits=ago(0))
+    assert planned(ago(0), policy, ago(90, 30), is_busy=True) == FirePlan(waits=ago(90, 30, 0))
+    assert planned((), policy, ago(90, 30)) == FirePlan(fires=ago(90), waits=ago(30))
 
 
 def test_when_too_many_wait_the_oldest_are_missed() -> None:
-    policy = Policy(Overlap.QUEUE, CatchUp.ALL, limit=2)
+    policy = FirePolicy(Overlap.QUEUE, CatchUp.ALL, limit=2)
 
-    assert planned(ago(0), policy, ago(9, 8), is_busy=True) == Plan(waits=ago(8, 0), dropped=ago(9), missed=1)
+    assert planned(ago(0), policy, ago(9, 8), is_busy=True) == FirePlan(waits=ago(8, 0), dropped=ago(9), missed=1)
 
 
 @settings(deadline=None)
@@ -91,7 +91,7 @@ def test_each_time_has_exactly_one_fate(
     times = ago(*sorted(due, reverse=True))
     waited = ago(*sorted(waiting, reverse=True))
 
-    made = planned(times, Policy(overlap, catch_up, limit), waited, earlier if due else 0, is_busy)
+    made = planned(times, FirePolicy(overlap, catch_up, limit), waited, earlier if due else 0, is_busy)
 
     kept = [*made.fires, *made.skips, *made.waits]
     assert kept == sorted(set(kept))
@@ -107,15 +107,15 @@ def test_each_time_has_exactly_one_fate(
 def test_jitter_is_the_same_for_the_same_time_and_less_than_asked(
     jitter_s: float, schedule_id: int, at: datetime
 ) -> None:
-    run_at = jittered(schedule_id, at.replace(year=2026, day=1), jitter_s)
+    run_at = jittered_run_at(schedule_id, at.replace(year=2026, day=1), jitter_s)
 
-    assert run_at == jittered(schedule_id, at.replace(year=2026, day=1), jitter_s)
+    assert run_at == jittered_run_at(schedule_id, at.replace(year=2026, day=1), jitter_s)
     assert run_at is not None
     assert timedelta(0) <= run_at - at.replace(year=2026, day=1) <= timedelta(seconds=jitter_s)
 
 
 def test_different_times_are_spread_and_without_jitter_there_is_no_delay() -> None:
-    offsets = {run_at - at for at in ago(*range(50)) if (run_at := jittered(1, at, 3_600)) is not None}
+    offsets = {run_at - at for at in ago(*range(50)) if (run_at := jittered_run_at(1, at, 3_600)) is not None}
 
     assert len(offsets) == 50
-    assert jittered(1, NOW, 0.0) is None
+    assert jittered_run_at(1, NOW, 0.0) is None

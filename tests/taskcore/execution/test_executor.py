@@ -10,12 +10,12 @@ from uuid import uuid4
 
 import pytest
 
-from harness.span_recorder import Raising
+from harness.span_recorder import RaisingProcessor
 from taskcore.domain.outcomes import AttemptOutcome
 from taskcore.domain.states import Status
-from taskcore.domain.tasks import Claimed, Finished
+from taskcore.domain.tasks import ClaimedTask, FinishedAttempt
 from taskcore.execution.executor import Executor
-from taskcore.observability.tracing.provider import OFF, Tracing
+from taskcore.observability.tracing.provider import NO_TRACING, Tracing
 from taskcore.plugins import (
     Cancel,
     Fail,
@@ -25,11 +25,11 @@ from taskcore.plugins import (
     RetryAfter,
     RetryPolicy,
     TaskContext,
-    collect,
+    build_plugins,
 )
-from taskcore.plugins.cancellation import Cause
+from taskcore.plugins.cancellation import InterruptCause
 from taskcore.settings import Settings
-from tests.taskcore.db.db_harness import Stage, new_task
+from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 
 
 class Anything(Parameters, frozen=True):
@@ -48,19 +48,19 @@ class Scripted(Plugin[Anything]):
 class Desk:
     """An executor with one scripted plugin, on the stage of the statements' tests."""
 
-    def __init__(self, stage: Stage, tracing: Tracing = OFF) -> None:
+    def __init__(self, stage: DatabaseHarness, tracing: Tracing = NO_TRACING) -> None:
         self.stage = stage
-        plugins = collect([Scripted])
+        plugins = build_plugins([Scripted])
         self.plugin = plugins["scripted"]
         self.executor = Executor(stage.engine, plugins, Settings(), worker_id=1, incarnation=1, tracing=tracing)
 
-    def claim(self, **fields: Any) -> Claimed:
+    def claim(self, **fields: Any) -> ClaimedTask:
         (task_id,) = self.stage.submit(new_task(type="scripted", **fields))
         (claimed,) = self.executor.claim(uuid4(), [task_id])
         return claimed
 
-    def perform(self, claimed: Claimed) -> Finished:
-        finished = self.executor.perform(claimed)
+    def perform(self, claimed: ClaimedTask) -> FinishedAttempt:
+        finished = self.executor.run(claimed)
         assert finished is not None
         return finished
 
@@ -73,7 +73,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(stage: Stage) -> Desk:
+def desk(stage: DatabaseHarness) -> Desk:
     return Desk(stage)
 
 
@@ -150,7 +150,7 @@ def test_a_result_that_cannot_be_stored_ends_its_own_task_only(desk: Desk) -> No
     desk.plugin.behave = lambda ctx, params: {"n": 1}  # type: ignore[attr-defined]
     good, bad = desk.claim(), desk.claim()
     finished = desk.perform(bad)
-    slipped = finished.verdict._replace(result='"\\u0000"')  # through the cleaning
+    slipped = finished.result._replace(result='"\\u0000"')  # through the cleaning
 
     desk.executor.settle([desk.perform(good), finished._replace(verdict=slipped)])
 
@@ -163,7 +163,7 @@ def test_the_late_result_of_a_task_that_was_given_back_is_refused(desk: Desk) ->
     desk.plugin.behave = lambda ctx, params: "late"  # type: ignore[attr-defined]
     claimed = desk.claim()
     finished = desk.perform(claimed)
-    desk.executor.give_back([claimed])
+    desk.executor.release([claimed])
 
     desk.executor.settle([finished])
 
@@ -171,7 +171,7 @@ def test_the_late_result_of_a_task_that_was_given_back_is_refused(desk: Desk) ->
     assert desk.stage.history(claimed.lease.task_id) == ["queued", "running", "queued"]
 
 
-def interrupting(desk: Desk, cause: Cause) -> Callable[[TaskContext, Anything], object]:
+def interrupting(desk: Desk, cause: InterruptCause) -> Callable[[TaskContext, Anything], object]:
     """A plugin that is interrupted, and makes nothing of it."""
 
     def behave(ctx: TaskContext, params: Anything) -> object:
@@ -186,34 +186,34 @@ def interrupting(desk: Desk, cause: Cause) -> Callable[[TaskContext, Anything], 
 
 
 def test_a_result_that_comes_after_a_cancel_does_not_count(desk: Desk) -> None:
-    row = desk.run(interrupting(desk, Cause.CANCEL))
+    row = desk.run(interrupting(desk, InterruptCause.CANCEL))
 
     assert (row.status, row.result, row.failures) == (Status.CANCELLED, None, 0)
 
 
 def test_a_result_that_comes_after_the_timeout_is_a_failure_that_is_retried(desk: Desk) -> None:
-    row = desk.run(interrupting(desk, Cause.TIMEOUT), timeout_s=30)
+    row = desk.run(interrupting(desk, InterruptCause.TIMEOUT), timeout_s=30)
 
     assert (row.status, row.failures, row.error) == (Status.RETRYING, 1, "took longer than its timeout of 30 s")
     assert desk.stage.sql("SELECT outcome FROM task_attempt")[0].outcome == AttemptOutcome.TIMED_OUT
 
 
 def test_the_last_timeout_fails_the_task(desk: Desk) -> None:
-    row = desk.run(interrupting(desk, Cause.TIMEOUT), timeout_s=30, max_attempts=1)
+    row = desk.run(interrupting(desk, InterruptCause.TIMEOUT), timeout_s=30, max_attempts=1)
 
     assert (row.status, row.reason) == (Status.FAILED, "timed_out")
 
 
 def test_what_a_shutdown_interrupts_goes_back_and_nothing_is_spent(desk: Desk) -> None:
-    row = desk.run(interrupting(desk, Cause.SHUTDOWN))
+    row = desk.run(interrupting(desk, InterruptCause.SHUTDOWN))
 
     assert (row.status, row.failures, row.crashes, row.losses) == (Status.QUEUED, 0, 0, 0)
 
 
 def test_of_an_attempt_whose_lease_is_over_nothing_is_written(desk: Desk) -> None:
-    desk.plugin.behave = interrupting(desk, Cause.FENCE)  # type: ignore[attr-defined]
+    desk.plugin.behave = interrupting(desk, InterruptCause.FENCE)  # type: ignore[attr-defined]
 
-    assert desk.executor.perform(desk.claim()) is None
+    assert desk.executor.run(desk.claim()) is None
 
 
 def test_a_plugin_that_never_looks_is_ended_by_its_timeout(desk: Desk) -> None:
@@ -228,12 +228,12 @@ def test_an_earlier_checkpoint_is_found(desk: Desk) -> None:
     claimed = desk.claim()._replace(checkpoint={"page": 3})
     desk.plugin.behave = lambda ctx, params: ctx.checkpoint  # type: ignore[attr-defined]
 
-    assert desk.perform(claimed).verdict.result == '{"page":3}'
+    assert desk.perform(claimed).result.result_json == '{"page":3}'
 
 
 @pytest.mark.parametrize("at", ["start", "end"])
-def test_spans_that_raise_cost_a_task_nothing(stage: Stage, at: str) -> None:
-    desk = Desk(stage, Tracing.start(Settings(), "tests", also=[Raising(at)]))
+def test_spans_that_raise_cost_a_task_nothing(stage: DatabaseHarness, at: str) -> None:
+    desk = Desk(stage, Tracing.start(Settings(), "tests", extra_processors=[RaisingProcessor(at)]))
     desk.plugin.behave = lambda ctx, params: 5  # type: ignore[attr-defined]
     (task_id,) = stage.submit(new_task(type="scripted"))
     stage.sql("UPDATE task SET trace_context = :text", text="00-" + "a" * 32 + "-" + "1" * 16 + "-01")

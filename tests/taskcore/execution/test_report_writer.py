@@ -13,17 +13,17 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
 from harness.waiting import eventually
-from taskcore.db.engine import is_database_away, sync_engine
+from taskcore.db.engine import is_database_unavailable, sync_engine
 from taskcore.domain.attempt_reports import MAX_LINE_BYTES, LogLine
 from taskcore.domain.tasks import Lease
 from taskcore.errors import InvalidDocument
 from taskcore.execution import report_writer
 from taskcore.execution.json_cleaning import clean_json, clean_line
-from taskcore.execution.report_writer import Scribe
-from tests.taskcore.db.db_harness import Stage, new_task
+from taskcore.execution.report_writer import ReportWriter
+from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 
 
-def held(stage: Stage) -> Lease:
+def held(stage: DatabaseHarness) -> Lease:
     token = uuid4()
     (task_id,) = stage.submit(new_task())
     stage.claim([task_id], token=token)
@@ -35,29 +35,29 @@ def line(lease: Lease, number: int, message: str = "a line", fields: str | None 
 
 
 @pytest.fixture
-def writing(stage: Stage) -> Iterator[Scribe]:
+def writing(stage: DatabaseHarness) -> Iterator[ReportWriter]:
     """One whose thread runs."""
-    one = Scribe(stage.engine)
+    one = ReportWriter(stage.engine)
     one.start()
     yield one
     one.stop()
 
 
-def test_what_is_told_is_written_before_long(stage: Stage, writing: Scribe) -> None:
+def test_what_is_told_is_written_before_long(stage: DatabaseHarness, writing: ReportWriter) -> None:
     lease = held(stage)
 
     writing.add_line(line(lease, 1, fields='{"n": 1}'))
     writing.set_progress(lease, '{"percent": 10}')
     writing.set_progress(lease, '{"percent": 20}')
 
-    eventually(lambda: bool(stage.sql("SELECT 1 FROM task WHERE progress IS NOT NULL")), 30, what="the progress")
+    eventually(lambda: bool(stage.sql("SELECT 1 FROM task WHERE progress IS NOT NULL")), 30, description="the progress")
     assert [row.progress for row in stage.sql("SELECT progress FROM task")] == [{"percent": 20}]
     assert [(row.line, row.fields) for row in stage.sql("SELECT * FROM task_log")] == [(1, {"n": 1})]
 
 
-def test_a_flush_leaves_nothing_unwritten(stage: Stage) -> None:
+def test_a_flush_leaves_nothing_unwritten(stage: DatabaseHarness) -> None:
     lease = held(stage)
-    one = Scribe(stage.engine)
+    one = ReportWriter(stage.engine)
     count = 3 * report_writer.MAX_BATCH
     for number in range(1, count + 1):
         one.add_line(line(lease, number))
@@ -67,9 +67,9 @@ def test_a_flush_leaves_nothing_unwritten(stage: Stage) -> None:
     assert stage.sql("SELECT count(*), max(line) FROM task_log")[0][:] == (count, count)
 
 
-def test_stopping_writes_what_is_left(stage: Stage) -> None:
+def test_stopping_writes_what_is_left(stage: DatabaseHarness) -> None:
     lease = held(stage)
-    one = Scribe(stage.engine)
+    one = ReportWriter(stage.engine)
     one.start()
     one.add_line(line(lease, 1))
 
@@ -79,7 +79,7 @@ def test_stopping_writes_what_is_left(stage: Stage) -> None:
 
 
 def test_while_the_database_is_away_the_newest_lines_are_kept_and_the_rest_is_counted(
-    stage: Stage, database_url: str
+    stage: DatabaseHarness, database_url: str
 ) -> None:
     lease = held(stage)
     engine = sync_engine(database_url, name="tests", pool_size=1)
@@ -90,7 +90,7 @@ def test_while_the_database_is_away_the_newest_lines_are_kept_and_the_rest_is_co
         if is_away:
             raise psycopg.OperationalError("away")
 
-    one = Scribe(engine, max_waiting_bytes=35)
+    one = ReportWriter(engine, max_buffered_bytes=35)
     for number in range(1, 7):
         one.add_line(line(lease, number, "0123456789"))
 
@@ -101,7 +101,7 @@ def test_while_the_database_is_away_the_newest_lines_are_kept_and_the_rest_is_co
     one.flush()
     engine.dispose()
 
-    assert is_database_away(caught.value)
+    assert is_database_unavailable(caught.value)
     rows = stage.sql("SELECT line, message FROM task_log ORDER BY line")
     assert [(row.line, row.message) for row in rows] == [
         (4, "4 lines are missing: the database was away"),
@@ -111,9 +111,9 @@ def test_while_the_database_is_away_the_newest_lines_are_kept_and_the_rest_is_co
     ]
 
 
-def test_a_report_that_cannot_be_stored_holds_up_nothing(stage: Stage) -> None:
+def test_a_report_that_cannot_be_stored_holds_up_nothing(stage: DatabaseHarness) -> None:
     lease = held(stage)
-    one = Scribe(stage.engine)
+    one = ReportWriter(stage.engine)
     one.add_line(line(lease, 1, "NUL \0"))
     one.set_progress(lease, "1")
     one.flush()
@@ -140,9 +140,9 @@ class Unfriendly:
         {1: {2: 3}},
     ],
 )
-def test_any_line_is_kept(stage: Stage, fields: dict[Any, Any]) -> None:
+def test_any_line_is_kept(stage: DatabaseHarness, fields: dict[Any, Any]) -> None:
     lease = held(stage)
-    one = Scribe(stage.engine)
+    one = ReportWriter(stage.engine)
     message, cleaned = clean_line("a \0 line " + "ä" * 10_000, fields)
 
     one.add_line(line(lease, 1, message, cleaned))

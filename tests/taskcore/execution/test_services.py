@@ -18,14 +18,14 @@ from taskcore.db.workers import workers
 from taskcore.domain.attempt_reports import MAX_LINES
 from taskcore.errors import InvalidDocument, InvalidTask, LeaseLost
 from taskcore.execution.executor import Executor
-from taskcore.execution.report_writer import Scribe
-from taskcore.execution.services import WorkerServices
-from taskcore.observability.redaction import Masking
-from taskcore.plugins import Parameters, Plugin, collect
-from taskcore.plugins.cancellation import Cause
+from taskcore.execution.report_writer import ReportWriter
+from taskcore.execution.services import DatabaseServices
+from taskcore.observability.redaction import Redactor
+from taskcore.plugins import Parameters, Plugin, build_plugins
+from taskcore.plugins.cancellation import InterruptCause
 from taskcore.plugins.context import TaskContext
 from taskcore.settings import Settings
-from tests.taskcore.db.db_harness import Stage, new_task
+from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 
 
 class NoParameters(Parameters, frozen=True):
@@ -46,34 +46,34 @@ def plugin(run_: Run) -> type[Plugin[NoParameters]]:
 
 
 def executor(engine: Any, run_: Run) -> Executor:
-    scribe = Scribe(engine)
+    scribe = ReportWriter(engine)
     return Executor(
         engine,
-        collect([plugin(run_)]),
+        build_plugins([plugin(run_)]),
         Settings(),
         worker_id=1,
         incarnation=1,
-        services=partial(WorkerServices, engine, scribe, Masking(["token"])),
-        flush=scribe.flush,
+        make_services=partial(DatabaseServices, engine, scribe, Redactor(["token"])),
+        flush_reports=scribe.flush,
     )
 
 
-def perform(stage: Stage, run_: Run, engine: Any = None) -> str:
+def perform(stage: DatabaseHarness, run_: Run, engine: Any = None) -> str:
     """Run a task to its end. Answers its status."""
     one = executor(engine or stage.engine, run_)
     (task_id,) = stage.submit(new_task(max_attempts=1))
     (claimed,) = one.claim(uuid4(), [task_id])
-    finished = one.perform(claimed)
+    finished = one.run(claimed)
     assert finished is not None
     one.settle([finished])
     return stage.status(task_id)
 
 
-def lines(stage: Stage) -> list[Any]:
+def lines(stage: DatabaseHarness) -> list[Any]:
     return stage.sql("SELECT level, message, fields FROM task_log ORDER BY line")
 
 
-def test_what_was_logged_is_there_when_the_end_is(stage: Stage) -> None:
+def test_what_was_logged_is_there_when_the_end_is(stage: DatabaseHarness) -> None:
     def run(ctx: TaskContext) -> None:
         log = ctx.log.bind(page=1)
         log.info("started", event="x")
@@ -93,7 +93,7 @@ def test_what_was_logged_is_there_when_the_end_is(stage: Stage) -> None:
     assert "ValueError: broken" in found[2].fields["exception"]
 
 
-def test_a_log_is_cut_and_says_so(stage: Stage) -> None:
+def test_a_log_is_cut_and_says_so(stage: DatabaseHarness) -> None:
     def run(ctx: TaskContext) -> None:
         for number in range(MAX_LINES + 5):
             ctx.log.debug(f"line {number}")
@@ -106,7 +106,7 @@ def test_a_log_is_cut_and_says_so(stage: Stage) -> None:
     assert found[MAX_LINES].message.startswith("cut here")
 
 
-def test_the_last_progress_is_kept(stage: Stage) -> None:
+def test_the_last_progress_is_kept(stage: DatabaseHarness) -> None:
     def run(ctx: TaskContext) -> None:
         for percent in range(5):
             ctx.progress({"percent": percent, "nan": float("nan")})
@@ -117,7 +117,7 @@ def test_the_last_progress_is_kept(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("size", [17, 257])
-def test_what_is_too_large_is_refused(stage: Stage, size: int) -> None:
+def test_what_is_too_large_is_refused(stage: DatabaseHarness, size: int) -> None:
     def run(ctx: TaskContext) -> None:
         tell = ctx.progress if size == 17 else ctx.save_checkpoint
         with pytest.raises(InvalidDocument, match="bytes"):
@@ -126,7 +126,7 @@ def test_what_is_too_large_is_refused(stage: Stage, size: int) -> None:
     assert perform(stage, run) == "succeeded"
 
 
-def test_a_checkpoint_is_durable_when_the_call_returns(stage: Stage) -> None:
+def test_a_checkpoint_is_durable_when_the_call_returns(stage: DatabaseHarness) -> None:
     def run(ctx: TaskContext) -> None:
         ctx.save_checkpoint({"page": 3})
         assert stage.sql("SELECT checkpoint FROM task")[0].checkpoint == {"page": 3}
@@ -134,16 +134,16 @@ def test_a_checkpoint_is_durable_when_the_call_returns(stage: Stage) -> None:
     assert perform(stage, run) == "succeeded"
 
 
-def test_a_checkpoint_of_an_attempt_that_lost_its_lease_is_refused(stage: Stage) -> None:
+def test_a_checkpoint_of_an_attempt_that_lost_its_lease_is_refused(stage: DatabaseHarness) -> None:
     def run(ctx: TaskContext) -> None:
-        stage.lose(stage.sql("SELECT * FROM task"), by="coordinator")
+        stage.settle_as_lost(stage.sql("SELECT * FROM task"), by="coordinator")
         with pytest.raises(LeaseLost):
             ctx.save_checkpoint(1)
 
     assert perform(stage, run) == "queued"
 
 
-def test_a_checkpoint_waits_for_a_database_that_is_away(stage: Stage, database_url: str) -> None:
+def test_a_checkpoint_waits_for_a_database_that_is_away(stage: DatabaseHarness, database_url: str) -> None:
     engine = sync_engine(database_url, name="tests", pool_size=1)
     refusals = 0
 
@@ -166,7 +166,7 @@ def test_a_checkpoint_waits_for_a_database_that_is_away(stage: Stage, database_u
     engine.dispose()
 
 
-def test_whoever_waits_for_the_database_can_be_interrupted(stage: Stage, database_url: str) -> None:
+def test_whoever_waits_for_the_database_can_be_interrupted(stage: DatabaseHarness, database_url: str) -> None:
     engine = sync_engine(database_url, name="tests", pool_size=1)
     interrupt: list[Callable[[], object]] = []
 
@@ -178,7 +178,7 @@ def test_whoever_waits_for_the_database_can_be_interrupted(stage: Stage, databas
 
     def run(ctx: TaskContext) -> None:
         engine.dispose()
-        interrupt.append(partial(ctx.interruption.interrupt, Cause.CANCEL))
+        interrupt.append(partial(ctx.cancellation.interrupt, InterruptCause.CANCEL))
         try:
             ctx.save_checkpoint(1)
         finally:
@@ -188,13 +188,13 @@ def test_whoever_waits_for_the_database_can_be_interrupted(stage: Stage, databas
     engine.dispose()
 
 
-def know(stage: Stage, schema: dict[str, Any]) -> None:
+def know(stage: DatabaseHarness, schema: dict[str, Any]) -> None:
     """The type `child` is known."""
     known = {"name": "child", "description": "", "queue": "children", "schema": schema, "max_attempts": 7, "retry": {}}
     stage.run(workers.register_types([known]))
 
 
-def test_an_attempt_submits_another_task_and_signs_it(stage: Stage) -> None:
+def test_an_attempt_submits_another_task_and_signs_it(stage: DatabaseHarness) -> None:
     know(stage, {"type": "object", "properties": {"n": {"type": "integer"}}})
     ids: list[int] = []
 
@@ -219,7 +219,7 @@ def test_an_attempt_submits_another_task_and_signs_it(stage: Stage) -> None:
     ]
 
 
-def test_the_same_key_is_the_same_task_and_another_task_with_it_is_refused(stage: Stage) -> None:
+def test_the_same_key_is_the_same_task_and_another_task_with_it_is_refused(stage: DatabaseHarness) -> None:
     know(stage, {})
 
     def run(ctx: TaskContext) -> None:
@@ -247,7 +247,7 @@ def test_the_same_key_is_the_same_task_and_another_task_with_it_is_refused(stage
     ],
 )
 def test_what_the_api_would_refuse_is_refused(
-    stage: Stage, type_: str, parameters: dict[str, Any], fields: dict[str, Any], named: str
+    stage: DatabaseHarness, type_: str, parameters: dict[str, Any], fields: dict[str, Any], named: str
 ) -> None:
     know(stage, {"type": "object", "properties": {"n": {"type": "integer"}}})
 
@@ -259,7 +259,7 @@ def test_what_the_api_would_refuse_is_refused(
     assert stage.sql("SELECT count(*) FROM task")[0][0] == 1
 
 
-def test_an_attempt_sees_how_another_task_stands(stage: Stage) -> None:
+def test_an_attempt_sees_how_another_task_stands(stage: DatabaseHarness) -> None:
     (other,) = stage.submit(new_task(timeout_s=5.0, parameters={"n": 1}))
     seen: list[Any] = []
 

@@ -8,54 +8,54 @@ from uuid import uuid4
 import pytest
 
 from harness.waiting import eventually
-from taskcore.domain.tasks import Claimed, Lease
-from taskcore.execution.slots import RUNS_TO_TRUST, Holding, Paces, Room
+from taskcore.domain.tasks import ClaimedTask, Lease
+from taskcore.execution.slots import MIN_SAMPLES, SlotPool, TypeDurations, Capacity
 
 
-def claimed(task_id: int, type_: str = "noop") -> Claimed:
-    return Claimed(Lease(task_id, 1, uuid4()), "t", type_, "default", {}, 0, 4, time.monotonic())
+def claimed(task_id: int, type_: str = "noop") -> ClaimedTask:
+    return ClaimedTask(Lease(task_id, 1, uuid4()), "t", type_, "default", {}, 0, 4, time.monotonic())
 
 
 def nobody() -> None:
     """Nobody waits."""
 
 
-def reserve(holding: Holding, wanted: int, *, only_any: bool = False) -> Room:
-    return holding.reserve(wanted, only_any=only_any, wake=nobody)
+def reserve(holding: SlotPool, wanted: int, *, only_any: bool = False) -> Capacity:
+    return holding.reserve(wanted, general_only=only_any, wake=nobody)
 
 
 @pytest.fixture
-def holding() -> Holding:
-    return Holding(threads=2, look_ahead=3)
+def holding() -> SlotPool:
+    return SlotPool(threads=2, prefetch_short=3)
 
 
-def learn(holding: Holding, type_: str = "noop", ran_s: float = 0.001) -> None:
-    for _ in range(RUNS_TO_TRUST):
-        holding.paces.observe(type_, ran_s)
+def learn(holding: SlotPool, type_: str = "noop", ran_s: float = 0.001) -> None:
+    for _ in range(MIN_SAMPLES):
+        holding.durations.observe(type_, ran_s)
 
 
-def test_there_is_room_for_as_many_as_there_are_threads_and_more_for_short_ones(holding: Holding) -> None:
-    assert reserve(holding, 10) == Room(2, 3)
-    assert reserve(holding, 10) == Room(0, 0)
+def test_there_is_room_for_as_many_as_there_are_threads_and_more_for_short_ones(holding: SlotPool) -> None:
+    assert reserve(holding, 10) == Capacity(2, 3)
+    assert reserve(holding, 10) == Capacity(0, 0)
 
 
-def test_nothing_is_taken_ahead_behind_a_task_that_is_not_short(holding: Holding) -> None:
-    holding.admit(reserve(holding, 1), [claimed(1, "long")])
+def test_nothing_is_taken_ahead_behind_a_task_that_is_not_short(holding: SlotPool) -> None:
+    holding.add_claimed(reserve(holding, 1), [claimed(1, "long")])
 
-    assert reserve(holding, 10) == Room(1, 0)
+    assert reserve(holding, 10) == Capacity(1, 0)
 
 
-def test_short_tasks_are_taken_ahead_behind_short_ones(holding: Holding) -> None:
+def test_short_tasks_are_taken_ahead_behind_short_ones(holding: SlotPool) -> None:
     learn(holding)
-    holding.admit(reserve(holding, 2), [claimed(1), claimed(2)])
+    holding.add_claimed(reserve(holding, 2), [claimed(1), claimed(2)])
 
-    assert reserve(holding, 10) == Room(0, 3)
-    assert reserve(holding, 10, only_any=True) == Room(0, 0)
+    assert reserve(holding, 10) == Capacity(0, 3)
+    assert reserve(holding, 10, only_any=True) == Capacity(0, 0)
 
 
 def test_one_long_run_makes_a_type_long_for_a_while() -> None:
-    paces = Paces()
-    for _ in range(RUNS_TO_TRUST):
+    paces = TypeDurations()
+    for _ in range(MIN_SAMPLES):
         paces.observe("noop", 0.001)
     assert paces.short_types() == ["noop"]
 
@@ -67,152 +67,152 @@ def test_one_long_run_makes_a_type_long_for_a_while() -> None:
     assert paces.short_types() == ["noop"]
 
 
-def test_the_slot_of_a_long_task_is_free_again_when_its_end_is_written(holding: Holding) -> None:
+def test_the_slot_of_a_long_task_is_free_again_when_its_end_is_written(holding: SlotPool) -> None:
     woken: list[int] = []
     long = claimed(1, "long")
-    holding.admit(reserve(holding, 2), [long, claimed(2, "long")])
-    assert not holding.reserve(1, only_any=False, wake=lambda: woken.append(1))
+    holding.add_claimed(reserve(holding, 2), [long, claimed(2, "long")])
+    assert not holding.reserve(1, general_only=False, wake=lambda: woken.append(1))
 
     holding.start(1)
-    holding.end(long)
+    holding.finish(long)
     assert woken == []
-    holding.settled([long.lease])
+    holding.release([long.lease])
 
     assert woken == [1]
     assert reserve(holding, 5).total == 1
 
 
-def test_a_short_task_that_has_ended_is_held_without_a_slot_until_its_end_is_written(holding: Holding) -> None:
+def test_a_short_task_that_has_ended_is_held_without_a_slot_until_its_end_is_written(holding: SlotPool) -> None:
     learn(holding)
     short = claimed(1)
-    holding.admit(reserve(holding, 2), [short])
+    holding.add_claimed(reserve(holding, 2), [short])
     holding.start(1)
 
-    holding.end(short)
+    holding.finish(short)
 
-    assert holding.held() == [short]
+    assert holding.snapshot() == [short]
     assert reserve(holding, 10).total == 5
-    holding.settled([short.lease])
-    assert holding.held() == []
+    holding.release([short.lease])
+    assert holding.snapshot() == []
 
 
-def test_the_late_end_of_an_attempt_leaves_the_next_one_held(holding: Holding) -> None:
+def test_the_late_end_of_an_attempt_leaves_the_next_one_held(holding: SlotPool) -> None:
     first = claimed(1, "long")
     second = first._replace(lease=Lease(1, 2, uuid4()))
     for one in (first, second):
-        holding.admit(reserve(holding, 1), [one])
+        holding.add_claimed(reserve(holding, 1), [one])
         holding.start(1)
 
-    holding.end(first)
-    holding.settled([first.lease])
+    holding.finish(first)
+    holding.release([first.lease])
 
-    assert holding.held() == [second]
+    assert holding.snapshot() == [second]
 
 
-def test_a_closed_gate_gives_back_what_was_not_started_and_lets_the_rest_end(holding: Holding) -> None:
+def test_a_closed_gate_gives_back_what_was_not_started_and_lets_the_rest_end(holding: SlotPool) -> None:
     started, unstarted = claimed(1), claimed(2)
-    holding.admit(reserve(holding, 2), [started, unstarted])
+    holding.add_claimed(reserve(holding, 2), [started, unstarted])
     assert holding.start(1) == started
 
     assert holding.close() == [unstarted]
 
     assert holding.start(2) is None
-    assert holding.held() == [started]
-    assert reserve(holding, 1) == Room(0, 0)
-    assert holding.call_thread("default") is None
+    assert holding.snapshot() == [started]
+    assert reserve(holding, 1) == Capacity(0, 0)
+    assert holding.next_for_idle_thread("default") is None
 
 
-def test_what_is_claimed_while_the_gate_closes_is_given_back(holding: Holding) -> None:
+def test_what_is_claimed_while_the_gate_closes_is_given_back(holding: SlotPool) -> None:
     room = reserve(holding, 1)
     holding.close()
     late = claimed(1)
 
-    assert holding.admit(room, [late]) == [late]
+    assert holding.add_claimed(room, [late]) == [late]
 
 
-def test_ready_tasks_go_to_idle_threads_and_then_to_whichever_is_done_first(holding: Holding) -> None:
+def test_ready_tasks_go_to_idle_threads_and_then_to_whichever_is_done_first(holding: SlotPool) -> None:
     learn(holding, "short", 0.01)
     first = claimed(1, "short")
-    holding.admit(reserve(holding, 2), [first, claimed(2, "short")])
-    holding.admit(reserve(holding, 1), [claimed(3, "short")])
+    holding.add_claimed(reserve(holding, 2), [first, claimed(2, "short")])
+    holding.add_claimed(reserve(holding, 1), [claimed(3, "short")])
 
-    called = [holding.call_thread("default") for _ in range(3)]
+    called = [holding.next_for_idle_thread("default") for _ in range(3)]
     assert [one and one.lease.task_id for one in called] == [1, 2, None]
     holding.start(1)
     holding.start(2)
 
-    holding.end(first)
-    after = holding.start_next()
+    holding.finish(first)
+    after = holding.next_task()
     assert after is not None
     assert after.lease.task_id == 3
-    assert holding.start_next() is None
+    assert holding.next_task() is None
 
 
-def test_instant_tasks_are_left_to_one_thread_while_it_gets_on(holding: Holding) -> None:
+def test_instant_tasks_are_left_to_one_thread_while_it_gets_on(holding: SlotPool) -> None:
     learn(holding)
-    holding.admit(reserve(holding, 3), [claimed(1), claimed(2), claimed(3)])
+    holding.add_claimed(reserve(holding, 3), [claimed(1), claimed(2), claimed(3)])
 
-    assert holding.call_thread("default") is not None
+    assert holding.next_for_idle_thread("default") is not None
 
-    assert holding.call_thread("default") is None
+    assert holding.next_for_idle_thread("default") is None
     assert holding.has_ready("default")
 
 
-def test_a_thread_that_is_stuck_in_an_instant_task_does_not_hold_up_the_others(holding: Holding) -> None:
+def test_a_thread_that_is_stuck_in_an_instant_task_does_not_hold_up_the_others(holding: SlotPool) -> None:
     learn(holding)
-    holding.admit(reserve(holding, 2), [claimed(1), claimed(2)])
-    assert holding.call_thread("default") is not None
+    holding.add_claimed(reserve(holding, 2), [claimed(1), claimed(2)])
+    assert holding.next_for_idle_thread("default") is not None
 
-    eventually(lambda: holding.call_thread("default"))
+    eventually(lambda: holding.next_for_idle_thread("default"))
 
 
 def test_a_withdrawn_task_never_starts() -> None:
-    holding = Holding(threads=2, look_ahead=0)
+    holding = SlotPool(threads=2, prefetch_short=0)
     waiting, running = claimed(1), claimed(2)
-    holding.admit(reserve(holding, 2), [running, waiting])
-    assert holding.call_thread("default") == running
+    holding.add_claimed(reserve(holding, 2), [running, waiting])
+    assert holding.next_for_idle_thread("default") == running
     holding.start(running.lease.task_id)
 
-    assert holding.withdraw(waiting.lease.task_id, 2) is None
-    assert holding.withdraw(waiting.lease.task_id, 1) == waiting
-    assert holding.withdraw(running.lease.task_id, 1) is None
+    assert holding.remove_unstarted(waiting.lease.task_id, 2) is None
+    assert holding.remove_unstarted(waiting.lease.task_id, 1) == waiting
+    assert holding.remove_unstarted(running.lease.task_id, 1) is None
 
     assert holding.start(waiting.lease.task_id) is None
-    assert holding.held() == [running]
+    assert holding.snapshot() == [running]
 
 
 def test_a_suspended_process_begins_nothing_and_keeps_what_runs() -> None:
-    holding = Holding(threads=2, look_ahead=0)
+    holding = SlotPool(threads=2, prefetch_short=0)
     waiting, running = claimed(1), claimed(2)
-    holding.admit(reserve(holding, 2), [running, waiting])
-    holding.call_thread("default")
+    holding.add_claimed(reserve(holding, 2), [running, waiting])
+    holding.next_for_idle_thread("default")
     holding.start(running.lease.task_id)
 
     holding.suspend()
 
-    assert holding.held() == [running]
+    assert holding.snapshot() == [running]
     assert not reserve(holding, 1)
     holding.resume()
-    assert reserve(holding, 1).any == 1
+    assert reserve(holding, 1).general == 1
 
 
-def test_of_two_queues_the_task_that_was_claimed_first_is_next(holding: Holding) -> None:
+def test_of_two_queues_the_task_that_was_claimed_first_is_next(holding: SlotPool) -> None:
     earlier = claimed(1)
     later = [claimed(2)._replace(queue="busy", claimed_at=earlier.claimed_at + 1) for _ in range(2)]
-    holding.admit(reserve(holding, 2), [later[0], earlier])
+    holding.add_claimed(reserve(holding, 2), [later[0], earlier])
 
-    assert holding.start_next() == earlier
+    assert holding.next_task() == earlier
 
 
-def test_what_waits_behind_a_run_that_is_not_short_any_more_is_for_others(holding: Holding) -> None:
+def test_what_waits_behind_a_run_that_is_not_short_any_more_is_for_others(holding: SlotPool) -> None:
     learn(holding)
     running, waiting = claimed(1), claimed(2)._replace(claimed_at=time.monotonic() - 60)
-    holding.admit(reserve(holding, 2), [running, waiting])
-    assert holding.call_thread("default") == running
+    holding.add_claimed(reserve(holding, 2), [running, waiting])
+    assert holding.next_for_idle_thread("default") == running
     holding.start(1)
 
-    assert holding.overdue(5) == [waiting]
+    assert holding.take_overdue(5) == [waiting]
 
-    assert holding.held() == [running]
-    assert not holding.paces.is_short("noop")
-    assert holding.overdue(5) == []
+    assert holding.snapshot() == [running]
+    assert not holding.durations.is_short("noop")
+    assert holding.take_overdue(5) == []

@@ -8,13 +8,13 @@ from uuid import uuid4
 
 import pytest
 
-from taskcore.domain.outcomes import MAX_CRASHES, MAX_LOSSES, AttemptOutcome, Cost, Verdict
+from taskcore.domain.outcomes import MAX_CRASHES, MAX_WORKER_LOSSES, AttemptOutcome, ChargedAs, AttemptResult
 from taskcore.domain.states import Status
-from taskcore.leasing.executor_exits import Death, Kind, describe_exit, ends
-from taskcore.plugins import Plugins, collect
+from taskcore.leasing.executor_exits import ExecutorExit, ExitKind, describe_exit, plan_results
+from taskcore.plugins import Plugins, build_plugins
 from taskworker.types.noop import Noop
 
-PLUGINS: Plugins = collect([Noop])
+PLUGINS: Plugins = build_plugins([Noop])
 
 
 def held(task_id: int, **fields: Any) -> Any:
@@ -22,19 +22,19 @@ def held(task_id: int, **fields: Any) -> Any:
     return SimpleNamespace(id=task_id, max_attempts=4, status="running", **{**known, **fields})
 
 
-def verdict(death: Death, row: Any) -> Verdict:
-    (finished,) = ends(death, [row], PLUGINS)
-    return finished.verdict
+def verdict(death: ExecutorExit, row: Any) -> AttemptResult:
+    (finished,) = plan_results(death, [row], PLUGINS)
+    return finished.result
 
 
-def crash(*ran: tuple[int, int]) -> Death:
-    return Death(1, Kind.CRASHED, -11, frozenset(ran))
+def crash(*ran: tuple[int, int]) -> ExecutorExit:
+    return ExecutorExit(1, ExitKind.CRASHED, -11, frozenset(ran))
 
 
 def test_a_crash_counts_against_the_task_that_ran_alone() -> None:
     found = verdict(crash((7, 1)), held(7))
 
-    assert (found.status, found.outcome, found.cost) == (Status.QUEUED, AttemptOutcome.CRASHED, Cost.CRASH)
+    assert (found.status, found.outcome, found.charged_as) == (Status.QUEUED, AttemptOutcome.CRASHED, ChargedAs.CRASH)
     assert found.error == "its process was ended by signal 11 (SIGSEGV)"
 
 
@@ -48,26 +48,26 @@ def test_tasks_that_crashed_together_are_not_counted_and_run_alone_next() -> Non
     death = crash((7, 1), (8, 1))
 
     for found in (verdict(death, held(7)), verdict(death, held(8))):
-        assert (found.status, found.cost, found.alone) == (Status.QUEUED, Cost.NOTHING, True)
+        assert (found.status, found.charged_as, found.isolated) == (Status.QUEUED, ChargedAs.NOTHING, True)
 
 
 def test_a_task_that_had_not_started_has_nothing_to_do_with_the_crash() -> None:
     found = verdict(crash((7, 1)), held(9))
 
-    assert (found.status, found.cost, found.alone) == (Status.QUEUED, Cost.NOTHING, False)
+    assert (found.status, found.charged_as, found.isolated) == (Status.QUEUED, ChargedAs.NOTHING, False)
 
 
 def test_only_the_task_that_would_not_stop_has_timed_out() -> None:
-    death = Death(1, Kind.STUCK, -9, frozenset({(7, 1), (8, 1)}), timed_out=frozenset({(7, 1)}))
+    death = ExecutorExit(1, ExitKind.STUCK, -9, frozenset({(7, 1), (8, 1)}), timed_out=frozenset({(7, 1)}))
 
     late, beside = verdict(death, held(7)), verdict(death, held(8))
 
-    assert (late.status, late.outcome, late.cost) == (Status.RETRYING, AttemptOutcome.TIMED_OUT, Cost.FAILURE)
-    assert (beside.status, beside.cost, beside.alone) == (Status.QUEUED, Cost.NOTHING, False)
+    assert (late.status, late.outcome, late.charged_as) == (Status.RETRYING, AttemptOutcome.TIMED_OUT, ChargedAs.FAILURE)
+    assert (beside.status, beside.charged_as, beside.isolated) == (Status.QUEUED, ChargedAs.NOTHING, False)
 
 
 def test_a_timeout_of_the_last_attempt_is_the_end() -> None:
-    death = Death(1, Kind.STUCK, -9, frozenset({(7, 1)}), timed_out=frozenset({(7, 1)}))
+    death = ExecutorExit(1, ExitKind.STUCK, -9, frozenset({(7, 1)}), timed_out=frozenset({(7, 1)}))
 
     found = verdict(death, held(7, failures=3))
 
@@ -75,24 +75,24 @@ def test_a_timeout_of_the_last_attempt_is_the_end() -> None:
 
 
 def test_nobody_is_blamed_for_a_process_that_froze_and_all_that_ran_in_it_runs_alone_next() -> None:
-    frozen = Death(1, Kind.FROZEN, -9, frozenset({(7, 1), (8, 1)}))
+    frozen = ExecutorExit(1, ExitKind.UNRESPONSIVE, -9, frozenset({(7, 1), (8, 1)}))
 
     for found in (verdict(frozen, held(7)), verdict(frozen, held(8))):
-        assert (found.status, found.cost, found.alone) == (Status.QUEUED, Cost.NOTHING, True)
-    assert verdict(frozen, held(9)).alone is False
+        assert (found.status, found.charged_as, found.isolated) == (Status.QUEUED, ChargedAs.NOTHING, True)
+    assert verdict(frozen, held(9)).isolated is False
 
 
 def test_a_fenced_worker_loses_its_tasks_and_too_many_losses_are_the_end() -> None:
-    fenced = Death(1, Kind.FENCED, -9, frozenset({(7, 1)}))
+    fenced = ExecutorExit(1, ExitKind.FENCED, -9, frozenset({(7, 1)}))
 
-    assert verdict(fenced, held(7)).cost == Cost.LOSS
-    assert verdict(fenced, held(7, losses=MAX_LOSSES - 1)).reason == "worker_lost"
+    assert verdict(fenced, held(7)).charged_as == ChargedAs.WORKER_LOSS
+    assert verdict(fenced, held(7, losses=MAX_WORKER_LOSSES - 1)).reason == "worker_lost"
 
 
 def test_what_a_draining_worker_held_costs_nothing() -> None:
-    found = verdict(Death(1, Kind.DRAINED, -9, frozenset({(7, 1)})), held(7))
+    found = verdict(ExecutorExit(1, ExitKind.DRAINED, -9, frozenset({(7, 1)})), held(7))
 
-    assert (found.status, found.outcome, found.cost) == (Status.QUEUED, AttemptOutcome.RETURNED, Cost.NOTHING)
+    assert (found.status, found.outcome, found.charged_as) == (Status.QUEUED, AttemptOutcome.RELEASED, ChargedAs.NOTHING)
 
 
 @pytest.mark.parametrize(

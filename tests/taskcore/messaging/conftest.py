@@ -6,24 +6,24 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from taskcore.db.engine import BY_KEY, sync_engine
-from tests.messaging.worker_harness import House, MemoryHouse, RabbitHouse
-from tests.taskcore.db.db_harness import Stage
+from taskcore.db.engine import KEY_LOOKUP_OPTIONS, sync_engine
+from tests.messaging.worker_harness import WorkerHarness, MemoryHarness, RabbitHarness
+from tests.taskcore.db.db_harness import DatabaseHarness
 
 
 @pytest.fixture
-def stage(database_url: str) -> Iterator[Stage]:
-    engine = sync_engine(database_url, name="tests", pool_size=20, options=BY_KEY)
-    yield Stage(engine)
+def stage(database_url: str) -> Iterator[DatabaseHarness]:
+    engine = sync_engine(database_url, name="tests", pool_size=20, options=KEY_LOOKUP_OPTIONS)
+    yield DatabaseHarness(engine)
     engine.dispose()
 
 
 @pytest.fixture(params=["memory", "quorum", "classic"])
-async def house(request: pytest.FixtureRequest, stage: Stage) -> AsyncIterator[House]:
-    house: House
+async def house(request: pytest.FixtureRequest, stage: DatabaseHarness) -> AsyncIterator[WorkerHarness]:
+    house: WorkerHarness
     if request.param == "memory":
-        house = MemoryHouse(stage)
+        house = MemoryHarness(stage)
     else:
-        house = RabbitHouse(stage, request.getfixturevalue("amqp_url"), request.param)
+        house = RabbitHarness(stage, request.getfixturevalue("amqp_url"), request.param)
     yield house
     await house.close()

@@ -7,7 +7,7 @@ from pika.exceptions import ChannelClosedByBroker
 
 from harness.rabbitmq.management import VirtualHost
 from harness.waiting import eventually
-from taskcore.messaging.presence import Presence, queue_of_worker
+from taskcore.messaging.presence import Presence, presence_queue
 
 WORKER = 7
 GONE, OF_ANOTHER = 404, 405
@@ -16,7 +16,7 @@ GONE, OF_ANOTHER = 404, 405
 def seen_by_others(host: VirtualHost) -> int:
     with pika.BlockingConnection(pika.URLParameters(host.amqp_url)) as connection:
         try:
-            connection.channel().queue_declare(queue_of_worker(WORKER), passive=True)
+            connection.channel().queue_declare(presence_queue(WORKER), passive=True)
         except ChannelClosedByBroker as exc:
             return int(exc.reply_code)
         return 0
@@ -31,7 +31,7 @@ def test_a_healthy_worker_whose_queue_had_expired_was_taken_for_dead(virtual_hos
         eventually(lambda: seen_by_others(virtual_host) == GONE)
 
     eventually(lambda: seen_by_others(virtual_host) == OF_ANOTHER)
-    assert presence.is_open
+    assert presence.is_connected
     presence.stop()
 
 
@@ -41,7 +41,7 @@ def test_an_error_that_nobody_foresaw_ended_it_while_it_called_itself_open(virtu
 
     presence.start()
 
-    eventually(lambda: presence.is_open)
+    eventually(lambda: presence.is_connected)
     assert parameters.errors == []
     presence.stop()
 

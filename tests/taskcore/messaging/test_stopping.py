@@ -10,25 +10,25 @@ import pytest
 from sqlalchemy import Engine, text
 
 from harness.waiting import eventually
-from taskcore.db.engine import BY_KEY, sync_engine
+from taskcore.db.engine import KEY_LOOKUP_OPTIONS, sync_engine
 from taskcore.db.notify import SyncNotifier
-from taskcore.domain.tasks import Claimed, Lease
-from taskcore.embedded_worker import InProcessWorker, drain
-from taskcore.execution.completer import Settler
+from taskcore.domain.tasks import ClaimedTask, Lease
+from taskcore.embedded_worker import EmbeddedWorker, drain
+from taskcore.execution.completer import BatchCompleter
 from taskcore.execution.executor import Executor
-from taskcore.execution.slots import Holding
+from taskcore.execution.slots import SlotPool
 from taskcore.messaging.brokers import MemoryBroker
-from taskcore.messaging.consumer_service import Service
-from taskcore.plugins import collect
+from taskcore.messaging.consumer_service import ConsumerService
+from taskcore.plugins import build_plugins
 from taskcore.settings import Settings
-from tests.messaging.worker_harness import Gated, MemoryHouse
-from tests.taskcore.db.db_harness import Stage, new_task
+from tests.messaging.worker_harness import Gated, MemoryHarness
+from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 
 
 @pytest.fixture
 def engine(database_url: str) -> Iterator[Engine]:
     """Of one connection."""
-    engine = sync_engine(database_url, name="tests, stopping", pool_size=1, options=BY_KEY)
+    engine = sync_engine(database_url, name="tests, stopping", pool_size=1, options=KEY_LOOKUP_OPTIONS)
     yield engine
     engine.dispose()
 
@@ -38,25 +38,25 @@ def take_writes(engine: Engine, takes: bool) -> None:
         connection.execute(text(f"SET default_transaction_read_only = {'off' if takes else 'on'}"))
 
 
-def claimed_elsewhere(stage: Stage) -> Claimed:
+def claimed_elsewhere(stage: DatabaseHarness) -> ClaimedTask:
     """A task that no thread will be called for."""
     token = uuid4()
     (task_id,) = stage.submit(new_task(queue="elsewhere"))
     (row,) = stage.claim([task_id], token=token)
-    return Claimed(Lease(task_id, row.attempt, token), "t", "noop", "elsewhere", {}, 0, 4, 0.0)
+    return ClaimedTask(Lease(task_id, row.attempt, token), "t", "noop", "elsewhere", {}, 0, 4, 0.0)
 
 
-async def test_a_database_that_was_away_took_the_grace_from_what_ran(stage: Stage, engine: Engine) -> None:
-    house = MemoryHouse(stage)
-    types, holding = collect([Gated]), Holding(threads=2, look_ahead=0)
+async def test_a_database_that_was_away_took_the_grace_from_what_ran(stage: DatabaseHarness, engine: Engine) -> None:
+    house = MemoryHarness(stage)
+    types, holding = build_plugins([Gated]), SlotPool(threads=2, prefetch_short=0)
     types["gated"].gate = house.gate  # type: ignore[attr-defined]
     executor = Executor(engine, types, house.settings, worker_id=1, incarnation=1)
-    service = Service(house.broker(2), holding, executor, Settler(executor, holding, SyncNotifier(engine)))
+    service = ConsumerService(house.broker(2), holding, executor, BatchCompleter(executor, holding, SyncNotifier(engine)))
     service.start()
-    service.serve(["default"])
+    service.consume(["default"])
     (runs,) = await house.submit(type="gated")
     await house.until(lambda: executor.running.attempts())
-    holding.admit(holding.reserve(1, only_any=True, wake=lambda: None), [waits := claimed_elsewhere(stage)])
+    holding.add_claimed(holding.reserve(1, general_only=True, wake=lambda: None), [waits := claimed_elsewhere(stage)])
 
     take_writes(engine, False)
     stopping = asyncio.create_task(asyncio.to_thread(service.stop, 30))
@@ -71,12 +71,12 @@ async def test_a_database_that_was_away_took_the_grace_from_what_ran(stage: Stag
     await house.close()
 
 
-class CannotStop(InProcessWorker):
+class CannotStop(EmbeddedWorker):
     def stop(self, grace_s: float) -> None:
         raise OSError("the database is away")
 
 
-async def test_a_drain_that_failed_never_ended(stage: Stage) -> None:
+async def test_a_drain_that_failed_never_ended(stage: DatabaseHarness) -> None:
     worker = CannotStop(Settings(), stage.engine, MemoryBroker(), {}, lambda worker_id, wake: [])
 
     await asyncio.wait_for(drain(worker, 30, asyncio.Queue()), 10)

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
-from harness.metrics import series
-from taskcore.observability.multiprocess_metrics import DIRECTORY, SharedMetrics, Sum, page, shared_directory
-from taskcore.observability.telemetry import BoundedNames
+from harness.metrics import parse_series
+from taskcore.observability.multiprocess_metrics import DIRECTORY_VARIABLE, MultiprocessMetrics, SummedCollector, build_registry, metrics_directory
+from taskcore.observability.telemetry import BoundedLabels
 
 COUNTS = """
 from taskcore.observability.multiprocess_metrics import take_room
@@ -40,7 +40,7 @@ class Counting:
             [sys.executable, "-c", COUNTS.format(count=count)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, DIRECTORY: directory},
+            env={**os.environ, DIRECTORY_VARIABLE: directory},
         )
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == b"counted\n"
@@ -58,12 +58,12 @@ def two(directory: str) -> Iterator[list[Counting]]:
         process.kill()
 
 
-def told(*collectors: SharedMetrics | Sum | CollectorRegistry) -> dict[str, float]:
-    return series(generate_latest(page("tests", *collectors)).decode())
+def told(*collectors: MultiprocessMetrics | SummedCollector | CollectorRegistry) -> dict[str, float]:
+    return parse_series(generate_latest(build_registry("tests", *collectors)).decode())
 
 
 def test_what_two_processes_counted_is_added_up(directory: str, two: list[Counting]) -> None:
-    seen = told(SharedMetrics(directory))
+    seen = told(MultiprocessMetrics(directory))
 
     assert seen["taskcore_tasks_rescued_total{}"] == 7
     assert seen["taskcore_attempts_total{succeeded,noop}"] == 7
@@ -73,7 +73,7 @@ def test_what_two_processes_counted_is_added_up(directory: str, two: list[Counti
 
 
 def test_what_the_dead_counted_stays_and_takes_no_more_room(directory: str, two: list[Counting]) -> None:
-    shared = SharedMetrics(directory)
+    shared = MultiprocessMetrics(directory)
     before = told(shared)
     for process in two:
         process.kill()
@@ -92,7 +92,7 @@ def test_what_the_dead_counted_stays_and_takes_no_more_room(directory: str, two:
 
 
 def test_the_living_are_left_alone_by_the_sweep(directory: str, two: list[Counting]) -> None:
-    shared = SharedMetrics(directory)
+    shared = MultiprocessMetrics(directory)
     two[0].kill()
 
     shared.sweep()
@@ -103,7 +103,7 @@ def test_the_living_are_left_alone_by_the_sweep(directory: str, two: list[Counti
 
 def test_a_file_that_its_process_did_not_finish_is_no_harm(directory: str, two: list[Counting]) -> None:
     Path(directory, "counter_999999999.db").write_bytes(b"")
-    shared = SharedMetrics(directory)
+    shared = MultiprocessMetrics(directory)
 
     before = told(shared)
     shared.sweep()
@@ -112,7 +112,7 @@ def test_a_file_that_its_process_did_not_finish_is_no_harm(directory: str, two: 
 
 
 def test_a_directory_that_somebody_deleted_is_there_again_for_processes_that_start(directory: str) -> None:
-    shared = SharedMetrics(directory)
+    shared = MultiprocessMetrics(directory)
     Path(directory).rmdir()
 
     shared.sweep()
@@ -129,7 +129,7 @@ def test_a_process_has_its_room_before_the_disk_is_full(directory: str, two: lis
 
 
 def test_what_all_processes_use_is_added_up_and_the_start_is_the_first(directory: str, two: list[Counting]) -> None:
-    alone, own = told(page("tests")), told(SharedMetrics(directory))
+    alone, own = told(build_registry("tests")), told(MultiprocessMetrics(directory))
 
     assert "process_resident_memory_bytes{}" not in alone
     assert own["process_resident_memory_bytes{}"] > 3 * 10_000_000
@@ -141,7 +141,7 @@ def test_what_bears_one_name_in_two_registries_is_one_family(directory: str, two
     Counter("taskcore_tasks_rescued", "As there", registry=own).inc(10)
     Histogram("taskcore_run_seconds", "As there", ["type"], buckets=(0.1, 0.5), registry=own).labels("sleep").observe(1)
 
-    text = generate_latest(page("tests", Sum(SharedMetrics(directory), own))).decode()
+    text = generate_latest(build_registry("tests", SummedCollector(MultiprocessMetrics(directory), own))).decode()
 
     assert text.count("# TYPE taskcore_tasks_rescued_total counter") == 1
     assert text.count("# TYPE taskcore_run_seconds histogram") == 1
@@ -157,7 +157,7 @@ def test_every_page_says_what_it_is() -> None:
 
 
 def test_names_beyond_the_bound_are_one() -> None:
-    names = BoundedNames(2)
+    names = BoundedLabels(2)
 
     assert [names[name] for name in ("default", "mail", "invented", "mail", "another")] == [
         "default",
@@ -170,7 +170,7 @@ def test_names_beyond_the_bound_are_one() -> None:
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv(DIRECTORY, "")  # so that it is as before afterwards
+    monkeypatch.setenv(DIRECTORY_VARIABLE, "")  # so that it is as before afterwards
     return str(tmp_path)
 
 
@@ -185,16 +185,16 @@ def test_what_a_killed_process_left_is_deleted_by_the_next(place: str) -> None:
     grow_old(left)
     linked.symlink_to(place)
 
-    with shared_directory("tests", place) as directory:
+    with metrics_directory("tests", place) as directory:
         assert sorted(path.name for path in Path(place).iterdir()) == sorted([Path(directory).name, linked.name])
-        assert os.environ[DIRECTORY] == directory
+        assert os.environ[DIRECTORY_VARIABLE] == directory
 
     assert [path.name for path in Path(place).iterdir()] == [linked.name]
 
 
 def test_what_others_hold_is_left_to_them(place: str) -> None:
-    with shared_directory("tests", place) as first:
+    with metrics_directory("tests", place) as first:
         grow_old(first)
-        with shared_directory("tests", place) as second:
+        with metrics_directory("tests", place) as second:
             assert Path(first).exists()
             assert Path(second).exists()

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from taskcore.observability.redaction import Masking
+from taskcore.observability.redaction import Redactor
 from taskcore.settings import LogSettings
 
 
 @pytest.fixture
-def masking() -> Masking:
-    return Masking(LogSettings().masked)
+def masking() -> Redactor:
+    return Redactor(LogSettings().redacted_fields)
 
 
 @pytest.mark.parametrize(
@@ -33,26 +33,26 @@ def masking() -> Masking:
         "aws_secret_access_key",
     ],
 )
-def test_what_bears_such_a_name_is_hidden(masking: Masking, key: str) -> None:
-    assert masking.fields({key: "hunter2"}) == {key: "***"}
+def test_what_bears_such_a_name_is_hidden(masking: Redactor, key: str) -> None:
+    assert masking.redact_fields({key: "hunter2"}) == {key: "***"}
 
 
 @pytest.mark.parametrize("key", ["tokens", "task_id", "passes", "keyboard", "secretary", "apiary_key", ""])
-def test_what_only_looks_like_one_is_shown(masking: Masking, key: str) -> None:
-    assert masking.fields({key: "shown"}) == {key: "shown"}
+def test_what_only_looks_like_one_is_shown(masking: Redactor, key: str) -> None:
+    assert masking.redact_fields({key: "shown"}) == {key: "shown"}
 
 
-def test_it_is_hidden_however_deep_it_lies(masking: Masking) -> None:
+def test_it_is_hidden_however_deep_it_lies(masking: Redactor) -> None:
     fields = {"request": {"headers": [{"Cookie": "a=b", "Accept": "*/*"}], "token": {"value": 1}}, 7: ("x",)}
 
     hidden = {"request": {"headers": [{"Cookie": "***", "Accept": "*/*"}], "token": "***"}, 7: ["x"]}
-    assert masking.fields(fields) == hidden
+    assert masking.redact_fields(fields) == hidden
 
 
-def test_names_are_what_the_operator_says(masking: Masking) -> None:
-    own = Masking(["iban", "Pass Port"])
+def test_names_are_what_the_operator_says(masking: Redactor) -> None:
+    own = Redactor(["iban", "Pass Port"])
 
-    assert own.fields({"IBAN": 1, "pass_port": 2, "password": 3}) == {"IBAN": "***", "pass_port": "***", "password": 3}
+    assert own.redact_fields({"IBAN": 1, "pass_port": 2, "password": 3}) == {"IBAN": "***", "pass_port": "***", "password": 3}
 
 
 @pytest.mark.parametrize(
@@ -67,18 +67,18 @@ def test_names_are_what_the_operator_says(masking: Masking) -> None:
         ("10:30 me@example.org", "10:30 me@example.org"),
     ],
 )
-def test_passwords_in_urls_are_hidden_wherever_they_stand(masking: Masking, text: str, shown: str) -> None:
-    assert masking.text(text) == shown
-    assert masking.fields({"error": text, "all": [text]}) == {"error": shown, "all": [shown]}
+def test_passwords_in_urls_are_hidden_wherever_they_stand(masking: Redactor, text: str, shown: str) -> None:
+    assert masking.redact_text(text) == shown
+    assert masking.redact_fields({"error": text, "all": [text]}) == {"error": shown, "all": [shown]}
 
 
-def test_what_contains_itself_comes_to_an_end(masking: Masking) -> None:
+def test_what_contains_itself_comes_to_an_end(masking: Redactor) -> None:
     ring: dict[str, Any] = {}
     ring["ring"] = ring
 
-    assert "ring" in masking.fields(ring)
+    assert "ring" in masking.redact_fields(ring)
 
 
 @pytest.mark.parametrize("text", ["a.b-" * 50_000 + "://@", "://a:" * 50_000 + "@", "x://" + "y" * 200_000 + "@"])
-def test_a_long_text_in_which_nothing_is_hidden_is_soon_searched(masking: Masking, text: str) -> None:
-    assert masking.text(text) == text
+def test_a_long_text_in_which_nothing_is_hidden_is_soon_searched(masking: Redactor, text: str) -> None:
+    assert masking.redact_text(text) == text

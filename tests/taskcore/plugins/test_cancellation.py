@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from taskcore.plugins.cancellation import Cause, Interrupted, Interruption
+from taskcore.plugins.cancellation import InterruptCause, Interrupted, CancellationToken
 
 
 @pytest.fixture
-def interruption() -> Iterator[Interruption]:
-    interruption = Interruption()
+def interruption() -> Iterator[CancellationToken]:
+    interruption = CancellationToken()
     yield interruption
-    interruption.close()
+    interruption.disarm()
 
 
 def from_another_thread(action: Callable[[], object]) -> None:
@@ -24,90 +24,90 @@ def from_another_thread(action: Callable[[], object]) -> None:
     thread.join()
 
 
-def compute(interruption: Interruption) -> None:
-    interruption.open()
+def compute(interruption: CancellationToken) -> None:
+    interruption.arm()
     while True:
         pass
 
 
-def wait_in_c(interruption: Interruption, lock: threading.Lock) -> None:
-    interruption.open()
+def wait_in_c(interruption: CancellationToken, lock: threading.Lock) -> None:
+    interruption.arm()
     with interruption.on_interrupt(lock.release):
         lock.acquire()
         interruption.wait(600)
 
 
-def test_code_that_only_computes_is_interrupted(interruption: Interruption) -> None:
-    threading.Timer(0.05, interruption.interrupt, [Cause.TIMEOUT]).start()
+def test_code_that_only_computes_is_interrupted(interruption: CancellationToken) -> None:
+    threading.Timer(0.05, interruption.interrupt, [InterruptCause.TIMEOUT]).start()
 
     with pytest.raises(Interrupted) as caught:
         compute(interruption)
 
-    assert caught.value.cause is Cause.TIMEOUT
+    assert caught.value.cause is InterruptCause.TIMEOUT
 
 
-def test_whoever_waits_is_interrupted_at_once(interruption: Interruption) -> None:
-    threading.Timer(0.05, interruption.interrupt, [Cause.CANCEL]).start()
+def test_whoever_waits_is_interrupted_at_once(interruption: CancellationToken) -> None:
+    threading.Timer(0.05, interruption.interrupt, [InterruptCause.CANCEL]).start()
 
     with pytest.raises(Interrupted):
         interruption.wait(600)
 
 
-def test_a_wait_that_nobody_interrupts_ends(interruption: Interruption) -> None:
+def test_a_wait_that_nobody_interrupts_ends(interruption: CancellationToken) -> None:
     interruption.wait(0.01)
 
     assert interruption.cause is None
 
 
-def test_the_first_cause_counts(interruption: Interruption) -> None:
-    assert interruption.interrupt(Cause.CANCEL)
-    assert not interruption.interrupt(Cause.SHUTDOWN)
+def test_the_first_cause_counts(interruption: CancellationToken) -> None:
+    assert interruption.interrupt(InterruptCause.CANCEL)
+    assert not interruption.interrupt(InterruptCause.SHUTDOWN)
 
-    assert interruption.cause is Cause.CANCEL
+    assert interruption.cause is InterruptCause.CANCEL
 
 
-def test_an_attempt_that_was_told_before_it_began_does_not_begin(interruption: Interruption) -> None:
-    interruption.interrupt(Cause.CANCEL)
+def test_an_attempt_that_was_told_before_it_began_does_not_begin(interruption: CancellationToken) -> None:
+    interruption.interrupt(InterruptCause.CANCEL)
 
     with pytest.raises(Interrupted):
-        interruption.open()
+        interruption.arm()
 
 
-def test_an_attempt_that_is_over_is_not_interrupted(interruption: Interruption) -> None:
-    interruption.open()
-    interruption.close()
+def test_an_attempt_that_is_over_is_not_interrupted(interruption: CancellationToken) -> None:
+    interruption.arm()
+    interruption.disarm()
 
-    assert not interruption.interrupt(Cause.CANCEL)
+    assert not interruption.interrupt(InterruptCause.CANCEL)
     assert interruption.cause is None
 
 
-def test_what_waits_in_c_is_freed_by_its_callback(interruption: Interruption) -> None:
+def test_what_waits_in_c_is_freed_by_its_callback(interruption: CancellationToken) -> None:
     lock = threading.Lock()
     lock.acquire()
-    threading.Timer(0.05, interruption.interrupt, [Cause.CANCEL]).start()
+    threading.Timer(0.05, interruption.interrupt, [InterruptCause.CANCEL]).start()
 
     with pytest.raises(Interrupted):
         wait_in_c(interruption, lock)
 
 
-def test_a_callback_comes_at_once_where_the_attempt_was_told_before(interruption: Interruption) -> None:
+def test_a_callback_comes_at_once_where_the_attempt_was_told_before(interruption: CancellationToken) -> None:
     called: list[int] = []
-    interruption.interrupt(Cause.CANCEL)
+    interruption.interrupt(InterruptCause.CANCEL)
 
     with interruption.on_interrupt(lambda: called.append(threading.get_ident())):
         assert called == [threading.get_ident()]
 
 
-def test_a_callback_that_raises_keeps_none_from_being_told(interruption: Interruption) -> None:
+def test_a_callback_that_raises_keeps_none_from_being_told(interruption: CancellationToken) -> None:
     called = threading.Event()
 
     with interruption.on_interrupt(called.set), interruption.on_interrupt(lambda: 1 / 0):
-        interruption.interrupt(Cause.CANCEL)
+        interruption.interrupt(InterruptCause.CANCEL)
 
         assert called.wait(60)
 
 
-def test_a_context_is_not_left_while_its_callback_runs(interruption: Interruption) -> None:
+def test_a_context_is_not_left_while_its_callback_runs(interruption: CancellationToken) -> None:
     began, may_end, ended = threading.Event(), threading.Event(), threading.Event()
 
     def callback() -> None:
@@ -116,35 +116,35 @@ def test_a_context_is_not_left_while_its_callback_runs(interruption: Interruptio
         ended.set()
 
     with interruption.on_interrupt(callback):
-        interruption.interrupt(Cause.CANCEL)
+        interruption.interrupt(InterruptCause.CANCEL)
         began.wait(60)
         threading.Timer(0.05, may_end.set).start()
 
     assert ended.is_set()
 
 
-def test_a_callback_whose_context_was_left_is_not_called(interruption: Interruption) -> None:
+def test_a_callback_whose_context_was_left_is_not_called(interruption: CancellationToken) -> None:
     called: list[bool] = []
     with interruption.on_interrupt(lambda: called.append(True)):
         pass
 
-    from_another_thread(lambda: interruption.interrupt(Cause.CANCEL))
+    from_another_thread(lambda: interruption.interrupt(InterruptCause.CANCEL))
 
     assert called == []
 
 
-def test_a_pause_is_forwarded_however_early_it_came(interruption: Interruption) -> None:
+def test_a_pause_is_forwarded_however_early_it_came(interruption: CancellationToken) -> None:
     forwarded: list[bool] = []
     interruption.request_pause()
 
-    interruption.forward_pause(lambda: forwarded.append(True))
+    interruption.on_pause_requested(lambda: forwarded.append(True))
 
     assert interruption.is_pause_requested
     assert forwarded == [True]
 
 
-def start_threads(interruption: Interruption) -> None:
-    interruption.open()
+def start_threads(interruption: CancellationToken) -> None:
+    interruption.arm()
     while True:
         from_another_thread(lambda: None)
 
@@ -152,72 +152,72 @@ def start_threads(interruption: Interruption) -> None:
 def test_an_attempt_that_starts_threads_is_hit_itself_and_not_one_of_them() -> None:
     """Until Python 3.12 a thread that starts passes for the one that starts it."""
     for number in range(200):
-        interruption = Interruption()
-        threading.Timer(number / 50_000, interruption.interrupt, [Cause.CANCEL]).start()
+        interruption = CancellationToken()
+        threading.Timer(number / 50_000, interruption.interrupt, [InterruptCause.CANCEL]).start()
 
         with pytest.raises(Interrupted):
             start_threads(interruption)
 
-        interruption.close()
+        interruption.disarm()
 
 
 @pytest.mark.parametrize("callbacks", [0, 1])
 def test_thousands_of_attempts_that_end_as_they_are_interrupted_leave_nothing_behind(callbacks: int) -> None:
     """An exception that came late would end this thread's loop, or the next attempt."""
-    current: list[Interruption] = [Interruption()]
-    told: list[Interruption] = []
+    current: list[CancellationToken] = [CancellationToken()]
+    told: list[CancellationToken] = []
     is_over = threading.Event()
 
     def interrupt_without_end() -> None:
         while not is_over.is_set():
             interruption = current[0]
-            if interruption.interrupt(Cause.CANCEL):
+            if interruption.interrupt(InterruptCause.CANCEL):
                 told.append(interruption)
 
     thread = threading.Thread(target=interrupt_without_end)
     thread.start()
     was_raised = 0
     for number in range(5_000):
-        current[0] = interruption = Interruption()
+        current[0] = interruption = CancellationToken()
         was_raised += attempt(interruption, number % 97, callbacks)
-        assert (interruption.cause is not None) == (interruption.close() is not None)
+        assert (interruption.cause is not None) == (interruption.disarm() is not None)
     is_over.set()
     thread.join()
 
-    assert all(interruption.cause is Cause.CANCEL for interruption in told)
+    assert all(interruption.cause is InterruptCause.CANCEL for interruption in told)
     assert 0 < was_raised <= len(told)
 
 
-def attempt(interruption: Interruption, work: int, callbacks: int) -> bool:
+def attempt(interruption: CancellationToken, work: int, callbacks: int) -> bool:
     """What the executor does around a plugin. Answers whether it was interrupted."""
     try:
         try:
-            interruption.open()
+            interruption.arm()
             with interruption.on_interrupt(lambda: None) if callbacks else threading.Lock():
                 for _ in range(work * 20):
                     time.monotonic()
         finally:
-            interruption.close()
+            interruption.disarm()
     except Interrupted:
-        interruption.close()
+        interruption.disarm()
         return True
     return False
 
 
-def test_behind_a_shield_nothing_is_interrupted_before_its_end(interruption: Interruption) -> None:
+def test_behind_a_shield_nothing_is_interrupted_before_its_end(interruption: CancellationToken) -> None:
     done = []
-    interruption.open()
+    interruption.arm()
 
     with pytest.raises(Interrupted), interruption.shielded():  # noqa: PT012
-        from_another_thread(lambda: interruption.interrupt(Cause.CANCEL))
+        from_another_thread(lambda: interruption.interrupt(InterruptCause.CANCEL))
         for number in range(10_000):
             done.append(number)
 
     assert len(done) == 10_000
 
 
-def test_what_is_cleaned_up_behind_the_exception_may_be_shielded(interruption: Interruption) -> None:
-    threading.Timer(0.05, interruption.interrupt, [Cause.TIMEOUT]).start()
+def test_what_is_cleaned_up_behind_the_exception_may_be_shielded(interruption: CancellationToken) -> None:
+    threading.Timer(0.05, interruption.interrupt, [InterruptCause.TIMEOUT]).start()
     with pytest.raises(Interrupted):
         compute(interruption)
 
@@ -227,19 +227,19 @@ def test_what_is_cleaned_up_behind_the_exception_may_be_shielded(interruption: I
     assert cleaned_up
 
 
-def test_a_shield_left_in_peace_holds_nothing_back_afterwards(interruption: Interruption) -> None:
-    interruption.open()
+def test_a_shield_left_in_peace_holds_nothing_back_afterwards(interruption: CancellationToken) -> None:
+    interruption.arm()
     with interruption.shielded(), interruption.shielded():
         pass
 
-    threading.Timer(0.05, interruption.interrupt, [Cause.CANCEL]).start()
+    threading.Timer(0.05, interruption.interrupt, [InterruptCause.CANCEL]).start()
 
     with pytest.raises(Interrupted):
         compute(interruption)
 
 
-def test_the_shield_of_another_thread_protects_nobody(interruption: Interruption) -> None:
-    interruption.open()
+def test_the_shield_of_another_thread_protects_nobody(interruption: CancellationToken) -> None:
+    interruption.arm()
     entered, leave = threading.Event(), threading.Event()
 
     def hide() -> None:
@@ -252,7 +252,7 @@ def test_the_shield_of_another_thread_protects_nobody(interruption: Interruption
     entered.wait(60)
 
     with pytest.raises(Interrupted):  # noqa: PT012
-        from_another_thread(lambda: interruption.interrupt(Cause.CANCEL))
+        from_another_thread(lambda: interruption.interrupt(InterruptCause.CANCEL))
         interruption.wait(60)
     leave.set()
     thread.join()

@@ -9,11 +9,11 @@ import pytest
 
 from harness.ports import free_port
 from taskcore.errors import UnknownDatabase
-from taskcore.plugins.cancellation import Cause
+from taskcore.plugins.cancellation import InterruptCause
 from taskcore.plugins.network.guarded_network import ForbiddenAddress
 from tests.taskworker.types.contexts import loopback_context, make_context
 from tests.taskworker.types.databases import database_context, query
-from tests.taskworker.types.http_server import Site
+from tests.taskworker.types.http_server import HttpServer
 
 
 def test_a_database_that_may_be_written_keeps_what_was_written(empty_database_url: str) -> None:
@@ -56,7 +56,7 @@ def test_an_interrupt_cancels_the_query(empty_database_url: str) -> None:
     ctx = database_context(empty_database_url)
 
     with pytest.raises(psycopg.errors.QueryCanceled), ctx.database("default") as connection:  # noqa: PT012
-        threading.Timer(0.1, ctx.interruption.interrupt, [Cause.CANCEL]).start()
+        threading.Timer(0.1, ctx.cancellation.interrupt, [InterruptCause.CANCEL]).start()
         connection.execute("SELECT pg_sleep(600)")
 
 
@@ -72,7 +72,7 @@ def test_a_database_that_is_not_configured_or_not_there_says_so_without_its_url(
     assert "127.0.0.1" not in str(caught.value)
 
 
-def test_a_request_goes_where_the_operator_allows(site: Site) -> None:
+def test_a_request_goes_where_the_operator_allows(site: HttpServer) -> None:
     with loopback_context().http() as client:
         answer = client.post(site.url, json={"n": 1})
 
@@ -80,7 +80,7 @@ def test_a_request_goes_where_the_operator_allows(site: Site) -> None:
     assert len(site.requests) == 1
 
 
-def test_a_request_goes_nowhere_else(site: Site) -> None:
+def test_a_request_goes_nowhere_else(site: HttpServer) -> None:
     with pytest.raises(ForbiddenAddress), make_context().http() as client:
         client.get(site.url)
 

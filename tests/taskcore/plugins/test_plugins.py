@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from taskcore.errors import InvalidPlugin
-from taskcore.plugins import Parameters, Plugin, TaskContext, collect, load_plugins
+from taskcore.plugins import Parameters, Plugin, TaskContext, build_plugins, load_plugins
 
 
 class Number(Parameters, frozen=True):
@@ -48,4 +48,4 @@ def test_a_schema_is_self_contained() -> None:
 )
 def test_a_plugin_that_breaks_the_interface_is_named(classes: list[Any], message: str) -> None:
     with pytest.raises(InvalidPlugin, match=message):
-        collect(classes)
+        build_plugins(classes)

@@ -5,21 +5,21 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from taskcore.db.engine import BY_KEY, async_engine, sync_engine
+from taskcore.db.engine import KEY_LOOKUP_OPTIONS, async_engine, sync_engine
 from taskworker.coordinator.scheduler import Scheduler
-from tests.taskcore.db.db_harness import Stage
+from tests.taskcore.db.db_harness import DatabaseHarness
 
 
 @pytest.fixture
-def stage(database_url: str) -> Iterator[Stage]:
-    engine = sync_engine(database_url, name="tests", pool_size=5, options=BY_KEY)
-    yield Stage(engine)
+def stage(database_url: str) -> Iterator[DatabaseHarness]:
+    engine = sync_engine(database_url, name="tests", pool_size=5, options=KEY_LOOKUP_OPTIONS)
+    yield DatabaseHarness(engine)
     engine.dispose()
 
 
 @pytest.fixture
 async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = async_engine(database_url, name="tests", pool_size=10, options=BY_KEY)
+    engine = async_engine(database_url, name="tests", pool_size=10, options=KEY_LOOKUP_OPTIONS)
     yield engine
     await engine.dispose()
 

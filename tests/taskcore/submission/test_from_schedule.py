@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from taskworker.coordinator.scheduler import IDLE_S, WAITING_S, Scheduler
-from tests.taskcore.db.db_harness import Stage
-from tests.taskcore.submission.timetable import add_schedule, end_all, fired, fires, schedule, skipped, waiting
+from taskworker.coordinator.scheduler import IDLE_S, OVERLAP_POLL_S, Scheduler
+from tests.taskcore.db.db_harness import DatabaseHarness
+from tests.taskcore.submission.timetable import add_schedule, finish_all_tasks, fired_times, fires, get_schedule, skipped_times, waiting_times
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -19,8 +19,8 @@ def hours(*numbers: int) -> list[datetime]:
     return [NOON + number * HOUR for number in numbers]
 
 
-async def test_a_time_that_is_due_makes_one_task_of_what_the_schedule_says(stage: Stage, scheduler: Scheduler) -> None:
-    stage.know("noop", queue="elsewhere", max_attempts=7)
+async def test_a_time_that_is_due_makes_one_task_of_what_the_schedule_says(stage: DatabaseHarness, scheduler: Scheduler) -> None:
+    stage.register_type("noop", queue="elsewhere", max_attempts=7)
     task = {"name": "hello", "type": "noop", "parameters": {"a": 1}, "labels": {"team": "x"}, "priority": 3}
     one = add_schedule(stage, NOON, "greeting", task=task)
 
@@ -33,23 +33,23 @@ async def test_a_time_that_is_due_makes_one_task_of_what_the_schedule_says(stage
     (step,) = stage.sql("SELECT * FROM task_history")
     assert (step.actor, step.to_status) == (f"schedule:{one}", "queued")
     assert [(fire.due_at, fire.task_id) for fire in fires(stage, one)] == [(NOON, row.id)]
-    after = schedule(stage, one)
+    after = get_schedule(stage, one)
     assert (after.next_at, after.last_at, after.missed) == (NOON + HOUR, NOON, 0)
 
 
-async def test_nothing_happens_before_the_time_nor_again_after_it(stage: Stage, scheduler: Scheduler) -> None:
+async def test_nothing_happens_before_the_time_nor_again_after_it(stage: DatabaseHarness, scheduler: Scheduler) -> None:
     one = add_schedule(stage, NOON)
 
     await scheduler.step(NOON - MINUTE)
-    assert fired(stage, one) == []
+    assert fired_times(stage, one) == []
     await scheduler.step(NOON)
     await scheduler.step(NOON)
     await scheduler.step(NOON - 2 * HOUR)
 
-    assert fired(stage, one) == [NOON]
+    assert fired_times(stage, one) == [NOON]
 
 
-async def test_what_a_type_that_nobody_has_brought_submits_waits_for_it(stage: Stage, scheduler: Scheduler) -> None:
+async def test_what_a_type_that_nobody_has_brought_submits_waits_for_it(stage: DatabaseHarness, scheduler: Scheduler) -> None:
     add_schedule(stage, NOON, task={"type": "unheard_of"})
 
     await scheduler.step(NOON)
@@ -68,39 +68,39 @@ async def test_what_a_type_that_nobody_has_brought_submits_waits_for_it(stage: S
     ],
 )
 async def test_after_an_outage_its_policy_says_what_is_caught_up(
-    stage: Stage, scheduler: Scheduler, catch_up: str, limit: int, times: list[datetime], missed: int
+    stage: DatabaseHarness, scheduler: Scheduler, catch_up: str, limit: int, times: list[datetime], missed: int
 ) -> None:
     one = add_schedule(stage, NOON, catch_up=catch_up, catch_up_limit=limit)
 
     await scheduler.step(NOON + 5 * HOUR)
 
-    assert fired(stage, one) == times
-    assert (schedule(stage, one).missed, schedule(stage, one).next_at) == (missed, NOON + 6 * HOUR)
+    assert fired_times(stage, one) == times
+    assert (get_schedule(stage, one).missed, get_schedule(stage, one).next_at) == (missed, NOON + 6 * HOUR)
 
 
-async def test_late_times_that_are_not_caught_up_leave_no_task(stage: Stage, scheduler: Scheduler) -> None:
+async def test_late_times_that_are_not_caught_up_leave_no_task(stage: DatabaseHarness, scheduler: Scheduler) -> None:
     one = add_schedule(stage, NOON, catch_up="none")
 
     await scheduler.step(NOON + 2 * MINUTE)
 
-    assert (fires(stage, one), schedule(stage, one).missed) == ([], 1)
+    assert (fires(stage, one), get_schedule(stage, one).missed) == ([], 1)
     assert stage.sql("SELECT 1 FROM task") == []
 
 
-async def test_with_skip_a_time_has_no_task_while_the_one_before_runs(stage: Stage, scheduler: Scheduler) -> None:
+async def test_with_skip_a_time_has_no_task_while_the_one_before_runs(stage: DatabaseHarness, scheduler: Scheduler) -> None:
     one = add_schedule(stage, NOON, overlap="skip")
 
     for number in range(3):
         await scheduler.step(NOON + number * HOUR)
-    end_all(stage)
+    finish_all_tasks(stage)
     await scheduler.step(NOON + 3 * HOUR)
 
-    assert fired(stage, one) == hours(0, 3)
-    assert skipped(stage, one) == hours(1, 2)
+    assert fired_times(stage, one) == hours(0, 3)
+    assert skipped_times(stage, one) == hours(1, 2)
 
 
 async def test_a_task_that_runs_for_long_is_not_forgotten_by_all_that_is_skipped(
-    stage: Stage, scheduler: Scheduler
+    stage: DatabaseHarness, scheduler: Scheduler
 ) -> None:
     one = add_schedule(stage, NOON, overlap="skip", every_s=60.0, catch_up_limit=1_000)
 
@@ -108,42 +108,42 @@ async def test_a_task_that_runs_for_long_is_not_forgotten_by_all_that_is_skipped
     for quarter in range(1, 33):
         await scheduler.step(NOON + quarter * 15 * MINUTE)
 
-    assert fired(stage, one) == [NOON]
-    assert len(skipped(stage, one)) == 32 * 15
+    assert fired_times(stage, one) == [NOON]
+    assert len(skipped_times(stage, one)) == 32 * 15
 
 
 async def test_with_queue_times_wait_for_the_one_before_and_run_one_after_the_other(
-    stage: Stage, scheduler: Scheduler
+    stage: DatabaseHarness, scheduler: Scheduler
 ) -> None:
     one = add_schedule(stage, NOON, overlap="queue", catch_up="none")
 
     for number in range(3):
         pause_s = await scheduler.step(NOON + number * HOUR)
-    assert (fired(stage, one), waiting(stage, one)) == (hours(0), hours(1, 2))
-    assert await scheduler.step(NOON + 2 * HOUR) == WAITING_S
-    end_all(stage)
+    assert (fired_times(stage, one), waiting_times(stage, one)) == (hours(0), hours(1, 2))
+    assert await scheduler.step(NOON + 2 * HOUR) == OVERLAP_POLL_S
+    finish_all_tasks(stage)
     await scheduler.step(NOON + 2 * HOUR + 30 * MINUTE)
     await scheduler.step(NOON + 2 * HOUR + 30 * MINUTE)
-    assert (fired(stage, one), waiting(stage, one)) == (hours(0, 1), hours(2))
-    end_all(stage)
+    assert (fired_times(stage, one), waiting_times(stage, one)) == (hours(0, 1), hours(2))
+    finish_all_tasks(stage)
     await scheduler.step(NOON + 3 * HOUR)
 
-    assert (fired(stage, one), waiting(stage, one)) == (hours(0, 1, 2), hours(3))
-    assert schedule(stage, one).missed == 0
+    assert (fired_times(stage, one), waiting_times(stage, one)) == (hours(0, 1, 2), hours(3))
+    assert get_schedule(stage, one).missed == 0
     assert pause_s == 0.0
 
 
-async def test_when_too_many_wait_the_oldest_are_given_up(stage: Stage, scheduler: Scheduler) -> None:
+async def test_when_too_many_wait_the_oldest_are_given_up(stage: DatabaseHarness, scheduler: Scheduler) -> None:
     one = add_schedule(stage, NOON, overlap="queue", catch_up_limit=2)
 
     for number in range(5):
         await scheduler.step(NOON + number * HOUR)
 
-    assert (fired(stage, one), waiting(stage, one)) == (hours(0), hours(3, 4))
-    assert schedule(stage, one).missed == 2
+    assert (fired_times(stage, one), waiting_times(stage, one)) == (hours(0), hours(3, 4))
+    assert get_schedule(stage, one).missed == 2
 
 
-async def test_a_paused_schedule_does_nothing(stage: Stage, scheduler: Scheduler) -> None:
+async def test_a_paused_schedule_does_nothing(stage: DatabaseHarness, scheduler: Scheduler) -> None:
     one = add_schedule(stage, NOON, paused_at=NOON)
 
     assert await scheduler.step(NOON + HOUR) == IDLE_S
@@ -151,7 +151,7 @@ async def test_a_paused_schedule_does_nothing(stage: Stage, scheduler: Scheduler
     assert fires(stage, one) == []
 
 
-async def test_jitter_delays_the_task_and_not_the_time(stage: Stage, scheduler: Scheduler) -> None:
+async def test_jitter_delays_the_task_and_not_the_time(stage: DatabaseHarness, scheduler: Scheduler) -> None:
     next_at = datetime.now(UTC) + HOUR
     one = add_schedule(stage, next_at, jitter_s=600.0)
 
@@ -160,27 +160,27 @@ async def test_jitter_delays_the_task_and_not_the_time(stage: Stage, scheduler: 
     (row,) = stage.sql("SELECT status, run_at FROM task")
     assert row.status == "scheduled"
     assert next_at <= row.run_at < next_at + timedelta(seconds=600)
-    assert fired(stage, one) == [next_at]
+    assert fired_times(stage, one) == [next_at]
 
 
-async def test_a_cron_line_is_followed_in_its_zone_over_a_change_of_clocks(stage: Stage, scheduler: Scheduler) -> None:
+async def test_a_cron_line_is_followed_in_its_zone_over_a_change_of_clocks(stage: DatabaseHarness, scheduler: Scheduler) -> None:
     first = datetime(2026, 3, 28, 1, 30, tzinfo=UTC)  # 02:30 in Berlin; the next night has none
     one = add_schedule(stage, first, cron="30 2 * * *", timezone="Europe/Berlin")
 
     await scheduler.step(datetime(2026, 3, 30, 12, tzinfo=UTC))
 
-    assert fired(stage, one) == [
+    assert fired_times(stage, one) == [
         first,
         datetime(2026, 3, 29, 1, tzinfo=UTC),
         datetime(2026, 3, 30, 0, 30, tzinfo=UTC),
     ]
 
 
-async def test_what_is_caught_up_at_once_is_no_larger_than_a_batch(stage: Stage, scheduler: Scheduler) -> None:
+async def test_what_is_caught_up_at_once_is_no_larger_than_a_batch(stage: DatabaseHarness, scheduler: Scheduler) -> None:
     large = {"type": "noop", "parameters": {"text": "x" * 1_000_000}}
     one = add_schedule(stage, NOON, catch_up="all", overlap="allow", task=large)
 
     await scheduler.step(NOON + 49 * HOUR)
 
-    assert fired(stage, one) == hours(*range(17, 50))
-    assert schedule(stage, one).missed == 17
+    assert fired_times(stage, one) == hours(*range(17, 50))
+    assert get_schedule(stage, one).missed == 17

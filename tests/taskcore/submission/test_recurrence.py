@@ -125,8 +125,8 @@ def test_what_lies_between_is_what_comes_one_after_the_other(
     each = []
     while (following := times.after(each[-1] if each else after)) is not None and following <= until:
         each.append(following)
-    assert list(between.listed) == each[-newest:]
-    assert between.earlier == len(each[:-newest])
+    assert list(between.times) == each[-newest:]
+    assert between.earlier_count == len(each[:-newest])
 
 
 @settings(deadline=None)
@@ -148,7 +148,7 @@ def test_an_interval_is_counted_from_its_anchor_and_does_not_drift(
     assert upcoming[0] > after
     assert upcoming[0] - every <= after or upcoming[0] == NEW_YEAR
     between = times.between(after, upcoming[-1], newest)
-    assert (list(between.listed), between.earlier) == (upcoming[-newest:], 20 - newest)
+    assert (list(between.times), between.earlier_count) == (upcoming[-newest:], 20 - newest)
 
 
 @pytest.mark.parametrize(

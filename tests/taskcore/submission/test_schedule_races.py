@@ -15,12 +15,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from taskcore.db.engine import BY_KEY, async_engine
-from taskcore.domain.schedules import GRACE, CatchUp
+from taskcore.db.engine import KEY_LOOKUP_OPTIONS, async_engine
+from taskcore.domain.schedules import LATENESS_TOLERANCE, CatchUp
 from taskcore.submission.from_schedule import fire_due
 from taskworker.coordinator.scheduler import Scheduler
-from tests.taskcore.db.db_harness import Stage
-from tests.taskcore.submission.timetable import add_schedule, fired, fires, schedule
+from tests.taskcore.db.db_harness import DatabaseHarness
+from tests.taskcore.submission.timetable import add_schedule, fired_times, fires, get_schedule
 
 MONDAY = datetime(2026, 3, 23, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -30,30 +30,30 @@ COORDINATORS = 3
 @pytest.fixture
 async def engines(database_url: str) -> AsyncIterator[list[AsyncEngine]]:
     """One for each coordinator."""
-    engines = [async_engine(database_url, name=f"coordinator {n}", pool_size=2, options=BY_KEY) for n in range(3)]
+    engines = [async_engine(database_url, name=f"coordinator {n}", pool_size=2, options=KEY_LOOKUP_OPTIONS) for n in range(3)]
     yield engines
     for engine in engines:
         await engine.dispose()
 
 
 async def test_of_several_coordinators_that_see_the_same_time_one_fires_it(
-    stage: Stage, engines: list[AsyncEngine]
+    stage: DatabaseHarness, engines: list[AsyncEngine]
 ) -> None:
     schedules = [add_schedule(stage, MONDAY, str(number)) for number in range(40)]
 
     async def fire_all(scheduler: Scheduler) -> None:
-        while any(len(fired(stage, one)) < 5 for one in schedules):
+        while any(len(fired_times(stage, one)) < 5 for one in schedules):
             await scheduler.step(MONDAY + 4 * HOUR)
 
     await asyncio.gather(*(fire_all(Scheduler(engine)) for engine in engines))
 
     for one in schedules:
-        assert fired(stage, one) == [MONDAY + number * HOUR for number in range(5)]
+        assert fired_times(stage, one) == [MONDAY + number * HOUR for number in range(5)]
     assert len(stage.sql("SELECT 1 FROM task")) == len(schedules) * 5
 
 
 async def test_a_coordinator_that_is_cut_off_in_the_middle_leaves_nothing_and_another_fires(
-    stage: Stage, engines: list[AsyncEngine]
+    stage: DatabaseHarness, engines: list[AsyncEngine]
 ) -> None:
     one = add_schedule(stage, MONDAY)
     cut_off, other = (Scheduler(engine) for engine in engines[:2])
@@ -71,7 +71,7 @@ async def test_a_coordinator_that_is_cut_off_in_the_middle_leaves_nothing_and_an
     await other.step(MONDAY)
     await cut_off.step(MONDAY)
 
-    assert fired(stage, one) == [MONDAY]
+    assert fired_times(stage, one) == [MONDAY]
     assert len(stage.sql("SELECT 1 FROM task")) == 1
 
 
@@ -104,7 +104,7 @@ def foreseen(moments: list[datetime], catch_up: CatchUp) -> tuple[list[datetime]
         while following <= now:
             due.append(following)
             following += HOUR
-        late = [time for time in due if now - time > GRACE]
+        late = [time for time in due if now - time > LATENESS_TOLERANCE]
         kept = due
         if late and catch_up is CatchUp.NONE:
             kept = [time for time in due if time not in late]
@@ -118,7 +118,7 @@ def foreseen(moments: list[datetime], catch_up: CatchUp) -> tuple[list[datetime]
 class Week:
     """A database in which weeks are lived through."""
 
-    def __init__(self, stage: Stage, runner: asyncio.Runner, engines: list[AsyncEngine]) -> None:
+    def __init__(self, stage: DatabaseHarness, runner: asyncio.Runner, engines: list[AsyncEngine]) -> None:
         self._stage = stage
         self._runner = runner
         self._engines = engines
@@ -135,8 +135,8 @@ class Week:
             self._runner.run(self._look(look, clock, one))
             moments += [] if look.fails else [clock]
         times, missed = foreseen(moments, catch_up)
-        assert fired(self._stage, one) == times
-        assert schedule(self._stage, one).missed == missed
+        assert fired_times(self._stage, one) == times
+        assert get_schedule(self._stage, one).missed == missed
         tasks = self._stage.sql("SELECT id FROM task ORDER BY id")
         assert sorted(fire.task_id for fire in fires(self._stage, one)) == [row.id for row in tasks]
 
@@ -158,9 +158,9 @@ class Week:
 
 
 @pytest.fixture
-def week(stage: Stage, database_url: str) -> Iterator[Week]:
+def week(stage: DatabaseHarness, database_url: str) -> Iterator[Week]:
     with asyncio.Runner() as runner:
-        engines = [async_engine(database_url, name="tests", pool_size=2, options=BY_KEY) for _ in range(COORDINATORS)]
+        engines = [async_engine(database_url, name="tests", pool_size=2, options=KEY_LOOKUP_OPTIONS) for _ in range(COORDINATORS)]
         yield Week(stage, runner, engines)
         for engine in engines:
             runner.run(engine.dispose())

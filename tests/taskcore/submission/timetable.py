@@ -10,10 +10,10 @@ from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from taskcore.db.models import Schedule
-from tests.taskcore.db.db_harness import Stage
+from tests.taskcore.db.db_harness import DatabaseHarness
 
 
-def add_schedule(stage: Stage, next_at: datetime, name: str = "s", **fields: Any) -> int:
+def add_schedule(stage: DatabaseHarness, next_at: datetime, name: str = "s", **fields: Any) -> int:
     """By default an hourly one, counted from `next_at`, that catches up everything and lets tasks overlap."""
     values: dict[str, Any] = {
         "name": name,
@@ -34,39 +34,39 @@ def add_schedule(stage: Stage, next_at: datetime, name: str = "s", **fields: Any
     return int(row.id)
 
 
-def schedule(stage: Stage, schedule_id: int) -> Any:
+def get_schedule(stage: DatabaseHarness, schedule_id: int) -> Any:
     (row,) = stage.sql("SELECT * FROM schedule WHERE id = :id", id=schedule_id)
     return row
 
 
-def fires(stage: Stage, schedule_id: int) -> list[Any]:
+def fires(stage: DatabaseHarness, schedule_id: int) -> list[Any]:
     """Oldest first."""
     return stage.sql("SELECT * FROM schedule_fire WHERE schedule_id = :id ORDER BY due_at", id=schedule_id)
 
 
-def fired(stage: Stage, schedule_id: int) -> list[datetime]:
+def fired_times(stage: DatabaseHarness, schedule_id: int) -> list[datetime]:
     """The times for which there is a task, oldest first."""
     return [row.due_at for row in fires(stage, schedule_id) if row.task_id is not None]
 
 
-def skipped(stage: Stage, schedule_id: int) -> list[datetime]:
+def skipped_times(stage: DatabaseHarness, schedule_id: int) -> list[datetime]:
     return [row.due_at for row in fires(stage, schedule_id) if row.task_id is None and not row.waits]
 
 
-def waiting(stage: Stage, schedule_id: int) -> list[datetime]:
+def waiting_times(stage: DatabaseHarness, schedule_id: int) -> list[datetime]:
     return [row.due_at for row in fires(stage, schedule_id) if row.waits]
 
 
-def end(stage: Stage, task_ids: Sequence[int]) -> None:
+def finish_tasks(stage: DatabaseHarness, task_ids: Sequence[int]) -> None:
     stage.sql("UPDATE task SET status = 'succeeded', finished_at = now() WHERE id = ANY(:ids)", ids=list(task_ids))
     stage.sql("DELETE FROM outbox WHERE task_id = ANY(:ids)", ids=list(task_ids))
 
 
-def end_all(stage: Stage) -> None:
-    end(stage, [row.id for row in stage.sql("SELECT id FROM task")])
+def finish_all_tasks(stage: DatabaseHarness) -> None:
+    finish_tasks(stage, [row.id for row in stage.sql("SELECT id FROM task")])
 
 
-async def transact(engine: AsyncEngine, act: Callable[..., Awaitable[Any]], *given: Any) -> Any:
+async def in_transaction(engine: AsyncEngine, act: Callable[..., Awaitable[Any]], *given: Any) -> Any:
     async with engine.connect() as connection:
         await connection.execution_options(isolation_level="READ COMMITTED")
         async with connection.begin():

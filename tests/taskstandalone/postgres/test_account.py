@@ -10,7 +10,7 @@ import pytest
 
 from taskstandalone.postgres.account import Account, UnusableDirectory
 
-NEITHER_OWNER_NOR_GROUP = Account(uid=65534, gid=65534, is_ours=False)
+NEITHER_OWNER_NOR_GROUP = Account(uid=65534, gid=65534, is_current_user=False)
 
 
 @pytest.fixture
@@ -28,20 +28,20 @@ def tree(tmp_path: Path) -> Path:
 
 
 def test_the_way_to_a_directory_can_be_passed_and_not_listed(tree: Path) -> None:
-    NEITHER_OWNER_NOR_GROUP.open_way_to(tree)
+    NEITHER_OWNER_NOR_GROUP.grant_traverse(tree)
 
     assert mode(tree.parent) == 0o701
     assert mode(tree) == 0o700
 
 
 def test_installed_programs_can_be_read_and_run_and_not_changed(tree: Path) -> None:
-    NEITHER_OWNER_NOR_GROUP.let_read(tree)
+    NEITHER_OWNER_NOR_GROUP.grant_read(tree)
 
     assert [mode(path) for path in (tree, tree / "program", tree / "data")] == [0o705, 0o705, 0o604]
 
 
 def test_our_own_account_changes_no_modes(tree: Path) -> None:
-    Account(os.geteuid(), os.getegid(), is_ours=True).let_read(tree)
+    Account(os.geteuid(), os.getegid(), is_current_user=True).grant_read(tree)
 
     assert [mode(path) for path in (tree.parent, tree, tree / "program")] == [0o700, 0o700, 0o700]
 
@@ -51,7 +51,7 @@ def test_a_private_directory_that_is_a_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "real")
 
     with pytest.raises(UnusableDirectory):
-        Account.for_server().make_private(tmp_path / "link")
+        Account.for_server().make_private_directory(tmp_path / "link")
 
 
 def mode(path: Path) -> int:

@@ -14,7 +14,7 @@ import psutil
 import psycopg
 import pytest
 
-from harness.postgres import PostgresServer, servers_on
+from harness.postgres import PostgresServer, postgres_processes
 from taskstandalone.postgres.account import Account, UnusableDirectory
 from taskstandalone.postgres.data_dir_lock import DataDirInUse
 from taskstandalone.postgres.embedded_postgres import EmbeddedPostgres, PostgresFailed
@@ -40,18 +40,18 @@ def test_the_same_data_is_there_after_a_restart(data_dir: Path) -> None:
 def test_a_stop_leaves_no_process_and_no_socket_behind(data_dir: Path) -> None:
     postgres = EmbeddedPostgres(data_dir)
     postgres.start()
-    sockets = postgres.sockets
+    sockets = postgres.socket_dir
 
     postgres.stop()
 
-    assert servers_on(data_dir) == []
+    assert postgres_processes(data_dir) == []
     assert not sockets.exists()
 
 
 def test_it_listens_on_a_private_socket_only(data_dir: Path) -> None:
     with EmbeddedPostgres(data_dir) as postgres, psycopg.connect(postgres.url) as connection:
         assert connection.execute("SHOW listen_addresses").fetchall() == [("",)]
-        assert postgres.sockets.stat().st_mode & 0o777 == 0o700
+        assert postgres.socket_dir.stat().st_mode & 0o777 == 0o700
 
 
 def test_extra_settings_reach_the_server(data_dir: Path) -> None:
@@ -119,7 +119,7 @@ def test_an_adopted_server_whose_socket_was_removed_is_replaced(data_dir: Path) 
     with owner_of(data_dir) as (owner, server):
         owner.kill()
         owner.wait()
-        for socket in EmbeddedPostgres(data_dir).sockets.iterdir():
+        for socket in EmbeddedPostgres(data_dir).socket_dir.iterdir():
             socket.unlink()
 
         with EmbeddedPostgres(data_dir) as postgres:
@@ -131,7 +131,7 @@ def test_owner_and_server_killed_together_leave_all_that_was_committed(data_dir:
     with owner_of(data_dir) as (owner, _):
         write(EmbeddedPostgres(data_dir).url)
         owner.kill()
-        for process in servers_on(data_dir):
+        for process in postgres_processes(data_dir):
             process.kill()
         owner.wait()
 
@@ -153,7 +153,7 @@ def test_a_server_whose_first_process_alone_was_killed_is_replaced(data_dir: Pat
 def test_a_stale_pid_that_another_program_has_now_does_not_stop_it(data_dir: Path) -> None:
     with EmbeddedPostgres(data_dir) as postgres:
         write(postgres.url)
-        lock_file = postgres.cluster / "postmaster.pid"
+        lock_file = postgres.cluster_dir / "postmaster.pid"
         recorded = lock_file.read_text().splitlines()
     with as_server_account("sleep", "600") as foreign:
         lock_file.write_text("\n".join([str(foreign.pid), *recorded[1:], ""]))
@@ -165,8 +165,8 @@ def test_a_stale_pid_that_another_program_has_now_does_not_stop_it(data_dir: Pat
 
 
 def test_a_stale_socket_lock_does_not_stop_it(data_dir: Path) -> None:
-    sockets = EmbeddedPostgres(data_dir).sockets
-    Account.for_server().make_private(sockets)
+    sockets = EmbeddedPostgres(data_dir).socket_dir
+    Account.for_server().make_private_directory(sockets)
     with as_server_account("sleep", "600") as foreign:
         (sockets / ".s.PGSQL.5432").touch()
         (sockets / ".s.PGSQL.5432.lock").write_text(f"{foreign.pid}\n{data_dir}\n0\n5432\n{sockets}\n")
@@ -212,7 +212,7 @@ def test_a_server_that_cannot_start_says_why(data_dir: Path) -> None:
 
 
 def test_somebody_elses_socket_directory_is_refused(data_dir: Path, tmp_path: Path) -> None:
-    sockets = EmbeddedPostgres(data_dir).sockets
+    sockets = EmbeddedPostgres(data_dir).socket_dir
     (tmp_path / "elsewhere").mkdir()
     sockets.symlink_to(tmp_path / "elsewhere")
 
@@ -269,7 +269,7 @@ def owner_of(data_dir: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
 
 @contextmanager
 def as_server_account(*command: str) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(command, **Account.for_server().popen)
+    process = subprocess.Popen(command, **Account.for_server().popen_options)
     try:
         yield process
     finally:

@@ -10,33 +10,33 @@ import pytest
 from prometheus_client import generate_latest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from harness.metrics import series
+from harness.metrics import parse_series
 from harness.ports import free_port
-from taskcore.db.engine import BY_KEY, async_engine
+from taskcore.db.engine import KEY_LOOKUP_OPTIONS, async_engine
 from taskcore.db.tasks import actions
-from taskcore.observability.multiprocess_metrics import page
-from taskcore.observability.telemetry import MOST_QUEUES, BoundedNames
-from taskworker.coordinator.backlog_metrics import BacklogGauges
-from tests.taskcore.db.db_harness import Stage, new_task
+from taskcore.observability.multiprocess_metrics import build_registry
+from taskcore.observability.telemetry import MAX_QUEUE_LABELS, BoundedLabels
+from taskworker.coordinator.backlog_metrics import BacklogCollector
+from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 
 
 @pytest.fixture
 async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = async_engine(database_url, name="tests", pool_size=1, options=BY_KEY)
+    engine = async_engine(database_url, name="tests", pool_size=1, options=KEY_LOOKUP_OPTIONS)
     yield engine
     await engine.dispose()
 
 
-async def scrape(gauges: BacklogGauges) -> dict[str, float]:
-    return series((await asyncio.to_thread(generate_latest, page("coordinator", gauges))).decode())
+async def scrape(gauges: BacklogCollector) -> dict[str, float]:
+    return parse_series((await asyncio.to_thread(generate_latest, build_registry("coordinator", gauges))).decode())
 
 
-def fresh(engine: AsyncEngine) -> BacklogGauges:
-    return BacklogGauges(engine, asyncio.get_running_loop(), kept_s=0, names=BoundedNames(MOST_QUEUES))
+def fresh(engine: AsyncEngine) -> BacklogCollector:
+    return BacklogCollector(engine, asyncio.get_running_loop(), cache_s=0, queue_labels=BoundedLabels(MAX_QUEUE_LABELS))
 
 
-async def test_what_waits_is_counted_by_queue_and_by_status(stage: Stage, engine: AsyncEngine) -> None:
-    stage.worker()
+async def test_what_waits_is_counted_by_queue_and_by_status(stage: DatabaseHarness, engine: AsyncEngine) -> None:
+    stage.register_worker()
     old, *_ = stage.submit(*[new_task(queue="mail") for _ in range(3)], new_task(queue="mail", priority=7))
     held, paused = stage.submit(new_task(), new_task())
     stage.claim([held])
@@ -57,8 +57,8 @@ async def test_what_waits_is_counted_by_queue_and_by_status(stage: Stage, engine
     assert seen["taskcore_workers_live{}"] == 1
 
 
-async def test_a_paused_queue_hurries_nobody(stage: Stage, engine: AsyncEngine) -> None:
-    stage.worker()
+async def test_a_paused_queue_hurries_nobody(stage: DatabaseHarness, engine: AsyncEngine) -> None:
+    stage.register_worker()
     stage.submit(new_task(queue="mail"))
     stage.sql("UPDATE outbox SET available_at = now() - interval '1 hour'")
     stage.sql("UPDATE queue SET paused_at = now() WHERE name = 'mail'")
@@ -72,12 +72,12 @@ async def test_a_paused_queue_hurries_nobody(stage: Stage, engine: AsyncEngine) 
     assert seen["taskcore_outbox_lag_seconds{}"] == 0
 
 
-async def test_what_a_worker_has_room_for_and_nobody_sends_is_lag(stage: Stage, engine: AsyncEngine) -> None:
+async def test_what_a_worker_has_room_for_and_nobody_sends_is_lag(stage: DatabaseHarness, engine: AsyncEngine) -> None:
     stage.submit(new_task())
     stage.sql("UPDATE outbox SET available_at = now() - interval '1 hour'")
     gauges = fresh(engine)
     nobody_serves_it = [await scrape(gauges), await scrape(gauges)]
-    stage.worker()
+    stage.register_worker()
     first_seen = await scrape(gauges)
 
     still_there = await scrape(gauges)
@@ -86,8 +86,8 @@ async def test_what_a_worker_has_room_for_and_nobody_sends_is_lag(stage: Stage, 
     assert 3_600 <= still_there["taskcore_outbox_lag_seconds{}"] < 4_200
 
 
-async def test_a_relay_that_has_moved_on_has_no_lag(stage: Stage, engine: AsyncEngine) -> None:
-    stage.worker()
+async def test_a_relay_that_has_moved_on_has_no_lag(stage: DatabaseHarness, engine: AsyncEngine) -> None:
+    stage.register_worker()
     ids = stage.submit(*[new_task() for _ in range(2)])
     stage.sql("UPDATE outbox SET available_at = now() - interval '1 hour'")
     gauges = fresh(engine)
@@ -99,7 +99,7 @@ async def test_a_relay_that_has_moved_on_has_no_lag(stage: Stage, engine: AsyncE
     assert seen["taskcore_outbox_lag_seconds{}"] == 0
 
 
-async def test_a_delay_that_nobody_ends_is_lag(stage: Stage, engine: AsyncEngine) -> None:
+async def test_a_delay_that_nobody_ends_is_lag(stage: DatabaseHarness, engine: AsyncEngine) -> None:
     stage.submit(new_task())
     stage.sql("UPDATE outbox SET is_due = false, available_at = now() - interval '1 hour'")
 
@@ -108,19 +108,19 @@ async def test_a_delay_that_nobody_ends_is_lag(stage: Stage, engine: AsyncEngine
     assert 3_600 <= seen["taskcore_outbox_lag_seconds{}"] < 4_200
 
 
-async def test_queues_that_strangers_invent_are_one(stage: Stage, engine: AsyncEngine) -> None:
-    stage.submit(*[new_task(queue=f"invented-{number:04}") for number in range(3 * MOST_QUEUES)])
+async def test_queues_that_strangers_invent_are_one(stage: DatabaseHarness, engine: AsyncEngine) -> None:
+    stage.submit(*[new_task(queue=f"invented-{number:04}") for number in range(3 * MAX_QUEUE_LABELS)])
 
     seen = await scrape(fresh(engine))
 
     depths = {name: depth for name, depth in seen.items() if name.startswith("taskcore_queue_depth")}
-    assert len(depths) <= MOST_QUEUES + 1
-    assert sum(depths.values()) == 3 * MOST_QUEUES
-    assert depths["taskcore_queue_depth{other}"] >= 2 * MOST_QUEUES
+    assert len(depths) <= MAX_QUEUE_LABELS + 1
+    assert sum(depths.values()) == 3 * MAX_QUEUE_LABELS
+    assert depths["taskcore_queue_depth{other}"] >= 2 * MAX_QUEUE_LABELS
 
 
-async def test_an_answer_is_kept_for_the_next_who_asks(stage: Stage, engine: AsyncEngine) -> None:
-    gauges = BacklogGauges(engine, asyncio.get_running_loop(), kept_s=3_600)
+async def test_an_answer_is_kept_for_the_next_who_asks(stage: DatabaseHarness, engine: AsyncEngine) -> None:
+    gauges = BacklogCollector(engine, asyncio.get_running_loop(), cache_s=3_600)
     before = await scrape(gauges)
     stage.submit(new_task())
 
@@ -148,7 +148,7 @@ async def test_a_database_that_never_answers_holds_nobody_up() -> None:
     assert [name.partition("{")[0] for name in seen] == ["taskcore_build_info"]
 
 
-async def test_what_was_known_before_the_database_went_away_is_not_told(stage: Stage, engine: AsyncEngine) -> None:
+async def test_what_was_known_before_the_database_went_away_is_not_told(stage: DatabaseHarness, engine: AsyncEngine) -> None:
     gauges = fresh(engine)
     assert "taskcore_workers_live{}" in await scrape(gauges)
     stage.sql("ALTER TABLE worker RENAME TO elsewhere")

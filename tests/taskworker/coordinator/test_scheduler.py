@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from taskcore.db.schedules import fires as schedule_fires
-from taskcore.submission.from_schedule import DealtWithBefore, fire_due
-from taskworker.coordinator.scheduler import BUSY_S, IDLE_S, Scheduler
-from tests.taskcore.db.db_harness import Stage
-from tests.taskcore.submission.timetable import add_schedule, fired, fires, transact
+from taskcore.submission.from_schedule import AlreadyFired, fire_due
+from taskworker.coordinator.scheduler import LOCKED_RETRY_S, IDLE_S, Scheduler
+from tests.taskcore.db.db_harness import DatabaseHarness
+from tests.taskcore.submission.timetable import add_schedule, fired_times, fires, in_transaction
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -21,47 +21,47 @@ def hours(*numbers: int) -> list[datetime]:
     return [NOON + number * HOUR for number in numbers]
 
 
-async def test_it_sleeps_until_the_next_time_but_not_for_long(stage: Stage, scheduler: Scheduler) -> None:
+async def test_it_sleeps_until_the_next_time_but_not_for_long(stage: DatabaseHarness, scheduler: Scheduler) -> None:
     assert await scheduler.step(NOON) == IDLE_S
     one = add_schedule(stage, NOON + HOUR)
     assert await scheduler.step(NOON) == IDLE_S
     assert await scheduler.step(NOON + HOUR - timedelta(seconds=2)) == pytest.approx(2)
 
     assert await scheduler.step(NOON + HOUR) == 0.0
-    assert fired(stage, one) == [NOON + HOUR]
+    assert fired_times(stage, one) == [NOON + HOUR]
 
 
-async def test_a_schedule_that_cannot_be_fired_does_not_hold_up_the_others(stage: Stage, scheduler: Scheduler) -> None:
+async def test_a_schedule_that_cannot_be_fired_does_not_hold_up_the_others(stage: DatabaseHarness, scheduler: Scheduler) -> None:
     broken = add_schedule(stage, NOON - HOUR, "broken", cron="@daily", timezone="No/Where")
     whole = add_schedule(stage, NOON, "whole")
 
     assert await scheduler.step(NOON) == 0.0
     assert await scheduler.step(NOON) == IDLE_S
 
-    assert (fires(stage, broken), fired(stage, whole)) == ([], [NOON])
+    assert (fires(stage, broken), fired_times(stage, whole)) == ([], [NOON])
     stage.sql("UPDATE schedule SET timezone = 'UTC' WHERE id = :id", id=broken)
     scheduler.wake()
     await scheduler.step(NOON)
-    assert fired(stage, broken) == [NOON - HOUR]
+    assert fired_times(stage, broken) == [NOON - HOUR]
 
 
 async def test_one_that_somebody_else_has_locked_is_left_to_them(
-    stage: Stage, scheduler: Scheduler, engine: AsyncEngine
+    stage: DatabaseHarness, scheduler: Scheduler, engine: AsyncEngine
 ) -> None:
     one = add_schedule(stage, NOON)
     async with engine.connect() as other:
         await other.execution_options(isolation_level="READ COMMITTED")
-        await other.execute(schedule_fires.lock_due(), {"of": one, "moment": NOON})
+        await other.execute(schedule_fires.try_lock_schedule(), {"of": one, "moment": NOON})
 
-        assert await scheduler.step(NOON) == BUSY_S
+        assert await scheduler.step(NOON) == LOCKED_RETRY_S
 
         await other.rollback()
     await scheduler.step(NOON)
-    assert fired(stage, one) == [NOON]
+    assert fired_times(stage, one) == [NOON]
 
 
 async def test_a_time_that_was_dealt_with_is_not_again_when_the_schedule_is_set_back(
-    stage: Stage, scheduler: Scheduler
+    stage: DatabaseHarness, scheduler: Scheduler
 ) -> None:
     one = add_schedule(stage, NOON)
     await scheduler.step(NOON + HOUR)
@@ -69,12 +69,12 @@ async def test_a_time_that_was_dealt_with_is_not_again_when_the_schedule_is_set_
     stage.sql("UPDATE schedule SET next_at = :at", at=NOON)
     await scheduler.step(NOON + 2 * HOUR)
 
-    assert fired(stage, one) == hours(0, 1, 2)
+    assert fired_times(stage, one) == hours(0, 1, 2)
     assert len(stage.sql("SELECT 1 FROM task")) == 3
 
 
 async def test_who_does_not_keep_to_the_lock_meets_the_key_and_submits_nothing(
-    stage: Stage, engine: AsyncEngine
+    stage: DatabaseHarness, engine: AsyncEngine
 ) -> None:
     one = add_schedule(stage, NOON)
     stage.sql(
@@ -83,7 +83,7 @@ async def test_who_does_not_keep_to_the_lock_meets_the_key_and_submits_nothing(
     )
     stage.sql("CREATE TRIGGER intrude AFTER INSERT ON task FOR EACH ROW EXECUTE FUNCTION intrude()")
 
-    with pytest.raises(DealtWithBefore):
-        await transact(engine, fire_due, one, NOON)
+    with pytest.raises(AlreadyFired):
+        await in_transaction(engine, fire_due, one, NOON)
 
     assert stage.sql("SELECT 1 FROM task") == []

@@ -11,7 +11,7 @@ import trustme
 
 
 @dataclass(frozen=True)
-class Authority:
+class CertificateAuthority:
     ca_file: Path
     trust: trustme.CA
 
@@ -23,8 +23,8 @@ class Authority:
 
 
 @pytest.fixture
-def authority(tmp_path: Path) -> Authority:
+def authority(tmp_path: Path) -> CertificateAuthority:
     trust = trustme.CA()
     ca_file = tmp_path / "ca.pem"
     trust.cert_pem.write_to_path(str(ca_file))
-    return Authority(ca_file, trust)
+    return CertificateAuthority(ca_file, trust)

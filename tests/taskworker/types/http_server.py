@@ -31,7 +31,7 @@ class Reply:
 
 
 @dataclass
-class Site:
+class HttpServer:
     url: str
     port: int
     replies: dict[str, Reply] = field(default_factory=dict)
@@ -40,12 +40,12 @@ class Site:
 
 
 @contextmanager
-def http_server(tls: ssl.SSLContext | None = None) -> Iterator[Site]:
+def http_server(tls: ssl.SSLContext | None = None) -> Iterator[HttpServer]:
     server = _Server(("127.0.0.1", 0), _Handler)
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     port = server.server_address[1]
-    server.site = Site(f"{'https' if tls else 'http'}://localhost:{port}", port)
+    server.site = HttpServer(f"{'https' if tls else 'http'}://localhost:{port}", port)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
@@ -58,13 +58,13 @@ def http_server(tls: ssl.SSLContext | None = None) -> Iterator[Site]:
 
 
 @pytest.fixture
-def site() -> Iterator[Site]:
+def site() -> Iterator[HttpServer]:
     with http_server() as site:
         yield site
 
 
 class _Server(ThreadingHTTPServer):
-    site: Site
+    site: HttpServer
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that hangs up, or trusts no certificate of ours, is part of the tests."""

@@ -12,14 +12,14 @@ import pytest
 
 from harness.waiting import eventually
 from taskcore.plugins import Interrupted, Plugin, TaskContext
-from taskcore.plugins.cancellation import Cause
+from taskcore.plugins.cancellation import InterruptCause
 from taskworker.types.email.send_email import SendEmail
 from taskworker.types.http.http_request import HttpRequest
 from taskworker.types.query.run_query import RunQuery
 from taskworker.types.sleep import Sleep
 from tests.taskworker.types.contexts import loopback_context, make_context, run
 from tests.taskworker.types.databases import database_context, query
-from tests.taskworker.types.http_server import Reply, Site
+from tests.taskworker.types.http_server import Reply, HttpServer
 from tests.taskworker.types.smtp_server import Inbox
 
 ACTIVE = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND state = 'active' AND pid != {me}"
@@ -31,14 +31,14 @@ def interrupted(plugin: type[Plugin[Any]], ctx: TaskContext, once: Callable[[], 
 
     def interrupt() -> None:
         once()
-        ctx.interruption.interrupt(Cause.CANCEL)
+        ctx.cancellation.interrupt(InterruptCause.CANCEL)
 
     def work() -> None:
         try:
-            ctx.interruption.open()
+            ctx.cancellation.arm()
             run(plugin, ctx, **parameters)
         finally:
-            ctx.interruption.close()
+            ctx.cancellation.disarm()
 
     thread = threading.Thread(target=interrupt)
     thread.start()
@@ -85,7 +85,7 @@ def test_a_query_is_cancelled_in_the_database(empty_database_url: str) -> None:
     eventually(lambda: not is_running())
 
 
-def test_a_request_that_waits_for_its_answer_is_cut(site: Site) -> None:
+def test_a_request_that_waits_for_its_answer_is_cut(site: HttpServer) -> None:
     asked = threading.Event()
 
     def stall(write: Callable[[bytes], object]) -> None:
@@ -156,7 +156,7 @@ def silent_mail_server() -> Iterator[tuple[int, threading.Event]]:
 
 def test_what_was_interrupted_before_it_began_does_nothing(inbox: Inbox) -> None:
     ctx = make_context(smtp={"host": "127.0.0.1", "port": inbox.port})
-    ctx.interruption.interrupt(Cause.SHUTDOWN)
+    ctx.cancellation.interrupt(InterruptCause.SHUTDOWN)
 
     with pytest.raises(Interrupted):
         run(SendEmail, ctx, **MAIL)

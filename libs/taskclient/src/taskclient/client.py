@@ -11,8 +11,8 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from taskclient.analytics.calls import AnalyticsCalls
-from taskclient.connection import IDEMPOTENCY_KEY, TIMEOUT_S, Call, Connection, Parameters
-from taskclient.errors import TimedOut
+from taskclient.connection import IDEMPOTENCY_KEY_HEADER, TIMEOUT_S, Call, Connection, QueryParameters
+from taskclient.errors import WaitTimeout
 from taskclient.kubernetes.calls import KubernetesCalls
 from taskclient.models import (
     Attempt,
@@ -22,22 +22,22 @@ from taskclient.models import (
     NewTask,
     Queue,
     RelatedTask,
-    RelatedTasks,
+    RelatedTaskPage,
     Setting,
     StatusCounts,
     Task,
-    TaskLog,
+    LogPage,
     TaskPage,
     TaskType,
     Worker,
 )
-from taskclient.retry import DEFAULT_PATIENCE, Patience
+from taskclient.retry import DEFAULT_RETRY_POLICY, RetryPolicy
 from taskclient.schedules.calls import ScheduleCalls
 from taskclient.traces.calls import TraceCalls
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8080"
-LONGEST_WAIT_S = 30.0
-EARLY_ANSWER_PAUSE_S = 0.5
+MAX_WAIT_S = 30.0
+EARLY_RESPONSE_PAUSE_S = 0.5
 BATCH_TIMEOUT_S = 120.0
 
 
@@ -55,11 +55,11 @@ class Client(AnalyticsCalls, KubernetesCalls, ScheduleCalls, TraceCalls):
         address: str = DEFAULT_ADDRESS,
         *,
         user: str | None = None,
-        patience: Patience = DEFAULT_PATIENCE,
+        retry_policy: RetryPolicy = DEFAULT_RETRY_POLICY,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._connection = Connection(address, user, patience, sleep)
+        self._connection = Connection(address, user, retry_policy, sleep)
         self._sleep = sleep
         self._clock = clock
 
@@ -80,8 +80,8 @@ class Client(AnalyticsCalls, KubernetesCalls, ScheduleCalls, TraceCalls):
 
     def submit(self, task: NewTask, *, idempotency_key: str | None = None) -> Task:
         """Stored when it returns. Without a key of your own each call has a new one: a repeat stores nothing twice."""
-        headers = {IDEMPOTENCY_KEY: idempotency_key or str(uuid.uuid4())}
-        return self._connection.ask(Call("POST", "/tasks", body=task, headers=headers), Task)
+        headers = {IDEMPOTENCY_KEY_HEADER: idempotency_key or str(uuid.uuid4())}
+        return self._connection.request(Call("POST", "/tasks", body=task, headers=headers), Task)
 
     def submit_batch(
         self, tasks: Sequence[NewTask], *, atomic: bool = True, idempotency_key: str | None = None
@@ -91,13 +91,13 @@ class Client(AnalyticsCalls, KubernetesCalls, ScheduleCalls, TraceCalls):
             "POST",
             "/tasks/batch",
             body={"tasks": tasks, "atomic": atomic},
-            headers={IDEMPOTENCY_KEY: idempotency_key or str(uuid.uuid4())},
+            headers={IDEMPOTENCY_KEY_HEADER: idempotency_key or str(uuid.uuid4())},
             timeout_s=BATCH_TIMEOUT_S,
         )
-        return self._connection.ask(call, BatchAnswer)
+        return self._connection.request(call, BatchAnswer)
 
     def get(self, task_id: int) -> Task:
-        return self._connection.ask(Call("GET", f"/tasks/{task_id}"), Task)
+        return self._connection.request(Call("GET", f"/tasks/{task_id}"), Task)
 
     def list(
         self,
@@ -117,26 +117,26 @@ class Client(AnalyticsCalls, KubernetesCalls, ScheduleCalls, TraceCalls):
             pairs += [(name, str(value)) for value in values]
         for name, value in (("q", search), ("limit", limit), ("offset", offset), ("cursor", cursor)):
             pairs += [(name, str(value))] if value is not None else []
-        return self._connection.ask(Call("GET", "/tasks", pairs), TaskPage)
+        return self._connection.request(Call("GET", "/tasks", pairs), TaskPage)
 
     def counts(self) -> StatusCounts:
-        return self._connection.ask(Call("GET", "/tasks/status"), StatusCounts)
+        return self._connection.request(Call("GET", "/tasks/status"), StatusCounts)
 
     def history(self, task_id: int) -> Sequence[HistoryEntry]:
         """Oldest first. It outlives a deleted task."""
-        return self._connection.ask(Call("GET", f"/tasks/{task_id}/history"), Items[HistoryEntry]).items
+        return self._connection.request(Call("GET", f"/tasks/{task_id}/history"), Items[HistoryEntry]).items
 
     def attempts(self, task_id: int) -> Sequence[Attempt]:
         """Oldest first; the running one last."""
-        return self._connection.ask(Call("GET", f"/tasks/{task_id}/attempts"), Items[Attempt]).items
+        return self._connection.request(Call("GET", f"/tasks/{task_id}/attempts"), Items[Attempt]).items
 
     def logs(
         self, task_id: int, *, attempt: int | None = None, after: str | None = None, limit: int | None = None
-    ) -> TaskLog:
+    ) -> LogPage:
         """What its attempts said, or one of them, oldest first; behind `after`, which is the `next_after` of before."""
         given = (("attempt", attempt), ("after", after), ("limit", limit))
         pairs = [(name, str(value)) for name, value in given if value is not None]
-        return self._connection.ask(Call("GET", f"/tasks/{task_id}/logs", pairs), TaskLog)
+        return self._connection.request(Call("GET", f"/tasks/{task_id}/logs", pairs), LogPage)
 
     def dependencies(self, task_id: int) -> Sequence[RelatedTask]:
         """What it depends on, by id."""
@@ -151,7 +151,7 @@ class Client(AnalyticsCalls, KubernetesCalls, ScheduleCalls, TraceCalls):
         started = self._clock()
         while True:
             asked = self._clock()
-            wait_s = LONGEST_WAIT_S
+            wait_s = MAX_WAIT_S
             if timeout is not None:
                 wait_s = min(wait_s, max(0.0, timeout.total_seconds() - (asked - started)))
             task = self._wait_once(task_id, wait_s)
@@ -159,74 +159,74 @@ class Client(AnalyticsCalls, KubernetesCalls, ScheduleCalls, TraceCalls):
                 return task
             now = self._clock()
             if timeout is not None and now - started >= timeout.total_seconds():
-                raise TimedOut(task, timeout)
+                raise WaitTimeout(task, timeout)
             # A server that is stopping answers early: asking again at once would be a busy loop.
             if now - asked < wait_s / 2:
-                self._sleep(min(EARLY_ANSWER_PAUSE_S, wait_s))
+                self._sleep(min(EARLY_RESPONSE_PAUSE_S, wait_s))
 
     def cancel(self, task_id: int, reason: str | None = None) -> Task:
         """At once while it waits; one that runs is `cancelling` until it has stopped."""
-        return self._connection.ask(Call("POST", f"/tasks/{task_id}/cancel", body=_why(reason)), Task)
+        return self._connection.request(Call("POST", f"/tasks/{task_id}/cancel", body=_reason_body(reason)), Task)
 
     def pause(self, task_id: int, reason: str | None = None) -> Task:
         """At once while it waits; one that runs has `pause_requested` until it does."""
-        return self._connection.ask(Call("POST", f"/tasks/{task_id}/pause", body=_why(reason)), Task)
+        return self._connection.request(Call("POST", f"/tasks/{task_id}/pause", body=_reason_body(reason)), Task)
 
     def resume(self, task_id: int) -> Task:
-        return self._connection.ask(Call("POST", f"/tasks/{task_id}/resume"), Task)
+        return self._connection.request(Call("POST", f"/tasks/{task_id}/resume"), Task)
 
     def retry(self, task_id: int) -> Task:
-        return self._connection.ask(Call("POST", f"/tasks/{task_id}/retry"), Task)
+        return self._connection.request(Call("POST", f"/tasks/{task_id}/retry"), Task)
 
     def delete(self, task_id: int) -> None:
-        self._connection.exchange(Call("DELETE", f"/tasks/{task_id}"))
+        self._connection.send(Call("DELETE", f"/tasks/{task_id}"))
 
     def task_types(self) -> Sequence[TaskType]:
-        return self._connection.ask(Call("GET", "/task-types"), Items[TaskType]).items
+        return self._connection.request(Call("GET", "/task-types"), Items[TaskType]).items
 
     def workers(self) -> Sequence[Worker]:
-        return self._connection.ask(Call("GET", "/workers"), Items[Worker]).items
+        return self._connection.request(Call("GET", "/workers"), Items[Worker]).items
 
     def queues(self) -> Sequence[Queue]:
-        return self._connection.ask(Call("GET", "/queues"), Items[Queue]).items
+        return self._connection.request(Call("GET", "/queues"), Items[Queue]).items
 
     def pause_queue(self, name: str, reason: str | None = None) -> Queue:
         """Nothing of it is started until it is resumed; what runs goes on."""
-        return self._connection.ask(Call("POST", f"/queues/{quote(name, safe='')}/pause", body=_why(reason)), Queue)
+        return self._connection.request(Call("POST", f"/queues/{quote(name, safe='')}/pause", body=_reason_body(reason)), Queue)
 
     def resume_queue(self, name: str) -> Queue:
-        return self._connection.ask(Call("POST", f"/queues/{quote(name, safe='')}/resume"), Queue)
+        return self._connection.request(Call("POST", f"/queues/{quote(name, safe='')}/resume"), Queue)
 
     def settings(self) -> Sequence[Setting]:
         """Those that can be changed while processes run."""
-        return self._connection.ask(Call("GET", "/settings"), Items[Setting]).items
+        return self._connection.request(Call("GET", "/settings"), Items[Setting]).items
 
     def setting(self, name: str) -> Setting:
-        return self._connection.ask(Call("GET", _setting_path(name)), Setting)
+        return self._connection.request(Call("GET", _setting_path(name)), Setting)
 
     def set_setting(self, name: str, value: Any) -> Setting:
         """For every process, within seconds, until it is unset."""
-        return self._connection.ask(Call("PUT", _setting_path(name), body={"value": value}), Setting)
+        return self._connection.request(Call("PUT", _setting_path(name), body={"value": value}), Setting)
 
     def unset_setting(self, name: str) -> Setting:
-        return self._connection.ask(Call("DELETE", _setting_path(name)), Setting)
+        return self._connection.request(Call("DELETE", _setting_path(name)), Setting)
 
     def _related(self, path: str) -> Sequence[RelatedTask]:
-        page = self._connection.ask(Call("GET", path), RelatedTasks)
+        page = self._connection.request(Call("GET", path), RelatedTaskPage)
         items = page.items
         while page.next_after is not None:
-            page = self._connection.ask(Call("GET", path, [("after", str(page.next_after))]), RelatedTasks)
+            page = self._connection.request(Call("GET", path, [("after", str(page.next_after))]), RelatedTaskPage)
             items = items + page.items
         return items
 
     def _wait_once(self, task_id: int, wait_s: float) -> Task:
-        parameters: Parameters = [("timeout", f"{wait_s:g}")]
-        return self._connection.ask(
+        parameters: QueryParameters = [("timeout", f"{wait_s:g}")]
+        return self._connection.request(
             Call("GET", f"/tasks/{task_id}/wait", parameters, timeout_s=wait_s + TIMEOUT_S), Task
         )
 
 
-def _why(reason: str | None) -> dict[str, str] | None:
+def _reason_body(reason: str | None) -> dict[str, str] | None:
     return None if reason is None else {"reason": reason}
 
 

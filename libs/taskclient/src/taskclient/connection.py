@@ -16,19 +16,19 @@ from typing import Any, Self, TypeVar
 import httpx
 import msgspec
 
-from taskclient.errors import ServerRefused, ServerUnreachable, TaskClientError, UnexpectedAnswer
+from taskclient.errors import ApiError, ServerUnreachable, TaskClientError, UnexpectedResponse
 from taskclient.models import Problem
-from taskclient.retry import Patience, parse_retry_after, plan_pause
+from taskclient.retry import RetryPolicy, parse_retry_after, plan_retry
 from taskclient.users import parse_user
 
 T = TypeVar("T")
-Parameters = Sequence[tuple[str, str]]
+QueryParameters = Sequence[tuple[str, str]]
 
 BASE_PATH = "/api/v1"
-IDEMPOTENCY_KEY = "Idempotency-Key"
-USER = "X-Taskcore-User"
+IDEMPOTENCY_KEY_HEADER = "Idempotency-Key"
+USER_HEADER = "X-Taskcore-User"
 TIMEOUT_S = 30.0
-NOTICEABLE_PAUSE_S = 1.0
+WARNING_PAUSE_S = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -39,35 +39,35 @@ class Call:
 
     method: str
     path: str
-    parameters: Parameters = ()
+    query: QueryParameters = ()
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
     timeout_s: float = TIMEOUT_S
 
     @property
-    def may_repeat(self) -> bool:
+    def is_retryable(self) -> bool:
         """A second one does no harm even when the first was carried out."""
-        return self.method in {"GET", "PUT"} or IDEMPOTENCY_KEY in self.headers
+        return self.method in {"GET", "PUT"} or IDEMPOTENCY_KEY_HEADER in self.headers
 
 
 @dataclass(frozen=True, slots=True)
-class _Setback:
+class _FailedTry:
     """Why an attempt brought nothing. `asked_s` is the pause that the server asked for."""
 
     error: TaskClientError
-    may_repeat: bool
-    asked_s: float | None = None
+    is_retryable: bool
+    retry_after_s: float | None = None
     cause: Exception | None = None
 
 
 class Connection:
     """A server at `address`, over a pool of connections. Close it, or use it in a `with`."""
 
-    def __init__(self, address: str, user: str | None, patience: Patience, sleep: Callable[[float], None]) -> None:
+    def __init__(self, address: str, user: str | None, retry_policy: RetryPolicy, sleep: Callable[[float], None]) -> None:
         self.address = parse_address(address)
-        self._patience = patience
+        self._retry_policy = retry_policy
         self._sleep = sleep
-        headers = {"Accept": "application/json"} | ({} if user is None else {USER: parse_user(user)})
+        headers = {"Accept": "application/json"} | ({} if user is None else {USER_HEADER: parse_user(user)})
         self._http = httpx.Client(base_url=self.address + BASE_PATH, headers=headers)
 
     def __enter__(self) -> Self:
@@ -81,42 +81,42 @@ class Connection:
     def close(self) -> None:
         self._http.close()
 
-    def ask(self, call: Call, answer: type[T]) -> T:
+    def request(self, call: Call, response_type: type[T]) -> T:
         """The server's answer as `answer`. Raises ServerRefused, ServerUnreachable or UnexpectedAnswer."""
-        response = self.exchange(call)
+        response = self.send(call)
         try:
-            return msgspec.json.decode(response.content, type=answer)
+            return msgspec.json.decode(response.content, type=response_type)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise UnexpectedAnswer(self.address, str(error)) from error
+            raise UnexpectedResponse(self.address, str(error)) from error
 
-    def exchange(self, call: Call) -> httpx.Response:
+    def send(self, call: Call) -> httpx.Response:
         """A successful response, after as many attempts as patience allows."""
         request = self._build(call)
         attempt = 1
         while True:
-            outcome = self._attempt(call, request)
+            outcome = self._try_once(call, request)
             if isinstance(outcome, httpx.Response):
                 return outcome
-            pause_s = plan_pause(self._patience, attempt, outcome.asked_s) if outcome.may_repeat else None
+            pause_s = plan_retry(self._retry_policy, attempt, outcome.retry_after_s) if outcome.is_retryable else None
             if pause_s is None:
                 raise outcome.error from outcome.cause
-            level = logging.WARNING if pause_s >= NOTICEABLE_PAUSE_S else logging.INFO
+            level = logging.WARNING if pause_s >= WARNING_PAUSE_S else logging.INFO
             log.log(level, "request.repeated after_s=%g reason=%s", pause_s, outcome.error)
             self._sleep(pause_s)
             attempt += 1
 
-    def _attempt(self, call: Call, request: httpx.Request) -> httpx.Response | _Setback:
+    def _try_once(self, call: Call, request: httpx.Request) -> httpx.Response | _FailedTry:
         try:
             response = self._http.send(request)
         except httpx.RequestError as error:
             reason = str(error) or type(error).__name__
             never_sent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
-            return _Setback(ServerUnreachable(self.address, reason), call.may_repeat or never_sent, cause=error)
+            return _FailedTry(ServerUnreachable(self.address, reason), call.is_retryable or never_sent, cause=error)
         if response.is_success:
             return response
         is_away = response.status_code == HTTPStatus.SERVICE_UNAVAILABLE
         asked_s = parse_retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
-        return _Setback(ServerRefused(_problem(response)), call.may_repeat and is_away, asked_s)
+        return _FailedTry(ApiError(_decode_problem(response)), call.is_retryable and is_away, asked_s)
 
     def _build(self, call: Call) -> httpx.Request:
         headers = dict(call.headers)
@@ -128,7 +128,7 @@ class Connection:
         return self._http.build_request(
             call.method,
             call.path,
-            params=httpx.QueryParams(list(call.parameters)),
+            params=httpx.QueryParams(list(call.query)),
             headers=headers,
             content=content,
             timeout=timeout,
@@ -147,7 +147,7 @@ def parse_address(text: str) -> str:
     return str(url.copy_with(query=None, fragment=None)).rstrip("/")
 
 
-def _problem(response: httpx.Response) -> Problem:
+def _decode_problem(response: httpx.Response) -> Problem:
     """The problem in the response; one made from its status where a proxy, not Taskcore, answered."""
     try:
         return msgspec.json.decode(response.content, type=Problem)

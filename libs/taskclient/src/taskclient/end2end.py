@@ -18,16 +18,16 @@ from taskclient.client import Client
 from taskclient.models import TERMINAL, NewTask, Status, StatusCounts
 
 LABEL = "end2end"
-POLL_EVERY_S = 0.5
-COUNT_EVERY_S = 5.0
-SHOWN_FAILURES = 5
+POLL_INTERVAL_S = 0.5
+COUNT_INTERVAL_S = 5.0
+MAX_SHOWN_FAILURES = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What to send. Without a `type`, half are `run_query` and half `send_email`."""
 
-    mark: UUID
+    run_id: UUID
     count: int
     type: str | None = None
     database: str = "default"
@@ -35,14 +35,14 @@ class Plan:
 
     @property
     def label(self) -> tuple[str, str]:
-        return LABEL, str(self.mark)
+        return LABEL, str(self.run_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """How the tasks stand `elapsed_s` after the start. `counts` is set every few seconds."""
 
-    over: int
+    finished: int
     elapsed_s: float
     counts: StatusCounts | None = None
 
@@ -65,7 +65,7 @@ class Summary(msgspec.Struct, frozen=True):
     failures: list[Failure]
 
     @property
-    def over(self) -> int:
+    def finished(self) -> int:
         return self.counts.succeeded + self.counts.failed + self.counts.cancelled
 
 
@@ -77,7 +77,7 @@ class Clock:
     sleep: Callable[[float], None] = field(default=time.sleep)
 
 
-class Check:
+class EndToEndCheck:
     """One run of a plan. A snapshot comes with each look; the last one when all are over or the time is up."""
 
     def __init__(self, client: Client, plan: Plan, timeout_s: float, clock: Clock) -> None:
@@ -94,17 +94,17 @@ class Check:
         while not self._is_time_up() and (batch := list(islice(tasks, batch_size))):
             self._client.submit_batch(batch)
             if self._is_count_due(self._clock.now()):
-                yield self._look()
-        while (snapshot := self._look()).over < self._plan.count and not self._is_time_up():
+                yield self._take_snapshot()
+        while (snapshot := self._take_snapshot()).finished < self._plan.count and not self._is_time_up():
             yield snapshot
-            self._clock.sleep(POLL_EVERY_S)
+            self._clock.sleep(POLL_INTERVAL_S)
         yield snapshot
 
     def count(self) -> StatusCounts:
         """The plan's own tasks by status, asked for one by one: a task that moves meanwhile may be missed."""
         return StatusCounts(**{status.value: self._total(status) for status in Status}, total=self._total())
 
-    def summarise(self) -> Summary:
+    def summarize(self) -> Summary:
         counts = self.count()
         over = counts.succeeded + counts.failed + counts.cancelled
         return Summary(
@@ -116,7 +116,7 @@ class Check:
             failures=self._failures() if over > counts.succeeded else [],
         )
 
-    def _look(self) -> Snapshot:
+    def _take_snapshot(self) -> Snapshot:
         over = self._total(*TERMINAL)
         now = self._clock.now()
         self._elapsed_s = now - self._started
@@ -126,7 +126,7 @@ class Check:
         return Snapshot(over, self._elapsed_s, self.count())
 
     def _is_count_due(self, now: float) -> bool:
-        return now - self._counted >= COUNT_EVERY_S
+        return now - self._counted >= COUNT_INTERVAL_S
 
     def _is_time_up(self) -> bool:
         return self._clock.now() - self._started >= self._timeout_s
@@ -136,7 +136,7 @@ class Check:
 
     def _failures(self) -> list[Failure]:
         page = self._client.list(
-            labels=[self._plan.label], status=[Status.FAILED, Status.CANCELLED], limit=SHOWN_FAILURES
+            labels=[self._plan.label], status=[Status.FAILED, Status.CANCELLED], limit=MAX_SHOWN_FAILURES
         )
         return [Failure(task.id, task.name, task.status, task.error or task.reason) for task in page.items]
 
@@ -146,7 +146,7 @@ def plan_tasks(plan: Plan) -> Iterator[NewTask]:
     kinds = (plan.type,) if plan.type else ("run_query", "send_email")
     for number in range(plan.count):
         kind = kinds[number % len(kinds)]
-        name = f"{LABEL}-{plan.mark.hex[:8]}-{number}"
+        name = f"{LABEL}-{plan.run_id.hex[:8]}-{number}"
         yield NewTask(name=name, type=kind, parameters=_parameters(kind, plan, name), labels=dict([plan.label]))
 
 

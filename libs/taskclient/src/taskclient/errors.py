@@ -20,7 +20,7 @@ class ServerUnreachable(TaskClientError):
         self.reason = reason
 
 
-class ServerRefused(TaskClientError):
+class ApiError(TaskClientError):
     """The server answered, and the answer is no. `problem` says why."""
 
     def __init__(self, problem: Problem) -> None:
@@ -44,14 +44,14 @@ class ServerRefused(TaskClientError):
         return self.problem.errors
 
 
-class UnexpectedAnswer(TaskClientError):
+class UnexpectedResponse(TaskClientError):
     """The server said yes, in words that are not Taskcore's: another program, or a version that does not fit."""
 
     def __init__(self, address: str, reason: str) -> None:
         super().__init__(f"{address} gave an answer that is not Taskcore's: {reason}")
 
 
-class TimedOut(TaskClientError):
+class WaitTimeout(TaskClientError):
     """The task was not over in time. `task` is how it stood last."""
 
     def __init__(self, task: Task, timeout: timedelta) -> None:

@@ -8,24 +8,24 @@ from email.utils import parsedate_to_datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """`attempts` counts the first one too. One asked to wait longer than `longest_pause_s` gives up."""
 
-    attempts: int = 4
-    first_pause_s: float = 0.2
-    longest_pause_s: float = 30.0
+    max_attempts: int = 4
+    initial_backoff_s: float = 0.2
+    max_backoff_s: float = 30.0
 
 
-DEFAULT_PATIENCE = Patience()
+DEFAULT_RETRY_POLICY = RetryPolicy()
 
 
-def plan_pause(patience: Patience, attempt: int, asked_s: float | None = None) -> float | None:
+def plan_retry(policy: RetryPolicy, attempt: int, retry_after_s: float | None = None) -> float | None:
     """Seconds to wait after the failed `attempt` (from 1), or None: give up. `asked_s` is the server's Retry-After."""
-    if attempt >= patience.attempts:
+    if attempt >= policy.max_attempts:
         return None
-    if asked_s is None:
-        return min(patience.first_pause_s * 2.0 ** (attempt - 1), patience.longest_pause_s)
-    return asked_s if asked_s <= patience.longest_pause_s else None
+    if retry_after_s is None:
+        return min(policy.initial_backoff_s * 2.0 ** (attempt - 1), policy.max_backoff_s)
+    return retry_after_s if retry_after_s <= policy.max_backoff_s else None
 
 
 def parse_retry_after(text: str | None, now: datetime) -> float | None:

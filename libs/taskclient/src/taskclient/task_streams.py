@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 import msgspec
 
 from taskclient.client import Client
-from taskclient.errors import TimedOut
+from taskclient.errors import WaitTimeout
 from taskclient.models import HistoryEntry, LogLine, Task
 
-PAGE = 1_000
-LOOK_AGAIN = timedelta(seconds=1)
+PAGE_SIZE = 1_000
+POLL_INTERVAL = timedelta(seconds=1)
 
 E = TypeVar("E")
 
@@ -25,7 +25,7 @@ class Progress(msgspec.Struct, frozen=True):
     progress: Any
 
 
-class LogTail:
+class LogStream:
     """The lines of a task, or of one of its attempts, each once."""
 
     def __init__(self, client: Client, task_id: int, attempt: int | None = None) -> None:
@@ -34,30 +34,30 @@ class LogTail:
         self._attempt = attempt
         self._after: str | None = None
 
-    def read(self, task: Task | None = None) -> Iterator[LogLine]:
+    def read_new(self, task: Task | None = None) -> Iterator[LogLine]:
         """Those that are new."""
         has_more = True
         while has_more:
-            page = self._client.logs(self._task_id, attempt=self._attempt, after=self._after, limit=PAGE)
+            page = self._client.logs(self._task_id, attempt=self._attempt, after=self._after, limit=PAGE_SIZE)
             self._after, has_more = page.next_after, page.has_more
             yield from page.items
 
 
-class Watch:
+class ActivityStream:
     """Everything that a task does: its steps, what it says, and how far it is."""
 
     def __init__(self, client: Client, task_id: int) -> None:
         self._client = client
         self._task_id = task_id
-        self._tail = LogTail(client, task_id)
+        self._tail = LogStream(client, task_id)
         self._last_step = 0
         self._progress: Any = None
 
-    def read(self, task: Task) -> Iterator[HistoryEntry | Progress | LogLine]:
+    def read_new(self, task: Task) -> Iterator[HistoryEntry | Progress | LogLine]:
         """What is new, in the order of its time; of progress, the last one only."""
         steps = [step for step in self._client.history(self._task_id) if step.id > self._last_step]
         self._last_step = max([self._last_step, *(step.id for step in steps)])
-        lines = list(self._tail.read(task))
+        lines = list(self._tail.read_new(task))
         news: list[HistoryEntry | LogLine] = [*steps, *lines]
         yield from sorted(news, key=lambda one: one.at)
         if task.progress != self._progress:
@@ -65,7 +65,7 @@ class Watch:
             yield Progress(task.progress)
 
 
-def follow(
+def follow_task(
     client: Client,
     task_id: int,
     read: Callable[[Task], Iterator[E]],
@@ -83,12 +83,12 @@ def follow(
         if task.is_terminal:
             return task
         if timeout is not None and clock() - started >= timeout.total_seconds():
-            raise TimedOut(task, timeout)
+            raise WaitTimeout(task, timeout)
         task = _after_a_while(client, task_id)
 
 
 def _after_a_while(client: Client, task_id: int) -> Task:
     try:
-        return client.wait(task_id, LOOK_AGAIN)
-    except TimedOut as not_over:
+        return client.wait(task_id, POLL_INTERVAL)
+    except WaitTimeout as not_over:
         return not_over.task

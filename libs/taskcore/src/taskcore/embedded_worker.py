@@ -16,33 +16,33 @@ import structlog
 from sqlalchemy import Engine
 
 from taskcore.db.notify import SyncNotifier
-from taskcore.errors import TemporarilyUnavailable
-from taskcore.execution.completer import Settler
+from taskcore.errors import DatabaseUnavailable
+from taskcore.execution.completer import BatchCompleter
 from taskcore.execution.executor import Executor
-from taskcore.execution.report_writer import Scribe
-from taskcore.execution.services import WorkerServices
-from taskcore.execution.slots import Holding
-from taskcore.leasing.lease_manager import SOFT_FENCE, LeaseKeeper, Wishes
-from taskcore.leasing.liveness import MakeWitnesses, Witnesses
-from taskcore.leasing.lost_claims import Held
+from taskcore.execution.report_writer import ReportWriter
+from taskcore.execution.services import DatabaseServices
+from taskcore.execution.slots import SlotPool
+from taskcore.leasing.lease_manager import SOFT_FENCE_SHARE, LeaseManager, Directives
+from taskcore.leasing.liveness import LivenessSignalFactory, LivenessSignals
+from taskcore.leasing.lost_claims import ProcessReport
 from taskcore.messaging.brokers import Broker
-from taskcore.messaging.consumer_service import Service
-from taskcore.observability.redaction import Masking
-from taskcore.observability.tracing.provider import OFF, Tracing
+from taskcore.messaging.consumer_service import ConsumerService
+from taskcore.observability.redaction import Redactor
+from taskcore.observability.tracing.provider import NO_TRACING, Tracing
 from taskcore.plugins import Plugins
-from taskcore.plugins.cancellation import Cause
+from taskcore.plugins.cancellation import InterruptCause
 from taskcore.settings import Settings
 
 log = structlog.stdlib.get_logger(__name__)
 
 INCARNATION = 1
-REGISTERED_WITHIN_S = 60.0
+REGISTRATION_TIMEOUT_S = 60.0
 
-POLL_S = 0.5
-MISSED_BEATS = 2
+POLL_INTERVAL_S = 0.5
+MAX_MISSED_HEARTBEATS = 2
 
 
-class InProcessWorker:
+class EmbeddedWorker:
     """Registered before `start` returns, so that every type is known when the API opens."""
 
     def __init__(
@@ -51,105 +51,105 @@ class InProcessWorker:
         engine: Engine,
         broker: Broker,
         plugins: Plugins,
-        make_witnesses: MakeWitnesses,
-        tracing: Tracing = OFF,
+        make_signals: LivenessSignalFactory,
+        tracing: Tracing = NO_TRACING,
     ) -> None:
         self._settings = settings
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._obey, name="obey", daemon=True)
-        self._scribe = Scribe(engine)
+        self._thread = threading.Thread(target=self._run_directives, name="obey", daemon=True)
+        self._report_writer = ReportWriter(engine)
         self._executor = Executor(
             engine,
             plugins,
             settings,
             worker_id=0,
             incarnation=INCARNATION,
-            services=partial(WorkerServices, engine, self._scribe, Masking(settings.log.masked)),
-            flush=self._scribe.flush,
+            make_services=partial(DatabaseServices, engine, self._report_writer, Redactor(settings.log.redacted_fields)),
+            flush_reports=self._report_writer.flush,
             tracing=tracing,
         )
-        self._holding = Holding(threads=settings.worker.threads, look_ahead=settings.worker.look_ahead)
-        settler = Settler(self._executor, self._holding, SyncNotifier(engine))
-        self._service = Service(broker, self._holding, self._executor, settler)
-        self._lease = LeaseKeeper(settings, engine, plugins, self._held, slots=settings.worker.threads)
-        self._witnesses = Witnesses(make_witnesses, self._lease.wake, settings.worker.heartbeat_s)
+        self._slots = SlotPool(threads=settings.worker.threads, prefetch_short=settings.worker.prefetch_short)
+        settler = BatchCompleter(self._executor, self._slots, SyncNotifier(engine))
+        self._service = ConsumerService(broker, self._slots, self._executor, settler)
+        self._lease = LeaseManager(settings, engine, plugins, self._reports, slots=settings.worker.threads)
+        self._liveness = LivenessSignals(make_signals, self._lease.wake, settings.worker.heartbeat_s)
         self._is_fenced = False
 
     def start(self) -> None:
         """Raises `TemporarilyUnavailable` when the database stays away."""
         self._lease.start()
         try:
-            self._follow(self._lease.wishes.get(timeout=REGISTERED_WITHIN_S))
+            self._apply(self._lease.directives.get(timeout=REGISTRATION_TIMEOUT_S))
         except queue.Empty:
-            raise TemporarilyUnavailable from None
-        self._scribe.start()
+            raise DatabaseUnavailable from None
+        self._report_writer.start()
         self._service.start()
         self._thread.start()
 
     @property
     def is_ready(self) -> bool:
         """Registered, and heard by the database lately."""
-        silence_s = time.monotonic() - (self._lease.ends_at - self._settings.worker.lease_s)
-        return self._lease.worker_id is not None and silence_s < MISSED_BEATS * self._settings.worker.heartbeat_s
+        silence_s = time.monotonic() - (self._lease.expires_at - self._settings.worker.lease_s)
+        return self._lease.worker_id is not None and silence_s < MAX_MISSED_HEARTBEATS * self._settings.worker.heartbeat_s
 
     @property
-    def held(self) -> int:
+    def held_count(self) -> int:
         """How many tasks run, or are about to."""
-        return len(self._holding.held())
+        return len(self._slots.snapshot())
 
     def stop(self, grace_s: float) -> None:
         log.info("worker.draining", worker_id=self._executor.worker_id, grace_s=grace_s)
         self._service.stop(grace_s)
-        self._retire()
+        self._shut_down()
 
-    def abandon(self) -> None:
+    def force_stop(self) -> None:
         """Give back what runs, now; its threads end with the process."""
         self._executor.close()
-        self._service.give_back(self._holding.close() + self._holding.held())
-        self._retire()
+        self._service.release(self._slots.close() + self._slots.snapshot())
+        self._shut_down()
 
-    def _retire(self) -> None:
+    def _shut_down(self) -> None:
         self._stopping.set()
-        self._scribe.stop()
+        self._report_writer.stop()
         self._thread.join()
-        self._witnesses.stop()
-        self._lease.retire(self._settings.worker.lease_s)
+        self._liveness.stop()
+        self._lease.deregister(self._settings.worker.lease_s)
 
-    def _held(self) -> list[Held]:
-        attempts = frozenset((one.lease.task_id, one.lease.attempt) for one in self._holding.held())
-        return [Held(INCARNATION, time.monotonic(), attempts)]
+    def _reports(self) -> list[ProcessReport]:
+        attempts = frozenset((one.lease.task_id, one.lease.attempt) for one in self._slots.snapshot())
+        return [ProcessReport(INCARNATION, time.monotonic(), attempts)]
 
-    def _obey(self) -> None:
+    def _run_directives(self) -> None:
         while not self._stopping.is_set():
-            self._mind_fence()
+            self._check_fence()
             try:
-                self._follow(self._lease.wishes.get(timeout=POLL_S))
+                self._apply(self._lease.directives.get(timeout=POLL_INTERVAL_S))
             except queue.Empty:
                 continue
 
-    def _mind_fence(self) -> None:
+    def _check_fence(self) -> None:
         """Before others may run its tasks, this worker's are told to stop."""
-        is_up = self._witnesses.are_gone() or self._lease.is_ending(SOFT_FENCE)
+        is_up = self._liveness.all_lost() or self._lease.is_expiring(SOFT_FENCE_SHARE)
         if is_up and not self._is_fenced:
             log.error("worker.fenced", worker_id=self._executor.worker_id)
-            self._lease.count_loss()
+            self._lease.record_loss()
             self._service.fence()
         if self._is_fenced and not is_up:
-            self._service.resume()
+            self._service.unfence()
         self._is_fenced = is_up
 
-    def _follow(self, wishes: Wishes) -> None:
+    def _apply(self, wishes: Directives) -> None:
         """A machine that slept longer than the lease finds its tasks returned: it goes on under a new id."""
         if wishes.worker_id != self._executor.worker_id:
             self._executor.worker_id = wishes.worker_id
-            self._witnesses.follow(wishes.worker_id)
+            self._liveness.switch_to(wishes.worker_id)
         for row in wishes.cancel:
-            self._service.interrupt(row.id, row.attempt, Cause.CANCEL)
+            self._service.interrupt(row.id, row.attempt, InterruptCause.CANCEL)
         for row in wishes.pause:
             self._service.request_pause(row.id, row.attempt)
         for _, (task_id, attempt) in wishes.drop:
-            self._service.interrupt(task_id, attempt, Cause.FENCE)
-        self._service.serve(wishes.queues)
+            self._service.interrupt(task_id, attempt, InterruptCause.FENCE)
+        self._service.consume(wishes.queues)
 
 
 def stop_signals() -> asyncio.Queue[None]:
@@ -160,7 +160,7 @@ def stop_signals() -> asyncio.Queue[None]:
     return signals
 
 
-async def drain(worker: InProcessWorker, grace_s: float, signals: asyncio.Queue[None]) -> None:
+async def drain(worker: EmbeddedWorker, grace_s: float, signals: asyncio.Queue[None]) -> None:
     """Let what runs end within the grace; a further signal gives it back at once."""
     loop = asyncio.get_running_loop()
     drained: asyncio.Future[None] = loop.create_future()
@@ -178,4 +178,4 @@ async def drain(worker: InProcessWorker, grace_s: float, signals: asyncio.Queue[
     await asyncio.wait([drained, hurry], return_when=asyncio.FIRST_COMPLETED)
     hurry.cancel()
     if not drained.done():
-        await asyncio.to_thread(worker.abandon)
+        await asyncio.to_thread(worker.force_stop)

@@ -33,7 +33,7 @@ class BrokerUnavailable(TaskcoreError):
     """The message broker cannot be reached."""
 
 
-class TemporarilyUnavailable(TaskcoreError):
+class DatabaseUnavailable(TaskcoreError):
     """The database cannot be reached at the moment."""
 
 
@@ -41,12 +41,12 @@ class LeaseLost(TaskcoreError):
     """The attempt is not held any more: its task was given to another, or is over."""
 
 
-class InvalidSetting(TaskcoreError):
+class InvalidLiveSetting(TaskcoreError):
     """A value for a live setting is not valid. `faults`: the path of each part at fault, and why."""
 
     def __init__(self, faults: Sequence[tuple[tuple[str | int, ...], str]]) -> None:
         super().__init__("; ".join(f"{'.'.join(map(str, path)) or 'value'}: {why}" for path, why in faults))
-        self.faults = faults
+        self.errors = faults
 
 
 class InvalidTask(TaskcoreError):

@@ -12,7 +12,7 @@ import sys
 from contextlib import suppress
 
 #: Those that a process gets for what it does itself, and those that nobody can wait for, are not passed on.
-OWN = {
+NOT_FORWARDED = {
     signal.SIGBUS,
     signal.SIGFPE,
     signal.SIGILL,
@@ -26,12 +26,12 @@ OWN = {
 }
 #: What Python ignores, and most programs do not expect to be ignored.
 IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
-NOT_STARTED = 127
+EXIT_NOT_STARTED = 127
 
 
 def run(command: list[str]) -> int:
     """Answers the exit code, which is 128 and the signal's number where a signal ended the program."""
-    waited = signal.valid_signals() - OWN
+    waited = signal.valid_signals() - NOT_FORWARDED
     signal.pthread_sigmask(signal.SIG_BLOCK, waited)  # the kernel drops what a first process neither blocks nor handles
     try:
         # In a group of its own, so that it does not hear Ctrl-C twice.
@@ -40,7 +40,7 @@ def run(command: list[str]) -> int:
         )
     except OSError as exc:
         print(f"taskcore.init: {exc.strerror}: {command[0]}", file=sys.stderr)
-        return NOT_STARTED
+        return EXIT_NOT_STARTED
     while True:
         number = signal.sigwait(waited)
         if number != signal.SIGCHLD:

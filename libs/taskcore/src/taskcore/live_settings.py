@@ -17,13 +17,13 @@ import structlog
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from sqlalchemy import Executable
 
-from taskcore.db.engine import is_database_away
+from taskcore.db.engine import is_database_unavailable
 from taskcore.db.notify import SETTINGS, Listener
 from taskcore.db.overrides import list_overrides
-from taskcore.errors import InvalidSetting
+from taskcore.errors import InvalidLiveSetting
 from taskcore.settings import Live, Settings
 
-POLL_S = 5.0
+POLL_INTERVAL_S = 5.0
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -46,15 +46,15 @@ class LiveSetting:
             getattr(getattr(settings, self.section), self.field), mode="json", exclude_unset=True
         )
 
-    def default(self) -> Any:
+    def default_value(self) -> Any:
         """What holds where nobody has set it. As JSON has it."""
         return self.value_in(Settings.model_construct())
 
-    def schema(self) -> dict[str, Any]:
+    def json_schema(self) -> dict[str, Any]:
         """The JSON Schema of its values."""
         return self.type.json_schema()
 
-    def put_into(self, settings: Settings, value: Any) -> Settings:
+    def apply(self, settings: Settings, value: Any) -> Settings:
         """`settings` with `value`, which comes out of JSON. Raises `InvalidSetting`."""
         section: BaseModel = getattr(settings, self.section)
         try:
@@ -62,7 +62,7 @@ class LiveSetting:
             changed = type(section).model_validate({**dict(section), self.field: checked})
         except ValidationError as exc:
             errors = exc.errors(include_input=False, include_url=False, include_context=False)
-            raise InvalidSetting([(error["loc"], error["msg"]) for error in errors]) from exc
+            raise InvalidLiveSetting([(error["loc"], error["msg"]) for error in errors]) from exc
         return settings.model_copy(update={self.section: changed})
 
 
@@ -91,9 +91,9 @@ def is_setting(name: str) -> bool:
 class CurrentSettings:
     """The settings as they are now: the process's own, with what the database overrides."""
 
-    def __init__(self, own: Settings) -> None:
-        self.own = own
-        self.now = own
+    def __init__(self, base: Settings) -> None:
+        self.base = base
+        self.now = base
         self._overrides: Mapping[str, Any] = {}
         self._callbacks: list[Callable[[], object]] = []
 
@@ -101,16 +101,16 @@ class CurrentSettings:
         """Have `callback` called whenever `now` has become another."""
         self._callbacks.append(callback)
 
-    def override(self, overrides: Mapping[str, Any]) -> None:
+    def apply_overrides(self, overrides: Mapping[str, Any]) -> None:
         """These, and no others. What is not valid is ignored, and said once."""
         if overrides == self._overrides:
             return
         self._overrides = overrides
-        now = self.own
+        now = self.base
         for name, value in overrides.items():
             try:
-                now = live_settings()[name].put_into(now, value)
-            except (KeyError, InvalidSetting) as exc:
+                now = live_settings()[name].apply(now, value)
+            except (KeyError, InvalidLiveSetting) as exc:
                 log.warning("setting.ignored", setting=name, error=str(exc))
         if now != self.now:
             self.now = now
@@ -119,7 +119,7 @@ class CurrentSettings:
                 callback()
 
 
-class Follower:
+class SettingsWatcher:
     """Keeps `settings` current: on each NOTIFY, and at the latest every `POLL_S` seconds. `read` runs a statement."""
 
     def __init__(
@@ -132,7 +132,7 @@ class Follower:
         self._settings = settings
         self._read = read
         self._woken = asyncio.Event()
-        url = settings.own.database_url.get_secret_value()
+        url = settings.base.database_url.get_secret_value()
         self._listener = Listener(url, SETTINGS, name=name, on_wake=self._woken.set)
 
     async def run(self) -> None:
@@ -141,22 +141,22 @@ class Follower:
         try:
             while True:
                 self._woken.clear()
-                await self.look()
+                await self.refresh()
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(POLL_S):  # wait_for may swallow being cancelled, before Python 3.12
+                    async with asyncio.timeout(POLL_INTERVAL_S):  # wait_for may swallow being cancelled, before Python 3.12
                         await self._woken.wait()
         finally:
             listening.cancel()
 
-    async def look(self) -> None:
+    async def refresh(self) -> None:
         """A database that is away leaves the settings as they are."""
         try:
-            self._settings.override(overrides_of(await self._read(list_overrides())))
+            self._settings.apply_overrides(to_overrides(await self._read(list_overrides())))
         except Exception as exc:  # the next look may succeed
-            if not is_database_away(exc):
+            if not is_database_unavailable(exc):
                 log.exception("settings.not_read")
 
 
-def overrides_of(rows: Sequence[Any]) -> dict[str, Any]:
+def to_overrides(rows: Sequence[Any]) -> dict[str, Any]:
     """The rows of `list_overrides` as `CurrentSettings.override` takes them."""
     return {row.name: row.value for row in rows}

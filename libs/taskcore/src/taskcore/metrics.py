@@ -42,7 +42,7 @@ __all__ = [
     "MetricSource",
     "Sample",
     "Window",
-    "distinct",
+    "without_conflicts",
     "load_sources",
 ]
 
@@ -84,7 +84,7 @@ class MetricSource(ABC):
     """
 
     name: str
-    counts_windows: ClassVar[bool] = False
+    is_windowed: ClassVar[bool] = False
 
     @abstractmethod
     def describe(self) -> Iterable[Metric]:
@@ -103,13 +103,13 @@ def load_sources() -> Sequence[MetricSource]:
     sources = []
     for entry in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda e: e.name):
         try:
-            sources.append(_made(entry.load()))
+            sources.append(_instantiate(entry.load()))
         except Exception:  # whatever a stranger's code raises must not keep the others from being measured
             log.exception("metrics.not_loaded", source=entry.name, target=entry.value)
-    return distinct(sources)
+    return without_conflicts(sources)
 
 
-def distinct(sources: Iterable[MetricSource]) -> Sequence[MetricSource]:
+def without_conflicts(sources: Iterable[MetricSource]) -> Sequence[MetricSource]:
     """Those of `sources` whose name and metrics no earlier one has; the others are logged and left out."""
     kept: list[MetricSource] = []
     names: set[str] = set()
@@ -125,7 +125,7 @@ def distinct(sources: Iterable[MetricSource]) -> Sequence[MetricSource]:
     return kept
 
 
-def _made(cls: Any) -> MetricSource:
+def _instantiate(cls: Any) -> MetricSource:
     if not (inspect.isclass(cls) and issubclass(cls, MetricSource)):
         raise TypeError(f"{cls!r} is not a subclass of taskcore.metrics.MetricSource")
     source = cls()

@@ -12,7 +12,7 @@ import sys
 
 TIMEOUT_S = 4.0
 #: Where each kind of process answers unless it is told otherwise.
-PORTS = {"api": 8080, "health": 5050}
+DEFAULT_PORTS = {"api": 8080, "health": 5050}
 
 
 def is_ready(section: str) -> bool:
@@ -20,11 +20,11 @@ def is_ready(section: str) -> bool:
 
     `section`: whose port it is, `TASKCORE_API__PORT` or `TASKCORE_HEALTH__PORT`.
     """
-    port = int(os.environ.get(f"TASKCORE_{section.upper()}__PORT") or PORTS[section])
-    return port == 0 or _answers("127.0.0.1", port)
+    port = int(os.environ.get(f"TASKCORE_{section.upper()}__PORT") or DEFAULT_PORTS[section])
+    return port == 0 or _responds_ok("127.0.0.1", port)
 
 
-def _answers(host: str, port: int) -> bool:
+def _responds_ok(host: str, port: int) -> bool:
     connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
     try:
         connection.request("GET", "/readyz")

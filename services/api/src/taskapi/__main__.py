@@ -17,9 +17,9 @@ from litestar import Litestar
 
 from taskapi.app import create_app
 from taskapi.runtime.services import Services
-from taskapi.server import DRAIN, DrainingServer
+from taskapi.server import DRAIN_SIGNAL, DrainingServer
 from taskcore.errors import InvalidSettings
-from taskcore.observability.multiprocess_metrics import DIRECTORY, SharedMetrics, page, shared_directory, take_room
+from taskcore.observability.multiprocess_metrics import DIRECTORY_VARIABLE, MultiprocessMetrics, build_registry, metrics_directory, preallocate_files
 from taskcore.observability.telemetry import configure_logging, set_log_level
 from taskcore.observability.tracing.provider import Tracing
 from taskcore.settings import ApiSettings, load_settings
@@ -40,7 +40,7 @@ def main() -> None:
         _serve_all(settings.api)
         return
     set_start_method("spawn")  # what was imported here counts in this process alone
-    with shared_directory("taskapi"):
+    with metrics_directory("taskapi"):
         _serve_all(settings.api)
 
 
@@ -63,14 +63,14 @@ def serve() -> Litestar:
     """The application of one of Granian's processes, each of which reads the settings and logs for itself."""
     settings = load_settings()
     configure_logging(settings.log)
-    take_room()
-    tracing = Tracing.start(settings, "taskcore-api").share()
-    directory = os.environ.get(DIRECTORY)
-    app = create_app(settings, tracing, page("api", SharedMetrics(directory)) if directory else None)
+    preallocate_files()
+    tracing = Tracing.start(settings, "taskcore-api").set_global()
+    directory = os.environ.get(DIRECTORY_VARIABLE)
+    app = create_app(settings, tracing, build_registry("api", MultiprocessMetrics(directory)) if directory else None)
     app.on_shutdown.append(tracing.stop)
     current = app.state.services.settings
     current.on_change(lambda: set_log_level(current.now.log.level))
-    app.on_startup.append(_let_go_on_signals)
+    app.on_startup.append(_release_waiters_on_signals)
     return app
 
 
@@ -83,7 +83,7 @@ def _refuse_taken_port(settings: ApiSettings) -> None:
         sys.exit(f"taskapi: cannot listen on {settings.host}, port {settings.port}: {exc.strerror}")
 
 
-async def _let_go_on_signals(app: Litestar) -> None:
+async def _release_waiters_on_signals(app: Litestar) -> None:
     """Answer those who wait as soon as the process is told to stop: Granian stops only when all are answered.
 
     Granian hears signals through the event loop, that is through a file descriptor, which stays as it is.
@@ -92,12 +92,12 @@ async def _let_go_on_signals(app: Litestar) -> None:
     loop = asyncio.get_running_loop()
 
     def let_go(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(services.finishes.release_all)
+        loop.call_soon_threadsafe(services.completion_waiters.release_all)
 
     def drain(number: int, frame: FrameType | None) -> None:
-        services.leaving.set()
+        services.draining.set()
 
-    signal.signal(DRAIN, drain)
+    signal.signal(DRAIN_SIGNAL, drain)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, let_go)
 

@@ -13,10 +13,10 @@ from prometheus_client import CollectorRegistry
 from taskapi import health, openapi
 from taskapi.admin import listings, live_settings, queues
 from taskapi.analytics import queries as analytics
-from taskapi.http.strict_query import refuse_unknown_parameters
+from taskapi.http.strict_query import reject_unknown_parameters
 from taskapi.kubernetes import alerts, events
 from taskapi.middleware import errors
-from taskapi.middleware.request import RequestScope
+from taskapi.middleware.request import RequestMiddleware
 from taskapi.runtime.services import Services
 from taskapi.schedules import actions as steering
 from taskapi.schedules import definitions, queries
@@ -24,8 +24,8 @@ from taskapi.tasks import actions, dependencies, logs, submit
 from taskapi.tasks import queries as tasks
 from taskapi.traces import page
 from taskapi.traces import task_trace as traces
-from taskcore.observability.tracing.memory_store import LocalSpans
-from taskcore.observability.tracing.provider import OFF, Tracing
+from taskcore.observability.tracing.memory_store import InMemorySpanStore
+from taskcore.observability.tracing.provider import NO_TRACING, Tracing
 from taskcore.settings import Settings, load_settings
 
 BASE_PATH = "/api/v1"
@@ -79,20 +79,20 @@ HANDLERS: Sequence[Any] = (
 
 
 def create_app(
-    own: Settings | None = None,
-    tracing: Tracing = OFF,
+    settings: Settings | None = None,
+    tracing: Tracing = NO_TRACING,
     metrics: CollectorRegistry | None = None,
-    local: LocalSpans | None = None,
+    span_store: InMemorySpanStore | None = None,
 ) -> Litestar:
     """The ASGI application. Without settings of its `own` it reads them itself, as a process of its own does.
 
     `metrics` are what `/metrics` tells, where that is not just what is counted in this process; `local` the spans that
     this very process keeps.
     """
-    services = Services.of(own or load_settings(), tracing, metrics, local)
+    services = Services.from_settings(settings or load_settings(), tracing, metrics, span_store)
     app = Litestar(
         route_handlers=[
-            Router(BASE_PATH, route_handlers=HANDLERS, before_request=refuse_unknown_parameters),
+            Router(BASE_PATH, route_handlers=HANDLERS, before_request=reject_unknown_parameters),
             health.livez,
             health.readyz,
             health.healthcheck,
@@ -102,13 +102,13 @@ def create_app(
             openapi.document,
         ],
         dependencies={"services": Provide(lambda: services, sync_to_thread=False)},
-        exception_handlers={Exception: errors.answer},
+        exception_handlers={Exception: errors.handle_exception},
         lifespan=[_lifespan(services)],
         openapi_config=openapi.CONFIG,
         logging_config=None,
     )
     app.state.services = services
-    app.asgi_handler = RequestScope(app.asgi_handler, services)
+    app.asgi_handler = RequestMiddleware(app.asgi_handler, services)
     return app
 
 

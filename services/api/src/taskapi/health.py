@@ -10,10 +10,10 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from taskapi.http.parameters import MEDIA_TYPE
-from taskapi.http.problems import stopping
+from taskapi.http.parameters import PROBLEM_MEDIA_TYPE
+from taskapi.http.problems import shutting_down
 from taskapi.runtime.services import Services
-from taskapi.schemas import Liveness, Problem, Uptime
+from taskapi.schemas import HealthStatus, Problem, Uptime
 
 READY_TIMEOUT_S = 2
 
@@ -21,9 +21,9 @@ _STARTED = time.monotonic()
 
 
 @get("/livez", operation_id="livez", summary="Is the process alive?", tags=["health"])
-async def livez() -> Liveness:
+async def livez() -> HealthStatus:
     """Looks at nothing but the process."""
-    return Liveness("ok")
+    return HealthStatus("ok")
 
 
 @get(
@@ -32,20 +32,20 @@ async def livez() -> Liveness:
     summary="Can it serve?",
     tags=["health"],
     responses={
-        503: ResponseSpec(Problem, media_type=MEDIA_TYPE, description="The database is away, or the process stops.")
+        503: ResponseSpec(Problem, media_type=PROBLEM_MEDIA_TYPE, description="The database is away, or the process stops.")
     },
 )
-async def readyz(services: NamedDependency[Services]) -> Liveness:
+async def readyz(services: NamedDependency[Services]) -> HealthStatus:
     """Asks the database too, for two seconds at most. Not while the process takes its leave."""
-    if services.leaving.is_set():
-        raise stopping()
+    if services.draining.is_set():
+        raise shutting_down()
     ping = asyncio.create_task(services.database.ping())
     done, _ = await asyncio.wait([ping], timeout=READY_TIMEOUT_S)
     if not done:
         ping.cancel()  # not waited for: telling a silent server may take a while
         raise TimeoutError("the database does not answer")
     ping.result()
-    return Liveness("ok")
+    return HealthStatus("ok")
 
 
 @get("/healthcheck", operation_id="healthcheck", summary="How long has it been up?", tags=["health"])

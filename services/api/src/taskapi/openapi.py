@@ -40,9 +40,9 @@ _Bodies = Mapping[str, tuple[type, bool, Any]]
 _BODIES: _Bodies = {
     "submit_task": (schemas.TaskSubmission, True, _ONE_TASK),
     "submit_batch": (schemas.BatchSubmission, True, {"tasks": [_ONE_TASK], "atomic": True}),
-    "cancel_task": (schemas.Why, False, {"reason": "not needed any more"}),
-    "pause_task": (schemas.Why, False, {"reason": "not before noon"}),
-    "pause_queue": (schemas.Why, False, {"reason": "the mail server is being moved"}),
+    "cancel_task": (schemas.ActionReason, False, {"reason": "not needed any more"}),
+    "pause_task": (schemas.ActionReason, False, {"reason": "not before noon"}),
+    "pause_queue": (schemas.ActionReason, False, {"reason": "the mail server is being moved"}),
     "set_setting": (schemas.SettingChange, True, {"value": 15}),
 }
 _REQUEST_ID = {"X-Request-Id": "The request's own, or one that was made for it."}

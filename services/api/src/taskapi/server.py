@@ -15,7 +15,7 @@ import structlog
 from granian.server.mp import MPServer
 
 #: What tells a process of Granian's that its server drains.
-DRAIN = signal.SIGUSR1
+DRAIN_SIGNAL = signal.SIGUSR1
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -24,17 +24,17 @@ class DrainingServer(MPServer):
     def __init__(self, *arguments: Any, drain_s: float, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._drain_s = drain_s
-        self._hurry = threading.Event()
+        self._skip_drain = threading.Event()
 
     def signal_handler_interrupt(self, *arguments: Any, **options: Any) -> None:
         if self.interrupt_signal or signal.SIGINT in arguments:
-            self._hurry.set()
+            self._skip_drain.set()
         super().signal_handler_interrupt(*arguments, **options)  # type: ignore[no-untyped-call]
 
     def shutdown(self, exit_code: int = 0) -> None:
-        if self._drain_s and not exit_code and not self._hurry.is_set():
+        if self._drain_s and not exit_code and not self._skip_drain.is_set():
             log.info("api.draining", drain_s=self._drain_s)
             for worker in self.wrks:
-                os.kill(worker.inner.pid, DRAIN)
-            self._hurry.wait(self._drain_s)
+                os.kill(worker.inner.pid, DRAIN_SIGNAL)
+            self._skip_drain.wait(self._drain_s)
         super().shutdown(exit_code)  # type: ignore[no-untyped-call]

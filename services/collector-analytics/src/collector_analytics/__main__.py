@@ -14,19 +14,19 @@ from sqlalchemy import Executable
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from collector_analytics.collect_analytics import QUEUE, CollectAnalytics
-from collector_analytics.schedule import ANSWER_S, KeptSchedule
-from collector_analytics.validation import check_operator_metrics
-from taskcore.db.engine import BY_KEY, async_engine, sync_engine
-from taskcore.embedded_worker import InProcessWorker, drain, stop_signals
+from collector_analytics.schedule import DATABASE_TIMEOUT_S, ScheduleReconciler
+from collector_analytics.validation import validate_configured_metrics
+from taskcore.db.engine import KEY_LOOKUP_OPTIONS, async_engine, sync_engine
+from taskcore.embedded_worker import EmbeddedWorker, drain, stop_signals
 from taskcore.errors import TaskcoreError
-from taskcore.leasing.liveness import two_witnesses
-from taskcore.live_settings import CurrentSettings, Follower
+from taskcore.leasing.liveness import default_signals
+from taskcore.live_settings import CurrentSettings, SettingsWatcher
 from taskcore.messaging.brokers import RabbitBroker
 from taskcore.observability.health import HealthServer
-from taskcore.observability.multiprocess_metrics import page
+from taskcore.observability.multiprocess_metrics import build_registry
 from taskcore.observability.telemetry import configure_logging, set_log_level
 from taskcore.observability.tracing.provider import Tracing
-from taskcore.plugins import collect
+from taskcore.plugins import build_plugins
 from taskcore.settings import Settings, load_settings
 
 NAME = "collector-analytics"
@@ -37,18 +37,18 @@ NAME = "collector-analytics"
 def run(log_level: str | None) -> None:
     settings = _settings(log_level)
     configure_logging(settings.log)
-    check_operator_metrics(settings)
+    validate_configured_metrics(settings)
     asyncio.run(_run(settings))
 
 
 async def _run(settings: Settings) -> None:
     url = settings.database_url.get_secret_value()
     limit_s = settings.worker.lease_s / 2
-    engine = sync_engine(url, name=NAME, pool_size=4, options=BY_KEY, answer_within_s=limit_s)
-    broker = RabbitBroker(settings, prefetch=settings.worker.threads + settings.worker.look_ahead)
-    tracing = Tracing.start(settings, "taskcore-collector-analytics").share()
-    worker = InProcessWorker(settings, engine, broker, collect([CollectAnalytics]), two_witnesses(settings), tracing)
-    health = HealthServer(settings.health, page(NAME, REGISTRY), lambda: worker.is_ready)
+    engine = sync_engine(url, name=NAME, pool_size=4, options=KEY_LOOKUP_OPTIONS, statement_deadline_s=limit_s)
+    broker = RabbitBroker(settings, prefetch=settings.worker.threads + settings.worker.prefetch_short)
+    tracing = Tracing.start(settings, "taskcore-collector-analytics").set_global()
+    worker = EmbeddedWorker(settings, engine, broker, build_plugins([CollectAnalytics]), default_signals(settings), tracing)
+    health = HealthServer(settings.health, build_registry(NAME, REGISTRY), lambda: worker.is_ready)
     health.start()
     worker.start()
     signals = stop_signals()
@@ -67,17 +67,17 @@ async def _keep_schedule(settings: Settings, engine: AsyncEngine) -> None:
     """Until cancelled."""
 
     async def read(statement: Executable) -> Sequence[Any]:
-        async with asyncio.timeout(ANSWER_S), engine.connect() as connection:
+        async with asyncio.timeout(DATABASE_TIMEOUT_S), engine.connect() as connection:
             return (await connection.execute(statement)).all()
 
     current = CurrentSettings(settings)
     current.on_change(lambda: set_log_level(current.now.log.level))
-    follower = Follower(current, read, name=f"{NAME}, settings")
+    follower = SettingsWatcher(current, read, name=f"{NAME}, settings")
     try:
-        await follower.look()
+        await follower.refresh()
         async with asyncio.TaskGroup() as loops:
             loops.create_task(follower.run())
-            loops.create_task(KeptSchedule(current, engine).run())
+            loops.create_task(ScheduleReconciler(current, engine).run())
     finally:
         await engine.dispose()
 

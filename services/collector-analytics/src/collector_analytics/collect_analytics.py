@@ -9,19 +9,19 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from collector_analytics.configured.sources import operator_sources
-from collector_analytics.measurement import Round, measure
+from collector_analytics.configured.sources import configured_sources
+from collector_analytics.measurement import CollectionRun, measure
 from taskcore.db.analytics import samples
 from taskcore.db.engine import sync_engine
 from taskcore.db.overrides import list_overrides
 from taskcore.errors import TaskcoreError
-from taskcore.live_settings import CurrentSettings, overrides_of
-from taskcore.metrics import MetricSource, distinct, load_sources
+from taskcore.live_settings import CurrentSettings, to_overrides
+from taskcore.metrics import MetricSource, without_conflicts, load_sources
 from taskcore.plugins import Parameters, Plugin, RetryPolicy, TaskContext
 from taskcore.settings import Settings, seconds
 
 QUEUE = "analytics"
-UNKNOWN = "this worker's settings do not have it; give it those of the collector, or keep it from the queue analytics"
+NOT_CONFIGURED = "this worker's settings do not have it; give it those of the collector, or keep it from the queue analytics"
 
 
 class CollectionFailed(TaskcoreError):
@@ -30,7 +30,7 @@ class CollectionFailed(TaskcoreError):
 
 class CollectAnalyticsParameters(Parameters, frozen=True):
     #: The operator's sources: a worker whose settings do not have them must say so, and not leave them out silently.
-    operator: tuple[str, ...] = ()
+    configured: tuple[str, ...] = ()
 
 
 class CollectAnalytics(Plugin[CollectAnalyticsParameters]):
@@ -44,14 +44,14 @@ class CollectAnalytics(Plugin[CollectAnalyticsParameters]):
         url = ctx.settings.database_url.get_secret_value()
         engine = sync_engine(url, name="collect_analytics", pool_size=1)
         try:
-            return collect_all(ctx, engine, all_sources(ctx.settings), params.operator)
+            return collect_all(ctx, engine, all_sources(ctx.settings), params.configured)
         finally:
             engine.dispose()
 
 
 def all_sources(settings: Settings) -> Sequence[MetricSource]:
     """Those that are installed, and then the operator's."""
-    return distinct([*load_sources(), *operator_sources(settings)])
+    return without_conflicts([*load_sources(), *configured_sources(settings)])
 
 
 def collect_all(
@@ -66,7 +66,7 @@ def collect_all(
     now = _round(ctx, engine)
     stored: dict[str, int] = {}
     known = {source.name for source in sources}
-    failures = {name: UNKNOWN for name in expected if name not in known}
+    failures = {name: NOT_CONFIGURED for name in expected if name not in known}
     for source in sources:
         ctx.check()
         try:
@@ -77,17 +77,17 @@ def collect_all(
             ctx.log.warning("a source could not be measured", source=source.name, error=failures[source.name])
     if failures:
         raise CollectionFailed("; ".join(f"{name}: {error}" for name, error in failures.items()))
-    return {"at": now.at.isoformat(), "bucket_s": now.width.total_seconds(), "stored": stored}
+    return {"at": now.at.isoformat(), "bucket_s": now.bucket_width.total_seconds(), "stored": stored}
 
 
-def _round(ctx: TaskContext, engine: Engine) -> Round:
+def _round(ctx: TaskContext, engine: Engine) -> CollectionRun:
     """Under the settings as they are now: those of the process do not have what was changed since it started."""
     with engine.connect() as connection:
         clock = connection.execute(samples.read_clock()).one()
         current = CurrentSettings(ctx.settings)
-        current.override(overrides_of(connection.execute(list_overrides()).all()))
+        current.apply_overrides(to_overrides(connection.execute(list_overrides()).all()))
     task = replace(ctx, settings=current.now)
-    return Round(task, engine, clock.at, clock.settled, seconds(current.now.analytics.interval_s))
+    return CollectionRun(task, engine, clock.at, clock.settled, seconds(current.now.analytics.interval_s))
 
 
 def _in_short(exc: Exception) -> str:

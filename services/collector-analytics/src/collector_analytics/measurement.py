@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.engine.interfaces import IsolationLevel
 
 from taskcore.db.analytics import samples as analytics
-from taskcore.domain.metrics import Window, bucket_of, next_window
+from taskcore.domain.metrics import Window, bucket_start, next_window
 from taskcore.metrics import MetricContext, MetricSource, Sample
 from taskcore.plugins import TaskContext
 from taskcore.plugins.databases import CANCEL_TIMEOUT_S
@@ -25,32 +25,32 @@ MAX_WINDOWS = 200
 MAX_SAMPLES = 10_000
 
 #: Metric, labels, bucket and value, as they are stored.
-Row = tuple[str, dict[str, str], datetime, float]
+SampleRow = tuple[str, dict[str, str], datetime, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
+class CollectionRun:
     """One run of the collector: at what time (the database's), up to when history is settled, how long a bucket is."""
 
     task: TaskContext
     engine: Engine
     at: datetime
-    settled: datetime
-    width: timedelta
+    settled_until: datetime
+    bucket_width: timedelta
 
 
-def measure(source: MetricSource, now: Round) -> int:
+def measure(source: MetricSource, run: CollectionRun) -> int:
     """Ask `source` for what is to be measured now, and store it. Answers how many samples are new."""
-    with _connected(now, "AUTOCOMMIT") as connection:
+    with _connected(run, "AUTOCOMMIT") as connection:
         connection.execute(
-            analytics.describe_metrics(), {"rows": analytics.metric_rows(source.name, list(source.describe()))}
+            analytics.upsert_metrics(), {"rows": analytics.metric_rows(source.name, list(source.describe()))}
         )
-    return _count_windows(source, now) if source.counts_windows else _look(source, now)
+    return _count_windows(source, run) if source.is_windowed else _look(source, run)
 
 
-def _look(source: MetricSource, now: Round) -> int:
+def _look(source: MetricSource, now: CollectionRun) -> int:
     """How things stand, once a bucket. What is asked may take its time, so no transaction waits for it."""
-    bucket = bucket_of(now.at, now.width)
+    bucket = bucket_start(now.at, now.bucket_width)
     with _connected(now, "AUTOCOMMIT") as connection:
         (last,) = connection.execute(analytics.read_cursor(), {"of": source.name}).scalars().all() or (None,)
         if last is not None and last >= bucket:
@@ -60,19 +60,19 @@ def _look(source: MetricSource, now: Round) -> int:
             source, source.collect(MetricContext(now.task, connection, bucket, window, last is None)), bucket
         )
     with _connected(now, "READ COMMITTED") as connection:
-        until, _ = _held(connection, source.name, bucket - now.width)
+        until, _ = _held(connection, source.name, bucket - now.bucket_width)
         return _stored(connection, source.name, rows, bucket) if until < bucket else 0
 
 
-def _count_windows(source: MetricSource, now: Round) -> int:
+def _count_windows(source: MetricSource, now: CollectionRun) -> int:
     """What happened, window by window, from where it was left: at first in the last bucket that is complete."""
-    upto = bucket_of(now.settled, now.width)
+    upto = bucket_start(now.settled_until, now.bucket_width)
     stored = 0
     for _ in range(MAX_WINDOWS):
         now.task.check()
         with _connected(now, "READ COMMITTED") as connection:
-            until, is_first = _held(connection, source.name, upto - now.width)
-            window = next_window(until, upto, now.width)
+            until, is_first = _held(connection, source.name, upto - now.bucket_width)
+            window = next_window(until, upto, now.bucket_width)
             if window is None:
                 break
             ctx = MetricContext(now.task, connection, window.start, window, is_first)
@@ -82,7 +82,7 @@ def _count_windows(source: MetricSource, now: Round) -> int:
 
 
 @contextmanager
-def _connected(now: Round, isolation: IsolationLevel) -> Iterator[Connection]:
+def _connected(now: CollectionRun, isolation: IsolationLevel) -> Iterator[Connection]:
     """Taskcore's own database, in a transaction; an interrupt cancels what it does."""
     with now.engine.connect().execution_options(isolation_level=isolation) as connection, connection.begin():
         driver: Any = connection.connection.driver_connection
@@ -92,25 +92,25 @@ def _connected(now: Round, isolation: IsolationLevel) -> Iterator[Connection]:
 
 def _held(connection: Connection, source: str, since: datetime) -> tuple[datetime, bool]:
     """The cursor, locked, and whether it is new: then it stands at `since`."""
-    is_new = bool(connection.execute(analytics.begin_cursor(), {"of": source, "since": since}).all())
-    until: datetime = connection.execute(analytics.hold_cursor(), {"of": source}).scalar_one()
+    is_new = bool(connection.execute(analytics.create_cursor(), {"of": source, "since": since}).all())
+    until: datetime = connection.execute(analytics.lock_cursor(), {"of": source}).scalar_one()
     return until, is_new
 
 
-def _stored(connection: Connection, source: str, rows: list[Row], upto: datetime) -> int:
+def _stored(connection: Connection, source: str, rows: list[SampleRow], upto: datetime) -> int:
     stored = 0
     if rows:
         given = {"rows": analytics.sample_rows(rows)}
         connection.execute(analytics.add_series(), given)
         stored = len(connection.execute(analytics.add_samples(), given).all())
-    connection.execute(analytics.move_cursor(), {"of": source, "upto": upto})
+    connection.execute(analytics.advance_cursor(), {"of": source, "upto": upto})
     return stored
 
 
-def _checked(source: MetricSource, samples: Iterable[Sample], bucket: datetime) -> list[Row]:
+def _checked(source: MetricSource, samples: Iterable[Sample], bucket: datetime) -> list[SampleRow]:
     """Raises `ValueError` where something cannot be stored: nothing of it is, then."""
     known = {metric.name for metric in source.describe()}
-    rows: dict[Any, Row] = {}
+    rows: dict[Any, SampleRow] = {}
     for sample in samples:
         row = _row(sample, known, bucket)
         key = (row[0], frozenset(row[1].items()), row[2])
@@ -122,7 +122,7 @@ def _checked(source: MetricSource, samples: Iterable[Sample], bucket: datetime) 
     return list(rows.values())
 
 
-def _row(sample: Sample, known: set[str], bucket: datetime) -> Row:
+def _row(sample: Sample, known: set[str], bucket: datetime) -> SampleRow:
     if sample.metric not in known:
         raise ValueError(f"{sample.metric} is not among the metrics that it describes")
     value = float(sample.value)

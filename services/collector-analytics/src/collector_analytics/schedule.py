@@ -11,10 +11,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from collector_analytics.collect_analytics import QUEUE, CollectAnalytics
-from collector_analytics.configured.sources import operator_sources
-from taskcore.db.engine import is_database_away
+from collector_analytics.configured.sources import configured_sources
+from taskcore.db.engine import is_database_unavailable
 from taskcore.db.notify import SCHEDULES
-from taskcore.db.schedules.managed import ensure_managed
+from taskcore.db.schedules.managed import ensure_managed_schedule
 from taskcore.errors import first_line
 from taskcore.live_settings import CurrentSettings
 from taskcore.settings import Settings
@@ -23,22 +23,22 @@ NAME = "taskcore.analytics"
 MANAGED_BY = "collector-analytics"
 
 #: Who deletes the schedule's row by hand, or has the database away just now, waits so long at most.
-LOOK_EVERY_S = 60.0
+RECONCILE_INTERVAL_S = 60.0
 RETRY_S = 1.0
 #: A database that takes longer counts as away.
-ANSWER_S = 10.0
+DATABASE_TIMEOUT_S = 10.0
 
 log = structlog.stdlib.get_logger(__name__)
 
 
-class KeptSchedule:
+class ScheduleReconciler:
     """Any number of copies may keep it. It is made when the first of them runs: then is measured at once."""
 
-    def __init__(self, current: CurrentSettings, engine: AsyncEngine, answer_s: float = ANSWER_S) -> None:
+    def __init__(self, current: CurrentSettings, engine: AsyncEngine, timeout_s: float = DATABASE_TIMEOUT_S) -> None:
         self._current = current
         self._engine = engine
-        self._answer_s = answer_s
-        self._task = _task(current.own)
+        self._answer_s = timeout_s
+        self._task = _task(current.base)
         self._changed = asyncio.Event()
         current.on_change(self._changed.set)
 
@@ -46,14 +46,14 @@ class KeptSchedule:
         """Until cancelled."""
         while True:
             self._changed.clear()
-            pause_s = LOOK_EVERY_S if await self._try_ensure() else RETRY_S
+            pause_s = RECONCILE_INTERVAL_S if await self._try_ensure() else RETRY_S
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
                     await self._changed.wait()
 
-    async def ensure(self) -> bool:
+    async def reconcile(self) -> bool:
         """Whether anything had to be changed."""
-        statement = ensure_managed(
+        statement = ensure_managed_schedule(
             NAME,
             managed_by=MANAGED_BY,
             every_s=self._current.now.analytics.interval_s,
@@ -68,10 +68,10 @@ class KeptSchedule:
 
     async def _try_ensure(self) -> bool:
         try:
-            if await self.ensure():
+            if await self.reconcile():
                 log.info("schedule.changed", schedule=NAME, every_s=self._current.now.analytics.interval_s)
         except Exception as exc:  # without it nothing is measured: say it, and try again
-            if is_database_away(exc):
+            if is_database_unavailable(exc):
                 log.warning("database.away", error=first_line(exc))
             else:
                 log.exception("schedule.not_ensured")
@@ -80,7 +80,7 @@ class KeptSchedule:
 
 
 def _task(settings: Settings) -> dict[str, Any]:
-    operator = sorted(source.name for source in operator_sources(settings))
+    operator = sorted(source.name for source in configured_sources(settings))
     return {
         "name": CollectAnalytics.name,
         "type": CollectAnalytics.name,

@@ -12,26 +12,26 @@ import psycopg
 import structlog
 from psycopg.errors import LockNotAvailable, QueryCanceled
 
-from collector_analytics.configured.queries import require_numbers
-from taskcore.db.deadlines import BoundedConnection
+from collector_analytics.configured.queries import require_numeric_columns
+from taskcore.db.deadlines import DeadlineConnection
 from taskcore.errors import InvalidSettings, first_line
 from taskcore.metrics import load_sources
 from taskcore.plugins.databases import open_connection
 from taskcore.settings import PREFIX, QueryMetric, Settings
 
 #: For an answer about one query: who holds a lock on its table, or has paused a pooler, does not keep us from starting.
-ANSWER_S = 5.0
+CHECK_TIMEOUT_S = 5.0
 
 log = structlog.stdlib.get_logger(__name__)
 
 
-def check_operator_metrics(settings: Settings, answer_s: float = ANSWER_S) -> None:
+def validate_configured_metrics(settings: Settings, timeout_s: float = CHECK_TIMEOUT_S) -> None:
     """Queries are described by their databases, not run. What has no answer in time is said, and left.
 
     Raises:
         InvalidSettings: with a line for each setting at fault.
     """
-    faults = [*_taken_names(settings), *_bad_queries(settings, answer_s)]
+    faults = [*_taken_names(settings), *_bad_queries(settings, timeout_s)]
     if faults:
         raise InvalidSettings("\n".join(faults))
 
@@ -64,7 +64,7 @@ def _fault(settings: Settings, query: QueryMetric, answer_s: float, away: set[st
     name, connect = query.database, partial(_connect, 2 * answer_s)
     try:
         with closing(open_connection(name, settings.databases[name], 0, connect)) as connection:
-            require_numbers(connection, query.sql, answer_s)
+            require_numeric_columns(connection, query.sql, answer_s)
     except (ConnectionError, psycopg.OperationalError) as exc:
         log.warning("metric.not_checked", database=name, error=first_line(exc))
         if not isinstance(exc, QueryCanceled | LockNotAvailable):
@@ -74,9 +74,9 @@ def _fault(settings: Settings, query: QueryMetric, answer_s: float, away: set[st
     return None
 
 
-def _connect(limit_s: float, url: str, **options: Any) -> BoundedConnection:
-    connection = BoundedConnection.connect(url, **options)
-    connection.limit_s = limit_s
+def _connect(limit_s: float, url: str, **options: Any) -> DeadlineConnection:
+    connection = DeadlineConnection.connect(url, **options)
+    connection.deadline_s = limit_s
     return connection
 
 

@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY
 from collector_k8s.process import new_status, run
 from taskcore.errors import TaskcoreError
 from taskcore.observability.health import HealthServer
-from taskcore.observability.multiprocess_metrics import page
+from taskcore.observability.multiprocess_metrics import build_registry
 from taskcore.observability.telemetry import configure_logging, set_log_level
 from taskcore.observability.tracing.provider import Tracing
 from taskcore.settings import load_settings
@@ -29,9 +29,9 @@ def cli(log_level: str | None) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    tracing = Tracing.start(settings, "taskcore-collector-k8s").share()
+    tracing = Tracing.start(settings, "taskcore-collector-k8s").set_global()
     status = new_status(settings)
-    health = HealthServer(settings.health, page("collector-k8s", REGISTRY), status.is_ready, status.tell)
+    health = HealthServer(settings.health, build_registry("collector-k8s", REGISTRY), status.is_ready, status.details)
     health.start()
     try:
         run(settings, stop, status, on_change=lambda changed: set_log_level(changed.log.level))

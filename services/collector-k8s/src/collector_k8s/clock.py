@@ -7,6 +7,6 @@ import time
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
-def elapsed_s() -> float:
+def monotonic_s() -> float:
     """Seconds since some moment, the same for the whole life of the process."""
     return time.clock_gettime(_CLOCK)

@@ -13,19 +13,19 @@ import structlog
 from sqlalchemy import Engine, Executable
 from sqlalchemy.exc import SQLAlchemyError
 
-from collector_k8s.health import Status
+from collector_k8s.health import CollectorStatus
 from collector_k8s.store.event_store import Lease
-from taskcore.db.kubernetes.collector_leases import provide_lease, release_lease, renew_lease, take_lease
+from taskcore.db.kubernetes.collector_leases import create_lease, release_lease, renew_lease, acquire_lease
 from taskcore.errors import first_line
 
 TTL_S = 6.0
-RENEW_S = 2.0
-LOOK_S = 1.0
+RENEW_PERIOD_S = 2.0
+RETRY_PERIOD_S = 1.0
 
 log = structlog.stdlib.get_logger(__name__)
 
 
-class Leadership:
+class LeaderElector:
     """`holder` names this copy to whoever looks into the database. `on_beat` is called whenever that has answered."""
 
     def __init__(
@@ -33,41 +33,41 @@ class Leadership:
         engine: Engine,
         name: str,
         holder: str,
-        status: Status,
+        status: CollectorStatus,
         *,
-        on_beat: Callable[[], None] = lambda: None,
+        on_heartbeat: Callable[[], None] = lambda: None,
         ttl_s: float = TTL_S,
     ) -> None:
         self._engine = engine
         self._name = name
         self._holder = holder
         self._status = status
-        self._on_beat = on_beat
+        self._on_heartbeat = on_heartbeat
         self._ttl_s = ttl_s
 
-    def take(self, stop: threading.Event) -> Lease | None:
+    def acquire(self, stop: threading.Event) -> Lease | None:
         """Wait until nobody else has it. None: `stop` was set first."""
         is_provided = False
         while not stop.is_set():
-            is_provided = is_provided or self._try(provide_lease(), lease=self._name) is not None
-            rows = self._try(take_lease(), lease=self._name, by=self._holder, ttl_s=self._ttl_s)
+            is_provided = is_provided or self._try(create_lease(), lease=self._name) is not None
+            rows = self._try(acquire_lease(), lease=self._name, by=self._holder, ttl_s=self._ttl_s)
             if rows:
                 log.info("lease.taken", lease=self._name, epoch=rows[0].epoch)
                 return Lease(self._name, rows[0].epoch)
             if rows is not None:
-                self._on_beat()
-            stop.wait(LOOK_S)
+                self._on_heartbeat()
+            stop.wait(RETRY_PERIOD_S)
         return None
 
-    def keep(self, lease: Lease, over: threading.Event) -> None:
+    def renew_until_lost(self, lease: Lease, stopped: threading.Event) -> None:
         """Until `over` is set, which it is here when another has followed."""
-        while not over.wait(RENEW_S):
+        while not stopped.wait(RENEW_PERIOD_S):
             rows = self._try(renew_lease(), lease=lease.name, mine=lease.epoch, ttl_s=self._ttl_s)
             if rows:
-                self._on_beat()
+                self._on_heartbeat()
             elif rows is not None:
                 log.error("lease.lost", lease=lease.name, epoch=lease.epoch)
-                over.set()
+                stopped.set()
 
     def release(self, lease: Lease) -> None:
         """Let another follow at once. Does nothing when one has already."""

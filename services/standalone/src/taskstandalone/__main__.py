@@ -18,29 +18,29 @@ from sqlalchemy import Engine, delete
 
 from taskapi.app import create_app
 from taskcore.db import migrations
-from taskcore.db.engine import BY_KEY, sync_engine
+from taskcore.db.engine import KEY_LOOKUP_OPTIONS, sync_engine
 from taskcore.db.models import Worker
 from taskcore.db.queues import outbox
-from taskcore.embedded_worker import InProcessWorker, drain, stop_signals
+from taskcore.embedded_worker import EmbeddedWorker, drain, stop_signals
 from taskcore.errors import TaskcoreError
-from taskcore.leasing.control_listener import Ears
+from taskcore.leasing.control_listener import ControlListener
 from taskcore.live_settings import CurrentSettings
 from taskcore.messaging.brokers import MemoryBroker
 from taskcore.messaging.publisher import MemoryPublisher
-from taskcore.observability.multiprocess_metrics import page
+from taskcore.observability.multiprocess_metrics import build_registry
 from taskcore.observability.telemetry import configure_logging, set_log_level
-from taskcore.observability.tracing.memory_store import LocalSpans
+from taskcore.observability.tracing.memory_store import InMemorySpanStore
 from taskcore.observability.tracing.provider import Tracing
 from taskcore.plugins import load_plugins
 from taskcore.settings import DatabaseSettings, Settings, load_settings
-from taskstandalone.collectors import check_collectors, run_collectors
-from taskstandalone.mailbox import local_mail
+from taskstandalone.collectors import validate_collectors, run_collectors
+from taskstandalone.mailbox import run_mailbox
 from taskstandalone.postgres.embedded_postgres import EmbeddedPostgres
-from taskworker.coordinator.backlog_metrics import BacklogGauges
+from taskworker.coordinator.backlog_metrics import BacklogCollector
 from taskworker.coordinator.process import coordinate, coordinator_engine
 
 
-class PortTaken(TaskcoreError):
+class PortInUse(TaskcoreError):
     """The port is taken."""
 
 
@@ -68,22 +68,22 @@ async def _run(settings: Settings, database_url: str) -> None:
     if "smtp" in settings.model_fields_set:
         await _serve(complete)
         return
-    async with local_mail(settings.data_dir.resolve() / "mail") as smtp:
+    async with run_mailbox(settings.data_dir.resolve() / "mail") as smtp:
         await _serve(complete.model_copy(update={"smtp": smtp}))
 
 
 async def _serve(settings: Settings) -> None:
     url = settings.database_url.get_secret_value()
-    await asyncio.to_thread(check_collectors, settings)
+    await asyncio.to_thread(validate_collectors, settings)
     broker = MemoryBroker()
-    engine = sync_engine(url, name="standalone worker", pool_size=6, options=BY_KEY)
+    engine = sync_engine(url, name="standalone worker", pool_size=6, options=KEY_LOOKUP_OPTIONS)
     _forget_workers_of_before(engine)
-    local = None if settings.tracing.query_url else LocalSpans()
-    tracing = Tracing.start(settings, "taskcore-standalone", also=[local] if local else []).share()
-    worker = InProcessWorker(settings, engine, broker, load_plugins(), partial(_one_witness, url), tracing)
+    local = None if settings.tracing.query_url else InMemorySpanStore()
+    tracing = Tracing.start(settings, "taskcore-standalone", extra_processors=[local] if local else []).set_global()
+    worker = EmbeddedWorker(settings, engine, broker, load_plugins(), partial(_one_witness, url), tracing)
     coordinating = coordinator_engine(settings)
-    backlog = BacklogGauges(coordinating, asyncio.get_running_loop())
-    app = create_app(settings, tracing, page("standalone", REGISTRY, backlog), local)
+    backlog = BacklogCollector(coordinating, asyncio.get_running_loop())
+    app = create_app(settings, tracing, build_registry("standalone", REGISTRY, backlog), local)
     server = Server(
         app,
         address=settings.api.host,
@@ -119,17 +119,17 @@ def _forget_workers_of_before(engine: Engine) -> None:
     """Who owns the data directory is alone: they are dead, their messages are gone, and their tasks can go on now."""
     with engine.connect() as connection:
         connection.execute(delete(Worker))
-        connection.execute(outbox.recall_all_messages())
+        connection.execute(outbox.undispatch_all())
 
 
-def _one_witness(url: str, worker_id: int, wake: Callable[[], None]) -> list[Ears]:
-    return [Ears(url, worker_id, on_wake=wake)]
+def _one_witness(url: str, worker_id: int, wake: Callable[[], None]) -> list[ControlListener]:
+    return [ControlListener(url, worker_id, on_wake=wake)]
 
 
-def _say_how_to_hurry(worker: InProcessWorker, grace_s: float) -> None:
-    if worker.held:
+def _say_how_to_hurry(worker: EmbeddedWorker, grace_s: float) -> None:
+    if worker.held_count:
         print(
-            f"Waiting up to {grace_s:g} s for {worker.held} running tasks; Ctrl-C again to give them back", flush=True
+            f"Waiting up to {grace_s:g} s for {worker.held_count} running tasks; Ctrl-C again to give them back", flush=True
         )
 
 
@@ -139,7 +139,7 @@ def _require_port(settings: Settings) -> None:
         try:
             probe.bind((settings.api.host, settings.api.port))
         except OSError as exc:
-            raise PortTaken(
+            raise PortInUse(
                 f"cannot listen on {settings.api.host}:{settings.api.port} ({exc.strerror}); choose another port: "
                 "`make run PORT=8081`, or TASKCORE_API__PORT"
             ) from exc

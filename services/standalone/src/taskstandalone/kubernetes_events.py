@@ -18,21 +18,21 @@ from taskcore.settings import Settings
 log = structlog.stdlib.get_logger(__name__)
 
 
-def check_cluster(settings: Settings) -> None:
+def validate_cluster(settings: Settings) -> None:
     """Raises `InvalidSettings`."""
     if _may_be_meant(settings):
-        from collector_k8s.cluster.kubeconfig import check
+        from collector_k8s.cluster.kubeconfig import validate
 
-        check(settings.kubernetes)
+        validate(settings.kubernetes)
 
 
-async def collect_cluster_events(settings: Settings) -> None:
+async def collect_kubernetes_events(settings: Settings) -> None:
     """Until cancelled, or at once done where no cluster is meant."""
     if not _may_be_meant(settings):
         return
-    from collector_k8s.cluster.kubeconfig import is_meant
+    from collector_k8s.cluster.kubeconfig import is_configured
 
-    if is_meant(settings.kubernetes):
+    if is_configured(settings.kubernetes):
         stop = threading.Event()
         work = asyncio.create_task(asyncio.to_thread(_collect, settings, stop))
         try:

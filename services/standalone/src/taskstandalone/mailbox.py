@@ -14,7 +14,7 @@ from taskcore.settings import SmtpSettings
 
 
 @asynccontextmanager
-async def local_mail(directory: Path) -> AsyncIterator[SmtpSettings]:
+async def run_mailbox(directory: Path) -> AsyncIterator[SmtpSettings]:
     """Listens on a free port of the loopback interface; answers the settings that reach it."""
     directory.parent.mkdir(parents=True, exist_ok=True)  # the Maildir itself is made by its own class
     handler = Mailbox(directory)

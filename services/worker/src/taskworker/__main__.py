@@ -15,16 +15,16 @@ from prometheus_client import PROCESS_COLLECTOR, REGISTRY
 
 from taskcore.db.engine import sync_engine
 from taskcore.errors import TaskcoreError
-from taskcore.leasing.liveness import two_witnesses
+from taskcore.leasing.liveness import default_signals
 from taskcore.live_settings import CurrentSettings
 from taskcore.messaging.publisher import RabbitPublisher
 from taskcore.observability.health import HealthServer
-from taskcore.observability.multiprocess_metrics import Sum, page, shared_directory, swept
+from taskcore.observability.multiprocess_metrics import SummedCollector, build_registry, metrics_directory, periodic_sweep
 from taskcore.observability.telemetry import configure_logging, set_log_level
 from taskcore.observability.tracing.provider import Tracing
 from taskcore.plugins import load_plugins
 from taskcore.settings import Settings, load_settings
-from taskworker.coordinator.backlog_metrics import BacklogGauges
+from taskworker.coordinator.backlog_metrics import BacklogCollector
 from taskworker.coordinator.process import coordinate, coordinator_engine
 from taskworker.supervisor.supervisor import Supervisor
 
@@ -43,16 +43,16 @@ def cli() -> None:
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="TASKCORE_LOG__LEVEL")
 def run(log_level: str | None) -> None:
     """Run tasks: a supervisor over executor processes."""
-    settings = _settings(log_level)
+    settings = _load_settings(log_level)
     os.environ.setdefault("dramatiq_restart_delay", RECONNECT_MS)  # read by Dramatiq when the executors import it
     url = settings.database_url.get_secret_value()
     engine = sync_engine(url, name="taskworker run", pool_size=1)
-    supervisor = Supervisor(settings, engine, load_plugins(), two_witnesses(settings))
+    supervisor = Supervisor(settings, engine, load_plugins(), default_signals(settings))
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: (supervisor.hurry if supervisor.stop.is_set() else supervisor.stop).set())
+        signal.signal(number, lambda *_: (supervisor.force_stop if supervisor.stop.is_set() else supervisor.stop).set())
     REGISTRY.unregister(PROCESS_COLLECTOR)  # what all processes use is among what they share
-    with shared_directory("taskworker") as directory, swept(directory) as shared:
-        health = HealthServer(settings.health, page("worker", Sum(shared, REGISTRY)), lambda: supervisor.is_ready)
+    with metrics_directory("taskworker") as directory, periodic_sweep(directory) as shared:
+        health = HealthServer(settings.health, build_registry("worker", SummedCollector(shared, REGISTRY)), lambda: supervisor.is_ready)
         health.start()
         try:
             supervisor.run()
@@ -69,20 +69,20 @@ def run(log_level: str | None) -> None:
 def coordinate_command(log_level: str | None) -> None:
     """Keep tasks moving: relay, delays, rescue. Any number of copies is safe."""
     with contextlib.suppress(asyncio.CancelledError):
-        asyncio.run(_coordinate(_settings(log_level)))
+        asyncio.run(_coordinate(_load_settings(log_level)))
 
 
 async def _coordinate(settings: Settings) -> None:
     engine = coordinator_engine(settings)
-    heard = _Pulse()
-    backlog = BacklogGauges(engine, asyncio.get_running_loop())
-    health = HealthServer(settings.health, page("coordinator", REGISTRY, backlog), heard.is_fresh)
+    heard = Liveness()
+    backlog = BacklogCollector(engine, asyncio.get_running_loop())
+    health = HealthServer(settings.health, build_registry("coordinator", REGISTRY, backlog), heard.is_live)
     health.start()
-    tracing = Tracing.start(settings, "taskcore-coordinator").share()
+    tracing = Tracing.start(settings, "taskcore-coordinator").set_global()
     current = CurrentSettings(settings)
     current.on_change(lambda: set_log_level(current.now.log.level))
     publisher = RabbitPublisher(settings)
-    work = asyncio.ensure_future(coordinate(current, engine, publisher, on_round=heard.beat, tracing=tracing))
+    work = asyncio.ensure_future(coordinate(current, engine, publisher, on_round=heard.record, tracing=tracing))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, work.cancel)
     try:
@@ -93,20 +93,20 @@ async def _coordinate(settings: Settings) -> None:
         tracing.stop()
 
 
-class _Pulse:
+class Liveness:
     """Ready while the relay gets around."""
 
     def __init__(self) -> None:
         self._at = 0.0
 
-    def beat(self) -> None:
+    def record(self) -> None:
         self._at = time.monotonic()
 
-    def is_fresh(self) -> bool:
+    def is_live(self) -> bool:
         return time.monotonic() - self._at < 15
 
 
-def _settings(log_level: str | None) -> Settings:
+def _load_settings(log_level: str | None) -> Settings:
     settings = load_settings()
     if log_level is not None:
         log = settings.log.model_copy(update={"level": log_level})

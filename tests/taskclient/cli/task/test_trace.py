@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from taskclient.cli.task.trace_view import duration
+from taskclient.cli.task.trace_view import format_duration
 from taskclient.client import Client
 from tests.taskclient.conftest import RunCli
 from tests.taskclient.fake_task_server import Answer, FakeTaskServer, problem, task_body
@@ -138,4 +138,4 @@ def test_a_task_shows_its_link(cli: RunCli, server: FakeTaskServer, client: Clie
     ("seconds", "text"), [(0, "0 µs"), (725, "12m05s"), (12_000, "3h20m"), (-65, "-1m05s"), (0.9999, "999.9 ms")]
 )
 def test_durations_fit_their_unit(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+    assert format_duration(seconds) == text

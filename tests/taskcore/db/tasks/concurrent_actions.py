@@ -12,46 +12,46 @@ from uuid import UUID
 from sqlalchemy import Executable, text
 
 from taskcore.db.tasks import actions, dependencies
-from taskcore.db.tasks.submit_dependent import depend, submit_planned
+from taskcore.db.tasks.submit_dependent import add_dependencies, submit_planned
 from taskcore.domain import outcomes
-from taskcore.domain.dependencies import plan_start, standing
-from taskcore.domain.outcomes import Verdict
+from taskcore.domain.dependencies import plan_start, state_of
+from taskcore.domain.outcomes import AttemptResult
 from taskcore.domain.states import Status
-from tests.taskcore.db.db_harness import Stage, new_task
-from tests.taskcore.db.tasks.reference_model import Held, Model, ModelTask
-from tests.taskcore.db.tasks.snapshots import Seen, expected
+from tests.taskcore.db.db_harness import DatabaseHarness, new_task
+from tests.taskcore.db.tasks.reference_model import Held, ReferenceModel, ModelTask
+from tests.taskcore.db.tasks.snapshots import Snapshot, expected_snapshots
 
 DAY = timedelta(days=1)
 
-Answer = bool | str | None
+ActionOutcome = bool | str | None
 
 
 @dataclass
-class Scene:
+class Subject:
     """A task, and the lease that was given on it first."""
 
-    stage: Stage
+    stage: DatabaseHarness
     task: int
     held: Held
 
 
 @dataclass(frozen=True)
-class Act:
+class ConcurrentAction:
     """`do` it in the database, `foresee` it on the model; each answers whether anything was done, or what."""
 
-    do: Callable[[Scene, UUID], Answer]
-    foresee: Callable[[Model, Scene, UUID], Answer]
+    run: Callable[[Subject, UUID], ActionOutcome]
+    predict: Callable[[ReferenceModel, Subject, UUID], ActionOutcome]
 
 
-Acts = list[tuple[Act, UUID]]
+Actions = list[tuple[ConcurrentAction, UUID]]
 
 
-def by_a_person(verb: str, *statements: Executable) -> Act:
+def user_action(verb: str, *statements: Executable) -> ConcurrentAction:
     """As the API does it: whatever fits how the task stands, and once more when it has moved in between."""
 
-    hold = dependencies.hold() if verb in ("resume", "retry") else dependencies.hold_all()
+    hold = dependencies.lock_task_and_parents() if verb in ("resume", "retry") else dependencies.lock_tasks()
 
-    def do(scene: Scene, _: UUID) -> bool:
+    def do(scene: Subject, _: UUID) -> bool:
         given = {"task": scene.task, "by": "me", "why": None}
         for statement in statements * 3:
             with scene.stage.engine.connect().execution_options(isolation_level="READ COMMITTED") as connection:
@@ -62,85 +62,85 @@ def by_a_person(verb: str, *statements: Executable) -> Act:
                 return True
         return False
 
-    return Act(do, lambda model, scene, _: bool(getattr(model, verb)(scene.task)))
+    return ConcurrentAction(do, lambda model, scene, _: bool(getattr(model, verb)(scene.task)))
 
 
-def by_its_worker(how: str, verdict: Verdict) -> Act:
-    return Act(
+def worker_result(how: str, verdict: AttemptResult) -> ConcurrentAction:
+    return ConcurrentAction(
         lambda scene, _: bool(scene.stage.settle(*scene.held, verdict)),
         lambda model, scene, _: model.settle(scene.held, how),
     )
 
 
-def foresee_rescue(model: Model, scene: Scene, _: UUID) -> bool:
+def predict_rescue(model: ReferenceModel, scene: Subject, _: UUID) -> bool:
     (lost,) = model.held() or [None]
     return lost is not None and model.settle(lost, "is lost")
 
 
-def submit_child(scene: Scene, _: UUID) -> Answer:
+def submit_child(scene: Subject, _: UUID) -> ActionOutcome:
     """As the API does it. Answers how the child starts; a task that is gone cannot be depended on."""
     with scene.stage.engine.connect().execution_options(isolation_level="READ COMMITTED") as connection:
-        rows = connection.execute(dependencies.hold_all(), {"ids": [scene.task]}).all()
+        rows = connection.execute(dependencies.lock_tasks(), {"ids": [scene.task]}).all()
         if not rows:
             return False
-        start = plan_start([standing(row.id, Status(row.status)) for row in rows])
+        start = plan_start([state_of(row.id, Status(row.status)) for row in rows])
         (child,) = connection.execute(*submit_planned([(new_task(), start)])).all()
-        connection.execute(*depend([(child.id, scene.task)]))
+        connection.execute(*add_dependencies([(child.id, scene.task)]))
         connection.commit()
     return str(child.status)
 
 
-def foresee_child(model: Model, scene: Scene, _: UUID) -> Answer:
+def predict_child(model: ReferenceModel, scene: Subject, _: UUID) -> ActionOutcome:
     if model.tasks[scene.task].status is None:
         return False
-    child = ModelTask(max(model.tasks) + 1, "default", 4, "soft", is_ahead=False, depends_on=(scene.task,))
+    child = ModelTask(max(model.tasks) + 1, "default", 4, "soft", runs_in_future=False, depends_on=(scene.task,))
     model.submit(child)
     return child.status
 
 
-ACTS = {
-    "cancel": by_a_person("cancel", actions.cancel(), actions.interrupt()),
-    "pause": by_a_person("pause", actions.pause(), actions.request_pause()),
-    "resume": by_a_person("resume", actions.resume(), actions.withdraw_pause()),
-    "retry": by_a_person("retry", actions.retry()),
-    "delete": by_a_person("delete", actions.remove()),
-    "claim": Act(
+ACTIONS = {
+    "cancel": user_action("cancel", actions.cancel(), actions.request_cancel()),
+    "pause": user_action("pause", actions.pause(), actions.request_pause()),
+    "resume": user_action("resume", actions.resume(), actions.withdraw_pause()),
+    "retry": user_action("retry", actions.retry()),
+    "delete": user_action("delete", actions.delete_task()),
+    "claim": ConcurrentAction(
         lambda scene, token: bool(scene.stage.claim([scene.task], token=token)),
         lambda model, scene, token: bool(model.claim([scene.task], 1, token)),
     ),
-    "succeed": by_its_worker("succeeds", outcomes.succeeded("1")),
-    "fail": by_its_worker("fails for good", outcomes.failed("no", "failed_for_good")),
-    "put off": by_its_worker("fails", outcomes.retry_later("no luck", DAY)),
-    "submit a child": Act(submit_child, foresee_child),
-    "give up": Act(
-        lambda scene, _: bool(scene.stage.give_up(after_s=-60)),
-        lambda model, scene, _: bool(model.give_up("soft")),
+    "succeed": worker_result("succeeds", outcomes.succeeded("1")),
+    "fail": worker_result("fails for good", outcomes.failed("no", "failed_for_good")),
+    "put off": worker_result("fails", outcomes.retry_later("no luck", DAY)),
+    "submit a child": ConcurrentAction(submit_child, predict_child),
+    "give up": ConcurrentAction(
+        lambda scene, _: bool(scene.stage.fail_unknown_type(after_s=-60)),
+        lambda model, scene, _: bool(model.fail_unknown_type("soft")),
     ),
-    "rescue": Act(lambda scene, _: bool(scene.stage.rescue_orphans()), foresee_rescue),
+    "rescue": ConcurrentAction(lambda scene, _: bool(scene.stage.rescue_orphans()), predict_rescue),
 }
 
 
-def serially(model: Model, scene: Scene, acts: Acts) -> tuple[dict[UUID, Answer], dict[int, Seen]]:
+def predict_serial(model: ReferenceModel, scene: Subject, acts: Actions) -> tuple[dict[UUID, ActionOutcome], dict[int, Snapshot]]:
     """What each of `acts` answers, one after the other, and how the task and its children stand in the end."""
     model = deepcopy(model)
-    answers = {token: act.foresee(model, scene, token) for act, token in acts}
-    model.pass_on()
-    return answers, expected(model)
+    answers = {token: act.predict(model, scene, token) for act, token in acts}
+    model.resolve_dependencies()
+    return answers, expected_snapshots(model)
 
 
-def wait_until_blocked_or_done(stage: Stage, acts: list[Future[Answer]]) -> None:
+def wait_until_blocked_or_done(stage: DatabaseHarness, acts: list[Future[ActionOutcome]]) -> None:
     blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     while sum(act.done() for act in acts) + stage.sql(blocked)[0][0] < len(acts):
         pass
 
 
-def at_once(pool: ThreadPoolExecutor, scene: Scene, acts: Acts, held: int) -> dict[UUID, Answer]:
+def run_concurrently(pool: ThreadPoolExecutor, scene: Subject, acts: Actions, held: int) -> dict[UUID, ActionOutcome]:
     """All begin while somebody else has locked the task `held`; the first that waits is the first that goes on."""
-    running: list[Future[Answer]] = []
+    running: list[Future[ActionOutcome]] = []
     with scene.stage.engine.connect().execution_options(isolation_level="READ COMMITTED") as third:
         third.execute(text("SELECT 1 FROM task WHERE id = :id FOR UPDATE"), {"id": held})
         for act, token in acts:
-            running.append(pool.submit(act.do, scene, token))
+            running.append(pool.submit(act.run, scene, token))
             wait_until_blocked_or_done(scene.stage, running)
         third.commit()
     return {token: one.result() for (_, token), one in zip(acts, running, strict=True)}

@@ -10,16 +10,16 @@ from sqlalchemy import Connection, Engine
 from taskcore.db.engine import sync_engine
 from taskcore.db.tasks import history_feed
 from taskcore.db.tasks.submit import submit
-from taskcore.domain.feed import Position, Shown
-from tests.taskcore.db.db_harness import Stage, new_task
+from taskcore.domain.feed import Position, DeliveredRow
+from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 
 
 class Reader:
-    def __init__(self, engine: Engine, cursor: int = 0, room: int = history_feed.PAGE) -> None:
+    def __init__(self, engine: Engine, cursor: int = 0, room: int = history_feed.PAGE_SIZE) -> None:
         self.engine, self.room = engine, room
         self.start = cursor
         self.position = Position(cursor)
-        self.shown: list[Shown] = []
+        self.shown: list[DeliveredRow] = []
 
     @property
     def ids(self) -> list[int]:
@@ -27,9 +27,9 @@ class Reader:
 
     def read(self) -> None:
         page = history_feed.read(self.engine, self.position, self.room)
-        assert page.missed is None
+        assert page.expired is None
         self.position = page.position
-        self.shown += page.shown
+        self.shown += page.rows
 
     def read_to_the_end(self) -> None:
         """Of what is committed, and until no gap is open."""
@@ -56,11 +56,11 @@ def end(connection: Connection, *, is_committed: bool) -> None:
     connection.close()
 
 
-def all_ids(stage: Stage) -> list[int]:
+def all_ids(stage: DatabaseHarness) -> list[int]:
     return [row.id for row in stage.sql("SELECT id FROM task_history ORDER BY id")]
 
 
-def assert_whole(reader: Reader, whole: list[int]) -> None:
+def assert_nothing_missed(reader: Reader, whole: list[int]) -> None:
     """What every prefix of the reader lacks lies beyond the cursor that comes with it."""
     seen = {id_ for id_ in whole if id_ <= reader.start}
     due = iter([id_ for id_ in whole if id_ > reader.start])
@@ -74,7 +74,7 @@ def assert_whole(reader: Reader, whole: list[int]) -> None:
 
 
 @contextmanager
-def sync_engine_of(stage: Stage, pool_size: int) -> Iterator[Engine]:
+def second_engine(stage: DatabaseHarness, pool_size: int) -> Iterator[Engine]:
     """Another engine on the stage's database."""
     engine = sync_engine(stage.engine.url.render_as_string(hide_password=False), name="tests", pool_size=pool_size)
     yield engine

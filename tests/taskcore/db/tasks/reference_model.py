@@ -6,15 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from taskcore.domain.outcomes import MAX_CRASHES, MAX_LOSSES
-from taskcore.domain.states import HELD, IDLE, TERMINAL, WAITING, Status
+from taskcore.domain.outcomes import MAX_CRASHES, MAX_WORKER_LOSSES
+from taskcore.domain.states import HELD, IDLE, TERMINAL, CLAIMABLE, Status
 
 Held = tuple[int, int, UUID]
 
-CAME_TO_NOTHING = (Status.FAILED, Status.CANCELLED)
+UNSUCCESSFUL = (Status.FAILED, Status.CANCELLED)
 
 #: What ends an attempt, by what it leaves behind: the outcome that is kept and what is counted.
-ENDS = {
+RESULTS = {
     "succeeds": ("succeeded", None),
     "fails": ("failed", "failures"),
     "fails for good": ("failed", "failures"),
@@ -34,16 +34,16 @@ class ModelTask:
     queue: str
     max_attempts: int
     type: str  # hard: it cannot be cancelled or paused while it runs; rare: no worker knows it
-    is_ahead: bool  # its run_at lies ahead
+    runs_in_future: bool  # its run_at lies ahead
     depends_on: tuple[int, ...] = ()
     dependents: str | None = None
-    is_cascaded: bool = False  # cancelled because of what it depends on
+    is_cancelled_by_parent: bool = False  # cancelled because of what it depends on
     status: Status | None = None
     attempt: int = 0
     failures: int = 0
     crashes: int = 0
     losses: int = 0
-    alone: bool = False
+    isolated: bool = False
     pause_requested: bool = False
     token: UUID | None = None
     worker: int | None = None
@@ -56,16 +56,16 @@ class ModelTask:
     def move(self, to: Status | None, *, is_due: bool = True) -> None:
         self.history.append((self.status, to))
         self.status = to
-        self.is_due = is_due and to in WAITING
-        self.is_cascaded = False
+        self.is_due = is_due and to in CLAIMABLE
+        self.is_cancelled_by_parent = False
         if to not in HELD:
             self.token = None
             self.pause_requested = False
 
-    def begin_anew(self, to: Status) -> None:
+    def restart(self, to: Status) -> None:
         self.move(to)
         self.failures = self.crashes = self.losses = 0
-        self.alone = self.has_result = False
+        self.isolated = self.has_result = False
         self.checkpoint = None
         self.dependents = self.dependents and "rearm"
 
@@ -85,11 +85,11 @@ class ModelTask:
             case "crashes":
                 return (Status.QUEUED if self.crashes < MAX_CRASHES else Status.FAILED), True
             case "is lost":
-                return (Status.QUEUED if self.losses < MAX_LOSSES else Status.FAILED), True
+                return (Status.QUEUED if self.losses < MAX_WORKER_LOSSES else Status.FAILED), True
         return Status.QUEUED, True
 
 
-class Model:
+class ReferenceModel:
     def __init__(self) -> None:
         self.tasks: dict[int, ModelTask] = {}
         self.live_workers: set[int] = set()
@@ -98,7 +98,7 @@ class Model:
     def submit(self, task: ModelTask) -> None:
         self.tasks[task.id] = task
         for parent in map(self.tasks.__getitem__, task.depends_on):
-            if parent.status in CAME_TO_NOTHING:
+            if parent.status in UNSUCCESSFUL:
                 parent.dependents = parent.dependents or "settled"
             elif parent.status != Status.SUCCEEDED:
                 parent.dependents = "rearm" if parent.dependents == "rearm" else "awaited"
@@ -112,7 +112,7 @@ class Model:
         if self._waits(task):
             task.move(Status.BLOCKED)
         else:
-            task.move(Status.SCHEDULED if task.is_ahead else Status.QUEUED, is_due=not task.is_ahead)
+            task.move(Status.SCHEDULED if task.runs_in_future else Status.QUEUED, is_due=not task.runs_in_future)
 
     def _waits(self, task: ModelTask) -> bool:
         """Some of what it depends on has not succeeded. What is gone had."""
@@ -122,19 +122,19 @@ class Model:
         """Some of what it depends on came to nothing, or is gone without having succeeded."""
         parents = [self.tasks[id_] for id_ in task.depends_on]
         gone = [parent.history[-1][0] for parent in parents if parent.status is None]
-        return any(parent.status in CAME_TO_NOTHING for parent in parents) or any(
+        return any(parent.status in UNSUCCESSFUL for parent in parents) or any(
             end != Status.SUCCEEDED for end in gone
         )
 
     def _cascade(self, task: ModelTask) -> None:
         task.move(Status.CANCELLED)
-        task.is_cascaded = True
+        task.is_cancelled_by_parent = True
 
-    def pass_on(self) -> None:
+    def resolve_dependencies(self) -> None:
         """What the ends of tasks, and their retries, mean for those that depend on them, until nothing is left."""
         for task in (self.tasks[id_] for id_ in sorted(self.tasks)):
-            if task.status is Status.CANCELLED and task.is_cascaded and not self._is_in_vain(task):
-                task.begin_anew(Status.BLOCKED)
+            if task.status is Status.CANCELLED and task.is_cancelled_by_parent and not self._is_in_vain(task):
+                task.restart(Status.BLOCKED)
             if task.status in (Status.BLOCKED, Status.PAUSED) and self._is_in_vain(task):
                 self._cascade(task)
             if task.status is Status.BLOCKED and not self._waits(task):
@@ -145,7 +145,7 @@ class Model:
 
     def come_due(self, id_: int) -> None:
         task = self.tasks[id_]
-        task.is_due = task.status in WAITING
+        task.is_due = task.status in CLAIMABLE
 
     def claim(self, ids: Iterable[int], worker: int, token: UUID) -> list[Held]:
         claimed = [task for task in map(self.tasks.__getitem__, sorted(set(ids))) if self._may_run(task)]
@@ -156,22 +156,22 @@ class Model:
         return [(task.id, task.attempt, token) for task in claimed]
 
     def _may_run(self, task: ModelTask) -> bool:
-        return task.status in WAITING and task.is_due and task.type != "rare" and task.queue not in self.paused_queues
+        return task.status in CLAIMABLE and task.is_due and task.type != "rare" and task.queue not in self.paused_queues
 
     def settle(self, held: Held, how: str) -> bool:
         id_, attempt, token = held
         task = self.tasks[id_]
         if task.status not in HELD or (task.attempt, task.token) != (attempt, token):
             return False
-        outcome, cost = ENDS[how]
+        outcome, cost = RESULTS[how]
         if cost:
             setattr(task, cost, getattr(task, cost) + 1)
         becomes, is_due = task.end(how)
         if task.status is Status.CANCELLING:
             becomes, outcome = Status.CANCELLED, "cancelled"
-        elif task.pause_requested and becomes in WAITING:
+        elif task.pause_requested and becomes in CLAIMABLE:
             becomes = Status.PAUSED
-        task.alone |= how in ("crashes", "is returned to run alone") and task.end(how)[0] is Status.QUEUED
+        task.isolated |= how in ("crashes", "is returned to run alone") and task.end(how)[0] is Status.QUEUED
         task.attempts.append((attempt, outcome))
         task.move(becomes, is_due=is_due)
         task.has_result = becomes is Status.SUCCEEDED
@@ -187,9 +187,9 @@ class Model:
         """Their time is up."""
         return {id_ for id_ in ids if self.tasks[id_].status in TERMINAL and self.delete(id_)}
 
-    def give_up(self, *types: str) -> list[int]:
+    def fail_unknown_type(self, *types: str) -> list[int]:
         """No worker has known these types for too long."""
-        waiting = [task for task in self.tasks.values() if task.status in WAITING and task.type in types]
+        waiting = [task for task in self.tasks.values() if task.status in CLAIMABLE and task.type in types]
         for task in waiting:
             task.move(Status.FAILED)
         return [task.id for task in waiting]
@@ -226,9 +226,9 @@ class Model:
 
     def retry(self, id_: int) -> bool:
         task = self.tasks[id_]
-        if task.status not in CAME_TO_NOTHING or self._is_in_vain(task):
+        if task.status not in UNSUCCESSFUL or self._is_in_vain(task):
             return False
-        task.begin_anew(Status.BLOCKED if self._waits(task) else Status.QUEUED)
+        task.restart(Status.BLOCKED if self._waits(task) else Status.QUEUED)
         return True
 
     def delete(self, id_: int) -> bool:
@@ -243,5 +243,5 @@ class Model:
         held = (task for task in self.tasks.values() if task.token is not None)
         return [(task.id, task.attempt, task.token) for task in held if task.token is not None]
 
-    def is_orphan(self, held: Held) -> bool:
+    def is_orphaned(self, held: Held) -> bool:
         return self.tasks[held[0]].worker not in self.live_workers

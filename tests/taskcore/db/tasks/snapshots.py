@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from uuid import UUID
 
-from taskcore.domain.states import HELD, TERMINAL, TRANSITIONS, WAITING, Status
-from tests.taskcore.db.db_harness import Stage
-from tests.taskcore.db.tasks.reference_model import Model, ModelTask
+from taskcore.domain.states import HELD, TERMINAL, TRANSITIONS, CLAIMABLE, Status
+from tests.taskcore.db.db_harness import DatabaseHarness
+from tests.taskcore.db.tasks.reference_model import ReferenceModel, ModelTask
 
 #: Of every task that ever was: what is left of one that was deleted is its history.
 TASKS = """
@@ -22,7 +22,7 @@ TASKS = """
     LEFT JOIN task t ON t.id = h.task_id LEFT JOIN outbox o ON o.task_id = h.task_id
 """
 #: Steps out of where a task was over that nobody asked for. What its dependency's end had cancelled follows that one.
-REVIVED = """
+UNREQUESTED_RESTARTS = """
     SELECT 1 FROM task_history WHERE from_status IN ('succeeded', 'failed', 'cancelled') AND actor <> 'me'
         AND to_status IS NOT NULL AND (from_status, to_status) IS DISTINCT FROM ('cancelled', 'blocked')
 """
@@ -32,7 +32,7 @@ Step = tuple[str | None, str | None]
 
 
 @dataclass(frozen=True)
-class Seen:
+class Snapshot:
     """`is_due` is None where there is no outbox row. Of a task that was deleted only `steps` say something."""
 
     status: str | None
@@ -48,15 +48,15 @@ class Seen:
     attempts: tuple[str, ...] = ()
 
 
-def clear(stage: Stage) -> None:
+def clear(stage: DatabaseHarness) -> None:
     """To truncate would take several times as long."""
     for table in ("task", "task_history", "task_attempt", "task_dependency", "outbox", "queue", "worker"):
         stage.sql(f"DELETE FROM {table}")
 
 
-def seen(stage: Stage) -> dict[int, Seen]:
+def take_snapshots(stage: DatabaseHarness) -> dict[int, Snapshot]:
     return {
-        row.task_id: Seen(
+        row.task_id: Snapshot(
             row.status,
             tuple((source, target) for source, target in row.steps),
             (row.attempt, row.failures, row.crashes, row.losses) if row.status else (),
@@ -73,44 +73,44 @@ def seen(stage: Stage) -> dict[int, Seen]:
     }
 
 
-def expected(model: Model) -> dict[int, Seen]:
+def expected_snapshots(model: ReferenceModel) -> dict[int, Snapshot]:
     return {task.id: _expected(task) for task in model.tasks.values()}
 
 
-def _expected(task: ModelTask) -> Seen:
+def _expected(task: ModelTask) -> Snapshot:
     if task.status is None:
-        return Seen(None, tuple(task.history))
-    return Seen(
+        return Snapshot(None, tuple(task.history))
+    return Snapshot(
         task.status,
         tuple(task.history),
         (task.attempt, task.failures, task.crashes, task.losses),
-        (task.alone, task.pause_requested),
+        (task.isolated, task.pause_requested),
         task.token,
         task.dependents,
         task.checkpoint,
         task.has_result,
         task.status in TERMINAL,
-        task.is_due if task.status in WAITING else None,
+        task.is_due if task.status in CLAIMABLE else None,
         tuple(f"{attempt}:{outcome}" for attempt, outcome in task.attempts),
     )
 
 
-def assert_sound(stage: Stage) -> None:
+def assert_consistent(stage: DatabaseHarness) -> None:
     """Every step is one that there is, and follows the one before; the rest says the same as the last of them."""
-    for one in seen(stage).values():
+    for one in take_snapshots(stage).values():
         assert one.steps[0][0] is None
         assert set(one.steps) <= STEPS
         assert all(before[1] == after[0] for before, after in pairwise(one.steps))
         assert one.steps[-1][1] == one.status
         if one.status is None:
-            assert one == Seen(None, one.steps)
+            assert one == Snapshot(None, one.steps)
         else:
             _assert_agrees(one, Status(one.status))
-    assert not stage.sql(REVIVED)
+    assert not stage.sql(UNREQUESTED_RESTARTS)
 
 
-def _assert_agrees(one: Seen, status: Status) -> None:
-    assert (one.is_due is not None) == (status in WAITING)
+def _assert_agrees(one: Snapshot, status: Status) -> None:
+    assert (one.is_due is not None) == (status in CLAIMABLE)
     assert (one.token is not None) == (status in HELD)
     assert one.is_over == (status in TERMINAL)
     begun = sum(target == Status.RUNNING for _, target in one.steps)

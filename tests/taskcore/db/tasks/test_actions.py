@@ -11,18 +11,18 @@ import pytest
 from taskcore.db.queues import outbox, queues
 from taskcore.db.tasks import actions
 from taskcore.domain import outcomes
-from taskcore.domain.outcomes import Verdict
-from tests.taskcore.db.db_harness import Stage, new_task
+from taskcore.domain.outcomes import AttemptResult
+from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 
 
-def running(stage: Stage, token: UUID, **fields: object) -> int:
+def running(stage: DatabaseHarness, token: UUID, **fields: object) -> int:
     (task_id,) = stage.submit(new_task(**fields))
     stage.claim([task_id], token=token)
     return task_id
 
 
-def interrupt(stage: Stage, task_id: int) -> bool:
-    return bool(stage.run(actions.interrupt(), task=task_id, by="me", why="too late"))
+def interrupt(stage: DatabaseHarness, task_id: int) -> bool:
+    return bool(stage.run(actions.request_cancel(), task=task_id, by="me", why="too late"))
 
 
 @pytest.mark.parametrize(
@@ -31,13 +31,13 @@ def interrupt(stage: Stage, task_id: int) -> bool:
         outcomes.succeeded('{"n": 1}'),
         outcomes.failed("broken", "attempts_exhausted"),
         outcomes.retry_later("no luck", timedelta(0)),
-        outcomes.returned("worker_stopped"),
+        outcomes.released("worker_stopped"),
         outcomes.paused(),
     ],
 )
-def test_a_task_that_was_told_to_stop_is_cancelled_however_its_attempt_ends(stage: Stage, verdict: Verdict) -> None:
+def test_a_task_that_was_told_to_stop_is_cancelled_however_its_attempt_ends(stage: DatabaseHarness, verdict: AttemptResult) -> None:
     token = uuid4()
-    stage.know("noop")
+    stage.register_type("noop")
     task_id = running(stage, token)
 
     assert interrupt(stage, task_id)
@@ -50,8 +50,8 @@ def test_a_task_that_was_told_to_stop_is_cancelled_however_its_attempt_ends(stag
     assert not stage.sql("SELECT 1 FROM outbox")
 
 
-def test_a_task_that_was_told_to_stop_and_lost_its_worker_is_cancelled(stage: Stage) -> None:
-    stage.know("noop")
+def test_a_task_that_was_told_to_stop_and_lost_its_worker_is_cancelled(stage: DatabaseHarness) -> None:
+    stage.register_type("noop")
     task_id = running(stage, uuid4())
     interrupt(stage, task_id)
 
@@ -60,8 +60,8 @@ def test_a_task_that_was_told_to_stop_and_lost_its_worker_is_cancelled(stage: St
     assert stage.status(task_id) == "cancelled"
 
 
-def test_what_cannot_be_stopped_goes_on(stage: Stage) -> None:
-    stage.know("noop", can_cancel=False)
+def test_what_cannot_be_stopped_goes_on(stage: DatabaseHarness) -> None:
+    stage.register_type("noop", can_cancel=False)
     task_id = running(stage, uuid4())
 
     assert not interrupt(stage, task_id)
@@ -69,9 +69,9 @@ def test_what_cannot_be_stopped_goes_on(stage: Stage) -> None:
     assert stage.status(task_id) == "running"
 
 
-def test_an_end_and_a_cancel_at_once_are_one_of_both(stage: Stage) -> None:
+def test_an_end_and_a_cancel_at_once_are_one_of_both(stage: DatabaseHarness) -> None:
     token = uuid4()
-    stage.know("noop")
+    stage.register_type("noop")
     task_ids = [running(stage, token) for _ in range(100)]
 
     with ThreadPoolExecutor(8) as pool:
@@ -84,46 +84,46 @@ def test_an_end_and_a_cancel_at_once_are_one_of_both(stage: Stage) -> None:
         assert stage.history(task_id) == ["queued", "running", *expected]
 
 
-def test_a_running_task_pauses_at_its_end_if_it_is_not_over(stage: Stage) -> None:
+def test_a_running_task_pauses_at_its_end_if_it_is_not_over(stage: DatabaseHarness) -> None:
     token = uuid4()
-    stage.know("noop", can_pause=True)
+    stage.register_type("noop", can_pause=True)
     paused, over, withdrawn = (running(stage, token) for _ in range(3))
     for task_id in (paused, over, withdrawn):
         assert stage.run(actions.request_pause(), task=task_id)
     assert stage.run(actions.withdraw_pause(), task=withdrawn)
     assert not stage.run(actions.withdraw_pause(), task=withdrawn)
 
-    stage.settle(paused, 1, token, outcomes.returned("worker_stopped"))
+    stage.settle(paused, 1, token, outcomes.released("worker_stopped"))
     stage.settle(over, 1, token)
-    stage.settle(withdrawn, 1, token, outcomes.returned("worker_stopped"))
+    stage.settle(withdrawn, 1, token, outcomes.released("worker_stopped"))
 
     assert [stage.status(task_id) for task_id in (paused, over, withdrawn)] == ["paused", "succeeded", "queued"]
     assert stage.run(actions.resume(), task=paused, by="me")
     assert stage.dispatch(5) == [paused, withdrawn]
 
 
-def test_a_pause_that_was_taken_back_when_its_task_has_obeyed_is_none(stage: Stage) -> None:
-    stage.know("noop", can_pause=True)
+def test_a_pause_that_was_taken_back_when_its_task_has_obeyed_is_none(stage: DatabaseHarness) -> None:
+    stage.register_type("noop", can_pause=True)
     token = uuid4()
     (task_id,) = stage.submit(new_task())
     stage.claim([task_id], token=token)
     assert stage.run(actions.request_pause(), task=task_id)
     assert stage.run(actions.withdraw_pause(), task=task_id)
 
-    stage.settle(task_id, 1, token, outcomes.paused_as_asked())
+    stage.settle(task_id, 1, token, outcomes.paused_on_request())
 
     assert stage.status(task_id) == "queued"
     assert stage.dispatch(1) == [task_id]
 
 
-def test_only_a_type_that_can_go_on_later_is_asked_to_pause(stage: Stage) -> None:
-    stage.know("noop")
+def test_only_a_type_that_can_go_on_later_is_asked_to_pause(stage: DatabaseHarness) -> None:
+    stage.register_type("noop")
     task_id = running(stage, uuid4())
 
     assert not stage.run(actions.request_pause(), task=task_id)
 
 
-def test_a_paused_task_is_not_claimed_by_a_message_that_was_sent_before(stage: Stage) -> None:
+def test_a_paused_task_is_not_claimed_by_a_message_that_was_sent_before(stage: DatabaseHarness) -> None:
     (task_id,) = stage.submit(new_task())
     stage.dispatch(1)
 
@@ -133,7 +133,7 @@ def test_a_paused_task_is_not_claimed_by_a_message_that_was_sent_before(stage: S
     assert stage.status(task_id) == "paused"
 
 
-def test_of_a_claim_and_a_pause_at_once_one_is_made(stage: Stage) -> None:
+def test_of_a_claim_and_a_pause_at_once_one_is_made(stage: DatabaseHarness) -> None:
     task_ids = stage.submit(*[new_task() for _ in range(100)])
 
     with ThreadPoolExecutor(8) as pool:
@@ -145,7 +145,7 @@ def test_of_a_claim_and_a_pause_at_once_one_is_made(stage: Stage) -> None:
         assert stage.status(task_id) == ("running" if claimed.result() else "paused")
 
 
-def test_of_a_paused_queue_nothing_is_sent_or_claimed(stage: Stage) -> None:
+def test_of_a_paused_queue_nothing_is_sent_or_claimed(stage: DatabaseHarness) -> None:
     sent, waiting = stage.submit(new_task(), new_task())
     (other,) = stage.submit(new_task(queue="other"))
     stage.dispatch(1)
@@ -159,12 +159,12 @@ def test_of_a_paused_queue_nothing_is_sent_or_claimed(stage: Stage) -> None:
     assert len(stage.claim([sent, waiting])) == 2
 
 
-def test_the_relay_sees_no_backlog_in_a_paused_queue(stage: Stage) -> None:
+def test_the_relay_sees_no_backlog_in_a_paused_queue(stage: DatabaseHarness) -> None:
     stage.submit(new_task())
     stage.run(queues.pause_queue(), of="default", why=None, by="me")
-    (paused,) = stage.run(outbox.backlogs())
+    (paused,) = stage.run(outbox.queue_loads())
     stage.run(queues.resume_queue(), of="default")
 
-    (resumed,) = stage.run(outbox.backlogs())
+    (resumed,) = stage.run(outbox.queue_loads())
 
     assert (paused.has_backlog, resumed.has_backlog) == (False, True)

@@ -11,10 +11,10 @@ from sqlalchemy import text
 
 from taskcore.db.tasks import actions, claims
 from taskcore.domain import outcomes
-from tests.taskcore.db.db_harness import Stage, new_task
+from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 
 
-def test_a_claim_starts_the_next_attempt(stage: Stage) -> None:
+def test_a_claim_starts_the_next_attempt(stage: DatabaseHarness) -> None:
     (task_id,) = stage.submit(new_task(parameters={"a": 1}))
 
     (claimed,) = stage.claim([task_id])
@@ -24,7 +24,7 @@ def test_a_claim_starts_the_next_attempt(stage: Stage) -> None:
     assert not stage.sql("SELECT 1 FROM outbox")
 
 
-def test_second_claim_gets_nothing(stage: Stage) -> None:
+def test_second_claim_gets_nothing(stage: DatabaseHarness) -> None:
     (task_id,) = stage.submit(new_task())
     stage.claim([task_id])
 
@@ -32,7 +32,7 @@ def test_second_claim_gets_nothing(stage: Stage) -> None:
     assert stage.history(task_id) == ["queued", "running"]
 
 
-def test_a_hundred_claims_at_once_run_it_once(stage: Stage) -> None:
+def test_a_hundred_claims_at_once_run_it_once(stage: DatabaseHarness) -> None:
     (task_id,) = stage.submit(new_task())
 
     with ThreadPoolExecutor(16) as pool:
@@ -42,7 +42,7 @@ def test_a_hundred_claims_at_once_run_it_once(stage: Stage) -> None:
     assert stage.history(task_id) == ["queued", "running"]
 
 
-def test_a_scheduled_task_is_not_claimed_before_its_time(stage: Stage) -> None:
+def test_a_scheduled_task_is_not_claimed_before_its_time(stage: DatabaseHarness) -> None:
     (task_id,) = stage.submit(new_task(run_at=datetime.now(UTC) + timedelta(hours=1)))
 
     assert stage.status(task_id) == "scheduled"
@@ -53,7 +53,7 @@ def test_a_scheduled_task_is_not_claimed_before_its_time(stage: Stage) -> None:
     assert stage.history(task_id) == ["scheduled", "running"]
 
 
-def test_a_stale_message_does_not_start_a_retrying_task_early(stage: Stage) -> None:
+def test_a_stale_message_does_not_start_a_retrying_task_early(stage: DatabaseHarness) -> None:
     token = uuid4()
     (task_id,) = stage.submit(new_task())
     stage.claim([task_id], token=token)
@@ -63,7 +63,7 @@ def test_a_stale_message_does_not_start_a_retrying_task_early(stage: Stage) -> N
     assert stage.status(task_id) == "retrying"
 
 
-def test_a_claim_that_waited_while_the_task_failed_and_was_put_off_gets_nothing(stage: Stage) -> None:
+def test_a_claim_that_waited_while_the_task_failed_and_was_put_off_gets_nothing(stage: DatabaseHarness) -> None:
     """The stale claim sees the old outbox row in its snapshot; by the time it has the lock that row is gone."""
     token = uuid4()
     (task_id,) = stage.submit(new_task())
@@ -86,18 +86,18 @@ def test_a_claim_that_waited_while_the_task_failed_and_was_put_off_gets_nothing(
     assert stage.status(task_id) == "retrying"
 
 
-def test_a_type_that_the_worker_lacks_is_left(stage: Stage) -> None:
+def test_a_type_that_the_worker_lacks_is_left(stage: DatabaseHarness) -> None:
     (task_id,) = stage.submit(new_task(type="other"))
 
     assert stage.claim([task_id]) == []
-    assert [row.id for row in stage.run(claims.unclaimed(), ids=[task_id])] == [task_id]
+    assert [row.id for row in stage.run(claims.still_due(), ids=[task_id])] == [task_id]
 
     stage.run(claims.postpone(), ids=[task_id])
     (row,) = stage.sql("SELECT is_due, dispatched_at, available_at > now() AS is_later FROM outbox")
     assert (row.is_due, row.dispatched_at, row.is_later) == (False, None, True)
 
 
-def test_slots_for_short_tasks_take_short_types_only(stage: Stage) -> None:
+def test_slots_for_short_tasks_take_short_types_only(stage: DatabaseHarness) -> None:
     any_, short, long = stage.submit(new_task(), new_task(type="quick"), new_task())
 
     claimed = stage.claim([any_], short_ids=[short, long], types=["noop", "quick"], short_types=["quick"])
@@ -105,18 +105,18 @@ def test_slots_for_short_tasks_take_short_types_only(stage: Stage) -> None:
     assert [row.id for row in claimed] == [any_, short]
 
 
-def test_a_lost_answer_is_asked_for_by_its_token(stage: Stage) -> None:
+def test_a_lost_answer_is_asked_for_by_its_token(stage: DatabaseHarness) -> None:
     token = uuid4()
     task_ids = stage.submit(new_task(), new_task())
     stage.claim(task_ids, token=token, worker=7)
 
-    recalled = stage.run(claims.recall(), token=token, worker=7)
+    recalled = stage.run(claims.find_by_token(), token=token, worker=7)
 
     assert [(row.id, row.attempt) for row in recalled] == [(task_id, 1) for task_id in task_ids]
-    assert stage.run(claims.recall(), token=uuid4(), worker=7) == []
+    assert stage.run(claims.find_by_token(), token=uuid4(), worker=7) == []
 
 
-def test_of_a_cancel_and_a_claim_at_once_exactly_one_wins(stage: Stage) -> None:
+def test_of_a_cancel_and_a_claim_at_once_exactly_one_wins(stage: DatabaseHarness) -> None:
     task_ids = stage.submit(*[new_task() for _ in range(50)])
 
     with ThreadPoolExecutor(8) as pool:
@@ -130,7 +130,7 @@ def test_of_a_cancel_and_a_claim_at_once_exactly_one_wins(stage: Stage) -> None:
     assert not stage.sql("SELECT 1 FROM outbox")
 
 
-def test_batches_that_overlap_in_any_order_do_not_deadlock(stage: Stage) -> None:
+def test_batches_that_overlap_in_any_order_do_not_deadlock(stage: DatabaseHarness) -> None:
     task_ids = stage.submit(*[new_task() for _ in range(200)])
     shuffled = [random.Random(seed).sample(task_ids, 100) for seed in range(40)]
 

@@ -19,26 +19,26 @@ from taskcore.db.engine import async_engine, sync_engine
 from taskcore.db.tasks import actions, history_feed
 from taskcore.domain import outcomes
 from taskcore.domain.feed import Position
-from tests.taskcore.db.db_harness import Stage, new_task
+from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 from tests.taskcore.db.tasks.feed_reader import (
     Reader,
     all_ids,
-    assert_whole,
+    assert_nothing_missed,
     end,
     open_transaction,
-    sync_engine_of,
+    second_engine,
     write_in,
 )
 
 
 @pytest.fixture
-def stage(stage: Stage) -> Stage:
+def stage(stage: DatabaseHarness) -> DatabaseHarness:
     """With the queue there already: the first submit to a queue makes it, and others wait for that to commit."""
     stage.sql("INSERT INTO queue (name) VALUES ('default')")
     return stage
 
 
-def test_a_row_is_shown_when_it_is_visible_and_the_cursor_waits_for_the_ids_before(stage: Stage) -> None:
+def test_a_row_is_shown_when_it_is_visible_and_the_cursor_waits_for_the_ids_before(stage: DatabaseHarness) -> None:
     stage.submit(new_task())
     early = open_transaction(stage.engine)
     write_in(early)
@@ -58,7 +58,7 @@ def test_a_row_is_shown_when_it_is_visible_and_the_cursor_waits_for_the_ids_befo
     assert reader.position == Position(3)
 
 
-def test_what_was_rolled_back_holds_up_nobody(stage: Stage) -> None:
+def test_what_was_rolled_back_holds_up_nobody(stage: DatabaseHarness) -> None:
     undone = open_transaction(stage.engine)
     write_in(undone)
     stage.submit(new_task())
@@ -72,7 +72,7 @@ def test_what_was_rolled_back_holds_up_nobody(stage: Stage) -> None:
     assert reader.position.cursor == 2
 
 
-def test_an_open_transaction_that_writes_no_history_holds_up_nobody(stage: Stage) -> None:
+def test_an_open_transaction_that_writes_no_history_holds_up_nobody(stage: DatabaseHarness) -> None:
     """It keeps `pg_snapshot_xmin` back for as long as it likes."""
     stranger = open_transaction(stage.engine)
     stranger.execute(text("INSERT INTO queue (name) VALUES ('elsewhere')"))
@@ -88,7 +88,7 @@ def test_an_open_transaction_that_writes_no_history_holds_up_nobody(stage: Stage
     end(stranger, is_committed=True)
 
 
-def test_writers_who_come_later_do_not_hold_up_a_gap_that_was_noticed_before(stage: Stage) -> None:
+def test_writers_who_come_later_do_not_hold_up_a_gap_that_was_noticed_before(stage: DatabaseHarness) -> None:
     first = open_transaction(stage.engine)
     write_in(first)
     stage.submit(new_task())
@@ -107,12 +107,12 @@ def test_writers_who_come_later_do_not_hold_up_a_gap_that_was_noticed_before(sta
     assert reader.ids == [2, 3]
 
 
-def test_connections_that_commit_and_roll_back_in_any_order(stage: Stage) -> None:
+def test_connections_that_commit_and_roll_back_in_any_order(stage: DatabaseHarness) -> None:
     """Forty writers are open at once; readers stop at arbitrary rows, and others resume from there."""
     chance = random.Random(7)
     stage.submit(new_task())
-    readers = [Reader(stage.engine, 0, room) for room in (3, 50, history_feed.PAGE)]
-    with sync_engine_of(stage, 60) as engine:
+    readers = [Reader(stage.engine, 0, room) for room in (3, 50, history_feed.PAGE_SIZE)]
+    with second_engine(stage, 60) as engine:
         writers: list[Connection] = []
         for _ in range(600):
             if len(writers) < 40 and chance.random() < 0.5:
@@ -132,10 +132,10 @@ def test_connections_that_commit_and_roll_back_in_any_order(stage: Stage) -> Non
     for reader in readers:
         reader.read_to_the_end()
         assert sorted(reader.ids) == [id_ for id_ in whole if id_ > reader.start]
-        assert_whole(reader, whole)
+        assert_nothing_missed(reader, whole)
 
 
-def test_workers_that_claim_settle_and_fail_at_once(stage: Stage) -> None:
+def test_workers_that_claim_settle_and_fail_at_once(stage: DatabaseHarness) -> None:
     """All the real writers, each committing when it may, a tenth of them rolled back half-way."""
     task_ids = stage.submit(*[new_task() for _ in range(200)])
     reader = Reader(stage.engine, room=40)
@@ -151,7 +151,7 @@ def test_workers_that_claim_settle_and_fail_at_once(stage: Stage) -> None:
         stage.submit(new_task(), new_task())
         if task_id % 3:
             stage.settle(task_id, 1, token)
-            stage.run(actions.remove(), task=task_id, by="me")
+            stage.run(actions.delete_task(), task=task_id, by="me")
         else:
             stage.settle(task_id, 1, token, outcomes.retry_later("no luck", timedelta(hours=1)))
 
@@ -168,7 +168,7 @@ def test_workers_that_claim_settle_and_fail_at_once(stage: Stage) -> None:
     reader.read_to_the_end()
     whole = all_ids(stage)
     assert sorted(reader.ids) == whole
-    assert_whole(reader, whole)
+    assert_nothing_missed(reader, whole)
 
 
 @pytest.mark.parametrize("crash", ["kill", "immediate"])
@@ -176,7 +176,7 @@ def test_a_crash_of_postgresql_leaves_gaps_that_nobody_waits_for(private_postgre
     url = private_postgres.url
     migrations.upgrade(url)
     engine = sync_engine(url, name="tests", pool_size=8)
-    stage = Stage(engine)
+    stage = DatabaseHarness(engine)
     stage.submit(new_task())
     reader = Reader(engine, room=5)
     for _ in range(3):
@@ -197,11 +197,11 @@ def test_a_crash_of_postgresql_leaves_gaps_that_nobody_waits_for(private_postgre
     whole = all_ids(stage)
     assert whole[-1] - whole[0] > len(whole) + 8  # there were gaps
     assert sorted(reader.ids) == whole
-    assert_whole(reader, whole)
+    assert_nothing_missed(reader, whole)
     engine.dispose()
 
 
-async def test_it_is_read_asynchronously_as_well(stage: Stage, database_url: str) -> None:
+async def test_it_is_read_asynchronously_as_well(stage: DatabaseHarness, database_url: str) -> None:
     stage.submit(new_task(), new_task())
     undone = open_transaction(stage.engine)
     write_in(undone)
@@ -212,45 +212,45 @@ async def test_it_is_read_asynchronously_as_well(stage: Stage, database_url: str
     page = await history_feed.read_async(engine, Position(1))
     last = await history_feed.read_async(engine, page.position)
 
-    assert [shown.row.id for shown in page.shown] == [2, 4]
+    assert [shown.row.id for shown in page.rows] == [2, 4]
     assert (page.position.cursor, last.position.cursor) == (2, 4)
     await engine.dispose()
 
 
-def test_what_was_forgotten_is_told_to_who_resumes_below_it(stage: Stage) -> None:
+def test_what_was_forgotten_is_told_to_who_resumes_below_it(stage: DatabaseHarness) -> None:
     stage.submit(*[new_task() for _ in range(10)])
     stage.sql("UPDATE task_history SET at = at - interval '1 day' WHERE id <= 6")
     stage.sql("DELETE FROM task")
 
-    assert [stage.run(history_feed.forget(), after_s=3600.0, room=4)[0][0] for _ in range(4)] == [3, 3, 0, 0]
+    assert [stage.run(history_feed.delete_oldest(), after_s=3600.0, room=4)[0][0] for _ in range(4)] == [3, 3, 0, 0]
     stage.sql("UPDATE task_history SET at = at - interval '1 day'")
-    while stage.run(history_feed.forget(), after_s=3600.0, room=4)[0][0]:
+    while stage.run(history_feed.delete_oldest(), after_s=3600.0, room=4)[0][0]:
         pass
 
     assert all_ids(stage) == [10]
-    assert history_feed.read(stage.engine, Position(3)).missed == (4, 9)
-    assert history_feed.read(stage.engine, Position(9)).missed is None
-    assert history_feed.read(stage.engine, Position()).missed is None
+    assert history_feed.read(stage.engine, Position(3)).expired == (4, 9)
+    assert history_feed.read(stage.engine, Position(9)).expired is None
+    assert history_feed.read(stage.engine, Position()).expired is None
 
 
-def test_the_history_of_a_task_that_exists_and_of_all_after_it_is_not_forgotten(stage: Stage) -> None:
+def test_the_history_of_a_task_that_exists_and_of_all_after_it_is_not_forgotten(stage: DatabaseHarness) -> None:
     stage.submit(*[new_task() for _ in range(5)])
     stage.sql("UPDATE task_history SET at = at - interval '1 day'")
     stage.sql("DELETE FROM task WHERE id <> 3")
 
-    while stage.run(history_feed.forget(), after_s=3600.0, room=4)[0][0]:
+    while stage.run(history_feed.delete_oldest(), after_s=3600.0, room=4)[0][0]:
         pass
 
     assert all_ids(stage) == [3, 4, 5]
 
 
-def test_how_a_task_ended_is_not_forgotten_while_another_depends_on_it(stage: Stage) -> None:
+def test_how_a_task_ended_is_not_forgotten_while_another_depends_on_it(stage: DatabaseHarness) -> None:
     stage.submit(*[new_task() for _ in range(5)])
     stage.sql("UPDATE task_history SET at = at - interval '1 day'")
     stage.sql("DELETE FROM task")
     stage.sql("INSERT INTO task_dependency (task_id, depends_on) VALUES (9, 2)")
 
-    while stage.run(history_feed.forget(), after_s=3600.0, room=4)[0][0]:
+    while stage.run(history_feed.delete_oldest(), after_s=3600.0, room=4)[0][0]:
         pass
 
     assert all_ids(stage) == [2, 3, 4, 5]
@@ -258,7 +258,7 @@ def test_how_a_task_ended_is_not_forgotten_while_another_depends_on_it(stage: St
 
 @pytest.mark.parametrize(("days_ago", "kept"), [(0, [5]), (2, [3, 4, 5]), (3, [2, 3, 4, 5]), (99, [2, 3, 4, 5])])
 def test_what_analytics_has_not_counted_is_not_forgotten_for_thirty_days(
-    stage: Stage, days_ago: int, kept: list[int]
+    stage: DatabaseHarness, days_ago: int, kept: list[int]
 ) -> None:
     stage.submit(*[new_task() for _ in range(5)])
     stage.sql("UPDATE task_history SET at = now() - interval '1 day' * (ARRAY[31, 3, 2, 2, 2])[id]")
@@ -269,13 +269,13 @@ def test_what_analytics_has_not_counted_is_not_forgotten_for_thirty_days(
         days=days_ago,
     )
 
-    while stage.run(history_feed.forget(), after_s=3600.0, room=4)[0][0]:
+    while stage.run(history_feed.delete_oldest(), after_s=3600.0, room=4)[0][0]:
         pass
 
     assert all_ids(stage) == kept
 
 
-def test_every_writer_holds_the_lock_before_its_first_id(stage: Stage) -> None:
+def test_every_writer_holds_the_lock_before_its_first_id(stage: DatabaseHarness) -> None:
     """The trigger notes which id the sequence gave last, at the moment when it takes the lock."""
     stage.sql("CREATE TABLE noted (last bigint)")
     body = stage.sql("SELECT prosrc FROM pg_proc WHERE proname = 'lock_history'")[0].prosrc
@@ -296,12 +296,12 @@ def test_every_writer_holds_the_lock_before_its_first_id(stage: Stage) -> None:
     do(lambda: stage.settle(1, 1, token))
     do(lambda: stage.settle(2, 1, token, outcomes.failed("no", "attempts_exhausted")))
     do(lambda: stage.settle(3, 1, token, outcomes.retry_later("no", timedelta(0))))
-    do(lambda: stage.run(actions.remove(), task=1, by="me"))
+    do(lambda: stage.run(actions.delete_task(), task=1, by="me"))
     do(lambda: stage.run(actions.retry(), task=2, by="me"))
     do(lambda: stage.run(actions.cancel(), task=3, by="me", why=None))
 
 
-def test_no_id_is_drawn_ahead(stage: Stage) -> None:
+def test_no_id_is_drawn_ahead(stage: DatabaseHarness) -> None:
     """A session that kept ids for later would use them without having held the lock when it drew them."""
     cached = "SELECT seqcache FROM pg_sequence WHERE seqrelid = 'task_history_id_seq'::regclass"
     assert stage.sql(cached)[0].seqcache == 1

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from taskcore.db.tasks import actions, attempt_reports
-from tests.taskcore.db.db_harness import Stage, new_task
+from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 
 
 def rows(*members: dict[str, Any]) -> str:
@@ -24,13 +24,13 @@ def told(task_id: int, token: UUID, document: Any, attempt: int = 1) -> dict[str
     return {"task_id": task_id, "attempt": attempt, "token": str(token), "document": document}
 
 
-def test_lines_of_several_attempts_are_appended_with_the_databases_time(stage: Stage) -> None:
+def test_lines_of_several_attempts_are_appended_with_the_databases_time(stage: DatabaseHarness) -> None:
     token = uuid4()
     first, second = stage.submit(new_task(), new_task())
     stage.claim([first, second], token=token)
 
     stage.run(
-        attempt_reports.append_lines(),
+        attempt_reports.append_log_lines(),
         rows=rows(
             line(first, token, 1, ago_s=60, fields={"n": 1}),
             line(first, token, 2, level="error"),
@@ -46,28 +46,28 @@ def test_lines_of_several_attempts_are_appended_with_the_databases_time(stage: S
     ]
 
 
-def test_a_line_that_is_told_again_is_there_once(stage: Stage) -> None:
+def test_a_line_that_is_told_again_is_there_once(stage: DatabaseHarness) -> None:
     token = uuid4()
     (task_id,) = stage.submit(new_task())
     stage.claim([task_id], token=token)
 
     for message in ("told", "repeated"):
-        stage.run(attempt_reports.append_lines(), rows=rows(line(task_id, token, 1, message=message)))
+        stage.run(attempt_reports.append_log_lines(), rows=rows(line(task_id, token, 1, message=message)))
 
     assert [row.message for row in stage.sql("SELECT message FROM task_log")] == ["told"]
 
 
-def test_nothing_is_told_of_an_attempt_that_is_not_held(stage: Stage) -> None:
+def test_nothing_is_told_of_an_attempt_that_is_not_held(stage: DatabaseHarness) -> None:
     token = uuid4()
     (task_id,) = stage.submit(new_task())
     stage.claim([task_id], token=token)
 
     for lease in ((uuid4(), 1), (token, 2)):
-        stage.run(attempt_reports.append_lines(), rows=rows(line(task_id, lease[0], 1, attempt=lease[1])))
+        stage.run(attempt_reports.append_log_lines(), rows=rows(line(task_id, lease[0], 1, attempt=lease[1])))
         stage.run(attempt_reports.set_progress(), rows=rows(told(task_id, lease[0], 1, lease[1])))
         assert stage.run(attempt_reports.save_checkpoint(), rows=rows(told(task_id, lease[0], 1, lease[1]))) == []
     stage.settle(task_id, 1, token)
-    stage.run(attempt_reports.append_lines(), rows=rows(line(task_id, token, 1)))
+    stage.run(attempt_reports.append_log_lines(), rows=rows(line(task_id, token, 1)))
     stage.run(attempt_reports.set_progress(), rows=rows(told(task_id, token, 1)))
 
     assert not stage.sql("SELECT 1 FROM task_log")
@@ -75,18 +75,18 @@ def test_nothing_is_told_of_an_attempt_that_is_not_held(stage: Stage) -> None:
     assert tuple(task) == (None, None)
 
 
-def test_a_task_that_is_being_cancelled_may_still_tell(stage: Stage) -> None:
+def test_a_task_that_is_being_cancelled_may_still_tell(stage: DatabaseHarness) -> None:
     token = uuid4()
     (task_id,) = stage.submit(new_task())
     stage.claim([task_id], token=token)
     stage.sql("UPDATE task SET status = 'cancelling'")
 
-    stage.run(attempt_reports.append_lines(), rows=rows(line(task_id, token, 1)))
+    stage.run(attempt_reports.append_log_lines(), rows=rows(line(task_id, token, 1)))
 
     assert len(stage.sql("SELECT 1 FROM task_log")) == 1
 
 
-def test_progress_of_many_tasks_is_kept_in_one_statement(stage: Stage) -> None:
+def test_progress_of_many_tasks_is_kept_in_one_statement(stage: DatabaseHarness) -> None:
     token = uuid4()
     ids = stage.submit(*[new_task() for _ in range(3)])
     stage.claim(ids, token=token)
@@ -99,7 +99,7 @@ def test_progress_of_many_tasks_is_kept_in_one_statement(stage: Stage) -> None:
     assert kept == [[1, None], None, {"percent": 2}]
 
 
-def test_a_checkpoint_is_handed_to_the_next_attempt(stage: Stage) -> None:
+def test_a_checkpoint_is_handed_to_the_next_attempt(stage: DatabaseHarness) -> None:
     token = uuid4()
     (task_id,) = stage.submit(new_task())
     stage.claim([task_id], token=token)
@@ -107,11 +107,11 @@ def test_a_checkpoint_is_handed_to_the_next_attempt(stage: Stage) -> None:
     kept = stage.run(attempt_reports.save_checkpoint(), rows=rows(told(task_id, token, {"page": 7})))
 
     assert [row.id for row in kept] == [task_id]
-    stage.lose(stage.sql("SELECT * FROM task"), by="worker:1")
+    stage.settle_as_lost(stage.sql("SELECT * FROM task"), by="worker:1")
     assert [row.checkpoint for row in stage.claim([task_id])] == [{"page": 7}]
 
 
-def test_asynchronous_commit_ends_with_the_statement(stage: Stage) -> None:
+def test_asynchronous_commit_ends_with_the_statement(stage: DatabaseHarness) -> None:
     token = uuid4()
     (task_id,) = stage.submit(new_task())
     stage.claim([task_id], token=token)
@@ -124,15 +124,15 @@ def test_asynchronous_commit_ends_with_the_statement(stage: Stage) -> None:
     assert (during, after) == ("off", "local")
 
 
-def test_attempts_and_logs_go_with_a_deleted_task(stage: Stage) -> None:
+def test_attempts_and_logs_go_with_a_deleted_task(stage: DatabaseHarness) -> None:
     token = uuid4()
     gone, kept = stage.submit(new_task(), new_task())
     stage.claim([gone, kept], token=token)
     for one in (gone, kept):
-        stage.run(attempt_reports.append_lines(), rows=rows(line(one, token, 1)))
+        stage.run(attempt_reports.append_log_lines(), rows=rows(line(one, token, 1)))
         stage.settle(one, 1, token)
 
-    stage.run(actions.remove(), task=gone, by="me")
+    stage.run(actions.delete_task(), task=gone, by="me")
 
     assert [row.task_id for row in stage.sql("SELECT task_id FROM task_log")] == [kept]
     assert [row.task_id for row in stage.sql("SELECT task_id FROM task_attempt")] == [kept]

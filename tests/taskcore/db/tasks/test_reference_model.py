@@ -20,13 +20,13 @@ from taskcore.db.queues import queues
 from taskcore.db.tasks import actions, attempt_reports, dependencies, retention, settlements
 from taskcore.db.workers import leases
 from taskcore.domain import outcomes
-from taskcore.domain.outcomes import MAX_CRASHES, MAX_LOSSES, AttemptOutcome, Verdict
+from taskcore.domain.outcomes import MAX_CRASHES, MAX_WORKER_LOSSES, AttemptOutcome, AttemptResult
 from taskcore.domain.retry import RetryPolicy, plan_retry
-from taskcore.domain.states import IDLE, TERMINAL, WAITING, Status
-from taskcore.domain.tasks import Finished, Lease
-from tests.taskcore.db.db_harness import Stage
-from tests.taskcore.db.tasks.reference_model import ENDS, Held, Model, ModelTask
-from tests.taskcore.db.tasks.snapshots import assert_sound, clear, expected, seen
+from taskcore.domain.states import IDLE, TERMINAL, CLAIMABLE, Status
+from taskcore.domain.tasks import FinishedAttempt, Lease
+from tests.taskcore.db.db_harness import DatabaseHarness
+from tests.taskcore.db.tasks.reference_model import RESULTS, Held, ReferenceModel, ModelTask
+from tests.taskcore.db.tasks.snapshots import assert_consistent, clear, expected_snapshots, take_snapshots
 
 EXAMPLES = {"long": 2_000}.get(os.environ.get("HYPOTHESIS_PROFILE", ""), 60)
 STEPS = 50
@@ -58,7 +58,7 @@ QUEUES = ("one", "two")
 
 VERB = st.sampled_from([verb for verb, weight in VERBS.items() for _ in range(weight)])
 PICK = st.integers(0, 999)
-HOW = st.sampled_from(sorted(ENDS))
+HOW = st.sampled_from(sorted(RESULTS))
 ASKED = st.fixed_dictionaries(
     {
         "queue": st.sampled_from(QUEUES),
@@ -67,7 +67,7 @@ ASKED = st.fixed_dictionaries(
         "is_ahead": st.booleans(),
         "parents": st.lists(PICK, max_size=2),
         "crashes": st.sampled_from([0, MAX_CRASHES - 1]),
-        "losses": st.sampled_from([0, MAX_LOSSES - 1]),
+        "losses": st.sampled_from([0, MAX_WORKER_LOSSES - 1]),
     }
 )
 
@@ -75,11 +75,11 @@ ASKED = st.fixed_dictionaries(
 class Life(RuleBasedStateMachine):
     """Whoever acts, acts mostly where it can, and now and then on what is over, gone, or held by another."""
 
-    def __init__(self, stage: Stage, coordinate: Callable[[], None]) -> None:
+    def __init__(self, stage: DatabaseHarness, coordinate: Callable[[], None]) -> None:
         super().__init__()
         self.stage = stage
         self.coordinate = coordinate
-        self.model = Model()
+        self.model = ReferenceModel()
         self.crew: list[int] = []
         self.leases: list[Held] = []  # all that ever were
         clear(stage)
@@ -92,9 +92,9 @@ class Life(RuleBasedStateMachine):
 
     @initialize(asked=st.lists(ASKED, min_size=3, max_size=3))
     def begin(self, asked: list[dict[str, Any]]) -> None:
-        self.stage.know("soft", can_cancel=True, can_pause=True)
-        self.stage.know("hard", can_cancel=False, can_pause=False)
-        self.stage.know("rare")
+        self.stage.register_type("soft", can_cancel=True, can_pause=True)
+        self.stage.register_type("hard", can_cancel=False, can_pause=False)
+        self.stage.register_type("rare")
         self.hire()
         for one in asked:
             self.submit(one)
@@ -120,7 +120,7 @@ class Life(RuleBasedStateMachine):
         run_at = datetime.now(UTC) + timedelta(days=1) if asked["is_ahead"] else None
         fields = {"queue": asked["queue"], "max_attempts": asked["max_attempts"], "run_at": run_at}
         parents = self.parents(asked.pop("parents"))
-        id_ = self.stage.submit_on(*parents, type=asked["type"], **fields)
+        id_ = self.stage.submit_with_parents(*parents, type=asked["type"], **fields)
         counts = {"crashes": asked["crashes"], "losses": asked["losses"]}
         self.stage.sql("UPDATE task SET crashes = :crashes, losses = :losses WHERE id = :id", id=id_, **counts)
         self.model.submit(ModelTask(id_, depends_on=parents, **asked))
@@ -133,26 +133,26 @@ class Life(RuleBasedStateMachine):
         """The model knows where this leads, not by which steps."""
         before = {id_: list(task.history) for id_, task in self.model.tasks.items()}
         self.coordinate()
-        self.model.pass_on()
-        for id_, one in seen(self.stage).items():
+        self.model.resolve_dependencies()
+        for id_, one in take_snapshots(self.stage).items():
             assert list(one.steps[: len(before[id_])]) == before[id_]
             self.model.tasks[id_].history = list(one.steps)
 
     def time_comes(self, pick: int) -> None:
-        task = self.one(pick, *WAITING)
+        task = self.one(pick, *CLAIMABLE)
         self.stage.make_due(task)
         self.model.come_due(task)
 
     # Workers
 
     def hire(self, _: int = 0) -> None:
-        worker = self.stage.worker(types=["soft", "hard"])
+        worker = self.stage.register_worker(types=["soft", "hard"])
         self.crew.append(worker)
         self.model.live_workers.add(worker)
 
     def claim(self, picks: list[int]) -> None:
         """By whatever messages: the first, duplicates, stale ones. A worker that is thought dead claims as well."""
-        chosen = [self.one(pick, *WAITING) for pick in picks]
+        chosen = [self.one(pick, *CLAIMABLE) for pick in picks]
         worker, token = self.crew[sum(picks) % len(self.crew)], uuid4()
         rows = self.stage.claim(chosen, worker=worker, token=token, types=["soft", "hard"])
         claimed = self.model.claim(chosen, worker, token)
@@ -181,14 +181,14 @@ class Life(RuleBasedStateMachine):
 
     def give_up(self, _: int) -> None:
         self.stage.sql("UPDATE task_type SET seen_at = now() - interval '1 day'")
-        given_up = self.stage.give_up(after_s=3600)
+        given_up = self.stage.fail_unknown_type(after_s=3600)
         unserved = ["rare"] if self.model.live_workers else ["soft", "hard", "rare"]
-        assert sorted(given_up) == sorted(self.model.give_up(*unserved))
+        assert sorted(given_up) == sorted(self.model.fail_unknown_type(*unserved))
 
     def forget(self, pick: int) -> None:
         """Retention."""
         ids = {self.one(pick + more, *TERMINAL) for more in (0, 5)}
-        gone = {row.id for row in self.stage.run(retention.expire(), ids=list(ids), shortest_s=-60.0)}
+        gone = {row.id for row in self.stage.run(retention.delete_expired(), ids=list(ids), shortest_s=-60.0)}
         assert gone == self.model.expire(ids)
 
     def heartbeat(self, of: int) -> None:
@@ -199,23 +199,23 @@ class Life(RuleBasedStateMachine):
     def expire(self, of: int) -> None:
         worker = self.crew[of % len(self.crew)]
         self.stage.sql("UPDATE worker SET seen_at = now() - interval '1 hour' WHERE id = :id", id=worker)
-        buried = {row.id for row in self.stage.run(leases.bury_workers())}
+        buried = {row.id for row in self.stage.run(leases.delete_expired_workers())}
         assert buried == {worker} & self.model.live_workers
         self.model.live_workers.discard(worker)
 
     def rescue(self, _: int) -> None:
-        rows = self.stage.run(leases.orphans())
+        rows = self.stage.run(leases.orphaned_attempts())
         orphans = {(row.id, row.attempt, row.lease_token) for row in rows}
-        assert orphans == {held for held in self.model.held() if self.model.is_orphan(held)}
+        assert orphans == {held for held in self.model.held() if self.model.is_orphaned(held)}
         self.end(orphans, "is lost")
 
     def end(self, helds: set[Held], how: str) -> None:
-        batch = [Finished(Lease(*held), "soft", self.verdict(held[0], how)) for held in sorted(helds)]
-        rows = self.stage.run(settlements.settle(), rows=settlements.rows(batch), by="worker:1")
+        batch = [FinishedAttempt(Lease(*held), "soft", self.verdict(held[0], how)) for held in sorted(helds)]
+        rows = self.stage.run(settlements.settle(), rows=settlements.result_rows(batch), by="worker:1")
         expected = [held[0] for held in sorted(helds) if self.model.settle(held, how)]
         assert sorted(row.id for row in rows) == expected
 
-    def verdict(self, id_: int, how: str) -> Verdict:
+    def verdict(self, id_: int, how: str) -> AttemptResult:
         """As whoever holds it would say, from what its claim told of it."""
         task = self.model.tasks[id_]
         match how:
@@ -228,21 +228,21 @@ class Life(RuleBasedStateMachine):
             case "crashes":
                 return outcomes.crashed("segmentation fault", task.crashes)
             case "is lost":
-                return outcomes.lost(task.losses)
+                return outcomes.worker_lost(task.losses)
         return {
             "succeeds": outcomes.succeeded('{"n": 1}'),
             "fails for good": outcomes.failed("never", "failed_for_good"),
             "cancels itself": outcomes.cancelled("enough", "cancelled_by_plugin"),
             "pauses": outcomes.paused(),
-            "is returned": outcomes.returned("worker_stopped"),
-            "is returned to run alone": outcomes.returned("process_crashed", alone=True),
+            "is returned": outcomes.released("worker_stopped"),
+            "is returned to run alone": outcomes.released("process_crashed", isolated=True),
         }[how]
 
     # People
 
     def cancel(self, pick: int) -> None:
         task = self.one(pick, *IDLE, Status.RUNNING)
-        self.change(self.model.cancel(task), task, actions.cancel(), actions.interrupt(), why="enough")
+        self.change(self.model.cancel(task), task, actions.cancel(), actions.request_cancel(), why="enough")
 
     def pause(self, pick: int) -> None:
         task = self.one(pick, *IDLE, Status.RUNNING)
@@ -258,7 +258,7 @@ class Life(RuleBasedStateMachine):
 
     def delete(self, pick: int) -> None:
         task = self.one(pick, *TERMINAL)
-        self.change(self.model.delete(task), task, actions.remove())
+        self.change(self.model.delete(task), task, actions.delete_task())
 
     def pause_queue(self, pick: int) -> None:
         queue = QUEUES[pick % 2]
@@ -274,19 +274,19 @@ class Life(RuleBasedStateMachine):
         """As the API does: the first of `statements` that fits how the task stands."""
         with self.stage.engine.connect().execution_options(isolation_level="READ COMMITTED") as connection:
             values = {"task": task, "by": "me", **parameters}
-            connection.execute(dependencies.hold(), values)
+            connection.execute(dependencies.lock_task_and_parents(), values)
             assert any(connection.execute(statement, values).all() for statement in statements) == is_done
             connection.commit()
 
     @invariant()
     def the_database_says_what_the_model_says(self) -> None:
-        assert seen(self.stage) == expected(self.model)
+        assert take_snapshots(self.stage) == expected_snapshots(self.model)
 
     def teardown(self) -> None:
-        assert_sound(self.stage)
+        assert_consistent(self.stage)
 
 
-def test_statements_do_what_the_model_does(stage: Stage, coordinate: Callable[[], None]) -> None:
+def test_statements_do_what_the_model_does(stage: DatabaseHarness, coordinate: Callable[[], None]) -> None:
     run_machine(
         lambda: Life(stage, coordinate),
         settings=settings(

@@ -9,19 +9,19 @@ from uuid import uuid4
 
 import pytest
 
-from taskcore.db.engine import BY_KEY, async_engine
+from taskcore.db.engine import KEY_LOOKUP_OPTIONS, async_engine
 from taskcore.db.tasks import retention
 from taskcore.live_settings import CurrentSettings
 from taskcore.settings import RetentionSettings, Settings
 from taskworker.coordinator.retention import Retention, plan_policy, shortest_age_s
-from tests.taskcore.db.db_harness import Stage, new_task
+from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 
 HOUR = 3600.0
 
 MakeRetention = Callable[..., Retention]
 
 
-def finish(stage: Stage, task_id: int, status: str = "succeeded", *, ago_s: float = 0.0) -> None:
+def finish(stage: DatabaseHarness, task_id: int, status: str = "succeeded", *, ago_s: float = 0.0) -> None:
     """A task that was submitted and ended `ago_s` ago, with all that belongs to one."""
     stage.claim([task_id], token=uuid4())
     stage.sql(
@@ -35,14 +35,14 @@ def finish(stage: Stage, task_id: int, status: str = "succeeded", *, ago_s: floa
     stage.sql("INSERT INTO task_log VALUES (:id, 1, 1, now(), 'info', 'said')", id=task_id)
 
 
-def left(stage: Stage) -> list[int]:
+def left(stage: DatabaseHarness) -> list[int]:
     return [row.id for row in stage.sql("SELECT id FROM task ORDER BY id")]
 
 
 @pytest.fixture
 async def keeping(database_url: str) -> AsyncIterator[MakeRetention]:
     """Makes a retention with these settings."""
-    engine = async_engine(database_url, name="tests", pool_size=2, options=BY_KEY)
+    engine = async_engine(database_url, name="tests", pool_size=2, options=KEY_LOOKUP_OPTIONS)
     yield lambda current=None, **settings: Retention(engine, current or CurrentSettings(Settings(retention=settings)))
     await engine.dispose()
 
@@ -54,7 +54,7 @@ async def run(one: Retention) -> None:
 
 
 async def test_a_task_goes_with_all_that_belongs_to_it_and_its_history_says_why(
-    stage: Stage, keeping: MakeRetention
+    stage: DatabaseHarness, keeping: MakeRetention
 ) -> None:
     old, young = stage.submit(new_task(), new_task())
     finish(stage, old, ago_s=HOUR + 60)
@@ -75,7 +75,7 @@ async def test_a_task_goes_with_all_that_belongs_to_it_and_its_history_says_why(
     )
 
 
-async def test_each_type_and_status_has_its_own_time(stage: Stage, keeping: MakeRetention) -> None:
+async def test_each_type_and_status_has_its_own_time(stage: DatabaseHarness, keeping: MakeRetention) -> None:
     asked = [
         ("noop", "succeeded"),
         ("noop", "failed"),
@@ -112,7 +112,7 @@ def test_what_a_type_leaves_out_is_as_for_all() -> None:
 
 
 @pytest.mark.parametrize("dependents", ["awaited", "rearm"])
-async def test_what_is_still_to_be_passed_on_stays(stage: Stage, keeping: MakeRetention, dependents: str) -> None:
+async def test_what_is_still_to_be_passed_on_stays(stage: DatabaseHarness, keeping: MakeRetention, dependents: str) -> None:
     waited_for, settled = stage.submit(new_task(), new_task(delete_after_s=1.0))
     for task_id in (waited_for, settled):
         finish(stage, task_id, ago_s=HOUR)
@@ -125,7 +125,7 @@ async def test_what_is_still_to_be_passed_on_stays(stage: Stage, keeping: MakeRe
     assert left(stage) == [waited_for]
 
 
-async def test_what_is_not_over_stays_however_old_it_is(stage: Stage, keeping: MakeRetention) -> None:
+async def test_what_is_not_over_stays_however_old_it_is(stage: DatabaseHarness, keeping: MakeRetention) -> None:
     statuses = ("queued", "running", "retrying", "paused", "blocked", "scheduled", "cancelling")
     ids = stage.submit(*[new_task() for _ in statuses])
     for task_id, status in zip(ids, statuses, strict=True):
@@ -137,7 +137,7 @@ async def test_what_is_not_over_stays_however_old_it_is(stage: Stage, keeping: M
     assert left(stage) == ids
 
 
-async def test_a_task_with_a_time_of_its_own_goes_when_that_has_come(stage: Stage, keeping: MakeRetention) -> None:
+async def test_a_task_with_a_time_of_its_own_goes_when_that_has_come(stage: DatabaseHarness, keeping: MakeRetention) -> None:
     token = uuid4()
     due, later, never = stage.submit(new_task(delete_after_s=30.0), new_task(delete_after_s=30.0), new_task())
     stage.claim([due, later, never], token=token)
@@ -153,7 +153,7 @@ async def test_a_task_with_a_time_of_its_own_goes_when_that_has_come(stage: Stag
 
 
 async def test_many_go_batch_by_batch_and_the_walk_waits_where_they_are_young(
-    stage: Stage, keeping: MakeRetention
+    stage: DatabaseHarness, keeping: MakeRetention
 ) -> None:
     count = 2 * retention.BATCH + 10
     stage.submit(*[new_task() for _ in range(count + 5)])
@@ -171,7 +171,7 @@ async def test_many_go_batch_by_batch_and_the_walk_waits_where_they_are_young(
     assert len(left(stage)) == 5
 
 
-async def test_a_setting_that_changes_sends_the_walk_back_to_the_start(stage: Stage, keeping: MakeRetention) -> None:
+async def test_a_setting_that_changes_sends_the_walk_back_to_the_start(stage: DatabaseHarness, keeping: MakeRetention) -> None:
     (task_id,) = stage.submit(new_task())
     finish(stage, task_id, "failed", ago_s=2 * HOUR)
     current = CurrentSettings(Settings(retention={"succeeded_s": HOUR}))
@@ -179,19 +179,19 @@ async def test_a_setting_that_changes_sends_the_walk_back_to_the_start(stage: St
     await run(one)
     assert left(stage) == [task_id]
 
-    current.override({"retention.failed_s": HOUR})
+    current.apply_overrides({"retention.failed_s": HOUR})
     await run(one)
 
     assert left(stage) == []
 
 
-def test_several_at_once_delete_each_task_once(stage: Stage) -> None:
+def test_several_at_once_delete_each_task_once(stage: DatabaseHarness) -> None:
     ids = stage.submit(*[new_task() for _ in range(200)])
     stage.sql("UPDATE task SET status = 'succeeded', finished_at = now() - interval '1 hour', delete_at = now()")
 
     def delete(number: int) -> int:
         if number % 2:
-            return len(stage.run(retention.expire(), ids=ids, shortest_s=60.0))
+            return len(stage.run(retention.delete_expired(), ids=ids, shortest_s=60.0))
         return len(stage.run(retention.delete_due()))
 
     with ThreadPoolExecutor(8) as pool:
@@ -201,14 +201,14 @@ def test_several_at_once_delete_each_task_once(stage: Stage) -> None:
     assert stage.sql("SELECT count(*) FROM task_history WHERE to_status IS NULL")[0][0] == 200
 
 
-def test_a_task_that_ended_again_meanwhile_is_not_taken_for_an_old_one(stage: Stage) -> None:
+def test_a_task_that_ended_again_meanwhile_is_not_taken_for_an_old_one(stage: DatabaseHarness) -> None:
     (task_id,) = stage.submit(new_task())
     finish(stage, task_id, ago_s=0)
 
-    assert stage.run(retention.expire(), ids=[task_id], shortest_s=60.0) == []
+    assert stage.run(retention.delete_expired(), ids=[task_id], shortest_s=60.0) == []
 
 
-async def test_the_history_of_deleted_tasks_goes_later(stage: Stage, keeping: MakeRetention) -> None:
+async def test_the_history_of_deleted_tasks_goes_later(stage: DatabaseHarness, keeping: MakeRetention) -> None:
     first, second = stage.submit(new_task(), new_task())
     for task_id in (first, second):
         finish(stage, task_id, ago_s=2 * HOUR)

@@ -12,10 +12,10 @@ from sqlalchemy.exc import DBAPIError
 from taskcore.db.tasks import actions
 from taskcore.db.workers import leases
 from taskcore.domain import outcomes
-from tests.taskcore.db.db_harness import Stage, new_task
+from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 
 
-def test_a_result_is_kept_with_its_task_history_and_attempt(stage: Stage) -> None:
+def test_a_result_is_kept_with_its_task_history_and_attempt(stage: DatabaseHarness) -> None:
     token = uuid4()
     (task_id,) = stage.submit(new_task())
     stage.claim([task_id], token=token, worker=3)
@@ -36,7 +36,7 @@ def test_a_result_is_kept_with_its_task_history_and_attempt(stage: Stage) -> Non
 
 @pytest.mark.parametrize(("attempt", "is_right_token"), [(2, True), (1, False)])
 def test_an_end_that_names_another_attempt_or_token_is_refused(
-    stage: Stage, attempt: int, is_right_token: bool
+    stage: DatabaseHarness, attempt: int, is_right_token: bool
 ) -> None:
     token = uuid4()
     (task_id,) = stage.submit(new_task())
@@ -47,7 +47,7 @@ def test_an_end_that_names_another_attempt_or_token_is_refused(
     assert not stage.sql("SELECT 1 FROM task_attempt")
 
 
-def test_settling_twice_counts_once(stage: Stage) -> None:
+def test_settling_twice_counts_once(stage: DatabaseHarness) -> None:
     token = uuid4()
     (task_id,) = stage.submit(new_task())
     stage.claim([task_id], token=token)
@@ -59,7 +59,7 @@ def test_settling_twice_counts_once(stage: Stage) -> None:
     assert stage.history(task_id) == ["queued", "running", "succeeded"]
 
 
-def test_a_failure_with_attempts_left_waits_in_the_outbox(stage: Stage) -> None:
+def test_a_failure_with_attempts_left_waits_in_the_outbox(stage: DatabaseHarness) -> None:
     token = uuid4()
     (task_id,) = stage.submit(new_task(priority=7))
     stage.claim([task_id], token=token)
@@ -72,7 +72,7 @@ def test_a_failure_with_attempts_left_waits_in_the_outbox(stage: Stage) -> None:
     assert tuple(task) == ("retrying", 1, "no luck")
 
 
-def test_a_bad_document_spoils_the_whole_statement_and_writes_nothing(stage: Stage) -> None:
+def test_a_bad_document_spoils_the_whole_statement_and_writes_nothing(stage: DatabaseHarness) -> None:
     token = uuid4()
     (task_id,) = stage.submit(new_task())
     stage.claim([task_id], token=token)
@@ -83,12 +83,12 @@ def test_a_bad_document_spoils_the_whole_statement_and_writes_nothing(stage: Sta
     assert stage.status(task_id) == "running"
 
 
-def test_what_a_stopping_worker_gives_back_costs_nothing(stage: Stage) -> None:
+def test_what_a_stopping_worker_gives_back_costs_nothing(stage: DatabaseHarness) -> None:
     token = uuid4()
     (task_id,) = stage.submit(new_task())
     stage.claim([task_id], token=token)
 
-    stage.settle(task_id, 1, token, outcomes.returned("worker_stopped"))
+    stage.settle(task_id, 1, token, outcomes.released("worker_stopped"))
 
     (task,) = stage.sql("SELECT status, failures, losses, attempt FROM task")
     assert tuple(task) == ("queued", 0, 0, 1)
@@ -96,15 +96,15 @@ def test_what_a_stopping_worker_gives_back_costs_nothing(stage: Stage) -> None:
     assert [row.attempt for row in stage.claim([task_id])] == [2]
 
 
-def test_tasks_of_a_worker_whose_lease_ran_out_go_back(stage: Stage) -> None:
+def test_tasks_of_a_worker_whose_lease_ran_out_go_back(stage: DatabaseHarness) -> None:
     token, other = uuid4(), uuid4()
-    dead, live = stage.worker(lease_s=30), stage.worker(lease_s=30)
+    dead, live = stage.register_worker(lease_s=30), stage.register_worker(lease_s=30)
     lost, kept = stage.submit(new_task(), new_task())
     stage.claim([lost], worker=dead, token=token)
     stage.claim([kept], worker=live, token=other)
     stage.sql("UPDATE worker SET seen_at = now() - interval '31 seconds' WHERE id = :id", id=dead)
 
-    assert [row.id for row in stage.run(leases.bury_workers())] == [dead]
+    assert [row.id for row in stage.run(leases.delete_expired_workers())] == [dead]
     assert stage.rescue_orphans() == [lost]
 
     assert stage.settle(lost, 1, token, worker=dead) == []
@@ -113,30 +113,30 @@ def test_tasks_of_a_worker_whose_lease_ran_out_go_back(stage: Stage) -> None:
     assert tuple(task) == ("queued", 0, 1)
 
 
-def test_a_task_that_is_lost_too_often_fails(stage: Stage) -> None:
+def test_a_task_that_is_lost_too_often_fails(stage: DatabaseHarness) -> None:
     (task_id,) = stage.submit(new_task())
 
-    for _ in range(outcomes.MAX_LOSSES):
+    for _ in range(outcomes.MAX_WORKER_LOSSES):
         stage.claim([task_id], worker=99)
         stage.rescue_orphans()
 
     (task,) = stage.sql("SELECT status, reason, losses FROM task")
-    assert tuple(task) == ("failed", "worker_lost", outcomes.MAX_LOSSES)
+    assert tuple(task) == ("failed", "worker_lost", outcomes.MAX_WORKER_LOSSES)
     assert not stage.sql("SELECT 1 FROM outbox")
 
 
-def test_only_what_the_dead_process_held_is_returned(stage: Stage) -> None:
+def test_only_what_the_dead_process_held_is_returned(stage: DatabaseHarness) -> None:
     mine, others = stage.submit(new_task(), new_task())
     stage.claim([mine], worker=5, incarnation=1)
     stage.claim([others], worker=5, incarnation=2)
 
     rows = stage.run(leases.held_by_executor(), worker=5, incarnation=1)
 
-    assert stage.lose(rows, by="worker:5") == [mine]
+    assert stage.settle_as_lost(rows, by="worker:5") == [mine]
     assert stage.status(others) == "running"
 
 
-def test_a_failed_task_retried_by_hand_has_all_its_attempts_again(stage: Stage) -> None:
+def test_a_failed_task_retried_by_hand_has_all_its_attempts_again(stage: DatabaseHarness) -> None:
     token = uuid4()
     (task_id,) = stage.submit(new_task(max_attempts=1))
     stage.claim([task_id], token=token)
@@ -150,13 +150,13 @@ def test_a_failed_task_retried_by_hand_has_all_its_attempts_again(stage: Stage) 
     assert stage.history(task_id) == ["queued", "running", "failed", "queued", "running"]
 
 
-def test_a_running_task_is_not_deleted_and_a_finished_one_leaves_its_history(stage: Stage) -> None:
+def test_a_running_task_is_not_deleted_and_a_finished_one_leaves_its_history(stage: DatabaseHarness) -> None:
     token = uuid4()
     (task_id,) = stage.submit(new_task())
     stage.claim([task_id], token=token)
-    assert stage.run(actions.remove(), task=task_id, by="me") == []
+    assert stage.run(actions.delete_task(), task=task_id, by="me") == []
     stage.settle(task_id, 1, token)
 
-    assert len(stage.run(actions.remove(), task=task_id, by="me")) == 1
+    assert len(stage.run(actions.delete_task(), task=task_id, by="me")) == 1
 
     assert stage.history(task_id) == ["queued", "running", "succeeded", None]

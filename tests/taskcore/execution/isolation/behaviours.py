@@ -26,28 +26,28 @@ from taskcore.plugins import (
     Plugins,
     RetryPolicy,
     TaskContext,
-    collect,
+    build_plugins,
 )
 
 MIB = 1024 * 1024
 OTHER = SpanContext(0x5CA1AB1E, 0x5EED, is_remote=True)
 
 
-class Deed(Parameters, frozen=True):
+class BehaviourParameters(Parameters, frozen=True):
     """`file` is where it leaves what the test should know: the ids of processes."""
 
-    deed: str
+    behaviour: str
     file: str = ""
 
 
-class Isolated(Plugin[Deed]):
+class Isolated(Plugin[BehaviourParameters]):
     name = "isolated"
     isolation = Isolation.PROCESS
     retry = RetryPolicy(initial=timedelta(seconds=1), jitter=0)
     memory_limit_bytes = 2048 * MIB
 
-    def run(self, ctx: TaskContext, params: Deed) -> object:
-        return DEEDS[params.deed](ctx, params)
+    def run(self, ctx: TaskContext, params: BehaviourParameters) -> object:
+        return BEHAVIOURS[params.behaviour](ctx, params)
 
 
 class InThread(Isolated):
@@ -58,21 +58,21 @@ class InThread(Isolated):
 
 
 def load() -> Plugins:
-    return collect([Isolated, InThread])
+    return build_plugins([Isolated, InThread])
 
 
-def tell(params: Deed, *pids: int) -> None:
+def write_pids(params: BehaviourParameters, *pids: int) -> None:
     """All at once: whoever looks sees none or all."""
     new = Path(f"{params.file}.new")
     new.write_text(" ".join(map(str, pids)))
     new.rename(params.file)
 
 
-def answer(ctx: TaskContext, params: Deed) -> object:
+def answer(ctx: TaskContext, params: BehaviourParameters) -> object:
     return {"pid": os.getpid(), "attempt": ctx.attempt, "checkpoint": ctx.checkpoint}
 
 
-def ask(ctx: TaskContext, params: Deed) -> object:
+def ask(ctx: TaskContext, params: BehaviourParameters) -> object:
     ctx.log.warning("a line", number=1, path=Path("/there"))
     ctx.progress({"done": 0.5})
     ctx.save_checkpoint({"page": 7})
@@ -80,42 +80,42 @@ def ask(ctx: TaskContext, params: Deed) -> object:
     return {"submitted": child, "got": ctx.get(child)}
 
 
-def ask_in_vain(ctx: TaskContext, params: Deed) -> object:
+def ask_in_vain(ctx: TaskContext, params: BehaviourParameters) -> object:
     ctx.submit("refused")
     return "submitted"
 
 
-def talk(ctx: TaskContext, params: Deed) -> object:
+def talk(ctx: TaskContext, params: BehaviourParameters) -> object:
     for number in range(5_000):
         ctx.log.info("line", number=number)
     return "talked"
 
 
-def exit_at_once(ctx: TaskContext, params: Deed) -> object:
+def exit_at_once(ctx: TaskContext, params: BehaviourParameters) -> object:
     os._exit(3)
 
 
-def break_memory(ctx: TaskContext, params: Deed) -> object:
+def break_memory(ctx: TaskContext, params: BehaviourParameters) -> object:
     return ctypes.string_at(0)
 
 
-def eat_memory(ctx: TaskContext, params: Deed) -> object:
+def eat_memory(ctx: TaskContext, params: BehaviourParameters) -> object:
     return len([bytearray(64 * MIB) for _ in range(1_000)])
 
 
-def compute_in_c(ctx: TaskContext, params: Deed) -> object:
+def compute_in_c(ctx: TaskContext, params: BehaviourParameters) -> object:
     """Holds the GIL for good: neither a signal's handler nor another thread gets to run."""
-    tell(params, os.getpid())
+    write_pids(params, os.getpid())
     return sum(itertools.repeat(0))
 
 
-def sleep(ctx: TaskContext, params: Deed) -> object:
-    tell(params, os.getpid())
+def sleep(ctx: TaskContext, params: BehaviourParameters) -> object:
+    write_pids(params, os.getpid())
     time.sleep(600)
     return "slept"
 
 
-def sleep_and_clean_up(ctx: TaskContext, params: Deed) -> object:
+def sleep_and_clean_up(ctx: TaskContext, params: BehaviourParameters) -> object:
     """Keeps a checkpoint of how far it was when it was interrupted."""
     try:
         sleep(ctx, params)
@@ -124,13 +124,13 @@ def sleep_and_clean_up(ctx: TaskContext, params: Deed) -> object:
         raise
 
 
-def be_stubborn(ctx: TaskContext, params: Deed) -> object:
+def be_stubborn(ctx: TaskContext, params: BehaviourParameters) -> object:
     """Neither it nor its child ends when asked to."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     child = subprocess.Popen([sys.executable, "-c", STUBBORN], stdout=subprocess.PIPE)
     assert child.stdout is not None
     child.stdout.readline()
-    tell(params, os.getpid(), child.pid)
+    write_pids(params, os.getpid(), child.pid)
     while True:
         time.sleep(1)
 
@@ -143,37 +143,37 @@ time.sleep(600)
 """
 
 
-def leave_a_child(ctx: TaskContext, params: Deed) -> object:
+def leave_a_child(ctx: TaskContext, params: BehaviourParameters) -> object:
     """It keeps a copy of all that the task process has open."""
     child = os.fork()
     if child == 0:
         time.sleep(600)
         os._exit(0)
-    tell(params, child)
+    write_pids(params, child)
     return "done"
 
 
-def wait_for_pause(ctx: TaskContext, params: Deed) -> object:
-    tell(params, os.getpid())
+def wait_for_pause(ctx: TaskContext, params: BehaviourParameters) -> object:
+    write_pids(params, os.getpid())
     while not ctx.is_pause_requested:
         ctx.wait(0.01)
     return Pause()
 
 
-def kill_the_nursery(ctx: TaskContext, params: Deed) -> object:
+def kill_the_nursery(ctx: TaskContext, params: BehaviourParameters) -> object:
     os.kill(os.getppid(), signal.SIGKILL)
     time.sleep(600)
     return "slept"
 
 
-def ignore_what_is_not_meant(ctx: TaskContext, params: Deed) -> object:
+def ignore_what_is_not_meant(ctx: TaskContext, params: BehaviourParameters) -> object:
     """As when all of a service is told to stop."""
     os.kill(os.getpid(), signal.SIGTERM)
     ctx.wait(0.1)
     return "not meant"
 
 
-def trace_steps(ctx: TaskContext, params: Deed) -> object:
+def trace_steps(ctx: TaskContext, params: BehaviourParameters) -> object:
     """By its own tracer, and by that which a library would take."""
     with ctx.tracer.start_as_current_span("resize", attributes={"pixels": 640}) as step:
         with trace.get_tracer("library").start_as_current_span("read", kind=SpanKind.CLIENT, links=[Link(OTHER)]):
@@ -183,25 +183,25 @@ def trace_steps(ctx: TaskContext, params: Deed) -> object:
     return {"child": child, "has_sdk": "opentelemetry.sdk.trace" in sys.modules}
 
 
-def trace_oddly(ctx: TaskContext, params: Deed) -> object:
+def trace_oddly(ctx: TaskContext, params: BehaviourParameters) -> object:
     odd: Any = {"large": 2**70, "nan": float("nan"), "cut": "\ud800", "nul": "\0", "bytes": b"\xff"}
     odd["long"] = "x" * 10_000
     ctx.tracer.start_span("\udfff", attributes=odd).end()
     return "traced"
 
 
-def trace_much(ctx: TaskContext, params: Deed) -> object:
+def trace_much(ctx: TaskContext, params: BehaviourParameters) -> object:
     for _ in range(1_200):
         ctx.tracer.start_span("much").end()
     return "traced"
 
 
-def trace_and_die(ctx: TaskContext, params: Deed) -> object:
+def trace_and_die(ctx: TaskContext, params: BehaviourParameters) -> object:
     ctx.tracer.start_span("before").end()
     os._exit(3)
 
 
-DEEDS: dict[str, Callable[[TaskContext, Deed], Any]] = {
+BEHAVIOURS: dict[str, Callable[[TaskContext, BehaviourParameters], Any]] = {
     deed.__name__: deed
     for deed in (
         answer,

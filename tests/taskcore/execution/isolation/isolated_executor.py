@@ -7,9 +7,9 @@ import time
 from typing import Any, cast
 from uuid import uuid4
 
-from taskcore.domain.tasks import Claimed, Lease
+from taskcore.domain.tasks import ClaimedTask, Lease
 from taskcore.execution.executor import Executor
-from taskcore.execution.isolation.forkserver import Nursery
+from taskcore.execution.isolation.forkserver import ForkServer
 from taskcore.settings import Settings
 from tests.taskcore.execution.isolation.behaviours import load
 
@@ -17,8 +17,8 @@ if __name__ == "__main__":
     deed, file = sys.argv[1:]
     settings = Settings()
     executor = Executor(
-        cast("Any", None), load(), settings, worker_id=1, incarnation=1, nursery=Nursery(settings, load)
+        cast("Any", None), load(), settings, worker_id=1, incarnation=1, forkserver=ForkServer(settings, load)
     )
-    executor.perform(
-        Claimed(Lease(1, 1, uuid4()), "t", "isolated", "default", {"deed": deed, "file": file}, 0, 4, time.monotonic())
+    executor.run(
+        ClaimedTask(Lease(1, 1, uuid4()), "t", "isolated", "default", {"deed": deed, "file": file}, 0, 4, time.monotonic())
     )

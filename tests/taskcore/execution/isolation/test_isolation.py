@@ -20,21 +20,21 @@ import pytest
 
 from harness.processes import is_alive
 from harness.waiting import eventually
-from taskcore.domain.outcomes import AttemptOutcome, Reason, Verdict
+from taskcore.domain.outcomes import AttemptOutcome, Reason, AttemptResult
 from taskcore.domain.states import Status
-from taskcore.domain.tasks import Claimed, Lease
-from taskcore.errors import TemporarilyUnavailable
+from taskcore.domain.tasks import ClaimedTask, Lease
+from taskcore.errors import DatabaseUnavailable
 from taskcore.execution.executor import Executor
-from taskcore.execution.isolation.forkserver import Nursery
-from taskcore.execution.isolation.run_in_process import describe_end
-from taskcore.plugins.cancellation import Cause
-from taskcore.plugins.context import NoServices
+from taskcore.execution.isolation.forkserver import ForkServer
+from taskcore.execution.isolation.run_in_process import describe_exit
+from taskcore.plugins.cancellation import InterruptCause
+from taskcore.plugins.context import NullServices
 from taskcore.settings import Settings
 from tests.taskcore.execution.isolation.behaviours import load
 
 
 @dataclass
-class Notes(NoServices):
+class Notes(NullServices):
     """Services that remember, and are away once."""
 
     lines: list[tuple[str, str, Mapping[str, Any]]] = field(default_factory=list)
@@ -50,7 +50,7 @@ class Notes(NoServices):
     def save_checkpoint(self, value: Any) -> None:
         if self.is_away:
             self.is_away = False
-            raise TemporarilyUnavailable
+            raise DatabaseUnavailable
         self.told.append(value)
 
     def submit(self, task: Mapping[str, Any]) -> int:
@@ -75,8 +75,8 @@ class House:
             settings,
             worker_id=1,
             incarnation=1,
-            nursery=Nursery(settings, load),
-            services=lambda claimed: self.notes,
+            forkserver=ForkServer(settings, load),
+            make_services=lambda claimed: self.notes,
         )
         self._directory = directory
         self._ids = iter(range(1, 1_000))
@@ -84,43 +84,43 @@ class House:
     def begin(self, deed: str, **fields: Any) -> Begun:
         return Begun(self.executor, self.claimed(deed, **fields))
 
-    def run(self, deed: str, **fields: Any) -> Verdict:
+    def run(self, deed: str, **fields: Any) -> AttemptResult:
         return self.begin(deed, **fields).verdict()
 
-    def claimed(self, deed: str, **fields: Any) -> Claimed:
+    def claimed(self, deed: str, **fields: Any) -> ClaimedTask:
         task_id = next(self._ids)
         given: dict[str, Any] = {"name": "t", "type": "isolated", "queue": "default", "failures": 0, "max_attempts": 4}
         given["parameters"] = {"deed": deed, "file": str(self._directory / f"task {task_id}")}
-        return Claimed(Lease(task_id, 1, uuid4()), claimed_at=time.monotonic(), **{**given, **fields})
+        return ClaimedTask(Lease(task_id, 1, uuid4()), claimed_at=time.monotonic(), **{**given, **fields})
 
 
 class Begun:
     """An attempt at work in a thread."""
 
-    def __init__(self, executor: Executor, claimed: Claimed) -> None:
+    def __init__(self, executor: Executor, claimed: ClaimedTask) -> None:
         self._running = executor.running
         self._claimed = claimed
-        self._verdicts: list[Verdict | None] = []
+        self._verdicts: list[AttemptResult | None] = []
         self._thread = threading.Thread(target=self._perform, args=(executor,))
         self._thread.start()
 
     def pids(self) -> list[int]:
         """What it tells of, once it has."""
-        text = eventually(lambda: self._file.exists() and self._file.read_text(), every_s=0.01)
+        text = eventually(lambda: self._file.exists() and self._file.read_text(), poll_s=0.01)
         return [int(word) for word in str(text).split()]
 
-    def interrupt(self, cause: Cause) -> None:
+    def interrupt(self, cause: InterruptCause) -> None:
         assert self._running.interrupt(self._claimed.lease.task_id, 1, cause)
 
     def request_pause(self) -> None:
         assert self._running.request_pause(self._claimed.lease.task_id, 1)
 
-    def outcome(self) -> Verdict | None:
+    def outcome(self) -> AttemptResult | None:
         self._thread.join(60)
         (verdict,) = self._verdicts
         return verdict
 
-    def verdict(self) -> Verdict:
+    def verdict(self) -> AttemptResult:
         verdict = self.outcome()
         assert verdict is not None
         return verdict
@@ -130,8 +130,8 @@ class Begun:
         return Path(self._claimed.parameters["file"])
 
     def _perform(self, executor: Executor) -> None:
-        finished = executor.perform(self._claimed)
-        self._verdicts.append(None if finished is None else finished.verdict)
+        finished = executor.run(self._claimed)
+        self._verdicts.append(None if finished is None else finished.result)
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +171,7 @@ def are_gone(pids: list[int]) -> bool:
 def test_the_result_comes_from_another_process_each_time(house: House) -> None:
     verdicts = [house.run("answer", checkpoint={"page": 3}) for _ in range(2)]
 
-    results = [str(verdict.result) for verdict in verdicts]
+    results = [str(verdict.result_json) for verdict in verdicts]
     assert {verdict.status for verdict in verdicts} == {Status.SUCCEEDED}
     assert results[0] != results[1]
     assert all('"checkpoint":{"page":3}' in result and str(os.getpid()) not in result for result in results)
@@ -180,14 +180,14 @@ def test_the_result_comes_from_another_process_each_time(house: House) -> None:
 def test_a_task_that_is_to_be_alone_is_so_whatever_its_type(house: House) -> None:
     beside, alone = (house.run("answer", type="in_thread", alone=alone) for alone in (False, True))
 
-    assert f'"pid":{os.getpid()}' in str(beside.result)
-    assert f'"pid":{os.getpid()}' not in str(alone.result)
+    assert f'"pid":{os.getpid()}' in str(beside.result_json)
+    assert f'"pid":{os.getpid()}' not in str(alone.result_json)
 
 
 def test_its_services_are_those_of_the_executor(house: House) -> None:
     verdict = house.run("ask")
 
-    assert verdict.result == '{"submitted":12,"got":{"id":12}}'
+    assert verdict.result_json == '{"submitted":12,"got":{"id":12}}'
     assert house.notes.lines == [("warning", "a line", {"number": 1, "path": "PosixPath('/there')"})]
     submitted = {"name": "child", "type": "noop", "parameters": {}, "priority": 3, "idempotency_key": "mine"}
     assert house.notes.told == [{"done": 0.5}, {"page": 7}, submitted]
@@ -203,7 +203,7 @@ def test_what_a_service_refuses_is_raised_in_the_attempt(house: House) -> None:
 def test_all_lines_are_there_before_the_end(house: House) -> None:
     verdict = house.run("talk")
 
-    assert verdict.result == '"talked"'
+    assert verdict.result_json == '"talked"'
     assert [fields["number"] for _, _, fields in house.notes.lines] == list(range(5_000))
 
 
@@ -229,22 +229,22 @@ def test_a_process_that_dies_is_a_crash_that_says_of_what(house: House, deed: st
 
 
 def test_an_end_by_the_kernel_says_so() -> None:
-    assert describe_end(signal.SIGKILL) == (
+    assert describe_exit(signal.SIGKILL) == (
         "its process was ended by signal 9 (SIGKILL), as the kernel does when memory is short"
     )
 
 
-@pytest.mark.parametrize("cause", [Cause.CANCEL, Cause.TIMEOUT, Cause.SHUTDOWN])
-def test_who_sleeps_in_a_system_call_is_interrupted_and_can_keep_a_checkpoint(house: House, cause: Cause) -> None:
+@pytest.mark.parametrize("cause", [InterruptCause.CANCEL, InterruptCause.TIMEOUT, InterruptCause.SHUTDOWN])
+def test_who_sleeps_in_a_system_call_is_interrupted_and_can_keep_a_checkpoint(house: House, cause: InterruptCause) -> None:
     house.notes.is_away = False
     begun = house.begin("sleep_and_clean_up", timeout_s=600)
     pids = begun.pids()
     begun.interrupt(cause)
 
     outcome = {
-        Cause.CANCEL: AttemptOutcome.CANCELLED,
-        Cause.TIMEOUT: AttemptOutcome.TIMED_OUT,
-        Cause.SHUTDOWN: AttemptOutcome.RETURNED,
+        InterruptCause.CANCEL: AttemptOutcome.CANCELLED,
+        InterruptCause.TIMEOUT: AttemptOutcome.TIMED_OUT,
+        InterruptCause.SHUTDOWN: AttemptOutcome.RELEASED,
     }
     assert begun.verdict().outcome == outcome[cause]
     assert house.notes.told == [{"interrupted_by": cause}]
@@ -260,13 +260,13 @@ def test_a_pause_is_seen_by_the_process(house: House) -> None:
 
 
 def test_a_signal_without_an_order_stops_nothing(house: House) -> None:
-    assert house.run("ignore_what_is_not_meant").result == '"not meant"'
+    assert house.run("ignore_what_is_not_meant").result_json == '"not meant"'
 
 
 def test_a_group_that_ignores_the_signal_is_killed(make_house: MakeHouse) -> None:
     begun = make_house(0.2).begin("be_stubborn")
     pids = begun.pids()
-    begun.interrupt(Cause.CANCEL)
+    begun.interrupt(InterruptCause.CANCEL)
 
     assert begun.verdict().status == Status.CANCELLED
     eventually(lambda: are_gone(pids))
@@ -275,7 +275,7 @@ def test_a_group_that_ignores_the_signal_is_killed(make_house: MakeHouse) -> Non
 def test_a_lease_that_is_over_leaves_no_time(house: House) -> None:
     begun = house.begin("be_stubborn")
     pids = begun.pids()
-    begun.interrupt(Cause.FENCE)
+    begun.interrupt(InterruptCause.FENCE)
 
     assert begun.outcome() is None
     eventually(lambda: are_gone(pids))
@@ -294,7 +294,7 @@ def test_a_loop_in_c_is_ended_by_its_timeout(make_house: MakeHouse) -> None:
 def test_children_that_are_left_die_though_they_hold_all_that_was_open(house: House) -> None:
     begun = house.begin("leave_a_child")
 
-    assert begun.verdict().result == '"done"'
+    assert begun.verdict().result_json == '"done"'
     eventually(lambda: are_gone(begun.pids()))
 
 
@@ -304,7 +304,7 @@ def test_what_is_interrupted_as_it_begins_ends_all_the_same(house: House) -> Non
     for number in range(40):
         begun = house.begin("sleep")
         time.sleep(number / 2_000)
-        eventually(partial(house.executor.running.interrupt_all, Cause.CANCEL), every_s=0.001)
+        eventually(partial(house.executor.running.interrupt_all, InterruptCause.CANCEL), poll_s=0.001)
 
         assert begun.verdict().status == Status.CANCELLED
 
@@ -326,7 +326,7 @@ def test_nothing_outlives_an_executor_that_is_killed(tmp_path: Path, kill: Calla
     file = tmp_path / "pids"
     command = [sys.executable, "-m", "tests.taskcore.execution.isolation.isolated_executor", "be_stubborn", str(file)]
     executor = subprocess.Popen(command, process_group=0, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
-    pids = [int(word) for word in eventually(lambda: file.exists() and file.read_text(), every_s=0.01).split()]
+    pids = [int(word) for word in eventually(lambda: file.exists() and file.read_text(), poll_s=0.01).split()]
     nursery = psutil.Process(pids[0]).ppid()
 
     kill(executor.pid, signal.SIGKILL)
@@ -339,7 +339,7 @@ def test_at_the_end_of_the_service_nothing_is_left(make_house: MakeHouse) -> Non
     house = make_house(60)
     begun = house.begin("be_stubborn")
     pids = begun.pids()
-    house.executor.running.interrupt_all(Cause.SHUTDOWN)
+    house.executor.running.interrupt_all(InterruptCause.SHUTDOWN)
 
     house.executor.close()
 

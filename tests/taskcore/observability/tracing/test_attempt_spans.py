@@ -17,28 +17,28 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context
 
-from harness.span_recorder import Traced
-from taskcore.domain.outcomes import AttemptOutcome, Verdict
-from taskcore.domain.tasks import Claimed, Lease
+from harness.span_recorder import SpanRecorder
+from taskcore.domain.outcomes import AttemptOutcome, AttemptResult
+from taskcore.domain.tasks import ClaimedTask, Lease
 from taskcore.execution.executor import Executor
 from taskcore.execution.isolation.child_spans import MAX_SPANS
-from taskcore.execution.isolation.forkserver import Nursery
+from taskcore.execution.isolation.forkserver import ForkServer
 from taskcore.observability.telemetry import SPANS_DROPPED
 from taskcore.observability.tracing import span_codec
-from taskcore.observability.tracing.attempt_spans import AttemptTrace, Begun
-from taskcore.observability.tracing.bounded_processor import BATCH, BoundedExport
+from taskcore.observability.tracing.attempt_spans import AttemptTrace, ClaimInfo
+from taskcore.observability.tracing.bounded_processor import BATCH_SIZE, BoundedSpanProcessor
 from taskcore.observability.tracing.propagation import current_traceparent
 from taskcore.observability.tracing.provider import Tracing
-from taskcore.plugins import Parameters, Plugin, Plugins, TaskContext, collect
-from taskcore.plugins.cancellation import Cause
-from taskcore.plugins.context import NoServices
+from taskcore.plugins import Parameters, Plugin, Plugins, TaskContext, build_plugins
+from taskcore.plugins.cancellation import InterruptCause
+from taskcore.plugins.context import NullServices
 from taskcore.settings import Settings
 from tests.taskcore.execution.isolation.behaviours import OTHER, load
 
 SUBMITTED = "00-" + "a" * 32 + "-" + "1" * 16 + "-01"
 
 
-class Notes(NoServices):
+class Notes(NullServices):
     """Remembers the context that tasks are submitted in."""
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class House:
 
     def __init__(self, plugins: Plugins, load: Callable[[], Plugins] = load) -> None:
         self.kept = InMemorySpanExporter()
-        self.tracing = Tracing.start(Settings(), "tests", also=[SimpleSpanProcessor(self.kept)])
+        self.tracing = Tracing.start(Settings(), "tests", extra_processors=[SimpleSpanProcessor(self.kept)])
         self.notes = Notes()
         self.executor = Executor(
             cast("Any", None),
@@ -63,19 +63,19 @@ class House:
             Settings(),
             worker_id=1,
             incarnation=1,
-            nursery=Nursery(Settings(), load),
-            services=lambda claimed: self.notes,
+            forkserver=ForkServer(Settings(), load),
+            make_services=lambda claimed: self.notes,
             tracing=self.tracing,
         )
 
-    def run(self, type_: str, *, is_followed: bool = True, **parameters: str) -> Verdict:
-        begun = Begun(7, type_, "default", 1, SUBMITTED, None, time.time_ns(), datetime.now(UTC), None)
+    def run(self, type_: str, *, is_followed: bool = True, **parameters: str) -> AttemptResult:
+        begun = ClaimInfo(7, type_, "default", 1, SUBMITTED, None, time.time_ns(), datetime.now(UTC), None)
         followed = AttemptTrace(self.tracing, begun) if is_followed else None
         lease = Lease(7, 1, uuid4())
-        claimed = Claimed(lease, "t", type_, "default", parameters, 0, 4, time.monotonic(), trace=followed)
-        finished = self.executor.perform(claimed)
+        claimed = ClaimedTask(lease, "t", type_, "default", parameters, 0, 4, time.monotonic(), trace=followed)
+        finished = self.executor.run(claimed)
         assert finished is not None
-        return finished.verdict
+        return finished.result
 
     @property
     def spans(self) -> dict[str, ReadableSpan]:
@@ -130,7 +130,7 @@ def test_what_is_submitted_from_there_goes_on_with_the_span_that_it_was_submitte
 def test_what_is_not_followed_costs_a_process_nothing_and_submits_nothing_that_is(house: House) -> None:
     verdict = house.run("isolated", deed="trace_steps", is_followed=False)
 
-    assert '"has_sdk":false' in str(verdict.result)
+    assert '"has_sdk":false' in str(verdict.result_json)
     assert house.notes.submitted == [None]
     assert house.spans == {}
 
@@ -139,7 +139,7 @@ def test_spans_that_cannot_be_told_as_they_are_do_not_harm_the_attempt(house: Ho
     verdict = house.run("isolated", deed="trace_oddly")
 
     (odd,) = [span for span in house.kept.get_finished_spans() if "large" in (span.attributes or {})]
-    assert verdict.result == '"traced"'
+    assert verdict.result_json == '"traced"'
     assert odd.attributes is not None
     assert (odd.attributes["large"], odd.attributes["nan"]) == (str(2**70), "nan")
     assert odd.to_json().isascii()
@@ -165,26 +165,26 @@ def test_spans_of_a_process_that_dies_are_lost_and_its_end_is_told(house: House)
 @pytest.mark.parametrize("data", [b"", b"[[1]]", b'[["n",["' + b"a" * 32 + b'","x"],null,0,0,0,{},[],[],0,null,""]]'])
 def test_what_is_no_span_is_refused(house: House, data: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
-        house.tracing.take(data, "a" * 32, 0)
+        house.tracing.export_encoded(data, "a" * 32, 0)
 
 
 def test_no_process_speaks_for_the_trace_of_another(house: House) -> None:
     with house.tracing.tracer.start_as_current_span("here"):
         pass
-    packed, _ = span_codec.pack(house.kept.get_finished_spans())
+    packed, _ = span_codec.encode_spans(house.kept.get_finished_spans())
     house.kept.clear()
 
-    house.tracing.take(packed, "a" * 32, 0)
+    house.tracing.export_encoded(packed, "a" * 32, 0)
 
     assert house.spans == {}
 
 
 def test_what_does_not_fit_is_left_out_and_counted() -> None:
-    traced = Traced()
+    traced = SpanRecorder()
     for _ in range(500):
         traced.tracer.start_span("large", attributes={"text": "x" * span_codec.MAX_TEXT}).end()
 
-    packed, left_out = span_codec.pack(traced.calls)
+    packed, left_out = span_codec.encode_spans(traced.spans)
 
     assert len(packed) <= span_codec.MAX_BYTES + 2
     assert 0 < left_out < 500
@@ -216,7 +216,7 @@ def test_a_cancelled_attempt_leaves_no_span_to_the_next_of_its_thread(is_followe
     with ThreadPoolExecutor(1) as thread:
         attempt = thread.submit(house.run, "careless", is_followed=is_followed)
         assert careless.is_at_it.wait(60)
-        assert house.executor.running.interrupt(7, 1, Cause.CANCEL)
+        assert house.executor.running.interrupt(7, 1, InterruptCause.CANCEL)
         verdict = attempt.result(60)
         current = thread.submit(trace.get_current_span).result(60)
 
@@ -235,19 +235,19 @@ class Interrupting(ReadableSpan):
 
 def test_spans_that_were_interrupted_on_their_way_take_no_room_for_good() -> None:
     kept = InMemorySpanExporter()
-    export = BoundedExport(kept, limit=BATCH)
-    traced = Traced(export)
-    for _ in range(BATCH - 1):
+    export = BoundedSpanProcessor(kept, limit=BATCH_SIZE)
+    traced = SpanRecorder(export)
+    for _ in range(BATCH_SIZE - 1):
         with pytest.raises(KeyboardInterrupt):
             export.on_end(Interrupting("lost"))
 
     traced.tracer.start_span("first").end()
     export.force_flush()
-    for _ in range(BATCH):
+    for _ in range(BATCH_SIZE):
         traced.tracer.start_span("later").end()
     export.shutdown()
 
-    assert len(kept.get_finished_spans()) == 1 + BATCH
+    assert len(kept.get_finished_spans()) == 1 + BATCH_SIZE
 
 
 class Submitting(Plugin[Parameters]):
@@ -259,7 +259,7 @@ class Submitting(Plugin[Parameters]):
 
 
 def test_a_thread_has_the_plugins_own_spans_and_what_it_submits_goes_on_with_them() -> None:
-    house = House(collect([Submitting]))
+    house = House(build_plugins([Submitting]))
 
     house.run("submitting")
 

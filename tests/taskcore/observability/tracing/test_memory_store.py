@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 from opentelemetry.trace import Link, NonRecordingSpan, SpanKind, Status, StatusCode, Tracer, set_span_in_context
 
-from taskcore.observability.tracing.memory_store import MAX_TEXT, LocalSpans
-from taskcore.observability.tracing.propagation import remote
+from taskcore.observability.tracing.memory_store import MAX_TEXT, InMemorySpanStore
+from taskcore.observability.tracing.propagation import remote_context
 from taskcore.observability.tracing.provider import Tracing
-from taskcore.observability.tracing.span_record import RecordedLink
+from taskcore.observability.tracing.span_record import SpanLink
 from taskcore.settings import Settings
 
 
-def tracer_of(local: LocalSpans) -> Tracer:
-    return Tracing.start(Settings(), "tests", also=[local]).tracer
+def tracer_of(local: InMemorySpanStore) -> Tracer:
+    return Tracing.start(Settings(), "tests", extra_processors=[local]).tracer
 
 
 def trace(tracer: Tracer, children: int = 0) -> str:
@@ -25,9 +25,9 @@ def trace(tracer: Tracer, children: int = 0) -> str:
 
 
 def test_a_span_is_kept_with_all_that_is_known_of_it() -> None:
-    local = LocalSpans()
+    local = InMemorySpanStore()
     tracer = tracer_of(local)
-    before = remote("a" * 32, "b" * 16)
+    before = remote_context("a" * 32, "b" * 16)
     span = tracer.start_span(
         "call", None, SpanKind.CLIENT, {"text": "x" * 9_999, "list": ["a\ud800", "b"], "n": 1}, [Link(before)], 1_000
     )
@@ -41,12 +41,12 @@ def test_a_span_is_kept_with_all_that_is_known_of_it() -> None:
     assert (kept.start_ns, kept.end_ns, kept.status, kept.status_message) == (1_000, 2_000, "error", "no luck")
     assert len(kept.attributes["text"]) == MAX_TEXT
     assert (kept.attributes["n"], kept.attributes["list"]) == (1, ["a?", "b"])
-    assert kept.links == (RecordedLink("a" * 32, "b" * 16),)
-    assert [(event.name, event.at_ns, event.attributes) for event in kept.events] == [("tried", 1_500, {"n": 2})]
+    assert kept.links == (SpanLink("a" * 32, "b" * 16),)
+    assert [(event.name, event.time_ns, event.attributes) for event in kept.events] == [("tried", 1_500, {"n": 2})]
 
 
 def test_the_oldest_traces_make_room_for_new_ones() -> None:
-    local = LocalSpans(traces=2)
+    local = InMemorySpanStore(max_traces=2)
     tracer = tracer_of(local)
 
     first, second, third = (trace(tracer) for _ in range(3))
@@ -55,7 +55,7 @@ def test_the_oldest_traces_make_room_for_new_ones() -> None:
 
 
 def test_a_trace_that_never_ends_takes_no_more_than_its_share() -> None:
-    local = LocalSpans(spans=12, of_a_trace=5)
+    local = InMemorySpanStore(max_spans=12, max_spans_per_trace=5)
     tracer = tracer_of(local)
 
     first, second, third = (trace(tracer, children=9) for _ in range(3))
@@ -65,9 +65,9 @@ def test_a_trace_that_never_ends_takes_no_more_than_its_share() -> None:
 
 @pytest.mark.parametrize(("method", "parent", "count"), [("GET", None, 0), ("GET", "f" * 16, 2), ("POST", None, 2)])
 def test_requests_that_only_read_take_no_room(method: str, parent: str | None, count: int) -> None:
-    local = LocalSpans()
+    local = InMemorySpanStore()
     tracer = tracer_of(local)
-    context = None if parent is None else set_span_in_context(NonRecordingSpan(remote("e" * 32, parent)))
+    context = None if parent is None else set_span_in_context(NonRecordingSpan(remote_context("e" * 32, parent)))
 
     with tracer.start_as_current_span("x", context, SpanKind.SERVER, {"http.request.method": method}) as request:
         tracer.start_span("SELECT task").end()

@@ -16,20 +16,20 @@ from opentelemetry.sdk.trace.sampling import Decision, ParentBased
 from opentelemetry.trace import Link
 
 from taskcore.domain import outcomes
-from taskcore.domain.outcomes import Reason, Verdict
+from taskcore.domain.outcomes import Reason, AttemptResult
 from taskcore.observability.telemetry import SPANS_DROPPED
-from taskcore.observability.tracing.attempt_spans import AttemptTrace, Begun
-from taskcore.observability.tracing.bounded_processor import BATCH, BoundedExport
-from taskcore.observability.tracing.http_spans import request
+from taskcore.observability.tracing.attempt_spans import AttemptTrace, ClaimInfo
+from taskcore.observability.tracing.bounded_processor import BATCH_SIZE, BoundedSpanProcessor
+from taskcore.observability.tracing.http_spans import request_span
 from taskcore.observability.tracing.propagation import (
-    below,
+    child_context,
     current_traceparent,
-    span_context,
+    parse_traceparent,
     trace_id_of,
     traceparent,
 )
-from taskcore.observability.tracing.provider import OFF, Tracing
-from taskcore.observability.tracing.sampler import MOST_NAMES, Roots
+from taskcore.observability.tracing.provider import NO_TRACING, Tracing
+from taskcore.observability.tracing.sampler import MAX_NAMES, RateLimitedRootSampler
 from taskcore.observability.tracing.span_codec import MAX_TEXT
 
 SUBMITTED = "00-" + "a" * 32 + "-" + "1" * 16 + "-01"
@@ -43,25 +43,25 @@ def by_name(exporter: InMemorySpanExporter) -> dict[str, ReadableSpan]:
 
 
 def attempt_trace(tracing: Tracing, attempt: int, sent: str | None, queued_s: float | None = 1.25) -> AttemptTrace:
-    return AttemptTrace(tracing, Begun(7, "noop", "default", attempt, SUBMITTED, sent, 1_000, CLAIMED_AT, queued_s))
+    return AttemptTrace(tracing, ClaimInfo(7, "noop", "default", attempt, SUBMITTED, sent, 1_000, CLAIMED_AT, queued_s))
 
 
-def decisions(roots: Roots, name: str, count: int, links: Sequence[Link] = ()) -> int:
+def decisions(roots: RateLimitedRootSampler, name: str, count: int, links: Sequence[Link] = ()) -> int:
     """How many of `count` roots are followed."""
     results = [roots.should_sample(None, number, name, links=links) for number in range(count)]
     return sum(result.decision is Decision.RECORD_AND_SAMPLE for result in results)
 
 
 def test_of_each_name_no_more_are_followed_than_are_allowed() -> None:
-    roots = Roots(ratio=1.0, per_s=1e-6)
+    roots = RateLimitedRootSampler(ratio=1.0, max_per_s=1e-6)
 
     assert [decisions(roots, name, 50) for name in ("POST", "POST", "GET")] == [1, 0, 1]
 
 
 def test_who_asks_before_a_trace_begins_is_not_counted_twice() -> None:
-    provider = TracerProvider(sampler=ParentBased(roots := Roots(ratio=1.0, per_s=2)))
+    provider = TracerProvider(sampler=ParentBased(roots := RateLimitedRootSampler(ratio=1.0, max_per_s=2)))
 
-    contexts = [roots.begin("POST") for _ in range(5)]
+    contexts = [roots.sample_root("POST") for _ in range(5)]
 
     assert [context is not None for context in contexts] == [True, True, False, False, False]
     spans = [provider.get_tracer("tests").start_span("POST", context) for context in contexts[:2]]
@@ -69,7 +69,7 @@ def test_who_asks_before_a_trace_begins_is_not_counted_twice() -> None:
 
 
 def test_a_share_of_nothing_is_nothing_but_what_is_linked_goes_on() -> None:
-    roots, before = Roots(ratio=0.0, per_s=1_000), span_context(SUBMITTED)
+    roots, before = RateLimitedRootSampler(ratio=0.0, max_per_s=1_000), parse_traceparent(SUBMITTED)
     assert before is not None
 
     assert decisions(roots, "POST", 50) == 0
@@ -78,10 +78,10 @@ def test_a_share_of_nothing_is_nothing_but_what_is_linked_goes_on() -> None:
 
 @pytest.mark.parametrize(("flags", "is_followed"), [("01", True), ("00", False)])
 def test_a_child_is_followed_as_its_parent_is(flags: str, is_followed: bool) -> None:
-    provider = TracerProvider(sampler=ParentBased(Roots(ratio=0.5, per_s=1e-6)))
-    parent = span_context(SUBMITTED[:-2] + flags)
+    provider = TracerProvider(sampler=ParentBased(RateLimitedRootSampler(ratio=0.5, max_per_s=1e-6)))
+    parent = parse_traceparent(SUBMITTED[:-2] + flags)
 
-    spans = [provider.get_tracer("tests").start_span("POST", below(parent)) for _ in range(20)]
+    spans = [provider.get_tracer("tests").start_span("POST", child_context(parent)) for _ in range(20)]
 
     assert {span.is_recording() for span in spans} == {is_followed}
 
@@ -90,7 +90,7 @@ def test_a_context_travels_as_text(tracing: Tracing) -> None:
     with tracing.tracer.start_as_current_span("here") as span:
         text = current_traceparent()
 
-    found = span_context(text)
+    found = parse_traceparent(text)
     assert found is not None
     assert (found.trace_id, found.span_id) == (span.get_span_context().trace_id, span.get_span_context().span_id)
     assert current_traceparent() is None
@@ -98,12 +98,12 @@ def test_a_context_travels_as_text(tracing: Tracing) -> None:
 
 @pytest.mark.parametrize("text", [None, "", "00", "00-" + "0" * 32 + "-" + "1" * 16 + "-01", "\0" * 55, "é" * 55])
 def test_what_is_no_context_is_none(text: str | None) -> None:
-    assert span_context(text) is None
+    assert parse_traceparent(text) is None
 
 
 def test_nothing_is_followed_where_traces_are_off() -> None:
-    with OFF.tracer.start_as_current_span("here") as span:
-        assert (current_traceparent(), traceparent(span), OFF.is_on) == (None, None, False)
+    with NO_TRACING.tracer.start_as_current_span("here") as span:
+        assert (current_traceparent(), traceparent(span), NO_TRACING.is_enabled) == (None, None, False)
 
 
 @pytest.mark.parametrize(
@@ -128,8 +128,8 @@ def test_an_attempt_hangs_on_its_own_message_only(
     attempt_trace(tracing, attempt, sent).settled(2_000, outcomes.succeeded(None), was_held=True)
 
     process = by_name(exporter)["process default"]
-    assert process.parent == span_context(parent)
-    assert [link.context for link in process.links] == [span_context(text) for text in links]
+    assert process.parent == parse_traceparent(parent)
+    assert [link.context for link in process.links] == [parse_traceparent(text) for text in links]
 
 
 def test_the_wait_ends_with_the_claim_by_the_clock_of_the_database(
@@ -150,7 +150,7 @@ def _time(ns: int | None) -> datetime:
     ("verdict", "was_held", "outcome", "is_error"),
     [
         (outcomes.succeeded(None), True, "succeeded", False),
-        (outcomes.returned(Reason.WORKER_STOPPED), True, "returned", False),
+        (outcomes.released(Reason.WORKER_STOPPED), True, "returned", False),
         (outcomes.failed("went wrong\nfor long", Reason.FAILED_FOR_GOOD), True, "failed", True),
         (outcomes.succeeded(None), False, "refused", False),
     ],
@@ -158,7 +158,7 @@ def _time(ns: int | None) -> datetime:
 def test_what_came_of_an_attempt_is_on_its_span(
     tracing: Tracing,
     exporter: InMemorySpanExporter,
-    verdict: Verdict,
+    verdict: AttemptResult,
     was_held: bool,
     outcome: str,
     is_error: bool,
@@ -214,31 +214,31 @@ class Stuck(SpanExporter):
 def test_spans_beyond_the_bound_are_dropped_and_all_are_accounted_for() -> None:
     before = {why: SPANS_DROPPED.labels(why)._value.get() for why in ("queue_full", "not_exported")}
     stuck = Stuck()
-    processor = BoundedExport(stuck, limit=BATCH)
+    processor = BoundedSpanProcessor(stuck, limit=BATCH_SIZE)
     provider = TracerProvider()
     provider.add_span_processor(processor)
     tracer = provider.get_tracer("tests")
 
-    for _ in range(BATCH):
+    for _ in range(BATCH_SIZE):
         tracer.start_span("taken", Context()).end()
     assert stuck.taken.wait(60)
-    for _ in range(3 * BATCH):
+    for _ in range(3 * BATCH_SIZE):
         tracer.start_span("too many", Context()).end()
     dropped = SPANS_DROPPED.labels("queue_full")._value.get() - before["queue_full"]
     stuck.let_go.set()
     provider.shutdown()
 
-    assert dropped >= 2 * BATCH
-    assert stuck.count + dropped == 4 * BATCH
+    assert dropped >= 2 * BATCH_SIZE
+    assert stuck.count + dropped == 4 * BATCH_SIZE
     assert SPANS_DROPPED.labels("not_exported")._value.get() - before["not_exported"] == stuck.count
 
 
 def test_names_that_plugins_invent_are_not_all_remembered() -> None:
-    roots = Roots(ratio=1.0, per_s=1e-6)
+    roots = RateLimitedRootSampler(ratio=1.0, max_per_s=1e-6)
 
-    followed = sum(decisions(roots, f"call {number}", 1) for number in range(3 * MOST_NAMES))
+    followed = sum(decisions(roots, f"call {number}", 1) for number in range(3 * MAX_NAMES))
 
-    assert MOST_NAMES <= followed <= MOST_NAMES + 1
+    assert MAX_NAMES <= followed <= MAX_NAMES + 1
 
 
 def test_what_is_no_context_is_still_a_text() -> None:
@@ -254,7 +254,7 @@ def test_values_that_are_too_long_are_cut_off(tracing: Tracing, exporter: InMemo
 def test_a_url_without_a_port_that_can_be_is_the_affair_of_whoever_asks(
     tracing: Tracing, exporter: InMemorySpanExporter
 ) -> None:
-    with tracing.tracer.start_as_current_span("run", Context()), request(tracing.tracer, "GET", "http://here:99999/"):
+    with tracing.tracer.start_as_current_span("run", Context()), request_span(tracing.tracer, "GET", "http://here:99999/"):
         pass
 
     attributes = by_name(exporter)["GET"].attributes or {}

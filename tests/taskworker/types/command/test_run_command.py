@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from taskcore.plugins import Fail, Isolation
-from taskcore.plugins.context import NoServices, TaskContext
+from taskcore.plugins.context import NullServices, TaskContext
 from taskcore.settings import Settings
 from taskworker.types.command.output import MAX_LINE_BYTES, MAX_TAIL_BYTES
 from taskworker.types.command.run_command import CommandFailed, RunCommand
@@ -19,7 +19,7 @@ from tests.taskworker.types.contexts import make_context, parse, run
 PYTHON = sys.executable
 
 
-class Lines(NoServices):
+class Lines(NullServices):
     """The task's log."""
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Lines(NoServices):
         self.lines.append(message)
 
 
-def context(program: str, services: NoServices | None = None, **command: Any) -> TaskContext:
+def context(program: str, services: NullServices | None = None, **command: Any) -> TaskContext:
     """One in which `it` is a program in Python."""
     settings = Settings(commands={"it": {"argv": [PYTHON, "-c", program], **command}})  # type: ignore[arg-type]
     return TaskContext(task_id=7, attempt=1, failures=0, settings=settings, services=services or Lines())

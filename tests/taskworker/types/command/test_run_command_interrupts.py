@@ -13,13 +13,13 @@ import pytest
 
 from harness.processes import is_alive
 from harness.waiting import eventually
-from taskcore.domain.outcomes import AttemptOutcome, Verdict
-from taskcore.domain.tasks import Claimed, Lease
+from taskcore.domain.outcomes import AttemptOutcome, AttemptResult
+from taskcore.domain.tasks import ClaimedTask, Lease
 from taskcore.execution.executor import Executor
-from taskcore.execution.isolation.forkserver import Nursery
+from taskcore.execution.isolation.forkserver import ForkServer
 from taskcore.plugins import load_plugins
-from taskcore.plugins.cancellation import Cause
-from taskcore.plugins.context import NoServices
+from taskcore.plugins.cancellation import InterruptCause
+from taskcore.plugins.context import NullServices
 from taskcore.settings import Settings
 
 POLITE = """
@@ -39,7 +39,7 @@ time.sleep(600)
 """
 
 
-class Lines(NoServices):
+class Lines(NullServices):
     def __init__(self) -> None:
         super().__init__()
         self.lines: list[str] = []
@@ -63,10 +63,10 @@ class Desk:
             settings,
             worker_id=1,
             incarnation=1,
-            nursery=Nursery(settings),
-            services=lambda claimed: self.services,
+            forkserver=ForkServer(settings),
+            make_services=lambda claimed: self.services,
         )
-        self.verdicts: list[Verdict] = []
+        self.verdicts: list[AttemptResult] = []
 
     def begin(self) -> threading.Thread:
         thread = threading.Thread(target=self._perform)
@@ -75,10 +75,10 @@ class Desk:
 
     def _perform(self) -> None:
         parameters = {"command": "it"}
-        claimed = Claimed(Lease(1, 1, uuid4()), "t", "run_command", "default", parameters, 0, 4, time.monotonic())
-        finished = self.executor.perform(claimed)
+        claimed = ClaimedTask(Lease(1, 1, uuid4()), "t", "run_command", "default", parameters, 0, 4, time.monotonic())
+        finished = self.executor.run(claimed)
         assert finished is not None
-        self.verdicts.append(finished.verdict)
+        self.verdicts.append(finished.result)
 
 
 @pytest.fixture
@@ -97,9 +97,9 @@ def make_desk() -> Iterator[Callable[[str], Desk]]:
 def test_a_command_that_is_asked_to_end_may_say_its_last_words(make_desk: Callable[[str], Desk]) -> None:
     desk = make_desk(POLITE)
     thread = desk.begin()
-    eventually(lambda: desk.services.lines, every_s=0.01)
+    eventually(lambda: desk.services.lines, poll_s=0.01)
 
-    desk.executor.running.interrupt(1, 1, Cause.CANCEL)
+    desk.executor.running.interrupt(1, 1, InterruptCause.CANCEL)
     thread.join(60)
 
     assert [verdict.outcome for verdict in desk.verdicts] == [AttemptOutcome.CANCELLED]
@@ -109,9 +109,9 @@ def test_a_command_that_is_asked_to_end_may_say_its_last_words(make_desk: Callab
 def test_a_command_that_would_not_end_is_killed_with_its_children(make_desk: Callable[[str], Desk]) -> None:
     desk = make_desk(STUBBORN)
     thread = desk.begin()
-    (line, *_) = eventually(lambda: desk.services.lines, every_s=0.01)
+    (line, *_) = eventually(lambda: desk.services.lines, poll_s=0.01)
 
-    desk.executor.running.interrupt(1, 1, Cause.TIMEOUT)
+    desk.executor.running.interrupt(1, 1, InterruptCause.TIMEOUT)
     thread.join(60)
 
     assert [verdict.outcome for verdict in desk.verdicts] == [AttemptOutcome.TIMED_OUT]

@@ -14,7 +14,7 @@ import pytest
 from harness.ports import free_port
 from taskcore.plugins import Fail, TaskContext
 from taskworker.types.email.send_email import SendEmail
-from tests.taskworker.types.certificates import Authority
+from tests.taskworker.types.certificates import CertificateAuthority
 from tests.taskworker.types.contexts import make_context, run
 from tests.taskworker.types.smtp_server import FumblingSMTP, Inbox, StartInbox
 
@@ -176,7 +176,7 @@ def test_a_refused_login_fails_for_good_and_does_not_tell_the_password(start_inb
     assert "wrong-secret" not in outcome.error
 
 
-def test_starttls_encrypts_before_the_login(start_inbox: StartInbox, authority: Authority) -> None:
+def test_starttls_encrypts_before_the_login(start_inbox: StartInbox, authority: CertificateAuthority) -> None:
     inbox = start_inbox(login=True, tls_context=authority.server_context("localhost"), require_starttls=True)
 
     run(SendEmail, context(inbox, tls="starttls", ca_file=authority.ca_file, username="t", password="right"), **LETTER)
@@ -193,7 +193,7 @@ def test_starttls_is_not_given_up_where_the_server_lacks_it(inbox: Inbox) -> Non
     assert inbox.envelopes == []
 
 
-def test_tls_from_the_first_byte(start_inbox: StartInbox, authority: Authority) -> None:
+def test_tls_from_the_first_byte(start_inbox: StartInbox, authority: CertificateAuthority) -> None:
     inbox = start_inbox(ssl_context=authority.server_context("localhost"))
 
     run(SendEmail, context(inbox, tls="tls", ca_file=authority.ca_file), **LETTER)
@@ -204,7 +204,7 @@ def test_tls_from_the_first_byte(start_inbox: StartInbox, authority: Authority) 
 @pytest.mark.parametrize("tls", ["starttls", "tls"])
 @pytest.mark.parametrize(("name", "is_known"), [("localhost", False), ("elsewhere.example", True)])
 def test_a_certificate_of_an_unknown_authority_or_another_name_is_not_trusted(
-    start_inbox: StartInbox, authority: Authority, tls: str, name: str, is_known: bool
+    start_inbox: StartInbox, authority: CertificateAuthority, tls: str, name: str, is_known: bool
 ) -> None:
     server = authority.server_context(name)
     inbox = start_inbox(ssl_context=server) if tls == "tls" else start_inbox(tls_context=server)

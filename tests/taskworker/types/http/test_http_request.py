@@ -13,12 +13,12 @@ import pytest
 from harness.ports import free_port
 from taskcore.plugins import Fail, RetryAfter
 from taskworker.types.http.http_request import HttpRequest, UnexpectedStatus
-from tests.taskworker.types.certificates import Authority
+from tests.taskworker.types.certificates import CertificateAuthority
 from tests.taskworker.types.contexts import loopback_context, run
-from tests.taskworker.types.http_server import Reply, Site, http_server
+from tests.taskworker.types.http_server import Reply, HttpServer, http_server
 
 
-def test_the_answer_is_the_result(site: Site) -> None:
+def test_the_answer_is_the_result(site: HttpServer) -> None:
     site.replies["/a?b=c"] = Reply(201, {"Content-Type": "text/plain; charset=latin-1"}, "grün".encode("latin-1"))
 
     result = run(HttpRequest, loopback_context(), url=f"{site.url}/a?b=c")
@@ -31,13 +31,13 @@ def test_the_answer_is_the_result(site: Site) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"])
-def test_every_method_is_sent_as_asked(site: Site, method: str) -> None:
+def test_every_method_is_sent_as_asked(site: HttpServer, method: str) -> None:
     run(HttpRequest, loopback_context(), url=site.url, method=method)
 
     assert site.requests[0].method == method
 
 
-def test_headers_and_a_text_body_are_sent(site: Site) -> None:
+def test_headers_and_a_text_body_are_sent(site: HttpServer) -> None:
     run(HttpRequest, loopback_context(), url=site.url, method="POST", headers={"X-Tag": "a"}, body="grün")
 
     (request,) = site.requests
@@ -47,7 +47,7 @@ def test_headers_and_a_text_body_are_sent(site: Site) -> None:
 
 
 @pytest.mark.parametrize("value", [{"a": [1, None]}, [], 0, False, ""])
-def test_a_json_body_is_sent_with_its_type(site: Site, value: Any) -> None:
+def test_a_json_body_is_sent_with_its_type(site: HttpServer, value: Any) -> None:
     run(HttpRequest, loopback_context(), url=site.url, method="POST", json=value)
 
     (request,) = site.requests
@@ -55,7 +55,7 @@ def test_a_json_body_is_sent_with_its_type(site: Site, value: Any) -> None:
     assert json.loads(request.body) == value
 
 
-def test_a_type_of_the_tasks_own_replaces_that_of_json(site: Site) -> None:
+def test_a_type_of_the_tasks_own_replaces_that_of_json(site: HttpServer) -> None:
     headers = {"content-type": "application/merge-patch+json"}
 
     run(HttpRequest, loopback_context(), url=site.url, method="PATCH", headers=headers, json={})
@@ -63,7 +63,7 @@ def test_a_type_of_the_tasks_own_replaces_that_of_json(site: Site) -> None:
     assert site.requests[0].headers["content-type"] == "application/merge-patch+json"
 
 
-def test_a_long_body_is_cut_off(site: Site) -> None:
+def test_a_long_body_is_cut_off(site: HttpServer) -> None:
     site.replies["/"] = Reply(body=b"x" * 5000)
 
     result = run(HttpRequest, loopback_context(max_body_bytes=1000), url=site.url)
@@ -72,7 +72,7 @@ def test_a_long_body_is_cut_off(site: Site) -> None:
     assert result["truncated"] is True
 
 
-def test_a_body_of_just_the_bound_is_whole(site: Site) -> None:
+def test_a_body_of_just_the_bound_is_whole(site: HttpServer) -> None:
     site.replies["/"] = Reply(body=b"x" * 1000)
 
     result = run(HttpRequest, loopback_context(max_body_bytes=1000), url=site.url)
@@ -82,7 +82,7 @@ def test_a_body_of_just_the_bound_is_whole(site: Site) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 302])
-def test_an_endless_body_is_read_no_further_than_needed(site: Site, status: int) -> None:
+def test_an_endless_body_is_read_no_further_than_needed(site: HttpServer, status: int) -> None:
     def endless(write: Callable[[bytes], object]) -> None:
         while not site.closing.is_set():
             write(b"x" * 65536)
@@ -94,7 +94,7 @@ def test_an_endless_body_is_read_no_further_than_needed(site: Site, status: int)
     assert result["truncated"] is (status == 200)
 
 
-def test_a_server_that_drips_is_left_when_the_time_is_over(site: Site) -> None:
+def test_a_server_that_drips_is_left_when_the_time_is_over(site: HttpServer) -> None:
     def drip(write: Callable[[bytes], object]) -> None:
         while not site.closing.wait(0.02):
             write(b"x")
@@ -116,7 +116,7 @@ def test_a_name_that_does_not_resolve_is_worth_another_attempt() -> None:
 
 
 @pytest.mark.parametrize("status", [301, 400, 401, 404, 410, 422])
-def test_an_unexpected_status_fails_for_good_with_the_start_of_the_body(site: Site, status: int) -> None:
+def test_an_unexpected_status_fails_for_good_with_the_start_of_the_body(site: HttpServer, status: int) -> None:
     site.replies["/"] = Reply(status, body=b"no such thing " * 100)
 
     outcome = run(HttpRequest, loopback_context(), url=site.url)
@@ -127,7 +127,7 @@ def test_an_unexpected_status_fails_for_good_with_the_start_of_the_body(site: Si
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
-def test_a_status_that_may_pass_is_worth_another_attempt(site: Site, status: int) -> None:
+def test_a_status_that_may_pass_is_worth_another_attempt(site: HttpServer, status: int) -> None:
     site.replies["/"] = Reply(status, body=b"busy")
 
     with pytest.raises(UnexpectedStatus, match=f"status {status}: busy"):
@@ -135,7 +135,7 @@ def test_a_status_that_may_pass_is_worth_another_attempt(site: Site, status: int
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_the_server_may_say_when_to_come_again(site: Site, status: int) -> None:
+def test_the_server_may_say_when_to_come_again(site: HttpServer, status: int) -> None:
     site.replies["/"] = Reply(status, {"Retry-After": "3600"})
 
     outcome = run(HttpRequest, loopback_context(), url=site.url)
@@ -144,14 +144,14 @@ def test_the_server_may_say_when_to_come_again(site: Site, status: int) -> None:
 
 
 @pytest.mark.parametrize("value", ["3601", "99999999999999999999", "-1", "soon", "Wed, 21 Oct 2026 07:28:00 GMT"])
-def test_a_wait_that_is_too_long_or_no_number_is_left_to_the_retry_policy(site: Site, value: str) -> None:
+def test_a_wait_that_is_too_long_or_no_number_is_left_to_the_retry_policy(site: HttpServer, value: str) -> None:
     site.replies["/"] = Reply(503, {"Retry-After": value})
 
     with pytest.raises(UnexpectedStatus):
         run(HttpRequest, loopback_context(), url=site.url)
 
 
-def test_a_task_may_expect_other_statuses(site: Site) -> None:
+def test_a_task_may_expect_other_statuses(site: HttpServer) -> None:
     site.replies["/"] = Reply(404)
 
     result = run(HttpRequest, loopback_context(), url=site.url, expected_status=[404, 410])
@@ -159,13 +159,13 @@ def test_a_task_may_expect_other_statuses(site: Site) -> None:
     assert result["status"] == 404
 
 
-def test_a_success_that_was_not_expected_fails(site: Site) -> None:
+def test_a_success_that_was_not_expected_fails(site: HttpServer) -> None:
     outcome = run(HttpRequest, loopback_context(), url=site.url, expected_status=[204])
 
     assert outcome == Fail("status 200", reason="unexpected_status")
 
 
-def test_the_certificate_is_checked_by_the_hosts_name(authority: Authority) -> None:
+def test_the_certificate_is_checked_by_the_hosts_name(authority: CertificateAuthority) -> None:
     with http_server(authority.server_context("localhost")) as site:
         result = run(HttpRequest, loopback_context(ca_file=authority.ca_file), url=site.url)
 
@@ -174,7 +174,7 @@ def test_the_certificate_is_checked_by_the_hosts_name(authority: Authority) -> N
 
 
 @pytest.mark.parametrize(("name", "is_known"), [("localhost", False), ("elsewhere.example", True)])
-def test_an_untrusted_certificate_ends_the_attempt(authority: Authority, name: str, is_known: bool) -> None:
+def test_an_untrusted_certificate_ends_the_attempt(authority: CertificateAuthority, name: str, is_known: bool) -> None:
     ctx = loopback_context(ca_file=authority.ca_file if is_known else None)
 
     with (
@@ -186,7 +186,7 @@ def test_an_untrusted_certificate_ends_the_attempt(authority: Authority, name: s
     assert site.requests == []
 
 
-def test_proxies_of_the_environment_are_not_asked(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxies_of_the_environment_are_not_asked(site: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
 

@@ -11,7 +11,7 @@ import pytest
 from taskcore.plugins import Fail
 from taskworker.types.http.http_request import HttpRequest
 from tests.taskworker.types.contexts import make_context, run
-from tests.taskworker.types.http_server import Reply, Site
+from tests.taskworker.types.http_server import Reply, HttpServer
 
 NAME = "moving.example"
 
@@ -31,7 +31,7 @@ def answer(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> None:
     "host",
     ["localhost", "127.0.0.1", "[::1]", "127.1", "2130706433", "0x7f000001", "0", "[::ffff:127.0.0.1]"],
 )
-def test_this_machine_is_out_of_reach_however_it_is_spelled(site: Site, host: str) -> None:
+def test_this_machine_is_out_of_reach_however_it_is_spelled(site: HttpServer, host: str) -> None:
     outcome = run(HttpRequest, make_context(), url=f"http://{host}:{site.port}/")
 
     assert isinstance(outcome, Fail)
@@ -46,7 +46,7 @@ def test_private_networks_are_out_of_reach(url: str) -> None:
     assert outcome.reason == "forbidden_address"
 
 
-def test_a_redirect_does_not_lead_to_a_forbidden_address(site: Site) -> None:
+def test_a_redirect_does_not_lead_to_a_forbidden_address(site: HttpServer) -> None:
     ctx = make_context(http={"allowed_networks": ["127.0.0.1/32", "::1/128"]})
     site.replies["/"] = Reply(302, {"Location": f"http://127.0.0.2:{site.port}/secret"})
 
@@ -56,7 +56,7 @@ def test_a_redirect_does_not_lead_to_a_forbidden_address(site: Site) -> None:
     assert [request.path for request in site.requests] == ["/"]
 
 
-def test_only_the_allowed_networks_are_opened(site: Site) -> None:
+def test_only_the_allowed_networks_are_opened(site: HttpServer) -> None:
     ctx = make_context(http={"allowed_networks": ["127.0.0.1/32"]})
 
     assert run(HttpRequest, ctx, url=f"http://127.0.0.1:{site.port}/")["status"] == 200
@@ -64,7 +64,7 @@ def test_only_the_allowed_networks_are_opened(site: Site) -> None:
 
 
 def test_the_address_that_was_checked_is_the_one_that_is_connected_to(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: HttpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ctx = make_context(http={"allowed_networks": ["127.0.0.1/32"]})
     answer(monkeypatch, ["127.0.0.1"], ["127.0.0.2"])
@@ -75,7 +75,7 @@ def test_the_address_that_was_checked_is_the_one_that_is_connected_to(
     assert site.requests[0].headers["Host"] == f"{NAME}:{site.port}"
 
 
-def test_a_name_that_moves_between_redirects_is_checked_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_moves_between_redirects_is_checked_again(site: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
     ctx = make_context(http={"allowed_networks": ["127.0.0.1/32"]})
     site.replies["/"] = Reply(302, {"Location": "/again"})
     answer(monkeypatch, ["127.0.0.1"], ["127.0.0.2"])
@@ -85,7 +85,7 @@ def test_a_name_that_moves_between_redirects_is_checked_again(site: Site, monkey
     assert outcome.reason == "forbidden_address"
 
 
-def test_a_name_with_one_forbidden_address_among_others_is_refused(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_with_one_forbidden_address_among_others_is_refused(site: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
     ctx = make_context(http={"allowed_networks": ["127.0.0.1/32"]})
     answer(monkeypatch, ["127.0.0.1", "127.0.0.2"])
 
@@ -95,7 +95,7 @@ def test_a_name_with_one_forbidden_address_among_others_is_refused(site: Site, m
     assert site.requests == []
 
 
-def test_the_next_address_is_tried_where_the_first_does_not_answer(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_address_is_tried_where_the_first_does_not_answer(site: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
     ctx = make_context(http={"allowed_networks": ["127.0.0.0/8"]})
     answer(monkeypatch, ["127.0.0.2", "127.0.0.1"])
 

@@ -6,10 +6,10 @@ import pytest
 
 from taskworker.types.http.http_request import HttpRequest
 from tests.taskworker.types.contexts import loopback_context, run
-from tests.taskworker.types.http_server import Reply, Site, http_server
+from tests.taskworker.types.http_server import Reply, HttpServer, http_server
 
 
-def test_redirects_are_followed_to_the_answer(site: Site) -> None:
+def test_redirects_are_followed_to_the_answer(site: HttpServer) -> None:
     site.replies["/"] = Reply(302, {"Location": "/there"})
     site.replies["/there"] = Reply(body=b"here")
 
@@ -20,7 +20,7 @@ def test_redirects_are_followed_to_the_answer(site: Site) -> None:
 
 
 @pytest.mark.parametrize(("status", "method", "body"), [(303, "GET", b""), (307, "POST", b"data")])
-def test_a_redirect_keeps_the_body_only_where_http_says_so(site: Site, status: int, method: str, body: bytes) -> None:
+def test_a_redirect_keeps_the_body_only_where_http_says_so(site: HttpServer, status: int, method: str, body: bytes) -> None:
     site.replies["/"] = Reply(status, {"Location": "/there"})
 
     run(HttpRequest, loopback_context(), url=site.url, method="POST", body="data")
@@ -28,7 +28,7 @@ def test_a_redirect_keeps_the_body_only_where_http_says_so(site: Site, status: i
     assert (site.requests[1].method, site.requests[1].body) == (method, body)
 
 
-def test_a_redirect_that_is_not_to_be_followed_is_the_answer(site: Site) -> None:
+def test_a_redirect_that_is_not_to_be_followed_is_the_answer(site: HttpServer) -> None:
     site.replies["/"] = Reply(302, {"Location": "/there"})
 
     result = run(HttpRequest, loopback_context(), url=site.url, follow_redirects=False, expected_status=[302])
@@ -37,7 +37,7 @@ def test_a_redirect_that_is_not_to_be_followed_is_the_answer(site: Site) -> None
     assert len(site.requests) == 1
 
 
-def test_ten_redirects_are_followed_and_not_one_more(site: Site) -> None:
+def test_ten_redirects_are_followed_and_not_one_more(site: HttpServer) -> None:
     for n in range(11):
         site.replies[f"/{n}"] = Reply(302, {"Location": f"/{n + 1}"})
 
@@ -46,13 +46,13 @@ def test_ten_redirects_are_followed_and_not_one_more(site: Site) -> None:
 
 
 @pytest.mark.parametrize("location", ["ftp://localhost/", "file:///etc/passwd", "http://[::1", "http://localhost:x/"])
-def test_a_redirect_to_what_is_no_http_fails_for_good(site: Site, location: str) -> None:
+def test_a_redirect_to_what_is_no_http_fails_for_good(site: HttpServer, location: str) -> None:
     site.replies["/"] = Reply(302, {"Location": location})
 
     assert run(HttpRequest, loopback_context(), url=site.url).reason == "bad_redirect"
 
 
-def test_credentials_do_not_follow_a_redirect_to_another_server(site: Site) -> None:
+def test_credentials_do_not_follow_a_redirect_to_another_server(site: HttpServer) -> None:
     headers = {"Authorization": "Bearer secret", "Cookie": "a=b"}
     with http_server() as other:
         site.replies["/"] = Reply(302, {"Location": f"{other.url}/"})

@@ -17,7 +17,7 @@ class AnalyticsCalls:
 
     def metrics(self) -> Sequence[Metric]:
         """Every metric that was ever measured, by name."""
-        return self._connection.ask(Call("GET", "/analytics/metrics"), Items[Metric]).items
+        return self._connection.request(Call("GET", "/analytics/metrics"), Items[Metric]).items
 
     def analytics(
         self,
@@ -41,4 +41,4 @@ class AnalyticsCalls:
         pairs += [(name, str(value)) for name, value in given if value is not None]
         if group_by is not None:
             pairs += [("group_by", name) for name in group_by or ("",)]
-        return self._connection.ask(Call("GET", "/analytics", pairs), Analytics)
+        return self._connection.request(Call("GET", "/analytics", pairs), Analytics)

@@ -12,14 +12,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from taskclient.cli.command import Command
-from taskclient.cli.exit_codes import Exit, end
-from taskclient.cli.output.formatting import first_line, printable
+from taskclient.cli.exit_codes import ExitCode, exit_with_error
+from taskclient.cli.output.formatting import first_line, escape_control
 from taskclient.cli.output.views import counts_view
 from taskclient.cli.session import Session
-from taskclient.end2end import Check, Clock, Plan, Snapshot, Summary
+from taskclient.end2end import EndToEndCheck, Clock, Plan, Snapshot, Summary
 from taskclient.models import StatusCounts
 
-MOST_TASKS = 100_000  # the server counts no further than this
+MAX_TASKS = 100_000  # the server counts no further than this
 
 
 @click.command("end2end", cls=Command)
@@ -28,7 +28,7 @@ MOST_TASKS = 100_000  # the server counts no further than this
     "--num-tasks",
     "--count",
     "count",
-    type=click.IntRange(1, MOST_TASKS),
+    type=click.IntRange(1, MAX_TASKS),
     default=100,
     show_default=True,
     metavar="N",
@@ -68,15 +68,15 @@ def end2end(
     console = session.console()
     console.print(f"sending {count} tasks with the label {'='.join(plan.label)}")
     with session.client() as client:
-        check = Check(client, plan, timeout, Clock())
+        check = EndToEndCheck(client, plan, timeout, Clock())
         show_progress(console, count, check.run(batch_size))
-        summary = check.summarise()
+        summary = check.summarize()
     session.show(summary, summary_view)
-    _judge(summary)
+    _exit_unless_succeeded(summary)
 
 
 def summary_view(summary: Summary) -> RenderableType:
-    speed = f"{summary.over} of {summary.tasks} over in {summary.seconds:.1f} s: {summary.tasks_per_second:g} tasks/s"
+    speed = f"{summary.finished} of {summary.tasks} over in {summary.seconds:.1f} s: {summary.tasks_per_second:g} tasks/s"
     return Group(counts_view(summary.counts), Text(speed))
 
 
@@ -90,20 +90,20 @@ def show_progress(console: Console, count: int, snapshots: Iterable[Snapshot]) -
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("over", total=count)
         for snapshot in snapshots:
-            progress.update(bar, completed=snapshot.over)
+            progress.update(bar, completed=snapshot.finished)
             if snapshot.counts is not None:
                 console.print(f"{snapshot.elapsed_s:.0f} s: {describe_counts(snapshot.counts)}")
 
 
-def _judge(summary: Summary) -> None:
+def _exit_unless_succeeded(summary: Summary) -> None:
     lines = [_describe_failure(*msgspec.structs.astuple(failure)) for failure in summary.failures]
-    if (late := summary.tasks - summary.over) > 0:
+    if (late := summary.tasks - summary.finished) > 0:
         message = f"{late} of {summary.tasks} tasks were not over in time"
-        end("\n  ".join([message, *lines]), Exit.TIMED_OUT)
+        exit_with_error("\n  ".join([message, *lines]), ExitCode.TIMED_OUT)
     if (lost := summary.tasks - summary.counts.succeeded) > 0:
         message = f"{lost} of {summary.tasks} tasks did not succeed"
-        end("\n  ".join([message, *lines]), Exit.TASK_FAILED)
+        exit_with_error("\n  ".join([message, *lines]), ExitCode.TASK_FAILED)
 
 
 def _describe_failure(task_id: int, name: str, status: str, error: str | None) -> str:
-    return printable(f"task {task_id} ({name}) {status}: {first_line(error) or 'no reason given'}")
+    return escape_control(f"task {task_id} ({name}) {status}: {first_line(error) or 'no reason given'}")

@@ -9,16 +9,16 @@ from typing import NoReturn
 
 import click
 
-from taskclient.cli.output.formatting import printable
-from taskclient.errors import ServerRefused, TaskClientError, TimedOut
+from taskclient.cli.output.formatting import escape_control
+from taskclient.errors import ApiError, TaskClientError, WaitTimeout
 from taskclient.models import Problem, Status, Task
 
-SHOWN_FIELD_ERRORS = 20
+MAX_FIELD_ERRORS = 20
 
 
-class Exit(IntEnum):
-    DONE = 0
-    REFUSED = 1  # the server said no, or nothing
+class ExitCode(IntEnum):
+    SUCCESS = 0
+    ERROR = 1  # the server said no, or nothing
     USAGE = 2
     TASK_FAILED = 3  # failed or cancelled: over, and not done
     TIMED_OUT = 4
@@ -26,25 +26,25 @@ class Exit(IntEnum):
 
 
 @contextmanager
-def ended_in_order() -> Iterator[None]:
+def exit_on_error() -> Iterator[None]:
     """Turn what can be foreseen to go wrong into a block on stderr and an exit code."""
     try:
         yield
-    except TimedOut as error:
-        end(str(error), Exit.TIMED_OUT)
-    except ServerRefused as error:
-        end(describe_problem(error.problem), Exit.REFUSED)
+    except WaitTimeout as error:
+        exit_with_error(str(error), ExitCode.TIMED_OUT)
+    except ApiError as error:
+        exit_with_error(describe_problem(error.problem), ExitCode.ERROR)
     except TaskClientError as error:
-        end(str(error), Exit.REFUSED)
+        exit_with_error(str(error), ExitCode.ERROR)
     except UnicodeEncodeError:  # an argument held bytes that are no text, and got as far as the request
-        end("an argument is not valid UTF-8", Exit.USAGE)
+        exit_with_error("an argument is not valid UTF-8", ExitCode.USAGE)
     except KeyboardInterrupt:
-        raise click.exceptions.Exit(Exit.INTERRUPTED) from None
+        raise click.exceptions.Exit(ExitCode.INTERRUPTED) from None
 
 
-def end(message: str, code: Exit) -> NoReturn:
+def exit_with_error(message: str, code: ExitCode) -> NoReturn:
     """Say what went wrong, and leave."""
-    click.echo(f"Error: {printable(message)}", err=True)
+    click.echo(f"Error: {escape_control(message)}", err=True)
     raise click.exceptions.Exit(code)
 
 
@@ -55,14 +55,14 @@ def describe_problem(problem: Problem) -> str:
         lines.append(problem.detail)
     if problem.task_status and problem.task_status not in (problem.detail or ""):
         lines.append(f"the task is {problem.task_status}")
-    lines += [f"{error.field}: {error.message}" for error in problem.errors[:SHOWN_FIELD_ERRORS]]
-    if (more := len(problem.errors) - SHOWN_FIELD_ERRORS) > 0:
+    lines += [f"{error.field}: {error.message}" for error in problem.errors[:MAX_FIELD_ERRORS]]
+    if (more := len(problem.errors) - MAX_FIELD_ERRORS) > 0:
         lines.append(f"and {more} more")
     if problem.request_id:
         lines.append(f"request id: {problem.request_id}")
     return "\n  ".join(lines)
 
 
-def exit_code_of(task: Task) -> Exit:
+def exit_code_for(task: Task) -> ExitCode:
     """The exit code for a task that is over."""
-    return Exit.DONE if task.status == Status.SUCCEEDED else Exit.TASK_FAILED
+    return ExitCode.SUCCESS if task.status == Status.SUCCEEDED else ExitCode.TASK_FAILED

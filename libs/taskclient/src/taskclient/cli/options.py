@@ -8,7 +8,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 import click
 
-from taskclient.cli.output.writer import Format
+from taskclient.cli.output.writer import OutputFormat
 from taskclient.cli.session import Session
 from taskclient.client import DEFAULT_ADDRESS
 from taskclient.connection import parse_address
@@ -20,7 +20,7 @@ P = ParamSpec("P")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
-class Parsed(click.ParamType[T], Generic[T]):
+class ParsedOption(click.ParamType[T], Generic[T]):
     """An argument that `parse` reads; its ValueError is the message."""
 
     def __init__(self, name: str, parse: Callable[[str], T]) -> None:
@@ -40,7 +40,7 @@ def shared_options(address_variable: str | None = None, user_variable: str | Non
         click.Option(
             ["--address"],
             metavar="URL",
-            type=Parsed("url", parse_address),
+            type=ParsedOption("url", parse_address),
             envvar=address_variable,
             expose_value=False,
             callback=_remember,
@@ -48,7 +48,7 @@ def shared_options(address_variable: str | None = None, user_variable: str | Non
         ),
         click.Option(
             ["-o", "--output"],
-            type=click.Choice([form.value for form in Format]),
+            type=click.Choice([form.value for form in OutputFormat]),
             expose_value=False,
             callback=_remember,
             help="The form of what is printed: table unless said otherwise.",
@@ -56,7 +56,7 @@ def shared_options(address_variable: str | None = None, user_variable: str | Non
         click.Option(
             ["--user"],
             metavar="NAME",
-            type=Parsed("name", parse_user),
+            type=ParsedOption("name", parse_user),
             envvar=user_variable,
             expose_value=False,
             callback=_remember,
@@ -93,4 +93,4 @@ def takes_task_id(function: Callable[Concatenate[int, P], T]) -> Callable[P, T]:
 def _remember(context: click.Context, option: click.Parameter, value: str | None) -> None:
     if value is None or option.name is None:
         return
-    setattr(context.ensure_object(Session), option.name, Format(value) if option.name == "output" else value)
+    setattr(context.ensure_object(Session), option.name, OutputFormat(value) if option.name == "output" else value)

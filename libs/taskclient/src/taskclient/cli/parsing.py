@@ -12,7 +12,7 @@ import msgspec
 T = TypeVar("T")
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-RELATIVE = re.compile(r"\+(\d+(?:\.\d+)?)([smhd])")
+DELAY = re.compile(r"\+(\d+(?:\.\d+)?)([smhd])")
 AGO = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 
 
@@ -45,9 +45,9 @@ def parse_object(text: str) -> dict[str, Any]:
         raise ValueError(f"not a JSON object: {error}") from error
 
 
-def parse_moment(text: str, now: datetime) -> datetime:
+def parse_time(text: str, now: datetime) -> datetime:
     """ISO 8601 with a time zone, or `+30s`, `+5m`, `+2h`, `+1d` from `now`."""
-    if match := RELATIVE.fullmatch(text):
+    if match := DELAY.fullmatch(text):
         return _later(now, float(match[1]), UNITS[match[2]], text)
     try:
         moment = datetime.fromisoformat(text)
@@ -60,7 +60,7 @@ def parse_moment(text: str, now: datetime) -> datetime:
 
 def parse_run_at(text: str) -> datetime:
     """As `parse_moment`, from this machine's clock, in UTC."""
-    return parse_moment(text, datetime.now(UTC))
+    return parse_time(text, datetime.now(UTC))
 
 
 def parse_ago(text: str, now: datetime) -> datetime:
@@ -68,7 +68,7 @@ def parse_ago(text: str, now: datetime) -> datetime:
     if match := AGO.fullmatch(text):
         return _later(now, -float(match[1]), UNITS[match[2]], text)
     try:
-        return parse_moment(text, now)
+        return parse_time(text, now)
     except ValueError as error:
         reason = str(error).replace("a delay such as +30s, +5m, +2h or +1d", "how long ago, such as 30s, 5m, 2h or 7d")
         raise ValueError(reason) from error
@@ -79,7 +79,7 @@ def parse_since(text: str) -> datetime:
     return parse_ago(text, datetime.now(UTC))
 
 
-def parse_span(text: str) -> int:
+def parse_duration(text: str) -> int:
     """`90s`, `30m`, `1.5h` or `7d` as seconds, which must be whole and at least one."""
     match = AGO.fullmatch(text)
     seconds = timedelta(**{UNITS[match[2]]: float(match[1])}).total_seconds() if match and len(text) < 12 else 0.0
@@ -88,7 +88,7 @@ def parse_span(text: str) -> int:
     return int(seconds)
 
 
-def unique(pairs: Iterable[tuple[str, T]], option: str) -> dict[str, T]:
+def unique_pairs(pairs: Iterable[tuple[str, T]], option: str) -> dict[str, T]:
     """The pairs as a dictionary; a key given twice is refused, for one of the two would be lost."""
     found: dict[str, T] = {}
     for key, value in pairs:

@@ -9,7 +9,7 @@ import click
 from taskclient.cli.analytics.commands import analytics
 from taskclient.cli.command import Group
 from taskclient.cli.end2end import end2end
-from taskclient.cli.exit_codes import ended_in_order
+from taskclient.cli.exit_codes import exit_on_error
 from taskclient.cli.kubernetes.alerts import alert, alerts
 from taskclient.cli.kubernetes.events import event, events
 from taskclient.cli.options import shared_options
@@ -25,7 +25,7 @@ from taskclient.cli.worker import task_type, worker
 
 class Program(Group):
     def invoke(self, ctx: click.Context) -> Any:
-        with ended_in_order():
+        with exit_on_error():
             return super().invoke(ctx)
 
 

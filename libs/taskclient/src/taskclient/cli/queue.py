@@ -7,7 +7,7 @@ import click
 from taskclient.cli.command import Group
 from taskclient.cli.output.views import QUEUE_COLUMNS, fields_view
 from taskclient.cli.session import Session
-from taskclient.cli.worker import show_listing
+from taskclient.cli.worker import show_list
 
 
 @click.group(cls=Group)
@@ -20,7 +20,7 @@ def queue() -> None:
 def list_queues(session: Session) -> None:
     """Every queue, with what waits in it and who serves it."""
     with session.client() as client:
-        show_listing(session, client.queues(), QUEUE_COLUMNS)
+        show_list(session, client.queues(), QUEUE_COLUMNS)
 
 
 @queue.command("pause")

@@ -12,7 +12,7 @@ from typing import NoReturn
 import click
 
 from taskclient.cli.command import Command
-from taskclient.cli.exit_codes import Exit, end
+from taskclient.cli.exit_codes import ExitCode, exit_with_error
 from taskclient.cli.session import Session
 
 WORKER = "taskworker"
@@ -29,9 +29,9 @@ def serve(session: Session) -> NoReturn:
     """
     worker = next((path for path in _places() if os.access(path, os.X_OK)), None)
     if worker is None:
-        end(
+        exit_with_error(
             f"there is no {WORKER} beside {sys.executable}: install the package {WORKER} in the same environment",
-            Exit.REFUSED,
+            ExitCode.ERROR,
         )
     level = {LOG_LEVEL_VARIABLE: session.log_level} if session.log_level else {}
     os.execve(worker, [str(worker), "run"], {**os.environ, **level})

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from rich.console import Console, RenderableType
 
-from taskclient.cli.output.writer import Format, show
+from taskclient.cli.output.writer import OutputFormat, show
 from taskclient.client import DEFAULT_ADDRESS, Client
 from taskclient.users import login_name
 
@@ -22,7 +22,7 @@ class Session:
     """Filled in by the shared options, left to right: one given after the command wins over one given before it."""
 
     address: str = DEFAULT_ADDRESS
-    output: Format = Format.TABLE
+    output: OutputFormat = OutputFormat.TABLE
     log_level: str | None = None
     user: str | None = None
 

@@ -7,11 +7,11 @@ from typing import Any
 import click
 
 from taskclient.cli.command import Group
-from taskclient.cli.options import Parsed
+from taskclient.cli.options import ParsedOption
 from taskclient.cli.output.views import SETTING_COLUMNS, fields_view
 from taskclient.cli.parsing import parse_value
 from taskclient.cli.session import Session
-from taskclient.cli.worker import show_listing
+from taskclient.cli.worker import show_list
 
 takes_name = click.argument("name", metavar="NAME")
 
@@ -26,7 +26,7 @@ def setting() -> None:
 def list_settings(session: Session) -> None:
     """Every live setting: what holds now, and where that comes from."""
     with session.client() as client:
-        show_listing(session, client.settings(), SETTING_COLUMNS)
+        show_list(session, client.settings(), SETTING_COLUMNS)
 
 
 @setting.command("get", aliases=("g", "show"))
@@ -40,7 +40,7 @@ def get(session: Session, name: str) -> None:
 
 @setting.command("set")
 @takes_name
-@click.argument("value", type=Parsed("value", parse_value))
+@click.argument("value", type=ParsedOption("value", parse_value))
 @click.pass_obj
 def set_(session: Session, name: str, value: Any) -> None:
     """Override a live setting for every process. VALUE is JSON, or else text: 15, null, debug, '{"noop": {}}'."""

@@ -9,7 +9,7 @@ import click
 from rich.console import RenderableType
 
 from taskclient.cli.command import Group
-from taskclient.cli.output.views import TYPE_COLUMNS, WORKER_COLUMNS, Columns, listing_view
+from taskclient.cli.output.views import TYPE_COLUMNS, WORKER_COLUMNS, Columns, list_view
 from taskclient.cli.session import Session
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ def worker() -> None:
 def list_workers(session: Session) -> None:
     """Every worker that is known, with what it serves and how busy it is."""
     with session.client() as client:
-        show_listing(session, client.workers(), WORKER_COLUMNS)
+        show_list(session, client.workers(), WORKER_COLUMNS)
 
 
 @click.group("type", cls=Group)
@@ -38,13 +38,13 @@ def task_type() -> None:
 def list_types(session: Session) -> None:
     """Every type; with -o json or yaml also the schema of its parameters and its retry policy."""
     with session.client() as client:
-        show_listing(session, client.task_types(), TYPE_COLUMNS)
+        show_list(session, client.task_types(), TYPE_COLUMNS)
 
 
-def show_listing(session: Session, items: Sequence[T], columns: Columns[T]) -> None:
+def show_list(session: Session, items: Sequence[T], columns: Columns[T]) -> None:
     """The items and how many they are."""
 
     def view(_: object) -> RenderableType:
-        return listing_view(columns)(items)
+        return list_view(columns)(items)
 
     session.show({"items": items, "total": len(items)}, view)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from taskclient.connection import Call, Connection
-from taskclient.kubernetes.models import Alert, AlertPage, EventPage, EventVersions, KubernetesEvent, TaskEvents
+from taskclient.kubernetes.models import Alert, AlertPage, EventPage, EventVersionPage, KubernetesEvent, TaskEventPage
 
 
 @dataclass(frozen=True, slots=True)
-class Objects:
+class ObjectFilter:
     """Which objects something is about. Several values of one kind mean any of them; none: all."""
 
     cluster: Sequence[str] = ()
@@ -20,12 +20,12 @@ class Objects:
     name: Sequence[str] = ()
     reason: Sequence[str] = ()
 
-    def pairs(self) -> list[tuple[str, str]]:
+    def query(self) -> list[tuple[str, str]]:
         kinds = ("cluster", "namespace", "kind", "name", "reason")
         return [(kind, value) for kind in kinds for value in getattr(self, kind)]
 
 
-EVERYTHING = Objects()
+ALL_OBJECTS = ObjectFilter()
 
 
 class KubernetesCalls:
@@ -35,7 +35,7 @@ class KubernetesCalls:
 
     def events(
         self,
-        about: Objects = EVERYTHING,
+        about: ObjectFilter = ALL_OBJECTS,
         *,
         type: Sequence[str] = (),
         since: datetime | None = None,
@@ -45,29 +45,29 @@ class KubernetesCalls:
         after: str | None = None,
     ) -> EventPage:
         """A page, newest first. With `after` (`next_after` of a page): what was stored since, in that order."""
-        pairs = [*about.pairs(), *(("type", value) for value in type)]
+        pairs = [*about.query(), *(("type", value) for value in type)]
         at = None if since is None else since.isoformat()
         pairs += _given(since=at, q=search, limit=limit, before=before, after=after)
-        return self._connection.ask(Call("GET", "/events", pairs), EventPage)
+        return self._connection.request(Call("GET", "/events", pairs), EventPage)
 
     def event_versions(self, event_id: int) -> Sequence[KubernetesEvent]:
         """Every version of the event of which this is one, in the order in which they were stored."""
         path, items, after = f"/events/{event_id}/versions", list[KubernetesEvent](), 0
         while True:
-            page = self._connection.ask(Call("GET", path, [("after", str(after))]), EventVersions)
+            page = self._connection.request(Call("GET", path, [("after", str(after))]), EventVersionPage)
             items += page.items
             if page.next_after is None:
                 return items
             after = page.next_after
 
-    def task_events(self, task_id: int, *, after: int | None = None, limit: int | None = None) -> TaskEvents:
+    def task_events(self, task_id: int, *, after: int | None = None, limit: int | None = None) -> TaskEventPage:
         """Those about a task's pods, in the order in which they came; behind `after`."""
         pairs = _given(after=after, limit=limit)
-        return self._connection.ask(Call("GET", f"/tasks/{task_id}/events", pairs), TaskEvents)
+        return self._connection.request(Call("GET", f"/tasks/{task_id}/events", pairs), TaskEventPage)
 
     def alerts(
         self,
-        about: Objects = EVERYTHING,
+        about: ObjectFilter = ALL_OBJECTS,
         *,
         status: str | None = None,
         limit: int | None = None,
@@ -78,11 +78,11 @@ class KubernetesCalls:
 
         With `after` (`next_after` of a page): those that opened since, in that order.
         """
-        pairs = about.pairs() + _given(status=status, limit=limit, before=before, after=after)
-        return self._connection.ask(Call("GET", "/alerts", pairs), AlertPage)
+        pairs = about.query() + _given(status=status, limit=limit, before=before, after=after)
+        return self._connection.request(Call("GET", "/alerts", pairs), AlertPage)
 
     def resolve_alert(self, alert_id: int) -> Alert:
-        return self._connection.ask(Call("POST", f"/alerts/{alert_id}/resolve"), Alert)
+        return self._connection.request(Call("POST", f"/alerts/{alert_id}/resolve"), Alert)
 
 
 def _given(**values: str | int | None) -> list[tuple[str, str]]:

@@ -52,14 +52,14 @@ class EventPage(msgspec.Struct, frozen=True):
     has_more: bool
 
 
-class EventVersions(msgspec.Struct, frozen=True):
+class EventVersionPage(msgspec.Struct, frozen=True):
     """A page, by id. `next_after` is None on the last one."""
 
     items: list[KubernetesEvent]
     next_after: int | None
 
 
-class TaskEvents(msgspec.Struct, frozen=True):
+class TaskEventPage(msgspec.Struct, frozen=True):
     """By id. `next_after`, given as `after`, continues behind the last one; None: there was none so far."""
 
     items: list[KubernetesEvent]

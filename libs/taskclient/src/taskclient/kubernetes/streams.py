@@ -8,23 +8,23 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from taskclient.client import Client
-from taskclient.kubernetes.calls import EVERYTHING, Objects
+from taskclient.kubernetes.calls import ALL_OBJECTS, ObjectFilter
 from taskclient.kubernetes.models import Alert, EventGap, EventPage, KubernetesEvent
 from taskclient.models import Task
 
-PAGE = 1_000
-LOOK_AGAIN_S = 1.0
+PAGE_SIZE = 1_000
+POLL_INTERVAL_S = 1.0
 
 T = TypeVar("T")
 
 
-class EventTail:
+class EventStream:
     """Events and gaps. The first read is of the newest `count` of them, from then on what was stored since."""
 
     def __init__(
         self,
         client: Client,
-        about: Objects = EVERYTHING,
+        about: ObjectFilter = ALL_OBJECTS,
         *,
         type: tuple[str, ...] = (),
         since: datetime | None = None,
@@ -39,16 +39,16 @@ class EventTail:
         self._count = count
         self._after: str | None = None
 
-    def read(self) -> Iterator[KubernetesEvent | EventGap]:
+    def read_new(self) -> Iterator[KubernetesEvent | EventGap]:
         """Those that are new: at first by their time, then in the order in which they were stored."""
         if self._after is None:
             page = self._page(self._count)
             first: list[KubernetesEvent | EventGap] = [*page.items, *page.gaps]
-            yield from sorted(first, key=when)
+            yield from sorted(first, key=occurred_at)
             return
         has_more = True
         while has_more:
-            page = self._page(PAGE)
+            page = self._page(PAGE_SIZE)
             has_more = page.has_more
             yield from page.gaps
             yield from page.items
@@ -61,17 +61,17 @@ class EventTail:
         return page
 
 
-class AlertTail:
+class AlertStream:
     """Alerts. The first read is of the newest `count`, open unless `status` says else; then of those that open."""
 
-    def __init__(self, client: Client, about: Objects = EVERYTHING, *, status: str = "open", count: int = 100) -> None:
+    def __init__(self, client: Client, about: ObjectFilter = ALL_OBJECTS, *, status: str = "open", count: int = 100) -> None:
         self._client = client
         self._about = about
         self._status = status
         self._count = count
         self._after: str | None = None
 
-    def read(self) -> Iterator[Alert]:
+    def read_new(self) -> Iterator[Alert]:
         """Those that are new, in the order in which they opened; of the new ones also what is resolved by now."""
         if self._after is None:
             page = self._client.alerts(self._about, status=self._status, limit=self._count)
@@ -80,12 +80,12 @@ class AlertTail:
             return
         has_more = True
         while has_more:
-            page = self._client.alerts(self._about, status="all", limit=PAGE, after=self._after)
+            page = self._client.alerts(self._about, status="all", limit=PAGE_SIZE, after=self._after)
             self._after, has_more = page.next_after, page.has_more
             yield from page.items
 
 
-class TaskEventTail:
+class TaskEventStream:
     """The events about a task's pods, each version at most once."""
 
     def __init__(self, client: Client, task_id: int) -> None:
@@ -93,16 +93,16 @@ class TaskEventTail:
         self._task_id = task_id
         self._after: int | None = None
 
-    def read(self, task: Task | None = None) -> Iterator[KubernetesEvent]:
+    def read_new(self, task: Task | None = None) -> Iterator[KubernetesEvent]:
         """Those that are new, in the order in which they came."""
         has_more = True
         while has_more:
-            page = self._client.task_events(self._task_id, after=self._after, limit=PAGE)
+            page = self._client.task_events(self._task_id, after=self._after, limit=PAGE_SIZE)
             self._after, has_more = page.next_after, page.has_more
             yield from page.items
 
 
-def follow_on(
+def poll(
     read: Callable[[], Iterator[T]],
     timeout: timedelta | None = None,
     *,
@@ -116,9 +116,9 @@ def follow_on(
         left_s = until - clock()
         if left_s <= 0:
             return
-        sleep(min(LOOK_AGAIN_S, left_s))
+        sleep(min(POLL_INTERVAL_S, left_s))
 
 
-def when(one: KubernetesEvent | EventGap) -> datetime:
+def occurred_at(one: KubernetesEvent | EventGap) -> datetime:
     """When it happened, or was over."""
     return one.until_at if isinstance(one, EventGap) else one.at

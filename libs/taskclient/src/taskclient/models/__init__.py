@@ -5,11 +5,11 @@ Compare it with `Status`.
 """
 
 from taskclient.models.batches import BatchAnswer, BatchResult
-from taskclient.models.histories import Attempt, HistoryEntry, LogLine, TaskLog
+from taskclient.models.histories import Attempt, HistoryEntry, LogLine, LogPage
 from taskclient.models.items import Items
 from taskclient.models.problems import FieldError, Problem
 from taskclient.models.settings import Setting
-from taskclient.models.tasks import TERMINAL, NewTask, RelatedTask, RelatedTasks, Status, StatusCounts, Task, TaskPage
+from taskclient.models.tasks import TERMINAL, NewTask, RelatedTask, RelatedTaskPage, Status, StatusCounts, Task, TaskPage
 from taskclient.models.workers import Queue, TaskType, Worker
 
 __all__ = [
@@ -25,12 +25,12 @@ __all__ = [
     "Problem",
     "Queue",
     "RelatedTask",
-    "RelatedTasks",
+    "RelatedTaskPage",
     "Setting",
     "Status",
     "StatusCounts",
     "Task",
-    "TaskLog",
+    "LogPage",
     "TaskPage",
     "TaskType",
     "Worker",

@@ -77,7 +77,7 @@ class Task(msgspec.Struct, frozen=True):
     timeout: float | None = None
     delete_after: float | None = None
     crashes: int = 0
-    losses: int = 0
+    worker_losses: int = 0
     pause_requested: bool = False
     progress: Any = None
     trace_id: str | None = None
@@ -96,7 +96,7 @@ class RelatedTask(msgspec.Struct, frozen=True):
     status: str | None
 
 
-class RelatedTasks(msgspec.Struct, frozen=True):
+class RelatedTaskPage(msgspec.Struct, frozen=True):
     """A page, by id. `next_after` is None on the last one."""
 
     items: list[RelatedTask]

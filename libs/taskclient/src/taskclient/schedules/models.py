@@ -95,7 +95,7 @@ class ScheduleFire(msgspec.Struct, frozen=True):
     skipped: bool
 
 
-class ScheduleFires(msgspec.Struct, frozen=True):
+class ScheduleFirePage(msgspec.Struct, frozen=True):
     """Newest first. `next_before` is None on the last page."""
 
     items: list[ScheduleFire]

@@ -11,6 +11,6 @@ class TraceCalls:
 
     _connection: Connection
 
-    def get_task_trace(self, task_id: int) -> TaskTrace:
+    def trace(self, task_id: int) -> TaskTrace:
         """What was done for a task, span by span. Refused where it is not followed, or no viewer can be asked."""
-        return self._connection.ask(Call("GET", f"/tasks/{task_id}/trace"), TaskTrace)
+        return self._connection.request(Call("GET", f"/tasks/{task_id}/trace"), TaskTrace)

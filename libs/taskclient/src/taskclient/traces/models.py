@@ -51,7 +51,7 @@ class Trace(msgspec.Struct, frozen=True):
     url: str | None
     attempts: list[int]
     spans: list[TraceSpan]
-    spans_left_off: int
+    spans_omitted: int
 
 
 class TaskTrace(msgspec.Struct, frozen=True):

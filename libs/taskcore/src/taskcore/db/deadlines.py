@@ -12,33 +12,33 @@ from sqlalchemy import Engine, event
 
 WAIT_INTERVAL_S = 0.1
 #: The share of the limit after which a server that does not hang gives up by itself, and leaves nothing waiting.
-SERVER_SHARE = 0.8
+SERVER_TIMEOUT_SHARE = 0.8
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Answer")
 
 
-class BoundedConnection(psycopg.Connection[TupleRow]):
+class DeadlineConnection(psycopg.Connection[TupleRow]):
     """An answer that takes longer than `limit_s` is an `OperationalError`, and the connection is lost."""
 
-    limit_s: float | None = None
+    deadline_s: float | None = None
 
-    def wait(self, gen: PQGen[Answer], interval: float = WAIT_INTERVAL_S, timeout: float | None = None) -> Answer:
+    def wait(self, gen: PQGen[Result], interval: float = WAIT_INTERVAL_S, timeout: float | None = None) -> Result:
         """psycopg waits here for whatever it asked."""
         try:
-            return super().wait(gen, interval, self.limit_s if timeout is None else timeout)
+            return super().wait(gen, interval, self.deadline_s if timeout is None else timeout)
         except psycopg.OperationalError:
             if self.pgconn.transaction_status == TransactionStatus.ACTIVE:  # the answer may still come: to nobody
                 self.pgconn.finish()
             raise
 
 
-def bound(engine: Engine, limit_s: float) -> None:
+def set_statement_deadline(engine: Engine, deadline_s: float) -> None:
     """From now on the connections that `engine` makes are bounded."""
 
-    def connect(dialect: Any, record: Any, arguments: Any, parameters: dict[str, Any]) -> BoundedConnection:
-        options = f"{parameters.get('options', '')} -c statement_timeout={int(limit_s * SERVER_SHARE * 1000)}"
-        connection = BoundedConnection.connect(*arguments, **{**parameters, "options": options.strip()})
-        connection.limit_s = limit_s
+    def connect(dialect: Any, record: Any, arguments: Any, parameters: dict[str, Any]) -> DeadlineConnection:
+        options = f"{parameters.get('options', '')} -c statement_timeout={int(deadline_s * SERVER_TIMEOUT_SHARE * 1000)}"
+        connection = DeadlineConnection.connect(*arguments, **{**parameters, "options": options.strip()})
+        connection.deadline_s = deadline_s
         return connection
 
     event.listen(engine, "do_connect", connect)

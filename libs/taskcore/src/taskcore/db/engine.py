@@ -12,26 +12,26 @@ from sqlalchemy import URL, Engine, create_engine, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from taskcore.db.deadlines import bound
+from taskcore.db.deadlines import set_statement_deadline
 
 CONNECT_TIMEOUT_S = 5
 
 #: What a database that is away, restarting or out of connections raises.
-DATABASE_AWAY = (OperationalError, InterfaceError, TimeoutError, ConnectionError, asyncio.TimeoutError)
+DATABASE_UNAVAILABLE = (OperationalError, InterfaceError, TimeoutError, ConnectionError, asyncio.TimeoutError)
 
 
 #: For processes whose every statement goes by key: no plan that was made for an empty table may outlive it, and none is
 #: made anew at each execution, which took as long as the claim itself.
-BY_KEY = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c plan_cache_mode=force_generic_plan"
+KEY_LOOKUP_OPTIONS = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c plan_cache_mode=force_generic_plan"
 
 
 #: Times come in UTC: Python compares those of one zone with daylight saving by what its clocks show. And whoever is
 #: stopped, or cut off, in the middle of a transaction holds its tasks no longer than this.
-EVERYWHERE = "-c TimeZone=UTC -c idle_in_transaction_session_timeout=10s"
+BASE_OPTIONS = "-c TimeZone=UTC -c idle_in_transaction_session_timeout=10s"
 
 
 def sync_engine(
-    url: str, *, name: str, pool_size: int, options: str = "", answer_within_s: float | None = None
+    url: str, *, name: str, pool_size: int, options: str = "", statement_deadline_s: float | None = None
 ) -> Engine:
     """An engine of at most `pool_size` connections, seen as `name` in pg_stat_activity.
 
@@ -39,8 +39,8 @@ def sync_engine(
     `answer_within_s`: a server that takes longer counts as away.
     """
     engine = create_engine(_url(url), **_options(name, pool_size, options))
-    if answer_within_s is not None:
-        bound(engine, answer_within_s)
+    if statement_deadline_s is not None:
+        set_statement_deadline(engine, statement_deadline_s)
     return engine
 
 
@@ -65,7 +65,7 @@ def _options(name: str, pool_size: int, options: str) -> dict[str, Any]:
         "connect_args": {
             "application_name": name,
             "connect_timeout": CONNECT_TIMEOUT_S,
-            "options": f"{EVERYWHERE} {options}".strip(),
+            "options": f"{BASE_OPTIONS} {options}".strip(),
             # A server that vanished without a word is noticed in about 15 s.
             "keepalives_idle": 5,
             "keepalives_interval": 3,
@@ -75,10 +75,10 @@ def _options(name: str, pool_size: int, options: str) -> dict[str, Any]:
     }
 
 
-def is_database_away(exc: BaseException) -> bool:
+def is_database_unavailable(exc: BaseException) -> bool:
     """Whether `exc` says that the database cannot be used now, and that trying again later makes sense."""
     if isinstance(exc, DBAPIError) and isinstance(exc.orig, ProgramLimitExceeded):
         return False  # a value that is too large for an index will be so tomorrow
     if isinstance(exc, DBAPIError) and (exc.connection_invalidated or isinstance(exc.orig, ReadOnlySqlTransaction)):
         return True  # one that takes no writes is a standby that was asked too early, or one that is being moved
-    return isinstance(exc, DATABASE_AWAY)
+    return isinstance(exc, DATABASE_UNAVAILABLE)

@@ -14,14 +14,14 @@ import psycopg
 import structlog
 from sqlalchemy import Engine, make_url, text
 
-from taskcore.db.engine import CONNECT_TIMEOUT_S, is_database_away
+from taskcore.db.engine import CONNECT_TIMEOUT_S, is_database_unavailable
 
 #: Work may have become available: sent by the API, heard by the relay.
 OUTBOX = "taskcore_outbox"
 #: Attempts were settled: sent by workers, heard by the API for those who wait.
 SETTLED = "taskcore_settled"
 #: A task that runs is to stop or to pause: sent by the API, heard by supervisors.
-ORDERS = "taskcore_orders"
+COMMANDS = "taskcore_orders"
 #: A task on which others depend is over, or was retried by hand: sent by whoever did it, heard by coordinators.
 DEPENDENTS = "taskcore_dependents"
 #: A live setting was changed: sent by the API, heard by whoever follows them.
@@ -63,7 +63,7 @@ class SyncNotifier:
                 for channel in channels:
                     connection.execute(text(f"NOTIFY {channel}"))
         except Exception as exc:  # only a wake-up: whoever waits polls as well
-            if not is_database_away(exc):
+            if not is_database_unavailable(exc):
                 log.exception("wakeup.not_sent", channels=channels)
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from taskcore.db.models import Setting
-from taskcore.db.sql import signed
+from taskcore.db.sql import actor_param
 
 
 @cache
@@ -21,7 +21,7 @@ def list_overrides() -> Executable:
 def set_override() -> Executable:
     """Parameters: setting (its name), given (JSON), by."""
     statement = upsert(Setting).values(
-        name=bindparam("setting", type_=Text), value=cast(bindparam("given", type_=Text), JSONB), changed_by=signed()
+        name=bindparam("setting", type_=Text), value=cast(bindparam("given", type_=Text), JSONB), changed_by=actor_param()
     )
     new = statement.excluded
     return statement.on_conflict_do_update(

@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 _DIALECT: Dialect = postgresql.psycopg.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
 
 
-def run(engine: Engine, statement: Executable, parameters: Mapping[str, Any]) -> list[Any]:
+def execute(engine: Engine, statement: Executable, parameters: Mapping[str, Any]) -> list[Any]:
     """All rows of the answer; empty for a statement that answers none.
 
     For statements that are made once (`@cache`) and prepared for good. Raises what executing on `engine` raises.
@@ -33,7 +33,7 @@ def run(engine: Engine, statement: Executable, parameters: Mapping[str, Any]) ->
         raise _translated(exc, engine.dialect, is_lost=False) from exc
     connection: psycopg.Connection[Any] = pooled.driver_connection  # type: ignore[assignment]
     try:
-        return run_on(connection, statement, parameters)
+        return execute_on(connection, statement, parameters)
     except psycopg.Error as exc:
         if connection.broken:
             pooled.invalidate(exc)
@@ -42,16 +42,16 @@ def run(engine: Engine, statement: Executable, parameters: Mapping[str, Any]) ->
         pooled.close()
 
 
-def run_on(connection: psycopg.Connection[Any], statement: Executable, parameters: Mapping[str, Any]) -> list[Any]:
+def execute_on(connection: psycopg.Connection[Any], statement: Executable, parameters: Mapping[str, Any]) -> list[Any]:
     """As `run`, on a connection of one's own. Raises `psycopg.Error`."""
-    prepared = compiled(statement)
+    prepared = prepare(statement)
     with psycopg.RawCursor(connection, row_factory=namedtuple_row) as cursor:
         cursor.execute(prepared.sql, prepared.values(parameters), prepare=True)
         return cursor.fetchall() if cursor.description else []
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedStatement:
     """SQL, the names of its parameters in their order, and the values of those that are part of the statement."""
 
     sql: bytes
@@ -64,9 +64,9 @@ class Prepared:
 
 
 @cache
-def compiled(statement: Executable) -> Prepared:
+def prepare(statement: Executable) -> PreparedStatement:
     compiled: Compiled = statement.compile(dialect=_DIALECT)  # type: ignore[attr-defined]
-    return Prepared(str(compiled).encode(), compiled.positiontup, compiled.params)  # type: ignore[attr-defined]
+    return PreparedStatement(str(compiled).encode(), compiled.positiontup, compiled.params)  # type: ignore[attr-defined]
 
 
 def _plain(value: Any) -> Any:

@@ -31,27 +31,27 @@ from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.orm import InstrumentedAttribute
 
 
-def ids(name: str = "ids") -> BindParameter[Sequence[int]]:
+def bigints_param(name: str = "ids") -> BindParameter[Sequence[int]]:
     return bindparam(name, type_=ARRAY(BigInteger))
 
 
-def names(name: str) -> BindParameter[Sequence[str]]:
+def texts_param(name: str) -> BindParameter[Sequence[str]]:
     return bindparam(name, type_=ARRAY(Text))
 
 
-def number(name: str) -> BindParameter[int]:
+def bigint_param(name: str) -> BindParameter[int]:
     return bindparam(name, type_=BigInteger)
 
 
-def integer(name: str) -> BindParameter[int]:
+def int_param(name: str) -> BindParameter[int]:
     return bindparam(name, type_=Integer)
 
 
-def token() -> BindParameter[UUID]:
+def token_param() -> BindParameter[UUID]:
     return bindparam("token", type_=Uuid)
 
 
-def seconds(name: str) -> ColumnElement[timedelta]:
+def seconds_param(name: str) -> ColumnElement[timedelta]:
     """The parameter `name`, a number of seconds, as an interval."""
     return interval(bindparam(name, type_=Float))
 
@@ -62,28 +62,28 @@ def interval(value: Any) -> ColumnElement[timedelta]:
     return expression
 
 
-def worker_actor() -> ColumnElement[str]:
+def worker_actor_param() -> ColumnElement[str]:
     """How a worker signs the history: `worker:<id>`."""
-    return func.concat(word("worker:"), number("worker"))
+    return func.concat(const_text("worker:"), bigint_param("worker"))
 
 
-def signed() -> ColumnElement[str]:
+def actor_param() -> ColumnElement[str]:
     """Who signs the history: the parameter `by`."""
     return bindparam("by", type_=Text)
 
 
-def word(value: str | StrEnum) -> ColumnElement[str]:
+def const_text(value: str | StrEnum) -> ColumnElement[str]:
     """A constant of ours in the SQL text: as a parameter, a prepared statement could not use the partial indexes."""
     quoted = str(value).replace("'", "''")
     return literal_column(f"'{quoted}'::text", Text)
 
 
-def flag(value: bool) -> ColumnElement[bool]:
+def const_bool(value: bool) -> ColumnElement[bool]:
     """As `word`, for a boolean."""
     return literal_column(str(value).lower(), Boolean)
 
 
-def by_key(key: InstrumentedAttribute[int], value: SQLColumnExpression[int]) -> ColumnElement[bool]:
+def key_equals(key: InstrumentedAttribute[int], value: SQLColumnExpression[int]) -> ColumnElement[bool]:
     """`key` = `value`, as the key's index can find it and no merge could: whole indexes are not read for it.
 
     A young table's statistics say that this is the cheapest, and plans last: with 40,000 tasks that came since, a
@@ -92,15 +92,15 @@ def by_key(key: InstrumentedAttribute[int], value: SQLColumnExpression[int]) -> 
     return key == func.any(array([value]))
 
 
-def stands_at(status: InstrumentedAttribute[str], statuses: Iterable[StrEnum]) -> ColumnElement[bool]:
+def status_in(status: InstrumentedAttribute[str], statuses: Iterable[StrEnum]) -> ColumnElement[bool]:
     """`status` is one of `statuses`, as constants."""
-    return status.in_([word(s) for s in sorted(statuses)])
+    return status.in_([const_text(s) for s in sorted(statuses)])
 
 
-def still_at(status: InstrumentedAttribute[str], statuses: Iterable[StrEnum]) -> ColumnElement[bool]:
+def status_in_unindexed(status: InstrumentedAttribute[str], statuses: Iterable[StrEnum]) -> ColumnElement[bool]:
     """As `stands_at`, for rows that are found by their key; no index can serve it.
 
     Statistics that were gathered while nothing waited say that reading every active task is the cheapest way to a
     few of them: with 20,000 waiting, a claim by way of the index on status took 56 ms, by key it takes 0.5 ms.
     """
-    return status.concat(literal_column("''", Text)).in_([word(s) for s in sorted(statuses)])
+    return status.concat(literal_column("''", Text)).in_([const_text(s) for s in sorted(statuses)])

@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 #: What a rule's template may name, in this order.
-NAMES = ("cluster", "namespace", "kind", "object", "reason", "type", "message", "rule")
+TEMPLATE_VARIABLES = ("cluster", "namespace", "kind", "object", "reason", "type", "message", "rule")
 
 #: An alert's identity while it is open: cluster, namespace, kind, name, reason.
-Key = tuple[str, str, str, str, str]
+AlertKey = tuple[str, str, str, str, str]
 
 
 class Event(Protocol):
@@ -57,13 +57,13 @@ class Rule(Protocol):
 
 
 #: In bytes: four such parts and a cluster's name fit into a row of the index of the open ones.
-MAX_PART = 512
+MAX_KEY_PART_BYTES = 512
 
 R = TypeVar("R", bound=Rule)
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class AlertUpdate:
     """What was seen of one alert in a batch. `count`: how often; type, message and rule are those of the last event."""
 
     rule: str
@@ -79,29 +79,29 @@ class Sighting:
     last_at: datetime
 
     @property
-    def key(self) -> Key:
+    def key(self) -> AlertKey:
         return (self.cluster, self.namespace, self.kind, self.name, self.reason)
 
     @property
-    def words(self) -> dict[str, str]:
+    def template_values(self) -> dict[str, str]:
         """What `NAMES` stand for."""
-        return {name: getattr(self, "name" if name == "object" else name) for name in NAMES}
+        return {name: getattr(self, "name" if name == "object" else name) for name in TEMPLATE_VARIABLES}
 
 
-def matching(rules: Iterable[R], event: Event) -> R | None:
+def first_matching_rule(rules: Iterable[R], event: Event) -> R | None:
     """The first rule that matches."""
     return next((rule for rule in rules if _matches(rule, event)), None)
 
 
-def sightings(matched: Iterable[tuple[Rule, Event]], counted: Mapping[int, int]) -> list[Sighting]:
+def aggregate_updates(matched: Iterable[tuple[Rule, Event]], previous_counts: Mapping[int, int]) -> list[AlertUpdate]:
     """What to count, once for each alert, in the order of their keys.
 
     `counted`: by an event's id, the count that its versions before had, where there were any.
     """
-    found: dict[Key, Sighting] = {}
+    found: dict[AlertKey, AlertUpdate] = {}
     for rule, event in matched:
-        one = _sighting(rule, event, counted.get(event.id))
-        found[one.key] = _together(found[one.key], one) if one.key in found else one
+        one = _update_from(rule, event, previous_counts.get(event.id))
+        found[one.key] = _merge(found[one.key], one) if one.key in found else one
     return [found[key] for key in sorted(found)]
 
 
@@ -115,14 +115,14 @@ def _matches(rule: Rule, event: Event) -> bool:
     return all(not values or value in values for values, value in wanted)
 
 
-def _sighting(rule: Rule, event: Event, counted: int | None) -> Sighting:
-    return Sighting(
+def _update_from(rule: Rule, event: Event, counted: int | None) -> AlertUpdate:
+    return AlertUpdate(
         rule=rule.name,
         cluster=event.cluster,
-        namespace=_part(event.namespace),
-        kind=_part(event.kind),
-        name=_part(event.name),
-        reason=_part(event.reason),
+        namespace=_truncated(event.namespace),
+        kind=_truncated(event.kind),
+        name=_truncated(event.name),
+        reason=_truncated(event.reason),
         type=event.type,
         message=event.message,
         count=max(1, event.count - (counted or 0)),
@@ -131,10 +131,10 @@ def _sighting(rule: Rule, event: Event, counted: int | None) -> Sighting:
     )
 
 
-def _part(text: str) -> str:
-    return text.encode()[:MAX_PART].decode(errors="ignore")
+def _truncated(text: str) -> str:
+    return text.encode()[:MAX_KEY_PART_BYTES].decode(errors="ignore")
 
 
-def _together(one: Sighting, other: Sighting) -> Sighting:
+def _merge(one: AlertUpdate, other: AlertUpdate) -> AlertUpdate:
     last = max(one, other, key=lambda sighting: sighting.last_at)
     return replace(last, count=one.count + other.count, first_at=min(one.first_at, other.first_at))

@@ -18,7 +18,7 @@ class LogLine:
 
     lease: Lease
     number: int
-    told_at: float
+    logged_at: float
     level: str
     message: str
     fields: str | None = None

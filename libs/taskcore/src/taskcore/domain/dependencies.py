@@ -11,28 +11,28 @@ MAX_DEPENDENCIES = 1_000
 #: Of all tasks of a batch together.
 MAX_BATCH_DEPENDENCIES = 100_000
 
-CAME_TO_NOTHING = frozenset({Status.FAILED, Status.CANCELLED})
+UNSUCCESSFUL = frozenset({Status.FAILED, Status.CANCELLED})
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class DependencyState:
     """How a task stands, for those that depend on it. `why` is set where it came to nothing."""
 
     status: Status
-    why: str | None = None
+    error: str | None = None
 
 
-def standing(task_id: int, status: Status) -> Standing:
-    if status not in CAME_TO_NOTHING:
-        return Standing(status)
+def state_of(task_id: int, status: Status) -> DependencyState:
+    if status not in UNSUCCESSFUL:
+        return DependencyState(status)
     how = "failed" if status is Status.FAILED else "was cancelled"
-    return Standing(status, f"task {task_id}, on which it depends, {how}")
+    return DependencyState(status, f"task {task_id}, on which it depends, {how}")
 
 
-def plan_start(parents: Sequence[Standing]) -> Standing:
+def plan_start(parents: Sequence[DependencyState]) -> DependencyState:
     """How a task starts that depends on `parents`; `queued` stands for one that need not wait for them."""
     for parent in parents:
-        if parent.status in CAME_TO_NOTHING:
-            return Standing(Status.CANCELLED, parent.why)
+        if parent.status in UNSUCCESSFUL:
+            return DependencyState(Status.CANCELLED, parent.error)
     is_free = all(parent.status is Status.SUCCEEDED for parent in parents)
-    return Standing(Status.QUEUED if is_free else Status.BLOCKED)
+    return DependencyState(Status.QUEUED if is_free else Status.BLOCKED)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 
-class Row(Protocol):
+class HistoryRow(Protocol):
     """A row of the history. `floor` is the smallest id that is kept."""
 
     @property
@@ -31,7 +31,7 @@ class Gap:
 
     first: int
     last: int
-    noticed_at: float
+    detected_at: float
     writers: frozenset[str] | None = None
 
 
@@ -39,65 +39,65 @@ class Gap:
 class Position:
     """Of a reader that was shown every visible row up to `seen`. `Position(cursor)` resumes; `Position()` begins."""
 
-    seen: int = 0
+    last_id: int = 0
     gaps: tuple[Gap, ...] = ()
 
     @property
     def cursor(self) -> int:
         """Up to here every row was shown, or will never be there: whoever resumes from here misses nothing."""
-        return self.gaps[0].first - 1 if self.gaps else self.seen
+        return self.gaps[0].first - 1 if self.gaps else self.last_id
 
     @property
-    def ahead(self) -> int:
+    def rows_beyond_cursor(self) -> int:
         """How many rows, at most, were shown beyond the cursor: a reader that resumes sees them twice."""
-        return self.seen - self.cursor - sum(gap.last - gap.first + 1 for gap in self.gaps)
+        return self.last_id - self.cursor - sum(gap.last - gap.first + 1 for gap in self.gaps)
 
-    def waiting_s(self, now: float) -> float:
+    def gap_age_s(self, now: float) -> float:
         """For how long the cursor has been waiting for its oldest gap."""
-        return max((now - gap.noticed_at for gap in self.gaps), default=0.0)
+        return max((now - gap.detected_at for gap in self.gaps), default=0.0)
 
-    def watch(self, writers: frozenset[str]) -> Position:
+    def with_writers(self, writers: frozenset[str]) -> Position:
         """`writers` write history now: asked for after the rows were read, or a gap's own writer might be left out."""
         gaps = (replace(gap, writers=writers if gap.writers is None else gap.writers & writers) for gap in self.gaps)
         return replace(self, gaps=tuple(gaps))
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class DeliveredRow:
     """A row, and the cursor for a reader that stops right behind it."""
 
     cursor: int
-    row: Row
+    row: HistoryRow
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
     """What to show now. `missed`: the first and last id of what may have been deleted before this reader saw it."""
 
-    shown: tuple[Shown, ...]
+    rows: tuple[DeliveredRow, ...]
     position: Position
-    missed: tuple[int, int] | None = None
+    expired: tuple[int, int] | None = None
 
 
-def advance(position: Position, rows: Sequence[Row], *, is_all: bool, now: float) -> Page:
+def advance(position: Position, rows: Sequence[HistoryRow], *, is_complete: bool, now: float) -> Page:
     """`rows`, by id, are those beyond `position.seen` and within its gaps: all there are, or the first of them.
 
     `now` is any clock that only goes forward, in seconds.
     """
     if not rows:
         return Page((), replace(position, gaps=tuple(_still_open(position, (), None))))
-    read_to = None if is_all else rows[-1].id
+    read_to = None if is_complete else rows[-1].id
     ids = [row.id for row in rows]
     missed = _missed(position, rows[0].floor)
-    known = position.seen if missed is None else missed[1]
+    known = position.last_id if missed is None else missed[1]
     gaps = *_still_open(position, ids, read_to), *_new_gaps(known, ids, now)
-    moved = Position(max(position.seen, ids[-1]), gaps)
-    return Page(tuple(Shown(min(moved.cursor, row.id), row) for row in rows), moved, missed)
+    moved = Position(max(position.last_id, ids[-1]), gaps)
+    return Page(tuple(DeliveredRow(min(moved.cursor, row.id), row) for row in rows), moved, missed)
 
 
 def _missed(position: Position, floor: int) -> tuple[int, int] | None:
     """Who begins gets what is kept; who resumes is told when that starts behind where it was."""
-    return (position.seen + 1, floor - 1) if 0 < position.seen < floor - 1 else None
+    return (position.last_id + 1, floor - 1) if 0 < position.last_id < floor - 1 else None
 
 
 def _still_open(position: Position, ids: Sequence[int], read_to: int | None) -> Iterator[Gap]:

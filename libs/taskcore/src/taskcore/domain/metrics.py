@@ -45,12 +45,12 @@ class Window:
     end: datetime
 
 
-def bucket_of(at: datetime, width: timedelta) -> datetime:
+def bucket_start(at: datetime, width: timedelta) -> datetime:
     """The start of the bucket that `at` is in. Buckets are counted from the epoch."""
     return EPOCH + (at - EPOCH) // width * width
 
 
-def next_window(until: datetime, upto: datetime, width: timedelta) -> Window | None:
+def next_window(until: datetime, limit: datetime, width: timedelta) -> Window | None:
     """What is to be counted after `until`: until its bucket's end, if that is no later than `upto`."""
-    end = bucket_of(until, width) + width
-    return Window(until, end) if end <= upto else None
+    end = bucket_start(until, width) + width
+    return Window(until, end) if end <= limit else None

@@ -50,18 +50,18 @@ class AttemptOutcome(StrEnum):
     CANCELLED = "cancelled"
     PAUSED = "paused"
     TIMED_OUT = "timed_out"
-    RETURNED = "returned"  # given back: its worker shut down, or another task took its process down; costs nothing
+    RELEASED = "returned"  # given back: its worker shut down, or another task took its process down; costs nothing
     LOST = "lost"  # its worker died
     CRASHED = "crashed"  # the process that ran it, and nothing else, died by itself
 
 
-class Cost(StrEnum):
+class ChargedAs(StrEnum):
     """What an attempt's end is counted as, each in a column of its own."""
 
     NOTHING = "nothing"
     FAILURE = "failure"
     CRASH = "crash"
-    LOSS = "loss"
+    WORKER_LOSS = "loss"
 
 
 class Reason(StrEnum):
@@ -87,12 +87,12 @@ class Reason(StrEnum):
 
 #: How often a task may take its own process down, and be lost with a worker that it need not have hurt.
 MAX_CRASHES = 3
-MAX_LOSSES = 20
+MAX_WORKER_LOSSES = 20
 #: Until a process is tried for again that could not be had.
-FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=5), timedelta(minutes=5)
+MIN_START_BACKOFF, MAX_START_BACKOFF = timedelta(seconds=5), timedelta(minutes=5)
 
 
-class Verdict(NamedTuple):
+class AttemptResult(NamedTuple):
     """What an attempt's end means for its task. Made by the constructors below.
 
     `result` is JSON text; `wait` is set exactly when the task is to be tried again. `alone`: its next attempt runs in
@@ -101,73 +101,73 @@ class Verdict(NamedTuple):
 
     status: Status
     outcome: AttemptOutcome
-    cost: Cost = Cost.NOTHING
-    result: str | None = None
+    charged_as: ChargedAs = ChargedAs.NOTHING
+    result_json: str | None = None
     error: str | None = None
     reason: str | None = None
-    wait: timedelta | None = None
-    alone: bool = False
+    retry_in: timedelta | None = None
+    isolated: bool = False
 
 
-def succeeded(result: str | None) -> Verdict:
-    return Verdict(Status.SUCCEEDED, AttemptOutcome.SUCCEEDED, result=result)
+def succeeded(result: str | None) -> AttemptResult:
+    return AttemptResult(Status.SUCCEEDED, AttemptOutcome.SUCCEEDED, result_json=result)
 
 
-def failed(error: str, reason: str, outcome: AttemptOutcome = AttemptOutcome.FAILED) -> Verdict:
-    return Verdict(Status.FAILED, outcome, Cost.FAILURE, error=error, reason=reason)
+def failed(error: str, reason: str, outcome: AttemptOutcome = AttemptOutcome.FAILED) -> AttemptResult:
+    return AttemptResult(Status.FAILED, outcome, ChargedAs.FAILURE, error=error, reason=reason)
 
 
-def timed_out(error: str, wait: timedelta | None) -> Verdict:
+def timed_out(error: str, wait: timedelta | None) -> AttemptResult:
     """Counts as a failure; `wait` None: no attempt is left."""
     if wait is None:
         return failed(error, Reason.TIMED_OUT, AttemptOutcome.TIMED_OUT)
     return retry_later(error, wait, AttemptOutcome.TIMED_OUT)
 
 
-def cancelled(error: str | None, reason: str) -> Verdict:
-    return Verdict(Status.CANCELLED, AttemptOutcome.CANCELLED, error=error, reason=reason)
+def cancelled(error: str | None, reason: str) -> AttemptResult:
+    return AttemptResult(Status.CANCELLED, AttemptOutcome.CANCELLED, error=error, reason=reason)
 
 
-def retry_later(error: str, wait: timedelta, outcome: AttemptOutcome = AttemptOutcome.FAILED) -> Verdict:
-    return Verdict(Status.RETRYING, outcome, Cost.FAILURE, error=error, wait=wait)
+def retry_later(error: str, wait: timedelta, outcome: AttemptOutcome = AttemptOutcome.FAILED) -> AttemptResult:
+    return AttemptResult(Status.RETRYING, outcome, ChargedAs.FAILURE, error=error, retry_in=wait)
 
 
-def paused() -> Verdict:
+def paused() -> AttemptResult:
     """By itself."""
-    return Verdict(Status.PAUSED, AttemptOutcome.PAUSED)
+    return AttemptResult(Status.PAUSED, AttemptOutcome.PAUSED)
 
 
-def paused_as_asked() -> Verdict:
+def paused_on_request() -> AttemptResult:
     """It waits again, unless it is still to pause when this is written: who asked may have thought better of it."""
-    return Verdict(Status.QUEUED, AttemptOutcome.PAUSED)
+    return AttemptResult(Status.QUEUED, AttemptOutcome.PAUSED)
 
 
-def returned(reason: str, *, alone: bool = False) -> Verdict:
+def released(reason: str, *, isolated: bool = False) -> AttemptResult:
     """Back to the queue, nothing spent."""
-    return Verdict(Status.QUEUED, AttemptOutcome.RETURNED, reason=reason, alone=alone)
+    return AttemptResult(Status.QUEUED, AttemptOutcome.RELEASED, reason=reason, isolated=isolated)
 
 
-def lost(losses: int) -> Verdict:
+def worker_lost(losses: int) -> AttemptResult:
     """Its worker died, as `losses` did before."""
-    if losses + 1 >= MAX_LOSSES:
+    if losses + 1 >= MAX_WORKER_LOSSES:
         error = f"lost together with its worker {losses + 1} times"
-        return Verdict(Status.FAILED, AttemptOutcome.LOST, Cost.LOSS, error=error, reason=Reason.WORKER_LOST)
-    return Verdict(Status.QUEUED, AttemptOutcome.LOST, Cost.LOSS, reason=Reason.WORKER_LOST)
+        return AttemptResult(Status.FAILED, AttemptOutcome.LOST, ChargedAs.WORKER_LOSS, error=error, reason=Reason.WORKER_LOST)
+    return AttemptResult(Status.QUEUED, AttemptOutcome.LOST, ChargedAs.WORKER_LOSS, reason=Reason.WORKER_LOST)
 
 
-def not_started(losses: int, error: str) -> Verdict:
+def could_not_start(losses: int, error: str) -> AttemptResult:
     """No process could be had for it: tried again later and later, as often as it may be lost."""
-    verdict = lost(losses)
+    verdict = worker_lost(losses)
     if verdict.status is Status.FAILED:
         return verdict
-    wait = min(LONGEST_WAIT, FIRST_WAIT * 2**losses)
-    return Verdict(Status.RETRYING, AttemptOutcome.LOST, Cost.LOSS, error=error, reason=Reason.WORKER_LOST, wait=wait)
+    wait = min(MAX_START_BACKOFF, MIN_START_BACKOFF * 2**losses)
+    return AttemptResult(Status.RETRYING, AttemptOutcome.LOST, ChargedAs.WORKER_LOSS, error=error, reason=Reason.WORKER_LOST, retry_in=wait)
 
 
-def crashed(error: str, crashes: int) -> Verdict:
+def crashed(error: str, crashes: int) -> AttemptResult:
     """It alone ran in a process that died by itself, as `crashes` did before. `error` says of what."""
     if crashes + 1 >= MAX_CRASHES:
-        return Verdict(Status.FAILED, AttemptOutcome.CRASHED, Cost.CRASH, error=error, reason=Reason.CRASH_LOOP)
-    return Verdict(
-        Status.QUEUED, AttemptOutcome.CRASHED, Cost.CRASH, error=error, reason=Reason.PROCESS_CRASHED, alone=True
+        return AttemptResult(Status.FAILED, AttemptOutcome.CRASHED, ChargedAs.CRASH, error=error, reason=Reason.CRASH_LOOP)
+    return AttemptResult(
+        Status.QUEUED, AttemptOutcome.CRASHED, ChargedAs.CRASH, error=error, reason=Reason.PROCESS_CRASHED, isolated=True
     )

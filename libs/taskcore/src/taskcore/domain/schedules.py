@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 #: A time that is not dealt with for longer than this is late: nobody was there to fire it.
-GRACE = timedelta(seconds=60)
+LATENESS_TOLERANCE = timedelta(seconds=60)
 DEFAULT_CATCH_UP_LIMIT = 100
 MAX_CATCH_UP_LIMIT = 1_000
 #: On each task that a schedule submits: the schedule's name.
@@ -38,22 +38,22 @@ class CatchUp(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Times:
+class DueTimes:
     """Times, oldest first. `earlier` counts those before them that nobody needs one by one."""
 
-    listed: tuple[datetime, ...] = ()
-    earlier: int = 0
+    times: tuple[datetime, ...] = ()
+    earlier_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class FirePolicy:
     overlap: Overlap = Overlap.SKIP
     catch_up: CatchUp = CatchUp.LAST
     limit: int = DEFAULT_CATCH_UP_LIMIT
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class FirePlan:
     """Each time, oldest first, by what becomes of it. `dropped` had waited; `missed` counts them and all others."""
 
     fires: tuple[datetime, ...] = ()
@@ -63,33 +63,33 @@ class Plan:
     missed: int = 0
 
 
-def plan(due: Times, waiting: Sequence[datetime], now: datetime, policy: Policy, *, is_busy: bool) -> Plan:
+def plan_fires(due: DueTimes, waiting: Sequence[datetime], now: datetime, policy: FirePolicy, *, has_active_task: bool) -> FirePlan:
     """What becomes of the times that are `due` and of those that are `waiting` for their turn.
 
     `is_busy`: a task that the schedule submitted before is not over.
     """
     caught_up = catch_up(due, now, policy)
-    missed = due.earlier + len(due.listed) - len(caught_up)
+    missed = due.earlier_count + len(due.times) - len(caught_up)
     times = (*waiting, *caught_up)
     match policy.overlap:
         case Overlap.ALLOW:
-            return Plan(fires=times, missed=missed)
+            return FirePlan(fires=times, missed=missed)
         case Overlap.SKIP:
-            first = 0 if is_busy else 1
-            return Plan(fires=times[:first], skips=times[first:], missed=missed)
+            first = 0 if has_active_task else 1
+            return FirePlan(fires=times[:first], skips=times[first:], missed=missed)
         case Overlap.QUEUE:
-            first = 0 if is_busy else 1
+            first = 0 if has_active_task else 1
             rest = times[first:]
             excess = max(0, len(rest) - policy.limit)
             dropped = tuple(time for time in rest[:excess] if time in waiting)
-            return Plan(times[:first], waits=rest[excess:], dropped=dropped, missed=missed + excess)
+            return FirePlan(times[:first], waits=rest[excess:], dropped=dropped, missed=missed + excess)
 
 
-def catch_up(due: Times, now: datetime, policy: Policy) -> tuple[datetime, ...]:
+def catch_up(due: DueTimes, now: datetime, policy: FirePolicy) -> tuple[datetime, ...]:
     """Those of `due` that are not missed. As long as none is late, none is."""
-    newest = due.listed[-policy.limit :]
-    in_time = tuple(time for time in newest if time >= now - GRACE)
-    if len(in_time) == len(due.listed) + due.earlier:
+    newest = due.times[-policy.limit :]
+    in_time = tuple(time for time in newest if time >= now - LATENESS_TOLERANCE)
+    if len(in_time) == len(due.times) + due.earlier_count:
         return in_time
     match policy.catch_up:
         case CatchUp.NONE:
@@ -100,7 +100,7 @@ def catch_up(due: Times, now: datetime, policy: Policy) -> tuple[datetime, ...]:
             return newest
 
 
-def jittered(schedule_id: int, due_at: datetime, jitter_s: float) -> datetime | None:
+def jittered_run_at(schedule_id: int, due_at: datetime, jitter_s: float) -> datetime | None:
     """When the task for `due_at` is to run: up to `jitter_s` later, by a hash, so always the same. None: at once."""
     if not jitter_s:
         return None

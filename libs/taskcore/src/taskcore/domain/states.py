@@ -29,8 +29,8 @@ class Status(StrEnum):
         return self in TERMINAL
 
     @property
-    def is_waiting(self) -> bool:
-        return self in WAITING
+    def is_claimable(self) -> bool:
+        return self in CLAIMABLE
 
 
 class Action(StrEnum):
@@ -44,7 +44,7 @@ class Action(StrEnum):
 
 
 #: Has an outbox row, which entitles a worker to claim it.
-WAITING = frozenset({Status.SCHEDULED, Status.QUEUED, Status.RETRYING})
+CLAIMABLE = frozenset({Status.SCHEDULED, Status.QUEUED, Status.RETRYING})
 #: A worker holds a lease on it.
 HELD = frozenset({Status.RUNNING, Status.CANCELLING})
 TERMINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED})
@@ -59,7 +59,7 @@ class Transition:
     name: str
     sources: frozenset[Status]
     target: Status | None
-    why: str
+    when: str
     action: Action | None = None
 
 
@@ -70,32 +70,32 @@ def _of(*statuses: Status) -> frozenset[Status]:
 SUBMIT = Transition("submit", _of(), Status.QUEUED, "a client submitted it, to run as soon as possible")
 SCHEDULE = Transition("schedule", _of(), Status.SCHEDULED, "a client submitted it with a `run_at` that lies ahead")
 BLOCK = Transition("block", _of(), Status.BLOCKED, "a client submitted it, and tasks that it depends on are not over")
-SUBMIT_IN_VAIN = Transition(
+SUBMIT_CANCELLED = Transition(
     "submit_in_vain", _of(), Status.CANCELLED, "a client submitted it; a task it depends on had failed or was cancelled"
 )
 UNBLOCK = Transition("unblock", _of(Status.BLOCKED), Status.QUEUED, "all tasks that it depends on have succeeded")
 UNBLOCK_LATER = Transition("unblock_later", _of(Status.BLOCKED), Status.SCHEDULED, "the same; its `run_at` lies ahead")
-CASCADE = Transition(
+CANCEL_DEPENDENT = Transition(
     "cascade", _of(Status.BLOCKED, Status.PAUSED), Status.CANCELLED, "a task it depends on failed or was cancelled"
 )
-REARM = Transition(
+REBLOCK = Transition(
     "rearm", _of(Status.CANCELLED), Status.BLOCKED, "the task whose end had cancelled it was retried by hand"
 )
-CLAIM = Transition("claim", WAITING, Status.RUNNING, "a worker took it: its outbox row is due, its type known")
+CLAIM = Transition("claim", CLAIMABLE, Status.RUNNING, "a worker took it: its outbox row is due, its type known")
 SUCCEED = Transition("succeed", _of(Status.RUNNING), Status.SUCCEEDED, "the plugin returned a result")
 RETRY_LATER = Transition("retry_later", _of(Status.RUNNING), Status.RETRYING, "the attempt failed; attempts are left")
 FAIL = Transition("fail", _of(Status.RUNNING), Status.FAILED, "the attempt failed; none is left, or none would help")
-STOP = Transition("stop", _of(Status.RUNNING), Status.CANCELLED, "the plugin itself returned `Cancel`")
-SUSPEND = Transition("suspend", _of(Status.RUNNING), Status.PAUSED, "the plugin returned `Pause`, or its attempt ended")
-RETURN = Transition("return", _of(Status.RUNNING), Status.QUEUED, "its process or worker died, or shut down before")
-ABANDON = Transition(
+CANCEL_SELF = Transition("stop", _of(Status.RUNNING), Status.CANCELLED, "the plugin itself returned `Cancel`")
+PAUSE_RUNNING = Transition("suspend", _of(Status.RUNNING), Status.PAUSED, "the plugin returned `Pause`, or its attempt ended")
+RELEASE = Transition("return", _of(Status.RUNNING), Status.QUEUED, "its process or worker died, or shut down before")
+EXHAUST = Transition(
     "abandon", _of(Status.RUNNING), Status.FAILED, "it crashed, or was lost with its worker, too often"
 )
-INTERRUPT = Transition(
+REQUEST_CANCEL = Transition(
     "interrupt", _of(Status.RUNNING), Status.CANCELLING, "somebody cancelled it while it ran", Action.CANCEL
 )
-OBEY = Transition("obey", _of(Status.CANCELLING), Status.CANCELLED, "its attempt is over, however it ended")
-GIVE_UP = Transition("give_up", WAITING, Status.FAILED, "no live worker has known its type for too long")
+CONFIRM_CANCEL = Transition("obey", _of(Status.CANCELLING), Status.CANCELLED, "its attempt is over, however it ended")
+EXPIRE_UNKNOWN_TYPE = Transition("give_up", CLAIMABLE, Status.FAILED, "no live worker has known its type for too long")
 CANCEL = Transition("cancel", IDLE, Status.CANCELLED, "somebody cancelled it while it waited", Action.CANCEL)
 PAUSE = Transition("pause", IDLE - {Status.PAUSED}, Status.PAUSED, "somebody paused it while it waited", Action.PAUSE)
 RESUME = Transition("resume", _of(Status.PAUSED), Status.QUEUED, "somebody resumed it", Action.RESUME)
@@ -127,22 +127,22 @@ TRANSITIONS = (
     SUBMIT,
     SCHEDULE,
     BLOCK,
-    SUBMIT_IN_VAIN,
+    SUBMIT_CANCELLED,
     UNBLOCK,
     UNBLOCK_LATER,
-    CASCADE,
-    REARM,
+    CANCEL_DEPENDENT,
+    REBLOCK,
     CLAIM,
     SUCCEED,
     RETRY_LATER,
     FAIL,
-    STOP,
-    SUSPEND,
-    RETURN,
-    ABANDON,
-    INTERRUPT,
-    OBEY,
-    GIVE_UP,
+    CANCEL_SELF,
+    PAUSE_RUNNING,
+    RELEASE,
+    EXHAUST,
+    REQUEST_CANCEL,
+    CONFIRM_CANCEL,
+    EXPIRE_UNKNOWN_TYPE,
     CANCEL,
     PAUSE,
     RESUME,
@@ -182,4 +182,4 @@ def as_markdown() -> str:
 def _row(transition: Transition) -> str:
     sources = ", ".join(f"`{s}`" for s in Status if s in transition.sources) or "-"
     target = f"`{transition.target}`" if transition.target else "-"
-    return f"| {transition.name} | {sources} | {target} | {transition.why} |\n"
+    return f"| {transition.name} | {sources} | {target} | {transition.when} |\n"

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
-from taskcore.domain.outcomes import Verdict
+from taskcore.domain.outcomes import AttemptResult
 
 MAX_NAME = 255
 MAX_DESCRIPTION = 5_000
@@ -27,7 +27,7 @@ NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.@-]*(?![\s\S])"
 
 DEFAULT_QUEUE = "default"
 #: What the names of queues of the broker's own, and of workers, begin with.
-RESERVED_QUEUES = ("amq.", "worker.")
+RESERVED_QUEUE_PREFIXES = ("amq.", "worker.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +78,17 @@ class AttemptTrace(Protocol):
     def tracer(self) -> Any:
         """OpenTelemetry's, for the spans of what runs in it."""
 
-    def run(self, perform: Callable[[], Verdict | None]) -> Verdict | None:
+    def run(self, perform: Callable[[], AttemptResult | None]) -> AttemptResult | None:
         """The plugin runs in it."""
 
-    def take(self, spans: bytes, dropped: int) -> None:
+    def add_child_spans(self, spans: bytes, dropped: int) -> None:
         """Spans that the process which it runs in tells of, and how many more there were."""
 
-    def settled(self, began_ns: int, verdict: Verdict, *, was_held: bool) -> None:
+    def settled(self, started_ns: int, verdict: AttemptResult, *, was_held: bool) -> None:
         """Its end is written, as was asked at `began_ns` (of the epoch), or it was refused."""
 
 
-class Claimed(NamedTuple):
+class ClaimedTask(NamedTuple):
     """A task that a worker holds. `failures`, `crashes` and `losses` count the attempts before that ended so.
 
     `alone`: an earlier attempt may have taken its process down; this one runs in a process of its own.
@@ -107,13 +107,13 @@ class Claimed(NamedTuple):
     crashes: int = 0
     losses: int = 0
     timeout_s: float | None = None
-    alone: bool = False
+    isolated: bool = False
     checkpoint: Any = None
     request_id: str | None = None
     trace: AttemptTrace | None = None
 
 
-class Finished(NamedTuple):
+class FinishedAttempt(NamedTuple):
     """An attempt that is over, ready to be settled.
 
     `waited_s` is from the claim's reply to the plugin's start, `ran_s` from there to its end, in seconds of a
@@ -123,7 +123,7 @@ class Finished(NamedTuple):
 
     lease: Lease
     type: str
-    verdict: Verdict
+    result: AttemptResult
     waited_s: float | None = None
     ran_s: float | None = None
     trace: AttemptTrace | None = None

@@ -6,19 +6,19 @@ import time
 from typing import Any
 from uuid import UUID
 
-from taskcore.domain.tasks import Claimed, Lease
-from taskcore.observability.tracing.attempt_spans import AttemptTrace, Begun
-from taskcore.observability.tracing.guarding import harmless
+from taskcore.domain.tasks import ClaimedTask, Lease
+from taskcore.observability.tracing.attempt_spans import AttemptTrace, ClaimInfo
+from taskcore.observability.tracing.guarding import suppress_errors
 from taskcore.observability.tracing.provider import Tracing
 
 
-def claimed_from(row: Any, token: UUID, tracing: Tracing, began_ns: int, sent: str | None) -> Claimed:
+def to_claimed(row: Any, token: UUID, tracing: Tracing, began_ns: int, sent: str | None) -> ClaimedTask:
     """A row of `taskcore.db.tasks.claims`, asked for at `began_ns` (of the epoch). `sent`: the message's traceparent."""
     followed = None
-    if row.trace_context is not None and tracing.is_on:
-        with harmless():  # the claim is committed
+    if row.trace_context is not None and tracing.is_enabled:
+        with suppress_errors():  # the claim is committed
             followed = AttemptTrace(tracing, _begun(row, began_ns, sent))
-    return Claimed(
+    return ClaimedTask(
         lease=Lease(row.id, row.attempt, token),
         name=row.name,
         type=row.type,
@@ -30,22 +30,22 @@ def claimed_from(row: Any, token: UUID, tracing: Tracing, began_ns: int, sent: s
         crashes=row.crashes,
         losses=row.losses,
         timeout_s=row.timeout_s,
-        alone=row.alone,
+        isolated=row.alone,
         checkpoint=row.checkpoint,
         request_id=row.request_id,
         trace=followed,
     )
 
 
-def _begun(row: Any, began_ns: int, sent: str | None) -> Begun:
-    return Begun(
+def _begun(row: Any, began_ns: int, sent: str | None) -> ClaimInfo:
+    return ClaimInfo(
         task_id=row.id,
         type=row.type,
         queue=row.queue,
         attempt=row.attempt,
-        submitted=row.trace_context,
-        sent=sent,
-        began_ns=began_ns,
+        submit_traceparent=row.trace_context,
+        message_traceparent=sent,
+        started_ns=began_ns,
         claimed_at=row.claimed_at,
         queued_s=row.queued_s,
     )

@@ -11,18 +11,18 @@ from opentelemetry.trace import Tracer
 
 from taskcore.domain import outcomes
 from taskcore.domain.documents import clean_document, clean_text
-from taskcore.domain.outcomes import AttemptOutcome, Cancel, Fail, Pause, Reason, RetryAfter, Verdict
+from taskcore.domain.outcomes import AttemptOutcome, Cancel, Fail, Pause, Reason, RetryAfter, AttemptResult
 from taskcore.domain.retry import plan_retry
-from taskcore.domain.tasks import MAX_TASK_BYTES, Claimed
+from taskcore.domain.tasks import MAX_TASK_BYTES, ClaimedTask
 from taskcore.errors import InvalidDocument
 from taskcore.observability.tracing.client_spans import NO_TRACER
 from taskcore.plugins import Plugin
-from taskcore.plugins.cancellation import Cause, Interruption
-from taskcore.plugins.context import TaskContext, TaskServices
+from taskcore.plugins.cancellation import InterruptCause, CancellationToken
+from taskcore.plugins.context import TaskContext, AttemptServices
 from taskcore.settings import Settings
 
 
-def judge(plugin: Plugin[Any], claimed: Claimed, ctx: TaskContext, *, is_alone: bool = False) -> Verdict | None:
+def run_plugin(plugin: Plugin[Any], claimed: ClaimedTask, ctx: TaskContext, *, own_process: bool = False) -> AttemptResult | None:
     """Run the plugin in this thread. Never raises: whatever happens is the verdict. None: it is not to be written.
 
     Only where it `is_alone` in its process, a `MemoryError` is raised: then it is the process that has no memory left.
@@ -31,16 +31,16 @@ def judge(plugin: Plugin[Any], claimed: Claimed, ctx: TaskContext, *, is_alone: 
         params = msgspec.convert(claimed.parameters, plugin.params_type())
     except Exception as exc:  # a plugin's parameters may check themselves, and raise anything
         return outcomes.failed(clean_text(str(exc)), Reason.BAD_PARAMETERS)
-    verdict = _run(plugin, claimed, ctx, params, is_alone)
-    cause = ctx.interruption.cause
-    return verdict if cause is None else interrupted(plugin, claimed, cause)
+    verdict = _run(plugin, claimed, ctx, params, own_process)
+    cause = ctx.cancellation.cause
+    return verdict if cause is None else result_of_interrupt(plugin, claimed, cause)
 
 
 def make_context(
-    claimed: Claimed,
-    interruption: Interruption,
+    claimed: ClaimedTask,
+    interruption: CancellationToken,
     settings: Settings,
-    services: TaskServices,
+    services: AttemptServices,
     tracer: Tracer = NO_TRACER,
 ) -> TaskContext:
     """What the attempt gets to work with, wherever it runs."""
@@ -50,65 +50,65 @@ def make_context(
         failures=claimed.failures,
         settings=settings,
         checkpoint=claimed.checkpoint,
-        interruption=interruption,
+        cancellation=interruption,
         services=services,
         tracer=tracer,
     )
 
 
-def interrupted(plugin: Plugin[Any], claimed: Claimed, cause: Cause) -> Verdict | None:
+def result_of_interrupt(plugin: Plugin[Any], claimed: ClaimedTask, cause: InterruptCause) -> AttemptResult | None:
     """What being interrupted means, whatever the plugin made of it: too late is too late."""
     match cause:
-        case Cause.CANCEL:
+        case InterruptCause.CANCEL:
             return outcomes.cancelled("cancelled while it ran", Reason.CANCELLED)
-        case Cause.TIMEOUT:
+        case InterruptCause.TIMEOUT:
             error = f"took longer than its timeout of {claimed.timeout_s or 0:g} s"
-            return _failure(plugin, claimed, error, Reason.TIMED_OUT, AttemptOutcome.TIMED_OUT)
-        case Cause.SHUTDOWN:
-            return outcomes.returned(Reason.WORKER_STOPPED)
-        case Cause.FENCE:
+            return _failed_attempt(plugin, claimed, error, Reason.TIMED_OUT, AttemptOutcome.TIMED_OUT)
+        case InterruptCause.SHUTDOWN:
+            return outcomes.released(Reason.WORKER_STOPPED)
+        case InterruptCause.FENCE:
             return None
 
 
-def _run(plugin: Plugin[Any], claimed: Claimed, ctx: TaskContext, params: Any, is_alone: bool) -> Verdict:
+def _run(plugin: Plugin[Any], claimed: ClaimedTask, ctx: TaskContext, params: Any, is_alone: bool) -> AttemptResult:
     """The exception that interrupts can hit behind the plugin too: then the signal is closed a second time."""
     try:
         try:
-            ctx.interruption.open()
+            ctx.cancellation.arm()
             returned = plugin.run(ctx, params)
         finally:
-            ctx.interruption.close()
+            ctx.cancellation.disarm()
     except BaseException as exc:  # a plugin may raise anything, SystemExit too; it is its attempt's failure
-        ctx.interruption.close()
+        ctx.cancellation.disarm()
         if is_alone and isinstance(exc, MemoryError):
             raise
-        return _failure(plugin, claimed, _describe(exc))
+        return _failed_attempt(plugin, claimed, _format_exception(exc))
     try:
-        return _verdict(plugin, claimed, returned, ctx.is_pause_requested)
+        return _to_result(plugin, claimed, returned, ctx.is_pause_requested)
     except Exception as exc:  # an outcome made of the wrong things: a task without a verdict would run for ever
         if is_alone and isinstance(exc, MemoryError):
             raise
-        return outcomes.failed(_describe(exc), Reason.BAD_RESULT)
+        return outcomes.failed(_format_exception(exc), Reason.BAD_RESULT)
 
 
-def _verdict(plugin: Plugin[Any], claimed: Claimed, returned: object, is_pause_requested: bool) -> Verdict:
+def _to_result(plugin: Plugin[Any], claimed: ClaimedTask, returned: object, is_pause_requested: bool) -> AttemptResult:
     match returned:
         case None:
             return outcomes.succeeded(None)
         case RetryAfter(wait=wait, error=error):
-            verdict = _failure(plugin, claimed, clean_text(error))
-            return verdict if verdict.wait is None else outcomes.retry_later(clean_text(error), wait)
+            verdict = _failed_attempt(plugin, claimed, clean_text(error))
+            return verdict if verdict.retry_in is None else outcomes.retry_later(clean_text(error), wait)
         case Cancel(error=error):
             return outcomes.cancelled(clean_text(error), Reason.CANCELLED_BY_PLUGIN)
         case Fail(error=error, reason=reason):
             return outcomes.failed(clean_text(error), clean_text(reason))
         case Pause():
-            return outcomes.paused_as_asked() if is_pause_requested else outcomes.paused()
+            return outcomes.paused_on_request() if is_pause_requested else outcomes.paused()
         case result:
-            return _encoded(result)
+            return _encode_result(result)
 
 
-def _encoded(result: object) -> Verdict:
+def _encode_result(result: object) -> AttemptResult:
     try:
         text = _json(clean_document(msgspec.to_builtins(result)))
     except (InvalidDocument, RecursionError, TypeError, ValueError, OverflowError) as exc:
@@ -118,13 +118,13 @@ def _encoded(result: object) -> Verdict:
     return outcomes.succeeded(text)
 
 
-def _failure(
+def _failed_attempt(
     plugin: Plugin[Any],
-    claimed: Claimed,
+    claimed: ClaimedTask,
     error: str,
     reason: Reason = Reason.ATTEMPTS_EXHAUSTED,
     outcome: AttemptOutcome = AttemptOutcome.FAILED,
-) -> Verdict:
+) -> AttemptResult:
     """Tried again by the policy; `reason` where no attempt is left."""
     wait = plan_retry(plugin.retry, claimed.max_attempts, claimed.failures + 1, random.uniform(-1, 1))
     if wait is None:
@@ -132,7 +132,7 @@ def _failure(
     return outcomes.retry_later(error, wait, outcome)
 
 
-def _describe(exc: BaseException) -> str:
+def _format_exception(exc: BaseException) -> str:
     """The error on the first line, then where it came from."""
     summary = "".join(traceback.format_exception_only(exc)).strip()
     frames = "".join(traceback.format_tb(exc.__traceback__)[1:])

@@ -13,19 +13,19 @@ import structlog
 from sqlalchemy import make_url
 
 from taskcore.db.engine import CONNECT_TIMEOUT_S
-from taskcore.db.notify import ORDERS, SETTINGS
-from taskcore.db.prepared import run_on
+from taskcore.db.notify import COMMANDS, SETTINGS
+from taskcore.db.prepared import execute_on
 from taskcore.db.workers import leases
-from taskcore.leasing.dedicated_connection import bounded
+from taskcore.leasing.dedicated_connection import close_after
 
-RETRY_S = 0.5
-ANSWER_S = 5.0
-LOOK_EVERY_S = 5.0
+RECONNECT_DELAY_S = 0.5
+REPLY_TIMEOUT_S = 5.0
+PING_INTERVAL_S = 5.0
 
 log = structlog.stdlib.get_logger(__name__)
 
 
-class Ears:
+class ControlListener:
     """Listens for `worker_id` until it is stopped; reconnects by itself."""
 
     def __init__(self, url: str, worker_id: int, *, on_wake: Callable[[], None]) -> None:
@@ -34,7 +34,7 @@ class Ears:
         self._on_wake = on_wake
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ears", daemon=True)
-        self.is_open = False
+        self.is_connected = False
 
     def start(self) -> None:
         self._thread.start()
@@ -48,7 +48,7 @@ class Ears:
         while not self._stopping.is_set():
             was_open = self._stay()
             if not was_open:
-                self._stopping.wait(RETRY_S)
+                self._stopping.wait(RECONNECT_DELAY_S)
 
     def _stay(self) -> bool:
         """Listen for as long as it goes well. Answers whether it began well."""
@@ -59,7 +59,7 @@ class Ears:
             if not self._stopping.is_set():
                 log.warning("ears.lost", error=str(exc).partition("\n")[0] or repr(exc))
         finally:
-            was_open, self.is_open = self.is_open, False
+            was_open, self.is_connected = self.is_connected, False
         return was_open
 
     def _connected(self) -> psycopg.Connection[tuple[int, str]]:
@@ -75,16 +75,16 @@ class Ears:
         )
 
     def _listen(self, connection: psycopg.Connection[tuple[int, str]]) -> None:
-        with bounded(connection, ANSWER_S):
-            (row,) = run_on(connection, leases.take_life_lock(), {})
-            run_on(connection, leases.witness(), {"worker": self._worker_id, "lock": row.lock_id})
-            connection.execute(f"LISTEN {ORDERS}")
+        with close_after(connection, REPLY_TIMEOUT_S):
+            (row,) = execute_on(connection, leases.acquire_liveness_lock(), {})
+            execute_on(connection, leases.set_liveness_lock(), {"worker": self._worker_id, "lock": row.lock_id})
+            connection.execute(f"LISTEN {COMMANDS}")
             connection.execute(f"LISTEN {SETTINGS}")
-        self.is_open = True
+        self.is_connected = True
         self._on_wake()
         while not self._stopping.is_set():
-            for _ in connection.notifies(timeout=LOOK_EVERY_S, stop_after=1):
+            for _ in connection.notifies(timeout=PING_INTERVAL_S, stop_after=1):
                 self._on_wake()
             if not self._stopping.is_set():
-                with bounded(connection, ANSWER_S):
+                with close_after(connection, REPLY_TIMEOUT_S):
                     connection.execute("SELECT 1")

@@ -12,12 +12,12 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 
-class Line:
+class DedicatedConnection:
     """For one thread. A call that takes longer than `limit_s` loses its connection, and raises accordingly."""
 
-    def __init__(self, engine: Engine, *, limit_s: float) -> None:
+    def __init__(self, engine: Engine, *, timeout_s: float) -> None:
         self._engine = engine
-        self._limit_s = limit_s
+        self._timeout_s = timeout_s
         self._connection: Connection | None = None
 
     def execute(self, statement: Any, **parameters: Any) -> list[Any]:
@@ -25,7 +25,7 @@ class Line:
         if self._connection is None:
             self._connection = self._engine.connect()
         try:
-            with bounded(self._connection.connection.driver_connection, self._limit_s):
+            with close_after(self._connection.connection.driver_connection, self._timeout_s):
                 result = self._connection.execute(statement, parameters)
                 return list(result) if result.returns_rows else []
         except Exception:
@@ -39,10 +39,10 @@ class Line:
 
 
 @contextmanager
-def bounded(connection: Any, limit_s: float) -> Iterator[None]:
+def close_after(connection: Any, timeout_s: float) -> Iterator[None]:
     """Shut the socket of the psycopg `connection` down unless the block ends within `limit_s`."""
     guard = socket.socket(fileno=_duplicate(connection.fileno()))
-    timer = threading.Timer(limit_s, _shut, [guard])
+    timer = threading.Timer(timeout_s, _shut, [guard])
     timer.daemon = True
     try:
         timer.start()

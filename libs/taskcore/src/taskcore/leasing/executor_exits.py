@@ -14,39 +14,39 @@ from signal import Signals
 from typing import Any
 
 from taskcore.domain import outcomes
-from taskcore.domain.outcomes import Reason, Verdict
+from taskcore.domain.outcomes import Reason, AttemptResult
 from taskcore.domain.retry import plan_retry
-from taskcore.domain.tasks import Finished, Lease
+from taskcore.domain.tasks import FinishedAttempt, Lease
 from taskcore.plugins import Plugins
 
-Attempt = tuple[int, int]
+AttemptKey = tuple[int, int]
 
 
-class Kind(StrEnum):
+class ExitKind(StrEnum):
     """Why the process is gone."""
 
     CRASHED = "crashed"  # by itself
     STUCK = "stuck"  # killed: an attempt in it would not stop
-    FROZEN = "frozen"  # killed: nothing was heard of it any more, and nobody knows which attempt it was
+    UNRESPONSIVE = "frozen"  # killed: nothing was heard of it any more, and nobody knows which attempt it was
     FENCED = "fenced"  # killed: the worker's lease was about to end
     DRAINED = "drained"  # it ended in order, or was killed at the end of the worker's grace
 
 
 @dataclass(frozen=True, slots=True)
-class Death:
+class ExecutorExit:
     """An executor process's end. `ran`: the attempts in its threads; `timed_out`: those past their deadline."""
 
     incarnation: int
-    kind: Kind
+    kind: ExitKind
     exit_code: int | None
-    ran: frozenset[Attempt] = frozenset()
-    timed_out: frozenset[Attempt] = field(default=frozenset())
+    running: frozenset[AttemptKey] = frozenset()
+    timed_out: frozenset[AttemptKey] = field(default=frozenset())
 
 
-def ends(death: Death, held: Sequence[Any], plugins: Plugins) -> list[Finished]:
+def plan_results(exit_: ExecutorExit, held: Sequence[Any], plugins: Plugins) -> list[FinishedAttempt]:
     """How the attempts that the process held end: for `settlements.settle`. `held`: rows of `leases`."""
     return [
-        Finished(Lease(row.id, row.attempt, row.lease_token), row.type, _verdict(death, row, plugins)) for row in held
+        FinishedAttempt(Lease(row.id, row.attempt, row.lease_token), row.type, _verdict(exit_, row, plugins)) for row in held
     ]
 
 
@@ -59,26 +59,26 @@ def describe_exit(exit_code: int | None) -> str:
     return f"its process ended by itself with status {exit_code}"
 
 
-def _verdict(death: Death, row: Any, plugins: Plugins) -> Verdict:
+def _verdict(death: ExecutorExit, row: Any, plugins: Plugins) -> AttemptResult:
     attempt = (row.id, row.attempt)
     match death.kind:
-        case Kind.FENCED:
-            return outcomes.lost(row.losses)
-        case Kind.DRAINED:
-            return outcomes.returned(Reason.WORKER_STOPPED)
-        case Kind.STUCK if attempt in death.timed_out:
+        case ExitKind.FENCED:
+            return outcomes.worker_lost(row.losses)
+        case ExitKind.DRAINED:
+            return outcomes.released(Reason.WORKER_STOPPED)
+        case ExitKind.STUCK if attempt in death.timed_out:
             return _timed_out(row, plugins)
-        case Kind.CRASHED if death.ran == {attempt}:
+        case ExitKind.CRASHED if death.running == {attempt}:
             return outcomes.crashed(describe_exit(death.exit_code), row.crashes)
-        case Kind.CRASHED:
-            return outcomes.returned(Reason.PROCESS_CRASHED, alone=attempt in death.ran)
-        case Kind.FROZEN:
-            return outcomes.returned(Reason.PROCESS_STOPPED, alone=attempt in death.ran)
+        case ExitKind.CRASHED:
+            return outcomes.released(Reason.PROCESS_CRASHED, isolated=attempt in death.running)
+        case ExitKind.UNRESPONSIVE:
+            return outcomes.released(Reason.PROCESS_STOPPED, isolated=attempt in death.running)
         case _:
-            return outcomes.returned(Reason.PROCESS_STOPPED)
+            return outcomes.released(Reason.PROCESS_STOPPED)
 
 
-def _timed_out(row: Any, plugins: Plugins) -> Verdict:
+def _timed_out(row: Any, plugins: Plugins) -> AttemptResult:
     policy = plugins[row.type].retry
     wait = plan_retry(policy, row.max_attempts, row.failures + 1, random.uniform(-1, 1))
     return outcomes.timed_out("took longer than its timeout, and its process had to be killed", wait)

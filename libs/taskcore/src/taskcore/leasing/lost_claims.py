@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from typing import Any
 
 #: A claim is given this long to arrive in its process before it counts as lost on the way.
-ARRIVAL_S = 5.0
+ARRIVAL_GRACE_S = 5.0
 #: How old a process's report may be to be compared with the database.
-FRESH_S = 3.0
+MAX_REPORT_AGE_S = 3.0
 
 
 #: When a process that lives, and has said nothing yet, said it.
-NEVER = float("-inf")
+NEVER_REPORTED = float("-inf")
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class ProcessReport:
     """What one process says that it holds: (task id, attempt), as of a moment of the monotonic clock."""
 
     incarnation: int
@@ -29,14 +29,14 @@ class Held:
     attempts: frozenset[tuple[int, int]] = frozenset()
 
 
-class Missing:
+class LostClaimDetector:
     """For how long which claims have been missing, while their processes could be heard."""
 
     def __init__(self) -> None:
         self._for_s: dict[tuple[int, int], float] = {}
         self._looked_at = 0.0
 
-    def look(self, rows: Sequence[Any], reports: Mapping[int, Held], now: float) -> list[Any]:
+    def check(self, rows: Sequence[Any], reports: Mapping[int, ProcessReport], now: float) -> list[Any]:
         """Compare `rows` (id, attempt, executor), read after `reports`, which are there for each process that lives.
 
         Answers those that are astray. A claim may show only when its process is dead and what that held was settled.
@@ -45,9 +45,9 @@ class Missing:
         self._for_s, missing = {}, []
         for row in rows:
             key, report = (row.id, row.attempt), reports.get(row.executor)
-            if report is not None and now - report.as_of >= FRESH_S:
+            if report is not None and now - report.as_of >= MAX_REPORT_AGE_S:
                 self._for_s |= {key: before[key]} if key in before else {}
             elif report is None or key not in report.attempts:
                 self._for_s[key] = before[key] + since_s if key in before else 0.0
                 missing.append(row)
-        return [row for row in missing if self._for_s[row.id, row.attempt] > ARRIVAL_S + FRESH_S]
+        return [row for row in missing if self._for_s[row.id, row.attempt] > ARRIVAL_GRACE_S + MAX_REPORT_AGE_S]

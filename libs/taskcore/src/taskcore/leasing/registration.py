@@ -14,7 +14,7 @@ from taskcore.plugins import Plugin, Plugins
 from taskcore.settings import WorkerSettings
 
 
-def worker_row(settings: WorkerSettings, plugins: Plugins, *, slots: int) -> Executable:
+def register_worker(settings: WorkerSettings, plugins: Plugins, *, slots: int) -> Executable:
     return workers.register_worker(
         host=socket.gethostname(),
         pid=os.getpid(),
@@ -25,18 +25,18 @@ def worker_row(settings: WorkerSettings, plugins: Plugins, *, slots: int) -> Exe
     )
 
 
-def type_rows(plugins: Plugins) -> Executable:
-    return workers.register_types([_type(plugin) for plugin in plugins.values()])
+def register_types(plugins: Plugins) -> Executable:
+    return workers.register_types([_type_row(plugin) for plugin in plugins.values()])
 
 
-def _type(plugin: Plugin[Any]) -> dict[str, Any]:
+def _type_row(plugin: Plugin[Any]) -> dict[str, Any]:
     return {
         "name": plugin.name,
         "description": plugin.description,
         "queue": plugin.queue,
         "schema": plugin.schema(),
         "max_attempts": plugin.retry.max_attempts,
-        "retry": _policy(plugin.retry),
+        "retry": _retry_policy(plugin.retry),
         "timeout_s": None if plugin.timeout is None else plugin.timeout.total_seconds(),
         "isolation": plugin.isolation,
         "can_cancel": plugin.can_cancel,
@@ -44,7 +44,7 @@ def _type(plugin: Plugin[Any]) -> dict[str, Any]:
     }
 
 
-def _policy(policy: RetryPolicy) -> dict[str, Any]:
+def _retry_policy(policy: RetryPolicy) -> dict[str, Any]:
     if policy.waits:
         return {"waits_s": [wait.total_seconds() for wait in policy.waits], "jitter": policy.jitter}
     return {

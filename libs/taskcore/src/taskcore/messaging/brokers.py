@@ -18,26 +18,26 @@ from dramatiq.brokers.stub import StubBroker
 from dramatiq.errors import QueueNotFound
 
 from taskcore.execution.executor import Executor
-from taskcore.execution.slots import Holding
+from taskcore.execution.slots import SlotPool
 from taskcore.messaging.consumer import ClaimingConsumer
 from taskcore.messaging.transports import RabbitTransport, StubTransport, Transport
 from taskcore.settings import Settings
 
 HEARTBEAT_S = 10
-BLOCKED_TIMEOUT_S = 30
+BLOCKED_CONNECTION_TIMEOUT_S = 30
 
 #: How often a message may come back. It must not mean anything: what counts crashes is the database. «Unlimited» is
 #: -1 only since RabbitMQ 4.0; RabbitMQ 3 takes -1 for a limit and drops every message that is returned once.
 DELIVERY_LIMIT = 1_000_000
 
 #: Makes the consumer of one queue out of its transport; set by `serve` before a worker starts.
-MakeConsumer = Callable[[Transport, str, float], Consumer]
+ConsumerFactory = Callable[[Transport, str, float], Consumer]
 
 
 def connection_parameters(settings: Settings) -> pika.URLParameters:
     parameters = pika.URLParameters(settings.amqp_url.get_secret_value())
     parameters.heartbeat = HEARTBEAT_S
-    parameters.blocked_connection_timeout = BLOCKED_TIMEOUT_S
+    parameters.blocked_connection_timeout = BLOCKED_CONNECTION_TIMEOUT_S
     parameters.socket_timeout = 5
     parameters.stack_timeout = 10
     return parameters
@@ -48,7 +48,7 @@ def queue_arguments(queue_type: str) -> dict[str, Any]:
     return {"x-queue-type": "quorum", "x-delivery-limit": DELIVERY_LIMIT} if queue_type == "quorum" else {}
 
 
-class _ServesWhatItIsTold(DramatiqBroker):
+class _NoImplicitQueues(DramatiqBroker):
     """An actor brings no queue with it: with Dramatiq's own every worker serves `default`, restricted or not."""
 
     def declare_actor(self, actor: Actor[Any, Any]) -> None:
@@ -57,7 +57,7 @@ class _ServesWhatItIsTold(DramatiqBroker):
         self.emit_after("declare_actor", actor)
 
 
-class RabbitBroker(_ServesWhatItIsTold, RabbitmqBroker):
+class RabbitBroker(_NoImplicitQueues, RabbitmqBroker):
     """Consumes only: the relay publishes, over a `RabbitPublisher`."""
 
     def __init__(self, settings: Settings, *, prefetch: int) -> None:
@@ -65,7 +65,7 @@ class RabbitBroker(_ServesWhatItIsTold, RabbitmqBroker):
         self.parameters = connection_parameters(settings)
         self._prefetch = prefetch
         self._arguments = queue_arguments(settings.queue_type)
-        self.make_consumer: MakeConsumer | None = None
+        self.make_consumer: ConsumerFactory | None = None
 
     def declare_queue(self, queue_name: str, *, ensure: bool = False) -> None:
         """Note it down; its consumer declares it to the server, each time it connects."""
@@ -76,15 +76,15 @@ class RabbitBroker(_ServesWhatItIsTold, RabbitmqBroker):
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:
         transport = RabbitTransport(self.parameters, queue_name, self._arguments, self._prefetch)
-        return _made(self.make_consumer, transport, queue_name, timeout)
+        return _build(self.make_consumer, transport, queue_name, timeout)
 
 
-class MemoryBroker(_ServesWhatItIsTold, StubBroker):
+class MemoryBroker(_NoImplicitQueues, StubBroker):
     """For standalone and tests: messages live in this process only, which loses nothing."""
 
     def __init__(self) -> None:
         super().__init__(middleware=[])
-        self.make_consumer: MakeConsumer | None = None
+        self.make_consumer: ConsumerFactory | None = None
 
     def declare_queue(self, queue_name: str) -> None:
         if queue_name not in self.queues:
@@ -95,20 +95,20 @@ class MemoryBroker(_ServesWhatItIsTold, StubBroker):
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 100) -> Consumer:
         if queue_name not in self.queues:
             raise QueueNotFound(queue_name)  # type: ignore[no-untyped-call]
-        return _made(self.make_consumer, StubTransport(self.queues[queue_name]), queue_name, timeout)
+        return _build(self.make_consumer, StubTransport(self.queues[queue_name]), queue_name, timeout)
 
 
 Broker = RabbitBroker | MemoryBroker
 
 
-def claiming(holding: Holding, executor: Executor) -> MakeConsumer:
+def consumer_factory(slots: SlotPool, executor: Executor) -> ConsumerFactory:
     """What makes the consumers of a process that holds its tasks in `holding`."""
     return lambda transport, queue_name, timeout_s: ClaimingConsumer(
-        transport, queue_name, holding, executor, timeout_s=timeout_s
+        transport, queue_name, slots, executor, timeout_s=timeout_s
     )
 
 
-def _made(make: MakeConsumer | None, transport: Transport, queue_name: str, timeout_ms: int) -> Consumer:
+def _build(make: ConsumerFactory | None, transport: Transport, queue_name: str, timeout_ms: int) -> Consumer:
     if make is None:
         raise RuntimeError("this broker was not set up to consume")
     return make(transport, queue_name, timeout_ms / 1000)

@@ -11,13 +11,13 @@ from typing import Any
 import pika
 import structlog
 
-RETRY_S = 1.0
-PULSE_S = 1.0
+RECONNECT_DELAY_S = 1.0
+CHECK_INTERVAL_S = 1.0
 
 log = structlog.stdlib.get_logger(__name__)
 
 
-def queue_of_worker(worker_id: int) -> str:
+def presence_queue(worker_id: int) -> str:
     return f"worker.{worker_id}"
 
 
@@ -26,10 +26,10 @@ class Presence:
 
     def __init__(self, parameters: pika.URLParameters, worker_id: int) -> None:
         self._parameters = parameters
-        self._queue = queue_of_worker(worker_id)
+        self._queue = presence_queue(worker_id)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
-        self.is_open = False
+        self.is_connected = False
 
     def start(self) -> None:
         self._thread.start()
@@ -45,16 +45,16 @@ class Presence:
             except Exception as exc:  # whatever it was: a worker without presence is taken for dead, so try again
                 log.warning("presence.lost", queue=self._queue, error=repr(exc))
             finally:
-                self.is_open = False
-            self._stopping.wait(RETRY_S)
+                self.is_connected = False
+            self._stopping.wait(RECONNECT_DELAY_S)
 
     def _keep(self, connection: Any) -> None:
         with connection:
             channel = connection.channel()
             while not self._stopping.is_set():
                 self._declare(channel)
-                self.is_open = True
-                connection.process_data_events(PULSE_S)
+                self.is_connected = True
+                connection.process_data_events(CHECK_INTERVAL_S)
 
     def _declare(self, channel: Any) -> None:
         """Again and again: a policy or a person can take the queue away while the connection is all right."""

@@ -9,30 +9,30 @@ from typing import Protocol
 
 import structlog
 
-from taskcore.db.workers.leases import HEARING_S
+from taskcore.db.workers.leases import RECONNECT_GRACE_S
 from taskcore.errors import BrokerUnavailable
 from taskcore.messaging.brokers import MemoryBroker, connection_parameters, queue_arguments
-from taskcore.messaging.messages import message
-from taskcore.messaging.presence import queue_of_worker
-from taskcore.messaging.publisher_connection import Link
+from taskcore.messaging.messages import build_message
+from taskcore.messaging.presence import presence_queue
+from taskcore.messaging.publisher_connection import ConfirmConnection
 from taskcore.settings import Settings
 
-NONE: Mapping[int, str] = MappingProxyType({})
+NO_CONTEXTS: Mapping[int, str] = MappingProxyType({})
 
 log = structlog.stdlib.get_logger(__name__)
 
 
 class Publisher(Protocol):
-    async def publish(self, queue: str, task_ids: Sequence[int], contexts: Mapping[int, str] = NONE) -> list[int]:
+    async def publish(self, queue: str, task_ids: Sequence[int], traceparents: Mapping[int, str] = NO_CONTEXTS) -> list[int]:
         """Send a message for each task, with the traceparent that `contexts` has for it.
 
         Answers those that the broker, there or not, did not confirm.
         """
 
-    async def ready(self, queue: str) -> int | None:
+    async def ready_count(self, queue: str) -> int | None:
         """How many messages of `queue` wait for a consumer; None when the broker cannot say."""
 
-    async def is_absent(self, worker_id: int) -> bool:
+    async def is_worker_gone(self, worker_id: int) -> bool:
         """Whether the broker is sure that the worker is gone."""
 
     async def close(self) -> None: ...
@@ -44,16 +44,16 @@ class MemoryPublisher:
     def __init__(self, broker: MemoryBroker) -> None:
         self._broker = broker
 
-    async def publish(self, queue: str, task_ids: Sequence[int], contexts: Mapping[int, str] = NONE) -> list[int]:
+    async def publish(self, queue: str, task_ids: Sequence[int], traceparents: Mapping[int, str] = NO_CONTEXTS) -> list[int]:
         self._broker.declare_queue(queue)
         for task_id in task_ids:
-            self._broker.enqueue(message(queue, task_id, contexts.get(task_id)))
+            self._broker.enqueue(build_message(queue, task_id, traceparents.get(task_id)))
         return []
 
-    async def ready(self, queue: str) -> int | None:
+    async def ready_count(self, queue: str) -> int | None:
         return self._broker.queues[queue].qsize() if queue in self._broker.queues else 0
 
-    async def is_absent(self, worker_id: int) -> bool:
+    async def is_worker_gone(self, worker_id: int) -> bool:
         """A broker within the process knows nothing of others."""
         return False
 
@@ -67,49 +67,49 @@ class RabbitPublisher:
     def __init__(self, settings: Settings) -> None:
         self._parameters = connection_parameters(settings)
         self._arguments = queue_arguments(settings.queue_type)
-        self._link: Link | None = None
-        self._ask_again_at = 0.0
+        self._connection: ConfirmConnection | None = None
+        self._retry_at = 0.0
 
-    async def publish(self, queue: str, task_ids: Sequence[int], contexts: Mapping[int, str] = NONE) -> list[int]:
+    async def publish(self, queue: str, task_ids: Sequence[int], traceparents: Mapping[int, str] = NO_CONTEXTS) -> list[int]:
         try:
-            link = await self._linked()
-            await link.declare(queue, self._arguments)
-            return await link.publish(queue, task_ids, contexts)
+            link = await self._connect()
+            await link.declare_queue(queue, self._arguments)
+            return await link.publish(queue, task_ids, traceparents)
         except BrokerUnavailable as exc:
             log.warning("broker.away", error=str(exc))
             await self.close()
             return list(task_ids)
 
-    async def ready(self, queue: str) -> int | None:
+    async def ready_count(self, queue: str) -> int | None:
         try:
-            link = await self._linked()
-            return await link.declare(queue, self._arguments, again=True)
+            link = await self._connect()
+            return await link.declare_queue(queue, self._arguments, refresh=True)
         except BrokerUnavailable:
             await self.close()
             return None
 
-    async def is_absent(self, worker_id: int) -> bool:
+    async def is_worker_gone(self, worker_id: int) -> bool:
         """Not said until the connection has stood for `HEARING_S`: a restart of the broker takes all such queues."""
-        if time.monotonic() < self._ask_again_at:
+        if time.monotonic() < self._retry_at:
             return False
         try:
-            link = await self._linked()
-            if time.monotonic() - link.opened_at < HEARING_S:
+            link = await self._connect()
+            if time.monotonic() - link.opened_at < RECONNECT_GRACE_S:
                 return False
-            return await link.is_gone(queue_of_worker(worker_id))
+            return await link.is_gone(presence_queue(worker_id))
         except BrokerUnavailable:
-            self._ask_again_at = time.monotonic() + HEARING_S  # each question to a silent broker takes long
+            self._retry_at = time.monotonic() + RECONNECT_GRACE_S  # each question to a silent broker takes long
             await self.close()
             return False
 
     async def close(self) -> None:
-        if self._link is not None:
-            link, self._link = self._link, None
+        if self._connection is not None:
+            link, self._connection = self._connection, None
             await link.close()
 
-    async def _linked(self) -> Link:
-        if self._link is not None and not self._link.is_open:
+    async def _connect(self) -> ConfirmConnection:
+        if self._connection is not None and not self._connection.is_open:
             await self.close()
-        if self._link is None:
-            self._link = await Link.open(self._parameters)
-        return self._link
+        if self._connection is None:
+            self._connection = await ConfirmConnection.open(self._parameters)
+        return self._connection

@@ -25,44 +25,44 @@ NOT_FOUND = 404
 log = structlog.stdlib.get_logger(__name__)
 
 
-class _Connection(AsyncioConnection):  # type: ignore[misc]
+class _BufferedConnection(AsyncioConnection):  # type: ignore[misc]
     """Sends what one turn of the loop has to say in one piece: pika itself makes three system calls of each message."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        self._pieces: list[bytes] = []
+        self._pending: list[bytes] = []
         super().__init__(*arguments, **options)
 
     def _adapter_emit_data(self, data: bytes) -> None:
-        if not self._pieces:
-            self.ioloop.call_soon(self._emit)
-        self._pieces.append(data)
+        if not self._pending:
+            self.ioloop.call_soon(self._flush)
+        self._pending.append(data)
 
-    def _emit(self) -> None:
-        data, self._pieces = b"".join(self._pieces), []
+    def _flush(self) -> None:
+        data, self._pending = b"".join(self._pending), []
         if not self.is_closed:
             super()._adapter_emit_data(data)
 
 
-class Link:
+class ConfirmConnection:
     """A connection with one channel, for as long as both live."""
 
     def __init__(self, connection: AsyncioConnection, channel: Channel, ended: asyncio.Event) -> None:
         self._connection = connection
         self._channel = channel
         self.opened_at = time.monotonic()
-        self._ended = ended
+        self._closed = ended
         self._declared: set[str] = set()
         self._tag = 0
         self._unconfirmed: dict[int, int] = {}
-        self._returned: set[int] = set()
+        self._rejected: set[int] = set()
         self._changed = asyncio.Event()
-        self._broken: BaseException | None = None
-        channel.add_on_close_callback(lambda _channel, reason: self._break(reason))
+        self._failure: BaseException | None = None
+        channel.add_on_close_callback(lambda _channel, reason: self._fail(reason))
         channel.add_on_return_callback(self._on_return)
         channel.confirm_delivery(self._on_confirm)
 
     @classmethod
-    async def open(cls, parameters: pika.URLParameters) -> Link:
+    async def open(cls, parameters: pika.URLParameters) -> ConfirmConnection:
         loop = asyncio.get_running_loop()
         opened: asyncio.Future[Channel] = loop.create_future()
         ended = asyncio.Event()
@@ -76,7 +76,7 @@ class Link:
             if not opened.done():
                 opened.set_result(channel)
 
-        connection = _Connection(
+        connection = _BufferedConnection(
             parameters,
             on_open_callback=lambda c: c.channel(on_open_callback=succeed),
             on_open_error_callback=fail,
@@ -90,11 +90,11 @@ class Link:
 
     @property
     def is_open(self) -> bool:
-        return self._broken is None and self._channel.is_open
+        return self._failure is None and self._channel.is_open
 
-    async def declare(self, queue: str, arguments: dict[str, Any], *, again: bool = False) -> int:
+    async def declare_queue(self, queue: str, arguments: dict[str, Any], *, refresh: bool = False) -> int:
         """Make sure of `queue`; answers how many messages are ready in it (0 where it was declared before)."""
-        if queue in self._declared and not again:
+        if queue in self._declared and not refresh:
             return 0
         declared: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
@@ -105,30 +105,30 @@ class Link:
 
         self._require_open()
         self._channel.queue_declare(queue, durable=True, arguments=arguments, callback=on_declared)
-        await self._until(declared.done)
+        await self._wait_until(declared.done)
         self._declared.add(queue)
         return declared.result()
 
-    async def publish(self, queue: str, task_ids: Sequence[int], contexts: Mapping[int, str]) -> list[int]:
+    async def publish(self, queue: str, task_ids: Sequence[int], traceparents: Mapping[int, str]) -> list[int]:
         self._require_open()
         properties = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent.value)
         self._unconfirmed.clear()
-        self._returned.clear()
+        self._rejected.clear()
         for task_id in task_ids:
             properties.message_id = str(task_id)
             self._channel.basic_publish(
-                "", queue, encode(queue, task_id, contexts.get(task_id)), properties, mandatory=True
+                "", queue, encode(queue, task_id, traceparents.get(task_id)), properties, mandatory=True
             )
             self._tag += 1
             self._unconfirmed[self._tag] = task_id
         try:
-            await self._until(lambda: not self._unconfirmed)
+            await self._wait_until(lambda: not self._unconfirmed)
         except BrokerUnavailable as exc:
             log.warning("broker.unconfirmed", queue=queue, count=len(self._unconfirmed), error=str(exc))
-            self._break(exc)
-        if self._returned:
+            self._fail(exc)
+        if self._rejected:
             self._declared.discard(queue)  # it was deleted
-        return [*self._unconfirmed.values(), *self._returned]
+        return [*self._unconfirmed.values(), *self._rejected]
 
     async def is_gone(self, queue: str) -> bool:
         """Whether the broker has no such queue. Asked on a channel of its own, which the answer «no» closes."""
@@ -152,14 +152,14 @@ class Link:
 
     async def close(self) -> None:
         """Waits for the server's word, but not for long."""
-        self._break(BrokerUnavailable("closed"))
+        self._fail(BrokerUnavailable("closed"))
         if self._connection.is_open:
             self._connection.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await self._ended.wait()
+                await self._closed.wait()
 
-    async def _until(self, is_met: Callable[[], bool]) -> None:
+    async def _wait_until(self, is_met: Callable[[], bool]) -> None:
         """Wait for something that a callback brings about; a broken channel or silence ends the wait."""
         try:
             async with asyncio.timeout(CONFIRM_TIMEOUT_S):
@@ -172,26 +172,26 @@ class Link:
 
     def _require_open(self) -> None:
         if not self.is_open:
-            raise BrokerUnavailable(f"the channel is closed: {self._broken!r}")
+            raise BrokerUnavailable(f"the channel is closed: {self._failure!r}")
 
     def _on_confirm(self, frame: Any) -> None:
         method = frame.method
         is_ack = isinstance(method, pika.spec.Basic.Ack)
-        for tag in self._confirmed(method):
+        for tag in self._confirmed_tags(method):
             task_id = self._unconfirmed.pop(tag, None)
             if task_id is not None and not is_ack:
-                self._returned.add(task_id)
+                self._rejected.add(task_id)
         if not self._unconfirmed:
             self._changed.set()
 
-    def _confirmed(self, method: Any) -> list[int]:
+    def _confirmed_tags(self, method: Any) -> list[int]:
         if not method.multiple:
             return [method.delivery_tag]
         return list(itertools.takewhile(lambda tag: tag <= method.delivery_tag, self._unconfirmed))
 
     def _on_return(self, _channel: Any, _method: Any, properties: pika.BasicProperties, _body: bytes) -> None:
-        self._returned.add(int(properties.message_id or 0))
+        self._rejected.add(int(properties.message_id or 0))
 
-    def _break(self, reason: BaseException) -> None:
-        self._broken = self._broken or reason
+    def _fail(self, reason: BaseException) -> None:
+        self._failure = self._failure or reason
         self._changed.set()

@@ -37,13 +37,13 @@ class Transport(Protocol):
     def receive(self, limit: int, timeout_s: float) -> list[Delivery]:
         """What has come, at most `limit`; waits up to `timeout_s` for the first. Consumes again after `hand_back`."""
 
-    def acknowledge(self, deliveries: list[Delivery], *, are_oldest: bool) -> None:
+    def acknowledge(self, deliveries: list[Delivery], *, multiple: bool) -> None:
         """`are_oldest`: nothing that was delivered before the last of them is to stay unacknowledged."""
 
-    def hand_back(self, deliveries: list[Delivery]) -> None:
+    def requeue(self, deliveries: list[Delivery]) -> None:
         """Return `deliveries`, and whatever else came in, to the queue, and stop consuming."""
 
-    def pulse(self, timeout_s: float) -> None:
+    def process_events(self, timeout_s: float) -> None:
         """Keep the connection alive for `timeout_s`, or until `wake`."""
 
     def wake(self) -> None: ...
@@ -58,7 +58,7 @@ class RabbitTransport:
         self._queue_name = queue_name
         self._inbox: deque[Delivery] = deque()
         self._consumer_tag: str | None = None
-        with _translated():
+        with _dramatiq_errors():
             self._connection = pika.BlockingConnection(parameters)
             self._channel = self._connection.channel()
             self._channel.queue_declare(queue_name, durable=True, arguments=arguments)
@@ -66,20 +66,20 @@ class RabbitTransport:
             self._channel.add_on_cancel_callback(self._on_cancelled)
 
     def receive(self, limit: int, timeout_s: float) -> list[Delivery]:
-        with _translated():
+        with _dramatiq_errors():
             if self._consumer_tag is None:
                 self._consumer_tag = self._channel.basic_consume(self._queue_name, self._on_message)
             self._connection.process_data_events(0 if self._inbox else timeout_s)
         return [self._inbox.popleft() for _ in range(min(limit, len(self._inbox)))]
 
-    def acknowledge(self, deliveries: list[Delivery], *, are_oldest: bool) -> None:
-        frames = deliveries[-1:] if are_oldest else deliveries
-        with _translated():
+    def acknowledge(self, deliveries: list[Delivery], *, multiple: bool) -> None:
+        frames = deliveries[-1:] if multiple else deliveries
+        with _dramatiq_errors():
             for delivery in frames:
-                self._channel.basic_ack(delivery.tag, multiple=are_oldest)
+                self._channel.basic_ack(delivery.tag, multiple=multiple)
 
-    def hand_back(self, deliveries: list[Delivery]) -> None:
-        with _translated():
+    def requeue(self, deliveries: list[Delivery]) -> None:
+        with _dramatiq_errors():
             if self._consumer_tag is not None:
                 self._channel.basic_cancel(self._consumer_tag)
                 self._consumer_tag = None
@@ -87,13 +87,13 @@ class RabbitTransport:
                 self._channel.basic_nack(delivery.tag, requeue=True)
             self._inbox.clear()
 
-    def pulse(self, timeout_s: float) -> None:
-        with _translated():
+    def process_events(self, timeout_s: float) -> None:
+        with _dramatiq_errors():
             self._connection.process_data_events(timeout_s)
 
     def wake(self) -> None:
         try:
-            self._connection.add_callback_threadsafe(_nothing)
+            self._connection.add_callback_threadsafe(_noop)
         except pika.exceptions.ConnectionWrongStateError:
             return  # nobody sleeps on a closed connection
 
@@ -134,18 +134,18 @@ class StubTransport:
             found.append(Delivery(self._tag, *decode(body)))
         return found
 
-    def acknowledge(self, deliveries: list[Delivery], *, are_oldest: bool) -> None:
+    def acknowledge(self, deliveries: list[Delivery], *, multiple: bool) -> None:
         for delivery in deliveries:
             if self._bodies.pop(delivery.tag, None) is not None:
                 self._messages.task_done()
 
-    def hand_back(self, deliveries: list[Delivery]) -> None:
+    def requeue(self, deliveries: list[Delivery]) -> None:
         for delivery in deliveries:
             if (body := self._bodies.pop(delivery.tag, None)) is not None:
                 self._messages.put(body)
                 self._messages.task_done()
 
-    def pulse(self, timeout_s: float) -> None:
+    def process_events(self, timeout_s: float) -> None:
         self._woken.wait(timeout_s)
         self._woken.clear()
 
@@ -153,11 +153,11 @@ class StubTransport:
         self._woken.set()
 
     def close(self) -> None:
-        self.hand_back([Delivery(tag, None) for tag in list(self._bodies)])
+        self.requeue([Delivery(tag, None) for tag in list(self._bodies)])
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _dramatiq_errors() -> Iterator[None]:
     """pika's errors as the one that makes Dramatiq restart the consumer.
 
     A `ValueError` is what pika raises when it is to wait on a connection that is closed already.
@@ -168,5 +168,5 @@ def _translated() -> Iterator[None]:
         raise ConnectionClosed(exc) from exc  # type: ignore[no-untyped-call]
 
 
-def _nothing() -> None:
+def _noop() -> None:
     """What a wake-up calls."""

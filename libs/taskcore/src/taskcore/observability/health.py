@@ -24,12 +24,12 @@ class HealthServer:
         settings: HealthSettings,
         registry: CollectorRegistry,
         is_ready: Callable[[], bool],
-        tell: Callable[[], Mapping[str, object]] = dict,
+        details: Callable[[], Mapping[str, object]] = dict,
     ) -> None:
         self._settings = settings
         self._registry = registry
         self._is_ready = is_ready
-        self._tell = tell
+        self._details = details
         self._started = time.monotonic()
         self._server: ThreadingHTTPServer | None = None
 
@@ -50,7 +50,7 @@ class HealthServer:
             self._server.shutdown()
             self._server.server_close()
 
-    def answer(self, path: str) -> tuple[int, str, bytes]:
+    def respond(self, path: str) -> tuple[int, str, bytes]:
         """Status, content type and body for a GET of `path`."""
         if path == "/metrics":
             return 200, CONTENT_TYPE_LATEST, generate_latest(self._registry)
@@ -60,7 +60,7 @@ class HealthServer:
             return _json(200, {"uptime": time.monotonic() - self._started})
         if path == "/readyz":
             is_ready = self._is_ready()
-            return _json(200 if is_ready else 503, {"status": "ok" if is_ready else "not ready", **self._tell()})
+            return _json(200 if is_ready else 503, {"status": "ok" if is_ready else "not ready", **self._details()})
         return _json(404, {"status": "not found"})
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
@@ -68,7 +68,7 @@ class HealthServer:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                status, content_type, body = health.answer(self.path.partition("?")[0])
+                status, content_type, body = health.respond(self.path.partition("?")[0])
                 self.send_response(status)
                 self.send_header("Content-Type", content_type)
                 self.send_header("Content-Length", str(len(body)))

@@ -28,18 +28,18 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
-DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
-SWEEP_S = 10.0
-NEW_S = 60.0
+DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+SWEEP_INTERVAL_S = 10.0
+MIN_ORPHAN_AGE_S = 60.0
 #: Bytes that are free on the disk where the sweep writes.
-ROOM = 1024 * 1024
+MIN_FREE_BYTES = 1024 * 1024
 #: In the names of files, where others have the number of the process that is counted there.
-THE_DEAD = "0"
+DEAD_PID = "0"
 
 log = structlog.stdlib.get_logger(__name__)
 
 
-def page(service: str, *collectors: Collector | CollectorRegistry) -> CollectorRegistry:
+def build_registry(service: str, *collectors: Collector | CollectorRegistry) -> CollectorRegistry:
     """What a process of `service` answers: what `collectors` have, and which version it is."""
     disable_created_metrics()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
@@ -48,7 +48,7 @@ def page(service: str, *collectors: Collector | CollectorRegistry) -> CollectorR
     return registry
 
 
-class Sum(Collector):
+class SummedCollector(Collector):
     """Several collectors as one: what bears the same name and the same labels is added up."""
 
     def __init__(self, *collectors: Collector | CollectorRegistry) -> None:
@@ -59,11 +59,11 @@ class Sum(Collector):
         for collector in self._collectors:
             for family in collector.collect():
                 known = families.get(family.name)
-                families[family.name] = family if known is None else _added(known, family)
+                families[family.name] = family if known is None else _sum_families(known, family)
         return families.values()
 
 
-class SharedMetrics(Collector):
+class MultiprocessMetrics(Collector):
     """What all processes that share `directory` have counted, those that are dead included, and what they use."""
 
     def __init__(self, directory: str) -> None:
@@ -75,7 +75,7 @@ class SharedMetrics(Collector):
             begun = [str(file) for file in self._directory.glob("*.db") if file.stat().st_size]
             counted = MultiProcessCollector.merge(begun)  # type: ignore[no-untyped-call]
         yield from counted
-        yield from Sum(*(ProcessCollector(pid=partial(int, pid), registry=None) for pid in self._living())).collect()
+        yield from SummedCollector(*(ProcessCollector(pid=partial(int, pid), registry=None) for pid in self._live_pids())).collect()
 
     def sweep(self) -> None:
         """What the dead have counted stays, in one file of each kind, however many they are.
@@ -83,72 +83,72 @@ class SharedMetrics(Collector):
         Raises `OSError` where there is no room: writing to a mapped file without any ends the process.
         """
         self._directory.mkdir(exist_ok=True)  # somebody cleaned up: processes that start need it
-        if shutil.disk_usage(self._directory).free < ROOM:
+        if shutil.disk_usage(self._directory).free < MIN_FREE_BYTES:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._directory))
         with self._lock:
-            living = self._living()
+            living = self._live_pids()
             for file in self._directory.glob("*_*.db"):
                 kind, _, pid = file.stem.rpartition("_")
-                if pid not in living and pid != THE_DEAD:
-                    self._bury(file, kind)
+                if pid not in living and pid != DEAD_PID:
+                    self._fold_in(file, kind)
 
-    def _living(self) -> set[str]:
+    def _live_pids(self) -> set[str]:
         """Those with files, and the one that asks."""
         pids = {file.stem.rpartition("_")[2] for file in self._directory.glob("*_*.db")} | {str(os.getpid())}
-        return {pid for pid in pids if pid != THE_DEAD and Path("/proc", pid).exists()}
+        return {pid for pid in pids if pid != DEAD_PID and Path("/proc", pid).exists()}
 
-    def _bury(self, file: Path, kind: str) -> None:
+    def _fold_in(self, file: Path, kind: str) -> None:
         if not kind.startswith("gauge"):  # what a dead process measured is not so any more
             with suppress(struct.error, RuntimeError):  # it died while it made or wrote its file
-                self._take_over(file, kind)
+                self._add_to_dead(file, kind)
         file.unlink(missing_ok=True)
 
-    def _take_over(self, file: Path, kind: str) -> None:
+    def _add_to_dead(self, file: Path, kind: str) -> None:
         counted = list(MmapedDict.read_all_values_from_file(file))  # type: ignore[no-untyped-call]
-        kept = MmapedDict(str(self._directory / f"{kind}_{THE_DEAD}.db"))  # type: ignore[no-untyped-call]
+        kept = MmapedDict(str(self._directory / f"{kind}_{DEAD_PID}.db"))  # type: ignore[no-untyped-call]
         for key, value, _, _ in counted:
             before, _ = kept.read_value(key)  # type: ignore[no-untyped-call]
             kept.write_value(key, before + value, 0.0)  # type: ignore[no-untyped-call]
         kept.close()  # type: ignore[no-untyped-call]
 
 
-def take_room() -> None:
+def preallocate_files() -> None:
     """Have what this process has of shared files lie on the disk: where that is full later on, it counts all the same.
 
     Files are mapped, and begin as holes. To write into one of those on a full disk ends the process (SIGBUS).
     """
-    if directory := os.environ.get(DIRECTORY):
+    if directory := os.environ.get(DIRECTORY_VARIABLE):
         for file in Path(directory).glob(f"*_{os.getpid()}.db"):
             with suppress(OSError), file.open("r+b") as opened:
                 os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
 
 
 @contextmanager
-def shared_directory(name: str, place: str | None = None) -> Iterator[str]:
+def metrics_directory(name: str, parent: str | None = None) -> Iterator[str]:
     """For as long as this lasts, the processes that this one starts share a directory. `name` is in its name.
 
     Those of processes that were killed are deleted: a container's `/tmp` may outlive many of them.
     """
     prefix = f"{name}-metrics-"
-    for left in Path(place or gettempdir()).glob(f"{prefix}*"):
-        _delete_left(left)
-    with TemporaryDirectory(prefix=prefix, dir=place, ignore_cleanup_errors=True) as directory, _held(directory):
-        os.environ[DIRECTORY] = directory
+    for left in Path(parent or gettempdir()).glob(f"{prefix}*"):
+        _delete_orphan(left)
+    with TemporaryDirectory(prefix=prefix, dir=parent, ignore_cleanup_errors=True) as directory, _locked(directory):
+        os.environ[DIRECTORY_VARIABLE] = directory
         yield directory
 
 
-def _delete_left(directory: Path) -> None:
+def _delete_orphan(directory: Path) -> None:
     """Unless it is somebody's: held, or so new that it is about to be."""
     with suppress(OSError):
         status = directory.lstat()
-        is_new = time.time() - status.st_mtime < NEW_S
+        is_new = time.time() - status.st_mtime < MIN_ORPHAN_AGE_S
         if status.st_uid == os.geteuid() and not is_new:
-            with _held(str(directory)):
+            with _locked(str(directory)):
                 shutil.rmtree(directory, ignore_errors=True)
 
 
 @contextmanager
-def _held(directory: str) -> Iterator[None]:
+def _locked(directory: str) -> Iterator[None]:
     """Raises `BlockingIOError` where another process holds it. The lock goes with the process, however that ends."""
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
@@ -159,18 +159,18 @@ def _held(directory: str) -> Iterator[None]:
 
 
 @contextmanager
-def swept(directory: str) -> Iterator[SharedMetrics]:
+def periodic_sweep(directory: str) -> Iterator[MultiprocessMetrics]:
     """What is shared there, kept small meanwhile. It must be read by this process alone."""
-    shared, is_over = SharedMetrics(directory), threading.Event()
-    threading.Thread(target=_keep_small, args=(shared, is_over), name="metrics", daemon=True).start()
+    shared, is_over = MultiprocessMetrics(directory), threading.Event()
+    threading.Thread(target=_sweep_loop, args=(shared, is_over), name="metrics", daemon=True).start()
     try:
         yield shared
     finally:
         is_over.set()
 
 
-def _keep_small(shared: SharedMetrics, is_over: threading.Event) -> None:
-    while not is_over.wait(SWEEP_S):
+def _sweep_loop(shared: MultiprocessMetrics, is_over: threading.Event) -> None:
+    while not is_over.wait(SWEEP_INTERVAL_S):
         try:
             shared.sweep()
         except OSError as exc:  # what is there still counts
@@ -187,7 +187,7 @@ class _BuildInfo(Collector):
         yield info
 
 
-def _added(known: Metric, other: Metric) -> Metric:
+def _sum_families(known: Metric, other: Metric) -> Metric:
     """Of times when something started, the first."""
     combine = min if known.name.endswith("_start_time_seconds") else float.__add__
     samples = {_key(sample): sample for sample in known.samples}

@@ -6,17 +6,17 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-MASK = "***"
+REDACTED = "***"
 #: Values that lie deeper are left out: nobody looks for a secret there, and a structure may contain itself.
-DEEPEST = 20
-MOST_KEYS = 2_000
+MAX_DEPTH = 20
+MAX_CACHED_KEYS = 2_000
 
 #: Bounded, so that no text takes long to search.
 _PASSWORD_IN_URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]{0,30}://[^\s:/@\"']{0,255}:)[^\s/\"']+@")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_a-zA-Z]+")
 
 
-class Masking:
+class Redactor:
     """`names`: those of fields whose values are hidden, wherever they stand as words in a key.
 
     `api_key` hides `api_key`, `X-Api-Key` and `myApiKey`, but not `api_keys_left`.
@@ -26,35 +26,35 @@ class Masking:
         self._names = tuple(f" {_words(name)} " for name in names)
         self._known: dict[str, bool] = {}
 
-    def hides(self, key: str) -> bool:
+    def is_secret(self, key: str) -> bool:
         hidden = self._known.get(key)
         if hidden is None:
             words = f" {_words(key)} "
             hidden = any(name in words for name in self._names)
-            if len(self._known) < MOST_KEYS:
+            if len(self._known) < MAX_CACHED_KEYS:
                 self._known[key] = hidden
         return hidden
 
-    def fields(self, fields: Mapping[Any, Any]) -> dict[Any, Any]:
+    def redact_fields(self, fields: Mapping[Any, Any]) -> dict[Any, Any]:
         """The same, without what is to be hidden, however deep it lies in mappings and lists."""
         return {name: self._field(name, value, 0) for name, value in fields.items()}
 
-    def text(self, text: str) -> str:
+    def redact_text(self, text: str) -> str:
         """The same, without passwords in URLs."""
         if "://" not in text or "@" not in text:
             return text
-        return _PASSWORD_IN_URL.sub(rf"\1{MASK}@", text)
+        return _PASSWORD_IN_URL.sub(rf"\1{REDACTED}@", text)
 
     def _field(self, name: Any, value: Any, depth: int) -> Any:
-        return MASK if isinstance(name, str) and self.hides(name) else self._value(value, depth)
+        return REDACTED if isinstance(name, str) and self.is_secret(name) else self._value(value, depth)
 
     def _value(self, value: Any, depth: int) -> Any:
         if isinstance(value, str):
-            return self.text(value)
+            return self.redact_text(value)
         if not isinstance(value, Mapping | list | tuple | set | frozenset):
             return value
-        if depth == DEEPEST:
-            return MASK
+        if depth == MAX_DEPTH:
+            return REDACTED
         if isinstance(value, Mapping):
             return {name: self._field(name, one, depth + 1) for name, one in value.items()}
         return [self._value(one, depth + 1) for one in value]

@@ -14,15 +14,15 @@ from typing import Any
 import structlog
 from prometheus_client import Counter, Histogram
 
-from taskcore.domain.tasks import Finished
-from taskcore.observability.log_context import name_attempt
-from taskcore.observability.redaction import Masking
+from taskcore.domain.tasks import FinishedAttempt
+from taskcore.observability.log_context import add_attempt_fields
+from taskcore.observability.redaction import Redactor
 from taskcore.settings import LogSettings
 
 #: Seconds; from what does nothing to a night's work.
 RUN_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3_600, 10_800, 36_000)
 #: More names of queues than these are one, `other`: whoever submits tasks can invent as many as they like.
-MOST_QUEUES = 100
+MAX_QUEUE_LABELS = 100
 
 TASKS_SUBMITTED = Counter("taskcore_tasks_submitted", "Tasks stored")
 REQUESTS = Counter("taskcore_http_requests", "HTTP requests answered", ["method", "route", "status"])
@@ -35,19 +35,19 @@ RUN_SECONDS = Histogram("taskcore_run_seconds", "Run time of an attempt", ["type
 CLAIMS_REFUSED = Counter("taskcore_claims_refused", "Messages that entitled to nothing: duplicates and stale ones")
 RESULTS_REFUSED = Counter("taskcore_results_refused", "Ends of attempts that were no longer held")
 LEASE_LOSSES = Counter("taskcore_lease_losses", "Leases that a worker could not keep")
-EXECUTOR_DEATHS = Counter("taskcore_executor_deaths", "Executor processes that ended, by why", ["kind"])
+EXECUTOR_EXITS = Counter("taskcore_executor_deaths", "Executor processes that ended, by why", ["kind"])
 MESSAGES_SENT = Counter("taskcore_messages_sent", "Messages the broker confirmed", ["queue"])
 MESSAGES_RESENT = Counter("taskcore_messages_resent", "Messages taken for lost and sent again", ["queue"])
-SCHEDULE_TIMES = Counter("taskcore_schedule_times", "Times of schedules, by what became of them", ["fate"])
+SCHEDULE_DUE_TIMES = Counter("taskcore_schedule_times", "Times of schedules, by what became of them", ["fate"])
 TASKS_RESCUED = Counter("taskcore_tasks_rescued", "Tasks returned from workers that died")
 SPANS_DROPPED = Counter("taskcore_spans_dropped", "Spans of traces that no viewer will get, by why", ["why"])
 
 
-class BoundedNames:
+class BoundedLabels:
     """The first names of a kind that this process meets stand for themselves, all others are `other`. Thread-safe."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, limit: int) -> None:
+        self._most = limit
         self._lock = threading.Lock()
         self._known: set[str] = set()
 
@@ -59,7 +59,7 @@ class BoundedNames:
 
 
 #: For the label `queue`, of whichever metric.
-QUEUE_NAMES = BoundedNames(MOST_QUEUES)
+QUEUE_LABELS = BoundedLabels(MAX_QUEUE_LABELS)
 
 
 #: One kind of task is asked for again and again: finding its metric by name takes longer than counting.
@@ -68,18 +68,18 @@ _runs_of = cache(RUN_SECONDS.labels)
 _attempts_of = cache(ATTEMPTS.labels)
 
 
-def count_starts(waits: Iterable[tuple[str, float]]) -> None:
+def record_claims(waits: Iterable[tuple[str, float]]) -> None:
     """What was claimed together: the type of each, and how many seconds it waited."""
     for type_, seconds in _by_type(waits).items():
-        _observe(_waits_of(type_), seconds)
+        _observe_all(_waits_of(type_), seconds)
 
 
-def count_ends(batch: Sequence[Finished]) -> None:
+def record_results(batch: Sequence[FinishedAttempt]) -> None:
     """The ends of attempts, by type and outcome, whoever wrote them, and the run times that are known."""
-    for (type_, outcome), count in Tally((one.type, one.verdict.outcome) for one in batch).items():
+    for (type_, outcome), count in Tally((one.type, one.result.outcome) for one in batch).items():
         _attempts_of(type_, outcome).inc(count)
     for type_, seconds in _by_type((one.type, one.ran_s) for one in batch if one.ran_s is not None).items():
-        _observe(_runs_of(type_), seconds)
+        _observe_all(_runs_of(type_), seconds)
 
 
 def _by_type(pairs: Iterable[tuple[str, float]]) -> dict[str, list[float]]:
@@ -89,7 +89,7 @@ def _by_type(pairs: Iterable[tuple[str, float]]) -> dict[str, list[float]]:
     return found
 
 
-def _observe(histogram: Histogram, values: Sequence[float]) -> None:
+def _observe_all(histogram: Histogram, values: Sequence[float]) -> None:
     """As `observe` for each of `values`, which took a twentieth of an executor's time: each writes to shared files."""
     bounds = histogram._upper_bounds
     for bucket, count in Tally(bisect_left(bounds, value) for value in values).items():
@@ -102,18 +102,18 @@ def configure_logging(settings: LogSettings) -> None:
     is_json = settings.format == "json" or (settings.format == "auto" and not sys.stderr.isatty())
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
-        name_attempt,
+        add_attempt_fields,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
     ]
     render = (
-        structlog.processors.JSONRenderer(default=_plain)
+        structlog.processors.JSONRenderer(default=_fallback_json)
         if is_json
         else structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     )
-    masking = Masking(settings.masked)
+    masking = Redactor(settings.redacted_fields)
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -127,9 +127,9 @@ def configure_logging(settings: LogSettings) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
-                lambda _, __, line: masking.fields(line),
+                lambda _, __, line: masking.redact_fields(line),
                 render,
-                lambda _, __, line: masking.text(str(line)),  # for what is no text before it is rendered
+                lambda _, __, line: masking.redact_text(str(line)),  # for what is no text before it is rendered
             ],
         )
     )
@@ -138,7 +138,7 @@ def configure_logging(settings: LogSettings) -> None:
     set_log_level(settings.level)
 
 
-def _plain(value: object) -> str:
+def _fallback_json(value: object) -> str:
     """What JSON has no word for. A stranger's `repr` may raise anything, and the line is to be written."""
     try:
         return repr(value)

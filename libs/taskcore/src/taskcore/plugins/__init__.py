@@ -2,7 +2,7 @@
 
 from taskcore.domain.outcomes import Cancel, Fail, Pause, RetryAfter
 from taskcore.domain.retry import RetryPolicy
-from taskcore.plugins.cancellation import Cause, Interrupted
+from taskcore.plugins.cancellation import InterruptCause, Interrupted
 from taskcore.plugins.context import TaskContext
 from taskcore.plugins.plugin import (
     ENTRY_POINT_GROUP,
@@ -10,14 +10,14 @@ from taskcore.plugins.plugin import (
     Parameters,
     Plugin,
     Plugins,
-    collect,
+    build_plugins,
     load_plugins,
 )
 
 __all__ = [
     "ENTRY_POINT_GROUP",
     "Cancel",
-    "Cause",
+    "InterruptCause",
     "Fail",
     "Interrupted",
     "Isolation",
@@ -28,6 +28,6 @@ __all__ = [
     "RetryAfter",
     "RetryPolicy",
     "TaskContext",
-    "collect",
+    "build_plugins",
     "load_plugins",
 ]

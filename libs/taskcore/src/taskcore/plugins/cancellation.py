@@ -16,15 +16,15 @@ from typing import ClassVar
 
 import structlog
 
-from taskcore.plugins.thread_exceptions import is_thread_starting, raise_in
+from taskcore.plugins.thread_exceptions import is_thread_starting, raise_thread_exception
 
 log = structlog.stdlib.get_logger(__name__)
 
 Callback = Callable[[], object]
-START_S = 0.5
+THREAD_START_TIMEOUT_S = 0.5
 
 
-class Cause(StrEnum):
+class InterruptCause(StrEnum):
     """Why an attempt is to stop."""
 
     CANCEL = "cancel"  # somebody does not want its task any more
@@ -36,16 +36,16 @@ class Cause(StrEnum):
 class Interrupted(BaseException):
     """Raised in an attempt that is to stop. Not an `Exception`: a plugin that catches those does not mean this one."""
 
-    cause: ClassVar[Cause]
+    cause: ClassVar[InterruptCause]
 
 
 #: What is raised in another thread must be a class: one for each cause.
-_INTERRUPTED: dict[Cause, type[Interrupted]] = {
-    cause: type("Interrupted", (Interrupted,), {"cause": cause}) for cause in Cause
+_INTERRUPTED: dict[InterruptCause, type[Interrupted]] = {
+    cause: type("Interrupted", (Interrupted,), {"cause": cause}) for cause in InterruptCause
 }
 
 
-class Interruption:
+class CancellationToken:
     """Thread-safe. The attempt's thread calls `open` before the plugin's code, and `close` behind it.
 
     `close` itself may be hit by the exception, which comes once: a second `close` then finishes what the first began.
@@ -54,7 +54,7 @@ class Interruption:
 
     __slots__ = (
         "_callbacks",
-        "_calling",
+        "_callback_lock",
         "_event",
         "_is_closed",
         "_is_raised",
@@ -69,11 +69,11 @@ class Interruption:
 
     def __init__(self, deadline: float | None = None) -> None:
         self.deadline = deadline
-        self.cause: Cause | None = None
+        self.cause: InterruptCause | None = None
         self.is_pause_requested = False
         # Reentrant, because the exception may hit the attempt's thread between taking the lock and its release.
         self._lock = threading.RLock()
-        self._calling = threading.RLock()  # held while callbacks run
+        self._callback_lock = threading.RLock()  # held while callbacks run
         self._callbacks: list[_Registration] = []
         self._event: threading.Event | None = None  # made when somebody waits: most attempts never do
         self._on_pause: Callback | None = None
@@ -82,7 +82,7 @@ class Interruption:
         self._is_shielded = False
         self._is_closed = False
 
-    def interrupt(self, cause: Cause) -> bool:
+    def interrupt(self, cause: InterruptCause) -> bool:
         """Tell the attempt to stop: the first cause counts. False: it is over, or was told before."""
         with self._lock:
             if self.cause is not None or self._is_closed:
@@ -119,7 +119,7 @@ class Interruption:
         if callback is not None:
             callback()
 
-    def forward_pause(self, callback: Callback) -> None:
+    def on_pause_requested(self, callback: Callback) -> None:
         """Have `callback` called when the attempt should pause; at once, where it should already."""
         with self._lock:
             self._on_pause = callback
@@ -129,7 +129,7 @@ class Interruption:
     def check(self) -> None:
         """Raise `Interrupted` where the attempt was told to stop."""
         if self.cause is not None:
-            raise self._told(self.cause)
+            raise self._as_exception(self.cause)
 
     def wait(self, seconds: float) -> None:
         """Sleep for `seconds`. Raises `Interrupted` as soon as the attempt is told to stop."""
@@ -141,21 +141,21 @@ class Interruption:
         self._event.wait(max(0.0, seconds))
         self.check()
 
-    def open(self) -> None:
+    def arm(self) -> None:
         """From now on `Interrupted` is raised in the calling thread. At once, where the attempt was told already."""
         with self._lock:
             self._thread = threading.get_ident()
         self.check()
 
-    def close(self) -> Cause | None:
+    def disarm(self) -> InterruptCause | None:
         """From now on nothing is raised, and the cause is what it is."""
         with self._lock:
             self._is_closed = True
-            self._withdraw()
+            self._retract()
         return self.cause
 
     def _call_back(self) -> None:
-        with self._calling:
+        with self._callback_lock:
             while (registration := self._next()) is not None:
                 registration.call()
 
@@ -178,7 +178,7 @@ class Interruption:
 
     def _raise_soon(self) -> None:
         """A thread that takes longer to start never will: what was starting it was interrupted itself."""
-        until = time.monotonic() + START_S
+        until = time.monotonic() + THREAD_START_TIMEOUT_S
         while is_thread_starting() and time.monotonic() < until:
             time.sleep(0.001)
         with self._lock:
@@ -189,32 +189,32 @@ class Interruption:
         assert self.cause is not None
         assert self._thread is not None
         self._is_raised = True
-        raise_in(self._thread, _INTERRUPTED[self.cause])
+        raise_thread_exception(self._thread, _INTERRUPTED[self.cause])
 
-    def _told(self, cause: Cause) -> Interrupted:
+    def _as_exception(self, cause: InterruptCause) -> Interrupted:
         """The exception to raise here, in place of the one that is raised from outside."""
         with self._lock:
             if self._thread == threading.get_ident():
-                self._withdraw()
+                self._retract()
                 self._is_raised = True
         return _INTERRUPTED[cause]()
 
-    def _withdraw(self) -> None:
+    def _retract(self) -> None:
         """Take back the exception, if it has not hit yet."""
         if self._is_raised and self._thread is not None:
-            raise_in(self._thread, None)
+            raise_thread_exception(self._thread, None)
 
-    def raise_shield(self) -> bool:
+    def enter_shield(self) -> bool:
         """False: it is up already, or this is not the attempt's thread."""
         with self._lock:
             if self._is_shielded or self._thread != threading.get_ident():
                 return False
             if self.cause is not None and not self._is_raised:
-                raise self._told(self.cause)
+                raise self._as_exception(self.cause)
             self._is_shielded = True
         return True  # an exception that was raised shortly before has hit by now: here, at the latest
 
-    def lower_shield(self) -> None:
+    def exit_shield(self) -> None:
         with self._lock:
             self._is_shielded = False
             self._raise()
@@ -231,28 +231,28 @@ class Interruption:
             if registration in self._callbacks:
                 self._callbacks.remove(registration)
                 return
-        with self._calling:  # it has been called, or is being called: what it works on must not be gone meanwhile
+        with self._callback_lock:  # it has been called, or is being called: what it works on must not be gone meanwhile
             pass
 
 
 class _Registration:
     """Made without `contextlib`, whose generator the exception could hit before it is inside of its `try`."""
 
-    __slots__ = ("_callback", "_interruption")
+    __slots__ = ("_callback", "_token")
 
-    def __init__(self, interruption: Interruption, callback: Callback) -> None:
-        self._interruption = interruption
+    def __init__(self, interruption: CancellationToken, callback: Callback) -> None:
+        self._token = interruption
         self._callback = callback
 
     def __enter__(self) -> None:
-        if not self._interruption.register(self):
+        if not self._token.register(self):
             self.call()
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, at: TracebackType | None) -> None:
         try:
-            self._interruption.unregister(self)
+            self._token.unregister(self)
         except Interrupted:  # it comes once
-            self._interruption.unregister(self)
+            self._token.unregister(self)
             raise
 
     def call(self) -> None:
@@ -265,15 +265,15 @@ class _Registration:
 class _Shield:
     """Made without `contextlib`, as `_Registration` is."""
 
-    __slots__ = ("_interruption", "_is_mine")
+    __slots__ = ("_token", "_is_outermost")
 
-    def __init__(self, interruption: Interruption) -> None:
-        self._interruption = interruption
-        self._is_mine = False
+    def __init__(self, interruption: CancellationToken) -> None:
+        self._token = interruption
+        self._is_outermost = False
 
     def __enter__(self) -> None:
-        self._is_mine = self._interruption.raise_shield()
+        self._is_outermost = self._token.enter_shield()
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, at: TracebackType | None) -> None:
-        if self._is_mine:
-            self._interruption.lower_shield()
+        if self._is_outermost:
+            self._token.exit_shield()

@@ -15,11 +15,11 @@ import structlog
 from opentelemetry.trace import Tracer
 from psycopg import Connection
 
-from taskcore.errors import TemporarilyUnavailable
+from taskcore.errors import DatabaseUnavailable
 from taskcore.observability.tracing.client_spans import NO_TRACER
-from taskcore.plugins.cancellation import Interruption
+from taskcore.plugins.cancellation import CancellationToken
 from taskcore.plugins.databases import named_database
-from taskcore.plugins.network.guarded_client import client_of
+from taskcore.plugins.network.guarded_client import http_client
 from taskcore.settings import Settings
 
 MAX_WAIT_S = 2.0
@@ -30,7 +30,7 @@ T = TypeVar("T")
 log = structlog.stdlib.get_logger(__name__)
 
 
-class TaskServices(Protocol):
+class AttemptServices(Protocol):
     """What one attempt may ask of the world outside. Values are what JSON can hold: they may cross to a process."""
 
     def log(self, level: str, message: str, fields: Mapping[str, Any]) -> None:
@@ -49,7 +49,7 @@ class TaskServices(Protocol):
         """Another task as `GET /tasks/{id}` shows it; None where there is none."""
 
 
-class NoServices:
+class NullServices:
     """For attempts outside of a worker: logs to the process's log, and keeps nothing."""
 
     def __init__(self, task_id: int = 0, attempt: int = 0, task_type: str = "") -> None:
@@ -76,7 +76,7 @@ class AttemptLog:
 
     __slots__ = ("_bound", "_interruption", "_services")
 
-    def __init__(self, services: TaskServices, interruption: Interruption, bound: Mapping[str, Any]) -> None:
+    def __init__(self, services: AttemptServices, interruption: CancellationToken, bound: Mapping[str, Any]) -> None:
         self._services = services
         self._interruption = interruption
         self._bound = bound
@@ -86,22 +86,22 @@ class AttemptLog:
         return AttemptLog(self._services, self._interruption, {**self._bound, **fields})
 
     def debug(self, message: str, **fields: Any) -> None:
-        self._say("debug", message, fields)
+        self._write("debug", message, fields)
 
     def info(self, message: str, **fields: Any) -> None:
-        self._say("info", message, fields)
+        self._write("info", message, fields)
 
     def warning(self, message: str, **fields: Any) -> None:
-        self._say("warning", message, fields)
+        self._write("warning", message, fields)
 
     def error(self, message: str, **fields: Any) -> None:
-        self._say("error", message, fields)
+        self._write("error", message, fields)
 
     def exception(self, message: str, **fields: Any) -> None:
         """An error, with the exception that is being handled."""
-        self._say("error", message, {**fields, "exception": traceback.format_exc()})
+        self._write("error", message, {**fields, "exception": traceback.format_exc()})
 
-    def _say(self, level: str, message: str, fields: Mapping[str, Any]) -> None:
+    def _write(self, level: str, message: str, fields: Mapping[str, Any]) -> None:
         with self._interruption.shielded():
             self._services.log(level, message, {**self._bound, **fields})
 
@@ -120,58 +120,58 @@ class TaskContext:
     failures: int
     settings: Settings
     checkpoint: Any = None
-    interruption: Interruption = field(default_factory=Interruption, repr=False)
-    services: TaskServices = field(default_factory=NoServices, repr=False)
+    cancellation: CancellationToken = field(default_factory=CancellationToken, repr=False)
+    services: AttemptServices = field(default_factory=NullServices, repr=False)
     tracer: Tracer = field(default=NO_TRACER, repr=False)
 
     @property
     def log(self) -> AttemptLog:
-        return AttemptLog(self.services, self.interruption, {})
+        return AttemptLog(self.services, self.cancellation, {})
 
     @property
     def is_cancelled(self) -> bool:
         """Whether the attempt is to stop, for whatever cause."""
-        return self.interruption.cause is not None
+        return self.cancellation.cause is not None
 
     @property
     def is_pause_requested(self) -> bool:
         """Whether somebody asked to pause it: leave a checkpoint and return `Pause`."""
-        return self.interruption.is_pause_requested
+        return self.cancellation.is_pause_requested
 
     @property
     def remaining_s(self) -> float | None:
         """The seconds until its timeout ends it; None where it has none."""
-        deadline = self.interruption.deadline
+        deadline = self.cancellation.deadline
         return None if deadline is None else max(0.0, deadline - time.monotonic())
 
     def check(self) -> None:
         """Raise `Interrupted` where the attempt is to stop."""
-        self.interruption.check()
+        self.cancellation.check()
 
     def wait(self, seconds: float) -> None:
         """Sleep, but not on when the attempt is to stop: then `Interrupted` is raised."""
-        self.interruption.wait(seconds)
+        self.cancellation.wait(seconds)
 
     def on_interrupt(self, callback: Callable[[], object]) -> AbstractContextManager[None]:
         """A context in which `callback` is called, from another thread, when the attempt is to stop.
 
         For what waits where no exception can reach it: close the socket, cancel the query. It should not take long.
         """
-        return self.interruption.on_interrupt(callback)
+        return self.cancellation.on_interrupt(callback)
 
     def progress(self, value: Any) -> None:
         """Tell how far it is: any JSON of up to 16 KiB; the last value is shown and kept.
 
         Raises `InvalidDocument` for anything else.
         """
-        self._ask(self.services.progress, value)
+        self._call(self.services.progress, value)
 
     def save_checkpoint(self, value: Any) -> None:
         """Keep `value`, any JSON of up to 256 KiB, for the task's next attempt: durably, before this returns.
 
         Raises `InvalidDocument` for anything else, and `LeaseLost` where the task is held by another meanwhile.
         """
-        self._ask(self.services.save_checkpoint, value)
+        self._call(self.services.save_checkpoint, value)
 
     def submit(self, task_type: str, parameters: Mapping[str, Any] | None = None, **fields: Any) -> int:
         """Submit another task, `fields` as for `POST /tasks` but for `depends_on`. Returns its id.
@@ -181,11 +181,11 @@ class TaskContext:
         """
         key = f"task:{self.task_id}/{uuid4()}"  # so that what is asked again, its answer being lost, is stored once
         asked = {"name": task_type, "type": task_type, "parameters": dict(parameters or {}), "idempotency_key": key}
-        return self._ask(self.services.submit, asked | fields)
+        return self._call(self.services.submit, asked | fields)
 
     def get(self, task_id: int) -> Mapping[str, Any] | None:
         """Another task as `GET /tasks/{id}` shows it, without its actions and its link; None where there is none."""
-        return self._ask(self.services.get, task_id)
+        return self._call(self.services.get, task_id)
 
     def database(self, name: str) -> AbstractContextManager[Connection[Any]]:
         """A psycopg connection to one of the operator's databases; an interrupt cancels its query.
@@ -193,7 +193,7 @@ class TaskContext:
         Its transaction is committed at the end of the context, or rolled back where the database is read-only. Raises
         `UnknownDatabase`, and `ConnectionError` where it cannot be reached.
         """
-        return named_database(self.settings, name, self.interruption, self.task_id, self.tracer)
+        return named_database(self.settings, name, self.cancellation, self.task_id, self.tracer)
 
     def http(self, timeout_s: float | None = None) -> AbstractContextManager[httpx.Client]:
         """An HTTP client, for `timeout_s` seconds in all (`http.timeout_s`); an interrupt cuts its connections.
@@ -201,15 +201,15 @@ class TaskContext:
         It reaches public addresses and those that the operator allows, by `http.allowed_networks`; for others it raises
         `taskcore.plugins.network.guarded_network.ForbiddenAddress`. It follows redirects where it is told to, and no proxies.
         """
-        return client_of(self.settings.http, self.interruption, timeout_s, self.tracer)
+        return http_client(self.settings.http, self.cancellation, timeout_s, self.tracer)
 
-    def _ask(self, service: Callable[[A], T], argument: A) -> T:
+    def _call(self, service: Callable[[A], T], argument: A) -> T:
         """Whole, whatever interrupts the attempt meanwhile. While the database is away: again and again."""
         wait_s = 0.1
         while True:
             try:
-                with self.interruption.shielded():
+                with self.cancellation.shielded():
                     return service(argument)
-            except TemporarilyUnavailable:
+            except DatabaseUnavailable:
                 self.wait(wait_s)
             wait_s = min(MAX_WAIT_S, wait_s * 2)

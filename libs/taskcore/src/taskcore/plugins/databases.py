@@ -12,9 +12,9 @@ from opentelemetry.trace import Tracer
 
 from taskcore.errors import UnknownDatabase
 from taskcore.observability.tracing.client_spans import NO_TRACER
-from taskcore.observability.tracing.propagation import is_followed
-from taskcore.observability.tracing.sql_spans import followed_cursor
-from taskcore.plugins.cancellation import Interruption
+from taskcore.observability.tracing.propagation import is_sampled
+from taskcore.observability.tracing.sql_spans import traced_cursor
+from taskcore.plugins.cancellation import CancellationToken
 from taskcore.settings import DatabaseSettings, Settings
 
 CANCEL_TIMEOUT_S = 5.0
@@ -24,7 +24,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 @contextmanager
 def named_database(
-    settings: Settings, name: str, interruption: Interruption, task_id: int, tracer: Tracer = NO_TRACER
+    settings: Settings, name: str, interruption: CancellationToken, task_id: int, tracer: Tracer = NO_TRACER
 ) -> Iterator[psycopg.Connection[Any]]:
     """A connection whose transaction is committed at the end, or rolled back where the database is read-only.
 
@@ -40,8 +40,8 @@ def named_database(
     # The connection's own context would stay open where the commit fails.
     with closing(connection), interruption.on_interrupt(lambda: connection.cancel_safe(timeout=CANCEL_TIMEOUT_S)):
         _bound(connection, database)
-        if is_followed():
-            connection.cursor_factory = followed_cursor(tracer)
+        if is_sampled():
+            connection.cursor_factory = traced_cursor(tracer)
         yield connection
         if database.read_only:
             connection.rollback()

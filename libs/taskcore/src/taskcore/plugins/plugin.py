@@ -26,7 +26,7 @@ import msgspec
 import structlog
 
 from taskcore.domain.retry import RetryPolicy
-from taskcore.domain.tasks import DEFAULT_QUEUE, NAME_PATTERN, RESERVED_QUEUES
+from taskcore.domain.tasks import DEFAULT_QUEUE, NAME_PATTERN, RESERVED_QUEUE_PREFIXES
 from taskcore.errors import InvalidPlugin
 from taskcore.plugins.context import TaskContext
 
@@ -119,10 +119,10 @@ def load_plugins() -> Plugins:
             classes.append(entry.load())
         except Exception:  # whatever a stranger's import raises must not take the worker down
             log.exception("plugin.not_loaded", plugin=entry.name, target=entry.value)
-    return collect(classes)
+    return build_plugins(classes)
 
 
-def collect(classes: Iterable[type[Plugin[Any]] | Any]) -> Plugins:
+def build_plugins(classes: Iterable[type[Plugin[Any]] | Any]) -> Plugins:
     """An instance of each class, by name. Raises `InvalidPlugin` as `load_plugins` does."""
     plugins: dict[str, Plugin[Any]] = {}
     for cls in classes:
@@ -138,6 +138,6 @@ def _check(cls: Any) -> None:
         raise InvalidPlugin(f"{cls!r} is not a subclass of taskcore.plugins.Plugin")
     if not re.match(NAME_PATTERN, getattr(cls, "name", "")):
         raise InvalidPlugin(f"{cls.__qualname__}.name must match {NAME_PATTERN}")
-    if not re.match(NAME_PATTERN, cls.queue) or cls.queue.startswith(RESERVED_QUEUES):
+    if not re.match(NAME_PATTERN, cls.queue) or cls.queue.startswith(RESERVED_QUEUE_PREFIXES):
         raise InvalidPlugin(f"{cls.__qualname__}.queue must match {NAME_PATTERN}, and not begin with amq. or worker.")
     cls.params_type()

@@ -11,7 +11,7 @@ _set_async_exc.argtypes = (ctypes.c_ulong, ctypes.py_object)
 _set_async_exc.restype = ctypes.c_int
 
 
-def raise_in(thread: int, exception: type[BaseException] | None) -> None:
+def raise_thread_exception(thread: int, exception: type[BaseException] | None) -> None:
     """Raise in `thread` at its next bytecode; None: withdraw what has not been raised yet."""
     _set_async_exc(thread, ctypes.py_object() if exception is None else ctypes.py_object(exception))
 

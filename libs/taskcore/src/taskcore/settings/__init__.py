@@ -21,12 +21,12 @@ from taskcore.settings.processes import (
     WorkerSettings,
 )
 from taskcore.settings.task_types import CommandSettings, DatabaseSettings, HttpSettings, SmtpSettings
-from taskcore.settings.tracing import TRACE_ID, TracingSettings
+from taskcore.settings.tracing import TRACE_ID_PLACEHOLDER, TracingSettings
 
 __all__ = [
     "LIVE",
     "PREFIX",
-    "TRACE_ID",
+    "TRACE_ID_PLACEHOLDER",
     "Age",
     "AlertRule",
     "AlertSettings",

@@ -79,12 +79,12 @@ class KubernetesSettings(Section):
     reasons: tuple[str, ...] = ()
     api: Literal["v1", "events.k8s.io/v1"] = "v1"
     page_size: Annotated[int, Field(ge=1, le=10_000)] = 500
-    watch_s: Seconds = 300
-    bookmark_s: Seconds = 60
-    relist_s: Seconds = 300
+    watch_timeout_s: Seconds = 300
+    bookmark_interval_s: Seconds = 60
+    relist_interval_s: Seconds = 300
     event_ttl_s: Seconds = 3_600
     buffer: Annotated[int, Field(ge=1, le=100_000)] = 1_000
-    flood_per_minute: Annotated[int, Field(ge=1)] = 10_000
+    max_events_per_minute: Annotated[int, Field(ge=1)] = 10_000
     read_pods: bool = False
 
 
@@ -103,18 +103,18 @@ class AlertTask(Section):
 
     @field_validator("name", "parameters")
     @classmethod
-    def can_be_filled_in(cls, value: Any) -> Any:
+    def check_templates(cls, value: Any) -> Any:
         """It is refused when it is given, for when an alert opens it is too late."""
         try:
             check_document(value)
         except InvalidDocument as exc:
-            raise _fault(exc.path, exc.message) from exc
-        for path, why in templates.faults(value, alerts.NAMES):
-            raise _fault(path, why)
+            raise _template_error(exc.path, exc.message) from exc
+        for path, why in templates.template_errors(value, alerts.TEMPLATE_VARIABLES):
+            raise _template_error(path, why)
         return value
 
 
-def _fault(path: templates.Path, why: str) -> PydanticCustomError:
+def _template_error(path: templates.Path, why: str) -> PydanticCustomError:
     where = ".".join(map(str, path))
     return PydanticCustomError("template", "{fault}", {"fault": f"{where}: {why}" if where else why})
 
@@ -138,7 +138,7 @@ DEFAULT_RULES = (
 )
 
 
-def _names_differ(rules: tuple[AlertRule, ...]) -> tuple[AlertRule, ...]:
+def _check_unique_names(rules: tuple[AlertRule, ...]) -> tuple[AlertRule, ...]:
     names = [rule.name for rule in rules]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise PydanticCustomError("twice", "two rules are named {name}", {"name": twice[0]})
@@ -152,5 +152,5 @@ class AlertSettings(Section):
     which can be set live: by hand only.
     """
 
-    rules: Annotated[tuple[AlertRule, ...], AfterValidator(_names_differ), LIVE] = DEFAULT_RULES
-    quiet_s: Annotated[Age, LIVE] = 86_400
+    rules: Annotated[tuple[AlertRule, ...], AfterValidator(_check_unique_names), LIVE] = DEFAULT_RULES
+    resolve_after_s: Annotated[Age, LIVE] = 86_400

@@ -140,11 +140,11 @@ def _layers(settings_cls: type[BaseSettings]) -> dict[Layer, PydanticBaseSetting
         )
     layers[Layer.ENVIRONMENT] = EnvSettingsSource(settings_cls)
     if file := os.environ.get(f"{PREFIX}CONFIG"):
-        layers[Layer.FILE] = YamlConfigSettingsSource(settings_cls, yaml_file=_existing(file))
+        layers[Layer.FILE] = YamlConfigSettingsSource(settings_cls, yaml_file=_require_file(file))
     return layers
 
 
-def _existing(file: str) -> Path:
+def _require_file(file: str) -> Path:
     path = Path(file)
     if not path.is_file():
         raise InvalidSettings(f"{PREFIX}CONFIG: there is no file {file!r}")

@@ -31,7 +31,7 @@ class WorkerSettings(Section):
 
     processes: Annotated[int, Field(ge=1, le=256)] = 2
     threads: Annotated[int, Field(ge=1, le=1024)] = 8
-    look_ahead: Annotated[int, Field(ge=0, le=1024)] = 64
+    prefetch_short: Annotated[int, Field(ge=0, le=1024)] = 64
     queues: tuple[str, ...] = ()
     heartbeat_s: Seconds = 5
     lease_s: Seconds = 30
@@ -47,7 +47,7 @@ class CoordinatorSettings(Section):
 
     resend_after_s: Annotated[Seconds, LIVE] = 15
     sweep_every_s: Annotated[Seconds, LIVE] = 30
-    unknown_type_after_s: Annotated[Seconds, LIVE] = 86_400
+    fail_unknown_type_after_s: Annotated[Seconds, LIVE] = 86_400
 
 
 class TypeRetention(Section):
@@ -86,7 +86,7 @@ class HealthSettings(Section):
 
 
 #: Where one is of several words, a name in which they are run together is another one.
-MASKED = (
+REDACTED_FIELDS = (
     "password",
     "passwd",
     "passphrase",
@@ -111,4 +111,4 @@ class LogSettings(Section):
 
     level: Annotated[Literal["debug", "info", "warning", "error"], LIVE] = "info"
     format: Literal["auto", "console", "json"] = "auto"
-    masked: tuple[str, ...] = MASKED
+    redacted_fields: tuple[str, ...] = REDACTED_FIELDS

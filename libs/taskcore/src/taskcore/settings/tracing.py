@@ -8,25 +8,25 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from taskcore.settings.field_types import Seconds, Section
 
-TRACE_ID = "{trace_id}"
+TRACE_ID_PLACEHOLDER = "{trace_id}"
 
 
-def _about_a_trace(template: str) -> str:
-    if TRACE_ID not in template:
-        raise ValueError(f"must contain {TRACE_ID}")
+def _check_trace_url(template: str) -> str:
+    if TRACE_ID_PLACEHOLDER not in template:
+        raise ValueError(f"must contain {TRACE_ID_PLACEHOLDER}")
     if not template.startswith(("http://", "https://")):
         raise ValueError("must be a URL that begins with http:// or https://")
     return template
 
 
-def _http(url: str) -> str:
+def _check_http_url(url: str) -> str:
     if not url.startswith(("http://", "https://")):
         raise ValueError("must be a URL that begins with http:// or https://")
     return url
 
 
-TraceUrl = Annotated[str, AfterValidator(_about_a_trace)]
-HttpUrl = Annotated[str, AfterValidator(_http)]
+TraceUrl = Annotated[str, AfterValidator(_check_trace_url)]
+HttpUrl = Annotated[str, AfterValidator(_check_http_url)]
 
 
 class TracingSettings(Section):
@@ -43,7 +43,7 @@ class TracingSettings(Section):
     endpoint: HttpUrl | None = None
     headers: dict[str, SecretStr] = Field(default_factory=dict)
     sample_ratio: Annotated[float, Field(ge=0, le=1)] = 1.0
-    traces_per_s: Annotated[float, Field(gt=0, le=1_000_000)] = 20
+    max_traces_per_s: Annotated[float, Field(gt=0, le=1_000_000)] = 20
     queue_size: Annotated[int, Field(ge=512, le=1_000_000)] = 4_096
     timeout_s: Seconds = 5
     query_url: TraceUrl | None = None

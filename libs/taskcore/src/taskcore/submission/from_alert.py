@@ -9,20 +9,20 @@ from typing import Any
 import jsonschema_rs
 
 from taskcore.domain import templates
-from taskcore.domain.alerts import NAMES
+from taskcore.domain.alerts import TEMPLATE_VARIABLES
 from taskcore.domain.tasks import MAX_NAME, NewTask
 from taskcore.settings import AlertRule, AlertTask
 
-LABEL = "taskcore.io/alert"
-MAX_FAULTS = 20
+ALERT_LABEL = "taskcore.io/alert"
+MAX_ERRORS = 20
 
 #: What a type's schema has against these parameters.
-Errors = Callable[[dict[str, Any]], Iterable[jsonschema_rs.ValidationError]]
+FindErrors = Callable[[dict[str, Any]], Iterable[jsonschema_rs.ValidationError]]
 #: The path of what is at fault in a list of rules, and why.
-Fault = tuple[tuple[str | int, ...], str]
+FieldError = tuple[tuple[str | int, ...], str]
 
 #: Which errors stay whatever a text will say: those of its kind and of what surrounds it, not of its content.
-_OF_THE_SHAPE = frozenset(
+_SHAPE_ERRORS = frozenset(
     {
         "additionalProperties",
         "dependentRequired",
@@ -38,10 +38,10 @@ _OF_THE_SHAPE = frozenset(
     }
 )
 #: Of these one alternative suffices, so that each must be impossible.
-_OF_ALTERNATIVES = frozenset({"anyOf", "oneOf"})
+_ALTERNATIVE_ERRORS = frozenset({"anyOf", "oneOf"})
 
 
-def rule_faults(rules: Sequence[AlertRule], types: Mapping[str, Errors]) -> Iterator[Fault]:
+def rule_errors(rules: Sequence[AlertRule], types: Mapping[str, FindErrors]) -> Iterator[FieldError]:
     """What the known `types` have against the tasks of `rules`."""
     for index, rule in enumerate(rules):
         if rule.task is None:
@@ -50,24 +50,24 @@ def rule_faults(rules: Sequence[AlertRule], types: Mapping[str, Errors]) -> Iter
             why = f"no worker has ever brought a type named {rule.task.type!r}"
             yield (index, "task", "type"), why
             continue
-        for path, why in islice(_parameter_faults(rule.task, types[rule.task.type]), MAX_FAULTS):
+        for path, why in islice(_parameter_errors(rule.task, types[rule.task.type]), MAX_ERRORS):
             yield (index, "task", "parameters", *path), why
 
 
 def new_task(task: AlertTask, alert_id: int, words: Mapping[str, str], timeout_s: float | None) -> NewTask:
     """The task to store. Texts that are filled in may have become too long for a name, which is cut."""
     return NewTask(
-        name=templates.fill(task.name, words)[:MAX_NAME] or words["rule"],
+        name=templates.render(task.name, words)[:MAX_NAME] or words["rule"],
         type=task.type,
         queue=task.queue,
-        parameters=templates.fill(task.parameters, words),
+        parameters=templates.render(task.parameters, words),
         max_attempts=task.max_attempts,
         timeout_s=timeout_s,
-        labels={LABEL: str(alert_id)},
+        labels={ALERT_LABEL: str(alert_id)},
     )
 
 
-def schema_errors(schema: dict[str, Any]) -> Errors:
+def schema_errors(schema: dict[str, Any]) -> FindErrors:
     """Of a schema that is none, which is a worker's mistake: nothing. Whoever runs the task checks again."""
     try:
         return jsonschema_rs.Draft202012Validator(schema, offline=True, mask="the value").iter_errors
@@ -75,21 +75,21 @@ def schema_errors(schema: dict[str, Any]) -> Errors:
         return lambda parameters: ()
 
 
-def _parameter_faults(task: AlertTask, errors: Errors) -> Iterator[Fault]:
-    filled = templates.fill(task.parameters, {name: name for name in NAMES})
+def _parameter_errors(task: AlertTask, errors: FindErrors) -> Iterator[FieldError]:
+    filled = templates.render(task.parameters, {name: name for name in TEMPLATE_VARIABLES})
     for error in errors(filled):
-        if _stays(error, task.parameters):
+        if _is_unavoidable(error, task.parameters):
             yield tuple(error.instance_path), error.message
 
 
-def _stays(error: jsonschema_rs.ValidationError, parameters: dict[str, Any]) -> bool:
+def _is_unavoidable(error: jsonschema_rs.ValidationError, parameters: dict[str, Any]) -> bool:
     """Whether it is an error whatever the texts will say."""
     kind: Any = error.kind
-    if not templates.has_names(_at(parameters, error.instance_path)) or kind.name in _OF_THE_SHAPE:
+    if not templates.has_variables(_at(parameters, error.instance_path)) or kind.name in _SHAPE_ERRORS:
         return True
-    if kind.name not in _OF_ALTERNATIVES:
+    if kind.name not in _ALTERNATIVE_ERRORS:
         return False
-    return all(any(_stays(one, parameters) for one in branch) for branch in kind.context)
+    return all(any(_is_unavoidable(one, parameters) for one in branch) for branch in kind.context)
 
 
 def _at(value: Any, path: Iterable[str | int]) -> Any:

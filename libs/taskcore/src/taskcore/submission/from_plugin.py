@@ -15,10 +15,10 @@ from taskcore.db.workers import workers
 from taskcore.domain.tasks import MAX_TASK_BYTES, NewTask
 from taskcore.errors import InvalidTask
 from taskcore.observability.tracing.propagation import trace_id_of
-from taskcore.submission.spec import TaskSubmission, new_task, storage_faults
+from taskcore.submission.spec import TaskSubmission, new_task, storage_errors
 
-MAX_FAULTS = 5
-MAX_KEY = 255
+MAX_ERRORS = 5
+MAX_IDEMPOTENCY_KEY = 255
 
 #: What is nobody's business but Taskcore's own.
 _HIDDEN = {"fingerprint", "alone", "lease_token", "executor", "delete_at", "checkpoint", "dependents", "trace_context"}
@@ -26,30 +26,30 @@ _HIDDEN = {"fingerprint", "alone", "lease_token", "executor", "delete_at", "chec
 _NAMES = {"timeout_s": "timeout", "delete_after_s": "delete_after"}
 
 #: Runs a statement with these parameters, and answers its rows.
-Run = Callable[[Executable, Mapping[str, Any]], list[Any]]
+ExecuteStatement = Callable[[Executable, Mapping[str, Any]], list[Any]]
 
 
-def submit_task(run: Run, given: Mapping[str, Any], by: str) -> int:
+def submit_task(execute: ExecuteStatement, document: Mapping[str, Any], actor: str) -> int:
     """Store the task that `given` describes as for `POST /tasks`, its `idempotency_key` among it. Answers its id.
 
     Raises:
         InvalidTask: when the API would refuse it, or when it depends on others, which only the API can check.
     """
-    members = dict(given)
+    members = dict(document)
     key = members.pop("idempotency_key", None)
-    if key is not None and not (isinstance(key, str) and 0 < len(key) <= MAX_KEY and key.isprintable()):
-        raise InvalidTask(f"idempotency_key: is not text of 1 to {MAX_KEY} characters")
+    if key is not None and not (isinstance(key, str) and 0 < len(key) <= MAX_IDEMPOTENCY_KEY and key.isprintable()):
+        raise InvalidTask(f"idempotency_key: is not text of 1 to {MAX_IDEMPOTENCY_KEY} characters")
     asked = _checked(members)
-    rows = run(workers.get_type(), {"type_name": asked.type})
+    rows = execute(workers.get_type(), {"type_name": asked.type})
     if not rows:
         raise InvalidTask(f"type: no worker has ever brought a type named {asked.type!r}")
     _check_parameters(asked, rows[0].schema)
-    return _stored(run, new_task(asked, rows[0], None, key), by)
+    return _stored(execute, new_task(asked, rows[0], None, key), actor)
 
 
-def show_task(run: Run, task_id: int) -> Mapping[str, Any] | None:
+def get_task(execute: ExecuteStatement, task_id: int) -> Mapping[str, Any] | None:
     """As `GET /tasks/{id}` has it, but for `available_actions` and `trace_url`. JSON values only."""
-    rows = run(queries.get_task(), {"task_id": task_id})
+    rows = execute(queries.get_task(), {"task_id": task_id})
     if not rows:
         return None
     shown = {_NAMES.get(name, name): _plain(value) for name, value in rows[0]._asdict().items() if name not in _HIDDEN}
@@ -69,7 +69,7 @@ def _checked(members: dict[str, Any]) -> TaskSubmission:
         raise InvalidTask(f"it has more than {MAX_TASK_BYTES} bytes of JSON")
     if asked.depends_on:
         raise InvalidTask("depends_on: cannot be given by a task; submit over the API")
-    for path, why in storage_faults(asked):
+    for path, why in storage_errors(asked):
         raise InvalidTask(f"{'.'.join(map(str, path))}: {why}")
     return asked
 
@@ -85,10 +85,10 @@ def _check_parameters(asked: TaskSubmission, schema: dict[str, Any]) -> None:
 
 
 def _few(validator: Any, asked: TaskSubmission) -> list[Any]:
-    return [error for _, error in zip(range(MAX_FAULTS), validator.iter_errors(asked.parameters), strict=False)]
+    return [error for _, error in zip(range(MAX_ERRORS), validator.iter_errors(asked.parameters), strict=False)]
 
 
-def _stored(run: Run, task: NewTask, by: str) -> int:
+def _stored(run: ExecuteStatement, task: NewTask, by: str) -> int:
     statement, parameters = submit.submit([task], by)
     if rows := run(statement, parameters):
         return int(rows[0].id)

@@ -18,14 +18,14 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
-from taskcore.domain.schedules import Times
+from taskcore.domain.schedules import DueTimes
 from taskcore.errors import InvalidRecurrence
 
 MIN_EVERY_S = 1.0
 MAX_EVERY_S = 366 * 86_400.0
 MAX_CRON_LENGTH = 1_000
 #: Weekdays and leap days repeat within 40 years, even across 2100.
-NEVER_AFTER = timedelta(days=41 * 366)
+SEARCH_HORIZON = timedelta(days=41 * 366)
 
 NICKNAMES = {
     "@hourly": "0 * * * *",
@@ -51,7 +51,7 @@ class Recurrence(ABC):
         """The first one later than `at`; None: there is none."""
 
     @abstractmethod
-    def between(self, after: datetime, until: datetime, newest: int) -> Times:
+    def between(self, after: datetime, until: datetime, limit: int) -> DueTimes:
         """Those later than `after` and not later than `until`. Up to `newest` are listed."""
 
     def upcoming(self, at: datetime, count: int) -> list[datetime]:
@@ -75,14 +75,14 @@ def recurrence(
         raise InvalidRecurrence("cron", "give either cron or every_s")
     if every_s is not None:
         return _interval(every_s, anchor_at)
-    line = CronLine(_parsed(str(cron)), zone)
+    line = CronRecurrence(_parsed(str(cron)), zone)
     if line.after(anchor_at) is None:
         raise InvalidRecurrence("cron", f"{cron!r} never comes")
     return line
 
 
 @dataclass(frozen=True, slots=True)
-class Interval(Recurrence):
+class IntervalRecurrence(Recurrence):
     """`anchor` and every `every` after it."""
 
     every: timedelta
@@ -91,10 +91,10 @@ class Interval(Recurrence):
     def after(self, at: datetime) -> datetime:
         return self._time(self._first_after(at))
 
-    def between(self, after: datetime, until: datetime, newest: int) -> Times:
+    def between(self, after: datetime, until: datetime, limit: int) -> DueTimes:
         first, end = self._first_after(after), self._first_after(until)
-        listed_from = max(first, end - newest)
-        return Times(tuple(map(self._time, range(listed_from, end))), max(0, listed_from - first))
+        listed_from = max(first, end - limit)
+        return DueTimes(tuple(map(self._time, range(listed_from, end))), max(0, listed_from - first))
 
     def _first_after(self, at: datetime) -> int:
         return max(0, (at - self.anchor) // self.every + 1)
@@ -104,42 +104,42 @@ class Interval(Recurrence):
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # read once, and itself the key of what is cached
-class Line:
+class ParsedCron:
     """A cron line as it was read. `walls` are the times of day, as the clock shows them."""
 
-    walls: tuple[timedelta, ...]
+    times_of_day: tuple[timedelta, ...]
     is_fixed: bool
     calendar: CronSim
 
-    def falls_on(self, day: date) -> bool:
+    def matches(self, day: date) -> bool:
         return day.month in self.calendar.months and self.calendar.match_day(day)
 
 
 @dataclass(frozen=True, slots=True)
-class CronLine(Recurrence):
-    line: Line
+class CronRecurrence(Recurrence):
+    line: ParsedCron
     zone: tzinfo
 
     def after(self, at: datetime) -> datetime | None:
         # From the day before: where the clock goes back over midnight, its last hour comes again.
-        for day in self._days(self._date(at) - _DAY, self._date(at + NEVER_AFTER)):
+        for day in self._days(self._date(at) - _DAY, self._date(at + SEARCH_HORIZON)):
             times = _times(self.line, self.zone, day)
             number = bisect_right(times, at)
             if number < len(times):
                 return times[number]
         return None
 
-    def between(self, after: datetime, until: datetime, newest: int) -> Times:
+    def between(self, after: datetime, until: datetime, limit: int) -> DueTimes:
         listed: list[datetime] = []
         earlier = 0
         for day in self._days(self._date(after) - _DAY, self._date(until), newest_first=True):
             times = [
                 time for time in _times(self.line, self.zone, day) if after < time <= until and time not in listed[-1:]
             ]
-            room = min(len(times), newest - len(listed))
+            room = min(len(times), limit - len(listed))
             listed += reversed(times[len(times) - room :])
             earlier += len(times) - room
-        return Times(tuple(reversed(listed)), earlier)
+        return DueTimes(tuple(reversed(listed)), earlier)
 
     def _date(self, at: datetime) -> date:
         return at.astimezone(self.zone).date()
@@ -147,21 +147,21 @@ class CronLine(Recurrence):
     def _days(self, first: date, last: date, *, newest_first: bool = False) -> Iterator[date]:
         numbers = range((last - first).days + 1)
         days = (first + number * _DAY for number in (reversed(numbers) if newest_first else numbers))
-        return (day for day in days if self.line.falls_on(day))
+        return (day for day in days if self.line.matches(day))
 
 
 @lru_cache(maxsize=32)
-def _times(line: Line, zone: tzinfo, day: date) -> tuple[datetime, ...]:
+def _times(line: ParsedCron, zone: tzinfo, day: date) -> tuple[datetime, ...]:
     """When `line` comes on `day`: in UTC, oldest first."""
     midnight, next_midnight = (datetime.combine(one, time(), zone) for one in (day, day + _DAY))
     if midnight.utcoffset() == next_midnight.utcoffset():
         start = midnight.astimezone(UTC)
-        return tuple(start + wall for wall in line.walls)
-    shown = (midnight.replace(tzinfo=None) + wall for wall in line.walls)
+        return tuple(start + wall for wall in line.times_of_day)
+    shown = (midnight.replace(tzinfo=None) + wall for wall in line.times_of_day)
     return tuple(sorted({instant for wall in shown for instant in _instants(line, zone, wall)}))
 
 
-def _instants(line: Line, zone: tzinfo, wall: datetime) -> list[datetime]:
+def _instants(line: ParsedCron, zone: tzinfo, wall: datetime) -> list[datetime]:
     """When the clock shows `wall`, on a day when it is changed."""
     first, second = _readings(zone, wall)
     if first <= second:
@@ -189,14 +189,14 @@ def _zone(name: str) -> ZoneInfo:
     raise InvalidRecurrence("timezone", f"there is no time zone {name[:100]!r}; it is one such as Europe/Berlin or UTC")
 
 
-def _interval(every_s: float, anchor_at: datetime) -> Interval:
+def _interval(every_s: float, anchor_at: datetime) -> IntervalRecurrence:
     if not (math.isfinite(every_s) and MIN_EVERY_S <= every_s <= MAX_EVERY_S):
         raise InvalidRecurrence("every_s", f"is not a number of seconds from {MIN_EVERY_S:g} to {MAX_EVERY_S:.0f}")
-    return Interval(timedelta(seconds=every_s), anchor_at.astimezone(UTC))
+    return IntervalRecurrence(timedelta(seconds=every_s), anchor_at.astimezone(UTC))
 
 
 @lru_cache(maxsize=4_096)
-def _parsed(cron: str) -> Line:
+def _parsed(cron: str) -> ParsedCron:
     fields = NICKNAMES.get(cron.strip().lower(), cron).split()
     if len(fields) != 5 or len(cron) > MAX_CRON_LENGTH:
         raise InvalidRecurrence(
@@ -209,4 +209,4 @@ def _parsed(cron: str) -> Line:
     except (ValueError, AssertionError) as exc:  # a number of thousands of digits, a step of what is no number
         raise InvalidRecurrence("cron", "is not a cron line") from exc
     walls = [timedelta(hours=hour, minutes=minute) for hour in calendar.hours for minute in calendar.minutes]
-    return Line(tuple(sorted(walls)), not any(field.startswith("*") for field in fields[:2]), calendar)
+    return ParsedCron(tuple(sorted(walls)), not any(field.startswith("*") for field in fields[:2]), calendar)

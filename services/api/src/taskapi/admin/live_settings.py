@@ -9,17 +9,17 @@ from litestar import Request, delete, get, put
 from litestar.di import NamedDependency
 from litestar.params import PathParameter
 
-from taskapi.admin.alert_rules import SETTING, check_rules
+from taskapi.admin.alert_rules import RULES_SETTING, check_alert_rules
 from taskapi.http.field_errors import field_error
-from taskapi.http.parameters import User, actor, problems
-from taskapi.http.problems import Refused, invalid, setting_not_found, setting_not_live
-from taskapi.http.request_body import decode, read_json
+from taskapi.http.parameters import User, actor, problem_responses
+from taskapi.http.problems import ProblemError, invalid, setting_not_found, setting_not_live
+from taskapi.http.request_body import decode, read_json_body
 from taskapi.runtime.services import Services
 from taskapi.schemas import Setting, SettingChange, Settings
 from taskcore.db import overrides
 from taskcore.db.notify import SETTINGS
 from taskcore.domain.documents import check_document
-from taskcore.errors import InvalidDocument, InvalidSetting
+from taskcore.errors import InvalidDocument, InvalidLiveSetting
 from taskcore.live_settings import LiveSetting, is_setting, live_settings
 from taskcore.settings import Layer, layer_of
 from taskcore.settings import Settings as ProcessSettings
@@ -30,7 +30,7 @@ _CHANGE = msgspec.json.Decoder(SettingChange)
 _Name = Annotated[str, PathParameter(max_length=255, description="As in `coordinator.sweep_every_s`.")]
 
 
-@get("/settings", operation_id="list_settings", summary="List live settings", tags=["settings"], responses=problems())
+@get("/settings", operation_id="list_settings", summary="List live settings", tags=["settings"], responses=problem_responses())
 async def list_settings(services: NamedDependency[Services]) -> Settings:
     """Those that can be changed while processes run, as they hold now."""
     rows = await _rows(services)
@@ -42,7 +42,7 @@ async def list_settings(services: NamedDependency[Services]) -> Settings:
     operation_id="get_setting",
     summary="Get a live setting",
     tags=["settings"],
-    responses=problems(404, 409),
+    responses=problem_responses(404, 409),
 )
 async def get_setting(services: NamedDependency[Services], name: _Name) -> Setting:
     """As it holds now, and where that comes from."""
@@ -56,17 +56,17 @@ async def get_setting(services: NamedDependency[Services], name: _Name) -> Setti
     summary="Override a live setting",
     tags=["settings"],
     request_max_body_size=MAX_BYTES,
-    responses=problems(404, 409, 413, 415),
+    responses=problem_responses(404, 409, 413, 415),
 )
 async def set_setting(
     request: Request[Any, Any, Any], services: NamedDependency[Services], name: _Name, user: User = None
 ) -> Setting:
     """For every process, within seconds, until it is removed."""
     live = _live(name)
-    value = decode(await read_json(request), _CHANGE).value
+    value = decode(await read_json_body(request), _CHANGE).value
     changed = _check(services, live, value)
-    if name == SETTING:
-        await check_rules(services, changed.alerts.rules)
+    if name == RULES_SETTING:
+        await check_alert_rules(services, changed.alerts.rules)
     given = msgspec.json.encode(value).decode()
     await services.database.write(overrides.set_override(), {"setting": name, "given": given, "by": actor(user)})
     return await _told(services, live)
@@ -78,7 +78,7 @@ async def set_setting(
     summary="Remove a live setting's override",
     tags=["settings"],
     status_code=200,
-    responses=problems(404, 409),
+    responses=problem_responses(404, 409),
 )
 async def unset_setting(services: NamedDependency[Services], name: _Name) -> Setting:
     """From then on each process's own setting holds. Answers as it is then; it is no error if there was none."""
@@ -99,18 +99,18 @@ def _check(services: Services, live: LiveSetting, value: Any) -> ProcessSettings
     """The process's own settings with `value`. Raises `Refused`, naming each part of it that is at fault."""
     try:
         check_document(value, ("value",))
-        return live.put_into(services.settings.own, value)
+        return live.apply(services.settings.base, value)
     except InvalidDocument as exc:
-        raise Refused(invalid([field_error(exc.path, exc.message)])) from exc
-    except InvalidSetting as exc:
-        raise Refused(invalid([field_error(("value", *path), why) for path, why in exc.faults])) from exc
+        raise ProblemError(invalid([field_error(exc.path, exc.message)])) from exc
+    except InvalidLiveSetting as exc:
+        raise ProblemError(invalid([field_error(("value", *path), why) for path, why in exc.errors])) from exc
 
 
 async def _told(services: Services, live: LiveSetting) -> Setting:
     """The setting after a change, of which everybody hears."""
-    services.wakeups.send(SETTINGS)
+    services.notifier.notify(SETTINGS)
     rows = await _rows(services)
-    services.settings.override({name: row.value for name, row in rows.items()})
+    services.settings.apply_overrides({name: row.value for name, row in rows.items()})
     return _answer(services, live, rows.get(live.name))
 
 
@@ -120,19 +120,19 @@ async def _rows(services: Services) -> dict[str, Any]:
 
 def _answer(services: Services, live: LiveSetting, row: Any) -> Setting:
     """`row`: its override, where it has one. One that is not valid does not count."""
-    own = services.settings.own
+    own = services.settings.base
     value, source = live.value_in(own), str(layer_of(live.section, live.field))
     if row is not None:
         try:
-            value, source = live.value_in(live.put_into(own, row.value)), str(Layer.DATABASE)
-        except InvalidSetting:
+            value, source = live.value_in(live.apply(own, row.value)), str(Layer.DATABASE)
+        except InvalidLiveSetting:
             row = None
     return Setting(
         name=live.name,
         value=value,
-        default=live.default(),
+        default=live.default_value(),
         source=source,
-        schema=live.schema(),
+        schema=live.json_schema(),
         changed_by=None if row is None else row.changed_by,
         changed_at=None if row is None else row.changed_at,
     )

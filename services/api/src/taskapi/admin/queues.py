@@ -7,7 +7,7 @@ from typing import Any
 from litestar import Request, post
 from litestar.di import NamedDependency
 
-from taskapi.http.parameters import QueueName, User, actor, problems
+from taskapi.http.parameters import QueueName, User, actor, problem_responses
 from taskapi.http.problems import queue_not_found
 from taskapi.runtime.services import Services
 from taskapi.schemas import Queue
@@ -23,7 +23,7 @@ from taskcore.db.queues import queues
     tags=["queues"],
     status_code=200,
     request_max_body_size=MAX_REASON_BYTES,
-    responses=problems(413, 415),
+    responses=problem_responses(413, 415),
 )
 async def pause_queue(
     request: Request[Any, Any, Any], services: NamedDependency[Services], queue_name: QueueName, user: User = None
@@ -40,12 +40,12 @@ async def pause_queue(
     summary="Resume a queue",
     tags=["queues"],
     status_code=200,
-    responses=problems(404),
+    responses=problem_responses(404),
 )
 async def resume_queue(services: NamedDependency[Services], queue_name: QueueName) -> Queue:
     """Its tasks are started again."""
     await services.database.write(queues.resume_queue(), {"of": queue_name})
-    services.wakeups.send()
+    services.notifier.notify()
     return await _queue(services, queue_name)
 
 
@@ -53,5 +53,5 @@ async def _queue(services: Services, name: str) -> Queue:
     rows = await services.database.read(queues.get_queue(), {"of": name})
     if not rows:
         raise queue_not_found(name)
-    queue: Queue = presenters.fields(Queue, rows[0]._mapping)
+    queue: Queue = presenters.from_row(Queue, rows[0]._mapping)
     return queue

@@ -13,13 +13,13 @@ from litestar.params import FromQuery, QueryParameter
 from taskapi.analytics import schemas
 from taskapi.analytics.time_range import plan_range
 from taskapi.http.paging import parse_labels
-from taskapi.http.parameters import problems
-from taskapi.http.problems import metric_not_found, refuse_field
+from taskapi.http.parameters import problem_responses
+from taskapi.http.problems import metric_not_found, invalid_field
 from taskapi.runtime.database import Rows
 from taskapi.runtime.services import Services
 from taskapi.tasks import presenters
 from taskcore.db.analytics import queries
-from taskcore.db.analytics.queries import Aggregation, Question
+from taskcore.db.analytics.queries import Aggregation, SampleQuery
 from taskcore.domain.metrics import Kind
 
 MAX_POINTS = 10_000
@@ -49,12 +49,12 @@ _Bucket = Annotated[int, QueryParameter(ge=1, le=MAX_BUCKET_S, description="Seco
     operation_id="list_metrics",
     summary="List metrics",
     tags=["analytics"],
-    responses=problems(),
+    responses=problem_responses(),
 )
 async def list_metrics(services: NamedDependency[Services]) -> schemas.Metrics:
     """Every metric that was ever measured, by name."""
     rows = await services.database.read(queries.list_metrics())
-    return schemas.Metrics([presenters.fields(schemas.Metric, row._mapping) for row in rows])
+    return schemas.Metrics([presenters.from_row(schemas.Metric, row._mapping) for row in rows])
 
 
 @get(
@@ -62,7 +62,7 @@ async def list_metrics(services: NamedDependency[Services]) -> schemas.Metrics:
     operation_id="get_analytics",
     summary="Get the values of a metric",
     tags=["analytics"],
-    responses=problems(404),
+    responses=problem_responses(404),
 )
 async def get_analytics(
     services: NamedDependency[Services],
@@ -82,7 +82,7 @@ async def get_analytics(
     """
     start, end = plan_range(from_, to, bucket, datetime.now(UTC))
     known = await _metric(services, metric)
-    question = Question(
+    question = SampleQuery(
         metric,
         start,
         end,
@@ -116,7 +116,7 @@ def _pairs(labels: Sequence[str], metric: schemas.Metric) -> list[tuple[str, str
     _known("label", [key for key, _ in pairs], metric)
     for key, value in pairs:
         if any(key == other and value != its for other, its in pairs):
-            raise refuse_field("label", f"{key} has two values")
+            raise invalid_field("label", f"{key} has two values")
     return pairs
 
 
@@ -125,14 +125,14 @@ def _known(field: str, names: Sequence[str], metric: schemas.Metric) -> Sequence
     for name in names:
         if metric.series and name not in metric.labels:
             has = f"it has {', '.join(metric.labels)}" if metric.labels else "it has none"
-            raise refuse_field(field, f"{name!r} is no label of this metric: {has}")
+            raise invalid_field(field, f"{name!r} is no label of this metric: {has}")
     return names
 
 
-def _answer(metric: schemas.Metric, question: Question, rows: Rows) -> schemas.Analytics:
+def _answer(metric: schemas.Metric, question: SampleQuery, rows: Rows) -> schemas.Analytics:
     """Raises `Refused` when that is too much."""
     if sum(len(row.times) for row in rows) > MAX_POINTS:
-        raise refuse_field(
+        raise invalid_field(
             "bucket", f"makes more than {MAX_POINTS} points: larger ones, a shorter time, or fewer series"
         )
     return schemas.Analytics(
@@ -143,7 +143,7 @@ def _answer(metric: schemas.Metric, question: Question, rows: Rows) -> schemas.A
         to=question.end,
         bucket_s=question.bucket_s,
         aggregation=question.aggregation,
-        across=None if question.group_by is None else schemas.Across(question.across),
+        across=None if question.group_by is None else schemas.Across(question.group_aggregation),
         series=[_series(row) for row in rows],
     )
 

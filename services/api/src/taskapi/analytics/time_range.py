@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from taskapi.http.paging import parse_time
-from taskapi.http.problems import refuse_field
-from taskcore.domain.metrics import bucket_of
+from taskapi.http.problems import invalid_field
+from taskcore.domain.metrics import bucket_start
 
 DEFAULT_RANGE = timedelta(days=30)
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -18,14 +18,14 @@ def plan_range(since: str | None, until: str | None, bucket_s: int, now: datetim
     end = _time("to", until) or now
     start = _time("from", since) or end - DEFAULT_RANGE
     if start >= end:
-        raise refuse_field("from", "is not before to")
+        raise invalid_field("from", "is not before to")
     width = timedelta(seconds=bucket_s)
-    last = bucket_of(end, width)
-    return bucket_of(start, width), last if last == end else last + width
+    last = bucket_start(end, width)
+    return bucket_start(start, width), last if last == end else last + width
 
 
 def _time(field: str, text: str | None) -> datetime | None:
     time = parse_time(field, text)
     if time is not None and not EARLIEST <= time <= LATEST:
-        raise refuse_field(field, "must lie between the years 1970 and 9000")
+        raise invalid_field(field, "must lie between the years 1970 and 9000")
     return time

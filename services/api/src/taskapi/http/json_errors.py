@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 
 from taskapi.http.field_errors import Path, as_field
-from taskapi.http.problems import Refused, invalid, malformed
+from taskapi.http.problems import ProblemError, invalid, malformed
 from taskapi.schemas import FieldError
 from taskcore.domain.documents import MAX_DEPTH
 
@@ -23,17 +23,17 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _BYTE = re.compile(r" \(byte (\d+)\)")
 
 
-def diagnose(body: bytes, error: Exception, prefix: Path = ()) -> Refused:
+def json_error(body: bytes, error: Exception, prefix: Path = ()) -> ProblemError:
     """The refusal of a `body` that msgspec could not decode because of `error`. `prefix`: where the body stands."""
     position = _BYTE.search(str(error))
     finding = _find(body, int(position[1]) if position else len(body))
     message = finding.message or _BYTE.sub("", str(error)).removeprefix("JSON is malformed: ")
     fault = FieldError(as_field((*prefix, *finding.path)) or "body", message)
-    return Refused(malformed(fault) if finding.is_malformed else invalid([fault]))
+    return ProblemError(malformed(fault) if finding.is_malformed else invalid([fault]))
 
 
 @dataclass(frozen=True, slots=True)
-class _Finding:
+class _Fault:
     """Where the fault lies. No `message`: it is nothing that we know better than the decoder."""
 
     path: Path
@@ -77,7 +77,7 @@ class _Walk:
             self.expects_key = True
 
 
-def _find(body: bytes, end: int) -> _Finding:
+def _find(body: bytes, end: int) -> _Fault:
     walk = _Walk()
     for match in _TOKEN.finditer(body):
         if match.start() > end:
@@ -85,11 +85,11 @@ def _find(body: bytes, end: int) -> _Finding:
         token = match[0]
         text = _text(token) if token.startswith(b'"') else None
         if (fault := _fault(token, text)) is not None:
-            return _Finding(walk.path(), fault[0], is_malformed=fault[1])
+            return _Fault(walk.path(), fault[0], is_malformed=fault[1])
         walk.step(token, text)
         if len(walk.members) > MAX_DEPTH:
-            return _Finding(walk.path()[:3], f"is nested more than {MAX_DEPTH} deep", is_malformed=False)
-    return _Finding(walk.path())
+            return _Fault(walk.path()[:3], f"is nested more than {MAX_DEPTH} deep", is_malformed=False)
+    return _Fault(walk.path())
 
 
 def _fault(token: bytes, text: str | None) -> tuple[str, bool] | None:

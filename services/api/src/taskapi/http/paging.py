@@ -10,25 +10,25 @@ from typing import Annotated
 
 import msgspec
 
-from taskapi.http.problems import refuse_field
+from taskapi.http.problems import invalid_field
 from taskcore.domain.documents import MAX_INTEGER
 
 _AWARE = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-def to_cursor(last_id: int) -> str:
+def encode_cursor(last_id: int) -> str:
     """An opaque name for «behind this task»."""
     return base64.urlsafe_b64encode(str(last_id).encode()).decode().rstrip("=")
 
 
-def from_cursor(cursor: str) -> int:
+def decode_cursor(cursor: str) -> int:
     """Raises `Refused` for anything but what `to_cursor` made."""
     try:
         last_id = int(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (ValueError, binascii.Error):
         last_id = 0
-    if not 0 < last_id <= MAX_INTEGER or to_cursor(last_id) != cursor:
-        raise refuse_field("cursor", "is not a cursor of this API")
+    if not 0 < last_id <= MAX_INTEGER or encode_cursor(last_id) != cursor:
+        raise invalid_field("cursor", "is not a cursor of this API")
     return last_id
 
 
@@ -39,12 +39,12 @@ def parse_time(field: str, text: str | None) -> datetime | None:
     try:
         return msgspec.convert(text, _AWARE).astimezone(UTC)  # PostgreSQL knows no zone beyond 15:59
     except (msgspec.ValidationError, OverflowError) as exc:
-        raise refuse_field(field, "is not a time with a zone, such as 2026-01-31T12:00:00Z") from exc
+        raise invalid_field(field, "is not a time with a zone, such as 2026-01-31T12:00:00Z") from exc
 
 
 def parse_labels(labels: Sequence[str]) -> list[tuple[str, str]]:
     """`["k=v"]` as pairs. Raises `Refused`."""
     pairs = [label.partition("=") for label in labels]
     if any(not key or not equals for key, equals, _ in pairs):
-        raise refuse_field("label", "must be given as key=value")
+        raise invalid_field("label", "must be given as key=value")
     return [(key, value) for key, _, value in pairs]

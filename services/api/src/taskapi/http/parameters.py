@@ -11,7 +11,7 @@ from taskapi.schemas import Problem
 from taskcore.domain import tasks as limits
 from taskcore.domain.documents import MAX_INTEGER
 
-MEDIA_TYPE = "application/problem+json"
+PROBLEM_MEDIA_TYPE = "application/problem+json"
 
 MAX_USER = 255
 
@@ -58,7 +58,7 @@ User = Annotated[
     ),
 ]
 
-_WHY = {
+_DESCRIPTIONS = {
     400: "Not JSON, or not HTTP.",
     404: "There is no such thing.",
     409: "Not possible as things stand.",
@@ -74,9 +74,9 @@ def actor(user: str | None) -> str:
     return "api" if user is None else f"user:{user}"
 
 
-def problems(*statuses: int) -> dict[int, ResponseSpec]:
+def problem_responses(*statuses: int) -> dict[int, ResponseSpec]:
     """The problems of a call: the given ones, and those that any call may meet."""
     return {
-        status: ResponseSpec(Problem, media_type=MEDIA_TYPE, description=_WHY[status], generate_examples=False)
+        status: ResponseSpec(Problem, media_type=PROBLEM_MEDIA_TYPE, description=_DESCRIPTIONS[status], generate_examples=False)
         for status in sorted({*statuses, 400, 422, 503})
     }

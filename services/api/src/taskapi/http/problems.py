@@ -12,7 +12,7 @@ from taskcore.domain.states import Action, Status
 MAX_ERRORS = 100
 
 
-class Refused(Exception):
+class ProblemError(Exception):
     """The request is answered with `problem`."""
 
     def __init__(self, problem: Problem, headers: Mapping[str, str] | None = None) -> None:
@@ -25,7 +25,7 @@ def invalid(errors: Sequence[FieldError]) -> Problem:
     return Problem("Some of what was sent is not valid", 422, "invalid", errors=list(errors[:MAX_ERRORS]))
 
 
-def together(found: Sequence[Problem]) -> Problem:
+def merge_problems(found: Sequence[Problem]) -> Problem:
     """One problem for all: the first one's kind, everybody's errors."""
     errors = [error for problem in found for error in problem.errors]
     return msgspec.structs.replace(found[0], errors=errors[:MAX_ERRORS])
@@ -50,20 +50,20 @@ def idempotency_conflict(key: str) -> Problem:
     )
 
 
-def try_again() -> Refused:
+def concurrent_update() -> ProblemError:
     """A task with the same idempotency key was deleted in between."""
-    return Refused(Problem("Others are changing the same tasks", 503, "try_again"), {"Retry-After": "1"})
+    return ProblemError(Problem("Others are changing the same tasks", 503, "try_again"), {"Retry-After": "1"})
 
 
-def stopping() -> Refused:
-    return Refused(Problem("The process is about to stop", 503, "stopping"), {"Retry-After": "1"})
+def shutting_down() -> ProblemError:
+    return ProblemError(Problem("The process is about to stop", 503, "stopping"), {"Retry-After": "1"})
 
 
-def task_not_found(task_id: int) -> Refused:
-    return Refused(Problem("No such task", 404, "task_not_found", detail=f"There is no task {task_id}."))
+def task_not_found(task_id: int) -> ProblemError:
+    return ProblemError(Problem("No such task", 404, "task_not_found", detail=f"There is no task {task_id}."))
 
 
-def trace_not_recorded(task_id: int, is_on: bool) -> Refused:
+def trace_not_recorded(task_id: int, is_on: bool) -> ProblemError:
     """`is_on`: this process follows tasks."""
     why = (
         "it came when more was submitted than is followed, or when nothing was: see the settings tracing.sample_ratio "
@@ -71,25 +71,25 @@ def trace_not_recorded(task_id: int, is_on: bool) -> Refused:
         if is_on
         else "no task is, until the setting tracing.endpoint says where traces go"
     )
-    return Refused(Problem("No trace", 404, "trace_not_recorded", detail=f"Task {task_id} is not followed: {why}."))
+    return ProblemError(Problem("No trace", 404, "trace_not_recorded", detail=f"Task {task_id} is not followed: {why}."))
 
 
-def trace_viewer_not_configured() -> Refused:
+def trace_viewer_not_configured() -> ProblemError:
     detail = "Nobody can be asked for traces: set tracing.query_url, the address at which the trace viewer answers one."
-    return Refused(Problem("No trace viewer is known", 409, "trace_viewer_not_configured", detail=detail))
+    return ProblemError(Problem("No trace viewer is known", 409, "trace_viewer_not_configured", detail=detail))
 
 
-def trace_viewer_unavailable(why: str) -> Refused:
-    problem = Problem("The trace viewer does not serve", 503, "trace_viewer_unavailable", detail=f"It {why}.")
-    return Refused(problem, {"Retry-After": "1"})
+def trace_viewer_unavailable(reason: str) -> ProblemError:
+    problem = Problem("The trace viewer does not serve", 503, "trace_viewer_unavailable", detail=f"It {reason}.")
+    return ProblemError(problem, {"Retry-After": "1"})
 
 
-def setting_not_found(name: str) -> Refused:
-    return Refused(Problem("No such setting", 404, "setting_not_found", detail=f"There is no setting {name!r}."))
+def setting_not_found(name: str) -> ProblemError:
+    return ProblemError(Problem("No such setting", 404, "setting_not_found", detail=f"There is no setting {name!r}."))
 
 
-def setting_not_live(name: str) -> Refused:
-    return Refused(
+def setting_not_live(name: str) -> ProblemError:
+    return ProblemError(
         Problem(
             "Not a live setting",
             409,
@@ -99,35 +99,35 @@ def setting_not_live(name: str) -> Refused:
     )
 
 
-def metric_not_found(name: str) -> Refused:
-    return Refused(Problem("No such metric", 404, "metric_not_found", detail=f"There is no metric {name!r}."))
+def metric_not_found(name: str) -> ProblemError:
+    return ProblemError(Problem("No such metric", 404, "metric_not_found", detail=f"There is no metric {name!r}."))
 
 
-def queue_not_found(name: str) -> Refused:
-    return Refused(Problem("No such queue", 404, "queue_not_found", detail=f"There is no queue {name!r}."))
+def queue_not_found(name: str) -> ProblemError:
+    return ProblemError(Problem("No such queue", 404, "queue_not_found", detail=f"There is no queue {name!r}."))
 
 
-def not_allowed(action: Action, status: Status, type_name: str | None = None) -> Refused:
+def action_not_available(action: Action, status: Status, type_name: str | None = None) -> ProblemError:
     """`type_name`: it is its type that does not allow it."""
     whose = "A task" if type_name is None else f"A task of the type {type_name}"
     detail = f"{whose} that is {status} cannot take the action {action}."
-    return Refused(_as_it_stands("not_allowed", detail, status))
+    return ProblemError(_status_conflict("not_allowed", detail, status))
 
 
-def has_dependents(task_id: int, status: Status) -> Refused:
+def has_dependents(task_id: int, status: Status) -> ProblemError:
     detail = f"Other tasks wait for the end of task {task_id}, or for what becomes of it."
-    return Refused(_as_it_stands("has_dependents", detail, status))
+    return ProblemError(_status_conflict("has_dependents", detail, status))
 
 
-def dependency_failed(task_id: int, dependency_id: int, how: str, status: Status) -> Refused:
+def dependency_failed(task_id: int, dependency_id: int, how: str, status: Status) -> ProblemError:
     detail = f"Task {task_id} depends on task {dependency_id}, which {how}: retry that one."
-    return Refused(_as_it_stands("dependency_failed", detail, status))
+    return ProblemError(_status_conflict("dependency_failed", detail, status))
 
 
-def _as_it_stands(code: str, detail: str, status: Status) -> Problem:
+def _status_conflict(code: str, detail: str, status: Status) -> Problem:
     return Problem("Not possible as the task stands", 409, code, detail=detail, task_status=status)
 
 
-def refuse_field(field: str, message: str) -> Refused:
+def invalid_field(field: str, message: str) -> ProblemError:
     """One field is not valid."""
-    return Refused(invalid([FieldError(field, message)]))
+    return ProblemError(invalid([FieldError(field, message)]))

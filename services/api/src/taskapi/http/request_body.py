@@ -10,15 +10,15 @@ from litestar.exceptions import HTTPException
 from litestar.status_codes import HTTP_415_UNSUPPORTED_MEDIA_TYPE
 
 from taskapi.http.field_errors import Path, field_error_of
-from taskapi.http.json_errors import diagnose
-from taskapi.http.problems import Refused, invalid
+from taskapi.http.json_errors import json_error
+from taskapi.http.problems import ProblemError, invalid
 
 _OUT_OF_RANGE = ("Number out of range", "Integer value out of range")
 
 T = TypeVar("T")
 
 
-async def read_json(request: Request[Any, Any, Any]) -> bytes:
+async def read_json_body(request: Request[Any, Any, Any]) -> bytes:
     """The body, if it says that it is JSON, or says nothing."""
     content_type, _ = request.content_type
     if content_type and content_type != "application/json" and not content_type.endswith("+json"):
@@ -33,7 +33,7 @@ def decode(body: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T], prefix: 
         return decoder.decode(body)
     except msgspec.ValidationError as exc:
         if str(exc).startswith(_OUT_OF_RANGE):  # which names no member of a free-form object
-            raise diagnose(bytes(body), exc, prefix) from exc
-        raise Refused(invalid([field_error_of(exc, prefix)])) from exc
+            raise json_error(bytes(body), exc, prefix) from exc
+        raise ProblemError(invalid([field_error_of(exc, prefix)])) from exc
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        raise diagnose(bytes(body), exc, prefix) from exc
+        raise json_error(bytes(body), exc, prefix) from exc

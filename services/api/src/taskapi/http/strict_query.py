@@ -9,14 +9,14 @@ from litestar import Request
 from litestar.handlers import BaseRouteHandler
 
 from taskapi.http.parameters import PUBLIC_NAMES
-from taskapi.http.problems import Refused, invalid
+from taskapi.http.problems import ProblemError, invalid
 from taskapi.schemas import FieldError
 
 #: Nor are those in the path.
-_NOT_OF_THE_QUERY = frozenset({"request", "services", "idempotency_key", "user"})
+_NOT_IN_QUERY = frozenset({"request", "services", "idempotency_key", "user"})
 
 
-def refuse_unknown_parameters(request: Request[Any, Any, Any]) -> None:
+def reject_unknown_parameters(request: Request[Any, Any, Any]) -> None:
     """Runs before each handler. Raises `Refused`."""
     if not request.scope["query_string"]:
         return
@@ -28,13 +28,13 @@ def refuse_unknown_parameters(request: Request[Any, Any, Any]) -> None:
     ]
     errors += [FieldError(name, "contains a NUL character") for name, value in given.multi_items() if "\0" in value]
     if errors:
-        raise Refused(invalid(errors))
+        raise ProblemError(invalid(errors))
 
 
 @cache
 def _known(handler: BaseRouteHandler, of_the_path: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
     """The names of those that may be given once, and of those that may be repeated."""
     parameters = handler.parsed_fn_signature.parameters
-    names = parameters.keys() - _NOT_OF_THE_QUERY - of_the_path
+    names = parameters.keys() - _NOT_IN_QUERY - of_the_path
     many = frozenset(name for name in names if parameters[name].is_non_string_sequence)
     return frozenset(PUBLIC_NAMES.get(name, name) for name in names - many), many

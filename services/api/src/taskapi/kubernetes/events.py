@@ -11,28 +11,28 @@ from litestar import get
 from litestar.di import NamedDependency
 
 from taskapi.http.paging import parse_time
-from taskapi.http.parameters import TaskId, problems
-from taskapi.http.problems import Refused
+from taskapi.http.parameters import TaskId, problem_responses
+from taskapi.http.problems import ProblemError
 from taskapi.kubernetes import schemas
 from taskapi.kubernetes.parameters import (
     After,
     AnyOf,
     Before,
-    BehindId,
+    AfterId,
     EventId,
     Limit,
     Search,
     Time,
-    from_after,
-    from_before,
-    refuse_both,
-    to_after,
-    to_before,
+    decode_after,
+    decode_before,
+    reject_both,
+    encode_after,
+    encode_before,
 )
 from taskapi.runtime.services import Services
 from taskapi.schemas import Problem
 from taskapi.tasks import presenters
-from taskapi.tasks.queries import task_row
+from taskapi.tasks.queries import fetch_task_row
 from taskcore.db.kubernetes import event_queries
 from taskcore.db.kubernetes.event_queries import EventFilter
 
@@ -40,14 +40,14 @@ MAX_GAPS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Ids:
+class _Position:
     """Of an event and of a gap."""
 
     event_id: int
     gap_id: int
 
 
-@get("/events", operation_id="list_events", summary="List Kubernetes events", tags=["kubernetes"], responses=problems())
+@get("/events", operation_id="list_events", summary="List Kubernetes events", tags=["kubernetes"], responses=problem_responses())
 async def list_events(
     services: NamedDependency[Services],
     cluster: AnyOf = None,
@@ -66,7 +66,7 @@ async def list_events(
 
     Whoever goes on with `next_after` again and again gets every event, and each version at most once.
     """
-    refuse_both(before, after)
+    reject_both(before, after)
     which = EventFilter(
         clusters=cluster or (),
         namespaces=namespace or (),
@@ -77,10 +77,10 @@ async def list_events(
         since=parse_time("since", since),
         search=q,
     )
-    place = None if before is None else from_before(before)
-    behind = None if after is None else _Ids(*from_after(after))
+    place = None if before is None else decode_before(before)
+    behind = None if after is None else _Position(*decode_after(after))
     (row,) = await services.database.read(event_queries.newest_ids())  # first: what is stored from here on comes later
-    newest = _Ids(row.event_id, row.gap_id)
+    newest = _Position(row.event_id, row.gap_id)
     if behind is not None:
         return await _since(services, which, limit, behind, newest)
     return await _page(services, which, limit, place, newest)
@@ -91,18 +91,18 @@ async def list_events(
     operation_id="list_event_versions",
     summary="List an event's versions",
     tags=["kubernetes"],
-    responses=problems(404),
+    responses=problem_responses(404),
 )
 async def list_event_versions(
-    services: NamedDependency[Services], event_id: EventId, after: BehindId = 0, limit: Limit = 1_000
-) -> schemas.EventVersions:
+    services: NamedDependency[Services], event_id: EventId, after: AfterId = 0, limit: Limit = 1_000
+) -> schemas.EventVersionPage:
     """All that were stored of the event of which this is one, in that order."""
     values = {"one": event_id, "after_id": after, "most": limit + 1}
     rows = await services.database.read(event_queries.list_versions(), values)
     if not rows and not after:
         raise _not_found(event_id)
     items = _events(rows[:limit])
-    return schemas.EventVersions(items, items[-1].id if len(rows) > limit else None)
+    return schemas.EventVersionPage(items, items[-1].id if len(rows) > limit else None)
 
 
 @get(
@@ -110,22 +110,22 @@ async def list_event_versions(
     operation_id="list_task_events",
     summary="List the Kubernetes events about a task",
     tags=["tasks"],
-    responses=problems(404),
+    responses=problem_responses(404),
 )
 async def list_task_events(
-    services: NamedDependency[Services], task_id: TaskId, after: BehindId = 0, limit: Limit = 1_000
-) -> schemas.TaskEvents:
+    services: NamedDependency[Services], task_id: TaskId, after: AfterId = 0, limit: Limit = 1_000
+) -> schemas.TaskEventPage:
     """Those about pods that carry the label `taskcore.io/task-id` with this id, in the order in which they came."""
     values = {"task": task_id, "after_id": after, "most": limit + 1}
     rows = await services.database.read(event_queries.list_task_events(), values)
     if not rows:
-        await task_row(services, task_id)
+        await fetch_task_row(services, task_id)
     items = _events(rows[:limit])
-    return schemas.TaskEvents(items, items[-1].id if items else after or None, has_more=len(rows) > limit)
+    return schemas.TaskEventPage(items, items[-1].id if items else after or None, has_more=len(rows) > limit)
 
 
 async def _page(
-    services: Services, which: EventFilter, limit: int, place: tuple[datetime, int] | None, newest: _Ids
+    services: Services, which: EventFilter, limit: int, place: tuple[datetime, int] | None, newest: _Position
 ) -> schemas.EventPage:
     """Newest first, behind `place`."""
     statement = event_queries.list_events(which, limit=limit + 1, until_id=newest.event_id, before=place)
@@ -144,13 +144,13 @@ async def _page(
     return schemas.EventPage(
         items,
         _gaps(gaps),
-        next_before=to_before(items[-1].at, items[-1].id) if has_more else None,
-        next_after=to_after(newest.event_id, newest.gap_id) if place is None else None,
+        next_before=encode_before(items[-1].at, items[-1].id) if has_more else None,
+        next_after=encode_after(newest.event_id, newest.gap_id) if place is None else None,
         has_more=has_more,
     )
 
 
-async def _since(services: Services, which: EventFilter, limit: int, behind: _Ids, newest: _Ids) -> schemas.EventPage:
+async def _since(services: Services, which: EventFilter, limit: int, behind: _Position, newest: _Position) -> schemas.EventPage:
     """What was stored behind those, up to the `newest` and beyond."""
     rows = await services.database.read(
         event_queries.follow_events(which, limit=limit + 1, after_id=behind.event_id),
@@ -160,7 +160,7 @@ async def _since(services: Services, which: EventFilter, limit: int, behind: _Id
     )
     items, gaps = _events(rows[:limit]), _gaps(found[:MAX_GAPS])
     more_events, more_gaps = len(rows) > limit, len(found) > MAX_GAPS
-    reached = to_after(
+    reached = encode_after(
         _reached(items, newest.event_id, behind.event_id, is_all=not more_events),
         _reached(gaps, newest.gap_id, behind.gap_id, is_all=not more_gaps),
     )
@@ -174,12 +174,12 @@ def _reached(items: Sequence[Any], newest: int, behind: int, *, is_all: bool) ->
 
 
 def _events(rows: Sequence[Any]) -> list[schemas.KubernetesEvent]:
-    return [presenters.fields(schemas.KubernetesEvent, row._mapping) for row in rows]
+    return [presenters.from_row(schemas.KubernetesEvent, row._mapping) for row in rows]
 
 
 def _gaps(rows: Sequence[Any]) -> list[schemas.EventGap]:
-    return [presenters.fields(schemas.EventGap, row._mapping) for row in rows]
+    return [presenters.from_row(schemas.EventGap, row._mapping) for row in rows]
 
 
-def _not_found(event_id: int) -> Refused:
-    return Refused(Problem("No such event", 404, "event_not_found", detail=f"There is no event {event_id}."))
+def _not_found(event_id: int) -> ProblemError:
+    return ProblemError(Problem("No such event", 404, "event_not_found", detail=f"There is no event {event_id}."))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from litestar.params import PathParameter, QueryParameter
 
-from taskapi.http.problems import refuse_field
+from taskapi.http.problems import invalid_field
 from taskcore.domain.documents import MAX_INTEGER
 
 EventId = Annotated[
@@ -23,7 +23,7 @@ Time = Annotated[
 ]
 Search = Annotated[str | None, QueryParameter(max_length=255, description="Part of the message, in any case.")]
 Limit = Annotated[int, QueryParameter(ge=1, le=1_000)]
-BehindId = Annotated[
+AfterId = Annotated[
     int,
     QueryParameter(ge=0, le=MAX_INTEGER, schema_extra={"minimum": 0, "maximum": MAX_INTEGER}, description="An id."),
 ]
@@ -52,46 +52,46 @@ AfterAlert = Annotated[
     ),
 ]
 
-_PLACE = re.compile(r"(-?[0-9]{1,19})\.([0-9]{1,19})")
+_POSITION = re.compile(r"(-?[0-9]{1,19})\.([0-9]{1,19})")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def refuse_both(before: object, after: object) -> None:
+def reject_both(before: object, after: object) -> None:
     """Raises `Refused`."""
     if before is not None and after is not None:
-        raise refuse_field("after", "cannot be given together with before")
+        raise invalid_field("after", "cannot be given together with before")
 
 
-def to_before(at: datetime, event_id: int) -> str:
+def encode_before(at: datetime, event_id: int) -> str:
     return f"{(at - _EPOCH) // _MICROSECOND}.{event_id}"
 
 
-def from_before(text: str) -> tuple[datetime, int]:
+def decode_before(text: str) -> tuple[datetime, int]:
     """Raises `Refused` for anything but what `to_before` made."""
-    microseconds, event_id = _place("before", text)
+    microseconds, event_id = _position("before", text)
     try:
         return _EPOCH + microseconds * _MICROSECOND, event_id
     except OverflowError as exc:
-        raise refuse_field("before", "is not `next_before` of a page") from exc
+        raise invalid_field("before", "is not `next_before` of a page") from exc
 
 
-def to_after(event_id: int, gap_id: int) -> str:
+def encode_after(event_id: int, gap_id: int) -> str:
     return f"{event_id}.{gap_id}"
 
 
-def from_after(text: str) -> tuple[int, int]:
+def decode_after(text: str) -> tuple[int, int]:
     """The ids of an event and of a gap. Raises `Refused` for anything but what `to_after` made."""
-    return _place("after", text)
+    return _position("after", text)
 
 
-def from_id(field: str, text: str) -> int:
+def decode_id(field: str, text: str) -> int:
     """The id of an alert. Raises `Refused`."""
-    return _place(field, f"0.{text}")[1]
+    return _position(field, f"0.{text}")[1]
 
 
-def _place(field: str, text: str) -> tuple[int, int]:
-    match = _PLACE.fullmatch(text)
+def _position(field: str, text: str) -> tuple[int, int]:
+    match = _POSITION.fullmatch(text)
     if match is None or int(match[2]) > MAX_INTEGER or abs(int(match[1])) > MAX_INTEGER:
-        raise refuse_field(field, f"is not `next_{field}` of a page")
+        raise invalid_field(field, f"is not `next_{field}` of a page")
     return int(match[1]), int(match[2])

@@ -64,14 +64,14 @@ class EventPage(msgspec.Struct, frozen=True):
     has_more: bool
 
 
-class EventVersions(msgspec.Struct, frozen=True):
+class EventVersionPage(msgspec.Struct, frozen=True):
     """By id, which is the order in which they were stored. `next_after`: the id to go on behind, or null."""
 
     items: list[KubernetesEvent]
     next_after: int | None
 
 
-class TaskEvents(msgspec.Struct, frozen=True):
+class TaskEventPage(msgspec.Struct, frozen=True):
     """By id. `next_after`, given as `after`, goes on behind the last one; null: there was none so far."""
 
     items: list[KubernetesEvent]

@@ -20,11 +20,11 @@ from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from psycopg.errors import DeadlockDetected, UndefinedColumn, UndefinedTable
 from sqlalchemy.exc import DBAPIError
 
-from taskapi.http.parameters import MEDIA_TYPE, PUBLIC_NAMES
-from taskapi.http.problems import Refused, invalid, too_large, try_again
+from taskapi.http.parameters import PROBLEM_MEDIA_TYPE, PUBLIC_NAMES
+from taskapi.http.problems import ProblemError, invalid, too_large, concurrent_update
 from taskapi.middleware.request import request_id_of
 from taskapi.schemas import FieldError, Problem
-from taskcore.db.engine import is_database_away
+from taskcore.db.engine import is_database_unavailable
 
 RETRY_AFTER = {"Retry-After": "2"}
 
@@ -35,16 +35,16 @@ _MISSING = re.compile(r"Missing required \w+ parameter '([^']*)'")
 log = structlog.stdlib.get_logger(__name__)
 
 
-def answer(request: Request[Any, Any, Any], exc: Exception) -> Response[Problem]:
+def handle_exception(request: Request[Any, Any, Any], exc: Exception) -> Response[Problem]:
     """The problem that `exc` means to the client. Those that nobody foresaw are logged, and told without details."""
     problem, headers = _problem(request, exc)
     problem = msgspec.structs.replace(problem, request_id=request_id_of(request.scope))
-    return Response(problem, status_code=problem.status, headers=headers, media_type=MEDIA_TYPE)
+    return Response(problem, status_code=problem.status, headers=headers, media_type=PROBLEM_MEDIA_TYPE)
 
 
 def _problem(request: Request[Any, Any, Any], exc: Exception) -> tuple[Problem, dict[str, str]]:
     match exc:
-        case Refused():
+        case ProblemError():
             return exc.problem, exc.headers
         case RequestEntityTooLarge():
             return too_large("body", request.route_handler.resolve_request_max_body_size() or 0), {}
@@ -61,7 +61,7 @@ def _problem(request: Request[Any, Any, Any], exc: Exception) -> tuple[Problem, 
         case HTTPException() if exc.status_code < 500:
             return Problem("Bad request", exc.status_code, "bad_request", detail=exc.detail), exc.headers or {}
     if isinstance(exc, DBAPIError) and isinstance(exc.orig, DeadlockDetected):
-        return try_again().problem, try_again().headers
+        return concurrent_update().problem, concurrent_update().headers
     if _is_database_away(exc):
         log.warning("database.unavailable", error=_first_line(exc))
         return Problem("The database is away", 503, "database_unavailable"), RETRY_AFTER
@@ -70,7 +70,7 @@ def _problem(request: Request[Any, Any, Any], exc: Exception) -> tuple[Problem, 
 
 
 def _is_database_away(exc: Exception) -> bool:
-    return is_database_away(exc) or (isinstance(exc, DBAPIError) and isinstance(exc.orig, _NOT_READY))
+    return is_database_unavailable(exc) or (isinstance(exc, DBAPIError) and isinstance(exc.orig, _NOT_READY))
 
 
 def _parameter_errors(exc: ValidationException) -> Iterator[FieldError]:

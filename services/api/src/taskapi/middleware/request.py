@@ -11,7 +11,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
-from taskapi.runtime.request_spans import request_span, tell_answer
+from taskapi.runtime.request_spans import request_span, record_response
 from taskapi.runtime.services import Services
 from taskcore.observability.telemetry import REQUEST_SECONDS, REQUESTS
 
@@ -27,7 +27,7 @@ def request_id_of(scope: Scope) -> str:
     return str(scope["state"]["request_id"])
 
 
-class RequestScope:
+class RequestMiddleware:
     """Wraps the whole application, so that a 404 counts too."""
 
     def __init__(self, app: ASGIApp, services: Services) -> None:
@@ -47,7 +47,7 @@ class RequestScope:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                leave = [(b"connection", b"close")] if self._services.leaving.is_set() else []
+                leave = [(b"connection", b"close")] if self._services.draining.is_set() else []
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode()), *leave]
             await send(message)
 
@@ -55,8 +55,8 @@ class RequestScope:
             try:
                 await self._app(scope, receive, send_with_id)
             finally:
-                tell_answer(span, scope, status)
-                _note(scope, status, time.perf_counter() - started)
+                record_response(span, scope, status)
+                _record(scope, status, time.perf_counter() - started)
 
 
 def _request_id(scope: Scope) -> str:
@@ -65,7 +65,7 @@ def _request_id(scope: Scope) -> str:
     return given.decode() if _REQUEST_ID.fullmatch(given) else str(uuid4())
 
 
-def _note(scope: HTTPScope, status: int, seconds: float) -> None:
+def _record(scope: HTTPScope, status: int, seconds: float) -> None:
     route, method = UNMATCHED
     if scope.get("path_template"):
         route, method = scope["path_template"], scope["method"]

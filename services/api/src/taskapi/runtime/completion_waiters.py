@@ -14,7 +14,7 @@ from contextvars import Context
 import structlog
 
 from taskapi.runtime.database import Database
-from taskcore.db.engine import is_database_away
+from taskcore.db.engine import is_database_unavailable
 from taskcore.db.notify import SETTLED, Listener
 from taskcore.db.tasks import queries
 
@@ -24,7 +24,7 @@ PAUSE_S = 0.01
 log = structlog.stdlib.get_logger(__name__)
 
 
-class Finishes:
+class CompletionWaiters:
     """Who waits for which task."""
 
     def __init__(self, url: str, database: Database) -> None:
@@ -52,7 +52,7 @@ class Finishes:
             if not self._waiting[task_id]:
                 del self._waiting[task_id]
 
-    def watch(self) -> None:
+    def start_watching(self) -> None:
         """Look for ends from now on, for as long as anybody waits, and in no request's context."""
         if self._watching is None or self._watching.done():
             self._watching = asyncio.create_task(self._watch(), name="finishes", context=Context())
@@ -86,9 +86,9 @@ class Finishes:
 
     async def _release_finished(self) -> None:
         try:
-            rows = await self._database.read(queries.finished_among(), {"ids": list(self._waiting)})
+            rows = await self._database.read(queries.find_finished(), {"ids": list(self._waiting)})
         except Exception as exc:  # whoever waits goes on waiting: the next look may succeed
-            if not is_database_away(exc):
+            if not is_database_unavailable(exc):
                 log.exception("finishes.not_read")
             return
         self._release([row.id for row in rows])

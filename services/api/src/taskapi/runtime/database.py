@@ -12,10 +12,10 @@ from sqlalchemy import Executable, Row, literal_column, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from taskapi.runtime.request_spans import followed_statement, followed_transaction
+from taskapi.runtime.request_spans import statement_span, transaction_span
 from taskcore.db.engine import async_engine
 from taskcore.db.models import Task
-from taskcore.observability.tracing.provider import OFF, Tracing
+from taskcore.observability.tracing.provider import NO_TRACING, Tracing
 
 POOL_SIZE = 10
 TIMEOUT_S = 30
@@ -26,12 +26,12 @@ Rows = Sequence[Row[*tuple[Any, ...]]]
 class Database:
     """Raises what `taskcore.db.engine.DATABASE_AWAY` lists when no answer comes within `TIMEOUT_S`."""
 
-    def __init__(self, engine: AsyncEngine, tracing: Tracing = OFF) -> None:
+    def __init__(self, engine: AsyncEngine, tracing: Tracing = NO_TRACING) -> None:
         self._engine = engine
         self._tracing = tracing
 
     @classmethod
-    def at(cls, url: str, tracing: Tracing = OFF) -> Self:
+    def from_url(cls, url: str, tracing: Tracing = NO_TRACING) -> Self:
         """Connects at the first call, not before."""
         options = f"-c statement_timeout={TIMEOUT_S}s -c TimeZone=UTC"
         return cls(async_engine(url, name="taskapi", pool_size=POOL_SIZE, options=options), tracing)
@@ -60,7 +60,7 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """A connection in a transaction, committed at the end of the block unless it raises."""
-        with followed_transaction(self._tracing):
+        with transaction_span(self._tracing):
             async with asyncio.timeout(TIMEOUT_S), self._engine.connect() as connection:
                 await connection.execution_options(isolation_level="READ COMMITTED")
                 async with connection.begin():
@@ -71,7 +71,7 @@ class Database:
         await self._execute(select(literal_column("1")).select_from(Task).limit(0), None)
 
     async def _execute(self, statement: Executable, parameters: Mapping[str, Any] | None) -> Rows:
-        with followed_statement(self._tracing, statement):
+        with statement_span(self._tracing, statement):
             async with asyncio.timeout(TIMEOUT_S), self._engine.connect() as connection:
                 result = await connection.execute(statement, parameters)
                 return result.all() if result.returns_rows else ()

@@ -21,7 +21,7 @@ PAUSE_S = 0.01
 log = structlog.stdlib.get_logger(__name__)
 
 
-class Wakeups:
+class Notifier:
     """Sends at once, then at most once each `PAUSE_S`, for several requests together and in nobody's context."""
 
     def __init__(self, database: Database) -> None:
@@ -29,7 +29,7 @@ class Wakeups:
         self._wanted: set[str] = set()
         self._sending: asyncio.Task[None] | None = None
 
-    def send(self, channel: str = OUTBOX) -> None:
+    def notify(self, channel: str = OUTBOX) -> None:
         """Call it after the commit. It does not wait."""
         self._wanted.add(channel)
         if self._sending is None or self._sending.done():

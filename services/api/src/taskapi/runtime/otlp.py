@@ -8,17 +8,17 @@ from typing import Any
 
 import msgspec
 
-from taskcore.observability.tracing.span_record import RecordedEvent, RecordedLink, RecordedSpan
+from taskcore.observability.tracing.span_record import SpanEvent, SpanLink, SpanRecord
 
 TRACE_BYTES = 16
 SPAN_BYTES = 8
-LONGEST_NS = 2**63 - 1
+MAX_NS = 2**63 - 1
 KINDS = ("internal", "internal", "server", "client", "producer", "consumer")
 STATUSES = ("unset", "ok", "error")
 #: Any of these is there, unless the answer is empty: then there are no spans.
-WRAPPINGS = frozenset({"resourceSpans", "batches", "result", "trace"})
+ENVELOPES = frozenset({"resourceSpans", "batches", "result", "trace"})
 #: What a value of an attribute may be, one of them in each.
-SIMPLE = ("stringValue", "boolValue", "doubleValue", "bytesValue")
+SCALARS = ("stringValue", "boolValue", "doubleValue", "bytesValue")
 
 
 class _Struct(msgspec.Struct, frozen=True, rename="camel"):
@@ -86,18 +86,18 @@ class _Answer(_Spans, frozen=True):
     trace: _Spans | None = None
 
 
-def decode(body: bytes, trace_id: str) -> list[RecordedSpan]:
+def decode_otlp(body: bytes, trace_id: str) -> list[SpanRecord]:
     """The spans of the trace. Raises ValueError for what is none of the shapes."""
     try:
         members = msgspec.json.decode(body, type=dict[str, msgspec.Raw]).keys()
-        if members and not members & WRAPPINGS:
-            raise ValueError(f"none of {', '.join(sorted(WRAPPINGS))} is there")
+        if members and not members & ENVELOPES:
+            raise ValueError(f"none of {', '.join(sorted(ENVELOPES))} is there")
         return [span for span in _spans(msgspec.json.decode(body, type=_Answer)) if span.trace_id == trace_id]
     except (msgspec.MsgspecError, RecursionError) as exc:
         raise ValueError(str(exc)) from exc
 
 
-def _spans(answer: _Answer) -> Iterator[RecordedSpan]:
+def _spans(answer: _Answer) -> Iterator[SpanRecord]:
     inner = answer.result or answer.trace or answer
     for group in inner.resource_spans or inner.batches or ():
         resource = _plain(group.resource.attributes if group.resource else None)
@@ -106,22 +106,22 @@ def _spans(answer: _Answer) -> Iterator[RecordedSpan]:
                 yield _recorded(span, str(resource.get("service.name", "")))
 
 
-def _recorded(span: _Span, service: str) -> RecordedSpan:
+def _recorded(span: _Span, service: str) -> SpanRecord:
     status = span.status or _Status()
-    return RecordedSpan(
+    return SpanRecord(
         trace_id=hex_id(span.trace_id, TRACE_BYTES),
         span_id=hex_id(span.span_id, SPAN_BYTES),
         parent_id=_parent(span.parent_span_id),
         service=service,
         name=span.name,
-        kind=_word(span.kind, KINDS, "SPAN_KIND_"),
+        kind=_enum_name(span.kind, KINDS, "SPAN_KIND_"),
         start_ns=_ns(span.start_time_unix_nano),
         end_ns=_ns(span.end_time_unix_nano),
-        status=_word(status.code, STATUSES, "STATUS_CODE_"),
+        status=_enum_name(status.code, STATUSES, "STATUS_CODE_"),
         status_message=status.message or None,
         attributes=_plain(span.attributes),
         links=_links(span.links or ()),
-        events=tuple(RecordedEvent(e.name, _ns(e.time_unix_nano), _plain(e.attributes)) for e in span.events or ()),
+        events=tuple(SpanEvent(e.name, _ns(e.time_unix_nano), _plain(e.attributes)) for e in span.events or ()),
     )
 
 
@@ -142,18 +142,18 @@ def _parent(text: str | None) -> str | None:
     return found if found.strip("0") else None
 
 
-def _links(links: Sequence[_Link]) -> Sequence[RecordedLink]:
-    return tuple(RecordedLink(hex_id(one.trace_id, TRACE_BYTES), hex_id(one.span_id, SPAN_BYTES)) for one in links)
+def _links(links: Sequence[_Link]) -> Sequence[SpanLink]:
+    return tuple(SpanLink(hex_id(one.trace_id, TRACE_BYTES), hex_id(one.span_id, SPAN_BYTES)) for one in links)
 
 
 def _ns(value: int | str) -> int:
     found = int(value)
-    if not 0 <= found <= LONGEST_NS:
+    if not 0 <= found <= MAX_NS:
         raise ValueError("not a time")
     return found
 
 
-def _word(code: int | str, words: Sequence[str], prefix: str) -> str:
+def _enum_name(code: int | str, words: Sequence[str], prefix: str) -> str:
     """A number or a name of the protocol's as our word; the first one for what we do not know."""
     if isinstance(code, int):
         return words[code] if 0 <= code < len(words) else words[0]
@@ -170,9 +170,9 @@ def _value(value: Mapping[str, Any]) -> Any:
     match value:
         case {"intValue": int() | str() as number}:
             found = int(number)
-            return found if abs(found) <= LONGEST_NS else str(found)
+            return found if abs(found) <= MAX_NS else str(found)
         case {"arrayValue": {"values": list(values)}}:
             return [_value(one) if isinstance(one, dict) else None for one in values]
         case {"kvlistValue": {"values": list(values)}}:
             return {str(one.get("key")): _value(one.get("value") or {}) for one in values if isinstance(one, dict)}
-    return next((value[name] for name in SIMPLE if isinstance(value.get(name), str | bool | float | int)), None)
+    return next((value[name] for name in SCALARS if isinstance(value.get(name), str | bool | float | int)), None)

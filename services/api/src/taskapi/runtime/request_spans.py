@@ -17,11 +17,11 @@ from sqlalchemy import Executable
 from sqlalchemy.dialects.postgresql import dialect
 
 from taskcore.observability.tracing import conventions
-from taskcore.observability.tracing.client_spans import call, fail
-from taskcore.observability.tracing.propagation import below, span_context
+from taskcore.observability.tracing.client_spans import client_span, set_error
+from taskcore.observability.tracing.propagation import child_context, parse_traceparent
 from taskcore.observability.tracing.provider import Tracing
 
-FOLLOWED = "/api/"
+TRACED_PREFIX = "/api/"
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
 _TABLE = re.compile(r"\b(INSERT) INTO (\w+)|\b(UPDATE) (\w+)|\b(DELETE) FROM (\w+)")
@@ -35,7 +35,7 @@ _KNOWN: WeakKeyDictionary[Executable, tuple[str, str]] = WeakKeyDictionary()
 def request_span(tracing: Tracing, scope: HTTPScope) -> Iterator[Span]:
     """A child of the caller's, where the request names one. `tell_answer` says what came of it."""
     span: Span = trace.INVALID_SPAN
-    if tracing.is_on and scope["path"].startswith(FOLLOWED):
+    if tracing.is_enabled and scope["path"].startswith(TRACED_PREFIX):
         span = _begin(tracing, scope)
     if not span.is_recording():
         yield span
@@ -44,7 +44,7 @@ def request_span(tracing: Tracing, scope: HTTPScope) -> Iterator[Span]:
         yield span
 
 
-def tell_answer(span: Span, scope: HTTPScope, status: int) -> None:
+def record_response(span: Span, scope: HTTPScope, status: int) -> None:
     if not span.is_recording():
         return
     if route := scope.get("path_template"):
@@ -53,30 +53,30 @@ def tell_answer(span: Span, scope: HTTPScope, status: int) -> None:
     if status:
         span.set_attribute(http_attributes.HTTP_RESPONSE_STATUS_CODE, status)
     if status >= 500 or status == 0:
-        fail(span, str(status or "not_answered"))
+        set_error(span, str(status or "not_answered"))
 
 
-def followed_statement(tracing: Tracing, statement: Executable) -> AbstractContextManager[Any]:
+def statement_span(tracing: Tracing, statement: Executable) -> AbstractContextManager[Any]:
     """The span of a statement, where whoever asks is followed."""
     if not trace.get_current_span().is_recording():
         return nullcontext()
-    operation, table = _what(statement)
-    return call(tracing.tracer, f"{operation} {table}", conventions.statement(operation, table))
+    operation, table = _describe(statement)
+    return client_span(tracing.tracer, f"{operation} {table}", conventions.statement_attributes(operation, table))
 
 
-def followed_transaction(tracing: Tracing) -> AbstractContextManager[Any]:
+def transaction_span(tracing: Tracing) -> AbstractContextManager[Any]:
     """As `followed_statement`, for several together."""
     if not trace.get_current_span().is_recording():
         return nullcontext()
     attributes = {"db.system.name": "postgresql", "db.operation.name": "TRANSACTION"}
-    return call(tracing.tracer, "TRANSACTION", attributes)
+    return client_span(tracing.tracer, "TRANSACTION", attributes)
 
 
 def _begin(tracing: Tracing, scope: HTTPScope) -> Span:
     """Most are not followed: those cost as little as can be."""
     method = scope["method"] if scope["method"] in METHODS else "_OTHER"
-    parent = span_context(_header(scope, b"traceparent"))
-    context = tracing.begin(method) if parent is None else below(parent)
+    parent = parse_traceparent(_header(scope, b"traceparent"))
+    context = tracing.sample_root(method) if parent is None else child_context(parent)
     if context is None:
         return trace.INVALID_SPAN
     return tracing.tracer.start_span(method, context, SpanKind.SERVER, _attributes(scope, method))
@@ -100,7 +100,7 @@ def _attributes(scope: HTTPScope, method: str) -> conventions.Attributes:
     return {name: value for name, value in found.items() if value}
 
 
-def _what(statement: Executable) -> tuple[str, str]:
+def _describe(statement: Executable) -> tuple[str, str]:
     """The operation, and the table: of the first that changes something, or else of the first that is read."""
     if (known := _KNOWN.get(statement)) is None:
         known = _KNOWN[statement] = _named(str(statement.compile(dialect=_DIALECT)))  # type: ignore[attr-defined]

@@ -11,15 +11,15 @@ from typing import Self
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from taskapi.runtime.completion_waiters import Finishes
+from taskapi.runtime.completion_waiters import CompletionWaiters
 from taskapi.runtime.database import Database
-from taskapi.runtime.notifier import Wakeups
+from taskapi.runtime.notifier import Notifier
 from taskapi.runtime.trace_sources import Traces
-from taskapi.runtime.type_cache import Catalogue
-from taskcore.live_settings import CurrentSettings, Follower
-from taskcore.observability.multiprocess_metrics import page
-from taskcore.observability.tracing.memory_store import LocalSpans
-from taskcore.observability.tracing.provider import OFF, Tracing
+from taskapi.runtime.type_cache import TypeCache
+from taskcore.live_settings import CurrentSettings, SettingsWatcher
+from taskcore.observability.multiprocess_metrics import build_registry
+from taskcore.observability.tracing.memory_store import InMemorySpanStore
+from taskcore.observability.tracing.provider import NO_TRACING, Tracing
 from taskcore.settings import Settings
 
 
@@ -28,43 +28,43 @@ class Services:
     """`leaving` is set when the process was told to stop, and still answers. `metrics` are what `/metrics` tells."""
 
     database: Database
-    catalogue: Catalogue
-    wakeups: Wakeups
-    finishes: Finishes
+    type_cache: TypeCache
+    notifier: Notifier
+    completion_waiters: CompletionWaiters
     settings: CurrentSettings
-    follower: Follower
+    settings_watcher: SettingsWatcher
     metrics: CollectorRegistry
     traces: Traces
-    tracing: Tracing = OFF
-    leaving: Event = field(default_factory=Event)
+    tracing: Tracing = NO_TRACING
+    draining: Event = field(default_factory=Event)
 
     @classmethod
-    def of(
+    def from_settings(
         cls,
         settings: Settings,
-        tracing: Tracing = OFF,
+        tracing: Tracing = NO_TRACING,
         metrics: CollectorRegistry | None = None,
-        local: LocalSpans | None = None,
+        span_store: InMemorySpanStore | None = None,
     ) -> Self:
         """Nothing is connected yet: the process starts whether the database is there or not."""
         url = settings.database_url.get_secret_value()
-        database = Database.at(url, tracing)
+        database = Database.from_url(url, tracing)
         current = CurrentSettings(settings)
-        follower = Follower(current, database.read, name="taskapi settings")
-        finishes = Finishes(url, database)
-        told = metrics or page("api", REGISTRY)
-        traces = Traces.of(settings, local)
-        return cls(database, Catalogue(database), Wakeups(database), finishes, current, follower, told, traces, tracing)
+        follower = SettingsWatcher(current, database.read, name="taskapi settings")
+        finishes = CompletionWaiters(url, database)
+        told = metrics or build_registry("api", REGISTRY)
+        traces = Traces.from_settings(settings, span_store)
+        return cls(database, TypeCache(database), Notifier(database), finishes, current, follower, told, traces, tracing)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        following = asyncio.create_task(self.follower.run(), name="settings")
+        following = asyncio.create_task(self.settings_watcher.run(), name="settings")
         try:
             yield
         finally:
             following.cancel()
             await asyncio.wait([following])
-            await self.finishes.close()
+            await self.completion_waiters.close()
             await self.traces.close()
-            await self.wakeups.close()
+            await self.notifier.close()
             await self.database.close()

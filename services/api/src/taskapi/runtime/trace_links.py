@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from taskcore.settings import TRACE_ID
+from taskcore.settings import TRACE_ID_PLACEHOLDER
 
 TASK_ID = "{task_id}"
 
@@ -15,7 +15,7 @@ class TraceLinks:
 
     template: str | None
 
-    def to(self, task_id: int, trace_id: str | None) -> str | None:
+    def url_for(self, task_id: int, trace_id: str | None) -> str | None:
         if self.template is None or trace_id is None:
             return None
-        return self.template.replace(TRACE_ID, trace_id).replace(TASK_ID, str(task_id))
+        return self.template.replace(TRACE_ID_PLACEHOLDER, trace_id).replace(TASK_ID, str(task_id))

@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, Self
 
 from taskapi.runtime.trace_links import TraceLinks
-from taskapi.runtime.trace_viewer import Viewer
-from taskcore.observability.tracing.memory_store import LocalSpans
-from taskcore.observability.tracing.span_record import RecordedSpan
+from taskapi.runtime.trace_viewer import TraceViewer
+from taskcore.observability.tracing.memory_store import InMemorySpanStore
+from taskcore.observability.tracing.span_record import SpanRecord
 from taskcore.settings import Settings
 
-Spans = Mapping[str, Sequence[RecordedSpan]]
+SpansByTrace = Mapping[str, Sequence[SpanRecord]]
 
 
-class Source(Protocol):
+class TraceSource(Protocol):
     @property
     def name(self) -> Literal["viewer", "local"]: ...
 
-    async def find(self, trace_ids: Sequence[str]) -> Spans:
+    async def find_spans(self, trace_ids: Sequence[str]) -> SpansByTrace:
         """The spans of each, as they come; none for a trace that is not there."""
 
     async def close(self) -> None: ...
@@ -31,29 +31,29 @@ class Traces:
     """`source` is None where nobody can be asked."""
 
     links: TraceLinks
-    source: Source | None
+    source: TraceSource | None
 
     @classmethod
-    def of(cls, settings: Settings, local: LocalSpans | None) -> Self:
+    def from_settings(cls, settings: Settings, local: InMemorySpanStore | None) -> Self:
         links = TraceLinks(settings.trace_url_template)
         if settings.tracing.query_url is not None:
-            return cls(links, Viewer(settings.tracing.query_url))
-        return cls(links, None if local is None else Own(local))
+            return cls(links, TraceViewer(settings.tracing.query_url))
+        return cls(links, None if local is None else LocalSource(local))
 
     async def close(self) -> None:
         if self.source is not None:
             await self.source.close()
 
 
-class Own:
+class LocalSource:
     """What this process keeps."""
 
     name: Literal["local"] = "local"
 
-    def __init__(self, spans: LocalSpans) -> None:
+    def __init__(self, spans: InMemorySpanStore) -> None:
         self._spans = spans
 
-    async def find(self, trace_ids: Sequence[str]) -> Spans:
+    async def find_spans(self, trace_ids: Sequence[str]) -> SpansByTrace:
         return {trace_id: self._spans.spans(trace_id) for trace_id in trace_ids}
 
     async def close(self) -> None:

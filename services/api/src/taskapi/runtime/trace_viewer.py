@@ -9,19 +9,19 @@ from typing import Literal
 import httpx
 import structlog
 
-from taskapi.http.problems import Refused, trace_viewer_unavailable
-from taskapi.runtime.otlp import decode
-from taskcore.observability.tracing.span_record import RecordedSpan
-from taskcore.settings import TRACE_ID
+from taskapi.http.problems import ProblemError, trace_viewer_unavailable
+from taskapi.runtime.otlp import decode_otlp
+from taskcore.observability.tracing.span_record import SpanRecord
+from taskcore.settings import TRACE_ID_PLACEHOLDER
 
 TIMEOUT_S = 5.0
 MAX_BYTES = 8 * 1024 * 1024
-NOT_THERE = frozenset({204, 404})
+NO_TRACE_STATUSES = frozenset({204, 404})
 
 log = structlog.stdlib.get_logger(__name__)
 
 
-class Viewer:
+class TraceViewer:
     """At the setting `tracing.query_url`, which may hold a password: it is in no log and no answer."""
 
     name: Literal["viewer"] = "viewer"
@@ -31,11 +31,11 @@ class Viewer:
         self._timeout_s = timeout_s
         self._http = httpx.AsyncClient(headers={"Accept": "application/json"}, timeout=None)
 
-    async def find(self, trace_ids: Sequence[str]) -> Mapping[str, Sequence[RecordedSpan]]:
+    async def find_spans(self, trace_ids: Sequence[str]) -> Mapping[str, Sequence[SpanRecord]]:
         """Raises `Refused`."""
         try:
             async with asyncio.timeout(self._timeout_s):
-                room = _Room(MAX_BYTES)
+                room = _ByteBudget(MAX_BYTES)
                 bodies = [await self._ask(trace_id, room) for trace_id in trace_ids]
             return await asyncio.to_thread(_decoded, trace_ids, bodies)
         except TimeoutError as exc:
@@ -48,10 +48,10 @@ class Viewer:
     async def close(self) -> None:
         await self._http.aclose()
 
-    async def _ask(self, trace_id: str, room: _Room) -> bytes | None:
+    async def _ask(self, trace_id: str, room: _ByteBudget) -> bytes | None:
         """The body. None: it does not have the trace, or not yet."""
-        async with self._http.stream("GET", self._template.replace(TRACE_ID, trace_id)) as response:
-            if response.status_code in NOT_THERE:
+        async with self._http.stream("GET", self._template.replace(TRACE_ID_PLACEHOLDER, trace_id)) as response:
+            if response.status_code in NO_TRACE_STATUSES:
                 return None
             if response.status_code != 200:
                 raise _unavailable(f"answered with the status {response.status_code}")
@@ -62,7 +62,7 @@ class Viewer:
             return b"".join(chunks)
 
 
-class _Room:
+class _ByteBudget:
     def __init__(self, size: int) -> None:
         self._left = size
 
@@ -72,11 +72,11 @@ class _Room:
             raise _unavailable(f"answered with more than {MAX_BYTES // 2**20} MiB")
 
 
-def _decoded(trace_ids: Sequence[str], bodies: Sequence[bytes | None]) -> Mapping[str, Sequence[RecordedSpan]]:
+def _decoded(trace_ids: Sequence[str], bodies: Sequence[bytes | None]) -> Mapping[str, Sequence[SpanRecord]]:
     pairs = zip(trace_ids, bodies, strict=True)
-    return {trace_id: [] if body is None else decode(body, trace_id) for trace_id, body in pairs}
+    return {trace_id: [] if body is None else decode_otlp(body, trace_id) for trace_id, body in pairs}
 
 
-def _unavailable(why: str) -> Refused:
+def _unavailable(why: str) -> ProblemError:
     log.warning("trace_viewer.unavailable", why=why)
     return trace_viewer_unavailable(why)

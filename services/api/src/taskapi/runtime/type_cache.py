@@ -14,7 +14,7 @@ import structlog
 from taskapi.runtime.database import Database
 from taskcore.db.workers import workers
 
-FRESH_S = 2.0
+MAX_AGE_S = 2.0
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -35,11 +35,11 @@ class KnownType:
     schema: dict[str, Any]
     validator: jsonschema_rs.Validator | None
 
-    def errors(self, parameters: dict[str, Any]) -> Iterator[jsonschema_rs.ValidationError]:
+    def parameter_errors(self, parameters: dict[str, Any]) -> Iterator[jsonschema_rs.ValidationError]:
         return iter(()) if self.validator is None else self.validator.iter_errors(parameters)
 
 
-class Catalogue:
+class TypeCache:
     """What it knows is at most `FRESH_S` old; a name that it does not know is looked up before it is refused."""
 
     def __init__(self, database: Database) -> None:
@@ -48,10 +48,10 @@ class Catalogue:
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
 
-    async def types(self, names: Collection[str]) -> Mapping[str, KnownType]:
+    async def get(self, names: Collection[str]) -> Mapping[str, KnownType]:
         """The types, those of `names` that exist among them."""
         asked_at = time.monotonic()
-        if self._read_at < asked_at - FRESH_S or any(name not in self._types for name in names):
+        if self._read_at < asked_at - MAX_AGE_S or any(name not in self._types for name in names):
             async with self._reading:
                 if self._read_at < asked_at:
                     await self._read()

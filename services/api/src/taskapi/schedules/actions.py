@@ -7,18 +7,18 @@ from typing import Any
 from litestar import Request, Response, post
 from litestar.di import NamedDependency
 
-from taskapi.http.parameters import User, actor, problems
+from taskapi.http.parameters import User, actor, problem_responses
 from taskapi.runtime.services import Services
 from taskapi.schedules import schemas
 from taskapi.schedules.parameters import ScheduleId
 from taskapi.schedules.problems import schedule_not_found, schedule_overlap
-from taskapi.schedules.queries import schedule_answer
-from taskapi.schedules.validation import times_of
+from taskapi.schedules.queries import fetch_schedule
+from taskapi.schedules.validation import parse_recurrence
 from taskapi.tasks.actions import MAX_REASON_BYTES, read_reason
 from taskcore.db.notify import SCHEDULES
 from taskcore.db.schedules import fires, schedules
 from taskcore.observability.telemetry import TASKS_SUBMITTED
-from taskcore.submission.from_schedule import Overlaps, run_now
+from taskcore.submission.from_schedule import OverlapConflict, run_now
 
 
 @post(
@@ -28,17 +28,17 @@ from taskcore.submission.from_schedule import Overlaps, run_now
     tags=["schedules"],
     status_code=200,
     request_max_body_size=MAX_REASON_BYTES,
-    responses=problems(404, 413, 415),
+    responses=problem_responses(404, 413, 415),
 )
 async def pause_schedule(
     request: Request[Any, Any, Any], services: NamedDependency[Services], schedule_id: ScheduleId
 ) -> schemas.Schedule:
     """Its times pass until it is resumed; what runs goes on. Pausing it again changes the reason."""
     why = await read_reason(request)
-    if not await services.database.write(schedules.pause(), {"of": schedule_id, "why": why}):
+    if not await services.database.write(schedules.pause_schedule(), {"of": schedule_id, "why": why}):
         raise schedule_not_found(schedule_id)
-    services.wakeups.send(SCHEDULES)
-    return await schedule_answer(services, schedule_id)
+    services.notifier.notify(SCHEDULES)
+    return await fetch_schedule(services, schedule_id)
 
 
 @post(
@@ -47,19 +47,19 @@ async def pause_schedule(
     summary="Resume a schedule",
     tags=["schedules"],
     status_code=200,
-    responses=problems(404),
+    responses=problem_responses(404),
 )
 async def resume_schedule(services: NamedDependency[Services], schedule_id: ScheduleId) -> schemas.Schedule:
     """From now on: what came during the pause is not made up for. It is no error if it was not paused."""
     async with services.database.transaction() as connection:
-        row = (await connection.execute(fires.lock(), {"of": schedule_id})).first()
+        row = (await connection.execute(fires.lock_schedule(), {"of": schedule_id})).first()
         if row is None:
             raise schedule_not_found(schedule_id)
         if row.paused_at is not None:
-            found = times_of(row.cron, row.every_s, row.timezone, row.anchor_at)
-            await connection.execute(schedules.resume(), {"of": schedule_id, "following": found.after(row.moment)})
-    services.wakeups.send(SCHEDULES)
-    return await schedule_answer(services, schedule_id)
+            found = parse_recurrence(row.cron, row.every_s, row.timezone, row.anchor_at)
+            await connection.execute(schedules.resume_schedule(), {"of": schedule_id, "following": found.after(row.moment)})
+    services.notifier.notify(SCHEDULES)
+    return await fetch_schedule(services, schedule_id)
 
 
 @post(
@@ -68,19 +68,19 @@ async def resume_schedule(services: NamedDependency[Services], schedule_id: Sche
     summary="Run a schedule's task now",
     tags=["schedules"],
     response_description="Submitted.",
-    responses=problems(404, 409),
+    responses=problem_responses(404, 409),
 )
 async def run_schedule(
     services: NamedDependency[Services], schedule_id: ScheduleId, user: User = None
 ) -> Response[schemas.ScheduleRun]:
     """Paused or not, and beside its times. Unless tasks may overlap, not while the last one is not over."""
     async with services.database.transaction() as connection:
-        done = await run_now(connection, schedule_id, by=actor(user))
+        done = await run_now(connection, schedule_id, actor=actor(user))
     if done is None:
         raise schedule_not_found(schedule_id)
-    if isinstance(done, Overlaps):
+    if isinstance(done, OverlapConflict):
         raise schedule_overlap(done.task_id)
     TASKS_SUBMITTED.inc()
-    services.wakeups.send()
+    services.notifier.notify()
     headers = {"Location": f"/api/v1/tasks/{done.task_id}"}
     return Response(schemas.ScheduleRun(done.task_id, done.due_at), headers=headers)

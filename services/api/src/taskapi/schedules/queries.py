@@ -12,30 +12,30 @@ from litestar import Request, get, post
 from litestar.di import NamedDependency
 
 from taskapi.http.paging import parse_time
-from taskapi.http.parameters import problems
-from taskapi.http.request_body import decode, read_json
+from taskapi.http.parameters import problem_responses
+from taskapi.http.request_body import decode, read_json_body
 from taskapi.runtime.services import Services
 from taskapi.schedules import schemas
 from taskapi.schedules.parameters import After, Before, Count, Limit, ScheduleId
 from taskapi.schedules.problems import schedule_not_found
-from taskapi.schedules.validation import times, times_of
+from taskapi.schedules.validation import times, parse_recurrence
 from taskapi.tasks import presenters
 from taskcore.db.schedules import schedules
 from taskcore.submission.recurrence import Recurrence
 
 MAX_BYTES = 64 * 1024
 
-_RECURRENCE = msgspec.json.Decoder(schemas.Recurrence)
+_RECURRENCE = msgspec.json.Decoder(schemas.PreviewRequest)
 
 
-@get("/schedules", operation_id="list_schedules", summary="List schedules", tags=["schedules"], responses=problems())
+@get("/schedules", operation_id="list_schedules", summary="List schedules", tags=["schedules"], responses=problem_responses())
 async def list_schedules(
     services: NamedDependency[Services], after: After = 0, limit: Limit = 100
 ) -> schemas.SchedulePage:
     """By id."""
     rows = await services.database.read(schedules.list_schedules(), {"after_id": after, "most": limit + 1})
     ((total,),) = await services.database.read(schedules.count_schedules())
-    items = [presenters.fields(schemas.Schedule, row._mapping) for row in rows[:limit]]
+    items = [presenters.from_row(schemas.Schedule, row._mapping) for row in rows[:limit]]
     return schemas.SchedulePage(items, total, items[-1].id if len(rows) > limit else None)
 
 
@@ -44,11 +44,11 @@ async def list_schedules(
     operation_id="get_schedule",
     summary="Get a schedule",
     tags=["schedules"],
-    responses=problems(404),
+    responses=problem_responses(404),
 )
 async def get_schedule(services: NamedDependency[Services], schedule_id: ScheduleId) -> schemas.Schedule:
     """Its task, its times, and how it stands."""
-    return await schedule_answer(services, schedule_id)
+    return await fetch_schedule(services, schedule_id)
 
 
 @get(
@@ -56,21 +56,21 @@ async def get_schedule(services: NamedDependency[Services], schedule_id: Schedul
     operation_id="list_schedule_fires",
     summary="List what became of a schedule's times",
     tags=["schedules"],
-    responses=problems(404),
+    responses=problem_responses(404),
 )
 async def list_fires(
     services: NamedDependency[Services], schedule_id: ScheduleId, before: Before = None, limit: Limit = 100
-) -> schemas.ScheduleFires:
+) -> schemas.ScheduleFirePage:
     """Newest first: each time that was dealt with, with its task, or without one. Missed times are only counted."""
     values = {"of": schedule_id, "until": parse_time("before", before), "most": limit + 1}
     rows = await services.database.read(schedules.list_fires(), values)
     if not rows:
-        await schedule_row(services, schedule_id)
+        await fetch_schedule_row(services, schedule_id)
     items = [
         schemas.ScheduleFire(row.due_at, row.at, row.task_id, row.waits, row.task_id is None and not row.waits)
         for row in rows[:limit]
     ]
-    return schemas.ScheduleFires(items, items[-1].due_at if len(rows) > limit else None)
+    return schemas.ScheduleFirePage(items, items[-1].due_at if len(rows) > limit else None)
 
 
 @get(
@@ -78,14 +78,14 @@ async def list_fires(
     operation_id="preview_schedule",
     summary="Preview a schedule's next times",
     tags=["schedules"],
-    responses=problems(404),
+    responses=problem_responses(404),
 )
 async def preview_schedule(
     services: NamedDependency[Services], schedule_id: ScheduleId, count: Count = 10
 ) -> schemas.SchedulePreview:
     """From now on, as if it were not paused."""
-    row = await schedule_row(services, schedule_id)
-    found = times_of(row.cron, row.every_s, row.timezone, row.anchor_at)
+    row = await fetch_schedule_row(services, schedule_id)
+    found = parse_recurrence(row.cron, row.every_s, row.timezone, row.anchor_at)
     return await _preview(found, row.timezone, await database_now(services), count)
 
 
@@ -96,31 +96,31 @@ async def preview_schedule(
     tags=["schedules"],
     status_code=200,
     request_max_body_size=MAX_BYTES,
-    responses=problems(413, 415),
+    responses=problem_responses(413, 415),
 )
 async def preview_recurrence(
     request: Request[Any, Any, Any], services: NamedDependency[Services]
 ) -> schemas.SchedulePreview:
     """Nothing is stored."""
-    asked = decode(await read_json(request), _RECURRENCE)
+    asked = decode(await read_json_body(request), _RECURRENCE)
     now = await database_now(services)
     return await _preview(times(asked, now), asked.timezone, now, asked.count)
 
 
 async def database_now(services: Services) -> datetime:
-    ((now,),) = await services.database.read(schedules.clock())
+    ((now,),) = await services.database.read(schedules.read_clock())
     moment: datetime = now
     return moment
 
 
-async def schedule_answer(services: Services, schedule_id: int) -> schemas.Schedule:
+async def fetch_schedule(services: Services, schedule_id: int) -> schemas.Schedule:
     """Raises `Refused` when there is none."""
-    row = await schedule_row(services, schedule_id)
-    answer: schemas.Schedule = presenters.fields(schemas.Schedule, row._mapping)
+    row = await fetch_schedule_row(services, schedule_id)
+    answer: schemas.Schedule = presenters.from_row(schemas.Schedule, row._mapping)
     return answer
 
 
-async def schedule_row(services: Services, schedule_id: int) -> Any:
+async def fetch_schedule_row(services: Services, schedule_id: int) -> Any:
     """Raises `Refused` when there is none."""
     rows = await services.database.read(schedules.get_schedule(), {"of": schedule_id})
     if not rows:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from taskapi.schemas import Why
+from taskapi.schemas import ActionReason
 from taskcore.domain import tasks as limits
 from taskcore.domain.schedules import DEFAULT_CATCH_UP_LIMIT, MAX_CATCH_UP_LIMIT, CatchUp, Overlap
 from taskcore.submission.recurrence import MAX_CRON_LENGTH, MAX_EVERY_S, MIN_EVERY_S
@@ -133,14 +133,14 @@ class ScheduleFire(msgspec.Struct, frozen=True):
     skipped: bool
 
 
-class ScheduleFires(msgspec.Struct, frozen=True):
+class ScheduleFirePage(msgspec.Struct, frozen=True):
     """Newest first. `next_before` goes on to older ones, as `before`; null when there are none."""
 
     items: list[ScheduleFire]
     next_before: datetime | None
 
 
-class Recurrence(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class PreviewRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Times to look at without making a schedule; `every_s` counts from now."""
 
     cron: Cron | None = None
@@ -167,6 +167,6 @@ _NIGHTLY = {"name": "nightly", "cron": "30 2 * * *", "timezone": "Europe/Berlin"
 BODIES = {
     "create_schedule": (ScheduleSubmission, True, _NIGHTLY),
     "change_schedule": (ScheduleChange, True, {"every_s": 600, "overlap": "queue"}),
-    "pause_schedule": (Why, False, {"reason": "the mail server is being moved"}),
-    "preview_recurrence": (Recurrence, True, {"cron": "*/5 8-18 * * MON-FRI", "timezone": "Europe/Berlin"}),
+    "pause_schedule": (ActionReason, False, {"reason": "the mail server is being moved"}),
+    "preview_recurrence": (PreviewRequest, True, {"cron": "*/5 8-18 * * MON-FRI", "timezone": "Europe/Berlin"}),
 }

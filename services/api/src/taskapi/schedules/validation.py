@@ -6,41 +6,41 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from taskapi.http.field_errors import Path, field_error
-from taskapi.http.problems import Refused, invalid, refuse_field
+from taskapi.http.problems import ProblemError, invalid, invalid_field
 from taskapi.runtime.services import Services
-from taskapi.schedules.schemas import Recurrence as AskedTimes
+from taskapi.schedules.schemas import PreviewRequest as AskedTimes
 from taskapi.schedules.schemas import ScheduleChange, ScheduledTask, ScheduleSubmission
 from taskapi.schemas import FieldError
 from taskapi.tasks.parse import type_errors
 from taskcore.domain.schedules import RESERVED_PREFIX
 from taskcore.errors import InvalidRecurrence
 from taskcore.submission.recurrence import Recurrence, recurrence
-from taskcore.submission.spec import TaskSubmission, storage_faults
+from taskcore.submission.spec import TaskSubmission, storage_errors
 
 _PREFIX: Path = ("task",)
 
 
-async def check(services: Services, asked: ScheduleSubmission | ScheduleChange) -> None:
+async def check_schedule(services: Services, asked: ScheduleSubmission | ScheduleChange) -> None:
     """Raises `Refused`, naming each field at fault. The times are `times`' part."""
     if errors := list(_text_errors(asked)):
-        raise Refused(invalid(errors))
+        raise ProblemError(invalid(errors))
     if isinstance(asked.task, ScheduledTask):
         await _check_task(services, asked.task)
 
 
 def times(asked: ScheduleSubmission | AskedTimes, anchor_at: datetime) -> Recurrence:
     """Raises `Refused`."""
-    return times_of(asked.cron, asked.every_s, asked.timezone, anchor_at)
+    return parse_recurrence(asked.cron, asked.every_s, asked.timezone, anchor_at)
 
 
-def times_of(cron: str | None, every_s: float | None, timezone: str, anchor_at: datetime) -> Recurrence:
+def parse_recurrence(cron: str | None, every_s: float | None, timezone: str, anchor_at: datetime) -> Recurrence:
     """Raises `Refused`."""
     if cron is not None and every_s is not None:
-        raise refuse_field("every_s", "cannot be given together with cron")
+        raise invalid_field("every_s", "cannot be given together with cron")
     try:
         return recurrence(cron=cron, every_s=every_s, timezone=timezone, anchor_at=anchor_at)
     except InvalidRecurrence as exc:
-        raise refuse_field(exc.field, exc.message) from exc
+        raise invalid_field(exc.field, exc.message) from exc
 
 
 async def _check_task(services: Services, task: ScheduledTask) -> None:
@@ -53,11 +53,11 @@ async def _check_task(services: Services, task: ScheduledTask) -> None:
         labels=task.labels,
         description=task.description,
     )
-    if errors := [field_error((*_PREFIX, *path), why) for path, why in storage_faults(submission)]:
-        raise Refused(invalid(errors))
-    types = await services.catalogue.types([task.type])
+    if errors := [field_error((*_PREFIX, *path), why) for path, why in storage_errors(submission)]:
+        raise ProblemError(invalid(errors))
+    types = await services.type_cache.get([task.type])
     if errors := list(type_errors(submission, types, _PREFIX)):
-        raise Refused(invalid(errors))
+        raise ProblemError(invalid(errors))
 
 
 def _text_errors(asked: ScheduleSubmission | ScheduleChange) -> Iterator[FieldError]:

@@ -4,11 +4,11 @@ A subject with a folder of its own has them there: see `taskapi.openapi.SUBJECTS
 """
 
 from taskapi.schemas.batches import BatchAnswer, BatchResult, BatchSubmission, BatchTask
-from taskapi.schemas.health import Liveness, Uptime
-from taskapi.schemas.history import Attempt, Attempts, History, HistoryEntry, LogLine, TaskLog
+from taskapi.schemas.health import HealthStatus, Uptime
+from taskapi.schemas.history import Attempt, Attempts, History, HistoryEntry, LogLine, LogPage
 from taskapi.schemas.problems import FieldError, Problem
 from taskapi.schemas.settings import Setting, SettingChange, Settings
-from taskapi.schemas.tasks import RelatedTask, RelatedTasks, StatusCounts, Task, TaskPage, Why
+from taskapi.schemas.tasks import RelatedTask, RelatedTaskPage, StatusCounts, Task, TaskPage, ActionReason
 from taskapi.schemas.workers import Queue, Queues, TaskType, TaskTypes, Worker, Workers
 from taskcore.submission.spec import TaskSubmission
 
@@ -22,25 +22,25 @@ __all__ = [
     "FieldError",
     "History",
     "HistoryEntry",
-    "Liveness",
+    "HealthStatus",
     "LogLine",
     "Problem",
     "Queue",
     "Queues",
     "RelatedTask",
-    "RelatedTasks",
+    "RelatedTaskPage",
     "Setting",
     "SettingChange",
     "Settings",
     "StatusCounts",
     "Task",
-    "TaskLog",
+    "LogPage",
     "TaskPage",
     "TaskSubmission",
     "TaskType",
     "TaskTypes",
     "Uptime",
-    "Why",
+    "ActionReason",
     "Worker",
     "Workers",
 ]

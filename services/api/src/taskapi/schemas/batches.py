@@ -13,15 +13,15 @@ from msgspec import Meta
 from taskapi.schemas.problems import Problem
 from taskcore.domain import tasks as limits
 from taskcore.domain.dependencies import MAX_DEPENDENCIES
-from taskcore.submission.spec import Asked, KnownId
+from taskcore.submission.spec import TaskSpec, DependencyId
 
 Ref = Annotated[str, Meta(min_length=1, max_length=limits.MAX_NAME)]
 
 
-class BatchTask(Asked, frozen=True):
+class BatchTask(TaskSpec, frozen=True):
     """As a task that is submitted alone. It may also depend on others of its batch, which it names by their `ref`."""
 
-    depends_on: Annotated[list[KnownId | Ref], Meta(max_length=MAX_DEPENDENCIES)] = []  # noqa: RUF012
+    depends_on: Annotated[list[DependencyId | Ref], Meta(max_length=MAX_DEPENDENCIES)] = []  # noqa: RUF012
     ref: Ref | None = None
 
 

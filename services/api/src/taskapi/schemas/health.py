@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 
-class Liveness(msgspec.Struct, frozen=True):
+class HealthStatus(msgspec.Struct, frozen=True):
     status: str
 
 

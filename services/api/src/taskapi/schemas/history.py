@@ -62,7 +62,7 @@ class LogLine(msgspec.Struct, frozen=True):
     fields: dict[str, Any] | None
 
 
-class TaskLog(msgspec.Struct, frozen=True):
+class LogPage(msgspec.Struct, frozen=True):
     """Oldest first. `next_after`, given as `after`, continues behind the last line; null: there was none so far."""
 
     items: list[LogLine]

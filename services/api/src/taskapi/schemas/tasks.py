@@ -35,7 +35,7 @@ class Task(msgspec.Struct, frozen=True):
     attempt: int
     failures: int
     crashes: int
-    losses: int
+    worker_losses: int
     pause_requested: bool
     progress: Any
     result: Any
@@ -69,7 +69,7 @@ class RelatedTask(msgspec.Struct, frozen=True):
     status: Status | None
 
 
-class RelatedTasks(msgspec.Struct, frozen=True):
+class RelatedTaskPage(msgspec.Struct, frozen=True):
     """By id. `next_after` goes on behind the last one, as `after`; null when there is no more."""
 
     items: list[RelatedTask]
@@ -92,7 +92,7 @@ class StatusCounts(msgspec.Struct, frozen=True):
     total: int
 
 
-class Why(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class ActionReason(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Why something is done, for the record."""
 
     reason: Annotated[str, Meta(max_length=1_000)] | None = None

@@ -10,23 +10,23 @@ from litestar import Request, delete, post
 from litestar.di import NamedDependency
 from sqlalchemy import Executable
 
-from taskapi.http.parameters import TaskId, User, actor, problems
-from taskapi.http.problems import dependency_failed, has_dependents, not_allowed, refuse_field, try_again
-from taskapi.http.request_body import decode, read_json
+from taskapi.http.parameters import TaskId, User, actor, problem_responses
+from taskapi.http.problems import dependency_failed, has_dependents, action_not_available, invalid_field, concurrent_update
+from taskapi.http.request_body import decode, read_json_body
 from taskapi.runtime.database import Rows
 from taskapi.runtime.services import Services
-from taskapi.schemas import Task, Why
-from taskapi.tasks.queries import task_answer
-from taskcore.db.notify import DEPENDENTS, ORDERS, SETTLED
+from taskapi.schemas import Task, ActionReason
+from taskapi.tasks.queries import fetch_task
+from taskcore.db.notify import DEPENDENTS, COMMANDS, SETTLED
 from taskcore.db.tasks import actions, dependencies
 from taskcore.domain.states import Action, Status
 
-ATTEMPTS = 3
+MAX_TRIES = 3
 #: What may make a task wait for others: nothing may end meanwhile, or it would wait for ever.
-MAY_BLOCK = frozenset({Action.RESUME, Action.RETRY})
+MAY_REBLOCK = frozenset({Action.RESUME, Action.RETRY})
 MAX_REASON_BYTES = 64 * 1024
 
-_WHY = msgspec.json.Decoder(Why)
+_REASON = msgspec.json.Decoder(ActionReason)
 
 
 @post(
@@ -36,18 +36,18 @@ _WHY = msgspec.json.Decoder(Why)
     tags=["tasks"],
     status_code=200,
     request_max_body_size=MAX_REASON_BYTES,
-    responses=problems(404, 409, 413, 415),
+    responses=problem_responses(404, 409, 413, 415),
 )
 async def cancel_task(
     request: Request[Any, Any, Any], services: NamedDependency[Services], task_id: TaskId, user: User = None
 ) -> Task:
     """At once while it waits. One that runs is told to stop, if its type can, and is `cancelling` until it has."""
     why = await read_reason(request)
-    (row,) = await _change(services, Action.CANCEL, task_id, user, [actions.cancel(), actions.interrupt()], why=why)
-    services.wakeups.send(ORDERS if row.status == Status.CANCELLING else SETTLED)
+    (row,) = await _change(services, Action.CANCEL, task_id, user, [actions.cancel(), actions.request_cancel()], why=why)
+    services.notifier.notify(COMMANDS if row.status == Status.CANCELLING else SETTLED)
     if row.dependents is not None:
-        services.wakeups.send(DEPENDENTS)
-    return await task_answer(services, task_id)
+        services.notifier.notify(DEPENDENTS)
+    return await fetch_task(services, task_id)
 
 
 @post(
@@ -57,7 +57,7 @@ async def cancel_task(
     tags=["tasks"],
     status_code=200,
     request_max_body_size=MAX_REASON_BYTES,
-    responses=problems(404, 409, 413, 415),
+    responses=problem_responses(404, 409, 413, 415),
 )
 async def pause_task(
     request: Request[Any, Any, Any], services: NamedDependency[Services], task_id: TaskId, user: User = None
@@ -65,8 +65,8 @@ async def pause_task(
     """At once while it waits. One that runs is asked to (`pause_requested`), if its type can go on later."""
     why = await read_reason(request)
     await _change(services, Action.PAUSE, task_id, user, [actions.pause(), actions.request_pause()], why=why)
-    services.wakeups.send(ORDERS)
-    return await task_answer(services, task_id)
+    services.notifier.notify(COMMANDS)
+    return await fetch_task(services, task_id)
 
 
 @post(
@@ -75,14 +75,14 @@ async def pause_task(
     summary="Resume a task",
     tags=["tasks"],
     status_code=200,
-    responses=problems(404, 409),
+    responses=problem_responses(404, 409),
 )
 async def resume_task(services: NamedDependency[Services], task_id: TaskId, user: User = None) -> Task:
     """Let a paused task wait again for whatever it has to wait for; or take back a pause that was only requested."""
     await _change(services, Action.RESUME, task_id, user, [actions.resume(), actions.withdraw_pause()])
-    services.wakeups.send()
-    services.wakeups.send(ORDERS)
-    return await task_answer(services, task_id)
+    services.notifier.notify()
+    services.notifier.notify(COMMANDS)
+    return await fetch_task(services, task_id)
 
 
 @post(
@@ -91,7 +91,7 @@ async def resume_task(services: NamedDependency[Services], task_id: TaskId, user
     summary="Retry a task",
     tags=["tasks"],
     status_code=200,
-    responses=problems(404, 409),
+    responses=problem_responses(404, 409),
 )
 async def retry_task(services: NamedDependency[Services], task_id: TaskId, user: User = None) -> Task:
     """Run a task that failed or was cancelled once more, with all its attempts.
@@ -99,10 +99,10 @@ async def retry_task(services: NamedDependency[Services], task_id: TaskId, user:
     What its end had cancelled waits for it again. Not while a task that it depends on has come to nothing.
     """
     (row,) = await _change(services, Action.RETRY, task_id, user, [actions.retry()])
-    services.wakeups.send()
+    services.notifier.notify()
     if row.dependents is not None:
-        services.wakeups.send(DEPENDENTS)
-    return await task_answer(services, task_id)
+        services.notifier.notify(DEPENDENTS)
+    return await fetch_task(services, task_id)
 
 
 @delete(
@@ -110,19 +110,19 @@ async def retry_task(services: NamedDependency[Services], task_id: TaskId, user:
     operation_id="delete_task",
     summary="Delete a task",
     tags=["tasks"],
-    responses=problems(404, 409),
+    responses=problem_responses(404, 409),
 )
 async def delete_task(services: NamedDependency[Services], task_id: TaskId, user: User = None) -> None:
     """Not while it runs, nor while others wait for it. Its history stays."""
-    await _change(services, Action.DELETE, task_id, user, [actions.remove()])
+    await _change(services, Action.DELETE, task_id, user, [actions.delete_task()])
 
 
 async def read_reason(request: Request[Any, Any, Any]) -> str | None:
     """The reason in a body that need not be there. Raises `Refused`."""
-    body = await read_json(request)
-    reason = decode(body, _WHY).reason if body else None
+    body = await read_json_body(request)
+    reason = decode(body, _REASON).reason if body else None
     if reason is not None and "\0" in reason:
-        raise refuse_field("reason", "contains a NUL character")
+        raise invalid_field("reason", "contains a NUL character")
     return reason
 
 
@@ -139,17 +139,17 @@ async def _change(
     Raises `Refused` when the task is not there, or does not stand where one of them may start.
     """
     values = {"task": task_id, "by": actor(user), **parameters}
-    for _ in range(ATTEMPTS):
+    for _ in range(MAX_TRIES):
         for statement in statements:
             if rows := await _write(services, action, statement, values):
                 return rows
         await _refuse(services, action, task_id)
-    raise try_again()
+    raise concurrent_update()
 
 
 async def _write(services: Services, action: Action, statement: Executable, values: dict[str, Any]) -> Rows:
     """Lock first, then look: while a statement waits for its task, it sees the outbox as it was before."""
-    hold = dependencies.hold() if action in MAY_BLOCK else dependencies.hold_all()
+    hold = dependencies.lock_task_and_parents() if action in MAY_REBLOCK else dependencies.lock_tasks()
     async with services.database.transaction() as connection:
         await connection.execute(hold, {"task": values["task"], "ids": [values["task"]]})
         return (await connection.execute(statement, values)).all()
@@ -157,13 +157,13 @@ async def _write(services: Services, action: Action, statement: Executable, valu
 
 async def _refuse(services: Services, action: Action, task_id: int) -> None:
     """Raise what keeps the task from taking `action`. Nothing does: it stood elsewhere a moment ago."""
-    task = await task_answer(services, task_id)
+    task = await fetch_task(services, task_id)
     if action not in task.available_actions:
         is_its_type = task.status is Status.RUNNING and action in (Action.CANCEL, Action.PAUSE)
-        raise not_allowed(action, task.status, task.type if is_its_type else None)
+        raise action_not_available(action, task.status, task.type if is_its_type else None)
     if action is Action.RETRY:
         for row in await services.database.read(dependencies.failed_dependency(), {"task": task_id}):
             how = "is gone" if row.status is None else "failed" if row.status == Status.FAILED else "was cancelled"
             raise dependency_failed(task_id, row.id, how, task.status)
-    if action is Action.DELETE and await services.database.read(dependencies.is_awaited(), {"task": task_id}):
+    if action is Action.DELETE and await services.database.read(dependencies.find_awaited(), {"task": task_id}):
         raise has_dependents(task_id, task.status)

@@ -7,43 +7,43 @@ from contextlib import suppress
 from graphlib import CycleError, TopologicalSorter
 
 from taskapi.http.field_errors import field_error
-from taskapi.http.problems import invalid, refuse_field
+from taskapi.http.problems import invalid, invalid_field
 from taskapi.schemas import BatchTask, FieldError
-from taskapi.tasks.parse import Sifted
+from taskapi.tasks.parse import ParsedBatch
 from taskcore.domain.dependencies import MAX_BATCH_DEPENDENCIES
 
 Graph = Mapping[int, set[int]]
 
 
-def arrange(sifted: Sifted) -> list[int]:
+def order_by_dependencies(sifted: ParsedBatch) -> list[int]:
     """The indexes of the good tasks, each behind those of the batch that it depends on.
 
     Tasks that refer to nothing, to themselves, in a circle, or to what is refused are refused. Raises `Refused` for a
     batch with too many dependencies.
     """
-    if not any(task.depends_on or task.ref for task in sifted.good.values()):
-        return list(sifted.good)
-    if sum(len(task.depends_on) for task in sifted.good.values()) > MAX_BATCH_DEPENDENCIES:
-        raise refuse_field("tasks", f"has more than {MAX_BATCH_DEPENDENCIES} dependencies in all")
+    if not any(task.depends_on or task.ref for task in sifted.valid.values()):
+        return list(sifted.valid)
+    if sum(len(task.depends_on) for task in sifted.valid.values()) > MAX_BATCH_DEPENDENCIES:
+        raise invalid_field("tasks", f"has more than {MAX_BATCH_DEPENDENCIES} dependencies in all")
     by_ref = _by_ref(sifted)
-    graph = {index: _named(task, by_ref) for index, task in sifted.good.items()}
+    graph = {index: _named(task, by_ref) for index, task in sifted.valid.items()}
     order = _in_order(graph)
     for index in order:
         if errors := list(_errors(index, sifted, by_ref)):
-            sifted.refuse(index, invalid(errors))
+            sifted.reject(index, invalid(errors))
     sound = set(order)
     for index in sorted(graph.keys() - sound):
-        sifted.refuse(index, invalid(list(_circle_errors(index, sifted.good[index], by_ref, sound))))
-    return [index for index in order if index in sifted.good]
+        sifted.reject(index, invalid(list(_circle_errors(index, sifted.valid[index], by_ref, sound))))
+    return [index for index in order if index in sifted.valid]
 
 
-def _by_ref(sifted: Sifted) -> dict[str, int]:
+def _by_ref(sifted: ParsedBatch) -> dict[str, int]:
     """Who bears which ref. A second one with the same is refused."""
     found: dict[str, int] = {}
-    for index, task in list(sifted.good.items()):
+    for index, task in list(sifted.valid.items()):
         if task.ref is not None and found.setdefault(task.ref, index) != index:
             message = f"is the ref of tasks[{found[task.ref]}] already"
-            sifted.refuse(index, invalid([field_error(("tasks", index, "ref"), message)]))
+            sifted.reject(index, invalid([field_error(("tasks", index, "ref"), message)]))
     return found
 
 
@@ -65,9 +65,9 @@ def _in_order(graph: Graph) -> list[int]:
     return [index for index in order if index in graph]
 
 
-def _errors(index: int, sifted: Sifted, by_ref: Mapping[str, int]) -> Iterator[FieldError]:
-    for place, name in enumerate(sifted.good[index].depends_on):
-        if isinstance(name, str) and by_ref.get(name) not in sifted.good:
+def _errors(index: int, sifted: ParsedBatch, by_ref: Mapping[str, int]) -> Iterator[FieldError]:
+    for place, name in enumerate(sifted.valid[index].depends_on):
+        if isinstance(name, str) and by_ref.get(name) not in sifted.valid:
             what = "is no ref of this batch" if name not in by_ref else "is the ref of a task that is refused"
             yield field_error(("tasks", index, "depends_on", place), f"{name!r} {what}")
 

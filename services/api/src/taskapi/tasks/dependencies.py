@@ -9,11 +9,11 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 from sqlalchemy import Executable
 
-from taskapi.http.parameters import TaskId, problems
+from taskapi.http.parameters import TaskId, problem_responses
 from taskapi.runtime.services import Services
-from taskapi.schemas import RelatedTask, RelatedTasks
+from taskapi.schemas import RelatedTask, RelatedTaskPage
 from taskapi.tasks import presenters
-from taskapi.tasks.queries import task_row
+from taskapi.tasks.queries import fetch_task_row
 from taskcore.db.tasks import dependencies
 from taskcore.domain.documents import MAX_INTEGER
 
@@ -28,11 +28,11 @@ _Limit = Annotated[int, QueryParameter(ge=1, le=1_000)]
     operation_id="list_dependencies",
     summary="List what a task depends on",
     tags=["tasks"],
-    responses=problems(404),
+    responses=problem_responses(404),
 )
 async def list_dependencies(
     services: NamedDependency[Services], task_id: TaskId, after: _After = 0, limit: _Limit = 1_000
-) -> RelatedTasks:
+) -> RelatedTaskPage:
     """It runs once all of these have succeeded."""
     return await _related(services, task_id, dependencies.list_dependencies(), after, limit)
 
@@ -42,19 +42,19 @@ async def list_dependencies(
     operation_id="list_dependents",
     summary="List what depends on a task",
     tags=["tasks"],
-    responses=problems(404),
+    responses=problem_responses(404),
 )
 async def list_dependents(
     services: NamedDependency[Services], task_id: TaskId, after: _After = 0, limit: _Limit = 1_000
-) -> RelatedTasks:
+) -> RelatedTaskPage:
     """Those that name it; what waits for these in turn is not among them."""
     return await _related(services, task_id, dependencies.list_dependents(), after, limit)
 
 
-async def _related(services: Services, task_id: int, statement: Executable, after: int, limit: int) -> RelatedTasks:
+async def _related(services: Services, task_id: int, statement: Executable, after: int, limit: int) -> RelatedTaskPage:
     values = {"task": task_id, "after_id": after, "most": limit + 1}
     rows = await services.database.read(statement, values)
     if not rows:
-        await task_row(services, task_id)
-    items = [presenters.fields(RelatedTask, row._mapping) for row in rows[:limit]]
-    return RelatedTasks(items, items[-1].id if len(rows) > limit else None)
+        await fetch_task_row(services, task_id)
+    items = [presenters.from_row(RelatedTask, row._mapping) for row in rows[:limit]]
+    return RelatedTaskPage(items, items[-1].id if len(rows) > limit else None)

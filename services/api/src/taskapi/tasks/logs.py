@@ -10,11 +10,11 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
 from taskapi import schemas
-from taskapi.http.parameters import TaskId, problems
-from taskapi.http.problems import refuse_field
+from taskapi.http.parameters import TaskId, problem_responses
+from taskapi.http.problems import invalid_field
 from taskapi.runtime.services import Services
 from taskapi.tasks import presenters
-from taskapi.tasks.queries import task_row
+from taskapi.tasks.queries import fetch_task_row
 from taskcore.db.tasks import attempt_reports
 
 MAX_ATTEMPT = 2**31 - 1
@@ -33,7 +33,7 @@ _Limit = Annotated[int, QueryParameter(ge=1, le=1_000)]
     operation_id="get_task_logs",
     summary="Get a task's logs",
     tags=["tasks"],
-    responses=problems(404),
+    responses=problem_responses(404),
 )
 async def get_logs(
     services: NamedDependency[Services],
@@ -41,17 +41,17 @@ async def get_logs(
     attempt: _Attempt = 0,
     after: _After = None,
     limit: _Limit = 100,
-) -> schemas.TaskLog:
+) -> schemas.LogPage:
     """Oldest first, attempt by attempt. Of one that runs, what it says arrives within a second or so."""
-    await task_row(services, task_id)
+    await fetch_task_row(services, task_id)
     place = max(_place(after), (attempt, 0))
     asked = {"task": task_id, "until_attempt": attempt or MAX_ATTEMPT, "room": limit + 1}
     rows = await services.database.read(
-        attempt_reports.list_lines(), {**asked, "after_attempt": place[0], "after_line": place[1]}
+        attempt_reports.list_log_lines(), {**asked, "after_attempt": place[0], "after_line": place[1]}
     )
-    items = [presenters.fields(schemas.LogLine, row._mapping) for row in rows[:limit]]
+    items = [presenters.from_row(schemas.LogLine, row._mapping) for row in rows[:limit]]
     next_after = f"{items[-1].attempt}.{items[-1].line}" if items else after
-    return schemas.TaskLog(items, next_after, has_more=len(rows) > limit)
+    return schemas.LogPage(items, next_after, has_more=len(rows) > limit)
 
 
 def _place(after: str | None) -> tuple[int, int]:
@@ -60,5 +60,5 @@ def _place(after: str | None) -> tuple[int, int]:
         return 0, 0
     match = _PLACE.fullmatch(after)
     if match is None:
-        raise refuse_field("after", "is not an attempt and a line, as in 1.17")
+        raise invalid_field("after", "is not an attempt and a line, as in 1.17")
     return int(match[1]), int(match[2])

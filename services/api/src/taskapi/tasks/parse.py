@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 
 from taskapi.http.field_errors import Path, field_error
-from taskapi.http.problems import MAX_ERRORS, Refused, invalid, too_large
+from taskapi.http.problems import MAX_ERRORS, ProblemError, invalid, too_large
 from taskapi.http.request_body import decode
 from taskapi.runtime.type_cache import KnownType
 from taskapi.schemas import BatchTask, FieldError, Problem
@@ -36,7 +36,7 @@ _BATCH = msgspec.json.Decoder(_Batch)
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class RequestOrigin:
     """What a request says about all of its tasks."""
 
     request_id: str
@@ -44,45 +44,45 @@ class Origin:
 
 
 @dataclass(slots=True)
-class Sifted:
+class ParsedBatch:
     """A batch by what becomes of its tasks: each index is either among `good` or among `problems`."""
 
     is_atomic: bool
-    good: dict[int, BatchTask] = field(default_factory=dict)
+    valid: dict[int, BatchTask] = field(default_factory=dict)
     problems: dict[int, Problem] = field(default_factory=dict)
 
-    def refuse(self, index: int, problem: Problem) -> None:
-        self.good.pop(index, None)
+    def reject(self, index: int, problem: Problem) -> None:
+        self.valid.pop(index, None)
         self.problems[index] = problem
 
 
-def decode_one(body: bytes) -> TaskSubmission:
+def parse_task(body: bytes) -> TaskSubmission:
     """Raises `Refused`."""
     submission = decode(body, _ONE)
     if errors := list(_storage_errors(submission, ())):
-        raise Refused(invalid(errors))
+        raise ProblemError(invalid(errors))
     return submission
 
 
-def decode_batch(body: bytes) -> Sifted:
+def parse_batch(body: bytes) -> ParsedBatch:
     """Raises `Refused` for what is wrong with the batch as a whole."""
     batch = decode(body, _BATCH)
-    sifted = Sifted(batch.atomic)
+    sifted = ParsedBatch(batch.atomic)
     for index, raw in enumerate(batch.tasks):
         try:
-            sifted.good[index] = _decode_member(raw, ("tasks", index))
-        except Refused as exc:
-            sifted.refuse(index, exc.problem)
+            sifted.valid[index] = _decode_member(raw, ("tasks", index))
+        except ProblemError as exc:
+            sifted.reject(index, exc.problem)
     return sifted
 
 
-def check_types(sifted: Sifted, types: Mapping[str, KnownType]) -> None:
+def check_types(sifted: ParsedBatch, types: Mapping[str, KnownType]) -> None:
     """Refuse the tasks whose type or parameters are not valid."""
     room = MAX_ERRORS
-    for index, submission in list(sifted.good.items()):
+    for index, submission in list(sifted.valid.items()):
         if errors := list(islice(type_errors(submission, types, ("tasks", index)), max(room, 1))):
             room -= len(errors)
-            sifted.refuse(index, invalid(errors))
+            sifted.reject(index, invalid(errors))
 
 
 def type_errors(submission: Submission, types: Mapping[str, KnownType], prefix: Path = ()) -> Iterator[FieldError]:
@@ -91,23 +91,23 @@ def type_errors(submission: Submission, types: Mapping[str, KnownType], prefix: 
     if known is None:
         yield field_error((*prefix, "type"), f"no worker has ever brought a type named {submission.type!r}")
         return
-    for error in islice(known.errors(submission.parameters), MAX_ERRORS_PER_TASK):
+    for error in islice(known.parameter_errors(submission.parameters), MAX_ERRORS_PER_TASK):
         yield field_error((*prefix, "parameters", *error.instance_path), error.message)
 
 
-def new_task(submission: Submission, known: KnownType, origin: Origin) -> NewTask:
+def new_task(submission: Submission, known: KnownType, origin: RequestOrigin) -> NewTask:
     """The task to store."""
     return spec.new_task(submission, known, origin.request_id, origin.idempotency_key)
 
 
 def _decode_member(raw: msgspec.Raw, prefix: Path) -> BatchTask:
     if memoryview(raw).nbytes > MAX_TASK_BYTES:
-        raise Refused(too_large(f"{prefix[0]}[{prefix[1]}]", MAX_TASK_BYTES))
+        raise ProblemError(too_large(f"{prefix[0]}[{prefix[1]}]", MAX_TASK_BYTES))
     submission = decode(raw, _MEMBER, prefix)
     if errors := list(_storage_errors(submission, prefix)):
-        raise Refused(invalid(errors))
+        raise ProblemError(invalid(errors))
     return submission
 
 
 def _storage_errors(submission: Submission, prefix: Path) -> Iterator[FieldError]:
-    return (field_error((*prefix, *path), why) for path, why in spec.storage_faults(submission))
+    return (field_error((*prefix, *path), why) for path, why in spec.storage_errors(submission))

@@ -16,9 +16,9 @@ from taskcore.domain.tasks import NewTask
 from taskcore.observability.tracing.propagation import trace_id_of
 
 #: What clients know by another name than the tables.
-_COLUMNS = {"timeout": "timeout_s", "delete_after": "delete_after_s"}
-_MADE_HERE = {"available_actions", "trace_id", "trace_url"}
-_TASK_COLUMNS = {name: _COLUMNS.get(name, name) for name in schemas.Task.__struct_fields__ if name not in _MADE_HERE}
+_COLUMN_NAMES = {"timeout": "timeout_s", "delete_after": "delete_after_s"}
+_COMPUTED_FIELDS = {"available_actions", "trace_id", "trace_url"}
+_TASK_COLUMNS = {name: _COLUMN_NAMES.get(name, name) for name in schemas.Task.__struct_fields__ if name not in _COMPUTED_FIELDS}
 
 
 def task(row: RowMapping, types: Mapping[str, KnownType], links: TraceLinks) -> schemas.Task:
@@ -33,52 +33,52 @@ def task(row: RowMapping, types: Mapping[str, KnownType], links: TraceLinks) -> 
         pause_requested=row["pause_requested"],
     )
     trace_id = trace_id_of(row["trace_context"])
-    trace_url = links.to(row["id"], trace_id)
+    trace_url = links.url_for(row["id"], trace_id)
     return schemas.Task(**columns, trace_id=trace_id, trace_url=trace_url, available_actions=list(actions))
 
 
-def new_task(asked: NewTask, row: Any, trace_context: str | None, links: TraceLinks) -> schemas.Task:
+def stored_task(task: NewTask, row: Any, trace_context: str | None, links: TraceLinks) -> schemas.Task:
     """A task that was stored a moment ago, as `taskcore.db.tasks.submit` answered it."""
     status, trace_id = Status(row.status), trace_id_of(trace_context)
     return schemas.Task(
         id=row.id,
-        name=asked.name,
-        type=asked.type,
-        queue=asked.queue,
+        name=task.name,
+        type=task.type,
+        queue=task.queue,
         status=status,
-        priority=asked.priority,
-        parameters=asked.parameters,
-        labels=asked.labels,
-        description=asked.description,
-        run_at=asked.run_at and asked.run_at.astimezone(UTC),
-        max_attempts=asked.max_attempts,
-        timeout=asked.timeout_s,
-        delete_after=asked.delete_after_s,
+        priority=task.priority,
+        parameters=task.parameters,
+        labels=task.labels,
+        description=task.description,
+        run_at=task.run_at and task.run_at.astimezone(UTC),
+        max_attempts=task.max_attempts,
+        timeout=task.timeout_s,
+        delete_after=task.delete_after_s,
         attempt=0,
         failures=0,
         crashes=0,
-        losses=0,
+        worker_losses=0,
         pause_requested=False,
         progress=None,
         result=None,
         error=None,
         reason=None,
         worker_id=None,
-        request_id=asked.request_id,
-        idempotency_key=asked.idempotency_key,
+        request_id=task.request_id,
+        idempotency_key=task.idempotency_key,
         created_at=row.created_at,
         started_at=None,
         finished_at=None,
         trace_id=trace_id,
-        trace_url=links.to(row.id, trace_id),
+        trace_url=links.url_for(row.id, trace_id),
         available_actions=list(available_actions(status)),
     )
 
 
 def attempt(row: RowMapping, links: TraceLinks) -> schemas.Attempt:
     """A row of the table `task_attempt`."""
-    columns = {name: row[name] for name in schemas.Attempt.__struct_fields__ if name not in _MADE_HERE}
-    return schemas.Attempt(**columns, trace_id=row["trace_id"], trace_url=links.to(row["task_id"], row["trace_id"]))
+    columns = {name: row[name] for name in schemas.Attempt.__struct_fields__ if name not in _COMPUTED_FIELDS}
+    return schemas.Attempt(**columns, trace_id=row["trace_id"], trace_url=links.url_for(row["task_id"], row["trace_id"]))
 
 
 def running_attempt(task: RowMapping, links: TraceLinks) -> schemas.Attempt:
@@ -92,10 +92,10 @@ def running_attempt(task: RowMapping, links: TraceLinks) -> schemas.Attempt:
         outcome=None,
         error=None,
         trace_id=trace_id,
-        trace_url=links.to(task["id"], trace_id),
+        trace_url=links.url_for(task["id"], trace_id),
     )
 
 
-def fields(struct: type[Any], row: RowMapping) -> Any:
+def from_row(struct: type[Any], row: RowMapping) -> Any:
     """A `struct` whose fields are columns of `row`."""
-    return struct(**{name: row[_COLUMNS.get(name, name)] for name in struct.__struct_fields__})
+    return struct(**{name: row[_COLUMN_NAMES.get(name, name)] for name in struct.__struct_fields__})

@@ -12,9 +12,9 @@ from litestar.params import FromQuery, QueryParameter
 from sqlalchemy import RowMapping
 
 from taskapi import schemas
-from taskapi.http.paging import from_cursor, parse_labels, parse_time, to_cursor
-from taskapi.http.parameters import TaskId, problems
-from taskapi.http.problems import refuse_field, task_not_found
+from taskapi.http.paging import decode_cursor, parse_labels, parse_time, encode_cursor
+from taskapi.http.parameters import TaskId, problem_responses
+from taskapi.http.problems import invalid_field, task_not_found
 from taskapi.runtime.services import Services
 from taskapi.tasks import presenters
 from taskcore.db.tasks import queries
@@ -38,7 +38,7 @@ _Timeout = Annotated[
 ]
 
 
-@get("/tasks", operation_id="list_tasks", summary="List tasks", tags=["tasks"], responses=problems())
+@get("/tasks", operation_id="list_tasks", summary="List tasks", tags=["tasks"], responses=problem_responses())
 async def list_tasks(
     services: NamedDependency[Services],
     status: FromQuery[list[Status] | None] = None,
@@ -54,7 +54,7 @@ async def list_tasks(
 ) -> schemas.TaskPage:
     """Newest first. Without a filter: all of them. A cursor neither repeats nor misses any while others are added."""
     if cursor is not None and offset:
-        raise refuse_field("offset", "cannot be given together with cursor")
+        raise invalid_field("offset", "cannot be given together with cursor")
     which = TaskFilter(
         statuses=status or (),
         types=type or (),
@@ -64,20 +64,20 @@ async def list_tasks(
         created_after=parse_time("created_after", created_after),
         created_before=parse_time("created_before", created_before),
     )
-    before_id = None if cursor is None else from_cursor(cursor)
+    before_id = None if cursor is None else decode_cursor(cursor)
     rows = await services.database.read(queries.list_tasks(which, limit=limit + 1, before_id=before_id, offset=offset))
     ((total,),) = await services.database.read(queries.count_tasks(which))
     page = rows[:limit]
-    types = await services.catalogue.types({row.type for row in page})
+    types = await services.type_cache.get({row.type for row in page})
     return schemas.TaskPage(
         items=[presenters.task(row._mapping, types, services.traces.links) for row in page],
         total=min(total, TOTAL_LIMIT),
         total_is_capped=total > TOTAL_LIMIT,
-        next_cursor=to_cursor(page[-1].id) if len(rows) > limit else None,
+        next_cursor=encode_cursor(page[-1].id) if len(rows) > limit else None,
     )
 
 
-@get("/tasks/status", operation_id="count_tasks", summary="Count per status", tags=["tasks"], responses=problems())
+@get("/tasks/status", operation_id="count_tasks", summary="Count per status", tags=["tasks"], responses=problem_responses())
 async def count_tasks(services: NamedDependency[Services]) -> schemas.StatusCounts:
     """How many tasks stand at each status now."""
     rows = await services.database.read(queries.count_by_status())
@@ -86,10 +86,10 @@ async def count_tasks(services: NamedDependency[Services]) -> schemas.StatusCoun
     return schemas.StatusCounts(**counts, total=sum(counts.values()))
 
 
-@get("/tasks/{task_id:int}", operation_id="get_task", summary="Get a task", tags=["tasks"], responses=problems(404))
+@get("/tasks/{task_id:int}", operation_id="get_task", summary="Get a task", tags=["tasks"], responses=problem_responses(404))
 async def get_task(services: NamedDependency[Services], task_id: TaskId) -> schemas.Task:
     """What was asked, and how it stands."""
-    return await task_answer(services, task_id)
+    return await fetch_task(services, task_id)
 
 
 @get(
@@ -97,14 +97,14 @@ async def get_task(services: NamedDependency[Services], task_id: TaskId) -> sche
     operation_id="get_task_history",
     summary="Get a task's history",
     tags=["tasks"],
-    responses=problems(404),
+    responses=problem_responses(404),
 )
 async def get_history(services: NamedDependency[Services], task_id: TaskId) -> schemas.History:
     """Each step of its life, oldest first. It outlives the task."""
     rows = await services.database.read(queries.list_history(), {"task_id": task_id})
     if not rows:
         raise task_not_found(task_id)
-    return schemas.History([presenters.fields(schemas.HistoryEntry, row._mapping) for row in rows])
+    return schemas.History([presenters.from_row(schemas.HistoryEntry, row._mapping) for row in rows])
 
 
 @get(
@@ -112,11 +112,11 @@ async def get_history(services: NamedDependency[Services], task_id: TaskId) -> s
     operation_id="get_task_attempts",
     summary="Get a task's attempts",
     tags=["tasks"],
-    responses=problems(404),
+    responses=problem_responses(404),
 )
 async def get_attempts(services: NamedDependency[Services], task_id: TaskId) -> schemas.Attempts:
     """Each run of it, oldest first; the one that runs now is the last."""
-    task = await task_row(services, task_id)
+    task = await fetch_task_row(services, task_id)
     rows = await services.database.read(queries.list_attempts(), {"task_id": task_id})
     items = [presenters.attempt(row._mapping, services.traces.links) for row in rows]
     if task["status"] in HELD and all(item.attempt != task["attempt"] for item in items):
@@ -129,28 +129,28 @@ async def get_attempts(services: NamedDependency[Services], task_id: TaskId) -> 
     operation_id="wait_for_task",
     summary="Wait for a task's end",
     tags=["tasks"],
-    responses=problems(404),
+    responses=problem_responses(404),
 )
 async def wait_for_task(services: NamedDependency[Services], task_id: TaskId, timeout_s: _Timeout = 30) -> schemas.Task:
     """The task as soon as it is over, or as it stands after `timeout` seconds: look at its `status`."""
-    with services.finishes.waiting_for(task_id) as over:
-        task = await task_answer(services, task_id)
+    with services.completion_waiters.waiting_for(task_id) as over:
+        task = await fetch_task(services, task_id)
         if task.status.is_terminal or timeout_s == 0:
             return task
-        services.finishes.watch()
+        services.completion_waiters.start_watching()
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await over.wait()
-    return await task_answer(services, task_id)
+    return await fetch_task(services, task_id)
 
 
-async def task_answer(services: Services, task_id: int) -> schemas.Task:
+async def fetch_task(services: Services, task_id: int) -> schemas.Task:
     """Raises `Refused` when there is none."""
-    row = await task_row(services, task_id)
-    return presenters.task(row, await services.catalogue.types([row["type"]]), services.traces.links)
+    row = await fetch_task_row(services, task_id)
+    return presenters.task(row, await services.type_cache.get([row["type"]]), services.traces.links)
 
 
-async def task_row(services: Services, task_id: int) -> RowMapping:
+async def fetch_task_row(services: Services, task_id: int) -> RowMapping:
     """Raises `Refused` when there is none."""
     rows = await services.database.read(queries.get_task(), {"task_id": task_id})
     if not rows:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from taskapi.http.problems import Refused, idempotency_conflict, try_again
+from taskapi.http.problems import ProblemError, idempotency_conflict, concurrent_update
 from taskapi.runtime.database import Database, Rows
 from taskapi.schemas import Problem
 from taskcore.db.tasks import submit
@@ -27,7 +27,7 @@ class Stored:
     problem: Problem | None = None
 
 
-async def store_one(database: Database, task: NewTask, by: str) -> Stored:
+async def store_task(database: Database, task: NewTask, by: str) -> Stored:
     """Store `task`, signed `by`, or find the one that came with its key before."""
     for _ in range(ATTEMPTS):
         if rows := await database.write(*submit.submit([task], by)):
@@ -35,11 +35,11 @@ async def store_one(database: Database, task: NewTask, by: str) -> Stored:
             return Stored(rows[0].id, rows[0])
         rows = await database.read(submit.tasks_by_key([str(task.idempotency_key)]))
         if rows:
-            return found(task, rows[0])
-    raise try_again()
+            return match_existing(task, rows[0])
+    raise concurrent_update()
 
 
-async def store_all(database: Database, tasks: Sequence[NewTask], by: str, is_atomic: bool) -> list[Stored]:
+async def store_tasks(database: Database, tasks: Sequence[NewTask], by: str, is_atomic: bool) -> list[Stored]:
     """Store `tasks` in one transaction. Atomic: a key that came with another body refuses them all."""
     if not tasks:
         return []
@@ -55,21 +55,21 @@ async def _store_keyed(database: Database, tasks: Sequence[NewTask], by: str, is
     async with database.transaction() as connection:
         rows = (await connection.execute(*submit.submit(tasks, by))).all()
         created = {row.idempotency_key: row for row in rows}
-        others = await others_by_key(connection, [t.idempotency_key for t in tasks if t.idempotency_key not in created])
+        others = await existing_by_key(connection, [t.idempotency_key for t in tasks if t.idempotency_key not in created])
         stored = [_stored(task, created, others) for task in tasks]
         if is_atomic and (taken := [one.problem for one in stored if one.problem is not None]):
-            raise Refused(taken[0])
+            raise ProblemError(taken[0])
     return stored
 
 
-def found(task: NewTask, other: Any) -> Stored:
+def match_existing(task: NewTask, other: Any) -> Stored:
     """Of a `task` whose key is that of `other` (id, fingerprint)."""
     if other.fingerprint != task.fingerprint:
         return Stored(problem=idempotency_conflict(str(task.idempotency_key)))
     return Stored(other.id)
 
 
-async def others_by_key(connection: AsyncConnection, keys: Sequence[str | None]) -> Mapping[str, Any]:
+async def existing_by_key(connection: AsyncConnection, keys: Sequence[str | None]) -> Mapping[str, Any]:
     """(id, fingerprint) of the tasks that hold one of `keys` already, by their key."""
     wanted = [key for key in keys if key is not None]
     if not wanted:
@@ -83,5 +83,5 @@ def _stored(task: NewTask, created: Mapping[str | None, Any], others: Mapping[st
         return Stored(row.id, row)
     other = others.get(str(task.idempotency_key))
     if other is None:
-        raise try_again()
-    return found(task, other)
+        raise concurrent_update()
+    return match_existing(task, other)

@@ -14,13 +14,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from taskapi.http.field_errors import Path, field_error
-from taskapi.http.problems import Refused, invalid, together, try_again
+from taskapi.http.problems import ProblemError, invalid, merge_problems, concurrent_update
 from taskapi.runtime.database import Database
 from taskapi.schemas import FieldError, Problem
-from taskapi.tasks.store import ATTEMPTS, Stored, found, others_by_key
+from taskapi.tasks.store import ATTEMPTS, Stored, match_existing, existing_by_key
 from taskcore.db.tasks import dependencies
-from taskcore.db.tasks.submit_dependent import depend, submit_planned
-from taskcore.domain.dependencies import Standing, plan_start, standing
+from taskcore.db.tasks.submit_dependent import add_dependencies, submit_planned
+from taskcore.domain.dependencies import DependencyState, plan_start, state_of
 from taskcore.domain.states import Status
 from taskcore.domain.tasks import NewTask
 from taskcore.observability.telemetry import TASKS_SUBMITTED
@@ -36,7 +36,7 @@ class Dependent:
     path: Path = ()
 
 
-class _Raced(Exception):
+class _KeyTaken(Exception):
     """Somebody stored a task with one of our keys meanwhile."""
 
 
@@ -46,7 +46,7 @@ async def store_dependent(database: Database, tasks: Sequence[Dependent], by: st
         try:
             async with database.transaction() as connection:
                 stored = await _store(connection, tasks, by, is_atomic)
-        except _Raced:
+        except _KeyTaken:
             continue
         except DBAPIError as exc:
             if not isinstance(exc.orig, DeadlockDetected):
@@ -54,15 +54,15 @@ async def store_dependent(database: Database, tasks: Sequence[Dependent], by: st
             continue
         TASKS_SUBMITTED.inc(sum(one.row is not None for one in stored))
         return stored
-    raise try_again()
+    raise concurrent_update()
 
 
 class _Plan:
     """What becomes of each task, by its place in the batch, and how all that they name stands, by id or ref."""
 
-    def __init__(self, standings: dict[int | str, Standing], missing: Mapping[int, str]) -> None:
+    def __init__(self, standings: dict[int | str, DependencyState], missing: Mapping[int, str]) -> None:
         self.stored: dict[int, Stored] = {}
-        self.starts: dict[int, Standing] = {}
+        self.starts: dict[int, DependencyState] = {}
         self._standings = standings
         self._missing = missing
 
@@ -85,8 +85,8 @@ class _Plan:
 
 
 async def _store(connection: AsyncConnection, tasks: Sequence[Dependent], by: str, is_atomic: bool) -> list[Stored]:
-    others = await others_by_key(connection, [one.task.idempotency_key for one in tasks])
-    known = {i: found(one.task, others[key]) for i, one in enumerate(tasks) if (key := _key(one)) in others}
+    others = await existing_by_key(connection, [one.task.idempotency_key for one in tasks])
+    known = {i: match_existing(one.task, others[key]) for i, one in enumerate(tasks) if (key := _key(one)) in others}
     ids = {ref: known[i].id for i, one in enumerate(tasks) if i in known and (ref := one.ref) and known[i].id}
     plan = await _plan(connection, [one for i, one in enumerate(tasks) if i not in known], ids)
     plan.stored |= known
@@ -95,7 +95,7 @@ async def _store(connection: AsyncConnection, tasks: Sequence[Dependent], by: st
             plan.add(place, one)
     is_empty = not plan.starts and not any(one.id for one in known.values())
     if (is_atomic or is_empty) and (problems := plan.problems()):
-        raise Refused(together(problems))
+        raise ProblemError(merge_problems(problems))
     await _insert(connection, tasks, plan, ids, by)
     return [plan.stored[place] for place in range(len(tasks))]
 
@@ -103,14 +103,14 @@ async def _store(connection: AsyncConnection, tasks: Sequence[Dependent], by: st
 async def _plan(connection: AsyncConnection, tasks: Sequence[Dependent], ids: Mapping[str, int]) -> _Plan:
     """How what `tasks` depend on stands, which it will do until the end of the transaction. `ids`: by ref."""
     wanted = {name for one in tasks for name in one.depends_on if isinstance(name, int)} | set(ids.values())
-    rows = (await connection.execute(dependencies.hold_all(), {"ids": sorted(wanted)})).all() if wanted else []
-    standings: dict[int | str, Standing] = {row.id: standing(row.id, Status(row.status)) for row in rows}
+    rows = (await connection.execute(dependencies.lock_tasks(), {"ids": sorted(wanted)})).all() if wanted else []
+    standings: dict[int | str, DependencyState] = {row.id: state_of(row.id, Status(row.status)) for row in rows}
     missing = {task_id: "is the id of no task" for task_id in wanted if task_id not in standings}
     if missing:
-        for row in await connection.execute(dependencies.ended_well(), {"ids": sorted(missing)}):
+        for row in await connection.execute(dependencies.deleted_outcomes(), {"ids": sorted(missing)}):
             missing[row.task_id] = "is the id of a task that is gone, and had not succeeded"
             if row.is_well:
-                standings[row.task_id] = Standing(Status.SUCCEEDED)
+                standings[row.task_id] = DependencyState(Status.SUCCEEDED)
     standings |= {ref: standings[task_id] for ref, task_id in ids.items() if task_id in standings}
     return _Plan(standings, missing)
 
@@ -125,7 +125,7 @@ async def _insert(
     statement, values = submit_planned(planned, by)
     rows = (await connection.execute(statement, values)).all()
     if len(rows) != len(plan.starts):
-        raise _Raced
+        raise _KeyTaken
     for place, row in zip(plan.starts, rows, strict=True):
         plan.stored[place] = Stored(row.id, row)
         if (ref := tasks[place].ref) is not None:
@@ -135,7 +135,7 @@ async def _insert(
         for place in plan.starts
         for name in dict.fromkeys(tasks[place].depends_on)
     ]
-    await connection.execute(*depend(dict.fromkeys(edges)))
+    await connection.execute(*add_dependencies(dict.fromkeys(edges)))
 
 
 def _key(one: Dependent) -> str:

@@ -8,17 +8,17 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 
 from taskapi.http.parameters import TaskId
-from taskapi.http.problems import Refused
+from taskapi.http.problems import ProblemError
 from taskapi.runtime.services import Services
 from taskapi.tasks import queries
 from taskapi.traces.schemas import TaskTrace, Trace
-from taskapi.traces.style import POLICY, STYLE
-from taskapi.traces.task_trace import trace_answer
-from taskapi.traces.waterfall import duration, linked_attempts, waterfall
+from taskapi.traces.style import CONTENT_SECURITY_POLICY, STYLE
+from taskapi.traces.task_trace import fetch_trace
+from taskapi.traces.waterfall import format_duration, linked_attempts, render_waterfall
 from taskcore.domain.states import Status
 
 HEADERS = {
-    "Content-Security-Policy": POLICY,
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
@@ -39,10 +39,10 @@ async def show_trace(services: NamedDependency[Services], task_id: TaskId) -> Re
     """As `GET /api/v1/tasks/{id}/trace`."""
     heading = f"<h1>Task {task_id}</h1>"
     try:
-        task = await queries.task_row(services, task_id)
+        task = await queries.fetch_task_row(services, task_id)
         heading = _heading(task_id, task["name"], task["type"], Status(task["status"]))
-        answer = await trace_answer(services, task)
-    except Refused as refused:
+        answer = await fetch_trace(services, task)
+    except ProblemError as refused:
         problem = refused.problem
         advice = ADVICE.get(problem.code, "").format(task_id=task_id)
         body = f"<h2>{escape(problem.title)}</h2><p>{escape(problem.detail or '')}</p><p>{advice}</p>"
@@ -82,15 +82,15 @@ def _section(task_id: int, trace: Trace) -> str:
     head += f'<p class="faint">trace <code>{escape(trace.trace_id)}</code>{viewer}{linked}</p>'
     if not trace.spans:
         return f"{head}<p>Its spans are not there yet, or not any more.</p></section>"
-    rest = f"<p>{trace.spans_left_off} more spans of the same trace are not shown.</p>" if trace.spans_left_off else ""
-    return f"{head}{waterfall(trace)}{rest}</section>"
+    rest = f"<p>{trace.spans_omitted} more spans of the same trace are not shown.</p>" if trace.spans_omitted else ""
+    return f"{head}{render_waterfall(trace)}{rest}</section>"
 
 
 def _length(trace: Trace) -> str:
     if not trace.spans:
         return ""
     begin, end = min(span.start for span in trace.spans), max(span.end for span in trace.spans)
-    return f": {duration((end - begin).total_seconds())}"
+    return f": {format_duration((end - begin).total_seconds())}"
 
 
 def _is_here(url: str, task_id: int) -> bool:

@@ -6,7 +6,7 @@ import base64
 import hashlib
 
 COLOURS = 8
-DEEPEST = 24
+MAX_INDENT = 24
 
 _RULES = """
 :root { color-scheme: light dark; --ink: #1c2430; --faint: #67707e; --line: #dfe3e9; --paper: #fff; --hover: #f3f6fa;
@@ -46,10 +46,10 @@ _PALETTE = ("#3b78e7", "#12a17c", "#e08a1e", "#9a5bd6", "#d6529a", "#2fa4c7", "#
 STYLE = (
     _RULES
     + "".join(f".c{number} {{ fill: {colour}; }}\n" for number, colour in enumerate(_PALETTE))
-    + "".join(f".d{depth} {{ padding-left: {depth * 1.1:.1f}rem; }}\n" for depth in range(DEEPEST + 1))
+    + "".join(f".d{depth} {{ padding-left: {depth * 1.1:.1f}rem; }}\n" for depth in range(MAX_INDENT + 1))
 )
 #: Nothing is loaded, run or sent; the one style sheet is named by what it holds.
-POLICY = (
+CONTENT_SECURITY_POLICY = (
     "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     f"style-src 'sha256-{base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()}'"
 )

@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from taskcore.observability.tracing.span_record import RecordedSpan
+from taskcore.observability.tracing.span_record import SpanRecord
 
 MAX_SPANS = 2_000
 #: Spans by their parents' ids; under None those at the root.
-Children = Mapping[str | None, Sequence[RecordedSpan]]
+Children = Mapping[str | None, Sequence[SpanRecord]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +18,10 @@ class Branch:
     """A span in its place: what is below it follows, one deeper."""
 
     depth: int
-    span: RecordedSpan
+    span: SpanRecord
 
 
-def arrange(spans: Iterable[RecordedSpan], task_id: int) -> tuple[list[Branch], int]:
+def build_tree(spans: Iterable[SpanRecord], task_id: int) -> tuple[list[Branch], int]:
     """The tree of what is about the task, from top to bottom, and how many spans it leaves off."""
     unique = {span.span_id: span for span in spans}
     children = children_of(list(unique.values()))
@@ -30,20 +30,20 @@ def arrange(spans: Iterable[RecordedSpan], task_id: int) -> tuple[list[Branch], 
     return kept, len(whole) - len(kept)
 
 
-def children_of(spans: Sequence[RecordedSpan]) -> Children:
+def children_of(spans: Sequence[SpanRecord]) -> Children:
     """Oldest first. At the root are those without a parent, then those whose parent is missing.
 
     Clocks differ: a child that seems to begin before its parent stays below it.
     """
     known = {span.span_id for span in spans}
-    found: defaultdict[str | None, list[RecordedSpan]] = defaultdict(list)
+    found: defaultdict[str | None, list[SpanRecord]] = defaultdict(list)
     for span in sorted(spans, key=lambda span: (span.parent_id is not None, span.start_ns, -span.end_ns)):
         found[span.parent_id if span.parent_id in known else None].append(span)
-    found[None] += list(_circles(spans, found))
+    found[None] += list(_cycles(spans, found))
     return found
 
 
-def walk(children: Children, roots: Sequence[RecordedSpan]) -> Iterator[Branch]:
+def walk(children: Children, roots: Sequence[SpanRecord]) -> Iterator[Branch]:
     """From top to bottom, each span once."""
     seen: set[str] = set()
     waiting = [Branch(0, span) for span in reversed(roots)]
@@ -56,7 +56,7 @@ def walk(children: Children, roots: Sequence[RecordedSpan]) -> Iterator[Branch]:
         waiting += [Branch(branch.depth + 1, below) for below in reversed(children.get(branch.span.span_id, ()))]
 
 
-def _circles(spans: Sequence[RecordedSpan], children: Children) -> Iterator[RecordedSpan]:
+def _cycles(spans: Sequence[SpanRecord], children: Children) -> Iterator[SpanRecord]:
     """The first of each circle of parents, which no root leads to: a viewer can answer anything."""
     reached = {branch.span.span_id for branch in walk(children, children.get(None, ()))}
     for span in spans:

@@ -9,14 +9,14 @@ from typing import Any
 import msgspec
 
 from taskapi.traces.schemas import SpanLink, Trace, TraceSpan
-from taskapi.traces.style import COLOURS, DEEPEST
+from taskapi.traces.style import COLOURS, MAX_INDENT
 
 TICKS = 5
 #: Per cent of the width: a bar that nobody sees tells nobody anything.
-NARROWEST = 0.3
+MIN_BAR_WIDTH = 0.3
 
 
-def waterfall(trace: Trace) -> str:
+def render_waterfall(trace: Trace) -> str:
     """Its legend, its scale and its spans."""
     colours = {service: n % COLOURS for n, service in enumerate(dict.fromkeys(s.service for s in trace.spans))}
     begin = min(span.start.timestamp() for span in trace.spans)
@@ -25,7 +25,7 @@ def waterfall(trace: Trace) -> str:
     return "\n".join([_legend(colours), _scale(length), *lines])
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """As people say it: 850 µs, 12.3 ms, 4.56 s, 12 min 5 s, 3 h 20 min."""
     size = abs(seconds)
     if size < 0.001:
@@ -49,7 +49,7 @@ def _legend(colours: Mapping[str, int]) -> str:
 
 
 def _scale(length: float) -> str:
-    ticks = "".join(f"<span>{duration(length * n / (TICKS - 1)) if n else '0'}</span>" for n in range(TICKS))
+    ticks = "".join(f"<span>{format_duration(length * n / (TICKS - 1)) if n else '0'}</span>" for n in range(TICKS))
     return f'<div class="row"><span>span</span><span class="time">took</span><span class="scale">{ticks}</span></div>'
 
 
@@ -57,15 +57,15 @@ def _line(span: TraceSpan, begin: float, length: float, colour: int) -> str:
     error = '<strong class="bad">error</strong> ' if span.status == "error" else ""
     return (
         f'<details id="{escape(span.span_id)}"><summary title="{escape(span.name)}">'
-        f'<span class="name d{min(span.depth, DEEPEST)}">{error}{escape(span.name)}</span>'
-        f'<span class="time">{duration(span.duration_s)}</span>{_bar(span, begin, length, colour)}</summary>'
+        f'<span class="name d{min(span.depth, MAX_INDENT)}">{error}{escape(span.name)}</span>'
+        f'<span class="time">{format_duration(span.duration_s)}</span>{_bar(span, begin, length, colour)}</summary>'
         f"<dl>{_details(span, begin)}</dl></details>"
     )
 
 
 def _bar(span: TraceSpan, begin: float, length: float, colour: int) -> str:
-    left = min((span.start.timestamp() - begin) / length * 100, 100 - NARROWEST)
-    width = max(min(span.duration_s / length * 100, 100 - left), NARROWEST)
+    left = min((span.start.timestamp() - begin) / length * 100, 100 - MIN_BAR_WIDTH)
+    width = max(min(span.duration_s / length * 100, 100 - left), MIN_BAR_WIDTH)
     kind = "wait" if span.name.startswith("wait ") else f"c{colour}"
     failed = " failed" if span.status == "error" else ""
     place = f'x="{left:.3f}%" width="{width:.3f}%" y="15%" height="70%" rx="2"'
@@ -79,19 +79,19 @@ def _details(span: TraceSpan, begin: float) -> str:
     facts += [
         ("service", escape(span.service)),
         ("kind", escape(span.kind)),
-        ("began", f"{escape(span.start.isoformat())}, {duration(span.start.timestamp() - begin)} in"),
+        ("began", f"{escape(span.start.isoformat())}, {format_duration(span.start.timestamp() - begin)} in"),
         ("span", escape(span.span_id)),
     ]
-    facts += [("linked to", link_text(link)) for link in span.links]
+    facts += [("linked to", render_link(link)) for link in span.links]
     facts += [(name, escape(_text(value))) for name, value in span.attributes.items()]
     facts += [
-        (f"event, {duration(event.at.timestamp() - begin)} in", escape(f"{event.name} {_text(event.attributes)}"))
+        (f"event, {format_duration(event.at.timestamp() - begin)} in", escape(f"{event.name} {_text(event.attributes)}"))
         for event in span.events
     ]
     return "".join(f"<dt>{escape(name)}</dt><dd>{text}</dd>" for name, text in facts)
 
 
-def link_text(link: SpanLink) -> str:
+def render_link(link: SpanLink) -> str:
     """Leads there, where it is on the same page."""
     what = "the submission" if link.attempt is None else f"attempt {link.attempt}"
     return f'<a href="#{escape(link.span_id)}">{what}</a> <span class="faint">{escape(link.trace_id)}</span>'

@@ -9,10 +9,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from taskcore.db.analytics.samples import PATIENCE_S
+from taskcore.db.analytics.samples import MAX_TRANSACTION_S
 from taskcore.metrics import Window
 
-SLACK = timedelta(seconds=PATIENCE_S)
+SLACK = timedelta(seconds=MAX_TRANSACTION_S)
 
 
 def _first_id(name: str, at: str) -> str:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import text
 
 from collector_analytics.builtin.history_window import HAPPENED, parameters_of
-from taskcore.domain.metrics import bucket_of
+from taskcore.domain.metrics import bucket_start
 from taskcore.metrics import Metric, MetricContext, MetricSource, Sample, Window
 
 DAY = timedelta(days=1)
@@ -59,7 +59,7 @@ class Submitters(MetricSource):
 
 def _completed(window: Window) -> Iterable[datetime]:
     """The days that end in the window, or with it."""
-    day = bucket_of(window.start, DAY)
+    day = bucket_start(window.start, DAY)
     while day + DAY <= window.end:
         yield day
         day += DAY

@@ -9,16 +9,16 @@ from typing import Any
 import httpx
 import msgspec
 
-from collector_analytics.configured.json_pointer import find
+from collector_analytics.configured.json_pointer import resolve_pointer
 from taskcore.metrics import Metric, MetricContext, MetricSource, Sample
-from taskcore.plugins.network.guarded_client import client_of
+from taskcore.plugins.network.guarded_client import http_client
 from taskcore.settings import CounterMetric
 
 #: It is the operator who set the address: it may well be one inside of the network.
-EVERYWHERE = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
+ANY_NETWORK = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
 
 
-class Counter(MetricSource):
+class CounterSource(MetricSource):
     def __init__(self, metric: str, counter: CounterMetric) -> None:
         self.name = f"counter:{metric}"
         self._metric = metric
@@ -29,7 +29,7 @@ class Counter(MetricSource):
 
     def collect(self, ctx: MetricContext) -> Iterable[Sample]:
         """Of an object each member that is not null."""
-        found = find(self._document(ctx), self._counter.pointer)
+        found = resolve_pointer(self._document(ctx), self._counter.pointer)
         if isinstance(found, dict):
             label = self._counter.label
             members = {name: value for name, value in found.items() if value is not None}
@@ -37,10 +37,10 @@ class Counter(MetricSource):
         return [Sample(self._metric, _number(found))]
 
     def _document(self, ctx: MetricContext) -> Any:
-        http = ctx.settings.http.model_copy(update={"allowed_networks": EVERYWHERE})
+        http = ctx.settings.http.model_copy(update={"allowed_networks": ANY_NETWORK})
         headers = {name: value.get_secret_value() for name, value in self._counter.headers.items()}
         with (
-            client_of(http, ctx.task.interruption, self._counter.timeout_s) as client,
+            http_client(http, ctx.task.cancellation, self._counter.timeout_s) as client,
             client.stream("GET", self._counter.url, headers=headers) as response,
         ):
             if not response.is_success:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from typing import Any
 
-INDEX = re.compile(r"0|[1-9][0-9]{0,9}")
+ARRAY_INDEX = re.compile(r"0|[1-9][0-9]{0,9}")
 
 
-def find(document: Any, pointer: str) -> Any:
+def resolve_pointer(document: Any, pointer: str) -> Any:
     """What `pointer` leads to. Raises `LookupError` where there is nothing."""
     found = document
     for part in pointer.split("/")[1:]:
         key = part.replace("~1", "/").replace("~0", "~")
         if isinstance(found, dict) and key in found:
             found = found[key]
-        elif isinstance(found, list) and INDEX.fullmatch(key) and int(key) < len(found):
+        elif isinstance(found, list) and ARRAY_INDEX.fullmatch(key) and int(key) < len(found):
             found = found[int(key)]
         else:
             raise LookupError(f"the document has nothing at {pointer!r}")

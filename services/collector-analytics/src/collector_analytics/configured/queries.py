@@ -19,10 +19,10 @@ from taskcore.settings import QueryMetric
 MAX_ROWS = 1_000
 
 #: The types of numbers, by their OIDs, which never change: int8, int2, int4, float4, float8, numeric.
-NUMBERS = frozenset({20, 21, 23, 700, 701, 1700})
+NUMERIC_OIDS = frozenset({20, 21, 23, 700, 701, 1700})
 
 
-class Query(MetricSource):
+class QuerySource(MetricSource):
     """Read only, whatever the database is set to be."""
 
     def __init__(self, metric: str, query: QueryMetric) -> None:
@@ -57,7 +57,7 @@ class Query(MetricSource):
         return rows
 
 
-def require_numbers(connection: psycopg.Connection[Any], sql: str, within_s: float) -> None:
+def require_numeric_columns(connection: psycopg.Connection[Any], sql: str, timeout_s: float) -> None:
     """Have PostgreSQL parse the query without running it, for which it may have to wait for locks.
 
     Raises:
@@ -66,14 +66,14 @@ def require_numbers(connection: psycopg.Connection[Any], sql: str, within_s: flo
         ValueError: when it does not answer a number, or a label and a number.
     """
     connection.read_only = True
-    connection.execute("SELECT set_config('statement_timeout', %s, true)", [str(max(1, round(within_s * 1000)))])
+    connection.execute("SELECT set_config('statement_timeout', %s, true)", [str(max(1, round(timeout_s * 1000)))])
     described = _described(connection, sql)
     types = [described.ftype(i) for i in range(described.nfields)]
     if len(types) not in (1, 2):
         raise ValueError(f"the query answers {len(types)} columns; wanted are a number, or a label and a number")
     if described.nparams:
         raise ValueError("the query has parameters, for which nothing is given")
-    if types[-1] not in NUMBERS:
+    if types[-1] not in NUMERIC_OIDS:
         column = (described.fname(len(types) - 1) or b"").decode()
         raise ValueError(f"the query's column {column!r} is not a number")
 

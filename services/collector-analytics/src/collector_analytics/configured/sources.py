@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from collector_analytics.configured.counters import Counter
-from collector_analytics.configured.queries import Query
+from collector_analytics.configured.counters import CounterSource
+from collector_analytics.configured.queries import QuerySource
 from taskcore.metrics import MetricSource
 from taskcore.settings import Settings
 
 
-def operator_sources(settings: Settings) -> Iterator[MetricSource]:
+def configured_sources(settings: Settings) -> Iterator[MetricSource]:
     for name, query in settings.analytics.queries.items():
-        yield Query(name, query)
+        yield QuerySource(name, query)
     for name, counter in settings.analytics.counters.items():
-        yield Counter(name, counter)
+        yield CounterSource(name, counter)

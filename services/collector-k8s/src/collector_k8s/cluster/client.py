@@ -18,15 +18,15 @@ from kubernetes.client.exceptions import ApiException
 from urllib3 import HTTPResponse
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from collector_k8s.cluster.kubeconfig import Unusable, load
+from collector_k8s.cluster.kubeconfig import UnusableKubeconfig, load_configuration
 from taskcore.errors import TaskcoreError
 from taskcore.settings import KubernetesSettings
 
-CONNECT_S = 5.0
-LIST_S = 60
-POD_S = 5.0
+CONNECT_TIMEOUT_S = 5.0
+LIST_TIMEOUT_S = 60
+READ_POD_TIMEOUT_S = 5.0
 #: What an API server says that was asked for a version that it has not seen yet: it is another, or was set back.
-AHEAD = "Too large resource version"
+TOO_LARGE_VERSION = "Too large resource version"
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -42,15 +42,15 @@ class ClusterError(TaskcoreError):
         self.retry_after_s = retry_after_s
 
 
-class Silent(ClusterError):
+class ReadTimedOut(ClusterError):
     """Nothing came for as long as one waits for it."""
 
 
-class Expired(ClusterError):
+class ResourceExpired(ClusterError):
     """The server does not know the version, or the page, that it was asked to go on from."""
 
 
-class Cluster:
+class ClusterClient:
     """For any number of threads. Raises `NoCluster` or `Unusable` where it cannot be known how to reach it."""
 
     def __init__(self, settings: KubernetesSettings) -> None:
@@ -58,15 +58,15 @@ class Cluster:
         self._lock = threading.Lock()
         self._client = self._new_client()
 
-    def list_events(self, scope: str, token: str | None = None) -> bytes:
+    def list_events(self, scope: str, continue_token: str | None = None) -> bytes:
         """A page of those of the namespace `scope`, or of all."""
-        given: dict[str, Any] = {"limit": self._settings.page_size, "timeout_seconds": LIST_S}
-        if token:
-            given["_continue"] = token
+        given: dict[str, Any] = {"limit": self._settings.page_size, "timeout_seconds": LIST_TIMEOUT_S}
+        if continue_token:
+            given["_continue"] = continue_token
         with self._asking() as client:
             return _body(self._ask(client, scope, given))
 
-    def watch_events(self, scope: str, version: str) -> HTTPResponse:
+    def watch_events(self, scope: str, resource_version: str) -> HTTPResponse:
         """A stream of what happened after `version`, a line each. It has to be closed.
 
         The server ends it after `bookmark_s` at the latest: by default it has no bookmarks for events, so that this is
@@ -75,8 +75,8 @@ class Cluster:
         given = {
             "watch": True,
             "allow_watch_bookmarks": True,
-            "resource_version": version,
-            "timeout_seconds": max(1, math.ceil(min(self._settings.watch_s, self._settings.bookmark_s))),
+            "resource_version": resource_version,
+            "timeout_seconds": max(1, math.ceil(min(self._settings.watch_timeout_s, self._settings.bookmark_interval_s))),
         }
         with self._asking() as client:
             return self._ask(client, scope, given)
@@ -84,7 +84,7 @@ class Cluster:
     def read_pod(self, namespace: str, name: str) -> bytes:
         with self._asking() as client:
             pod = CoreV1Api(client).read_namespaced_pod
-            return _body(pod(name, namespace, _preload_content=False, _request_timeout=(CONNECT_S, POD_S)))
+            return _body(pod(name, namespace, _preload_content=False, _request_timeout=(CONNECT_TIMEOUT_S, READ_POD_TIMEOUT_S)))
 
     def close(self) -> None:
         self._client.close()
@@ -93,7 +93,7 @@ class Cluster:
         group = CoreV1Api(client) if self._settings.api == "v1" else EventsV1Api(client)
         if self._settings.field_selector is not None:
             given["field_selector"] = self._settings.field_selector
-        given |= {"_preload_content": False, "_request_timeout": (CONNECT_S, 2 * self._settings.bookmark_s)}
+        given |= {"_preload_content": False, "_request_timeout": (CONNECT_TIMEOUT_S, 2 * self._settings.bookmark_interval_s)}
         answer: HTTPResponse = (
             group.list_namespaced_event(scope, **given) if scope else group.list_event_for_all_namespaces(**given)
         )
@@ -103,7 +103,7 @@ class Cluster:
     def _asking(self) -> Iterator[ApiClient]:
         client = self._client
         try:
-            with translated():
+            with translate_errors():
                 yield client
         except ClusterError as exc:
             if exc.status == 401:
@@ -124,31 +124,31 @@ class Cluster:
 
     def _new_client(self) -> ApiClient:
         try:
-            client = ApiClient(load(self._settings))
+            client = ApiClient(load_configuration(self._settings))
         except (OSError, ValueError) as exc:  # certificates that are not there, or are none
-            raise Unusable(str(exc)) from exc
+            raise UnusableKubeconfig(str(exc)) from exc
         client.user_agent = "taskcore-collector-k8s"
         return client
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """The errors of the client, and of the connection, as `ClusterError`."""
     try:
         yield
     except ApiException as exc:
-        raise refusal(exc.status or None, exc.body or str(exc.reason), (exc.headers or {}).get("Retry-After")) from exc
+        raise error_from_status(exc.status or None, exc.body or str(exc.reason), (exc.headers or {}).get("Retry-After")) from exc
     except ReadTimeoutError as exc:
-        raise Silent from exc
+        raise ReadTimedOut from exc
     except (HTTPError, OSError) as exc:
         raise ClusterError(str(exc).partition("\n")[0] or type(exc).__name__) from exc
 
 
-def refusal(status: int | None, body: str, retry_after: str | None = None) -> ClusterError:
+def error_from_status(status: int | None, body: str, retry_after: str | None = None) -> ClusterError:
     """What the server said, in an answer or in a stream."""
     message = _message(body)
-    if status == 410 or AHEAD in message:
-        return Expired(message, status)
+    if status == 410 or TOO_LARGE_VERSION in message:
+        return ResourceExpired(message, status)
     return ClusterError(message, status, _seconds(retry_after))
 
 

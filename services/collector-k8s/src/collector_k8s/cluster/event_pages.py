@@ -7,22 +7,22 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import Struct
 
-from collector_k8s.cluster.client import Cluster, ClusterError
+from collector_k8s.cluster.client import ClusterClient, ClusterError
 
 
-class ListMetadata(Struct, rename="camel"):
+class ListMeta(Struct, rename="camel"):
     resource_version: str = ""
     continue_: str | None = msgspec.field(default=None, name="continue")
 
 
-class Page(Struct):
+class EventPage(Struct):
     """`metadata.resource_version` is the same on each page of a list: what a watch can go on from."""
 
-    metadata: ListMetadata
+    metadata: ListMeta
     items: list[msgspec.Raw] | None = None
 
 
-def pages(cluster: Cluster, scope: str) -> Iterator[Page]:
+def list_pages(cluster: ClusterClient, scope: str) -> Iterator[EventPage]:
     """To be begun again from the first page if any of them cannot be had.
 
     Raises:
@@ -37,11 +37,11 @@ def pages(cluster: Cluster, scope: str) -> Iterator[Page]:
             return
 
 
-def _page(body: bytes) -> Page:
+def _page(body: bytes) -> EventPage:
     try:
         return _decoder.decode(body)
     except msgspec.DecodeError as exc:
         raise ClusterError(f"The list cannot be read: {exc}") from exc
 
 
-_decoder = msgspec.json.Decoder(Page)
+_decoder = msgspec.json.Decoder(EventPage)

@@ -14,8 +14,8 @@ from kubernetes.config.kube_config import ENV_KUBECONFIG_PATH_SEPARATOR, KubeCon
 from taskcore.errors import InvalidSettings, TaskcoreError
 from taskcore.settings import PREFIX, KubernetesSettings
 
-VARIABLE = "KUBECONFIG"
-DEFAULT = Path("~/.kube/config")
+KUBECONFIG_VARIABLE = "KUBECONFIG"
+DEFAULT_KUBECONFIG = Path("~/.kube/config")
 
 _SETTING = f"{PREFIX}KUBERNETES__KUBECONFIG"
 _CONTEXT = f"{PREFIX}KUBERNETES__CONTEXT"
@@ -23,20 +23,20 @@ _CONTEXT = f"{PREFIX}KUBERNETES__CONTEXT"
 _UNUSABLE = (config.ConfigException, yaml.YAMLError, OSError, TypeError, AttributeError, KeyError, ValueError)
 
 
-class NoCluster(TaskcoreError):
+class NoClusterConfigured(TaskcoreError):
     """This is not a pod, and there is no kubeconfig."""
 
 
-class Unusable(TaskcoreError):
+class UnusableKubeconfig(TaskcoreError):
     """The kubeconfig, or what it refers to, cannot be used at the moment."""
 
 
-def is_meant(settings: KubernetesSettings) -> bool:
+def is_configured(settings: KubernetesSettings) -> bool:
     """Whether this process was told of a cluster, by a setting or by running in a pod."""
     return settings.kubeconfig is not None or _is_in_pod()
 
 
-def check(settings: KubernetesSettings) -> None:
+def validate(settings: KubernetesSettings) -> None:
     """Refuse a kubeconfig that is not there, is none, or has not the context that is asked for.
 
     Raises:
@@ -58,7 +58,7 @@ def check(settings: KubernetesSettings) -> None:
         raise InvalidSettings(f"{name}: {files!r} cannot be used: {_reason(exc)}") from exc
 
 
-def load(settings: KubernetesSettings) -> Configuration:
+def load_configuration(settings: KubernetesSettings) -> Configuration:
     """How to reach the cluster, with everything read anew.
 
     Raises:
@@ -72,9 +72,9 @@ def load(settings: KubernetesSettings) -> Configuration:
         elif (found := _kubeconfig(settings)) is not None:
             config.load_kube_config(found[1], settings.context, configuration, persist_config=False)
         else:
-            raise NoCluster
+            raise NoClusterConfigured
     except _UNUSABLE as exc:
-        raise Unusable(_reason(exc)) from exc
+        raise UnusableKubeconfig(_reason(exc)) from exc
     configuration.retries = False  # urllib3 would wait and ask again by itself, deaf to whoever wants it to stop
     return configuration
 
@@ -85,10 +85,10 @@ def _kubeconfig(settings: KubernetesSettings) -> tuple[str, str] | None:
         return _SETTING, str(settings.kubeconfig)
     if _is_in_pod():
         return None
-    if files := os.environ.get(VARIABLE):
-        return VARIABLE, files
-    default = DEFAULT.expanduser()
-    return (str(DEFAULT), str(default)) if default.is_file() else None
+    if files := os.environ.get(KUBECONFIG_VARIABLE):
+        return KUBECONFIG_VARIABLE, files
+    default = DEFAULT_KUBECONFIG.expanduser()
+    return (str(DEFAULT_KUBECONFIG), str(default)) if default.is_file() else None
 
 
 def _is_in_pod() -> bool:

@@ -10,14 +10,14 @@ import msgspec
 from msgspec import Struct
 from urllib3 import HTTPResponse
 
-from collector_k8s.cluster.client import Cluster, ClusterError, refusal, translated
+from collector_k8s.cluster.client import ClusterClient, ClusterError, error_from_status, translate_errors
 
-CHUNK = 64 * 1024
+CHUNK_BYTES = 64 * 1024
 
 T = TypeVar("T")
 
 
-class Told(Struct):
+class WatchEvent(Struct):
     """`type`: ADDED, MODIFIED, DELETED or BOOKMARK."""
 
     type: str
@@ -40,10 +40,10 @@ class _Status(Struct):
 class Watch:
     """`close` may be called by another thread: whoever waits for the next line is told that the stream is over."""
 
-    def __init__(self, cluster: Cluster, scope: str, version: str) -> None:
+    def __init__(self, cluster: ClusterClient, scope: str, version: str) -> None:
         self._response: HTTPResponse = cluster.watch_events(scope, version)
 
-    def __iter__(self) -> Iterator[Told]:
+    def __iter__(self) -> Iterator[WatchEvent]:
         """Until the server ends it, as it does every few minutes.
 
         Raises:
@@ -54,7 +54,7 @@ class Watch:
             told = _decode(line, _told)
             if told.type == "ERROR":
                 status = _decode(told.object, _status)
-                raise refusal(status.code, status.message)
+                raise error_from_status(status.code, status.message)
             yield told
 
     def close(self) -> None:
@@ -68,13 +68,13 @@ class Watch:
 
     def _lines(self) -> Iterator[bytes]:
         pending = b""
-        with translated():
-            while data := self._response.read1(CHUNK):
+        with translate_errors():
+            while data := self._response.read1(CHUNK_BYTES):
                 *lines, pending = (pending + data).split(b"\n")
                 yield from filter(None, lines)
 
 
-def version_of(raw: msgspec.Raw) -> str:
+def resource_version_of(raw: msgspec.Raw) -> str:
     """The version of an object, or of a bookmark, of which nothing else is of interest."""
     return _decode(raw, _versioned).metadata.resource_version
 
@@ -86,6 +86,6 @@ def _decode(raw: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> T:
         raise ClusterError(f"The watch cannot be read: {exc}") from exc
 
 
-_told = msgspec.json.Decoder(Told)
+_told = msgspec.json.Decoder(WatchEvent)
 _versioned = msgspec.json.Decoder(_Versioned)
 _status = msgspec.json.Decoder(_Status)

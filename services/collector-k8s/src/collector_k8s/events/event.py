@@ -13,10 +13,10 @@ from taskcore.errors import TaskcoreError
 
 TASK_LABEL = "taskcore.io/task-id"
 MAX_ID = 2**63 - 1
-MAX_NAME = 256
+MAX_NAME_LENGTH = 256
 
 
-class UnreadableEvent(TaskcoreError):
+class MalformedEvent(TaskcoreError):
     """The cluster gave something that is not an event."""
 
 
@@ -37,7 +37,7 @@ class Event:
     first_at: datetime
     at: datetime
     task_id: int | None = None
-    about_uid: str = ""
+    involved_uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class StoredEvent(Event):
     cluster: str = ""
 
 
-class Metadata(Struct, rename="camel"):
+class ObjectMeta(Struct, rename="camel"):
     uid: str
     resource_version: str
     namespace: str | None = None
@@ -56,31 +56,31 @@ class Metadata(Struct, rename="camel"):
     labels: dict[str, str] | None = None
 
 
-class Reference(Struct):
+class ObjectReference(Struct):
     kind: str | None = None
     name: str | None = None
     uid: str | None = None
 
 
-class Source(Struct):
+class EventSource(Struct):
     component: str | None = None
 
 
-class Series(Struct, rename="camel"):
+class EventSeries(Struct, rename="camel"):
     count: int | None = None
     last_observed_time: datetime | None = None
 
 
-class EventObject(Struct, rename="camel"):
+class EventDocument(Struct, rename="camel"):
     """Both shapes at once: `v1` has the first of each pair of names, `events.k8s.io/v1` the second."""
 
-    metadata: Metadata
-    involved_object: Reference | None = None
-    regarding: Reference | None = None
+    metadata: ObjectMeta
+    involved_object: ObjectReference | None = None
+    regarding: ObjectReference | None = None
     message: str | None = None
     note: str | None = None
-    source: Source | None = None
-    deprecated_source: Source | None = None
+    source: EventSource | None = None
+    deprecated_source: EventSource | None = None
     reporting_component: str | None = None
     reporting_controller: str | None = None
     count: int | None = None
@@ -92,10 +92,10 @@ class EventObject(Struct, rename="camel"):
     reason: str | None = None
     type: str | None = None
     event_time: datetime | None = None
-    series: Series | None = None
+    series: EventSeries | None = None
 
 
-def read_event(raw: bytes | msgspec.Raw, now: datetime) -> Event:
+def parse_event(raw: bytes | msgspec.Raw, now: datetime) -> Event:
     """The event that `raw` (JSON) describes; `now` is when it is from if it does not say.
 
     Raises:
@@ -104,11 +104,11 @@ def read_event(raw: bytes | msgspec.Raw, now: datetime) -> Event:
     try:
         given = _decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-        raise UnreadableEvent(str(exc)) from exc
+        raise MalformedEvent(str(exc)) from exc
     identity = (given.metadata.uid, given.metadata.resource_version)
-    if not all(0 < len(part) <= MAX_NAME for part in identity):
-        raise UnreadableEvent("It has no uid, or no version.")
-    about = given.involved_object or given.regarding or Reference()
+    if not all(0 < len(part) <= MAX_NAME_LENGTH for part in identity):
+        raise MalformedEvent("It has no uid, or no version.")
+    about = given.involved_object or given.regarding or ObjectReference()
     at = _last_time(given) or now
     return Event(
         uid=clean_text(given.metadata.uid),
@@ -124,13 +124,13 @@ def read_event(raw: bytes | msgspec.Raw, now: datetime) -> Event:
         first_at=min(_first_time(given) or at, at),
         at=at,
         task_id=task_id_of(given.metadata.labels),
-        about_uid=about.uid or "",
+        involved_uid=about.uid or "",
     )
 
 
 def _name(text: str | None) -> str:
     """No longer than what an index takes. Kubernetes' own names are not, but anybody may write events."""
-    return clean_text((text or "")[:MAX_NAME])
+    return clean_text((text or "")[:MAX_NAME_LENGTH])
 
 
 def is_newer(version: str, other: str) -> bool:
@@ -146,27 +146,27 @@ def task_id_of(labels: dict[str, str] | None) -> int | None:
     return int(given) if 0 < int(given) <= MAX_ID else None
 
 
-def _last_time(given: EventObject) -> datetime | None:
+def _last_time(given: EventDocument) -> datetime | None:
     """Who counts repetitions in a series leaves the other times as they were at its first event."""
     observed = given.series.last_observed_time if given.series else None
     last = given.last_timestamp or given.deprecated_last_timestamp
     return observed or last or given.event_time or given.metadata.creation_timestamp
 
 
-def _first_time(given: EventObject) -> datetime | None:
+def _first_time(given: EventDocument) -> datetime | None:
     first = given.first_timestamp or given.deprecated_first_timestamp
     return first or given.event_time or given.metadata.creation_timestamp
 
 
-def _count(given: EventObject) -> int:
+def _count(given: EventDocument) -> int:
     in_series = given.series.count if given.series else None
     return min(max(in_series or given.count or given.deprecated_count or 1, 1), MAX_ID)
 
 
-def _component(given: EventObject) -> str:
+def _component(given: EventDocument) -> str:
     source = given.source or given.deprecated_source
     named = source.component if source else None
     return named or given.reporting_component or given.reporting_controller or ""
 
 
-_decoder = msgspec.json.Decoder(EventObject)
+_decoder = msgspec.json.Decoder(EventDocument)

@@ -14,52 +14,52 @@ from typing import TypeVar
 from collector_k8s.events.event import Event
 
 #: So many counts, and so many floods, are remembered: the last ones.
-ROOM = 20_000
+MAX_KEYS = 20_000
 
-Source = tuple[str, str, datetime]  # namespace, reason, and the minute: its beginning
+RateKey = tuple[str, str, datetime]  # namespace, reason, and the minute: its beginning
 V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class RateState:
     """What came until `now` of each source, and when those that flooded did so last, by what their events say."""
 
     now: datetime
-    counts: Mapping[Source, int] = field(default_factory=dict)
-    flooded_at: Mapping[Source, datetime] = field(default_factory=dict)
+    counts: Mapping[RateKey, int] = field(default_factory=dict)
+    limited_at: Mapping[RateKey, datetime] = field(default_factory=dict)
 
 
-def at_time(tally: Tally, now: datetime, memory: timedelta) -> Tally:
+def advance(state: RateState, now: datetime, memory: timedelta) -> RateState:
     """`tally` as of `now`: floods are forgotten after `memory`."""
-    recent = {source: at for source, at in tally.flooded_at.items() if now - at < memory}
-    return replace(tally, now=now, flooded_at=recent)
+    recent = {source: at for source, at in state.limited_at.items() if now - at < memory}
+    return replace(state, now=now, flooded_at=recent)
 
 
-def admit(tally: Tally, live: Sequence[Event], limit: int) -> tuple[list[Event], Counter[Source], Tally]:
+def admit(state: RateState, live: Sequence[Event], limit: int) -> tuple[list[Event], Counter[RateKey], RateState]:
     """Those of `live` that are to be stored, how many more there are of each source, and the tally with all of them."""
-    counts = dict(tally.counts)
-    flooded_at = dict(tally.flooded_at)
-    flooded: Counter[Source] = Counter()
+    counts = dict(state.counts)
+    flooded_at = dict(state.limited_at)
+    flooded: Counter[RateKey] = Counter()
     admitted = []
     for event in live:
-        source = _source(event, min(event.at, tally.now))  # what says that it is of later is of now
+        source = _source(event, min(event.at, state.now))  # what says that it is of later is of now
         counts[source] = counts.pop(source, 0) + 1
         if counts[source] <= limit:
             admitted.append(event)
         else:
             flooded[source] += 1
-            flooded_at[_source(event, event.at)] = tally.now
-    return admitted, flooded, replace(tally, counts=_last(counts), flooded_at=_last(flooded_at))
+            flooded_at[_source(event, event.at)] = state.now
+    return admitted, flooded, replace(state, counts=_last(counts), flooded_at=_last(flooded_at))
 
 
-def without_flooded(tally: Tally, listed: Sequence[Event]) -> list[Event]:
+def drop_limited(state: RateState, listed: Sequence[Event]) -> list[Event]:
     """Those of a reconciling list whose source has not flooded: it would bring what was only counted, as if missed."""
-    return [event for event in listed if _source(event, event.at) not in tally.flooded_at]
+    return [event for event in listed if _source(event, event.at) not in state.limited_at]
 
 
-def _source(event: Event, at: datetime) -> Source:
+def _source(event: Event, at: datetime) -> RateKey:
     return event.namespace, event.reason, at.astimezone(UTC).replace(second=0, microsecond=0)
 
 
-def _last(remembered: dict[Source, V]) -> dict[Source, V]:
-    return dict(list(remembered.items())[-ROOM:])
+def _last(remembered: dict[RateKey, V]) -> dict[RateKey, V]:
+    return dict(list(remembered.items())[-MAX_KEYS:])

@@ -9,7 +9,7 @@ from collector_k8s.events.event import Event, is_newer
 
 
 @dataclass(frozen=True, slots=True)
-class Current:
+class CurrentVersion:
     """The version of an event that is the current one so far, as it is stored."""
 
     id: int
@@ -18,7 +18,7 @@ class Current:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class VersionPlan:
     """`current` are the new ones that are; `superseded`: the ids of those that are no more."""
 
     current: list[Event] = field(default_factory=list)
@@ -26,9 +26,9 @@ class Plan:
     superseded: list[int] = field(default_factory=list)
 
 
-def unknown(came: Iterable[Event], known: Mapping[str, Current]) -> list[Event]:
+def new_versions(received: Iterable[Event], known: Mapping[str, CurrentVersion]) -> list[Event]:
     """Those of `came` that are not current already, each version once. An earlier one may still be stored already."""
-    versions = {(event.uid, event.resource_version): event for event in came}
+    versions = {(event.uid, event.resource_version): event for event in received}
     return [
         event
         for event in versions.values()
@@ -36,10 +36,10 @@ def unknown(came: Iterable[Event], known: Mapping[str, Current]) -> list[Event]:
     ]
 
 
-def late_tasks(came: Iterable[Event], known: Mapping[str, Current]) -> dict[int, int]:
+def missing_task_ids(received: Iterable[Event], known: Mapping[str, CurrentVersion]) -> dict[int, int]:
     """The tasks of those that are current already, by their ids, of which it was not known when they were stored."""
     found = {}
-    for event in came:
+    for event in received:
         stands = known.get(event.uid)
         if stands is None or stands.task_id is not None or stands.resource_version != event.resource_version:
             continue
@@ -48,14 +48,14 @@ def late_tasks(came: Iterable[Event], known: Mapping[str, Current]) -> dict[int,
     return found
 
 
-def plan(new: Sequence[Event], known: Mapping[str, Current]) -> Plan:
+def plan_versions(new: Sequence[Event], known: Mapping[str, CurrentVersion]) -> VersionPlan:
     """What to store of `new`, in whatever order it came."""
     newest: dict[str, Event] = {}
     for event in new:
         before = newest.get(event.uid)
         if before is None or is_newer(event.resource_version, before.resource_version):
             newest[event.uid] = event
-    planned = Plan()
+    planned = VersionPlan()
     for event in new:
         stands = known.get(event.uid)
         is_newest = newest[event.uid] is event

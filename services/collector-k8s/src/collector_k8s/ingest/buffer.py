@@ -5,43 +5,43 @@ from __future__ import annotations
 import queue
 import threading
 
-from collector_k8s.store.event_store import Item
+from collector_k8s.store.event_store import BufferItem
 from taskcore.errors import TaskcoreError
 
-LOOK_UP_S = 0.2
+POLL_S = 0.2
 
 
-class Over(TaskcoreError):
+class Stopped(TaskcoreError):
     """Nobody stores what is read any more."""
 
 
-class Buffer:
+class EventBuffer:
     """For any number of readers and one writer, until `over` is set."""
 
-    def __init__(self, room: int, over: threading.Event) -> None:
-        self._queue: queue.Queue[Item] = queue.Queue(room)
-        self._over = over
+    def __init__(self, capacity: int, stopped: threading.Event) -> None:
+        self._queue: queue.Queue[BufferItem] = queue.Queue(capacity)
+        self._stopped = stopped
 
-    def put(self, item: Item) -> None:
+    def put(self, item: BufferItem) -> None:
         """Waits for room.
 
         Raises:
             Over
         """
-        while not self._over.is_set():
+        while not self._stopped.is_set():
             try:
-                self._queue.put(item, timeout=LOOK_UP_S)
+                self._queue.put(item, timeout=POLL_S)
                 return
             except queue.Full:
                 continue
-        raise Over
+        raise Stopped
 
-    def take(self, most: int) -> list[Item]:
+    def take(self, limit: int) -> list[BufferItem]:
         """What there is, in order; waits a little for the first."""
-        items: list[Item] = []
+        items: list[BufferItem] = []
         try:
-            items.append(self._queue.get(timeout=LOOK_UP_S))
-            while len(items) < most:
+            items.append(self._queue.get(timeout=POLL_S))
+            while len(items) < limit:
                 items.append(self._queue.get_nowait())
         except queue.Empty:
             pass

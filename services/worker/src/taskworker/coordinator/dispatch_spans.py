@@ -10,8 +10,8 @@ from opentelemetry import trace
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
 
 from taskcore.observability.tracing import conventions
-from taskcore.observability.tracing.guarding import harmless
-from taskcore.observability.tracing.propagation import below, links, span_context, traceparent
+from taskcore.observability.tracing.guarding import suppress_errors
+from taskcore.observability.tracing.propagation import child_context, links_to, parse_traceparent, traceparent
 from taskcore.observability.tracing.provider import Tracing
 
 
@@ -27,8 +27,8 @@ class DispatchSpans:
         self._tracer = tracing.tracer
         self._queue = queue
         self._spans: dict[int, tuple[Span, Span]] = {}
-        followed = [row for row in rows if row.trace_context] if tracing.is_on else []
-        with harmless():  # the rows are marked as sent
+        followed = [row for row in rows if row.trace_context] if tracing.is_enabled else []
+        with suppress_errors():  # the rows are marked as sent
             self._spans |= {row.task_id: self._open(row, began_ns) for row in followed}
         self.contexts: Mapping[int, str] = {
             task_id: context
@@ -38,7 +38,7 @@ class DispatchSpans:
 
     def end(self, unconfirmed: Collection[int]) -> None:
         now_ns = time.time_ns()
-        with harmless():
+        with suppress_errors():
             for task_id, spans in self._spans.items():
                 for span in reversed(spans):
                     if task_id in unconfirmed:
@@ -46,11 +46,11 @@ class DispatchSpans:
                     span.end(now_ns)
 
     def _open(self, row: Any, began_ns: int) -> tuple[Span, Span]:
-        submitted = span_context(row.trace_context)
+        submitted = parse_traceparent(row.trace_context)
         relay = self._tracer.start_span(
             f"relay {self._queue}",
-            below(None if row.attempt else submitted),
-            attributes=conventions.task(row.task_id, row.type, row.attempt + 1),
+            child_context(None if row.attempt else submitted),
+            attributes=conventions.task_attributes(row.task_id, row.type, row.attempt + 1),
             links=_before(row) if row.attempt else None,
             start_time=began_ns,
         )
@@ -58,10 +58,10 @@ class DispatchSpans:
             f"publish {self._queue}",
             trace.set_span_in_context(relay),
             SpanKind.PRODUCER,
-            conventions.message("publish", "send", self._queue, row.task_id),
+            conventions.message_attributes("publish", "send", self._queue, row.task_id),
         )
         return relay, publish
 
 
 def _before(row: Any) -> list[Link]:
-    return links(span_context(row.trace_context), span_context(f"00-{row.trace_id}-{row.span_id}-01"))
+    return links_to(parse_traceparent(row.trace_context), parse_traceparent(f"00-{row.trace_id}-{row.span_id}-01"))

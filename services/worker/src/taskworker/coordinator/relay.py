@@ -17,15 +17,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from taskcore.db.queues import dispatch_traces, outbox
 from taskcore.live_settings import CurrentSettings
 from taskcore.messaging.publisher import Publisher
-from taskcore.observability.telemetry import MESSAGES_RESENT, MESSAGES_SENT, QUEUE_NAMES
-from taskcore.observability.tracing.provider import OFF, Tracing
+from taskcore.observability.telemetry import MESSAGES_RESENT, MESSAGES_SENT, QUEUE_LABELS
+from taskcore.observability.tracing.provider import NO_TRACING, Tracing
 from taskworker.coordinator.database import execute
 from taskworker.coordinator.dispatch_spans import DispatchSpans
-from taskworker.coordinator.window import LONGEST_PAUSE_S, SHORTEST_PAUSE_S, Flow, pause, window
+from taskworker.coordinator.window import MAX_PAUSE_S, MIN_PAUSE_S, QueueFlow, pause, window
 
 IDLE_S = 1.0
-LOST_EVERY_S = 5.0
-PROMOTE_EVERY_S = 0.2
+LOST_CHECK_INTERVAL_S = 5.0
+PROMOTE_INTERVAL_S = 0.2
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -39,7 +39,7 @@ class Relay:
         publisher: Publisher,
         settings: CurrentSettings,
         on_round: Callable[[], None] = lambda: None,
-        tracing: Tracing = OFF,
+        tracing: Tracing = NO_TRACING,
     ) -> None:
         self._engine = engine
         self._publisher = publisher
@@ -47,10 +47,10 @@ class Relay:
         self._on_round = on_round
         self._tracing = tracing
         self._woken = asyncio.Event()
-        self._flows: dict[str, Flow] = {}
-        self._looked_at = time.monotonic()
+        self._flows: dict[str, QueueFlow] = {}
+        self._observed_at = time.monotonic()
         self._promote_at = 0.0
-        self._lost_at = 0.0
+        self._check_lost_at = 0.0
         self._pause_s = IDLE_S
 
     def wake(self) -> None:
@@ -76,9 +76,9 @@ class Relay:
         if sent:
             self._pause_s = min(pause(flow) for flow in self._flows.values() if flow.in_flight)
         elif has_backlog:  # no room: look again sooner or later, depending on how long nothing has moved
-            self._pause_s = min(LONGEST_PAUSE_S, self._pause_s * 1.5) if self._pause_s < IDLE_S else SHORTEST_PAUSE_S
+            self._pause_s = min(MAX_PAUSE_S, self._pause_s * 1.5) if self._pause_s < IDLE_S else MIN_PAUSE_S
         else:
-            self._pause_s = IDLE_S if next_due_s is None else min(IDLE_S, max(SHORTEST_PAUSE_S, next_due_s))
+            self._pause_s = IDLE_S if next_due_s is None else min(IDLE_S, max(MIN_PAUSE_S, next_due_s))
 
     async def _promote(self) -> float | None:
         """Mark what has become due. Answers how many seconds the next delay has left."""
@@ -91,17 +91,17 @@ class Relay:
                 continue
             ((wait,),) = await execute(self._engine, outbox.next_due())
         next_due_s = None if wait is None else max(0.0, float(wait))
-        self._promote_at = now + min(PROMOTE_EVERY_S if next_due_s is None else next_due_s, IDLE_S)
+        self._promote_at = now + min(PROMOTE_INTERVAL_S if next_due_s is None else next_due_s, IDLE_S)
         return next_due_s
 
     async def _dispatch(self) -> tuple[int, bool]:
         """Fill each queue's window. Answers how many messages were sent, and whether any queue has more to send."""
-        backlogs = await execute(self._engine, outbox.backlogs())
+        backlogs = await execute(self._engine, outbox.queue_loads())
         now = time.monotonic()
-        elapsed_s, self._looked_at = now - self._looked_at, now
+        elapsed_s, self._observed_at = now - self._observed_at, now
         sent, has_backlog = 0, False
         for queue in backlogs:
-            flow = self._flows.get(queue.name, Flow()).observe(queue.in_flight, elapsed_s)
+            flow = self._flows.get(queue.name, QueueFlow()).observe(queue.in_flight, elapsed_s)
             room = window(queue.live_slots, flow.claims_per_s) - queue.in_flight
             if queue.has_backlog and room > 0:
                 count = await self._send(queue.name, room)
@@ -113,7 +113,7 @@ class Relay:
 
     async def _send(self, queue: str, room: int) -> int:
         began_ns = time.time_ns()
-        dispatch = dispatch_traces.dispatch() if self._tracing.is_on else outbox.dispatch()
+        dispatch = dispatch_traces.dispatch_traced() if self._tracing.is_enabled else outbox.dispatch()
         rows = await execute(self._engine, dispatch, of=queue, room=room)
         if not rows:
             return 0
@@ -122,26 +122,26 @@ class Relay:
         unconfirmed = await self._publisher.publish(queue, task_ids, spans.contexts)
         spans.end(unconfirmed)
         if unconfirmed:
-            await execute(self._engine, outbox.recall_messages(), ids=unconfirmed)
+            await execute(self._engine, outbox.undispatch(), ids=unconfirmed)
             log.warning("messages.unconfirmed", queue=queue, count=len(unconfirmed))
         count = len(task_ids) - len(unconfirmed)
-        MESSAGES_SENT.labels(QUEUE_NAMES[queue]).inc(count)
+        MESSAGES_SENT.labels(QUEUE_LABELS[queue]).inc(count)
         return count
 
     async def _resend_lost(self) -> None:
         now = time.monotonic()
-        if now < self._lost_at:
+        if now < self._check_lost_at:
             return
-        self._lost_at = now + LOST_EVERY_S
+        self._check_lost_at = now + LOST_CHECK_INTERVAL_S
         for queue in [name for name, flow in self._flows.items() if flow.in_flight]:
-            ready = await self._publisher.ready(queue)
+            ready = await self._publisher.ready_count(queue)
             if ready is not None:
                 await self._recall_lost(queue, ready)
 
     async def _recall_lost(self, queue: str, ready: int) -> None:
         after_s = self._settings.now.coordinator.resend_after_s
-        lost: list[Any] = await execute(self._engine, outbox.resend_lost(), of=queue, ready=ready, after_s=after_s)
+        lost: list[Any] = await execute(self._engine, outbox.undispatch_lost(), of=queue, ready=ready, after_s=after_s)
         if lost:
-            MESSAGES_RESENT.labels(QUEUE_NAMES[queue]).inc(len(lost))
+            MESSAGES_RESENT.labels(QUEUE_LABELS[queue]).inc(len(lost))
             log.warning("messages.lost", queue=queue, count=len(lost), ready=ready)
             self._woken.set()

@@ -20,13 +20,13 @@ from taskcore.db.tasks import history_feed, retention
 from taskcore.domain.states import TERMINAL
 from taskcore.live_settings import CurrentSettings
 from taskcore.settings import RetentionSettings
-from taskworker.coordinator.collector_retention import CollectedRetention
+from taskworker.coordinator.collector_retention import CollectorRetention
 from taskworker.coordinator.database import execute
 
 IDLE_S = 5.0
 BUSY_S = 0.1
-LOOK_AGAIN_S = 30.0
-BEGIN_ANEW_S = 3_600.0
+RECHECK_S = 30.0
+RESTART_WALK_S = 3_600.0
 
 Policy = list[dict[str, Any]]
 
@@ -53,12 +53,12 @@ class Retention:
     def __init__(self, engine: AsyncEngine, settings: CurrentSettings) -> None:
         self._engine = engine
         self._settings = settings
-        self._collected = CollectedRetention(engine)
+        self._collector_retention = CollectorRetention(engine)
         self._policy: Policy = []
         self._after_id = 0
-        self._began_at = 0.0
+        self._walk_started_at = 0.0
         self._walk_at = 0.0
-        self._forget_at = 0.0
+        self._delete_history_at = 0.0
         self._woken = asyncio.Event()
         settings.on_change(self._woken.set)
 
@@ -73,58 +73,58 @@ class Retention:
 
     async def step(self) -> bool:
         """One batch of each. Answers whether there is more to do at once."""
-        collected = await self._collected.step(self._settings.now)
+        collected = await self._collector_retention.step(self._settings.now)
         settings = self._settings.now.retention
         due = await execute(self._engine, retention.delete_due())
-        _tell(due, "delete_after")
+        _log_deleted(due, "delete_after")
         walks = await self._walk(plan_policy(settings))
-        forgets = settings.history_s is not None and await self._forget(settings.history_s)
+        forgets = settings.history_s is not None and await self._delete_history(settings.history_s)
         return collected or walks or forgets or len(due) == retention.BATCH
 
     async def _walk(self, policy: Policy) -> bool:
         now = time.monotonic()
         if policy != self._policy:
             self._policy, self._walk_at = policy, now
-            self._begin(now)
+            self._start_walk(now)
         shortest_s = shortest_age_s(policy)
         if shortest_s is None or now < self._walk_at:
             return False
-        if now - self._began_at >= BEGIN_ANEW_S:
-            self._begin(now)
+        if now - self._walk_started_at >= RESTART_WALK_S:
+            self._start_walk(now)
         if await self._expire(shortest_s):
             return True
-        self._walk_at = now + LOOK_AGAIN_S
+        self._walk_at = now + RECHECK_S
         return False
 
-    def _begin(self, now: float) -> None:
-        self._after_id, self._began_at = 0, now
+    def _start_walk(self, now: float) -> None:
+        self._after_id, self._walk_started_at = 0, now
 
     async def _expire(self, shortest_s: float) -> bool:
         """Delete what is old of the next tasks. Answers whether there are more behind that may be old."""
         rows = retention.policy_rows(self._policy)
         (found,) = await execute(
-            self._engine, retention.find_old(), after_id=self._after_id, shortest_s=shortest_s, rows=rows
+            self._engine, retention.find_expired(), after_id=self._after_id, shortest_s=shortest_s, rows=rows
         )
         if found.ids:
-            deleted = await execute(self._engine, retention.expire(), ids=found.ids, shortest_s=shortest_s)
-            _tell(deleted, "retention")
+            deleted = await execute(self._engine, retention.delete_expired(), ids=found.ids, shortest_s=shortest_s)
+            _log_deleted(deleted, "retention")
         if found.last_id is None or found.is_young:
             return False
         self._after_id = found.last_id
         return True
 
-    async def _forget(self, history_s: float) -> bool:
+    async def _delete_history(self, history_s: float) -> bool:
         now = time.monotonic()
-        if now < self._forget_at:
+        if now < self._delete_history_at:
             return False
-        ((count,),) = await execute(self._engine, history_feed.forget(), after_s=history_s, room=retention.BATCH)
+        ((count,),) = await execute(self._engine, history_feed.delete_oldest(), after_s=history_s, room=retention.BATCH)
         if count:
             log.info("history.forgotten", count=count)
             return True
-        self._forget_at = now + LOOK_AGAIN_S
+        self._delete_history_at = now + RECHECK_S
         return False
 
 
-def _tell(deleted: list[Any], reason: str) -> None:
+def _log_deleted(deleted: list[Any], reason: str) -> None:
     if deleted:
         log.info("tasks.deleted", count=len(deleted), reason=reason)

@@ -15,21 +15,21 @@ from datetime import datetime
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from taskcore.db.engine import is_database_away
+from taskcore.db.engine import is_database_unavailable
 from taskcore.db.schedules import fires
-from taskcore.observability.telemetry import SCHEDULE_TIMES, TASKS_SUBMITTED
-from taskcore.submission.from_schedule import Dealt, fire_due
+from taskcore.observability.telemetry import SCHEDULE_DUE_TIMES, TASKS_SUBMITTED
+from taskcore.submission.from_schedule import FireResult, fire_due
 from taskworker.coordinator.database import execute, transaction
 
 IDLE_S = 5.0
 #: How often is looked whether the task is over for which a time waits.
-WAITING_S = 1.0
+OVERLAP_POLL_S = 1.0
 #: Until another look when somebody else has locked what is due.
-BUSY_S = 0.2
+LOCKED_RETRY_S = 0.2
 #: How long a schedule is left alone that could not be fired.
-FAILED_S = 30.0
-PRUNE_EVERY_S = 3_600.0
-KEEP_S = 90 * 86_400.0
+FAILED_RETRY_S = 30.0
+PRUNE_INTERVAL_S = 3_600.0
+KEEP_FIRES_S = 90 * 86_400.0
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -60,14 +60,14 @@ class Scheduler:
 
     async def step(self, moment: datetime | None = None) -> float:
         """Fire what is due at `moment`; None: now. Answers after how many seconds to look again."""
-        rows = await execute(self._engine, fires.due(), moment=moment, but=self._left_alone())
+        rows = await execute(self._engine, fires.due_schedules(), moment=moment, but=self._failed_ids())
         due = [row.id for row in rows if row.wait_s is not None and row.wait_s <= 0]
         if due:
             fired = [await self._fire(schedule_id, moment) for schedule_id in dict.fromkeys(due)]
-            return 0.0 if any(fired) else BUSY_S
-        return min([IDLE_S, *(WAITING_S if row.wait_s is None else row.wait_s for row in rows)])
+            return 0.0 if any(fired) else LOCKED_RETRY_S
+        return min([IDLE_S, *(OVERLAP_POLL_S if row.wait_s is None else row.wait_s for row in rows)])
 
-    def _left_alone(self) -> list[int]:
+    def _failed_ids(self) -> list[int]:
         now = time.monotonic()
         self._failed = {schedule_id: until for schedule_id, until in self._failed.items() if until > now}
         return list(self._failed)
@@ -75,26 +75,26 @@ class Scheduler:
     async def _fire(self, schedule_id: int, moment: datetime | None) -> bool:
         """Answers whether there was anything to do."""
         try:
-            dealt = await self._transact(schedule_id, moment)
+            dealt = await self._fire_in_transaction(schedule_id, moment)
         except Exception as exc:  # one schedule must not hold up the others
-            if is_database_away(exc) and not isinstance(exc, TimeoutError):  # which is this one's own: others go on
+            if is_database_unavailable(exc) and not isinstance(exc, TimeoutError):  # which is this one's own: others go on
                 raise
             log.exception("schedule.failed", schedule_id=schedule_id)
-            self._failed[schedule_id] = time.monotonic() + FAILED_S
+            self._failed[schedule_id] = time.monotonic() + FAILED_RETRY_S
             return True
         if dealt is None:
             return False
-        self._tell(schedule_id, dealt)
+        self._report(schedule_id, dealt)
         return True
 
-    async def _transact(self, schedule_id: int, moment: datetime | None) -> Dealt | None:
+    async def _fire_in_transaction(self, schedule_id: int, moment: datetime | None) -> FireResult | None:
         async with transaction(self._engine) as connection:
             return await fire_due(connection, schedule_id, moment)
 
-    def _tell(self, schedule_id: int, dealt: Dealt) -> None:
+    def _report(self, schedule_id: int, dealt: FireResult) -> None:
         counts = {"fired": len(dealt.fired), "skipped": len(dealt.plan.skips), "missed": dealt.plan.missed}
         for fate, count in counts.items():
-            SCHEDULE_TIMES.labels(fate).inc(count)
+            SCHEDULE_DUE_TIMES.labels(fate).inc(count)
         level = log.warning if dealt.plan.missed else log.info
         tasks = [one.task_id for one in dealt.fired]
         level("schedule.dealt_with", schedule_id=schedule_id, name=dealt.name, tasks=tasks, **counts)
@@ -106,6 +106,6 @@ class Scheduler:
         now = time.monotonic()
         if now < self._prune_at:
             return
-        while await execute(self._engine, fires.prune(), after_s=KEEP_S):
+        while await execute(self._engine, fires.delete_old_fires(), after_s=KEEP_FIRES_S):
             continue
-        self._prune_at = now + PRUNE_EVERY_S
+        self._prune_at = now + PRUNE_INTERVAL_S

@@ -14,32 +14,32 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 
-from taskcore.db.engine import BY_KEY, sync_engine
+from taskcore.db.engine import KEY_LOOKUP_OPTIONS, sync_engine
 from taskcore.db.notify import SyncNotifier
-from taskcore.execution.completer import Settler
+from taskcore.execution.completer import BatchCompleter
 from taskcore.execution.executor import Executor
-from taskcore.execution.report_writer import Scribe
-from taskcore.execution.running_attempts import Running
-from taskcore.execution.services import WorkerServices
-from taskcore.execution.slots import Holding
+from taskcore.execution.report_writer import ReportWriter
+from taskcore.execution.running_attempts import RunningAttempts
+from taskcore.execution.services import DatabaseServices
+from taskcore.execution.slots import SlotPool
 from taskcore.messaging.brokers import RabbitBroker
-from taskcore.messaging.consumer_service import Service
-from taskcore.observability.multiprocess_metrics import take_room
-from taskcore.observability.redaction import Masking
+from taskcore.messaging.consumer_service import ConsumerService
+from taskcore.observability.multiprocess_metrics import preallocate_files
+from taskcore.observability.redaction import Redactor
 from taskcore.observability.telemetry import configure_logging, set_log_level
 from taskcore.observability.tracing.provider import Tracing
 from taskcore.plugins import load_plugins
-from taskcore.plugins.cancellation import Cause
+from taskcore.plugins.cancellation import InterruptCause
 from taskcore.settings import Settings
-from taskworker.supervisor.attempt_table import Board
+from taskworker.supervisor.attempt_table import AttemptTable
 
-REPORT_EVERY_S = 1.0
+REPORT_INTERVAL_S = 1.0
 #: Not at once: a worker that has just started has a backlog to work on.
-WARM_UP_AFTER_S = 20.0
+PRESTART_DELAY_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Serve:
+class ConsumeQueues:
     """Consume from these queues too."""
 
     queues: tuple[str, ...]
@@ -58,11 +58,11 @@ class Interrupt:
 
     task_id: int
     attempt: int
-    cause: Cause
+    cause: InterruptCause
 
 
 @dataclass(frozen=True, slots=True)
-class AskPause:
+class RequestPause:
     """Tell this attempt that it is to pause."""
 
     task_id: int
@@ -70,20 +70,20 @@ class AskPause:
 
 
 @dataclass(frozen=True, slots=True)
-class Fence:
+class SetFence:
     """The lease is about to end (or good again): run nothing (go on)."""
 
     is_up: bool
 
 
 @dataclass(frozen=True, slots=True)
-class LogFrom:
+class SetLogLevel:
     """Log from this level on."""
 
     level: str
 
 
-Order = LogFrom | Serve | Stop | Interrupt | AskPause | Fence
+Command = SetLogLevel | ConsumeQueues | Stop | Interrupt | RequestPause | SetFence
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,21 +98,21 @@ class Report:
     running: int
 
 
-def main(settings: Settings, worker_id: int, incarnation: int, pipe: Connection, board: Board) -> None:
+def main(settings: Settings, worker_id: int, incarnation: int, pipe: Connection, attempt_table: AttemptTable) -> None:
     """The process's composition root."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is the supervisor's to handle
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     configure_logging(settings.log)
-    take_room()
-    tracing = Tracing.start(settings, "taskcore-worker").share()
+    preallocate_files()
+    tracing = Tracing.start(settings, "taskcore-worker").set_global()
     engine = sync_engine(
         settings.database_url.get_secret_value(),
         name=f"taskworker {worker_id}",
         pool_size=5,
-        options=BY_KEY,
-        answer_within_s=settings.worker.lease_s / 2,
+        options=KEY_LOOKUP_OPTIONS,
+        statement_deadline_s=settings.worker.lease_s / 2,
     )
-    scribe, running = Scribe(engine), Running(board.writer())
+    scribe, running = ReportWriter(engine), RunningAttempts(attempt_table.writer())
     executor = Executor(
         engine,
         load_plugins(),
@@ -120,50 +120,50 @@ def main(settings: Settings, worker_id: int, incarnation: int, pipe: Connection,
         worker_id=worker_id,
         incarnation=incarnation,
         running=running,
-        services=partial(WorkerServices, engine, scribe, Masking(settings.log.masked)),
-        flush=scribe.flush,
+        make_services=partial(DatabaseServices, engine, scribe, Redactor(settings.log.redacted_fields)),
+        flush_reports=scribe.flush,
         tracing=tracing,
     )
-    holding = Holding(threads=settings.worker.threads, look_ahead=settings.worker.look_ahead)
-    broker = RabbitBroker(settings, prefetch=holding.threads + holding.look_ahead)
-    service = Service(broker, holding, executor, Settler(executor, holding, SyncNotifier(engine)))
+    holding = SlotPool(threads=settings.worker.threads, prefetch_short=settings.worker.prefetch_short)
+    broker = RabbitBroker(settings, prefetch=holding.threads + holding.prefetch_short)
+    service = ConsumerService(broker, holding, executor, BatchCompleter(executor, holding, SyncNotifier(engine)))
     scribe.start()
     service.start()
-    _later(WARM_UP_AFTER_S, executor.warm_up)
-    threading.Thread(target=_report, args=(holding, running, pipe), name="report", daemon=True).start()
-    _obey(service, pipe)
+    _call_later(PRESTART_DELAY_S, executor.prestart_forkserver)
+    threading.Thread(target=_send_reports, args=(holding, running, pipe), name="report", daemon=True).start()
+    _run_commands(service, pipe)
     tracing.stop()
     os._exit(0)  # threads that would not end must not keep the process
 
 
-def _later(seconds: float, call: Callable[[], None]) -> None:
+def _call_later(seconds: float, call: Callable[[], None]) -> None:
     timer = threading.Timer(seconds, call)
     timer.daemon = True
     timer.start()
 
 
-def _obey(service: Service, pipe: Connection) -> None:
+def _run_commands(service: ConsumerService, pipe: Connection) -> None:
     stopping: threading.Thread | None = None
     while stopping is None or stopping.is_alive():
         try:
             if not pipe.poll(0.1 if stopping else None):
                 continue
-            order: Order = pipe.recv()
+            order: Command = pipe.recv()
         except (EOFError, OSError):
             os._exit(1)
         match order:
-            case LogFrom(level=level):
+            case SetLogLevel(level=level):
                 set_log_level(level)
-            case Serve(queues=queues):
-                service.serve(queues)
+            case ConsumeQueues(queues=queues):
+                service.consume(queues)
             case Interrupt(task_id=task_id, attempt=attempt, cause=cause):
                 service.interrupt(task_id, attempt, cause)
-            case AskPause(task_id=task_id, attempt=attempt):
+            case RequestPause(task_id=task_id, attempt=attempt):
                 service.request_pause(task_id, attempt)
-            case Fence(is_up=True):
+            case SetFence(is_up=True):
                 service.fence()
-            case Fence(is_up=False):
-                service.resume()
+            case SetFence(is_up=False):
+                service.unfence()
             case Stop(grace_s=grace_s):
                 if stopping is not None:
                     os._exit(1)
@@ -171,13 +171,13 @@ def _obey(service: Service, pipe: Connection) -> None:
                 stopping.start()
 
 
-def _report(holding: Holding, running: Running, pipe: Connection) -> None:
+def _send_reports(holding: SlotPool, running: RunningAttempts, pipe: Connection) -> None:
     """For ever: what is not settled yet is held, and what is settled is not."""
     while True:
         as_of = time.monotonic()
-        attempts = frozenset((one.lease.task_id, one.lease.attempt) for one in holding.held())
+        attempts = frozenset((one.lease.task_id, one.lease.attempt) for one in holding.snapshot())
         try:
             pipe.send(Report(as_of, attempts, len(running.attempts())))
         except OSError:
             return  # whoever obeys sees the broken pipe too
-        time.sleep(REPORT_EVERY_S)
+        time.sleep(REPORT_INTERVAL_S)

@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 #: The most that one look counts for. Who looks less often was stopped, or had no processor, and so had the other.
-LOOK_S = 0.5
+MAX_OBSERVATION_GAP_S = 0.5
 
 
 @dataclass(slots=True)
-class Silence:
+class SilenceTimer:
     """Counts only the time in which somebody listened. `lasted_s` is what it has come to."""
 
-    lasted_s: float = 0.0
-    _looked_at: float | None = None
+    elapsed_s: float = 0.0
+    _observed_at: float | None = None
 
-    def listen(self, now: float, *, is_broken: bool) -> None:
+    def observe(self, now: float, *, heard: bool) -> None:
         """`is_broken`: something was heard since the last look."""
-        if is_broken:
-            self.lasted_s = 0.0
-        elif self._looked_at is not None:
-            self.lasted_s += min(now - self._looked_at, LOOK_S)
-        self._looked_at = now
+        if heard:
+            self.elapsed_s = 0.0
+        elif self._observed_at is not None:
+            self.elapsed_s += min(now - self._observed_at, MAX_OBSERVATION_GAP_S)
+        self._observed_at = now

@@ -9,9 +9,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from taskclient.analytics.models import Analytics, Series
-from taskclient.cli.output.formatting import printable
+from taskclient.cli.output.formatting import escape_control
 
-WIDTH = 40
+BAR_WIDTH = 40
 DAY_S = 86_400
 
 _EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -22,8 +22,8 @@ def chart(answer: Analytics) -> RenderableType:
     values = [abs(value) for series in answer.series for _, value in series.points]
     lines = [heading(answer)]
     for series in answer.series:
-        lines += ["", named(series), *_rows(answer, series, max(values, default=0.0))]
-    return Group(*(Text(printable(line)) for line in lines))
+        lines += ["", series_name(series), *_rows(answer, series, max(values, default=0.0))]
+    return Group(*(Text(escape_control(line)) for line in lines))
 
 
 def heading(answer: Analytics) -> str:
@@ -33,7 +33,7 @@ def heading(answer: Analytics) -> str:
     return f"{answer.metric}{unit}, {answer.aggregation} of each {_width(answer.bucket_s)}{across}: {span}"
 
 
-def named(series: Series) -> str:
+def series_name(series: Series) -> str:
     return ", ".join(f"{key}={value}" for key, value in series.labels.items()) or "all"
 
 
@@ -41,11 +41,11 @@ def bar(value: float, greatest: float) -> str:
     """As long as `value` is of `greatest`; anything but nothing is to be seen."""
     if not value or not greatest:
         return ""
-    eighths = max(1, round(abs(value) / greatest * WIDTH * 8))
+    eighths = max(1, round(abs(value) / greatest * BAR_WIDTH * 8))
     return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
 
 
-def amount(value: float) -> str:
+def format_number(value: float) -> str:
     """Whole numbers whole, others with four digits."""
     if value == round(value) and abs(value) < 10**15:
         return f"{value:.0f}"
@@ -53,12 +53,12 @@ def amount(value: float) -> str:
 
 
 def _rows(answer: Analytics, series: Series, greatest: float) -> Iterator[str]:
-    width = max((len(amount(value)) for _, value in series.points), default=0)
+    width = max((len(format_number(value)) for _, value in series.points), default=0)
     before: datetime | None = None
     for at, value in series.points:
         if before is not None and (at - before).total_seconds() > answer.bucket_s:
             yield "  ⋮"
-        yield f"  {_time(at, answer.bucket_s)}  {amount(value):>{width}}  {bar(value, greatest)}"
+        yield f"  {_time(at, answer.bucket_s)}  {format_number(value):>{width}}  {bar(value, greatest)}"
         before = at
 
 

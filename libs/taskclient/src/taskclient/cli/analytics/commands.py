@@ -9,10 +9,10 @@ import click
 from taskclient.cli.analytics.chart import chart
 from taskclient.cli.analytics.views import METRIC_COLUMNS, values_view
 from taskclient.cli.command import Group
-from taskclient.cli.options import Parsed
-from taskclient.cli.parsing import parse_pair, parse_since, parse_span
+from taskclient.cli.options import ParsedOption
+from taskclient.cli.parsing import parse_pair, parse_since, parse_duration
 from taskclient.cli.session import Session
-from taskclient.cli.worker import show_listing
+from taskclient.cli.worker import show_list
 
 
 @click.group(cls=Group)
@@ -25,19 +25,19 @@ def analytics() -> None:
 def list_metrics(session: Session) -> None:
     """Every metric that was ever measured, with the labels that it has."""
     with session.client() as client:
-        show_listing(session, client.metrics(), METRIC_COLUMNS)
+        show_list(session, client.metrics(), METRIC_COLUMNS)
 
 
 @analytics.command("show", aliases=("s",))
 @click.argument("metric", metavar="METRIC")
-@click.option("--since", type=Parsed("time", parse_since), help="ISO 8601 with a time zone, or 5m, 2h, 30d ago. [30d]")
-@click.option("--until", type=Parsed("time", parse_since), help="As --since. [now]")
-@click.option("--bucket", type=Parsed("span", parse_span), help="How much time a value stands for: 30m, 1h, 7d. [1d]")
+@click.option("--since", type=ParsedOption("time", parse_since), help="ISO 8601 with a time zone, or 5m, 2h, 30d ago. [30d]")
+@click.option("--until", type=ParsedOption("time", parse_since), help="As --since. [now]")
+@click.option("--bucket", type=ParsedOption("span", parse_duration), help="How much time a value stands for: 30m, 1h, 7d. [1d]")
 @click.option(
     "--label",
     "labels",
     multiple=True,
-    type=Parsed("key=value", parse_pair),
+    type=ParsedOption("key=value", parse_pair),
     help="Only series with this label. Repeatable: all of them.",
 )
 @click.option(

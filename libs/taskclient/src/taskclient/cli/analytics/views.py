@@ -9,9 +9,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from taskclient.analytics.models import Analytics, Metric
-from taskclient.cli.analytics.chart import amount, heading
-from taskclient.cli.output.formatting import first_line, printable
-from taskclient.cli.output.views import Columns, listing_view
+from taskclient.cli.analytics.chart import format_number, heading
+from taskclient.cli.output.formatting import first_line, escape_control
+from taskclient.cli.output.views import Columns, list_view
 
 Row = tuple[datetime, dict[str, str], float]
 
@@ -33,8 +33,8 @@ def values_view(answer: Analytics) -> RenderableType:
     names = dict.fromkeys(name for series in answer.series for name in series.labels)
     columns: Columns[Row] = {"at": lambda row: row[0]}
     columns |= {name: partial(_label, name) for name in names}
-    columns |= {"value": lambda row: amount(row[2])}
-    return Group(Text(printable(heading(answer))), listing_view(columns)(rows))
+    columns |= {"value": lambda row: format_number(row[2])}
+    return Group(Text(escape_control(heading(answer))), list_view(columns)(rows))
 
 
 def _label(name: str, row: Row) -> str | None:

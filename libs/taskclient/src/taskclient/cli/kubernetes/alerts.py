@@ -5,24 +5,24 @@ from __future__ import annotations
 import click
 
 from taskclient.cli.command import Command, Group
-from taskclient.cli.kubernetes.options import PAGE_COUNT, duration, takes_following, takes_objects, tell_all
+from taskclient.cli.kubernetes.options import PAGE_SIZE, follow_timeout, takes_follow, takes_object_filter, print_stream
 from taskclient.cli.kubernetes.views import alerts_view
 from taskclient.cli.output.views import fields_view
 from taskclient.cli.session import Session
-from taskclient.kubernetes.calls import Objects
-from taskclient.kubernetes.streams import AlertTail, follow_on
+from taskclient.kubernetes.calls import ObjectFilter
+from taskclient.kubernetes.streams import AlertStream, poll
 
 
 @click.command("alerts", cls=Command)
-@takes_objects
+@takes_object_filter
 @click.option("-a", "--all", "is_all", is_flag=True, help="Those that are resolved too.")
-@click.option("--limit", type=click.IntRange(1, 1_000), default=PAGE_COUNT, show_default=True, metavar="N")
+@click.option("--limit", type=click.IntRange(1, 1_000), default=PAGE_SIZE, show_default=True, metavar="N")
 @click.option("--before", metavar="PLACE", help="Go on behind a page, with what its last line says.")
-@takes_following("each that opens")
+@takes_follow("each that opens")
 @click.pass_obj
 def alerts(
     session: Session,
-    about: Objects,
+    about: ObjectFilter,
     *,
     is_all: bool,
     limit: int,
@@ -31,13 +31,13 @@ def alerts(
     timeout: float | None,
 ) -> None:
     """Alerts that are open, the last to open first."""
-    span = duration(timeout, is_followed)
+    span = follow_timeout(timeout, is_followed)
     if is_followed and before is not None:
         raise click.UsageError("--before goes without --follow.")
     status = "all" if is_all else "open"
     with session.client() as client:
         if is_followed:
-            tell_all(session, follow_on(AlertTail(client, about, status=status, count=limit).read, span))
+            print_stream(session, poll(AlertStream(client, about, status=status, count=limit).read_new, span))
         else:
             session.show(client.alerts(about, status=status, limit=limit, before=before), alerts_view)
 

@@ -11,27 +11,27 @@ import click
 import msgspec
 
 from taskclient.cli.kubernetes.views import alert_line, event_line, gap_line
-from taskclient.cli.output.formatting import printable
-from taskclient.cli.output.writer import Format, as_yaml, write
+from taskclient.cli.output.formatting import escape_control
+from taskclient.cli.output.writer import OutputFormat, to_yaml, write
 from taskclient.cli.session import Session
-from taskclient.kubernetes.calls import Objects
+from taskclient.kubernetes.calls import ObjectFilter
 from taskclient.kubernetes.models import Alert, EventGap, KubernetesEvent
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Told = KubernetesEvent | EventGap | Alert
+StreamItem = KubernetesEvent | EventGap | Alert
 
-PAGE_COUNT = 30
+PAGE_SIZE = 30
 
 _ABOUT = ("cluster", "namespace", "kind", "name", "reason")
 
 
-def takes_objects(function: Callable[Concatenate[Objects, P], T]) -> Callable[P, T]:
+def takes_object_filter(function: Callable[Concatenate[ObjectFilter, P], T]) -> Callable[P, T]:
     """Give a command `--cluster`, `--namespace`, `--kind`, `--name` and `--reason`. Its function gets them first."""
 
     @functools.wraps(function)
     def command(*args: P.args, **kwargs: P.kwargs) -> T:
-        return function(Objects(**{name: kwargs.pop(name) for name in _ABOUT}), *args, **kwargs)  # type: ignore[arg-type]
+        return function(ObjectFilter(**{name: kwargs.pop(name) for name in _ABOUT}), *args, **kwargs)  # type: ignore[arg-type]
 
     for name in reversed(_ABOUT):
         text = f"Only of this {name}. Repeatable: any of them."
@@ -39,7 +39,7 @@ def takes_objects(function: Callable[Concatenate[Objects, P], T]) -> Callable[P,
     return command
 
 
-def takes_following(what: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+def takes_follow(what: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Give a command `--follow` and `--timeout`."""
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:
@@ -55,13 +55,13 @@ def takes_following(what: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
     return decorate
 
 
-def duration(timeout: float | None, is_followed: bool) -> timedelta | None:
+def follow_timeout(timeout: float | None, is_followed: bool) -> timedelta | None:
     if timeout is not None and not is_followed:
         raise click.UsageError("--timeout goes with --follow.")
     return None if timeout is None else timedelta(seconds=timeout)
 
 
-def tell_all(session: Session, told: Generator[Told, None, T]) -> T | None:
+def print_stream(session: Session, told: Generator[StreamItem, None, T]) -> T | None:
     """Print each as it comes: with -o json a document a line. Answers what `told` returns; None: nobody reads on."""
     while True:
         try:
@@ -73,23 +73,23 @@ def tell_all(session: Session, told: Generator[Told, None, T]) -> T | None:
             return None
 
 
-def _as(form: Format, one: Told) -> bytes:
+def _as(form: OutputFormat, one: StreamItem) -> bytes:
     match form:
-        case Format.JSON:
+        case OutputFormat.JSON:
             return msgspec.json.encode(_members(one)) + b"\n"
-        case Format.YAML:
-            return as_yaml([_members(one)])
-        case Format.TABLE:
-            return (printable(_line(one)) + "\n").encode()
+        case OutputFormat.YAML:
+            return to_yaml([_members(one)])
+        case OutputFormat.TABLE:
+            return (escape_control(_line(one)) + "\n").encode()
 
 
-def _members(one: Told) -> dict[str, object]:
+def _members(one: StreamItem) -> dict[str, object]:
     """A gap's own `kind` is what it is; of the others it is the object's."""
     told = {KubernetesEvent: "event", EventGap: "gap", Alert: "alert"}[type(one)]
     return {"told": told, **msgspec.structs.asdict(one)}
 
 
-def _line(one: Told) -> str:
+def _line(one: StreamItem) -> str:
     match one:
         case KubernetesEvent():
             return event_line(one)

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from taskclient.models import Status
 
-COLOURS: dict[str, str] = {
+STATUS_COLOURS: dict[str, str] = {
     Status.RUNNING: "cyan",
     Status.RETRYING: "yellow",
     Status.SUCCEEDED: "green",
@@ -19,16 +19,16 @@ COLOURS: dict[str, str] = {
 }
 
 
-def cell(value: Any) -> Text:
+def format_cell(value: Any) -> Text:
     """`-` for nothing, UTC for a time, JSON for what has parts. Safe for a terminal whatever the text holds."""
-    return Text(printable(_text(value)))
+    return Text(escape_control(_text(value)))
 
 
-def status_cell(status: str | None) -> Text:
-    return Text(cell(status).plain, style=COLOURS.get(status or "", ""))
+def format_status(status: str | None) -> Text:
+    return Text(format_cell(status).plain, style=STATUS_COLOURS.get(status or "", ""))
 
 
-def printable(text: str) -> str:
+def escape_control(text: str) -> str:
     """`text` with each control character but the line's end written out, so that no task steers the terminal."""
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 

@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from taskclient.cli.output.formatting import cell, first_line, status_cell
+from taskclient.cli.output.formatting import format_cell, first_line, format_status
 from taskclient.models import (
     HistoryEntry,
     LogLine,
@@ -33,7 +33,7 @@ TASK_COLUMNS: Columns[Task] = {
     "name": lambda task: first_line(task.name),
     "type": lambda task: task.type,
     "queue": lambda task: task.queue,
-    "status": lambda task: status_cell(task.status),
+    "status": lambda task: format_status(task.status),
     "priority": lambda task: task.priority,
     "attempt": lambda task: f"{task.attempt}/{task.max_attempts}",
     "created": lambda task: task.created_at,
@@ -41,8 +41,8 @@ TASK_COLUMNS: Columns[Task] = {
 }
 HISTORY_COLUMNS: Columns[HistoryEntry] = {
     "at": lambda entry: entry.at,
-    "from": lambda entry: status_cell(entry.from_status),
-    "to": lambda entry: status_cell(entry.to_status) if entry.to_status else "(deleted)",
+    "from": lambda entry: format_status(entry.from_status),
+    "to": lambda entry: format_status(entry.to_status) if entry.to_status else "(deleted)",
     "attempt": lambda entry: entry.attempt,
     "actor": lambda entry: entry.actor,
     "details": lambda entry: entry.details,
@@ -57,7 +57,7 @@ LOG_COLUMNS: Columns[LogLine] = {
 RELATED_COLUMNS: Columns[RelatedTask] = {
     "id": lambda task: task.id,
     "name": lambda task: first_line(task.name),
-    "status": lambda task: status_cell(task.status) if task.status else "(deleted)",
+    "status": lambda task: format_status(task.status) if task.status else "(deleted)",
 }
 SETTING_COLUMNS: Columns[Setting] = {
     "name": lambda setting: setting.name,
@@ -108,11 +108,11 @@ def fields_view(one: msgspec.Struct) -> RenderableType:
     rows.add_column(no_wrap=True)
     rows.add_column(overflow="fold")
     for name, value in msgspec.structs.asdict(one).items():
-        rows.add_row(name, status_cell(value) if name == "status" else cell(value))
+        rows.add_row(name, format_status(value) if name == "status" else format_cell(value))
     return rows
 
 
-def page_view(page: TaskPage) -> RenderableType:
+def task_page_view(page: TaskPage) -> RenderableType:
     total = f"{page.total} or more" if page.total_is_capped else f"{page.total}"
     return _listing(page.items, TASK_COLUMNS, f"total: {total} (shown: {len(page.items)})")
 
@@ -122,11 +122,11 @@ def counts_view(counts: StatusCounts) -> RenderableType:
     rows.add_column(no_wrap=True)
     rows.add_column(justify="right")
     for name, count in msgspec.structs.asdict(counts).items():
-        rows.add_row(status_cell(name), cell(count))
+        rows.add_row(format_status(name), format_cell(count))
     return rows
 
 
-def listing_view(columns: Columns[T]) -> Callable[[Sequence[T]], RenderableType]:
+def list_view(columns: Columns[T]) -> Callable[[Sequence[T]], RenderableType]:
     return lambda items: _listing(items, columns, f"total: {len(items)}")
 
 
@@ -136,5 +136,5 @@ def _listing(items: Sequence[T], columns: Columns[T], footer: str) -> Renderable
         table.add_column(name.upper(), overflow="fold", no_wrap=name in {"id", "status"})
     for item in items:
         values = (read(item) for read in columns.values())
-        table.add_row(*(value if isinstance(value, Text) else cell(value) for value in values))
+        table.add_row(*(value if isinstance(value, Text) else format_cell(value) for value in values))
     return Group(table, Text(footer))

@@ -18,29 +18,29 @@ T = TypeVar("T")
 UNBOUNDED_WIDTH = 10_000  # for a table that goes to a program: a line a row, nothing cut off
 
 
-class Format(StrEnum):
+class OutputFormat(StrEnum):
     TABLE = "table"
     JSON = "json"
     YAML = "yaml"
 
 
-def show(value: T, form: Format, view: Callable[[T], RenderableType]) -> None:
+def show(value: T, form: OutputFormat, view: Callable[[T], RenderableType]) -> None:
     """Print `value` on stdout; `view` makes what a person reads of it."""
     match form:
-        case Format.JSON:
+        case OutputFormat.JSON:
             write(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
-        case Format.YAML:
-            write(as_yaml(value))
-        case Format.TABLE:
-            write(as_text(view(value)).encode(sys.stdout.encoding or "utf-8", "replace"))
+        case OutputFormat.YAML:
+            write(to_yaml(value))
+        case OutputFormat.TABLE:
+            write(render_text(view(value)).encode(sys.stdout.encoding or "utf-8", "replace"))
 
 
-def as_yaml(value: Any) -> bytes:
+def to_yaml(value: Any) -> bytes:
     text = yaml.safe_dump(msgspec.to_builtins(value, str_keys=True), sort_keys=False, allow_unicode=True, width=120)
     return text.encode()
 
 
-def as_text(what: RenderableType) -> str:
+def render_text(what: RenderableType) -> str:
     """As wide as the terminal; as wide as it needs to be where there is none."""
     console = Console(
         file=sys.stdout,

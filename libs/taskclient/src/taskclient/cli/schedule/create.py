@@ -9,13 +9,13 @@ import click
 from taskclient.cli.command import Command
 from taskclient.cli.output.views import fields_view
 from taskclient.cli.schedule.options import (
-    find,
-    given,
-    takes_policies,
+    find_schedule_id,
+    drop_unset,
+    takes_schedule_policies,
     takes_schedule,
-    takes_task,
-    takes_times,
-    task_members,
+    takes_scheduled_task,
+    takes_schedule_times,
+    scheduled_task_fields,
 )
 from taskclient.cli.session import Session
 from taskclient.client import Client
@@ -36,10 +36,10 @@ _SCHEDULE = (
 @click.command("create", cls=Command, aliases=("c", "new"))
 @click.argument("name")
 @click.option("--type", "task_type", required=True, metavar="T", help="Its task's type; see `type list`.")
-@takes_times
+@takes_schedule_times
 @click.option("--run-at-start", is_flag=True, help="The first time is now.")
-@takes_policies
-@takes_task
+@takes_schedule_policies
+@takes_scheduled_task
 @click.pass_obj
 def create(session: Session, /, *, name: str, task_type: str, run_at_start: bool, **options: Any) -> None:
     """Make a schedule called NAME: --cron or --every says when."""
@@ -56,21 +56,21 @@ def create(session: Session, /, *, name: str, task_type: str, run_at_start: bool
 @takes_schedule
 @click.option("--name", metavar="NAME", help="Another name.")
 @click.option("--type", "task_type", metavar="T", help="Another type of task.")
-@takes_times
-@takes_policies
-@takes_task
+@takes_schedule_times
+@takes_schedule_policies
+@takes_scheduled_task
 @click.pass_obj
 def change(session: Session, /, *, which: str, name: str | None, task_type: str | None, **options: Any) -> None:
     """Change what is given; the rest stays, of its task too. --cron takes the place of --every, and the other way."""
     _refuse_both(options)
     members, task = _split(options)
-    task |= given(type=task_type)
+    task |= drop_unset(type=task_type)
     if name is not None:
         members["name"] = name
     if not members and not task:
         raise click.UsageError("Say what to change.")
     with session.client() as client:
-        schedule_id = find(client, which)
+        schedule_id = find_schedule_id(client, which)
         if task:
             members["task"] = _changed_task(client, schedule_id, task)
         session.show(client.change_schedule(schedule_id, **members), fields_view)
@@ -86,7 +86,7 @@ def _changed_task(client: Client, schedule_id: int, members: dict[str, Any]) -> 
 def _split(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What concerns the schedule, and what its task."""
     members = {name: options.pop(name) for name in _SCHEDULE}
-    return {name: value for name, value in members.items() if value is not None}, task_members(**options)
+    return {name: value for name, value in members.items() if value is not None}, scheduled_task_fields(**options)
 
 
 def _refuse_both(options: dict[str, Any]) -> None:

@@ -9,17 +9,17 @@ import msgspec
 from rich.text import Text
 
 from taskclient.cli.command import Group
-from taskclient.cli.options import Parsed
+from taskclient.cli.options import ParsedOption
 from taskclient.cli.output.views import fields_view
 from taskclient.cli.parsing import parse_run_at
 from taskclient.cli.schedule.create import change, create
-from taskclient.cli.schedule.options import find, may_take_schedule, takes_schedule, takes_times
+from taskclient.cli.schedule.options import find_schedule_id, takes_optional_schedule, takes_schedule, takes_schedule_times
 from taskclient.cli.schedule.views import SCHEDULE_COLUMNS, fires_view, preview_view
 from taskclient.cli.session import Session
 from taskclient.cli.task.wait import takes_wait_timeout, wait_and_show
-from taskclient.cli.worker import show_listing
+from taskclient.cli.worker import show_list
 
-PAGE_COUNT = 30
+PAGE_SIZE = 30
 
 
 class Deletion(msgspec.Struct, frozen=True):
@@ -39,7 +39,7 @@ def schedule() -> None:
 def list_schedules(session: Session) -> None:
     """Every schedule, with its next time."""
     with session.client() as client:
-        show_listing(session, client.schedules(), SCHEDULE_COLUMNS)
+        show_list(session, client.schedules(), SCHEDULE_COLUMNS)
 
 
 @schedule.command("get", aliases=("g", "show"))
@@ -48,7 +48,7 @@ def list_schedules(session: Session) -> None:
 def get(session: Session, which: str) -> None:
     """One schedule: its task, its times, and how it stands."""
     with session.client() as client:
-        session.show(client.schedule(find(client, which)), fields_view)
+        session.show(client.schedule(find_schedule_id(client, which)), fields_view)
 
 
 schedule.add_command(create)
@@ -61,7 +61,7 @@ schedule.add_command(change)
 def delete(session: Session, which: str) -> None:
     """Delete a schedule. The tasks that it submitted stay."""
     with session.client() as client:
-        schedule_id = find(client, which)
+        schedule_id = find_schedule_id(client, which)
         client.delete_schedule(schedule_id)
     session.show(Deletion(schedule_id), lambda deletion: Text(f"schedule {deletion.id} deleted"))
 
@@ -73,7 +73,7 @@ def delete(session: Session, which: str) -> None:
 def pause(session: Session, which: str, reason: str | None) -> None:
     """Let a schedule's times pass until it is resumed. What runs goes on."""
     with session.client() as client:
-        session.show(client.pause_schedule(find(client, which), reason), fields_view)
+        session.show(client.pause_schedule(find_schedule_id(client, which), reason), fields_view)
 
 
 @schedule.command("resume")
@@ -82,7 +82,7 @@ def pause(session: Session, which: str, reason: str | None) -> None:
 def resume(session: Session, which: str) -> None:
     """Go on from now: what came during the pause is not made up for."""
     with session.client() as client:
-        session.show(client.resume_schedule(find(client, which)), fields_view)
+        session.show(client.resume_schedule(find_schedule_id(client, which)), fields_view)
 
 
 @schedule.command("run")
@@ -95,7 +95,7 @@ def run(session: Session, which: str, is_waited_for: bool, wait_timeout: float |
     if wait_timeout is not None and not is_waited_for:
         raise click.UsageError("--wait-timeout needs --wait.")
     with session.client() as client:
-        ran = client.run_schedule(find(client, which))
+        ran = client.run_schedule(find_schedule_id(client, which))
         if not is_waited_for:
             session.show(ran, fields_view)
             return
@@ -104,8 +104,8 @@ def run(session: Session, which: str, is_waited_for: bool, wait_timeout: float |
 
 
 @schedule.command("preview")
-@may_take_schedule
-@takes_times
+@takes_optional_schedule
+@takes_schedule_times
 @click.option("--count", type=click.IntRange(1, 100), default=10, show_default=True, metavar="N", help="How many.")
 @click.pass_obj
 def preview(
@@ -118,7 +118,7 @@ def preview(
         raise click.UsageError("--timezone goes with --cron or --every.")
     with session.client() as client:
         if which is not None:
-            times = client.preview_schedule(find(client, which), count)
+            times = client.preview_schedule(find_schedule_id(client, which), count)
         else:
             times = client.preview_times(cron=cron, every_s=every_s, timezone=timezone or "UTC", count=count)
         session.show(times, preview_view)
@@ -126,10 +126,10 @@ def preview(
 
 @schedule.command("fires")
 @takes_schedule
-@click.option("--limit", type=click.IntRange(1, 1_000), default=PAGE_COUNT, show_default=True, metavar="N")
-@click.option("--before", type=Parsed("time", parse_run_at), help="Go on behind a page, with what its last line says.")
+@click.option("--limit", type=click.IntRange(1, 1_000), default=PAGE_SIZE, show_default=True, metavar="N")
+@click.option("--before", type=ParsedOption("time", parse_run_at), help="Go on behind a page, with what its last line says.")
 @click.pass_obj
 def fires(session: Session, which: str, limit: int, before: datetime | None) -> None:
     """What became of a schedule's times, newest first."""
     with session.client() as client:
-        session.show(client.schedule_fires(find(client, which), before=before, limit=limit), fires_view)
+        session.show(client.schedule_fires(find_schedule_id(client, which), before=before, limit=limit), fires_view)

@@ -8,9 +8,9 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from taskclient.cli.exit_codes import Exit, end
-from taskclient.cli.options import Parsed
-from taskclient.cli.parsing import parse_object, parse_pair, parse_parameter, parse_span, unique
+from taskclient.cli.exit_codes import ExitCode, exit_with_error
+from taskclient.cli.options import ParsedOption
+from taskclient.cli.parsing import parse_object, parse_pair, parse_parameter, parse_duration, unique_pairs
 from taskclient.client import Client
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -21,7 +21,7 @@ AT_LEAST_0, AT_LEAST_1 = click.FloatRange(min=0), click.IntRange(min=1)
 
 _TIMES = (
     click.option("--cron", metavar="LINE", help='At the times of a cron line: "*/5 8-18 * * MON-FRI", @daily.'),
-    click.option("--every", "every_s", type=Parsed("span", parse_span), help="In this interval: 90s, 10m, 1h, 7d."),
+    click.option("--every", "every_s", type=ParsedOption("span", parse_duration), help="In this interval: 90s, 10m, 1h, 7d."),
     click.option("--timezone", metavar="ZONE", help="The cron line's, such as Europe/Berlin. [default: UTC]"),
 )
 _POLICIES = (
@@ -43,19 +43,19 @@ _TASK = (
         "--parameter",
         "parameters",
         multiple=True,
-        type=Parsed("key=value", parse_parameter),
+        type=ParsedOption("key=value", parse_parameter),
         help="A parameter of its task, as of `task create`. Repeatable.",
     ),
     click.option(
         "--parameters-json",
-        type=Parsed("json", parse_object),
+        type=ParsedOption("json", parse_object),
         metavar="OBJECT",
         help="All parameters as one JSON object; --parameter adds to it and overrides it.",
     ),
     click.option("--task-name", metavar="NAME", help="Its task's name, if not the schedule's."),
     click.option("--queue", metavar="Q", help="The queue to wait in, if not its type's."),
     click.option("--priority", type=int, metavar="N", help="-100 to 100, higher first. [default: 0]"),
-    click.option("--label", "labels", multiple=True, type=Parsed("key=value", parse_pair), help="Repeatable."),
+    click.option("--label", "labels", multiple=True, type=ParsedOption("key=value", parse_pair), help="Repeatable."),
     click.option("--max-attempts", type=AT_LEAST_1, metavar="N", help="How often to try, if not as its type."),
     click.option(
         "--timeout",
@@ -67,15 +67,15 @@ _TASK = (
 )
 
 
-def takes_times(function: F) -> F:
+def takes_schedule_times(function: F) -> F:
     return _all(_TIMES, function)
 
 
-def takes_policies(function: F) -> F:
+def takes_schedule_policies(function: F) -> F:
     return _all(_POLICIES, function)
 
 
-def takes_task(function: F) -> F:
+def takes_scheduled_task(function: F) -> F:
     """What `task_members` reads, but for the type."""
     return _all(_TASK, function)
 
@@ -85,25 +85,25 @@ def takes_schedule(function: F) -> F:
     return _named(function, is_required=True)
 
 
-def may_take_schedule(function: F) -> F:
+def takes_optional_schedule(function: F) -> F:
     """As `takes_schedule`, and `which` is None when none was named."""
     return _named(function, is_required=False)
 
 
-def find(client: Client, which: str) -> int:
+def find_schedule_id(client: Client, which: str) -> int:
     """The id of the schedule that is named by its number or its name. Ends the program when there is none."""
     if which.isascii() and which.isdigit():
         return int(which)
     ids = [schedule.id for schedule in client.schedules() if schedule.name == which]
-    return ids[0] if ids else end(f"there is no schedule named {which!r}", Exit.REFUSED)
+    return ids[0] if ids else exit_with_error(f"there is no schedule named {which!r}", ExitCode.ERROR)
 
 
-def given(**values: Any) -> dict[str, Any]:
+def drop_unset(**values: Any) -> dict[str, Any]:
     """Those that were given."""
     return {name: value for name, value in values.items() if value not in (None, (), {})}
 
 
-def task_members(
+def scheduled_task_fields(
     *,
     parameters: Sequence[tuple[str, Any]],
     parameters_json: dict[str, Any] | None,
@@ -113,8 +113,8 @@ def task_members(
 ) -> dict[str, Any]:
     """What the options of `takes_task` say of the task."""
     try:
-        whole = (parameters_json or {}) | unique(parameters, "--parameter")
-        return given(name=task_name, parameters=whole, labels=unique(labels, "--label"), **others)
+        whole = (parameters_json or {}) | unique_pairs(parameters, "--parameter")
+        return drop_unset(name=task_name, parameters=whole, labels=unique_pairs(labels, "--label"), **others)
     except ValueError as error:
         raise click.UsageError(f"{error}.") from error
 

@@ -6,13 +6,13 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from taskclient.cli.output.formatting import first_line
-from taskclient.cli.output.views import Columns, listing_view
-from taskclient.schedules.models import PreviewedTime, Schedule, ScheduleFire, ScheduleFires, SchedulePreview
+from taskclient.cli.output.views import Columns, list_view
+from taskclient.schedules.models import PreviewedTime, Schedule, ScheduleFire, ScheduleFirePage, SchedulePreview
 
 SCHEDULE_COLUMNS: Columns[Schedule] = {
     "id": lambda schedule: schedule.id,
     "name": lambda schedule: first_line(schedule.name),
-    "when": lambda schedule: when(schedule),
+    "when": lambda schedule: format_times(schedule),
     "type": lambda schedule: schedule.task.get("type"),
     "next": lambda schedule: schedule.next_at if schedule.paused_at is None else "(paused)",
     "last": lambda schedule: schedule.last_at,
@@ -32,17 +32,17 @@ PREVIEW_COLUMNS: Columns[PreviewedTime] = {
 }
 
 
-def when(schedule: Schedule) -> str:
+def format_times(schedule: Schedule) -> str:
     """`30 2 * * * Europe/Berlin`, or `every 600 s`."""
     if schedule.every_s is not None:
         return f"every {schedule.every_s:g} s"
     return f"{schedule.cron} {schedule.timezone}"
 
 
-def fires_view(page: ScheduleFires) -> RenderableType:
+def fires_view(page: ScheduleFirePage) -> RenderableType:
     more = [] if page.next_before is None else [Text(f"more: --before {page.next_before.isoformat()}")]
-    return Group(listing_view(FIRE_COLUMNS)(page.items), *more)
+    return Group(list_view(FIRE_COLUMNS)(page.items), *more)
 
 
 def preview_view(preview: SchedulePreview) -> RenderableType:
-    return Group(listing_view(PREVIEW_COLUMNS)(preview.times), Text(f"time zone: {preview.timezone}"))
+    return Group(list_view(PREVIEW_COLUMNS)(preview.times), Text(f"time zone: {preview.timezone}"))

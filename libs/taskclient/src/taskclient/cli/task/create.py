@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from taskclient.cli.command import Command
-from taskclient.cli.options import Parsed
+from taskclient.cli.options import ParsedOption
 from taskclient.cli.output.views import task_view
-from taskclient.cli.parsing import parse_object, parse_pair, parse_parameter, parse_run_at, unique
+from taskclient.cli.parsing import parse_object, parse_pair, parse_parameter, parse_run_at, unique_pairs
 from taskclient.cli.session import Session
 from taskclient.cli.task.wait import takes_wait_timeout, wait_and_show
 from taskclient.models import NewTask
@@ -24,12 +24,12 @@ from taskclient.models import NewTask
     "--parameter",
     "parameters",
     multiple=True,
-    type=Parsed("key=value", parse_parameter),
+    type=ParsedOption("key=value", parse_parameter),
     help="A parameter. A value that is JSON is taken as JSON (5, true, [1, 2], '\"5\"'), any other as text.",
 )
 @click.option(
     "--parameters-json",
-    type=Parsed("json", parse_object),
+    type=ParsedOption("json", parse_object),
     metavar="OBJECT",
     help="All parameters as one JSON object; --parameter adds to it and overrides it.",
 )
@@ -38,10 +38,10 @@ from taskclient.models import NewTask
 @click.option("--queue", metavar="Q", help="The queue to wait in, if not its type's.")
 @click.option(
     "--run-at",
-    type=Parsed("time", parse_run_at),
+    type=ParsedOption("time", parse_run_at),
     help="Not before then: ISO 8601 with a time zone, or from now by this machine's clock: +30s, +5m, +2h, +1d.",
 )
-@click.option("--label", "labels", multiple=True, type=Parsed("key=value", parse_pair), help="A label. Repeatable.")
+@click.option("--label", "labels", multiple=True, type=ParsedOption("key=value", parse_pair), help="A label. Repeatable.")
 @click.option("--max-attempts", type=click.IntRange(min=1), metavar="N", help="How often to try, if not as its type.")
 @click.option(
     "--depends-on",
@@ -111,6 +111,6 @@ def create(
 
 def _unique(pairs: Sequence[tuple[str, Any]], option: str) -> dict[str, Any]:
     try:
-        return unique(pairs, option)
+        return unique_pairs(pairs, option)
     except ValueError as error:
         raise click.UsageError(f"{error}.") from error

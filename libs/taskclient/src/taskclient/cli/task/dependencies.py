@@ -8,7 +8,7 @@ from taskclient.cli.command import Command
 from taskclient.cli.options import takes_task_id
 from taskclient.cli.output.views import RELATED_COLUMNS
 from taskclient.cli.session import Session
-from taskclient.cli.worker import show_listing
+from taskclient.cli.worker import show_list
 
 
 @click.command("dependencies", cls=Command)
@@ -17,7 +17,7 @@ from taskclient.cli.worker import show_listing
 def dependencies(session: Session, task_id: int) -> None:
     """What a task depends on: it runs once all of these have succeeded."""
     with session.client() as client:
-        show_listing(session, client.dependencies(task_id), RELATED_COLUMNS)
+        show_list(session, client.dependencies(task_id), RELATED_COLUMNS)
 
 
 @click.command("dependents", cls=Command)
@@ -26,4 +26,4 @@ def dependencies(session: Session, task_id: int) -> None:
 def dependents(session: Session, task_id: int) -> None:
     """What depends on a task, directly."""
     with session.client() as client:
-        show_listing(session, client.dependents(task_id), RELATED_COLUMNS)
+        show_list(session, client.dependents(task_id), RELATED_COLUMNS)

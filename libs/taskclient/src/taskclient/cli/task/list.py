@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import click
 
 from taskclient.cli.command import Command
-from taskclient.cli.options import Parsed
-from taskclient.cli.output.views import page_view
+from taskclient.cli.options import ParsedOption
+from taskclient.cli.output.views import task_page_view
 from taskclient.cli.parsing import parse_pair
 from taskclient.cli.session import Session
 from taskclient.models import Status
 
-PAGE_COUNT = 30
+PAGE_SIZE = 30
 
 
 @click.command("list", cls=Command, aliases=("l", "ls"))
@@ -26,7 +26,7 @@ PAGE_COUNT = 30
     "page_count",
     type=click.IntRange(min=1),
     metavar="N",
-    help=f"How many to a page; the server takes up to 200. [default: {PAGE_COUNT}]",
+    help=f"How many to a page; the server takes up to 200. [default: {PAGE_SIZE}]",
 )
 @click.option("--offset", type=click.IntRange(min=0), metavar="N", help="How many to skip, in place of --pageNumber.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="How many to show, in place of --pageCount.")
@@ -37,7 +37,7 @@ PAGE_COUNT = 30
     "--label",
     "labels",
     multiple=True,
-    type=Parsed("key=value", parse_pair),
+    type=ParsedOption("key=value", parse_pair),
     help="Only with this label. Repeatable: all of them.",
 )
 @click.option("-q", "--search", metavar="TEXT", help="Only with this in the name, in any case.")
@@ -56,7 +56,7 @@ def list_tasks(
     search: str | None,
 ) -> None:
     """Tasks, newest first, a page at a time. Without a filter, of all."""
-    shown = _either(limit, "--limit", page_count, "--pageCount") or PAGE_COUNT
+    shown = _either(limit, "--limit", page_count, "--pageCount") or PAGE_SIZE
     _either(offset, "--offset", page_number, "--pageNumber")
     with session.client() as client:
         page = client.list(
@@ -68,7 +68,7 @@ def list_tasks(
             limit=shown,
             offset=offset if offset is not None else ((page_number or 1) - 1) * shown,
         )
-        session.show(page, page_view)
+        session.show(page, task_page_view)
 
 
 def _either(one: int | None, option: str, other: int | None, its_option: str) -> int | None:

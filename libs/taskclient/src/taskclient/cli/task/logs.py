@@ -11,16 +11,16 @@ import msgspec
 
 from taskclient.cli.command import Command
 from taskclient.cli.options import takes_task_id
-from taskclient.cli.output.formatting import cell, printable
+from taskclient.cli.output.formatting import format_cell, escape_control
 from taskclient.cli.output.views import LOG_COLUMNS
-from taskclient.cli.output.writer import Format, as_yaml, write
+from taskclient.cli.output.writer import OutputFormat, to_yaml, write
 from taskclient.cli.session import Session
-from taskclient.cli.task.wait import end_as, takes_timeout
-from taskclient.cli.worker import show_listing
+from taskclient.cli.task.wait import exit_as_task, takes_timeout
+from taskclient.cli.worker import show_list
 from taskclient.models import HistoryEntry, LogLine, Task
-from taskclient.task_streams import LogTail, Progress, Watch, follow
+from taskclient.task_streams import LogStream, Progress, ActivityStream, follow_task
 
-Event = HistoryEntry | Progress | LogLine
+StreamItem = HistoryEntry | Progress | LogLine
 
 
 @click.command("logs", cls=Command)
@@ -36,13 +36,13 @@ def logs(session: Session, task_id: int, attempt: int | None, is_followed: bool,
     did not, 4 if the time was up first.
     """
     with session.client() as client:
-        tail = LogTail(client, task_id, attempt)
+        tail = LogStream(client, task_id, attempt)
         if is_followed:
-            _show_all(session, follow(client, task_id, tail.read, _duration(timeout)))
+            _print_stream(session, follow_task(client, task_id, tail.read_new, _duration(timeout)))
         elif timeout is not None:
             raise click.UsageError("--timeout goes with --follow.")
         else:
-            show_listing(session, list(tail.read()), LOG_COLUMNS)
+            show_list(session, list(tail.read_new()), LOG_COLUMNS)
 
 
 @click.command("watch", cls=Command)
@@ -55,30 +55,30 @@ def watch(session: Session, task_id: int, timeout: float | None) -> None:
     With -o json a document a line. Exit 0 if it succeeded, 3 if it did not, 4 if the time was up first.
     """
     with session.client() as client:
-        _show_all(session, follow(client, task_id, Watch(client, task_id).read, _duration(timeout)))
+        _print_stream(session, follow_task(client, task_id, ActivityStream(client, task_id).read_new, _duration(timeout)))
 
 
-def _show_all(session: Session, events: Generator[Event, None, Task]) -> None:
+def _print_stream(session: Session, events: Generator[StreamItem, None, Task]) -> None:
     """Print each event as it comes, and end the program as the task did."""
     while True:
         try:
             event = next(events)
         except StopIteration as over:
-            end_as(over.value)
+            exit_as_task(over.value)
         write(_as(session.output, event))
 
 
-def _as(form: Format, event: Event) -> bytes:
+def _as(form: OutputFormat, event: StreamItem) -> bytes:
     match form:
-        case Format.JSON:
+        case OutputFormat.JSON:
             return msgspec.json.encode(_members(event)) + b"\n"
-        case Format.YAML:
-            return as_yaml([_members(event)])
-        case Format.TABLE:
-            return (printable(_text(event)) + "\n").encode()
+        case OutputFormat.YAML:
+            return to_yaml([_members(event)])
+        case OutputFormat.TABLE:
+            return (escape_control(_text(event)) + "\n").encode()
 
 
-def _members(event: Event) -> dict[str, Any]:
+def _members(event: StreamItem) -> dict[str, Any]:
     match event:
         case HistoryEntry():
             kind = "step"
@@ -89,15 +89,15 @@ def _members(event: Event) -> dict[str, Any]:
     return {"kind": kind, **msgspec.structs.asdict(event)}
 
 
-def _text(event: Event) -> str:
+def _text(event: StreamItem) -> str:
     match event:
         case LogLine(at=at, level=level, message=message, fields=fields):
-            return f"{cell(at)}  {level:<8} {message}" + (f"  {cell(fields)}" if fields else "")
+            return f"{format_cell(at)}  {level:<8} {message}" + (f"  {format_cell(fields)}" if fields else "")
         case Progress(progress=progress):
-            return f"{'':<20}  progress {cell(progress)}"
+            return f"{'':<20}  progress {format_cell(progress)}"
         case HistoryEntry(at=at, from_status=was, to_status=status, attempt=attempt, actor=actor):
             step = f"{was or '(new)'} -> {status or '(deleted)'}"
-            return f"{cell(at)}  step     {step} (attempt {attempt}, by {actor})"
+            return f"{format_cell(at)}  step     {step} (attempt {attempt}, by {actor})"
 
 
 def _duration(timeout_s: float | None) -> timedelta | None:

@@ -20,4 +20,4 @@ def trace(session: Session, task_id: int) -> None:
     keep them itself, as the standalone does.
     """
     with session.client() as client:
-        session.show(client.get_task_trace(task_id), trace_view)
+        session.show(client.trace(task_id), trace_view)

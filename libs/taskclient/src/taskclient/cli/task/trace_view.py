@@ -8,10 +8,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from taskclient.cli.output.formatting import first_line, printable
+from taskclient.cli.output.formatting import first_line, escape_control
 from taskclient.traces.models import TaskTrace, Trace, TraceSpan
 
-WAIT = "wait "
+WAIT_PREFIX = "wait "
 
 
 def trace_view(answer: TaskTrace) -> RenderableType:
@@ -22,7 +22,7 @@ def trace_view(answer: TaskTrace) -> RenderableType:
     return Group(*parts)
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """In the unit that fits: 850 µs, 12.3 ms, 4.56 s, 12m05s, 3h20m."""
     size, sign = abs(seconds), "-" if seconds < 0 else ""
     if size < 0.001:
@@ -43,12 +43,12 @@ def heading(trace: Trace) -> str:
 
 
 def _trace(trace: Trace) -> list[RenderableType]:
-    lines: list[RenderableType] = [Text(printable(heading(trace)), style="bold")]
+    lines: list[RenderableType] = [Text(escape_control(heading(trace)), style="bold")]
     if trace.url is not None:
-        lines.append(Text(printable(trace.url)))
+        lines.append(Text(escape_control(trace.url)))
     lines.append(_tree(trace.spans) if trace.spans else Text("its spans are not there yet, or not any more"))
-    if trace.spans_left_off:
-        lines.append(Text(f"{trace.spans_left_off} more spans of the same trace are not shown"))
+    if trace.spans_omitted:
+        lines.append(Text(f"{trace.spans_omitted} more spans of the same trace are not shown"))
     return lines
 
 
@@ -61,13 +61,13 @@ def _tree(spans: list[TraceSpan]) -> RenderableType:
     for span in spans:
         offset = (span.start - spans[0].start) / timedelta(seconds=1)
         sign = "" if offset < 0 else "+"
-        rows.add_row(f"{sign}{duration(offset)}", duration(span.duration_s), Text(printable(span.service)), _name(span))
+        rows.add_row(f"{sign}{format_duration(offset)}", format_duration(span.duration_s), Text(escape_control(span.service)), _name(span))
     return rows
 
 
 def _name(span: TraceSpan) -> Text:
-    style = "yellow" if span.name.startswith(WAIT) else ""
-    text = Text("  " * span.depth).append(printable(first_line(span.name) or "-"), style)
+    style = "yellow" if span.name.startswith(WAIT_PREFIX) else ""
+    text = Text("  " * span.depth).append(escape_control(first_line(span.name) or "-"), style)
     if span.status == "error":
-        text.append(printable(f"  ERROR {first_line(span.status_message) or ''}".rstrip()), "red")
+        text.append(escape_control(f"  ERROR {first_line(span.status_message) or ''}".rstrip()), "red")
     return text

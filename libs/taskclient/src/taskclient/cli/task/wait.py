@@ -8,12 +8,12 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from taskclient.cli.exit_codes import Exit, end, exit_code_of
+from taskclient.cli.exit_codes import ExitCode, exit_with_error, exit_code_for
 from taskclient.cli.output.formatting import first_line
 from taskclient.cli.output.views import task_view
 from taskclient.cli.session import Session
 from taskclient.client import Client
-from taskclient.errors import TimedOut
+from taskclient.errors import WaitTimeout
 from taskclient.models import Task
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -39,17 +39,17 @@ def wait_and_show(session: Session, client: Client, task_id: int, timeout_s: flo
     try:
         with session.console().status(f"waiting for task {task_id}"):
             task = client.wait(task_id, timeout)
-    except TimedOut as error:
+    except WaitTimeout as error:
         session.show(error.task, task_view)
         raise
     session.show(task, task_view)
-    end_as(task)
+    exit_as_task(task)
 
 
-def end_as(task: Task) -> NoReturn:
+def exit_as_task(task: Task) -> NoReturn:
     """End the program with the exit code of a task that is over; say why where that is not 0."""
-    code = exit_code_of(task)
-    if code is not Exit.DONE:
+    code = exit_code_for(task)
+    if code is not ExitCode.SUCCESS:
         why = first_line(task.error) or task.reason
-        end(f"task {task.id} {task.status}" + (f": {why}" if why else ""), code)
+        exit_with_error(f"task {task.id} {task.status}" + (f": {why}" if why else ""), code)
     click.get_current_context().exit(code)

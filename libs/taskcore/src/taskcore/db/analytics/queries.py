@@ -40,7 +40,7 @@ class Aggregation(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class SampleQuery:
     """The samples of `metric` from `start` until before `end`, in buckets of `bucket_s` seconds from the epoch.
 
     `aggregation` makes one value of those in a bucket. `group_by` are the labels by which series are put together
@@ -52,7 +52,7 @@ class Question:
     end: datetime
     bucket_s: int
     aggregation: Aggregation
-    across: Aggregation = Aggregation.SUM
+    group_aggregation: Aggregation = Aggregation.SUM
     group_by: Sequence[str] | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
 
@@ -69,19 +69,19 @@ def get_metric() -> Executable:
     return _metrics().where(AnalyticsMetric.name == bindparam("of", type_=Text))
 
 
-def read_samples(question: Question, most: int) -> Executable:
+def read_samples(query: SampleQuery, limit: int) -> Executable:
     """A row a series, in a steady order: labels, times and its values, which are up to `most` points in all."""
-    wanted = _wanted(question)
-    moments = _moments(question, wanted)
+    wanted = _wanted(query)
+    moments = _moments(query, wanted)
     at = func.date_bin(
-        interval(literal(question.bucket_s)), moments.c.bucket, literal(EPOCH, DateTime(timezone=True)), type_=DateTime
+        interval(literal(query.bucket_s)), moments.c.bucket, literal(EPOCH, DateTime(timezone=True)), type_=DateTime
     )
-    value = _AGGREGATES[question.aggregation](moments.c.value, moments.c.bucket)
+    value = _AGGREGATES[query.aggregation](moments.c.value, moments.c.bucket)
     cells = (
         select(moments.c.place, at.label("at"), value.label("value"))
         .group_by(moments.c.place, at)
         .order_by(moments.c.place, at)
-        .limit(most)
+        .limit(limit)
         .cte("cells")
     )
     groups = select(wanted.c.place, wanted.c.labels).distinct().cte("groups")
@@ -125,7 +125,7 @@ def _edge(of: Callable[[Any], Any], its: Any) -> Any:
     return edge.correlate(its).scalar_subquery()
 
 
-def _wanted(question: Question) -> CTE:
+def _wanted(question: SampleQuery) -> CTE:
     """The series to read, each with the labels of its group and that one's place in the answer."""
     labels = _group(question.group_by)
     place = func.dense_rank().over(order_by=labels)
@@ -145,7 +145,7 @@ def _group(names: Sequence[str] | None) -> ColumnElement[Any]:
     return func.coalesce(chosen.scalar_subquery(), literal_column("'{}'::jsonb", JSONB))
 
 
-def _moments(question: Question, wanted: CTE) -> CTE:
+def _moments(question: SampleQuery, wanted: CTE) -> CTE:
     """place, bucket and value: one of each group at each moment."""
     rows = (
         select(wanted.c.place, AnalyticsSample.bucket)
@@ -154,7 +154,7 @@ def _moments(question: Question, wanted: CTE) -> CTE:
     )
     if question.group_by is None:
         return rows.add_columns(AnalyticsSample.value).cte("moments")
-    value = _AGGREGATES[question.across](AnalyticsSample.value, AnalyticsSample.bucket)
+    value = _AGGREGATES[question.group_aggregation](AnalyticsSample.value, AnalyticsSample.bucket)
     return rows.add_columns(value.label("value")).group_by(wanted.c.place, AnalyticsSample.bucket).cte("moments")
 
 

@@ -37,9 +37,9 @@ from taskcore.db.sql import interval
 from taskcore.domain.metrics import Metric
 
 #: How long a change may take from its `now()` to its commit, unless it is seen to be at work,
-SLACK_S = 5.0
+COMMIT_SLACK_S = 5.0
 #: and how long it is waited for then.
-PATIENCE_S = 60.0
+MAX_TRANSACTION_S = 60.0
 
 
 @cache
@@ -60,13 +60,13 @@ def read_clock() -> Executable:
         .where(activity.c.pid != func.pg_backend_pid())
         .scalar_subquery()
     )
-    begun = func.greatest(func.coalesce(oldest, func.now()), func.now() - interval(literal_column(str(PATIENCE_S))))
-    settled = func.least(begun, func.now() - interval(literal_column(str(SLACK_S))))
+    begun = func.greatest(func.coalesce(oldest, func.now()), func.now() - interval(literal_column(str(MAX_TRANSACTION_S))))
+    settled = func.least(begun, func.now() - interval(literal_column(str(COMMIT_SLACK_S))))
     return select(func.now().label("at"), settled.label("settled"))
 
 
 @cache
-def describe_metrics() -> Executable:
+def upsert_metrics() -> Executable:
     """Make metrics known, or their descriptions current. Parameter: rows, by `metric_rows`."""
     given = recordset("given", name=Text, description=Text, unit=Text, kind=Text, source=Text)
     names = ["name", "description", "unit", "kind", "source"]
@@ -80,14 +80,14 @@ def describe_metrics() -> Executable:
 
 
 @cache
-def begin_cursor() -> Executable:
+def create_cursor() -> Executable:
     """The source `of` begins to count at `since`, unless it has begun already. Answers its name if it had not."""
     statement = upsert(AnalyticsCursor).values(source=bindparam("of", type_=Text), until=_time("since"))
     return statement.on_conflict_do_nothing().returning(AnalyticsCursor.source)
 
 
 @cache
-def hold_cursor() -> Executable:
+def lock_cursor() -> Executable:
     """Lock the cursor of the source `of`. Answers `until`."""
     return select(AnalyticsCursor.until).where(AnalyticsCursor.source == bindparam("of", type_=Text)).with_for_update()
 
@@ -99,7 +99,7 @@ def read_cursor() -> Executable:
 
 
 @cache
-def move_cursor() -> Executable:
+def advance_cursor() -> Executable:
     """The source `of` has been sampled up to `upto`."""
     return (
         update(AnalyticsCursor).where(AnalyticsCursor.source == bindparam("of", type_=Text)).values(until=_time("upto"))

@@ -8,9 +8,9 @@ from functools import cache
 
 from sqlalchemy import ColumnElement, Executable, select
 
-from taskcore.db.kubernetes.event_queries import among, newest
+from taskcore.db.kubernetes.event_queries import any_of, max_id
 from taskcore.db.models import Alert
-from taskcore.db.sql import number
+from taskcore.db.sql import bigint_param
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class AlertFilter:
     reasons: Sequence[str] = ()
 
     def conditions(self) -> list[ColumnElement[bool]]:
-        found = among(
+        found = any_of(
             (Alert.cluster, self.clusters),
             (Alert.namespace, self.namespaces),
             (Alert.kind, self.kinds),
@@ -40,22 +40,22 @@ class AlertFilter:
 @cache
 def get_alert() -> Executable:
     """Parameter: alert_id."""
-    return select(*Alert.__table__.c).where(Alert.id == number("alert_id"))
+    return select(*Alert.__table__.c).where(Alert.id == bigint_param("alert_id"))
 
 
 @cache
-def newest_id() -> Executable:
+def newest_alert_id() -> Executable:
     """(alert_id,): the largest so far, 0 where there is none."""
-    return select(newest(Alert.id).label("alert_id"))
+    return select(max_id(Alert.id).label("alert_id"))
 
 
-def list_alerts(which: AlertFilter, *, limit: int, until_id: int) -> Executable:
+def list_alerts(alert_filter: AlertFilter, *, limit: int, until_id: int) -> Executable:
     """Those that opened last come first; from `until_id` on."""
-    statement = select(*Alert.__table__.c).where(*which.conditions(), Alert.id <= until_id)
+    statement = select(*Alert.__table__.c).where(*alert_filter.conditions(), Alert.id <= until_id)
     return statement.order_by(Alert.id.desc()).limit(limit)
 
 
-def follow_alerts(which: AlertFilter, *, limit: int, after_id: int) -> Executable:
+def follow_alerts(alert_filter: AlertFilter, *, limit: int, after_id: int) -> Executable:
     """Those that opened after `after_id`, in that order."""
-    statement = select(*Alert.__table__.c).where(*which.conditions(), Alert.id > after_id)
+    statement = select(*Alert.__table__.c).where(*alert_filter.conditions(), Alert.id > after_id)
     return statement.order_by(Alert.id).limit(limit)

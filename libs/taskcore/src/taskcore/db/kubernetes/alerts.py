@@ -32,8 +32,8 @@ from sqlalchemy.types import TypeEngine
 
 from taskcore.db.models import Alert, K8sCursor, K8sEvent
 from taskcore.db.recordset import recordset
-from taskcore.db.sql import ids, names, number, seconds, signed, word
-from taskcore.domain.alerts import Sighting
+from taskcore.db.sql import bigints_param, texts_param, bigint_param, seconds_param, actor_param, const_text
+from taskcore.domain.alerts import AlertUpdate
 
 BATCH = 500
 
@@ -47,20 +47,20 @@ _SEEN: dict[str, type[TypeEngine[Any]] | TypeEngine[Any]] = {
 
 
 @cache
-def counted() -> Executable:
+def previous_counts() -> Executable:
     """(id, so_far) of those events in `ids` of which a version was stored before this transaction: its count."""
     before = aliased(K8sEvent)
     is_before = and_(before.cluster == K8sEvent.cluster, before.uid == K8sEvent.uid, before.collected_at < func.now())
     return (
         select(K8sEvent.id, func.max(before.count).label("so_far"))
         .join(before, is_before)
-        .where(K8sEvent.id == func.any(ids()))
+        .where(K8sEvent.id == func.any(bigints_param()))
         .group_by(K8sEvent.id)
     )
 
 
 @cache
-def count_or_open() -> Executable:
+def upsert_alerts() -> Executable:
     """Count what was seen in the alerts that are open; open one where there is none. Parameter: rows.
 
     Answers for each its id, `is_new`, and its key: cluster, namespace, kind, name, reason.
@@ -88,16 +88,16 @@ def count_or_open() -> Executable:
     )
 
 
-def sighting_rows(sightings: Sequence[Sighting]) -> str:
+def alert_rows(sightings: Sequence[AlertUpdate]) -> str:
     """The parameter `rows` of `count_or_open`."""
     return msgspec.json.encode(sightings).decode()
 
 
 @cache
-def fired() -> Executable:
+def set_task_ids() -> Executable:
     """Each of the alerts `ids`, just opened, has submitted the task that stands at its place in `tasks`."""
     pair = (
-        func.unnest(ids(), ids("tasks"))
+        func.unnest(bigints_param(), bigints_param("tasks"))
         .table_valued(column("alert_id", BigInteger), column("its_task", BigInteger), name="pair")
         .render_derived()
     )
@@ -105,23 +105,23 @@ def fired() -> Executable:
 
 
 @cache
-def resolve_quiet() -> Executable:
+def resolve_inactive() -> Executable:
     """Resolve up to `BATCH` alerts of the cluster `of` that were not heard of for `quiet_s` seconds. Answers ids.
 
     It counts up to when each of `scopes` was heard last: what cannot be heard is not known to be quiet.
     """
     cluster = bindparam("of", type_=Text)
     heard_at = (
-        select(func.min(K8sCursor.heard_at))
-        .where(K8sCursor.cluster == cluster, K8sCursor.scope == func.any(names("scopes")))
-        .having(func.count() == func.cardinality(names("scopes")))
+        select(func.min(K8sCursor.seen_at))
+        .where(K8sCursor.cluster == cluster, K8sCursor.scope == func.any(texts_param("scopes")))
+        .having(func.count() == func.cardinality(texts_param("scopes")))
         .scalar_subquery()
     )
     quiet = (
         select(Alert.id)
         .where(Alert.resolved_at.is_(None), Alert.cluster == cluster)
-        .where(Alert.heard_at < heard_at - seconds("quiet_s"))
-        .order_by(Alert.heard_at)
+        .where(Alert.seen_at < heard_at - seconds_param("quiet_s"))
+        .order_by(Alert.seen_at)
         .limit(BATCH)
         .with_for_update(skip_locked=True)
         .cte("quiet")
@@ -129,7 +129,7 @@ def resolve_quiet() -> Executable:
     return (
         update(Alert)
         .where(Alert.id == quiet.c.id, Alert.resolved_at.is_(None))
-        .values(resolved_at=func.now(), resolved_by=word("quiet"))
+        .values(resolved_at=func.now(), resolved_by=const_text("quiet"))
         .returning(Alert.id)
     )
 
@@ -139,7 +139,7 @@ def resolve() -> Executable:
     """Resolve the alert `alert_id`. Answers it; no row: there is none, or it is resolved. Parameters: alert_id, by."""
     return (
         update(Alert)
-        .where(Alert.id == number("alert_id"), Alert.resolved_at.is_(None))
-        .values(resolved_at=func.now(), resolved_by=signed())
+        .where(Alert.id == bigint_param("alert_id"), Alert.resolved_at.is_(None))
+        .values(resolved_at=func.now(), resolved_by=actor_param())
         .returning(*Alert.__table__.c)
     )

@@ -12,24 +12,24 @@ from sqlalchemy import Executable, Text, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from taskcore.db.models import CollectorLease
-from taskcore.db.sql import number, seconds, word
+from taskcore.db.sql import bigint_param, seconds_param, const_text
 
 _LEASE = CollectorLease.name == bindparam("lease", type_=Text)
-_MINE = CollectorLease.epoch == number("mine")
+_MINE = CollectorLease.epoch == bigint_param("mine")
 _CLOCK = func.clock_timestamp()  # not now(): who had to wait for a row gets the whole time to live
 
 
 @cache
-def provide_lease() -> Executable:
+def create_lease() -> Executable:
     """Have a lease that nobody holds, unless it is there. Parameter: lease (its name)."""
     statement = upsert(CollectorLease).values(
-        name=bindparam("lease", type_=Text), holder=word(""), epoch=0, expires_at=func.now()
+        name=bindparam("lease", type_=Text), holder=const_text(""), epoch=0, expires_at=func.now()
     )
     return statement.on_conflict_do_nothing()
 
 
 @cache
-def take_lease() -> Executable:
+def acquire_lease() -> Executable:
     """Answers the epoch under which `by` holds it from now on; no row: another does. Parameters: lease, by, ttl_s."""
     return (
         update(CollectorLease)
@@ -37,7 +37,7 @@ def take_lease() -> Executable:
         .values(
             holder=bindparam("by", type_=Text),
             epoch=CollectorLease.epoch + 1,
-            expires_at=_CLOCK + seconds("ttl_s"),
+            expires_at=_CLOCK + seconds_param("ttl_s"),
         )
         .returning(CollectorLease.epoch)
     )
@@ -49,7 +49,7 @@ def renew_lease() -> Executable:
     return (
         update(CollectorLease)
         .where(_LEASE, _MINE)
-        .values(expires_at=_CLOCK + seconds("ttl_s"))
+        .values(expires_at=_CLOCK + seconds_param("ttl_s"))
         .returning(CollectorLease.epoch)
     )
 

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from taskcore.db.models import K8sEvent, K8sGap
-from taskcore.db.sql import integer, number
+from taskcore.db.sql import int_param, bigint_param
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class EventFilter:
             (K8sEvent.reason, self.reasons),
             (K8sEvent.type, self.types),
         )
-        found = among(*wanted)
+        found = any_of(*wanted)
         if self.since is not None:
             found.append(K8sEvent.at >= self.since)
         if self.search:
@@ -60,7 +60,7 @@ class EventFilter:
 
     def gap_conditions(self) -> list[ColumnElement[bool]]:
         """A gap may hide any event but those of other clusters, and of other namespaces and reasons if it has one."""
-        found = among((K8sGap.cluster, self.clusters))
+        found = any_of((K8sGap.cluster, self.clusters))
         if self.namespaces:
             found.append(K8sGap.namespace.in_(["", *self.namespaces]))
         if self.reasons:
@@ -73,29 +73,29 @@ class EventFilter:
 @cache
 def newest_ids() -> Executable:
     """(event_id, gap_id): the largest of each so far, 0 where there is none."""
-    return select(newest(K8sEvent.id).label("event_id"), newest(K8sGap.id).label("gap_id"))
+    return select(max_id(K8sEvent.id).label("event_id"), max_id(K8sGap.id).label("gap_id"))
 
 
 def list_events(
-    which: EventFilter, *, limit: int, until_id: int, before: tuple[datetime, int] | None = None
+    event_filter: EventFilter, *, limit: int, until_id: int, before: tuple[datetime, int] | None = None
 ) -> Executable:
     """The current versions, newest first, behind `before` (at, id); of those that were stored up to `until_id`."""
-    statement = _current(which).where(K8sEvent.id <= until_id)
+    statement = _current(event_filter).where(K8sEvent.id <= until_id)
     if before is not None:
         statement = statement.where(tuple_(K8sEvent.at, K8sEvent.id) < tuple_(*before))
     return statement.order_by(K8sEvent.at.desc(), K8sEvent.id.desc()).limit(limit)
 
 
-def follow_events(which: EventFilter, *, limit: int, after_id: int) -> Executable:
+def follow_events(event_filter: EventFilter, *, limit: int, after_id: int) -> Executable:
     """The current versions that were stored after `after_id`, in the order in which they were."""
-    return _current(which).where(K8sEvent.id > after_id).order_by(K8sEvent.id).limit(limit)
+    return _current(event_filter).where(K8sEvent.id > after_id).order_by(K8sEvent.id).limit(limit)
 
 
 def list_gaps(
-    which: EventFilter, *, limit: int, until_id: int, since: datetime | None, until: datetime | None
+    event_filter: EventFilter, *, limit: int, until_id: int, since: datetime | None, until: datetime | None
 ) -> Executable:
     """Those that overlap the time from `since` until `until`, newest first; of those found up to `until_id`."""
-    statement = select(*K8sGap.__table__.c).where(*which.gap_conditions(), K8sGap.id <= until_id)
+    statement = select(*K8sGap.__table__.c).where(*event_filter.gap_conditions(), K8sGap.id <= until_id)
     if since is not None:
         statement = statement.where(K8sGap.until_at >= since)
     if until is not None:
@@ -103,11 +103,11 @@ def list_gaps(
     return statement.order_by(K8sGap.until_at.desc(), K8sGap.id.desc()).limit(limit)
 
 
-def follow_gaps(which: EventFilter, *, limit: int, after_id: int) -> Executable:
+def follow_gaps(event_filter: EventFilter, *, limit: int, after_id: int) -> Executable:
     """Those that were found after `after_id`, in that order."""
     return (
         select(*K8sGap.__table__.c)
-        .where(*which.gap_conditions(), K8sGap.id > after_id)
+        .where(*event_filter.gap_conditions(), K8sGap.id > after_id)
         .order_by(K8sGap.id)
         .limit(limit)
     )
@@ -120,9 +120,9 @@ def list_versions() -> Executable:
     return (
         select(*K8sEvent.__table__.c)
         .join(one, and_(K8sEvent.cluster == one.cluster, K8sEvent.uid == one.uid))
-        .where(one.id == number("one"), K8sEvent.id > number("after_id"))
+        .where(one.id == bigint_param("one"), K8sEvent.id > bigint_param("after_id"))
         .order_by(K8sEvent.id)
-        .limit(integer("most"))
+        .limit(int_param("most"))
     )
 
 
@@ -131,18 +131,18 @@ def list_task_events() -> Executable:
     """The current versions about a task's pods, by id. Parameters: task, after_id, most."""
     return (
         select(*K8sEvent.__table__.c)
-        .where(K8sEvent.task_id == number("task"), K8sEvent.is_current, K8sEvent.id > number("after_id"))
+        .where(K8sEvent.task_id == bigint_param("task"), K8sEvent.is_current, K8sEvent.id > bigint_param("after_id"))
         .order_by(K8sEvent.id)
-        .limit(integer("most"))
+        .limit(int_param("most"))
     )
 
 
-def newest(of: InstrumentedAttribute[int]) -> ColumnElement[int]:
+def max_id(of: InstrumentedAttribute[int]) -> ColumnElement[int]:
     """The largest id of a table, 0 where it is empty."""
     return func.coalesce(select(func.max(of)).scalar_subquery(), literal_column("0"))
 
 
-def among(*wanted: tuple[InstrumentedAttribute[str], Sequence[str]]) -> list[ColumnElement[bool]]:
+def any_of(*wanted: tuple[InstrumentedAttribute[str], Sequence[str]]) -> list[ColumnElement[bool]]:
     """Each column is one of its values, where there are any."""
     return [column.in_(values) for column, values in wanted if values]
 

@@ -29,9 +29,9 @@ from sqlalchemy.types import TypeEngine
 
 from taskcore.db.models import K8sCursor, K8sEvent, K8sGap
 from taskcore.db.recordset import recordset
-from taskcore.db.sql import flag, ids, names, number, seconds, word
+from taskcore.db.sql import const_bool, bigints_param, texts_param, bigint_param, seconds_param, const_text
 
-VERSION: dict[str, type[TypeEngine[Any]] | TypeEngine[Any]] = {
+EVENT_COLUMNS: dict[str, type[TypeEngine[Any]] | TypeEngine[Any]] = {
     "uid": Text,
     "resource_version": Text,
     "is_current": Boolean,
@@ -59,14 +59,14 @@ _LENGTH = literal_column("interval '1 minute'", Interval)
 def current_versions() -> Executable:
     """(id, uid, resource_version, task_id) of those of `uids` that are known. Parameters: of_cluster, uids."""
     return select(K8sEvent.id, K8sEvent.uid, K8sEvent.resource_version, K8sEvent.task_id).where(
-        K8sEvent.cluster == _OF_CLUSTER, K8sEvent.uid == func.any(names("uids")), K8sEvent.is_current
+        K8sEvent.cluster == _OF_CLUSTER, K8sEvent.uid == func.any(texts_param("uids")), K8sEvent.is_current
     )
 
 
 @cache
-def supersede() -> Executable:
+def mark_superseded() -> Executable:
     """The versions `ids` are not current any more: to be done before the newer ones are added."""
-    return update(K8sEvent).where(K8sEvent.id == func.any(ids())).values(is_current=flag(False))
+    return update(K8sEvent).where(K8sEvent.id == func.any(bigints_param())).values(is_current=const_bool(False))
 
 
 @cache
@@ -75,21 +75,21 @@ def add_versions() -> Executable:
 
     Parameters: of_cluster, and rows, a JSON array of objects with the members of `VERSION`.
     """
-    given = recordset("given", **VERSION)
-    columns = ["cluster", *VERSION]
+    given = recordset("given", **EVENT_COLUMNS)
+    columns = ["cluster", *EVENT_COLUMNS]
     return (
         upsert(K8sEvent)
-        .from_select(columns, select(_OF_CLUSTER, *(given.c[name] for name in VERSION)))
+        .from_select(columns, select(_OF_CLUSTER, *(given.c[name] for name in EVENT_COLUMNS)))
         .on_conflict_do_nothing(constraint="k8s_event_version_key")
         .returning(K8sEvent.id, K8sEvent.uid, K8sEvent.resource_version)
     )
 
 
 @cache
-def set_tasks() -> Executable:
+def set_task_ids() -> Executable:
     """Each of the versions `ids`, stored as if about no task, is about the one at its place in `tasks`."""
     pair = (
-        func.unnest(ids(), ids("tasks"))
+        func.unnest(bigints_param(), bigints_param("tasks"))
         .table_valued(column("version_id", BigInteger), column("its_task", BigInteger), name="pair")
         .render_derived()
     )
@@ -101,9 +101,9 @@ def set_tasks() -> Executable:
 
 
 @cache
-def cursors() -> Executable:
+def list_cursors() -> Executable:
     """(scope, resource_version, silent_s: how long ago the cluster was heard there). Parameter: of_cluster."""
-    silent_s = func.extract("epoch", func.now() - K8sCursor.heard_at).label("silent_s")
+    silent_s = func.extract("epoch", func.now() - K8sCursor.seen_at).label("silent_s")
     return select(K8sCursor.scope, K8sCursor.resource_version, silent_s).where(K8sCursor.cluster == _OF_CLUSTER)
 
 
@@ -114,7 +114,7 @@ def set_cursor() -> Executable:
         cluster=_OF_CLUSTER,
         scope=bindparam("of_scope", type_=Text),
         resource_version=bindparam("version", type_=Text),
-        heard_at=func.now() - seconds("ago_s"),
+        heard_at=func.now() - seconds_param("ago_s"),
     )
     new = statement.excluded
     return statement.on_conflict_do_update(
@@ -124,19 +124,19 @@ def set_cursor() -> Executable:
 
 
 @cache
-def add_lost() -> Executable:
+def record_lost() -> Executable:
     """From `ago_s` seconds ago until now events may have been lost. Parameters: of_cluster, in_namespace, ago_s."""
     return insert(K8sGap).values(
         cluster=_OF_CLUSTER,
         namespace=_IN_NAMESPACE,
-        kind=word("lost"),
-        from_at=func.now() - seconds("ago_s"),
+        kind=const_text("lost"),
+        from_at=func.now() - seconds_param("ago_s"),
         until_at=func.now(),
     )
 
 
 @cache
-def add_flooded() -> Executable:
+def record_rate_limited() -> Executable:
     """`more` events were only counted: one row for each namespace, reason and minute.
 
     Parameters: of_cluster, in_namespace, for_reason, minute, more.
@@ -146,17 +146,17 @@ def add_flooded() -> Executable:
         .where(
             K8sGap.cluster == _OF_CLUSTER,
             K8sGap.namespace == _IN_NAMESPACE,
-            K8sGap.kind == word("flood"),
+            K8sGap.kind == const_text("flood"),
             K8sGap.reason == _FOR_REASON,
             K8sGap.from_at == _MINUTE,
             K8sGap.until_at == _MINUTE + _LENGTH,  # which finds it by the index
         )
-        .values(count=K8sGap.count + number("more"))
+        .values(count=K8sGap.count + bigint_param("more"))
         .returning(K8sGap.id)
         .cte("counted")
     )
     given = select(
-        _OF_CLUSTER, _IN_NAMESPACE, word("flood"), _FOR_REASON, number("more"), _MINUTE, _MINUTE + _LENGTH
+        _OF_CLUSTER, _IN_NAMESPACE, const_text("flood"), _FOR_REASON, bigint_param("more"), _MINUTE, _MINUTE + _LENGTH
     ).where(~select(counted.c.id).exists())
     columns = ["cluster", "namespace", "kind", "reason", "count", "from_at", "until_at"]
     return insert(K8sGap).from_select(columns, given).add_cte(counted)

@@ -29,7 +29,7 @@ class K8sCursor(Model):
     cluster: Mapped[str] = mapped_column(primary_key=True)
     scope: Mapped[str] = mapped_column(primary_key=True)  # a namespace; empty: all of them
     resource_version: Mapped[str]
-    heard_at: Mapped[datetime]  # when the last event or bookmark came
+    seen_at: Mapped[datetime]  # when the last event or bookmark came
 
 
 class K8sEvent(Model):
@@ -103,7 +103,7 @@ class Alert(Model):
     count: Mapped[int]
     first_at: Mapped[datetime]
     last_at: Mapped[datetime]
-    heard_at: Mapped[datetime] = now()  # when its last event was stored, by the database's clock
+    seen_at: Mapped[datetime] = now()  # when its last event was stored, by the database's clock
     task_id: Mapped[int | None]  # what was submitted when it opened
     resolved_at: Mapped[datetime | None]
     resolved_by: Mapped[str | None]

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Executable, Select, func, literal_column, select, text, union_all
 
 from taskcore.db.models import Task, Worker
-from taskcore.db.sql import stands_at, word
+from taskcore.db.sql import status_in, const_text
 from taskcore.db.workers.workers import IS_LIVE
 from taskcore.domain.states import HELD, IDLE, Status
 
@@ -16,7 +16,7 @@ from taskcore.domain.states import HELD, IDLE, Status
 COUNT_LIMIT = 100_000
 
 #: No index knows which row of a queue is the oldest: it would cost whoever writes. They lie by priority, mostly by age.
-LOOK_LIMIT = 1_000
+SAMPLE_LIMIT = 1_000
 
 #: `oldest_age_s` is that of the oldest among the first `LOOK_LIMIT` of each priority and what is sent; no value where
 #: the queue is paused, for then nobody is to hurry. `head`: the task to be sent next, where a worker has room for it;
@@ -37,7 +37,7 @@ _QUEUES = text(f"""
         FROM level CROSS JOIN LATERAL (
             SELECT task_id FROM outbox  -- the index has no more, so that its order is what it is read in
             WHERE queue = level.queue AND priority = level.priority AND is_due AND dispatched_at IS NULL
-            ORDER BY task_id LIMIT {LOOK_LIMIT}
+            ORDER BY task_id LIMIT {SAMPLE_LIMIT}
         ) first JOIN outbox USING (task_id)
         GROUP BY level.queue
     )
@@ -78,7 +78,7 @@ def queue_backlogs() -> Executable:
 
 
 @cache
-def counts() -> Executable:
+def active_counts() -> Executable:
     """Per status of tasks that are not over, how many stand at it, up to `COUNT_LIMIT`; and how many workers live."""
     return union_all(*(_count(status) for status in Status if status in IDLE | HELD), _live_workers())
 
@@ -89,10 +89,10 @@ LIVE_WORKERS = "workers"
 
 def _count(status: Status) -> Select[str, int]:
     some: Select[Any] = (
-        select(literal_column("1")).select_from(Task).where(stands_at(Task.status, {status})).limit(COUNT_LIMIT)
+        select(literal_column("1")).select_from(Task).where(status_in(Task.status, {status})).limit(COUNT_LIMIT)
     )
-    return select(word(status).label("what"), func.count().label("count")).select_from(some.subquery())
+    return select(const_text(status).label("what"), func.count().label("count")).select_from(some.subquery())
 
 
 def _live_workers() -> Select[str, int]:
-    return select(word(LIVE_WORKERS), func.count()).select_from(Worker).where(IS_LIVE)
+    return select(const_text(LIVE_WORKERS), func.count()).select_from(Worker).where(IS_LIVE)

@@ -7,18 +7,18 @@ from functools import cache
 from sqlalchemy import Executable, and_, literal_column, select, true
 
 from taskcore.db.models import Task, TaskAttempt
-from taskcore.db.queues.outbox import marked_as_sent
-from taskcore.db.sql import by_key
+from taskcore.db.queues.outbox import mark_dispatched
+from taskcore.db.sql import key_equals
 
 
 @cache
-def dispatch() -> Executable:
+def dispatch_traced() -> Executable:
     """As `outbox.dispatch`. Of what is followed it answers type, attempt (0: none so far) and trace_context, too.
 
     And trace_id and span_id of the last attempt, where those are known.
     """
-    marked = marked_as_sent()
-    last = and_(by_key(TaskAttempt.task_id, Task.id), TaskAttempt.attempt == Task.attempt)
+    marked = mark_dispatched()
+    last = and_(key_equals(TaskAttempt.task_id, Task.id), TaskAttempt.attempt == Task.attempt)
     followed = (
         select(Task.type, Task.attempt, Task.trace_context, TaskAttempt.trace_id, TaskAttempt.span_id)
         .outerjoin_from(Task, TaskAttempt, last)

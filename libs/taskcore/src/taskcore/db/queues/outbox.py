@@ -26,8 +26,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import InstrumentedAttribute
 
 from taskcore.db.models import Outbox, Queue, Task, Worker
-from taskcore.db.sql import by_key, flag, ids, interval, number, stands_at, still_at
-from taskcore.domain.states import WAITING
+from taskcore.db.sql import key_equals, const_bool, bigints_param, interval, bigint_param, status_in, status_in_unindexed
+from taskcore.domain.states import CLAIMABLE
 
 DUE_LIMIT = 10_000
 COUNT_LIMIT = 20_000
@@ -44,7 +44,7 @@ def promote_due() -> Executable:
         .with_for_update(skip_locked=True)
         .cte("due")
     )
-    return update(Outbox).where(by_key(Outbox.task_id, due.c.task_id)).values(is_due=flag(True)).returning(Outbox.queue)
+    return update(Outbox).where(key_equals(Outbox.task_id, due.c.task_id)).values(is_due=const_bool(True)).returning(Outbox.queue)
 
 
 @cache
@@ -55,7 +55,7 @@ def next_due() -> Executable:
 
 
 @cache
-def backlogs() -> Executable:
+def queue_loads() -> Executable:
     """Per queue: its name, whether rows wait to be sent, how many are sent and unclaimed, and its live slots.
 
     Of a paused queue nothing is to be sent.
@@ -98,24 +98,24 @@ def paused_queues() -> Select[str]:
 @cache
 def dispatch() -> Executable:
     """Mark the next `room` rows of the queue `of` as sent. Answers their task ids, by priority, then by age."""
-    marked = marked_as_sent()
+    marked = mark_dispatched()
     return select(marked.c.task_id).order_by(marked.c.priority.desc(), marked.c.task_id)
 
 
-def marked_as_sent() -> CTE:
+def mark_dispatched() -> CTE:
     """What `dispatch` marks: task_id, priority. Two relays never mark the same row: what is locked is skipped."""
     chosen = (
         select(Outbox.task_id)
         .where(Outbox.queue == bindparam("of"), Outbox.is_due, Outbox.dispatched_at.is_(None))
         .where(Outbox.queue.not_in(paused_queues()))
         .order_by(Outbox.priority.desc(), Outbox.task_id)
-        .limit(number("room"))
+        .limit(bigint_param("room"))
         .with_for_update(skip_locked=True)
         .cte("chosen")
     )
     return (
         update(Outbox)
-        .where(by_key(Outbox.task_id, chosen.c.task_id))
+        .where(key_equals(Outbox.task_id, chosen.c.task_id))
         .values(dispatched_at=func.clock_timestamp())
         .returning(Outbox.task_id, Outbox.priority)
         .cte("marked")
@@ -123,19 +123,19 @@ def marked_as_sent() -> CTE:
 
 
 @cache
-def recall_messages() -> Executable:
+def undispatch() -> Executable:
     """Un-mark `ids`: the broker did not confirm them."""
-    return update(Outbox).where(Outbox.task_id == func.any(ids())).values(dispatched_at=null())
+    return update(Outbox).where(Outbox.task_id == func.any(bigints_param())).values(dispatched_at=null())
 
 
 @cache
-def recall_all_messages() -> Executable:
+def undispatch_all() -> Executable:
     """Un-mark every row: a broker that keeps its messages in memory has started anew."""
     return update(Outbox).where(Outbox.dispatched_at.is_not(None)).values(dispatched_at=null())
 
 
 @cache
-def resend_lost() -> Executable:
+def undispatch_lost() -> Executable:
     """Un-mark the rows of the queue `of` whose message must be lost. Answers how many there were, by their ids.
 
     The broker still has `ready` messages; it is first in, first out, so those are the rows dispatched last. A row
@@ -146,7 +146,7 @@ def resend_lost() -> Executable:
         select(Outbox.task_id)
         .where(of_queue)
         .order_by(Outbox.dispatched_at.desc(), Outbox.task_id.desc())
-        .limit(number("ready"))
+        .limit(bigint_param("ready"))
         .cte("still_there")
     )
     doubled = func.power(literal_column("2"), func.least(Outbox.resends, literal_column("6")))
@@ -161,14 +161,14 @@ def resend_lost() -> Executable:
 
 
 @cache
-def restore_rows() -> Executable:
+def restore_missing_rows() -> Executable:
     """Give every waiting task between `after_id` and `until_id` that has no outbox row a new one. Answers their ids."""
     return (
         upsert(Outbox)
         .from_select(
             ["task_id", "queue", "priority", "is_due", "available_at"],
-            select(Task.id, Task.queue, Task.priority, flag(True), func.now())
-            .where(stands_at(Task.status, WAITING), Task.id > number("after_id"), Task.id <= number("until_id"))
+            select(Task.id, Task.queue, Task.priority, const_bool(True), func.now())
+            .where(status_in(Task.status, CLAIMABLE), Task.id > bigint_param("after_id"), Task.id <= bigint_param("until_id"))
             .where(~exists().where(Outbox.task_id == Task.id)),
         )
         .on_conflict_do_nothing()
@@ -177,12 +177,12 @@ def restore_rows() -> Executable:
 
 
 @cache
-def drop_stale() -> Executable:
+def delete_stale_rows() -> Executable:
     """Delete the rows of tasks that do not wait: nobody can claim them. Answers their ids.
 
     Among those alone whose message was sent again: whoever gets it cannot claim the task, so it seems lost.
     """
-    waits = exists().where(Task.id == Outbox.task_id, still_at(Task.status, WAITING))
+    waits = exists().where(Task.id == Outbox.task_id, status_in_unindexed(Task.status, CLAIMABLE))
     return (
         delete(Outbox)
         .where(Outbox.dispatched_at.is_not(None), Outbox.resends > literal_column("0"), ~waits)

@@ -23,7 +23,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from taskcore.db.models import Outbox, Queue, Task
 from taskcore.db.queues.outbox import live_slots
-from taskcore.db.sql import signed, stands_at
+from taskcore.db.sql import actor_param, status_in
 from taskcore.domain.states import HELD
 
 
@@ -35,7 +35,7 @@ def queue_names() -> Executable:
 @cache
 def pause_queue() -> Executable:
     """Nothing of the queue `of` is claimed from now on, whether it has tasks yet or not. Parameters: of, why, by."""
-    paused = {"paused_at": func.now(), "pause_reason": _why(), "paused_by": signed()}
+    paused = {"paused_at": func.now(), "pause_reason": _why(), "paused_by": actor_param()}
     statement = upsert(Queue).values(name=bindparam("of"), **paused)
     return statement.on_conflict_do_update(
         index_elements=[Queue.name],
@@ -76,7 +76,7 @@ def _queues() -> Select[Any]:
     running = (
         select(func.count())
         .select_from(Task)
-        .where(Task.queue == Queue.name, stands_at(Task.status, HELD))
+        .where(Task.queue == Queue.name, status_in(Task.status, HELD))
         .correlate(Queue)
         .scalar_subquery()
     )

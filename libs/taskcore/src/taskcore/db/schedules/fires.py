@@ -37,21 +37,21 @@ from sqlalchemy.sql.expression import SQLColumnExpression
 
 from taskcore.db.models import Schedule, ScheduleFire, Task
 from taskcore.db.recordset import recordset
-from taskcore.db.sql import ids, number, seconds, still_at
+from taskcore.db.sql import bigints_param, bigint_param, seconds_param, status_in_unindexed
 from taskcore.domain.states import TERMINAL
 
 BATCH = 100
 #: A task that is not over is looked for among so many that the schedule submitted last.
-RECENT = 100
+RECENT_TASKS = 100
 #: So many are kept, however old they are.
-KEPT = 100
+KEPT_FIRES = 100
 PRUNE_BATCH = 1_000
 
 _TIME = DateTime(timezone=True)
 
 
 @cache
-def due() -> Executable:
+def due_schedules() -> Executable:
     """The next `BATCH` schedules by time, and those whose times wait: (id, wait_s, waits), soonest first.
 
     `wait_s`: how long until there is something to do, not more than 0 if there is now; NULL: until a task is over.
@@ -59,7 +59,7 @@ def due() -> Executable:
     """
     soonest = (
         select(Schedule.id, func.extract("epoch", Schedule.next_at - _moment()).cast(Float).label("wait_s"))
-        .where(Schedule.paused_at.is_(None), Schedule.next_at.is_not(None), Schedule.id != func.all(ids("but")))
+        .where(Schedule.paused_at.is_(None), Schedule.next_at.is_not(None), Schedule.id != func.all(bigints_param("but")))
         .order_by(Schedule.next_at)
         .limit(BATCH)
         .cte("soonest")
@@ -68,53 +68,53 @@ def due() -> Executable:
     waiting = (
         select(Schedule.id, case((_task_that_is_not_over(Schedule.id).is_(None), literal_column("0"))))
         .join(queued, queued.c.schedule_id == Schedule.id)
-        .where(Schedule.paused_at.is_(None), Schedule.id != func.all(ids("but")))
+        .where(Schedule.paused_at.is_(None), Schedule.id != func.all(bigints_param("but")))
     )
     both = union_all(select(soonest.c.id, soonest.c.wait_s), waiting).subquery("both")
     return select(both.c.id, both.c.wait_s).order_by(both.c.wait_s)
 
 
 @cache
-def lock_due() -> Executable:
+def try_lock_schedule() -> Executable:
     """The schedule `of`, locked, and `moment`. Nothing if somebody else has locked it: they see to it; nor if paused.
 
     Parameters: of, moment.
     """
     unpaused = select(*Schedule.__table__.c, _moment().label("moment")).where(
-        Schedule.id == number("of"), Schedule.paused_at.is_(None)
+        Schedule.id == bigint_param("of"), Schedule.paused_at.is_(None)
     )
     return unpaused.with_for_update(skip_locked=True)
 
 
 @cache
-def lock() -> Executable:
+def lock_schedule() -> Executable:
     """The schedule `of`, locked, paused or not, and the time after that."""
     moment = func.clock_timestamp().label("moment")
-    return select(*Schedule.__table__.c, moment).where(Schedule.id == number("of")).with_for_update()
+    return select(*Schedule.__table__.c, moment).where(Schedule.id == bigint_param("of")).with_for_update()
 
 
 @cache
-def standing() -> Executable:
+def fire_state() -> Executable:
     """Of the schedule `of`, while it is locked: (busy, waiting, taken).
 
     `busy` is a task that it submitted and that is not over; `waiting` are the times that wait; `taken` are those of
     the parameter times that were dealt with before.
     """
-    of = ScheduleFire.schedule_id == number("of")
+    of = ScheduleFire.schedule_id == bigint_param("of")
     return select(
-        _task_that_is_not_over(number("of")).label("busy"),
+        _task_that_is_not_over(bigint_param("of")).label("busy"),
         _gathered(of & ScheduleFire.waits).label("waiting"),
         _gathered(of & (ScheduleFire.due_at == func.any(_times()))).label("taken"),
     )
 
 
 @cache
-def record() -> Executable:
+def record_fires() -> Executable:
     """Keep what became of the times in `rows`, see `fire_rows`. Answers those that nobody had dealt with before."""
     given = recordset("given", due=_TIME, submitted=BigInteger, is_waiting=Boolean)
     fires = upsert(ScheduleFire).from_select(
         ["schedule_id", "due_at", "task_id", "waits"],
-        select(number("of"), given.c.due, given.c.submitted, given.c.is_waiting),
+        select(bigint_param("of"), given.c.due, given.c.submitted, given.c.is_waiting),
     )
     return fires.on_conflict_do_update(
         index_elements=[ScheduleFire.schedule_id, ScheduleFire.due_at],
@@ -134,43 +134,43 @@ def fire_rows(
 
 
 @cache
-def drop() -> Executable:
+def delete_waiting() -> Executable:
     """Those of `times` that wait do not any more. Parameters: of, times."""
-    waits = (ScheduleFire.schedule_id == number("of")) & ScheduleFire.waits
+    waits = (ScheduleFire.schedule_id == bigint_param("of")) & ScheduleFire.waits
     return delete(ScheduleFire).where(waits, ScheduleFire.due_at == func.any(_times()))
 
 
 @cache
-def advance() -> Executable:
+def advance_schedule() -> Executable:
     """What is before `following` is dealt with. Parameters: of, following, fired (the last time kept), more_missed."""
     return (
         update(Schedule)
-        .where(Schedule.id == number("of"))
+        .where(Schedule.id == bigint_param("of"))
         .values(
             next_at=bindparam("following", type_=_TIME),
             last_at=func.greatest(Schedule.last_at, bindparam("fired", type_=_TIME)),
-            missed=Schedule.missed + number("more_missed"),
+            missed=Schedule.missed + bigint_param("more_missed"),
         )
     )
 
 
 @cache
-def prune() -> Executable:
+def delete_old_fires() -> Executable:
     """Delete fires older than `after_s` seconds, but for the `KEPT` newest of each schedule. Answers some of them."""
     newer = (
         select(ScheduleFire.due_at)
         .where(ScheduleFire.schedule_id == Schedule.id)
         .order_by(ScheduleFire.due_at.desc())
-        .offset(KEPT - 1)
+        .offset(KEPT_FIRES - 1)
         .limit(1)
         .correlate(Schedule)
         .scalar_subquery()
     )
-    is_running = select(Task.id).where(Task.id == ScheduleFire.task_id, ~still_at(Task.status, TERMINAL)).exists()
+    is_running = select(Task.id).where(Task.id == ScheduleFire.task_id, ~status_in_unindexed(Task.status, TERMINAL)).exists()
     old = (
         select(ScheduleFire.schedule_id, ScheduleFire.due_at)
         .join(Schedule, Schedule.id == ScheduleFire.schedule_id)
-        .where(ScheduleFire.due_at < func.now() - seconds("after_s"), ScheduleFire.due_at < newer)
+        .where(ScheduleFire.due_at < func.now() - seconds_param("after_s"), ScheduleFire.due_at < newer)
         .where(~ScheduleFire.waits, ~is_running)
         .limit(PRUNE_BATCH)
         .cte("old")
@@ -184,12 +184,12 @@ def _task_that_is_not_over(of: SQLColumnExpression[int]) -> ScalarSelect[int | N
         select(ScheduleFire.task_id)
         .where(ScheduleFire.schedule_id == of, ScheduleFire.task_id.is_not(None))
         .order_by(ScheduleFire.due_at.desc())
-        .limit(RECENT)
+        .limit(RECENT_TASKS)
         .correlate(Schedule)
     )
     return (
         select(func.max(Task.id))
-        .where(Task.id.in_(recent), ~still_at(Task.status, TERMINAL))
+        .where(Task.id.in_(recent), ~status_in_unindexed(Task.status, TERMINAL))
         .correlate(Schedule)
         .scalar_subquery()
     )

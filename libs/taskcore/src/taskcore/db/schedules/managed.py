@@ -14,7 +14,7 @@ from taskcore.db.sql import interval
 from taskcore.domain.schedules import DEFAULT_CATCH_UP_LIMIT, CatchUp, Overlap
 
 
-def ensure_managed(
+def ensure_managed_schedule(
     name: str,
     *,
     managed_by: str,
@@ -45,7 +45,7 @@ def ensure_managed(
         created_by=managed_by,
     )
     differs = Schedule.every_s.is_distinct_from(made.excluded.every_s)
-    following = from_now_on(made.excluded.every_s)
+    following = next_time_after_change(made.excluded.every_s)
     return made.on_conflict_do_update(
         index_elements=[Schedule.name],
         set_={
@@ -59,7 +59,7 @@ def ensure_managed(
     ).returning(Schedule.id)
 
 
-def from_now_on(every_s: ColumnElement[float]) -> ColumnElement[Any]:
+def next_time_after_change(every_s: ColumnElement[float]) -> ColumnElement[Any]:
     """The next time of a schedule whose interval becomes `every_s`: so long after the last one, and not in the past.
 
     It becomes `next_at` and `anchor_at`.

@@ -26,10 +26,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from taskcore.db.models import Schedule, ScheduleFire
-from taskcore.db.sql import number
+from taskcore.db.sql import bigint_param
 
 #: What a change may set, besides what follows from it.
-CHANGEABLE = (
+UPDATABLE_COLUMNS = (
     "name",
     "description",
     "cron",
@@ -43,15 +43,15 @@ CHANGEABLE = (
     "task",
 )
 _TIMES = ("anchor_at", "next_at")
-_MADE = (*CHANGEABLE, *_TIMES, "created_by", "created_at")
+_MADE = (*UPDATABLE_COLUMNS, *_TIMES, "created_by", "created_at")
 
 
 @cache
-def clock() -> Executable:
+def read_clock() -> Executable:
     return select(func.now().label("moment"))
 
 
-def create(**values: Any) -> Executable:
+def create_schedule(**values: Any) -> Executable:
     """Make a schedule of `_MADE`. Answers its id; no row: there is one of that name."""
     made = upsert(Schedule).values({name: values[name] for name in _MADE})
     return made.on_conflict_do_nothing(index_elements=[Schedule.name]).returning(Schedule.id)
@@ -60,13 +60,13 @@ def create(**values: Any) -> Executable:
 @cache
 def get_schedule() -> Executable:
     """Parameter: of."""
-    return _schedules().where(Schedule.id == number("of"))
+    return _schedules().where(Schedule.id == bigint_param("of"))
 
 
 @cache
 def list_schedules() -> Executable:
     """By id, behind `after_id`, `most` of them."""
-    return _schedules().where(Schedule.id > number("after_id")).order_by(Schedule.id).limit(number("most"))
+    return _schedules().where(Schedule.id > bigint_param("after_id")).order_by(Schedule.id).limit(bigint_param("most"))
 
 
 @cache
@@ -74,17 +74,17 @@ def count_schedules() -> Executable:
     return select(func.count()).select_from(Schedule)
 
 
-def change(schedule_id: int, **values: Any) -> Executable:
+def update_schedule(schedule_id: int, **values: Any) -> Executable:
     """Set any of `CHANGEABLE`, `anchor_at` and `next_at`. A name that another has violates the key."""
     return update(Schedule).where(Schedule.id == schedule_id).values(**values, changed_at=func.now())
 
 
 @cache
-def pause() -> Executable:
+def pause_schedule() -> Executable:
     """Answers its id; no row: there is none. Parameters: of, why."""
     return (
         update(Schedule)
-        .where(Schedule.id == number("of"))
+        .where(Schedule.id == bigint_param("of"))
         .values(
             paused_at=func.coalesce(Schedule.paused_at, func.now()),
             pause_reason=bindparam("why", type_=Text),
@@ -95,23 +95,23 @@ def pause() -> Executable:
 
 
 @cache
-def resume() -> Executable:
+def resume_schedule() -> Executable:
     """Go on at `following`. Parameters: of, following."""
     return (
         update(Schedule)
-        .where(Schedule.id == number("of"))
+        .where(Schedule.id == bigint_param("of"))
         .values(paused_at=null(), pause_reason=null(), next_at=_time("following"), changed_at=func.now())
     )
 
 
 @cache
-def remove() -> Executable:
+def delete_schedule() -> Executable:
     """With its fires, not with its tasks. Answers its id; no row: there is none, or a service keeps it.
 
     Parameter: of.
     """
     is_free = Schedule.managed_by.is_(None)
-    return delete(Schedule).where(Schedule.id == number("of"), is_free).returning(Schedule.id)
+    return delete(Schedule).where(Schedule.id == bigint_param("of"), is_free).returning(Schedule.id)
 
 
 @cache
@@ -120,9 +120,9 @@ def list_fires() -> Executable:
     until = func.coalesce(_time("until"), literal_column("'infinity'::timestamptz"))
     return (
         select(*ScheduleFire.__table__.c)
-        .where(ScheduleFire.schedule_id == number("of"), ScheduleFire.due_at < until)
+        .where(ScheduleFire.schedule_id == bigint_param("of"), ScheduleFire.due_at < until)
         .order_by(ScheduleFire.due_at.desc())
-        .limit(number("most"))
+        .limit(bigint_param("most"))
     )
 
 

@@ -15,56 +15,56 @@ from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from taskcore.db.models import Task, TaskType, Worker
-from taskcore.db.sql import flag, ids, number, seconds, signed, still_at, word
-from taskcore.db.tasks.dependencies import is_in_vain, is_waiting_for_others
-from taskcore.db.tasks.removals import removed
-from taskcore.db.tasks.transitions import anew, changed, dropped, is_ahead, over, sent, standing, told
+from taskcore.db.sql import const_bool, bigints_param, bigint_param, seconds_param, actor_param, status_in_unindexed, const_text
+from taskcore.db.tasks.dependencies import has_failed_parent, has_incomplete_parent
+from taskcore.db.tasks.removals import delete_tasks
+from taskcore.db.tasks.transitions import reset_columns, update_status, delete_outbox, runs_in_future, finished_columns, insert_outbox, lock_in_status, insert_history
 from taskcore.db.workers.workers import IS_LIVE
 from taskcore.domain.outcomes import Reason
-from taskcore.domain.states import CANCEL, DELETE, GIVE_UP, INTERRUPT, PAUSE, RESUME, RETRY, Status
+from taskcore.domain.states import CANCEL, DELETE, EXPIRE_UNKNOWN_TYPE, REQUEST_CANCEL, PAUSE, RESUME, RETRY, Status
 
-GIVE_UP_LIMIT = 1_000
+UNKNOWN_TYPE_LIMIT = 1_000
 
 
 @cache
 def cancel() -> Executable:
     """Cancel a task that waits. Parameters: task, by, why. Answers (id, status, dependents)."""
-    was = standing(CANCEL.sources, Task.id == number("task"))
-    rows = changed(was, CANCEL.sources, word(Status.CANCELLED), reason=word(Reason.CANCELLED), error=_why(), **over())
+    was = lock_in_status(CANCEL.sources, Task.id == bigint_param("task"))
+    rows = update_status(was, CANCEL.sources, const_text(Status.CANCELLED), reason=const_text(Reason.CANCELLED), error=_reason_param(), **finished_columns())
     answer = select(rows.c.id, rows.c.status, rows.c.dependents)
-    return answer.add_cte(told(rows, signed(), _reason_given()), dropped(rows))
+    return answer.add_cte(insert_history(rows, actor_param(), _reason_details()), delete_outbox(rows))
 
 
 @cache
-def interrupt() -> Executable:
+def request_cancel() -> Executable:
     """Tell a task that runs to stop, if its type can; its worker settles it. Parameters and answer as `cancel`.
 
     The settlement keeps the reason and the error that are written here.
     """
-    was = standing(INTERRUPT.sources, (Task.id == number("task")) & _its_type(TaskType.can_cancel))
-    reason = word(Reason.CANCELLED)
-    rows = changed(was, INTERRUPT.sources, word(Status.CANCELLING), reason=reason, error=_why())
-    return select(rows.c.id, rows.c.status, rows.c.dependents).add_cte(told(rows, signed(), _reason_given()))
+    was = lock_in_status(REQUEST_CANCEL.sources, (Task.id == bigint_param("task")) & _type_supports(TaskType.can_cancel))
+    reason = const_text(Reason.CANCELLED)
+    rows = update_status(was, REQUEST_CANCEL.sources, const_text(Status.CANCELLING), reason=reason, error=_reason_param())
+    return select(rows.c.id, rows.c.status, rows.c.dependents).add_cte(insert_history(rows, actor_param(), _reason_details()))
 
 
 @cache
 def pause() -> Executable:
     """Take a task that waits out of the queue. Parameters: task, by, why. Answers its id."""
-    was = standing(PAUSE.sources, Task.id == number("task"))
-    rows = changed(was, PAUSE.sources, word(Status.PAUSED))
-    return select(rows.c.id).add_cte(told(rows, signed(), _reason_given()), dropped(rows))
+    was = lock_in_status(PAUSE.sources, Task.id == bigint_param("task"))
+    rows = update_status(was, PAUSE.sources, const_text(Status.PAUSED))
+    return select(rows.c.id).add_cte(insert_history(rows, actor_param(), _reason_details()), delete_outbox(rows))
 
 
 @cache
 def request_pause() -> Executable:
     """Ask a task that runs to pause, if its type can; its worker settles it. Parameter: task. Answers its id."""
-    return _pause_requested(True).where(_its_type(TaskType.can_pause))
+    return _set_pause_requested(True).where(_type_supports(TaskType.can_pause))
 
 
 @cache
 def withdraw_pause() -> Executable:
     """A task that runs need not pause after all. Parameter: task. Answers its id."""
-    return _pause_requested(False).where(Task.pause_requested)
+    return _set_pause_requested(False).where(Task.pause_requested)
 
 
 @cache
@@ -73,14 +73,14 @@ def resume() -> Executable:
 
     To blocked, while something that it depends on has not succeeded: what came to nothing is then passed on to it.
     """
-    was = standing(RESUME.sources, Task.id == number("task"))
+    was = lock_in_status(RESUME.sources, Task.id == bigint_param("task"))
     becomes = case(
-        (is_waiting_for_others(), word(Status.BLOCKED)),
-        (is_ahead(), word(Status.SCHEDULED)),
-        else_=word(Status.QUEUED),
+        (has_incomplete_parent(), const_text(Status.BLOCKED)),
+        (runs_in_future(), const_text(Status.SCHEDULED)),
+        else_=const_text(Status.QUEUED),
     )
-    rows = changed(was, RESUME.sources, becomes)
-    return select(rows.c.id, rows.c.status).add_cte(told(rows, signed()), sent(rows))
+    rows = update_status(was, RESUME.sources, becomes)
+    return select(rows.c.id, rows.c.status).add_cte(insert_history(rows, actor_param()), insert_outbox(rows))
 
 
 @cache
@@ -90,64 +90,64 @@ def retry() -> Executable:
     Parameters: task, by. Answers (id, dependents). Not while something that it depends on has come to nothing; what
     its own end had cancelled is armed again.
     """
-    was = standing(RETRY.sources, (Task.id == number("task")) & ~is_in_vain())
-    becomes = case((is_waiting_for_others(), word(Status.BLOCKED)), else_=word(Status.QUEUED))
-    rearm = case((Task.dependents.is_not(None), word("rearm")))
-    rows = changed(was, RETRY.sources, becomes, dependents=rearm, **anew())
-    return select(rows.c.id, rows.c.dependents).add_cte(told(rows, signed()), sent(rows))
+    was = lock_in_status(RETRY.sources, (Task.id == bigint_param("task")) & ~has_failed_parent())
+    becomes = case((has_incomplete_parent(), const_text(Status.BLOCKED)), else_=const_text(Status.QUEUED))
+    rearm = case((Task.dependents.is_not(None), const_text("rearm")))
+    rows = update_status(was, RETRY.sources, becomes, dependents=rearm, **reset_columns())
+    return select(rows.c.id, rows.c.dependents).add_cte(insert_history(rows, actor_param()), insert_outbox(rows))
 
 
 @cache
-def remove() -> Executable:
+def delete_task() -> Executable:
     """Delete a task that does not run; its history stays. Parameters: task, by. Answers its id."""
-    return removed(standing(DELETE.sources, Task.id == number("task")), signed(), func.jsonb_build_object())
+    return delete_tasks(lock_in_status(DELETE.sources, Task.id == bigint_param("task")), actor_param(), func.jsonb_build_object())
 
 
 @cache
-def unserved() -> Executable:
+def lock_unknown_type() -> Executable:
     """Lock what waits for a type that no worker has served for `after_s` seconds. Answers up to `GIVE_UP_LIMIT` ids."""
-    return select(standing(GIVE_UP.sources, Task.type.in_(_unserved_types()), limit=GIVE_UP_LIMIT).c.id)
+    return select(lock_in_status(EXPIRE_UNKNOWN_TYPE.sources, Task.type.in_(_unknown_types()), limit=UNKNOWN_TYPE_LIMIT).c.id)
 
 
 @cache
-def give_up() -> Executable:
+def fail_unknown_type() -> Executable:
     """Fail `ids`, which are `unserved`. Answers their ids."""
-    was = standing(GIVE_UP.sources, Task.id == func.any(ids()))
-    error = word("no live worker has known this type for too long")
-    reason = word(Reason.UNKNOWN_TYPE)
-    rows = changed(was, GIVE_UP.sources, word(Status.FAILED), reason=reason, error=error, **over())
-    details = func.jsonb_build_object(word("reason"), reason)
-    return select(rows.c.id).add_cte(told(rows, word("coordinator"), details), dropped(rows))
+    was = lock_in_status(EXPIRE_UNKNOWN_TYPE.sources, Task.id == func.any(bigints_param()))
+    error = const_text("no live worker has known this type for too long")
+    reason = const_text(Reason.UNKNOWN_TYPE)
+    rows = update_status(was, EXPIRE_UNKNOWN_TYPE.sources, const_text(Status.FAILED), reason=reason, error=error, **finished_columns())
+    details = func.jsonb_build_object(const_text("reason"), reason)
+    return select(rows.c.id).add_cte(insert_history(rows, const_text("coordinator"), details), delete_outbox(rows))
 
 
 @cache
-def unserved_types() -> Executable:
+def find_unknown_type() -> Executable:
     """Whether any type has gone unserved for `after_s` seconds: cheap, where `give_up` is not."""
-    return _unserved_types().limit(1)
+    return _unknown_types().limit(1)
 
 
-def _unserved_types() -> Select[Any]:
+def _unknown_types() -> Select[Any]:
     """`seen_at` is renewed now and then only: a type of a live worker is served, however old that is."""
     is_served = exists().where(TaskType.name == func.any(Worker.types), IS_LIVE)
-    return select(TaskType.name).where(TaskType.seen_at < func.now() - seconds("after_s"), ~is_served)
+    return select(TaskType.name).where(TaskType.seen_at < func.now() - seconds_param("after_s"), ~is_served)
 
 
-def _pause_requested(wanted: bool) -> ReturningUpdate[int]:
+def _set_pause_requested(wanted: bool) -> ReturningUpdate[int]:
     return (
         update(Task)
-        .where(Task.id == number("task"), still_at(Task.status, {Status.RUNNING}))
-        .values(pause_requested=flag(wanted))
+        .where(Task.id == bigint_param("task"), status_in_unindexed(Task.status, {Status.RUNNING}))
+        .values(pause_requested=const_bool(wanted))
         .returning(Task.id)
     )
 
 
-def _its_type(can: InstrumentedAttribute[bool]) -> ColumnElement[bool]:
+def _type_supports(can: InstrumentedAttribute[bool]) -> ColumnElement[bool]:
     return exists().where(TaskType.name == Task.type, can)
 
 
-def _why() -> ColumnElement[str]:
+def _reason_param() -> ColumnElement[str]:
     return bindparam("why", type_=Text)
 
 
-def _reason_given() -> ColumnElement[Any]:
-    return func.jsonb_build_object(word("reason"), _why())
+def _reason_details() -> ColumnElement[Any]:
+    return func.jsonb_build_object(const_text("reason"), _reason_param())

@@ -33,14 +33,14 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from taskcore.db.models import Task, TaskLog
 from taskcore.db.recordset import recordset
-from taskcore.db.sql import by_key, flag, integer, interval, number, still_at, word
+from taskcore.db.sql import key_equals, const_bool, int_param, interval, bigint_param, status_in_unindexed, const_text
 from taskcore.domain.attempt_reports import LogLine
 from taskcore.domain.states import HELD
 from taskcore.domain.tasks import Lease
 
 
 @cache
-def append_lines() -> Executable:
+def append_log_lines() -> Executable:
     """Add lines to the logs of attempts that are still held; those of others, and repeated ones, are left out.
 
     Parameter: rows, a JSON array of {task_id, attempt, token, line, ago_s, level, message, fields}.
@@ -66,8 +66,8 @@ def append_lines() -> Executable:
             given.c.message,
             given.c.fields,
         )
-        .join_from(given, Task, and_(by_key(Task.id, given.c.task_id), Task.attempt == given.c.attempt))
-        .where(Task.lease_token == given.c.token, still_at(Task.status, HELD))
+        .join_from(given, Task, and_(key_equals(Task.id, given.c.task_id), Task.attempt == given.c.attempt))
+        .where(Task.lease_token == given.c.token, status_in_unindexed(Task.status, HELD))
     )
     columns = ["task_id", "attempt", "line", "at", "level", "message", "fields"]
     return _without_waiting(upsert(TaskLog).from_select(columns, lines).on_conflict_do_nothing().cte("lines"))
@@ -86,18 +86,18 @@ def save_checkpoint() -> Executable:
 
 
 @cache
-def list_lines() -> Executable:
+def list_log_lines() -> Executable:
     """Oldest first. Parameters: task, after_attempt and after_line (behind which to begin), until_attempt, room."""
     return (
         select(*TaskLog.__table__.c)
-        .where(TaskLog.task_id == number("task"), TaskLog.attempt <= integer("until_attempt"))
-        .where(tuple_(TaskLog.attempt, TaskLog.line) > tuple_(integer("after_attempt"), integer("after_line")))
+        .where(TaskLog.task_id == bigint_param("task"), TaskLog.attempt <= int_param("until_attempt"))
+        .where(tuple_(TaskLog.attempt, TaskLog.line) > tuple_(int_param("after_attempt"), int_param("after_line")))
         .order_by(TaskLog.attempt, TaskLog.line)
-        .limit(number("room"))
+        .limit(bigint_param("room"))
     )
 
 
-def line_rows(lines: Sequence[LogLine], now: float) -> str:
+def log_line_rows(lines: Sequence[LogLine], now: float) -> str:
     """The parameter `rows` of `append_lines`; `now` is of the monotonic clock by which they were told."""
     return msgspec.json.encode(
         [
@@ -106,7 +106,7 @@ def line_rows(lines: Sequence[LogLine], now: float) -> str:
                 "attempt": line.lease.attempt,
                 "token": line.lease.token,
                 "line": line.number,
-                "ago_s": now - line.told_at,
+                "ago_s": now - line.logged_at,
                 "level": line.level,
                 "message": line.message,
                 "fields": _raw(line.fields),
@@ -134,18 +134,18 @@ def _set(column: InstrumentedAttribute[Any]) -> CTE:
     given = recordset("given", task_id=BigInteger, attempt=Integer, token=Uuid, document=JSONB)
     held = (
         select(Task.id, given.c.document)
-        .join_from(given, Task, and_(by_key(Task.id, given.c.task_id), Task.attempt == given.c.attempt))
-        .where(Task.lease_token == given.c.token, still_at(Task.status, HELD))
+        .join_from(given, Task, and_(key_equals(Task.id, given.c.task_id), Task.attempt == given.c.attempt))
+        .where(Task.lease_token == given.c.token, status_in_unindexed(Task.status, HELD))
         .order_by(given.c.task_id)
         .with_for_update(of=Task)
         .cte("held")
     )
     return (
-        update(Task).where(by_key(Task.id, held.c.id)).values({column: held.c.document}).returning(Task.id).cte("told")
+        update(Task).where(key_equals(Task.id, held.c.id)).values({column: held.c.document}).returning(Task.id).cte("told")
     )
 
 
 def _without_waiting(written: CTE) -> Select[Any]:
     """`written`, committed asynchronously: the setting is read at the commit, and ends with the transaction."""
-    setting: ColumnElement[str] = func.set_config(word("synchronous_commit"), word("off"), flag(True))
+    setting: ColumnElement[str] = func.set_config(const_text("synchronous_commit"), const_text("off"), const_bool(True))
     return select(setting).add_cte(written)

@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from taskcore.db.models import Outbox, Task, TaskHistory
 from taskcore.db.queues.outbox import paused_queues
-from taskcore.db.sql import by_key, flag, ids, integer, interval, names, number, still_at, token, word, worker_actor
+from taskcore.db.sql import key_equals, const_bool, bigints_param, int_param, interval, texts_param, bigint_param, status_in_unindexed, token_param, const_text, worker_actor_param
 from taskcore.domain.states import CLAIM, Status
 
 _CLAIMED = (
@@ -59,14 +59,14 @@ def claim() -> Executable:
     else was refused: see `unclaimed`.
     """
     wanted = or_(
-        and_(Task.id == func.any(ids()), Task.type == func.any(names("types"))),
-        and_(Task.id == func.any(ids("short_ids")), Task.type == func.any(names("short_types"))),
+        and_(Task.id == func.any(bigints_param()), Task.type == func.any(texts_param("types"))),
+        and_(Task.id == func.any(bigints_param("short_ids")), Task.type == func.any(texts_param("short_types"))),
     )
     candidates = (
         select(Task.id, Task.status)
-        .join_from(Outbox, Task, by_key(Task.id, Outbox.task_id))
-        .where(Outbox.task_id == func.any(func.array_cat(ids(), ids("short_ids"))), wanted)
-        .where(Outbox.available_at <= func.now(), still_at(Task.status, CLAIM.sources))
+        .join_from(Outbox, Task, key_equals(Task.id, Outbox.task_id))
+        .where(Outbox.task_id == func.any(func.array_cat(bigints_param(), bigints_param("short_ids"))), wanted)
+        .where(Outbox.available_at <= func.now(), status_in_unindexed(Task.status, CLAIM.sources))
         .where(Outbox.queue.not_in(paused_queues()))
         .order_by(Task.id + literal_column("0"))  # sorted: an index in this order would be read as a whole
         .with_for_update(of=Task)
@@ -76,20 +76,20 @@ def claim() -> Executable:
     # deleted here, and so not claimed.
     entitled = (
         delete(Outbox)
-        .where(by_key(Outbox.task_id, candidates.c.id), Outbox.available_at <= func.now())
+        .where(key_equals(Outbox.task_id, candidates.c.id), Outbox.available_at <= func.now())
         .returning(Outbox.task_id, Outbox.available_at, candidates.c.status)
         .cte("entitled")
     )
-    waited = func.date_part(word("epoch"), func.now() - entitled.c.available_at, type_=Float)
+    waited = func.date_part(const_text("epoch"), func.now() - entitled.c.available_at, type_=Float)
     claimed = (
         update(Task)
-        .where(by_key(Task.id, entitled.c.task_id), still_at(Task.status, CLAIM.sources))
+        .where(key_equals(Task.id, entitled.c.task_id), status_in_unindexed(Task.status, CLAIM.sources))
         .values(
-            status=word(Status.RUNNING),
+            status=const_text(Status.RUNNING),
             attempt=Task.attempt + literal_column("1"),
-            lease_token=token(),
-            worker_id=number("worker"),
-            executor=integer("incarnation"),
+            lease_token=token_param(),
+            worker_id=bigint_param("worker"),
+            executor=int_param("incarnation"),
             started_at=func.now(),
             finished_at=null(),
         )
@@ -100,7 +100,7 @@ def claim() -> Executable:
         insert(TaskHistory)
         .from_select(
             ["task_id", "attempt", "from_status", "to_status", "actor"],
-            select(claimed.c.id, claimed.c.attempt, claimed.c.was, word(Status.RUNNING), worker_actor()),
+            select(claimed.c.id, claimed.c.attempt, claimed.c.was, const_text(Status.RUNNING), worker_actor_param()),
         )
         .cte("history")
     )
@@ -109,27 +109,27 @@ def claim() -> Executable:
 
 
 @cache
-def recall() -> Executable:
+def find_by_token() -> Executable:
     """What the claim with this `token` took: asked when the claim's answer was lost. Parameters: token, worker.
 
     How long a task was queued went with its outbox row.
     """
     return (
         select(*_CLAIMED, cast(null(), Float).label("queued_s"))
-        .where(Task.lease_token == token(), Task.status == word(Status.RUNNING))
-        .where(Task.worker_id == number("worker"))
+        .where(Task.lease_token == token_param(), Task.status == const_text(Status.RUNNING))
+        .where(Task.worker_id == bigint_param("worker"))
         .order_by(Task.id)
     )
 
 
 @cache
-def unclaimed() -> Executable:
+def still_due() -> Executable:
     """Of `ids`, those still due although a claim left them: id, type, is_paused (the queue). Parameter: ids."""
     return (
         select(Task.id, Task.type, Outbox.queue.in_(paused_queues()).label("is_paused"))
-        .join(Outbox, by_key(Outbox.task_id, Task.id))
-        .where(Task.id == func.any(ids()), Outbox.available_at <= func.now())
-        .where(still_at(Task.status, CLAIM.sources))
+        .join(Outbox, key_equals(Outbox.task_id, Task.id))
+        .where(Task.id == func.any(bigints_param()), Outbox.available_at <= func.now())
+        .where(status_in_unindexed(Task.status, CLAIM.sources))
     )
 
 
@@ -138,6 +138,6 @@ def postpone() -> Executable:
     """Send the messages of `ids` again a second from now: this worker does not know their types. Parameter: ids."""
     return (
         update(Outbox)
-        .where(Outbox.task_id == func.any(ids()), Outbox.available_at <= func.now())
-        .values(is_due=flag(False), dispatched_at=null(), available_at=func.now() + interval(literal_column("1")))
+        .where(Outbox.task_id == func.any(bigints_param()), Outbox.available_at <= func.now())
+        .values(is_due=const_bool(False), dispatched_at=null(), available_at=func.now() + interval(literal_column("1")))
     )

@@ -15,8 +15,8 @@ from sqlalchemy import ColumnElement, Executable, Select, and_, exists, func, or
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from taskcore.db.models import Task, TaskDependency, TaskHistory
-from taskcore.db.sql import flag, ids, number, still_at, word
-from taskcore.domain.dependencies import CAME_TO_NOTHING
+from taskcore.db.sql import const_bool, bigints_param, bigint_param, status_in_unindexed, const_text
+from taskcore.domain.dependencies import UNSUCCESSFUL
 from taskcore.domain.states import Status
 
 _Parent = aliased(Task)
@@ -24,23 +24,23 @@ _Edge = aliased(TaskDependency)
 
 
 @cache
-def hold() -> Executable:
+def lock_task_and_parents() -> Executable:
     """Lock `task` and all that it depends on until the transaction ends, in id order. Parameter: task."""
-    parents = select(TaskDependency.depends_on).where(TaskDependency.task_id == number("task"))
-    return _locked(Task.id.in_(select(number("task")).union_all(parents)))
+    parents = select(TaskDependency.depends_on).where(TaskDependency.task_id == bigint_param("task"))
+    return _locked(Task.id.in_(select(bigint_param("task")).union_all(parents)))
 
 
 @cache
-def hold_all() -> Executable:
+def lock_tasks() -> Executable:
     """Lock `ids` until the transaction ends, in id order. Answers (id, status) of those that there are."""
-    return _locked(Task.id == ids().any_())
+    return _locked(Task.id == bigints_param().any_())
 
 
 @cache
-def ended_well() -> Executable:
+def deleted_outcomes() -> Executable:
     """Of `ids`, which are deleted, those that had succeeded."""
-    deleted = TaskHistory.task_id == ids().any_(), TaskHistory.to_status.is_(None)
-    return select(TaskHistory.task_id, (TaskHistory.from_status == word(Status.SUCCEEDED)).label("is_well")).where(
+    deleted = TaskHistory.task_id == bigints_param().any_(), TaskHistory.to_status.is_(None)
+    return select(TaskHistory.task_id, (TaskHistory.from_status == const_text(Status.SUCCEEDED)).label("is_well")).where(
         *deleted
     )
 
@@ -48,7 +48,7 @@ def ended_well() -> Executable:
 @cache
 def failed_dependency() -> Executable:
     """The first dependency of `task` that came to nothing: id, and status unless it is gone."""
-    return _failed(number("task")).order_by(_Edge.depends_on).limit(1)
+    return _failed(bigint_param("task")).order_by(_Edge.depends_on).limit(1)
 
 
 @cache
@@ -64,26 +64,26 @@ def list_dependents() -> Executable:
 
 
 @cache
-def is_awaited() -> Executable:
+def find_awaited() -> Executable:
     """Whether others wait for `task`: a row when they do. Parameter: task."""
-    return select(Task.id).where(Task.id == number("task"), has_dependents())
+    return select(Task.id).where(Task.id == bigint_param("task"), has_pending_dependents())
 
 
-def has_dependents() -> ColumnElement[bool]:
+def has_pending_dependents() -> ColumnElement[bool]:
     """Others wait for the end of the task at hand, or for what becomes of it."""
-    return func.coalesce(Task.dependents.in_([word("awaited"), word("rearm")]), flag(False))
+    return func.coalesce(Task.dependents.in_([const_text("awaited"), const_text("rearm")]), const_bool(False))
 
 
-def is_waiting_for_others(of: type[Task] = Task) -> ColumnElement[bool]:
+def has_incomplete_parent(of: type[Task] = Task) -> ColumnElement[bool]:
     """Some dependency of the task at hand has not succeeded."""
     return exists().where(
         _Edge.task_id == of.id,
         _Parent.id == _Edge.depends_on,
-        ~still_at(_Parent.status, {Status.SUCCEEDED}),
+        ~status_in_unindexed(_Parent.status, {Status.SUCCEEDED}),
     )
 
 
-def is_in_vain(of: type[Task] = Task) -> ColumnElement[bool]:
+def has_failed_parent(of: type[Task] = Task) -> ColumnElement[bool]:
     """Some dependency of the task at hand has failed, was cancelled, or is gone and had not succeeded."""
     return _failed(of.id).correlate(of).exists()
 
@@ -92,13 +92,13 @@ def _failed(task_id: ColumnElement[int] | InstrumentedAttribute[int]) -> Select[
     had_succeeded = exists().where(
         TaskHistory.task_id == _Edge.depends_on,
         TaskHistory.to_status.is_(None),
-        TaskHistory.from_status == word(Status.SUCCEEDED),
+        TaskHistory.from_status == const_text(Status.SUCCEEDED),
     )
     return (
         select(_Edge.depends_on.label("id"), _Parent.status)
         .join_from(_Edge, _Parent, _Parent.id == _Edge.depends_on, isouter=True)
         .where(_Edge.task_id == task_id)
-        .where(or_(still_at(_Parent.status, CAME_TO_NOTHING), and_(_Parent.id.is_(None), ~had_succeeded)))
+        .where(or_(status_in_unindexed(_Parent.status, UNSUCCESSFUL), and_(_Parent.id.is_(None), ~had_succeeded)))
     )
 
 
@@ -106,9 +106,9 @@ def _related(their: InstrumentedAttribute[int], its: InstrumentedAttribute[int])
     return (
         select(their.label("id"), Task.name, Task.status)
         .join_from(TaskDependency, Task, Task.id == their, isouter=True)
-        .where(its == number("task"), their > number("after_id"))
+        .where(its == bigint_param("task"), their > bigint_param("after_id"))
         .order_by(their)
-        .limit(number("most"))
+        .limit(bigint_param("most"))
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Executable, func, literal_column, select
 
 from taskcore.db.models import Task, TaskAttempt, TaskHistory
-from taskcore.db.sql import ids, number, stands_at
+from taskcore.db.sql import bigints_param, bigint_param, status_in
 from taskcore.domain.states import TERMINAL, Status
 
 TOTAL_LIMIT = 100_000
@@ -32,7 +32,7 @@ class TaskFilter:
     def conditions(self) -> list[ColumnElement[bool]]:
         found: list[ColumnElement[bool]] = []
         if self.statuses:
-            found.append(stands_at(Task.status, self.statuses))
+            found.append(status_in(Task.status, self.statuses))
         if self.types:
             found.append(Task.type.in_(self.types))
         if self.queues:
@@ -52,20 +52,20 @@ class TaskFilter:
 @cache
 def get_task() -> Executable:
     """Parameter: task_id."""
-    return select(*Task.__table__.c).where(Task.id == number("task_id"))
+    return select(*Task.__table__.c).where(Task.id == bigint_param("task_id"))
 
 
-def list_tasks(which: TaskFilter, *, limit: int, before_id: int | None = None, offset: int = 0) -> Executable:
+def list_tasks(task_filter: TaskFilter, *, limit: int, before_id: int | None = None, offset: int = 0) -> Executable:
     """Newest first. `before_id` continues behind the last id of the page before."""
-    statement: Any = select(*Task.__table__.c).where(*which.conditions())
+    statement: Any = select(*Task.__table__.c).where(*task_filter.conditions())
     if before_id is not None:
         statement = statement.where(Task.id < before_id)
     return statement.order_by(Task.id.desc()).limit(limit).offset(offset)  # type: ignore[no-any-return]
 
 
-def count_tasks(which: TaskFilter) -> Executable:
+def count_tasks(task_filter: TaskFilter) -> Executable:
     """How many there are, up to one more than `TOTAL_LIMIT`."""
-    rows = select(literal_column("1")).select_from(Task).where(*which.conditions()).limit(TOTAL_LIMIT + 1).subquery()
+    rows = select(literal_column("1")).select_from(Task).where(*task_filter.conditions()).limit(TOTAL_LIMIT + 1).subquery()
     return select(func.count()).select_from(rows)
 
 
@@ -75,22 +75,22 @@ def count_by_status() -> Executable:
 
 
 @cache
-def finished_among() -> Executable:
+def find_finished() -> Executable:
     """Of `ids`, those that are over or gone. Parameter: ids."""
-    wanted = func.unnest(ids()).table_valued("id", name="wanted").render_derived()
-    still_open = select(Task.id).where(Task.id == wanted.c.id, ~stands_at(Task.status, TERMINAL))
+    wanted = func.unnest(bigints_param()).table_valued("id", name="wanted").render_derived()
+    still_open = select(Task.id).where(Task.id == wanted.c.id, ~status_in(Task.status, TERMINAL))
     return select(wanted.c.id).where(~still_open.exists())
 
 
 @cache
 def list_history() -> Executable:
     """Oldest first. Parameter: task_id."""
-    return select(*TaskHistory.__table__.c).where(TaskHistory.task_id == number("task_id")).order_by(TaskHistory.id)
+    return select(*TaskHistory.__table__.c).where(TaskHistory.task_id == bigint_param("task_id")).order_by(TaskHistory.id)
 
 
 @cache
 def list_attempts() -> Executable:
     """The finished ones, oldest first. Parameter: task_id."""
     return (
-        select(*TaskAttempt.__table__.c).where(TaskAttempt.task_id == number("task_id")).order_by(TaskAttempt.attempt)
+        select(*TaskAttempt.__table__.c).where(TaskAttempt.task_id == bigint_param("task_id")).order_by(TaskAttempt.attempt)
     )

@@ -10,24 +10,24 @@ from typing import Any
 from sqlalchemy import CTE, ColumnElement, Select, delete, func, insert, null, select
 
 from taskcore.db.models import Outbox, Task, TaskAttempt, TaskDependency, TaskHistory, TaskLog
-from taskcore.db.sql import by_key, still_at, word
-from taskcore.db.tasks.dependencies import has_dependents
+from taskcore.db.sql import key_equals, status_in_unindexed, const_text
+from taskcore.db.tasks.dependencies import has_pending_dependents
 from taskcore.domain.states import DELETE
 
 
-def removed(was: CTE, actor: ColumnElement[str], details: Any) -> Select[Any]:
+def delete_tasks(was: CTE, actor: ColumnElement[str], details: Any) -> Select[Any]:
     """Delete the tasks of `was` (id, status), which has locked them. Answers the ids of those that were.
 
     What others wait for stays, over or not, until that was passed on: see `Task.dependents`.
     """
     deleted = (
         delete(Task)
-        .where(by_key(Task.id, was.c.id), still_at(Task.status, DELETE.sources), ~has_dependents())
+        .where(key_equals(Task.id, was.c.id), status_in_unindexed(Task.status, DELETE.sources), ~has_pending_dependents())
         .returning(Task.id, Task.attempt, Task.type, Task.queue, was.c.status.label("was"))
         .cte("deleted")
     )
     # By these is counted what happened to it, where nobody counted it yet.
-    remembered = func.jsonb_build_object(word("type"), deleted.c.type, word("queue"), deleted.c.queue)
+    remembered = func.jsonb_build_object(const_text("type"), deleted.c.type, const_text("queue"), deleted.c.queue)
     history = (
         insert(TaskHistory)
         .from_select(
@@ -38,7 +38,7 @@ def removed(was: CTE, actor: ColumnElement[str], details: Any) -> Select[Any]:
     )
     belongings = [
         delete(table)
-        .where(by_key(table.task_id, deleted.c.id))
+        .where(key_equals(table.task_id, deleted.c.id))
         .returning(table.task_id)
         .cte(f"{table.__tablename__}_rows")
         for table in (Outbox, TaskAttempt, TaskLog, TaskDependency)

@@ -14,25 +14,25 @@ from sqlalchemy import Executable, Float, Select, Text, func, or_, select
 
 from taskcore.db.models import Task
 from taskcore.db.recordset import recordset
-from taskcore.db.sql import ids, interval, number, seconds, still_at, word
-from taskcore.db.tasks.dependencies import has_dependents
-from taskcore.db.tasks.removals import removed
+from taskcore.db.sql import bigints_param, interval, bigint_param, seconds_param, status_in_unindexed, const_text
+from taskcore.db.tasks.dependencies import has_pending_dependents
+from taskcore.db.tasks.removals import delete_tasks
 from taskcore.domain.states import TERMINAL
 
 BATCH = 500
 
-_ACTOR = word("coordinator")
+_ACTOR = const_text("coordinator")
 
 
 @cache
 def delete_due() -> Executable:
     """Delete up to `BATCH` tasks whose `delete_at` has come. Answers their ids."""
-    due = _over().where(Task.delete_at <= func.now()).order_by(Task.delete_at).limit(BATCH)
-    return removed(due.with_for_update(of=Task, skip_locked=True).cte("was"), _ACTOR, _because("delete_after"))
+    due = _finished().where(Task.delete_at <= func.now()).order_by(Task.delete_at).limit(BATCH)
+    return delete_tasks(due.with_for_update(of=Task, skip_locked=True).cte("was"), _ACTOR, _reason("delete_after"))
 
 
 @cache
-def find_old() -> Executable:
+def find_expired() -> Executable:
     """Look at the next `BATCH` tasks behind `after_id`. One row: last_id, is_young (that one), and the old ones' ids.
 
     Parameters: after_id, shortest_s (the shortest age of all), and rows: a JSON array of {kind, standing, age_s}, how
@@ -41,7 +41,7 @@ def find_old() -> Executable:
     """
     batch = (
         select(Task.id, Task.type, Task.status, Task.finished_at, Task.created_at)
-        .where(Task.id > number("after_id"))
+        .where(Task.id > bigint_param("after_id"))
         .order_by(Task.id)
         .limit(BATCH)
         .cte("batch")
@@ -58,17 +58,17 @@ def find_old() -> Executable:
     is_old = batch.c.finished_at + interval(age_s) < func.now()
     return select(
         func.max(batch.c.id).label("last_id"),
-        (func.max(batch.c.created_at) >= func.now() - seconds("shortest_s")).label("is_young"),
+        (func.max(batch.c.created_at) >= func.now() - seconds_param("shortest_s")).label("is_young"),
         func.array_agg(batch.c.id).filter(is_old).label("ids"),
     )
 
 
 @cache
-def expire() -> Executable:
+def delete_expired() -> Executable:
     """Delete those of `ids` that ended at least `shortest_s` seconds ago. Answers their ids."""
-    old = _over().where(Task.id == func.any(ids()), Task.finished_at < func.now() - seconds("shortest_s"))
+    old = _finished().where(Task.id == func.any(bigints_param()), Task.finished_at < func.now() - seconds_param("shortest_s"))
     was = old.order_by(Task.id).with_for_update(of=Task, skip_locked=True).cte("was")
-    return removed(was, _ACTOR, _because("retention"))
+    return delete_tasks(was, _ACTOR, _reason("retention"))
 
 
 def policy_rows(policy: list[dict[str, Any]]) -> str:
@@ -76,9 +76,9 @@ def policy_rows(policy: list[dict[str, Any]]) -> str:
     return msgspec.json.encode(policy).decode()
 
 
-def _over() -> Select[int, str]:
-    return select(Task.id, Task.status).where(still_at(Task.status, TERMINAL), ~has_dependents())
+def _finished() -> Select[int, str]:
+    return select(Task.id, Task.status).where(status_in_unindexed(Task.status, TERMINAL), ~has_pending_dependents())
 
 
-def _because(reason: str) -> Any:
-    return func.jsonb_build_object(word("reason"), word(reason))
+def _reason(reason: str) -> Any:
+    return func.jsonb_build_object(const_text("reason"), const_text(reason))

@@ -38,10 +38,10 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from taskcore.db.models import Outbox, Task, TaskAttempt, TaskHistory
 from taskcore.db.recordset import recordset
-from taskcore.db.sql import by_key, flag, interval, signed, still_at, word
-from taskcore.domain.outcomes import AttemptOutcome, Cost
+from taskcore.db.sql import key_equals, const_bool, interval, actor_param, status_in_unindexed, const_text
+from taskcore.domain.outcomes import AttemptOutcome, ChargedAs
 from taskcore.domain.states import HELD, TERMINAL, Status
-from taskcore.domain.tasks import Finished
+from taskcore.domain.tasks import FinishedAttempt
 
 #: Where a traceparent has the id of its trace: from which character on, and how many.
 _TRACE_ID: tuple[ColumnElement[Any], ...] = (literal_column("4"), literal_column("32"))
@@ -84,7 +84,7 @@ def settle() -> Executable:
 def _held(given: TableValuedAlias) -> Select[Any]:
     """The tasks that are still held, locked, and what becomes of them."""
     is_cancelled = _was(Status.CANCELLING)
-    may_run_again = given.c.status.in_([word(Status.RETRYING), word(Status.QUEUED)])
+    may_run_again = given.c.status.in_([const_text(Status.RETRYING), const_text(Status.QUEUED)])
     started_at = Task.started_at + interval(func.coalesce(given.c.waited_s, literal_column("0")))
     # Whose worker died cannot tell: its first attempt went on with the trace of the submission.
     first_trace = case((given.c.attempt == literal_column("1"), func.substr(Task.trace_context, *_TRACE_ID)))
@@ -98,11 +98,11 @@ def _held(given: TableValuedAlias) -> Select[Any]:
             given.c.alone,
             Task.status.label("was"),
             case(
-                (is_cancelled, word(Status.CANCELLED)),
-                (and_(may_run_again, Task.pause_requested), word(Status.PAUSED)),
+                (is_cancelled, const_text(Status.CANCELLED)),
+                (and_(may_run_again, Task.pause_requested), const_text(Status.PAUSED)),
                 else_=given.c.status,
             ).label("becomes"),
-            case((is_cancelled, word(AttemptOutcome.CANCELLED)), else_=given.c.outcome).label("outcome"),
+            case((is_cancelled, const_text(AttemptOutcome.CANCELLED)), else_=given.c.outcome).label("outcome"),
             case((is_cancelled, null()), else_=given.c.result).label("result"),
             case((is_cancelled, Task.error), else_=given.c.error).label("error"),
             case((is_cancelled, Task.reason), else_=given.c.reason).label("reason"),
@@ -111,26 +111,26 @@ def _held(given: TableValuedAlias) -> Select[Any]:
             func.coalesce(given.c.trace, first_trace).label("trace_id"),
             given.c.span.label("span_id"),
         )
-        .join_from(given, Task, and_(by_key(Task.id, given.c.task_id), Task.attempt == given.c.attempt))
-        .where(Task.lease_token == given.c.token, still_at(Task.status, HELD))
+        .join_from(given, Task, and_(key_equals(Task.id, given.c.task_id), Task.attempt == given.c.attempt))
+        .where(Task.lease_token == given.c.token, status_in_unindexed(Task.status, HELD))
         .order_by(given.c.task_id)
         .with_for_update(of=Task)
     )
 
 
 def _settled(held: CTE) -> CTE:
-    is_over = held.c.becomes.in_([word(s) for s in sorted(TERMINAL)])
+    is_over = held.c.becomes.in_([const_text(s) for s in sorted(TERMINAL)])
     finished_at = case((is_over, held.c.finished_at))
     return (
         update(Task)
-        .where(by_key(Task.id, held.c.task_id), Task.attempt == held.c.attempt, Task.lease_token == held.c.token)
+        .where(key_equals(Task.id, held.c.task_id), Task.attempt == held.c.attempt, Task.lease_token == held.c.token)
         .values(
             status=held.c.becomes,
-            failures=Task.failures + cast(held.c.cost == word(Cost.FAILURE), Integer),
-            crashes=Task.crashes + cast(held.c.cost == word(Cost.CRASH), Integer),
-            losses=Task.losses + cast(held.c.cost == word(Cost.LOSS), Integer),
+            failures=Task.failures + cast(held.c.cost == const_text(ChargedAs.FAILURE), Integer),
+            crashes=Task.crashes + cast(held.c.cost == const_text(ChargedAs.CRASH), Integer),
+            losses=Task.losses + cast(held.c.cost == const_text(ChargedAs.WORKER_LOSS), Integer),
             alone=or_(Task.alone, held.c.alone),
-            pause_requested=flag(False),
+            pause_requested=const_bool(False),
             lease_token=null(),
             executor=null(),
             result=held.c.result,
@@ -148,14 +148,14 @@ def _settled(held: CTE) -> CTE:
 def _history(settled: CTE) -> CTE:
     details = case(
         (
-            settled.c.becomes == word(Status.RETRYING),
-            func.jsonb_build_object(word("error"), settled.c.error, word("retry_in_s"), settled.c.wait_s),
+            settled.c.becomes == const_text(Status.RETRYING),
+            func.jsonb_build_object(const_text("error"), settled.c.error, const_text("retry_in_s"), settled.c.wait_s),
         ),
         (
             or_(settled.c.error.is_not(None), settled.c.reason.is_not(None)),
             func.jsonb_strip_nulls(
                 func.jsonb_build_object(
-                    word("error"), settled.c.error, word("reason"), settled.c.reason, word("outcome"), settled.c.outcome
+                    const_text("error"), settled.c.error, const_text("reason"), settled.c.reason, const_text("outcome"), settled.c.outcome
                 )
             ),
         ),
@@ -164,7 +164,7 @@ def _history(settled: CTE) -> CTE:
         insert(TaskHistory)
         .from_select(
             ["task_id", "attempt", "from_status", "to_status", "actor", "details"],
-            select(settled.c.id, settled.c.attempt, settled.c.was, settled.c.becomes, signed(), details),
+            select(settled.c.id, settled.c.attempt, settled.c.was, settled.c.becomes, actor_param(), details),
         )
         .cte("history")
     )
@@ -183,7 +183,7 @@ def _attempts(settled: CTE) -> CTE:
 
 
 def _outbox(settled: CTE) -> CTE:
-    may_run_again = settled.c.becomes.in_([word(Status.RETRYING), word(Status.QUEUED)])
+    may_run_again = settled.c.becomes.in_([const_text(Status.RETRYING), const_text(Status.QUEUED)])
     wait = interval(func.coalesce(settled.c.wait_s, literal_column("0")))
     return (
         insert(Outbox)
@@ -193,7 +193,7 @@ def _outbox(settled: CTE) -> CTE:
                 settled.c.id,
                 settled.c.queue,
                 settled.c.priority,
-                settled.c.becomes == word(Status.QUEUED),
+                settled.c.becomes == const_text(Status.QUEUED),
                 func.now() + wait,
             ).where(may_run_again),
         )
@@ -202,10 +202,10 @@ def _outbox(settled: CTE) -> CTE:
 
 
 def _was(status: Status) -> ColumnElement[bool]:
-    return still_at(Task.status, {status})
+    return status_in_unindexed(Task.status, {status})
 
 
-def rows(batch: Sequence[Finished]) -> str:
+def result_rows(batch: Sequence[FinishedAttempt]) -> str:
     """The parameter `rows` of `settle`."""
     return msgspec.json.encode([_row(one) for one in batch]).decode()
 
@@ -216,8 +216,8 @@ class _Row(msgspec.Struct, omit_defaults=True):
     token: UUID
     status: Status
     outcome: AttemptOutcome
-    cost: Cost
-    alone: bool
+    charged_as: ChargedAs
+    isolated: bool
     result: msgspec.Raw | None = None
     error: str | None = None
     reason: str | None = None
@@ -228,20 +228,20 @@ class _Row(msgspec.Struct, omit_defaults=True):
     span: str | None = None
 
 
-def _row(one: Finished) -> _Row:
-    lease, verdict, trace = one.lease, one.verdict, one.trace
+def _row(one: FinishedAttempt) -> _Row:
+    lease, verdict, trace = one.lease, one.result, one.trace
     return _Row(
         lease.task_id,
         lease.attempt,
         lease.token,
         verdict.status,
         verdict.outcome,
-        verdict.cost,
-        verdict.alone,
-        None if verdict.result is None else msgspec.Raw(verdict.result.encode()),
+        verdict.charged_as,
+        verdict.isolated,
+        None if verdict.result_json is None else msgspec.Raw(verdict.result_json.encode()),
         verdict.error,
         verdict.reason,
-        None if verdict.wait is None else verdict.wait.total_seconds(),
+        None if verdict.retry_in is None else verdict.retry_in.total_seconds(),
         one.waited_s,
         one.ran_s,
         None if trace is None else trace.trace_id,

@@ -28,15 +28,15 @@ from sqlalchemy.types import TypeEngine
 
 from taskcore.db.models import Outbox, Queue, Task, TaskHistory
 from taskcore.db.recordset import recordset
-from taskcore.db.sql import flag, signed, word
+from taskcore.db.sql import const_bool, actor_param, const_text
 from taskcore.domain.states import Status
 from taskcore.domain.tasks import NewTask
 from taskcore.observability.tracing.propagation import current_traceparent
 
 #: Of the tasks that one request submits, so many are followed.
-FOLLOWED_TOGETHER = 10
+MAX_TRACED_PER_BATCH = 10
 
-ASKED: dict[str, type[TypeEngine[Any]] | TypeEngine[Any]] = {
+TASK_COLUMNS: dict[str, type[TypeEngine[Any]] | TypeEngine[Any]] = {
     "name": Text,
     "type": Text,
     "queue": Text,
@@ -63,16 +63,16 @@ def submit(tasks: Sequence[NewTask], by: str = "api") -> tuple[Executable, dict[
     It answers (id, idempotency_key, status, created_at), a row for each task that was stored, in the order of
     `tasks`. One whose idempotency key is taken is left out: see `tasks_by_key`.
     """
-    return _submit(), {"rows": msgspec.json.encode(followed_few(tasks)).decode(), "by": by}
+    return _submit(), {"rows": msgspec.json.encode(with_trace_context(tasks)).decode(), "by": by}
 
 
-def followed_few(tasks: Sequence[NewTask]) -> Sequence[NewTask]:
+def with_trace_context(tasks: Sequence[NewTask]) -> Sequence[NewTask]:
     """With the context of the span that this is called in, the first of them: more would multiply load."""
     context = current_traceparent()
     if context is None:
         return tasks
-    few = [replace(task, trace_context=context) for task in tasks[:FOLLOWED_TOGETHER]]
-    return [*few, *tasks[FOLLOWED_TOGETHER:]]
+    few = [replace(task, trace_context=context) for task in tasks[:MAX_TRACED_PER_BATCH]]
+    return [*few, *tasks[MAX_TRACED_PER_BATCH:]]
 
 
 def tasks_by_key(keys: Sequence[str]) -> Executable:
@@ -88,14 +88,14 @@ def task_by_key() -> Executable:
 
 @cache
 def _submit() -> Executable:
-    asked = recordset("asked", **ASKED)
-    queued = word(Status.QUEUED)
-    is_due = func.coalesce(asked.c.run_at <= func.now(), flag(True))
+    asked = recordset("asked", **TASK_COLUMNS)
+    queued = const_text(Status.QUEUED)
+    is_due = func.coalesce(asked.c.run_at <= func.now(), const_bool(True))
     stored = (
         upsert(Task)
         .from_select(
-            [*ASKED, "status"],
-            select(*(asked.c[name] for name in ASKED), case((is_due, queued), else_=word(Status.SCHEDULED))),
+            [*TASK_COLUMNS, "status"],
+            select(*(asked.c[name] for name in TASK_COLUMNS), case((is_due, queued), else_=const_text(Status.SCHEDULED))),
         )
         .on_conflict_do_nothing(index_elements=[Task.idempotency_key], index_where=Task.idempotency_key.is_not(None))
         .returning(
@@ -113,7 +113,7 @@ def _submit() -> Executable:
         insert(TaskHistory)
         .from_select(
             ["task_id", "attempt", "to_status", "actor"],
-            select(stored.c.id, literal_column("0"), stored.c.status, signed()),
+            select(stored.c.id, literal_column("0"), stored.c.status, actor_param()),
         )
         .cte("history")
     )
@@ -132,10 +132,10 @@ def _submit() -> Executable:
         .cte("outbox_rows")
     )
     answer = select(stored.c.id, stored.c.idempotency_key, stored.c.status, stored.c.created_at)
-    return answer.order_by(stored.c.id).add_cte(history, outbox, queues_of(stored))
+    return answer.order_by(stored.c.id).add_cte(history, outbox, insert_queues(stored))
 
 
-def queues_of(stored: CTE) -> CTE:
+def insert_queues(stored: CTE) -> CTE:
     """A queue is made by the first task that names it."""
     return (
         upsert(Queue)

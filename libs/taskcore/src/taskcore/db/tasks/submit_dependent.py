@@ -13,25 +13,25 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from taskcore.db.models import Task, TaskDependency, TaskHistory
 from taskcore.db.recordset import recordset
-from taskcore.db.sql import interval, signed, still_at, word
-from taskcore.db.tasks.submit import ASKED, followed_few, queues_of
-from taskcore.db.tasks.transitions import sent
-from taskcore.domain.dependencies import CAME_TO_NOTHING, Standing
+from taskcore.db.sql import interval, actor_param, status_in_unindexed, const_text
+from taskcore.db.tasks.submit import TASK_COLUMNS, with_trace_context, insert_queues
+from taskcore.db.tasks.transitions import insert_outbox
+from taskcore.domain.dependencies import UNSUCCESSFUL, DependencyState
 from taskcore.domain.outcomes import Reason
 from taskcore.domain.states import TERMINAL, Status
 from taskcore.domain.tasks import NewTask
 
 
 def submit_planned(
-    tasks: Sequence[tuple[NewTask, Standing]], by: str = "api"
+    tasks: Sequence[tuple[NewTask, DependencyState]], by: str = "api"
 ) -> tuple[Executable, dict[str, str | None]]:
     """As `submit.submit`, for tasks that start as planned by `plan_start`."""
-    plans = zip(followed_few([task for task, _ in tasks]), (start for _, start in tasks), strict=True)
-    rows = [msgspec.to_builtins(task) | {"starts": start.status, "why": start.why} for task, start in plans]
+    plans = zip(with_trace_context([task for task, _ in tasks]), (start for _, start in tasks), strict=True)
+    rows = [msgspec.to_builtins(task) | {"starts": start.status, "why": start.error} for task, start in plans]
     return _submit_planned(), {"rows": msgspec.json.encode(rows).decode(), "by": by}
 
 
-def depend(edges: Iterable[tuple[int, int]]) -> tuple[Executable, dict[str, str]]:
+def add_dependencies(edges: Iterable[tuple[int, int]]) -> tuple[Executable, dict[str, str]]:
     """The statement that keeps what depends on what, as pairs (task, what it depends on), and its parameters."""
     rows = [{"child": child, "parent": parent} for child, parent in edges]
     return _depend(), {"rows": msgspec.json.encode(rows).decode()}
@@ -39,20 +39,20 @@ def depend(edges: Iterable[tuple[int, int]]) -> tuple[Executable, dict[str, str]
 
 @cache
 def _submit_planned() -> Executable:
-    asked = recordset("asked", **ASKED, starts=Text, why=Text)
-    is_cancelled = asked.c.starts == word(Status.CANCELLED)
-    is_free = asked.c.starts == word(Status.QUEUED)
-    status = case((and_(is_free, asked.c.run_at > func.now()), word(Status.SCHEDULED)), else_=asked.c.starts)
+    asked = recordset("asked", **TASK_COLUMNS, starts=Text, why=Text)
+    is_cancelled = asked.c.starts == const_text(Status.CANCELLED)
+    is_free = asked.c.starts == const_text(Status.QUEUED)
+    status = case((and_(is_free, asked.c.run_at > func.now()), const_text(Status.SCHEDULED)), else_=asked.c.starts)
     planned = {
         "status": status,
-        "reason": case((is_cancelled, word(Reason.DEPENDENCY_FAILED))),
+        "reason": case((is_cancelled, const_text(Reason.DEPENDENCY_FAILED))),
         "error": asked.c.why,
         "finished_at": case((is_cancelled, func.now())),
         "delete_at": case((is_cancelled, func.now() + interval(asked.c.delete_after_s))),
     }
     stored = (
         upsert(Task)
-        .from_select([*ASKED, *planned], select(*(asked.c[name] for name in ASKED), *planned.values()))
+        .from_select([*TASK_COLUMNS, *planned], select(*(asked.c[name] for name in TASK_COLUMNS), *planned.values()))
         .on_conflict_do_nothing(index_elements=[Task.idempotency_key], index_where=Task.idempotency_key.is_not(None))
         .returning(
             Task.id,
@@ -67,7 +67,7 @@ def _submit_planned() -> Executable:
         )
         .cte("stored")
     )
-    details = func.jsonb_build_object(word("reason"), stored.c.reason, word("error"), stored.c.error)
+    details = func.jsonb_build_object(const_text("reason"), stored.c.reason, const_text("error"), stored.c.error)
     history = (
         insert(TaskHistory)
         .from_select(
@@ -76,14 +76,14 @@ def _submit_planned() -> Executable:
                 stored.c.id,
                 literal_column("0"),
                 stored.c.status,
-                signed(),
+                actor_param(),
                 case((stored.c.error.is_not(None), details), else_=null()),
             ),
         )
         .cte("history")
     )
     answer = select(stored.c.id, stored.c.idempotency_key, stored.c.status, stored.c.created_at)
-    return answer.order_by(stored.c.id).add_cte(history, sent(stored), queues_of(stored))
+    return answer.order_by(stored.c.id).add_cte(history, insert_outbox(stored), insert_queues(stored))
 
 
 @cache
@@ -96,14 +96,14 @@ def _depend() -> Executable:
         .returning(TaskDependency.depends_on)
         .cte("edges")
     )
-    is_over = still_at(Task.status, TERMINAL)
-    is_unmarked = or_(Task.dependents.is_(None), and_(~is_over, Task.dependents == word("settled")))
+    is_over = status_in_unindexed(Task.status, TERMINAL)
+    is_unmarked = or_(Task.dependents.is_(None), and_(~is_over, Task.dependents == const_text("settled")))
     parents = (
         select(Task.id)
-        .where(Task.id.in_(select(edges.c.depends_on)), is_unmarked, ~still_at(Task.status, {Status.SUCCEEDED}))
+        .where(Task.id.in_(select(edges.c.depends_on)), is_unmarked, ~status_in_unindexed(Task.status, {Status.SUCCEEDED}))
         .order_by(Task.id)
         .with_for_update(of=Task)
         .cte("parents")
     )
-    mark = case((still_at(Task.status, CAME_TO_NOTHING), word("settled")), else_=word("awaited"))
+    mark = case((status_in_unindexed(Task.status, UNSUCCESSFUL), const_text("settled")), else_=const_text("awaited"))
     return update(Task).where(Task.id == parents.c.id).values(dependents=mark)

@@ -13,22 +13,22 @@ from sqlalchemy import CTE, ColumnElement, case, delete, func, insert, literal_c
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from taskcore.db.models import Outbox, Task, TaskHistory
-from taskcore.db.sql import by_key, flag, interval, stands_at, still_at, word
+from taskcore.db.sql import key_equals, const_bool, interval, status_in, status_in_unindexed, const_text
 from taskcore.domain.states import Status
 
 
-def standing(sources: Iterable[Status], which: ColumnElement[bool], limit: int | None = None) -> CTE:
+def lock_in_status(sources: Iterable[Status], condition: ColumnElement[bool], limit: int | None = None) -> CTE:
     """The tasks of `which` that stand at one of `sources`, locked in id order, with the status they had."""
-    rows = select(Task.id, Task.status).where(which, stands_at(Task.status, sources))
+    rows = select(Task.id, Task.status).where(condition, status_in(Task.status, sources))
     return rows.order_by(Task.id).limit(limit).with_for_update(of=Task).cte("was")
 
 
-def changed(was: CTE, sources: Iterable[Status], becomes: ColumnElement[str], **values: Any) -> CTE:
+def update_status(was: CTE, sources: Iterable[Status], new_status: ColumnElement[str], **values: Any) -> CTE:
     """The tasks of `was` (id, status), now at the status `becomes`."""
     return (
         update(Task)
-        .where(by_key(Task.id, was.c.id), still_at(Task.status, sources))
-        .values(status=becomes, **values)
+        .where(key_equals(Task.id, was.c.id), status_in_unindexed(Task.status, sources))
+        .values(status=new_status, **values)
         .returning(
             Task.id,
             Task.attempt,
@@ -44,7 +44,7 @@ def changed(was: CTE, sources: Iterable[Status], becomes: ColumnElement[str], **
     )
 
 
-def told(rows: CTE, actor: ColumnElement[str], details: Any = None) -> CTE:
+def insert_history(rows: CTE, actor: ColumnElement[str], details: Any = None) -> CTE:
     """The history of what is `changed`."""
     return (
         insert(TaskHistory)
@@ -56,20 +56,20 @@ def told(rows: CTE, actor: ColumnElement[str], details: Any = None) -> CTE:
     )
 
 
-def dropped(rows: CTE) -> CTE:
+def delete_outbox(rows: CTE) -> CTE:
     """Whatever was `changed` may not be claimed any more."""
-    return delete(Outbox).where(by_key(Outbox.task_id, rows.c.id)).returning(Outbox.task_id).cte("dropped")
+    return delete(Outbox).where(key_equals(Outbox.task_id, rows.c.id)).returning(Outbox.task_id).cte("dropped")
 
 
-def sent(rows: CTE) -> CTE:
+def insert_outbox(rows: CTE) -> CTE:
     """Outbox rows for those that were `changed` to queued, due now, or to scheduled, due at their `run_at`."""
-    is_queued = rows.c.status == word(Status.QUEUED)
+    is_queued = rows.c.status == const_text(Status.QUEUED)
     available_at = case((is_queued, func.now()), else_=rows.c.run_at)
     columns = ["task_id", "queue", "priority", "is_due", "available_at"]
     made = upsert(Outbox).from_select(
         columns,
         select(rows.c.id, rows.c.queue, rows.c.priority, is_queued, available_at).where(
-            rows.c.status.in_([word(Status.QUEUED), word(Status.SCHEDULED)])
+            rows.c.status.in_([const_text(Status.QUEUED), const_text(Status.SCHEDULED)])
         ),
     )
     # There should be none; but one that was left behind must not keep the task from running.
@@ -77,21 +77,21 @@ def sent(rows: CTE) -> CTE:
     return made.on_conflict_do_update(index_elements=[Outbox.task_id], set_=fresh).cte("outbox_rows")
 
 
-def over() -> dict[str, ColumnElement[datetime]]:
+def finished_columns() -> dict[str, ColumnElement[datetime]]:
     """What an end sets, besides the status."""
     return {"finished_at": func.now(), "delete_at": func.now() + interval(Task.delete_after_s)}
 
 
-def anew() -> dict[str, ColumnElement[Any]]:
+def reset_columns() -> dict[str, ColumnElement[Any]]:
     """What a task that was over forgets when it is to run once more, with all its attempts."""
     nothing = ("delete_at", "progress", "checkpoint", "result", "error", "reason", "started_at", "finished_at")
     return {
         **{name: literal_column("0") for name in ("failures", "crashes", "losses")},
-        "alone": flag(False),
+        "alone": const_bool(False),
         **{name: null() for name in nothing},
     }
 
 
-def is_ahead() -> ColumnElement[bool]:
+def runs_in_future() -> ColumnElement[bool]:
     """The `run_at` of the task at hand."""
-    return func.coalesce(Task.run_at > func.now(), flag(False))
+    return func.coalesce(Task.run_at > func.now(), const_bool(False))

@@ -22,15 +22,15 @@ from sqlalchemy import (
 )
 
 from taskcore.db.models import Task, Worker
-from taskcore.db.sql import integer, interval, number, stands_at
+from taskcore.db.sql import int_param, interval, bigint_param, status_in
 from taskcore.domain.states import HELD
 
 ORPHANS_LIMIT = 1_000
 
 #: The class of the advisory locks that say that a worker lives; the other half of the key is its `lock_id`.
-LIFE_LOCK = 0x74736B6C
+LIVENESS_LOCK = 0x74736B6C
 #: After the database's return, or the broker's, workers get this long to say that they live.
-HEARING_S = 10
+RECONNECT_GRACE_S = 10
 
 #: What is needed to say what becomes of an attempt whose worker or process is gone.
 _LEASE = (
@@ -49,68 +49,68 @@ _LEASE = (
 @cache
 def heartbeat() -> Executable:
     """Answers the id; no row: the worker was declared dead, and holds nothing any more. Parameter: worker."""
-    return update(Worker).where(Worker.id == number("worker")).values(seen_at=func.now()).returning(Worker.id)
+    return update(Worker).where(Worker.id == bigint_param("worker")).values(seen_at=func.now()).returning(Worker.id)
 
 
 @cache
 def held_by_worker() -> Executable:
     """What `worker` holds, as the database sees it: with who is to stop or to pause."""
-    return _held(Task.executor, Task.pause_requested).where(Task.worker_id == number("worker"))
+    return _held(Task.executor, Task.pause_requested).where(Task.worker_id == bigint_param("worker"))
 
 
 @cache
 def held_by_executor() -> Executable:
     """What the process `incarnation` of `worker` holds, as the database sees it."""
-    return _held().where(Task.worker_id == number("worker"), Task.executor == integer("incarnation"))
+    return _held().where(Task.worker_id == bigint_param("worker"), Task.executor == int_param("incarnation"))
 
 
 @cache
-def orphans() -> Executable:
+def orphaned_attempts() -> Executable:
     """What is held under no worker row, up to `ORPHANS_LIMIT` tasks."""
     its_worker = exists().where(Worker.id == Task.worker_id)
     return _held().where(~its_worker).limit(ORPHANS_LIMIT)
 
 
 @cache
-def take_life_lock() -> Executable:
+def acquire_liveness_lock() -> Executable:
     """Take a lock that stands for this connection's life. Answers its lock_id."""
     drawn = select(func.nextval("worker_lock_id").cast(Integer).label("lock_id")).cte("drawn")
-    return select(drawn.c.lock_id, func.pg_advisory_lock(literal_column(str(LIFE_LOCK)), drawn.c.lock_id))
+    return select(drawn.c.lock_id, func.pg_advisory_lock(literal_column(str(LIVENESS_LOCK)), drawn.c.lock_id))
 
 
 @cache
-def witness() -> Executable:
+def set_liveness_lock() -> Executable:
     """The lock that stands for the life of `worker` is now `lock`."""
-    return update(Worker).where(Worker.id == number("worker")).values(lock_id=integer("lock"))
+    return update(Worker).where(Worker.id == bigint_param("worker")).values(lock_id=int_param("lock"))
 
 
 @cache
-def suspects() -> Executable:
+def workers_without_lock() -> Executable:
     """Workers whose life lock nobody holds: (id, lock_id). None shortly after a restart of the database."""
     locks = table("pg_locks", *(column(name) for name in ("locktype", "classid", "objid", "database")))
     database: Select[Any] = select(literal_column("oid")).select_from(table("pg_database", column("datname")))
     is_held = exists().where(
         locks.c.locktype == "advisory",
-        locks.c.classid.cast(BigInteger) == literal_column(str(LIFE_LOCK)),
+        locks.c.classid.cast(BigInteger) == literal_column(str(LIVENESS_LOCK)),
         locks.c.objid.cast(BigInteger) == Worker.lock_id,
         locks.c.database == database.where(column("datname") == func.current_database()).scalar_subquery(),
     )
-    has_stood = func.pg_postmaster_start_time() < func.now() - interval(literal_column(str(HEARING_S)))
+    has_stood = func.pg_postmaster_start_time() < func.now() - interval(literal_column(str(RECONNECT_GRACE_S)))
     return select(Worker.id, Worker.lock_id).where(Worker.lock_id.is_not(None), has_stood, ~is_held)
 
 
 @cache
-def bury_suspect() -> Executable:
+def delete_if_dead() -> Executable:
     """Delete `worker` unless it has taken another lock than `lock` meanwhile. Answers its id."""
-    is_same = and_(Worker.id == number("worker"), Worker.lock_id == integer("lock"))
+    is_same = and_(Worker.id == bigint_param("worker"), Worker.lock_id == int_param("lock"))
     return delete(Worker).where(is_same).returning(Worker.id)
 
 
 @cache
-def bury_workers() -> Executable:
+def delete_expired_workers() -> Executable:
     """Delete the workers whose lease ran out; they find out at their next heartbeat. Answers their ids."""
     return delete(Worker).where(Worker.seen_at + interval(Worker.lease_s) < func.now()).returning(Worker.id)
 
 
 def _held(*more: Any) -> Select[*tuple[Any, ...]]:
-    return select(*_LEASE, *more).where(stands_at(Task.status, HELD)).order_by(Task.id)
+    return select(*_LEASE, *more).where(status_in(Task.status, HELD)).order_by(Task.id)

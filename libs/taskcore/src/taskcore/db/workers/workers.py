@@ -10,7 +10,7 @@ from sqlalchemy import Executable, Text, bindparam, delete, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from taskcore.db.models import Task, TaskType, Worker
-from taskcore.db.sql import interval, names, number, stands_at
+from taskcore.db.sql import interval, texts_param, bigint_param, status_in
 from taskcore.domain.states import HELD
 
 IS_LIVE = Worker.seen_at + interval(Worker.lease_s) >= func.now()
@@ -40,20 +40,20 @@ def register_types(types: Sequence[dict[str, Any]]) -> Executable:
 @cache
 def touch_types() -> Executable:
     """The types in `types` are still served."""
-    return update(TaskType).where(TaskType.name == func.any(names("types"))).values(seen_at=func.now())
+    return update(TaskType).where(TaskType.name == func.any(texts_param("types"))).values(seen_at=func.now())
 
 
 @cache
-def retire_worker() -> Executable:
+def deregister_worker() -> Executable:
     """A worker that stopped in order takes its row away. Parameter: worker."""
-    return delete(Worker).where(Worker.id == number("worker"))
+    return delete(Worker).where(Worker.id == bigint_param("worker"))
 
 
 @cache
 def list_workers() -> Executable:
     held = (
         select(func.count())
-        .where(Task.worker_id == Worker.id, stands_at(Task.status, HELD))
+        .where(Task.worker_id == Worker.id, status_in(Task.status, HELD))
         .correlate(Worker)
         .scalar_subquery()
     )

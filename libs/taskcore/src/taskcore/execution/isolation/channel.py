@@ -40,7 +40,7 @@ class Channel:
             raise FrameTooLarge(f"{size} bytes are more than {MAX_FRAME}")
         return self._read(size)
 
-    def end(self) -> None:
+    def shutdown(self) -> None:
         """Nothing more comes: whoever receives gets what was sent before, and then the end."""
         with suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)

@@ -15,47 +15,47 @@ from opentelemetry.trace import Tracer
 
 from taskcore.execution.isolation import messages
 from taskcore.observability.tracing import span_codec
-from taskcore.observability.tracing.propagation import below, span_context
+from taskcore.observability.tracing.propagation import child_context, parse_traceparent
 
 MAX_SPANS = 1_000
-LIMITS = SpanLimits(max_attributes=64, max_events=32, max_links=32, max_attribute_length=span_codec.MAX_TEXT)
+SPAN_LIMITS = SpanLimits(max_attributes=64, max_events=32, max_links=32, max_attribute_length=span_codec.MAX_TEXT)
 
 log = structlog.stdlib.get_logger(__name__)
 
 
-class Following:
+class ChildSpanRecorder:
     """From now on this thread, and what is made with its context, is inside of the span that `traceparent` names."""
 
     def __init__(self, traceparent: str) -> None:
-        self._kept = _Kept()
+        self._kept = _SpanBuffer()
         provider = TracerProvider(
-            ParentBased(ALWAYS_OFF), Resource.get_empty(), shutdown_on_exit=False, span_limits=LIMITS
+            ParentBased(ALWAYS_OFF), Resource.get_empty(), shutdown_on_exit=False, span_limits=SPAN_LIMITS
         )
         provider.add_span_processor(self._kept)
         trace.set_tracer_provider(provider)
-        context.attach(below(span_context(traceparent)))
+        context.attach(child_context(parse_traceparent(traceparent)))
         self.tracer: Tracer = provider.get_tracer("taskcore.plugin")
 
-    def told(self) -> list[bytes]:
+    def frames(self) -> list[bytes]:
         """The frames that tell of what has ended; none where that cannot be told."""
         try:
-            packed, left_out = span_codec.pack(self._kept.spans)
-            return [messages.encode(messages.Followed(Raw(packed), self._kept.beyond + left_out))]
+            packed, left_out = span_codec.encode_spans(self._kept.spans)
+            return [messages.encode(messages.SpansRecorded(Raw(packed), self._kept.dropped + left_out))]
         except Exception:  # its executor waits for the end of the attempt, and for nothing else
             log.exception("traces.not_told")
             return []
 
 
-class _Kept(SpanProcessor):
+class _SpanBuffer(SpanProcessor):
     """The first `MAX_SPANS`; the rest is counted."""
 
     def __init__(self) -> None:
         self.spans: list[ReadableSpan] = []
-        self.beyond = 0
+        self.dropped = 0
 
     def on_end(self, span: ReadableSpan) -> None:
         """From any thread. An interrupt may hit, too: there is no lock to be left behind."""
         if len(self.spans) < MAX_SPANS:
             self.spans.append(span)
         else:
-            self.beyond += 1
+            self.dropped += 1

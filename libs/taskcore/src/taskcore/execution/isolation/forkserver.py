@@ -19,29 +19,29 @@ import structlog
 from taskcore.errors import TaskcoreError
 from taskcore.execution.isolation import forkserver_protocol
 from taskcore.execution.isolation.channel import Channel
-from taskcore.execution.isolation.forkserver_protocol import Kind
-from taskcore.execution.isolation.task_process import PAUSE
+from taskcore.execution.isolation.forkserver_protocol import RecordKind
+from taskcore.execution.isolation.task_process import PAUSE_COMMAND
 from taskcore.plugins import Plugins, load_plugins
 from taskcore.settings import Settings
 
 #: Not by `multiprocessing`, which would run the service's main module again.
 PROGRAM = "import sys; from taskcore.execution.isolation.forkserver_main import main; main(int(sys.argv[1]))"
 #: Each process that writes metrics leaves a file; task processes would leave one each.
-NOT_INHERITED = {"PROMETHEUS_MULTIPROC_DIR"}
+ENV_NOT_INHERITED = {"PROMETHEUS_MULTIPROC_DIR"}
 READY_TIMEOUT_S = 60.0
-END_TIMEOUT_S = 5.0
+EXIT_TIMEOUT_S = 5.0
 
 log = structlog.stdlib.get_logger(__name__)
 
 
-class NurseryLost(TaskcoreError):
+class ForkServerDied(TaskcoreError):
     """There is no process to start task processes from."""
 
 
 class TaskProcess:
     """One task process as its executor sees it. `status` is its wait status; None where its end was not seen."""
 
-    def __init__(self, house: _House, number: int) -> None:
+    def __init__(self, house: _ForkServerProcess, number: int) -> None:
         self._house = house
         self._number = number
         ours, self._theirs = socket.socketpair()
@@ -54,21 +54,21 @@ class TaskProcess:
         self.status: int | None = None
 
     def start(self) -> None:
-        self._house.send(Kind.START, self._number, fds=(self._theirs.fileno(), self._read_orders))
+        self._house.send(RecordKind.START, self._number, fds=(self._theirs.fileno(), self._read_orders))
         self._theirs.close()
         os.close(self._read_orders)
 
-    def order(self, letter: bytes) -> None:
+    def send_command(self, letter: bytes) -> None:
         with self._ordering, suppress(OSError):  # it may be over
             if not self._is_closed:  # else the descriptor may be somebody else's by now
                 os.write(self._orders, letter)
 
-    def signal(self, number: int) -> None:
+    def send_signal(self, number: int) -> None:
         """Send a signal to its whole group."""
-        self._house.send(Kind.SIGNAL, self._number, number)
+        self._house.send(RecordKind.SIGNAL, self._number, number)
 
-    def pause(self) -> None:
-        self.order(PAUSE)
+    def request_pause(self) -> None:
+        self.send_command(PAUSE_COMMAND)
 
     def close(self) -> None:
         """Let go of it. It must have ended."""
@@ -77,13 +77,13 @@ class TaskProcess:
             self._is_closed = True
             os.close(self._orders)
 
-    def has_ended(self, status: int | None) -> None:
+    def mark_ended(self, status: int | None) -> None:
         self.status = status
         self.ended.set()
-        self.channel.end()
+        self.channel.shutdown()
 
 
-class Nursery:
+class ForkServer:
     """Thread-safe. `load` must be found by its name in another process."""
 
     def __init__(self, settings: Settings, load: Callable[[], Plugins] = load_plugins) -> None:
@@ -91,25 +91,25 @@ class Nursery:
         self._load = load
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
-        self._house: _House | None = None
+        self._house: _ForkServerProcess | None = None
         self.is_closed = False
 
-    def prepare(self) -> None:
+    def ensure_running(self) -> None:
         """Have it ready, so that no attempt's time goes by with loading it. Raises `NurseryLost`."""
         with self._lock:
             if self.is_closed:
-                raise NurseryLost("the worker stops")
-            if self._house is None or self._house.is_lost:
-                self._house = _House(self._settings, self._load)
+                raise ForkServerDied("the worker stops")
+            if self._house is None or self._house.is_dead:
+                self._house = _ForkServerProcess(self._settings, self._load)
             house = self._house
         house.wait_until_ready()
 
-    def task_process(self) -> TaskProcess:
+    def start_process(self) -> TaskProcess:
         """A new one, started. Raises `NurseryLost`."""
         house = self._house
-        if house is None or house.is_lost:
-            raise NurseryLost
-        return house.add(next(self._numbers))
+        if house is None or house.is_dead:
+            raise ForkServerDied
+        return house.start_process(next(self._numbers))
 
     def close(self) -> None:
         """Kill all that runs, and end it."""
@@ -120,7 +120,7 @@ class Nursery:
             house.close()
 
 
-class _House:
+class _ForkServerProcess:
     """One nursery process."""
 
     def __init__(self, settings: Settings, load: Callable[[], Plugins]) -> None:
@@ -128,7 +128,7 @@ class _House:
         self._sending = threading.Lock()
         self._processes: dict[int, TaskProcess] = {}
         self._ready = threading.Event()
-        self.is_lost = False
+        self.is_dead = False
         with theirs:
             self._process = _spawn(theirs)
         setup = Channel(self._line)
@@ -137,17 +137,17 @@ class _House:
         threading.Thread(target=self._listen, name="nursery", daemon=True).start()
 
     def wait_until_ready(self) -> None:
-        if not self._ready.wait(READY_TIMEOUT_S) or self.is_lost:
-            raise NurseryLost
+        if not self._ready.wait(READY_TIMEOUT_S) or self.is_dead:
+            raise ForkServerDied
 
-    def add(self, number: int) -> TaskProcess:
+    def start_process(self, number: int) -> TaskProcess:
         process = self._processes[number] = TaskProcess(self, number)
         process.start()
-        if self.is_lost:  # it may have been so before there was anything to tell it to
-            process.has_ended(None)
+        if self.is_dead:  # it may have been so before there was anything to tell it to
+            process.mark_ended(None)
         return process
 
-    def send(self, kind: Kind, number: int = 0, value: int = 0, fds: tuple[int, ...] = ()) -> None:
+    def send(self, kind: RecordKind, number: int = 0, value: int = 0, fds: tuple[int, ...] = ()) -> None:
         """Where nobody is there any more, `_listen` is about to say so."""
         with self._sending, suppress(OSError):
             forkserver_protocol.send(self._line, kind, number, value, fds)
@@ -156,7 +156,7 @@ class _House:
         with suppress(OSError):
             self._line.shutdown(socket.SHUT_WR)
         try:
-            self._process.wait(END_TIMEOUT_S)
+            self._process.wait(EXIT_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -165,26 +165,26 @@ class _House:
         try:
             while (record := forkserver_protocol.receive(self._line)) is not None:
                 kind, number, value, _ = record
-                self._hear(kind, number, value)
+                self._handle_record(kind, number, value)
         except OSError as exc:
             log.warning("nursery.unreachable", error=str(exc))
-        self._lose()
+        self._handle_death()
 
-    def _hear(self, kind: Kind, number: int, value: int) -> None:
+    def _handle_record(self, kind: RecordKind, number: int, value: int) -> None:
         match kind:
-            case Kind.READY:
+            case RecordKind.READY:
                 self._ready.set()
-            case Kind.STARTED:
+            case RecordKind.STARTED:
                 self._processes[number].pid = value
-            case Kind.EXITED:
-                self._processes.pop(number).has_ended(value)
-            case Kind.NOT_STARTED:
+            case RecordKind.EXITED:
+                self._processes.pop(number).mark_ended(value)
+            case RecordKind.NOT_STARTED:
                 log.error("task_process.not_started", error=os.strerror(value))
-                self._processes.pop(number).has_ended(None)
+                self._processes.pop(number).mark_ended(None)
 
-    def _lose(self) -> None:
+    def _handle_death(self) -> None:
         """It is gone. The kernel ends its children with it, but not theirs."""
-        self.is_lost = True
+        self.is_dead = True
         status = self._process.wait()
         if status != 0:
             log.error("nursery.died", exit_code=status)
@@ -192,7 +192,7 @@ class _House:
             if process.pid is not None:
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(process.pid, signal.SIGKILL)
-            process.has_ended(None)
+            process.mark_ended(None)
         self._ready.set()
         with self._sending:
             self._line.close()
@@ -204,6 +204,6 @@ def _spawn(line: socket.socket) -> subprocess.Popen[bytes]:
         [sys.executable, "-c", PROGRAM, str(line.fileno())],
         stdin=subprocess.DEVNULL,
         pass_fds=[line.fileno()],
-        env={name: value for name, value in os.environ.items() if name not in NOT_INHERITED},
+        env={name: value for name, value in os.environ.items() if name not in ENV_NOT_INHERITED},
         start_new_session=True,
     )

@@ -20,7 +20,7 @@ import msgspec
 
 from taskcore.execution.isolation import forkserver_protocol, task_process
 from taskcore.execution.isolation.channel import Channel
-from taskcore.execution.isolation.forkserver_protocol import Kind
+from taskcore.execution.isolation.forkserver_protocol import RecordKind
 from taskcore.observability.telemetry import configure_logging
 from taskcore.plugins import Plugins
 from taskcore.settings import Settings
@@ -36,13 +36,13 @@ def main(fd: int) -> NoReturn:
     sys.path[:] = msgspec.json.decode(setup.receive() or b"[]", type=list[str])
     settings, load = pickle.loads(setup.receive() or b"")
     configure_logging(settings.log)
-    nursery = _Nursery(line, load(), settings)
+    nursery = _ForkServer(line, load(), settings)
     gc.collect()
     gc.freeze()  # what is loaded is shared with the forks; the collector would copy it
     nursery.run()
 
 
-class _Nursery:
+class _ForkServer:
     """`_numbers` are those of the executor, by process id, which is the group's id too."""
 
     def __init__(self, line: socket.socket, plugins: Plugins, settings: Settings) -> None:
@@ -61,22 +61,22 @@ class _Nursery:
         poll.register(self._line, select.POLLIN)
         poll.register(self._woken, select.POLLIN)
         try:
-            forkserver_protocol.send(self._line, Kind.READY)
-            while self._turn({fd for fd, _ in poll.poll()}):
+            forkserver_protocol.send(self._line, RecordKind.READY)
+            while self._handle_ready({fd for fd, _ in poll.poll()}):
                 pass
         finally:
             self._kill_all()
             os._exit(0)
 
-    def _turn(self, ready: set[int]) -> bool:
+    def _handle_ready(self, ready: set[int]) -> bool:
         """Do what there is to do. False: the executor is gone."""
         if self._woken in ready:
             with suppress(BlockingIOError):
                 os.read(self._woken, 4096)
             self._reap()
-        return self._line.fileno() not in ready or self._obey()
+        return self._line.fileno() not in ready or self._read_record()
 
-    def _obey(self) -> bool:
+    def _read_record(self) -> bool:
         try:
             record = forkserver_protocol.receive(self._line)
         except OSError:
@@ -84,9 +84,9 @@ class _Nursery:
         match record:
             case None:
                 return False
-            case Kind.START, number, _, [channel, orders]:
+            case RecordKind.START, number, _, [channel, orders]:
                 self._start(number, channel, orders)
-            case Kind.SIGNAL, number, value, _:
+            case RecordKind.SIGNAL, number, value, _:
                 self._signal(number, value)
         return True
 
@@ -94,14 +94,14 @@ class _Nursery:
         try:
             pid = os.fork()
         except OSError as exc:
-            forkserver_protocol.send(self._line, Kind.NOT_STARTED, number, exc.errno or 0)
+            forkserver_protocol.send(self._line, RecordKind.NOT_STARTED, number, exc.errno or 0)
         else:
             if pid == 0:
                 self._become_task(channel, orders)
             with suppress(OSError):
                 os.setpgid(pid, pid)  # the child does so too: whoever is first, it is so from here on
             self._numbers[pid] = number
-            forkserver_protocol.send(self._line, Kind.STARTED, number, pid)
+            forkserver_protocol.send(self._line, RecordKind.STARTED, number, pid)
         os.close(channel)
         os.close(orders)
 
@@ -115,7 +115,7 @@ class _Nursery:
             self._line.close()
             os.close(self._woken)
             os.close(self._wake)
-            task_process.die_with(nursery)
+            task_process.set_parent_death_signal(nursery)
             task_process.run(socket.socket(fileno=channel), orders, self._plugins, self._settings)
             os._exit(0)
         except BaseException:  # nothing above this frame is the child's
@@ -139,7 +139,7 @@ class _Nursery:
             _, status = os.waitpid(dead.si_pid, 0)
             number = self._numbers.pop(dead.si_pid, None)
             if number is not None:
-                forkserver_protocol.send(self._line, Kind.EXITED, number, status)
+                forkserver_protocol.send(self._line, RecordKind.EXITED, number, status)
 
     def _kill_all(self) -> None:
         for pid in self._numbers:

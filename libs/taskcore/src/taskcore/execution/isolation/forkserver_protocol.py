@@ -10,7 +10,7 @@ from enum import IntEnum
 _RECORD = struct.Struct("!BQi")
 
 
-class Kind(IntEnum):
+class RecordKind(IntEnum):
     # to the nursery
     START = 1  # with the task process's end of its channel, and of its orders
     SIGNAL = 2  # the value is sent to the whole process group
@@ -21,7 +21,7 @@ class Kind(IntEnum):
     NOT_STARTED = 6  # the value is an errno
 
 
-def send(connection: socket.socket, kind: Kind, number: int = 0, value: int = 0, fds: tuple[int, ...] = ()) -> None:
+def send(connection: socket.socket, kind: RecordKind, number: int = 0, value: int = 0, fds: tuple[int, ...] = ()) -> None:
     """`number` is that of the task process, given by the executor. Raises `OSError` where nobody is there."""
     record = _RECORD.pack(kind, number, value)
     if fds:
@@ -30,7 +30,7 @@ def send(connection: socket.socket, kind: Kind, number: int = 0, value: int = 0,
         connection.sendall(record)
 
 
-def receive(connection: socket.socket) -> tuple[Kind, int, int, list[int]] | None:
+def receive(connection: socket.socket) -> tuple[RecordKind, int, int, list[int]] | None:
     """None at the end."""
     record, fds, _, _ = socket.recv_fds(connection, _RECORD.size, 2, socket.MSG_WAITALL)
     for fd in fds:
@@ -38,4 +38,4 @@ def receive(connection: socket.socket) -> tuple[Kind, int, int, list[int]] | Non
     if len(record) < _RECORD.size:
         return None
     kind, number, value = _RECORD.unpack(record)
-    return Kind(kind), number, value, fds
+    return RecordKind(kind), number, value, fds

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from taskcore.domain.outcomes import Verdict
+from taskcore.domain.outcomes import AttemptResult
 
 
 class Logged(msgspec.Struct, tag=True, array_like=True):
@@ -22,7 +22,7 @@ class Progressed(msgspec.Struct, tag=True, array_like=True):
     value: Any
 
 
-class Followed(msgspec.Struct, tag=True, array_like=True):
+class SpansRecorded(msgspec.Struct, tag=True, array_like=True):
     """Spans of what is followed (`taskcore.observability.tracing.span_codec`), and how many more there were."""
 
     spans: msgspec.Raw
@@ -51,14 +51,14 @@ class Get(msgspec.Struct, tag=True, array_like=True):
 class Ended(msgspec.Struct, tag=True, array_like=True):
     """The attempt is over."""
 
-    verdict: Verdict | None
+    verdict: AttemptResult | None
 
 
 class OutOfMemory(msgspec.Struct, tag=True, array_like=True):
     """The attempt is over, and so is the process."""
 
 
-Notice = Logged | Progressed | Followed
+Notice = Logged | Progressed | SpansRecorded
 Request = SaveCheckpoint | Submit | Get
 End = Ended | OutOfMemory
 

@@ -12,21 +12,21 @@ from typing import Any
 import msgspec
 
 from taskcore.domain.attempt_reports import MAX_CHECKPOINT_BYTES, MAX_PROGRESS_BYTES
-from taskcore.errors import InvalidTask, LeaseLost, TaskcoreError, TemporarilyUnavailable
+from taskcore.errors import InvalidTask, LeaseLost, TaskcoreError, DatabaseUnavailable
 from taskcore.execution.isolation import messages
 from taskcore.execution.isolation.channel import MAX_FRAME, Channel, FrameTooLarge
 from taskcore.execution.json_cleaning import clean_json, clean_line
 from taskcore.observability.tracing.propagation import current_traceparent
 
-MAX_WAITING = 1_000
+MAX_QUEUED = 1_000
 
 #: Errors that an attempt gets as they are.
-FORESEEN: dict[str, type[TaskcoreError]] = {
-    error.__name__: error for error in (TemporarilyUnavailable, LeaseLost, InvalidTask)
+KNOWN_ERRORS: dict[str, type[TaskcoreError]] = {
+    error.__name__: error for error in (DatabaseUnavailable, LeaseLost, InvalidTask)
 }
 
 #: What was asked for, or the class of an error and its text.
-Answer = tuple[Any, tuple[str, str] | None]
+Reply = tuple[Any, tuple[str, str] | None]
 
 
 class ServiceFailed(TaskcoreError):
@@ -38,25 +38,25 @@ class RemoteServices:
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
-        self._outgoing: SimpleQueue[tuple[bytes, SimpleQueue[Answer] | None] | None] = SimpleQueue()
-        self._speaker = threading.Thread(target=self._speak, name="services", daemon=True)
+        self._outgoing: SimpleQueue[tuple[bytes, SimpleQueue[Reply] | None] | None] = SimpleQueue()
+        self._speaker = threading.Thread(target=self._send_loop, name="services", daemon=True)
         self._speaker.start()
 
     def log(self, level: str, message: str, fields: Mapping[str, Any]) -> None:
         text, cleaned = clean_line(message, fields)
-        self._tell(messages.Logged(level, text, msgspec.json.decode(cleaned) if cleaned else {}))
+        self._notify(messages.Logged(level, text, msgspec.json.decode(cleaned) if cleaned else {}))
 
     def progress(self, value: Any) -> None:
-        self._tell(messages.Progressed(msgspec.Raw(clean_json(value, MAX_PROGRESS_BYTES).encode())))
+        self._notify(messages.Progressed(msgspec.Raw(clean_json(value, MAX_PROGRESS_BYTES).encode())))
 
     def save_checkpoint(self, value: Any) -> None:
-        self._ask(messages.SaveCheckpoint(msgspec.Raw(clean_json(value, MAX_CHECKPOINT_BYTES).encode())))
+        self._request(messages.SaveCheckpoint(msgspec.Raw(clean_json(value, MAX_CHECKPOINT_BYTES).encode())))
 
     def submit(self, task: Mapping[str, Any]) -> int:
-        return int(self._ask(messages.Submit(msgspec.to_builtins(dict(task), str_keys=True), current_traceparent())))
+        return int(self._request(messages.Submit(msgspec.to_builtins(dict(task), str_keys=True), current_traceparent())))
 
     def get(self, task_id: int) -> Mapping[str, Any] | None:
-        found: Mapping[str, Any] | None = self._ask(messages.Get(task_id))
+        found: Mapping[str, Any] | None = self._request(messages.Get(task_id))
         return found
 
     def close(self, *last: bytes) -> None:
@@ -66,26 +66,26 @@ class RemoteServices:
         self._outgoing.put(None)
         self._speaker.join()
 
-    def _tell(self, notice: messages.Notice) -> None:
-        while self._outgoing.qsize() > MAX_WAITING:  # an attempt that talks faster than it is heard
+    def _notify(self, notice: messages.Notice) -> None:
+        while self._outgoing.qsize() > MAX_QUEUED:  # an attempt that talks faster than it is heard
             time.sleep(0.01)
-        self._say(messages.encode(notice), None)
+        self._enqueue(messages.encode(notice), None)
 
-    def _ask(self, request: messages.Request) -> Any:
-        reply: SimpleQueue[Answer] = SimpleQueue()
-        self._say(messages.encode(request), reply)
+    def _request(self, request: messages.Request) -> Any:
+        reply: SimpleQueue[Reply] = SimpleQueue()
+        self._enqueue(messages.encode(request), reply)
         value, refusal = reply.get()
         if refusal is not None:
             error, text = refusal
-            raise FORESEEN.get(error, ServiceFailed)(text)
+            raise KNOWN_ERRORS.get(error, ServiceFailed)(text)
         return value
 
-    def _say(self, frame: bytes, reply: SimpleQueue[Answer] | None) -> None:
+    def _enqueue(self, frame: bytes, reply: SimpleQueue[Reply] | None) -> None:
         if len(frame) > MAX_FRAME:
             raise FrameTooLarge(f"{len(frame)} bytes are more than {MAX_FRAME}")
         self._outgoing.put((frame, reply))
 
-    def _speak(self) -> None:
+    def _send_loop(self) -> None:
         while (message := self._outgoing.get()) is not None:
             frame, reply = message
             try:

@@ -10,17 +10,17 @@ from datetime import datetime
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode, Tracer
 
-from taskcore.domain.outcomes import AttemptOutcome, Verdict
+from taskcore.domain.outcomes import AttemptOutcome, AttemptResult
 from taskcore.observability.tracing import conventions
-from taskcore.observability.tracing.guarding import harmless
-from taskcore.observability.tracing.propagation import below, links, span_context
+from taskcore.observability.tracing.guarding import suppress_errors
+from taskcore.observability.tracing.propagation import child_context, links_to, parse_traceparent
 from taskcore.observability.tracing.provider import Tracing
 
-FAULTS = frozenset({AttemptOutcome.FAILED, AttemptOutcome.TIMED_OUT, AttemptOutcome.LOST, AttemptOutcome.CRASHED})
+ERROR_OUTCOMES = frozenset({AttemptOutcome.FAILED, AttemptOutcome.TIMED_OUT, AttemptOutcome.LOST, AttemptOutcome.CRASHED})
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class ClaimInfo:
     """What the claim knows. `submitted` and `sent`: contexts of the task's submission, and of the message.
 
     `began_ns` is when the claim was asked for, `claimed_at` when it was made, by the database's clock; until then it
@@ -31,9 +31,9 @@ class Begun:
     type: str
     queue: str
     attempt: int
-    submitted: str
-    sent: str | None
-    began_ns: int
+    submit_traceparent: str
+    message_traceparent: str | None
+    started_ns: int
     claimed_at: datetime
     queued_s: float | None
 
@@ -45,26 +45,26 @@ class AttemptTrace:
     message brings that, or else it begins here.
     """
 
-    def __init__(self, tracing: Tracing, begun: Begun) -> None:
+    def __init__(self, tracing: Tracing, claim: ClaimInfo) -> None:
         self._tracing = tracing
         self._tracer = tracing.tracer
-        submitted, sent = span_context(begun.submitted), span_context(begun.sent)
-        parent = _parent(begun.attempt, submitted, sent)
+        submitted, sent = parse_traceparent(claim.submit_traceparent), parse_traceparent(claim.message_traceparent)
+        parent = _parent(claim.attempt, submitted, sent)
         self._process = self._tracer.start_span(
-            f"process {begun.queue}",
-            below(parent),
+            f"process {claim.queue}",
+            child_context(parent),
             SpanKind.CONSUMER,
             {
-                **conventions.message("process", "process", begun.queue, begun.task_id),
-                **conventions.task(begun.task_id, begun.type, begun.attempt),
+                **conventions.message_attributes("process", "process", claim.queue, claim.task_id),
+                **conventions.task_attributes(claim.task_id, claim.type, claim.attempt),
             },
-            links() if begun.attempt == 1 else links(submitted),
-            start_time=begun.began_ns,
+            links_to() if claim.attempt == 1 else links_to(submitted),
+            start_time=claim.started_ns,
         )
-        self._type = begun.type
-        if begun.queued_s is not None:
-            self._show_wait(begun, begun.queued_s, submitted if begun.attempt == 1 else parent)
-        self._child("claim", conventions.statement("UPDATE", "task"), begun.began_ns)
+        self._type = claim.type
+        if claim.queued_s is not None:
+            self._show_wait(claim, claim.queued_s, submitted if claim.attempt == 1 else parent)
+        self._child("claim", conventions.statement_attributes("UPDATE", "task"), claim.started_ns)
 
     @property
     def trace_id(self) -> str:
@@ -78,41 +78,41 @@ class AttemptTrace:
     def tracer(self) -> Tracer:
         return self._tracer
 
-    def run(self, perform: Callable[[], Verdict | None]) -> Verdict | None:
+    def run(self, perform: Callable[[], AttemptResult | None]) -> AttemptResult | None:
         """What `perform` calls is inside of the span `run`. Without a verdict nothing will be settled."""
         run: Span = trace.INVALID_SPAN
-        with harmless():
+        with suppress_errors():
             run = self._tracer.start_span(f"run {self._type}", trace.set_span_in_context(self._process))
         verdict = None
         try:
             with trace.use_span(run, record_exception=False, set_status_on_exception=False):
                 verdict = perform()
         finally:
-            with harmless():
+            with suppress_errors():
                 _end(run, verdict)
                 if verdict is None:
                     _end(self._process, None)
         return verdict
 
-    def take(self, spans: bytes, dropped: int) -> None:
+    def add_child_spans(self, spans: bytes, dropped: int) -> None:
         """Those of the process of its own that it ran in. Raises `ValueError` for what are none."""
-        self._tracing.take(spans, self.trace_id, dropped)
+        self._tracing.export_encoded(spans, self.trace_id, dropped)
 
-    def settled(self, began_ns: int, verdict: Verdict, *, was_held: bool) -> None:
+    def settled(self, started_ns: int, verdict: AttemptResult, *, was_held: bool) -> None:
         """The end is written, or was refused, because another held the task meanwhile."""
-        with harmless():
-            self._child("settle", conventions.statement("UPDATE", "task"), began_ns)
+        with suppress_errors():
+            self._child("settle", conventions.statement_attributes("UPDATE", "task"), started_ns)
             self._process.set_attribute(conventions.OUTCOME, str(verdict.outcome) if was_held else "refused")
             _end(self._process, verdict)
 
-    def _show_wait(self, begun: Begun, queued_s: float, parent: SpanContext | None) -> None:
+    def _show_wait(self, begun: ClaimInfo, queued_s: float, parent: SpanContext | None) -> None:
         """Both ends are the database's, as the history has them."""
         until_ns = _ns(begun.claimed_at)
-        context = trace.set_span_in_context(self._process) if parent is None else below(parent)
+        context = trace.set_span_in_context(self._process) if parent is None else child_context(parent)
         wait = self._tracer.start_span(
             f"wait in {begun.queue}",
             context,
-            attributes=conventions.task(begun.task_id, begun.type, begun.attempt),
+            attributes=conventions.task_attributes(begun.task_id, begun.type, begun.attempt),
             start_time=until_ns - round(queued_s * 1_000_000) * 1_000,
         )
         wait.end(until_ns)
@@ -122,10 +122,10 @@ class AttemptTrace:
         self._tracer.start_span(name, context, SpanKind.CLIENT, attributes, start_time=began_ns).end(time.time_ns())
 
 
-def _end(span: Span, verdict: Verdict | None) -> None:
+def _end(span: Span, verdict: AttemptResult | None) -> None:
     if verdict is None:
         span.set_status(Status(StatusCode.ERROR, "the lease was over before the attempt was"))
-    elif verdict.outcome in FAULTS:
+    elif verdict.outcome in ERROR_OUTCOMES:
         span.set_attribute("error.type", str(verdict.reason or verdict.outcome))
         span.set_status(Status(StatusCode.ERROR, (verdict.error or "").partition("\n")[0]))
     span.end()

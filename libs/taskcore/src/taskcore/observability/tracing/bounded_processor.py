@@ -12,24 +12,24 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 
 from taskcore.observability.telemetry import SPANS_DROPPED
 
-BATCH = 512
-SEND_EVERY_S = 1.0
+BATCH_SIZE = 512
+EXPORT_INTERVAL_S = 1.0
 
 log = structlog.stdlib.get_logger(__name__)
 
 
-class BoundedExport(SpanProcessor):
+class BoundedSpanProcessor(SpanProcessor):
     """Up to `limit` spans wait for their turn; what is beyond that is dropped."""
 
     def __init__(self, exporter: SpanExporter, limit: int) -> None:
         self._limit = limit
         self._lock = threading.Lock()
-        self._waiting = 0
+        self._queued = 0
         self._inner = BatchSpanProcessor(
-            _Counted(exporter, self._leave),
-            max_queue_size=limit + BATCH,
-            max_export_batch_size=BATCH,
-            schedule_delay_millis=SEND_EVERY_S * 1000,
+            _CountingExporter(exporter, self._on_taken),
+            max_queue_size=limit + BATCH_SIZE,
+            max_export_batch_size=BATCH_SIZE,
+            schedule_delay_millis=EXPORT_INTERVAL_S * 1000,
         )
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
@@ -37,8 +37,8 @@ class BoundedExport(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         with self._lock:
-            has_room = self._waiting < self._limit
-            self._waiting += has_room
+            has_room = self._queued < self._limit
+            self._queued += has_room
         if has_room:
             self._inner.on_end(span)
         else:
@@ -50,13 +50,13 @@ class BoundedExport(SpanProcessor):
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         return self._inner.force_flush(timeout_millis)
 
-    def _leave(self, count: int) -> None:
+    def _on_taken(self, count: int) -> None:
         """Who takes less than a batch has taken all: then what interrupted attempts miscounted is forgotten."""
         with self._lock:
-            self._waiting = self._waiting - count if count == BATCH else 0
+            self._queued = self._queued - count if count == BATCH_SIZE else 0
 
 
-class _Counted(SpanExporter):
+class _CountingExporter(SpanExporter):
     """Says once that spans cannot be sent, and once that they can again."""
 
     def __init__(self, exporter: SpanExporter, on_taken: Callable[[int], None]) -> None:

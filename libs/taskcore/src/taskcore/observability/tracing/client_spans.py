@@ -24,49 +24,49 @@ from opentelemetry.trace import (
 )
 
 from taskcore.observability.tracing.conventions import Attributes
-from taskcore.observability.tracing.propagation import is_followed
+from taskcore.observability.tracing.propagation import is_sampled
 
-Call = AbstractContextManager[Span]
+ClientSpan = AbstractContextManager[Span]
 
 #: For whatever is not followed.
 NO_TRACER: Tracer = NoOpTracer()
-NOT_FOLLOWED: Call = nullcontext(INVALID_SPAN)
+NO_SPAN: ClientSpan = nullcontext(INVALID_SPAN)
 
 #: One for all of this process's tasks, since nearly all come by here. What is not sampled is told to nobody.
-_UNFOLLOWED = set_span_in_context(
+_UNSAMPLED = set_span_in_context(
     NonRecordingSpan(SpanContext(getrandbits(128), getrandbits(64), is_remote=False)), Context()
 )
 
 T = TypeVar("T")
-Name = Callable[[BaseException], str]
+ErrorName = Callable[[BaseException], str]
 
 
 def class_name(exc: BaseException) -> str:
     return type(exc).__name__
 
 
-def call(tracer: Tracer, name: str, attributes: Attributes, error_type: Name = class_name) -> Call:
+def client_span(tracer: Tracer, name: str, attributes: Attributes, error_type: ErrorName = class_name) -> ClientSpan:
     """A context: one call from its beginning to its end. `error_type` names what it raises, in few words.
 
     Messages of errors stay out of it: they may show values.
     """
-    if not is_followed():
-        return NOT_FOLLOWED
-    return _Call(tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes), error_type)
+    if not is_sampled():
+        return NO_SPAN
+    return _ClientSpan(tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes), error_type)
 
 
-def unfollowed(perform: Callable[[], T]) -> T:
+def run_untraced(perform: Callable[[], T]) -> T:
     """Nothing comes of any span in it, not of a library's either. The thread's context stays so."""
-    attach(_UNFOLLOWED)
+    attach(_UNSAMPLED)
     return perform()
 
 
-def fail(span: Span, error_type: str) -> None:
+def set_error(span: Span, error_type: str) -> None:
     span.set_attribute(ERROR_TYPE, error_type)
     span.set_status(Status(StatusCode.ERROR))
 
 
-class _Call:
+class _ClientSpan:
     """Made without `contextlib`, and never the thread's current span: an interrupt may hit anywhere in it.
 
     Then that span is lost, and nothing else.
@@ -74,7 +74,7 @@ class _Call:
 
     __slots__ = ("_error_type", "_span")
 
-    def __init__(self, span: Span, error_type: Name) -> None:
+    def __init__(self, span: Span, error_type: ErrorName) -> None:
         self._span = span
         self._error_type = error_type
 
@@ -83,5 +83,5 @@ class _Call:
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, at: TracebackType | None) -> None:
         if exc is not None:
-            fail(self._span, self._error_type(exc))
+            set_error(self._span, self._error_type(exc))
         self._span.end()

@@ -16,7 +16,7 @@ ATTEMPT = "taskcore.task.attempt"
 OUTCOME = "taskcore.attempt.outcome"
 
 
-def statement(operation: str, table: str) -> Attributes:
+def statement_attributes(operation: str, table: str) -> Attributes:
     """A statement on Taskcore's own database."""
     return {
         db.DB_SYSTEM_NAME: "postgresql",
@@ -26,7 +26,7 @@ def statement(operation: str, table: str) -> Attributes:
     }
 
 
-def message(operation: str, kind: str, queue: str, task_id: int) -> Attributes:
+def message_attributes(operation: str, kind: str, queue: str, task_id: int) -> Attributes:
     """`operation` as we call it, `kind` (send, process …) as the conventions do."""
     return {
         "messaging.system": RABBITMQ,
@@ -37,5 +37,5 @@ def message(operation: str, kind: str, queue: str, task_id: int) -> Attributes:
     }
 
 
-def task(task_id: int, type_: str, attempt: int) -> Attributes:
+def task_attributes(task_id: int, type_: str, attempt: int) -> Attributes:
     return {TASK_ID: task_id, TASK_TYPE: type_, ATTEMPT: attempt}

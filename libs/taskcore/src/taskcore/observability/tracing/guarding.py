@@ -11,7 +11,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 @contextmanager
-def harmless() -> Iterator[None]:
+def suppress_errors() -> Iterator[None]:
     """Whatever its body raises is logged, and ends here: plugins may add processors of their own, which may raise."""
     try:
         yield

@@ -12,11 +12,11 @@ from opentelemetry.semconv.attributes import server_attributes as server
 from opentelemetry.semconv.attributes import url_attributes
 from opentelemetry.trace import Span, Tracer
 
-from taskcore.observability.tracing.client_spans import NOT_FOLLOWED, Call, call, fail
-from taskcore.observability.tracing.propagation import is_followed, traceparent
+from taskcore.observability.tracing.client_spans import NO_SPAN, ClientSpan, client_span, set_error
+from taskcore.observability.tracing.propagation import is_sampled, traceparent
 
-METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "TRACE"})
-PORTS = {"http": 80, "https": 443}
+KNOWN_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "TRACE"})
+DEFAULT_PORTS = {"http": 80, "https": 443}
 TRACEPARENT = "traceparent"
 REDACTED = "REDACTED"
 MAX_URL = 2_048
@@ -26,23 +26,23 @@ _SECRET = re.compile(r"pass|pwd|secret|token|key|auth|sig|cred|session|code", re
 Headers = Sequence[tuple[bytes, bytes]]
 
 
-def request(tracer: Tracer, method: str, url: str) -> Call:
+def request_span(tracer: Tracer, method: str, url: str) -> ClientSpan:
     """A context: one request, until the head of its answer is there. A redirect that is followed is another."""
-    if not is_followed():
-        return NOT_FOLLOWED
+    if not is_sampled():
+        return NO_SPAN
     parts = urlsplit(url)
-    known = method if method in METHODS else "_OTHER"
+    known = method if method in KNOWN_METHODS else "_OTHER"
     attributes: dict[str, str | int] = {
         http.HTTP_REQUEST_METHOD: known,
-        url_attributes.URL_FULL: shown(url),
+        url_attributes.URL_FULL: redact_url(url),
         server.SERVER_ADDRESS: parts.hostname or "",
     }
     with suppress(ValueError):  # no port at all: whoever sends it will say so
-        attributes[server.SERVER_PORT] = parts.port or PORTS.get(parts.scheme, 0)
-    return call(tracer, known if known == method else "HTTP", attributes)
+        attributes[server.SERVER_PORT] = parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
+    return client_span(tracer, known if known == method else "HTTP", attributes)
 
 
-def carried_on(span: Span, headers: Headers) -> Headers:
+def inject(span: Span, headers: Headers) -> Headers:
     """`headers`, with the context of `span` where it is followed. One that is there already stays as it is."""
     context = traceparent(span)
     if context is None or any(name.lower() == TRACEPARENT.encode() for name, _ in headers):
@@ -50,20 +50,20 @@ def carried_on(span: Span, headers: Headers) -> Headers:
     return [*headers, (TRACEPARENT.encode(), context.encode())]
 
 
-def tell_status(span: Span, status: int) -> None:
+def set_status(span: Span, status: int) -> None:
     span.set_attribute(http.HTTP_RESPONSE_STATUS_CODE, status)
     if status >= 400:
-        fail(span, str(status))
+        set_error(span, str(status))
 
 
-def shown(url: str) -> str:
+def redact_url(url: str) -> str:
     """Without a user, a password, a fragment, and values of parameters whose names sound secret."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
-    query = "&".join(_shown(pair) for pair in parts.query.split("&"))
+    query = "&".join(_redact_pair(pair) for pair in parts.query.split("&"))
     return urlunsplit((parts.scheme, host, parts.path, query, ""))[:MAX_URL]
 
 
-def _shown(pair: str) -> str:
+def _redact_pair(pair: str) -> str:
     name, equals, _ = pair.partition("=")
     return f"{name}={REDACTED}" if equals and _SECRET.search(unquote_plus(name)) else pair

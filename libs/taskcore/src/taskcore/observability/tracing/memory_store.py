@@ -12,25 +12,25 @@ from opentelemetry.sdk.trace import Event, ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import Link, SpanContext, SpanKind
 
 from taskcore.domain.documents import clean_text
-from taskcore.observability.tracing.span_record import RecordedEvent, RecordedLink, RecordedSpan
+from taskcore.observability.tracing.span_record import SpanEvent, SpanLink, SpanRecord
 
-TRACES = 500
-SPANS = 20_000
-SPANS_OF_A_TRACE = 1_000
+MAX_TRACES = 500
+MAX_SPANS = 20_000
+MAX_SPANS_PER_TRACE = 1_000
 MAX_TEXT = 2_000
 MAX_EVENTS = 20
-READS = frozenset({"GET", "HEAD", "OPTIONS"})
+READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-class LocalSpans(SpanProcessor):
+class InMemorySpanStore(SpanProcessor):
     """The newest traces, whole up to `SPANS_OF_A_TRACE`. What a request that only reads did is not kept."""
 
-    def __init__(self, traces: int = TRACES, spans: int = SPANS, of_a_trace: int = SPANS_OF_A_TRACE) -> None:
-        self._most_traces = traces
-        self._most_spans = spans
-        self._most_of_a_trace = of_a_trace
+    def __init__(self, max_traces: int = MAX_TRACES, max_spans: int = MAX_SPANS, max_spans_per_trace: int = MAX_SPANS_PER_TRACE) -> None:
+        self._max_traces = max_traces
+        self._max_spans = max_spans
+        self._max_spans_per_trace = max_spans_per_trace
         self._lock = threading.Lock()
-        self._traces: OrderedDict[str, list[RecordedSpan]] = OrderedDict()
+        self._traces: OrderedDict[str, list[SpanRecord]] = OrderedDict()
         self._count = 0
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
@@ -39,16 +39,16 @@ class LocalSpans(SpanProcessor):
     def on_end(self, span: ReadableSpan) -> None:
         with self._lock:
             known = len(self._traces.get(f"{_known(span.context).trace_id:032x}", ()))
-        if known >= self._most_of_a_trace:
+        if known >= self._max_spans_per_trace:
             return  # before anything is spent on it: a large batch is one trace
-        recorded = recorded_span(span)
+        recorded = to_record(span)
         with self._lock:
-            if _reads(recorded):
-                self._forget(recorded.trace_id)
+            if _is_read_request(recorded):
+                self._evict(recorded.trace_id)
             else:
                 self._keep(recorded)
 
-    def spans(self, trace_id: str) -> list[RecordedSpan]:
+    def spans(self, trace_id: str) -> list[SpanRecord]:
         with self._lock:
             return list(self._traces.get(trace_id, ()))
 
@@ -58,21 +58,21 @@ class LocalSpans(SpanProcessor):
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         return True
 
-    def _keep(self, span: RecordedSpan) -> None:
+    def _keep(self, span: SpanRecord) -> None:
         kept = self._traces.setdefault(span.trace_id, [])
-        if len(kept) < self._most_of_a_trace:  # others may have come meanwhile
+        if len(kept) < self._max_spans_per_trace:  # others may have come meanwhile
             kept.append(span)
             self._count += 1
-        while len(self._traces) > self._most_traces or self._count > self._most_spans:
-            self._forget(next(iter(self._traces)))
+        while len(self._traces) > self._max_traces or self._count > self._max_spans:
+            self._evict(next(iter(self._traces)))
 
-    def _forget(self, trace_id: str) -> None:
+    def _evict(self, trace_id: str) -> None:
         self._count -= len(self._traces.pop(trace_id, ()))
 
 
-def recorded_span(span: ReadableSpan) -> RecordedSpan:
+def to_record(span: ReadableSpan) -> SpanRecord:
     context, parent = _known(span.context), span.parent
-    return RecordedSpan(
+    return SpanRecord(
         trace_id=f"{context.trace_id:032x}",
         span_id=f"{context.span_id:016x}",
         parent_id=None if parent is None else f"{parent.span_id:016x}",
@@ -89,18 +89,18 @@ def recorded_span(span: ReadableSpan) -> RecordedSpan:
     )
 
 
-def _reads(span: RecordedSpan) -> bool:
+def _is_read_request(span: SpanRecord) -> bool:
     """It is a whole request of somebody whose own trace is not followed, and nothing came of it."""
     is_request = span.kind == SpanKind.SERVER.name.lower() and span.parent_id is None
-    return is_request and span.attributes.get("http.request.method") in READS
+    return is_request and span.attributes.get("http.request.method") in READ_METHODS
 
 
-def _link(link: Link) -> RecordedLink:
-    return RecordedLink(f"{link.context.trace_id:032x}", f"{link.context.span_id:016x}")
+def _link(link: Link) -> SpanLink:
+    return SpanLink(f"{link.context.trace_id:032x}", f"{link.context.span_id:016x}")
 
 
-def _event(event: Event) -> RecordedEvent:
-    return RecordedEvent(_text(event.name), event.timestamp, _plain(event.attributes or {}))
+def _event(event: Event) -> SpanEvent:
+    return SpanEvent(_text(event.name), event.timestamp, _plain(event.attributes or {}))
 
 
 def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:

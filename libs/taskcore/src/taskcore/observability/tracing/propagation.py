@@ -26,15 +26,15 @@ def current_traceparent() -> str | None:
     return traceparent(trace.get_current_span())
 
 
-def is_followed() -> bool:
+def is_sampled() -> bool:
     """Whether this thread or coroutine is in a span that is."""
     return current_traceparent() is not None
 
 
 @contextmanager
-def going_on(traceparent: str | None) -> Iterator[None]:
+def use_remote_parent(traceparent: str | None) -> Iterator[None]:
     """A context in which this thread is in the span that `traceparent` names, if that is of its own trace."""
-    context, own = span_context(traceparent), trace.get_current_span().get_span_context()
+    context, own = parse_traceparent(traceparent), trace.get_current_span().get_span_context()
     if context is None or context.trace_id != own.trace_id:
         yield
     else:
@@ -47,7 +47,7 @@ def trace_id_of(text: str | None) -> str | None:
     return None if text is None else text[3:35]
 
 
-def span_context(text: str | None) -> SpanContext | None:
+def parse_traceparent(text: str | None) -> SpanContext | None:
     """None for what is no traceparent."""
     if not text:
         return None
@@ -55,16 +55,16 @@ def span_context(text: str | None) -> SpanContext | None:
     return context if context.is_valid else None
 
 
-def remote(trace_id: str, span_id: str) -> SpanContext:
+def remote_context(trace_id: str, span_id: str) -> SpanContext:
     """A span that is followed elsewhere; ids as hexadecimal digits."""
     flags = TraceFlags(TraceFlags.SAMPLED)
     return SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=flags)
 
 
-def below(parent: SpanContext | None) -> Context:
+def child_context(parent: SpanContext | None) -> Context:
     """The context in which a new span is a child of `parent`; None: in which it begins a trace."""
     return Context() if parent is None else trace.set_span_in_context(NonRecordingSpan(parent), Context())
 
 
-def links(*contexts: SpanContext | None) -> list[Link]:
+def links_to(*contexts: SpanContext | None) -> list[Link]:
     return [Link(context) for context in contexts if context is not None]

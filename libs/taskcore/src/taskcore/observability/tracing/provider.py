@@ -20,14 +20,14 @@ from opentelemetry.sdk.trace.sampling import ParentBased
 from opentelemetry.trace import NoOpTracer, Tracer
 
 from taskcore.observability.telemetry import SPANS_DROPPED
-from taskcore.observability.tracing.bounded_processor import BoundedExport
-from taskcore.observability.tracing.sampler import Roots
-from taskcore.observability.tracing.span_codec import MAX_TEXT, unpack
+from taskcore.observability.tracing.bounded_processor import BoundedSpanProcessor
+from taskcore.observability.tracing.sampler import RateLimitedRootSampler
+from taskcore.observability.tracing.span_codec import MAX_TEXT, decode_spans
 from taskcore.settings import Settings, TracingSettings
 
-PATH = "/v1/traces"
+OTLP_PATH = "/v1/traces"
 #: What the last spans of a process get to be sent in.
-LAST_MOMENT_S = 2.0
+FLUSH_TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +37,17 @@ class Tracing:
     tracer: Tracer
     provider: TracerProvider | None = None
     processors: Sequence[SpanProcessor] = ()
-    roots: Roots | None = None
+    root_sampler: RateLimitedRootSampler | None = None
 
     @classmethod
-    def start(cls, settings: Settings, service: str, also: Sequence[SpanProcessor] = ()) -> Self:
+    def start(cls, settings: Settings, service: str, extra_processors: Sequence[SpanProcessor] = ()) -> Self:
         """Of a process that is `service`. Off without an endpoint, unless others want its spans, too (`also`)."""
-        processors = [*also]
+        processors = [*extra_processors]
         if settings.tracing.endpoint is not None:
-            processors.append(BoundedExport(_exporter(settings.tracing), settings.tracing.queue_size))
+            processors.append(BoundedSpanProcessor(_exporter(settings.tracing), settings.tracing.queue_size))
         if not processors:
             return cls(NoOpTracer())
-        roots = Roots(settings.tracing.sample_ratio, settings.tracing.traces_per_s)
+        roots = RateLimitedRootSampler(settings.tracing.sample_ratio, settings.tracing.max_traces_per_s)
         provider = TracerProvider(
             sampler=ParentBased(roots),
             resource=_resource(service),
@@ -59,25 +59,25 @@ class Tracing:
         return cls(provider.get_tracer("taskcore", version("taskcore")), provider, processors, roots)
 
     @property
-    def is_on(self) -> bool:
+    def is_enabled(self) -> bool:
         return self.provider is not None
 
-    def begin(self, name: str) -> Context | None:
+    def sample_root(self, name: str) -> Context | None:
         """The context of a span `name` that begins a trace, if that is to be followed: ask here where most are not."""
-        return None if self.roots is None else self.roots.begin(name)
+        return None if self.root_sampler is None else self.root_sampler.sample_root(name)
 
-    def share(self) -> Self:
+    def set_global(self) -> Self:
         """Let plugins, and the libraries that they use, find it as OpenTelemetry's own. Once a process."""
         if self.provider is not None:
             trace.set_tracer_provider(self.provider)
         return self
 
-    def take(self, spans: bytes, trace_id: str, dropped: int) -> None:
+    def export_encoded(self, spans: bytes, trace_id: str, dropped: int) -> None:
         """Send what `carried.pack` made elsewhere as this process's own. Raises `ValueError` for anything else."""
         if self.provider is None:
             return
         SPANS_DROPPED.labels("queue_full").inc(max(0, dropped))
-        for span in unpack(spans, trace_id, self.provider.resource):
+        for span in decode_spans(spans, trace_id, self.provider.resource):
             for processor in self.processors:
                 processor.on_end(span)
 
@@ -86,10 +86,10 @@ class Tracing:
         if self.provider is not None:
             ending = threading.Thread(target=self.provider.shutdown, name="traces", daemon=True)
             ending.start()
-            ending.join(LAST_MOMENT_S)
+            ending.join(FLUSH_TIMEOUT_S)
 
 
-OFF = Tracing(NoOpTracer())
+NO_TRACING = Tracing(NoOpTracer())
 
 
 def _exporter(settings: TracingSettings) -> OTLPSpanExporter:
@@ -101,7 +101,7 @@ def _exporter(settings: TracingSettings) -> OTLPSpanExporter:
 
 
 def _with_path(endpoint: str) -> str:
-    return endpoint if urlsplit(endpoint).path.strip("/") else endpoint.rstrip("/") + PATH
+    return endpoint if urlsplit(endpoint).path.strip("/") else endpoint.rstrip("/") + OTLP_PATH
 
 
 def _resource(service: str) -> Resource:

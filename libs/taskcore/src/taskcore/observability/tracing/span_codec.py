@@ -15,7 +15,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 
 from taskcore.domain.documents import clean_text
-from taskcore.observability.tracing.propagation import remote
+from taskcore.observability.tracing.propagation import remote_context
 
 MAX_BYTES = 1024 * 1024
 MAX_TEXT = 4_096
@@ -24,80 +24,80 @@ INT64 = 2**63
 _Id = tuple[str, str]
 
 
-class CarriedEvent(msgspec.Struct, array_like=True):
+class EncodedEvent(msgspec.Struct, array_like=True):
     name: str
-    at_ns: int
+    time_ns: int
     attributes: dict[str, Any]
 
 
-class CarriedSpan(msgspec.Struct, array_like=True):
+class EncodedSpan(msgspec.Struct, array_like=True):
     """Ids are a trace's and a span's, as hexadecimal digits."""
 
     name: str
     id: _Id
     parent: _Id | None
     kind: int
-    began_ns: int
-    ended_ns: int
+    start_ns: int
+    end_ns: int
     attributes: dict[str, Any]
-    events: list[CarriedEvent]
+    events: list[EncodedEvent]
     links: list[tuple[_Id, dict[str, Any]]]
     status: int
     description: str | None
     scope: str
 
 
-def pack(spans: Sequence[ReadableSpan]) -> tuple[bytes, int]:
+def encode_spans(spans: Sequence[ReadableSpan]) -> tuple[bytes, int]:
     """As many as fit, as JSON, and how many do not."""
     frames, size = [], 0
     for span in spans:
-        frame = msgspec.json.encode(_carried(span))
+        frame = msgspec.json.encode(_encode(span))
         size += len(frame) + 1
         if size <= MAX_BYTES:
             frames.append(msgspec.Raw(frame))
     return msgspec.json.encode(frames), len(spans) - len(frames)
 
 
-def unpack(data: bytes, trace_id: str, resource: Resource) -> list[ReadableSpan]:
+def decode_spans(data: bytes, trace_id: str, resource: Resource) -> list[ReadableSpan]:
     """Those of the trace that they should be of. Raises `msgspec.MsgspecError`, and `ValueError` for no ids."""
-    carried = msgspec.json.decode(data, type=list[CarriedSpan])
-    return [_span(one, resource) for one in carried if one.id[0] == trace_id]
+    carried = msgspec.json.decode(data, type=list[EncodedSpan])
+    return [_decode(one, resource) for one in carried if one.id[0] == trace_id]
 
 
-def _carried(span: ReadableSpan) -> CarriedSpan:
+def _encode(span: ReadableSpan) -> EncodedSpan:
     context = span.get_span_context()
     assert context is not None
-    return CarriedSpan(
-        name=_plain(span.name),
+    return EncodedSpan(
+        name=_clean_value(span.name),
         id=_id(context),
         parent=None if span.parent is None else _id(span.parent),
         kind=span.kind.value,
-        began_ns=span.start_time or 0,
-        ended_ns=span.end_time or 0,
-        attributes=_plain_all(span.attributes),
-        events=[CarriedEvent(_plain(one.name), one.timestamp, _plain_all(one.attributes)) for one in span.events],
-        links=[(_id(one.context), _plain_all(one.attributes)) for one in span.links],
+        start_ns=span.start_time or 0,
+        end_ns=span.end_time or 0,
+        attributes=_clean_attributes(span.attributes),
+        events=[EncodedEvent(_clean_value(one.name), one.timestamp, _clean_attributes(one.attributes)) for one in span.events],
+        links=[(_id(one.context), _clean_attributes(one.attributes)) for one in span.links],
         status=span.status.status_code.value,
-        description=_plain(span.status.description),
-        scope="" if span.instrumentation_scope is None else _plain(span.instrumentation_scope.name),
+        description=_clean_value(span.status.description),
+        scope="" if span.instrumentation_scope is None else _clean_value(span.instrumentation_scope.name),
     )
 
 
-def _span(one: CarriedSpan, resource: Resource) -> ReadableSpan:
+def _decode(one: EncodedSpan, resource: Resource) -> ReadableSpan:
     is_error = one.status == StatusCode.ERROR.value
     return ReadableSpan(
-        _plain(one.name),
-        remote(*one.id),
-        None if one.parent is None else remote(*one.parent),
+        _clean_value(one.name),
+        remote_context(*one.id),
+        None if one.parent is None else remote_context(*one.parent),
         resource,
-        _plain_all(one.attributes),
-        [Event(_plain(event.name), _plain_all(event.attributes), _time(event.at_ns)) for event in one.events],
-        [Link(remote(*of), _plain_all(attributes)) for of, attributes in one.links],
+        _clean_attributes(one.attributes),
+        [Event(_clean_value(event.name), _clean_attributes(event.attributes), _time(event.time_ns)) for event in one.events],
+        [Link(remote_context(*of), _clean_attributes(attributes)) for of, attributes in one.links],
         SpanKind(one.kind),
-        status=Status(StatusCode(one.status), _plain(one.description) if is_error else None),
-        start_time=_time(one.began_ns),
-        end_time=_time(one.ended_ns),
-        instrumentation_scope=InstrumentationScope(_plain(one.scope)),
+        status=Status(StatusCode(one.status), _clean_value(one.description) if is_error else None),
+        start_time=_time(one.start_ns),
+        end_time=_time(one.end_ns),
+        instrumentation_scope=InstrumentationScope(_clean_value(one.scope)),
     )
 
 
@@ -109,11 +109,11 @@ def _time(since_epoch_ns: int) -> int:
     return max(0, min(since_epoch_ns, INT64 - 1))
 
 
-def _plain_all(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {_plain(name): _plain(value) for name, value in (attributes or {}).items() if value is not None}
+def _clean_attributes(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {_clean_value(name): _clean_value(value) for name, value in (attributes or {}).items() if value is not None}
 
 
-def _plain(value: Any) -> Any:
+def _clean_value(value: Any) -> Any:
     """What both JSON and protobuf can hold: a number too large for them becomes text."""
     match value:
         case str():
@@ -125,5 +125,5 @@ def _plain(value: Any) -> Any:
         case float() if value - value == 0:  # neither infinite nor no number at all
             return value
         case list() | tuple():
-            return [_plain(one) for one in value]
+            return [_clean_value(one) for one in value]
     return clean_text(str(value)[:MAX_TEXT])

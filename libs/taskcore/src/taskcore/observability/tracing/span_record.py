@@ -10,20 +10,20 @@ from taskcore.observability.tracing import conventions
 
 
 @dataclass(frozen=True, slots=True)
-class RecordedLink:
+class SpanLink:
     trace_id: str
     span_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class RecordedEvent:
+class SpanEvent:
     name: str
-    at_ns: int
+    time_ns: int
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class RecordedSpan:
+class SpanRecord:
     """Ids are hexadecimal digits, times nanoseconds of the epoch; `kind` and `status` as OpenTelemetry's, lower case.
 
     Attributes are JSON values.
@@ -40,8 +40,8 @@ class RecordedSpan:
     status: str = "unset"
     status_message: str | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
-    links: Sequence[RecordedLink] = ()
-    events: Sequence[RecordedEvent] = ()
+    links: Sequence[SpanLink] = ()
+    events: Sequence[SpanEvent] = ()
 
     @property
     def task_id(self) -> str | None:

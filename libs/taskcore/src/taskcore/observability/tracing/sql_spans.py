@@ -12,41 +12,41 @@ from opentelemetry.semconv.attributes import server_attributes as server
 from opentelemetry.trace import Tracer
 from psycopg.sql import Composable
 
-from taskcore.observability.tracing.client_spans import NOT_FOLLOWED, Call, call, class_name
-from taskcore.observability.tracing.propagation import is_followed
+from taskcore.observability.tracing.client_spans import NO_SPAN, ClientSpan, client_span, class_name
+from taskcore.observability.tracing.propagation import is_sampled
 
-MAX_TEXT = 4_096
+MAX_QUERY_TEXT = 4_096
 
 #: The first word behind white space, comments and parentheses.
 _OPERATION = re.compile(r"(?:\s|\(|--[^\n]*(?:\n|$)|/\*.*?\*/)*([A-Za-z]+)", re.DOTALL)
 
 
-def statement(tracer: Tracer, connection: psycopg.Connection[Any], query: object, arguments: object) -> Call:
+def statement_span(tracer: Tracer, connection: psycopg.Connection[Any], query: object, arguments: object) -> ClientSpan:
     """A context: `query` on `connection`. Its text is told where its values are `arguments`, which are not."""
-    if not is_followed():
-        return NOT_FOLLOWED
+    if not is_sampled():
+        return NO_SPAN
     text = _text(query)
     operation = _operation(text)
     attributes = _attributes(connection, operation)
     if arguments is not None and isinstance(query, str | bytes):
-        attributes[db.DB_QUERY_TEXT] = text[:MAX_TEXT]
-    return call(tracer, f"{operation} {connection.info.dbname}", attributes, _error_type)
+        attributes[db.DB_QUERY_TEXT] = text[:MAX_QUERY_TEXT]
+    return client_span(tracer, f"{operation} {connection.info.dbname}", attributes, _error_type)
 
 
-def followed_cursor(tracer: Tracer) -> type[psycopg.Cursor[Any]]:
+def traced_cursor(tracer: Tracer) -> type[psycopg.Cursor[Any]]:
     """For `connection.cursor_factory`: each of its statements has a span."""
 
     class FollowedCursor(psycopg.Cursor[Any]):
         def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
-            with statement(tracer, self.connection, query, params):
+            with statement_span(tracer, self.connection, query, params):
                 return super().execute(query, params, **options)
 
         def executemany(self, query: Any, params_seq: Any, **options: Any) -> None:
-            with statement(tracer, self.connection, query, ()):
+            with statement_span(tracer, self.connection, query, ()):
                 super().executemany(query, params_seq, **options)
 
         def stream(self, query: Any, params: Any = None, **options: Any) -> Iterator[Any]:
-            with statement(tracer, self.connection, query, params):
+            with statement_span(tracer, self.connection, query, params):
                 yield from super().stream(query, params, **options)
 
     return FollowedCursor

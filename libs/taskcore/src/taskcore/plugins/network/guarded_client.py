@@ -13,34 +13,34 @@ from opentelemetry.trace import Tracer
 
 from taskcore.observability.tracing import http_spans
 from taskcore.observability.tracing.client_spans import NO_TRACER
-from taskcore.plugins.cancellation import Interruption
+from taskcore.plugins.cancellation import CancellationToken
 from taskcore.plugins.network.guarded_network import GuardedNetwork
-from taskcore.plugins.network.sockets import Sockets
+from taskcore.plugins.network.sockets import SocketRegistry
 from taskcore.settings import HttpSettings
 
 
-def guarded_client(trust: ssl.SSLContext, network: GuardedNetwork, tracer: Tracer = NO_TRACER) -> httpx.Client:
+def guarded_client(ssl_context: ssl.SSLContext, network: GuardedNetwork, tracer: Tracer = NO_TRACER) -> httpx.Client:
     """A client for one request and its redirects."""
     return httpx.Client(
-        transport=GuardedTransport(trust, network, tracer),
+        transport=GuardedTransport(ssl_context, network, tracer),
         timeout=None,  # the network's own deadline rules
         trust_env=False,
     )
 
 
 @contextmanager
-def client_of(
-    settings: HttpSettings, interruption: Interruption, timeout_s: float | None, tracer: Tracer = NO_TRACER
+def http_client(
+    settings: HttpSettings, interruption: CancellationToken, timeout_s: float | None, tracer: Tracer = NO_TRACER
 ) -> Iterator[httpx.Client]:
     """A client under the operator's settings, whose connections are cut when the attempt is to stop."""
     ends_at = time.monotonic() + (timeout_s or settings.timeout_s)
-    with Sockets() as sockets, interruption.on_interrupt(sockets.cut):
+    with SocketRegistry() as sockets, interruption.on_interrupt(sockets.shutdown_all):
         network = GuardedNetwork(sockets, settings.allowed_networks, ends_at)
-        with guarded_client(trusted(settings), network, tracer) as client:
+        with guarded_client(make_ssl_context(settings), network, tracer) as client:
             yield client
 
 
-def trusted(settings: HttpSettings) -> ssl.SSLContext:
+def make_ssl_context(settings: HttpSettings) -> ssl.SSLContext:
     """The authorities that servers' certificates are checked by."""
     if settings.ca_file is None:
         return httpx.create_ssl_context(trust_env=False)
@@ -50,14 +50,14 @@ def trusted(settings: HttpSettings) -> ssl.SSLContext:
 class GuardedTransport(httpx.BaseTransport):
     """What `httpx.HTTPTransport` does, on a network of our own, which that one cannot be given."""
 
-    def __init__(self, trust: ssl.SSLContext, network: httpcore.NetworkBackend, tracer: Tracer = NO_TRACER) -> None:
-        self._pool = httpcore.ConnectionPool(ssl_context=trust, network_backend=network)
+    def __init__(self, ssl_context: ssl.SSLContext, network: httpcore.NetworkBackend, tracer: Tracer = NO_TRACER) -> None:
+        self._pool = httpcore.ConnectionPool(ssl_context=ssl_context, network_backend=network)
         self._tracer = tracer
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        with http_spans.request(self._tracer, request.method, str(request.url)) as span:
-            response = self._pool.handle_request(_core(request, http_spans.carried_on(span, request.headers.raw)))
-            http_spans.tell_status(span, response.status)
+        with http_spans.request_span(self._tracer, request.method, str(request.url)) as span:
+            response = self._pool.handle_request(_core(request, http_spans.inject(span, request.headers.raw)))
+            http_spans.set_status(span, response.status)
         return httpx.Response(
             response.status, headers=response.headers, stream=_Body(response), extensions=response.extensions
         )

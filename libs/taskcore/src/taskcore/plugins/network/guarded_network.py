@@ -20,7 +20,7 @@ from httpcore import SOCKET_OPTION
 
 from taskcore.errors import TaskcoreError
 from taskcore.plugins.network.addresses import Network, is_allowed, parse_address
-from taskcore.plugins.network.sockets import Sockets
+from taskcore.plugins.network.sockets import SocketRegistry
 
 WRITE_CHUNK = 64 * 1024
 
@@ -35,7 +35,7 @@ class GuardedNetwork(httpcore.NetworkBackend):
     So does cutting the `sockets`.
     """
 
-    def __init__(self, sockets: Sockets, allowed: Sequence[Network], ends_at: float) -> None:
+    def __init__(self, sockets: SocketRegistry, allowed: Sequence[Network], ends_at: float) -> None:
         self._sockets = sockets
         self._allowed = allowed
         self._ends_at = ends_at
@@ -67,19 +67,19 @@ class GuardedNetwork(httpcore.NetworkBackend):
     def _connect_first(self, addresses: Sequence[str], port: int) -> httpcore.NetworkStream:
         failure: Exception = httpcore.ConnectError("the host has no address")
         for address in addresses:
-            left = remaining(self._ends_at, httpcore.ConnectTimeout)
+            left = remaining_s(self._ends_at, httpcore.ConnectTimeout)
             try:
-                with told_as(httpcore.ConnectTimeout, httpcore.ConnectError):
+                with translate_errors(httpcore.ConnectTimeout, httpcore.ConnectError):
                     connection = self._sockets.connect(address, port, left)
                     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as exc:
                 failure = exc
             else:
-                return TimedStream(connection, self._ends_at)
+                return DeadlineStream(connection, self._ends_at)
         raise failure
 
 
-class TimedStream(httpcore.NetworkStream):
+class DeadlineStream(httpcore.NetworkStream):
     """A stream on which every operation has what is left of the time: a peer that drips cannot stretch it."""
 
     def __init__(self, connection: socket.socket, ends_at: float) -> None:
@@ -87,23 +87,23 @@ class TimedStream(httpcore.NetworkStream):
         self._ends_at = ends_at
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        self._connection.settimeout(remaining(self._ends_at, httpcore.ReadTimeout))
-        with told_as(httpcore.ReadTimeout, httpcore.ReadError):
+        self._connection.settimeout(remaining_s(self._ends_at, httpcore.ReadTimeout))
+        with translate_errors(httpcore.ReadTimeout, httpcore.ReadError):
             return self._connection.recv(max_bytes)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         rest = memoryview(buffer)
         while rest:
-            self._connection.settimeout(remaining(self._ends_at, httpcore.WriteTimeout))
-            with told_as(httpcore.WriteTimeout, httpcore.WriteError):
+            self._connection.settimeout(remaining_s(self._ends_at, httpcore.WriteTimeout))
+            with translate_errors(httpcore.WriteTimeout, httpcore.WriteError):
                 rest = rest[self._connection.send(rest[:WRITE_CHUNK]) :]
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        self._connection.settimeout(remaining(self._ends_at, httpcore.ConnectTimeout))
-        with told_as(httpcore.ConnectTimeout, httpcore.ConnectError), closed_on_failure(self._connection):
-            return TimedStream(
+        self._connection.settimeout(remaining_s(self._ends_at, httpcore.ConnectTimeout))
+        with translate_errors(httpcore.ConnectTimeout, httpcore.ConnectError), close_on_error(self._connection):
+            return DeadlineStream(
                 ssl_context.wrap_socket(self._connection, server_hostname=server_hostname), self._ends_at
             )
 
@@ -122,7 +122,7 @@ class TimedStream(httpcore.NetworkStream):
 
 
 @contextmanager
-def told_as(timeout: type[Exception], error: type[Exception]) -> Iterator[None]:
+def translate_errors(timeout: type[Exception], error: type[Exception]) -> Iterator[None]:
     """The socket's own exceptions as those of httpcore."""
     try:
         yield
@@ -133,7 +133,7 @@ def told_as(timeout: type[Exception], error: type[Exception]) -> Iterator[None]:
 
 
 @contextmanager
-def closed_on_failure(connection: socket.socket) -> Iterator[None]:
+def close_on_error(connection: socket.socket) -> Iterator[None]:
     try:
         yield
     except BaseException:
@@ -150,7 +150,7 @@ def resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
 
 
-def remaining(ends_at: float, error: type[httpcore.TimeoutException]) -> float:
+def remaining_s(ends_at: float, error: type[httpcore.TimeoutException]) -> float:
     """The seconds that are left. Raises `error` when none are."""
     left = ends_at - time.monotonic()
     if left <= 0:

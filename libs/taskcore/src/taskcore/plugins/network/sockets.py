@@ -8,7 +8,7 @@ from threading import Lock
 from types import TracebackType
 
 
-class Sockets:
+class SocketRegistry:
     """A context: at its end the connections are let go of."""
 
     def __init__(self) -> None:
@@ -17,7 +17,7 @@ class Sockets:
         self._open: list[socket.socket] = []
         self._is_cut = False
 
-    def __enter__(self) -> Sockets:
+    def __enter__(self) -> SocketRegistry:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, at: TracebackType | None) -> None:
@@ -45,7 +45,7 @@ class Sockets:
                 return connection
         raise failure
 
-    def cut(self) -> None:
+    def shutdown_all(self) -> None:
         """Whoever reads, writes or connects meets the end, now and from now on."""
         with self._lock:
             self._is_cut = True

@@ -13,10 +13,10 @@ from taskcore.plugins.context import AttemptLog
 MAX_LINE_BYTES = 4 * 1024
 MAX_TAIL_BYTES = 16 * 1024
 CHUNK_BYTES = 64 * 1024
-TURN_S = 0.1
+POLL_INTERVAL_S = 0.1
 
 
-class Output:
+class CommandOutput:
     """A line that is too long becomes several. Bytes that are no text become replacement characters."""
 
     def __init__(self, log: AttemptLog) -> None:
@@ -31,7 +31,7 @@ class Output:
         text = self._tail.decode("utf-8", "replace")
         return f"…\n{text}" if self._is_cut else text
 
-    def pump(self, process: subprocess.Popen[bytes], ends_at: float) -> bool:
+    def read_until_exit(self, process: subprocess.Popen[bytes], ends_at: float) -> bool:
         """Until the process has ended and written all. False: it had not at `ends_at` (of the monotonic clock).
 
         A process of its own that holds the pipe beyond its end is not waited for.
@@ -45,7 +45,7 @@ class Output:
                 return False
             if not is_open:
                 _wait_a_turn(process)
-            elif poll.poll(TURN_S * 1000):
+            elif poll.poll(POLL_INTERVAL_S * 1000):
                 is_open = self._take(os.read(process.stdout.fileno(), CHUNK_BYTES))
             elif process.poll() is not None:
                 break
@@ -77,4 +77,4 @@ class Output:
 
 def _wait_a_turn(process: subprocess.Popen[bytes]) -> None:
     with suppress(subprocess.TimeoutExpired):
-        process.wait(TURN_S)
+        process.wait(POLL_INTERVAL_S)

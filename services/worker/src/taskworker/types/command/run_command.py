@@ -20,22 +20,22 @@ from typing import Annotated
 import msgspec
 from opentelemetry.trace import Span
 
-from taskcore.execution.isolation.rlimits import bound_memory
-from taskcore.observability.tracing.client_spans import Call, call, fail
+from taskcore.execution.isolation.rlimits import set_memory_limit
+from taskcore.observability.tracing.client_spans import ClientSpan, client_span, set_error
 from taskcore.observability.tracing.propagation import traceparent
 from taskcore.plugins import Fail, Interrupted, Isolation, Parameters, Plugin, TaskContext
 from taskcore.settings import CommandSettings
-from taskworker.types.command.output import Output
-from taskworker.types.email.patterns import END
+from taskworker.types.command.output import CommandOutput
+from taskworker.types.email.patterns import END_OF_TEXT
 
 #: What programs need to find their way. The rest may hold secrets.
-KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
+INHERITED_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
 #: How OpenTelemetry's programs are told of the span that started them.
 TRACEPARENT = "TRACEPARENT"
 MIB = 1024 * 1024
 
 CommandName = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
-Argument = Annotated[str, msgspec.Meta(pattern=rf"^[^\x00]*{END}", max_length=4_096)]
+Argument = Annotated[str, msgspec.Meta(pattern=rf"^[^\x00]*{END_OF_TEXT}", max_length=4_096)]
 Arguments = Annotated[tuple[Argument, ...], msgspec.Meta(max_length=100)]
 Text = Annotated[str, msgspec.Meta(max_length=65_536)]
 
@@ -61,18 +61,18 @@ class RunCommand(Plugin[RunCommandParameters]):
         if command is None:
             known = ", ".join(sorted(ctx.settings.commands)) or "none"
             return Fail(f"no command is configured as {params.command!r}; configured: {known}", "unknown_command")
-        if refusal := refuse(command, params):
+        if refusal := find_violation(command, params):
             return Fail(refusal, reason="bad_arguments")
-        output = Output(ctx.log)
-        with _followed(ctx, command) as span:
-            exit_code = execute(command, params, output, carried_on(span))
-            _tell(span, exit_code)
+        output = CommandOutput(ctx.log)
+        with _command_span(ctx, command) as span:
+            exit_code = execute(command, params, output, trace_environment(span))
+            _record_exit_code(span, exit_code)
         if exit_code != 0:
-            raise CommandFailed(f"{params.command} {describe(exit_code)}\n{output.tail}".rstrip())
+            raise CommandFailed(f"{params.command} {describe_exit(exit_code)}\n{output.tail}".rstrip())
         return {"exit_code": exit_code, "output": output.tail}
 
 
-def refuse(command: CommandSettings, params: RunCommandParameters) -> str | None:
+def find_violation(command: CommandSettings, params: RunCommandParameters) -> str | None:
     """What is asked for that the operator does not allow."""
     if len(params.arguments) > command.max_arguments:
         return f"{params.command} takes at most {command.max_arguments} more arguments, not {len(params.arguments)}"
@@ -81,7 +81,7 @@ def refuse(command: CommandSettings, params: RunCommandParameters) -> str | None
     return None
 
 
-def execute(command: CommandSettings, params: RunCommandParameters, output: Output, context: Mapping[str, str]) -> int:
+def execute(command: CommandSettings, params: RunCommandParameters, output: CommandOutput, context: Mapping[str, str]) -> int:
     """Run it to its end. Answers its exit code, negative where a signal ended it.
 
     `context` is for its environment, unless the operator's own says otherwise.
@@ -99,15 +99,15 @@ def execute(command: CommandSettings, params: RunCommandParameters, output: Outp
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env=environment({**context, **command.env}),
+            env=build_environment({**context, **command.env}),
             cwd=command.cwd,
-            preexec_fn=limit(command.memory_mb),
+            preexec_fn=memory_limiter(command.memory_mb),
         )
     with process:
         try:
-            is_over = output.pump(process, ends_at)
+            is_over = output.read_until_exit(process, ends_at)
         except Interrupted:  # it got the signal, too, and its last words are heard, as long as it is let
-            output.pump(process, math.inf)
+            output.read_until_exit(process, math.inf)
             raise
         if not is_over:
             process.kill()
@@ -115,25 +115,25 @@ def execute(command: CommandSettings, params: RunCommandParameters, output: Outp
     return process.returncode
 
 
-def environment(more: Mapping[str, str]) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in KEPT_ENVIRONMENT if name in os.environ}
+def build_environment(more: Mapping[str, str]) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
     return {**kept, **more}
 
 
-def carried_on(span: Span) -> dict[str, str]:
+def trace_environment(span: Span) -> dict[str, str]:
     """For the environment of a command: the trace that it may go on with."""
     context = traceparent(span)
     return {} if context is None else {TRACEPARENT: context}
 
 
-def limit(memory_mb: int | None) -> Callable[[], None] | None:
+def memory_limiter(memory_mb: int | None) -> Callable[[], None] | None:
     """Bounds the address space of the command, and of each process that it starts."""
     if memory_mb is None:
         return None
-    return partial(bound_memory, memory_mb * MIB)
+    return partial(set_memory_limit, memory_mb * MIB)
 
 
-def describe(exit_code: int) -> str:
+def describe_exit(exit_code: int) -> str:
     if exit_code >= 0:
         return f"ended with exit code {exit_code}"
     known: Sequence[int] = sorted(signal.valid_signals())
@@ -141,13 +141,13 @@ def describe(exit_code: int) -> str:
     return f"was ended by signal {-exit_code} ({name})"
 
 
-def _followed(ctx: TaskContext, command: CommandSettings) -> Call:
+def _command_span(ctx: TaskContext, command: CommandSettings) -> ClientSpan:
     """Of the command line its first word only: arguments may hold secrets."""
     program = os.path.basename(command.argv[0])
-    return call(ctx.tracer, program, {"process.executable.name": program})
+    return client_span(ctx.tracer, program, {"process.executable.name": program})
 
 
-def _tell(span: Span, exit_code: int) -> None:
+def _record_exit_code(span: Span, exit_code: int) -> None:
     span.set_attribute("process.exit.code", exit_code)
     if exit_code != 0:
-        fail(span, str(exit_code))
+        set_error(span, str(exit_code))

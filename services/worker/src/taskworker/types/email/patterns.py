@@ -3,4 +3,4 @@
 from __future__ import annotations
 
 # Python's `$` also matches before a final line break; this is the end in every dialect that knows lookahead.
-END = r"(?![\s\S])"
+END_OF_TEXT = r"(?![\s\S])"

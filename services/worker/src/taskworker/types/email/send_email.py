@@ -13,23 +13,23 @@ from typing import Annotated
 import msgspec
 from opentelemetry.semconv.attributes.server_attributes import SERVER_ADDRESS, SERVER_PORT
 
-from taskcore.observability.tracing.client_spans import Call, call
+from taskcore.observability.tracing.client_spans import ClientSpan, client_span
 from taskcore.observability.tracing.conventions import Attributes
 from taskcore.plugins import Fail, Parameters, Plugin, TaskContext
-from taskcore.plugins.network.sockets import Sockets
+from taskcore.plugins.network.sockets import SocketRegistry
 from taskworker.types.email import smtp
 from taskworker.types.email.message import build_message
-from taskworker.types.email.patterns import END
+from taskworker.types.email.patterns import END_OF_TEXT
 
 #: How many, in traces: addresses are nobody's business there.
-RECIPIENTS = "taskcore.email.recipients"
-REFUSED = "taskcore.email.recipients_refused"
+RECIPIENT_COUNT = "taskcore.email.recipients"
+REFUSED_COUNT = "taskcore.email.recipients_refused"
 
-WORD = r"[A-Za-z0-9!#$%&'*+/=^_`{|}~-]+"  # RFC 5322's atext, but for the ? of an encoded word
-LABEL = r"[A-Za-z0-9-]+"  # a domain of other alphabets is written in Punycode
-ADDRESS = rf"^{WORD}(?:\.{WORD})*@{LABEL}(?:\.{LABEL})*{END}"
+ATOM = r"[A-Za-z0-9!#$%&'*+/=^_`{|}~-]+"  # RFC 5322's atext, but for the ? of an encoded word
+DOMAIN_LABEL = r"[A-Za-z0-9-]+"  # a domain of other alphabets is written in Punycode
+ADDRESS = rf"^{ATOM}(?:\.{ATOM})*@{DOMAIN_LABEL}(?:\.{DOMAIN_LABEL})*{END_OF_TEXT}"
 # An encoded word (=?utf-8?q?=0d=0aBcc:…?=) is decoded when the header is parsed, line breaks and all: a way to inject.
-ONE_LINE = rf"^(?![\s\S]*=\?)[^\x00-\x1f\x7f-\x9f\u2028\u2029]*{END}"
+ONE_LINE = rf"^(?![\s\S]*=\?)[^\x00-\x1f\x7f-\x9f\u2028\u2029]*{END_OF_TEXT}"
 
 EmailAddress = Annotated[str, msgspec.Meta(pattern=ADDRESS, max_length=254)]
 Recipients = Annotated[tuple[EmailAddress, ...], msgspec.Meta(max_length=100)]
@@ -64,22 +64,22 @@ class SendEmail(Plugin[SendEmailParameters]):
         """
         message = build_message(ctx.task_id, ctx.settings.smtp.sender, params)
         try:
-            with Sockets() as sockets, ctx.on_interrupt(sockets.cut), _followed(ctx, params) as span:
+            with SocketRegistry() as sockets, ctx.on_interrupt(sockets.shutdown_all), _send_span(ctx, params) as span:
                 refused = smtp.send(ctx.settings.smtp, message, params.recipients, sockets)
-                span.set_attribute(REFUSED, len(refused))
+                span.set_attribute(REFUSED_COUNT, len(refused))
         except (smtplib.SMTPException, OSError) as exc:
             ctx.check()  # a connection that was cut because the attempt is to stop
             if not smtp.is_permanent(exc):
                 raise
-            return Fail(smtp.describe(exc), reason="smtp_refused")
+            return Fail(smtp.describe_error(exc), reason="smtp_refused")
         return {
             "message_id": str(message["Message-ID"]),
             "accepted": [address for address in params.recipients if address not in refused],
-            "refused": {address: smtp.reply_text(reply) for address, reply in refused.items()},
+            "refused": {address: smtp.format_reply(reply) for address, reply in refused.items()},
         }
 
 
-def _followed(ctx: TaskContext, params: SendEmailParameters) -> Call:
+def _send_span(ctx: TaskContext, params: SendEmailParameters) -> ClientSpan:
     server = ctx.settings.smtp
-    attributes: Attributes = {SERVER_ADDRESS: server.host, SERVER_PORT: server.port, RECIPIENTS: len(params.recipients)}
-    return call(ctx.tracer, "SMTP send", attributes, smtp.error_type)
+    attributes: Attributes = {SERVER_ADDRESS: server.host, SERVER_PORT: server.port, RECIPIENT_COUNT: len(params.recipients)}
+    return client_span(ctx.tracer, "SMTP send", attributes, smtp.error_type)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from email.message import EmailMessage
 
-from taskcore.plugins.network.sockets import Sockets
+from taskcore.plugins.network.sockets import SocketRegistry
 from taskcore.settings import SmtpSettings
 from taskworker.types.email.message import sender_address
 
@@ -17,7 +17,7 @@ Reply = tuple[int, bytes]
 
 
 def send(
-    settings: SmtpSettings, message: EmailMessage, recipients: Sequence[str], sockets: Sockets
+    settings: SmtpSettings, message: EmailMessage, recipients: Sequence[str], sockets: SocketRegistry
 ) -> Mapping[str, Reply]:
     """Send `message`, by a connection out of `sockets`.
 
@@ -40,13 +40,13 @@ def is_permanent(exc: smtplib.SMTPException | OSError) -> bool:
     return isinstance(exc, smtplib.SMTPNotSupportedError)
 
 
-def describe(exc: smtplib.SMTPException | OSError) -> str:
+def describe_error(exc: smtplib.SMTPException | OSError) -> str:
     """What the server said, as one line."""
     if isinstance(exc, smtplib.SMTPRecipientsRefused):
-        refusals = "; ".join(f"{address}: {reply_text(reply)}" for address, reply in exc.recipients.items())
+        refusals = "; ".join(f"{address}: {format_reply(reply)}" for address, reply in exc.recipients.items())
         return f"every recipient was refused: {refusals}"
     if isinstance(exc, smtplib.SMTPResponseException):
-        return f"the SMTP server refused: {reply_text((exc.smtp_code, exc.smtp_error))}"
+        return f"the SMTP server refused: {format_reply((exc.smtp_code, exc.smtp_error))}"
     return str(exc)
 
 
@@ -57,7 +57,7 @@ def error_type(exc: BaseException) -> str:
     return str(exc.smtp_code) if isinstance(exc, smtplib.SMTPResponseException) else type(exc).__name__
 
 
-def reply_text(reply: tuple[int, bytes | str]) -> str:
+def format_reply(reply: tuple[int, bytes | str]) -> str:
     """`550 no such user` of a reply's code and text."""
     code, text = reply
     words = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
@@ -65,11 +65,11 @@ def reply_text(reply: tuple[int, bytes | str]) -> str:
 
 
 @contextmanager
-def _session(settings: SmtpSettings, sockets: Sockets) -> Iterator[smtplib.SMTP]:
+def _session(settings: SmtpSettings, sockets: SocketRegistry) -> Iterator[smtplib.SMTP]:
     session = _connect(settings, sockets)
     try:
         if settings.tls == "starttls":
-            session.starttls(context=_trust(settings))
+            session.starttls(context=_tls_context(settings))
         if settings.username is not None:
             session.login(settings.username, settings.password.get_secret_value() if settings.password else "")
         yield session
@@ -80,15 +80,15 @@ def _session(settings: SmtpSettings, sockets: Sockets) -> Iterator[smtplib.SMTP]
         session.close()
 
 
-def _connect(settings: SmtpSettings, sockets: Sockets) -> smtplib.SMTP:
-    trust = _trust(settings) if settings.tls == "tls" else None
+def _connect(settings: SmtpSettings, sockets: SocketRegistry) -> smtplib.SMTP:
+    trust = _tls_context(settings) if settings.tls == "tls" else None
     return _Session(settings.host, settings.port, settings.timeout_s, sockets, trust)
 
 
 class _Session(smtplib.SMTP):
     """On a socket that can be cut, with TLS from the start where `trust` is given."""
 
-    def __init__(self, host: str, port: int, timeout_s: float, sockets: Sockets, trust: ssl.SSLContext | None) -> None:
+    def __init__(self, host: str, port: int, timeout_s: float, sockets: SocketRegistry, trust: ssl.SSLContext | None) -> None:
         self._sockets = sockets
         self._trust = trust
         super().__init__(host, port, timeout=timeout_s)
@@ -98,5 +98,5 @@ class _Session(smtplib.SMTP):
         return self._trust.wrap_socket(connection, server_hostname=host) if self._trust else connection
 
 
-def _trust(settings: SmtpSettings) -> ssl.SSLContext:
+def _tls_context(settings: SmtpSettings) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=settings.ca_file)

@@ -16,15 +16,15 @@ import msgspec
 
 from taskcore.plugins import Fail, Parameters, Plugin, RetryAfter, TaskContext
 from taskcore.plugins.network.guarded_network import ForbiddenAddress
-from taskworker.types.email.patterns import END
-from taskworker.types.http.response import Answer, read_answer
+from taskworker.types.email.patterns import END_OF_TEXT
+from taskworker.types.http.response import Response, send_request
 
-RETRYABLE = frozenset({408, 425, 429})
+RETRYABLE_STATUSES = frozenset({408, 425, 429})
 MAX_RETRY_AFTER_S = 3_600
 
-HeaderName = Annotated[str, msgspec.Meta(pattern=rf"^[A-Za-z0-9!#$%&'*+.^_`|~-]+{END}", max_length=256)]
-HeaderValue = Annotated[str, msgspec.Meta(pattern=rf"^[\t\x20-\x7e]*{END}", max_length=8_192)]
-Url = Annotated[str, msgspec.Meta(pattern=rf"^[Hh][Tt][Tt][Pp][Ss]?://[^\s\x00-\x20\x7f]+{END}", max_length=8_192)]
+HeaderName = Annotated[str, msgspec.Meta(pattern=rf"^[A-Za-z0-9!#$%&'*+.^_`|~-]+{END_OF_TEXT}", max_length=256)]
+HeaderValue = Annotated[str, msgspec.Meta(pattern=rf"^[\t\x20-\x7e]*{END_OF_TEXT}", max_length=8_192)]
+Url = Annotated[str, msgspec.Meta(pattern=rf"^[Hh][Tt][Tt][Pp][Ss]?://[^\s\x00-\x20\x7f]+{END_OF_TEXT}", max_length=8_192)]
 Headers = Annotated[dict[HeaderName, HeaderValue], msgspec.Meta(max_length=64)]
 Text = Annotated[str, msgspec.Meta(max_length=65_536)]
 Statuses = Annotated[
@@ -33,7 +33,7 @@ Statuses = Annotated[
 Timeout = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 
 # They frame the message or name its receiver, which is the client's to say.
-OWN_HEADERS = frozenset(
+RESERVED_HEADERS = frozenset(
     {"connection", "content-length", "expect", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
 )
 
@@ -65,7 +65,7 @@ class HttpRequestParameters(Parameters, frozen=True):
     def __post_init__(self) -> None:
         if self.body is not None and self.json is not None:
             raise ValueError("give body or json, not both")
-        if refused := OWN_HEADERS & {name.lower() for name in self.headers}:
+        if refused := RESERVED_HEADERS & {name.lower() for name in self.headers}:
             raise ValueError(f"headers that cannot be set: {', '.join(sorted(refused))}")
         _check_url(self.url)
 
@@ -77,7 +77,7 @@ class HttpRequest(Plugin[HttpRequestParameters]):
     def run(self, ctx: TaskContext, params: HttpRequestParameters) -> object:
         """Returns the status, headers and body of the answer, and the URL that it came from after redirects."""
         try:
-            answer = _ask(ctx, params)
+            answer = _send(ctx, params)
         except ForbiddenAddress as exc:
             return Fail(str(exc), reason="forbidden_address")
         except (httpx.TooManyRedirects, httpx.RemoteProtocolError, httpcore.UnsupportedProtocol) as exc:
@@ -85,29 +85,29 @@ class HttpRequest(Plugin[HttpRequestParameters]):
         except (httpx.HTTPError, httpcore.NetworkError, httpcore.ProtocolError):
             ctx.check()  # a connection that was cut because the attempt is to stop
             raise
-        return judge(answer, params.expected_status)
+        return to_outcome(answer, params.expected_status)
 
 
-def judge(answer: Answer, expected: tuple[int, ...] | None) -> object:
+def to_outcome(answer: Response, expected: tuple[int, ...] | None) -> object:
     """The task's result, or what an answer of another status means for it."""
     if answer.status in expected if expected else 200 <= answer.status < 300:
-        return answer.as_result()
-    if answer.status < 500 and answer.status not in RETRYABLE:
-        return Fail(answer.complaint(), reason="unexpected_status")
+        return answer.to_result()
+    if answer.status < 500 and answer.status not in RETRYABLE_STATUSES:
+        return Fail(answer.error_message(), reason="unexpected_status")
     wait_s = answer.retry_after_s()
     if wait_s is not None and wait_s <= MAX_RETRY_AFTER_S:
-        return RetryAfter(timedelta(seconds=wait_s), error=answer.complaint())
-    raise UnexpectedStatus(answer.complaint())
+        return RetryAfter(timedelta(seconds=wait_s), error=answer.error_message())
+    raise UnexpectedStatus(answer.error_message())
 
 
 class UnexpectedStatus(Exception):
     """The server answered with a status that may be another the next time."""
 
 
-def _ask(ctx: TaskContext, params: HttpRequestParameters) -> Answer:
+def _send(ctx: TaskContext, params: HttpRequestParameters) -> Response:
     with ctx.http(params.timeout_s) as client:
         max_bytes = ctx.settings.http.max_body_bytes
-        return read_answer(client, _request(client, params), params.follow_redirects, max_bytes)
+        return send_request(client, _request(client, params), params.follow_redirects, max_bytes)
 
 
 def _request(client: httpx.Client, params: HttpRequestParameters) -> httpx.Request:

@@ -8,12 +8,12 @@ from typing import Any
 
 import httpx
 
-EXCERPT = 500
+MAX_EXCERPT_CHARS = 500
 MAX_REDIRECTS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """An HTTP response whose body has been read as far as it is kept."""
 
     status: int
@@ -22,7 +22,7 @@ class Answer:
     truncated: bool
     url: str
 
-    def as_result(self) -> dict[str, Any]:
+    def to_result(self) -> dict[str, Any]:
         """As JSON. A header that came more than once has its values joined by commas."""
         return {
             "status": self.status,
@@ -32,9 +32,9 @@ class Answer:
             "url": self.url,
         }
 
-    def complaint(self) -> str:
+    def error_message(self) -> str:
         """The status and the start of the body."""
-        excerpt = self.body[:EXCERPT]
+        excerpt = self.body[:MAX_EXCERPT_CHARS]
         return f"status {self.status}: {excerpt}" if excerpt else f"status {self.status}"
 
     def retry_after_s(self) -> int | None:
@@ -43,7 +43,7 @@ class Answer:
         return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else None
 
 
-def read_answer(client: httpx.Client, request: httpx.Request, follow_redirects: bool, max_bytes: int) -> Answer:
+def send_request(client: httpx.Client, request: httpx.Request, follow_redirects: bool, max_bytes: int) -> Response:
     """Send `request` and read no more than `max_bytes` of the answer's body.
 
     The body becomes text by the charset that its type names, or UTF-8; what is no text becomes replacement characters.
@@ -60,7 +60,7 @@ def read_answer(client: httpx.Client, request: httpx.Request, follow_redirects: 
     finally:
         response.close()
     text = body.decode(_charset(response), "replace")
-    return Answer(response.status_code, response.headers, text, truncated, str(response.url))
+    return Response(response.status_code, response.headers, text, truncated, str(response.url))
 
 
 def _follow(client: httpx.Client, response: httpx.Response) -> httpx.Response:

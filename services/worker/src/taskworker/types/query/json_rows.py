@@ -18,9 +18,9 @@ from psycopg.types.string import TextLoader
 
 from taskcore.domain.documents import MAX_INTEGER, MIN_INTEGER
 
-SESSION = {"DateStyle": "ISO", "IntervalStyle": "iso_8601", "bytea_output": "hex"}
-NATIVE = frozenset({"bool", "int2", "int4", "int8", "oid", "float4", "float8", "json", "jsonb"})
-TIMESTAMPS = frozenset({"timestamp", "timestamptz"})
+SESSION_SETTINGS = {"DateStyle": "ISO", "IntervalStyle": "iso_8601", "bytea_output": "hex"}
+JSON_NATIVE_TYPES = frozenset({"bool", "int2", "int4", "int8", "oid", "float4", "float8", "json", "jsonb"})
+TIMESTAMP_TYPES = frozenset({"timestamp", "timestamptz"})
 TIMESTAMP = re.compile(r"(\d{4,}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?)(?:([+-]\d\d)(:\d\d)?)?")
 
 
@@ -38,8 +38,8 @@ class TimestampLoader(Loader):
 def register_loaders(connection: Connection[Any]) -> None:
     """Have `connection` load values as this module promises; it needs the session's settings in `SESSION`."""
     for info in connection.adapters.types:
-        if info.name not in NATIVE:
-            loader = TimestampLoader if info.name in TIMESTAMPS else TextLoader
+        if info.name not in JSON_NATIVE_TYPES:
+            loader = TimestampLoader if info.name in TIMESTAMP_TYPES else TextLoader
             connection.adapters.register_loader(info.oid, loader)
 
 
@@ -57,7 +57,7 @@ class RowBuffer:
         if self.truncated or len(self.rows) >= self._max_rows:
             self.truncated = True
             return
-        plain = [as_json(value) for value in row]
+        plain = [to_json_value(value) for value in row]
         self._room -= len(json.dumps(plain, ensure_ascii=False))
         if self._room < 0:
             self.truncated = True
@@ -65,12 +65,12 @@ class RowBuffer:
             self.rows.append(plain)
 
 
-def as_json(value: Any) -> Any:
+def to_json_value(value: Any) -> Any:
     """`value` with the numbers that JSON lacks, or that its readers would misread, as text."""
     if isinstance(value, list):
-        return [as_json(item) for item in value]
+        return [to_json_value(item) for item in value]
     if isinstance(value, dict):
-        return {key: as_json(item) for key, item in value.items()}
+        return {key: to_json_value(item) for key, item in value.items()}
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else f"{'-' if value < 0 else ''}Infinity"
     if isinstance(value, int) and not MIN_INTEGER <= value <= MAX_INTEGER:

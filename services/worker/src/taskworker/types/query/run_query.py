@@ -16,7 +16,7 @@ from typing import Annotated
 import msgspec
 import psycopg
 
-from taskcore.observability.tracing.sql_spans import statement
+from taskcore.observability.tracing.sql_spans import statement_span
 from taskcore.plugins import Fail, Parameters, Plugin, TaskContext
 from taskcore.settings import DatabaseSettings
 from taskworker.types.query import session
@@ -56,14 +56,14 @@ class RunQuery(Plugin[RunQueryParameters]):
         """
         database = ctx.settings.databases.get(params.database)
         if database is None:
-            return _unknown(params.database, sorted(ctx.settings.databases))
+            return _unknown_database(params.database, sorted(ctx.settings.databases))
         try:
             return _run(ctx, params, database)
         except psycopg.Error as exc:
             ctx.check()  # a query that was cancelled because the attempt is to stop
             if not is_permanent(exc):
                 raise
-            return Fail(describe(exc), reason="query_refused")
+            return Fail(describe_error(exc), reason="query_refused")
 
 
 def is_permanent(exc: psycopg.Error) -> bool:
@@ -73,7 +73,7 @@ def is_permanent(exc: psycopg.Error) -> bool:
     return exc.sqlstate[:2] in PERMANENT_CLASSES or exc.sqlstate in PERMANENT_STATES
 
 
-def describe(exc: psycopg.Error) -> str:
+def describe_error(exc: psycopg.Error) -> str:
     """PostgreSQL's words, with the SQLSTATE where there is one."""
     return f"{exc} (SQLSTATE {exc.sqlstate})" if exc.sqlstate else str(exc)
 
@@ -83,7 +83,7 @@ def _run(ctx: TaskContext, params: RunQueryParameters, database: DatabaseSetting
     max_rows = min(params.max_rows or database.max_rows, database.max_rows)
     with (
         session.connect(ctx, params.database, database) as connection,
-        statement(ctx.tracer, connection, query, arguments),
+        statement_span(ctx.tracer, connection, query, arguments),
     ):
         columns = session.prepare(connection, query, arguments)
         if not columns and database.read_only:
@@ -96,6 +96,6 @@ def _run(ctx: TaskContext, params: RunQueryParameters, database: DatabaseSetting
         return session.fetch(connection, query, arguments, columns, max_rows)
 
 
-def _unknown(name: str, configured: list[str]) -> Fail:
+def _unknown_database(name: str, configured: list[str]) -> Fail:
     known = ", ".join(configured) or "none"
     return Fail(f"no database is configured as {name!r}; configured: {known}", reason="unknown_database")

@@ -15,7 +15,7 @@ from psycopg.pq.abc import PGresult
 from taskcore.plugins import TaskContext
 from taskcore.plugins.databases import CANCEL_TIMEOUT_S, open_connection
 from taskcore.settings import DatabaseSettings
-from taskworker.types.query.json_rows import SESSION, RowBuffer, register_loaders
+from taskworker.types.query.json_rows import SESSION_SETTINGS, RowBuffer, register_loaders
 from taskworker.types.query.placeholders import Scalar
 
 MAX_RESULT_CHARS = 512 * 1024
@@ -92,7 +92,7 @@ def fetch(
 
 def _begin(connection: psycopg.Connection[Any], timeout_s: float) -> None:
     """The first statement of the transaction: it takes the snapshot, behind which READ ONLY is fixed."""
-    values = {**SESSION, "statement_timeout": str(max(1, round(timeout_s * 1000)))}
+    values = {**SESSION_SETTINGS, "statement_timeout": str(max(1, round(timeout_s * 1000)))}
     pairs = [part for pair in values.items() for part in pair]
     settings = ", ".join(["set_config(%s, %s, true)"] * len(values))
     connection.execute(f"SELECT {settings}".encode(), pairs)
