@@ -57,7 +57,7 @@ up down logs: export VERSION := $(VERSION)
 up down logs: export REVISION := $(REVISION)
 up down logs: export COMPOSE_FILE := compose.yaml$(if $(DEV),:compose.dev.yaml)$(patsubst %,:%,$(wildcard compose.override.yaml))
 
-test: .venv/.dev  ## all tests; ARGS="tests/standalone -k adopted" for some
+test: .venv/.dev  ## all tests; ARGS="tests/taskstandalone -k adopted" for some
 	harness/rabbitmq/provide_rabbitmq
 	$(BIN)/python -m pytest $(ARGS)
 

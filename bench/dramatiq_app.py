@@ -15,7 +15,7 @@ from dramatiq.brokers.rabbitmq import RabbitmqBroker
 from bench.finish_times import FinishTimes
 
 AMQP_URL = "BENCH_AMQP_URL"
-FINISH_TIMES = "BENCH_MARKS"
+FINISH_TIMES = "BENCH_FINISH_TIMES"
 CAPACITY = "BENCH_CAPACITY"
 QUEUE = "bare"
 

@@ -68,7 +68,9 @@ class BareDramatiq:
 
     def wait(self) -> RunWindow:
         wanted = self._ran_before + len(self._messages)
-        times = eventually(lambda: self._all_marks(wanted), DEADLINE_S, poll_s=0.2, description="the last message's end")
+        times = eventually(
+            lambda: self._all_marks(wanted), DEADLINE_S, poll_s=0.2, description="the last message's end"
+        )
         return RunWindow(times[self._ran_before], times[-1])
 
     def processes(self) -> Mapping[str, Sequence[psutil.Process]]:

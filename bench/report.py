@@ -17,8 +17,8 @@ TARGETS = {
     ("end_to_end", "ratio"): ("at least", 1.0),
     ("submit", "batch_per_s"): ("at least", 10_000),
     ("start_latency_ms", "p50"): ("at most", 20),
-    ("traces", "batches, blackholed / off"): ("at least", 0.95),
-    ("traces", "singles, blackholed / off"): ("at least", 0.95),
+    ("traces", "batches, unresponsive / off"): ("at least", 0.95),
+    ("traces", "singles, unresponsive / off"): ("at least", 0.95),
 }
 _TITLES = {
     "drain": "drain, tasks/s",
@@ -46,9 +46,15 @@ def format_table(results: Mapping[str, Any]) -> str:
 
 
 def _dearest_first(roles: Mapping[str, float]) -> list[tuple[str, float]]:
-    ranked = sorted(((role, spent) for role, spent in roles.items() if role != OTHER_PROCESSES), key=lambda item: -item[1])
+    ranked = sorted(
+        ((role, spent) for role, spent in roles.items() if role != OTHER_PROCESSES), key=lambda item: -item[1]
+    )
     total = sum(spent for _, spent in ranked)
-    return [*((role, spent) for role, spent in ranked if spent >= 0.5), ("all", total), (OTHER_PROCESSES, roles[OTHER_PROCESSES])]
+    return [
+        *((role, spent) for role, spent in ranked if spent >= 0.5),
+        ("all", total),
+        (OTHER_PROCESSES, roles[OTHER_PROCESSES]),
+    ]
 
 
 def _figure(value: float) -> str:

@@ -48,7 +48,7 @@ class Taskcore:
             "TASKCORE_AMQP_URL": servers.taskcore_amqp_url,
             "TASKCORE_WORKER__PROCESSES": str(PROCESSES),
             "TASKCORE_WORKER__THREADS": str(THREADS),
-            "TASKCORE_WORKER__LOOK_AHEAD": str(PREFETCH - THREADS),
+            "TASKCORE_WORKER__PREFETCH_SHORT": str(PREFETCH - THREADS),
             **settings,
         }
         self.database = psycopg.connect(servers.database_url, autocommit=True, application_name="bench")

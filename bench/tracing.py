@@ -15,13 +15,13 @@ from typing import Any
 from bench.rounds import END_TO_END, Rounds
 from bench.servers import Servers
 from bench.taskcore_contender import BATCH, Taskcore
-from bench.trace_endpoints import unresponsive_endpoint, accepting_endpoint
+from bench.trace_endpoints import accepting_endpoint, unresponsive_endpoint
 
 TRACES = "traces"
 OFF = "off"
 #: Single submits are slower: fewer of them take as long.
 SINGLES_DIVISOR = 4
-EVERY_TRACE = {"TASKCORE_TRACING__TRACES_PER_S": "1000000"}
+EVERY_TRACE = {"TASKCORE_TRACING__MAX_TRACES_PER_S": "1000000"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import sys
 from datetime import UTC, datetime
 
 from faults import report, scenarios
-from faults.load.capacity import measure_capacity, load_rate
+from faults.load.capacity import load_rate, measure_capacity
 from faults.registry import FAULTS, Fault, run_fault
 from faults.system.sandbox import running_servers
 from faults.trial import TrialConfig

@@ -72,16 +72,22 @@ class Findings:
     violations: list[str] = field(default_factory=list)
 
 
-def check_invariants(system: SupervisedSystem, submissions: Sequence[Submission], feed_reader: FeedReader, *, may_overlap: bool = False) -> Findings:
+def check_invariants(
+    system: SupervisedSystem, submissions: Sequence[Submission], feed_reader: FeedReader, *, may_overlap: bool = False
+) -> Findings:
     """To be asked when nothing is open any more. `may_overlap`: a run that was frozen and thawed may."""
     ids = accepted_ids(submissions)
     present = {row["id"] for row in system.sql("SELECT id FROM task WHERE id = ANY(%s)", ids)}
     lost = len(set(ids) - present)
-    broken = [message for message in (*_broken(system, submissions, ids, lost, may_overlap), _missed(feed_reader)) if message]
+    broken = [
+        message for message in (*_broken(system, submissions, ids, lost, may_overlap), _missed(feed_reader)) if message
+    ]
     return Findings(len(ids), lost, _ran_twice(system), broken)
 
 
-def _broken(system: SupervisedSystem, offers: Sequence[Submission], ids: Sequence[int], lost: int, may_overlap: bool) -> list[str]:
+def _broken(
+    system: SupervisedSystem, offers: Sequence[Submission], ids: Sequence[int], lost: int, may_overlap: bool
+) -> list[str]:
     return [
         f"{lost} accepted tasks are not in the database" if lost else "",
         f"{len(ids) - len(set(ids))} ids were answered twice" if len(ids) != len(set(ids)) else "",

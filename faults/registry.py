@@ -16,7 +16,7 @@ from faults.network.proxies import Proxies, proxied
 from faults.report import Result
 from faults.system.sandbox import Sandbox, Servers, sandbox
 from faults.system.system import SupervisedSystem, running_system
-from faults.trial import TrialConfig, Trial
+from faults.trial import Trial, TrialConfig
 
 LOGS = Path(__file__).with_name("logs")  # of the faults that were too much
 
@@ -66,7 +66,11 @@ def fault(
 def run_fault(fault: Fault, servers: Servers, config: TrialConfig) -> Result:
     """Never raises for what the system under trial does."""
     began = time.monotonic()
-    with sandbox(servers) as place, proxied(place, fault.proxied) as cables, _system(fault, place, cables, config) as system:
+    with (
+        sandbox(servers) as place,
+        proxied(place, fault.proxied) as cables,
+        _system(fault, place, cables, config) as system,
+    ):
         trial = Trial(system, config, place.directory, cables)
         try:
             fault.inject(trial)

@@ -14,7 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-from harness.http_server import Request, Response, HttpServer
+from harness.http_server import HttpServer, Request, Response
 from harness.waiting import DEADLINE_S, eventually
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

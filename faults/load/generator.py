@@ -10,7 +10,7 @@ from contextlib import suppress
 from threading import Thread
 
 from bench.connection import Connection, post_request
-from faults.load.submissions import CANCEL_AFTER_S, Submission, Request, mixed_submissions
+from faults.load.submissions import CANCEL_AFTER_S, Request, Submission, mixed_submissions
 
 RESPONSE_TIMEOUT_S = 20.0  # for one answer: longer is a hang
 RETRY_PAUSE_S = 0.5

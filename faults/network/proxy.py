@@ -103,7 +103,9 @@ class Proxy:
             behind, ahead = await asyncio.open_connection(*self._upstream, limit=CHUNK)
         watch = self._watch()
         try:
-            await _first_end(self._pass(reader, ahead, watch.on_client_data), self._pass(behind, writer, watch.on_server_data))
+            await _first_end(
+                self._pass(reader, ahead, watch.on_client_data), self._pass(behind, writer, watch.on_server_data)
+            )
         finally:
             _reset(ahead)
 

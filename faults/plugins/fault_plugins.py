@@ -55,7 +55,7 @@ class Work(Plugin[WorkParameters]):
 
 
 class WorkIsolated(Work):
-    name = "work_in_child"
+    name = "work_isolated"
     description = "Works in a process of its own."
     isolation = Isolation.PROCESS
 
@@ -68,7 +68,7 @@ class CrashParameters(Parameters, frozen=True):
 
 
 class Crash(Plugin[CrashParameters]):
-    name = "deadly"
+    name = "crash"
     description = "Takes its process with it."
     retry = RetryPolicy(max_attempts=2, waits=(timedelta(seconds=0.2),), jitter=0.0)
     timeout = timedelta(seconds=5)
@@ -91,7 +91,7 @@ class Crash(Plugin[CrashParameters]):
 
 
 class CrashIsolated(Crash):
-    name = "deadly_in_child"
+    name = "crash_isolated"
     description = "Takes its own process with it."
     isolation = Isolation.PROCESS
 

@@ -3,17 +3,17 @@
 from importlib import import_module
 
 SUBJECTS = (
-    "deaths",
-    "stops",
-    "handovers",
-    "broker",
-    "database",
-    "cuts",
-    "messages",
-    "crashes",
-    "clock",
+    "kills",
+    "shutdowns",
+    "handoffs",
+    "rabbitmq",
+    "postgres",
+    "partitions",
+    "duplicate_messages",
+    "crashing_tasks",
+    "clock_skew",
     "long_transactions",
-    "cancels",
+    "cancellation",
     "backlog",
 )
 

@@ -21,7 +21,7 @@ TOOK = """
 
 
 @fault(
-    "cancel-running",
+    "running-tasks-cancelled",
     action="running tasks cancelled: threads, plain Python, SQL, HTTP, child processes, and one that ignores all signals",
     criterion="p95 of 1 s or less where the plugin cooperates, for SQL and for HTTP; else its grace and 0.5 s",
 )
@@ -33,8 +33,8 @@ def cancel_running(trial: Trial) -> None:
             "plain Python": ("work", {"seconds": 600}, COOPERATIVE_LIMIT_S),
             "SQL": ("run_query", {"database": "own", "query": "SELECT pg_sleep(600)"}, COOPERATIVE_LIMIT_S),
             "HTTP": ("http_request", {"method": "GET", "url": url}, COOPERATIVE_LIMIT_S),
-            "child": ("work_in_child", {"seconds": 600}, COOPERATIVE_LIMIT_S),
-            "deaf child": ("work_in_child", {"seconds": 600, "is_deaf": True}, KILL_AFTER_S + 0.5),
+            "child": ("work_isolated", {"seconds": 600}, COOPERATIVE_LIMIT_S),
+            "child ignoring signals": ("work_isolated", {"seconds": 600, "ignores_signals": True}, KILL_AFTER_S + 0.5),
         }
         with trial.under_load():
             cancelled = {name: _cancel(trial, *kind[:2]) for name, kind in kinds.items()}

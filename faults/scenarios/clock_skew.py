@@ -14,7 +14,7 @@ ON_TIME_S = 2.0
 
 
 @fault(
-    "clock-wrong",
+    "clock-skew",
     action="one worker's clock an hour ahead, the other's an hour behind; then each a step back, while they run",
     criterion="no lease lost, nothing early or late",
 )

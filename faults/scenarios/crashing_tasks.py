@@ -13,7 +13,7 @@ ENDS = {("failed", "crash_loop"), ("failed", "timed_out")}
 
 
 @fault(
-    "deadly-in-processes",
+    "crashing-tasks-isolated",
     action="tasks that os._exit, segfault, eat memory, loop in C, each in a process of its own, at once; 4 times",
     criterion="crash_loop or timed_out; other tasks' p99 start less than doubles",
 )
@@ -23,7 +23,7 @@ def in_processes(trial: Trial) -> None:
         inflicted_at = time.monotonic()
         task_ids = []
         for _ in range(trial.config.pick(4, 1)):
-            task_ids += _inflict(trial, "deadly_in_child")
+            task_ids += _inflict(trial, "crash_isolated")
             trial.system.wait_for(task_ids)
         over_at = time.monotonic()
     _require_ends(trial, task_ids)
@@ -36,14 +36,14 @@ def in_processes(trial: Trial) -> None:
 
 
 @fault(
-    "deadly-in-threads",
+    "crashing-tasks-in-threads",
     action="the same in threads beside others, one after the other",
     criterion="the others run again, none of them counted; the culprit ends crash_loop",
     is_smoke=False,
 )
 def in_threads(trial: Trial) -> None:
     with trial.under_load(recovers_within_s=30, completed=0.9):
-        task_ids = _inflict(trial, "deadly")
+        task_ids = _inflict(trial, "crash")
         trial.system.wait_for(task_ids)
     _require_ends(trial, task_ids)
     _require_others_unharmed(trial, task_ids)

@@ -15,7 +15,7 @@ REFUSED_METRIC = "taskcore_claims_refused_total"
 CRITERION = "refused, counted"
 
 
-@fault("one-message-100-times", action="the message of each of 20 tasks sent 100 times", criterion=CRITERION)
+@fault("duplicate-messages", action="the message of each of 20 tasks sent 100 times", criterion=CRITERION)
 def copies(trial: Trial) -> None:
     before = _refused(trial)
     with trial.under_load():

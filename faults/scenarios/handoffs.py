@@ -18,7 +18,7 @@ NOTHING_CHARGED = "the tasks run within 15 s, nothing spent"
 
 
 @fault(
-    "coordinator-before-publish",
+    "coordinator-killed-before-publish",
     action="kill -9 of a coordinator between mark and publish, 6 times",
     criterion=NONE_LOST,
     proxied=COORDINATORS,
@@ -29,7 +29,7 @@ def before_publish(trial: Trial) -> None:
 
 
 @fault(
-    "coordinator-before-confirm",
+    "coordinator-killed-before-confirm",
     action="kill -9 of a coordinator between publish and confirm, 6 times",
     criterion=NONE_LOST,
     proxied=COORDINATORS,
@@ -57,7 +57,9 @@ def claim_reply_lost(trial: Trial) -> None:
     proxied=WORKERS,
 )
 def ack_lost(trial: Trial) -> None:
-    _cut_workers(trial, lambda one: trial.proxies[one].rabbitmq, lambda trigger: AmqpMethodTap(trigger, ACK, from_client=True))
+    _cut_workers(
+        trial, lambda one: trial.proxies[one].rabbitmq, lambda trigger: AmqpMethodTap(trigger, ACK, from_client=True)
+    )
 
 
 def _kill_coordinators(trial: Trial, watch: Callable[[Trigger], Tap]) -> None:
@@ -107,7 +109,7 @@ def _fire(trial: Trial, trigger: Trigger) -> None:
 def require_each_ran_once(trial: Trial) -> None:
     """Beside what the retry policy repeats, no task ran twice, nor lost anything."""
     trial.drain()
-    more = "SELECT count(*) FROM task WHERE attempt > failures + 1 OR losses > 0 OR status = 'failed'"
+    more = "SELECT count(*) FROM task WHERE attempt > failures + 1 OR worker_losses > 0 OR status = 'failed'"
     trial.require(trial.system.scalar(more) == 0, f"{trial.system.scalar(more)} tasks ran twice, or lost something")
     runs = trial.system.journal.runs()
     twice = [task_id for task_id, all_ in runs.items() if len({one.attempt for one in all_}) != len(all_)]

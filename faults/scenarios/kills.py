@@ -19,7 +19,7 @@ RESTART_LIMIT_S = 3.0
 CLEANUP_LIMIT_S = 2.0
 CRITERION = "its tasks run elsewhere: p95 of 3 s or less over 30 kills; none of its process group left 2 s later"
 #: Long tasks for each kill; they end when their gate is opened.
-LONG_TASKS = (("work", "sleep", 6), ("work", "compute", 1), ("work_in_child", "sleep", 3))
+LONG_TASKS = (("work", "sleep", 6), ("work", "compute", 1), ("work_isolated", "sleep", 3))
 
 
 @dataclass(slots=True)
@@ -31,12 +31,12 @@ class Kill:
     orphans: list[str] = field(default_factory=list)
 
 
-@fault("kill-supervisor", action="kill -9 of a worker's supervisor, 30 times", criterion=CRITERION, is_smoke=True)
+@fault("supervisor-killed", action="kill -9 of a worker's supervisor, 30 times", criterion=CRITERION, is_smoke=True)
 def kill_supervisor(trial: Trial) -> None:
     _kill_often(trial, lambda name: psutil.Process(trial.system.restarter[name].pid))
 
 
-@fault("kill-executor", action="kill -9 of one executor of a worker, 30 times", criterion=CRITERION, is_smoke=True)
+@fault("executor-killed", action="kill -9 of one executor of a worker, 30 times", criterion=CRITERION, is_smoke=True)
 def kill_executor(trial: Trial) -> None:
     _kill_often(trial, lambda name: max(trial.system.executors(name), key=lambda one: len(_long_in(trial, _tree(one)))))
     # Whoever ran alone in what was killed looks like a culprit, once: a kill for want of memory looks the same.
@@ -46,7 +46,7 @@ def kill_executor(trial: Trial) -> None:
 
 
 @fault(
-    "worker-killed-often",
+    "worker-killed-repeatedly",
     action="a worker killed every 10 s, 12 times, with tasks of 5 s among the load",
     criterion="all end as they should; none crash_loop",
 )
@@ -95,7 +95,9 @@ def _kill(trial: Trial, name: str, chosen: Callable[[str], psutil.Process], numb
     wait(CLEANUP_LIMIT_S)
     kill.orphans = [_told(one) for one in tree if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
     runs_again = "SELECT count(*) FROM task WHERE id = ANY(%s) AND attempt >= 2 AND status = 'running'"
-    eventually(lambda: system.scalar(runs_again, list(kill.held)) == len(kill.held), 60, description="the tasks running again")
+    eventually(
+        lambda: system.scalar(runs_again, list(kill.held)) == len(kill.held), 60, description="the tasks running again"
+    )
     gate.touch()
     return kill
 

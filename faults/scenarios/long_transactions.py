@@ -12,7 +12,7 @@ PER_S = 200.0
 
 
 @fault(
-    "open-transaction",
+    "long-transaction",
     action="a transaction that reads and writes, open for 2 minutes at 200 tasks/s",
     criterion="95 % completed; the feed's lag reported",
 )

@@ -19,7 +19,7 @@ CRITERION = "it stops its work before its lease ends; nobody else runs it meanwh
 
 
 @fault(
-    "cut-from-postgres-silent",
+    "postgres-packets-dropped",
     action=f"a worker cut from PostgreSQL for {OUTAGE_S} s by a proxy that drops, with long tasks running",
     criterion=CRITERION,
     proxied=(CUT_WORKER,),
@@ -29,7 +29,7 @@ def cut_silently(trial: Trial) -> None:
 
 
 @fault(
-    "cut-from-postgres-reset",
+    "postgres-connections-reset",
     action=f"a worker cut from PostgreSQL for {OUTAGE_S} s by a proxy that resets, with long tasks running",
     criterion=CRITERION,
     proxied=(CUT_WORKER,),
@@ -39,7 +39,7 @@ def cut_by_reset(trial: Trial) -> None:
 
 
 @fault(
-    "cut-from-rabbitmq",
+    "rabbitmq-packets-dropped",
     action="a worker cut from RabbitMQ for 60 s by a proxy that drops, with long tasks running",
     criterion="it makes nothing run twice",
     proxied=(CUT_WORKER,),
@@ -82,7 +82,9 @@ def _judge(trial: Trial, held: set[int], cut_at: float) -> None:
     again = [run.began_at for task_id in held for run in runs[task_id] if run.began_at > cut_at]
     if again:
         trial.figures["ran elsewhere after s"] = round(min(again) - cut_at, 1)
-        gaps = [later.began_at - run.last_seen_at for run in first for later in runs[run.task_id] if later.began_at > cut_at]
+        gaps = [
+            later.began_at - run.last_seen_at for run in first for later in runs[run.task_id] if later.began_at > cut_at
+        ]
         trial.require(min(gaps) > 0, f"a task ran elsewhere {-min(gaps):.1f} s before it had stopped here")
 
 

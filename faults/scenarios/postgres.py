@@ -21,17 +21,17 @@ TERMINATE_ONE = f"""
 CRITERION = "workers survive and report what they finished; API 503, not 500 or a hang"
 
 
-@fault("postgres-fast", action="PostgreSQL restarted in order", criterion=CRITERION)
+@fault("postgres-restarted", action="PostgreSQL restarted in order", criterion=CRITERION)
 def fast(trial: Trial) -> None:
     _restart(trial, "fast")
 
 
-@fault("postgres-immediate", action="PostgreSQL crashed and restarted", criterion=CRITERION, is_smoke=True)
+@fault("postgres-crashed", action="PostgreSQL crashed and restarted", criterion=CRITERION, is_smoke=True)
 def immediate(trial: Trial) -> None:
     _restart(trial, "immediate")
 
 
-@fault("postgres-terminates", action="backends terminated 5 a second for 30 s", criterion=CRITERION)
+@fault("postgres-backends-terminated", action="backends terminated 5 a second for 30 s", criterion=CRITERION)
 def terminates(trial: Trial) -> None:
     with trial.under_load(), _superuser(trial) as connection:
         for _ in range(trial.config.pick(150, 20)):
@@ -49,7 +49,11 @@ def read_only(trial: Trial) -> None:
     require_no_process_died(trial)
 
 
-@fault("postgres-connections", action="all of PostgreSQL's connections taken for 10 s, its clients cut off", criterion=CRITERION)
+@fault(
+    "postgres-connections-exhausted",
+    action="all of PostgreSQL's connections taken for 10 s, its clients cut off",
+    criterion=CRITERION,
+)
 def connections(trial: Trial) -> None:
     with trial.under_load(), ExitStack() as taken, _superuser(trial) as connection:
         until = time.monotonic() + trial.config.pick(10, 3)

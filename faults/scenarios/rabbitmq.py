@@ -10,7 +10,7 @@ RECOVERY_LIMIT_S = 30.0
 CRITERION = "submits never fail; all run within 30 s of its return"
 
 
-@fault("rabbitmq-restart", action="RabbitMQ stopped in order and started", criterion=CRITERION, is_smoke=True)
+@fault("rabbitmq-restarted", action="RabbitMQ stopped in order and started", criterion=CRITERION, is_smoke=True)
 def restart(trial: Trial) -> None:
     broker = trial.system.sandbox.servers.rabbitmq
     with trial.under_load(all_run_within_s=RECOVERY_LIMIT_S):
@@ -19,7 +19,7 @@ def restart(trial: Trial) -> None:
     require_no_failed_submit(trial)
 
 
-@fault("rabbitmq-kill", action="kill -9 of RabbitMQ, and its start", criterion=CRITERION)
+@fault("rabbitmq-killed", action="kill -9 of RabbitMQ, and its start", criterion=CRITERION)
 def kill(trial: Trial) -> None:
     broker = trial.system.sandbox.servers.rabbitmq
     with trial.under_load(all_run_within_s=RECOVERY_LIMIT_S):

@@ -12,7 +12,7 @@ REFUSED_METRIC = "taskcore_results_refused_total"
 
 
 @fault(
-    "sigterm-beyond-grace",
+    "grace-period-exceeded",
     action="SIGTERM for a worker with tasks longer than its grace (25 s)",
     criterion="back in the queue, nothing spent",
 )
@@ -24,13 +24,13 @@ def beyond_grace(trial: Trial) -> None:
     with trial.under_load():
         code = trial.system.restarter[WORKERS[0]].terminate()
         returned = trial.system.sql(
-            "SELECT task_id FROM task_attempt WHERE worker_id = %s AND outcome = 'returned'", stopped_id
+            "SELECT task_id FROM task_attempt WHERE worker_id = %s AND outcome = 'released'", stopped_id
         )
         gate.touch()
     trial.require(code == 0, f"the worker ended with {code}")
     trial.require(bool(returned), "nothing was given back")
     trial.drain()
-    held = "SELECT count(*) FROM task WHERE id = ANY(%s) AND (failures > 0 OR losses > 0 OR crashes > 0)"
+    held = "SELECT count(*) FROM task WHERE id = ANY(%s) AND (failures > 0 OR worker_losses > 0 OR crashes > 0)"
     spent = trial.system.scalar(held, task_ids)
     trial.require(spent == 0, f"{spent} tasks lost something")
     trial.figures["given back"] = len(returned)
@@ -48,14 +48,14 @@ def rolling_restart(trial: Trial) -> None:
             trial.require(code == 0, f"{name} ended with {code}")
             trial.system.wait_until_ready(name)
     trial.drain()
-    spent = trial.system.scalar("SELECT count(*) FROM task WHERE losses > 0 OR crashes > 0")
+    spent = trial.system.scalar("SELECT count(*) FROM task WHERE worker_losses > 0 OR crashes > 0")
     trial.require(spent == 0, f"{spent} tasks lost something")
     failed = sum(1 for offer in trial.submissions if [one.outcome for one in offer.requests] != [201])
     trial.require(failed == 0, f"{failed} submits failed")
 
 
 @fault(
-    "frozen-beyond-lease",
+    "worker-frozen",
     action=f"SIGSTOP for a whole worker for {LEASE_S + 10} s, beyond its lease; then SIGCONT, its executors first",
     criterion="the late result is refused and counted; one terminal status",
 )
@@ -81,7 +81,11 @@ def frozen(trial: Trial) -> None:
             process.resume()
         wait(2)  # its supervisor, once awake, kills at once what has outlived the lease
         processes[0].resume()
-        eventually(lambda: system.metric(name, REFUSED_METRIC) > 0 or trial.config.is_smoke, 30, description="the refusals' count")
+        eventually(
+            lambda: system.metric(name, REFUSED_METRIC) > 0 or trial.config.is_smoke,
+            30,
+            description="the refusals' count",
+        )
         trial.figures["late results refused"] = system.metric(name, REFUSED_METRIC)
     trial.require(bool(held), f"{name} held nothing")
     trial.require(_ends(trial, held) == ends, "a late result changed a task")

@@ -31,9 +31,14 @@ class SupervisedSystem(System):
     """`env` is for all processes, `own_env` for single ones, by their names: `api`, `worker-1`, `coordinator-2`, …"""
 
     def __init__(
-        self, sandbox: Sandbox, env: Mapping[str, str] | None = None, own_env: Mapping[str, Mapping[str, str]] | None = None
+        self,
+        sandbox: Sandbox,
+        env: Mapping[str, str] | None = None,
+        own_env: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
-        super().__init__(sandbox.services, sandbox.database_url, sandbox.virtual_host.amqp_url, {**TYPE_SETTINGS, **(env or {})})
+        super().__init__(
+            sandbox.services, sandbox.database_url, sandbox.virtual_host.amqp_url, {**TYPE_SETTINGS, **(env or {})}
+        )
         self._env["TASKCORE_DATABASES__OWN__URL"] = sandbox.database_url
         self.sandbox = sandbox
         self.restarter = Restarter(sandbox.services)
@@ -112,7 +117,7 @@ class SupervisedSystem(System):
 
     def _warm_up(self, in_processes: bool) -> bool:
         """Whether it was enough."""
-        tasks = [("work", 50), ("work_in_child", 8 * in_processes)]
+        tasks = [("work", 50), ("work_isolated", 8 * in_processes)]
         self.wait_for(one for type_, count in tasks for one in self.submit_many(count, type_, {"seconds": 0.02}))
         executors = [one for name in WORKERS for one in self.executors(name)]
         have_run = {file.name for file in self.journal.directory.iterdir()}

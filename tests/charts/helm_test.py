@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from tests.charts.rendering import set_value, render
+from tests.charts.rendering import render, set_value
 from tests.charts.samples import PRODUCTION
 
 

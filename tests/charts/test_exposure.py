@@ -12,10 +12,13 @@ import yaml
 from click.testing import CliRunner
 
 from taskclient.cli.program import program
-from tests.charts.rendering import CHART, SERVICES, set_value, render
+from tests.charts.rendering import CHART, SERVICES, render, set_value
 from tests.charts.samples import DEVELOPMENT, EVERYTHING, PRODUCTION, VALUE_SETS
 
-MONITORS = [set_value("global.monitoring.monitors", True), set_value("global.networkPolicy.metricsFrom", [{"podSelector": {}}])]
+MONITORS = [
+    set_value("global.monitoring.monitors", True),
+    set_value("global.networkPolicy.metricsFrom", [{"podSelector": {}}]),
+]
 
 
 def test_the_api_is_a_service_of_the_cluster() -> None:
@@ -71,7 +74,10 @@ def test_a_prometheus_that_nobody_lets_in_is_refused() -> None:
         render(PRODUCTION, MONITORS[0])
 
     assert len(render(PRODUCTION, *MONITORS).of_kind("PodMonitor")) == 4
-    assert len(render(PRODUCTION, MONITORS[0], set_value("global.networkPolicy.enabled", False)).of_kind("PodMonitor")) == 4
+    assert (
+        len(render(PRODUCTION, MONITORS[0], set_value("global.networkPolicy.enabled", False)).of_kind("PodMonitor"))
+        == 4
+    )
 
 
 def test_alerts_are_those_of_the_file() -> None:

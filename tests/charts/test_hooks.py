@@ -19,7 +19,7 @@ from harness.reaper import Reaper
 from harness.waiting import eventually
 from taskcore.db import migrations
 from tests.charts.helm_test import run_helm_test
-from tests.charts.rendering import Object, Release, set_value, render
+from tests.charts.rendering import Object, Release, render, set_value
 from tests.charts.samples import DEVELOPMENT, EVERYTHING, PRODUCTION
 from tests.taskapi.conftest import ANYTHING, register_type
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.charts.rendering import SERVICES, Object, Release, Values, set_value, render
+from tests.charts.rendering import SERVICES, Object, Release, Values, render, set_value
 from tests.charts.samples import DEVELOPMENT, EVERYTHING, PRODUCTION, VALUE_SETS
 
 DNS = [("UDP", 53), ("TCP", 53)]
@@ -141,7 +141,9 @@ def test_traces_get_to_where_they_are_sent(url: str, port: int) -> None:
 
 
 def test_the_api_alone_asks_for_traces() -> None:
-    rendered = render(PRODUCTION, set_value("global.tracing.queryUrl", "http://jaeger:16686/api/v3/traces/{trace_id}"), CLOSED)
+    rendered = render(
+        PRODUCTION, set_value("global.tracing.queryUrl", "http://jaeger:16686/api/v3/traces/{trace_id}"), CLOSED
+    )
 
     assert [s for s in SERVICES if ("TCP", 16686) in ports(egress(rendered, s))] == ["api"]
 

@@ -9,7 +9,7 @@ import pytest
 from taskcore.probe import DEFAULT_PORTS
 from taskcore.settings import ApiSettings, WorkerSettings
 from taskworker.supervisor.supervisor import SHUTDOWN_MARGIN_S
-from tests.charts.rendering import SERVICES, Object, set_value, load_chart, render
+from tests.charts.rendering import SERVICES, Object, load_chart, render, set_value
 from tests.charts.samples import DEVELOPMENT, EVERYTHING, PRODUCTION, VALUE_SETS
 from tests.containers.dockerfiles import stages, values
 
@@ -202,7 +202,9 @@ def test_services_can_be_left_out() -> None:
 
 
 def test_pods_go_where_they_are_told() -> None:
-    rendered = render(DEVELOPMENT, set_value("global.nodeSelector", {"a": "b"}), set_value("worker.nodeSelector", {"c": "d"}))
+    rendered = render(
+        DEVELOPMENT, set_value("global.nodeSelector", {"a": "b"}), set_value("worker.nodeSelector", {"c": "d"})
+    )
 
     where = {component: pod["spec"]["nodeSelector"] for component, pod in rendered.pods()}
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.charts.rendering import SERVICES, Release, set_value, component_of, render
+from tests.charts.rendering import SERVICES, Release, component_of, render, set_value
 from tests.charts.samples import EVERYTHING, PRODUCTION, VALUE_SETS
 
 EVENTS = {"apiGroups": ["", "events.k8s.io"], "resources": ["events"], "verbs": ["list", "watch"]}

@@ -43,7 +43,9 @@ def test_no_two_releases_of_a_namespace_share_an_object(values: str) -> None:
 def test_no_two_releases_of_a_cluster_share_an_object_of_no_namespace_or_of_a_third(values: str) -> None:
     places = [("demo", "a"), ("demo", "b"), ("b-demo", "a"), ("demo", "a-b"), (LONG, "a"), (LONG, "b")]
 
-    of_each = {place: identities(render(VALUE_SETS[values], name=place[0], namespace=place[1]), place[1]) for place in places}
+    of_each = {
+        place: identities(render(VALUE_SETS[values], name=place[0], namespace=place[1]), place[1]) for place in places
+    }
 
     for first, second in combinations(places, 2):
         assert of_each[first] & of_each[second] == set(), (first, second)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import helm_python
 import pytest
 
-from tests.charts.rendering import SERVICES, Release, set_value, merge_values, render
+from tests.charts.rendering import SERVICES, Release, merge_values, render, set_value
 from tests.charts.samples import PRODUCTION
 
 KEDA = set_value("worker.keda", {"enabled": True, "serverAddress": "http://prometheus:9090"})
-BY_CPU = merge_values(*(set_value(f"{name}.autoscaling", {"enabled": True, "maxReplicas": 7}) for name in ("api", "worker")))
+BY_CPU = merge_values(
+    *(set_value(f"{name}.autoscaling", {"enabled": True, "maxReplicas": 7}) for name in ("api", "worker"))
+)
 
 
 def copies(rendered: Release) -> dict[str, int | None]:
@@ -44,7 +46,9 @@ def test_by_cpu_the_number_is_the_autoscalers(service: str) -> None:
 
 
 def test_by_the_backlog_the_number_is_kedas() -> None:
-    rendered = render(PRODUCTION, KEDA, set_value("worker.queues", ["mail", "default"]), set_value("worker.keda.ageSeconds", 120))
+    rendered = render(
+        PRODUCTION, KEDA, set_value("worker.queues", ["mail", "default"]), set_value("worker.keda.ageSeconds", 120)
+    )
 
     spec = rendered.get("ScaledObject", "worker")["spec"]
     (trigger,) = spec["triggers"]
@@ -92,7 +96,9 @@ def test_what_cannot_work_fails_with_the_sentence_that_helps(values: dict[str, o
 
 
 def test_large_numbers_stay_whole_numbers() -> None:
-    rendered = render(PRODUCTION, set_value("migrations.deadlineSeconds", 2_000_000), set_value("test.timeoutSeconds", 3_000_000))
+    rendered = render(
+        PRODUCTION, set_value("migrations.deadlineSeconds", 2_000_000), set_value("test.timeoutSeconds", 3_000_000)
+    )
 
     (job,), (pod,) = rendered.of_kind("Job"), rendered.of_kind("Pod")
 

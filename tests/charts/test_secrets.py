@@ -11,8 +11,8 @@ import helm_python
 import pytest
 import yaml
 
-from harness.http_server import Response, HttpServer
-from tests.charts.rendering import SERVICES, Release, set_value, load_chart, merge_values, render
+from harness.http_server import HttpServer, Response
+from tests.charts.rendering import SERVICES, Release, load_chart, merge_values, render, set_value
 from tests.charts.samples import DEVELOPMENT, PRODUCTION
 
 NEED_AMQP = {"coordinator", "worker", "collector-analytics"}
@@ -52,7 +52,9 @@ def test_two_addresses_are_refused(server: str) -> None:
 
 
 def test_who_needs_no_broker_needs_not_say_where_it_is() -> None:
-    rendered = render(set_value("global.database.existingSecret", "ours"), {name: {"enabled": False} for name in NEED_AMQP})
+    rendered = render(
+        set_value("global.database.existingSecret", "ours"), {name: {"enabled": False} for name in NEED_AMQP}
+    )
 
     assert {one["metadata"]["name"] for one in rendered.of_kind("Deployment")} == {
         "demo-taskcore-api",
@@ -93,7 +95,9 @@ def test_servers_to_develop_with_have_a_password_and_an_address_that_fit(
 
 
 def test_one_server_to_develop_with_and_one_of_ones_own() -> None:
-    rendered = render(set_value("global.database.development", True), set_value("global.amqp.existingSecret", "our-rabbitmq"))
+    rendered = render(
+        set_value("global.database.development", True), set_value("global.amqp.existingSecret", "our-rabbitmq")
+    )
 
     given = environment(rendered, "coordinator")
 

@@ -10,7 +10,7 @@ import helm_python
 import pytest
 
 from taskcore.settings import Settings, load_settings
-from tests.charts.rendering import ROOT, SERVICES, Release, Values, set_value, render
+from tests.charts.rendering import ROOT, SERVICES, Release, Values, render, set_value
 from tests.charts.samples import EVERYTHING, PRODUCTION, VALUE_SETS
 
 #: What a Secret has, by its key.
@@ -63,7 +63,12 @@ def test_every_service_takes_what_it_is_given(
 
 
 def test_values_arrive_as_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rendered = render(EVERYTHING, set_value("worker.graceSeconds", 90.5), set_value("worker.threads", 3), set_value("worker.processes", 5))
+    rendered = render(
+        EVERYTHING,
+        set_value("worker.graceSeconds", 90.5),
+        set_value("worker.threads", 3),
+        set_value("worker.processes", 5),
+    )
 
     settings = loaded(rendered, "worker", tmp_path, monkeypatch)
 
@@ -115,7 +120,9 @@ def test_variables_of_ours_are_settings(values: str) -> None:
 
 def test_a_config_of_one_service_beats_that_of_all_and_reaches_nobody_else() -> None:
     rendered = render(
-        PRODUCTION, set_value("global.config.smtp", {"host": "mail", "port": 587}), set_value("worker.config.smtp.host", "other")
+        PRODUCTION,
+        set_value("global.config.smtp", {"host": "mail", "port": 587}),
+        set_value("worker.config.smtp.host", "other"),
     )
 
     assert rendered.config("worker")["smtp"] == {"host": "other", "port": 587}
@@ -138,7 +145,11 @@ def test_a_change_of_settings_restarts_the_services_that_it_concerns() -> None:
             for one in deployments
         }
 
-    before, of_one, of_all = checksums(), checksums(set_value("worker.threads", 9)), checksums(set_value("global.log.level", "debug"))
+    before, of_one, of_all = (
+        checksums(),
+        checksums(set_value("worker.threads", 9)),
+        checksums(set_value("global.log.level", "debug")),
+    )
 
     assert {name for name in before if before[name] != of_one[name]} == {"demo-taskcore-worker"}
     assert {name for name in before if before[name] != of_all[name]} == set(before)

@@ -11,12 +11,12 @@ import pytest
 import yaml
 
 from taskcore.settings import Settings
-from tests.charts.rendering import CHART, SERVICES, Values, set_value, merge_values, render
+from tests.charts.rendering import CHART, SERVICES, Values, merge_values, render, set_value
 from tests.charts.samples import DEVELOPMENT, PRODUCTION
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
-MOVED = yaml.safe_load((CHART / "files/moved.yaml").read_text())
+MOVED = yaml.safe_load((CHART / "files/misplaced_values.yaml").read_text())
 #: What each service takes, and values.yaml shows at the worker alone.
 SHOWN_ONCE = {
     *("image", "settingsSecret", "config", "extraEnv", "extraVolumes", "extraVolumeMounts", "podLabels"),

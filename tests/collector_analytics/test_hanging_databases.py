@@ -63,7 +63,7 @@ def test_a_table_that_somebody_has_locked_does_not_keep_the_collector_from_start
         with pytest.raises(InvalidSettings) as refused:
             validate_configured_metrics(settings, timeout_s=0.2)
 
-    assert [line["event"] for line in said] == ["metric.not_checked"]
+    assert [line["event"] for line in said] == ["metric.unchecked"]
     assert str(refused.value).startswith("TASKCORE_ANALYTICS__QUERIES__QUERY1__SQL: ")
 
 
@@ -72,17 +72,19 @@ def test_a_pooler_that_is_paused_is_asked_once_and_does_not_keep_the_collector_f
         url = f"postgresql://nobody@127.0.0.1:{port}/none?sslmode=disable&gssencmode=disable"
         validate_configured_metrics(checking(url, "SELECT 1", "SELECT 2"), timeout_s=0.2)
 
-        assert [line["event"] for line in said] == ["metric.not_checked"]
+        assert [line["event"] for line in said] == ["metric.unchecked"]
         assert len(guests) == 1
 
 
-async def test_a_database_that_hangs_is_said_to_be_away_and_the_schedule_is_tried_again(house: AnalyticsHarness) -> None:
+async def test_a_database_that_hangs_is_said_to_be_away_and_the_schedule_is_tried_again(
+    house: AnalyticsHarness,
+) -> None:
     engine = async_engine(house.url, name="tests", pool_size=1)
     current = CurrentSettings(Settings(database_url=SecretStr(house.url)))
     with house.engine.connect().execution_options(isolation_level="READ COMMITTED") as owner, capture_logs() as said:
         owner.execute(text("LOCK TABLE schedule"))
         keeping = asyncio.create_task(ScheduleReconciler(current, engine, timeout_s=0.2).run())
-        await comes(said, "database.away")
+        await comes(said, "database.unavailable")
         owner.rollback()
         await comes(said, "schedule.changed")
     keeping.cancel()

@@ -13,7 +13,7 @@ from collector_k8s.process import new_status, run
 from taskcore.settings import KubernetesSettings, Settings
 from tests.collector_k8s.fakes.event_json import Event
 
-FAST_SETTINGS = {"bookmark_s": 5.0}
+FAST_SETTINGS = {"bookmark_interval_s": 5.0}
 
 
 class CollectorThread:

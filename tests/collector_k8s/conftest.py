@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.collector_k8s.collector_thread import StoredEvents, CollectorThread
+from tests.collector_k8s.collector_thread import CollectorThread, StoredEvents
 from tests.collector_k8s.fakes.cluster import FakeCluster, running_cluster
 
 StartCollector = Callable[..., CollectorThread]

@@ -78,7 +78,9 @@ def test_who_does_not_renew_is_followed_and_hears_of_it(engine: Engine) -> None:
 
 def test_a_lease_that_is_renewed_stays(engine: Engine) -> None:
     renewed, over = threading.Event(), threading.Event()
-    first = LeaderElector(engine, "k8s:here", "first", CollectorStatus("here", stale_after_s=1), on_heartbeat=renewed.set, ttl_s=5)
+    first = LeaderElector(
+        engine, "k8s:here", "first", CollectorStatus("here", stale_after_s=1), on_heartbeat=renewed.set, ttl_s=5
+    )
     lease = taken(first)
     before = expiry(engine)
     keeping = threading.Thread(target=first.renew_until_lost, args=(lease, over))

@@ -65,5 +65,5 @@ def test_where_there_is_no_cluster_it_is_said_and_nothing_else_happens(
     with running(settings(database_url)) as status:
         eventually(lambda: status.details()["kubernetes"] == "no cluster")
         assert status.is_ready()
-        assert "no kubeconfig" in str(status.details()["why"])
+        assert "no kubeconfig" in str(status.details()["reason"])
     assert stored(database_url, "SELECT name FROM collector_lease") == []

@@ -31,7 +31,7 @@ class Copies:
         self.env = {
             "TASKCORE_DATABASE_URL": database_url,
             "TASKCORE_KUBERNETES__KUBECONFIG": str(cluster.kubeconfig),
-            "TASKCORE_KUBERNETES__BOOKMARK_S": "1",
+            "TASKCORE_KUBERNETES__BOOKMARK_INTERVAL_S": "1",
         }
 
     def start(self, *, ready: bool = True, **kubernetes: object) -> Service:

@@ -62,7 +62,11 @@ def test_images_differ_in_what_is_named_and_in_nothing_else(service: str) -> Non
     named = ("ENTRYPOINT", "CMD", "LABEL", "EXPOSE", "HEALTHCHECK", "ENV")
 
     first, other = (
-        [(one.keyword, one.value.replace(name, "SERVICE")) for one in read_instructions(name) if one.keyword not in named]
+        [
+            (one.keyword, one.value.replace(name, "SERVICE"))
+            for one in read_instructions(name)
+            if one.keyword not in named
+        ]
         for name in ("api", service)
     )
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.containers.dependencies import required_packages, locked_versions
+from tests.containers.dependencies import locked_versions, required_packages
 from tests.containers.dockerfiles import ROOT, SERVICES
 
 

@@ -15,7 +15,7 @@ import httpx
 import psutil
 import pytest
 
-from harness.http_server import Request, Response, HttpServer
+from harness.http_server import HttpServer, Request, Response
 from harness.reaper import MARKER_VARIABLE, kill_marked
 from harness.smtp_server import SmtpServer
 from harness.waiting import eventually

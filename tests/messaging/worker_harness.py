@@ -94,16 +94,18 @@ class WorkerHarness(ABC):
         *queues: str,
         worker: int = 1,
         threads: int = 4,
-        look_ahead: int = 0,
+        prefetch_short: int = 0,
         plugins: Sequence[Any] = (Quick, Gated, Sleeping, Waiting),
     ) -> ConsumerService:
         types = build_plugins(plugins)
         if "gated" in types:
             types["gated"].gate = self.gate  # type: ignore[attr-defined]
         executor = Executor(self.stage.engine, types, self.settings, worker_id=worker, incarnation=1)
-        holding = SlotPool(threads=threads, prefetch_short=look_ahead)
+        holding = SlotPool(threads=threads, prefetch_short=prefetch_short)
         settler = BatchCompleter(executor, holding, SyncNotifier(self.stage.engine))
-        service = ConsumerService(self.broker(threads + look_ahead), holding, executor, settler, idle_timeout_ms=100)
+        service = ConsumerService(
+            self.broker(threads + prefetch_short), holding, executor, settler, idle_timeout_ms=100
+        )
         service.start()
         service.consume(queues or ("default",))
         self._services.append(service)

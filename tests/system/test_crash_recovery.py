@@ -65,7 +65,7 @@ def test_what_a_killed_executor_held_runs_again_under_the_same_supervisor(system
         system.wait_for(task_ids)
 
         for task_id in task_ids:
-            assert outcomes(system, task_id) == ["returned", "succeeded"]  # either may have done it: none is counted
+            assert outcomes(system, task_id) == ["released", "succeeded"]  # either may have done it: none is counted
             assert {attempt["worker_id"] for attempt in system.attempts(task_id)} == {worker_id}
 
 
@@ -165,12 +165,12 @@ def test_what_is_longer_than_the_grace_goes_back_and_loses_nothing(system: Syste
     code = worker.terminate()
 
     assert code == 0
-    counts = "SELECT status, attempt, failures, losses FROM task WHERE id = %s"
-    assert system.sql(counts, task_id) == [{"status": "queued", "attempt": 1, "failures": 0, "losses": 0}]
+    counts = "SELECT status, attempt, failures, worker_losses FROM task WHERE id = %s"
+    assert system.sql(counts, task_id) == [{"status": "queued", "attempt": 1, "failures": 0, "worker_losses": 0}]
     gate.touch()
     with system.worker(processes=1):
         system.wait_for(task_id)
-    assert outcomes(system, task_id) == ["returned", "succeeded"]
+    assert outcomes(system, task_id) == ["released", "succeeded"]
 
 
 def test_messages_do_not_wait_with_a_worker_that_stops(system: System, gate: Path) -> None:
@@ -203,8 +203,8 @@ def test_a_restart_in_the_middle_of_many_tasks_costs_nothing(system: System) -> 
         system.wait_for(task_ids)
 
     assert 200 < stopped_at < 1_500
-    totals = "SELECT status, sum(failures)::int AS failures, sum(losses)::int AS losses FROM task WHERE id = ANY(%s)"
-    assert system.sql(totals + " GROUP BY 1", task_ids) == [{"status": "succeeded", "failures": 0, "losses": 0}]
+    totals = "SELECT status, sum(failures)::int AS failures, sum(worker_losses)::int AS losses FROM task WHERE id = ANY(%s)"
+    assert system.sql(totals + " GROUP BY 1", task_ids) == [{"status": "succeeded", "failures": 0, "worker_losses": 0}]
     assert system.scalar(finished, task_ids) == 1_500
 
 

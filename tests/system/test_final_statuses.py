@@ -18,7 +18,7 @@ from tests.system.system import System
 @pytest.fixture(scope="module")
 def system(make_system: MakeSystem) -> System:
     system = make_system(
-        {"TASKCORE_COORDINATOR__SWEEP_EVERY_S": "1", "TASKCORE_COORDINATOR__UNKNOWN_TYPE_AFTER_S": "2"}
+        {"TASKCORE_COORDINATOR__SWEEP_EVERY_S": "1", "TASKCORE_COORDINATOR__FAIL_UNKNOWN_TYPE_AFTER_S": "2"}
     )
     system.start(coordinators=2, workers=1)
     return system
@@ -63,9 +63,9 @@ def test_what_is_hard_to_store_ends_its_own_task_only(system: System) -> None:
         "nul": ("succeeded", None),
         "surrogate": ("succeeded", None),
         "nan": ("succeeded", None),
-        "ten_megabytes": ("failed", "bad_result"),
-        "not_json": ("failed", "bad_result"),
-        "no_error": ("failed", "bad_result"),
+        "ten_megabytes": ("failed", "invalid_result"),
+        "not_json": ("failed", "invalid_result"),
+        "no_error": ("failed", "invalid_result"),
         "no_wait": ("failed", "attempts_exhausted"),
         "unspeakable": ("failed", "attempts_exhausted"),
         "exit": ("failed", "attempts_exhausted"),

@@ -50,7 +50,9 @@ def test_old_tasks_go_as_soon_as_a_setting_says_that_they_are_old(system: System
 
     system.api.put("/settings/retention.succeeded_s", json={"value": 60})
 
-    eventually(lambda: system.api.get(f"/tasks/{row['id']}").status_code == 404, 60, description="the task being deleted")
+    eventually(
+        lambda: system.api.get(f"/tasks/{row['id']}").status_code == 404, 60, description="the task being deleted"
+    )
     assert system.history(row["id"]) == [None]
 
 

@@ -16,7 +16,7 @@ from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
 from collector_k8s import metrics as of_events
-from harness.metrics import scrape, parse_series
+from harness.metrics import parse_series, scrape
 from harness.processes import Service, Services
 from harness.waiting import eventually
 from taskcore.observability import telemetry as of_tasks
@@ -51,7 +51,7 @@ def started(system: System, services: Services, database_url: str) -> list[Servi
         service.wait_until_ready()
     system.wait_for([*system.submit_many(40, "noop"), system.submit("flaky", max_attempts=1)])
     os.kill(executors(worker)[0].pid, signal.SIGKILL)
-    eventually(lambda: "executor.died" in worker.log)
+    eventually(lambda: "executor.exited" in worker.log)
     return started
 
 
@@ -156,7 +156,9 @@ def test_every_alert_says_what_to_do() -> None:
         assert rule["annotations"]["runbook_url"] == f"docs/metrics.md#{rule['alert'].lower()}"
         assert f"\n### {rule['alert']}\n" in runbook
         used = set(re.findall(r"\$labels\.(\w+)", " ".join(rule["annotations"].values())))
-        kept = [one.modifier.labels for one in find_nodes(promql_parser.parse(rule["expr"]), promql_parser.AggregateExpr)]
+        kept = [
+            one.modifier.labels for one in find_nodes(promql_parser.parse(rule["expr"]), promql_parser.AggregateExpr)
+        ]
         assert all(used <= set(labels) for labels in kept) or used <= OF_TARGETS
 
 
@@ -186,7 +188,7 @@ def test_the_supervisor_counts_on_the_same_page(worker: Service) -> None:
     page = scrape(worker.url)
 
     seen = parse_series(page)
-    assert seen["taskcore_executor_deaths_total{crashed}"] == 1
+    assert seen["taskcore_executor_exits_total{crashed}"] == 1
     assert seen["taskcore_lease_losses_total{}"] == 0
     assert seen["process_resident_memory_bytes{}"] > 50_000_000
     heads = [line for line in page.splitlines() if line.startswith("# TYPE")]

@@ -19,7 +19,7 @@ import psutil
 import psycopg
 import pytest
 
-from harness.metrics import scrape, parse_series
+from harness.metrics import parse_series, scrape
 from harness.processes import BIN_DIR, Service, Services, is_alive
 from harness.reaper import Reaper
 from harness.waiting import eventually
@@ -221,7 +221,7 @@ def test_it_carries_on_after_an_orderly_stop(services: Services, data_dir: Path,
         assert {(task["status"], task["failures"]) for task in tasks} == {("succeeded", 0)}
         for task_id in task_ids:
             attempts = api.get(f"/tasks/{task_id}/attempts").json()["items"]
-            assert {attempt["outcome"] for attempt in attempts} <= {"returned", "succeeded"}
+            assert {attempt["outcome"] for attempt in attempts} <= {"released", "succeeded"}
         with looking_at(data_dir) as stage:
             restarted = datetime.now(UTC)
             times = eventually(lambda: [times for times in [fired_times(stage, beat)] if times[-1] > restarted])[0]

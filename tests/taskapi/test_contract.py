@@ -46,7 +46,7 @@ COLLECTED = """
         now() - n * interval '1 s', nullif(n % 3, 0)
     FROM generate_series(0, 9) n;
     INSERT INTO k8s_gap (cluster, namespace, kind, reason, count, from_at, until_at)
-    VALUES ('home', '', 'lost', NULL, NULL, now(), now()), ('home', 'shop', 'flood', 'BackOff', 9, now(), now());
+    VALUES ('home', '', 'lost', NULL, NULL, now(), now()), ('home', 'shop', 'rate_limited', 'BackOff', 9, now(), now());
     INSERT INTO alert (rule, cluster, namespace, kind, name, reason, type, message, count, first_at, last_at, task_id)
     SELECT 'warning', 'home', 'shop', 'Pod', 'web-' || n, 'BackOff', 'Warning', 'm', 1, now(), now(), nullif(n, 3)
     FROM generate_series(1, 5) n;

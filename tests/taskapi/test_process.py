@@ -76,7 +76,7 @@ def test_it_takes_its_leave_before_it_stops(services: Services, database_url: st
     eventually(lambda: not server.is_ready)
 
     with httpx.Client(base_url=server.url, trust_env=False, timeout=90) as http:
-        problem_of(http.get("/readyz"), 503, "stopping")
+        problem_of(http.get("/readyz"), 503, "shutting_down")
         submitted = http.post("/api/v1/tasks", json=task_body())
         assert (submitted.status_code, submitted.headers["connection"]) == (201, "close")
     assert server.terminate() == 0

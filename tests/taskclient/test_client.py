@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from taskclient import Client, NewTask, ApiError, ServerUnreachable, Status, WaitTimeout, UnexpectedResponse
+from taskclient import ApiError, Client, NewTask, ServerUnreachable, Status, UnexpectedResponse, WaitTimeout
 from tests.taskclient.fake_task_server import LOST, Answer, FakeTaskServer, page_body, problem, task_body
 
 NOOP = NewTask("say hello", "noop")

@@ -73,7 +73,9 @@ def test_an_override_changes_its_setting_and_no_other() -> None:
 def test_an_invalid_or_unknown_override_is_ignored_and_the_others_hold() -> None:
     current = CurrentSettings(Settings())
 
-    current.apply_overrides({"coordinator.sweep_every_s": "soon", "no.such": 1, "worker.threads": 3, "log.level": "debug"})
+    current.apply_overrides(
+        {"coordinator.sweep_every_s": "soon", "no.such": 1, "worker.threads": 3, "log.level": "debug"}
+    )
 
     assert current.now.coordinator.sweep_every_s == Settings().coordinator.sweep_every_s
     assert current.now.worker == Settings().worker
@@ -109,7 +111,7 @@ def test_a_layer_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     assert layer_of("coordinator", "sweep_every_s") is Layer.FILE
     assert layer_of("coordinator", "resend_after_s") is Layer.ENVIRONMENT
     assert layer_of("log", "level") is Layer.SECRET
-    assert layer_of("coordinator", "unknown_type_after_s") is Layer.DEFAULT
+    assert layer_of("coordinator", "fail_unknown_type_after_s") is Layer.DEFAULT
 
 
 def test_retention_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from taskcore.metrics import Metric, MetricContext, MetricSource, Sample, without_conflicts, load_sources
+from taskcore.metrics import Metric, MetricContext, MetricSource, Sample, load_sources, without_conflicts
 
 MODULE = """
 from taskcore.metrics import Metric, MetricSource, Sample
@@ -66,8 +66,8 @@ def test_what_is_installed_is_measured_and_what_cannot_be_loaded_is_said(
     assert names.count("carts") == 1
     assert "tasks" in names
     faults = [(entry["event"], entry["source"]) for entry in logs]
-    left_out = [("metrics.not_loaded", name) for name in ("a_missing", "b_wrong", "c_breaks")]
-    assert faults == [*left_out, ("metrics.taken", "carts")]
+    left_out = [("metrics.load_failed", name) for name in ("a_missing", "b_wrong", "c_breaks")]
+    assert faults == [*left_out, ("metrics.name_conflict", "carts")]
 
 
 def test_the_first_to_have_a_name_or_a_metric_keeps_it() -> None:

@@ -11,7 +11,7 @@ import pytest
 from harness.waiting import eventually
 from taskcore.errors import InvalidSettings
 from taskcore.settings import KubernetesSettings, Settings
-from taskstandalone.kubernetes_events import validate_cluster, collect_kubernetes_events
+from taskstandalone.kubernetes_events import collect_kubernetes_events, validate_cluster
 from tests.collector_k8s.fakes.cluster import running_cluster
 from tests.collector_k8s.fakes.event_json import event
 

@@ -16,7 +16,7 @@ from collector_analytics.collect_analytics import CollectionFailed, collect_all
 from collector_analytics.configured.json_pointer import resolve_pointer
 from collector_analytics.configured.sources import configured_sources
 from collector_analytics.validation import validate_configured_metrics
-from harness.http_server import Response, HttpServer
+from harness.http_server import HttpServer, Response
 from harness.postgres import PostgresServer
 from taskcore.errors import InvalidSettings
 from taskcore.settings import Settings, load_settings

@@ -16,7 +16,7 @@ import pytest
 from kubernetes.client import ApiException
 
 from harness.waiting import eventually
-from tests.collector_k8s.collector_thread import StoredEvents, CollectorThread, versions_of
+from tests.collector_k8s.collector_thread import CollectorThread, StoredEvents, versions_of
 from tests.collector_k8s.fakes.cluster import names, running_cluster
 from tests.collector_k8s.fakes.event_json import CORE_V1, EVENTS_V1, Event, event
 from tests.collector_k8s.fakes.official_client import OfficialClient

@@ -11,7 +11,13 @@ from typing import Any
 import pytest
 
 from collector_k8s.cluster.client import ClusterClient
-from collector_k8s.cluster.kubeconfig import NoClusterConfigured, UnusableKubeconfig, validate, is_configured, load_configuration
+from collector_k8s.cluster.kubeconfig import (
+    NoClusterConfigured,
+    UnusableKubeconfig,
+    is_configured,
+    load_configuration,
+    validate,
+)
 from taskcore.errors import InvalidSettings
 from taskcore.settings import KubernetesSettings, load_settings
 

@@ -22,7 +22,7 @@ __all__ = ["authority"]
 
 @pytest.fixture
 def secure(tmp_path: Path, authority: CertificateAuthority) -> Iterator[FakeCluster]:
-    cluster = FakeCluster(tmp_path, bookmark_s=None)
+    cluster = FakeCluster(tmp_path, bookmark_interval_s=None)
     document = json.loads(cluster.kubeconfig.read_text())
     document["clusters"][0]["cluster"] = {
         "server": cluster.url.replace("http://", "https://"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector_k8s.events.versions import CurrentVersion, plan_versions, new_versions
+from collector_k8s.events.versions import CurrentVersion, new_versions, plan_versions
 from tests.collector_k8s.sample_events import event
 
 

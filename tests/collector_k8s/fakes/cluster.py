@@ -19,16 +19,16 @@ from harness.ports import free_port
 from tests.collector_k8s.fakes.event_json import Event
 from tests.collector_k8s.fakes.event_log import EventLog
 from tests.collector_k8s.fakes.http_server import Server
-from tests.collector_k8s.fakes.responses import Response, RequestKind, Request, error_line, error_response
+from tests.collector_k8s.fakes.responses import Request, RequestKind, Response, error_line, error_response
 from tests.collector_k8s.fakes.watch_stream import WatchStream
 
 
 class FakeCluster:
-    """`bookmark_s`: how often a watch is sent a bookmark; None: never, as clusters may."""
+    """`bookmark_interval_s`: how often a watch is sent a bookmark; None: never, as clusters may."""
 
-    def __init__(self, directory: Path, *, bookmark_s: float | None = 1.0) -> None:
+    def __init__(self, directory: Path, *, bookmark_interval_s: float | None = 1.0) -> None:
         self.store = EventLog()
-        self.bookmark_s = bookmark_s
+        self.bookmark_interval_s = bookmark_interval_s
         self.requests: list[Request] = []
         self.pods: dict[tuple[str, str], dict[str, str]] = {}
         self.forbidden: set[str] = set()  # namespaces whose events may not be read
@@ -148,8 +148,8 @@ class FakeCluster:
 
 
 @contextmanager
-def running_cluster(directory: Path, *, bookmark_s: float | None = 1.0) -> Iterator[FakeCluster]:
-    cluster = FakeCluster(directory, bookmark_s=bookmark_s)
+def running_cluster(directory: Path, *, bookmark_interval_s: float | None = 1.0) -> Iterator[FakeCluster]:
+    cluster = FakeCluster(directory, bookmark_interval_s=bookmark_interval_s)
     cluster.start()
     try:
         yield cluster

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from tests.collector_k8s.fakes.event_json import as_core_v1, in_group, pod_uid, selector
 from tests.collector_k8s.fakes.event_log import Expired, Selector
-from tests.collector_k8s.fakes.responses import Response, RequestKind, Request, error_response
+from tests.collector_k8s.fakes.responses import Request, RequestKind, Response, error_response
 from tests.collector_k8s.fakes.watch_stream import ConnectionCut, WatchStream
 
 if TYPE_CHECKING:
@@ -101,7 +101,9 @@ class Handler(BaseHTTPRequestHandler):
                 wanted = _wanted(namespace, request.query.get("fieldSelector", ""))
             except ValueError as exc:
                 return error_response(400, str(exc))
-            return self._watch(request, group, wanted) if request.kind == "watch" else self._list(request, group, wanted)
+            return (
+                self._watch(request, group, wanted) if request.kind == "watch" else self._list(request, group, wanted)
+            )
         kept = store.get(namespace or "", name) if name else None
         if request.method == "POST":
             kept = store.put(as_core_v1(body))
@@ -119,7 +121,9 @@ class Handler(BaseHTTPRequestHandler):
         try:
             page = store.next_page(token, limit) if token else store.first_page(wanted, limit)
         except Expired:
-            return error_response(410, "The provided continue parameter is too old to display a consistent list result.")
+            return error_response(
+                410, "The provided continue parameter is too old to display a consistent list result."
+            )
         metadata: dict[str, Any] = {"resourceVersion": str(page.version)}
         if page.token:
             metadata |= {"continue": page.token, "remainingItemCount": page.remaining}
@@ -129,14 +133,16 @@ class Handler(BaseHTTPRequestHandler):
     def _watch(self, request: Request, group: str, wanted: Selector) -> None:
         cluster, query = self.server.cluster, request.query
         version = int(query.get("resourceVersion") or cluster.store.version)
-        bookmark_s = cluster.bookmark_s if query.get("allowWatchBookmarks", "").lower() == "true" else None
+        bookmark_interval_s = (
+            cluster.bookmark_interval_s if query.get("allowWatchBookmarks", "").lower() == "true" else None
+        )
         ends_after_s = float(query.get("timeoutSeconds") or LONGEST_WATCH_S)
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         try:
-            WatchStream(group, wanted, version, bookmark_s, ends_after_s).serve(cluster, self._write_chunk)
+            WatchStream(group, wanted, version, bookmark_interval_s, ends_after_s).serve(cluster, self._write_chunk)
             self.wfile.write(b"0\r\n\r\n")
         except (ConnectionCut, OSError):
             self._hang_up()

@@ -35,7 +35,9 @@ def test_a_list_comes_in_pages_of_one_version(cluster: FakeCluster, asker: Offic
     assert "continue" not in third["metadata"]
 
 
-def test_a_watch_tells_what_happened_after_the_list_and_what_happens(cluster: FakeCluster, asker: OfficialClient) -> None:
+def test_a_watch_tells_what_happened_after_the_list_and_what_happens(
+    cluster: FakeCluster, asker: OfficialClient
+) -> None:
     cluster.put(event("before"))
     version = asker.list()["metadata"]["resourceVersion"]
     (meanwhile,) = cluster.put(event("meanwhile"))
@@ -55,7 +57,7 @@ def test_a_watch_tells_what_happened_after_the_list_and_what_happens(cluster: Fa
 def test_bookmarks_are_sent_to_those_who_want_them_at_the_latest_when_a_watch_ends(
     cluster: FakeCluster, asker: OfficialClient
 ) -> None:
-    cluster.bookmark_s = 0.05
+    cluster.bookmark_interval_s = 0.05
     wanted = {"resource_version": str(cluster.store.version), "timeout_seconds": 1}
 
     with asker.watch(allow_watch_bookmarks=True, **wanted) as stream, asker.watch(**wanted) as without:
@@ -68,7 +70,9 @@ def test_bookmarks_are_sent_to_those_who_want_them_at_the_latest_when_a_watch_en
     }
 
 
-def test_a_watch_from_what_is_forgotten_and_a_page_that_is_expired_are_gone(cluster: FakeCluster, asker: OfficialClient) -> None:
+def test_a_watch_from_what_is_forgotten_and_a_page_that_is_expired_are_gone(
+    cluster: FakeCluster, asker: OfficialClient
+) -> None:
     cluster.put(*(event(f"e{number}") for number in range(5)))
     page = asker.list(limit=2)
 
@@ -83,7 +87,9 @@ def test_a_watch_from_what_is_forgotten_and_a_page_that_is_expired_are_gone(clus
 
 
 @pytest.mark.parametrize("ask", ["list", "watch"])
-def test_requests_are_refused_as_told_and_then_answered(cluster: FakeCluster, asker: OfficialClient, ask: RequestKind) -> None:
+def test_requests_are_refused_as_told_and_then_answered(
+    cluster: FakeCluster, asker: OfficialClient, ask: RequestKind
+) -> None:
     cluster.respond_next(ask, error_response(429, retry_after=7), error_response(503), error_response(410))
 
     refusals = []
@@ -163,7 +169,9 @@ def test_what_no_watch_was_told_of_is_in_the_list(cluster: FakeCluster, asker: O
     assert names(asker.list()["items"]) == ["seen", "unseen"]
 
 
-def test_a_cluster_that_was_away_is_there_again_at_the_same_address(cluster: FakeCluster, asker: OfficialClient) -> None:
+def test_a_cluster_that_was_away_is_there_again_at_the_same_address(
+    cluster: FakeCluster, asker: OfficialClient
+) -> None:
     cluster.put(event("kept"))
     with asker.watch(resource_version=str(cluster.store.version)) as stream:
         eventually(lambda: cluster.open_streams)

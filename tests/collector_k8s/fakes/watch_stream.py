@@ -28,7 +28,7 @@ class WatchStream:
     group: str
     wanted: Selector
     version: int
-    bookmark_s: float | None
+    bookmark_interval_s: float | None
     ends_after_s: float
     is_open: bool = True
     is_silent: bool = False
@@ -73,7 +73,7 @@ class WatchStream:
             if time.monotonic() >= bookmark_at:
                 write(self._bookmark())
                 bookmark_at = self._next_bookmark()
-        if self.bookmark_s is not None:
+        if self.bookmark_interval_s is not None:
             write(self._bookmark())
 
     def _await_changes(self, cluster: FakeCluster, until: float) -> list[Change]:
@@ -101,7 +101,7 @@ class WatchStream:
             raise ConnectionCut
 
     def _next_bookmark(self) -> float:
-        return float("inf") if self.bookmark_s is None else time.monotonic() + self.bookmark_s
+        return float("inf") if self.bookmark_interval_s is None else time.monotonic() + self.bookmark_interval_s
 
     def _bookmark(self) -> bytes:
         metadata = {"resourceVersion": str(self.version), "creationTimestamp": None}

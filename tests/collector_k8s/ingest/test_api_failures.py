@@ -9,11 +9,11 @@ import pytest
 from harness.postgres import PostgresServer
 from harness.waiting import eventually
 from taskcore.db import migrations
-from tests.collector_k8s.collector_thread import StoredEvents, CollectorThread, versions_of
+from tests.collector_k8s.collector_thread import CollectorThread, StoredEvents, versions_of
 from tests.collector_k8s.conftest import StartCollector
 from tests.collector_k8s.fakes.cluster import FakeCluster
 from tests.collector_k8s.fakes.event_json import event
-from tests.collector_k8s.fakes.responses import NO_ANSWER, Response, RequestKind, error_response
+from tests.collector_k8s.fakes.responses import NO_ANSWER, RequestKind, Response, error_response
 
 
 @pytest.mark.parametrize("turn", range(3))
@@ -27,7 +27,7 @@ def test_what_is_refused_or_not_answered_is_asked_again(
         cluster.respond_next(ask, answer)
     events = cluster.put(event("one"), event("two"))
 
-    collect(page_size=1, bookmark_s=0.3)
+    collect(page_size=1, bookmark_interval_s=0.3)
     eventually(lambda: cluster.open_streams)
     events += cluster.put(event("three"))
 
@@ -52,8 +52,10 @@ def test_a_watch_that_is_cut_goes_on_where_it_was(
     assert len(cluster.requests_of("list")) == 1
 
 
-def test_a_watch_that_is_half_open_is_given_up(cluster: FakeCluster, collect: StartCollector, collected: StoredEvents) -> None:
-    collecting = collect(bookmark_s=0.6)
+def test_a_watch_that_is_half_open_is_given_up(
+    cluster: FakeCluster, collect: StartCollector, collected: StoredEvents
+) -> None:
+    collecting = collect(bookmark_interval_s=0.6)
     eventually(lambda: collecting.status.has_bookmarks(""))
 
     cluster.silence_streams()
@@ -66,8 +68,8 @@ def test_a_watch_that_is_half_open_is_given_up(cluster: FakeCluster, collect: St
 def test_a_quiet_cluster_that_sends_no_bookmarks_is_listed(
     cluster: FakeCluster, collect: StartCollector, collected: StoredEvents
 ) -> None:
-    cluster.bookmark_s = None
-    collecting = collect(bookmark_s=0.3)
+    cluster.bookmark_interval_s = None
+    collecting = collect(bookmark_interval_s=0.3)
     eventually(lambda: cluster.open_streams)
 
     cluster.put_unnoticed(event("unheard"))
@@ -78,8 +80,10 @@ def test_a_quiet_cluster_that_sends_no_bookmarks_is_listed(
     assert collected.gaps() == []
 
 
-def test_a_collector_that_hears_nothing_is_not_ready_until_it_does(cluster: FakeCluster, collect: StartCollector) -> None:
-    collecting = collect(bookmark_s=0.5)
+def test_a_collector_that_hears_nothing_is_not_ready_until_it_does(
+    cluster: FakeCluster, collect: StartCollector
+) -> None:
+    collecting = collect(bookmark_interval_s=0.5)
     eventually(lambda: collecting.status.has_bookmarks(""))
 
     cluster.respond_next("watch", *[NO_ANSWER] * 20)
@@ -133,18 +137,24 @@ def test_a_database_that_is_away_is_waited_for(cluster: FakeCluster, private_pos
 def test_a_cluster_in_which_nothing_happens_and_that_sends_no_bookmarks_is_heard_all_the_same(
     cluster: FakeCluster, collect: StartCollector, collected: StoredEvents
 ) -> None:
-    cluster.bookmark_s = None
-    collecting = collect(bookmark_s=1)
-    heard_at = eventually(lambda: collected.sql("SELECT heard_at FROM k8s_cursor"))
+    cluster.bookmark_interval_s = None
+    collecting = collect(bookmark_interval_s=1)
+    last_seen_at = eventually(lambda: collected.sql("SELECT last_seen_at FROM k8s_cursor"))
 
     eventually(lambda: len(cluster.requests_of("watch")) > 2)
 
-    eventually(lambda: collected.sql("SELECT heard_at FROM k8s_cursor")[0]["heard_at"] > heard_at[0]["heard_at"])
+    eventually(
+        lambda: (
+            collected.sql("SELECT last_seen_at FROM k8s_cursor")[0]["last_seen_at"] > last_seen_at[0]["last_seen_at"]
+        )
+    )
     eventually(collecting.status.is_ready)
     assert len(cluster.requests_of("list")) == 1
 
 
-def test_a_cluster_that_asks_for_time_is_given_it(cluster: FakeCluster, collect: StartCollector, collected: StoredEvents) -> None:
+def test_a_cluster_that_asks_for_time_is_given_it(
+    cluster: FakeCluster, collect: StartCollector, collected: StoredEvents
+) -> None:
     cluster.respond_next("list", error_response(429, retry_after=2))
     events = cluster.put(event("later"))
 
@@ -172,7 +182,9 @@ def test_a_new_token_is_read_when_the_old_one_has_expired(
     assert len(cluster.requests_of("list")) == 1
 
 
-def test_a_cluster_that_was_away_is_gone_on_with(cluster: FakeCluster, collect: StartCollector, collected: StoredEvents) -> None:
+def test_a_cluster_that_was_away_is_gone_on_with(
+    cluster: FakeCluster, collect: StartCollector, collected: StoredEvents
+) -> None:
     collecting = collect()
     events = cluster.put(event("before"))
     eventually(lambda: collected.has_all(events))

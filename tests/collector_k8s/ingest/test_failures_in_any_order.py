@@ -24,8 +24,8 @@ def test_nothing_is_missed_and_nothing_stored_twice(
     cluster: FakeCluster, collect: StartCollector, collected: StoredEvents, seed: int, api: str
 ) -> None:
     rng = random.Random(seed)
-    cluster.bookmark_s = 0.1
-    settings = {"api": api, "bookmark_s": 1, "relist_s": 1, "page_size": 100, "buffer": 10}
+    cluster.bookmark_interval_s = 0.1
+    settings = {"api": api, "bookmark_interval_s": 1, "relist_interval_s": 1, "page_size": 100, "buffer": 10}
     collecting = collect(**settings)
     events = []
 

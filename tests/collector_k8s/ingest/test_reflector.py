@@ -64,8 +64,8 @@ def test_bookmarks_move_the_position_where_nothing_happens(
 def test_a_list_beside_the_watch_finds_what_the_watch_was_not_told(
     cluster: FakeCluster, collect: StartCollector, collected: StoredEvents
 ) -> None:
-    cluster.bookmark_s = None
-    collect(relist_s=0.5, bookmark_s=60)
+    cluster.bookmark_interval_s = None
+    collect(relist_interval_s=0.5, bookmark_interval_s=60)
     eventually(lambda: cluster.open_streams)
     (seen,) = cluster.put(event("seen"))
 
@@ -117,15 +117,15 @@ def test_events_carry_the_task_that_they_or_their_pods_are_labelled_with(
 def test_a_flood_is_counted_and_the_rest_is_stored(
     cluster: FakeCluster, collect: StartCollector, collected: StoredEvents
 ) -> None:
-    collect(flood_per_minute=10)
+    collect(max_events_per_minute=10)
     eventually(lambda: cluster.open_streams)
 
     cluster.put(*(event(f"flood-{number}", reason="BackOff") for number in range(200)))
     others = cluster.put(*(event(f"other-{number}", "elsewhere", reason="BackOff") for number in range(10)))
 
     eventually(lambda: collected.has_all(others))
-    stored = sum(name.startswith("flood") for name in collected.names())
+    stored = sum(name.startswith("rate_limited") for name in collected.names())
     gaps = collected.gaps()
     assert stored + sum(gap["count"] for gap in gaps) == 200
     assert stored in (10, 20)  # 20 where a minute began meanwhile
-    assert {(gap["kind"], gap["namespace"], gap["reason"]) for gap in gaps} == {("flood", "default", "BackOff")}
+    assert {(gap["kind"], gap["namespace"], gap["reason"]) for gap in gaps} == {("rate_limited", "default", "BackOff")}

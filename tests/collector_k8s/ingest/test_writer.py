@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from collector_k8s.health import CollectorStatus
 from collector_k8s.ingest.buffer import EventBuffer, Stopped
 from collector_k8s.ingest.writer import EventWriter
-from collector_k8s.store.event_store import Lease, StoreLimits, EventStore
+from collector_k8s.store.event_store import EventStore, Lease, StoreLimits
 from harness.waiting import eventually
 from tests.collector_k8s.sample_events import NOON, event, items
 from tests.collector_k8s.store.test_event_store import Noting, engine, lease, query

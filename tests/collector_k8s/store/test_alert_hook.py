@@ -34,8 +34,10 @@ def engine(database_url: str) -> Iterator[Engine]:
     engine.dispose()
 
 
-def alerting(engine: Engine, *rules: AlertRule, quiet_s: float | None = None) -> AlertHook:
-    return AlertHook(CurrentSettings(Settings(alerts=AlertSettings(rules=rules or (MINE,), resolve_after_s=quiet_s))), engine)
+def alerting(engine: Engine, *rules: AlertRule, resolve_after_s: float | None = None) -> AlertHook:
+    return AlertHook(
+        CurrentSettings(Settings(alerts=AlertSettings(rules=rules or (MINE,), resolve_after_s=resolve_after_s))), engine
+    )
 
 
 @contextmanager

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import Engine
 
 from collector_k8s.store.alert_hook import AlertHook
-from collector_k8s.store.event_store import LeaseLost, Lease, StoreLimits, EventStore
+from collector_k8s.store.event_store import EventStore, Lease, LeaseLost, StoreLimits
 from taskcore.db.kubernetes import events
-from taskcore.db.kubernetes.collector_leases import create_lease, acquire_lease
+from taskcore.db.kubernetes.collector_leases import acquire_lease, create_lease
 from taskcore.settings import AlertRule
 from tests.collector_k8s.event_rows import event
 from tests.collector_k8s.store.test_alert_hook import alerting, engine, note, rows, transaction
@@ -32,9 +32,9 @@ def resolve_quiet(engine: Engine, which: AlertHook, *scopes: str) -> None:
 
 
 def test_what_is_quiet_is_resolved_and_only_in_its_cluster(engine: Engine) -> None:
-    quick = alerting(engine, quiet_s=60)
+    quick = alerting(engine, resolve_after_s=60)
     note(engine, quick, event(1), event(2, name="loud"), event(3, cluster="other"))
-    rows_changed = "UPDATE alert SET heard_at = now() - interval '61 s' WHERE name <> 'loud' RETURNING id"
+    rows_changed = "UPDATE alert SET last_seen_at = now() - interval '61 s' WHERE name <> 'loud' RETURNING id"
     assert len(rows(engine, rows_changed)) == 2
 
     hear(engine)
@@ -44,7 +44,7 @@ def test_what_is_quiet_is_resolved_and_only_in_its_cluster(engine: Engine) -> No
     resolve_quiet(engine, quick)
 
     found = rows(engine, "SELECT cluster, name, resolved_by FROM alert WHERE resolved_at IS NOT NULL")
-    assert [tuple(row) for row in found] == [("home", "web-1", "quiet")]
+    assert [tuple(row) for row in found] == [("home", "web-1", "inactivity")]
 
 
 @pytest.mark.parametrize(
@@ -61,9 +61,9 @@ def test_what_is_quiet_is_resolved_and_only_in_its_cluster(engine: Engine) -> No
 def test_an_alert_of_a_cluster_that_could_not_be_heard_since_is_not_quiet(
     engine: Engine, heard_s: dict[str, float], is_resolved: bool
 ) -> None:
-    quick = alerting(engine, quiet_s=60)
+    quick = alerting(engine, resolve_after_s=60)
     note(engine, quick, event(1))
-    rows(engine, "UPDATE alert SET heard_at = now() - interval '100 s' RETURNING id")
+    rows(engine, "UPDATE alert SET last_seen_at = now() - interval '100 s' RETURNING id")
     for scope, ago_s in heard_s.items():
         hear(engine, scope, ago_s=ago_s)
 
@@ -77,9 +77,9 @@ def test_a_copy_that_was_replaced_resolves_nothing(engine: Engine) -> None:
     with engine.connect() as connection:
         connection.execute(create_lease(), lease)
         (epoch,) = connection.execute(acquire_lease(), {**lease, "by": "me", "ttl_s": 60}).one()
-    quick = alerting(engine, quiet_s=60)
+    quick = alerting(engine, resolve_after_s=60)
     note(engine, quick, event(1))
-    rows(engine, "UPDATE alert SET heard_at = now() - interval '100 s' RETURNING id")
+    rows(engine, "UPDATE alert SET last_seen_at = now() - interval '100 s' RETURNING id")
     hear(engine)
     limits = StoreLimits(1, timedelta(hours=1))
     old, new = (EventStore(engine, "home", Lease("k8s:home", of), limits, quick) for of in (epoch - 1, epoch))
@@ -89,17 +89,17 @@ def test_a_copy_that_was_replaced_resolves_nothing(engine: Engine) -> None:
 
     assert rows(engine, "SELECT resolved_by FROM alert") == [(None,)]
     new.resolve_inactive(("",))
-    assert rows(engine, "SELECT resolved_by FROM alert") == [("quiet",)]
+    assert rows(engine, "SELECT resolved_by FROM alert") == [("inactivity",)]
 
 
 def test_more_than_a_batch_of_quiet_ones_is_resolved(engine: Engine) -> None:
-    quick = alerting(engine, AlertRule(name="all"), quiet_s=60)
+    quick = alerting(engine, AlertRule(name="all"), resolve_after_s=60)
     note(engine, quick, *(event(n, name=f"web-{n}") for n in range(3)))
     columns = "rule, cluster, namespace, kind, name, reason, type, message, count, first_at, last_at"
     copies = columns.replace(" name,", " name || '-' || n,")
     many = f"INSERT INTO alert ({columns}) SELECT {copies} FROM alert, generate_series(1, 200) n RETURNING 1"
     assert len(rows(engine, many)) == 600
-    rows(engine, "UPDATE alert SET heard_at = now() - interval '61 s' RETURNING 1")
+    rows(engine, "UPDATE alert SET last_seen_at = now() - interval '61 s' RETURNING 1")
 
     hear(engine)
 

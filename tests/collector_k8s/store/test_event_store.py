@@ -13,9 +13,9 @@ from sqlalchemy import Connection, Engine, text
 
 from collector_k8s.clock import monotonic_s
 from collector_k8s.events.event import StoredEvent
-from collector_k8s.store.event_store import LeaseLost, BufferItem, Lease, StoreLimits, EventStore
+from collector_k8s.store.event_store import BufferItem, EventStore, Lease, LeaseLost, StoreLimits
 from taskcore.db.engine import sync_engine
-from taskcore.db.kubernetes.collector_leases import create_lease, acquire_lease
+from taskcore.db.kubernetes.collector_leases import acquire_lease, create_lease
 from tests.collector_k8s.sample_events import NOON, event, items
 
 LEASE = {"lease": "k8s:here"}
@@ -106,7 +106,9 @@ def test_the_cursor_is_where_the_last_item_of_its_scope_was(engine: Engine, leas
 
     store([*items(event("a", 5), event("b", 7)), bookmark, *items(event("c", 99), is_repeat=True)])
 
-    cursors = query(engine, "SELECT scope, resource_version, now() - heard_at > '40 s' FROM k8s_cursor ORDER BY scope")
+    cursors = query(
+        engine, "SELECT scope, resource_version, now() - last_seen_at > '40 s' FROM k8s_cursor ORDER BY scope"
+    )
     assert cursors == [("", "7", False), ("shop", "90", True)]
 
 
@@ -195,7 +197,7 @@ def test_a_flood_is_stored_up_to_the_limit_and_then_counted_in_one_row(engine: E
 
     gaps = query(engine, "SELECT kind, namespace, reason, count, from_at, until_at FROM k8s_gap")
     assert query(engine, "SELECT count(*) FROM k8s_event") == [(10,)]
-    assert gaps == [("flood", "shop", "BackOff", 30, NOON, NOON + timedelta(minutes=1))]
+    assert gaps == [("rate_limited", "shop", "BackOff", 30, NOON, NOON + timedelta(minutes=1))]
     assert query(engine, "SELECT resource_version FROM k8s_cursor") == [("40",)]
 
 

@@ -13,7 +13,7 @@ from docker.models.containers import Container
 from harness.ports import free_port
 from harness.waiting import eventually
 from tests.containers.dockerfiles import SERVICES
-from tests.containers.engine.containers import Containers, wait_until_healthy, has_zombies, log_tail, stop
+from tests.containers.engine.containers import Containers, has_zombies, log_tail, stop, wait_until_healthy
 
 #: Each kind of process, by its image and what it is told. One of them wants a place for files.
 PROCESSES = {
@@ -77,7 +77,9 @@ def test_a_container_that_is_told_to_stop_while_it_starts_does(
 ) -> None:
     container = start(containers, images, "collector-k8s", settings)
 
-    eventually(lambda: len(container.top()["Processes"]) > 1, description="the first process having started the service")
+    eventually(
+        lambda: len(container.top()["Processes"]) > 1, description="the first process having started the service"
+    )
     code = stop(container)
 
     assert code in (0, 128 + signal.SIGTERM), log_tail(container)

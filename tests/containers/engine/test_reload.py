@@ -14,7 +14,7 @@ import yaml
 
 from harness.waiting import eventually
 from tests.containers.dockerfiles import ROOT
-from tests.containers.engine.containers import Containers, wait_until_healthy, stop
+from tests.containers.engine.containers import Containers, stop, wait_until_healthy
 
 SOURCES = {"/src/taskcore": "libs/taskcore/src", "/src/service": "services/api/src"}
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from tests.taskapi.api_helpers import Database, field_errors_of, problem_of, mark_running, submit
+from tests.taskapi.api_helpers import Database, field_errors_of, mark_running, problem_of, submit
 
 
 def outbox(database: Database) -> list[int]:
@@ -61,14 +61,14 @@ async def test_a_running_task_is_asked_to_pause_if_its_type_can(api: httpx.Async
 
     assert (asked["status"], asked["pause_requested"]) == ("running", True)
     assert asked["available_actions"] == ["cancel", "resume"]
-    problem = problem_of(await api.post(f"/tasks/{other}/pause"), 409, "not_allowed")
+    problem = problem_of(await api.post(f"/tasks/{other}/pause"), 409, "action_not_available")
     assert (problem["task_status"], "of the type noop" in problem["detail"]) == ("running", True)
 
 
 async def test_a_pause_that_was_requested_can_be_taken_back(api: httpx.AsyncClient, database: Database) -> None:
     task_id = await submit(api, type="patient")
     mark_running(database, task_id)
-    problem_of(await api.post(f"/tasks/{task_id}/resume"), 409, "not_allowed")
+    problem_of(await api.post(f"/tasks/{task_id}/resume"), 409, "action_not_available")
     await api.post(f"/tasks/{task_id}/pause")
 
     withdrawn = (await api.post(f"/tasks/{task_id}/resume")).json()
@@ -82,7 +82,7 @@ async def test_what_cannot_be_paused_or_resumed_says_how_it_stands(api: httpx.As
     task_id = await submit(api)
     await api.post(f"/tasks/{task_id}/cancel")
 
-    problem = problem_of(await api.post(f"/tasks/{task_id}/{call}"), 409, "not_allowed")
+    problem = problem_of(await api.post(f"/tasks/{task_id}/{call}"), 409, "action_not_available")
 
     assert problem["task_status"] == "cancelled"
     problem_of(await api.post(f"/tasks/12345/{call}"), 404, "task_not_found")

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.taskapi.api_helpers import Database, field_errors_of, problem_of, count_stored, task_body
+from tests.taskapi.api_helpers import Database, count_stored, field_errors_of, problem_of, task_body
 
 JSON = {"Content-Type": "application/json"}
 
@@ -139,7 +139,9 @@ async def test_a_task_of_two_megabytes_is_refused(api: httpx.AsyncClient, databa
     large = task_body(parameters={str(n): "x" * 60_000 for n in range(35)})
 
     assert list(field_errors_of(await api.post("/tasks", json=large), 413)) == ["body"]
-    assert list(field_errors_of(await api.post("/tasks/batch", json={"tasks": [task_body(), large]}), 413)) == ["tasks[1]"]
+    assert list(field_errors_of(await api.post("/tasks/batch", json={"tasks": [task_body(), large]}), 413)) == [
+        "tasks[1]"
+    ]
     assert count_stored(database) == 0
 
 

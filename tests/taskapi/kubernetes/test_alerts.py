@@ -52,7 +52,7 @@ async def names(api: httpx.AsyncClient, **query: Any) -> list[str]:
 
 async def test_open_ones_are_listed_the_last_to_open_first(api: httpx.AsyncClient, collected: Connection) -> None:
     raised(collected, "a", task_id=7)
-    raised(collected, "b", resolved_at=AT, resolved_by="quiet")
+    raised(collected, "b", resolved_at=AT, resolved_by="inactivity")
     raised(collected, "c")
 
     assert await names(api) == ["c", "a"]

@@ -111,12 +111,12 @@ async def test_filters(api: httpx.AsyncClient, collected: Connection) -> None:
 async def test_gaps_are_on_the_page_of_their_time(api: httpx.AsyncClient, collected: Connection) -> None:
     store(collected, *(event(n, message=str(n), at=minutes(n)) for n in range(4)))
     gap(collected, from_at=minutes(0.2), until_at=minutes(0.4))
-    gap(collected, from_at=minutes(2.2), until_at=minutes(9), kind="flood", reason="Failed", count=7)
+    gap(collected, from_at=minutes(2.2), until_at=minutes(9), kind="rate_limited", reason="Failed", count=7)
 
     newer = await ask(api, limit=2)
     older = await ask(api, limit=2, before=newer["next_before"])
 
-    assert [(one["kind"], one["reason"], one["count"]) for one in newer["gaps"]] == [("flood", "Failed", 7)]
+    assert [(one["kind"], one["reason"], one["count"]) for one in newer["gaps"]] == [("rate_limited", "Failed", 7)]
     assert [(one["kind"], one["reason"], one["count"]) for one in older["gaps"]] == [("lost", None, None)]
 
 
@@ -124,7 +124,7 @@ async def test_only_gaps_that_may_hide_what_was_asked_for_are_told(
     api: httpx.AsyncClient, collected: Connection
 ) -> None:
     gap(collected)
-    gap(collected, namespace="shop", kind="flood", reason="Failed", count=3)
+    gap(collected, namespace="shop", kind="rate_limited", reason="Failed", count=3)
 
     assert len((await ask(api, cluster="other"))["gaps"]) == 0
     assert len((await ask(api, namespace="bank"))["gaps"]) == 1

@@ -8,13 +8,21 @@ from typing import Any
 
 import pytest
 
-from harness.http_server import Response, HttpServer
+from harness.http_server import HttpServer, Response
 from taskapi.http.problems import ProblemError
 from taskapi.runtime.trace_viewer import TraceViewer
 from taskcore.settings import TracingSettings
 from tests.taskapi.api_helpers import Database, problem_of, submit
 from tests.taskapi.traces import trace_helpers
-from tests.taskapi.traces.trace_helpers import TRACE, to_json, mark_traced, span_names, api_client, viewer_settings, failed_task_trace
+from tests.taskapi.traces.trace_helpers import (
+    TRACE,
+    api_client,
+    failed_task_trace,
+    mark_traced,
+    span_names,
+    to_json,
+    viewer_settings,
+)
 
 PATH = f"/traces/{TRACE}"
 

@@ -16,7 +16,7 @@ from taskcore.db.notify import SCHEDULES
 from taskcore.db.schedules.managed import ensure_managed_schedule
 from taskcore.submission.from_schedule import fire_due
 from tests.taskapi.api_helpers import Database, field_errors_of, mark_finished, problem_of
-from tests.taskapi.schedules.schedule_helpers import parse_time, create_schedule
+from tests.taskapi.schedules.schedule_helpers import create_schedule, parse_time
 
 REFUSED_PREVIEWS: list[tuple[dict[str, Any], str]] = [
     ({"cron": "0 0 30 2 *"}, "cron"),

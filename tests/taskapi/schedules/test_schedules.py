@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from tests.taskapi.api_helpers import Database, field_errors_of, problem_of
-from tests.taskapi.schedules.schedule_helpers import parse_time, create_schedule, schedule_body
+from tests.taskapi.schedules.schedule_helpers import create_schedule, parse_time, schedule_body
 
 NAMES = ("name", "cron", "every_s", "timezone", "jitter_s", "overlap", "catch_up", "catch_up_limit", "run_at_start")
 

@@ -7,7 +7,7 @@ import asyncio
 import httpx
 import pytest
 
-from tests.taskapi.api_helpers import Database, field_errors_of, mark_finished, problem_of, mark_running, submit
+from tests.taskapi.api_helpers import Database, field_errors_of, mark_finished, mark_running, problem_of, submit
 
 
 async def test_a_waiting_task_is_cancelled_with_its_reason(api: httpx.AsyncClient, database: Database) -> None:
@@ -54,7 +54,7 @@ async def test_a_running_task_is_told_to_stop(api: httpx.AsyncClient, database: 
     assert (step["from_status"], step["to_status"], step["actor"]) == ("running", "cancelling", "api")
     assert step["details"] == {"reason": "too late"}
     assert list(await asyncio.to_thread(lambda: list(database.notifies(timeout=30, stop_after=1))))
-    problem = problem_of(await api.post(f"/tasks/{task_id}/cancel"), 409, "not_allowed")
+    problem = problem_of(await api.post(f"/tasks/{task_id}/cancel"), 409, "action_not_available")
     assert problem["task_status"] == "cancelling"
 
 
@@ -63,7 +63,7 @@ async def test_a_running_task_whose_type_cannot_be_stopped_says_so(api: httpx.As
     waits = (await api.get(f"/tasks/{task_id}")).json()
     mark_running(database, task_id)
 
-    problem = problem_of(await api.post(f"/tasks/{task_id}/cancel"), 409, "not_allowed")
+    problem = problem_of(await api.post(f"/tasks/{task_id}/cancel"), 409, "action_not_available")
 
     assert waits["available_actions"] == ["cancel", "pause", "delete"]
     assert (problem["task_status"], "of the type stubborn" in problem["detail"]) == ("running", True)
@@ -77,7 +77,7 @@ async def test_what_is_over_cannot_be_cancelled(api: httpx.AsyncClient, database
     mark_running(database, task_id)
     mark_finished(database, task_id, status)
 
-    problem = problem_of(await api.post(f"/tasks/{task_id}/cancel"), 409, "not_allowed")
+    problem = problem_of(await api.post(f"/tasks/{task_id}/cancel"), 409, "action_not_available")
 
     assert problem["task_status"] == status
 
@@ -97,7 +97,7 @@ async def test_a_failed_task_is_queued_again(api: httpx.AsyncClient, database: D
 
 
 async def test_what_waits_cannot_be_retried(api: httpx.AsyncClient) -> None:
-    problem = problem_of(await api.post(f"/tasks/{await submit(api)}/retry"), 409, "not_allowed")
+    problem = problem_of(await api.post(f"/tasks/{await submit(api)}/retry"), 409, "action_not_available")
 
     assert problem["task_status"] == "queued"
 
@@ -120,7 +120,7 @@ async def test_a_running_task_cannot_be_deleted(api: httpx.AsyncClient, database
     task_id = await submit(api)
     mark_running(database, task_id)
 
-    assert problem_of(await api.delete(f"/tasks/{task_id}"), 409, "not_allowed")["task_status"] == "running"
+    assert problem_of(await api.delete(f"/tasks/{task_id}"), 409, "action_not_available")["task_status"] == "running"
 
 
 @pytest.mark.parametrize(("method", "call"), [("POST", "/cancel"), ("POST", "/retry"), ("DELETE", "")])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from tests.taskapi.api_helpers import Database, field_errors_of, count_stored, task_body
+from tests.taskapi.api_helpers import Database, count_stored, field_errors_of, task_body
 
 
 async def test_ten_thousand_tasks_are_stored_in_their_order(api: httpx.AsyncClient, database: Database) -> None:
@@ -25,7 +25,14 @@ async def test_ten_thousand_tasks_are_stored_in_their_order(api: httpx.AsyncClie
 async def test_one_bad_task_refuses_the_whole_and_each_fault_is_named(
     api: httpx.AsyncClient, database: Database
 ) -> None:
-    bad = [task_body(), task_body(name=""), task_body(type="greet"), task_body(type="unheard-of"), task_body(priority="high"), 5]
+    bad = [
+        task_body(),
+        task_body(name=""),
+        task_body(type="greet"),
+        task_body(type="unheard-of"),
+        task_body(priority="high"),
+        5,
+    ]
 
     found = field_errors_of(await api.post("/tasks/batch", json={"tasks": bad}))
 

@@ -8,7 +8,16 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.taskapi.api_helpers import Database, field_errors_of, mark_finished, problem_of, mark_running, count_stored, submit, task_body
+from tests.taskapi.api_helpers import (
+    Database,
+    count_stored,
+    field_errors_of,
+    mark_finished,
+    mark_running,
+    problem_of,
+    submit,
+    task_body,
+)
 
 
 async def batch(api: httpx.AsyncClient, *tasks: dict[str, Any], **more: Any) -> httpx.Response:
@@ -121,12 +130,12 @@ async def test_tasks_of_a_batch_name_each_other(api: httpx.AsyncClient, database
     assert first < left < last
     assert first < right < last
     assert edges(database) == sorted([(last, left), (last, right), (left, first), (left, outside), (right, first)])
-    rows = database.execute("SELECT id, status, dependents FROM task").fetchall()
-    assert {row["id"]: (row["status"], row["dependents"]) for row in rows} == {
-        outside: ("queued", "awaited"),
-        first: ("queued", "awaited"),
-        left: ("blocked", "awaited"),
-        right: ("blocked", "awaited"),
+    rows = database.execute("SELECT id, status, dependents_state FROM task").fetchall()
+    assert {row["id"]: (row["status"], row["dependents_state"]) for row in rows} == {
+        outside: ("queued", "pending"),
+        first: ("queued", "pending"),
+        left: ("blocked", "pending"),
+        right: ("blocked", "pending"),
         last: ("blocked", None),
     }
 
@@ -138,16 +147,20 @@ async def test_what_is_in_vain_from_the_start_takes_the_rest_of_its_batch_with_i
     ended(database, failed, "failed")
 
     response = await batch(
-        api, task_body(ref="a", depends_on=[failed]), task_body(ref="b", depends_on=["a"]), task_body(ref="c"), task_body(depends_on=["c"])
+        api,
+        task_body(ref="a", depends_on=[failed]),
+        task_body(ref="b", depends_on=["a"]),
+        task_body(ref="c"),
+        task_body(depends_on=["c"]),
     )
 
     assert response.status_code == 201
     rows = database.execute(
-        "SELECT status, error, dependents FROM task WHERE id <> %s ORDER BY id", [failed]
+        "SELECT status, error, dependents_state FROM task WHERE id <> %s ORDER BY id", [failed]
     ).fetchall()
     assert [row["status"] for row in rows] == ["cancelled", "cancelled", "queued", "blocked"]
     assert rows[1]["error"] == f"task {failed}, on which it depends, failed"
-    assert [row["dependents"] for row in rows] == ["settled", None, "awaited", None]
+    assert [row["dependents_state"] for row in rows] == ["resolved", None, "pending", None]
 
 
 @pytest.mark.parametrize(
@@ -237,7 +250,9 @@ async def test_a_batch_that_adds_to_one_of_before_depends_on_what_is_there(
     headers = {"Idempotency-Key": "k"}
     first = await api.post("/tasks/batch", json={"tasks": [task_body(ref="a")]}, headers=headers)
 
-    second = await api.post("/tasks/batch", json={"tasks": [task_body(ref="a"), task_body(depends_on=["a"])]}, headers=headers)
+    second = await api.post(
+        "/tasks/batch", json={"tasks": [task_body(ref="a"), task_body(depends_on=["a"])]}, headers=headers
+    )
 
     (there,), (again, child) = ([result["id"] for result in response.json()["results"]] for response in (first, second))
     assert again == there

@@ -6,7 +6,7 @@ import asyncio
 
 import httpx
 
-from tests.taskapi.api_helpers import Database, field_errors_of, problem_of, count_stored, task_body
+from tests.taskapi.api_helpers import Database, count_stored, field_errors_of, problem_of, task_body
 
 KEY = {"Idempotency-Key": "a key"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from tests.taskapi.api_helpers import Database, field_errors_of, problem_of, mark_running, submit
+from tests.taskapi.api_helpers import Database, field_errors_of, mark_running, problem_of, submit
 
 
 def say(database: Database, task_id: int, attempt: int, first: int, last: int) -> None:

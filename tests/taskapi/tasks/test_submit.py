@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 
-from tests.taskapi.api_helpers import Database, field_errors_of, problem_of, count_stored, submit, task_body
+from tests.taskapi.api_helpers import Database, count_stored, field_errors_of, problem_of, submit, task_body
 from tests.taskapi.conftest import register_type
 
 

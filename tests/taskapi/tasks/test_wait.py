@@ -16,7 +16,7 @@ LONG = {"timeout": 60}
 async def waiting(api: httpx.AsyncClient, database: Database, *task_ids: int) -> list[asyncio.Task[httpx.Response]]:
     """Calls that wait, once the process listens for ends."""
     calls = [asyncio.create_task(api.get(f"/tasks/{task_id}/wait", params=LONG)) for task_id in task_ids]
-    await asyncio.to_thread(eventually, lambda: connections(database, "taskapi waits", "LISTEN taskcore_settled"))
+    await asyncio.to_thread(eventually, lambda: connections(database, "taskapi waiters", "LISTEN taskcore_settled"))
     return calls
 
 
@@ -97,7 +97,7 @@ async def test_when_nobody_waits_the_process_asks_nothing(api: httpx.AsyncClient
     mark_finished(database, task_id)
     await call
 
-    await asyncio.to_thread(eventually, lambda: not connections(database, "taskapi waits"))
+    await asyncio.to_thread(eventually, lambda: not connections(database, "taskapi waiters"))
     before = connections(database, "taskapi")
     await asyncio.sleep(2.5)
 

@@ -5,13 +5,22 @@ from __future__ import annotations
 import httpx
 import jsonschema_rs
 
-from harness.http_server import Response, HttpServer
+from harness.http_server import HttpServer, Response
 from taskcore.observability.tracing.memory_store import InMemorySpanStore
 from taskcore.observability.tracing.provider import Tracing
 from taskcore.settings import Settings
-from tests.taskapi.api_helpers import Database, problem_of, mark_running, submit, task_body
+from tests.taskapi.api_helpers import Database, mark_running, problem_of, submit, task_body
 from tests.taskapi.traces import trace_helpers
-from tests.taskapi.traces.trace_helpers import LATER, TRACE, to_json, mark_traced, span_names, api_client, viewer_settings, failed_task_trace
+from tests.taskapi.traces.trace_helpers import (
+    LATER,
+    TRACE,
+    api_client,
+    failed_task_trace,
+    mark_traced,
+    span_names,
+    to_json,
+    viewer_settings,
+)
 
 PATH = f"/traces/{TRACE}"
 

@@ -10,12 +10,19 @@ from html.parser import HTMLParser
 import httpx
 import pytest
 
-from harness.http_server import Response, HttpServer
+from harness.http_server import HttpServer, Response
 from taskapi.traces.waterfall import format_duration
 from taskcore.settings import TracingSettings
 from tests.taskapi.api_helpers import Database, submit
 from tests.taskapi.traces import trace_helpers
-from tests.taskapi.traces.trace_helpers import TRACE, to_json, mark_traced, api_client, viewer_settings, failed_task_trace
+from tests.taskapi.traces.trace_helpers import (
+    TRACE,
+    api_client,
+    failed_task_trace,
+    mark_traced,
+    to_json,
+    viewer_settings,
+)
 
 EMPTY = {"meta", "rect", "br"}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from taskclient.cli.analytics.chart import BAR_WIDTH, format_number, bar
+from taskclient.cli.analytics.chart import BAR_WIDTH, bar, format_number
 from taskclient.cli.parsing import parse_duration
 from taskclient.client import Client
 from tests.taskclient.conftest import RunCli

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from taskclient.cli.end2end import show_progress
 from taskclient.client import Client
-from taskclient.end2end import EndToEndCheck, Clock, Plan
+from taskclient.end2end import Clock, EndToEndCheck, Plan
 from tests.taskclient.conftest import RunCli
 from tests.taskclient.fake_task_server import Answer, FakeTaskServer, Request, page_body, problem, task_body
 

@@ -72,7 +72,7 @@ def test_a_thousand_faults_do_not_flood_the_terminal(cli: RunCli, server: FakeTa
 
 
 def test_what_cannot_be_done_names_the_present_status(cli: RunCli, server: FakeTaskServer) -> None:
-    server.on("DELETE", "/tasks/5", problem(409, "not_allowed", task_status="running"))
+    server.on("DELETE", "/tasks/5", problem(409, "action_not_available", task_status="running"))
 
     result = cli("task", "delete", "--id", "5")
 

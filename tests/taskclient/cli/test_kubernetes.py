@@ -101,7 +101,7 @@ def test_events_hands_on_its_filters(cli: RunCli, server: FakeTaskServer) -> Non
 
 
 def test_a_page_of_events_says_what_is_missing_and_how_to_go_on(cli: RunCli, server: FakeTaskServer) -> None:
-    flood = gap(kind="flood", namespace="shop", reason="Failed", count=700)
+    flood = gap(kind="rate_limited", namespace="shop", reason="Failed", count=700)
     server.on("GET", "/events", page(event(7, count=4), gaps=[gap(), flood], next_before="5.6", has_more=True))
 
     table, as_json = cli("events"), cli("events", "-o", "json")
@@ -240,7 +240,7 @@ def test_followed_alerts_are_those_that_are_open_then_each_that_opens(client: Cl
 
 
 def test_a_followed_alert_is_a_line(cli: RunCli, server: FakeTaskServer) -> None:
-    over = alert(3, task_id=None, resolved_at="2030-01-02T03:04:07Z", resolved_by="quiet")
+    over = alert(3, task_id=None, resolved_at="2030-01-02T03:04:07Z", resolved_by="inactivity")
     server.on("GET", "/alerts", page(alert(4), over))
 
     result = cli("alerts", "--follow", "--all", "--timeout", "0")

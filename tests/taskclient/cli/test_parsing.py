@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from taskclient.cli.parsing import parse_time, parse_parameter
+from taskclient.cli.parsing import parse_parameter, parse_time
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 

@@ -79,7 +79,9 @@ class DatabaseHarness:
         (row,) = self.claim([task_id], token=token)
         assert self.settle(task_id, row.attempt, token, verdict) == [task_id]
 
-    def register_worker(self, *, lease_s: float = 30, queues: Sequence[str] = (), types: Sequence[str] = ("noop",)) -> int:
+    def register_worker(
+        self, *, lease_s: float = 30, queues: Sequence[str] = (), types: Sequence[str] = ("noop",)
+    ) -> int:
         statement = workers.register_worker(host="here", pid=1, slots=8, queues=queues, types=types, lease_s=lease_s)
         return int(self.run(statement)[0].id)
 
@@ -104,7 +106,10 @@ class DatabaseHarness:
 
     def settle_as_lost(self, held: Sequence[Any], *, by: str) -> list[int]:
         """Settle what is `held` by somebody who is gone."""
-        batch = [FinishedAttempt(Lease(row.id, row.attempt, row.lease_token), row.type, worker_lost(row.losses)) for row in held]
+        batch = [
+            FinishedAttempt(Lease(row.id, row.attempt, row.lease_token), row.type, worker_lost(row.worker_losses))
+            for row in held
+        ]
         return [row.id for row in self.run(settlements.settle(), rows=settlements.result_rows(batch), by=by)]
 
     def dispatch(self, room: int, queue: str = "default") -> list[int]:

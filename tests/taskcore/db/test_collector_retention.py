@@ -113,7 +113,9 @@ async def test_an_event_that_its_cluster_may_still_list_stays(stage: DatabaseHar
     assert names(stage, "k8s_event") == ["still there"]
 
 
-async def test_alerts_go_some_time_after_they_were_resolved_and_open_ones_stay(stage: DatabaseHarness, keep: Keep) -> None:
+async def test_alerts_go_some_time_after_they_were_resolved_and_open_ones_stay(
+    stage: DatabaseHarness, keep: Keep
+) -> None:
     for name, age_s in (("open", None), ("resolved", HOUR), ("long ago", 2 * DAY)):
         add_alert(stage, name, age_s)
 
@@ -122,7 +124,9 @@ async def test_alerts_go_some_time_after_they_were_resolved_and_open_ones_stay(s
     assert names(stage, "alert") == ["open", "resolved"]
 
 
-async def test_the_coordinator_follows_a_limit_that_is_set_while_it_runs(stage: DatabaseHarness, database_url: str) -> None:
+async def test_the_coordinator_follows_a_limit_that_is_set_while_it_runs(
+    stage: DatabaseHarness, database_url: str
+) -> None:
     add_samples(stage, HOUR, 2 * DAY)
     engine = async_engine(database_url, name="tests", pool_size=1, options=KEY_LOOKUP_OPTIONS)
     current = CurrentSettings(Settings())

@@ -21,7 +21,9 @@ LIMIT_S = 1.5
 
 @pytest.fixture
 def engine(database_url: str) -> Iterator[Engine]:
-    engine = sync_engine(database_url, name="bounded", pool_size=1, options=KEY_LOOKUP_OPTIONS, statement_deadline_s=LIMIT_S)
+    engine = sync_engine(
+        database_url, name="bounded", pool_size=1, options=KEY_LOOKUP_OPTIONS, statement_deadline_s=LIMIT_S
+    )
     yield engine
     engine.dispose()
 
@@ -41,7 +43,9 @@ def ask_through_the_engine(engine: Engine) -> int:
 
 
 @pytest.mark.parametrize("ask", [ask_directly, ask_through_the_engine])
-def test_a_call_to_a_server_that_hung_never_ended(stage: DatabaseHarness, engine: Engine, ask: Callable[[Engine], int]) -> None:
+def test_a_call_to_a_server_that_hung_never_ended(
+    stage: DatabaseHarness, engine: Engine, ask: Callable[[Engine], int]
+) -> None:
     assert ask(engine) == 1
     (backend,) = stage.sql("SELECT pid FROM pg_stat_activity WHERE application_name = 'bounded'")
     os.kill(backend.pid, signal.SIGSTOP)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis.strategies import integers, lists, tuples
 from pydantic import ValidationError
 
-from taskcore.domain.alerts import TEMPLATE_VARIABLES, first_matching_rule, aggregate_updates
+from taskcore.domain.alerts import TEMPLATE_VARIABLES, aggregate_updates, first_matching_rule
 from taskcore.settings import AlertRule, AlertSettings, AlertTask
 from taskcore.submission.from_alert import new_task, rule_errors, schema_errors
 
@@ -156,7 +156,7 @@ def test_two_rules_of_one_name_are_no_setting() -> None:
 def test_parameters_that_no_words_make_fit_are_at_fault(
     parameters: dict[str, Any], path: tuple[str | int, ...] | None
 ) -> None:
-    rules = [AlertRule(name="quiet"), AlertRule(name="mine", task=AlertTask(type="mail", parameters=parameters))]
+    rules = [AlertRule(name="inactivity"), AlertRule(name="mine", task=AlertTask(type="mail", parameters=parameters))]
 
     found = [fault for fault, _ in rule_errors(rules, {"mail": schema_errors(EMAIL)})]
 

@@ -8,7 +8,7 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taskcore.domain.feed import Gap, Position, DeliveredRow, advance
+from taskcore.domain.feed import DeliveredRow, Gap, Position, advance
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taskcore.domain.schedules import CatchUp, Overlap, FirePlan, FirePolicy, DueTimes, jittered_run_at, plan_fires
+from taskcore.domain.schedules import CatchUp, DueTimes, FirePlan, FirePolicy, Overlap, jittered_run_at, plan_fires
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -20,7 +20,11 @@ def ago(*minutes: float) -> tuple[datetime, ...]:
 
 
 def planned(
-    due: Sequence[datetime], policy: FirePolicy, waiting: Sequence[datetime] = (), earlier: int = 0, is_busy: bool = False
+    due: Sequence[datetime],
+    policy: FirePolicy,
+    waiting: Sequence[datetime] = (),
+    earlier: int = 0,
+    is_busy: bool = False,
 ) -> FirePlan:
     return plan_fires(DueTimes(tuple(due), earlier), waiting, NOW, policy, has_active_task=is_busy)
 

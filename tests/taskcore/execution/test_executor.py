@@ -86,7 +86,7 @@ def test_the_plugin_gets_its_typed_parameters_and_the_task_its_result(desk: Desk
 def test_parameters_that_do_not_fit_fail_for_good(desk: Desk) -> None:
     row = desk.run(lambda ctx, params: None, parameters={"number": "five"})
 
-    assert (row.status, row.reason) == (Status.FAILED, "bad_parameters")
+    assert (row.status, row.reason) == (Status.FAILED, "invalid_parameters")
     assert "number" in row.error
 
 
@@ -116,14 +116,14 @@ def test_a_plugin_that_exits_fails_its_attempt_only(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("returned", "status", "reason"),
+    ("released", "status", "reason"),
     [
         (Fail("never", reason="no_such_thing"), Status.FAILED, "no_such_thing"),
         (Cancel("enough"), Status.CANCELLED, "cancelled_by_plugin"),
         (RetryAfter(timedelta(minutes=3), "busy"), Status.RETRYING, None),
-        (object(), Status.FAILED, "bad_result"),
-        ("x" * 10_000_000, Status.FAILED, "bad_result"),
-        pytest.param(10**5_000, Status.FAILED, "bad_result", id="huge"),
+        (object(), Status.FAILED, "invalid_result"),
+        ("x" * 10_000_000, Status.FAILED, "invalid_result"),
+        pytest.param(10**5_000, Status.FAILED, "invalid_result", id="huge"),
         ({1: "one", "two": {3}}, Status.SUCCEEDED, None),
     ],
 )
@@ -152,11 +152,11 @@ def test_a_result_that_cannot_be_stored_ends_its_own_task_only(desk: Desk) -> No
     finished = desk.perform(bad)
     slipped = finished.result._replace(result='"\\u0000"')  # through the cleaning
 
-    desk.executor.settle([desk.perform(good), finished._replace(verdict=slipped)])
+    desk.executor.settle([desk.perform(good), finished._replace(result=slipped)])
 
     assert desk.stage.status(good.lease.task_id) == Status.SUCCEEDED
     (row,) = desk.stage.sql("SELECT status, reason FROM task WHERE id = :id", id=bad.lease.task_id)
-    assert tuple(row) == (Status.FAILED, "bad_result")
+    assert tuple(row) == (Status.FAILED, "invalid_result")
 
 
 def test_the_late_result_of_a_task_that_was_given_back_is_refused(desk: Desk) -> None:
@@ -207,7 +207,7 @@ def test_the_last_timeout_fails_the_task(desk: Desk) -> None:
 def test_what_a_shutdown_interrupts_goes_back_and_nothing_is_spent(desk: Desk) -> None:
     row = desk.run(interrupting(desk, InterruptCause.SHUTDOWN))
 
-    assert (row.status, row.failures, row.crashes, row.losses) == (Status.QUEUED, 0, 0, 0)
+    assert (row.status, row.failures, row.crashes, row.worker_losses) == (Status.QUEUED, 0, 0, 0)
 
 
 def test_of_an_attempt_whose_lease_is_over_nothing_is_written(desk: Desk) -> None:

@@ -15,7 +15,9 @@ from taskcore.plugins.cancellation import InterruptCause, Interrupted
 
 def claimed(task_id: int = 1, attempt: int = 1, **fields: Any) -> ClaimedTask:
     given: dict[str, Any] = {"name": "t", "type": "noop", "queue": "default", "parameters": {}, "failures": 0}
-    return ClaimedTask(Lease(task_id, attempt, uuid4()), max_attempts=4, claimed_at=time.monotonic(), **{**given, **fields})
+    return ClaimedTask(
+        Lease(task_id, attempt, uuid4()), max_attempts=4, claimed_at=time.monotonic(), **{**given, **fields}
+    )
 
 
 class Notes:

@@ -9,7 +9,7 @@ import pytest
 
 from harness.waiting import eventually
 from taskcore.domain.tasks import ClaimedTask, Lease
-from taskcore.execution.slots import MIN_SAMPLES, SlotPool, TypeDurations, Capacity
+from taskcore.execution.slots import MIN_SAMPLES, Capacity, SlotPool, TypeDurations
 
 
 def claimed(task_id: int, type_: str = "noop") -> ClaimedTask:

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from taskcore.domain.outcomes import MAX_CRASHES, MAX_WORKER_LOSSES, AttemptOutcome, ChargedAs, AttemptResult
+from taskcore.domain.outcomes import MAX_CRASHES, MAX_WORKER_LOSSES, AttemptOutcome, AttemptResult, ChargedAs
 from taskcore.domain.states import Status
 from taskcore.leasing.executor_exits import ExecutorExit, ExitKind, describe_exit, plan_results
 from taskcore.plugins import Plugins, build_plugins
@@ -18,7 +18,7 @@ PLUGINS: Plugins = build_plugins([Noop])
 
 
 def held(task_id: int, **fields: Any) -> Any:
-    known = {"attempt": 1, "lease_token": uuid4(), "type": "noop", "failures": 0, "crashes": 0, "losses": 0}
+    known = {"attempt": 1, "lease_token": uuid4(), "type": "noop", "failures": 0, "crashes": 0, "worker_losses": 0}
     return SimpleNamespace(id=task_id, max_attempts=4, status="running", **{**known, **fields})
 
 
@@ -62,7 +62,11 @@ def test_only_the_task_that_would_not_stop_has_timed_out() -> None:
 
     late, beside = verdict(death, held(7)), verdict(death, held(8))
 
-    assert (late.status, late.outcome, late.charged_as) == (Status.RETRYING, AttemptOutcome.TIMED_OUT, ChargedAs.FAILURE)
+    assert (late.status, late.outcome, late.charged_as) == (
+        Status.RETRYING,
+        AttemptOutcome.TIMED_OUT,
+        ChargedAs.FAILURE,
+    )
     assert (beside.status, beside.charged_as, beside.isolated) == (Status.QUEUED, ChargedAs.NOTHING, False)
 
 
@@ -86,13 +90,17 @@ def test_a_fenced_worker_loses_its_tasks_and_too_many_losses_are_the_end() -> No
     fenced = ExecutorExit(1, ExitKind.FENCED, -9, frozenset({(7, 1)}))
 
     assert verdict(fenced, held(7)).charged_as == ChargedAs.WORKER_LOSS
-    assert verdict(fenced, held(7, losses=MAX_WORKER_LOSSES - 1)).reason == "worker_lost"
+    assert verdict(fenced, held(7, worker_losses=MAX_WORKER_LOSSES - 1)).reason == "worker_lost"
 
 
 def test_what_a_draining_worker_held_costs_nothing() -> None:
     found = verdict(ExecutorExit(1, ExitKind.DRAINED, -9, frozenset({(7, 1)})), held(7))
 
-    assert (found.status, found.outcome, found.charged_as) == (Status.QUEUED, AttemptOutcome.RELEASED, ChargedAs.NOTHING)
+    assert (found.status, found.outcome, found.charged_as) == (
+        Status.QUEUED,
+        AttemptOutcome.RELEASED,
+        ChargedAs.NOTHING,
+    )
 
 
 @pytest.mark.parametrize(

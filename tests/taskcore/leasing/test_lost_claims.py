@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections import namedtuple
 
-from taskcore.leasing.lost_claims import ARRIVAL_GRACE_S, MAX_REPORT_AGE_S, NEVER_REPORTED, ProcessReport, LostClaimDetector
+from taskcore.leasing.lost_claims import (
+    ARRIVAL_GRACE_S,
+    MAX_REPORT_AGE_S,
+    NEVER_REPORTED,
+    LostClaimDetector,
+    ProcessReport,
+)
 
 LATE_S = ARRIVAL_GRACE_S + MAX_REPORT_AGE_S + 0.1
 Row = namedtuple("Row", ["id", "attempt", "executor"])

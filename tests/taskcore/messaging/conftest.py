@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from taskcore.db.engine import KEY_LOOKUP_OPTIONS, sync_engine
-from tests.messaging.worker_harness import WorkerHarness, MemoryHarness, RabbitHarness
+from tests.messaging.worker_harness import MemoryHarness, RabbitHarness, WorkerHarness
 from tests.taskcore.db.db_harness import DatabaseHarness
 
 

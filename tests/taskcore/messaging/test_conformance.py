@@ -9,7 +9,7 @@ import psycopg
 
 from taskcore.db.queues import queues
 from taskcore.messaging.messages import encode
-from tests.messaging.worker_harness import WorkerHarness, Quick
+from tests.messaging.worker_harness import Quick, WorkerHarness
 from tests.taskcore.db.db_harness import new_task
 
 
@@ -26,7 +26,7 @@ async def test_the_same_message_a_hundred_times_runs_once(house: WorkerHarness) 
     (task_id,) = house.stage.submit(new_task())
     await house.send([task_id] * 100)
 
-    house.serve(look_ahead=8)
+    house.serve(prefetch_short=8)
 
     await house.until(lambda: house.count("succeeded") == 1)
     marker = await house.submit()
@@ -57,7 +57,7 @@ async def test_a_message_that_is_not_ours_is_dropped(house: WorkerHarness) -> No
 
 
 async def test_no_more_is_held_than_there_are_slots(house: WorkerHarness) -> None:
-    house.serve(threads=3, look_ahead=5)
+    house.serve(threads=3, prefetch_short=5)
 
     await house.submit(12, type="gated")  # fewer runs than make a type known as short
 
@@ -163,7 +163,7 @@ async def test_what_cannot_end_in_its_grace_is_given_back_and_costs_nothing(hous
 
     await house.stop(service, grace_s=0.2)
 
-    (task,) = house.stage.sql("SELECT status, failures, losses FROM task WHERE id = :id", id=task_id)
+    (task,) = house.stage.sql("SELECT status, failures, worker_losses FROM task WHERE id = :id", id=task_id)
     assert tuple(task) == ("queued", 0, 0)
 
 
@@ -175,7 +175,7 @@ async def test_what_waits_is_interrupted_at_the_end_of_the_grace(house: WorkerHa
     await house.stop(service, grace_s=0.2)
 
     attempts = house.stage.sql("SELECT task_id, outcome FROM task_attempt ORDER BY task_id")
-    assert [tuple(row) for row in attempts] == [(task_id, "returned") for task_id in task_ids]
+    assert [tuple(row) for row in attempts] == [(task_id, "released") for task_id in task_ids]
     assert house.count("queued") == 2
 
 
@@ -186,7 +186,9 @@ async def test_the_publisher_knows_how_many_messages_wait(house: WorkerHarness) 
     assert await house.publisher.ready_count("empty") == 0
 
 
-async def test_messages_of_a_paused_queue_start_nothing_and_are_sent_again_once_it_is_resumed(house: WorkerHarness) -> None:
+async def test_messages_of_a_paused_queue_start_nothing_and_are_sent_again_once_it_is_resumed(
+    house: WorkerHarness,
+) -> None:
     task_ids = house.stage.submit(new_task(), new_task(), new_task(queue="other"))
     assert house.stage.dispatch(2) == task_ids[:2]
     house.stage.run(queues.pause_queue(), of="default", why=None, by="me")

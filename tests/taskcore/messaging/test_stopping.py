@@ -51,7 +51,9 @@ async def test_a_database_that_was_away_took_the_grace_from_what_ran(stage: Data
     types, holding = build_plugins([Gated]), SlotPool(threads=2, prefetch_short=0)
     types["gated"].gate = house.gate  # type: ignore[attr-defined]
     executor = Executor(engine, types, house.settings, worker_id=1, incarnation=1)
-    service = ConsumerService(house.broker(2), holding, executor, BatchCompleter(executor, holding, SyncNotifier(engine)))
+    service = ConsumerService(
+        house.broker(2), holding, executor, BatchCompleter(executor, holding, SyncNotifier(engine))
+    )
     service.start()
     service.consume(["default"])
     (runs,) = await house.submit(type="gated")

@@ -12,7 +12,13 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
 from harness.metrics import parse_series
-from taskcore.observability.multiprocess_metrics import DIRECTORY_VARIABLE, MultiprocessMetrics, SummedCollector, build_registry, metrics_directory
+from taskcore.observability.multiprocess_metrics import (
+    DIRECTORY_VARIABLE,
+    MultiprocessMetrics,
+    SummedCollector,
+    build_registry,
+    metrics_directory,
+)
 from taskcore.observability.telemetry import BoundedLabels
 
 COUNTS = """

@@ -52,7 +52,11 @@ def test_it_is_hidden_however_deep_it_lies(masking: Redactor) -> None:
 def test_names_are_what_the_operator_says(masking: Redactor) -> None:
     own = Redactor(["iban", "Pass Port"])
 
-    assert own.redact_fields({"IBAN": 1, "pass_port": 2, "password": 3}) == {"IBAN": "***", "pass_port": "***", "password": 3}
+    assert own.redact_fields({"IBAN": 1, "pass_port": 2, "password": 3}) == {
+        "IBAN": "***",
+        "pass_port": "***",
+        "password": 3,
+    }
 
 
 @pytest.mark.parametrize(

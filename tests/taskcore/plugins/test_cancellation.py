@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from taskcore.plugins.cancellation import InterruptCause, Interrupted, CancellationToken
+from taskcore.plugins.cancellation import CancellationToken, InterruptCause, Interrupted
 
 
 @pytest.fixture

@@ -8,7 +8,15 @@ import pytest
 
 from taskworker.coordinator.scheduler import IDLE_S, OVERLAP_POLL_S, Scheduler
 from tests.taskcore.db.db_harness import DatabaseHarness
-from tests.taskcore.submission.timetable import add_schedule, finish_all_tasks, fired_times, fires, get_schedule, skipped_times, waiting_times
+from tests.taskcore.submission.timetable import (
+    add_schedule,
+    finish_all_tasks,
+    fired_times,
+    fires,
+    get_schedule,
+    skipped_times,
+    waiting_times,
+)
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -19,7 +27,9 @@ def hours(*numbers: int) -> list[datetime]:
     return [NOON + number * HOUR for number in numbers]
 
 
-async def test_a_time_that_is_due_makes_one_task_of_what_the_schedule_says(stage: DatabaseHarness, scheduler: Scheduler) -> None:
+async def test_a_time_that_is_due_makes_one_task_of_what_the_schedule_says(
+    stage: DatabaseHarness, scheduler: Scheduler
+) -> None:
     stage.register_type("noop", queue="elsewhere", max_attempts=7)
     task = {"name": "hello", "type": "noop", "parameters": {"a": 1}, "labels": {"team": "x"}, "priority": 3}
     one = add_schedule(stage, NOON, "greeting", task=task)
@@ -49,7 +59,9 @@ async def test_nothing_happens_before_the_time_nor_again_after_it(stage: Databas
     assert fired_times(stage, one) == [NOON]
 
 
-async def test_what_a_type_that_nobody_has_brought_submits_waits_for_it(stage: DatabaseHarness, scheduler: Scheduler) -> None:
+async def test_what_a_type_that_nobody_has_brought_submits_waits_for_it(
+    stage: DatabaseHarness, scheduler: Scheduler
+) -> None:
     add_schedule(stage, NOON, task={"type": "unheard_of"})
 
     await scheduler.step(NOON)
@@ -87,7 +99,9 @@ async def test_late_times_that_are_not_caught_up_leave_no_task(stage: DatabaseHa
     assert stage.sql("SELECT 1 FROM task") == []
 
 
-async def test_with_skip_a_time_has_no_task_while_the_one_before_runs(stage: DatabaseHarness, scheduler: Scheduler) -> None:
+async def test_with_skip_a_time_has_no_task_while_the_one_before_runs(
+    stage: DatabaseHarness, scheduler: Scheduler
+) -> None:
     one = add_schedule(stage, NOON, overlap="skip")
 
     for number in range(3):
@@ -163,7 +177,9 @@ async def test_jitter_delays_the_task_and_not_the_time(stage: DatabaseHarness, s
     assert fired_times(stage, one) == [next_at]
 
 
-async def test_a_cron_line_is_followed_in_its_zone_over_a_change_of_clocks(stage: DatabaseHarness, scheduler: Scheduler) -> None:
+async def test_a_cron_line_is_followed_in_its_zone_over_a_change_of_clocks(
+    stage: DatabaseHarness, scheduler: Scheduler
+) -> None:
     first = datetime(2026, 3, 28, 1, 30, tzinfo=UTC)  # 02:30 in Berlin; the next night has none
     one = add_schedule(stage, first, cron="30 2 * * *", timezone="Europe/Berlin")
 
@@ -176,7 +192,9 @@ async def test_a_cron_line_is_followed_in_its_zone_over_a_change_of_clocks(stage
     ]
 
 
-async def test_what_is_caught_up_at_once_is_no_larger_than_a_batch(stage: DatabaseHarness, scheduler: Scheduler) -> None:
+async def test_what_is_caught_up_at_once_is_no_larger_than_a_batch(
+    stage: DatabaseHarness, scheduler: Scheduler
+) -> None:
     large = {"type": "noop", "parameters": {"text": "x" * 1_000_000}}
     one = add_schedule(stage, NOON, catch_up="all", overlap="allow", task=large)
 

@@ -12,7 +12,15 @@ from taskcore.db.schedules import fires as schedule_fires
 from taskcore.submission.from_schedule import FiredTask, OverlapConflict, run_now
 from taskworker.coordinator.scheduler import KEEP_FIRES_S
 from tests.taskcore.db.db_harness import DatabaseHarness
-from tests.taskcore.submission.timetable import add_schedule, finish_tasks, finish_all_tasks, fired_times, fires, get_schedule, in_transaction
+from tests.taskcore.submission.timetable import (
+    add_schedule,
+    finish_all_tasks,
+    finish_tasks,
+    fired_times,
+    fires,
+    get_schedule,
+    in_transaction,
+)
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

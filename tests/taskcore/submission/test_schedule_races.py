@@ -30,7 +30,9 @@ COORDINATORS = 3
 @pytest.fixture
 async def engines(database_url: str) -> AsyncIterator[list[AsyncEngine]]:
     """One for each coordinator."""
-    engines = [async_engine(database_url, name=f"coordinator {n}", pool_size=2, options=KEY_LOOKUP_OPTIONS) for n in range(3)]
+    engines = [
+        async_engine(database_url, name=f"coordinator {n}", pool_size=2, options=KEY_LOOKUP_OPTIONS) for n in range(3)
+    ]
     yield engines
     for engine in engines:
         await engine.dispose()
@@ -160,7 +162,10 @@ class Week:
 @pytest.fixture
 def week(stage: DatabaseHarness, database_url: str) -> Iterator[Week]:
     with asyncio.Runner() as runner:
-        engines = [async_engine(database_url, name="tests", pool_size=2, options=KEY_LOOKUP_OPTIONS) for _ in range(COORDINATORS)]
+        engines = [
+            async_engine(database_url, name="tests", pool_size=2, options=KEY_LOOKUP_OPTIONS)
+            for _ in range(COORDINATORS)
+        ]
         yield Week(stage, runner, engines)
         for engine in engines:
             runner.run(engine.dispose())

@@ -148,7 +148,9 @@ async def test_a_database_that_never_answers_holds_nobody_up() -> None:
     assert [name.partition("{")[0] for name in seen] == ["taskcore_build_info"]
 
 
-async def test_what_was_known_before_the_database_went_away_is_not_told(stage: DatabaseHarness, engine: AsyncEngine) -> None:
+async def test_what_was_known_before_the_database_went_away_is_not_told(
+    stage: DatabaseHarness, engine: AsyncEngine
+) -> None:
     gauges = fresh(engine)
     assert "taskcore_workers_live{}" in await scrape(gauges)
     stage.sql("ALTER TABLE worker RENAME TO elsewhere")

@@ -29,7 +29,9 @@ class RecordingPublisher(MemoryPublisher):
         self.sent: list[int] = []
         self.traceparents: dict[int, str] = {}
 
-    async def publish(self, queue: str, task_ids: Sequence[int], traceparents: Mapping[int, str] = NO_CONTEXTS) -> list[int]:
+    async def publish(
+        self, queue: str, task_ids: Sequence[int], traceparents: Mapping[int, str] = NO_CONTEXTS
+    ) -> list[int]:
         self.sent += task_ids
         self.traceparents |= traceparents
         return await super().publish(queue, task_ids, traceparents)
@@ -55,7 +57,9 @@ async def sent(engine: AsyncEngine, tracing: Tracing) -> RecordingPublisher:
     return publisher
 
 
-async def test_what_is_followed_is_sent_with_its_context(stage: DatabaseHarness, engine: AsyncEngine, tracing: Tracing) -> None:
+async def test_what_is_followed_is_sent_with_its_context(
+    stage: DatabaseHarness, engine: AsyncEngine, tracing: Tracing
+) -> None:
     ids = submit_followed(stage, 2)
 
     publisher = await sent(engine, tracing)

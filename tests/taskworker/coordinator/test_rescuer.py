@@ -35,7 +35,9 @@ async def test_a_broker_that_takes_long_to_answer_keeps_no_lease_from_running_ou
     (task_id,) = stage.submit(new_task())
     stage.claim([task_id], worker=dead)
     stage.sql("UPDATE worker SET seen_at = now() - interval '1 minute'")
-    rescuer = Rescuer(engine, CurrentSettings(Settings()), is_absent, lambda: None, silence_s=0.2, reconnect_grace_s=0.1)
+    rescuer = Rescuer(
+        engine, CurrentSettings(Settings()), is_absent, lambda: None, silence_s=0.2, reconnect_grace_s=0.1
+    )
 
     async with asyncio.timeout(60):
         while stage.status(task_id) != "queued":

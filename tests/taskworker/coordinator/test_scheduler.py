@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from taskcore.db.schedules import fires as schedule_fires
 from taskcore.submission.from_schedule import AlreadyFired, fire_due
-from taskworker.coordinator.scheduler import LOCKED_RETRY_S, IDLE_S, Scheduler
+from taskworker.coordinator.scheduler import IDLE_S, LOCKED_RETRY_S, Scheduler
 from tests.taskcore.db.db_harness import DatabaseHarness
 from tests.taskcore.submission.timetable import add_schedule, fired_times, fires, in_transaction
 
@@ -31,7 +31,9 @@ async def test_it_sleeps_until_the_next_time_but_not_for_long(stage: DatabaseHar
     assert fired_times(stage, one) == [NOON + HOUR]
 
 
-async def test_a_schedule_that_cannot_be_fired_does_not_hold_up_the_others(stage: DatabaseHarness, scheduler: Scheduler) -> None:
+async def test_a_schedule_that_cannot_be_fired_does_not_hold_up_the_others(
+    stage: DatabaseHarness, scheduler: Scheduler
+) -> None:
     broken = add_schedule(stage, NOON - HOUR, "broken", cron="@daily", timezone="No/Where")
     whole = add_schedule(stage, NOON, "whole")
 

@@ -6,7 +6,7 @@ from multiprocessing import get_context
 from uuid import uuid4
 
 from taskcore.domain.tasks import ClaimedTask, Lease
-from taskworker.supervisor.attempt_table import NO_SLOT, AttemptTable, AttemptEntry
+from taskworker.supervisor.attempt_table import NO_SLOT, AttemptEntry, AttemptTable
 
 
 def claimed(task_id: int, attempt: int = 1) -> ClaimedTask:

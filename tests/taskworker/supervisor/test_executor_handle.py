@@ -14,7 +14,7 @@ from taskcore.leasing.executor_exits import ExitKind
 from taskcore.plugins.cancellation import InterruptCause
 from taskworker.supervisor.attempt_table import AttemptTable
 from taskworker.supervisor.executor_handle import STARTUP_TIMEOUT_S, ExecutorHandle
-from taskworker.supervisor.executor_process import RequestPause, SetFence, Interrupt, Report, Stop
+from taskworker.supervisor.executor_process import Interrupt, Report, RequestPause, SetFence, Stop
 from taskworker.supervisor.silence import MAX_OBSERVATION_GAP_S, SilenceTimer
 
 LEASE_S = 30.0

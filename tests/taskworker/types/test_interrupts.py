@@ -19,7 +19,7 @@ from taskworker.types.query.run_query import RunQuery
 from taskworker.types.sleep import Sleep
 from tests.taskworker.types.contexts import loopback_context, make_context, run
 from tests.taskworker.types.databases import database_context, query
-from tests.taskworker.types.http_server import Reply, HttpServer
+from tests.taskworker.types.http_server import HttpServer, Reply
 from tests.taskworker.types.smtp_server import Inbox
 
 ACTIVE = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND state = 'active' AND pid != {me}"

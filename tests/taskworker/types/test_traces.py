@@ -22,7 +22,7 @@ from taskworker.types.http.http_request import HttpRequest
 from taskworker.types.query.run_query import RunQuery
 from tests.taskworker.types.contexts import loopback_context, make_context, run
 from tests.taskworker.types.databases import database_context
-from tests.taskworker.types.http_server import Reply, HttpServer
+from tests.taskworker.types.http_server import HttpServer, Reply
 from tests.taskworker.types.smtp_server import Inbox
 
 Following = Callable[[TaskContext], TaskContext]
@@ -85,7 +85,9 @@ def test_a_query_is_one_call_whether_it_runs_or_is_refused(
     assert attributes(bad)["error.type"] == "42703"
 
 
-def test_each_request_is_a_call_and_carries_its_own_context(site: HttpServer, traced: SpanRecorder, following: Following) -> None:
+def test_each_request_is_a_call_and_carries_its_own_context(
+    site: HttpServer, traced: SpanRecorder, following: Following
+) -> None:
     site.replies["/old?api_key=hush"] = Reply(302, {"Location": "/new"})
     site.replies["/new"] = Reply(404)
     ctx = following(loopback_context())

@@ -19,6 +19,7 @@ from taskclient.models import (
     BatchAnswer,
     HistoryEntry,
     Items,
+    LogPage,
     NewTask,
     Queue,
     RelatedTask,
@@ -26,7 +27,6 @@ from taskclient.models import (
     Setting,
     StatusCounts,
     Task,
-    LogPage,
     TaskPage,
     TaskType,
     Worker,
@@ -192,7 +192,9 @@ class Client(AnalyticsCalls, KubernetesCalls, ScheduleCalls, TraceCalls):
 
     def pause_queue(self, name: str, reason: str | None = None) -> Queue:
         """Nothing of it is started until it is resumed; what runs goes on."""
-        return self._connection.request(Call("POST", f"/queues/{quote(name, safe='')}/pause", body=_reason_body(reason)), Queue)
+        return self._connection.request(
+            Call("POST", f"/queues/{quote(name, safe='')}/pause", body=_reason_body(reason)), Queue
+        )
 
     def resume_queue(self, name: str) -> Queue:
         return self._connection.request(Call("POST", f"/queues/{quote(name, safe='')}/resume"), Queue)

@@ -63,7 +63,9 @@ class _FailedTry:
 class Connection:
     """A server at `address`, over a pool of connections. Close it, or use it in a `with`."""
 
-    def __init__(self, address: str, user: str | None, retry_policy: RetryPolicy, sleep: Callable[[float], None]) -> None:
+    def __init__(
+        self, address: str, user: str | None, retry_policy: RetryPolicy, sleep: Callable[[float], None]
+    ) -> None:
         self.address = parse_address(address)
         self._retry_policy = retry_policy
         self._sleep = sleep
@@ -101,7 +103,7 @@ class Connection:
             if pause_s is None:
                 raise outcome.error from outcome.cause
             level = logging.WARNING if pause_s >= WARNING_PAUSE_S else logging.INFO
-            log.log(level, "request.repeated after_s=%g reason=%s", pause_s, outcome.error)
+            log.log(level, "request.retried after_s=%g reason=%s", pause_s, outcome.error)
             self._sleep(pause_s)
             attempt += 1
 

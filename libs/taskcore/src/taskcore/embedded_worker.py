@@ -22,7 +22,7 @@ from taskcore.execution.executor import Executor
 from taskcore.execution.report_writer import ReportWriter
 from taskcore.execution.services import DatabaseServices
 from taskcore.execution.slots import SlotPool
-from taskcore.leasing.lease_manager import SOFT_FENCE_SHARE, LeaseManager, Directives
+from taskcore.leasing.lease_manager import SOFT_FENCE_SHARE, Directives, LeaseManager
 from taskcore.leasing.liveness import LivenessSignalFactory, LivenessSignals
 from taskcore.leasing.lost_claims import ProcessReport
 from taskcore.messaging.brokers import Broker
@@ -64,7 +64,9 @@ class EmbeddedWorker:
             settings,
             worker_id=0,
             incarnation=INCARNATION,
-            make_services=partial(DatabaseServices, engine, self._report_writer, Redactor(settings.log.redacted_fields)),
+            make_services=partial(
+                DatabaseServices, engine, self._report_writer, Redactor(settings.log.redacted_fields)
+            ),
             flush_reports=self._report_writer.flush,
             tracing=tracing,
         )
@@ -90,7 +92,9 @@ class EmbeddedWorker:
     def is_ready(self) -> bool:
         """Registered, and heard by the database lately."""
         silence_s = time.monotonic() - (self._lease.expires_at - self._settings.worker.lease_s)
-        return self._lease.worker_id is not None and silence_s < MAX_MISSED_HEARTBEATS * self._settings.worker.heartbeat_s
+        return (
+            self._lease.worker_id is not None and silence_s < MAX_MISSED_HEARTBEATS * self._settings.worker.heartbeat_s
+        )
 
     @property
     def held_count(self) -> int:
@@ -169,7 +173,7 @@ async def drain(worker: EmbeddedWorker, grace_s: float, signals: asyncio.Queue[N
         try:
             worker.stop(grace_s)
         except Exception:  # the process is to end all the same: what it held is returned when it is gone
-            log.exception("worker.not_drained")
+            log.exception("worker.drain_failed")
         finally:
             loop.call_soon_threadsafe(drained.set_result, None)
 

@@ -111,7 +111,7 @@ class CurrentSettings:
             try:
                 now = live_settings()[name].apply(now, value)
             except (KeyError, InvalidLiveSetting) as exc:
-                log.warning("setting.ignored", setting=name, error=str(exc))
+                log.warning("setting.override_ignored", setting=name, error=str(exc))
         if now != self.now:
             self.now = now
             log.info("settings.changed", overridden=sorted(overrides))
@@ -143,7 +143,9 @@ class SettingsWatcher:
                 self._woken.clear()
                 await self.refresh()
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(POLL_INTERVAL_S):  # wait_for may swallow being cancelled, before Python 3.12
+                    async with asyncio.timeout(
+                        POLL_INTERVAL_S
+                    ):  # wait_for may swallow being cancelled, before Python 3.12
                         await self._woken.wait()
         finally:
             listening.cancel()
@@ -154,7 +156,7 @@ class SettingsWatcher:
             self._settings.apply_overrides(to_overrides(await self._read(list_overrides())))
         except Exception as exc:  # the next look may succeed
             if not is_database_unavailable(exc):
-                log.exception("settings.not_read")
+                log.exception("settings.read_failed")
 
 
 def to_overrides(rows: Sequence[Any]) -> dict[str, Any]:

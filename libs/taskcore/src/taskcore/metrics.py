@@ -42,8 +42,8 @@ __all__ = [
     "MetricSource",
     "Sample",
     "Window",
-    "without_conflicts",
     "load_sources",
+    "without_conflicts",
 ]
 
 ENTRY_POINT_GROUP = "taskcore.metrics"
@@ -55,7 +55,7 @@ log = structlog.stdlib.get_logger(__name__)
 class MetricContext:
     """What a source may know and use.
 
-    `database` is Taskcore's own. `bucket` names what is measured now. `window`: for a source that `counts_windows`,
+    `database` is Taskcore's own. `bucket` names what is measured now. `window`: for a source that `is_windowed`,
     what it is to count, each window exactly once, in the transaction of `database`; for others from the bucket's start
     until now. `is_first`: nothing of the source was ever stored.
     """
@@ -79,7 +79,7 @@ class MetricContext:
 class MetricSource(ABC):
     """Measures some metrics. Its errors are its own: the others are stored.
 
-    `name` is its own, too, and stays: what was stored is known by it. `counts_windows`: it measures what happened
+    `name` is its own, too, and stays: what was stored is known by it. `is_windowed`: it measures what happened
     rather than how things stand. Then it is asked for each window of time once, and later for those that were missed.
     """
 
@@ -105,7 +105,7 @@ def load_sources() -> Sequence[MetricSource]:
         try:
             sources.append(_instantiate(entry.load()))
         except Exception:  # whatever a stranger's code raises must not keep the others from being measured
-            log.exception("metrics.not_loaded", source=entry.name, target=entry.value)
+            log.exception("metrics.load_failed", source=entry.name, target=entry.value)
     return without_conflicts(sources)
 
 
@@ -117,7 +117,7 @@ def without_conflicts(sources: Iterable[MetricSource]) -> Sequence[MetricSource]
     for source in sources:
         own = {metric.name for metric in source.describe()}
         if source.name in names or own & metrics:
-            log.error("metrics.taken", source=source.name, metrics=sorted(own & metrics))
+            log.error("metrics.name_conflict", source=source.name, metrics=sorted(own & metrics))
             continue
         kept.append(source)
         names.add(source.name)

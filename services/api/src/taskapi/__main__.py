@@ -19,7 +19,13 @@ from taskapi.app import create_app
 from taskapi.runtime.services import Services
 from taskapi.server import DRAIN_SIGNAL, DrainingServer
 from taskcore.errors import InvalidSettings
-from taskcore.observability.multiprocess_metrics import DIRECTORY_VARIABLE, MultiprocessMetrics, build_registry, metrics_directory, preallocate_files
+from taskcore.observability.multiprocess_metrics import (
+    DIRECTORY_VARIABLE,
+    MultiprocessMetrics,
+    build_registry,
+    metrics_directory,
+    preallocate_files,
+)
 from taskcore.observability.telemetry import configure_logging, set_log_level
 from taskcore.observability.tracing.provider import Tracing
 from taskcore.settings import ApiSettings, load_settings

@@ -32,7 +32,9 @@ async def livez() -> HealthStatus:
     summary="Can it serve?",
     tags=["health"],
     responses={
-        503: ResponseSpec(Problem, media_type=PROBLEM_MEDIA_TYPE, description="The database is away, or the process stops.")
+        503: ResponseSpec(
+            Problem, media_type=PROBLEM_MEDIA_TYPE, description="The database is away, or the process stops."
+        )
     },
 )
 async def readyz(services: NamedDependency[Services]) -> HealthStatus:

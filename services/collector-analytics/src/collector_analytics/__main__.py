@@ -47,7 +47,9 @@ async def _run(settings: Settings) -> None:
     engine = sync_engine(url, name=NAME, pool_size=4, options=KEY_LOOKUP_OPTIONS, statement_deadline_s=limit_s)
     broker = RabbitBroker(settings, prefetch=settings.worker.threads + settings.worker.prefetch_short)
     tracing = Tracing.start(settings, "taskcore-collector-analytics").set_global()
-    worker = EmbeddedWorker(settings, engine, broker, build_plugins([CollectAnalytics]), default_signals(settings), tracing)
+    worker = EmbeddedWorker(
+        settings, engine, broker, build_plugins([CollectAnalytics]), default_signals(settings), tracing
+    )
     health = HealthServer(settings.health, build_registry(NAME, REGISTRY), lambda: worker.is_ready)
     health.start()
     worker.start()
@@ -85,7 +87,7 @@ async def _keep_schedule(settings: Settings, engine: AsyncEngine) -> None:
 def _settings(log_level: str | None) -> Settings:
     """One task at a time, and of its own queue only."""
     settings = load_settings()
-    own = {"queues": (QUEUE,), "threads": 1, "look_ahead": 0}
+    own = {"queues": (QUEUE,), "threads": 1, "prefetch_short": 0}
     log = settings.log.model_copy(update={"level": log_level} if log_level else {})
     return settings.model_copy(update={"worker": settings.worker.model_copy(update=own), "log": log})
 

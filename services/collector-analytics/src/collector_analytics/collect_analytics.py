@@ -16,12 +16,14 @@ from taskcore.db.engine import sync_engine
 from taskcore.db.overrides import list_overrides
 from taskcore.errors import TaskcoreError
 from taskcore.live_settings import CurrentSettings, to_overrides
-from taskcore.metrics import MetricSource, without_conflicts, load_sources
+from taskcore.metrics import MetricSource, load_sources, without_conflicts
 from taskcore.plugins import Parameters, Plugin, RetryPolicy, TaskContext
 from taskcore.settings import Settings, seconds
 
 QUEUE = "analytics"
-NOT_CONFIGURED = "this worker's settings do not have it; give it those of the collector, or keep it from the queue analytics"
+NOT_CONFIGURED = (
+    "this worker's settings do not have it; give it those of the collector, or keep it from the queue analytics"
+)
 
 
 class CollectionFailed(TaskcoreError):

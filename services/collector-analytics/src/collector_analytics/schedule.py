@@ -72,9 +72,9 @@ class ScheduleReconciler:
                 log.info("schedule.changed", schedule=NAME, every_s=self._current.now.analytics.interval_s)
         except Exception as exc:  # without it nothing is measured: say it, and try again
             if is_database_unavailable(exc):
-                log.warning("database.away", error=first_line(exc))
+                log.warning("database.unavailable", error=first_line(exc))
             else:
-                log.exception("schedule.not_ensured")
+                log.exception("schedule.reconcile_failed")
             return False
         return True
 

@@ -66,7 +66,7 @@ def _fault(settings: Settings, query: QueryMetric, answer_s: float, away: set[st
         with closing(open_connection(name, settings.databases[name], 0, connect)) as connection:
             require_numeric_columns(connection, query.sql, answer_s)
     except (ConnectionError, psycopg.OperationalError) as exc:
-        log.warning("metric.not_checked", database=name, error=first_line(exc))
+        log.warning("metric.unchecked", database=name, error=first_line(exc))
         if not isinstance(exc, QueryCanceled | LockNotAvailable):
             away.add(name)
     except (psycopg.Error, ValueError) as exc:

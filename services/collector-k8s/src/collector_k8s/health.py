@@ -90,7 +90,7 @@ class CollectorStatus:
         """What `/readyz` says beside whether this copy is ready."""
         told: dict[str, object] = {"kubernetes": str(self._state), "database": self.has_database}
         if self._why:
-            told["why"] = self._why
+            told["reason"] = self._why
         if self._state == CollectorState.LEADER and (unheard := self._unheard()):
             told["deaf"] = {scope or "all namespaces": self._troubles.get(scope, "silence") for scope in unheard}
         return told

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from collector_k8s.health import CollectorStatus
 from collector_k8s.store.event_store import Lease
-from taskcore.db.kubernetes.collector_leases import create_lease, release_lease, renew_lease, acquire_lease
+from taskcore.db.kubernetes.collector_leases import acquire_lease, create_lease, release_lease, renew_lease
 from taskcore.errors import first_line
 
 TTL_S = 6.0
@@ -52,7 +52,7 @@ class LeaderElector:
             is_provided = is_provided or self._try(create_lease(), lease=self._name) is not None
             rows = self._try(acquire_lease(), lease=self._name, by=self._holder, ttl_s=self._ttl_s)
             if rows:
-                log.info("lease.taken", lease=self._name, epoch=rows[0].epoch)
+                log.info("lease.acquired", lease=self._name, epoch=rows[0].epoch)
                 return Lease(self._name, rows[0].epoch)
             if rows is not None:
                 self._on_heartbeat()
@@ -81,7 +81,7 @@ class LeaderElector:
                 rows = list(answer) if answer.returns_rows else []
         except SQLAlchemyError as exc:
             if self._status.has_database:
-                log.warning("database.away", error=first_line(exc))
+                log.warning("database.unavailable", error=first_line(exc))
             self._status.has_database = False
             return None
         self._status.has_database = True

@@ -20,7 +20,7 @@ from collector_k8s.ingest.reflector import Reflector
 from collector_k8s.ingest.relister import Relister
 from collector_k8s.ingest.writer import EventWriter
 from collector_k8s.leader_elector import LeaderElector
-from collector_k8s.store.event_store import LeaseLost, EventHook, Lease, StoreLimits, EventStore
+from collector_k8s.store.event_store import EventHook, EventStore, Lease, LeaseLost, StoreLimits
 from taskcore.db.kubernetes.events import list_cursors
 from taskcore.live_settings import CurrentSettings
 

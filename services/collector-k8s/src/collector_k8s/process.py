@@ -51,7 +51,9 @@ def run(
     validate(settings.kubernetes)
     status = status or new_status(settings)
     url = settings.database_url.get_secret_value()
-    engine = sync_engine(url, name="collector-k8s", pool_size=4, options=CONNECTION_OPTIONS, statement_deadline_s=DATABASE_TIMEOUT_S)
+    engine = sync_engine(
+        url, name="collector-k8s", pool_size=4, options=CONNECTION_OPTIONS, statement_deadline_s=DATABASE_TIMEOUT_S
+    )
     try:
         validate_rules(settings, engine)
         current = CurrentSettings(settings)
@@ -98,7 +100,7 @@ def _find(current: CurrentSettings, status: CollectorStatus, stop: threading.Eve
             return ClusterClient(current.base.kubernetes)
         except (NoClusterConfigured, UnusableKubeconfig) as exc:
             if str(exc) != said:
-                log.warning("cluster.none", why=str(exc))
+                log.warning("cluster.not_configured", why=str(exc))
             said = str(exc)
             status.enter(CollectorState.NO_CLUSTER, reason=said)
         stop.wait(CLUSTER_RETRY_S)
@@ -111,4 +113,4 @@ def _follow_settings(current: CurrentSettings, engine: Engine) -> None:
             current.apply_overrides(to_overrides(connection.execute(list_overrides()).all()))
     except Exception as exc:  # the next look may succeed
         if not is_database_unavailable(exc):
-            log.exception("settings.not_read")
+            log.exception("settings.read_failed")

@@ -33,7 +33,7 @@ from taskcore.observability.tracing.memory_store import InMemorySpanStore
 from taskcore.observability.tracing.provider import Tracing
 from taskcore.plugins import load_plugins
 from taskcore.settings import DatabaseSettings, Settings, load_settings
-from taskstandalone.collectors import validate_collectors, run_collectors
+from taskstandalone.collectors import run_collectors, validate_collectors
 from taskstandalone.mailbox import run_mailbox
 from taskstandalone.postgres.embedded_postgres import EmbeddedPostgres
 from taskworker.coordinator.backlog_metrics import BacklogCollector
@@ -129,7 +129,8 @@ def _one_witness(url: str, worker_id: int, wake: Callable[[], None]) -> list[Con
 def _say_how_to_hurry(worker: EmbeddedWorker, grace_s: float) -> None:
     if worker.held_count:
         print(
-            f"Waiting up to {grace_s:g} s for {worker.held_count} running tasks; Ctrl-C again to give them back", flush=True
+            f"Waiting up to {grace_s:g} s for {worker.held_count} running tasks; Ctrl-C again to give them back",
+            flush=True,
         )
 
 

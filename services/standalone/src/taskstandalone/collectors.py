@@ -9,7 +9,7 @@ from collector_analytics.validation import validate_configured_metrics
 from taskcore.db.engine import async_engine
 from taskcore.live_settings import CurrentSettings
 from taskcore.settings import Settings
-from taskstandalone.kubernetes_events import validate_cluster, collect_kubernetes_events
+from taskstandalone.kubernetes_events import collect_kubernetes_events, validate_cluster
 
 
 def validate_collectors(settings: Settings) -> None:

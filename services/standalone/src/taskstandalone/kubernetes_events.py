@@ -48,7 +48,7 @@ def _collect(settings: Settings, stop: threading.Event) -> None:
     try:
         run(settings, stop)
     except TaskcoreError as exc:  # the rest of Taskcore is unharmed
-        log.error("collector.refused", error=str(exc))
+        log.error("collector.not_started", error=str(exc))
     except Exception:  # it was not foreseen, and the rest is unharmed all the same
         log.exception("collector.failed")
 

@@ -19,7 +19,12 @@ from taskcore.leasing.liveness import default_signals
 from taskcore.live_settings import CurrentSettings
 from taskcore.messaging.publisher import RabbitPublisher
 from taskcore.observability.health import HealthServer
-from taskcore.observability.multiprocess_metrics import SummedCollector, build_registry, metrics_directory, periodic_sweep
+from taskcore.observability.multiprocess_metrics import (
+    SummedCollector,
+    build_registry,
+    metrics_directory,
+    periodic_sweep,
+)
 from taskcore.observability.telemetry import configure_logging, set_log_level
 from taskcore.observability.tracing.provider import Tracing
 from taskcore.plugins import load_plugins
@@ -52,7 +57,9 @@ def run(log_level: str | None) -> None:
         signal.signal(number, lambda *_: (supervisor.force_stop if supervisor.stop.is_set() else supervisor.stop).set())
     REGISTRY.unregister(PROCESS_COLLECTOR)  # what all processes use is among what they share
     with metrics_directory("taskworker") as directory, periodic_sweep(directory) as shared:
-        health = HealthServer(settings.health, build_registry("worker", SummedCollector(shared, REGISTRY)), lambda: supervisor.is_ready)
+        health = HealthServer(
+            settings.health, build_registry("worker", SummedCollector(shared, REGISTRY)), lambda: supervisor.is_ready
+        )
         health.start()
         try:
             supervisor.run()

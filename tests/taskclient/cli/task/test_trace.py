@@ -41,7 +41,7 @@ def trace(*spans: dict[str, Any], attempt: int = 1, **more: Any) -> dict[str, An
         "url": None,
         "attempts": [attempt],
         "spans": spans,
-        "spans_left_off": 0,
+        "spans_omitted": 0,
     } | more
 
 
@@ -62,7 +62,7 @@ SECOND = trace(
         {"trace_id": "1" * 32, "span_id": "3" * 16, "attempt": 1},
     ]),
     attempt=2,
-    spans_left_off=12,
+    spans_omitted=12,
 )  # fmt: skip
 
 

@@ -57,9 +57,7 @@ def test_the_first_sample_of_a_series_in_a_bucket_stays(stage: DatabaseHarness) 
 
 def test_metrics_are_described_as_their_source_says_last(stage: DatabaseHarness) -> None:
     stage.run(analytics.upsert_metrics(), rows=analytics.metric_rows("s", [Metric("m", "old"), Metric("n")]))
-    stage.run(
-        analytics.upsert_metrics(), rows=analytics.metric_rows("s", [Metric("m", "new", "seconds", Kind.COUNT)])
-    )
+    stage.run(analytics.upsert_metrics(), rows=analytics.metric_rows("s", [Metric("m", "new", "seconds", Kind.COUNT)]))
 
     rows = stage.sql("SELECT name, description, unit, kind, source FROM analytics_metric ORDER BY name")
     assert [tuple(row) for row in rows] == [("m", "new", "seconds", "count", "s"), ("n", "", "", "gauge", "s")]

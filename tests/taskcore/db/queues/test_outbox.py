@@ -71,7 +71,7 @@ def test_messages_that_the_broker_no_longer_has_are_lost_once_old_enough(stage: 
 def test_each_resend_doubles_the_patience(stage: DatabaseHarness) -> None:
     stage.submit(new_task())
     stage.dispatch(1)
-    stage.sql("UPDATE outbox SET dispatched_at = now() - interval '20 seconds', resends = 1")
+    stage.sql("UPDATE outbox SET dispatched_at = now() - interval '20 seconds', redeliveries = 1")
 
     assert stage.run(outbox.undispatch_lost(), of="default", ready=0, after_s=15.0) == []
 

@@ -54,7 +54,9 @@ def test_the_message_of_a_row_that_was_left_behind_does_not_hold_up_its_queue(st
     messages: queue.Queue[bytes] = queue.Queue()
     for task_id in (over, waiting):
         messages.put(encode("default", task_id))
-    executor = Executor(stage.engine, build_plugins([Noop]), Settings(), worker_id=stage.register_worker(), incarnation=1)
+    executor = Executor(
+        stage.engine, build_plugins([Noop]), Settings(), worker_id=stage.register_worker(), incarnation=1
+    )
     holding = SlotPool(threads=1, prefetch_short=0)
     consumer = ClaimingConsumer(StubTransport(messages), "default", holding, executor, timeout_s=0.1)
 
@@ -67,7 +69,7 @@ def test_the_message_of_a_row_that_was_left_behind_does_not_hold_up_its_queue(st
 def test_a_row_that_was_left_behind_is_dropped_once_its_message_seemed_lost(stage: DatabaseHarness) -> None:
     over, waiting = stage.submit(new_task(), new_task())
     stage.sql("UPDATE task SET status = 'failed' WHERE id = :id", id=over)
-    stage.sql("UPDATE outbox SET resends = 1, dispatched_at = now()")
+    stage.sql("UPDATE outbox SET redeliveries = 1, dispatched_at = now()")
 
     stage.run(outbox.delete_stale_rows())
 

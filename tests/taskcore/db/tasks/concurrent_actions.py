@@ -18,7 +18,7 @@ from taskcore.domain.dependencies import plan_start, state_of
 from taskcore.domain.outcomes import AttemptResult
 from taskcore.domain.states import Status
 from tests.taskcore.db.db_harness import DatabaseHarness, new_task
-from tests.taskcore.db.tasks.reference_model import Held, ReferenceModel, ModelTask
+from tests.taskcore.db.tasks.reference_model import Held, ModelTask, ReferenceModel
 from tests.taskcore.db.tasks.snapshots import Snapshot, expected_snapshots
 
 DAY = timedelta(days=1)
@@ -109,7 +109,7 @@ ACTIONS = {
         lambda model, scene, token: bool(model.claim([scene.task], 1, token)),
     ),
     "succeed": worker_result("succeeds", outcomes.succeeded("1")),
-    "fail": worker_result("fails for good", outcomes.failed("no", "failed_for_good")),
+    "fail": worker_result("fails for good", outcomes.failed("no", "non_retryable")),
     "put off": worker_result("fails", outcomes.retry_later("no luck", DAY)),
     "submit a child": ConcurrentAction(submit_child, predict_child),
     "give up": ConcurrentAction(
@@ -120,7 +120,9 @@ ACTIONS = {
 }
 
 
-def predict_serial(model: ReferenceModel, scene: Subject, acts: Actions) -> tuple[dict[UUID, ActionOutcome], dict[int, Snapshot]]:
+def predict_serial(
+    model: ReferenceModel, scene: Subject, acts: Actions
+) -> tuple[dict[UUID, ActionOutcome], dict[int, Snapshot]]:
     """What each of `acts` answers, one after the other, and how the task and its children stand in the end."""
     model = deepcopy(model)
     answers = {token: act.predict(model, scene, token) for act, token in acts}

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 from taskcore.db.engine import sync_engine
 from taskcore.db.tasks import history_feed
 from taskcore.db.tasks.submit import submit
-from taskcore.domain.feed import Position, DeliveredRow
+from taskcore.domain.feed import DeliveredRow, Position
 from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 
 

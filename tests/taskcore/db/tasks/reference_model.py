@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from taskcore.domain.outcomes import MAX_CRASHES, MAX_WORKER_LOSSES
-from taskcore.domain.states import HELD, IDLE, TERMINAL, CLAIMABLE, Status
+from taskcore.domain.states import CLAIMABLE, HELD, IDLE, TERMINAL, Status
 
 Held = tuple[int, int, UUID]
 
@@ -21,10 +21,10 @@ RESULTS = {
     "times out": ("timed_out", "failures"),
     "cancels itself": ("cancelled", None),
     "pauses": ("paused", None),
-    "is returned": ("returned", None),
-    "is returned to run alone": ("returned", None),
+    "is returned": ("released", None),
+    "is returned to run alone": ("released", None),
     "crashes": ("crashed", "crashes"),
-    "is lost": ("lost", "losses"),
+    "is lost": ("lost", "worker_losses"),
 }
 
 
@@ -36,13 +36,13 @@ class ModelTask:
     type: str  # hard: it cannot be cancelled or paused while it runs; rare: no worker knows it
     runs_in_future: bool  # its run_at lies ahead
     depends_on: tuple[int, ...] = ()
-    dependents: str | None = None
+    dependents_state: str | None = None
     is_cancelled_by_parent: bool = False  # cancelled because of what it depends on
     status: Status | None = None
     attempt: int = 0
     failures: int = 0
     crashes: int = 0
-    losses: int = 0
+    worker_losses: int = 0
     isolated: bool = False
     pause_requested: bool = False
     token: UUID | None = None
@@ -64,10 +64,10 @@ class ModelTask:
 
     def restart(self, to: Status) -> None:
         self.move(to)
-        self.failures = self.crashes = self.losses = 0
+        self.failures = self.crashes = self.worker_losses = 0
         self.isolated = self.has_result = False
         self.checkpoint = None
-        self.dependents = self.dependents and "rearm"
+        self.dependents_state = self.dependents_state and "reblock"
 
     def end(self, how: str) -> tuple[Status, bool]:
         """Where the task comes to by the end of this attempt, and whether at once."""
@@ -85,7 +85,7 @@ class ModelTask:
             case "crashes":
                 return (Status.QUEUED if self.crashes < MAX_CRASHES else Status.FAILED), True
             case "is lost":
-                return (Status.QUEUED if self.losses < MAX_WORKER_LOSSES else Status.FAILED), True
+                return (Status.QUEUED if self.worker_losses < MAX_WORKER_LOSSES else Status.FAILED), True
         return Status.QUEUED, True
 
 
@@ -99,9 +99,9 @@ class ReferenceModel:
         self.tasks[task.id] = task
         for parent in map(self.tasks.__getitem__, task.depends_on):
             if parent.status in UNSUCCESSFUL:
-                parent.dependents = parent.dependents or "settled"
+                parent.dependents_state = parent.dependents_state or "resolved"
             elif parent.status != Status.SUCCEEDED:
-                parent.dependents = "rearm" if parent.dependents == "rearm" else "awaited"
+                parent.dependents_state = "reblock" if parent.dependents_state == "reblock" else "pending"
         if self._is_in_vain(task):
             self._cascade(task)
         else:
@@ -122,9 +122,7 @@ class ReferenceModel:
         """Some of what it depends on came to nothing, or is gone without having succeeded."""
         parents = [self.tasks[id_] for id_ in task.depends_on]
         gone = [parent.history[-1][0] for parent in parents if parent.status is None]
-        return any(parent.status in UNSUCCESSFUL for parent in parents) or any(
-            end != Status.SUCCEEDED for end in gone
-        )
+        return any(parent.status in UNSUCCESSFUL for parent in parents) or any(end != Status.SUCCEEDED for end in gone)
 
     def _cascade(self, task: ModelTask) -> None:
         task.move(Status.CANCELLED)
@@ -140,8 +138,8 @@ class ReferenceModel:
             if task.status is Status.BLOCKED and not self._waits(task):
                 self._wait(task)
         for task in self.tasks.values():
-            if task.dependents:
-                task.dependents = "settled" if task.status in TERMINAL else "awaited"
+            if task.dependents_state:
+                task.dependents_state = "resolved" if task.status in TERMINAL else "pending"
 
     def come_due(self, id_: int) -> None:
         task = self.tasks[id_]
@@ -233,7 +231,7 @@ class ReferenceModel:
 
     def delete(self, id_: int) -> bool:
         task = self.tasks[id_]
-        if task.status is None or task.status in HELD or task.dependents in ("awaited", "rearm"):
+        if task.status is None or task.status in HELD or task.dependents_state in ("pending", "reblock"):
             return False
         task.move(None)
         task.attempts.clear()

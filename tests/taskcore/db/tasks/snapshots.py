@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from uuid import UUID
 
-from taskcore.domain.states import HELD, TERMINAL, TRANSITIONS, CLAIMABLE, Status
+from taskcore.domain.states import CLAIMABLE, HELD, TERMINAL, TRANSITIONS, Status
 from tests.taskcore.db.db_harness import DatabaseHarness
-from tests.taskcore.db.tasks.reference_model import ReferenceModel, ModelTask
+from tests.taskcore.db.tasks.reference_model import ModelTask, ReferenceModel
 
 #: Of every task that ever was: what is left of one that was deleted is its history.
 TASKS = """
-    SELECT h.task_id, h.steps, t.status, t.attempt, t.failures, t.crashes, t.losses, t.alone, t.pause_requested,
-        t.lease_token, t.dependents, t.checkpoint, t.result IS NOT NULL AS has_result,
+    SELECT h.task_id, h.steps, t.status, t.attempt, t.failures, t.crashes, t.worker_losses, t.isolated, t.pause_requested,
+        t.lease_token, t.dependents_state, t.checkpoint, t.result IS NOT NULL AS has_result,
         t.finished_at IS NOT NULL AS is_over, o.available_at <= now() AS is_due,
         (SELECT array_agg(attempt || ':' || outcome ORDER BY attempt)
          FROM task_attempt a WHERE a.task_id = h.task_id) AS attempts
@@ -40,7 +40,7 @@ class Snapshot:
     counts: tuple[int, ...] = ()
     flags: tuple[bool, ...] = ()
     token: UUID | None = None
-    dependents: str | None = None
+    dependents_state: str | None = None
     checkpoint: int | None = None
     has_result: bool = False
     is_over: bool = False
@@ -59,10 +59,10 @@ def take_snapshots(stage: DatabaseHarness) -> dict[int, Snapshot]:
         row.task_id: Snapshot(
             row.status,
             tuple((source, target) for source, target in row.steps),
-            (row.attempt, row.failures, row.crashes, row.losses) if row.status else (),
-            (row.alone, row.pause_requested) if row.status else (),
+            (row.attempt, row.failures, row.crashes, row.worker_losses) if row.status else (),
+            (row.isolated, row.pause_requested) if row.status else (),
             row.lease_token,
-            row.dependents,
+            row.dependents_state,
             row.checkpoint,
             row.has_result,
             row.is_over,
@@ -83,10 +83,10 @@ def _expected(task: ModelTask) -> Snapshot:
     return Snapshot(
         task.status,
         tuple(task.history),
-        (task.attempt, task.failures, task.crashes, task.losses),
+        (task.attempt, task.failures, task.crashes, task.worker_losses),
         (task.isolated, task.pause_requested),
         task.token,
-        task.dependents,
+        task.dependents_state,
         task.checkpoint,
         task.has_result,
         task.status in TERMINAL,

@@ -35,7 +35,9 @@ def interrupt(stage: DatabaseHarness, task_id: int) -> bool:
         outcomes.paused(),
     ],
 )
-def test_a_task_that_was_told_to_stop_is_cancelled_however_its_attempt_ends(stage: DatabaseHarness, verdict: AttemptResult) -> None:
+def test_a_task_that_was_told_to_stop_is_cancelled_however_its_attempt_ends(
+    stage: DatabaseHarness, verdict: AttemptResult
+) -> None:
     token = uuid4()
     stage.register_type("noop")
     task_id = running(stage, token)

@@ -51,7 +51,9 @@ def statuses(stage: DatabaseHarness, *task_ids: int) -> list[str]:
     return [stage.status(task_id) for task_id in task_ids]
 
 
-async def test_a_task_runs_once_all_that_it_depends_on_have_succeeded(stage: DatabaseHarness, dependents: DependencyResolver) -> None:
+async def test_a_task_runs_once_all_that_it_depends_on_have_succeeded(
+    stage: DatabaseHarness, dependents: DependencyResolver
+) -> None:
     first, second = stage.submit(new_task(), new_task())
     child = stage.submit_with_parents(first, second, priority=7)
     assert (stage.status(child), stage.claim([child]), stage.dispatch(9)) == ("blocked", [], [first, second])
@@ -65,10 +67,14 @@ async def test_a_task_runs_once_all_that_it_depends_on_have_succeeded(stage: Dat
     assert stage.status(child) == "queued"
     assert stage.history(child) == ["blocked", "queued"]
     assert stage.dispatch(9) == [child]
-    assert [row.dependents for row in stage.sql("SELECT dependents FROM task ORDER BY id")] == ["settled"] * 2 + [None]
+    assert [row.dependents_state for row in stage.sql("SELECT dependents_state FROM task ORDER BY id")] == [
+        "resolved"
+    ] * 2 + [None]
 
 
-async def test_an_unblocked_task_still_waits_for_its_time(stage: DatabaseHarness, dependents: DependencyResolver) -> None:
+async def test_an_unblocked_task_still_waits_for_its_time(
+    stage: DatabaseHarness, dependents: DependencyResolver
+) -> None:
     (parent,) = stage.submit(new_task())
     child = stage.submit_with_parents(parent, run_at=datetime.now(UTC) + timedelta(hours=1))
 
@@ -192,7 +198,9 @@ async def test_a_child_is_retried_only_once_nothing_that_it_depends_on_came_to_n
     assert stage.status(child) == "queued"
 
 
-async def test_a_paused_child_that_is_resumed_waits_for_what_is_not_over(stage: DatabaseHarness, dependents: DependencyResolver) -> None:
+async def test_a_paused_child_that_is_resumed_waits_for_what_is_not_over(
+    stage: DatabaseHarness, dependents: DependencyResolver
+) -> None:
     (parent,) = stage.submit(new_task())
     early, late = stage.submit_with_parents(parent), stage.submit_with_parents(parent)
     for child in (early, late):
@@ -228,7 +236,9 @@ async def test_what_others_wait_for_is_not_deleted_before_it_was_passed_on(
     assert stage.status(of_bad) == "queued"
 
 
-async def test_a_failed_dependency_that_is_gone_arms_nothing(stage: DatabaseHarness, dependents: DependencyResolver) -> None:
+async def test_a_failed_dependency_that_is_gone_arms_nothing(
+    stage: DatabaseHarness, dependents: DependencyResolver
+) -> None:
     (gone, retried) = stage.submit(new_task(), new_task())
     child = stage.submit_with_parents(gone, retried)
     stage.run_to_end(gone, FAILED)
@@ -283,7 +293,9 @@ async def test_parents_that_end_at_once_are_passed_on_by_two_coordinators(
     assert max(len(stage.history(child)) for child in children) == 2
 
 
-async def test_whatever_people_do_while_parents_end_nothing_waits_for_ever(stage: DatabaseHarness, database_url: str) -> None:
+async def test_whatever_people_do_while_parents_end_nothing_waits_for_ever(
+    stage: DatabaseHarness, database_url: str
+) -> None:
     async with racing(database_url, 2) as finish:
         families = []
         for _ in range(150):
@@ -357,12 +369,18 @@ async def test_ten_thousand_tasks_that_wait_for_one_run_once_it_has_succeeded(
     assert stage.sql("SELECT count(*) FROM outbox")[0][0] == 10_000
 
 
-async def test_a_blocked_task_that_everybody_forgot_is_found_by_the_sweep(stage: DatabaseHarness, dependents: DependencyResolver) -> None:
+async def test_a_blocked_task_that_everybody_forgot_is_found_by_the_sweep(
+    stage: DatabaseHarness, dependents: DependencyResolver
+) -> None:
     good, bad, open_ = stage.submit(new_task(), new_task(), new_task())
-    of_good, of_bad, waits = stage.submit_with_parents(good), stage.submit_with_parents(good, bad), stage.submit_with_parents(good, open_)
+    of_good, of_bad, waits = (
+        stage.submit_with_parents(good),
+        stage.submit_with_parents(good, bad),
+        stage.submit_with_parents(good, open_),
+    )
     stage.run_to_end(good)
     stage.run_to_end(bad, FAILED)
-    stage.sql("UPDATE task SET dependents = 'settled' WHERE id IN (:good, :bad)", good=good, bad=bad)
+    stage.sql("UPDATE task SET dependents_state = 'settled' WHERE id IN (:good, :bad)", good=good, bad=bad)
     assert not await pass_on(dependents)
 
     assert len(stage.run(dependency_resolution.requeue_stuck(), after_id=0, until_id=1000)) == 2

@@ -278,9 +278,9 @@ def test_what_analytics_has_not_counted_is_not_forgotten_for_thirty_days(
 def test_every_writer_holds_the_lock_before_its_first_id(stage: DatabaseHarness) -> None:
     """The trigger notes which id the sequence gave last, at the moment when it takes the lock."""
     stage.sql("CREATE TABLE noted (last bigint)")
-    body = stage.sql("SELECT prosrc FROM pg_proc WHERE proname = 'lock_history'")[0].prosrc
+    body = stage.sql("SELECT prosrc FROM pg_proc WHERE proname = 'lock_history_shared'")[0].prosrc
     noted = body.replace("RETURN", "INSERT INTO noted SELECT last_value FROM task_history_id_seq; RETURN")
-    stage.sql(f"CREATE OR REPLACE FUNCTION lock_history() RETURNS trigger LANGUAGE plpgsql AS $${noted}$$")
+    stage.sql(f"CREATE OR REPLACE FUNCTION lock_history_shared() RETURNS trigger LANGUAGE plpgsql AS $${noted}$$")
     token = uuid4()
 
     def do(verb: Callable[[], object]) -> None:

@@ -12,8 +12,14 @@ from uuid import uuid4
 import pytest
 
 from tests.taskcore.db.db_harness import DatabaseHarness, new_task
-from tests.taskcore.db.tasks.concurrent_actions import ACTIONS, ConcurrentAction, Subject, run_concurrently, predict_serial
-from tests.taskcore.db.tasks.reference_model import ReferenceModel, ModelTask
+from tests.taskcore.db.tasks.concurrent_actions import (
+    ACTIONS,
+    ConcurrentAction,
+    Subject,
+    predict_serial,
+    run_concurrently,
+)
+from tests.taskcore.db.tasks.reference_model import ModelTask, ReferenceModel
 from tests.taskcore.db.tasks.snapshots import assert_consistent, clear, expected_snapshots, take_snapshots
 
 #: How the task comes to where the two find it.
@@ -41,7 +47,9 @@ def begin(stage: DatabaseHarness, start: str) -> tuple[Subject, ReferenceModel]:
 
 
 @pytest.mark.parametrize("start", STARTS)
-def test_two_at_once_do_what_one_after_the_other_does(stage: DatabaseHarness, start: str, coordinate: Callable[[], None]) -> None:
+def test_two_at_once_do_what_one_after_the_other_does(
+    stage: DatabaseHarness, start: str, coordinate: Callable[[], None]
+) -> None:
     stage.register_type("noop", can_cancel=True, can_pause=True)
     with ThreadPoolExecutor(2) as pool:
         for first, second in product(ACTIONS, repeat=2):
@@ -134,7 +142,9 @@ def test_passing_on_and_whatever_else_is_done_at_once_lead_where_one_after_the_o
             assert (came_about, take_snapshots(stage)) in legal, f"{verb} of {who}, first: {is_first}, when {start}"
 
 
-def begin_family(stage: DatabaseHarness, steps: tuple[tuple[str, str], ...], pass_on: ConcurrentAction) -> tuple[Subject, ReferenceModel]:
+def begin_family(
+    stage: DatabaseHarness, steps: tuple[tuple[str, str], ...], pass_on: ConcurrentAction
+) -> tuple[Subject, ReferenceModel]:
     scene, model = begin(stage, "queued")
     child = stage.submit_with_parents(scene.task)
     model.submit(ModelTask(child, "default", 4, "soft", runs_in_future=False, depends_on=(scene.task,)))

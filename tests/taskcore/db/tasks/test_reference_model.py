@@ -22,10 +22,10 @@ from taskcore.db.workers import leases
 from taskcore.domain import outcomes
 from taskcore.domain.outcomes import MAX_CRASHES, MAX_WORKER_LOSSES, AttemptOutcome, AttemptResult
 from taskcore.domain.retry import RetryPolicy, plan_retry
-from taskcore.domain.states import IDLE, TERMINAL, CLAIMABLE, Status
+from taskcore.domain.states import CLAIMABLE, IDLE, TERMINAL, Status
 from taskcore.domain.tasks import FinishedAttempt, Lease
 from tests.taskcore.db.db_harness import DatabaseHarness
-from tests.taskcore.db.tasks.reference_model import RESULTS, Held, ReferenceModel, ModelTask
+from tests.taskcore.db.tasks.reference_model import RESULTS, Held, ModelTask, ReferenceModel
 from tests.taskcore.db.tasks.snapshots import assert_consistent, clear, expected_snapshots, take_snapshots
 
 EXAMPLES = {"long": 2_000}.get(os.environ.get("HYPOTHESIS_PROFILE", ""), 60)
@@ -67,7 +67,7 @@ ASKED = st.fixed_dictionaries(
         "is_ahead": st.booleans(),
         "parents": st.lists(PICK, max_size=2),
         "crashes": st.sampled_from([0, MAX_CRASHES - 1]),
-        "losses": st.sampled_from([0, MAX_WORKER_LOSSES - 1]),
+        "worker_losses": st.sampled_from([0, MAX_WORKER_LOSSES - 1]),
     }
 )
 
@@ -121,8 +121,8 @@ class Life(RuleBasedStateMachine):
         fields = {"queue": asked["queue"], "max_attempts": asked["max_attempts"], "run_at": run_at}
         parents = self.parents(asked.pop("parents"))
         id_ = self.stage.submit_with_parents(*parents, type=asked["type"], **fields)
-        counts = {"crashes": asked["crashes"], "losses": asked["losses"]}
-        self.stage.sql("UPDATE task SET crashes = :crashes, losses = :losses WHERE id = :id", id=id_, **counts)
+        counts = {"crashes": asked["crashes"], "worker_losses": asked["worker_losses"]}
+        self.stage.sql("UPDATE task SET crashes = :crashes, worker_losses = :worker_losses WHERE id = :id", id=id_, **counts)
         self.model.submit(ModelTask(id_, depends_on=parents, **asked))
 
     def parents(self, picks: list[int]) -> tuple[int, ...]:
@@ -228,10 +228,10 @@ class Life(RuleBasedStateMachine):
             case "crashes":
                 return outcomes.crashed("segmentation fault", task.crashes)
             case "is lost":
-                return outcomes.worker_lost(task.losses)
+                return outcomes.worker_lost(task.worker_losses)
         return {
             "succeeds": outcomes.succeeded('{"n": 1}'),
-            "fails for good": outcomes.failed("never", "failed_for_good"),
+            "fails for good": outcomes.failed("never", "non_retryable"),
             "cancels itself": outcomes.cancelled("enough", "cancelled_by_plugin"),
             "pauses": outcomes.paused(),
             "is returned": outcomes.released("worker_stopped"),

@@ -111,14 +111,16 @@ def test_what_a_type_leaves_out_is_as_for_all() -> None:
     assert shortest_age_s(plan_policy(RetentionSettings())) is None
 
 
-@pytest.mark.parametrize("dependents", ["awaited", "rearm"])
-async def test_what_is_still_to_be_passed_on_stays(stage: DatabaseHarness, keeping: MakeRetention, dependents: str) -> None:
+@pytest.mark.parametrize("dependents", ["pending", "reblock"])
+async def test_what_is_still_to_be_passed_on_stays(
+    stage: DatabaseHarness, keeping: MakeRetention, dependents_state: str
+) -> None:
     waited_for, settled = stage.submit(new_task(), new_task(delete_after_s=1.0))
     for task_id in (waited_for, settled):
         finish(stage, task_id, ago_s=HOUR)
     stage.sql("UPDATE task SET delete_at = now()")
-    stage.sql("UPDATE task SET dependents = :it WHERE id = :id", it=dependents, id=waited_for)
-    stage.sql("UPDATE task SET dependents = 'settled' WHERE id = :id", id=settled)
+    stage.sql("UPDATE task SET dependents_state = :it WHERE id = :id", it=dependents, id=waited_for)
+    stage.sql("UPDATE task SET dependents_state = 'settled' WHERE id = :id", id=settled)
 
     await run(keeping(succeeded_s=60))
 
@@ -137,7 +139,9 @@ async def test_what_is_not_over_stays_however_old_it_is(stage: DatabaseHarness, 
     assert left(stage) == ids
 
 
-async def test_a_task_with_a_time_of_its_own_goes_when_that_has_come(stage: DatabaseHarness, keeping: MakeRetention) -> None:
+async def test_a_task_with_a_time_of_its_own_goes_when_that_has_come(
+    stage: DatabaseHarness, keeping: MakeRetention
+) -> None:
     token = uuid4()
     due, later, never = stage.submit(new_task(delete_after_s=30.0), new_task(delete_after_s=30.0), new_task())
     stage.claim([due, later, never], token=token)
@@ -171,7 +175,9 @@ async def test_many_go_batch_by_batch_and_the_walk_waits_where_they_are_young(
     assert len(left(stage)) == 5
 
 
-async def test_a_setting_that_changes_sends_the_walk_back_to_the_start(stage: DatabaseHarness, keeping: MakeRetention) -> None:
+async def test_a_setting_that_changes_sends_the_walk_back_to_the_start(
+    stage: DatabaseHarness, keeping: MakeRetention
+) -> None:
     (task_id,) = stage.submit(new_task())
     finish(stage, task_id, "failed", ago_s=2 * HOUR)
     current = CurrentSettings(Settings(retention={"succeeded_s": HOUR}))

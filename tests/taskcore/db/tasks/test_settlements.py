@@ -90,7 +90,7 @@ def test_what_a_stopping_worker_gives_back_costs_nothing(stage: DatabaseHarness)
 
     stage.settle(task_id, 1, token, outcomes.released("worker_stopped"))
 
-    (task,) = stage.sql("SELECT status, failures, losses, attempt FROM task")
+    (task,) = stage.sql("SELECT status, failures, worker_losses, attempt FROM task")
     assert tuple(task) == ("queued", 0, 0, 1)
     assert stage.settle(task_id, 1, token) == []
     assert [row.attempt for row in stage.claim([task_id])] == [2]
@@ -109,7 +109,7 @@ def test_tasks_of_a_worker_whose_lease_ran_out_go_back(stage: DatabaseHarness) -
 
     assert stage.settle(lost, 1, token, worker=dead) == []
     assert stage.settle(kept, 1, other, worker=live) == [kept]
-    (task,) = stage.sql("SELECT status, failures, losses FROM task WHERE id = :id", id=lost)
+    (task,) = stage.sql("SELECT status, failures, worker_losses FROM task WHERE id = :id", id=lost)
     assert tuple(task) == ("queued", 0, 1)
 
 
@@ -120,7 +120,7 @@ def test_a_task_that_is_lost_too_often_fails(stage: DatabaseHarness) -> None:
         stage.claim([task_id], worker=99)
         stage.rescue_orphans()
 
-    (task,) = stage.sql("SELECT status, reason, losses FROM task")
+    (task,) = stage.sql("SELECT status, reason, worker_losses FROM task")
     assert tuple(task) == ("failed", "worker_lost", outcomes.MAX_WORKER_LOSSES)
     assert not stage.sql("SELECT 1 FROM outbox")
 

@@ -20,5 +20,7 @@ if __name__ == "__main__":
         cast("Any", None), load(), settings, worker_id=1, incarnation=1, forkserver=ForkServer(settings, load)
     )
     executor.run(
-        ClaimedTask(Lease(1, 1, uuid4()), "t", "isolated", "default", {"deed": deed, "file": file}, 0, 4, time.monotonic())
+        ClaimedTask(
+            Lease(1, 1, uuid4()), "t", "isolated", "default", {"deed": deed, "file": file}, 0, 4, time.monotonic()
+        )
     )

@@ -20,7 +20,7 @@ import pytest
 
 from harness.processes import is_alive
 from harness.waiting import eventually
-from taskcore.domain.outcomes import AttemptOutcome, Reason, AttemptResult
+from taskcore.domain.outcomes import AttemptOutcome, AttemptResult, Reason
 from taskcore.domain.states import Status
 from taskcore.domain.tasks import ClaimedTask, Lease
 from taskcore.errors import DatabaseUnavailable
@@ -210,7 +210,7 @@ def test_all_lines_are_there_before_the_end(house: House) -> None:
 def test_parameters_that_do_not_fit_are_told(house: House) -> None:
     verdict = house.run("answer", parameters={"number": 1})
 
-    assert verdict.reason == Reason.BAD_PARAMETERS
+    assert verdict.reason == Reason.INVALID_PARAMETERS
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,9 @@ def test_an_end_by_the_kernel_says_so() -> None:
 
 
 @pytest.mark.parametrize("cause", [InterruptCause.CANCEL, InterruptCause.TIMEOUT, InterruptCause.SHUTDOWN])
-def test_who_sleeps_in_a_system_call_is_interrupted_and_can_keep_a_checkpoint(house: House, cause: InterruptCause) -> None:
+def test_who_sleeps_in_a_system_call_is_interrupted_and_can_keep_a_checkpoint(
+    house: House, cause: InterruptCause
+) -> None:
     house.notes.is_away = False
     begun = house.begin("sleep_and_clean_up", timeout_s=600)
     pids = begun.pids()

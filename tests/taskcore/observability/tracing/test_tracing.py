@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.sampling import Decision, ParentBased
 from opentelemetry.trace import Link
 
 from taskcore.domain import outcomes
-from taskcore.domain.outcomes import Reason, AttemptResult
+from taskcore.domain.outcomes import AttemptResult, Reason
 from taskcore.observability.telemetry import SPANS_DROPPED
 from taskcore.observability.tracing.attempt_spans import AttemptTrace, ClaimInfo
 from taskcore.observability.tracing.bounded_processor import BATCH_SIZE, BoundedSpanProcessor
@@ -150,8 +150,8 @@ def _time(ns: int | None) -> datetime:
     ("verdict", "was_held", "outcome", "is_error"),
     [
         (outcomes.succeeded(None), True, "succeeded", False),
-        (outcomes.released(Reason.WORKER_STOPPED), True, "returned", False),
-        (outcomes.failed("went wrong\nfor long", Reason.FAILED_FOR_GOOD), True, "failed", True),
+        (outcomes.released(Reason.WORKER_STOPPED), True, "released", False),
+        (outcomes.failed("went wrong\nfor long", Reason.NON_RETRYABLE), True, "failed", True),
         (outcomes.succeeded(None), False, "refused", False),
     ],
 )
@@ -254,7 +254,10 @@ def test_values_that_are_too_long_are_cut_off(tracing: Tracing, exporter: InMemo
 def test_a_url_without_a_port_that_can_be_is_the_affair_of_whoever_asks(
     tracing: Tracing, exporter: InMemorySpanExporter
 ) -> None:
-    with tracing.tracer.start_as_current_span("run", Context()), request_span(tracing.tracer, "GET", "http://here:99999/"):
+    with (
+        tracing.tracer.start_as_current_span("run", Context()),
+        request_span(tracing.tracer, "GET", "http://here:99999/"),
+    ):
         pass
 
     attributes = by_name(exporter)["GET"].attributes or {}

@@ -15,7 +15,7 @@ from taskcore.plugins import Fail, RetryAfter
 from taskworker.types.http.http_request import HttpRequest, UnexpectedStatus
 from tests.taskworker.types.certificates import CertificateAuthority
 from tests.taskworker.types.contexts import loopback_context, run
-from tests.taskworker.types.http_server import Reply, HttpServer, http_server
+from tests.taskworker.types.http_server import HttpServer, Reply, http_server
 
 
 def test_the_answer_is_the_result(site: HttpServer) -> None:

@@ -11,7 +11,7 @@ import pytest
 from taskcore.plugins import Fail
 from taskworker.types.http.http_request import HttpRequest
 from tests.taskworker.types.contexts import make_context, run
-from tests.taskworker.types.http_server import Reply, HttpServer
+from tests.taskworker.types.http_server import HttpServer, Reply
 
 NAME = "moving.example"
 
@@ -75,7 +75,9 @@ def test_the_address_that_was_checked_is_the_one_that_is_connected_to(
     assert site.requests[0].headers["Host"] == f"{NAME}:{site.port}"
 
 
-def test_a_name_that_moves_between_redirects_is_checked_again(site: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_moves_between_redirects_is_checked_again(
+    site: HttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ctx = make_context(http={"allowed_networks": ["127.0.0.1/32"]})
     site.replies["/"] = Reply(302, {"Location": "/again"})
     answer(monkeypatch, ["127.0.0.1"], ["127.0.0.2"])
@@ -85,7 +87,9 @@ def test_a_name_that_moves_between_redirects_is_checked_again(site: HttpServer, 
     assert outcome.reason == "forbidden_address"
 
 
-def test_a_name_with_one_forbidden_address_among_others_is_refused(site: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_with_one_forbidden_address_among_others_is_refused(
+    site: HttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ctx = make_context(http={"allowed_networks": ["127.0.0.1/32"]})
     answer(monkeypatch, ["127.0.0.1", "127.0.0.2"])
 
@@ -95,7 +99,9 @@ def test_a_name_with_one_forbidden_address_among_others_is_refused(site: HttpSer
     assert site.requests == []
 
 
-def test_the_next_address_is_tried_where_the_first_does_not_answer(site: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_address_is_tried_where_the_first_does_not_answer(
+    site: HttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ctx = make_context(http={"allowed_networks": ["127.0.0.0/8"]})
     answer(monkeypatch, ["127.0.0.2", "127.0.0.1"])
 

@@ -6,7 +6,7 @@ import pytest
 
 from taskworker.types.http.http_request import HttpRequest
 from tests.taskworker.types.contexts import loopback_context, run
-from tests.taskworker.types.http_server import Reply, HttpServer, http_server
+from tests.taskworker.types.http_server import HttpServer, Reply, http_server
 
 
 def test_redirects_are_followed_to_the_answer(site: HttpServer) -> None:
@@ -20,7 +20,9 @@ def test_redirects_are_followed_to_the_answer(site: HttpServer) -> None:
 
 
 @pytest.mark.parametrize(("status", "method", "body"), [(303, "GET", b""), (307, "POST", b"data")])
-def test_a_redirect_keeps_the_body_only_where_http_says_so(site: HttpServer, status: int, method: str, body: bytes) -> None:
+def test_a_redirect_keeps_the_body_only_where_http_says_so(
+    site: HttpServer, status: int, method: str, body: bytes
+) -> None:
     site.replies["/"] = Reply(status, {"Location": "/there"})
 
     run(HttpRequest, loopback_context(), url=site.url, method="POST", body="data")

@@ -13,10 +13,10 @@ from rich.text import Text
 
 from taskclient.cli.command import Command
 from taskclient.cli.exit_codes import ExitCode, exit_with_error
-from taskclient.cli.output.formatting import first_line, escape_control
+from taskclient.cli.output.formatting import escape_control, first_line
 from taskclient.cli.output.views import counts_view
 from taskclient.cli.session import Session
-from taskclient.end2end import EndToEndCheck, Clock, Plan, Snapshot, Summary
+from taskclient.end2end import Clock, EndToEndCheck, Plan, Snapshot, Summary
 from taskclient.models import StatusCounts
 
 MAX_TASKS = 100_000  # the server counts no further than this
@@ -76,7 +76,9 @@ def end2end(
 
 
 def summary_view(summary: Summary) -> RenderableType:
-    speed = f"{summary.finished} of {summary.tasks} over in {summary.seconds:.1f} s: {summary.tasks_per_second:g} tasks/s"
+    speed = (
+        f"{summary.finished} of {summary.tasks} over in {summary.seconds:.1f} s: {summary.tasks_per_second:g} tasks/s"
+    )
     return Group(counts_view(summary.counts), Text(speed))
 
 

@@ -30,7 +30,7 @@ class KubernetesEvent(msgspec.Struct, frozen=True):
 
 
 class EventGap(msgspec.Struct, frozen=True):
-    """What is not there in full: `lost`, or a `flood` of which only the number was kept."""
+    """What is not there in full: `lost`, or a `rate_limited` of which only the number was kept."""
 
     id: int
     cluster: str

@@ -64,7 +64,9 @@ class EventStream:
 class AlertStream:
     """Alerts. The first read is of the newest `count`, open unless `status` says else; then of those that open."""
 
-    def __init__(self, client: Client, about: ObjectFilter = ALL_OBJECTS, *, status: str = "open", count: int = 100) -> None:
+    def __init__(
+        self, client: Client, about: ObjectFilter = ALL_OBJECTS, *, status: str = "open", count: int = 100
+    ) -> None:
         self._client = client
         self._about = about
         self._status = status

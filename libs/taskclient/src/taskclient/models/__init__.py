@@ -9,7 +9,16 @@ from taskclient.models.histories import Attempt, HistoryEntry, LogLine, LogPage
 from taskclient.models.items import Items
 from taskclient.models.problems import FieldError, Problem
 from taskclient.models.settings import Setting
-from taskclient.models.tasks import TERMINAL, NewTask, RelatedTask, RelatedTaskPage, Status, StatusCounts, Task, TaskPage
+from taskclient.models.tasks import (
+    TERMINAL,
+    NewTask,
+    RelatedTask,
+    RelatedTaskPage,
+    Status,
+    StatusCounts,
+    Task,
+    TaskPage,
+)
 from taskclient.models.workers import Queue, TaskType, Worker
 
 __all__ = [
@@ -21,6 +30,7 @@ __all__ = [
     "HistoryEntry",
     "Items",
     "LogLine",
+    "LogPage",
     "NewTask",
     "Problem",
     "Queue",
@@ -30,7 +40,6 @@ __all__ = [
     "Status",
     "StatusCounts",
     "Task",
-    "LogPage",
     "TaskPage",
     "TaskType",
     "Worker",

@@ -44,7 +44,7 @@ class TraceSpan(msgspec.Struct, frozen=True):
 class Trace(msgspec.Struct, frozen=True):
     """The trace of `attempts`. `spans` are a tree, read from top to bottom; none: not there yet, or not any more.
 
-    `spans_left_off` counts those that are not about this task, and those that are too many.
+    `spans_omitted` counts those that are not about this task, and those that are too many.
     """
 
     trace_id: str

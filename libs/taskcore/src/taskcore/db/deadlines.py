@@ -14,7 +14,7 @@ WAIT_INTERVAL_S = 0.1
 #: The share of the limit after which a server that does not hang gives up by itself, and leaves nothing waiting.
 SERVER_TIMEOUT_SHARE = 0.8
 
-Result = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 class DeadlineConnection(psycopg.Connection[TupleRow]):
@@ -36,7 +36,9 @@ def set_statement_deadline(engine: Engine, deadline_s: float) -> None:
     """From now on the connections that `engine` makes are bounded."""
 
     def connect(dialect: Any, record: Any, arguments: Any, parameters: dict[str, Any]) -> DeadlineConnection:
-        options = f"{parameters.get('options', '')} -c statement_timeout={int(deadline_s * SERVER_TIMEOUT_SHARE * 1000)}"
+        options = (
+            f"{parameters.get('options', '')} -c statement_timeout={int(deadline_s * SERVER_TIMEOUT_SHARE * 1000)}"
+        )
         connection = DeadlineConnection.connect(*arguments, **{**parameters, "options": options.strip()})
         connection.deadline_s = deadline_s
         return connection

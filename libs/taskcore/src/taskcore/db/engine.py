@@ -22,7 +22,9 @@ DATABASE_UNAVAILABLE = (OperationalError, InterfaceError, TimeoutError, Connecti
 
 #: For processes whose every statement goes by key: no plan that was made for an empty table may outlive it, and none is
 #: made anew at each execution, which took as long as the claim itself.
-KEY_LOOKUP_OPTIONS = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c plan_cache_mode=force_generic_plan"
+KEY_LOOKUP_OPTIONS = (
+    "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c plan_cache_mode=force_generic_plan"
+)
 
 
 #: Times come in UTC: Python compares those of one zone with daylight saving by what its clocks show. And whoever is

@@ -64,7 +64,7 @@ class SyncNotifier:
                     connection.execute(text(f"NOTIFY {channel}"))
         except Exception as exc:  # only a wake-up: whoever waits polls as well
             if not is_database_unavailable(exc):
-                log.exception("wakeup.not_sent", channels=channels)
+                log.exception("notification.not_sent", channels=channels)
 
 
 class Listener:

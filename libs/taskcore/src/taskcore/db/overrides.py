@@ -21,7 +21,9 @@ def list_overrides() -> Executable:
 def set_override() -> Executable:
     """Parameters: setting (its name), given (JSON), by."""
     statement = upsert(Setting).values(
-        name=bindparam("setting", type_=Text), value=cast(bindparam("given", type_=Text), JSONB), changed_by=actor_param()
+        name=bindparam("setting", type_=Text),
+        value=cast(bindparam("given", type_=Text), JSONB),
+        changed_by=actor_param(),
     )
     new = statement.excluded
     return statement.on_conflict_do_update(

@@ -16,7 +16,7 @@ UNSUCCESSFUL = frozenset({Status.FAILED, Status.CANCELLED})
 
 @dataclass(frozen=True, slots=True)
 class DependencyState:
-    """How a task stands, for those that depend on it. `why` is set where it came to nothing."""
+    """How a task stands, for those that depend on it. `reason` is set where it came to nothing."""
 
     status: Status
     error: str | None = None

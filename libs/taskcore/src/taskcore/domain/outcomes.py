@@ -34,7 +34,7 @@ class Fail:
     """Fail for good: another attempt would not help."""
 
     error: str
-    reason: str = "failed_for_good"
+    reason: str = "non_retryable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class AttemptOutcome(StrEnum):
     CANCELLED = "cancelled"
     PAUSED = "paused"
     TIMED_OUT = "timed_out"
-    RELEASED = "returned"  # given back: its worker shut down, or another task took its process down; costs nothing
+    RELEASED = "released"  # given back: its worker shut down, or another task took its process down; costs nothing
     LOST = "lost"  # its worker died
     CRASHED = "crashed"  # the process that ran it, and nothing else, died by itself
 
@@ -61,16 +61,16 @@ class ChargedAs(StrEnum):
     NOTHING = "nothing"
     FAILURE = "failure"
     CRASH = "crash"
-    WORKER_LOSS = "loss"
+    WORKER_LOSS = "worker_loss"
 
 
 class Reason(StrEnum):
     """Why a task stands as it does, where the status alone does not tell."""
 
     ATTEMPTS_EXHAUSTED = "attempts_exhausted"
-    FAILED_FOR_GOOD = "failed_for_good"
-    BAD_PARAMETERS = "bad_parameters"
-    BAD_RESULT = "bad_result"
+    NON_RETRYABLE = "non_retryable"
+    INVALID_PARAMETERS = "invalid_parameters"
+    INVALID_RESULT = "invalid_result"
     UNKNOWN_TYPE = "unknown_type"
     WORKER_LOST = "worker_lost"
     WORKER_STOPPED = "worker_stopped"
@@ -151,7 +151,9 @@ def worker_lost(losses: int) -> AttemptResult:
     """Its worker died, as `losses` did before."""
     if losses + 1 >= MAX_WORKER_LOSSES:
         error = f"lost together with its worker {losses + 1} times"
-        return AttemptResult(Status.FAILED, AttemptOutcome.LOST, ChargedAs.WORKER_LOSS, error=error, reason=Reason.WORKER_LOST)
+        return AttemptResult(
+            Status.FAILED, AttemptOutcome.LOST, ChargedAs.WORKER_LOSS, error=error, reason=Reason.WORKER_LOST
+        )
     return AttemptResult(Status.QUEUED, AttemptOutcome.LOST, ChargedAs.WORKER_LOSS, reason=Reason.WORKER_LOST)
 
 
@@ -161,13 +163,27 @@ def could_not_start(losses: int, error: str) -> AttemptResult:
     if verdict.status is Status.FAILED:
         return verdict
     wait = min(MAX_START_BACKOFF, MIN_START_BACKOFF * 2**losses)
-    return AttemptResult(Status.RETRYING, AttemptOutcome.LOST, ChargedAs.WORKER_LOSS, error=error, reason=Reason.WORKER_LOST, retry_in=wait)
+    return AttemptResult(
+        Status.RETRYING,
+        AttemptOutcome.LOST,
+        ChargedAs.WORKER_LOSS,
+        error=error,
+        reason=Reason.WORKER_LOST,
+        retry_in=wait,
+    )
 
 
 def crashed(error: str, crashes: int) -> AttemptResult:
     """It alone ran in a process that died by itself, as `crashes` did before. `error` says of what."""
     if crashes + 1 >= MAX_CRASHES:
-        return AttemptResult(Status.FAILED, AttemptOutcome.CRASHED, ChargedAs.CRASH, error=error, reason=Reason.CRASH_LOOP)
+        return AttemptResult(
+            Status.FAILED, AttemptOutcome.CRASHED, ChargedAs.CRASH, error=error, reason=Reason.CRASH_LOOP
+        )
     return AttemptResult(
-        Status.QUEUED, AttemptOutcome.CRASHED, ChargedAs.CRASH, error=error, reason=Reason.PROCESS_CRASHED, isolated=True
+        Status.QUEUED,
+        AttemptOutcome.CRASHED,
+        ChargedAs.CRASH,
+        error=error,
+        reason=Reason.PROCESS_CRASHED,
+        isolated=True,
     )

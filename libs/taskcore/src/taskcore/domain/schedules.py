@@ -63,7 +63,9 @@ class FirePlan:
     missed: int = 0
 
 
-def plan_fires(due: DueTimes, waiting: Sequence[datetime], now: datetime, policy: FirePolicy, *, has_active_task: bool) -> FirePlan:
+def plan_fires(
+    due: DueTimes, waiting: Sequence[datetime], now: datetime, policy: FirePolicy, *, has_active_task: bool
+) -> FirePlan:
     """What becomes of the times that are `due` and of those that are `waiting` for their turn.
 
     `is_busy`: a task that the schedule submitted before is not over.

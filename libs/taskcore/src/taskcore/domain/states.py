@@ -71,31 +71,43 @@ SUBMIT = Transition("submit", _of(), Status.QUEUED, "a client submitted it, to r
 SCHEDULE = Transition("schedule", _of(), Status.SCHEDULED, "a client submitted it with a `run_at` that lies ahead")
 BLOCK = Transition("block", _of(), Status.BLOCKED, "a client submitted it, and tasks that it depends on are not over")
 SUBMIT_CANCELLED = Transition(
-    "submit_in_vain", _of(), Status.CANCELLED, "a client submitted it; a task it depends on had failed or was cancelled"
+    "submit_cancelled",
+    _of(),
+    Status.CANCELLED,
+    "a client submitted it; a task it depends on had failed or was cancelled",
 )
 UNBLOCK = Transition("unblock", _of(Status.BLOCKED), Status.QUEUED, "all tasks that it depends on have succeeded")
 UNBLOCK_LATER = Transition("unblock_later", _of(Status.BLOCKED), Status.SCHEDULED, "the same; its `run_at` lies ahead")
 CANCEL_DEPENDENT = Transition(
-    "cascade", _of(Status.BLOCKED, Status.PAUSED), Status.CANCELLED, "a task it depends on failed or was cancelled"
+    "cancel_dependent",
+    _of(Status.BLOCKED, Status.PAUSED),
+    Status.CANCELLED,
+    "a task it depends on failed or was cancelled",
 )
 REBLOCK = Transition(
-    "rearm", _of(Status.CANCELLED), Status.BLOCKED, "the task whose end had cancelled it was retried by hand"
+    "reblock", _of(Status.CANCELLED), Status.BLOCKED, "the task whose end had cancelled it was retried by hand"
 )
 CLAIM = Transition("claim", CLAIMABLE, Status.RUNNING, "a worker took it: its outbox row is due, its type known")
 SUCCEED = Transition("succeed", _of(Status.RUNNING), Status.SUCCEEDED, "the plugin returned a result")
 RETRY_LATER = Transition("retry_later", _of(Status.RUNNING), Status.RETRYING, "the attempt failed; attempts are left")
 FAIL = Transition("fail", _of(Status.RUNNING), Status.FAILED, "the attempt failed; none is left, or none would help")
-CANCEL_SELF = Transition("stop", _of(Status.RUNNING), Status.CANCELLED, "the plugin itself returned `Cancel`")
-PAUSE_RUNNING = Transition("suspend", _of(Status.RUNNING), Status.PAUSED, "the plugin returned `Pause`, or its attempt ended")
-RELEASE = Transition("return", _of(Status.RUNNING), Status.QUEUED, "its process or worker died, or shut down before")
+CANCEL_SELF = Transition("cancel_self", _of(Status.RUNNING), Status.CANCELLED, "the plugin itself returned `Cancel`")
+PAUSE_RUNNING = Transition(
+    "pause_running", _of(Status.RUNNING), Status.PAUSED, "the plugin returned `Pause`, or its attempt ended"
+)
+RELEASE = Transition("release", _of(Status.RUNNING), Status.QUEUED, "its process or worker died, or shut down before")
 EXHAUST = Transition(
-    "abandon", _of(Status.RUNNING), Status.FAILED, "it crashed, or was lost with its worker, too often"
+    "exhaust", _of(Status.RUNNING), Status.FAILED, "it crashed, or was lost with its worker, too often"
 )
 REQUEST_CANCEL = Transition(
-    "interrupt", _of(Status.RUNNING), Status.CANCELLING, "somebody cancelled it while it ran", Action.CANCEL
+    "request_cancel", _of(Status.RUNNING), Status.CANCELLING, "somebody cancelled it while it ran", Action.CANCEL
 )
-CONFIRM_CANCEL = Transition("obey", _of(Status.CANCELLING), Status.CANCELLED, "its attempt is over, however it ended")
-EXPIRE_UNKNOWN_TYPE = Transition("give_up", CLAIMABLE, Status.FAILED, "no live worker has known its type for too long")
+CONFIRM_CANCEL = Transition(
+    "confirm_cancel", _of(Status.CANCELLING), Status.CANCELLED, "its attempt is over, however it ended"
+)
+EXPIRE_UNKNOWN_TYPE = Transition(
+    "expire_unknown_type", CLAIMABLE, Status.FAILED, "no live worker has known its type for too long"
+)
 CANCEL = Transition("cancel", IDLE, Status.CANCELLED, "somebody cancelled it while it waited", Action.CANCEL)
 PAUSE = Transition("pause", IDLE - {Status.PAUSED}, Status.PAUSED, "somebody paused it while it waited", Action.PAUSE)
 RESUME = Transition("resume", _of(Status.PAUSED), Status.QUEUED, "somebody resumed it", Action.RESUME)

@@ -89,7 +89,7 @@ class AttemptTrace(Protocol):
 
 
 class ClaimedTask(NamedTuple):
-    """A task that a worker holds. `failures`, `crashes` and `losses` count the attempts before that ended so.
+    """A task that a worker holds. `failures`, `crashes` and `worker_losses` count the attempts before that ended so.
 
     `alone`: an earlier attempt may have taken its process down; this one runs in a process of its own.
     `checkpoint` is what an earlier attempt left. `claimed_at` is the worker's monotonic clock when the claim was
@@ -105,7 +105,7 @@ class ClaimedTask(NamedTuple):
     max_attempts: int
     claimed_at: float
     crashes: int = 0
-    losses: int = 0
+    worker_losses: int = 0
     timeout_s: float | None = None
     isolated: bool = False
     checkpoint: Any = None

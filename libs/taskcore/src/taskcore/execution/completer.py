@@ -84,6 +84,6 @@ class BatchCompleter:
                 if not is_database_unavailable(exc):
                     log.exception("tasks.not_settled", count=len(batch))
                 else:
-                    log.warning("database.away", waiting_results=len(batch), error=first_line(exc))
+                    log.warning("database.unavailable", waiting_results=len(batch), error=first_line(exc))
             time.sleep(wait_s)
             wait_s = min(MAX_RETRY_WAIT_S, wait_s * 2)

@@ -21,21 +21,21 @@ from taskcore.db.notify import OUTBOX, SyncNotifier
 from taskcore.db.queues import outbox
 from taskcore.db.tasks import claims, settlements
 from taskcore.domain import outcomes
-from taskcore.domain.outcomes import Reason, AttemptResult
+from taskcore.domain.outcomes import AttemptResult, Reason
 from taskcore.domain.states import TERMINAL
 from taskcore.domain.tasks import ClaimedTask, FinishedAttempt, worker_actor
 from taskcore.execution.claimed_task import to_claimed
 from taskcore.execution.isolation.forkserver import ForkServer, ForkServerDied
 from taskcore.execution.isolation.run_in_process import run_in_process
-from taskcore.execution.run_plugin import run_plugin, make_context
+from taskcore.execution.run_plugin import make_context, run_plugin
 from taskcore.execution.running_attempts import RunningAttempt, RunningAttempts
 from taskcore.observability.log_context import attempt_context
-from taskcore.observability.telemetry import CLAIMS_REFUSED, RESULTS_REFUSED, record_results, record_claims
+from taskcore.observability.telemetry import CLAIMS_REFUSED, RESULTS_REFUSED, record_claims, record_results
 from taskcore.observability.tracing.client_spans import NO_TRACER, run_untraced
 from taskcore.observability.tracing.provider import NO_TRACING, Tracing
 from taskcore.plugins import Isolation, Plugins
 from taskcore.plugins.cancellation import InterruptCause
-from taskcore.plugins.context import NullServices, AttemptServices
+from taskcore.plugins.context import AttemptServices, NullServices
 from taskcore.settings import Settings
 
 _NO_CONTEXTS: Mapping[int, str] = MappingProxyType({})
@@ -143,7 +143,9 @@ class Executor:
             with attempt_context(claimed):
                 trouble = self._prepare_forkserver(attempt) if in_process else None
                 started = time.monotonic()
-                verdict = trouble or self._run_plugin(attempt, self._run_in_process if in_process else self._run_in_thread)
+                verdict = trouble or self._run_plugin(
+                    attempt, self._run_in_process if in_process else self._run_in_thread
+                )
         finally:
             self.running.end(attempt)
         ended = time.monotonic()
@@ -171,7 +173,7 @@ class Executor:
         if refused := [one.lease.task_id for one in batch if one.lease.task_id not in settled]:
             RESULTS_REFUSED.inc(len(refused))
             log.warning("tasks.results_refused", count=len(refused), task_ids=refused[:10])
-        return any(row.dependents is not None and row.status in TERMINAL for row in rows)
+        return any(row.dependents_state is not None and row.status in TERMINAL for row in rows)
 
     def release(self, held: Sequence[ClaimedTask], reason: Reason = Reason.WORKER_STOPPED) -> None:
         """Return tasks that will not be finished here to their queue; they lose nothing."""
@@ -190,7 +192,9 @@ class Executor:
         self.running.interrupt_all(InterruptCause.SHUTDOWN)
         self._forkserver.close()
 
-    def _run_plugin(self, attempt: RunningAttempt, run: Callable[[RunningAttempt], AttemptResult | None]) -> AttemptResult | None:
+    def _run_plugin(
+        self, attempt: RunningAttempt, run: Callable[[RunningAttempt], AttemptResult | None]
+    ) -> AttemptResult | None:
         """In a context of its own: whatever a plugin leaves in its thread's, the next task does not find there."""
         followed = attempt.claimed.trace
         if followed is not None:
@@ -209,18 +213,20 @@ class Executor:
             self._forkserver.ensure_running()
         except (ForkServerDied, OSError) as exc:
             claimed = attempt.claimed
-            log.error("nursery.not_ready", error=str(exc))
+            log.error("forkserver.not_ready", error=str(exc))
             is_stopping = self._forkserver.is_closed
             if is_stopping:
                 return outcomes.released(Reason.WORKER_STOPPED)
-            return outcomes.could_not_start(claimed.losses, f"no process could be had for it: {exc}")
+            return outcomes.could_not_start(claimed.worker_losses, f"no process could be had for it: {exc}")
         self.running.start_timeout(attempt)
         return None
 
     def _run_in_process(self, attempt: RunningAttempt) -> AttemptResult | None:
         claimed = attempt.claimed
         kill_after_s = self._settings.worker.kill_after_s
-        return run_in_process(self._forkserver, attempt, self._plugins[claimed.type], self._make_services(claimed), kill_after_s)
+        return run_in_process(
+            self._forkserver, attempt, self._plugins[claimed.type], self._make_services(claimed), kill_after_s
+        )
 
     def _settle(self, batch: Sequence[FinishedAttempt]) -> list[Any]:
         self._flush_reports()
@@ -239,9 +245,9 @@ class Executor:
         (one,) = batch
         of = {"task_id": one.lease.task_id, "task_type": one.type, "attempt": one.lease.attempt}
         log.error("task.result_not_stored", **of, error=str(cause.orig))
-        verdict = outcomes.failed("its result could not be stored", Reason.BAD_RESULT)
-        rows = self._settle([one._replace(verdict=verdict)])
-        return any(row.dependents is not None for row in rows)
+        verdict = outcomes.failed("its result could not be stored", Reason.INVALID_RESULT)
+        rows = self._settle([one._replace(result=verdict)])
+        return any(row.dependents_state is not None for row in rows)
 
     def _run(self, statement: Any, **parameters: Any) -> list[Any]:
         return prepared.execute(self._engine, statement, parameters)

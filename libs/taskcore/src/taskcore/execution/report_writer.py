@@ -111,7 +111,7 @@ class ReportWriter:
                 self.flush()
                 wait_s = FLUSH_INTERVAL_S
             except Exception as exc:  # of a database that is away: all is kept, the next round tries again
-                log.warning("database.away", waiting_lines=len(self._lines), error=first_line(exc))
+                log.warning("database.unavailable", waiting_lines=len(self._lines), error=first_line(exc))
                 wait_s = min(MAX_RETRY_WAIT_S, wait_s * 2)
 
     def _make_room(self) -> None:
@@ -146,7 +146,7 @@ class ReportWriter:
 
     def _write(self, batch: _Batch) -> None:
         if batch.lost:
-            log.warning("task.lines_lost", count=sum(lost.count for lost in batch.lost.values()))
+            log.warning("task.lines_dropped", count=sum(lost.count for lost in batch.lost.values()))
         if lines := [lost.as_line() for lost in batch.lost.values()] + batch.lines:
             rows = attempt_reports.log_line_rows(lines, time.monotonic())
             prepared.execute(self._engine, attempt_reports.append_log_lines(), {"rows": rows})

@@ -11,18 +11,20 @@ from opentelemetry.trace import Tracer
 
 from taskcore.domain import outcomes
 from taskcore.domain.documents import clean_document, clean_text
-from taskcore.domain.outcomes import AttemptOutcome, Cancel, Fail, Pause, Reason, RetryAfter, AttemptResult
+from taskcore.domain.outcomes import AttemptOutcome, AttemptResult, Cancel, Fail, Pause, Reason, RetryAfter
 from taskcore.domain.retry import plan_retry
 from taskcore.domain.tasks import MAX_TASK_BYTES, ClaimedTask
 from taskcore.errors import InvalidDocument
 from taskcore.observability.tracing.client_spans import NO_TRACER
 from taskcore.plugins import Plugin
-from taskcore.plugins.cancellation import InterruptCause, CancellationToken
-from taskcore.plugins.context import TaskContext, AttemptServices
+from taskcore.plugins.cancellation import CancellationToken, InterruptCause
+from taskcore.plugins.context import AttemptServices, TaskContext
 from taskcore.settings import Settings
 
 
-def run_plugin(plugin: Plugin[Any], claimed: ClaimedTask, ctx: TaskContext, *, own_process: bool = False) -> AttemptResult | None:
+def run_plugin(
+    plugin: Plugin[Any], claimed: ClaimedTask, ctx: TaskContext, *, own_process: bool = False
+) -> AttemptResult | None:
     """Run the plugin in this thread. Never raises: whatever happens is the verdict. None: it is not to be written.
 
     Only where it `is_alone` in its process, a `MemoryError` is raised: then it is the process that has no memory left.
@@ -30,7 +32,7 @@ def run_plugin(plugin: Plugin[Any], claimed: ClaimedTask, ctx: TaskContext, *, o
     try:
         params = msgspec.convert(claimed.parameters, plugin.params_type())
     except Exception as exc:  # a plugin's parameters may check themselves, and raise anything
-        return outcomes.failed(clean_text(str(exc)), Reason.BAD_PARAMETERS)
+        return outcomes.failed(clean_text(str(exc)), Reason.INVALID_PARAMETERS)
     verdict = _run(plugin, claimed, ctx, params, own_process)
     cause = ctx.cancellation.cause
     return verdict if cause is None else result_of_interrupt(plugin, claimed, cause)
@@ -88,7 +90,7 @@ def _run(plugin: Plugin[Any], claimed: ClaimedTask, ctx: TaskContext, params: An
     except Exception as exc:  # an outcome made of the wrong things: a task without a verdict would run for ever
         if is_alone and isinstance(exc, MemoryError):
             raise
-        return outcomes.failed(_format_exception(exc), Reason.BAD_RESULT)
+        return outcomes.failed(_format_exception(exc), Reason.INVALID_RESULT)
 
 
 def _to_result(plugin: Plugin[Any], claimed: ClaimedTask, returned: object, is_pause_requested: bool) -> AttemptResult:
@@ -112,9 +114,9 @@ def _encode_result(result: object) -> AttemptResult:
     try:
         text = _json(clean_document(msgspec.to_builtins(result)))
     except (InvalidDocument, RecursionError, TypeError, ValueError, OverflowError) as exc:
-        return outcomes.failed(clean_text(f"its result is not JSON: {exc}"), Reason.BAD_RESULT)
+        return outcomes.failed(clean_text(f"its result is not JSON: {exc}"), Reason.INVALID_RESULT)
     if len(text) > MAX_TASK_BYTES:
-        return outcomes.failed(f"its result has more than {MAX_TASK_BYTES} characters", Reason.BAD_RESULT)
+        return outcomes.failed(f"its result has more than {MAX_TASK_BYTES} characters", Reason.INVALID_RESULT)
     return outcomes.succeeded(text)
 
 

@@ -12,7 +12,7 @@ import structlog
 
 from taskcore.domain.tasks import ClaimedTask
 from taskcore.observability.log_context import attempt_context
-from taskcore.plugins.cancellation import InterruptCause, CancellationToken
+from taskcore.plugins.cancellation import CancellationToken, InterruptCause
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -16,7 +16,7 @@ from taskcore.db.notify import OUTBOX, SyncNotifier
 from taskcore.db.tasks import attempt_reports
 from taskcore.domain.attempt_reports import MAX_CHECKPOINT_BYTES, MAX_LINES, MAX_PROGRESS_BYTES, LogLine
 from taskcore.domain.tasks import ClaimedTask
-from taskcore.errors import LeaseLost, DatabaseUnavailable
+from taskcore.errors import DatabaseUnavailable, LeaseLost
 from taskcore.execution.json_cleaning import clean_json, clean_line
 from taskcore.execution.report_writer import ReportWriter
 from taskcore.observability.log_context import attempt_context

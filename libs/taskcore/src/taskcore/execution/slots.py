@@ -94,7 +94,11 @@ class SlotPool:
         with self._lock:
             taken = self._reserved + len(self._held)
             any_ = 0 if self._is_closed or self._is_suspended else max(0, min(wanted, self.threads - taken))
-            short = min(wanted, self.threads + self.prefetch_short - taken) - any_ if self._may_look_ahead(general_only) else 0
+            short = (
+                min(wanted, self.threads + self.prefetch_short - taken) - any_
+                if self._may_look_ahead(general_only)
+                else 0
+            )
             room = Capacity(any_, max(0, short))
             self._reserved += room.total
             if not room:

@@ -57,7 +57,7 @@ class ControlListener:
                 self._listen(connection)
         except Exception as exc:  # whatever it was: a worker without ears is taken for dead, so try again
             if not self._stopping.is_set():
-                log.warning("ears.lost", error=str(exc).partition("\n")[0] or repr(exc))
+                log.warning("control_listener.lost", error=str(exc).partition("\n")[0] or repr(exc))
         finally:
             was_open, self.is_connected = self.is_connected, False
         return was_open

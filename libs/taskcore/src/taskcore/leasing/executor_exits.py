@@ -14,7 +14,7 @@ from signal import Signals
 from typing import Any
 
 from taskcore.domain import outcomes
-from taskcore.domain.outcomes import Reason, AttemptResult
+from taskcore.domain.outcomes import AttemptResult, Reason
 from taskcore.domain.retry import plan_retry
 from taskcore.domain.tasks import FinishedAttempt, Lease
 from taskcore.plugins import Plugins
@@ -46,7 +46,8 @@ class ExecutorExit:
 def plan_results(exit_: ExecutorExit, held: Sequence[Any], plugins: Plugins) -> list[FinishedAttempt]:
     """How the attempts that the process held end: for `settlements.settle`. `held`: rows of `leases`."""
     return [
-        FinishedAttempt(Lease(row.id, row.attempt, row.lease_token), row.type, _verdict(exit_, row, plugins)) for row in held
+        FinishedAttempt(Lease(row.id, row.attempt, row.lease_token), row.type, _verdict(exit_, row, plugins))
+        for row in held
     ]
 
 
@@ -63,7 +64,7 @@ def _verdict(death: ExecutorExit, row: Any, plugins: Plugins) -> AttemptResult:
     attempt = (row.id, row.attempt)
     match death.kind:
         case ExitKind.FENCED:
-            return outcomes.worker_lost(row.losses)
+            return outcomes.worker_lost(row.worker_losses)
         case ExitKind.DRAINED:
             return outcomes.released(Reason.WORKER_STOPPED)
         case ExitKind.STUCK if attempt in death.timed_out:

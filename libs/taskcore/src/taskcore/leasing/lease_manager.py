@@ -29,7 +29,7 @@ from taskcore.errors import first_line
 from taskcore.leasing import executor_exits
 from taskcore.leasing.dedicated_connection import DedicatedConnection
 from taskcore.leasing.executor_exits import ExecutorExit
-from taskcore.leasing.lost_claims import MAX_REPORT_AGE_S, ProcessReport, LostClaimDetector
+from taskcore.leasing.lost_claims import MAX_REPORT_AGE_S, LostClaimDetector, ProcessReport
 from taskcore.leasing.registration import register_types, register_worker
 from taskcore.live_settings import to_overrides
 from taskcore.observability.telemetry import LEASE_LOSSES, record_results
@@ -132,7 +132,7 @@ class LeaseManager:
                 self._connection.execute(workers.deregister_worker(), worker=self.worker_id)
                 log.info("worker.stopped", worker_id=self.worker_id)
         except Exception as exc:  # the lease runs out by itself
-            log.warning("worker.not_retired", worker_id=self.worker_id, error=first_line(exc))
+            log.warning("worker.deregister_failed", worker_id=self.worker_id, error=first_line(exc))
         self._connection.close()
 
     def _step(self) -> None:
@@ -190,11 +190,13 @@ class LeaseManager:
 
     def _settle(self, worker_id: int, batch: list[FinishedAttempt]) -> None:
         if batch:
-            self._connection.execute(settlements.settle(), rows=settlements.result_rows(batch), by=worker_actor(worker_id))
+            self._connection.execute(
+                settlements.settle(), rows=settlements.result_rows(batch), by=worker_actor(worker_id)
+            )
             record_results(batch)
             for channel in (OUTBOX, DEPENDENTS, SETTLED):
                 self._connection.execute(text(f"NOTIFY {channel}"))
-            log.warning("tasks.returned", count=len(batch), task_ids=[one.lease.task_id for one in batch[:10]])
+            log.warning("tasks.recovered", count=len(batch), task_ids=[one.lease.task_id for one in batch[:10]])
 
     def _queues_to_consume(self) -> list[str]:
         """The queues set for this worker; where none are, every queue there is, and those of its types."""
@@ -206,6 +208,6 @@ class LeaseManager:
 
 def _log_failure(exc: Exception) -> None:
     if is_database_unavailable(exc):
-        log.warning("database.away", error=first_line(exc))
+        log.warning("database.unavailable", error=first_line(exc))
     else:
-        log.exception("lease.failed")
+        log.exception("lease_manager.error")

@@ -20,7 +20,7 @@ from taskcore.domain.outcomes import Reason
 from taskcore.domain.tasks import ClaimedTask
 from taskcore.errors import first_line
 from taskcore.execution.executor import Executor
-from taskcore.execution.slots import SHORT_RUN_S, SlotPool, Capacity
+from taskcore.execution.slots import SHORT_RUN_S, Capacity, SlotPool
 from taskcore.messaging.messages import build_message
 from taskcore.messaging.transports import Delivery, Transport
 
@@ -118,7 +118,7 @@ class ClaimingConsumer(Consumer):
         except Exception as exc:  # the database says that they are held here: that they are not is found soon
             if not is_database_unavailable(exc):
                 raise
-            log.warning("database.away", error=first_line(exc))
+            log.warning("database.unavailable", error=first_line(exc))
 
     def _requeue_all(self) -> None:
         """This process stops: what it has not claimed is for others, now and not only when its last task is done."""
@@ -154,7 +154,7 @@ class ClaimingConsumer(Consumer):
             except Exception as exc:
                 if not is_database_unavailable(exc):
                     raise
-                log.warning("database.away", unclaimed=len(ids), error=first_line(exc))
+                log.warning("database.unavailable", unclaimed=len(ids), error=first_line(exc))
                 is_repeated = True
                 self._wait_for_database()
         return []

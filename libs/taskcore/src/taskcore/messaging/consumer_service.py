@@ -85,7 +85,7 @@ class ConsumerService:
         self._completer.stop(max(0.0, deadline - time.monotonic()) + FLUSH_TIMEOUT_S)
         unfinished = self._slots.snapshot()
         if unfinished:
-            log.warning("tasks.given_back", count=len(unfinished))
+            log.warning("tasks.released", count=len(unfinished))
         self.release(unfinished)
 
     def release(self, claimed: Sequence[ClaimedTask]) -> None:
@@ -96,7 +96,7 @@ class ConsumerService:
         try:
             self._executor.release(claimed)
         except Exception as exc:  # what runs must have its grace, whatever becomes of what does not
-            log.warning("tasks.not_given_back", count=len(claimed), error=str(exc).partition("\n")[0])
+            log.warning("tasks.release_failed", count=len(claimed), error=str(exc).partition("\n")[0])
             for one in claimed:
                 self._completer.add(_as_released(one))
 

@@ -23,7 +23,9 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class Publisher(Protocol):
-    async def publish(self, queue: str, task_ids: Sequence[int], traceparents: Mapping[int, str] = NO_CONTEXTS) -> list[int]:
+    async def publish(
+        self, queue: str, task_ids: Sequence[int], traceparents: Mapping[int, str] = NO_CONTEXTS
+    ) -> list[int]:
         """Send a message for each task, with the traceparent that `contexts` has for it.
 
         Answers those that the broker, there or not, did not confirm.
@@ -44,7 +46,9 @@ class MemoryPublisher:
     def __init__(self, broker: MemoryBroker) -> None:
         self._broker = broker
 
-    async def publish(self, queue: str, task_ids: Sequence[int], traceparents: Mapping[int, str] = NO_CONTEXTS) -> list[int]:
+    async def publish(
+        self, queue: str, task_ids: Sequence[int], traceparents: Mapping[int, str] = NO_CONTEXTS
+    ) -> list[int]:
         self._broker.declare_queue(queue)
         for task_id in task_ids:
             self._broker.enqueue(build_message(queue, task_id, traceparents.get(task_id)))
@@ -70,13 +74,15 @@ class RabbitPublisher:
         self._connection: ConfirmConnection | None = None
         self._retry_at = 0.0
 
-    async def publish(self, queue: str, task_ids: Sequence[int], traceparents: Mapping[int, str] = NO_CONTEXTS) -> list[int]:
+    async def publish(
+        self, queue: str, task_ids: Sequence[int], traceparents: Mapping[int, str] = NO_CONTEXTS
+    ) -> list[int]:
         try:
             link = await self._connect()
             await link.declare_queue(queue, self._arguments)
             return await link.publish(queue, task_ids, traceparents)
         except BrokerUnavailable as exc:
-            log.warning("broker.away", error=str(exc))
+            log.warning("broker.unavailable", error=str(exc))
             await self.close()
             return list(task_ids)
 

@@ -75,7 +75,9 @@ class MultiprocessMetrics(Collector):
             begun = [str(file) for file in self._directory.glob("*.db") if file.stat().st_size]
             counted = MultiProcessCollector.merge(begun)  # type: ignore[no-untyped-call]
         yield from counted
-        yield from SummedCollector(*(ProcessCollector(pid=partial(int, pid), registry=None) for pid in self._live_pids())).collect()
+        yield from SummedCollector(
+            *(ProcessCollector(pid=partial(int, pid), registry=None) for pid in self._live_pids())
+        ).collect()
 
     def sweep(self) -> None:
         """What the dead have counted stays, in one file of each kind, however many they are.
@@ -174,7 +176,7 @@ def _sweep_loop(shared: MultiprocessMetrics, is_over: threading.Event) -> None:
         try:
             shared.sweep()
         except OSError as exc:  # what is there still counts
-            log.warning("metrics.not_swept", error=str(exc))
+            log.warning("metrics.sweep_failed", error=str(exc))
 
 
 class _BuildInfo(Collector):

@@ -35,12 +35,12 @@ RUN_SECONDS = Histogram("taskcore_run_seconds", "Run time of an attempt", ["type
 CLAIMS_REFUSED = Counter("taskcore_claims_refused", "Messages that entitled to nothing: duplicates and stale ones")
 RESULTS_REFUSED = Counter("taskcore_results_refused", "Ends of attempts that were no longer held")
 LEASE_LOSSES = Counter("taskcore_lease_losses", "Leases that a worker could not keep")
-EXECUTOR_EXITS = Counter("taskcore_executor_deaths", "Executor processes that ended, by why", ["kind"])
+EXECUTOR_EXITS = Counter("taskcore_executor_exits", "Executor processes that ended, by why", ["kind"])
 MESSAGES_SENT = Counter("taskcore_messages_sent", "Messages the broker confirmed", ["queue"])
 MESSAGES_RESENT = Counter("taskcore_messages_resent", "Messages taken for lost and sent again", ["queue"])
-SCHEDULE_DUE_TIMES = Counter("taskcore_schedule_times", "Times of schedules, by what became of them", ["fate"])
+SCHEDULE_DUE_TIMES = Counter("taskcore_schedule_due_times", "Times of schedules, by what became of them", ["outcome"])
 TASKS_RESCUED = Counter("taskcore_tasks_rescued", "Tasks returned from workers that died")
-SPANS_DROPPED = Counter("taskcore_spans_dropped", "Spans of traces that no viewer will get, by why", ["why"])
+SPANS_DROPPED = Counter("taskcore_spans_dropped", "Spans of traces that no viewer will get, by why", ["reason"])
 
 
 class BoundedLabels:

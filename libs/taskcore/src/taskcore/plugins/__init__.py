@@ -17,8 +17,8 @@ from taskcore.plugins.plugin import (
 __all__ = [
     "ENTRY_POINT_GROUP",
     "Cancel",
-    "InterruptCause",
     "Fail",
+    "InterruptCause",
     "Interrupted",
     "Isolation",
     "Parameters",

@@ -53,8 +53,8 @@ class CancellationToken:
     """
 
     __slots__ = (
-        "_callbacks",
         "_callback_lock",
+        "_callbacks",
         "_event",
         "_is_closed",
         "_is_raised",
@@ -265,7 +265,7 @@ class _Registration:
 class _Shield:
     """Made without `contextlib`, as `_Registration` is."""
 
-    __slots__ = ("_token", "_is_outermost")
+    __slots__ = ("_is_outermost", "_token")
 
     def __init__(self, interruption: CancellationToken) -> None:
         self._token = interruption

@@ -64,10 +64,10 @@ class KubernetesSettings(Section):
 
     `cluster` is the name that its events are kept under. `namespaces` (JSON list), `field_selector` and `reasons` (JSON
     list) limit what is collected; empty: everything. `api`: which of the two shapes of events is asked for.
-    `bookmark_s`: how often the cluster says at the latest that it is still there, if only by ending the watch; after
-    twice that the watch counts as deaf. `watch_s`: how long a watch lasts, where that is shorter. `event_ttl_s`: how
+    `bookmark_interval_s`: how often the cluster says at the latest that it is still there, if only by ending the watch; after
+    twice that the watch counts as deaf. `watch_timeout_s`: how long a watch lasts, where that is shorter. `event_ttl_s`: how
     long the cluster keeps events. `buffer`: how many events may wait to be stored before reading pauses.
-    `flood_per_minute`: what more of one reason in a namespace comes in a minute is only counted.
+    `max_events_per_minute`: what more of one reason in a namespace comes in a minute is only counted.
     `read_pods`: look up the label `taskcore.io/task-id` of pods, which needs the right to get them.
     """
 
@@ -148,7 +148,7 @@ def _check_unique_names(rules: tuple[AlertRule, ...]) -> tuple[AlertRule, ...]:
 class AlertSettings(Section):
     """`rules` (JSON list) say which events raise an alert.
 
-    `quiet_s`: after so long without one, of a cluster that could be heard, it is resolved; null,
+    `resolve_after_s`: after so long without one, of a cluster that could be heard, it is resolved; null,
     which can be set live: by hand only.
     """
 

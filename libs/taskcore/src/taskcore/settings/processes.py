@@ -24,7 +24,7 @@ class ApiSettings(Section):
 class WorkerSettings(Section):
     """`processes` times `threads` tasks run at once.
 
-    `look_ahead`: how many short tasks a process may claim beyond its threads. `queues` (JSON list): empty means all.
+    `prefetch_short`: how many short tasks a process may claim beyond its threads. `queues` (JSON list): empty means all.
     `lease_s`: how long after its last heartbeat a worker is taken for dead. `grace_s`: what running tasks get to end in
     when the worker stops. `kill_after_s`: what a task that was told to stop gets before its process is killed.
     """
@@ -42,7 +42,7 @@ class WorkerSettings(Section):
 class CoordinatorSettings(Section):
     """`resend_after_s`: how old an unclaimed message must be before it can count as lost.
 
-    `unknown_type_after_s`: how long a task waits for a worker that knows its type before it fails.
+    `fail_unknown_type_after_s`: how long a task waits for a worker that knows its type before it fails.
     """
 
     resend_after_s: Annotated[Seconds, LIVE] = 15

@@ -33,7 +33,7 @@ class TracingSettings(Section):
     """Traces are sent to `endpoint`, by OTLP over HTTP; without one there are none.
 
     `/v1/traces` is added where the endpoint has no path. `headers` go with each request. Of what begins a trace (a
-    request, a schedule that fires) the share `sample_ratio` is followed, and of each kind at most `traces_per_s` a
+    request, a schedule that fires) the share `sample_ratio` is followed, and of each kind at most `max_traces_per_s` a
     second and process, so that load does not multiply by being watched. Up to `queue_size` spans wait to be sent; what
     is beyond that is dropped, and counted. `timeout_s` bounds each request. `query_url` is where the viewer answers a
     trace as OTLP JSON (Jaeger: `http://jaeger:16686/api/v3/traces/{trace_id}`, Tempo:

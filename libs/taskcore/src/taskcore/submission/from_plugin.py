@@ -21,7 +21,16 @@ MAX_ERRORS = 5
 MAX_IDEMPOTENCY_KEY = 255
 
 #: What is nobody's business but Taskcore's own.
-_HIDDEN = {"fingerprint", "alone", "lease_token", "executor", "delete_at", "checkpoint", "dependents", "trace_context"}
+_HIDDEN = {
+    "fingerprint",
+    "isolated",
+    "lease_token",
+    "executor",
+    "delete_at",
+    "checkpoint",
+    "dependents_state",
+    "trace_context",
+}
 #: What clients know by another name than the table.
 _NAMES = {"timeout_s": "timeout", "delete_after_s": "delete_after"}
 

@@ -18,7 +18,16 @@ from taskcore.db.schedules import fires
 from taskcore.db.tasks import submit
 from taskcore.db.workers import workers
 from taskcore.domain.retry import RetryPolicy
-from taskcore.domain.schedules import SCHEDULE_LABEL, CatchUp, Overlap, FirePlan, FirePolicy, DueTimes, jittered_run_at, plan_fires
+from taskcore.domain.schedules import (
+    SCHEDULE_LABEL,
+    CatchUp,
+    DueTimes,
+    FirePlan,
+    FirePolicy,
+    Overlap,
+    jittered_run_at,
+    plan_fires,
+)
 from taskcore.domain.tasks import DEFAULT_QUEUE, MAX_BATCH_BYTES, NewTask
 from taskcore.errors import TaskcoreError
 from taskcore.submission.recurrence import Recurrence, recurrence
@@ -79,7 +88,9 @@ async def fire_due(connection: AsyncConnection, schedule_id: int, now: datetime 
     known = {"of": schedule_id, "times": list(due.times)}
     standing = (await connection.execute(fires.fire_state(), known)).one()
     due = DueTimes(tuple(time for time in due.times if time not in standing.taken), due.earlier_count)
-    made = plan_fires(due, standing.waiting, schedule.moment, _policy(schedule), has_active_task=standing.busy is not None)
+    made = plan_fires(
+        due, standing.waiting, schedule.moment, _policy(schedule), has_active_task=standing.busy is not None
+    )
     is_due = schedule.next_at is not None and schedule.next_at <= schedule.moment
     if not is_due and list(made.waits) == standing.waiting:
         return None
@@ -89,7 +100,9 @@ async def fire_due(connection: AsyncConnection, schedule_id: int, now: datetime 
     return FireResult(schedule.name, made, fired)
 
 
-async def run_now(connection: AsyncConnection, schedule_id: int, actor: str | None = None) -> FiredTask | OverlapConflict | None:
+async def run_now(
+    connection: AsyncConnection, schedule_id: int, actor: str | None = None
+) -> FiredTask | OverlapConflict | None:
     """Submit its task at once, beside its times, paused or not. None: there is no such schedule.
 
     `by` signs the task's history, where somebody asked for it; otherwise the schedule does.
@@ -130,7 +143,10 @@ async def _submit(
     task = new_task(asked, known, request_id=None, idempotency_key=None)
     tasks = [_task(task, schedule, due_at, jitter_s) for due_at in times]
     with trace.get_tracer("taskcore").start_as_current_span(
-        "fire schedule", attributes={SCHEDULE_ID_ATTRIBUTE: schedule.id}, record_exception=False, set_status_on_exception=False
+        "fire schedule",
+        attributes={SCHEDULE_ID_ATTRIBUTE: schedule.id},
+        record_exception=False,
+        set_status_on_exception=False,
     ):
         stored = (await connection.execute(*submit.submit(tasks, by))).all()
     return tuple(FiredTask(row.id, due_at) for row, due_at in zip(stored, times, strict=True))

@@ -13,7 +13,13 @@ from taskcore.db.queues import queues
 from taskcore.db.workers import workers
 
 
-@get("/task-types", operation_id="list_task_types", summary="List task types", tags=["types"], responses=problem_responses())
+@get(
+    "/task-types",
+    operation_id="list_task_types",
+    summary="List task types",
+    tags=["types"],
+    responses=problem_responses(),
+)
 async def list_task_types(services: NamedDependency[Services]) -> schemas.TaskTypes:
     """Every type that a worker has ever brought, by name."""
     rows = await services.database.read(workers.list_types())

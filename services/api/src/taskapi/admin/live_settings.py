@@ -30,7 +30,13 @@ _CHANGE = msgspec.json.Decoder(SettingChange)
 _Name = Annotated[str, PathParameter(max_length=255, description="As in `coordinator.sweep_every_s`.")]
 
 
-@get("/settings", operation_id="list_settings", summary="List live settings", tags=["settings"], responses=problem_responses())
+@get(
+    "/settings",
+    operation_id="list_settings",
+    summary="List live settings",
+    tags=["settings"],
+    responses=problem_responses(),
+)
 async def list_settings(services: NamedDependency[Services]) -> Settings:
     """Those that can be changed while processes run, as they hold now."""
     rows = await _rows(services)

@@ -14,7 +14,7 @@ from taskapi.analytics import schemas
 from taskapi.analytics.time_range import plan_range
 from taskapi.http.paging import parse_labels
 from taskapi.http.parameters import problem_responses
-from taskapi.http.problems import metric_not_found, invalid_field
+from taskapi.http.problems import invalid_field, metric_not_found
 from taskapi.runtime.database import Rows
 from taskapi.runtime.services import Services
 from taskapi.tasks import presenters

@@ -77,6 +77,8 @@ def actor(user: str | None) -> str:
 def problem_responses(*statuses: int) -> dict[int, ResponseSpec]:
     """The problems of a call: the given ones, and those that any call may meet."""
     return {
-        status: ResponseSpec(Problem, media_type=PROBLEM_MEDIA_TYPE, description=_DESCRIPTIONS[status], generate_examples=False)
+        status: ResponseSpec(
+            Problem, media_type=PROBLEM_MEDIA_TYPE, description=_DESCRIPTIONS[status], generate_examples=False
+        )
         for status in sorted({*statuses, 400, 422, 503})
     }

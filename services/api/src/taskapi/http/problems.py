@@ -52,11 +52,11 @@ def idempotency_conflict(key: str) -> Problem:
 
 def concurrent_update() -> ProblemError:
     """A task with the same idempotency key was deleted in between."""
-    return ProblemError(Problem("Others are changing the same tasks", 503, "try_again"), {"Retry-After": "1"})
+    return ProblemError(Problem("Others are changing the same tasks", 503, "concurrent_update"), {"Retry-After": "1"})
 
 
 def shutting_down() -> ProblemError:
-    return ProblemError(Problem("The process is about to stop", 503, "stopping"), {"Retry-After": "1"})
+    return ProblemError(Problem("The process is about to stop", 503, "shutting_down"), {"Retry-After": "1"})
 
 
 def task_not_found(task_id: int) -> ProblemError:
@@ -67,11 +67,13 @@ def trace_not_recorded(task_id: int, is_on: bool) -> ProblemError:
     """`is_on`: this process follows tasks."""
     why = (
         "it came when more was submitted than is followed, or when nothing was: see the settings tracing.sample_ratio "
-        "and tracing.traces_per_s"
+        "and tracing.max_traces_per_s"
         if is_on
         else "no task is, until the setting tracing.endpoint says where traces go"
     )
-    return ProblemError(Problem("No trace", 404, "trace_not_recorded", detail=f"Task {task_id} is not followed: {why}."))
+    return ProblemError(
+        Problem("No trace", 404, "trace_not_recorded", detail=f"Task {task_id} is not followed: {why}.")
+    )
 
 
 def trace_viewer_not_configured() -> ProblemError:
@@ -111,7 +113,7 @@ def action_not_available(action: Action, status: Status, type_name: str | None =
     """`type_name`: it is its type that does not allow it."""
     whose = "A task" if type_name is None else f"A task of the type {type_name}"
     detail = f"{whose} that is {status} cannot take the action {action}."
-    return ProblemError(_status_conflict("not_allowed", detail, status))
+    return ProblemError(_status_conflict("action_not_available", detail, status))
 
 
 def has_dependents(task_id: int, status: Status) -> ProblemError:

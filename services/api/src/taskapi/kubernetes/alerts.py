@@ -45,7 +45,9 @@ async def list_alerts(
         names=name or (),
         reasons=reason or (),
     )
-    ((newest,),) = await services.database.read(alert_queries.newest_alert_id())  # first: what opens from here on comes later
+    ((newest,),) = await services.database.read(
+        alert_queries.newest_alert_id()
+    )  # first: what opens from here on comes later
     if after is not None:
         return await _since(services, which, limit, decode_id("after", after), newest)
     until_id = newest if before is None else decode_id("before", before) - 1

@@ -16,18 +16,18 @@ from taskapi.http.problems import ProblemError
 from taskapi.kubernetes import schemas
 from taskapi.kubernetes.parameters import (
     After,
+    AfterId,
     AnyOf,
     Before,
-    AfterId,
     EventId,
     Limit,
     Search,
     Time,
     decode_after,
     decode_before,
-    reject_both,
     encode_after,
     encode_before,
+    reject_both,
 )
 from taskapi.runtime.services import Services
 from taskapi.schemas import Problem
@@ -47,7 +47,13 @@ class _Position:
     gap_id: int
 
 
-@get("/events", operation_id="list_events", summary="List Kubernetes events", tags=["kubernetes"], responses=problem_responses())
+@get(
+    "/events",
+    operation_id="list_events",
+    summary="List Kubernetes events",
+    tags=["kubernetes"],
+    responses=problem_responses(),
+)
 async def list_events(
     services: NamedDependency[Services],
     cluster: AnyOf = None,
@@ -150,7 +156,9 @@ async def _page(
     )
 
 
-async def _since(services: Services, which: EventFilter, limit: int, behind: _Position, newest: _Position) -> schemas.EventPage:
+async def _since(
+    services: Services, which: EventFilter, limit: int, behind: _Position, newest: _Position
+) -> schemas.EventPage:
     """What was stored behind those, up to the `newest` and beyond."""
     rows = await services.database.read(
         event_queries.follow_events(which, limit=limit + 1, after_id=behind.event_id),

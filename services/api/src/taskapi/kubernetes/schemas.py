@@ -36,7 +36,7 @@ class KubernetesEvent(msgspec.Struct, frozen=True):
 class EventGap(msgspec.Struct, frozen=True):
     """What is not there in full.
 
-    `kind`: `lost` (nobody knows what happened meanwhile; `count` is null) or `flood` (so many of one `reason` that only
+    `kind`: `lost` (nobody knows what happened meanwhile; `count` is null) or `rate_limited` (so many of one `reason` that only
     their number was kept). An empty `namespace` means all.
     """
 
@@ -83,7 +83,7 @@ class Alert(msgspec.Struct, frozen=True):
     """Events of one object and reason that a rule found worth telling, as one.
 
     `count`: how often it happened since it opened; `message` and `type` are those of the last event. `task_id` was
-    submitted when it opened. Open until `resolved_at`; `resolved_by` is who did it, or `quiet`.
+    submitted when it opened. Open until `resolved_at`; `resolved_by` is who did it, or `inactivity`.
     """
 
     id: int

@@ -21,7 +21,7 @@ from psycopg.errors import DeadlockDetected, UndefinedColumn, UndefinedTable
 from sqlalchemy.exc import DBAPIError
 
 from taskapi.http.parameters import PROBLEM_MEDIA_TYPE, PUBLIC_NAMES
-from taskapi.http.problems import ProblemError, invalid, too_large, concurrent_update
+from taskapi.http.problems import ProblemError, concurrent_update, invalid, too_large
 from taskapi.middleware.request import request_id_of
 from taskapi.schemas import FieldError, Problem
 from taskcore.db.engine import is_database_unavailable

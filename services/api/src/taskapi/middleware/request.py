@@ -11,7 +11,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
-from taskapi.runtime.request_spans import request_span, record_response
+from taskapi.runtime.request_spans import record_response, request_span
 from taskapi.runtime.services import Services
 from taskcore.observability.telemetry import REQUEST_SECONDS, REQUESTS
 

@@ -28,7 +28,7 @@ class CompletionWaiters:
     """Who waits for which task."""
 
     def __init__(self, url: str, database: Database) -> None:
-        self._listener = Listener(url, SETTLED, name="taskapi waits", on_wake=self._wake)
+        self._listener = Listener(url, SETTLED, name="taskapi waiters", on_wake=self._wake)
         self._database = database
         self._waiting: dict[int, set[asyncio.Event]] = {}
         self._watching: asyncio.Task[None] | None = None
@@ -55,7 +55,7 @@ class CompletionWaiters:
     def start_watching(self) -> None:
         """Look for ends from now on, for as long as anybody waits, and in no request's context."""
         if self._watching is None or self._watching.done():
-            self._watching = asyncio.create_task(self._watch(), name="finishes", context=Context())
+            self._watching = asyncio.create_task(self._watch(), name="completion waiters", context=Context())
 
     def release_all(self) -> None:
         """Let everybody go, now and from now on: the process is about to stop."""
@@ -72,7 +72,7 @@ class CompletionWaiters:
         self._woken.set()
 
     async def _watch(self) -> None:
-        listening = asyncio.create_task(self._listener.run(), name="finishes listener")
+        listening = asyncio.create_task(self._listener.run(), name="completion listener")
         try:
             while self._waiting:
                 self._woken.clear()
@@ -89,7 +89,7 @@ class CompletionWaiters:
             rows = await self._database.read(queries.find_finished(), {"ids": list(self._waiting)})
         except Exception as exc:  # whoever waits goes on waiting: the next look may succeed
             if not is_database_unavailable(exc):
-                log.exception("finishes.not_read")
+                log.exception("waiters.poll_failed")
             return
         self._release([row.id for row in rows])
 

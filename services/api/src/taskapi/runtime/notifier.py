@@ -33,7 +33,7 @@ class Notifier:
         """Call it after the commit. It does not wait."""
         self._wanted.add(channel)
         if self._sending is None or self._sending.done():
-            self._sending = asyncio.create_task(self._send(), name="wakeups", context=Context())
+            self._sending = asyncio.create_task(self._send(), name="notifier", context=Context())
 
     async def close(self) -> None:
         if self._sending is not None:
@@ -46,6 +46,6 @@ class Notifier:
                 for channel in channels:
                     await self._database.write(text(f"NOTIFY {channel}"))
             except Exception as exc:  # they poll; the change that called this has succeeded
-                log.warning("wakeup.not_sent", error=str(exc))
+                log.warning("notification.not_sent", error=str(exc))
                 return
             await asyncio.sleep(PAUSE_S)

@@ -54,7 +54,9 @@ class Services:
         finishes = CompletionWaiters(url, database)
         told = metrics or build_registry("api", REGISTRY)
         traces = Traces.from_settings(settings, span_store)
-        return cls(database, TypeCache(database), Notifier(database), finishes, current, follower, told, traces, tracing)
+        return cls(
+            database, TypeCache(database), Notifier(database), finishes, current, follower, told, traces, tracing
+        )
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:

@@ -83,5 +83,5 @@ def _compiled(name: str, schema: dict[str, Any]) -> jsonschema_rs.Validator | No
     try:
         return jsonschema_rs.Draft202012Validator(schema, offline=True, mask="the value")
     except (ValueError, jsonschema_rs.ReferencingError) as exc:  # a worker's mistake, not the client's
-        log.warning("type.bad_schema", task_type=name, error=str(exc))
+        log.warning("task_type.invalid_schema", task_type=name, error=str(exc))
         return None

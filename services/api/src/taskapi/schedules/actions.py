@@ -57,7 +57,9 @@ async def resume_schedule(services: NamedDependency[Services], schedule_id: Sche
             raise schedule_not_found(schedule_id)
         if row.paused_at is not None:
             found = parse_recurrence(row.cron, row.every_s, row.timezone, row.anchor_at)
-            await connection.execute(schedules.resume_schedule(), {"of": schedule_id, "following": found.after(row.moment)})
+            await connection.execute(
+                schedules.resume_schedule(), {"of": schedule_id, "following": found.after(row.moment)}
+            )
     services.notifier.notify(SCHEDULES)
     return await fetch_schedule(services, schedule_id)
 

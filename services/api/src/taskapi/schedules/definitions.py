@@ -19,7 +19,7 @@ from taskapi.schedules import schemas
 from taskapi.schedules.parameters import ScheduleId
 from taskapi.schedules.problems import schedule_exists, schedule_managed, schedule_not_found
 from taskapi.schedules.queries import database_now, fetch_schedule, fetch_schedule_row
-from taskapi.schedules.validation import check_schedule, times, parse_recurrence
+from taskapi.schedules.validation import check_schedule, parse_recurrence, times
 from taskcore.db.notify import SCHEDULES
 from taskcore.db.schedules import fires, schedules
 from taskcore.domain.tasks import MAX_TASK_BYTES

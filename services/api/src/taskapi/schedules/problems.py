@@ -14,7 +14,9 @@ def schedule_not_found(schedule_id: int) -> ProblemError:
 
 
 def schedule_exists(name: str) -> ProblemError:
-    return ProblemError(Problem("The name is taken", 409, "schedule_exists", detail=f"There is a schedule named {name!r}."))
+    return ProblemError(
+        Problem("The name is taken", 409, "schedule_exists", detail=f"There is a schedule named {name!r}.")
+    )
 
 
 def schedule_managed(schedule: Any) -> ProblemError:

@@ -18,7 +18,7 @@ from taskapi.runtime.services import Services
 from taskapi.schedules import schemas
 from taskapi.schedules.parameters import After, Before, Count, Limit, ScheduleId
 from taskapi.schedules.problems import schedule_not_found
-from taskapi.schedules.validation import times, parse_recurrence
+from taskapi.schedules.validation import parse_recurrence, times
 from taskapi.tasks import presenters
 from taskcore.db.schedules import schedules
 from taskcore.submission.recurrence import Recurrence
@@ -28,7 +28,13 @@ MAX_BYTES = 64 * 1024
 _RECURRENCE = msgspec.json.Decoder(schemas.PreviewRequest)
 
 
-@get("/schedules", operation_id="list_schedules", summary="List schedules", tags=["schedules"], responses=problem_responses())
+@get(
+    "/schedules",
+    operation_id="list_schedules",
+    summary="List schedules",
+    tags=["schedules"],
+    responses=problem_responses(),
+)
 async def list_schedules(
     services: NamedDependency[Services], after: After = 0, limit: Limit = 100
 ) -> schemas.SchedulePage:

@@ -8,11 +8,12 @@ from taskapi.schemas.health import HealthStatus, Uptime
 from taskapi.schemas.history import Attempt, Attempts, History, HistoryEntry, LogLine, LogPage
 from taskapi.schemas.problems import FieldError, Problem
 from taskapi.schemas.settings import Setting, SettingChange, Settings
-from taskapi.schemas.tasks import RelatedTask, RelatedTaskPage, StatusCounts, Task, TaskPage, ActionReason
+from taskapi.schemas.tasks import ActionReason, RelatedTask, RelatedTaskPage, StatusCounts, Task, TaskPage
 from taskapi.schemas.workers import Queue, Queues, TaskType, TaskTypes, Worker, Workers
 from taskcore.submission.spec import TaskSubmission
 
 __all__ = [
+    "ActionReason",
     "Attempt",
     "Attempts",
     "BatchAnswer",
@@ -20,10 +21,11 @@ __all__ = [
     "BatchSubmission",
     "BatchTask",
     "FieldError",
+    "HealthStatus",
     "History",
     "HistoryEntry",
-    "HealthStatus",
     "LogLine",
+    "LogPage",
     "Problem",
     "Queue",
     "Queues",
@@ -34,13 +36,11 @@ __all__ = [
     "Settings",
     "StatusCounts",
     "Task",
-    "LogPage",
     "TaskPage",
     "TaskSubmission",
     "TaskType",
     "TaskTypes",
     "Uptime",
-    "ActionReason",
     "Worker",
     "Workers",
 ]

@@ -13,7 +13,7 @@ from msgspec import Meta
 from taskapi.schemas.problems import Problem
 from taskcore.domain import tasks as limits
 from taskcore.domain.dependencies import MAX_DEPENDENCIES
-from taskcore.submission.spec import TaskSpec, DependencyId
+from taskcore.submission.spec import DependencyId, TaskSpec
 
 Ref = Annotated[str, Meta(min_length=1, max_length=limits.MAX_NAME)]
 

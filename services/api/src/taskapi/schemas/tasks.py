@@ -14,7 +14,7 @@ from taskcore.domain.states import Action, Status
 class Task(msgspec.Struct, frozen=True):
     """A task: what was asked, and how it stands.
 
-    `failures` count against `max_attempts`; `crashes` are attempts that took their process down, `losses` those that
+    `failures` count against `max_attempts`; `crashes` are attempts that took their process down, `worker_losses` those that
     died with a worker. `progress` is what the task told last. `timeout` and `delete_after` are seconds. `trace_id` is
     null where the task is not followed; `trace_url` shows the trace, where the setting `trace_url_template` says how.
     """

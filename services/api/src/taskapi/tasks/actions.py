@@ -11,13 +11,19 @@ from litestar.di import NamedDependency
 from sqlalchemy import Executable
 
 from taskapi.http.parameters import TaskId, User, actor, problem_responses
-from taskapi.http.problems import dependency_failed, has_dependents, action_not_available, invalid_field, concurrent_update
+from taskapi.http.problems import (
+    action_not_available,
+    concurrent_update,
+    dependency_failed,
+    has_dependents,
+    invalid_field,
+)
 from taskapi.http.request_body import decode, read_json_body
 from taskapi.runtime.database import Rows
 from taskapi.runtime.services import Services
-from taskapi.schemas import Task, ActionReason
+from taskapi.schemas import ActionReason, Task
 from taskapi.tasks.queries import fetch_task
-from taskcore.db.notify import DEPENDENTS, COMMANDS, SETTLED
+from taskcore.db.notify import COMMANDS, DEPENDENTS, SETTLED
 from taskcore.db.tasks import actions, dependencies
 from taskcore.domain.states import Action, Status
 
@@ -43,9 +49,11 @@ async def cancel_task(
 ) -> Task:
     """At once while it waits. One that runs is told to stop, if its type can, and is `cancelling` until it has."""
     why = await read_reason(request)
-    (row,) = await _change(services, Action.CANCEL, task_id, user, [actions.cancel(), actions.request_cancel()], why=why)
+    (row,) = await _change(
+        services, Action.CANCEL, task_id, user, [actions.cancel(), actions.request_cancel()], why=why
+    )
     services.notifier.notify(COMMANDS if row.status == Status.CANCELLING else SETTLED)
-    if row.dependents is not None:
+    if row.dependents_state is not None:
         services.notifier.notify(DEPENDENTS)
     return await fetch_task(services, task_id)
 
@@ -100,7 +108,7 @@ async def retry_task(services: NamedDependency[Services], task_id: TaskId, user:
     """
     (row,) = await _change(services, Action.RETRY, task_id, user, [actions.retry()])
     services.notifier.notify()
-    if row.dependents is not None:
+    if row.dependents_state is not None:
         services.notifier.notify(DEPENDENTS)
     return await fetch_task(services, task_id)
 

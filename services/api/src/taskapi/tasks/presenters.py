@@ -18,7 +18,9 @@ from taskcore.observability.tracing.propagation import trace_id_of
 #: What clients know by another name than the tables.
 _COLUMN_NAMES = {"timeout": "timeout_s", "delete_after": "delete_after_s"}
 _COMPUTED_FIELDS = {"available_actions", "trace_id", "trace_url"}
-_TASK_COLUMNS = {name: _COLUMN_NAMES.get(name, name) for name in schemas.Task.__struct_fields__ if name not in _COMPUTED_FIELDS}
+_TASK_COLUMNS = {
+    name: _COLUMN_NAMES.get(name, name) for name in schemas.Task.__struct_fields__ if name not in _COMPUTED_FIELDS
+}
 
 
 def task(row: RowMapping, types: Mapping[str, KnownType], links: TraceLinks) -> schemas.Task:
@@ -78,7 +80,9 @@ def stored_task(task: NewTask, row: Any, trace_context: str | None, links: Trace
 def attempt(row: RowMapping, links: TraceLinks) -> schemas.Attempt:
     """A row of the table `task_attempt`."""
     columns = {name: row[name] for name in schemas.Attempt.__struct_fields__ if name not in _COMPUTED_FIELDS}
-    return schemas.Attempt(**columns, trace_id=row["trace_id"], trace_url=links.url_for(row["task_id"], row["trace_id"]))
+    return schemas.Attempt(
+        **columns, trace_id=row["trace_id"], trace_url=links.url_for(row["task_id"], row["trace_id"])
+    )
 
 
 def running_attempt(task: RowMapping, links: TraceLinks) -> schemas.Attempt:

@@ -12,7 +12,7 @@ from litestar.params import FromQuery, QueryParameter
 from sqlalchemy import RowMapping
 
 from taskapi import schemas
-from taskapi.http.paging import decode_cursor, parse_labels, parse_time, encode_cursor
+from taskapi.http.paging import decode_cursor, encode_cursor, parse_labels, parse_time
 from taskapi.http.parameters import TaskId, problem_responses
 from taskapi.http.problems import invalid_field, task_not_found
 from taskapi.runtime.services import Services
@@ -77,7 +77,13 @@ async def list_tasks(
     )
 
 
-@get("/tasks/status", operation_id="count_tasks", summary="Count per status", tags=["tasks"], responses=problem_responses())
+@get(
+    "/tasks/status",
+    operation_id="count_tasks",
+    summary="Count per status",
+    tags=["tasks"],
+    responses=problem_responses(),
+)
 async def count_tasks(services: NamedDependency[Services]) -> schemas.StatusCounts:
     """How many tasks stand at each status now."""
     rows = await services.database.read(queries.count_by_status())
@@ -86,7 +92,13 @@ async def count_tasks(services: NamedDependency[Services]) -> schemas.StatusCoun
     return schemas.StatusCounts(**counts, total=sum(counts.values()))
 
 
-@get("/tasks/{task_id:int}", operation_id="get_task", summary="Get a task", tags=["tasks"], responses=problem_responses(404))
+@get(
+    "/tasks/{task_id:int}",
+    operation_id="get_task",
+    summary="Get a task",
+    tags=["tasks"],
+    responses=problem_responses(404),
+)
 async def get_task(services: NamedDependency[Services], task_id: TaskId) -> schemas.Task:
     """What was asked, and how it stands."""
     return await fetch_task(services, task_id)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from taskapi.http.problems import ProblemError, idempotency_conflict, concurrent_update
+from taskapi.http.problems import ProblemError, concurrent_update, idempotency_conflict
 from taskapi.runtime.database import Database, Rows
 from taskapi.schemas import Problem
 from taskcore.db.tasks import submit
@@ -55,7 +55,9 @@ async def _store_keyed(database: Database, tasks: Sequence[NewTask], by: str, is
     async with database.transaction() as connection:
         rows = (await connection.execute(*submit.submit(tasks, by))).all()
         created = {row.idempotency_key: row for row in rows}
-        others = await existing_by_key(connection, [t.idempotency_key for t in tasks if t.idempotency_key not in created])
+        others = await existing_by_key(
+            connection, [t.idempotency_key for t in tasks if t.idempotency_key not in created]
+        )
         stored = [_stored(task, created, others) for task in tasks]
         if is_atomic and (taken := [one.problem for one in stored if one.problem is not None]):
             raise ProblemError(taken[0])

@@ -14,10 +14,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from taskapi.http.field_errors import Path, field_error
-from taskapi.http.problems import ProblemError, invalid, merge_problems, concurrent_update
+from taskapi.http.problems import ProblemError, concurrent_update, invalid, merge_problems
 from taskapi.runtime.database import Database
 from taskapi.schemas import FieldError, Problem
-from taskapi.tasks.store import ATTEMPTS, Stored, match_existing, existing_by_key
+from taskapi.tasks.store import ATTEMPTS, Stored, existing_by_key, match_existing
 from taskcore.db.tasks import dependencies
 from taskcore.db.tasks.submit_dependent import add_dependencies, submit_planned
 from taskcore.domain.dependencies import DependencyState, plan_start, state_of
@@ -109,7 +109,7 @@ async def _plan(connection: AsyncConnection, tasks: Sequence[Dependent], ids: Ma
     if missing:
         for row in await connection.execute(dependencies.deleted_outcomes(), {"ids": sorted(missing)}):
             missing[row.task_id] = "is the id of a task that is gone, and had not succeeded"
-            if row.is_well:
+            if row.had_succeeded:
                 standings[row.task_id] = DependencyState(Status.SUCCEEDED)
     standings |= {ref: standings[task_id] for ref, task_id in ids.items() if task_id in standings}
     return _Plan(standings, missing)

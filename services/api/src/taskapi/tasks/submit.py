@@ -11,7 +11,7 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 
 from taskapi.http.parameters import IdempotencyKey, User, actor, problem_responses
-from taskapi.http.problems import ProblemError, invalid, invalid_field, merge_problems, concurrent_update
+from taskapi.http.problems import ProblemError, concurrent_update, invalid, invalid_field, merge_problems
 from taskapi.http.request_body import read_json_body
 from taskapi.middleware.request import request_id_of
 from taskapi.runtime.services import Services
@@ -19,8 +19,8 @@ from taskapi.runtime.type_cache import KnownType
 from taskapi.schemas import BatchAnswer, BatchResult, Task
 from taskapi.tasks import presenters
 from taskapi.tasks.batch_refs import order_by_dependencies
-from taskapi.tasks.parse import RequestOrigin, ParsedBatch, check_types, parse_batch, parse_task, new_task, type_errors
-from taskapi.tasks.store import Stored, store_tasks, store_task
+from taskapi.tasks.parse import ParsedBatch, RequestOrigin, check_types, new_task, parse_batch, parse_task, type_errors
+from taskapi.tasks.store import Stored, store_task, store_tasks
 from taskapi.tasks.store_dependent import Dependent, store_dependent
 from taskcore.db.tasks import queries
 from taskcore.domain.tasks import MAX_BATCH_BYTES, MAX_TASK_BYTES, NewTask
@@ -124,13 +124,17 @@ async def _existing(services: Services, stored: Stored) -> Task:
     return presenters.task(rows[0]._mapping, types, services.traces.links)
 
 
-def _new_tasks(sifted: ParsedBatch, order: list[int], types: Mapping[str, KnownType], origin: RequestOrigin) -> list[NewTask]:
+def _new_tasks(
+    sifted: ParsedBatch, order: list[int], types: Mapping[str, KnownType], origin: RequestOrigin
+) -> list[NewTask]:
     key = origin.idempotency_key
     if key is not None and len(f"{key}/{max(order, default=0)}") > MAX_KEY_LENGTH:
         raise invalid_field("Idempotency-Key", "is too long for a batch: each task adds its number to it")
     return [
         new_task(
-            sifted.valid[index], types[sifted.valid[index].type], RequestOrigin(origin.request_id, key and f"{key}/{index}")
+            sifted.valid[index],
+            types[sifted.valid[index].type],
+            RequestOrigin(origin.request_id, key and f"{key}/{index}"),
         )
         for index in order
     ]

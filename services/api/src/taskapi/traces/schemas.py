@@ -44,7 +44,7 @@ class TraceSpan(msgspec.Struct, frozen=True):
 class Trace(msgspec.Struct, frozen=True):
     """`spans` are a tree that is read from top to bottom, those with the same parent oldest first.
 
-    `attempts` are those that it is the trace of. No spans: they are not there yet, or not any more. `spans_left_off`
+    `attempts` are those that it is the trace of. No spans: they are not there yet, or not any more. `spans_omitted`
     counts those of other tasks in the same trace, and those beyond 2,000.
     """
 

@@ -85,7 +85,10 @@ def _details(span: TraceSpan, begin: float) -> str:
     facts += [("linked to", render_link(link)) for link in span.links]
     facts += [(name, escape(_text(value))) for name, value in span.attributes.items()]
     facts += [
-        (f"event, {format_duration(event.at.timestamp() - begin)} in", escape(f"{event.name} {_text(event.attributes)}"))
+        (
+            f"event, {format_duration(event.at.timestamp() - begin)} in",
+            escape(f"{event.name} {_text(event.attributes)}"),
+        )
         for event in span.events
     ]
     return "".join(f"<dt>{escape(name)}</dt><dd>{text}</dd>" for name, text in facts)

@@ -46,7 +46,7 @@ FROM ended GROUP BY type
 
 class Durations(MetricSource):
     name = "durations"
-    counts_windows = True
+    is_windowed = True
 
     def describe(self) -> Iterable[Metric]:
         return [

@@ -37,7 +37,7 @@ OF_DAY = text("""
 
 class Submitters(MetricSource):
     name = "submitters"
-    counts_windows = True
+    is_windowed = True
 
     def describe(self) -> Iterable[Metric]:
         return [

@@ -22,7 +22,7 @@ GROUP BY 1, 2, 3, 4, 5
 
 class Throughput(MetricSource):
     name = "throughput"
-    counts_windows = True
+    is_windowed = True
 
     def describe(self) -> Iterable[Metric]:
         return [

@@ -69,14 +69,16 @@ class ClusterClient:
     def watch_events(self, scope: str, resource_version: str) -> HTTPResponse:
         """A stream of what happened after `version`, a line each. It has to be closed.
 
-        The server ends it after `bookmark_s` at the latest: by default it has no bookmarks for events, so that this is
+        The server ends it after `bookmark_interval_s` at the latest: by default it has no bookmarks for events, so that this is
         the one sign of life of a cluster in which nothing happens (kubernetes/kubernetes#120348).
         """
         given = {
             "watch": True,
             "allow_watch_bookmarks": True,
             "resource_version": resource_version,
-            "timeout_seconds": max(1, math.ceil(min(self._settings.watch_timeout_s, self._settings.bookmark_interval_s))),
+            "timeout_seconds": max(
+                1, math.ceil(min(self._settings.watch_timeout_s, self._settings.bookmark_interval_s))
+            ),
         }
         with self._asking() as client:
             return self._ask(client, scope, given)
@@ -84,7 +86,9 @@ class ClusterClient:
     def read_pod(self, namespace: str, name: str) -> bytes:
         with self._asking() as client:
             pod = CoreV1Api(client).read_namespaced_pod
-            return _body(pod(name, namespace, _preload_content=False, _request_timeout=(CONNECT_TIMEOUT_S, READ_POD_TIMEOUT_S)))
+            return _body(
+                pod(name, namespace, _preload_content=False, _request_timeout=(CONNECT_TIMEOUT_S, READ_POD_TIMEOUT_S))
+            )
 
     def close(self) -> None:
         self._client.close()
@@ -93,7 +97,10 @@ class ClusterClient:
         group = CoreV1Api(client) if self._settings.api == "v1" else EventsV1Api(client)
         if self._settings.field_selector is not None:
             given["field_selector"] = self._settings.field_selector
-        given |= {"_preload_content": False, "_request_timeout": (CONNECT_TIMEOUT_S, 2 * self._settings.bookmark_interval_s)}
+        given |= {
+            "_preload_content": False,
+            "_request_timeout": (CONNECT_TIMEOUT_S, 2 * self._settings.bookmark_interval_s),
+        }
         answer: HTTPResponse = (
             group.list_namespaced_event(scope, **given) if scope else group.list_event_for_all_namespaces(**given)
         )
@@ -118,7 +125,7 @@ class ClusterClient:
             try:
                 self._client = self._new_client()
             except TaskcoreError as exc:
-                log.warning("cluster.credentials_not_read", error=str(exc))
+                log.warning("cluster.credentials_reload_failed", error=str(exc))
                 return
         refused.close()
 
@@ -137,7 +144,9 @@ def translate_errors() -> Iterator[None]:
     try:
         yield
     except ApiException as exc:
-        raise error_from_status(exc.status or None, exc.body or str(exc.reason), (exc.headers or {}).get("Retry-After")) from exc
+        raise error_from_status(
+            exc.status or None, exc.body or str(exc.reason), (exc.headers or {}).get("Retry-After")
+        ) from exc
     except ReadTimeoutError as exc:
         raise ReadTimedOut from exc
     except (HTTPError, OSError) as exc:

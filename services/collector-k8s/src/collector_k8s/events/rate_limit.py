@@ -32,13 +32,13 @@ class RateState:
 def advance(state: RateState, now: datetime, memory: timedelta) -> RateState:
     """`tally` as of `now`: floods are forgotten after `memory`."""
     recent = {source: at for source, at in state.limited_at.items() if now - at < memory}
-    return replace(state, now=now, flooded_at=recent)
+    return replace(state, now=now, limited_at=recent)
 
 
 def admit(state: RateState, live: Sequence[Event], limit: int) -> tuple[list[Event], Counter[RateKey], RateState]:
     """Those of `live` that are to be stored, how many more there are of each source, and the tally with all of them."""
     counts = dict(state.counts)
-    flooded_at = dict(state.limited_at)
+    limited_at = dict(state.limited_at)
     flooded: Counter[RateKey] = Counter()
     admitted = []
     for event in live:
@@ -48,8 +48,8 @@ def admit(state: RateState, live: Sequence[Event], limit: int) -> tuple[list[Eve
             admitted.append(event)
         else:
             flooded[source] += 1
-            flooded_at[_source(event, event.at)] = state.now
-    return admitted, flooded, replace(state, counts=_last(counts), flooded_at=_last(flooded_at))
+            limited_at[_source(event, event.at)] = state.now
+    return admitted, flooded, replace(state, counts=_last(counts), limited_at=_last(limited_at))
 
 
 def drop_limited(state: RateState, listed: Sequence[Event]) -> list[Event]:

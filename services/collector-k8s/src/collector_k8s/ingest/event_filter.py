@@ -48,7 +48,7 @@ class EventFilter:
             event = parse_event(raw, datetime.now(UTC))
         except MalformedEvent as exc:
             EVENTS_REJECTED.labels(self._name).inc()
-            log.warning("event.unreadable", cluster=self._name, error=str(exc))
+            log.warning("event.malformed", cluster=self._name, error=str(exc))
             return None
         if self._reasons and event.reason not in self._reasons:
             return None
@@ -84,7 +84,7 @@ class PodTasks:
             if isinstance(exc, ClusterError) and exc.status == 404:
                 return self._remember((namespace, name, uid), None)
             self._ask_at = time.monotonic() + RETRY_AFTER_S
-            log.warning("pod.not_read", namespace=namespace, pod=name, error=str(exc))
+            log.warning("pod.lookup_failed", namespace=namespace, pod=name, error=str(exc))
             return None
         is_later = bool(uid and pod.metadata.uid) and pod.metadata.uid != uid  # another one of the same name
         return self._remember((namespace, name, uid), None if is_later else task_id_of(pod.metadata.labels))

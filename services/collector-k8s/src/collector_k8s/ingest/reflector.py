@@ -15,9 +15,9 @@ import structlog
 
 from collector_k8s.backoff import Backoff
 from collector_k8s.clock import monotonic_s
-from collector_k8s.cluster.client import ClusterClient, ClusterError, ResourceExpired, ReadTimedOut
+from collector_k8s.cluster.client import ClusterClient, ClusterError, ReadTimedOut, ResourceExpired
 from collector_k8s.cluster.event_pages import list_pages
-from collector_k8s.cluster.watch import WatchEvent, Watch, resource_version_of
+from collector_k8s.cluster.watch import Watch, WatchEvent, resource_version_of
 from collector_k8s.health import CollectorStatus
 from collector_k8s.ingest.buffer import Stopped
 from collector_k8s.ingest.event_filter import EventFilter
@@ -36,7 +36,7 @@ Put = Callable[[BufferItem], None]
 
 
 class Reflector:
-    """For one thread, until `over` is set. `position` and `heard_at` (of `elapsed_s`) are where the last left off."""
+    """For one thread, until `over` is set. `position` and `last_seen_at` (of `elapsed_s`) are where the last left off."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class Reflector:
         """To the end of a watch."""
         if self._position is None:
             self._position = self._list()
-        begun, heard_at = time.monotonic(), self._seen_at
+        begun, last_seen_at = time.monotonic(), self._seen_at
         watch = self._watch = Watch(self._cluster, self._scope, self._position)
         try:
             self._status.connected(self._scope)
@@ -90,7 +90,7 @@ class Reflector:
                 if self._stopped.is_set():
                     return
                 self._take(told)
-            if self._seen_at == heard_at and time.monotonic() - begun < MIN_WATCH_S:
+            if self._seen_at == last_seen_at and time.monotonic() - begun < MIN_WATCH_S:
                 self._pause()
             else:
                 self._end()
@@ -125,14 +125,14 @@ class Reflector:
     def _take(self, told: WatchEvent) -> None:
         """Deleted events are those whose time is up: they stay, here."""
         self._position = version = resource_version_of(told.object) or self._position
-        self._seen_at = heard_at = monotonic_s()
+        self._seen_at = last_seen_at = monotonic_s()
         self._backoff.reset()
         (self._status.bookmark_seen if told.type == "BOOKMARK" else self._status.seen)(self._scope)
         if told.type in ("ADDED", "MODIFIED") and (event := self._event_filter.accept(told.object)) is not None:
-            self._put(BufferItem(self._scope, heard_at, event, version))
+            self._put(BufferItem(self._scope, last_seen_at, event, version))
         elif told.type == "BOOKMARK":
-            self._put(BufferItem(self._scope, heard_at, position=version))
-        if monotonic_s() - heard_at > 2 * self._settings.bookmark_interval_s:
+            self._put(BufferItem(self._scope, last_seen_at, position=version))
+        if monotonic_s() - last_seen_at > 2 * self._settings.bookmark_interval_s:
             # What waits in the connection is as old. Asked again, the cluster says whether it still knows the rest.
             raise ClusterError("What was read had to wait too long to be stored: the watch is begun again.")
 
@@ -152,9 +152,9 @@ class Reflector:
         elif isinstance(trouble, ReadTimedOut) and not self._status.has_bookmarks(self._scope):
             self._position = None  # it may be quiet there, or the connection half-open: a list tells
         elif isinstance(trouble, ClusterError):
-            log.warning("cluster.trouble", scope=self._scope, status=trouble.status, error=str(trouble))
+            log.warning("cluster.error", scope=self._scope, status=trouble.status, error=str(trouble))
         else:
-            log.error("reader.failed", scope=self._scope, exc_info=trouble)
+            log.error("reflector.failed", scope=self._scope, exc_info=trouble)
         if lasted_s > STABLE_WATCH_S:
             self._backoff.reset()
         self._pause(trouble.retry_after_s if isinstance(trouble, ClusterError) else None)

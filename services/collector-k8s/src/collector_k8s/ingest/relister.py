@@ -23,7 +23,13 @@ class Relister:
     """For one thread, until `over` is set."""
 
     def __init__(
-        self, scope: str, interval_s: float, cluster: ClusterClient, event_filter: EventFilter, put: Put, stopped: threading.Event
+        self,
+        scope: str,
+        interval_s: float,
+        cluster: ClusterClient,
+        event_filter: EventFilter,
+        put: Put,
+        stopped: threading.Event,
     ) -> None:
         self._scope = scope
         self._interval_s = interval_s
@@ -41,7 +47,7 @@ class Relister:
             except Stopped:
                 return
             except Exception as exc:  # the watch goes on, and the next list may succeed
-                log.warning("list.failed", scope=self._scope, error=str(exc))
+                log.warning("relist.failed", scope=self._scope, error=str(exc))
                 wait_s = self._backoff.next_s(exc.retry_after_s if isinstance(exc, ClusterError) else None)
             else:
                 self._backoff.reset()

@@ -14,7 +14,7 @@ from collector_k8s.backoff import Backoff
 from collector_k8s.health import CollectorStatus
 from collector_k8s.ingest.buffer import EventBuffer
 from collector_k8s.metrics import EVENTS_REJECTED
-from collector_k8s.store.event_store import LeaseLost, BufferItem, EventStore
+from collector_k8s.store.event_store import BufferItem, EventStore, LeaseLost
 from taskcore.db.engine import is_database_unavailable
 from taskcore.errors import first_line
 
@@ -81,16 +81,16 @@ class EventWriter:
             self._store(items[middle:])
         elif items[0].event is not None:
             event, why = items[0].event, str(exc).partition("\n")[0]
-            log.error("event.not_stored", uid=event.uid, version=event.resource_version, error=why)
+            log.error("event.store_failed", uid=event.uid, version=event.resource_version, error=why)
             EVENTS_REJECTED.labels(self._cluster).inc()
             self._store([replace(items[0], event=None)])
         else:
-            log.error("cursor.not_stored", position=items[0].position, exc_info=exc)
+            log.error("cursor.store_failed", position=items[0].position, exc_info=exc)
             self._stopped.wait(self._backoff.next_s())
 
     def _wait(self, exc: Exception) -> None:
         if self._status.has_database:
-            log.warning("database.away", error=first_line(exc))
+            log.warning("database.unavailable", error=first_line(exc))
         self._status.has_database = False
         self._stopped.wait(min(self._backoff.next_s(), 5.0))
 
@@ -104,4 +104,4 @@ class EventWriter:
             raise
         except Exception as exc:  # the next look may succeed
             if not is_database_unavailable(exc):
-                log.exception("alerts.not_looked_at")
+                log.exception("alerts.resolve_failed")

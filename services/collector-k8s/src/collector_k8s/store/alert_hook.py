@@ -16,7 +16,7 @@ from taskcore.db.kubernetes import alerts
 from taskcore.db.notify import OUTBOX, SyncNotifier
 from taskcore.db.tasks import submit
 from taskcore.db.workers import workers
-from taskcore.domain.alerts import Event, AlertUpdate, first_matching_rule, aggregate_updates
+from taskcore.domain.alerts import AlertUpdate, Event, aggregate_updates, first_matching_rule
 from taskcore.errors import InvalidSettings
 from taskcore.live_settings import CurrentSettings
 from taskcore.settings import PREFIX, AlertRule, AlertTask, Settings
@@ -38,7 +38,9 @@ class AlertHook:
         Answers whether there are such tasks: then somebody has to `tell`, once the transaction is committed.
         """
         rules = {rule.name: rule for rule in self._settings.now.alerts.rules}
-        matched = [(rule, event) for event in events if (rule := first_matching_rule(rules.values(), event)) is not None]
+        matched = [
+            (rule, event) for event in events if (rule := first_matching_rule(rules.values(), event)) is not None
+        ]
         if not matched:
             return False
         rows = connection.execute(alerts.previous_counts(), {"ids": [event.id for _, event in matched]})
@@ -61,13 +63,13 @@ class AlertHook:
 
         Answers whether there may be more of them.
         """
-        quiet_s = self._settings.now.alerts.resolve_after_s
-        if quiet_s is None:
+        resolve_after_s = self._settings.now.alerts.resolve_after_s
+        if resolve_after_s is None:
             return False
-        given = {"of": cluster, "scopes": list(scopes), "quiet_s": quiet_s}
+        given = {"of": cluster, "scopes": list(scopes), "resolve_after_s": resolve_after_s}
         found = connection.execute(alerts.resolve_inactive(), given).all()
         for row in found:
-            log.info("alert.resolved", alert_id=row.id, by="quiet")
+            log.info("alert.resolved", alert_id=row.id, by="inactivity")
         return len(found) == alerts.BATCH
 
 
@@ -80,7 +82,7 @@ def validate_rules(settings: Settings, engine: Engine) -> None:
     try:
         types = _known_types(settings.alerts.rules, engine)
     except SQLAlchemyError as exc:  # the database may be later than this process, and so may its tables
-        log.warning("alerts.rules_not_checked", error=str(exc).partition("\n")[0])
+        log.warning("alerts.rules_unchecked", error=str(exc).partition("\n")[0])
         return
     for path, why in from_alert.rule_errors(settings.alerts.rules, types):
         name = f"{PREFIX}ALERTS__RULES: " + ".".join(map(str, path))

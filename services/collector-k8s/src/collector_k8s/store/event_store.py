@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine
 from collector_k8s.clock import monotonic_s
 from collector_k8s.events import rate_limit
 from collector_k8s.events.event import Event, StoredEvent
-from collector_k8s.events.versions import CurrentVersion, VersionPlan, missing_task_ids, plan_versions, new_versions
+from collector_k8s.events.versions import CurrentVersion, VersionPlan, missing_task_ids, new_versions, plan_versions
 from collector_k8s.metrics import EVENTS, EVENTS_RATE_LIMITED, GAPS
 from taskcore.db.engine import is_database_unavailable
 from taskcore.db.kubernetes import events as k8s_events
@@ -62,7 +62,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class BufferItem:
-    """Something that was read in `scope` (a namespace; empty: all) at `heard_at`, of the clock `elapsed_s`.
+    """Something that was read in `scope` (a namespace; empty: all) at `last_seen_at`, of the clock `elapsed_s`.
 
     `position`: everything up to there was read, this included. `is_repeat`: of a list that only looks whether the
     watch missed something. `lost_since`: what happened between then and now may not all be known.
@@ -176,7 +176,9 @@ class EventStore:
         if found:
             connection.execute(k8s_events.set_task_ids(), {"ids": list(found), "tasks": list(found.values())})
 
-    def _note_gaps(self, connection: Connection, items: Sequence[BufferItem], flooded: Counter[rate_limit.RateKey]) -> None:
+    def _note_gaps(
+        self, connection: Connection, items: Sequence[BufferItem], flooded: Counter[rate_limit.RateKey]
+    ) -> None:
         for item in items:
             if item.gap_since is not None:
                 given = {"in_namespace": item.scope, "ago_s": monotonic_s() - item.gap_since}
@@ -205,7 +207,7 @@ class EventStore:
 
     def _note_apart(self, connection: Connection, stored: Sequence[StoredEvent], exc: Exception) -> bool:
         if len(stored) == 1:
-            log.error("event.not_followed_up", uid=stored[0].uid, version=stored[0].resource_version, exc_info=exc)
+            log.error("event.hook_failed", uid=stored[0].uid, version=stored[0].resource_version, exc_info=exc)
             return False
         middle = len(stored) // 2
         told = [self._note(connection, half) for half in (stored[:middle], stored[middle:])]

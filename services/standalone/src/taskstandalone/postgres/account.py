@@ -30,7 +30,7 @@ class UnusableDirectory(TaskcoreError):
 
 @dataclass(frozen=True)
 class Account:
-    """Who runs the server. `is_ours`: the account of this very process, so nothing has to change hands."""
+    """Who runs the server. `is_current_user`: the account of this very process, so nothing has to change hands."""
 
     uid: int
     gid: int
@@ -40,11 +40,11 @@ class Account:
     def for_server(cls) -> Account:
         """Our own account, or for root the first unprivileged one that this machine has."""
         if os.geteuid() != 0:
-            return cls(os.geteuid(), os.getegid(), is_ours=True)
+            return cls(os.geteuid(), os.getegid(), is_current_user=True)
         for name in UNPRIVILEGED_USERS:
             with suppress(KeyError):
                 entry = pwd.getpwnam(name)
-                return cls(entry.pw_uid, entry.pw_gid, is_ours=False)
+                return cls(entry.pw_uid, entry.pw_gid, is_current_user=False)
         raise UnusableAccount(
             f"PostgreSQL does not run as root, and this machine has no account named {' or '.join(UNPRIVILEGED_USERS)}. "
             "Start Taskcore as another user than root."

@@ -28,9 +28,9 @@ from taskstandalone.postgres.data_dir_lock import DataDirLock
 from taskstandalone.postgres.paths import (
     PORT,
     PostgresFailed,
+    binaries_dir,
     environment,
     installation_paths,
-    binaries_dir,
     socket_dir,
     socket_name,
 )

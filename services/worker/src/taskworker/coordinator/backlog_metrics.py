@@ -60,7 +60,7 @@ class BacklogCollector(Collector):
             reading.cancel()
             self._heads = {}
             if not is_database_unavailable(exc):
-                log.exception("backlog.not_read")
+                log.exception("backlog.read_failed")
             return ()
 
     async def _read(self) -> Sequence[Metric]:

@@ -59,7 +59,7 @@ class CollectorRetention:
             return False
         ((count,),) = await execute(self._engine, limit.statement, after_s=limit.after_s)
         if count:
-            log.info("collected.forgotten", what=limit.kind, count=count)
+            log.info("collector_data.deleted", what=limit.kind, count=count)
         if count == collector_retention.BATCH:
             return True
         self._check_at[limit.kind] = now + RECHECK_S

@@ -49,9 +49,9 @@ class DependencyResolver:
     async def step(self) -> bool:
         """One batch. Answers whether anything was done: then there may be more."""
         rows = await execute(self._engine, dependency_resolution.pending_parents())
-        armed = [row.id for row in rows if row.dependents == "rearm"]
-        succeeded = [row.id for row in rows if row.dependents != "rearm" and row.status == Status.SUCCEEDED]
-        in_vain = [row.id for row in rows if row.dependents != "rearm" and row.status != Status.SUCCEEDED]
+        armed = [row.id for row in rows if row.dependents_state == "reblock"]
+        succeeded = [row.id for row in rows if row.dependents_state != "reblock" and row.status == Status.SUCCEEDED]
+        in_vain = [row.id for row in rows if row.dependents_state != "reblock" and row.status != Status.SUCCEEDED]
         done = 0
         done += await self._unblock(succeeded) if succeeded else 0
         done += await self._cascade(in_vain) if in_vain else 0
@@ -83,7 +83,7 @@ class DependencyResolver:
             **family,
         )
         if armed:
-            log.info("tasks.rearmed", count=armed)
+            log.info("tasks.reblocked", count=armed)
         return armed + marked
 
     async def _mark_resolved(self, ids: list[int]) -> int:

@@ -79,7 +79,7 @@ async def _run_forever(loop: Callable[[], Awaitable[None]]) -> None:
             await loop()
         except Exception as exc:  # a coordinator that gives up helps nobody: say it, wait, go on
             if is_database_unavailable(exc):
-                log.warning("database.away", error=first_line(exc))
+                log.warning("database.unavailable", error=first_line(exc))
             else:
                 log.exception("coordinator.failed")
         await asyncio.sleep(RETRY_S)

@@ -109,11 +109,14 @@ class Rescuer:
             return
         buried = await self._execute(leases.delete_expired_workers())
         if buried:
-            log.warning("workers.lost", worker_ids=[row.id for row in buried])
+            log.warning("workers.lease_expired", worker_ids=[row.id for row in buried])
 
     async def _rescue(self) -> None:
         while rows := await self._execute(leases.orphaned_attempts()):
-            batch = [FinishedAttempt(Lease(row.id, row.attempt, row.lease_token), row.type, worker_lost(row.losses)) for row in rows]
+            batch = [
+                FinishedAttempt(Lease(row.id, row.attempt, row.lease_token), row.type, worker_lost(row.worker_losses))
+                for row in rows
+            ]
             rescued = await self._execute(settlements.settle(), rows=settlements.result_rows(batch), by=ACTOR)
             TASKS_RESCUED.inc(len(rescued))
             record_results(batch)
@@ -134,7 +137,7 @@ class Rescuer:
         async for bounds in self._slices({Status.BLOCKED}):
             rows = await self._execute(dependency_resolution.requeue_stuck(), **bounds)
             if rows:
-                log.error("dependencies.reminded", count=len(rows), task_ids=[row.id for row in rows[:10]])
+                log.error("dependencies.requeued", count=len(rows), task_ids=[row.id for row in rows[:10]])
 
     async def _slices(self, statuses: Iterable[Status]) -> AsyncIterator[dict[str, int]]:
         """`after_id` and `until_id` of slices that together hold all tasks which stand at one of `statuses`."""
@@ -147,7 +150,7 @@ class Rescuer:
 
     async def _delete_stale_rows(self) -> None:
         if rows := await self._execute(outbox.delete_stale_rows()):
-            log.error("outbox.rows_dropped", count=len(rows), task_ids=[row.task_id for row in rows[:10]])
+            log.error("outbox.stale_rows_deleted", count=len(rows), task_ids=[row.task_id for row in rows[:10]])
 
     async def _fail_unknown_types(self) -> None:
         """Lock first, then look: what waits for a lock itself misses the outbox row that was written meanwhile."""
@@ -160,7 +163,7 @@ class Rescuer:
                 ids = list(await connection.scalars(actions.lock_unknown_type(), {"after_s": after_s}))
                 count = len((await connection.execute(actions.fail_unknown_type(), {"ids": ids})).all())
             if count:
-                log.warning("tasks.given_up", count=count)
+                log.warning("tasks.unknown_type_failed", count=count)
 
     async def _execute(self, statement: Executable, **parameters: Any) -> list[Any]:
         """As `execute`. Where the database was away, workers first get a hearing to say that they live."""

@@ -119,7 +119,7 @@ class Retention:
             return False
         ((count,),) = await execute(self._engine, history_feed.delete_oldest(), after_s=history_s, room=retention.BATCH)
         if count:
-            log.info("history.forgotten", count=count)
+            log.info("history.deleted", count=count)
             return True
         self._delete_history_at = now + RECHECK_S
         return False

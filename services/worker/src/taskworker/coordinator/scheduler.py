@@ -77,7 +77,9 @@ class Scheduler:
         try:
             dealt = await self._fire_in_transaction(schedule_id, moment)
         except Exception as exc:  # one schedule must not hold up the others
-            if is_database_unavailable(exc) and not isinstance(exc, TimeoutError):  # which is this one's own: others go on
+            if is_database_unavailable(exc) and not isinstance(
+                exc, TimeoutError
+            ):  # which is this one's own: others go on
                 raise
             log.exception("schedule.failed", schedule_id=schedule_id)
             self._failed[schedule_id] = time.monotonic() + FAILED_RETRY_S
@@ -97,7 +99,7 @@ class Scheduler:
             SCHEDULE_DUE_TIMES.labels(fate).inc(count)
         level = log.warning if dealt.plan.missed else log.info
         tasks = [one.task_id for one in dealt.fired]
-        level("schedule.dealt_with", schedule_id=schedule_id, name=dealt.name, tasks=tasks, **counts)
+        level("schedule.processed", schedule_id=schedule_id, name=dealt.name, tasks=tasks, **counts)
         if tasks:
             TASKS_SUBMITTED.inc(len(tasks))
             self._on_fired()

@@ -13,7 +13,7 @@ import structlog
 
 from taskcore.leasing.executor_exits import AttemptKey, ExitKind
 from taskworker.supervisor.attempt_table import AttemptTable
-from taskworker.supervisor.executor_process import RequestPause, SetFence, Interrupt, Command, Report
+from taskworker.supervisor.executor_process import Command, Interrupt, Report, RequestPause, SetFence
 from taskworker.supervisor.silence import SilenceTimer
 
 log = structlog.stdlib.get_logger(__name__)
@@ -86,7 +86,9 @@ class ExecutorHandle:
         """Attempts in its threads that should have stopped long ago: told to, and past their deadline."""
         before = time.monotonic() - kill_after_s
         posted = self.attempt_table.entries()
-        told = {(p.task_id, p.attempt) for p in posted if self.interrupted_at.get((p.task_id, p.attempt), before) < before}
+        told = {
+            (p.task_id, p.attempt) for p in posted if self.interrupted_at.get((p.task_id, p.attempt), before) < before
+        }
         late = {(p.task_id, p.attempt) for p in posted if p.deadline is not None and p.deadline < before}
         return told, late
 
@@ -102,7 +104,7 @@ class ExecutorHandle:
     def _handle_undeliverable(self, order: Command) -> None:
         """It does not listen. What is wanted of attempts is said again; without other orders it must not go on."""
         if not isinstance(order, Interrupt | RequestPause):
-            log.error("executor.deaf", incarnation=self.incarnation, order=type(order).__name__)
+            log.error("executor.unresponsive", incarnation=self.incarnation, order=type(order).__name__)
             self.kill(ExitKind.UNRESPONSIVE)
 
 

@@ -85,5 +85,5 @@ def _exit_of(child: ExecutorHandle) -> ExecutorExit:
     kind = child.kill_kind or (ExitKind.DRAINED if has_drained else ExitKind.CRASHED)
     EXECUTOR_EXITS.labels(kind).inc()
     say = log.info if kind is ExitKind.DRAINED else log.error
-    say("executor.died", kind=kind, exit_code=child.process.exitcode, incarnation=child.incarnation)
+    say("executor.exited", kind=kind, exit_code=child.process.exitcode, incarnation=child.incarnation)
     return ExecutorExit(child.incarnation, kind, child.process.exitcode, ran, child.timed_out)

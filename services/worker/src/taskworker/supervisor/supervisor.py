@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import Engine
 
 from taskcore.leasing.executor_exits import ExitKind
-from taskcore.leasing.lease_manager import SOFT_FENCE_SHARE, LeaseManager, Directives
+from taskcore.leasing.lease_manager import SOFT_FENCE_SHARE, Directives, LeaseManager
 from taskcore.leasing.liveness import LivenessSignalFactory, LivenessSignals
 from taskcore.leasing.lost_claims import NEVER_REPORTED, ProcessReport
 from taskcore.live_settings import CurrentSettings
@@ -25,7 +25,7 @@ from taskcore.plugins.cancellation import InterruptCause
 from taskcore.settings import Settings
 from taskworker.supervisor.executor_handle import ExecutorHandle
 from taskworker.supervisor.executor_pool import ExecutorPool
-from taskworker.supervisor.executor_process import RequestPause, Interrupt, SetLogLevel, ConsumeQueues, Stop
+from taskworker.supervisor.executor_process import ConsumeQueues, Interrupt, RequestPause, SetLogLevel, Stop
 
 RESPAWN_DELAY_S = 1.0
 SHUTDOWN_MARGIN_S = 8.0
@@ -40,7 +40,9 @@ log = structlog.stdlib.get_logger(__name__)
 class Supervisor:
     """One worker, from its registration to its end. `stop` may be set from a signal handler; `hurry` ends the grace."""
 
-    def __init__(self, settings: Settings, engine: Engine, plugins: Plugins, make_signals: LivenessSignalFactory) -> None:
+    def __init__(
+        self, settings: Settings, engine: Engine, plugins: Plugins, make_signals: LivenessSignalFactory
+    ) -> None:
         self._worker = settings.worker
         self._settings = CurrentSettings(settings)
         self._settings.on_change(self._apply_settings)
@@ -87,7 +89,9 @@ class Supervisor:
         told, late = child.overdue_attempts(self._worker.kill_after_s)
         stuck = told | late
         if child.is_unresponsive(self._worker.lease_s) or (stuck and child.stuck_is_ambiguous):
-            log.error("executor.frozen", incarnation=child.incarnation, silent_s=round(child.silence.elapsed_s, 1))
+            log.error(
+                "executor.unresponsive", incarnation=child.incarnation, silent_s=round(child.silence.elapsed_s, 1)
+            )
             child.kill(ExitKind.UNRESPONSIVE)
         elif stuck:
             log.error("executor.stuck", incarnation=child.incarnation, attempts=sorted(stuck))
@@ -186,4 +190,7 @@ class Supervisor:
     def _reports(self) -> list[ProcessReport]:
         """Of each process that lives: what is held by one that is not listed is nobody's."""
         reports = [(child.incarnation, child.report) for child in self._executors]
-        return [ProcessReport(incarnation, r.as_of, r.attempts) if r else ProcessReport(incarnation, NEVER_REPORTED) for incarnation, r in reports]
+        return [
+            ProcessReport(incarnation, r.as_of, r.attempts) if r else ProcessReport(incarnation, NEVER_REPORTED)
+            for incarnation, r in reports
+        ]

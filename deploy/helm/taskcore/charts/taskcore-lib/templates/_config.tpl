@@ -3,7 +3,7 @@
 {{- define "taskcore.config" -}}
 {{- $global := .Values.global -}}
 {{- $config := mergeOverwrite (deepCopy ($global.config | default dict)) (deepCopy (.Values.config | default dict)) -}}
-{{- include "taskcore.refuseSettings" (list $config .Chart.Name) -}}
+{{- include "taskcore.rejectSettings" (list $config .Chart.Name) -}}
 {{- $own := list
       (dict "name" "log.level" "is" $global.log.level "value" "global.log.level")
       (dict "name" "log.format" "is" $global.log.format "value" "global.log.format")
@@ -22,13 +22,13 @@
   {{- $own = append $own (dict "name" .name "is" $is "value" (empty .value | ternary "" (printf "%s.%s" $.Chart.Name .value))) -}}
 {{- end -}}
 {{- range $own -}}
-  {{- include "taskcore.setOwn" (list $config . $.Chart.Name) -}}
+  {{- include "taskcore.setChartSetting" (list $config . $.Chart.Name) -}}
 {{- end -}}
 {{- $config | toPrettyJson -}}
 {{- end -}}
 
 {{- /* Puts a setting that has a value of its own into the config, which must not say something else. Empty: left to Taskcore. */ -}}
-{{- define "taskcore.setOwn" -}}
+{{- define "taskcore.setChartSetting" -}}
 {{- $config := index . 0 -}}
 {{- $own := index . 1 -}}
 {{- $path := splitList "." $own.name -}}
@@ -48,7 +48,7 @@
 {{- end -}}
 
 {{- /* What must not stand in a ConfigMap, and what the chart relies on. */ -}}
-{{- define "taskcore.refuseSettings" -}}
+{{- define "taskcore.rejectSettings" -}}
 {{- $config := index . 0 -}}
 {{- $service := index . 1 -}}
 {{- $refused := dict

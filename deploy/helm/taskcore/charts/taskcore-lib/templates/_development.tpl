@@ -61,7 +61,7 @@ spec:
               app.kubernetes.io/instance: {{ $root.Release.Name | quote }}
       ports: [{protocol: TCP, port: {{ index . 1 }}}]
   egress:
-    {{- include "taskcore.egressToNames" $root | nindent 4 }}
+    {{- include "taskcore.egressToDns" $root | nindent 4 }}
 {{- end -}}
 {{- end -}}
 

@@ -38,11 +38,11 @@ spec:
     {{- if .Values.openEgress }}
     - {}
     {{- else }}
-    {{- include "taskcore.egressToNames" . | nindent 4 }}
+    {{- include "taskcore.egressToDns" . | nindent 4 }}
     {{- range $facts.needs }}
     {{- include (printf "taskcore.%sEgress" .) $ | nindent 4 }}
     {{- end }}
-    {{- include "taskcore.egressToTraces" . | nindent 4 }}
+    {{- include "taskcore.egressToTracing" . | nindent 4 }}
     {{- if $facts.hasToken }}
     - ports: {{ $network.clusterPorts | include "taskcore.tcpPorts" }}
     {{- end }}
@@ -59,7 +59,7 @@ spec:
 {{- $ports | toJson -}}
 {{- end -}}
 
-{{- define "taskcore.egressToNames" -}}
+{{- define "taskcore.egressToDns" -}}
 - ports: [{protocol: UDP, port: 53}, {protocol: TCP, port: 53}]
 {{- end -}}
 
@@ -96,7 +96,7 @@ to:
 {{- end -}}
 
 {{- /* To the port that spans are sent to, and the API also to the one where it asks for them. */ -}}
-{{- define "taskcore.egressToTraces" -}}
+{{- define "taskcore.egressToTracing" -}}
 {{- $urls := list .Values.global.tracing.endpoint -}}
 {{- if eq .Chart.Name "api" }}{{ $urls = append $urls .Values.global.tracing.queryUrl }}{{ end -}}
 {{- $ports := list -}}

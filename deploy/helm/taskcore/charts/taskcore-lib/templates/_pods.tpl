@@ -65,11 +65,11 @@ readinessProbe:
 {{- end -}}
 
 {{- define "taskcore.environment" -}}
-{{- include "taskcore.lastOfEach" (list (include "taskcore.ownEnvironment" . | fromYamlArray) .Values.global.extraEnv .Values.extraEnv) -}}
+{{- include "taskcore.dedupeEnvironment" (list (include "taskcore.baseEnvironment" . | fromYamlArray) .Values.global.extraEnv .Values.extraEnv) -}}
 {{- end -}}
 
 {{- /* Of variables that are given twice the last: a cluster refuses two of one name. */ -}}
-{{- define "taskcore.lastOfEach" -}}
+{{- define "taskcore.dedupeEnvironment" -}}
 {{- $given := list -}}
 {{- range . }}{{ $given = concat $given (. | default list) }}{{ end -}}
 {{- $last := dict -}}
@@ -81,7 +81,7 @@ readinessProbe:
 {{- toYaml $kept -}}
 {{- end -}}
 
-{{- define "taskcore.ownEnvironment" -}}
+{{- define "taskcore.baseEnvironment" -}}
 - name: TASKCORE_CONFIG
   value: /etc/taskcore/taskcore.yaml
 {{- range (include "taskcore.facts" . | fromYaml).needs }}

@@ -10,7 +10,7 @@ from taskclient.cli.analytics.chart import chart
 from taskclient.cli.analytics.views import METRIC_COLUMNS, values_view
 from taskclient.cli.command import Group
 from taskclient.cli.options import ParsedOption
-from taskclient.cli.parsing import parse_pair, parse_since, parse_duration
+from taskclient.cli.parsing import parse_duration, parse_pair, parse_since
 from taskclient.cli.session import Session
 from taskclient.cli.worker import show_list
 
@@ -30,9 +30,13 @@ def list_metrics(session: Session) -> None:
 
 @analytics.command("show", aliases=("s",))
 @click.argument("metric", metavar="METRIC")
-@click.option("--since", type=ParsedOption("time", parse_since), help="ISO 8601 with a time zone, or 5m, 2h, 30d ago. [30d]")
+@click.option(
+    "--since", type=ParsedOption("time", parse_since), help="ISO 8601 with a time zone, or 5m, 2h, 30d ago. [30d]"
+)
 @click.option("--until", type=ParsedOption("time", parse_since), help="As --since. [now]")
-@click.option("--bucket", type=ParsedOption("span", parse_duration), help="How much time a value stands for: 30m, 1h, 7d. [1d]")
+@click.option(
+    "--bucket", type=ParsedOption("span", parse_duration), help="How much time a value stands for: 30m, 1h, 7d. [1d]"
+)
 @click.option(
     "--label",
     "labels",

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from taskclient.analytics.models import Analytics, Metric
 from taskclient.cli.analytics.chart import format_number, heading
-from taskclient.cli.output.formatting import first_line, escape_control
+from taskclient.cli.output.formatting import escape_control, first_line
 from taskclient.cli.output.views import Columns, list_view
 
 Row = tuple[datetime, dict[str, str], float]

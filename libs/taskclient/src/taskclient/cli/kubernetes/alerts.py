@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from taskclient.cli.command import Command, Group
-from taskclient.cli.kubernetes.options import PAGE_SIZE, follow_timeout, takes_follow, takes_object_filter, print_stream
+from taskclient.cli.kubernetes.options import PAGE_SIZE, follow_timeout, print_stream, takes_follow, takes_object_filter
 from taskclient.cli.kubernetes.views import alerts_view
 from taskclient.cli.output.views import fields_view
 from taskclient.cli.session import Session

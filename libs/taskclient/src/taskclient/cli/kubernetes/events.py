@@ -7,7 +7,7 @@ from datetime import datetime
 import click
 
 from taskclient.cli.command import Command, Group
-from taskclient.cli.kubernetes.options import PAGE_SIZE, follow_timeout, takes_follow, takes_object_filter, print_stream
+from taskclient.cli.kubernetes.options import PAGE_SIZE, follow_timeout, print_stream, takes_follow, takes_object_filter
 from taskclient.cli.kubernetes.views import EVENT_COLUMNS, VERSION_COLUMNS, events_view
 from taskclient.cli.options import ParsedOption, takes_task_id
 from taskclient.cli.parsing import parse_since
@@ -22,7 +22,9 @@ from taskclient.task_streams import follow_task
 @click.command("events", cls=Command, aliases=("ev",))
 @takes_object_filter
 @click.option("--type", "types", multiple=True, metavar="TEXT", help="Normal or Warning. Repeatable: any of them.")
-@click.option("--since", type=ParsedOption("time", parse_since), help="ISO 8601 with a time zone, or 30s, 5m, 2h, 7d ago.")
+@click.option(
+    "--since", type=ParsedOption("time", parse_since), help="ISO 8601 with a time zone, or 30s, 5m, 2h, 7d ago."
+)
 @click.option("-q", "--search", metavar="TEXT", help="Only with this in the message, in any case.")
 @click.option("--limit", type=click.IntRange(1, 1_000), default=PAGE_SIZE, show_default=True, metavar="N")
 @click.option("--before", metavar="PLACE", help="Go on behind a page, with what its last line says.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from taskclient.cli.output.formatting import format_cell, first_line
+from taskclient.cli.output.formatting import first_line, format_cell
 from taskclient.cli.output.views import Columns, list_view
 from taskclient.kubernetes.models import Alert, AlertPage, EventGap, EventPage, KubernetesEvent
 

@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from taskclient.cli.output.formatting import format_cell, first_line, format_status
+from taskclient.cli.output.formatting import first_line, format_cell, format_status
 from taskclient.models import (
     HistoryEntry,
     LogLine,

@@ -9,13 +9,13 @@ import click
 from taskclient.cli.command import Command
 from taskclient.cli.output.views import fields_view
 from taskclient.cli.schedule.options import (
-    find_schedule_id,
     drop_unset,
-    takes_schedule_policies,
-    takes_schedule,
-    takes_scheduled_task,
-    takes_schedule_times,
+    find_schedule_id,
     scheduled_task_fields,
+    takes_schedule,
+    takes_schedule_policies,
+    takes_schedule_times,
+    takes_scheduled_task,
 )
 from taskclient.cli.session import Session
 from taskclient.client import Client

@@ -13,7 +13,12 @@ from taskclient.cli.options import ParsedOption
 from taskclient.cli.output.views import fields_view
 from taskclient.cli.parsing import parse_run_at
 from taskclient.cli.schedule.create import change, create
-from taskclient.cli.schedule.options import find_schedule_id, takes_optional_schedule, takes_schedule, takes_schedule_times
+from taskclient.cli.schedule.options import (
+    find_schedule_id,
+    takes_optional_schedule,
+    takes_schedule,
+    takes_schedule_times,
+)
 from taskclient.cli.schedule.views import SCHEDULE_COLUMNS, fires_view, preview_view
 from taskclient.cli.session import Session
 from taskclient.cli.task.wait import takes_wait_timeout, wait_and_show
@@ -127,7 +132,9 @@ def preview(
 @schedule.command("fires")
 @takes_schedule
 @click.option("--limit", type=click.IntRange(1, 1_000), default=PAGE_SIZE, show_default=True, metavar="N")
-@click.option("--before", type=ParsedOption("time", parse_run_at), help="Go on behind a page, with what its last line says.")
+@click.option(
+    "--before", type=ParsedOption("time", parse_run_at), help="Go on behind a page, with what its last line says."
+)
 @click.pass_obj
 def fires(session: Session, which: str, limit: int, before: datetime | None) -> None:
     """What became of a schedule's times, newest first."""

@@ -10,7 +10,7 @@ import click
 
 from taskclient.cli.exit_codes import ExitCode, exit_with_error
 from taskclient.cli.options import ParsedOption
-from taskclient.cli.parsing import parse_object, parse_pair, parse_parameter, parse_duration, unique_pairs
+from taskclient.cli.parsing import parse_duration, parse_object, parse_pair, parse_parameter, unique_pairs
 from taskclient.client import Client
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -21,7 +21,9 @@ AT_LEAST_0, AT_LEAST_1 = click.FloatRange(min=0), click.IntRange(min=1)
 
 _TIMES = (
     click.option("--cron", metavar="LINE", help='At the times of a cron line: "*/5 8-18 * * MON-FRI", @daily.'),
-    click.option("--every", "every_s", type=ParsedOption("span", parse_duration), help="In this interval: 90s, 10m, 1h, 7d."),
+    click.option(
+        "--every", "every_s", type=ParsedOption("span", parse_duration), help="In this interval: 90s, 10m, 1h, 7d."
+    ),
     click.option("--timezone", metavar="ZONE", help="The cron line's, such as Europe/Berlin. [default: UTC]"),
 )
 _POLICIES = (

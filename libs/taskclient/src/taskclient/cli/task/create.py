@@ -41,7 +41,9 @@ from taskclient.models import NewTask
     type=ParsedOption("time", parse_run_at),
     help="Not before then: ISO 8601 with a time zone, or from now by this machine's clock: +30s, +5m, +2h, +1d.",
 )
-@click.option("--label", "labels", multiple=True, type=ParsedOption("key=value", parse_pair), help="A label. Repeatable.")
+@click.option(
+    "--label", "labels", multiple=True, type=ParsedOption("key=value", parse_pair), help="A label. Repeatable."
+)
 @click.option("--max-attempts", type=click.IntRange(min=1), metavar="N", help="How often to try, if not as its type.")
 @click.option(
     "--depends-on",

@@ -11,14 +11,14 @@ import msgspec
 
 from taskclient.cli.command import Command
 from taskclient.cli.options import takes_task_id
-from taskclient.cli.output.formatting import format_cell, escape_control
+from taskclient.cli.output.formatting import escape_control, format_cell
 from taskclient.cli.output.views import LOG_COLUMNS
 from taskclient.cli.output.writer import OutputFormat, to_yaml, write
 from taskclient.cli.session import Session
 from taskclient.cli.task.wait import exit_as_task, takes_timeout
 from taskclient.cli.worker import show_list
 from taskclient.models import HistoryEntry, LogLine, Task
-from taskclient.task_streams import LogStream, Progress, ActivityStream, follow_task
+from taskclient.task_streams import ActivityStream, LogStream, Progress, follow_task
 
 StreamItem = HistoryEntry | Progress | LogLine
 
@@ -55,7 +55,9 @@ def watch(session: Session, task_id: int, timeout: float | None) -> None:
     With -o json a document a line. Exit 0 if it succeeded, 3 if it did not, 4 if the time was up first.
     """
     with session.client() as client:
-        _print_stream(session, follow_task(client, task_id, ActivityStream(client, task_id).read_new, _duration(timeout)))
+        _print_stream(
+            session, follow_task(client, task_id, ActivityStream(client, task_id).read_new, _duration(timeout))
+        )
 
 
 def _print_stream(session: Session, events: Generator[StreamItem, None, Task]) -> None:

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from taskclient.cli.output.formatting import first_line, escape_control
+from taskclient.cli.output.formatting import escape_control, first_line
 from taskclient.traces.models import TaskTrace, Trace, TraceSpan
 
 WAIT_PREFIX = "wait "
@@ -61,7 +61,12 @@ def _tree(spans: list[TraceSpan]) -> RenderableType:
     for span in spans:
         offset = (span.start - spans[0].start) / timedelta(seconds=1)
         sign = "" if offset < 0 else "+"
-        rows.add_row(f"{sign}{format_duration(offset)}", format_duration(span.duration_s), Text(escape_control(span.service)), _name(span))
+        rows.add_row(
+            f"{sign}{format_duration(offset)}",
+            format_duration(span.duration_s),
+            Text(escape_control(span.service)),
+            _name(span),
+        )
     return rows
 
 

@@ -8,7 +8,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from taskclient.cli.exit_codes import ExitCode, exit_with_error, exit_code_for
+from taskclient.cli.exit_codes import ExitCode, exit_code_for, exit_with_error
 from taskclient.cli.output.formatting import first_line
 from taskclient.cli.output.views import task_view
 from taskclient.cli.session import Session

@@ -60,7 +60,9 @@ def read_clock() -> Executable:
         .where(activity.c.pid != func.pg_backend_pid())
         .scalar_subquery()
     )
-    begun = func.greatest(func.coalesce(oldest, func.now()), func.now() - interval(literal_column(str(MAX_TRANSACTION_S))))
+    begun = func.greatest(
+        func.coalesce(oldest, func.now()), func.now() - interval(literal_column(str(MAX_TRANSACTION_S)))
+    )
     settled = func.least(begun, func.now() - interval(literal_column(str(COMMIT_SLACK_S))))
     return select(func.now().label("at"), settled.label("settled"))
 

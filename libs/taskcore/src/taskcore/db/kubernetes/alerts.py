@@ -32,7 +32,7 @@ from sqlalchemy.types import TypeEngine
 
 from taskcore.db.models import Alert, K8sCursor, K8sEvent
 from taskcore.db.recordset import recordset
-from taskcore.db.sql import bigints_param, texts_param, bigint_param, seconds_param, actor_param, const_text
+from taskcore.db.sql import actor_param, bigint_param, bigints_param, const_text, seconds_param, texts_param
 from taskcore.domain.alerts import AlertUpdate
 
 BATCH = 500
@@ -79,7 +79,7 @@ def upsert_alerts() -> Executable:
             "last_at": func.greatest(Alert.last_at, new.last_at),
             "message": case((is_later, new.message), else_=Alert.message),
             "type": case((is_later, new.type), else_=Alert.type),
-            "heard_at": func.now(),
+            "last_seen_at": func.now(),
         },
     ).returning(
         Alert.id,
@@ -106,12 +106,12 @@ def set_task_ids() -> Executable:
 
 @cache
 def resolve_inactive() -> Executable:
-    """Resolve up to `BATCH` alerts of the cluster `of` that were not heard of for `quiet_s` seconds. Answers ids.
+    """Resolve up to `BATCH` alerts of the cluster `of` that were not heard of for `resolve_after_s` seconds. Answers ids.
 
     It counts up to when each of `scopes` was heard last: what cannot be heard is not known to be quiet.
     """
     cluster = bindparam("of", type_=Text)
-    heard_at = (
+    last_seen_at = (
         select(func.min(K8sCursor.seen_at))
         .where(K8sCursor.cluster == cluster, K8sCursor.scope == func.any(texts_param("scopes")))
         .having(func.count() == func.cardinality(texts_param("scopes")))
@@ -120,16 +120,16 @@ def resolve_inactive() -> Executable:
     quiet = (
         select(Alert.id)
         .where(Alert.resolved_at.is_(None), Alert.cluster == cluster)
-        .where(Alert.seen_at < heard_at - seconds_param("quiet_s"))
+        .where(Alert.seen_at < last_seen_at - seconds_param("resolve_after_s"))
         .order_by(Alert.seen_at)
         .limit(BATCH)
         .with_for_update(skip_locked=True)
-        .cte("quiet")
+        .cte("inactivity")
     )
     return (
         update(Alert)
         .where(Alert.id == quiet.c.id, Alert.resolved_at.is_(None))
-        .values(resolved_at=func.now(), resolved_by=const_text("quiet"))
+        .values(resolved_at=func.now(), resolved_by=const_text("inactivity"))
         .returning(Alert.id)
     )
 

@@ -12,7 +12,7 @@ from sqlalchemy import Executable, Text, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from taskcore.db.models import CollectorLease
-from taskcore.db.sql import bigint_param, seconds_param, const_text
+from taskcore.db.sql import bigint_param, const_text, seconds_param
 
 _LEASE = CollectorLease.name == bindparam("lease", type_=Text)
 _MINE = CollectorLease.epoch == bigint_param("mine")

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from taskcore.db.models import K8sEvent, K8sGap
-from taskcore.db.sql import int_param, bigint_param
+from taskcore.db.sql import bigint_param, int_param
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from sqlalchemy.types import TypeEngine
 
 from taskcore.db.models import K8sCursor, K8sEvent, K8sGap
 from taskcore.db.recordset import recordset
-from taskcore.db.sql import const_bool, bigints_param, texts_param, bigint_param, seconds_param, const_text
+from taskcore.db.sql import bigint_param, bigints_param, const_bool, const_text, seconds_param, texts_param
 
 EVENT_COLUMNS: dict[str, type[TypeEngine[Any]] | TypeEngine[Any]] = {
     "uid": Text,
@@ -114,12 +114,12 @@ def set_cursor() -> Executable:
         cluster=_OF_CLUSTER,
         scope=bindparam("of_scope", type_=Text),
         resource_version=bindparam("version", type_=Text),
-        heard_at=func.now() - seconds_param("ago_s"),
+        last_seen_at=func.now() - seconds_param("ago_s"),
     )
     new = statement.excluded
     return statement.on_conflict_do_update(
         index_elements=[K8sCursor.cluster, K8sCursor.scope],
-        set_={"resource_version": new.resource_version, "heard_at": new.heard_at},
+        set_={"resource_version": new.resource_version, "last_seen_at": new.last_seen_at},
     )
 
 
@@ -146,7 +146,7 @@ def record_rate_limited() -> Executable:
         .where(
             K8sGap.cluster == _OF_CLUSTER,
             K8sGap.namespace == _IN_NAMESPACE,
-            K8sGap.kind == const_text("flood"),
+            K8sGap.kind == const_text("rate_limited"),
             K8sGap.reason == _FOR_REASON,
             K8sGap.from_at == _MINUTE,
             K8sGap.until_at == _MINUTE + _LENGTH,  # which finds it by the index
@@ -156,7 +156,13 @@ def record_rate_limited() -> Executable:
         .cte("counted")
     )
     given = select(
-        _OF_CLUSTER, _IN_NAMESPACE, const_text("flood"), _FOR_REASON, bigint_param("more"), _MINUTE, _MINUTE + _LENGTH
+        _OF_CLUSTER,
+        _IN_NAMESPACE,
+        const_text("rate_limited"),
+        _FOR_REASON,
+        bigint_param("more"),
+        _MINUTE,
+        _MINUTE + _LENGTH,
     ).where(~select(counted.c.id).exists())
     columns = ["cluster", "namespace", "kind", "reason", "count", "from_at", "until_at"]
     return insert(K8sGap).from_select(columns, given).add_cte(counted)

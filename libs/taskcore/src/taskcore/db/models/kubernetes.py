@@ -81,7 +81,7 @@ class K8sGap(Model):
     until_at: Mapped[datetime]
 
     __table_args__ = (
-        CheckConstraint("kind IN ('lost', 'flood')", name="kind"),
+        CheckConstraint("kind IN ('lost', 'rate_limited')", name="kind"),
         Index("k8s_gap_newest", "until_at", "id"),
     )
 
@@ -121,5 +121,5 @@ class Alert(Model):
         ),
         Index("alert_unresolved", "id", postgresql_where=text("resolved_at IS NULL")),
         Index("alert_resolved", "resolved_at", postgresql_where=text("resolved_at IS NOT NULL")),
-        Index("alert_quiet", "cluster", "heard_at", postgresql_where=text("resolved_at IS NULL")),
+        Index("alert_inactive", "cluster", "last_seen_at", postgresql_where=text("resolved_at IS NULL")),
     )

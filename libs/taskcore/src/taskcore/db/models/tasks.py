@@ -47,8 +47,10 @@ class Task(Model):
     attempt: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     failures: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))  # against max_attempts
     crashes: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))  # attempts that killed their process
-    losses: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))  # attempts that died with a worker
-    alone: Mapped[bool] = mapped_column(server_default=text("false"))  # the next attempt gets a process of its own
+    worker_losses: Mapped[int] = mapped_column(
+        SmallInteger, server_default=text("0")
+    )  # attempts that died with a worker
+    isolated: Mapped[bool] = mapped_column(server_default=text("false"))  # the next attempt gets a process of its own
     pause_requested: Mapped[bool] = mapped_column(server_default=text("false"))  # of the attempt that runs
     lease_token: Mapped[UUID | None]  # set exactly while a worker holds it
     worker_id: Mapped[int | None]
@@ -63,23 +65,23 @@ class Task(Model):
     checkpoint: Mapped[Any | None] = mapped_column(JSONB(none_as_null=True))  # for the next attempt
     #: Whether others depend on this one: NULL none; `awaited` some wait for its end; `settled` its end was passed on to
     #: them; `rearm` it was retried by hand, and what its end had cancelled is to be armed again.
-    dependents: Mapped[str | None]
+    dependents_state: Mapped[str | None]
 
     __table_args__ = (
         CheckConstraint(_among(Status), name="status"),
-        CheckConstraint("dependents IN ('awaited', 'settled', 'rearm')", name="dependents"),
+        CheckConstraint("dependents_state IN ('pending', 'resolved', 'reblock')", name="dependents"),
         # Partial: a finished task costs the hot paths nothing.
         Index("task_idle", "status", "id", postgresql_where=text(_among(IDLE))),
         Index("task_held", "worker_id", "id", postgresql_where=text(_among(HELD))),
-        Index("task_ended_badly", "status", "id", postgresql_where=text(_among({Status.FAILED, Status.CANCELLED}))),
+        Index("task_unsuccessful", "status", "id", postgresql_where=text(_among({Status.FAILED, Status.CANCELLED}))),
         Index(
-            "task_to_pass_on",
+            "task_dependents_pending",
             "id",
-            postgresql_where=text(f"dependents = 'rearm' OR dependents = 'awaited' AND {_among(TERMINAL)}"),
+            postgresql_where=text(f"dependents_state = 'rearm' OR dependents_state = 'awaited' AND {_among(TERMINAL)}"),
         ),
         Index("task_delete_at", "delete_at", postgresql_where=text("delete_at IS NOT NULL")),
         Index("task_by_type", "type", "id"),
-        Index("task_followed", "id", postgresql_where=text("trace_context IS NOT NULL")),
+        Index("task_traced", "id", postgresql_where=text("trace_context IS NOT NULL")),
         Index("task_labels", "labels", postgresql_using="gin", postgresql_where=text("labels <> '{}'")),
         Index(
             "task_idempotency_key",
@@ -161,7 +163,7 @@ class Outbox(Model):
     is_due: Mapped[bool]
     available_at: Mapped[datetime]
     dispatched_at: Mapped[datetime | None]
-    resends: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
+    redeliveries: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
 
     __table_args__ = (
         Index(

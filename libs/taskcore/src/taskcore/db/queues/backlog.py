@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Executable, Select, func, literal_column, select, text, union_all
 
 from taskcore.db.models import Task, Worker
-from taskcore.db.sql import status_in, const_text
+from taskcore.db.sql import const_text, status_in
 from taskcore.db.workers.workers import IS_LIVE
 from taskcore.domain.states import HELD, IDLE, Status
 

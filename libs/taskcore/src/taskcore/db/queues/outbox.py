@@ -26,7 +26,15 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import InstrumentedAttribute
 
 from taskcore.db.models import Outbox, Queue, Task, Worker
-from taskcore.db.sql import key_equals, const_bool, bigints_param, interval, bigint_param, status_in, status_in_unindexed
+from taskcore.db.sql import (
+    bigint_param,
+    bigints_param,
+    const_bool,
+    interval,
+    key_equals,
+    status_in,
+    status_in_unindexed,
+)
 from taskcore.domain.states import CLAIMABLE
 
 DUE_LIMIT = 10_000
@@ -44,7 +52,12 @@ def promote_due() -> Executable:
         .with_for_update(skip_locked=True)
         .cte("due")
     )
-    return update(Outbox).where(key_equals(Outbox.task_id, due.c.task_id)).values(is_due=const_bool(True)).returning(Outbox.queue)
+    return (
+        update(Outbox)
+        .where(key_equals(Outbox.task_id, due.c.task_id))
+        .values(is_due=const_bool(True))
+        .returning(Outbox.queue)
+    )
 
 
 @cache
@@ -149,13 +162,13 @@ def undispatch_lost() -> Executable:
         .limit(bigint_param("ready"))
         .cte("still_there")
     )
-    doubled = func.power(literal_column("2"), func.least(Outbox.resends, literal_column("6")))
+    doubled = func.power(literal_column("2"), func.least(Outbox.redeliveries, literal_column("6")))
     patience = interval(bindparam("after_s", type_=Float) * doubled)
     return (
         update(Outbox)
         .where(of_queue, Outbox.dispatched_at < func.clock_timestamp() - patience)
         .where(Outbox.task_id.not_in(select(still_there.c.task_id)))
-        .values(dispatched_at=null(), resends=Outbox.resends + 1)
+        .values(dispatched_at=null(), redeliveries=Outbox.redeliveries + 1)
         .returning(Outbox.task_id)
     )
 
@@ -168,7 +181,11 @@ def restore_missing_rows() -> Executable:
         .from_select(
             ["task_id", "queue", "priority", "is_due", "available_at"],
             select(Task.id, Task.queue, Task.priority, const_bool(True), func.now())
-            .where(status_in(Task.status, CLAIMABLE), Task.id > bigint_param("after_id"), Task.id <= bigint_param("until_id"))
+            .where(
+                status_in(Task.status, CLAIMABLE),
+                Task.id > bigint_param("after_id"),
+                Task.id <= bigint_param("until_id"),
+            )
             .where(~exists().where(Outbox.task_id == Task.id)),
         )
         .on_conflict_do_nothing()
@@ -185,6 +202,6 @@ def delete_stale_rows() -> Executable:
     waits = exists().where(Task.id == Outbox.task_id, status_in_unindexed(Task.status, CLAIMABLE))
     return (
         delete(Outbox)
-        .where(Outbox.dispatched_at.is_not(None), Outbox.resends > literal_column("0"), ~waits)
+        .where(Outbox.dispatched_at.is_not(None), Outbox.redeliveries > literal_column("0"), ~waits)
         .returning(Outbox.task_id)
     )

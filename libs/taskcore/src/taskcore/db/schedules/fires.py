@@ -37,7 +37,7 @@ from sqlalchemy.sql.expression import SQLColumnExpression
 
 from taskcore.db.models import Schedule, ScheduleFire, Task
 from taskcore.db.recordset import recordset
-from taskcore.db.sql import bigints_param, bigint_param, seconds_param, status_in_unindexed
+from taskcore.db.sql import bigint_param, bigints_param, seconds_param, status_in_unindexed
 from taskcore.domain.states import TERMINAL
 
 BATCH = 100
@@ -59,7 +59,9 @@ def due_schedules() -> Executable:
     """
     soonest = (
         select(Schedule.id, func.extract("epoch", Schedule.next_at - _moment()).cast(Float).label("wait_s"))
-        .where(Schedule.paused_at.is_(None), Schedule.next_at.is_not(None), Schedule.id != func.all(bigints_param("but")))
+        .where(
+            Schedule.paused_at.is_(None), Schedule.next_at.is_not(None), Schedule.id != func.all(bigints_param("but"))
+        )
         .order_by(Schedule.next_at)
         .limit(BATCH)
         .cte("soonest")
@@ -166,7 +168,9 @@ def delete_old_fires() -> Executable:
         .correlate(Schedule)
         .scalar_subquery()
     )
-    is_running = select(Task.id).where(Task.id == ScheduleFire.task_id, ~status_in_unindexed(Task.status, TERMINAL)).exists()
+    is_running = (
+        select(Task.id).where(Task.id == ScheduleFire.task_id, ~status_in_unindexed(Task.status, TERMINAL)).exists()
+    )
     old = (
         select(ScheduleFire.schedule_id, ScheduleFire.due_at)
         .join(Schedule, Schedule.id == ScheduleFire.schedule_id)

@@ -15,13 +15,30 @@ from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from taskcore.db.models import Task, TaskType, Worker
-from taskcore.db.sql import const_bool, bigints_param, bigint_param, seconds_param, actor_param, status_in_unindexed, const_text
+from taskcore.db.sql import (
+    actor_param,
+    bigint_param,
+    bigints_param,
+    const_bool,
+    const_text,
+    seconds_param,
+    status_in_unindexed,
+)
 from taskcore.db.tasks.dependencies import has_failed_parent, has_incomplete_parent
 from taskcore.db.tasks.removals import delete_tasks
-from taskcore.db.tasks.transitions import reset_columns, update_status, delete_outbox, runs_in_future, finished_columns, insert_outbox, lock_in_status, insert_history
+from taskcore.db.tasks.transitions import (
+    delete_outbox,
+    finished_columns,
+    insert_history,
+    insert_outbox,
+    lock_in_status,
+    reset_columns,
+    runs_in_future,
+    update_status,
+)
 from taskcore.db.workers.workers import IS_LIVE
 from taskcore.domain.outcomes import Reason
-from taskcore.domain.states import CANCEL, DELETE, EXPIRE_UNKNOWN_TYPE, REQUEST_CANCEL, PAUSE, RESUME, RETRY, Status
+from taskcore.domain.states import CANCEL, DELETE, EXPIRE_UNKNOWN_TYPE, PAUSE, REQUEST_CANCEL, RESUME, RETRY, Status
 
 UNKNOWN_TYPE_LIMIT = 1_000
 
@@ -30,8 +47,15 @@ UNKNOWN_TYPE_LIMIT = 1_000
 def cancel() -> Executable:
     """Cancel a task that waits. Parameters: task, by, why. Answers (id, status, dependents)."""
     was = lock_in_status(CANCEL.sources, Task.id == bigint_param("task"))
-    rows = update_status(was, CANCEL.sources, const_text(Status.CANCELLED), reason=const_text(Reason.CANCELLED), error=_reason_param(), **finished_columns())
-    answer = select(rows.c.id, rows.c.status, rows.c.dependents)
+    rows = update_status(
+        was,
+        CANCEL.sources,
+        const_text(Status.CANCELLED),
+        reason=const_text(Reason.CANCELLED),
+        error=_reason_param(),
+        **finished_columns(),
+    )
+    answer = select(rows.c.id, rows.c.status, rows.c.dependents_state)
     return answer.add_cte(insert_history(rows, actor_param(), _reason_details()), delete_outbox(rows))
 
 
@@ -41,10 +65,16 @@ def request_cancel() -> Executable:
 
     The settlement keeps the reason and the error that are written here.
     """
-    was = lock_in_status(REQUEST_CANCEL.sources, (Task.id == bigint_param("task")) & _type_supports(TaskType.can_cancel))
+    was = lock_in_status(
+        REQUEST_CANCEL.sources, (Task.id == bigint_param("task")) & _type_supports(TaskType.can_cancel)
+    )
     reason = const_text(Reason.CANCELLED)
-    rows = update_status(was, REQUEST_CANCEL.sources, const_text(Status.CANCELLING), reason=reason, error=_reason_param())
-    return select(rows.c.id, rows.c.status, rows.c.dependents).add_cte(insert_history(rows, actor_param(), _reason_details()))
+    rows = update_status(
+        was, REQUEST_CANCEL.sources, const_text(Status.CANCELLING), reason=reason, error=_reason_param()
+    )
+    return select(rows.c.id, rows.c.status, rows.c.dependents_state).add_cte(
+        insert_history(rows, actor_param(), _reason_details())
+    )
 
 
 @cache
@@ -92,21 +122,25 @@ def retry() -> Executable:
     """
     was = lock_in_status(RETRY.sources, (Task.id == bigint_param("task")) & ~has_failed_parent())
     becomes = case((has_incomplete_parent(), const_text(Status.BLOCKED)), else_=const_text(Status.QUEUED))
-    rearm = case((Task.dependents.is_not(None), const_text("rearm")))
-    rows = update_status(was, RETRY.sources, becomes, dependents=rearm, **reset_columns())
-    return select(rows.c.id, rows.c.dependents).add_cte(insert_history(rows, actor_param()), insert_outbox(rows))
+    rearm = case((Task.dependents_state.is_not(None), const_text("reblock")))
+    rows = update_status(was, RETRY.sources, becomes, dependents_state=rearm, **reset_columns())
+    return select(rows.c.id, rows.c.dependents_state).add_cte(insert_history(rows, actor_param()), insert_outbox(rows))
 
 
 @cache
 def delete_task() -> Executable:
     """Delete a task that does not run; its history stays. Parameters: task, by. Answers its id."""
-    return delete_tasks(lock_in_status(DELETE.sources, Task.id == bigint_param("task")), actor_param(), func.jsonb_build_object())
+    return delete_tasks(
+        lock_in_status(DELETE.sources, Task.id == bigint_param("task")), actor_param(), func.jsonb_build_object()
+    )
 
 
 @cache
 def lock_unknown_type() -> Executable:
     """Lock what waits for a type that no worker has served for `after_s` seconds. Answers up to `GIVE_UP_LIMIT` ids."""
-    return select(lock_in_status(EXPIRE_UNKNOWN_TYPE.sources, Task.type.in_(_unknown_types()), limit=UNKNOWN_TYPE_LIMIT).c.id)
+    return select(
+        lock_in_status(EXPIRE_UNKNOWN_TYPE.sources, Task.type.in_(_unknown_types()), limit=UNKNOWN_TYPE_LIMIT).c.id
+    )
 
 
 @cache
@@ -115,7 +149,9 @@ def fail_unknown_type() -> Executable:
     was = lock_in_status(EXPIRE_UNKNOWN_TYPE.sources, Task.id == func.any(bigints_param()))
     error = const_text("no live worker has known this type for too long")
     reason = const_text(Reason.UNKNOWN_TYPE)
-    rows = update_status(was, EXPIRE_UNKNOWN_TYPE.sources, const_text(Status.FAILED), reason=reason, error=error, **finished_columns())
+    rows = update_status(
+        was, EXPIRE_UNKNOWN_TYPE.sources, const_text(Status.FAILED), reason=reason, error=error, **finished_columns()
+    )
     details = func.jsonb_build_object(const_text("reason"), reason)
     return select(rows.c.id).add_cte(insert_history(rows, const_text("coordinator"), details), delete_outbox(rows))
 

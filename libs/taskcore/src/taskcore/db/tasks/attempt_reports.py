@@ -33,7 +33,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from taskcore.db.models import Task, TaskLog
 from taskcore.db.recordset import recordset
-from taskcore.db.sql import key_equals, const_bool, int_param, interval, bigint_param, status_in_unindexed, const_text
+from taskcore.db.sql import bigint_param, const_bool, const_text, int_param, interval, key_equals, status_in_unindexed
 from taskcore.domain.attempt_reports import LogLine
 from taskcore.domain.states import HELD
 from taskcore.domain.tasks import Lease
@@ -141,7 +141,11 @@ def _set(column: InstrumentedAttribute[Any]) -> CTE:
         .cte("held")
     )
     return (
-        update(Task).where(key_equals(Task.id, held.c.id)).values({column: held.c.document}).returning(Task.id).cte("told")
+        update(Task)
+        .where(key_equals(Task.id, held.c.id))
+        .values({column: held.c.document})
+        .returning(Task.id)
+        .cte("told")
     )
 
 

@@ -26,7 +26,19 @@ from sqlalchemy import (
 
 from taskcore.db.models import Outbox, Task, TaskHistory
 from taskcore.db.queues.outbox import paused_queues
-from taskcore.db.sql import key_equals, const_bool, bigints_param, int_param, interval, texts_param, bigint_param, status_in_unindexed, token_param, const_text, worker_actor_param
+from taskcore.db.sql import (
+    bigint_param,
+    bigints_param,
+    const_bool,
+    const_text,
+    int_param,
+    interval,
+    key_equals,
+    status_in_unindexed,
+    texts_param,
+    token_param,
+    worker_actor_param,
+)
 from taskcore.domain.states import CLAIM, Status
 
 _CLAIMED = (
@@ -38,10 +50,10 @@ _CLAIMED = (
     Task.parameters,
     Task.failures,
     Task.crashes,
-    Task.losses,
+    Task.worker_losses,
     Task.max_attempts,
     Task.timeout_s,
-    Task.alone,
+    Task.isolated,
     Task.checkpoint,
     Task.request_id,
     Task.trace_context,

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Executable, Select, and_, exists, func, or
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from taskcore.db.models import Task, TaskDependency, TaskHistory
-from taskcore.db.sql import const_bool, bigints_param, bigint_param, status_in_unindexed, const_text
+from taskcore.db.sql import bigint_param, bigints_param, const_bool, const_text, status_in_unindexed
 from taskcore.domain.dependencies import UNSUCCESSFUL
 from taskcore.domain.states import Status
 
@@ -40,9 +40,9 @@ def lock_tasks() -> Executable:
 def deleted_outcomes() -> Executable:
     """Of `ids`, which are deleted, those that had succeeded."""
     deleted = TaskHistory.task_id == bigints_param().any_(), TaskHistory.to_status.is_(None)
-    return select(TaskHistory.task_id, (TaskHistory.from_status == const_text(Status.SUCCEEDED)).label("is_well")).where(
-        *deleted
-    )
+    return select(
+        TaskHistory.task_id, (TaskHistory.from_status == const_text(Status.SUCCEEDED)).label("had_succeeded")
+    ).where(*deleted)
 
 
 @cache
@@ -71,7 +71,7 @@ def find_awaited() -> Executable:
 
 def has_pending_dependents() -> ColumnElement[bool]:
     """Others wait for the end of the task at hand, or for what becomes of it."""
-    return func.coalesce(Task.dependents.in_([const_text("awaited"), const_text("rearm")]), const_bool(False))
+    return func.coalesce(Task.dependents_state.in_([const_text("pending"), const_text("reblock")]), const_bool(False))
 
 
 def has_incomplete_parent(of: type[Task] = Task) -> ColumnElement[bool]:

@@ -1,6 +1,6 @@
 """Passing on: what the end of a task, or its retry by hand, means for the tasks that depend on it.
 
-`Task.dependents` is the durable list of what is to be passed on. Any number of coordinators may do it at once: a task
+`Task.dependents_state` is the durable list of what is to be passed on. Any number of coordinators may do it at once: a task
 that succeeded stays so, and who cancels or arms what depends on a task holds that task, so that it is not retried or
 over in the same moment. In batches, so that nothing is locked for long.
 """
@@ -13,9 +13,16 @@ from sqlalchemy import CTE, BigInteger, ColumnElement, Executable, and_, case, e
 from sqlalchemy.orm import aliased
 
 from taskcore.db.models import Task, TaskDependency
-from taskcore.db.sql import const_bool, bigints_param, bigint_param, status_in, status_in_unindexed, const_text
+from taskcore.db.sql import bigint_param, bigints_param, const_bool, const_text, status_in, status_in_unindexed
 from taskcore.db.tasks.dependencies import has_failed_parent, has_incomplete_parent
-from taskcore.db.tasks.transitions import reset_columns, update_status, runs_in_future, finished_columns, insert_outbox, insert_history
+from taskcore.db.tasks.transitions import (
+    finished_columns,
+    insert_history,
+    insert_outbox,
+    reset_columns,
+    runs_in_future,
+    update_status,
+)
 from taskcore.domain.dependencies import UNSUCCESSFUL
 from taskcore.domain.outcomes import Reason
 from taskcore.domain.states import CANCEL_DEPENDENT, REBLOCK, TERMINAL, UNBLOCK, Status
@@ -30,8 +37,10 @@ _Child = aliased(Task)
 @cache
 def pending_parents() -> Executable:
     """(id, status, dependents) of tasks that are over while others wait for that, or that were retried by hand."""
-    is_over = and_(Task.dependents == const_text("awaited"), status_in(Task.status, TERMINAL))
-    rows = select(Task.id, Task.status, Task.dependents).where(or_(Task.dependents == const_text("rearm"), is_over))
+    is_over = and_(Task.dependents_state == const_text("pending"), status_in(Task.status, TERMINAL))
+    rows = select(Task.id, Task.status, Task.dependents_state).where(
+        or_(Task.dependents_state == const_text("reblock"), is_over)
+    )
     return rows.order_by(Task.id).limit(PARENTS_LIMIT)
 
 
@@ -69,7 +78,9 @@ def cancel_descendants() -> Executable:
     how = case((was.c.how == const_text(Status.FAILED), const_text("failed")), else_=const_text("was cancelled"))
     error = func.concat(const_text("task "), was.c.root, const_text(", on which it depends, "), how)
     reason = const_text(Reason.DEPENDENCY_FAILED)
-    cancelled = update_status(was, CANCEL_DEPENDENT.sources, const_text(Status.CANCELLED), reason=reason, error=error, **finished_columns())
+    cancelled = update_status(
+        was, CANCEL_DEPENDENT.sources, const_text(Status.CANCELLED), reason=reason, error=error, **finished_columns()
+    )
     details = func.jsonb_build_object(const_text("reason"), reason, const_text("error"), cancelled.c.error)
     return select(cancelled.c.id).add_cte(insert_history(cancelled, _ACTOR, details))
 
@@ -85,7 +96,9 @@ def find_reblockable() -> Executable:
 def lock_with_parents() -> Executable:
     """Lock `ids`, `children`, and all that the latter depend on, until the transaction ends, in id order."""
     parents = select(TaskDependency.depends_on).where(TaskDependency.task_id == func.any(bigints_param("children")))
-    family = select(func.unnest(func.array_cat(bigints_param(), bigints_param("children")), type_=BigInteger)).union(parents)
+    family = select(func.unnest(func.array_cat(bigints_param(), bigints_param("children")), type_=BigInteger)).union(
+        parents
+    )
     return select(Task.id).where(Task.id.in_(family)).order_by(Task.id).with_for_update(key_share=True)
 
 
@@ -94,8 +107,8 @@ def reblock() -> Executable:
     """Let `children` wait again, after `hold_families`. Answers their ids. What depends on them follows."""
     rows = select(Task.id, Task.status).where(Task.id == func.any(bigints_param("children")), _is_reblockable())
     was = rows.order_by(Task.id).with_for_update(of=Task).cte("was")
-    again = case((Task.dependents.is_not(None), const_text("rearm")))
-    armed = update_status(was, REBLOCK.sources, const_text(Status.BLOCKED), dependents=again, **reset_columns())
+    again = case((Task.dependents_state.is_not(None), const_text("reblock")))
+    armed = update_status(was, REBLOCK.sources, const_text(Status.BLOCKED), dependents_state=again, **reset_columns())
     return select(armed.c.id).add_cte(insert_history(armed, _ACTOR))
 
 
@@ -108,7 +121,7 @@ def mark_reblocked() -> Executable:
         _Child.reason == const_text(Reason.DEPENDENCY_FAILED),
         ~has_failed_parent(_Child),
     )
-    return _move_marker("rearm", "awaited", ~left)
+    return _move_marker("reblock", "pending", ~left)
 
 
 @cache
@@ -121,7 +134,7 @@ def mark_resolved() -> Executable:
         (status_in_unindexed(Task.status, {Status.SUCCEEDED}), ~waits.where(is_free)),
         (status_in_unindexed(Task.status, UNSUCCESSFUL), ~waits.where(is_doomed)),
     )
-    return _move_marker("awaited", "settled", is_done)
+    return _move_marker("pending", "resolved", is_done)
 
 
 @cache
@@ -131,7 +144,9 @@ def requeue_stuck() -> Executable:
     It is to be passed on once more. Answers its ids.
     """
     is_open = ~status_in_unindexed(Task.status, TERMINAL)
-    is_coming = func.coalesce(Task.dependents.in_([const_text("awaited"), const_text("rearm")]), const_bool(False))
+    is_coming = func.coalesce(
+        Task.dependents_state.in_([const_text("pending"), const_text("reblock")]), const_bool(False)
+    )
     hope = exists().where(TaskDependency.task_id == _Child.id, TaskDependency.depends_on == Task.id)
     stuck = (
         select(_Child.id)
@@ -141,7 +156,9 @@ def requeue_stuck() -> Executable:
     )
     parents = select(TaskDependency.depends_on).where(TaskDependency.task_id.in_(stuck))
     forgotten = select(Task.id).where(Task.id.in_(parents)).order_by(Task.id).with_for_update().cte("forgotten")
-    return update(Task).where(Task.id == forgotten.c.id).values(dependents=const_text("awaited")).returning(Task.id)
+    return (
+        update(Task).where(Task.id == forgotten.c.id).values(dependents_state=const_text("pending")).returning(Task.id)
+    )
 
 
 def _depends_on_ids() -> ColumnElement[bool]:
@@ -153,7 +170,10 @@ def _descendants() -> CTE:
     first = (
         select(TaskDependency.task_id.label("id"), TaskDependency.depends_on.label("root"))
         .join(_Child, _Child.id == TaskDependency.task_id)
-        .where(TaskDependency.depends_on == func.any(bigints_param()), status_in_unindexed(_Child.status, CANCEL_DEPENDENT.sources))
+        .where(
+            TaskDependency.depends_on == func.any(bigints_param()),
+            status_in_unindexed(_Child.status, CANCEL_DEPENDENT.sources),
+        )
         .cte("reached", recursive=True)
     )
     further = (
@@ -172,10 +192,12 @@ def _locked(doomed: CTE) -> CTE:
 
 
 def _is_reblockable() -> ColumnElement[bool]:
-    was_cascaded = and_(status_in_unindexed(Task.status, REBLOCK.sources), Task.reason == const_text(Reason.DEPENDENCY_FAILED))
+    was_cascaded = and_(
+        status_in_unindexed(Task.status, REBLOCK.sources), Task.reason == const_text(Reason.DEPENDENCY_FAILED)
+    )
     return and_(was_cascaded, ~has_failed_parent())
 
 
 def _move_marker(before: str, after: str, when: ColumnElement[bool]) -> Executable:
-    chosen = Task.id == func.any(bigints_param()), Task.dependents == const_text(before), when
-    return update(Task).where(*chosen).values(dependents=const_text(after)).returning(Task.id)
+    chosen = Task.id == func.any(bigints_param()), Task.dependents_state == const_text(before), when
+    return update(Task).where(*chosen).values(dependents_state=const_text(after)).returning(Task.id)

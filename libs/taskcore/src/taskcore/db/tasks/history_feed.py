@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from taskcore.db.models import AnalyticsCursor, Task, TaskDependency, TaskHistory
-from taskcore.db.sql import bigints_param, interval, bigint_param, seconds_param
+from taskcore.db.sql import bigint_param, bigints_param, interval, seconds_param
 from taskcore.domain.feed import Page, Position, advance
 
 PAGE_SIZE = 1_000

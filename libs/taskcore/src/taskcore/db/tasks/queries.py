@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Executable, func, literal_column, select
 
 from taskcore.db.models import Task, TaskAttempt, TaskHistory
-from taskcore.db.sql import bigints_param, bigint_param, status_in
+from taskcore.db.sql import bigint_param, bigints_param, status_in
 from taskcore.domain.states import TERMINAL, Status
 
 TOTAL_LIMIT = 100_000
@@ -65,7 +65,9 @@ def list_tasks(task_filter: TaskFilter, *, limit: int, before_id: int | None = N
 
 def count_tasks(task_filter: TaskFilter) -> Executable:
     """How many there are, up to one more than `TOTAL_LIMIT`."""
-    rows = select(literal_column("1")).select_from(Task).where(*task_filter.conditions()).limit(TOTAL_LIMIT + 1).subquery()
+    rows = (
+        select(literal_column("1")).select_from(Task).where(*task_filter.conditions()).limit(TOTAL_LIMIT + 1).subquery()
+    )
     return select(func.count()).select_from(rows)
 
 
@@ -85,12 +87,16 @@ def find_finished() -> Executable:
 @cache
 def list_history() -> Executable:
     """Oldest first. Parameter: task_id."""
-    return select(*TaskHistory.__table__.c).where(TaskHistory.task_id == bigint_param("task_id")).order_by(TaskHistory.id)
+    return (
+        select(*TaskHistory.__table__.c).where(TaskHistory.task_id == bigint_param("task_id")).order_by(TaskHistory.id)
+    )
 
 
 @cache
 def list_attempts() -> Executable:
     """The finished ones, oldest first. Parameter: task_id."""
     return (
-        select(*TaskAttempt.__table__.c).where(TaskAttempt.task_id == bigint_param("task_id")).order_by(TaskAttempt.attempt)
+        select(*TaskAttempt.__table__.c)
+        .where(TaskAttempt.task_id == bigint_param("task_id"))
+        .order_by(TaskAttempt.attempt)
     )

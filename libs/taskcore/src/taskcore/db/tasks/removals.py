@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import CTE, ColumnElement, Select, delete, func, insert, null, select
 
 from taskcore.db.models import Outbox, Task, TaskAttempt, TaskDependency, TaskHistory, TaskLog
-from taskcore.db.sql import key_equals, status_in_unindexed, const_text
+from taskcore.db.sql import const_text, key_equals, status_in_unindexed
 from taskcore.db.tasks.dependencies import has_pending_dependents
 from taskcore.domain.states import DELETE
 
@@ -18,11 +18,13 @@ from taskcore.domain.states import DELETE
 def delete_tasks(was: CTE, actor: ColumnElement[str], details: Any) -> Select[Any]:
     """Delete the tasks of `was` (id, status), which has locked them. Answers the ids of those that were.
 
-    What others wait for stays, over or not, until that was passed on: see `Task.dependents`.
+    What others wait for stays, over or not, until that was passed on: see `Task.dependents_state`.
     """
     deleted = (
         delete(Task)
-        .where(key_equals(Task.id, was.c.id), status_in_unindexed(Task.status, DELETE.sources), ~has_pending_dependents())
+        .where(
+            key_equals(Task.id, was.c.id), status_in_unindexed(Task.status, DELETE.sources), ~has_pending_dependents()
+        )
         .returning(Task.id, Task.attempt, Task.type, Task.queue, was.c.status.label("was"))
         .cte("deleted")
     )

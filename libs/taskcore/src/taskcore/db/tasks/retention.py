@@ -14,7 +14,7 @@ from sqlalchemy import Executable, Float, Select, Text, func, or_, select
 
 from taskcore.db.models import Task
 from taskcore.db.recordset import recordset
-from taskcore.db.sql import bigints_param, interval, bigint_param, seconds_param, status_in_unindexed, const_text
+from taskcore.db.sql import bigint_param, bigints_param, const_text, interval, seconds_param, status_in_unindexed
 from taskcore.db.tasks.dependencies import has_pending_dependents
 from taskcore.db.tasks.removals import delete_tasks
 from taskcore.domain.states import TERMINAL
@@ -66,7 +66,9 @@ def find_expired() -> Executable:
 @cache
 def delete_expired() -> Executable:
     """Delete those of `ids` that ended at least `shortest_s` seconds ago. Answers their ids."""
-    old = _finished().where(Task.id == func.any(bigints_param()), Task.finished_at < func.now() - seconds_param("shortest_s"))
+    old = _finished().where(
+        Task.id == func.any(bigints_param()), Task.finished_at < func.now() - seconds_param("shortest_s")
+    )
     was = old.order_by(Task.id).with_for_update(of=Task, skip_locked=True).cte("was")
     return delete_tasks(was, _ACTOR, _reason("retention"))
 

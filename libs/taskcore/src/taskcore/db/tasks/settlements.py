@@ -38,7 +38,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from taskcore.db.models import Outbox, Task, TaskAttempt, TaskHistory
 from taskcore.db.recordset import recordset
-from taskcore.db.sql import key_equals, const_bool, interval, actor_param, status_in_unindexed, const_text
+from taskcore.db.sql import actor_param, const_bool, const_text, interval, key_equals, status_in_unindexed
 from taskcore.domain.outcomes import AttemptOutcome, ChargedAs
 from taskcore.domain.states import HELD, TERMINAL, Status
 from taskcore.domain.tasks import FinishedAttempt
@@ -51,8 +51,8 @@ _TRACE_ID: tuple[ColumnElement[Any], ...] = (literal_column("4"), literal_column
 def settle() -> Executable:
     """Write the ends of attempts, with their history, attempt and, for those that may run again, outbox rows.
 
-    Parameters: by (who signs), and rows: a JSON array of {task_id, attempt, token, status, outcome, cost, result,
-    error, reason, wait_s, alone, waited_s, ran_s, trace, span}. A task that was cancelled meanwhile is cancelled; one
+    Parameters: by (who signs), and rows: a JSON array of {task_id, attempt, token, status, outcome, charged_as, result,
+    error, reason, wait_s, isolated, waited_s, ran_s, trace, span}. A task that was cancelled meanwhile is cancelled; one
     that is to pause pauses, unless it is over. Answers (id, status, dependents) of those that were settled; a task that
     is not among them is no longer held under that lease, and nothing of it was written.
     """
@@ -63,12 +63,12 @@ def settle() -> Executable:
         token=Uuid,
         status=Text,
         outcome=Text,
-        cost=Text,
+        charged_as=Text,
         result=JSONB,
         error=Text,
         reason=Text,
         wait_s=Float,
-        alone=Boolean,
+        isolated=Boolean,
         waited_s=Float,
         ran_s=Float,
         trace=Text,
@@ -76,7 +76,7 @@ def settle() -> Executable:
     )
     held = _held(given).cte("held")
     settled = _settled(held)
-    return select(settled.c.id, settled.c.status, settled.c.dependents).add_cte(
+    return select(settled.c.id, settled.c.status, settled.c.dependents_state).add_cte(
         _history(settled), _attempts(settled), _outbox(settled)
     )
 
@@ -93,9 +93,9 @@ def _held(given: TableValuedAlias) -> Select[Any]:
             given.c.task_id,
             given.c.attempt,
             given.c.token,
-            given.c.cost,
+            given.c.charged_as,
             given.c.wait_s,
-            given.c.alone,
+            given.c.isolated,
             Task.status.label("was"),
             case(
                 (is_cancelled, const_text(Status.CANCELLED)),
@@ -126,10 +126,10 @@ def _settled(held: CTE) -> CTE:
         .where(key_equals(Task.id, held.c.task_id), Task.attempt == held.c.attempt, Task.lease_token == held.c.token)
         .values(
             status=held.c.becomes,
-            failures=Task.failures + cast(held.c.cost == const_text(ChargedAs.FAILURE), Integer),
-            crashes=Task.crashes + cast(held.c.cost == const_text(ChargedAs.CRASH), Integer),
-            losses=Task.losses + cast(held.c.cost == const_text(ChargedAs.WORKER_LOSS), Integer),
-            alone=or_(Task.alone, held.c.alone),
+            failures=Task.failures + cast(held.c.charged_as == const_text(ChargedAs.FAILURE), Integer),
+            crashes=Task.crashes + cast(held.c.charged_as == const_text(ChargedAs.CRASH), Integer),
+            worker_losses=Task.worker_losses + cast(held.c.charged_as == const_text(ChargedAs.WORKER_LOSS), Integer),
+            isolated=or_(Task.isolated, held.c.isolated),
             pause_requested=const_bool(False),
             lease_token=null(),
             executor=null(),
@@ -140,7 +140,7 @@ def _settled(held: CTE) -> CTE:
             finished_at=finished_at,
             delete_at=finished_at + interval(Task.delete_after_s),
         )
-        .returning(Task.id, Task.queue, Task.priority, Task.status, Task.worker_id, Task.dependents, held)
+        .returning(Task.id, Task.queue, Task.priority, Task.status, Task.worker_id, Task.dependents_state, held)
         .cte("settled")
     )
 
@@ -155,7 +155,12 @@ def _history(settled: CTE) -> CTE:
             or_(settled.c.error.is_not(None), settled.c.reason.is_not(None)),
             func.jsonb_strip_nulls(
                 func.jsonb_build_object(
-                    const_text("error"), settled.c.error, const_text("reason"), settled.c.reason, const_text("outcome"), settled.c.outcome
+                    const_text("error"),
+                    settled.c.error,
+                    const_text("reason"),
+                    settled.c.reason,
+                    const_text("outcome"),
+                    settled.c.outcome,
                 )
             ),
         ),

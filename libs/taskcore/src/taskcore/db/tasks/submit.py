@@ -28,7 +28,7 @@ from sqlalchemy.types import TypeEngine
 
 from taskcore.db.models import Outbox, Queue, Task, TaskHistory
 from taskcore.db.recordset import recordset
-from taskcore.db.sql import const_bool, actor_param, const_text
+from taskcore.db.sql import actor_param, const_bool, const_text
 from taskcore.domain.states import Status
 from taskcore.domain.tasks import NewTask
 from taskcore.observability.tracing.propagation import current_traceparent
@@ -95,7 +95,9 @@ def _submit() -> Executable:
         upsert(Task)
         .from_select(
             [*TASK_COLUMNS, "status"],
-            select(*(asked.c[name] for name in TASK_COLUMNS), case((is_due, queued), else_=const_text(Status.SCHEDULED))),
+            select(
+                *(asked.c[name] for name in TASK_COLUMNS), case((is_due, queued), else_=const_text(Status.SCHEDULED))
+            ),
         )
         .on_conflict_do_nothing(index_elements=[Task.idempotency_key], index_where=Task.idempotency_key.is_not(None))
         .returning(

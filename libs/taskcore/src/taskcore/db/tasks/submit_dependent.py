@@ -13,8 +13,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from taskcore.db.models import Task, TaskDependency, TaskHistory
 from taskcore.db.recordset import recordset
-from taskcore.db.sql import interval, actor_param, status_in_unindexed, const_text
-from taskcore.db.tasks.submit import TASK_COLUMNS, with_trace_context, insert_queues
+from taskcore.db.sql import actor_param, const_text, interval, status_in_unindexed
+from taskcore.db.tasks.submit import TASK_COLUMNS, insert_queues, with_trace_context
 from taskcore.db.tasks.transitions import insert_outbox
 from taskcore.domain.dependencies import UNSUCCESSFUL, DependencyState
 from taskcore.domain.outcomes import Reason
@@ -97,13 +97,15 @@ def _depend() -> Executable:
         .cte("edges")
     )
     is_over = status_in_unindexed(Task.status, TERMINAL)
-    is_unmarked = or_(Task.dependents.is_(None), and_(~is_over, Task.dependents == const_text("settled")))
+    is_unmarked = or_(Task.dependents_state.is_(None), and_(~is_over, Task.dependents_state == const_text("resolved")))
     parents = (
         select(Task.id)
-        .where(Task.id.in_(select(edges.c.depends_on)), is_unmarked, ~status_in_unindexed(Task.status, {Status.SUCCEEDED}))
+        .where(
+            Task.id.in_(select(edges.c.depends_on)), is_unmarked, ~status_in_unindexed(Task.status, {Status.SUCCEEDED})
+        )
         .order_by(Task.id)
         .with_for_update(of=Task)
         .cte("parents")
     )
-    mark = case((status_in_unindexed(Task.status, UNSUCCESSFUL), const_text("settled")), else_=const_text("awaited"))
-    return update(Task).where(Task.id == parents.c.id).values(dependents=mark)
+    mark = case((status_in_unindexed(Task.status, UNSUCCESSFUL), const_text("resolved")), else_=const_text("pending"))
+    return update(Task).where(Task.id == parents.c.id).values(dependents_state=mark)

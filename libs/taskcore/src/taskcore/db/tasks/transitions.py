@@ -13,7 +13,7 @@ from sqlalchemy import CTE, ColumnElement, case, delete, func, insert, literal_c
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from taskcore.db.models import Outbox, Task, TaskHistory
-from taskcore.db.sql import key_equals, const_bool, interval, status_in, status_in_unindexed, const_text
+from taskcore.db.sql import const_bool, const_text, interval, key_equals, status_in, status_in_unindexed
 from taskcore.domain.states import Status
 
 
@@ -36,7 +36,7 @@ def update_status(was: CTE, sources: Iterable[Status], new_status: ColumnElement
             Task.priority,
             Task.run_at,
             Task.status,
-            Task.dependents,
+            Task.dependents_state,
             Task.error,
             was.c.status.label("was"),
         )
@@ -86,8 +86,8 @@ def reset_columns() -> dict[str, ColumnElement[Any]]:
     """What a task that was over forgets when it is to run once more, with all its attempts."""
     nothing = ("delete_at", "progress", "checkpoint", "result", "error", "reason", "started_at", "finished_at")
     return {
-        **{name: literal_column("0") for name in ("failures", "crashes", "losses")},
-        "alone": const_bool(False),
+        **{name: literal_column("0") for name in ("failures", "crashes", "worker_losses")},
+        "isolated": const_bool(False),
         **{name: null() for name in nothing},
     }
 

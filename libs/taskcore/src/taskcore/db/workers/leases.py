@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from taskcore.db.models import Task, Worker
-from taskcore.db.sql import int_param, interval, bigint_param, status_in
+from taskcore.db.sql import bigint_param, int_param, interval, status_in
 from taskcore.domain.states import HELD
 
 ORPHANS_LIMIT = 1_000
@@ -41,7 +41,7 @@ _LEASE = (
     Task.status,
     Task.failures,
     Task.crashes,
-    Task.losses,
+    Task.worker_losses,
     Task.max_attempts,
 )
 

@@ -10,7 +10,7 @@ from sqlalchemy import Executable, Text, bindparam, delete, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from taskcore.db.models import Task, TaskType, Worker
-from taskcore.db.sql import interval, texts_param, bigint_param, status_in
+from taskcore.db.sql import bigint_param, interval, status_in, texts_param
 from taskcore.domain.states import HELD
 
 IS_LIVE = Worker.seen_at + interval(Worker.lease_s) >= func.now()

@@ -42,7 +42,7 @@ class ChildSpanRecorder:
             packed, left_out = span_codec.encode_spans(self._kept.spans)
             return [messages.encode(messages.SpansRecorded(Raw(packed), self._kept.dropped + left_out))]
         except Exception:  # its executor waits for the end of the attempt, and for nothing else
-            log.exception("traces.not_told")
+            log.exception("traces.not_sent")
             return []
 
 

@@ -167,7 +167,7 @@ class _ForkServerProcess:
                 kind, number, value, _ = record
                 self._handle_record(kind, number, value)
         except OSError as exc:
-            log.warning("nursery.unreachable", error=str(exc))
+            log.warning("forkserver.unreachable", error=str(exc))
         self._handle_death()
 
     def _handle_record(self, kind: RecordKind, number: int, value: int) -> None:
@@ -187,7 +187,7 @@ class _ForkServerProcess:
         self.is_dead = True
         status = self._process.wait()
         if status != 0:
-            log.error("nursery.died", exit_code=status)
+            log.error("forkserver.died", exit_code=status)
         for process in list(self._processes.values()):
             if process.pid is not None:
                 with suppress(ProcessLookupError, PermissionError):

@@ -21,7 +21,9 @@ class RecordKind(IntEnum):
     NOT_STARTED = 6  # the value is an errno
 
 
-def send(connection: socket.socket, kind: RecordKind, number: int = 0, value: int = 0, fds: tuple[int, ...] = ()) -> None:
+def send(
+    connection: socket.socket, kind: RecordKind, number: int = 0, value: int = 0, fds: tuple[int, ...] = ()
+) -> None:
     """`number` is that of the task process, given by the executor. Raises `OSError` where nobody is there."""
     record = _RECORD.pack(kind, number, value)
     if fds:

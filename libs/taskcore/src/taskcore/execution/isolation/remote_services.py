@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from taskcore.domain.attempt_reports import MAX_CHECKPOINT_BYTES, MAX_PROGRESS_BYTES
-from taskcore.errors import InvalidTask, LeaseLost, TaskcoreError, DatabaseUnavailable
+from taskcore.errors import DatabaseUnavailable, InvalidTask, LeaseLost, TaskcoreError
 from taskcore.execution.isolation import messages
 from taskcore.execution.isolation.channel import MAX_FRAME, Channel, FrameTooLarge
 from taskcore.execution.json_cleaning import clean_json, clean_line
@@ -53,7 +53,9 @@ class RemoteServices:
         self._request(messages.SaveCheckpoint(msgspec.Raw(clean_json(value, MAX_CHECKPOINT_BYTES).encode())))
 
     def submit(self, task: Mapping[str, Any]) -> int:
-        return int(self._request(messages.Submit(msgspec.to_builtins(dict(task), str_keys=True), current_traceparent())))
+        return int(
+            self._request(messages.Submit(msgspec.to_builtins(dict(task), str_keys=True), current_traceparent()))
+        )
 
     def get(self, task_id: int) -> Mapping[str, Any] | None:
         found: Mapping[str, Any] | None = self._request(messages.Get(task_id))

@@ -42,7 +42,7 @@ def run_in_process(
         process = nursery.start_process()
     except (ForkServerDied, OSError) as exc:
         log.error("task_process.not_started", task_id=claimed.lease.task_id, error=str(exc))
-        return outcomes.could_not_start(claimed.losses, f"no process could be had for it: {exc}")
+        return outcomes.could_not_start(claimed.worker_losses, f"no process could be had for it: {exc}")
     try:
         _send_task(process, attempt)
         with attempt.cancellation.on_interrupt(lambda: _stop(process, attempt, kill_after_s)):
@@ -82,8 +82,8 @@ def _serve(process: TaskProcess, attempt: RunningAttempt, services: AttemptServi
     except (FrameTooLarge, msgspec.MsgspecError) as exc:
         verdict = outcomes.crashed(clean_text(f"its process spoke nonsense: {exc}"), claimed.crashes)
     except Exception:  # a fault of this side: whatever it is, the attempt must get its end
-        log.exception("task_process.abandoned", task_id=claimed.lease.task_id)
-        verdict = outcomes.worker_lost(claimed.losses)
+        log.exception("task_process.host_failed", task_id=claimed.lease.task_id)
+        verdict = outcomes.worker_lost(claimed.worker_losses)
     process.send_signal(signal.SIGKILL)
     return messages.Ended(verdict)
 
@@ -111,7 +111,7 @@ def _handle_notice(notice: messages.Notice, claimed: ClaimedTask, services: Atte
                 if claimed.trace is not None:
                     claimed.trace.add_child_spans(bytes(spans), dropped)
     except Exception:  # nobody waits for an answer; a line that is lost must not end the attempt
-        log.exception("service.failed")
+        log.exception("attempt.service_failed")
 
 
 def _answer(request: messages.Request, services: AttemptServices) -> bytes:
@@ -150,7 +150,7 @@ def _verdict(end: messages.End | None, process: TaskProcess, claimed: ClaimedTas
         case messages.OutOfMemory():
             return outcomes.crashed("its process ran out of memory", claimed.crashes)
     if process.status is None:
-        return outcomes.worker_lost(claimed.losses)
+        return outcomes.worker_lost(claimed.worker_losses)
     return outcomes.crashed(describe_exit(process.status), claimed.crashes)
 
 

@@ -19,11 +19,11 @@ from taskcore.execution.isolation import messages
 from taskcore.execution.isolation.channel import Channel
 from taskcore.execution.isolation.remote_services import RemoteServices
 from taskcore.execution.isolation.rlimits import set_memory_limit
-from taskcore.execution.run_plugin import run_plugin, make_context
+from taskcore.execution.run_plugin import make_context, run_plugin
 from taskcore.observability.log_context import attempt_context
 from taskcore.observability.tracing.client_spans import NO_TRACER
 from taskcore.plugins import Plugins
-from taskcore.plugins.cancellation import InterruptCause, CancellationToken
+from taskcore.plugins.cancellation import CancellationToken, InterruptCause
 from taskcore.settings import Settings
 
 if TYPE_CHECKING:

@@ -16,7 +16,9 @@ from taskcore.observability.tracing.guarding import suppress_errors
 from taskcore.observability.tracing.propagation import child_context, links_to, parse_traceparent
 from taskcore.observability.tracing.provider import Tracing
 
-ERROR_OUTCOMES = frozenset({AttemptOutcome.FAILED, AttemptOutcome.TIMED_OUT, AttemptOutcome.LOST, AttemptOutcome.CRASHED})
+ERROR_OUTCOMES = frozenset(
+    {AttemptOutcome.FAILED, AttemptOutcome.TIMED_OUT, AttemptOutcome.LOST, AttemptOutcome.CRASHED}
+)
 
 
 @dataclass(frozen=True, slots=True)

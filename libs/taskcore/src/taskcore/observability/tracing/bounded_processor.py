@@ -72,7 +72,7 @@ class _CountingExporter(SpanExporter):
             SPANS_DROPPED.labels("not_exported").inc(len(spans))
         if fails != self._fails:
             self._fails = fails
-            log.warning("traces.not_sent" if fails else "traces.sent_again", spans=len(spans))
+            log.warning("spans.export_failed" if fails else "spans.export_recovered", spans=len(spans))
         return result
 
     def shutdown(self) -> None:

@@ -16,4 +16,4 @@ def suppress_errors() -> Iterator[None]:
     try:
         yield
     except Exception:
-        log.exception("traces.failed")
+        log.exception("spans.failed")

@@ -25,7 +25,9 @@ READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 class InMemorySpanStore(SpanProcessor):
     """The newest traces, whole up to `SPANS_OF_A_TRACE`. What a request that only reads did is not kept."""
 
-    def __init__(self, max_traces: int = MAX_TRACES, max_spans: int = MAX_SPANS, max_spans_per_trace: int = MAX_SPANS_PER_TRACE) -> None:
+    def __init__(
+        self, max_traces: int = MAX_TRACES, max_spans: int = MAX_SPANS, max_spans_per_trace: int = MAX_SPANS_PER_TRACE
+    ) -> None:
         self._max_traces = max_traces
         self._max_spans = max_spans
         self._max_spans_per_trace = max_spans_per_trace

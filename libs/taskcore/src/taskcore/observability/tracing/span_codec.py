@@ -75,7 +75,10 @@ def _encode(span: ReadableSpan) -> EncodedSpan:
         start_ns=span.start_time or 0,
         end_ns=span.end_time or 0,
         attributes=_clean_attributes(span.attributes),
-        events=[EncodedEvent(_clean_value(one.name), one.timestamp, _clean_attributes(one.attributes)) for one in span.events],
+        events=[
+            EncodedEvent(_clean_value(one.name), one.timestamp, _clean_attributes(one.attributes))
+            for one in span.events
+        ],
         links=[(_id(one.context), _clean_attributes(one.attributes)) for one in span.links],
         status=span.status.status_code.value,
         description=_clean_value(span.status.description),
@@ -91,7 +94,10 @@ def _decode(one: EncodedSpan, resource: Resource) -> ReadableSpan:
         None if one.parent is None else remote_context(*one.parent),
         resource,
         _clean_attributes(one.attributes),
-        [Event(_clean_value(event.name), _clean_attributes(event.attributes), _time(event.time_ns)) for event in one.events],
+        [
+            Event(_clean_value(event.name), _clean_attributes(event.attributes), _time(event.time_ns))
+            for event in one.events
+        ],
         [Link(remote_context(*of), _clean_attributes(attributes)) for of, attributes in one.links],
         SpanKind(one.kind),
         status=Status(StatusCode(one.status), _clean_value(one.description) if is_error else None),

@@ -12,7 +12,7 @@ from opentelemetry.semconv.attributes import server_attributes as server
 from opentelemetry.trace import Tracer
 from psycopg.sql import Composable
 
-from taskcore.observability.tracing.client_spans import NO_SPAN, ClientSpan, client_span, class_name
+from taskcore.observability.tracing.client_spans import NO_SPAN, ClientSpan, class_name, client_span
 from taskcore.observability.tracing.propagation import is_sampled
 
 MAX_QUERY_TEXT = 4_096

@@ -50,7 +50,9 @@ def make_ssl_context(settings: HttpSettings) -> ssl.SSLContext:
 class GuardedTransport(httpx.BaseTransport):
     """What `httpx.HTTPTransport` does, on a network of our own, which that one cannot be given."""
 
-    def __init__(self, ssl_context: ssl.SSLContext, network: httpcore.NetworkBackend, tracer: Tracer = NO_TRACER) -> None:
+    def __init__(
+        self, ssl_context: ssl.SSLContext, network: httpcore.NetworkBackend, tracer: Tracer = NO_TRACER
+    ) -> None:
         self._pool = httpcore.ConnectionPool(ssl_context=ssl_context, network_backend=network)
         self._tracer = tracer
 

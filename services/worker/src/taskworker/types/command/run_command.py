@@ -81,7 +81,9 @@ def find_violation(command: CommandSettings, params: RunCommandParameters) -> st
     return None
 
 
-def execute(command: CommandSettings, params: RunCommandParameters, output: CommandOutput, context: Mapping[str, str]) -> int:
+def execute(
+    command: CommandSettings, params: RunCommandParameters, output: CommandOutput, context: Mapping[str, str]
+) -> int:
     """Run it to its end. Answers its exit code, negative where a signal ended it.
 
     `context` is for its environment, unless the operator's own says otherwise.

@@ -81,5 +81,9 @@ class SendEmail(Plugin[SendEmailParameters]):
 
 def _send_span(ctx: TaskContext, params: SendEmailParameters) -> ClientSpan:
     server = ctx.settings.smtp
-    attributes: Attributes = {SERVER_ADDRESS: server.host, SERVER_PORT: server.port, RECIPIENT_COUNT: len(params.recipients)}
+    attributes: Attributes = {
+        SERVER_ADDRESS: server.host,
+        SERVER_PORT: server.port,
+        RECIPIENT_COUNT: len(params.recipients),
+    }
     return client_span(ctx.tracer, "SMTP send", attributes, smtp.error_type)

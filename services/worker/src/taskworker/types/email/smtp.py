@@ -88,7 +88,9 @@ def _connect(settings: SmtpSettings, sockets: SocketRegistry) -> smtplib.SMTP:
 class _Session(smtplib.SMTP):
     """On a socket that can be cut, with TLS from the start where `trust` is given."""
 
-    def __init__(self, host: str, port: int, timeout_s: float, sockets: SocketRegistry, trust: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, host: str, port: int, timeout_s: float, sockets: SocketRegistry, trust: ssl.SSLContext | None
+    ) -> None:
         self._sockets = sockets
         self._trust = trust
         super().__init__(host, port, timeout=timeout_s)

@@ -24,7 +24,9 @@ MAX_RETRY_AFTER_S = 3_600
 
 HeaderName = Annotated[str, msgspec.Meta(pattern=rf"^[A-Za-z0-9!#$%&'*+.^_`|~-]+{END_OF_TEXT}", max_length=256)]
 HeaderValue = Annotated[str, msgspec.Meta(pattern=rf"^[\t\x20-\x7e]*{END_OF_TEXT}", max_length=8_192)]
-Url = Annotated[str, msgspec.Meta(pattern=rf"^[Hh][Tt][Tt][Pp][Ss]?://[^\s\x00-\x20\x7f]+{END_OF_TEXT}", max_length=8_192)]
+Url = Annotated[
+    str, msgspec.Meta(pattern=rf"^[Hh][Tt][Tt][Pp][Ss]?://[^\s\x00-\x20\x7f]+{END_OF_TEXT}", max_length=8_192)
+]
 Headers = Annotated[dict[HeaderName, HeaderValue], msgspec.Meta(max_length=64)]
 Text = Annotated[str, msgspec.Meta(max_length=65_536)]
 Statuses = Annotated[

@@ -22,7 +22,7 @@ def upgrade() -> None:
         sa.Column("is_due", sa.Boolean(), nullable=False),
         sa.Column("available_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("dispatched_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("resends", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("redeliveries", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
         sa.PrimaryKeyConstraint("task_id", name=op.f("outbox_pkey")),
         postgresql_with={
             "fillfactor": "70",
@@ -76,7 +76,7 @@ def upgrade() -> None:
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("attempt", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("failures", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
-        sa.Column("losses", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("worker_losses", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("lease_token", sa.Uuid(), nullable=True),
         sa.Column("worker_id", sa.BigInteger(), nullable=True),
         sa.Column("executor", sa.Integer(), nullable=True),
@@ -100,7 +100,7 @@ def upgrade() -> None:
     )
     op.create_index("task_by_type", "task", ["type", "id"], unique=False)
     op.create_index(
-        "task_ended_badly",
+        "task_unsuccessful",
         "task",
         ["status", "id"],
         unique=False,
@@ -180,7 +180,7 @@ def downgrade() -> None:
     op.drop_table("task_attempt")
     op.drop_index("task_labels", table_name="task", postgresql_using="gin", postgresql_where=sa.text("labels <> '{}'"))
     op.drop_index("task_idempotency_key", table_name="task", postgresql_where=sa.text("idempotency_key IS NOT NULL"))
-    op.drop_index("task_ended_badly", table_name="task", postgresql_where=sa.text("status IN ('failed', 'cancelled')"))
+    op.drop_index("task_unsuccessful", table_name="task", postgresql_where=sa.text("status IN ('failed', 'cancelled')"))
     op.drop_index("task_by_type", table_name="task")
     op.drop_index(
         "task_active",

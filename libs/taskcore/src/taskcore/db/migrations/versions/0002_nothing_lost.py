@@ -16,7 +16,7 @@ _STATUSES = _STATUSES_BEFORE + ", 'blocked', 'paused', 'cancelling'"
 
 #: Whoever writes history holds this lock, shared, from before its first id until it commits: see `taskcore.db.tasks.history_feed`.
 LOCK_HISTORY = """
-CREATE FUNCTION lock_history() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION lock_history_shared() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock_shared(1951622763, 0);
     RETURN NULL;
@@ -58,7 +58,7 @@ def upgrade() -> None:
     op.add_column("task", sa.Column("timeout_s", sa.Double(), nullable=True))
     op.add_column("task", sa.Column("delete_after_s", sa.Double(), nullable=True))
     op.add_column("task", sa.Column("crashes", sa.SmallInteger(), server_default=sa.text("0"), nullable=False))
-    op.add_column("task", sa.Column("alone", sa.Boolean(), server_default=sa.text("false"), nullable=False))
+    op.add_column("task", sa.Column("isolated", sa.Boolean(), server_default=sa.text("false"), nullable=False))
     op.add_column("task", sa.Column("pause_requested", sa.Boolean(), server_default=sa.text("false"), nullable=False))
     op.add_column("task", sa.Column("delete_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column(
@@ -67,7 +67,7 @@ def upgrade() -> None:
     op.add_column(
         "task", sa.Column("checkpoint", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True)
     )
-    op.add_column("task", sa.Column("dependents", sa.Text(), nullable=True))
+    op.add_column("task", sa.Column("dependents_state", sa.Text(), nullable=True))
     op.drop_index(op.f("task_active"), table_name="task")
     op.create_index(
         "task_delete_at", "task", ["delete_at"], unique=False, postgresql_where=sa.text("delete_at IS NOT NULL")
@@ -87,12 +87,12 @@ def upgrade() -> None:
         postgresql_where=sa.text("status IN ('blocked', 'scheduled', 'queued', 'retrying', 'paused')"),
     )
     op.create_index(
-        "task_to_pass_on",
+        "task_dependents_pending",
         "task",
         ["id"],
         unique=False,
         postgresql_where=sa.text(
-            "dependents = 'rearm' OR dependents = 'awaited' AND status IN ('succeeded', 'failed', 'cancelled')"
+            "dependents_state = 'rearm' OR dependents_state = 'awaited' AND status IN ('succeeded', 'failed', 'cancelled')"
         ),
     )
     op.add_column("task_type", sa.Column("timeout_s", sa.Double(), nullable=True))
@@ -102,18 +102,20 @@ def upgrade() -> None:
     op.add_column("worker", sa.Column("lock_id", sa.Integer(), nullable=True))
     op.drop_constraint(op.f("task_status_check"), "task")
     op.create_check_constraint(op.f("task_status_check"), "task", f"status IN ({_STATUSES})")
-    op.create_check_constraint(op.f("task_dependents_check"), "task", "dependents IN ('awaited', 'settled', 'rearm')")
+    op.create_check_constraint(
+        op.f("task_dependents_check"), "task", "dependents_state IN ('pending', 'resolved', 'reblock')"
+    )
     op.execute("CREATE SEQUENCE worker_lock_id AS integer CYCLE")
     op.execute(LOCK_HISTORY)
     op.execute(
         "CREATE TRIGGER task_history_lock BEFORE INSERT ON task_history"
-        " FOR EACH STATEMENT EXECUTE FUNCTION lock_history()"
+        " FOR EACH STATEMENT EXECUTE FUNCTION lock_history_shared()"
     )
 
 
 def downgrade() -> None:
     op.execute("DROP TRIGGER task_history_lock ON task_history")
-    op.execute("DROP FUNCTION lock_history")
+    op.execute("DROP FUNCTION lock_history_shared")
     op.execute("DROP SEQUENCE worker_lock_id")
     op.drop_constraint(op.f("task_dependents_check"), "task")
     op.execute("DELETE FROM task WHERE status IN ('blocked', 'paused', 'cancelling')")
@@ -125,10 +127,10 @@ def downgrade() -> None:
     op.drop_column("task_type", "isolation")
     op.drop_column("task_type", "timeout_s")
     op.drop_index(
-        "task_to_pass_on",
+        "task_dependents_pending",
         table_name="task",
         postgresql_where=sa.text(
-            "dependents = 'rearm' OR dependents = 'awaited' AND status IN ('succeeded', 'failed', 'cancelled')"
+            "dependents_state = 'rearm' OR dependents_state = 'awaited' AND status IN ('succeeded', 'failed', 'cancelled')"
         ),
     )
     op.drop_index(
@@ -145,12 +147,12 @@ def downgrade() -> None:
         unique=False,
         postgresql_where="(status = ANY (ARRAY['scheduled'::text, 'queued'::text, 'running'::text, 'retrying'::text]))",
     )
-    op.drop_column("task", "dependents")
+    op.drop_column("task", "dependents_state")
     op.drop_column("task", "checkpoint")
     op.drop_column("task", "progress")
     op.drop_column("task", "delete_at")
     op.drop_column("task", "pause_requested")
-    op.drop_column("task", "alone")
+    op.drop_column("task", "isolated")
     op.drop_column("task", "crashes")
     op.drop_column("task", "delete_after_s")
     op.drop_column("task", "timeout_s")

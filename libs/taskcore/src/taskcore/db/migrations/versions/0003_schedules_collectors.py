@@ -14,7 +14,7 @@ depends_on = None
 # Who adds to what is followed waits for the one before, so that ids are visible in their order: a reader who goes on
 # behind the last id that he saw misses none. One process writes for a cluster, so it is clusters that take turns.
 LOCK_FOLLOWED = """
-    CREATE FUNCTION lock_followed() RETURNS trigger LANGUAGE plpgsql AS $$
+    CREATE FUNCTION serialize_inserts() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         PERFORM pg_advisory_xact_lock(1951622763, 1);
         RETURN NULL;
@@ -40,14 +40,18 @@ def upgrade() -> None:
         sa.Column("count", sa.BigInteger(), nullable=False),
         sa.Column("first_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("heard_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("last_seen_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("task_id", sa.BigInteger(), nullable=True),
         sa.Column("resolved_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("resolved_by", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("alert_pkey")),
     )
     op.create_index(
-        "alert_quiet", "alert", ["cluster", "heard_at"], unique=False, postgresql_where=sa.text("resolved_at IS NULL")
+        "alert_inactive",
+        "alert",
+        ["cluster", "last_seen_at"],
+        unique=False,
+        postgresql_where=sa.text("resolved_at IS NULL"),
     )
     op.create_index(
         "alert_resolved",
@@ -101,7 +105,7 @@ def upgrade() -> None:
         sa.Column("cluster", sa.Text(), nullable=False),
         sa.Column("scope", sa.Text(), nullable=False),
         sa.Column("resource_version", sa.Text(), nullable=False),
-        sa.Column("heard_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("cluster", "scope", name=op.f("k8s_cursor_pkey")),
     )
     op.create_table(
@@ -155,7 +159,7 @@ def upgrade() -> None:
         sa.Column("count", sa.BigInteger(), nullable=True),
         sa.Column("from_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("until_at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint("kind IN ('lost', 'flood')", name=op.f("k8s_gap_kind_check")),
+        sa.CheckConstraint("kind IN ('lost', 'rate_limited')", name=op.f("k8s_gap_kind_check")),
         sa.PrimaryKeyConstraint("id", name=op.f("k8s_gap_pkey")),
     )
     op.create_index("k8s_gap_newest", "k8s_gap", ["until_at", "id"], unique=False)
@@ -239,14 +243,14 @@ def upgrade() -> None:
     op.execute(LOCK_FOLLOWED)
     for table in FOLLOWED:
         op.execute(
-            f"CREATE TRIGGER {table}_lock BEFORE INSERT ON {table} FOR EACH STATEMENT EXECUTE FUNCTION lock_followed()"
+            f"CREATE TRIGGER {table}_lock BEFORE INSERT ON {table} FOR EACH STATEMENT EXECUTE FUNCTION serialize_inserts()"
         )
 
 
 def downgrade() -> None:
     for table in FOLLOWED:
         op.execute(f"DROP TRIGGER {table}_lock ON {table}")
-    op.execute("DROP FUNCTION lock_followed")
+    op.execute("DROP FUNCTION serialize_inserts")
     op.drop_index("schedule_fire_waiting", table_name="schedule_fire", postgresql_where=sa.text("waits"))
     op.drop_index("schedule_fire_task", table_name="schedule_fire", postgresql_where=sa.text("task_id IS NOT NULL"))
     op.drop_table("schedule_fire")
@@ -276,6 +280,6 @@ def downgrade() -> None:
     op.drop_index("alert_open", table_name="alert", postgresql_where=sa.text("resolved_at IS NULL"))
     op.drop_index("alert_resolved", table_name="alert", postgresql_where=sa.text("resolved_at IS NOT NULL"))
     op.drop_index("alert_unresolved", table_name="alert", postgresql_where=sa.text("resolved_at IS NULL"))
-    op.drop_index("alert_quiet", table_name="alert", postgresql_where=sa.text("resolved_at IS NULL"))
+    op.drop_index("alert_inactive", table_name="alert", postgresql_where=sa.text("resolved_at IS NULL"))
     op.drop_table("alert")
     op.drop_column("queue", "paused_by")

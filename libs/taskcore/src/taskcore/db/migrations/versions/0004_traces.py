@@ -13,7 +13,7 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column("task", sa.Column("trace_context", sa.Text(), nullable=True))
-    op.create_index("task_followed", "task", ["id"], postgresql_where=sa.text("trace_context IS NOT NULL"))
+    op.create_index("task_traced", "task", ["id"], postgresql_where=sa.text("trace_context IS NOT NULL"))
     op.add_column("task_attempt", sa.Column("trace_id", sa.Text(), nullable=True))
     op.add_column("task_attempt", sa.Column("span_id", sa.Text(), nullable=True))
 
@@ -21,5 +21,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_column("task_attempt", "span_id")
     op.drop_column("task_attempt", "trace_id")
-    op.drop_index("task_followed", "task")
+    op.drop_index("task_traced", "task")
     op.drop_column("task", "trace_context")
