@@ -19,7 +19,7 @@ class Run:
     attempt: int
     pid: int
     began_at: float
-    last_seen_at: float
+    seen_at: float
     has_ended: bool = False
 
 
@@ -47,7 +47,7 @@ class Journal:
     def overlaps(self) -> list[tuple[Run, Run]]:
         """Runs of one task at the same time, for certain."""
         pairs = (pair for runs in self.runs().values() for pair in pairwise(runs))
-        return [(one, next_) for one, next_ in pairs if next_.began_at < one.last_seen_at]
+        return [(one, next_) for one, next_ in pairs if next_.began_at < one.seen_at]
 
 
 def _read(file: Path) -> Iterator[Run]:
@@ -60,6 +60,6 @@ def _read(file: Path) -> Iterator[Run]:
                 yield earlier
             open_runs[key] = Run(*key, int(file.name), float(at), float(at))
         elif (run := open_runs.get(key)) is not None:
-            run.last_seen_at = float(at)
+            run.seen_at = float(at)
             run.has_ended = what == "end"
     yield from open_runs.values()

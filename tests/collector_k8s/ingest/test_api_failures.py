@@ -139,13 +139,13 @@ def test_a_cluster_in_which_nothing_happens_and_that_sends_no_bookmarks_is_heard
 ) -> None:
     cluster.bookmark_interval_s = None
     collecting = collect(bookmark_interval_s=1)
-    last_seen_at = eventually(lambda: collected.sql("SELECT last_seen_at FROM k8s_cursor"))
+    seen_at = eventually(lambda: collected.sql("SELECT seen_at FROM k8s_cursor"))
 
     eventually(lambda: len(cluster.requests_of("watch")) > 2)
 
     eventually(
         lambda: (
-            collected.sql("SELECT last_seen_at FROM k8s_cursor")[0]["last_seen_at"] > last_seen_at[0]["last_seen_at"]
+            collected.sql("SELECT seen_at FROM k8s_cursor")[0]["seen_at"] > seen_at[0]["seen_at"]
         )
     )
     eventually(collecting.status.is_ready)

@@ -81,14 +81,14 @@ def test_a_gap_is_noted_when_the_cluster_may_have_dropped_events_unheard(
     first = collect()
     eventually(collected.position)
     first.stop()
-    (before,) = collected.sql("UPDATE k8s_cursor SET last_seen_at = now() - interval '2 hours' RETURNING last_seen_at")
+    (before,) = collected.sql("UPDATE k8s_cursor SET seen_at = now() - interval '2 hours' RETURNING seen_at")
     cluster.store.lose_events()
 
     collect()
 
     (gap,) = eventually(collected.gaps)
     assert (gap["kind"], gap["namespace"], gap["count"]) == ("lost", "", None)
-    assert abs((gap["from_at"] - before["last_seen_at"]).total_seconds()) < 30
+    assert abs((gap["from_at"] - before["seen_at"]).total_seconds()) < 30
     assert gap["until_at"] > gap["from_at"]
     events = cluster.put(event("after"))
     eventually(lambda: collected.has_all(events))

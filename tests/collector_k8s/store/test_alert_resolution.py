@@ -34,7 +34,7 @@ def resolve_quiet(engine: Engine, which: AlertHook, *scopes: str) -> None:
 def test_what_is_quiet_is_resolved_and_only_in_its_cluster(engine: Engine) -> None:
     quick = alerting(engine, resolve_after_s=60)
     note(engine, quick, event(1), event(2, name="loud"), event(3, cluster="other"))
-    rows_changed = "UPDATE alert SET last_seen_at = now() - interval '61 s' WHERE name <> 'loud' RETURNING id"
+    rows_changed = "UPDATE alert SET seen_at = now() - interval '61 s' WHERE name <> 'loud' RETURNING id"
     assert len(rows(engine, rows_changed)) == 2
 
     hear(engine)
@@ -63,7 +63,7 @@ def test_an_alert_of_a_cluster_that_could_not_be_heard_since_is_not_quiet(
 ) -> None:
     quick = alerting(engine, resolve_after_s=60)
     note(engine, quick, event(1))
-    rows(engine, "UPDATE alert SET last_seen_at = now() - interval '100 s' RETURNING id")
+    rows(engine, "UPDATE alert SET seen_at = now() - interval '100 s' RETURNING id")
     for scope, ago_s in heard_s.items():
         hear(engine, scope, ago_s=ago_s)
 
@@ -79,7 +79,7 @@ def test_a_copy_that_was_replaced_resolves_nothing(engine: Engine) -> None:
         (epoch,) = connection.execute(acquire_lease(), {**lease, "by": "me", "ttl_s": 60}).one()
     quick = alerting(engine, resolve_after_s=60)
     note(engine, quick, event(1))
-    rows(engine, "UPDATE alert SET last_seen_at = now() - interval '100 s' RETURNING id")
+    rows(engine, "UPDATE alert SET seen_at = now() - interval '100 s' RETURNING id")
     hear(engine)
     limits = StoreLimits(1, timedelta(hours=1))
     old, new = (EventStore(engine, "home", Lease("k8s:home", of), limits, quick) for of in (epoch - 1, epoch))
@@ -99,7 +99,7 @@ def test_more_than_a_batch_of_quiet_ones_is_resolved(engine: Engine) -> None:
     copies = columns.replace(" name,", " name || '-' || n,")
     many = f"INSERT INTO alert ({columns}) SELECT {copies} FROM alert, generate_series(1, 200) n RETURNING 1"
     assert len(rows(engine, many)) == 600
-    rows(engine, "UPDATE alert SET last_seen_at = now() - interval '61 s' RETURNING 1")
+    rows(engine, "UPDATE alert SET seen_at = now() - interval '61 s' RETURNING 1")
 
     hear(engine)
 

@@ -36,7 +36,7 @@ Put = Callable[[BufferItem], None]
 
 
 class Reflector:
-    """For one thread, until `over` is set. `position` and `last_seen_at` (of `elapsed_s`) are where the last left off."""
+    """For one thread, until `over` is set. `position` and `seen_at` (of `elapsed_s`) are where the last left off."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class Reflector:
         """To the end of a watch."""
         if self._position is None:
             self._position = self._list()
-        begun, last_seen_at = time.monotonic(), self._seen_at
+        begun, seen_at = time.monotonic(), self._seen_at
         watch = self._watch = Watch(self._cluster, self._scope, self._position)
         try:
             self._status.connected(self._scope)
@@ -90,7 +90,7 @@ class Reflector:
                 if self._stopped.is_set():
                     return
                 self._take(told)
-            if self._seen_at == last_seen_at and time.monotonic() - begun < MIN_WATCH_S:
+            if self._seen_at == seen_at and time.monotonic() - begun < MIN_WATCH_S:
                 self._pause()
             else:
                 self._end()
@@ -125,14 +125,14 @@ class Reflector:
     def _take(self, told: WatchEvent) -> None:
         """Deleted events are those whose time is up: they stay, here."""
         self._position = version = resource_version_of(told.object) or self._position
-        self._seen_at = last_seen_at = monotonic_s()
+        self._seen_at = seen_at = monotonic_s()
         self._backoff.reset()
         (self._status.bookmark_seen if told.type == "BOOKMARK" else self._status.seen)(self._scope)
         if told.type in ("ADDED", "MODIFIED") and (event := self._event_filter.accept(told.object)) is not None:
-            self._put(BufferItem(self._scope, last_seen_at, event, version))
+            self._put(BufferItem(self._scope, seen_at, event, version))
         elif told.type == "BOOKMARK":
-            self._put(BufferItem(self._scope, last_seen_at, position=version))
-        if monotonic_s() - last_seen_at > 2 * self._settings.bookmark_interval_s:
+            self._put(BufferItem(self._scope, seen_at, position=version))
+        if monotonic_s() - seen_at > 2 * self._settings.bookmark_interval_s:
             # What waits in the connection is as old. Asked again, the cluster says whether it still knows the rest.
             raise ClusterError("What was read had to wait too long to be stored: the watch is begun again.")
 

@@ -62,7 +62,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class BufferItem:
-    """Something that was read in `scope` (a namespace; empty: all) at `last_seen_at`, of the clock `elapsed_s`.
+    """Something that was read in `scope` (a namespace; empty: all) at `seen_at`, of the clock `elapsed_s`.
 
     `position`: everything up to there was read, this included. `is_repeat`: of a list that only looks whether the
     watch missed something. `lost_since`: what happened between then and now may not all be known.

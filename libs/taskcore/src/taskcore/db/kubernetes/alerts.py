@@ -79,7 +79,7 @@ def upsert_alerts() -> Executable:
             "last_at": func.greatest(Alert.last_at, new.last_at),
             "message": case((is_later, new.message), else_=Alert.message),
             "type": case((is_later, new.type), else_=Alert.type),
-            "last_seen_at": func.now(),
+            "seen_at": func.now(),
         },
     ).returning(
         Alert.id,
@@ -111,7 +111,7 @@ def resolve_inactive() -> Executable:
     It counts up to when each of `scopes` was heard last: what cannot be heard is not known to be quiet.
     """
     cluster = bindparam("of", type_=Text)
-    last_seen_at = (
+    seen_at = (
         select(func.min(K8sCursor.seen_at))
         .where(K8sCursor.cluster == cluster, K8sCursor.scope == func.any(texts_param("scopes")))
         .having(func.count() == func.cardinality(texts_param("scopes")))
@@ -120,7 +120,7 @@ def resolve_inactive() -> Executable:
     quiet = (
         select(Alert.id)
         .where(Alert.resolved_at.is_(None), Alert.cluster == cluster)
-        .where(Alert.seen_at < last_seen_at - seconds_param("resolve_after_s"))
+        .where(Alert.seen_at < seen_at - seconds_param("resolve_after_s"))
         .order_by(Alert.seen_at)
         .limit(BATCH)
         .with_for_update(skip_locked=True)

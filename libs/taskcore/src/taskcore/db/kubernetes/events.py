@@ -114,12 +114,12 @@ def set_cursor() -> Executable:
         cluster=_OF_CLUSTER,
         scope=bindparam("of_scope", type_=Text),
         resource_version=bindparam("version", type_=Text),
-        last_seen_at=func.now() - seconds_param("ago_s"),
+        seen_at=func.now() - seconds_param("ago_s"),
     )
     new = statement.excluded
     return statement.on_conflict_do_update(
         index_elements=[K8sCursor.cluster, K8sCursor.scope],
-        set_={"resource_version": new.resource_version, "last_seen_at": new.last_seen_at},
+        set_={"resource_version": new.resource_version, "seen_at": new.seen_at},
     )
 
 

@@ -121,5 +121,5 @@ class Alert(Model):
         ),
         Index("alert_unresolved", "id", postgresql_where=text("resolved_at IS NULL")),
         Index("alert_resolved", "resolved_at", postgresql_where=text("resolved_at IS NOT NULL")),
-        Index("alert_inactive", "cluster", "last_seen_at", postgresql_where=text("resolved_at IS NULL")),
+        Index("alert_inactive", "cluster", "seen_at", postgresql_where=text("resolved_at IS NULL")),
     )

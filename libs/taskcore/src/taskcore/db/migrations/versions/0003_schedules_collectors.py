@@ -40,7 +40,7 @@ def upgrade() -> None:
         sa.Column("count", sa.BigInteger(), nullable=False),
         sa.Column("first_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("last_seen_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("task_id", sa.BigInteger(), nullable=True),
         sa.Column("resolved_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("resolved_by", sa.Text(), nullable=True),
@@ -49,7 +49,7 @@ def upgrade() -> None:
     op.create_index(
         "alert_inactive",
         "alert",
-        ["cluster", "last_seen_at"],
+        ["cluster", "seen_at"],
         unique=False,
         postgresql_where=sa.text("resolved_at IS NULL"),
     )
@@ -105,7 +105,7 @@ def upgrade() -> None:
         sa.Column("cluster", sa.Text(), nullable=False),
         sa.Column("scope", sa.Text(), nullable=False),
         sa.Column("resource_version", sa.Text(), nullable=False),
-        sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("cluster", "scope", name=op.f("k8s_cursor_pkey")),
     )
     op.create_table(
