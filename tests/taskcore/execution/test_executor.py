@@ -116,7 +116,7 @@ def test_a_plugin_that_exits_fails_its_attempt_only(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("released", "status", "reason"),
+    ("returned", "status", "reason"),
     [
         (Fail("never", reason="no_such_thing"), Status.FAILED, "no_such_thing"),
         (Cancel("enough"), Status.CANCELLED, "cancelled_by_plugin"),

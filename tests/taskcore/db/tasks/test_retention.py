@@ -111,7 +111,7 @@ def test_what_a_type_leaves_out_is_as_for_all() -> None:
     assert shortest_age_s(plan_policy(RetentionSettings())) is None
 
 
-@pytest.mark.parametrize("dependents", ["pending", "reblock"])
+@pytest.mark.parametrize("dependents_state", ["pending", "reblock"])
 async def test_what_is_still_to_be_passed_on_stays(
     stage: DatabaseHarness, keeping: MakeRetention, dependents_state: str
 ) -> None:
