@@ -119,8 +119,8 @@ async def test_what_is_still_to_be_passed_on_stays(
     for task_id in (waited_for, settled):
         finish(stage, task_id, ago_s=HOUR)
     stage.sql("UPDATE task SET delete_at = now()")
-    stage.sql("UPDATE task SET dependents_state = :it WHERE id = :id", it=dependents, id=waited_for)
-    stage.sql("UPDATE task SET dependents_state = 'settled' WHERE id = :id", id=settled)
+    stage.sql("UPDATE task SET dependents_state = :it WHERE id = :id", it=dependents_state, id=waited_for)
+    stage.sql("UPDATE task SET dependents_state = 'resolved' WHERE id = :id", id=settled)
 
     await run(keeping(succeeded_s=60))
 
