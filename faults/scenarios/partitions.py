@@ -82,9 +82,7 @@ def _judge(trial: Trial, held: set[int], cut_at: float) -> None:
     again = [run.began_at for task_id in held for run in runs[task_id] if run.began_at > cut_at]
     if again:
         trial.figures["ran elsewhere after s"] = round(min(again) - cut_at, 1)
-        gaps = [
-            later.began_at - run.seen_at for run in first for later in runs[run.task_id] if later.began_at > cut_at
-        ]
+        gaps = [later.began_at - run.seen_at for run in first for later in runs[run.task_id] if later.began_at > cut_at]
         trial.require(min(gaps) > 0, f"a task ran elsewhere {-min(gaps):.1f} s before it had stopped here")
 
 

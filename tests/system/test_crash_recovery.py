@@ -203,7 +203,7 @@ def test_a_restart_in_the_middle_of_many_tasks_costs_nothing(system: System) -> 
         system.wait_for(task_ids)
 
     assert 200 < stopped_at < 1_500
-    totals = "SELECT status, sum(failures)::int AS failures, sum(worker_losses)::int AS losses FROM task WHERE id = ANY(%s)"
+    totals = "SELECT status, sum(failures)::int AS failures, sum(worker_losses)::int AS worker_losses FROM task WHERE id = ANY(%s)"
     assert system.sql(totals + " GROUP BY 1", task_ids) == [{"status": "succeeded", "failures": 0, "worker_losses": 0}]
     assert system.scalar(finished, task_ids) == 1_500
 

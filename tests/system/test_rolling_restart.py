@@ -99,5 +99,7 @@ def test_a_rolling_restart_loses_nothing_and_fails_no_request(system: System) ->
     system.wait_for(balancer.accepted)
 
     assert balancer.refused == []
-    totals = "SELECT status, sum(failures + crashes + worker_losses)::int AS spent FROM task WHERE id = ANY(%s) GROUP BY 1"
+    totals = (
+        "SELECT status, sum(failures + crashes + worker_losses)::int AS spent FROM task WHERE id = ANY(%s) GROUP BY 1"
+    )
     assert system.sql(totals, balancer.accepted) == [{"status": "succeeded", "spent": 0}]

@@ -143,11 +143,7 @@ def test_a_cluster_in_which_nothing_happens_and_that_sends_no_bookmarks_is_heard
 
     eventually(lambda: len(cluster.requests_of("watch")) > 2)
 
-    eventually(
-        lambda: (
-            collected.sql("SELECT seen_at FROM k8s_cursor")[0]["seen_at"] > seen_at[0]["seen_at"]
-        )
-    )
+    eventually(lambda: collected.sql("SELECT seen_at FROM k8s_cursor")[0]["seen_at"] > seen_at[0]["seen_at"])
     eventually(collecting.status.is_ready)
     assert len(cluster.requests_of("list")) == 1
 

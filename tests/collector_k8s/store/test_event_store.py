@@ -106,9 +106,7 @@ def test_the_cursor_is_where_the_last_item_of_its_scope_was(engine: Engine, leas
 
     store([*items(event("a", 5), event("b", 7)), bookmark, *items(event("c", 99), is_repeat=True)])
 
-    cursors = query(
-        engine, "SELECT scope, resource_version, now() - seen_at > '40 s' FROM k8s_cursor ORDER BY scope"
-    )
+    cursors = query(engine, "SELECT scope, resource_version, now() - seen_at > '40 s' FROM k8s_cursor ORDER BY scope")
     assert cursors == [("", "7", False), ("shop", "90", True)]
 
 

@@ -54,7 +54,11 @@ def test_a_claim_that_never_arrived_goes_back_and_costs_nothing(stage: DatabaseH
 
     eventually(lambda: stage.status(astray) == "queued")
     assert stage.status(held) == "running"
-    assert tuple(stage.sql("SELECT failures, crashes, worker_losses FROM task WHERE id = :id", id=astray)[0]) == (0, 0, 0)
+    assert tuple(stage.sql("SELECT failures, crashes, worker_losses FROM task WHERE id = :id", id=astray)[0]) == (
+        0,
+        0,
+        0,
+    )
 
 
 def test_what_only_the_process_holds_is_to_be_dropped(stage: DatabaseHarness, keep: Keep) -> None:

@@ -122,7 +122,9 @@ class Life(RuleBasedStateMachine):
         parents = self.parents(asked.pop("parents"))
         id_ = self.stage.submit_with_parents(*parents, type=asked["type"], **fields)
         counts = {"crashes": asked["crashes"], "worker_losses": asked["worker_losses"]}
-        self.stage.sql("UPDATE task SET crashes = :crashes, worker_losses = :worker_losses WHERE id = :id", id=id_, **counts)
+        self.stage.sql(
+            "UPDATE task SET crashes = :crashes, worker_losses = :worker_losses WHERE id = :id", id=id_, **counts
+        )
         self.model.submit(ModelTask(id_, depends_on=parents, **asked))
 
     def parents(self, picks: list[int]) -> tuple[int, ...]:
