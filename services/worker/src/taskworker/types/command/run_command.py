@@ -26,7 +26,7 @@ from taskcore.observability.tracing.propagation import traceparent
 from taskcore.plugins import Fail, Interrupted, Isolation, Parameters, Plugin, TaskContext
 from taskcore.settings import CommandSettings
 from taskworker.types.command.output import CommandOutput
-from taskworker.types.email.patterns import END_OF_TEXT
+from taskworker.types.patterns import END_OF_TEXT
 
 #: What programs need to find their way. The rest may hold secrets.
 INHERITED_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")

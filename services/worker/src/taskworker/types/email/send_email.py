@@ -19,7 +19,7 @@ from taskcore.plugins import Fail, Parameters, Plugin, TaskContext
 from taskcore.plugins.network.sockets import SocketRegistry
 from taskworker.types.email import smtp
 from taskworker.types.email.message import build_message
-from taskworker.types.email.patterns import END_OF_TEXT
+from taskworker.types.patterns import END_OF_TEXT
 
 #: How many, in traces: addresses are nobody's business there.
 RECIPIENT_COUNT = "taskcore.email.recipients"

@@ -16,8 +16,8 @@ import msgspec
 
 from taskcore.plugins import Fail, Parameters, Plugin, RetryAfter, TaskContext
 from taskcore.plugins.network.guarded_network import ForbiddenAddress
-from taskworker.types.email.patterns import END_OF_TEXT
 from taskworker.types.http.response import Response, send_request
+from taskworker.types.patterns import END_OF_TEXT
 
 RETRYABLE_STATUSES = frozenset({408, 425, 429})
 MAX_RETRY_AFTER_S = 3_600
