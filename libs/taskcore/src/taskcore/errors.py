@@ -67,5 +67,5 @@ class InvalidRecurrence(TaskcoreError):
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, for a log: its first line; its kind, where it says nothing."""
+    """Return the first line of the error's message for a log, or its `repr` when the message is empty."""
     return next(iter(str(error).splitlines()), "") or repr(error)

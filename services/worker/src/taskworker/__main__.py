@@ -14,7 +14,6 @@ import structlog
 from prometheus_client import PROCESS_COLLECTOR, REGISTRY
 
 from taskcore.db.engine import sync_engine
-from taskcore.errors import TaskcoreError
 from taskcore.leasing.liveness import default_signals
 from taskcore.live_settings import CurrentSettings
 from taskcore.messaging.publisher import RabbitPublisher
@@ -25,10 +24,11 @@ from taskcore.observability.multiprocess_metrics import (
     metrics_directory,
     periodic_sweep,
 )
-from taskcore.observability.telemetry import configure_logging, set_log_level
+from taskcore.observability.telemetry import set_log_level
 from taskcore.observability.tracing.provider import Tracing
 from taskcore.plugins import load_plugins
-from taskcore.settings import Settings, load_settings
+from taskcore.service_main import configure, run_program
+from taskcore.settings import Settings
 from taskworker.coordinator.backlog_metrics import BacklogCollector
 from taskworker.coordinator.process import coordinate, coordinator_engine
 from taskworker.supervisor.supervisor import Supervisor
@@ -48,7 +48,7 @@ def cli() -> None:
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="TASKCORE_LOG__LEVEL")
 def run(log_level: str | None) -> None:
     """Run tasks: a supervisor over executor processes."""
-    settings = _load_settings(log_level)
+    settings = configure(log_level)
     os.environ.setdefault("dramatiq_restart_delay", RECONNECT_MS)  # read by Dramatiq when the executors import it
     url = settings.database_url.get_secret_value()
     engine = sync_engine(url, name="taskworker run", pool_size=1)
@@ -76,7 +76,7 @@ def run(log_level: str | None) -> None:
 def coordinate_command(log_level: str | None) -> None:
     """Keep tasks moving: relay, delays, rescue. Any number of copies is safe."""
     with contextlib.suppress(asyncio.CancelledError):
-        asyncio.run(_coordinate(_load_settings(log_level)))
+        asyncio.run(_coordinate(configure(log_level)))
 
 
 async def _coordinate(settings: Settings) -> None:
@@ -113,22 +113,8 @@ class Liveness:
         return time.monotonic() - self._at < 15
 
 
-def _load_settings(log_level: str | None) -> Settings:
-    settings = load_settings()
-    if log_level is not None:
-        log = settings.log.model_copy(update={"level": log_level})
-        settings = settings.model_copy(update={"log": log})
-    configure_logging(settings.log)
-    return settings
-
-
 def main() -> int:
-    try:
-        cli(prog_name="taskworker")
-    except TaskcoreError as exc:
-        print(f"taskworker: {exc}", file=sys.stderr)
-        return 2
-    return 0
+    return run_program("taskworker", cli)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from taskcore.db.engine import CONNECT_TIMEOUT_S
 from taskcore.db.notify import COMMANDS, SETTINGS
 from taskcore.db.prepared import execute_on
 from taskcore.db.workers import leases
+from taskcore.errors import first_line
 from taskcore.leasing.dedicated_connection import close_after
 
 RECONNECT_DELAY_S = 0.5
@@ -57,7 +58,7 @@ class ControlListener:
                 self._listen(connection)
         except Exception as exc:  # whatever it was: a worker without ears is taken for dead, so try again
             if not self._stopping.is_set():
-                log.warning("control_listener.lost", error=str(exc).partition("\n")[0] or repr(exc))
+                log.warning("control_listener.lost", error=first_line(exc))
         finally:
             was_open, self.is_connected = self.is_connected, False
         return was_open

@@ -11,6 +11,7 @@ from dramatiq.worker import Worker
 
 from taskcore.domain.outcomes import Reason, released
 from taskcore.domain.tasks import ClaimedTask, FinishedAttempt
+from taskcore.errors import first_line
 from taskcore.execution.completer import BatchCompleter
 from taskcore.execution.executor import Executor
 from taskcore.execution.slots import SlotPool
@@ -96,7 +97,7 @@ class ConsumerService:
         try:
             self._executor.release(claimed)
         except Exception as exc:  # what runs must have its grace, whatever becomes of what does not
-            log.warning("tasks.release_failed", count=len(claimed), error=str(exc).partition("\n")[0])
+            log.warning("tasks.release_failed", count=len(claimed), error=first_line(exc))
             for one in claimed:
                 self._completer.add(_as_released(one))
 

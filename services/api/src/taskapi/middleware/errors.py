@@ -25,6 +25,7 @@ from taskapi.http.problems import ProblemError, concurrent_update, invalid, too_
 from taskapi.middleware.request import request_id_of
 from taskapi.schemas import FieldError, Problem
 from taskcore.db.engine import is_database_unavailable
+from taskcore.errors import first_line
 
 RETRY_AFTER = {"Retry-After": "2"}
 
@@ -63,7 +64,7 @@ def _problem(request: Request[Any, Any, Any], exc: Exception) -> tuple[Problem, 
     if isinstance(exc, DBAPIError) and isinstance(exc.orig, DeadlockDetected):
         return concurrent_update().problem, concurrent_update().headers
     if _is_database_away(exc):
-        log.warning("database.unavailable", error=_first_line(exc))
+        log.warning("database.unavailable", error=first_line(exc))
         return Problem("The database is away", 503, "database_unavailable"), RETRY_AFTER
     log.error("request.failed", exc_info=exc)
     return Problem("Something went wrong here", 500, "internal_error"), {}
@@ -80,7 +81,3 @@ def _parameter_errors(exc: ValidationException) -> Iterator[FieldError]:
     for error in errors:
         key = str(error.get("key", "query"))
         yield FieldError(PUBLIC_NAMES.get(key, key), str(error["message"]))
-
-
-def _first_line(exc: Exception) -> str:
-    return (str(exc) or type(exc).__name__).partition("\n")[0]

@@ -19,7 +19,7 @@ from urllib3 import HTTPResponse
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from collector_k8s.cluster.kubeconfig import UnusableKubeconfig, load_configuration
-from taskcore.errors import TaskcoreError
+from taskcore.errors import TaskcoreError, first_line
 from taskcore.settings import KubernetesSettings
 
 CONNECT_TIMEOUT_S = 5.0
@@ -150,7 +150,7 @@ def translate_errors() -> Iterator[None]:
     except ReadTimeoutError as exc:
         raise ReadTimedOut from exc
     except (HTTPError, OSError) as exc:
-        raise ClusterError(str(exc).partition("\n")[0] or type(exc).__name__) from exc
+        raise ClusterError(first_line(exc)) from exc
 
 
 def error_from_status(status: int | None, body: str, retry_after: str | None = None) -> ClusterError:

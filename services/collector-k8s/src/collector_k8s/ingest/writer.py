@@ -80,7 +80,7 @@ class EventWriter:
             self._store(items[:middle])
             self._store(items[middle:])
         elif items[0].event is not None:
-            event, why = items[0].event, str(exc).partition("\n")[0]
+            event, why = items[0].event, first_line(exc)
             log.error("event.store_failed", uid=event.uid, version=event.resource_version, error=why)
             EVENTS_REJECTED.labels(self._cluster).inc()
             self._store([replace(items[0], event=None)])

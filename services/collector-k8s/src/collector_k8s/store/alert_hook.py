@@ -17,7 +17,7 @@ from taskcore.db.notify import OUTBOX, SyncNotifier
 from taskcore.db.tasks import submit
 from taskcore.db.workers import workers
 from taskcore.domain.alerts import AlertUpdate, Event, aggregate_updates, first_matching_rule
-from taskcore.errors import InvalidSettings
+from taskcore.errors import InvalidSettings, first_line
 from taskcore.live_settings import CurrentSettings
 from taskcore.settings import PREFIX, AlertRule, AlertTask, Settings
 from taskcore.submission import from_alert
@@ -82,7 +82,7 @@ def validate_rules(settings: Settings, engine: Engine) -> None:
     try:
         types = _known_types(settings.alerts.rules, engine)
     except SQLAlchemyError as exc:  # the database may be later than this process, and so may its tables
-        log.warning("alerts.rules_unchecked", error=str(exc).partition("\n")[0])
+        log.warning("alerts.rules_unchecked", error=first_line(exc))
         return
     for path, why in from_alert.rule_errors(settings.alerts.rules, types):
         name = f"{PREFIX}ALERTS__RULES: " + ".".join(map(str, path))

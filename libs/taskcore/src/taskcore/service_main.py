@@ -1,0 +1,29 @@
+"""What every service's program does first: read the settings, start logging, and report an error that stops it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from taskcore.errors import TaskcoreError
+from taskcore.observability.telemetry import configure_logging
+from taskcore.settings import Settings, load_settings
+
+
+def configure(log_level: str | None) -> Settings:
+    """Load the settings and configure logging. `log_level` comes from the command line and wins over `log.level`."""
+    settings = load_settings()
+    if log_level is not None:
+        settings = settings.model_copy(update={"log": settings.log.model_copy(update={"level": log_level})})
+    configure_logging(settings.log)
+    return settings
+
+
+def run_program(name: str, command: Callable[..., object]) -> int:
+    """Run the click `command` as program `name`; a `TaskcoreError` is one line on stderr and exit status 2."""
+    try:
+        command(prog_name=name)
+    except TaskcoreError as exc:
+        print(f"{name}: {exc}", file=sys.stderr)
+        return 2
+    return 0
