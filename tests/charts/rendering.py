@@ -97,7 +97,13 @@ def load_chart() -> helm_python.Chart:
 
 @cache
 def _render(values: str, name: str, namespace: str, revision: int) -> Release:
-    release = {"name": name, "namespace": namespace, "revision": revision}
     with load_chart() as loaded:
-        texts = loaded.render(json.loads(values), **release, is_install=revision == 1, is_upgrade=revision > 1)
+        texts = loaded.render(
+            json.loads(values),
+            name=name,
+            namespace=namespace,
+            revision=revision,
+            is_install=revision == 1,
+            is_upgrade=revision > 1,
+        )
     return Release(texts)

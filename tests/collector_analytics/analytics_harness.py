@@ -37,11 +37,11 @@ class AnalyticsHarness(DatabaseHarness):
     def context(self, **sections: Any) -> TaskContext:
         return TaskContext(0, 1, 0, Settings(database_url=SecretStr(self.url), **sections))
 
-    def run(self, at: datetime, width: timedelta = HALF_HOUR, **sections: Any) -> CollectionRun:
+    def collection_run(self, at: datetime, width: timedelta = HALF_HOUR, **sections: Any) -> CollectionRun:
         return CollectionRun(self.context(**sections), self.engine, at, at - timedelta(seconds=5), width)
 
     def measure(self, source: MetricSource, at: datetime, width: timedelta = HALF_HOUR) -> int:
-        return measure(source, self.run(at, width))
+        return measure(source, self.collection_run(at, width))
 
     def add_history(self, task_id: int, at: datetime, *path: str | None, attempt: int = 0, **fields: Any) -> None:
         """The task goes from the first status of `path` to the second; None: it is made, or deleted."""

@@ -95,4 +95,4 @@ async def test_a_database_that_hangs_is_said_to_be_away_and_the_schedule_is_trie
 
 
 async def comes(said: list[Any], event: str) -> None:
-    await asyncio.to_thread(eventually, lambda: event in [line["event"] for line in said], what=event)
+    await asyncio.to_thread(eventually, lambda: event in [line["event"] for line in said], description=event)

@@ -47,7 +47,7 @@ class StoredEvents:
 
     def sql(self, query: str, *parameters: object) -> list[dict[str, Any]]:
         with psycopg.connect(self._url, autocommit=True, row_factory=dict_row) as connection:
-            cursor = connection.execute(query, parameters)  # type: ignore[arg-type]
+            cursor = connection.execute(query, parameters)
             return cursor.fetchall() if cursor.description else []
 
     def names(self) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from pydantic import SecretStr
 
 from collector_k8s.process import run
 from harness.waiting import eventually
@@ -23,7 +24,7 @@ RULES = [{"name": "out_of_memory", "reasons": ["OOMKilling"], "task": {"type": "
 
 def test_an_alert_fires_once_whatever_is_listed_again(cluster: FakeCluster, database_url: str) -> None:
     settings = Settings(
-        database_url=database_url,
+        database_url=SecretStr(database_url),
         kubernetes=KubernetesSettings(kubeconfig=cluster.kubeconfig, bookmark_interval_s=1),
     )
     with psycopg.connect(database_url, autocommit=True) as database:
@@ -51,7 +52,9 @@ def test_an_alert_fires_once_whatever_is_listed_again(cluster: FakeCluster, data
 
 def test_a_rule_whose_task_cannot_be_keeps_the_collector_from_starting(database_url: str) -> None:
     task = AlertTask(type="known", parameters={"n": "$object"})
-    settings = Settings(database_url=database_url, alerts=AlertSettings(rules=(AlertRule(name="mine", task=task),)))
+    settings = Settings(
+        database_url=SecretStr(database_url), alerts=AlertSettings(rules=(AlertRule(name="mine", task=task),))
+    )
     schema = json.dumps({"type": "object", "properties": {"n": {"type": "integer"}}})
     columns = "name, description, queue, schema, max_attempts, retry"
     with psycopg.connect(database_url, autocommit=True) as database:

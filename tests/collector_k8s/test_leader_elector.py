@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from datetime import datetime
 
 import pytest
 from sqlalchemy import Engine, text
@@ -94,9 +95,10 @@ def test_a_lease_that_is_renewed_stays(engine: Engine) -> None:
     keeping.join()
 
 
-def expiry(engine: Engine) -> object:
+def expiry(engine: Engine) -> datetime:
     with engine.connect() as connection:
-        return connection.execute(text("SELECT expires_at FROM collector_lease")).scalar_one()
+        expires_at: datetime = connection.execute(text("SELECT expires_at FROM collector_lease")).scalar_one()
+        return expires_at
 
 
 def test_nobody_follows_while_a_transaction_of_the_holder_is_under_way(engine: Engine) -> None:
@@ -104,7 +106,12 @@ def test_nobody_follows_while_a_transaction_of_the_holder_is_under_way(engine: E
     followed = threading.Event()
     with engine.execution_options(isolation_level="READ COMMITTED").begin() as connection:
         connection.execute(text("SELECT FROM collector_lease WHERE epoch = :mine FOR SHARE"), {"mine": lease.epoch})
-        following = threading.Thread(target=lambda: taken(copy(engine, "second")) and followed.set())
+
+        def follow() -> None:
+            taken(copy(engine, "second"))
+            followed.set()
+
+        following = threading.Thread(target=follow)
         following.start()
         eventually(lambda: waits_for_a_lock(engine))
         assert not followed.is_set()

@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from pydantic import SecretStr
 
 from collector_k8s.health import CollectorStatus
 from collector_k8s.process import new_status, run
@@ -22,7 +23,9 @@ Collect = Callable[..., Any]
 
 
 def settings(database_url: str, **kubernetes: Any) -> Settings:
-    return Settings(database_url=database_url, kubernetes=KubernetesSettings(bookmark_interval_s=1, **kubernetes))
+    return Settings(
+        database_url=SecretStr(database_url), kubernetes=KubernetesSettings(bookmark_interval_s=1, **kubernetes)
+    )
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from harness.waiting import eventually
 from tests.collector_k8s.collector_thread import StoredEvents, versions_of
 from tests.collector_k8s.fakes.cluster import FakeCluster
 from tests.collector_k8s.fakes.event_json import Event, event
+from tests.collector_k8s.fakes.watch_stream import WatchStream
 
 BURST = 5_000
 LONG = "it says a lot " * 600  # 8 kB: what is kept of a burst in memory would show
@@ -89,14 +90,14 @@ def test_another_copy_takes_over_from_one_that_is_killed_and_one_that_is_frozen_
     three = [copies.start(ready=False) for _ in range(3)]
     for copy in three:
         copy.wait_until_ready()
-    leader = eventually(lambda: the_leader(three))
+    leader = eventual_leader(three)
     eventually(lambda: cluster.open_streams)
 
     with happening(cluster) as happened:
         eventually(lambda: collected.versions())
         leader.kill()
         others = [copy for copy in three if copy is not leader]
-        frozen = eventually(lambda: the_leader(others))
+        frozen = eventual_leader(others)
         seen = len(collected.versions())
         eventually(lambda: len(collected.versions()) > seen)
         frozen.freeze()
@@ -153,7 +154,13 @@ def the_leader(copies: list[Service]) -> Service | None:
     return leaders[0] if len(leaders) == 1 else None
 
 
-def stands_still(stream: object) -> bool:
+def eventual_leader(copies: list[Service]) -> Service:
+    leader = eventually(lambda: the_leader(copies))
+    assert leader is not None
+    return leader
+
+
+def stands_still(stream: WatchStream) -> bool:
     """Nothing more of it is taken."""
     before = stream.sent
     return before > 0 and not threading.Event().wait(1) and stream.sent == before
@@ -161,4 +168,6 @@ def stands_still(stream: object) -> bool:
 
 def memory_kb(service: Service, kind: str = "VmRSS") -> int:
     status = Path(f"/proc/{service.pid}/status").read_text()
-    return int(re.search(rf"{kind}:\s+(\d+) kB", status)[1])
+    found = re.search(rf"{kind}:\s+(\d+) kB", status)
+    assert found is not None
+    return int(found[1])

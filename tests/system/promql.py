@@ -12,7 +12,7 @@ import yaml
 
 FILES = Path(__file__).parents[2] / "deploy/helm/taskcore/files"
 
-Node = TypeVar("Part", bound=promql_parser.Expr)
+Node = TypeVar("Node", bound=promql_parser.Expr)
 
 
 def queries() -> Iterator[tuple[str, promql_parser.Expr]]:

@@ -85,7 +85,7 @@ def test_a_process_that_dies_with_one_task_counts_against_that_task(system: Syst
 
 
 def test_death_is_believed_at_once_when_both_witnesses_agree(system: System, gate: Path) -> None:
-    an_hour = {"heartbeat_s": 0.5, "lease_s": 3_600, "processes": 1}
+    an_hour: dict[str, Any] = {"heartbeat_s": 0.5, "lease_s": 3_600, "processes": 1}
     killed = system.start_worker(threads=2, **an_hour)
     task_ids = system.submit_many(2, "gated", {"gate": str(gate)})
     system.wait_for(task_ids, "running")
@@ -203,7 +203,10 @@ def test_a_restart_in_the_middle_of_many_tasks_costs_nothing(system: System) -> 
         system.wait_for(task_ids)
 
     assert 200 < stopped_at < 1_500
-    totals = "SELECT status, sum(failures)::int AS failures, sum(worker_losses)::int AS worker_losses FROM task WHERE id = ANY(%s)"
+    totals = (
+        "SELECT status, sum(failures)::int AS failures, sum(worker_losses)::int AS worker_losses"
+        " FROM task WHERE id = ANY(%s)"
+    )
     assert system.sql(totals + " GROUP BY 1", task_ids) == [{"status": "succeeded", "failures": 0, "worker_losses": 0}]
     assert system.scalar(finished, task_ids) == 1_500
 

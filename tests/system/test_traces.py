@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -105,7 +106,7 @@ def history_times(system: System, task_id: int) -> dict[str, datetime]:
 def test_a_rescued_attempt_is_linked_and_the_lost_one_has_its_trace(
     system: System, receiver: OtlpReceiver, gate: Path
 ) -> None:
-    short: dict[str, float] = {"heartbeat_s": 0.5, "lease_s": 3, "processes": 1}
+    short: dict[str, Any] = {"heartbeat_s": 0.5, "lease_s": 3, "processes": 1}
     killed = system.start_worker(**short)
     task_id = system.submit("gated", {"gate": str(gate)})
     system.wait_for(task_id, "running")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import psycopg
 import pytest
 from litestar import Litestar
 from psycopg.rows import dict_row
+from pydantic import SecretStr
 
 from taskapi.app import create_app
 from taskcore.db.engine import sync_engine
@@ -42,19 +43,24 @@ def register_type(
     engine.dispose()
 
 
+def transport_to(app: Litestar) -> httpx.ASGITransport:
+    """Return the transport; httpx's own type of an ASGI application is wider than Litestar's."""
+    return httpx.ASGITransport(app=cast("Any", app))
+
+
 @pytest.fixture
 def app(database_url: str) -> Litestar:
     register_type(database_url, "noop", ANYTHING)
     register_type(database_url, "greet", GREET, queue="greetings", max_attempts=7, timeout_s=90)
     register_type(database_url, "stubborn", ANYTHING, can_cancel=False)
     register_type(database_url, "patient", ANYTHING, can_pause=True)
-    return create_app(Settings(database_url=database_url))
+    return create_app(Settings(database_url=SecretStr(database_url)))
 
 
 @pytest.fixture
 async def api(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
     """A client whose paths are below the base path; an absolute URL reaches the rest."""
-    transport = httpx.ASGITransport(app=app)
+    transport = transport_to(app)
     async with running_app(app), httpx.AsyncClient(transport=transport, base_url="http://api/api/v1") as client:
         yield client
 

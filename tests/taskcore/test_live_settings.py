@@ -13,12 +13,13 @@ from typing import Any
 
 import psycopg
 import pytest
+from pydantic import SecretStr
 
 from taskcore.db.engine import async_engine
 from taskcore.db.overrides import remove_override, set_override
 from taskcore.errors import InvalidLiveSetting
 from taskcore.live_settings import CurrentSettings, SettingsWatcher, is_setting, live_settings
-from taskcore.settings import Layer, RetentionSettings, Settings, layer_of, load_settings
+from taskcore.settings import CoordinatorSettings, Layer, RetentionSettings, Settings, layer_of, load_settings
 from taskworker.coordinator.database import execute
 from tests.taskcore.db.db_harness import DatabaseHarness
 
@@ -58,7 +59,7 @@ def test_a_value_that_does_not_fit_is_refused(name: str, value: Any) -> None:
 
 
 def test_an_override_changes_its_setting_and_no_other() -> None:
-    own = Settings(coordinator={"resend_after_s": 7})
+    own = Settings(coordinator=CoordinatorSettings(resend_after_s=7))
     current = CurrentSettings(own)
 
     current.apply_overrides({"coordinator.sweep_every_s": 5, "retention.types": {"noop": {"failed_s": None}}})
@@ -125,7 +126,7 @@ def test_retention_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture
 async def followed(database_url: str) -> AsyncIterator[CurrentSettings]:
-    current = CurrentSettings(Settings(database_url=database_url))
+    current = CurrentSettings(Settings(database_url=SecretStr(database_url)))
     engine = async_engine(database_url, name="tests", pool_size=1)
     following = asyncio.create_task(SettingsWatcher(current, partial(execute, engine), name="tests").run())
     yield current

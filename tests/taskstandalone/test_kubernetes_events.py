@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from pydantic import SecretStr
 
 from harness.waiting import eventually
 from taskcore.errors import InvalidSettings
@@ -19,7 +20,9 @@ from tests.collector_k8s.fakes.event_json import event
 async def test_events_of_the_cluster_that_is_set_are_collected(database_url: str, tmp_path: Path) -> None:
     with running_cluster(tmp_path) as cluster:
         cluster.put(event("a"))
-        settings = Settings(database_url=database_url, kubernetes=KubernetesSettings(kubeconfig=cluster.kubeconfig))
+        settings = Settings(
+            database_url=SecretStr(database_url), kubernetes=KubernetesSettings(kubeconfig=cluster.kubeconfig)
+        )
         collecting = asyncio.create_task(collect_kubernetes_events(settings))
 
         await asyncio.to_thread(eventually, lambda: names(database_url) == ["a"])
@@ -33,7 +36,7 @@ async def test_events_of_the_cluster_that_is_set_are_collected(database_url: str
 async def test_without_a_cluster_nothing_is_collected(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
 
-    await collect_kubernetes_events(Settings(database_url=database_url))
+    await collect_kubernetes_events(Settings(database_url=SecretStr(database_url)))
 
     assert held(database_url) == 0
 

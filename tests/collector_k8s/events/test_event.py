@@ -11,7 +11,7 @@ import pytest
 from collector_k8s.events.event import MalformedEvent, is_newer, parse_event, task_id_of
 from tests.collector_k8s.sample_events import NOON
 
-CORE = {
+CORE: dict[str, Any] = {
     "apiVersion": "v1",
     "kind": "Event",
     "metadata": {

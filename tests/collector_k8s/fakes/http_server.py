@@ -101,9 +101,10 @@ class Handler(BaseHTTPRequestHandler):
                 wanted = _wanted(namespace, request.query.get("fieldSelector", ""))
             except ValueError as exc:
                 return error_response(400, str(exc))
-            return (
-                self._watch(request, group, wanted) if request.kind == "watch" else self._list(request, group, wanted)
-            )
+            if request.kind == "watch":
+                self._watch(request, group, wanted)
+                return None
+            return self._list(request, group, wanted)
         kept = store.get(namespace or "", name) if name else None
         if request.method == "POST":
             kept = store.put(as_core_v1(body))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from kubernetes.client import ApiException
@@ -58,7 +59,7 @@ def test_bookmarks_are_sent_to_those_who_want_them_at_the_latest_when_a_watch_en
     cluster: FakeCluster, asker: OfficialClient
 ) -> None:
     cluster.bookmark_interval_s = 0.05
-    wanted = {"resource_version": str(cluster.store.version), "timeout_seconds": 1}
+    wanted: dict[str, Any] = {"resource_version": str(cluster.store.version), "timeout_seconds": 1}
 
     with asker.watch(allow_watch_bookmarks=True, **wanted) as stream, asker.watch(**wanted) as without:
         told = list(stream)

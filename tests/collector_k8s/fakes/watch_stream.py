@@ -105,6 +105,6 @@ class WatchStream:
 
     def _bookmark(self) -> bytes:
         metadata = {"resourceVersion": str(self.version), "creationTimestamp": None}
-        about = {"involvedObject" if self.group == "v1" else "regarding": {}}
+        about: dict[str, dict[str, str]] = {"involvedObject" if self.group == "v1" else "regarding": {}}
         body = {"kind": "Event", "apiVersion": self.group, "metadata": metadata, **about}
         return json.dumps({"type": "BOOKMARK", "object": body}).encode() + b"\n"

@@ -89,7 +89,9 @@ def test_a_collector_that_hears_nothing_is_not_ready_until_it_does(
     cluster.respond_next("watch", *[NO_ANSWER] * 20)
     cluster.silence_streams()
     eventually(lambda: not collecting.status.is_ready())
-    assert list(collecting.status.details()["deaf"]) == ["all namespaces"]
+    stale = collecting.status.details()["deaf"]
+    assert isinstance(stale, dict)
+    assert list(stale) == ["all namespaces"]
     cluster.respond_normally()
 
     eventually(collecting.status.is_ready)

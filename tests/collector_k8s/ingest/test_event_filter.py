@@ -32,7 +32,7 @@ def intake(cluster: FakeCluster, **settings: Any) -> EventFilter:
 
 def task_ids(intake: EventFilter, *events: msgspec.Raw) -> list[int | None]:
     read = [intake.accept(one) for one in events]
-    return [one and one.task_id for one in read]
+    return [None if one is None else one.task_id for one in read]
 
 
 def test_only_the_reasons_that_are_set_are_kept(cluster: FakeCluster) -> None:

@@ -58,7 +58,7 @@ class Noting:
         self.noted: list[StoredEvent] = []
         self.told = 0
 
-    def note(self, connection: Connection, events: Sequence[StoredEvent]) -> bool:
+    def on_stored(self, connection: Connection, events: Sequence[StoredEvent]) -> bool:
         connection.execute(text("INSERT INTO setting (name, value, changed_by) VALUES ('x', '1', 'tests')"))
         if self.fault is not None and self.at in {one.uid for one in events}:
             raise self.fault
@@ -66,10 +66,10 @@ class Noting:
         self.noted.extend(events)
         return True
 
-    def tell(self) -> None:
+    def after_commit(self) -> None:
         self.told += 1
 
-    def resolve_quiet(self, connection: Connection, cluster: str, scopes: Sequence[str]) -> bool:
+    def resolve_inactive(self, connection: Connection, cluster: str, scopes: Sequence[str]) -> bool:
         return False
 
 
@@ -218,7 +218,7 @@ def test_clusters_do_not_know_of_each_other(engine: Engine, lease: Lease) -> Non
 
 
 def test_every_member_of_an_event_is_stored(engine: Engine, lease: Lease) -> None:
-    given = replace(event("a", 1, count=3), task_id=17, about_uid="p", first_at=NOON - timedelta(hours=1))
+    given = replace(event("a", 1, count=3), task_id=17, involved_uid="p", first_at=NOON - timedelta(hours=1))
 
     storage(engine, lease).store(items(given))
 

@@ -124,6 +124,7 @@ def _kill_a_worker_that_has_tasks(stack: Stack) -> tuple[Any, set[int]]:
         return None
 
     found = eventually(at_work, description="a worker with tasks")
+    assert found is not None
     found[0].kill()
     return found
 

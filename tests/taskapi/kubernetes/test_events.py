@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import psycopg
 import pytest
-from sqlalchemy import Connection, insert, text
+from sqlalchemy import Connection, Select, insert, text
 
 from taskcore.db.engine import sync_engine
 from taskcore.db.kubernetes import event_queries
@@ -268,7 +268,7 @@ def test_each_filter_has_its_index(collected: Connection) -> None:
 
     def plan(which: EventFilter) -> str:
         statement = event_queries.list_events(which, limit=20, until_id=10**9)
-        sql = statement.compile(collected.engine, compile_kwargs={"literal_binds": True})
+        sql = cast("Select[Any]", statement).compile(collected.engine, compile_kwargs={"literal_binds": True})
         return "\n".join(row[0] for row in collected.execute(text(f"EXPLAIN {sql}")))
 
     assert "k8s_event_newest" in plan(EventFilter())

@@ -11,13 +11,14 @@ from contextlib import ExitStack, suppress
 import httpx
 import psycopg
 import pytest
+from pydantic import SecretStr
 
 from harness.postgres import PostgresServer
 from taskapi.app import create_app
 from taskcore.db import migrations
 from taskcore.settings import Settings
 from tests.taskapi.api_helpers import problem_of, submit, task_body
-from tests.taskapi.conftest import ANYTHING, register_type, running_app
+from tests.taskapi.conftest import ANYTHING, register_type, running_app, transport_to
 
 
 @pytest.fixture
@@ -25,8 +26,8 @@ async def api(private_postgres: PostgresServer) -> AsyncIterator[httpx.AsyncClie
     """The API on a database that can be stopped."""
     migrations.upgrade(private_postgres.url)
     register_type(private_postgres.url, "noop", ANYTHING)
-    app = create_app(Settings(database_url=private_postgres.url))
-    transport = httpx.ASGITransport(app=app)
+    app = create_app(Settings(database_url=SecretStr(private_postgres.url)))
+    transport = transport_to(app)
     async with running_app(app), httpx.AsyncClient(transport=transport, base_url="http://api/api/v1") as client:
         yield client
 
@@ -68,8 +69,8 @@ async def test_the_process_starts_while_the_database_is_away(private_postgres: P
     migrations.upgrade(private_postgres.url)
     register_type(private_postgres.url, "noop", ANYTHING)
     private_postgres.stop()
-    app = create_app(Settings(database_url=private_postgres.url))
-    transport = httpx.ASGITransport(app=app)
+    app = create_app(Settings(database_url=SecretStr(private_postgres.url)))
+    transport = transport_to(app)
     async with running_app(app), httpx.AsyncClient(transport=transport, base_url="http://api/api/v1") as api:
         await refuse_with_patience(api)
 
@@ -143,8 +144,8 @@ async def test_a_database_that_takes_no_more_connections_is_away(
 
 
 async def test_a_database_without_our_tables_is_not_ready(private_postgres: PostgresServer) -> None:
-    app = create_app(Settings(database_url=private_postgres.url))
-    transport = httpx.ASGITransport(app=app)
+    app = create_app(Settings(database_url=SecretStr(private_postgres.url)))
+    transport = transport_to(app)
     async with running_app(app), httpx.AsyncClient(transport=transport, base_url="http://api/api/v1") as api:
         await refuse_with_patience(api)
 

@@ -23,7 +23,8 @@ async def test_a_waiting_task_is_cancelled_with_its_reason(api: httpx.AsyncClien
 
 
 async def test_a_cancel_needs_no_body(api: httpx.AsyncClient) -> None:
-    for body in (None, {}):
+    bodies: tuple[dict[str, str] | None, ...] = (None, {})
+    for body in bodies:
         response = await api.post(f"/tasks/{await submit(api)}/cancel", json=body)
 
         assert response.status_code == 200

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
+from pydantic import SecretStr
 
 from harness.http_server import HttpServer
 from taskapi.app import create_app
@@ -16,7 +17,7 @@ from taskcore.observability.tracing.memory_store import InMemorySpanStore
 from taskcore.observability.tracing.provider import Tracing
 from taskcore.settings import Settings, TracingSettings
 from tests.taskapi.api_helpers import Database
-from tests.taskapi.conftest import ANYTHING, register_type, running_app
+from tests.taskapi.conftest import ANYTHING, register_type, running_app, transport_to
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 LATER = "1bf7651916cd43dd8448eb211c80319c"
@@ -31,8 +32,8 @@ async def api_client(
     """A client of an API with these settings."""
     register_type(url, "noop", ANYTHING)
     tracing = own or Tracing.start(Settings(), "taskcore-api")
-    app = create_app(Settings(database_url=url, **settings), tracing, span_store=local)
-    transport = httpx.ASGITransport(app=app)
+    app = create_app(Settings(database_url=SecretStr(url), **settings), tracing, span_store=local)
+    transport = transport_to(app)
     async with running_app(app), httpx.AsyncClient(transport=transport, base_url="http://api/api/v1") as client:
         yield client
 

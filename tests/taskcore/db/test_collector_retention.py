@@ -11,7 +11,7 @@ import pytest
 from taskcore.db import collector_retention
 from taskcore.db.engine import KEY_LOOKUP_OPTIONS, async_engine
 from taskcore.live_settings import CurrentSettings
-from taskcore.settings import Settings
+from taskcore.settings import RetentionSettings, Settings
 from taskworker.coordinator.collector_retention import CollectorRetention, plan_limits
 from taskworker.coordinator.retention import Retention
 from tests.taskcore.db.db_harness import DatabaseHarness
@@ -29,7 +29,7 @@ async def keep(database_url: str) -> AsyncIterator[Keep]:
 
     async def run(**retention: Any) -> None:
         one = CollectorRetention(engine)
-        while await one.step(Settings(retention=retention)):
+        while await one.step(Settings(retention=RetentionSettings(**retention))):
             continue
 
     yield run

@@ -25,7 +25,8 @@ FEW = 3
 def ids(stage: DatabaseHarness) -> list[int]:
     """Of tasks, in tables that were analysed when they were empty."""
     stage.register_worker()
-    stage.run_to_end(*stage.submit(new_task()))
+    (first,) = stage.submit(new_task())
+    stage.run_to_end(first)
     for table in ("task_attempt", "task_history", "outbox", "task"):
         stage.sql(f"DELETE FROM {table}")
     stage.sql("ANALYZE")
@@ -53,7 +54,8 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _rows_read(node: dict[str, Any]) -> int:
     removed = node.get("Rows Removed by Filter", 0)
-    return round((node["Actual Rows"] + removed) * node["Actual Loops"])
+    rows: float = (node["Actual Rows"] + removed) * node["Actual Loops"]
+    return round(rows)
 
 
 def test_a_claim_reads_what_it_claims(stage: DatabaseHarness, ids: list[int]) -> None:

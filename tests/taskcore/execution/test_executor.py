@@ -150,7 +150,7 @@ def test_a_result_that_cannot_be_stored_ends_its_own_task_only(desk: Desk) -> No
     desk.plugin.behave = lambda ctx, params: {"n": 1}  # type: ignore[attr-defined]
     good, bad = desk.claim(), desk.claim()
     finished = desk.perform(bad)
-    slipped = finished.result._replace(result='"\\u0000"')  # through the cleaning
+    slipped = finished.result._replace(result_json='"\\u0000"')  # through the cleaning
 
     desk.executor.settle([desk.perform(good), finished._replace(result=slipped)])
 

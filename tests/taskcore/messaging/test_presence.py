@@ -46,7 +46,7 @@ def test_an_error_that_nobody_foresaw_ended_it_while_it_called_itself_open(virtu
     presence.stop()
 
 
-class UnluckyParameters(pika.URLParameters):
+class UnluckyParameters(pika.URLParameters):  # type: ignore[misc]  # pika has no types
     """The first connection that is made with them fails as in a process that may have no more threads."""
 
     def __init__(self, url: str) -> None:

@@ -122,7 +122,7 @@ def test_what_lies_between_is_what_comes_one_after_the_other(
 
     between = times.between(after, until, newest)
 
-    each = []
+    each: list[datetime] = []
     while (following := times.after(each[-1] if each else after)) is not None and following <= until:
         each.append(following)
     assert list(between.times) == each[-newest:]

@@ -17,7 +17,8 @@ import pytest
 from harness.postgres import PostgresServer, postgres_processes
 from taskstandalone.postgres.account import Account, UnusableDirectory
 from taskstandalone.postgres.data_dir_lock import DataDirInUse
-from taskstandalone.postgres.embedded_postgres import EmbeddedPostgres, PostgresFailed
+from taskstandalone.postgres.embedded_postgres import EmbeddedPostgres
+from taskstandalone.postgres.paths import PostgresFailed
 
 OWNER = """
 import sys, pathlib, signal

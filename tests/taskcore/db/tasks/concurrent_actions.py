@@ -73,8 +73,11 @@ def worker_result(how: str, verdict: AttemptResult) -> ConcurrentAction:
 
 
 def predict_rescue(model: ReferenceModel, scene: Subject, _: UUID) -> bool:
-    (lost,) = model.held() or [None]
-    return lost is not None and model.settle(lost, "is lost")
+    held = model.held()
+    if not held:
+        return False
+    (lost,) = held
+    return model.settle(lost, "is lost")
 
 
 def submit_child(scene: Subject, _: UUID) -> ActionOutcome:

@@ -303,13 +303,13 @@ async def test_whatever_people_do_while_parents_end_nothing_waits_for_ever(
             child = await asyncio.to_thread(stage.submit_with_parents, first, second)
             families.append((first, second, child, await asyncio.to_thread(stage.submit_with_parents, child)))
             steps: list[Callable[[], Any]] = [
-                lambda f=first: stage.run_to_end(f, FAILED),
-                lambda s=second: stage.run_to_end(s, random.choice([None, FAILED])),
-                lambda f=first: stage.apply_action(actions.retry(), f),
-                lambda c=child: stage.run(actions.pause(), task=c, by="me", why=None),
-                lambda c=child: stage.apply_action(actions.resume(), c),
-                lambda c=child: stage.apply_action(actions.retry(), c),
-                lambda s=second: stage.apply_action(actions.retry(), s),
+                partial(stage.run_to_end, first, FAILED),
+                partial(stage.run_to_end, second, random.choice([None, FAILED])),
+                partial(stage.apply_action, actions.retry(), first),
+                partial(stage.run, actions.pause(), task=child, by="me", why=None),
+                partial(stage.apply_action, actions.resume(), child),
+                partial(stage.apply_action, actions.retry(), child),
+                partial(stage.apply_action, actions.retry(), second),
             ]
             random.shuffle(steps)
             await together(*steps)
@@ -327,7 +327,7 @@ async def test_whatever_people_do_while_parents_end_nothing_waits_for_ever(
 
     for first, second, child, grandchild in families:
         assert statuses(stage, first, second, child, grandchild) == ["succeeded", "succeeded", "queued", "blocked"]
-    assert not stage.sql("SELECT id FROM task WHERE status = 'succeeded' AND dependents <> 'settled'")
+    assert not stage.sql("SELECT id FROM task WHERE status = 'succeeded' AND dependents_state <> 'settled'")
 
 
 @pytest.mark.parametrize("shape", ["chain", "fan"])

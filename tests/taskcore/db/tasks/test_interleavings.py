@@ -126,7 +126,12 @@ def test_passing_on_and_whatever_else_is_done_at_once_lead_where_one_after_the_o
     stage: DatabaseHarness, start: str, held: str, coordinate: Callable[[], None]
 ) -> None:
     stage.register_type("noop", can_cancel=True, can_pause=True)
-    pass_on = ConcurrentAction(lambda *_: bool(coordinate()) or True, foresee_passing_on)
+
+    def run_coordinator(*_: object) -> bool:
+        coordinate()
+        return True
+
+    pass_on = ConcurrentAction(run_coordinator, foresee_passing_on)
     verbs = ("cancel", "pause", "resume", "retry", "delete", "claim", "submit a child")
     others = [(who, verb) for who in ("child", "parent") for verb in verbs]
     with ThreadPoolExecutor(2) as pool:

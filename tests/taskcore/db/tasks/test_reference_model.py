@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 from hypothesis import HealthCheck, Phase, settings
@@ -133,12 +133,14 @@ class Life(RuleBasedStateMachine):
 
     def pass_on(self, _: int) -> None:
         """The model knows where this leads, not by which steps."""
-        before = {id_: list(task.history) for id_, task in self.model.tasks.items()}
+        before = {id_: list[tuple[str | None, str | None]](task.history) for id_, task in self.model.tasks.items()}
         self.coordinate()
         self.model.resolve_dependencies()
         for id_, one in take_snapshots(self.stage).items():
             assert list(one.steps[: len(before[id_])]) == before[id_]
-            self.model.tasks[id_].history = list(one.steps)
+            self.model.tasks[id_].history = [
+                (Status(source) if source else None, Status(to) if to else None) for source, to in one.steps
+            ]
 
     def time_comes(self, pick: int) -> None:
         task = self.one(pick, *CLAIMABLE)
@@ -290,7 +292,7 @@ class Life(RuleBasedStateMachine):
 
 def test_statements_do_what_the_model_does(stage: DatabaseHarness, coordinate: Callable[[], None]) -> None:
     run_machine(
-        lambda: Life(stage, coordinate),
+        cast("type[Life]", lambda: Life(stage, coordinate)),
         settings=settings(
             max_examples=EXAMPLES,
             stateful_step_count=STEPS,

@@ -43,7 +43,9 @@ def left(stage: DatabaseHarness) -> list[int]:
 async def keeping(database_url: str) -> AsyncIterator[MakeRetention]:
     """Makes a retention with these settings."""
     engine = async_engine(database_url, name="tests", pool_size=2, options=KEY_LOOKUP_OPTIONS)
-    yield lambda current=None, **settings: Retention(engine, current or CurrentSettings(Settings(retention=settings)))
+    yield lambda current=None, **settings: Retention(
+        engine, current or CurrentSettings(Settings(retention=RetentionSettings(**settings)))
+    )
     await engine.dispose()
 
 
@@ -180,7 +182,7 @@ async def test_a_setting_that_changes_sends_the_walk_back_to_the_start(
 ) -> None:
     (task_id,) = stage.submit(new_task())
     finish(stage, task_id, "failed", ago_s=2 * HOUR)
-    current = CurrentSettings(Settings(retention={"succeeded_s": HOUR}))
+    current = CurrentSettings(Settings(retention=RetentionSettings(succeeded_s=HOUR)))
     one = keeping(current)
     await run(one)
     assert left(stage) == [task_id]

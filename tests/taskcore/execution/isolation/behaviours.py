@@ -122,6 +122,7 @@ def sleep_and_clean_up(ctx: TaskContext, params: BehaviourParameters) -> object:
     except Interrupted as exc:
         ctx.save_checkpoint({"interrupted_by": exc.cause})
         raise
+    return "slept"
 
 
 def be_stubborn(ctx: TaskContext, params: BehaviourParameters) -> object:

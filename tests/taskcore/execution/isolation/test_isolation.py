@@ -328,7 +328,7 @@ def test_nothing_outlives_an_executor_that_is_killed(tmp_path: Path, kill: Calla
     file = tmp_path / "pids"
     command = [sys.executable, "-m", "tests.taskcore.execution.isolation.isolated_executor", "be_stubborn", str(file)]
     executor = subprocess.Popen(command, process_group=0, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
-    pids = [int(word) for word in eventually(lambda: file.exists() and file.read_text(), poll_s=0.01).split()]
+    pids = [int(word) for word in eventually(lambda: file.read_text() if file.exists() else "", poll_s=0.01).split()]
     nursery = psutil.Process(pids[0]).ppid()
 
     kill(executor.pid, signal.SIGKILL)

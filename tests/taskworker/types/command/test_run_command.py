@@ -11,7 +11,7 @@ import pytest
 
 from taskcore.plugins import Fail, Isolation
 from taskcore.plugins.context import NullServices, TaskContext
-from taskcore.settings import Settings
+from taskcore.settings import CommandSettings, Settings
 from taskworker.types.command.output import MAX_LINE_BYTES, MAX_TAIL_BYTES
 from taskworker.types.command.run_command import CommandFailed, RunCommand
 from tests.taskworker.types.contexts import make_context, parse, run
@@ -32,7 +32,7 @@ class Lines(NullServices):
 
 def context(program: str, services: NullServices | None = None, **command: Any) -> TaskContext:
     """One in which `it` is a program in Python."""
-    settings = Settings(commands={"it": {"argv": [PYTHON, "-c", program], **command}})  # type: ignore[arg-type]
+    settings = Settings(commands={"it": CommandSettings(argv=(PYTHON, "-c", program), **command)})
     return TaskContext(task_id=7, attempt=1, failures=0, settings=settings, services=services or Lines())
 
 

@@ -20,7 +20,7 @@ from taskcore.execution.isolation.forkserver import ForkServer
 from taskcore.plugins import load_plugins
 from taskcore.plugins.cancellation import InterruptCause
 from taskcore.plugins.context import NullServices
-from taskcore.settings import Settings
+from taskcore.settings import CommandSettings, Settings, WorkerSettings
 
 POLITE = """
 import os, signal, time
@@ -53,8 +53,8 @@ class Desk:
 
     def __init__(self, program: str) -> None:
         settings = Settings(
-            commands={"it": {"argv": [sys.executable, "-c", program]}},  # type: ignore[arg-type]
-            worker={"kill_after_s": 60 if program == POLITE else 0.2},  # type: ignore[arg-type]
+            commands={"it": CommandSettings(argv=(sys.executable, "-c", program))},
+            worker=WorkerSettings(kill_after_s=60 if program == POLITE else 0.2),
         )
         self.services = Lines()
         self.executor = Executor(
