@@ -13,7 +13,7 @@ from faults.load.capacity import load_rate, measure_capacity
 from faults.registry import FAULTS, Fault, run_fault
 from faults.system.sandbox import running_servers
 from faults.trial import TrialConfig
-from taskcore.observability.telemetry import configure_logging
+from taskcore.observability.logging import configure_logging
 from taskcore.settings import LogSettings
 
 

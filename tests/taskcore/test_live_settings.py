@@ -173,7 +173,7 @@ def test_the_last_override_of_a_setting_counts(stage: DatabaseHarness) -> None:
 SPEAKING = """
 import structlog
 from taskcore.settings import LogSettings
-from taskcore.observability.telemetry import configure_logging, set_log_level
+from taskcore.observability.logging import configure_logging, set_log_level
 configure_logging(LogSettings(level="info", format="json"))
 log = structlog.stdlib.get_logger("tests").bind(n=1)
 log.debug("unheard 1"); log.info("heard 1")

@@ -1,4 +1,4 @@
-"""What several processes have counted is told as one, and takes no more room for those that have died."""
+"""Metric files of several processes: their counts are added up, survive the processes, and take little space."""
 
 from __future__ import annotations
 
@@ -12,22 +12,16 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
 from harness.metrics import parse_series
-from taskcore.observability.multiprocess_metrics import (
-    DIRECTORY_VARIABLE,
-    MultiprocessMetrics,
-    SummedCollector,
-    build_registry,
-    metrics_directory,
-)
-from taskcore.observability.telemetry import BoundedLabels
+from taskcore.observability.exposition import MultiprocessMetrics, SummedCollector, build_registry
+from taskcore.observability.multiprocess_metrics import DIRECTORY_VARIABLE, MetricFiles, metrics_directory
 
-COUNTS = """
-from taskcore.observability.multiprocess_metrics import take_room
-from taskcore.observability.telemetry import ATTEMPTS, RUN_SECONDS, TASKS_RESCUED
+COUNT = """
+from taskcore.observability.metrics import ATTEMPTS, RUN_SECONDS, TASKS_RESCUED
+from taskcore.observability.multiprocess_metrics import preallocate_files
 TASKS_RESCUED.inc({count})
 ATTEMPTS.labels("noop", "succeeded").inc({count})
 RUN_SECONDS.labels("noop").observe(0.2)
-take_room()
+preallocate_files()
 print("counted", flush=True)
 input()
 """
@@ -38,12 +32,12 @@ def directory(tmp_path: Path) -> str:
     return str(tmp_path)
 
 
-class Counting:
-    """A process that has counted, and lives until it is told to end."""
+class CountingProcess:
+    """A process that has counted, and lives until it is killed."""
 
     def __init__(self, directory: str, count: int) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-c", COUNTS.format(count=count)],
+            [sys.executable, "-c", COUNT.format(count=count)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, DIRECTORY_VARIABLE: directory},
@@ -57,19 +51,23 @@ class Counting:
 
 
 @pytest.fixture
-def two(directory: str) -> Iterator[list[Counting]]:
-    started = [Counting(directory, 3), Counting(directory, 4)]
+def two_processes(directory: str) -> Iterator[list[CountingProcess]]:
+    started = [CountingProcess(directory, 3), CountingProcess(directory, 4)]
     yield started
     for process in started:
         process.kill()
 
 
-def told(*collectors: MultiprocessMetrics | SummedCollector | CollectorRegistry) -> dict[str, float]:
+def scrape(*collectors: SummedCollector | MultiprocessMetrics | CollectorRegistry) -> dict[str, float]:
     return parse_series(generate_latest(build_registry("tests", *collectors)).decode())
 
 
-def test_what_two_processes_counted_is_added_up(directory: str, two: list[Counting]) -> None:
-    seen = told(MultiprocessMetrics(directory))
+def scrape_files(files: MetricFiles) -> dict[str, float]:
+    return scrape(MultiprocessMetrics(files))
+
+
+def test_counts_of_two_processes_are_added_up(directory: str, two_processes: list[CountingProcess]) -> None:
+    seen = scrape_files(MetricFiles(directory))
 
     assert seen["taskcore_tasks_rescued_total{}"] == 7
     assert seen["taskcore_attempts_total{succeeded,noop}"] == 7
@@ -78,76 +76,83 @@ def test_what_two_processes_counted_is_added_up(directory: str, two: list[Counti
     assert seen["taskcore_run_seconds_bucket{0.1,noop}"] == 0
 
 
-def test_what_the_dead_counted_stays_and_takes_no_more_room(directory: str, two: list[Counting]) -> None:
-    shared = MultiprocessMetrics(directory)
-    before = told(shared)
-    for process in two:
+def test_counts_of_dead_processes_stay_in_one_file_of_each_kind(
+    directory: str, two_processes: list[CountingProcess]
+) -> None:
+    files = MetricFiles(directory)
+    before = scrape_files(files)
+    for process in two_processes:
         process.kill()
-    Counting(directory, 5).kill()
-    shared.sweep()
-    files = sorted(path.name for path in Path(directory).iterdir())
-    Counting(directory, 6).kill()
+    CountingProcess(directory, 5).kill()
+    files.sweep()
+    names = sorted(path.name for path in Path(directory).iterdir())
+    CountingProcess(directory, 6).kill()
 
-    shared.sweep()
+    files.sweep()
 
-    after = told(shared)
+    after = scrape_files(files)
     assert before["taskcore_tasks_rescued_total{}"] == 7
     assert after["taskcore_tasks_rescued_total{}"] == 18
     assert (after["taskcore_run_seconds_count{noop}"], after["taskcore_run_seconds_bucket{0.5,noop}"]) == (4, 4)
-    assert sorted(path.name for path in Path(directory).iterdir()) == files == ["counter_0.db", "histogram_0.db"]
+    assert sorted(path.name for path in Path(directory).iterdir()) == names == ["counter_0.db", "histogram_0.db"]
 
 
-def test_the_living_are_left_alone_by_the_sweep(directory: str, two: list[Counting]) -> None:
-    shared = MultiprocessMetrics(directory)
-    two[0].kill()
+def test_sweep_leaves_files_of_live_processes_alone(directory: str, two_processes: list[CountingProcess]) -> None:
+    files = MetricFiles(directory)
+    two_processes[0].kill()
 
-    shared.sweep()
+    files.sweep()
 
-    assert told(shared)["taskcore_tasks_rescued_total{}"] == 7
+    assert scrape_files(files)["taskcore_tasks_rescued_total{}"] == 7
     assert len(list(Path(directory).glob("counter_*.db"))) == 2
 
 
-def test_a_file_that_its_process_did_not_finish_is_no_harm(directory: str, two: list[Counting]) -> None:
+def test_unfinished_file_of_a_dead_process_does_no_harm(directory: str, two_processes: list[CountingProcess]) -> None:
     Path(directory, "counter_999999999.db").write_bytes(b"")
-    shared = MultiprocessMetrics(directory)
+    files = MetricFiles(directory)
 
-    before = told(shared)
-    shared.sweep()
+    before = scrape_files(files)
+    files.sweep()
 
-    assert before["taskcore_tasks_rescued_total{}"] == told(shared)["taskcore_tasks_rescued_total{}"] == 7
+    assert before["taskcore_tasks_rescued_total{}"] == scrape_files(files)["taskcore_tasks_rescued_total{}"] == 7
 
 
-def test_a_directory_that_somebody_deleted_is_there_again_for_processes_that_start(directory: str) -> None:
-    shared = MultiprocessMetrics(directory)
+def test_sweep_recreates_a_deleted_directory(directory: str) -> None:
+    files = MetricFiles(directory)
     Path(directory).rmdir()
 
-    shared.sweep()
+    files.sweep()
 
-    started = Counting(directory, 2)
-    assert told(shared)["taskcore_tasks_rescued_total{}"] == 2
+    started = CountingProcess(directory, 2)
+    assert scrape_files(files)["taskcore_tasks_rescued_total{}"] == 2
     started.kill()
 
 
-def test_a_process_has_its_room_before_the_disk_is_full(directory: str, two: list[Counting]) -> None:
+def test_disk_blocks_are_allocated_before_the_disk_is_full(
+    directory: str, two_processes: list[CountingProcess]
+) -> None:
     files = [path.stat() for path in Path(directory).iterdir()]
 
     assert all(512 * file.st_blocks >= file.st_size for file in files)
 
 
-def test_what_all_processes_use_is_added_up_and_the_start_is_the_first(directory: str, two: list[Counting]) -> None:
-    alone, own = told(build_registry("tests")), told(MultiprocessMetrics(directory))
+def test_resources_of_all_processes_are_added_up_and_the_earliest_start_is_kept(
+    directory: str, two_processes: list[CountingProcess]
+) -> None:
+    without, with_files = scrape(build_registry("tests")), scrape_files(MetricFiles(directory))
 
-    assert "process_resident_memory_bytes{}" not in alone
-    assert own["process_resident_memory_bytes{}"] > 3 * 10_000_000
-    assert 1_000_000_000 < own["process_start_time_seconds{}"] < 10_000_000_000
+    assert "process_resident_memory_bytes{}" not in without
+    assert with_files["process_resident_memory_bytes{}"] > 3 * 10_000_000
+    assert 1_000_000_000 < with_files["process_start_time_seconds{}"] < 10_000_000_000
 
 
-def test_what_bears_one_name_in_two_registries_is_one_family(directory: str, two: list[Counting]) -> None:
-    own = CollectorRegistry()
-    Counter("taskcore_tasks_rescued", "As there", registry=own).inc(10)
-    Histogram("taskcore_run_seconds", "As there", ["type"], buckets=(0.1, 0.5), registry=own).labels("sleep").observe(1)
+def test_same_metric_in_two_collectors_is_one_family(directory: str, two_processes: list[CountingProcess]) -> None:
+    other = CollectorRegistry()
+    Counter("taskcore_tasks_rescued", "Same", registry=other).inc(10)
+    Histogram("taskcore_run_seconds", "Same", ["type"], buckets=(0.1, 0.5), registry=other).labels("sleep").observe(1)
 
-    text = generate_latest(build_registry("tests", SummedCollector(MultiprocessMetrics(directory), own))).decode()
+    both = SummedCollector(MultiprocessMetrics(MetricFiles(directory)), other)
+    text = generate_latest(build_registry("tests", both)).decode()
 
     assert text.count("# TYPE taskcore_tasks_rescued_total counter") == 1
     assert text.count("# TYPE taskcore_run_seconds histogram") == 1
@@ -156,27 +161,15 @@ def test_what_bears_one_name_in_two_registries_is_one_family(directory: str, two
     assert 'taskcore_run_seconds_count{type="noop"} 2.0' in text
 
 
-def test_every_page_says_what_it_is() -> None:
-    (series,) = [name for name in told() if name.startswith("taskcore_build_info")]
+def test_build_info_is_always_there() -> None:
+    (name,) = [name for name in scrape() if name.startswith("taskcore_build_info")]
 
-    assert series.startswith("taskcore_build_info{tests,0.")
-
-
-def test_names_beyond_the_bound_are_one() -> None:
-    names = BoundedLabels(2)
-
-    assert [names[name] for name in ("default", "mail", "invented", "mail", "another")] == [
-        "default",
-        "mail",
-        "other",
-        "mail",
-        "other",
-    ]
+    assert name.startswith("taskcore_build_info{tests,0.")
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv(DIRECTORY_VARIABLE, "")  # so that it is as before afterwards
+def parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv(DIRECTORY_VARIABLE, "")  # restored after the test, which sets it
     return str(tmp_path)
 
 
@@ -184,23 +177,23 @@ def grow_old(directory: str | Path) -> None:
     os.utime(directory, (0, 0))
 
 
-def test_what_a_killed_process_left_is_deleted_by_the_next(place: str) -> None:
-    left, linked = Path(place, "tests-metrics-left"), Path(place, "tests-metrics-linked")
-    left.mkdir()
-    (left / "counter_1.db").touch()
-    grow_old(left)
-    linked.symlink_to(place)
+def test_directory_of_a_killed_process_is_deleted_by_the_next(parent: str) -> None:
+    orphan, link = Path(parent, "tests-metrics-orphan"), Path(parent, "tests-metrics-link")
+    orphan.mkdir()
+    (orphan / "counter_1.db").touch()
+    grow_old(orphan)
+    link.symlink_to(parent)
 
-    with metrics_directory("tests", place) as directory:
-        assert sorted(path.name for path in Path(place).iterdir()) == sorted([Path(directory).name, linked.name])
+    with metrics_directory("tests", parent) as directory:
+        assert sorted(path.name for path in Path(parent).iterdir()) == sorted([Path(directory).name, link.name])
         assert os.environ[DIRECTORY_VARIABLE] == directory
 
-    assert [path.name for path in Path(place).iterdir()] == [linked.name]
+    assert [path.name for path in Path(parent).iterdir()] == [link.name]
 
 
-def test_what_others_hold_is_left_to_them(place: str) -> None:
-    with metrics_directory("tests", place) as first:
+def test_directory_of_a_live_process_is_left_alone(parent: str) -> None:
+    with metrics_directory("tests", parent) as first:
         grow_old(first)
-        with metrics_directory("tests", place) as second:
+        with metrics_directory("tests", parent) as second:
             assert Path(first).exists()
             assert Path(second).exists()

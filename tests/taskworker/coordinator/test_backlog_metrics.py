@@ -14,8 +14,8 @@ from harness.metrics import parse_series
 from harness.ports import free_port
 from taskcore.db.engine import KEY_LOOKUP_OPTIONS, async_engine
 from taskcore.db.tasks import actions
-from taskcore.observability.multiprocess_metrics import build_registry
-from taskcore.observability.telemetry import MAX_QUEUE_LABELS, BoundedLabels
+from taskcore.observability.exposition import build_registry
+from taskcore.observability.metrics import MAX_QUEUE_LABELS, BoundedLabels
 from taskworker.coordinator.backlog_metrics import BacklogCollector
 from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 

@@ -19,14 +19,14 @@ from taskapi.app import create_app
 from taskapi.runtime.services import Services
 from taskapi.server import DRAIN_SIGNAL, DrainingServer
 from taskcore.errors import InvalidSettings
+from taskcore.observability.exposition import MultiprocessMetrics, build_registry
+from taskcore.observability.logging import configure_logging, set_log_level
 from taskcore.observability.multiprocess_metrics import (
     DIRECTORY_VARIABLE,
-    MultiprocessMetrics,
-    build_registry,
+    MetricFiles,
     metrics_directory,
     preallocate_files,
 )
-from taskcore.observability.telemetry import configure_logging, set_log_level
 from taskcore.observability.tracing.provider import Tracing
 from taskcore.settings import ApiSettings, load_settings
 
@@ -72,7 +72,8 @@ def serve() -> Litestar:
     preallocate_files()
     tracing = Tracing.start(settings, "taskcore-api").set_global()
     directory = os.environ.get(DIRECTORY_VARIABLE)
-    app = create_app(settings, tracing, build_registry("api", MultiprocessMetrics(directory)) if directory else None)
+    registry = build_registry("api", MultiprocessMetrics(MetricFiles(directory))) if directory else None
+    app = create_app(settings, tracing, registry)
     app.on_shutdown.append(tracing.stop)
     current = app.state.services.settings
     current.on_change(lambda: set_log_level(current.now.log.level))

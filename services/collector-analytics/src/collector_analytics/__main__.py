@@ -22,9 +22,9 @@ from taskcore.errors import TaskcoreError
 from taskcore.leasing.liveness import default_signals
 from taskcore.live_settings import CurrentSettings, SettingsWatcher
 from taskcore.messaging.brokers import RabbitBroker
+from taskcore.observability.exposition import build_registry
 from taskcore.observability.health import HealthServer
-from taskcore.observability.multiprocess_metrics import build_registry
-from taskcore.observability.telemetry import configure_logging, set_log_level
+from taskcore.observability.logging import configure_logging, set_log_level
 from taskcore.observability.tracing.provider import Tracing
 from taskcore.plugins import build_plugins
 from taskcore.settings import Settings, load_settings

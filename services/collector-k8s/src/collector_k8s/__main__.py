@@ -11,9 +11,9 @@ from prometheus_client import REGISTRY
 
 from collector_k8s.process import new_status, run
 from taskcore.errors import TaskcoreError
+from taskcore.observability.exposition import build_registry
 from taskcore.observability.health import HealthServer
-from taskcore.observability.multiprocess_metrics import build_registry
-from taskcore.observability.telemetry import configure_logging, set_log_level
+from taskcore.observability.logging import configure_logging, set_log_level
 from taskcore.observability.tracing.provider import Tracing
 from taskcore.settings import load_settings
 

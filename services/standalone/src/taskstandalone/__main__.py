@@ -27,8 +27,8 @@ from taskcore.leasing.control_listener import ControlListener
 from taskcore.live_settings import CurrentSettings
 from taskcore.messaging.brokers import MemoryBroker
 from taskcore.messaging.publisher import MemoryPublisher
-from taskcore.observability.multiprocess_metrics import build_registry
-from taskcore.observability.telemetry import configure_logging, set_log_level
+from taskcore.observability.exposition import build_registry
+from taskcore.observability.logging import configure_logging, set_log_level
 from taskcore.observability.tracing.memory_store import InMemorySpanStore
 from taskcore.observability.tracing.provider import Tracing
 from taskcore.plugins import load_plugins

@@ -17,14 +17,10 @@ from taskcore.db.engine import sync_engine
 from taskcore.leasing.liveness import default_signals
 from taskcore.live_settings import CurrentSettings
 from taskcore.messaging.publisher import RabbitPublisher
+from taskcore.observability.exposition import MultiprocessMetrics, SummedCollector, build_registry
 from taskcore.observability.health import HealthServer
-from taskcore.observability.multiprocess_metrics import (
-    SummedCollector,
-    build_registry,
-    metrics_directory,
-    periodic_sweep,
-)
-from taskcore.observability.telemetry import set_log_level
+from taskcore.observability.logging import set_log_level
+from taskcore.observability.multiprocess_metrics import metrics_directory, periodic_sweep
 from taskcore.observability.tracing.provider import Tracing
 from taskcore.plugins import load_plugins
 from taskcore.service_main import configure, run_program
@@ -56,9 +52,11 @@ def run(log_level: str | None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: (supervisor.force_stop if supervisor.stop.is_set() else supervisor.stop).set())
     REGISTRY.unregister(PROCESS_COLLECTOR)  # what all processes use is among what they share
-    with metrics_directory("taskworker") as directory, periodic_sweep(directory) as shared:
+    with metrics_directory("taskworker") as directory, periodic_sweep(directory) as files:
         health = HealthServer(
-            settings.health, build_registry("worker", SummedCollector(shared, REGISTRY)), lambda: supervisor.is_ready
+            settings.health,
+            build_registry("worker", SummedCollector(MultiprocessMetrics(files), REGISTRY)),
+            lambda: supervisor.is_ready,
         )
         health.start()
         try:

@@ -17,7 +17,7 @@ import structlog
 from taskcore.observability.log_context import performing
 from taskcore.domain.tasks import Claimed, Lease
 from taskcore.settings import LogSettings, Settings
-from taskcore.observability.telemetry import configure_logging
+from taskcore.observability.logging import configure_logging
 
 configure_logging(LogSettings(level="info"))
 log = structlog.stdlib.get_logger("ours")

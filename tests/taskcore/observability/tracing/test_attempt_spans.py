@@ -23,7 +23,7 @@ from taskcore.domain.tasks import ClaimedTask, Lease
 from taskcore.execution.executor import Executor
 from taskcore.execution.isolation.child_spans import MAX_SPANS
 from taskcore.execution.isolation.forkserver import ForkServer
-from taskcore.observability.telemetry import SPANS_DROPPED
+from taskcore.observability.metrics import SPANS_DROPPED
 from taskcore.observability.tracing import span_codec
 from taskcore.observability.tracing.attempt_spans import AttemptTrace, ClaimInfo
 from taskcore.observability.tracing.bounded_processor import BATCH_SIZE, BoundedSpanProcessor
@@ -107,7 +107,7 @@ def parent_ids(span: ReadableSpan) -> tuple[int, int]:
 
 
 def test_spans_of_a_process_of_its_own_are_sent_as_the_executors(house: House) -> None:
-    house.run("isolated", deed="trace_steps")
+    house.run("isolated", behaviour="trace_steps")
 
     run, step, read = (house.spans[name] for name in ("run isolated", "resize", "read"))
     assert (parent_ids(step), parent_ids(read)) == (ids(run), ids(step))
@@ -121,14 +121,14 @@ def test_spans_of_a_process_of_its_own_are_sent_as_the_executors(house: House) -
 
 
 def test_what_is_submitted_from_there_goes_on_with_the_span_that_it_was_submitted_in(house: House) -> None:
-    house.run("isolated", deed="trace_steps")
+    house.run("isolated", behaviour="trace_steps")
 
     trace_id, span_id = ids(house.spans["read"])
     assert house.notes.submitted == [f"00-{trace_id:032x}-{span_id:016x}-01"]
 
 
 def test_what_is_not_followed_costs_a_process_nothing_and_submits_nothing_that_is(house: House) -> None:
-    verdict = house.run("isolated", deed="trace_steps", is_followed=False)
+    verdict = house.run("isolated", behaviour="trace_steps", is_followed=False)
 
     assert '"has_sdk":false' in str(verdict.result_json)
     assert house.notes.submitted == [None]
@@ -136,7 +136,7 @@ def test_what_is_not_followed_costs_a_process_nothing_and_submits_nothing_that_i
 
 
 def test_spans_that_cannot_be_told_as_they_are_do_not_harm_the_attempt(house: House) -> None:
-    verdict = house.run("isolated", deed="trace_oddly")
+    verdict = house.run("isolated", behaviour="trace_oddly")
 
     (odd,) = [span for span in house.kept.get_finished_spans() if "large" in (span.attributes or {})]
     assert verdict.result_json == '"traced"'
@@ -148,14 +148,14 @@ def test_spans_that_cannot_be_told_as_they_are_do_not_harm_the_attempt(house: Ho
 def test_spans_beyond_the_bound_are_counted(house: House) -> None:
     before = SPANS_DROPPED.labels("queue_full")._value.get()
 
-    house.run("isolated", deed="trace_much")
+    house.run("isolated", behaviour="trace_much")
 
     assert [span.name for span in house.kept.get_finished_spans()].count("much") == MAX_SPANS
     assert SPANS_DROPPED.labels("queue_full")._value.get() - before == 200
 
 
 def test_spans_of_a_process_that_dies_are_lost_and_its_end_is_told(house: House) -> None:
-    verdict = house.run("isolated", deed="trace_and_die")
+    verdict = house.run("isolated", behaviour="trace_and_die")
 
     assert verdict.outcome is AttemptOutcome.CRASHED
     assert "before" not in house.spans

@@ -17,7 +17,7 @@ from opentelemetry.trace import Link
 
 from taskcore.domain import outcomes
 from taskcore.domain.outcomes import AttemptResult, Reason
-from taskcore.observability.telemetry import SPANS_DROPPED
+from taskcore.observability.metrics import SPANS_DROPPED
 from taskcore.observability.tracing.attempt_spans import AttemptTrace, ClaimInfo
 from taskcore.observability.tracing.bounded_processor import BATCH_SIZE, BoundedSpanProcessor
 from taskcore.observability.tracing.http_spans import request_span

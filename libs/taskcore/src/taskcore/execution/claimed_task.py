@@ -8,8 +8,7 @@ from uuid import UUID
 
 from taskcore.domain.tasks import ClaimedTask, Lease
 from taskcore.observability.tracing.attempt_spans import AttemptTrace, ClaimInfo
-from taskcore.observability.tracing.guarding import suppress_errors
-from taskcore.observability.tracing.provider import Tracing
+from taskcore.observability.tracing.provider import Tracing, suppress_errors
 
 
 def to_claimed(row: Any, token: UUID, tracing: Tracing, began_ns: int, sent: str | None) -> ClaimedTask:

@@ -30,7 +30,7 @@ from taskcore.execution.isolation.run_in_process import run_in_process
 from taskcore.execution.run_plugin import make_context, run_plugin
 from taskcore.execution.running_attempts import RunningAttempt, RunningAttempts
 from taskcore.observability.log_context import attempt_context
-from taskcore.observability.telemetry import CLAIMS_REFUSED, RESULTS_REFUSED, record_claims, record_results
+from taskcore.observability.metrics import CLAIMS_REFUSED, RESULTS_REFUSED, record_claims, record_results
 from taskcore.observability.tracing.client_spans import NO_TRACER, run_untraced
 from taskcore.observability.tracing.provider import NO_TRACING, Tracing
 from taskcore.plugins import Isolation, Plugins

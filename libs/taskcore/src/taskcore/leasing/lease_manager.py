@@ -32,7 +32,7 @@ from taskcore.leasing.executor_exits import ExecutorExit
 from taskcore.leasing.lost_claims import MAX_REPORT_AGE_S, LostClaimDetector, ProcessReport
 from taskcore.leasing.registration import register_types, register_worker
 from taskcore.live_settings import to_overrides
-from taskcore.observability.telemetry import LEASE_LOSSES, record_results
+from taskcore.observability.metrics import LEASE_LOSSES, record_results
 from taskcore.plugins import Plugins
 from taskcore.settings import Settings
 

@@ -1,4 +1,4 @@
-"""`/livez`, `/readyz`, `/healthcheck` and `/metrics` on a port of their own, for processes that serve no HTTP."""
+"""`/livez`, `/readyz`, `/healthcheck` and `/metrics` on a port of their own, for processes without an HTTP API."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from taskcore.settings import HealthSettings
 
 
 class HealthServer:
-    """Answers on a thread of its own. `is_ready` and `tell` are asked at each `/readyz` and must be quick.
+    """Serves on a thread of its own.
 
-    `tell`: what is said there beside the status.
+    Each `/readyz` calls `is_ready` and `details`, which must be quick; `details` are added to the JSON response.
     """
 
     def __init__(
@@ -34,11 +34,7 @@ class HealthServer:
         self._server: ThreadingHTTPServer | None = None
 
     def start(self) -> None:
-        """Listen, unless the port is set to 0.
-
-        Raises:
-            OSError: when the port is taken.
-        """
+        """Start to listen, unless the port is set to 0. Raises `OSError` when the port is taken."""
         if self._settings.port == 0:
             return
         self._server = ThreadingHTTPServer((self._settings.host, self._settings.port), self._handler())
@@ -51,7 +47,7 @@ class HealthServer:
             self._server.server_close()
 
     def respond(self, path: str) -> tuple[int, str, bytes]:
-        """Status, content type and body for a GET of `path`."""
+        """Return the status, content type and body for a GET of `path`."""
         if path == "/metrics":
             return 200, CONTENT_TYPE_LATEST, generate_latest(self._registry)
         if path == "/livez":
@@ -76,7 +72,7 @@ class HealthServer:
                 self.wfile.write(body)
 
             def log_message(self, format: str, *args: object) -> None:
-                """Health checks are not news."""
+                """Log nothing: health checks come every few seconds."""
 
         return Handler
 

@@ -1,4 +1,4 @@
-"""Which attempt this thread performs, for the lines that are logged meanwhile, by whoever logs them."""
+"""The attempt that this thread runs, as fields of every line that is logged meanwhile, by our code or by others'."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ _current: ContextVar[ClaimedTask | None] = ContextVar("attempt", default=None)
 
 
 class attempt_context:
-    """A context in which this thread performs `claimed`: every task's, so no generator, which takes thrice as long."""
+    """A context manager: inside it, log lines carry the fields of `claimed`.
+
+    Not a generator, because every attempt enters it and a generator takes three times as long.
+    """
 
     __slots__ = ("_before", "_claimed")
 
@@ -29,7 +32,7 @@ class attempt_context:
 
 
 def add_attempt_fields(logger: object, method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """For structlog: say whose line it is, and in which trace. What the line says itself stands."""
+    """Add the ids of the current attempt and trace, as a structlog processor. Fields that the line has win."""
     claimed = _current.get()
     if claimed is not None:
         line.setdefault("task_id", claimed.lease.task_id)
@@ -45,6 +48,6 @@ def add_attempt_fields(logger: object, method: str, line: MutableMapping[str, An
 
 
 def _current_trace_id() -> str | None:
-    """Of the trace that this thread or coroutine is in, where it is followed."""
+    """Return the id of the trace that this thread or coroutine is in, if that is sampled."""
     context = trace.get_current_span().get_span_context()
     return trace.format_trace_id(context.trace_id) if context.is_valid and context.trace_flags.sampled else None

@@ -1,4 +1,4 @@
-"""What no log may show: the values of fields with certain names, and passwords in URLs. Pure."""
+"""Removes secrets from log lines: values of fields with certain names, and passwords in URLs. Pure."""
 
 from __future__ import annotations
 
@@ -7,40 +7,40 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 REDACTED = "***"
-#: Values that lie deeper are left out: nobody looks for a secret there, and a structure may contain itself.
+#: Deeper values are replaced as a whole, since a structure may contain itself.
 MAX_DEPTH = 20
 MAX_CACHED_KEYS = 2_000
 
-#: Bounded, so that no text takes long to search.
+# The quantifiers are bounded so that no text takes long to search.
 _PASSWORD_IN_URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]{0,30}://[^\s:/@\"']{0,255}:)[^\s/\"']+@")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_a-zA-Z]+")
 
 
 class Redactor:
-    """`names`: those of fields whose values are hidden, wherever they stand as words in a key.
+    """Redacts the fields whose keys contain one of `names` as whole words.
 
-    `api_key` hides `api_key`, `X-Api-Key` and `myApiKey`, but not `api_keys_left`.
+    The name `api_key` matches the keys `api_key`, `X-Api-Key` and `myApiKey`, but not `api_keys_left`.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = tuple(f" {_words(name)} " for name in names)
-        self._known: dict[str, bool] = {}
+        self._cache: dict[str, bool] = {}
 
     def is_secret(self, key: str) -> bool:
-        hidden = self._known.get(key)
-        if hidden is None:
+        is_secret = self._cache.get(key)
+        if is_secret is None:
             words = f" {_words(key)} "
-            hidden = any(name in words for name in self._names)
-            if len(self._known) < MAX_CACHED_KEYS:
-                self._known[key] = hidden
-        return hidden
+            is_secret = any(name in words for name in self._names)
+            if len(self._cache) < MAX_CACHED_KEYS:
+                self._cache[key] = is_secret
+        return is_secret
 
     def redact_fields(self, fields: Mapping[Any, Any]) -> dict[Any, Any]:
-        """The same, without what is to be hidden, however deep it lies in mappings and lists."""
+        """Return a copy of `fields` without secrets, at any depth of mappings and lists."""
         return {name: self._field(name, value, 0) for name, value in fields.items()}
 
     def redact_text(self, text: str) -> str:
-        """The same, without passwords in URLs."""
+        """Return `text` without the passwords in its URLs."""
         if "://" not in text or "@" not in text:
             return text
         return _PASSWORD_IN_URL.sub(rf"\1{REDACTED}@", text)

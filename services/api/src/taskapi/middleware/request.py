@@ -13,7 +13,7 @@ from structlog.contextvars import bound_contextvars
 
 from taskapi.runtime.request_spans import record_response, request_span
 from taskapi.runtime.services import Services
-from taskcore.observability.telemetry import REQUEST_SECONDS, REQUESTS
+from taskcore.observability.metrics import REQUEST_SECONDS, REQUESTS
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 

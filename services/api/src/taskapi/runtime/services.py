@@ -17,7 +17,7 @@ from taskapi.runtime.notifier import Notifier
 from taskapi.runtime.trace_sources import Traces
 from taskapi.runtime.type_cache import TypeCache
 from taskcore.live_settings import CurrentSettings, SettingsWatcher
-from taskcore.observability.multiprocess_metrics import build_registry
+from taskcore.observability.exposition import build_registry
 from taskcore.observability.tracing.memory_store import InMemorySpanStore
 from taskcore.observability.tracing.provider import NO_TRACING, Tracing
 from taskcore.settings import Settings

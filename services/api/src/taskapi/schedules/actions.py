@@ -17,7 +17,7 @@ from taskapi.schedules.validation import parse_recurrence
 from taskapi.tasks.actions import MAX_REASON_BYTES, read_reason
 from taskcore.db.notify import SCHEDULES
 from taskcore.db.schedules import fires, schedules
-from taskcore.observability.telemetry import TASKS_SUBMITTED
+from taskcore.observability.metrics import TASKS_SUBMITTED
 from taskcore.submission.from_schedule import OverlapConflict, run_now
 
 

@@ -13,7 +13,7 @@ from taskapi.runtime.database import Database, Rows
 from taskapi.schemas import Problem
 from taskcore.db.tasks import submit
 from taskcore.domain.tasks import NewTask
-from taskcore.observability.telemetry import TASKS_SUBMITTED
+from taskcore.observability.metrics import TASKS_SUBMITTED
 
 ATTEMPTS = 3
 

@@ -23,7 +23,7 @@ from taskcore.db.tasks.submit_dependent import add_dependencies, submit_planned
 from taskcore.domain.dependencies import DependencyState, plan_start, state_of
 from taskcore.domain.states import Status
 from taskcore.domain.tasks import NewTask
-from taskcore.observability.telemetry import TASKS_SUBMITTED
+from taskcore.observability.metrics import TASKS_SUBMITTED
 
 
 @dataclass(frozen=True, slots=True)

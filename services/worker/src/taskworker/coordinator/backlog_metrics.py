@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from taskcore.db.engine import is_database_unavailable
 from taskcore.db.queues import backlog, outbox
-from taskcore.observability.telemetry import QUEUE_LABELS, BoundedLabels
+from taskcore.observability.metrics import QUEUE_LABELS, BoundedLabels
 from taskworker.coordinator.database import execute
 
 CACHE_S = 10.0

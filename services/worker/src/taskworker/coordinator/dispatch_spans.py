@@ -10,9 +10,8 @@ from opentelemetry import trace
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
 
 from taskcore.observability.tracing import conventions
-from taskcore.observability.tracing.guarding import suppress_errors
 from taskcore.observability.tracing.propagation import child_context, links_to, parse_traceparent, traceparent
-from taskcore.observability.tracing.provider import Tracing
+from taskcore.observability.tracing.provider import Tracing, suppress_errors
 
 
 class DispatchSpans:

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from taskcore.db.queues import dispatch_traces, outbox
 from taskcore.live_settings import CurrentSettings
 from taskcore.messaging.publisher import Publisher
-from taskcore.observability.telemetry import MESSAGES_RESENT, MESSAGES_SENT, QUEUE_LABELS
+from taskcore.observability.metrics import MESSAGES_RESENT, MESSAGES_SENT, QUEUE_LABELS
 from taskcore.observability.tracing.provider import NO_TRACING, Tracing
 from taskworker.coordinator.database import execute
 from taskworker.coordinator.dispatch_spans import DispatchSpans

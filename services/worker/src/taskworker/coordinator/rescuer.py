@@ -22,7 +22,7 @@ from taskcore.domain.outcomes import worker_lost
 from taskcore.domain.states import CLAIMABLE, Status
 from taskcore.domain.tasks import FinishedAttempt, Lease
 from taskcore.live_settings import CurrentSettings
-from taskcore.observability.telemetry import TASKS_RESCUED, record_results
+from taskcore.observability.metrics import TASKS_RESCUED, record_results
 from taskworker.coordinator.database import execute, transaction
 
 INTERVAL_S = 1.0

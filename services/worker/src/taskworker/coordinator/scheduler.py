@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from taskcore.db.engine import is_database_unavailable
 from taskcore.db.schedules import fires
-from taskcore.observability.telemetry import SCHEDULE_DUE_TIMES, TASKS_SUBMITTED
+from taskcore.observability.metrics import SCHEDULE_DUE_TIMES, TASKS_SUBMITTED
 from taskcore.submission.from_schedule import FireResult, fire_due
 from taskworker.coordinator.database import execute, transaction
 

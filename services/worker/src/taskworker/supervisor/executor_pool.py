@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from taskcore.leasing.executor_exits import ExecutorExit, ExitKind
-from taskcore.observability.telemetry import EXECUTOR_EXITS
+from taskcore.observability.metrics import EXECUTOR_EXITS
 from taskcore.settings import Settings
 from taskworker.supervisor import executor_process
 from taskworker.supervisor.attempt_table import AttemptTable

@@ -24,9 +24,9 @@ from taskcore.execution.services import DatabaseServices
 from taskcore.execution.slots import SlotPool
 from taskcore.messaging.brokers import RabbitBroker
 from taskcore.messaging.consumer_service import ConsumerService
+from taskcore.observability.logging import configure_logging, set_log_level
 from taskcore.observability.multiprocess_metrics import preallocate_files
 from taskcore.observability.redaction import Redactor
-from taskcore.observability.telemetry import configure_logging, set_log_level
 from taskcore.observability.tracing.provider import Tracing
 from taskcore.plugins import load_plugins
 from taskcore.plugins.cancellation import InterruptCause

@@ -19,7 +19,7 @@ from taskcore.leasing.lease_manager import SOFT_FENCE_SHARE, Directives, LeaseMa
 from taskcore.leasing.liveness import LivenessSignalFactory, LivenessSignals
 from taskcore.leasing.lost_claims import NEVER_REPORTED, ProcessReport
 from taskcore.live_settings import CurrentSettings
-from taskcore.observability.telemetry import set_log_level
+from taskcore.observability.logging import set_log_level
 from taskcore.plugins import Plugins
 from taskcore.plugins.cancellation import InterruptCause
 from taskcore.settings import Settings

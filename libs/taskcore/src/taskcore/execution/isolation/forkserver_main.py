@@ -21,7 +21,7 @@ import msgspec
 from taskcore.execution.isolation import forkserver_protocol, task_process
 from taskcore.execution.isolation.channel import Channel
 from taskcore.execution.isolation.forkserver_protocol import RecordKind
-from taskcore.observability.telemetry import configure_logging
+from taskcore.observability.logging import configure_logging
 from taskcore.plugins import Plugins
 from taskcore.settings import Settings
 

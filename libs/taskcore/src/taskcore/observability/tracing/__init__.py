@@ -1,1 +1,1 @@
-"""Traces: which are followed, how their contexts travel, the spans of an attempt, and how spans leave the process."""
+"""Distributed tracing: which traces are sampled, how contexts propagate, the spans of an attempt, and their export."""

@@ -1,4 +1,4 @@
-"""The spans of one attempt: the wait in the queue, then `process`, and in it the claim, the run and the settlement."""
+"""The spans of one attempt: the wait in the queue, and `process` with the children `claim`, `run` and `settle`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode,
 
 from taskcore.domain.outcomes import AttemptOutcome, AttemptResult
 from taskcore.observability.tracing import conventions
-from taskcore.observability.tracing.guarding import suppress_errors
 from taskcore.observability.tracing.propagation import child_context, links_to, parse_traceparent
-from taskcore.observability.tracing.provider import Tracing
+from taskcore.observability.tracing.provider import Tracing, suppress_errors
 
 ERROR_OUTCOMES = frozenset(
     {AttemptOutcome.FAILED, AttemptOutcome.TIMED_OUT, AttemptOutcome.LOST, AttemptOutcome.CRASHED}
@@ -23,10 +22,11 @@ ERROR_OUTCOMES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ClaimInfo:
-    """What the claim knows. `submitted` and `sent`: contexts of the task's submission, and of the message.
+    """What is known when a task is claimed.
 
-    `began_ns` is when the claim was asked for, `claimed_at` when it was made, by the database's clock; until then it
-    waited for `queued_s`; None: nobody knows any more.
+    `submit_traceparent` and `message_traceparent` are the contexts of the task's submission and of its message.
+    `started_ns` is when the claim was requested (Unix time), `claimed_at` when it was made, by the database's clock.
+    The task had waited for `queued_s` by then; `None` when a repeated claim no longer knows.
     """
 
     task_id: int
@@ -41,10 +41,10 @@ class ClaimInfo:
 
 
 class AttemptTrace:
-    """From the claim to the settlement; an attempt that is not settled here leaves no `process` span.
+    """The spans from the claim to the settlement. An attempt that is not settled leaves no `process` span.
 
-    The first attempt goes on with the trace of the submission. Later ones begin traces of their own, linked to it: the
-    message brings that, or else it begins here.
+    The first attempt continues the trace of the submission. Each later one has a trace of its own, linked to the
+    submission, which the relay starts and the message carries; without a message it starts here.
     """
 
     def __init__(self, tracing: Tracing, claim: ClaimInfo) -> None:
@@ -65,7 +65,7 @@ class AttemptTrace:
         )
         self._type = claim.type
         if claim.queued_s is not None:
-            self._show_wait(claim, claim.queued_s, submitted if claim.attempt == 1 else parent)
+            self._add_wait(claim, claim.queued_s, submitted if claim.attempt == 1 else parent)
         self._child("claim", conventions.statement_attributes("UPDATE", "task"), claim.started_ns)
 
     @property
@@ -81,7 +81,7 @@ class AttemptTrace:
         return self._tracer
 
     def run(self, perform: Callable[[], AttemptResult | None]) -> AttemptResult | None:
-        """What `perform` calls is inside of the span `run`. Without a verdict nothing will be settled."""
+        """Call `perform` inside the span `run`. Without a result the attempt will not be settled, so it ends here."""
         run: Span = trace.INVALID_SPAN
         with suppress_errors():
             run = self._tracer.start_span(f"run {self._type}", trace.set_span_in_context(self._process))
@@ -97,18 +97,18 @@ class AttemptTrace:
         return verdict
 
     def add_child_spans(self, spans: bytes, dropped: int) -> None:
-        """Those of the process of its own that it ran in. Raises `ValueError` for what are none."""
+        """Export the spans that the attempt's own process recorded. Raises `ValueError` when they are malformed."""
         self._tracing.export_encoded(spans, self.trace_id, dropped)
 
     def settled(self, started_ns: int, verdict: AttemptResult, *, was_held: bool) -> None:
-        """The end is written, or was refused, because another held the task meanwhile."""
+        """End the trace: the result was stored, or refused because the lease was gone."""
         with suppress_errors():
             self._child("settle", conventions.statement_attributes("UPDATE", "task"), started_ns)
             self._process.set_attribute(conventions.OUTCOME, str(verdict.outcome) if was_held else "refused")
             _end(self._process, verdict)
 
-    def _show_wait(self, begun: ClaimInfo, queued_s: float, parent: SpanContext | None) -> None:
-        """Both ends are the database's, as the history has them."""
+    def _add_wait(self, begun: ClaimInfo, queued_s: float, parent: SpanContext | None) -> None:
+        """Add the wait in the queue. Start and end are by the database's clock, as in the history."""
         until_ns = _ns(begun.claimed_at)
         context = trace.set_span_in_context(self._process) if parent is None else child_context(parent)
         wait = self._tracer.start_span(
@@ -126,7 +126,7 @@ class AttemptTrace:
 
 def _end(span: Span, verdict: AttemptResult | None) -> None:
     if verdict is None:
-        span.set_status(Status(StatusCode.ERROR, "the lease was over before the attempt was"))
+        span.set_status(Status(StatusCode.ERROR, "the lease ended before the attempt"))
     elif verdict.outcome in ERROR_OUTCOMES:
         span.set_attribute("error.type", str(verdict.reason or verdict.outcome))
         span.set_status(Status(StatusCode.ERROR, (verdict.error or "").partition("\n")[0]))
@@ -134,7 +134,7 @@ def _end(span: Span, verdict: AttemptResult | None) -> None:
 
 
 def _parent(attempt: int, submitted: SpanContext | None, sent: SpanContext | None) -> SpanContext | None:
-    """A message may be older than the attempt that it brings about: it is the parent in the right trace only."""
+    """Choose the parent span. A message may date from an earlier attempt; its trace id then gives it away."""
     is_first = attempt == 1
     goes_on = sent is not None and submitted is not None and sent.trace_id == submitted.trace_id
     if sent is not None and goes_on == is_first:

@@ -1,4 +1,4 @@
-"""How spans leave the process: bounded, counted, and never in anybody's way."""
+"""Exports finished spans on a thread of its own. Spans beyond a limit are dropped and counted; nothing ever waits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
-from taskcore.observability.telemetry import SPANS_DROPPED
+from taskcore.observability.metrics import SPANS_DROPPED
 
 BATCH_SIZE = 512
 EXPORT_INTERVAL_S = 1.0
@@ -19,7 +19,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class BoundedSpanProcessor(SpanProcessor):
-    """Up to `limit` spans wait for their turn; what is beyond that is dropped."""
+    """Queues up to `limit` spans for export and drops the rest."""
 
     def __init__(self, exporter: SpanExporter, limit: int) -> None:
         self._limit = limit
@@ -33,7 +33,7 @@ class BoundedSpanProcessor(SpanProcessor):
         )
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Nothing is sent of what has not ended."""
+        """Ignore it: only finished spans are exported."""
 
     def on_end(self, span: ReadableSpan) -> None:
         with self._lock:
@@ -51,13 +51,13 @@ class BoundedSpanProcessor(SpanProcessor):
         return self._inner.force_flush(timeout_millis)
 
     def _on_taken(self, count: int) -> None:
-        """Who takes less than a batch has taken all: then what interrupted attempts miscounted is forgotten."""
+        """Count down. A short batch means an empty queue: reset what interrupted attempts may have counted too high."""
         with self._lock:
             self._queued = self._queued - count if count == BATCH_SIZE else 0
 
 
 class _CountingExporter(SpanExporter):
-    """Says once that spans cannot be sent, and once that they can again."""
+    """Counts what is taken from the queue, and logs when exports start to fail and when they succeed again."""
 
     def __init__(self, exporter: SpanExporter, on_taken: Callable[[int], None]) -> None:
         self._exporter = exporter

@@ -1,4 +1,4 @@
-"""The spans of what a plugin calls, within the one that its thread is in. Where that is not followed there are none."""
+"""The spans of calls that a plugin makes, as children of its thread's current span if that is sampled."""
 
 from __future__ import annotations
 
@@ -28,11 +28,10 @@ from taskcore.observability.tracing.propagation import is_sampled
 
 ClientSpan = AbstractContextManager[Span]
 
-#: For whatever is not followed.
 NO_TRACER: Tracer = NoOpTracer()
 NO_SPAN: ClientSpan = nullcontext(INVALID_SPAN)
 
-#: One for all of this process's tasks, since nearly all come by here. What is not sampled is told to nobody.
+#: Shared by all untraced attempts of this process: most attempts are untraced, and nothing reads the ids.
 _UNSAMPLED = set_span_in_context(
     NonRecordingSpan(SpanContext(getrandbits(128), getrandbits(64), is_remote=False)), Context()
 )
@@ -46,9 +45,9 @@ def class_name(exc: BaseException) -> str:
 
 
 def client_span(tracer: Tracer, name: str, attributes: Attributes, error_type: ErrorName = class_name) -> ClientSpan:
-    """A context: one call from its beginning to its end. `error_type` names what it raises, in few words.
+    """Return a context manager for the span of one call. `error_type` names an exception that the call raises.
 
-    Messages of errors stay out of it: they may show values.
+    The span does not get the exception's message, which may contain values.
     """
     if not is_sampled():
         return NO_SPAN
@@ -56,7 +55,7 @@ def client_span(tracer: Tracer, name: str, attributes: Attributes, error_type: E
 
 
 def run_untraced(perform: Callable[[], T]) -> T:
-    """Nothing comes of any span in it, not of a library's either. The thread's context stays so."""
+    """Call `perform` so that no span in it is recorded, not even a library's. The thread stays in that context."""
     attach(_UNSAMPLED)
     return perform()
 
@@ -67,9 +66,9 @@ def set_error(span: Span, error_type: str) -> None:
 
 
 class _ClientSpan:
-    """Made without `contextlib`, and never the thread's current span: an interrupt may hit anywhere in it.
+    """Does without `contextlib` and never becomes the thread's current span.
 
-    Then that span is lost, and nothing else.
+    An interrupt may hit anywhere in it, and then only this span is lost.
     """
 
     __slots__ = ("_error_type", "_span")

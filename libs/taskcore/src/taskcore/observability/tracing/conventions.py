@@ -1,4 +1,4 @@
-"""The attributes of our spans, by OpenTelemetry's semantic conventions (databases 1.33, messaging 1.40)."""
+"""Attributes of our spans, by OpenTelemetry's semantic conventions (databases 1.33, messaging 1.40)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OUTCOME = "taskcore.attempt.outcome"
 
 
 def statement_attributes(operation: str, table: str) -> Attributes:
-    """A statement on Taskcore's own database."""
+    """Return the attributes of a statement on Taskcore's own database."""
     return {
         db.DB_SYSTEM_NAME: "postgresql",
         db.DB_OPERATION_NAME: operation,
@@ -27,7 +27,7 @@ def statement_attributes(operation: str, table: str) -> Attributes:
 
 
 def message_attributes(operation: str, kind: str, queue: str, task_id: int) -> Attributes:
-    """`operation` as we call it, `kind` (send, process …) as the conventions do."""
+    """Return a message's attributes. `operation` is our name, `kind` (`send`, `process`) the conventions'."""
     return {
         "messaging.system": RABBITMQ,
         "messaging.operation.name": operation,

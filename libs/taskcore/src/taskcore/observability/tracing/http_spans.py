@@ -1,4 +1,4 @@
-"""The spans of a plugin's HTTP requests, by the conventions for HTTP clients, and the header that carries them on."""
+"""The spans of a plugin's HTTP requests, by the conventions for HTTP clients, and their `traceparent` header."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 
 def request_span(tracer: Tracer, method: str, url: str) -> ClientSpan:
-    """A context: one request, until the head of its answer is there. A redirect that is followed is another."""
+    """Return a context manager for the span of one request, until its response's headers. A redirect is another."""
     if not is_sampled():
         return NO_SPAN
     parts = urlsplit(url)
@@ -37,13 +37,13 @@ def request_span(tracer: Tracer, method: str, url: str) -> ClientSpan:
         url_attributes.URL_FULL: redact_url(url),
         server.SERVER_ADDRESS: parts.hostname or "",
     }
-    with suppress(ValueError):  # no port at all: whoever sends it will say so
+    with suppress(ValueError):  # not a valid port: the client will report it
         attributes[server.SERVER_PORT] = parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
     return client_span(tracer, known if known == method else "HTTP", attributes)
 
 
 def inject(span: Span, headers: Headers) -> Headers:
-    """`headers`, with the context of `span` where it is followed. One that is there already stays as it is."""
+    """Return `headers` with a `traceparent` for `span` if it is sampled, unless they already have one."""
     context = traceparent(span)
     if context is None or any(name.lower() == TRACEPARENT.encode() for name, _ in headers):
         return headers
@@ -57,7 +57,7 @@ def set_status(span: Span, status: int) -> None:
 
 
 def redact_url(url: str) -> str:
-    """Without a user, a password, a fragment, and values of parameters whose names sound secret."""
+    """Return `url` without its user, password and fragment, and without values of parameters with secret names."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     query = "&".join(_redact_pair(pair) for pair in parts.query.split("&"))

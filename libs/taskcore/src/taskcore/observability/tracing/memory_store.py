@@ -1,4 +1,4 @@
-"""The spans of recent tasks, kept in the process where no viewer keeps them. Bounded, and safe between threads."""
+"""The spans of recent traces, in memory, for a process without a trace viewer. Bounded and thread-safe."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class InMemorySpanStore(SpanProcessor):
-    """The newest traces, whole up to `SPANS_OF_A_TRACE`. What a request that only reads did is not kept."""
+    """Keeps the newest traces, each with its first spans up to a limit. Traces of read requests are not kept."""
 
     def __init__(
         self, max_traces: int = MAX_TRACES, max_spans: int = MAX_SPANS, max_spans_per_trace: int = MAX_SPANS_PER_TRACE
@@ -36,33 +36,34 @@ class InMemorySpanStore(SpanProcessor):
         self._count = 0
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Kept is what has ended."""
+        """Ignore it: only finished spans are kept."""
 
     def on_end(self, span: ReadableSpan) -> None:
         with self._lock:
-            known = len(self._traces.get(f"{_known(span.context).trace_id:032x}", ()))
-        if known >= self._max_spans_per_trace:
-            return  # before anything is spent on it: a large batch is one trace
-        recorded = to_record(span)
+            count = len(self._traces.get(f"{_valid(span.context).trace_id:032x}", ()))
+        if count >= self._max_spans_per_trace:
+            return  # before the cost of a record: a large batch is one trace
+        record = to_record(span)
         with self._lock:
-            if _is_read_request(recorded):
-                self._evict(recorded.trace_id)
+            if _is_read_request(record):
+                self._evict(record.trace_id)
             else:
-                self._keep(recorded)
+                self._keep(record)
 
     def spans(self, trace_id: str) -> list[SpanRecord]:
+        """Return the spans of one trace in the order of their ends; none for an unknown trace."""
         with self._lock:
             return list(self._traces.get(trace_id, ()))
 
     def shutdown(self) -> None:
-        """They can still be read."""
+        """Keep the spans readable."""
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         return True
 
     def _keep(self, span: SpanRecord) -> None:
         kept = self._traces.setdefault(span.trace_id, [])
-        if len(kept) < self._max_spans_per_trace:  # others may have come meanwhile
+        if len(kept) < self._max_spans_per_trace:  # other threads may have added some
             kept.append(span)
             self._count += 1
         while len(self._traces) > self._max_traces or self._count > self._max_spans:
@@ -73,7 +74,7 @@ class InMemorySpanStore(SpanProcessor):
 
 
 def to_record(span: ReadableSpan) -> SpanRecord:
-    context, parent = _known(span.context), span.parent
+    context, parent = _valid(span.context), span.parent
     return SpanRecord(
         trace_id=f"{context.trace_id:032x}",
         span_id=f"{context.span_id:016x}",
@@ -92,7 +93,7 @@ def to_record(span: ReadableSpan) -> SpanRecord:
 
 
 def _is_read_request(span: SpanRecord) -> bool:
-    """It is a whole request of somebody whose own trace is not followed, and nothing came of it."""
+    """Whether the span is the root of a request that changes nothing."""
     is_request = span.kind == SpanKind.SERVER.name.lower() and span.parent_id is None
     return is_request and span.attributes.get("http.request.method") in READ_METHODS
 
@@ -123,11 +124,11 @@ def _value(value: Any) -> Any:
 
 
 def _text(text: str) -> str:
-    """Bounded, and such as can be sent."""
+    """Return `text`, cut off and without characters that JSON cannot represent."""
     return clean_text(text[:MAX_TEXT])
 
 
-def _known(context: SpanContext | None) -> SpanContext:
+def _valid(context: SpanContext | None) -> SpanContext:
     if context is None:
-        raise ValueError("a span that has ended has a context")
+        raise ValueError("a finished span has a context")
     return context

@@ -1,4 +1,4 @@
-"""How the context of a trace travels: as the text of a `traceparent` (W3C Trace Context)."""
+"""Trace contexts as text: `traceparent` of W3C Trace Context."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _propagator = TraceContextTextMapPropagator()
 
 
 def traceparent(span: Span) -> str | None:
-    """What goes with whatever `span` brings about; None where it is not followed."""
+    """Return the context for work that `span` causes, or `None` if it is not sampled."""
     context = span.get_span_context()
     if not context.trace_flags.sampled or not context.is_valid:
         return None
@@ -22,20 +22,20 @@ def traceparent(span: Span) -> str | None:
 
 
 def current_traceparent() -> str | None:
-    """That of the span that this thread or coroutine is in."""
+    """Return the `traceparent` of this thread's or coroutine's current span."""
     return traceparent(trace.get_current_span())
 
 
 def is_sampled() -> bool:
-    """Whether this thread or coroutine is in a span that is."""
+    """Whether this thread's or coroutine's current span is sampled."""
     return current_traceparent() is not None
 
 
 @contextmanager
 def use_remote_parent(traceparent: str | None) -> Iterator[None]:
-    """A context in which this thread is in the span that `traceparent` names, if that is of its own trace."""
-    context, own = parse_traceparent(traceparent), trace.get_current_span().get_span_context()
-    if context is None or context.trace_id != own.trace_id:
+    """Make the span that `traceparent` names the current one, if it belongs to the current trace."""
+    context, current = parse_traceparent(traceparent), trace.get_current_span().get_span_context()
+    if context is None or context.trace_id != current.trace_id:
         yield
     else:
         with trace.use_span(NonRecordingSpan(context), record_exception=False, set_status_on_exception=False):
@@ -43,12 +43,12 @@ def use_remote_parent(traceparent: str | None) -> Iterator[None]:
 
 
 def trace_id_of(text: str | None) -> str | None:
-    """The trace of a traceparent of ours, in hexadecimal digits."""
+    """Return the trace id in a `traceparent` that we wrote, in hexadecimal. The text is not checked."""
     return None if text is None else text[3:35]
 
 
 def parse_traceparent(text: str | None) -> SpanContext | None:
-    """None for what is no traceparent."""
+    """Return `None` for text that is not a valid `traceparent`."""
     if not text:
         return None
     context = trace.get_current_span(_propagator.extract({"traceparent": text}, Context())).get_span_context()
@@ -56,13 +56,13 @@ def parse_traceparent(text: str | None) -> SpanContext | None:
 
 
 def remote_context(trace_id: str, span_id: str) -> SpanContext:
-    """A span that is followed elsewhere; ids as hexadecimal digits."""
+    """Return the context of a sampled span of another process, from its ids in hexadecimal."""
     flags = TraceFlags(TraceFlags.SAMPLED)
     return SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=flags)
 
 
 def child_context(parent: SpanContext | None) -> Context:
-    """The context in which a new span is a child of `parent`; None: in which it begins a trace."""
+    """Return the context in which a new span is a child of `parent`, or a root if that is `None`."""
     return Context() if parent is None else trace.set_span_in_context(NonRecordingSpan(parent), Context())
 
 

@@ -1,16 +1,18 @@
-"""A process's traces: what makes its spans, and sends them."""
+"""The tracing of one process: its tracer, and what samples and exports its spans."""
 
 from __future__ import annotations
 
 import os
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Self
 from urllib.parse import urlsplit
 
+import structlog
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -19,20 +21,22 @@ from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ParentBased
 from opentelemetry.trace import NoOpTracer, Tracer
 
-from taskcore.observability.telemetry import SPANS_DROPPED
+from taskcore.observability.metrics import SPANS_DROPPED
 from taskcore.observability.tracing.bounded_processor import BoundedSpanProcessor
 from taskcore.observability.tracing.sampler import RateLimitedRootSampler
 from taskcore.observability.tracing.span_codec import MAX_TEXT, decode_spans
 from taskcore.settings import Settings, TracingSettings
 
 OTLP_PATH = "/v1/traces"
-#: What the last spans of a process get to be sent in.
+#: How long a process that stops waits for its last spans to be exported.
 FLUSH_TIMEOUT_S = 2.0
+
+log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Tracing:
-    """`tracer` makes spans, of which nothing comes where `is_on` is false."""
+    """Unless `is_enabled`, the spans that `tracer` makes record nothing."""
 
     tracer: Tracer
     provider: TracerProvider | None = None
@@ -41,39 +45,39 @@ class Tracing:
 
     @classmethod
     def start(cls, settings: Settings, service: str, extra_processors: Sequence[SpanProcessor] = ()) -> Self:
-        """Of a process that is `service`. Off without an endpoint, unless others want its spans, too (`also`)."""
+        """Set up tracing for `service`. Without an endpoint and `extra_processors` it stays disabled."""
         processors = [*extra_processors]
         if settings.tracing.endpoint is not None:
             processors.append(BoundedSpanProcessor(_exporter(settings.tracing), settings.tracing.queue_size))
         if not processors:
             return cls(NoOpTracer())
-        roots = RateLimitedRootSampler(settings.tracing.sample_ratio, settings.tracing.max_traces_per_s)
+        root_sampler = RateLimitedRootSampler(settings.tracing.sample_ratio, settings.tracing.max_traces_per_s)
         provider = TracerProvider(
-            sampler=ParentBased(roots),
+            sampler=ParentBased(root_sampler),
             resource=_resource(service),
             shutdown_on_exit=False,
             span_limits=SpanLimits(max_attribute_length=MAX_TEXT),
         )
         for processor in processors:
             provider.add_span_processor(processor)
-        return cls(provider.get_tracer("taskcore", version("taskcore")), provider, processors, roots)
+        return cls(provider.get_tracer("taskcore", version("taskcore")), provider, processors, root_sampler)
 
     @property
     def is_enabled(self) -> bool:
         return self.provider is not None
 
     def sample_root(self, name: str) -> Context | None:
-        """The context of a span `name` that begins a trace, if that is to be followed: ask here where most are not."""
+        """Return the context for a root span `name` if it is sampled. Cheaper than a span where most roots are not."""
         return None if self.root_sampler is None else self.root_sampler.sample_root(name)
 
     def set_global(self) -> Self:
-        """Let plugins, and the libraries that they use, find it as OpenTelemetry's own. Once a process."""
+        """Make this OpenTelemetry's global provider, which plugins and their libraries use. Once a process."""
         if self.provider is not None:
             trace.set_tracer_provider(self.provider)
         return self
 
     def export_encoded(self, spans: bytes, trace_id: str, dropped: int) -> None:
-        """Send what `carried.pack` made elsewhere as this process's own. Raises `ValueError` for anything else."""
+        """Export spans that `encode_spans` encoded in another process as this process's own. Raises `ValueError`."""
         if self.provider is None:
             return
         SPANS_DROPPED.labels("queue_full").inc(max(0, dropped))
@@ -82,7 +86,7 @@ class Tracing:
                 processor.on_end(span)
 
     def stop(self) -> None:
-        """Send what is left, or not: a process that is to end waits `LAST_MOMENT_S` at most."""
+        """Export the remaining spans, but wait no longer than `FLUSH_TIMEOUT_S`."""
         if self.provider is not None:
             ending = threading.Thread(target=self.provider.shutdown, name="traces", daemon=True)
             ending.start()
@@ -90,6 +94,15 @@ class Tracing:
 
 
 NO_TRACING = Tracing(NoOpTracer())
+
+
+@contextmanager
+def suppress_errors() -> Iterator[None]:
+    """Log what the body raises: a span processor of a plugin may raise, and tracing must not break the work."""
+    try:
+        yield
+    except Exception:
+        log.exception("spans.failed")
 
 
 def _exporter(settings: TracingSettings) -> OTLPSpanExporter:
@@ -105,7 +118,7 @@ def _with_path(endpoint: str) -> str:
 
 
 def _resource(service: str) -> Resource:
-    """What `OTEL_RESOURCE_ATTRIBUTES` says is part of it."""
+    """Return the resource of this process, with the attributes in `OTEL_RESOURCE_ATTRIBUTES`."""
     return Resource.create(
         {
             "service.namespace": "taskcore",

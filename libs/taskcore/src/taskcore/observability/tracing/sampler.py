@@ -1,4 +1,4 @@
-"""Which traces are followed. Decided once, where a trace begins; whatever comes of it goes by that."""
+"""Decides which traces are sampled: once, at the root. All other spans of the trace follow that decision."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import Link, SpanKind, TraceState
 from opentelemetry.util.types import Attributes
 
-#: What comes under more names than these, all of plugins' making, has one share together.
+#: Plugins invent span names at will, so names beyond this number share one limit.
 MAX_NAMES = 1_000
 
 _IS_SAMPLED = create_key("taskcore.taken")
@@ -20,19 +20,19 @@ _SAMPLED = Context({_IS_SAMPLED: True})
 
 
 class RateLimitedRootSampler(Sampler):
-    """A share of them, and of each name no more than `per_s` a second, with a second's worth at once.
+    """Samples the share `ratio` of root spans, and of each name at most `max_per_s` a second, by a token bucket.
 
-    What is linked to others is followed: it goes on with what was followed before.
+    A root with links is always sampled, because it continues a sampled trace.
     """
 
     def __init__(self, ratio: float, max_per_s: float) -> None:
         self._ratio = ratio
         self._max_per_s = max_per_s
         self._lock = threading.Lock()
-        self._tokens: dict[str, tuple[float, float]] = {}  # by name: how many, as of when
+        self._tokens: dict[str, tuple[float, float]] = {}  # by name: how many, and when that was
 
     def sample_root(self, name: str) -> Context | None:
-        """The context of the span with which a trace begins; None where it is not followed, which costs no span."""
+        """Return the context for a root span `name`, or `None` if it is not sampled. No span is made."""
         return _SAMPLED if self._sample(name) else None
 
     def should_sample(
@@ -50,7 +50,7 @@ class RateLimitedRootSampler(Sampler):
         return SamplingResult(Decision.DROP)
 
     def get_description(self) -> str:
-        return f"Roots{{{self._ratio:g},{self._max_per_s:g}/s}}"
+        return f"RateLimitedRootSampler{{{self._ratio:g},{self._max_per_s:g}/s}}"
 
     def _sample(self, name: str) -> bool:
         if random() >= self._ratio:

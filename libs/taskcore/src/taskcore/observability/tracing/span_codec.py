@@ -1,6 +1,6 @@
-"""Spans as data: how those of a task process come to its executor, which sends them on as its own.
+"""Encodes the spans of a task process for its executor, which exports them as its own.
 
-Bounded, and cleaned where they arrive: a process that runs foreign code may say anything.
+The size is bounded, and the decoder cleans every value: a process that runs foreign code may send anything.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class EncodedEvent(msgspec.Struct, array_like=True):
 
 
 class EncodedSpan(msgspec.Struct, array_like=True):
-    """Ids are a trace's and a span's, as hexadecimal digits."""
+    """`id` and `parent` are pairs of trace id and span id, in hexadecimal."""
 
     name: str
     id: _Id
@@ -48,7 +48,7 @@ class EncodedSpan(msgspec.Struct, array_like=True):
 
 
 def encode_spans(spans: Sequence[ReadableSpan]) -> tuple[bytes, int]:
-    """As many as fit, as JSON, and how many do not."""
+    """Return as many spans as fit in `MAX_BYTES`, as JSON, and the number of those that do not."""
     frames, size = [], 0
     for span in spans:
         frame = msgspec.json.encode(_encode(span))
@@ -59,9 +59,9 @@ def encode_spans(spans: Sequence[ReadableSpan]) -> tuple[bytes, int]:
 
 
 def decode_spans(data: bytes, trace_id: str, resource: Resource) -> list[ReadableSpan]:
-    """Those of the trace that they should be of. Raises `msgspec.MsgspecError`, and `ValueError` for no ids."""
-    carried = msgspec.json.decode(data, type=list[EncodedSpan])
-    return [_decode(one, resource) for one in carried if one.id[0] == trace_id]
+    """Return the spans that belong to `trace_id`. Raises `ValueError` for malformed data or ids."""
+    encoded = msgspec.json.decode(data, type=list[EncodedSpan])
+    return [_decode(one, resource) for one in encoded if one.id[0] == trace_id]
 
 
 def _encode(span: ReadableSpan) -> EncodedSpan:
@@ -120,7 +120,7 @@ def _clean_attributes(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _clean_value(value: Any) -> Any:
-    """What both JSON and protobuf can hold: a number too large for them becomes text."""
+    """Return a value that JSON and protobuf can both represent. Numbers that neither can become text."""
     match value:
         case str():
             return clean_text(value[:MAX_TEXT])
@@ -128,7 +128,7 @@ def _clean_value(value: Any) -> Any:
             return value
         case int() if -INT64 <= value < INT64:
             return value
-        case float() if value - value == 0:  # neither infinite nor no number at all
+        case float() if value - value == 0:  # finite
             return value
         case list() | tuple():
             return [_clean_value(one) for one in value]

@@ -1,4 +1,4 @@
-"""Spans that are over, as whoever shows them has them: from this process, or from a viewer."""
+"""Finished spans for display, whether from this process or from a trace viewer."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class SpanEvent:
 
 @dataclass(frozen=True, slots=True)
 class SpanRecord:
-    """Ids are hexadecimal digits, times nanoseconds of the epoch; `kind` and `status` as OpenTelemetry's, lower case.
+    """Ids are hexadecimal, times are Unix time in nanoseconds, attributes are JSON values.
 
-    Attributes are JSON values.
+    `kind` and `status` are OpenTelemetry's names in lower case.
     """
 
     trace_id: str
@@ -45,6 +45,6 @@ class SpanRecord:
 
     @property
     def task_id(self) -> str | None:
-        """Of the task that it is about, where it says so."""
+        """The id of the task that the span is about, if it has one."""
         found = self.attributes.get(conventions.TASK_ID)
         return None if found is None else str(found)

@@ -1,4 +1,4 @@
-"""The spans of a plugin's SQL statements, by the conventions for databases. Of values nothing is told."""
+"""The spans of a plugin's SQL statements, by the conventions for databases. They contain no values."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from taskcore.observability.tracing.propagation import is_sampled
 
 MAX_QUERY_TEXT = 4_096
 
-#: The first word behind white space, comments and parentheses.
+#: The first word after white space, comments and parentheses.
 _OPERATION = re.compile(r"(?:\s|\(|--[^\n]*(?:\n|$)|/\*.*?\*/)*([A-Za-z]+)", re.DOTALL)
 
 
 def statement_span(tracer: Tracer, connection: psycopg.Connection[Any], query: object, arguments: object) -> ClientSpan:
-    """A context: `query` on `connection`. Its text is told where its values are `arguments`, which are not."""
+    """Return a context manager for the span of `query`. Its text is recorded only if its values are in `arguments`."""
     if not is_sampled():
         return NO_SPAN
     text = _text(query)
@@ -34,9 +34,9 @@ def statement_span(tracer: Tracer, connection: psycopg.Connection[Any], query: o
 
 
 def traced_cursor(tracer: Tracer) -> type[psycopg.Cursor[Any]]:
-    """For `connection.cursor_factory`: each of its statements has a span."""
+    """Return a cursor class for `connection.cursor_factory` that makes a span for each statement."""
 
-    class FollowedCursor(psycopg.Cursor[Any]):
+    class TracedCursor(psycopg.Cursor[Any]):
         def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
             with statement_span(tracer, self.connection, query, params):
                 return super().execute(query, params, **options)
@@ -49,7 +49,7 @@ def traced_cursor(tracer: Tracer) -> type[psycopg.Cursor[Any]]:
             with statement_span(tracer, self.connection, query, params):
                 yield from super().stream(query, params, **options)
 
-    return FollowedCursor
+    return TracedCursor
 
 
 def _attributes(connection: psycopg.Connection[Any], operation: str) -> dict[str, str | int]:
@@ -80,5 +80,5 @@ def _operation(text: str) -> str:
 
 
 def _error_type(exc: BaseException) -> str:
-    """The SQLSTATE, where PostgreSQL says one."""
+    """Return the SQLSTATE, or the class name of an error without one."""
     return (isinstance(exc, psycopg.Error) and exc.sqlstate) or class_name(exc)

@@ -1,0 +1,5 @@
+from __future__ import annotations
+
+from tests.taskcore.submission.conftest import engine, scheduler
+
+__all__ = ["engine", "scheduler"]
