@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 
 from taskcore.errors import TaskcoreError
-from taskcore.observability.telemetry import configure_logging
+from taskcore.observability.logging import configure_logging
 from taskcore.settings import Settings, load_settings
 
 
