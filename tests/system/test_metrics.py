@@ -19,7 +19,7 @@ from collector_k8s import metrics as of_events
 from harness.metrics import parse_series, scrape
 from harness.processes import Service, Services
 from harness.waiting import eventually
-from taskcore.observability import telemetry as of_tasks
+from taskcore.observability import metrics as of_tasks
 from tests.system.conftest import MakeSystem
 from tests.system.promql import dashboard, find_nodes, queries, rules
 from tests.system.system import System
