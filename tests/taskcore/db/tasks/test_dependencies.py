@@ -327,7 +327,7 @@ async def test_whatever_people_do_while_parents_end_nothing_waits_for_ever(
 
     for first, second, child, grandchild in families:
         assert statuses(stage, first, second, child, grandchild) == ["succeeded", "succeeded", "queued", "blocked"]
-    assert not stage.sql("SELECT id FROM task WHERE status = 'succeeded' AND dependents_state <> 'settled'")
+    assert not stage.sql("SELECT id FROM task WHERE status = 'succeeded' AND dependents_state <> 'resolved'")
 
 
 @pytest.mark.parametrize("shape", ["chain", "fan"])
@@ -380,7 +380,7 @@ async def test_a_blocked_task_that_everybody_forgot_is_found_by_the_sweep(
     )
     stage.run_to_end(good)
     stage.run_to_end(bad, FAILED)
-    stage.sql("UPDATE task SET dependents_state = 'settled' WHERE id IN (:good, :bad)", good=good, bad=bad)
+    stage.sql("UPDATE task SET dependents_state = 'resolved' WHERE id IN (:good, :bad)", good=good, bad=bad)
     assert not await pass_on(dependents)
 
     assert len(stage.run(dependency_resolution.requeue_stuck(), after_id=0, until_id=1000)) == 2

@@ -64,7 +64,7 @@ ASKED = st.fixed_dictionaries(
         "queue": st.sampled_from(QUEUES),
         "max_attempts": st.integers(1, 3),
         "type": st.sampled_from(["soft", "soft", "hard", "rare"]),
-        "is_ahead": st.booleans(),
+        "runs_in_future": st.booleans(),
         "parents": st.lists(PICK, max_size=2),
         "crashes": st.sampled_from([0, MAX_CRASHES - 1]),
         "worker_losses": st.sampled_from([0, MAX_WORKER_LOSSES - 1]),
@@ -117,7 +117,7 @@ class Life(RuleBasedStateMachine):
     def submit(self, asked: dict[str, Any]) -> None:
         if len(self.model.tasks) >= 8:
             return
-        run_at = datetime.now(UTC) + timedelta(days=1) if asked["is_ahead"] else None
+        run_at = datetime.now(UTC) + timedelta(days=1) if asked["runs_in_future"] else None
         fields = {"queue": asked["queue"], "max_attempts": asked["max_attempts"], "run_at": run_at}
         parents = self.parents(asked.pop("parents"))
         id_ = self.stage.submit_with_parents(*parents, type=asked["type"], **fields)

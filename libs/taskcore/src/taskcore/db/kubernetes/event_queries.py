@@ -1,6 +1,6 @@
 """Reading what a cluster told: events newest first, or as they are stored; their versions; gaps.
 
-Ids become visible in their order (see the trigger of migration 0003): whoever goes on behind the last one that he saw
+Ids become visible in their order (see the trigger of migration 0001): whoever goes on behind the last one that he saw
 misses none.
 """
 

@@ -69,7 +69,7 @@ class Task(Model):
 
     __table_args__ = (
         CheckConstraint(_among(Status), name="status"),
-        CheckConstraint("dependents_state IN ('pending', 'resolved', 'reblock')", name="dependents"),
+        CheckConstraint("dependents_state IN ('pending', 'resolved', 'reblock')", name="dependents_state"),
         # Partial: a finished task costs the hot paths nothing.
         Index("task_idle", "status", "id", postgresql_where=text(_among(IDLE))),
         Index("task_held", "worker_id", "id", postgresql_where=text(_among(HELD))),
@@ -77,7 +77,9 @@ class Task(Model):
         Index(
             "task_dependents_pending",
             "id",
-            postgresql_where=text(f"dependents_state = 'rearm' OR dependents_state = 'awaited' AND {_among(TERMINAL)}"),
+            postgresql_where=text(
+                f"dependents_state = 'reblock' OR dependents_state = 'pending' AND {_among(TERMINAL)}"
+            ),
         ),
         Index("task_delete_at", "delete_at", postgresql_where=text("delete_at IS NOT NULL")),
         Index("task_by_type", "type", "id"),
@@ -167,13 +169,13 @@ class Outbox(Model):
 
     __table_args__ = (
         Index(
-            "outbox_to_send",
+            "outbox_undispatched",
             "queue",
             text("priority DESC"),
             "task_id",
             postgresql_where=text("is_due AND dispatched_at IS NULL"),
         ),
-        Index("outbox_sent", "queue", "dispatched_at", postgresql_where=text("dispatched_at IS NOT NULL")),
+        Index("outbox_dispatched", "queue", "dispatched_at", postgresql_where=text("dispatched_at IS NOT NULL")),
         Index("outbox_delayed", "available_at", postgresql_where=text("NOT is_due")),
         {
             # Every row is written three times and gone: vacuum it early and by count, not by share.

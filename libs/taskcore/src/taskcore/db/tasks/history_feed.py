@@ -38,7 +38,7 @@ PAGE_SIZE = 1_000
 #: What analytics has not counted is kept for so long: a collector that never comes back keeps no more than this.
 MAX_UNCOUNTED_AGE_S = 30 * 86_400
 
-#: Who holds the lock of migration 0002 at this moment, each by its process and transaction, as no other is again.
+#: Who holds the lock of migration 0001 at this moment, each by its process and transaction, as no other is again.
 LIST_WRITERS = text(
     "SELECT concat(pid, ':', virtualtransaction) AS writer FROM pg_locks"
     " WHERE locktype = 'advisory' AND (classid, objid, objsubid) = (1951622763, 0, 2)"

@@ -14,15 +14,15 @@ import pytest
 HEAD = """
 import asyncio, logging, threading, uuid
 import structlog
-from taskcore.observability.log_context import performing
-from taskcore.domain.tasks import Claimed, Lease
+from taskcore.observability.log_context import attempt_context
+from taskcore.domain.tasks import ClaimedTask, Lease
 from taskcore.settings import LogSettings, Settings
 from taskcore.observability.logging import configure_logging
 
 configure_logging(LogSettings(level="info"))
 log = structlog.stdlib.get_logger("ours")
 library = logging.getLogger("theirs")
-claimed = Claimed(Lease(7, 2, uuid.uuid4()), "n", "noop", "default", {}, 0, 4, 0.0, request_id="asked")
+claimed = ClaimedTask(Lease(7, 2, uuid.uuid4()), "n", "noop", "default", {}, 0, 4, 0.0, request_id="asked")
 """
 OF_ATTEMPT = {"task_id": 7, "attempt": 2, "task_type": "noop", "request_id": "asked"}
 
@@ -42,7 +42,7 @@ async def main():
     library.warning("in a coroutine")
     await asyncio.to_thread(library.warning, "in a thread of asyncio's")
 
-with performing(claimed):
+with attempt_context(claimed):
     log.info("ours")
     library.warning("theirs %s", 1)
     asyncio.run(main())
