@@ -1,1 +1,1 @@
-"""What the promises are worth: one fault after the other under load, and a judge. See docs/reliability.md."""
+"""Fault injection: break a running system under load and check that it keeps its promises. See docs/reliability.md."""

@@ -1,4 +1,4 @@
-"""The invariants, read from the database, from the clients' answers and from the journal of what really ran."""
+"""The invariants, checked against the database, the clients' responses and the journal of actual runs."""
 
 from __future__ import annotations
 
@@ -12,44 +12,44 @@ from faults.system.system import SupervisedSystem
 
 FINAL_STATUSES = "('succeeded', 'failed', 'cancelled')"
 
-#: Each answers the ids of tasks that break the rule.
+#: Each query returns the ids of the tasks that violate the rule.
 RULES = {
-    "two leases at once": """
+    "two leases at the same time": """
         SELECT DISTINCT a.task_id FROM task_attempt a JOIN task_attempt b USING (task_id)
         WHERE b.attempt > a.attempt AND b.started_at < a.finished_at
     """,
-    "a step out of a terminal status that nobody asked for": f"""
+    "an unrequested change of a final status": f"""
         SELECT DISTINCT task_id FROM task_history
         WHERE from_status IN {FINAL_STATUSES} AND to_status IS NOT NULL AND actor ~ '^(worker|coordinator)'
     """,
-    "a history with a gap": """
+    "a gap in the history": """
         SELECT DISTINCT task_id FROM (
             SELECT task_id, from_status, lag(to_status) OVER (PARTITION BY task_id ORDER BY id) AS before
             FROM task_history
         ) steps WHERE from_status IS DISTINCT FROM before
     """,
-    "a history that ends elsewhere than its task": """
+    "a history that ends in another status than its task": """
         SELECT id FROM task t WHERE status IS DISTINCT FROM
             (SELECT to_status FROM task_history h WHERE h.task_id = t.id ORDER BY h.id DESC LIMIT 1)
     """,
-    "runs without their row": """
+    "attempts without a row": """
         SELECT id FROM task t
         WHERE attempt <> (SELECT count(*) FROM task_attempt a WHERE a.task_id = t.id)
            OR attempt <> (SELECT count(*) FROM task_history h WHERE h.task_id = t.id AND to_status = 'running')
     """,
-    "failures that are not those of its attempts": """
+    "failures that do not match the attempts": """
         SELECT id FROM task t WHERE failures <> (
             SELECT count(*) FROM task_attempt a WHERE a.task_id = t.id AND outcome IN ('failed', 'timed_out')
         ) AND NOT EXISTS (SELECT FROM task_history h WHERE h.task_id = t.id AND from_status IN ('failed', 'cancelled'))
     """,
-    "more failures than its policy allows": "SELECT id FROM task WHERE failures > max_attempts",
-    "cancelled although nobody asked": """
+    "more failures than the retry policy allows": "SELECT id FROM task WHERE failures > max_attempts",
+    "cancelled without a request": """
         SELECT id FROM task t WHERE status = 'cancelled' AND NOT EXISTS (
             SELECT FROM task_history h
             WHERE h.task_id = t.id AND actor !~ '^(worker|coordinator)' AND to_status IN ('cancelling', 'cancelled')
         )
     """,
-    "an outbox row of a task that is over": f"""
+    "an outbox row of a finished task": f"""
         SELECT id FROM task JOIN outbox ON task_id = id WHERE status IN {FINAL_STATUSES}
     """,
 }
@@ -64,7 +64,7 @@ RERUNS = """
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """`broken`: a sentence for each invariant that does not hold. `twice`: runs that were repeated, and why."""
+    """`violations`: one sentence per violated invariant. `reruns`: repeated attempts, by the outcome of the first."""
 
     accepted: int
     lost: int
@@ -75,25 +75,27 @@ class Findings:
 def check_invariants(
     system: SupervisedSystem, submissions: Sequence[Submission], feed_reader: FeedReader, *, may_overlap: bool = False
 ) -> Findings:
-    """To be asked when nothing is open any more. `may_overlap`: a run that was frozen and thawed may."""
+    """Check all invariants once no task is open. `may_overlap` allows runs of one task to overlap after a freeze."""
     ids = accepted_ids(submissions)
     present = {row["id"] for row in system.sql("SELECT id FROM task WHERE id = ANY(%s)", ids)}
     lost = len(set(ids) - present)
     broken = [
-        message for message in (*_broken(system, submissions, ids, lost, may_overlap), _missed(feed_reader)) if message
+        message
+        for message in (*_violations(system, submissions, ids, lost, may_overlap), _missed_rows(feed_reader))
+        if message
     ]
-    return Findings(len(ids), lost, _ran_twice(system), broken)
+    return Findings(len(ids), lost, _reruns(system), broken)
 
 
-def _broken(
-    system: SupervisedSystem, offers: Sequence[Submission], ids: Sequence[int], lost: int, may_overlap: bool
+def _violations(
+    system: SupervisedSystem, submissions: Sequence[Submission], ids: Sequence[int], lost: int, may_overlap: bool
 ) -> list[str]:
     return [
         f"{lost} accepted tasks are not in the database" if lost else "",
-        f"{len(ids) - len(set(ids))} ids were answered twice" if len(ids) != len(set(ids)) else "",
+        f"{len(ids) - len(set(ids))} ids were returned twice" if len(ids) != len(set(ids)) else "",
         _still_open(system),
-        _ghosts(offers),
-        _miscounted(system),
+        _rejections(submissions),
+        _count_mismatch(system),
         *(_rule(system, name, query) for name, query in RULES.items()),
         "" if may_overlap else _overlaps(system),
     ]
@@ -104,13 +106,13 @@ def _still_open(system: SupervisedSystem) -> str:
     return f"still open: {[tuple(row.values()) for row in rows]}" if rows else ""
 
 
-def _ghosts(offers: Sequence[Submission]) -> str:
-    """Refusals are the load's own fault: it asks for nothing that could be refused."""
-    refused = [offer for offer in offers if offer.rejection]
-    return f"{len(refused)} submits were refused: {refused[0].rejection}" if refused else ""
+def _rejections(submissions: Sequence[Submission]) -> str:
+    """A rejection is a violation, because the load submits only valid tasks."""
+    refused = [submission for submission in submissions if submission.rejection]
+    return f"{len(refused)} submissions were rejected: {refused[0].rejection}" if refused else ""
 
 
-def _miscounted(system: SupervisedSystem) -> str:
+def _count_mismatch(system: SupervisedSystem) -> str:
     counts: Callable[[], dict[str, int]] = lambda: system.api.get("/tasks/status").json()  # noqa: E731
     said = {status: count for status, count in counts().items() if count and status != "total"}
     counted = {row["status"]: row["count"] for row in system.sql("SELECT status, count(*) FROM task GROUP BY 1")}
@@ -122,9 +124,9 @@ def _rule(system: SupervisedSystem, name: str, query: str) -> str:
     return f"{name}: {len(ids)} tasks, such as {ids[:3]}" if ids else ""
 
 
-def _missed(follower: FeedReader) -> str:
-    missed = follower.missed_rows()
-    return f"a reader of the history who resumed from its cursor missed {missed} rows" if missed else ""
+def _missed_rows(feed_reader: FeedReader) -> str:
+    missed = feed_reader.missed_rows()
+    return f"a history reader that resumed from its cursor missed {missed} rows" if missed else ""
 
 
 def _overlaps(system: SupervisedSystem) -> str:
@@ -132,5 +134,5 @@ def _overlaps(system: SupervisedSystem) -> str:
     return f"{len(pairs)} runs overlap, such as {pairs[0]}" if pairs else ""
 
 
-def _ran_twice(system: SupervisedSystem) -> dict[str, int]:
+def _reruns(system: SupervisedSystem) -> dict[str, int]:
     return {row["outcome"]: row["count"] for row in system.sql(RERUNS)}

@@ -1,4 +1,4 @@
-"""The faults by name, in the order in which they are written down, and how one of them is run."""
+"""The faults by name, in order of definition, and how to run one of them."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from faults.system.sandbox import Sandbox, Servers, sandbox
 from faults.system.system import SupervisedSystem, running_system
 from faults.trial import Trial, TrialConfig
 
-LOGS = Path(__file__).with_name("logs")  # of the faults that were too much
+LOGS = Path(__file__).with_name("logs")  # of failed faults
 
 Env = Mapping[str, str]
 
-#: Where seconds are not judged, they are saved.
+#: Settings that make a smoke run faster; it does not check durations.
 SMOKE_SETTINGS: Env = {"TASKCORE_WORKER__PROCESSES": "1", "TASKCORE_COORDINATOR__RESEND_AFTER_S": "3"}
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`env` is for all processes of its system; those named in `cabled` reach the servers through proxies.
+    """One fault. `env` applies to all processes; those named in `proxied` reach the servers through proxies.
 
     `is_telling`: part of the short form.
     """
@@ -54,7 +54,7 @@ def fault(
     proxied: Sequence[str] = (),
     is_smoke: bool = False,
 ) -> Callable[[Callable[[Trial], None]], Callable[[Trial], None]]:
-    """Registers the function that inflicts it."""
+    """Register the decorated function, which injects the fault."""
 
     def register(inflict: Callable[[Trial], None]) -> Callable[[Trial], None]:
         FAULTS[name] = Fault(name, action, criterion, inflict, env or {}, proxied, is_smoke)
@@ -64,18 +64,18 @@ def fault(
 
 
 def run_fault(fault: Fault, servers: Servers, config: TrialConfig) -> Result:
-    """Never raises for what the system under trial does."""
+    """Run the trial and return its result. Failures of the system under test never raise."""
     began = time.monotonic()
     with (
         sandbox(servers) as place,
-        proxied(place, fault.proxied) as cables,
-        _system(fault, place, cables, config) as system,
+        proxied(place, fault.proxied) as proxies,
+        _system(fault, place, proxies, config) as system,
     ):
-        trial = Trial(system, config, place.directory, cables)
+        trial = Trial(system, config, place.directory, proxies)
         try:
             fault.inject(trial)
-        except Exception:  # the row is told as failed, and the next fault has its turn
-            trial.failures.append(f"the trial itself ended: {traceback.format_exc()}")
+        except Exception:  # reported as a failed result, so that the next fault still runs
+            trial.failures.append(f"the trial raised: {traceback.format_exc()}")
         findings = trial.findings()
         trial.failures += findings.violations
         if trial.failures:
@@ -105,7 +105,7 @@ def _keep_logs(fault: Fault, place: Sandbox) -> None:
 
 
 def _system(
-    fault: Fault, place: Sandbox, cables: Mapping[str, Proxies], terms: TrialConfig
+    fault: Fault, place: Sandbox, proxies: Mapping[str, Proxies], config: TrialConfig
 ) -> AbstractContextManager[SupervisedSystem]:
-    env = {**(SMOKE_SETTINGS if terms.is_smoke else {}), **fault.env}
-    return running_system(place, env, {name: one.env for name, one in cables.items()})
+    env = {**(SMOKE_SETTINGS if config.is_smoke else {}), **fault.env}
+    return running_system(place, env, {name: one.env for name, one in proxies.items()})

@@ -1,4 +1,4 @@
-"""A row a fault, as text and as JSON."""
+"""The results of all faults, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FILE = Path(__file__).parent / "results.json"
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one fault. `twice`: runs that were repeated beside the retry policy, by how the first ended.
+    """The result of one fault. `reruns`: attempts repeated outside the retry policy, by the outcome of the first.
 
     `machine_load`: how many wanted a processor; where that is far more than there are, seconds say little.
     """
@@ -37,18 +37,18 @@ class Result:
 
 
 def format_result(row: Result) -> str:
-    twice = ", ".join(f"{count} {outcome}" for outcome, count in row.reruns.items()) or "0"
+    reruns = ", ".join(f"{count} {outcome}" for outcome, count in row.reruns.items()) or "0"
     recovered = "-" if row.recovered_s is None else f"{row.recovered_s:.1f} s"
     lines = [
         f"{'pass' if row.has_passed else 'FAIL'}  {row.name}: {row.action} "
         f"({row.took_s:.0f} s, machine load {row.machine_load:.1f})",
-        f"      offered {row.submitted}, accepted {row.accepted}, lost {row.lost}, run twice: {twice}, "
+        f"      submitted {row.submitted}, accepted {row.accepted}, lost {row.lost}, rerun: {reruns}, "
         f"recovered: {recovered}",
     ]
     if row.figures:
         lines.append("      " + "; ".join(f"{name}: {value}" for name, value in row.figures.items()))
     if not row.has_passed:
-        lines += [f"      bar: {row.criterion}", *(f"      missed: {failure}" for failure in row.failures)]
+        lines += [f"      criterion: {row.criterion}", *(f"      failed: {failure}" for failure in row.failures)]
     return "\n".join(lines)
 
 

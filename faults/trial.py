@@ -1,4 +1,4 @@
-"""One fault under trial: the system, the load on it, and what is noted for the verdict."""
+"""One trial of a fault: the system, the load on it, and the observations for its result."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from faults.observers.feed_reader import FeedReader
 from faults.system.system import SupervisedSystem
 
 WARM_UP_S = 8.0
-STABLE_S = 5.0  # so long must the backlog have been at its level
-EXTRA_WAIT_S = 60.0  # what has not recovered in time is waited for so much longer, to say by how much
+STABLE_S = 5.0  # how long the backlog must stay at its level
+EXTRA_WAIT_S = 60.0  # wait this much longer after a missed limit, to report by how much it was missed
 RECOVERY_LIMIT_S = 10.0
 MIN_COMPLETED = 0.95
 DRAIN_TIMEOUT_S = 120.0
@@ -27,19 +27,19 @@ DRAIN_TIMEOUT_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class TrialConfig:
-    """`rate`: tasks a second. `is_short`: the invariants alone are judged, not seconds and rates."""
+    """`rate`: tasks per second. `is_smoke`: check only the invariants, not durations and rates."""
 
     rate: float
     is_smoke: bool = False
 
     def pick(self, full: int, smoke: int) -> int:
-        """How often something is done."""
+        """Return how often to repeat something: `full`, or `smoke` in a smoke run."""
         return smoke if self.is_smoke else full
 
 
 @dataclass(slots=True)
 class Trial:
-    """`figures` are printed; `failures` make the fault fail."""
+    """The state of one trial. `figures` are printed; any entry in `failures` fails the fault."""
 
     system: SupervisedSystem
     config: TrialConfig
@@ -57,23 +57,23 @@ class Trial:
         self.feed_reader.start()
 
     def require(self, holds: bool, what: str) -> None:
-        """An invariant."""
+        """Record a failure when an invariant does not hold."""
         if not holds:
             self.failures.append(what)
 
     def at_most(self, name: str, measured: float, bar: float) -> None:
-        """A bar for seconds, or whatever else depends on the machine."""
+        """Record the figure, and a failure when it exceeds the limit. A smoke run ignores limits."""
         self.figures[name] = round(measured, 3)
         if measured > bar and not self.config.is_smoke:
-            self.failures.append(f"{name}: {measured:.3g}, the bar is {bar:.3g}")
+            self.failures.append(f"{name}: {measured:.3g}, the limit is {bar:.3g}")
 
     def at_least(self, name: str, measured: float, bar: float) -> None:
         self.figures[name] = round(measured, 4)
         if measured < bar and not self.config.is_smoke:
-            self.failures.append(f"{name}: {measured:.4g}, the bar is {bar:.4g}")
+            self.failures.append(f"{name}: {measured:.4g}, the limit is {bar:.4g}")
 
     def gate(self, name: str) -> Path:
-        """A file that is not there yet: tasks of the type `work` may wait for it."""
+        """Return a path that does not exist yet; tasks of type `work` can wait for it to appear."""
         return self.directory / name
 
     @contextmanager
@@ -85,9 +85,9 @@ class Trial:
         all_run_within_s: float | None = None,
         completed: float = MIN_COMPLETED,
     ) -> Iterator[LoadGenerator]:
-        """The body is the fault. Afterwards the load goes on until the backlog is where it was; then all must end.
+        """Run the load around the body, which is the fault, and afterwards until the backlog is back at its level.
 
-        `all_run_within_s` judges instead when all that was accepted by the end of the fault has begun.
+        With `all_run_within_s`, check instead how soon all tasks accepted before the end of the fault have started.
         """
         load = LoadGenerator(self.system.url, rate or self.config.rate)
         backlog = Backlog(self.system.database_url)
@@ -111,35 +111,35 @@ class Trial:
         self._note_answers(load)
 
     def drain(self) -> None:
-        """Until nothing is open, or hope is given up."""
+        """Wait until no task is open, at most `DRAIN_TIMEOUT_S`."""
         deadline = time.monotonic() + DRAIN_TIMEOUT_S
         while self.system.count_open_tasks() and time.monotonic() < deadline:
             time.sleep(0.2)
 
     def findings(self) -> Findings:
-        """The invariants, once nothing is open any more."""
+        """Check the invariants once no task is open."""
         self.drain()
         self.feed_reader.stop()
         return check_invariants(self.system, self.submissions, self.feed_reader, may_overlap=self.may_overlap)
 
     def start_delays_s(self, submissions: Sequence[Submission]) -> list[float]:
-        """From the submit that was accepted to the first run's beginning, of the tasks that keep a journal; sorted."""
+        """Return the sorted times from accepted submission to first start, of the tasks in the journal."""
         runs = self.system.journal.runs()
         waits = (
-            (offer.requests[-1].at, runs[task_id][0])
-            for offer in submissions
-            for task_id in offer.ids
-            if task_id in runs and not offer.has_dependencies
+            (submission.requests[-1].at, runs[task_id][0])
+            for submission in submissions
+            for task_id in submission.ids
+            if task_id in runs and not submission.has_dependencies
         )
         return sorted(run.began_at - submitted_at for submitted_at, run in waits)
 
     def _run_all(self, over_at: float, within_s: float) -> None:
-        """Until all of it has begun."""
+        """Wait until all tasks accepted so far have started, and check how long that took."""
         newest = self.system.scalar("SELECT max(id) FROM task")
         left = "SELECT count(*) FROM task WHERE id <= %s AND status IN ('blocked', 'queued')"
         while self.system.scalar(left, newest) and time.monotonic() < over_at + within_s + EXTRA_WAIT_S:
             time.sleep(0.25)
-        self.at_most("all had begun after s", time.monotonic() - over_at, within_s)
+        self.at_most("all started after s", time.monotonic() - over_at, within_s)
 
     def _recover(self, backlog: Backlog, level: float, over_at: float, within_s: float, *, is_judged: bool) -> None:
         if self.config.is_smoke:
@@ -154,26 +154,28 @@ class Trial:
         self.recovered_s = max(self.recovered_s or 0.0, recovered_s)
         if is_judged:
             self.at_most("recovered after s", recovered_s, within_s)
-        self.require(backlog.is_known_since(over_at), "the database did not answer after the fault")
+        self.require(backlog.is_known_since(over_at), "the database was unavailable after the fault")
 
     def _count_completed(self, load: LoadGenerator, bar: float) -> None:
-        """Of what was offered until a moment ago: what comes now has no time to end."""
+        """Check the share of completed tasks, without the latest ones, which had no time to finish."""
         until = time.monotonic() - 2.5
-        offers = [offer for offer in list(load.submissions) if offer.due_at <= until]
-        ids = [task_id for offer in offers for task_id in offer.ids]
-        over = "SELECT count(*) FROM task WHERE id = ANY(%s) AND status IN ('succeeded', 'failed', 'cancelled')"
-        self.at_least("completed", self.system.scalar(over, ids) / max(1, count_tasks(offers)), bar)
+        submissions = [submission for submission in list(load.submissions) if submission.due_at <= until]
+        ids = [task_id for submission in submissions for task_id in submission.ids]
+        finished = "SELECT count(*) FROM task WHERE id = ANY(%s) AND status IN ('succeeded', 'failed', 'cancelled')"
+        self.at_least("completed", self.system.scalar(finished, ids) / max(1, count_tasks(submissions)), bar)
 
     def _note_answers(self, load: LoadGenerator) -> None:
         answers = {str(answer): count for answer, count in load.responses().items() if answer != 201}
         if answers:
-            self.figures["answers but 201"] = ", ".join(f"{answer}: {count}" for answer, count in answers.items())
-            self.figures["slowest answer s"] = round(load.slowest_s(), 2)
+            self.figures["responses other than 201"] = ", ".join(
+                f"{answer}: {count}" for answer, count in answers.items()
+            )
+            self.figures["slowest response s"] = round(load.slowest_s(), 2)
         for bad in ("500", "timeout"):
-            self.require(bad not in answers, f"{answers.get(bad)} submits were answered {bad}")
+            self.require(bad not in answers, f"{answers.get(bad)} submissions got {bad}")
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest of the values that `share` of them do not exceed; 0 where there are none."""
+    """Return the smallest value that at least `share` of the values do not exceed; 0 when there are none."""
     ranked = sorted(values)
     return ranked[max(0, math.ceil(share * len(ranked)) - 1)] if ranked else 0.0

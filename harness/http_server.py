@@ -1,4 +1,4 @@
-"""A real HTTP server on the loopback interface that answers as a test tells it to."""
+"""A real HTTP server on the loopback interface that responds as the test configures it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 @dataclass(frozen=True)
 class Request:
-    """`path` comes without the query, `headers` with names in lower case."""
+    """A received request: `path` excludes the query, header names are in lower case."""
 
     method: str
     path: str
@@ -33,7 +33,7 @@ Route = Callable[[Request], Response]
 
 
 class HttpServer:
-    """Routes may block: every connection has a thread. What no route takes is a 404."""
+    """Serves each connection in its own thread, so routes may block. A request without a route gets a 404."""
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
@@ -48,7 +48,7 @@ class HttpServer:
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def on(self, method: str, path: str, response: Response | Route) -> str:
-        """Answer these requests from now on. Gives the address to ask."""
+        """Respond to these requests from now on. Return their URL."""
         self._routes[method, path] = (lambda _: response) if isinstance(response, Response) else response
         return self.url + path
 
@@ -70,11 +70,11 @@ class HttpServer:
             def handle_one_request(self) -> None:
                 try:
                     super().handle_one_request()
-                except ConnectionError:  # the client went away
+                except ConnectionError:  # the client disconnected
                     self.close_connection = True
 
             def log_message(self, *_: object) -> None:
-                """Silence: `requests` has it all."""
+                """Log nothing: `requests` has every request."""
 
             def answer(self) -> None:
                 parts = urlsplit(self.path)

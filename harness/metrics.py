@@ -1,4 +1,4 @@
-"""Reading what `/metrics` answers."""
+"""Reading the `/metrics` page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 
 def parse_series(text: str) -> dict[str, float]:
-    """The value of each series, as `name{value,…}` with the labels' values in the order of their names."""
+    """Return the value of each series by `name{value,…}`, with label values in the order of the label names."""
     return {
         f"{sample.name}{{{','.join(value for _, value in sorted(sample.labels.items()))}}}": sample.value
         for family in text_string_to_metric_families(text)

@@ -1,4 +1,4 @@
-"""A real receiver of traces, OTLP over HTTP on the loopback interface. It can be slow, refuse, or never answer, too."""
+"""A real trace receiver: OTLP over HTTP on the loopback interface. It can also be slow, reject, or never respond."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Span:
-    """Ids are in hexadecimal. `kind` and `status` are the specification's words: SERVER, ERROR."""
+    """A received span. Ids are hexadecimal; `kind` and `status` are the specification's names, such as SERVER."""
 
     service: str
     name: str
@@ -56,7 +56,7 @@ class Span:
 
 
 class OtlpReceiver:
-    """Answers 200 from the start. What it refuses, it does not keep."""
+    """Accepts spans and keeps them, until told otherwise. Rejected spans are not kept."""
 
     def __init__(self) -> None:
         self._spans: list[Span] = []
@@ -69,33 +69,33 @@ class OtlpReceiver:
 
     @property
     def endpoint(self) -> str:
-        """Without a path, as the setting takes it."""
+        """The URL without a path, as the setting expects it."""
         return self._server.url
 
     @property
     def requests(self) -> Sequence[Request]:
-        """All of them, refused ones too."""
+        """All requests so far, including rejected ones."""
         return self._server.requests
 
     def spans(self) -> list[Span]:
-        """Those received until now, in the order of arrival."""
+        """Return the spans received so far, in order of arrival."""
         return list(self._spans)
 
     def wait_for(self, predicate: Callable[[list[Span]], object], timeout_s: float = DEADLINE_S) -> list[Span]:
-        """The spans, once the predicate is true of them. It may assert."""
-        eventually(lambda: predicate(self.spans()), timeout_s, description=f"the wanted spans, {self}")
+        """Return the spans once `predicate` is true of them. The predicate may assert."""
+        eventually(lambda: predicate(self.spans()), timeout_s, description=f"the expected spans, {self}")
         return self.spans()
 
     def respond_with(self, status: int) -> None:
-        """Answer with this from now on, say 503."""
+        """Respond with this status, such as 503, from now on."""
         self._status = status
 
     def delay_responses(self, delay_s: float) -> None:
-        """Take so long for each answer from now on."""
+        """Delay each response by `delay_s` from now on."""
         self._delay_s = delay_s
 
     def hang(self) -> None:
-        """Take requests and never answer them, until `release`."""
+        """Accept requests without responding until `release` is called."""
         self._open.clear()
 
     def release(self) -> None:
@@ -106,7 +106,7 @@ class OtlpReceiver:
         self._server.stop()
 
     def __str__(self) -> str:
-        return f"having {sorted({f'{span.service}: {span.name}' for span in self._spans})}"
+        return f"received {sorted({f'{span.service}: {span.name}' for span in self._spans})}"
 
     def _receive(self, request: Request) -> Response:
         self._open.wait()
@@ -117,7 +117,7 @@ class OtlpReceiver:
 
 
 def decode_spans(body: bytes) -> list[Span]:
-    """The spans of one request's body, flat."""
+    """Return the spans of one request body as a flat list."""
     return [
         _span(span, _plain(resource_spans.resource.attributes))
         for resource_spans in ExportTraceServiceRequest.FromString(body).resource_spans

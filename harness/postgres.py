@@ -1,4 +1,4 @@
-"""Real PostgreSQL for tests: one server a session, one database a test, copied from a migrated template."""
+"""Real PostgreSQL for tests: one server per session and one database per test, copied from a migrated template."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TEMPLATE_DATABASE = "taskcore_template"
 
 
 class PostgresServer:
-    """A cluster of its own, below a temporary directory, that a test may stop, crash and start again."""
+    """A private cluster in a temporary directory that a test may stop, crash and restart."""
 
     def __init__(self, data_dir: Path, reaper: Reaper, settings: dict[str, str]) -> None:
         self._postgres = EmbeddedPostgres(data_dir, settings)
@@ -32,7 +32,7 @@ class PostgresServer:
         self.url = ""
 
     def start(self) -> str:
-        """The URL is the same each time."""
+        """Start the server and return its URL, which is the same after each start."""
         self.url = self._postgres.start()
         assert self._postgres.pid is not None
         self._reaper.watch_group(self._postgres.pid)
@@ -40,7 +40,7 @@ class PostgresServer:
         return self.url
 
     def stop(self, mode: Literal["fast", "immediate"] = "fast") -> None:
-        """Does nothing when it is stopped already."""
+        """Stop the server; do nothing when it is already stopped."""
         pid = self._postgres.pid
         self._postgres.stop(mode)
         if pid is not None:
@@ -51,7 +51,7 @@ class PostgresServer:
         self.start()
 
     def kill(self) -> None:
-        """SIGKILL for all of its processes at once, like a machine that loses its power."""
+        """Send SIGKILL to all of its processes at once, as when the machine loses power."""
         assert self._postgres.pid is not None
         server = psutil.Process(self._postgres.pid)
         for process in [server, *server.children(recursive=True)]:
@@ -60,14 +60,14 @@ class PostgresServer:
         self.stop()
 
     def url_of(self, name: str) -> str:
-        """The URL of another database of this server."""
+        """Return the URL of another database on this server."""
         return make_url(self.url).set(database=name).render_as_string(hide_password=False)
 
     @contextmanager
     def fresh_database(self, template: str = "template0") -> Iterator[str]:
-        """The URL of a new database, which is gone afterwards with whoever is still connected to it."""
+        """Yield the URL of a new database. It is dropped afterwards, and remaining connections are closed."""
         name = f"test_{uuid4().hex}"
-        self._execute("CREATE DATABASE {} TEMPLATE {}", name, template)
+        self._execute("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, template)
         try:
             yield self.url_of(name)
         finally:
@@ -92,10 +92,10 @@ def running_postgres(reaper: Reaper, settings: dict[str, str]) -> Iterator[Postg
 
 @pytest.fixture
 def data_dir(reaper: Reaper) -> Iterator[Path]:
-    """Where a standalone may keep its data; not there yet. Whatever still runs on it at the end is killed.
+    """Yield a path for a standalone's data. It does not exist yet; processes that use it are killed afterwards.
 
-    Not below `tmp_path`: each pytest that starts on this machine sets the directory above all of those back to 0700,
-    under the feet of a PostgreSQL that runs as another account and is just starting.
+    It is not below `tmp_path`: each pytest that starts on this machine resets the mode of the parent directory to 0700,
+    which breaks a PostgreSQL that is starting as another account.
     """
     with tempfile.TemporaryDirectory(prefix="taskcore-test-") as directory:
         reaper.watch_directory(Path(directory))
@@ -107,21 +107,21 @@ def data_dir(reaper: Reaper) -> Iterator[Path]:
 
 
 def postgres_processes(data_dir: Path) -> list[psutil.Process]:
-    """PostgreSQL's processes on this data directory."""
+    """Return the PostgreSQL processes that use this data directory."""
     cluster = str((data_dir / "cluster").resolve())
     return [process for process in psutil.process_iter(["cwd"]) if process.info["cwd"] == cluster]
 
 
 @pytest.fixture(scope="session")
 def postgres_server(reaper: Reaper) -> Iterator[PostgresServer]:
-    """The session's server. It forgets everything if the machine fails, which makes it fast."""
+    """Yield the session's server. It is not durable, which makes it fast."""
     with running_postgres(reaper, NON_DURABLE_SETTINGS) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def template(postgres_server: PostgresServer) -> str:
-    """The name of a database with the schema, which nobody connects to."""
+    """Return the name of a database with the schema. Tests copy it and never connect to it."""
     from taskcore.db import migrations
 
     with psycopg.connect(postgres_server.url_of("postgres"), autocommit=True) as connection:
@@ -132,20 +132,20 @@ def template(postgres_server: PostgresServer) -> str:
 
 @pytest.fixture
 def database_url(postgres_server: PostgresServer, template: str) -> Iterator[str]:
-    """A database of the test's own, with the schema."""
+    """Yield the URL of a private database with the schema."""
     with postgres_server.fresh_database(template) as url:
         yield url
 
 
 @pytest.fixture
 def empty_database_url(postgres_server: PostgresServer) -> Iterator[str]:
-    """A database of the test's own, without the schema."""
+    """Yield the URL of a private database without the schema."""
     with postgres_server.fresh_database() as url:
         yield url
 
 
 @pytest.fixture
 def private_postgres(reaper: Reaper) -> Iterator[PostgresServer]:
-    """A server of the test's own, durable, to be stopped and crashed. Its database is empty."""
+    """Yield a private, durable server with an empty database, which the test may stop and crash."""
     with running_postgres(reaper, {}) as server:
         yield server

@@ -1,4 +1,4 @@
-"""Our programs as real subprocesses, as an operator runs them: started, killed, frozen, and never left behind."""
+"""Taskcore's programs as real subprocesses, as an operator runs them. None outlives the test."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STOP_TIMEOUT_S = 120.0
 
 
 def is_alive(pid: int) -> bool:
-    """Not dead; whether somebody has asked how it died does not count."""
+    """Return whether the process runs; a zombie does not."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -32,7 +32,7 @@ def is_alive(pid: int) -> bool:
 
 
 class Service:
-    """One run of a program in a session of its own. `url` is where it answers: the API, or health and metrics."""
+    """One run of a program in its own process session. `url` is where its API, or its health and metrics, listen."""
 
     def __init__(self, command: tuple[str, ...], environment: Mapping[str, str], log_file: Path, mark: str) -> None:
         self.command = command
@@ -57,7 +57,7 @@ class Service:
 
     @property
     def log(self) -> str:
-        """All that it has printed so far."""
+        """Everything that it has printed so far."""
         return self.log_file.read_text(errors="replace")
 
     @property
@@ -72,30 +72,30 @@ class Service:
             return False
 
     def wait_until_ready(self, timeout_s: float = START_TIMEOUT_S) -> None:
-        """Raises: RuntimeError: it ended instead."""
+        """Wait until `/readyz` succeeds. Raise RuntimeError when the program ends instead."""
         eventually(self._has_started, timeout_s, description=f"{self.command} being ready")
 
     def wait(self, timeout_s: float = STOP_TIMEOUT_S) -> int:
-        """Its exit code, once it has ended; minus the signal's number if that ended it."""
+        """Wait for the end and return the exit code, negative for a signal."""
         return self._process.wait(timeout_s)
 
     def terminate(self, timeout_s: float = STOP_TIMEOUT_S) -> int:
-        """Ask it to stop in order, and wait for its exit code."""
+        """Send SIGTERM, wait for the end and return the exit code."""
         self._process.terminate()
         return self.wait(timeout_s)
 
     def kill(self) -> None:
-        """SIGKILL for this process alone."""
+        """Send SIGKILL to this process only."""
         self._process.kill()
         self._process.wait()
 
     def kill_group(self) -> None:
-        """SIGKILL for this process and its children at once."""
+        """Send SIGKILL to this process and its children at once."""
         os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
 
     def freeze(self) -> None:
-        """SIGSTOP for this process and its children: alive, and doing nothing."""
+        """Send SIGSTOP to this process and its children: they stay alive but do nothing."""
         os.killpg(self.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
@@ -117,7 +117,7 @@ class Services:
         reaper.watch_marked(self._mark)
 
     def start(self, *command: str, env: Mapping[str, str], ready: bool = True) -> Service:
-        """Run a program such as `("taskworker", "run")` with these settings, and wait until it is ready."""
+        """Start a program such as `("taskworker", "run")` with these settings; by default wait until it is ready."""
         log_file = self._directory / f"{len(self.started)}-{'-'.join(command[:2])}.log"
         service = Service(command, env, log_file, self._mark)
         self.started.append(service)
@@ -126,7 +126,7 @@ class Services:
         return service
 
     def kill_all(self) -> None:
-        """Every process of every program, orphans and those in sessions of their own included."""
+        """Kill every process of every program, including orphans and processes in other sessions."""
         kill_marked(self._mark)
         for service in self.started:
             service.wait()
@@ -134,7 +134,7 @@ class Services:
 
 @pytest.fixture
 def services(tmp_path: Path, reaper: Reaper) -> Iterator[Services]:
-    """Starts our programs. A failed test shows the ends of their logs."""
+    """Yield a starter of Taskcore's programs. A failed test shows the ends of their logs."""
     services = Services(tmp_path, reaper)
     yield services
     services.kill_all()

@@ -1,8 +1,8 @@
-"""Nothing that a test starts outlives the test session, even one that is killed.
+"""Cleanup that survives the test session: nothing that a test starts outlives it, even when the session is killed.
 
-A reaper is a small process that holds the reading end of a pipe. While the session lives it only notes down what it
-is told. The session's death, of any kind, closes the pipe; then the reaper kills the process groups and removes the
-containers and directories that it still has on its list.
+The reaper is a small process that reads from a pipe. While the session runs, it records what to clean up. When the
+session ends in any way, the pipe closes; the reaper then kills the recorded process groups and removes the recorded
+containers and directories.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ class Reaper:
         )
 
     def watch_group(self, pid: int) -> None:
-        """Kill this process group at the end, unless it is forgotten before."""
+        """Kill this process group at the end, unless `forget_group` is called before."""
         self._tell("+group", str(pid))
 
     def forget_group(self, pid: int) -> None:
         self._tell("-group", str(pid))
 
     def watch_marked(self, mark: str) -> None:
-        """Kill at the end every process with this value of `MARK` in its environment."""
+        """At the end, kill every process whose environment has this value of `MARKER_VARIABLE`."""
         self._tell("+marked", mark)
 
     def watch_directory(self, path: Path) -> None:
@@ -46,7 +46,7 @@ class Reaper:
         self._tell("+container", container)
 
     def close(self) -> None:
-        """Have everything on the list removed now."""
+        """Clean up everything recorded now."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait()
@@ -57,7 +57,7 @@ class Reaper:
 
 
 def kill_marked(mark: str) -> None:
-    """Kill every process with this mark, whatever session or parent it has by now."""
+    """Kill every process with this mark, whatever its session or parent."""
     while marked := [process for process in psutil.process_iter() if _has_mark(process, mark)]:
         for process in marked:
             with suppress(psutil.NoSuchProcess):

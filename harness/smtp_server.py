@@ -1,4 +1,4 @@
-"""A real mail server on the loopback interface that keeps what it is sent."""
+"""A real mail server on the loopback interface that keeps the messages it receives."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ACCEPTED = "250 OK"
 
 
 class SmtpServer:
-    """`messages` and `envelopes` go together, in the order of arrival."""
+    """`messages[i]` arrived in `envelopes[i]`; both are in order of arrival."""
 
     def __init__(self) -> None:
         self.messages: list[EmailMessage] = []
@@ -34,7 +34,7 @@ class SmtpServer:
         return int(self._controller.port)
 
     def reject_with(self, reply: str) -> None:
-        """Answer messages with this from now on, say "451 later"."""
+        """Reject messages with this reply, such as "451 later", from now on."""
         self.reply = reply
 
     def accept(self) -> None:
@@ -44,7 +44,7 @@ class SmtpServer:
         self._controller.start()
 
     def stop(self) -> None:
-        """Nobody listens any more. A start opens the same port again."""
+        """Stop listening. `start` opens the same port again."""
         self._controller.stop(no_assert=True)
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:

@@ -1,4 +1,4 @@
-"""What is followed in this process: a tracer, and the spans that it made."""
+"""Tracing within the test process: a tracer, and the spans that it recorded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from taskcore.settings import Settings
 
 
 class SpanRecorder:
-    """`run` is what a plugin runs in."""
+    """Records spans. `run` is the span in which a plugin runs."""
 
     def __init__(self, *also: SpanProcessor) -> None:
         self._kept = InMemorySpanExporter()
@@ -35,7 +35,7 @@ class SpanRecorder:
 
     @property
     def spans(self) -> list[ReadableSpan]:
-        """Those that ended, but for `run`, in order."""
+        """The finished spans except `run`, in order of their end."""
         return [span for span in self._kept.get_finished_spans() if span.name != "run"]
 
     @property
@@ -56,7 +56,7 @@ def traceparent(span: ReadableSpan) -> str:
 
 @pytest.fixture
 def exporter() -> InMemorySpanExporter:
-    """What has come of `tracing`."""
+    """Return the exporter that receives the spans of `tracing`."""
     return InMemorySpanExporter()
 
 
@@ -71,7 +71,7 @@ def traced() -> SpanRecorder:
 
 
 class RaisingProcessor(SpanProcessor):
-    """As a plugin's own may be. `at`: start, or end."""
+    """Raises at the start or the end of each span, as a user's span processor might."""
 
     def __init__(self, moment: str) -> None:
         self._at = moment

@@ -1,4 +1,4 @@
-"""Waiting for outcomes. A deadline here is generous: it ends a hung test, it asserts no speed."""
+"""Waiting for conditions. Deadlines are generous: they end a hung test and assert no speed."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ DEADLINE_S = 60.0
 def eventually(
     condition: Callable[[], Outcome], timeout_s: float = DEADLINE_S, *, poll_s: float = 0.05, description: str = ""
 ) -> Outcome:
-    """Call until the answer is true in Python's sense, and give that answer.
+    """Call `condition` until its value is truthy, and return that value.
 
-    `AssertionError` from the call counts as not yet, so that it may assert; the last one is raised at the deadline.
+    An `AssertionError` counts as false, so the condition may assert. At the deadline the last one is raised.
     """
     deadline = time.monotonic() + timeout_s
     while True:
         try:
-            if answer := condition():
-                return answer
-            failure = AssertionError(f"{description or condition} did not come true within {timeout_s} s: {answer!r}")
+            if value := condition():
+                return value
+            failure = AssertionError(f"{description or condition} is not true after {timeout_s} s: {value!r}")
         except AssertionError as exc:
             failure = exc
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""Fixtures for all tests. Each of the real parts that they stand for is a module of `harness`."""
+"""Fixtures for all tests. The real servers behind them are in `harness`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytest_plugins = [
     "harness.span_recorder",
 ]
 
-# Whoever runs the tests in the background may have had it ignored, which every process that they start would inherit.
+# A shell that runs the tests in the background may ignore SIGINT, and every child process would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

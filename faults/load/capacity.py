@@ -1,4 +1,4 @@
-"""What this machine can do, measured before anything is broken: the load is a share of it."""
+"""The capacity of this machine, measured before any fault. The load is a share of it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from harness.waiting import eventually
 
 LOAD_SHARE = 0.4
 MIN_RATE, MAX_RATE = 20.0, 400.0
-SATURATING_RATE = 2_000.0  # tasks a second: more than can be done
+SATURATING_RATE = 2_000.0  # tasks per second: more than any machine completes
 MEASURE_S = 5.0
 
 
 def measure_capacity(servers: Servers) -> float:
-    """Tasks of the load's mix that are completed a second."""
+    """Measure how many tasks of the load's mix are completed per second."""
     with sandbox(servers) as place, running_system(place) as system:
         warm = LoadGenerator(system.url, 100)
         warm.start()

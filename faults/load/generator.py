@@ -1,4 +1,4 @@
-"""An open-loop load: a submit comes at its time, however long earlier ones take. Every answer is kept."""
+"""An open-loop load: each submission is sent on time, however long earlier ones take. All responses are kept."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from threading import Thread
 from bench.connection import Connection, post_request
 from faults.load.submissions import CANCEL_AFTER_S, Request, Submission, mixed_submissions
 
-RESPONSE_TIMEOUT_S = 20.0  # for one answer: longer is a hang
+RESPONSE_TIMEOUT_S = 20.0  # a longer response time counts as a hang
 RETRY_PAUSE_S = 0.5
-GIVE_UP_AFTER_S = 60.0  # after the load's end; what was not accepted by then is given up
+GIVE_UP_AFTER_S = 60.0  # after the load stops
 MAX_CONNECTIONS = 500
 
 CONNECTION_ERRORS = (OSError, asyncio.IncompleteReadError)
 
 
 class LoadGenerator:
-    """Submits `rate` tasks a second from `start` to `stop`. What failed is tried again until the answer is known."""
+    """Submits `rate` tasks per second from `start` to `stop`. A failed request is retried until its result is known."""
 
     def __init__(self, url: str, rate: float, submissions: Iterable[Submission] | None = None) -> None:
         self.submissions: list[Submission] = []
@@ -29,7 +29,7 @@ class LoadGenerator:
         self._rate = rate
         self._source = iter(submissions or mixed_submissions())
         self._idle: list[Connection] = []
-        self._is_over = False
+        self._is_stopping = False
         self._give_up_at = float("inf")
         self._thread = Thread(target=lambda: asyncio.run(self._run()), name="load", daemon=True)
 
@@ -37,47 +37,47 @@ class LoadGenerator:
         self._thread.start()
 
     def stop(self) -> None:
-        """Returns when every offer's fate is known, or `INSIST_S` later."""
+        """Stop, and return when the result of every submission is known, at most `GIVE_UP_AFTER_S` later."""
         self._give_up_at = time.monotonic() + GIVE_UP_AFTER_S
-        self._is_over = True
+        self._is_stopping = True
         self._thread.join()
 
     def responses(self) -> Counter[int | str]:
-        return Counter(one.outcome for offer in list(self.submissions) for one in offer.requests)
+        return Counter(one.outcome for submission in list(self.submissions) for one in submission.requests)
 
     def slowest_s(self) -> float:
-        return max((one.took_s for offer in list(self.submissions) for one in offer.requests), default=0.0)
+        return max((one.took_s for submission in list(self.submissions) for one in submission.requests), default=0.0)
 
     async def _run(self) -> None:
         slots = asyncio.Semaphore(MAX_CONNECTIONS)
         due_at = time.monotonic()
         async with asyncio.TaskGroup() as group:
-            while not self._is_over:
-                offer = next(self._source)
+            while not self._is_stopping:
+                submission = next(self._source)
                 await asyncio.sleep(due_at - time.monotonic())
-                offer.due_at = due_at
-                self.submissions.append(offer)
-                group.create_task(self._submit(offer, slots))
-                due_at += len(offer.tasks) / self._rate
+                submission.due_at = due_at
+                self.submissions.append(submission)
+                group.create_task(self._submit(submission, slots))
+                due_at += len(submission.tasks) / self._rate
         for connection in self._idle:
             await connection.close()
 
-    async def _submit(self, offer: Submission, slots: asyncio.Semaphore) -> None:
-        request = post_request(self._url, offer.path, offer.body, offer.key)
+    async def _submit(self, submission: Submission, slots: asyncio.Semaphore) -> None:
+        request = post_request(self._url, submission.path, submission.body, submission.key)
         while time.monotonic() < self._give_up_at:
             async with slots:
-                status, body = await self._try(offer, request)
+                status, body = await self._try(submission, request)
             if status in (200, 201):
-                offer.record_accepted(body)
-                return await self._cancel(offer) if offer.is_cancelled else None
+                submission.record_accepted(body)
+                return await self._cancel(submission) if submission.is_cancelled else None
             if 400 <= status < 500:
-                offer.rejection = body.decode()
+                submission.rejection = body.decode()
                 return None
             await asyncio.sleep(RETRY_PAUSE_S)
         return None
 
-    async def _try(self, offer: Submission, request: bytes) -> tuple[int, bytes]:
-        """Status 0: it is not known what became of it."""
+    async def _try(self, submission: Submission, request: bytes) -> tuple[int, bytes]:
+        """Send one request. Status 0 means that its result is unknown."""
         began = time.monotonic()
         answer: int | str = "broken"
         status, body = 0, b""
@@ -89,18 +89,18 @@ class LoadGenerator:
             answer = "timeout"
         except CONNECTION_ERRORS:
             pass
-        offer.requests.append(Request(began, time.monotonic() - began, answer))
+        submission.requests.append(Request(began, time.monotonic() - began, answer))
         return status, body
 
-    async def _cancel(self, offer: Submission) -> None:
-        """Where it cannot be asked for, the task runs to its end."""
+    async def _cancel(self, submission: Submission) -> None:
+        """Cancel the task; when the request fails, the task just runs to its end."""
         await asyncio.sleep(CANCEL_AFTER_S)
         with suppress(TimeoutError, *CONNECTION_ERRORS):
             async with asyncio.timeout(RESPONSE_TIMEOUT_S):
-                await self._ask(post_request(self._url, f"/api/v1/tasks/{offer.ids[0]}/cancel", b"{}"))
+                await self._ask(post_request(self._url, f"/api/v1/tasks/{submission.ids[0]}/cancel", b"{}"))
 
     async def _ask(self, request: bytes) -> tuple[int, bytes]:
-        """A connection that was kept may have been closed by its other end: that says nothing about the server."""
+        """Send a request, on an idle connection if possible. The server may have closed that; then open a new one."""
         if self._idle:
             try:
                 return await self._ask_over(self._idle.pop(), request)
@@ -115,8 +115,8 @@ class LoadGenerator:
 
 
 def accepted_ids(submissions: Sequence[Submission]) -> list[int]:
-    return [task_id for offer in submissions for task_id in offer.ids]
+    return [task_id for submission in submissions for task_id in submission.ids]
 
 
 def count_tasks(submissions: Sequence[Submission]) -> int:
-    return sum(len(offer.tasks) for offer in submissions)
+    return sum(len(submission.tasks) for submission in submissions)

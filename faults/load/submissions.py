@@ -1,4 +1,4 @@
-"""What clients ask for, and what they are told: an offer is a submit with all its tries, under one idempotency key."""
+"""What the load submits: a submission is one or several tasks under one idempotency key, with all its requests."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 from uuid import uuid4
 
 BATCH_SIZE = 10
-#: One submit in this many is a batch, a batch of tasks that wait for each other, a task that is cancelled as it runs.
+#: One submission in this many is a batch, a batch with dependencies, or a task that is cancelled while it runs.
 BATCH_EVERY, CHAIN_EVERY, CANCEL_EVERY = 10, 20, 50
 CANCEL_AFTER_S = 0.3
-#: The mix: a share of each. A slot is taken for 0.06 s by the average task.
+#: The mix, with the weight of each type. The average task occupies a slot for 0.06 s.
 MIX: list[tuple[float, str, dict[str, Any]]] = [
     (0.55, "noop", {}),
     (0.28, "work", {"seconds": 0.05}),
@@ -27,7 +27,7 @@ WEIGHTS = [share for share, _, _ in MIX]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`answer`: a status, or what happened instead (`timeout`, `broken`). Times are those of `time.monotonic()`."""
+    """`outcome`: the HTTP status, or `timeout` or `broken`. Times are from `time.monotonic()`."""
 
     at: float
     took_s: float
@@ -36,7 +36,7 @@ class Request:
 
 @dataclass(slots=True)
 class Submission:
-    """`ids`, once it was accepted. `is_cancelled`: its client changes its mind `CANCEL_AFTER_S` later."""
+    """`ids` are set once it is accepted. `is_cancelled`: the client cancels it `CANCEL_AFTER_S` later."""
 
     tasks: list[dict[str, Any]]
     due_at: float = 0.0
@@ -48,7 +48,7 @@ class Submission:
 
     @property
     def has_dependencies(self) -> bool:
-        """Whether its tasks wait for each other."""
+        """Whether its tasks depend on each other."""
         return any("depends_on" in task for task in self.tasks)
 
     @property
@@ -65,7 +65,7 @@ class Submission:
 
 
 def mixed_submissions(seed: int = 1) -> Iterator[Submission]:
-    """For ever; the same ones for the same seed."""
+    """Yield submissions endlessly, the same ones for the same seed."""
     rng = random.Random(seed)
     while True:
         if rng.randrange(CHAIN_EVERY) == 0:
@@ -78,7 +78,7 @@ def mixed_submissions(seed: int = 1) -> Iterator[Submission]:
 
 
 def _chain() -> Submission:
-    """A parent, two children, and one that waits for both."""
+    """Return a parent, two children, and a task that depends on both children."""
     short = {"seconds": 0.05}
     parent = _task("work", short) | {"ref": "parent"}
     children = [_task("work", short) | {"ref": ref, "depends_on": ["parent"]} for ref in ("one", "two")]

@@ -1,6 +1,6 @@
-"""Messages that a proxy can act on: a claim's reply, a publish, a confirm, an acknowledgement.
+"""Taps that act on certain messages: a claim's reply, a publish, a confirm, an acknowledgement.
 
-Once armed, a trigger acts on the next of its messages, on whatever connection it comes.
+Once armed, a trigger acts on its next message, on any connection.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from threading import Event
 
-READY = b"Z\x00\x00\x00\x05I"  # the server is done, and no transaction is open: what it did is committed
+READY = b"Z\x00\x00\x00\x05I"  # ready for query, no open transaction: the work is committed
 CLAIM = (b"DELETE FROM outbox", b"lease_token")
 PROTOCOL_3 = 196_608
 
@@ -19,7 +19,7 @@ PUBLISH, ACK = (60, 40), (60, 80)
 
 @dataclass(slots=True)
 class Trigger:
-    """`act` is called in the proxy's thread, before the message is passed on; it never is."""
+    """Calls `act` in the proxy's thread instead of forwarding the message."""
 
     act: Callable[[], None] = lambda: None
     armed: Event = field(default_factory=Event)
@@ -39,7 +39,7 @@ class Trigger:
 
 
 class ClaimReplyTap:
-    """PostgreSQL's answer to a claim. It is committed: the answer alone is lost."""
+    """Matches PostgreSQL's reply to a claim. The claim is committed; only the reply is lost."""
 
     def __init__(self, trigger: Trigger) -> None:
         self._trigger = trigger
@@ -64,7 +64,7 @@ class ClaimReplyTap:
 
 
 class AmqpMethodTap:
-    """A frame with this method, `is_up` from the client or else from the broker."""
+    """Matches an AMQP frame with this method, sent by the client (`from_client`) or by the broker."""
 
     def __init__(self, trigger: Trigger, method: tuple[int, int], *, from_client: bool) -> None:
         self._trigger = trigger
@@ -84,7 +84,7 @@ class AmqpMethodTap:
 
 
 class _Pieces:
-    """Cuts a stream into messages. `size` tells how long the next one is from its beginning; None: not known yet."""
+    """Splits a stream into messages. `size` returns the next message's length, or None when it needs more bytes."""
 
     def __init__(self, size: Callable[[bytes], int | None]) -> None:
         self._size = size
@@ -98,7 +98,7 @@ class _Pieces:
 
 
 def _frontend_size(data: bytes) -> int | None:
-    """The first message has no type: its length's first byte is 0, which no type is."""
+    """The first message has no type byte: its length starts with 0, which is not a type."""
     if len(data) < 5:
         return None
     if data[0] == 0:
@@ -107,7 +107,7 @@ def _frontend_size(data: bytes) -> int | None:
 
 
 def _client_frame_size(data: bytes) -> int | None:
-    """As `_frame_size`, but the first bytes are the protocol's header."""
+    """Like `_frame_size`, but the stream starts with the protocol header."""
     return 8 if data.startswith(b"AMQP") else _frame_size(data)
 
 

@@ -1,4 +1,4 @@
-"""The way of single processes to the servers, through proxies that a fault may cut."""
+"""Proxies between individual processes and the servers, which a fault can interrupt."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from faults.system.sandbox import Sandbox
 
 @dataclass(frozen=True, slots=True)
 class Proxies:
-    """One process's proxies, and the settings by which it uses them."""
+    """The proxies of one process, and the settings that make it use them."""
 
     postgres: Proxy
     rabbitmq: Proxy
@@ -25,12 +25,12 @@ class Proxies:
 
 @contextmanager
 def proxied(home: Sandbox, names: Sequence[str]) -> Iterator[dict[str, Proxies]]:
-    """For the processes of these names."""
-    cables = {name: _lay(home) for name in names}
+    """Yield proxies for the processes with these names."""
+    proxies = {name: _lay(home) for name in names}
     try:
-        yield cables
+        yield proxies
     finally:
-        for one in cables.values():
+        for one in proxies.values():
             one.postgres.close()
             one.rabbitmq.close()
 

@@ -1,4 +1,4 @@
-"""A TCP proxy that can fall silent, reset its connections, or act when it sees a certain message go by."""
+"""A TCP proxy that can drop traffic, reset its connections, or act on certain messages."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from typing import Any, Protocol
 Upstream = Path | tuple[str, int]
 
 CHUNK = 65_536
-RESET = struct.pack("ii", 1, 0)  # SO_LINGER of no time: a close is a reset
+RESET = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s turns a close into a reset
 
 
 class Tap(Protocol):
-    """Sees one connection's bytes before they are passed on. True: cut the connection, and pass nothing on."""
+    """Sees the bytes of one connection before they are forwarded. Returning True resets the connection instead."""
 
     def on_client_data(self, data: bytes) -> bool: ...
 
@@ -33,7 +33,7 @@ class NullTap:
 
 
 class Proxy:
-    """Between one process and one server. Its methods may be called from any thread but its own."""
+    """Connects one process with one server. Call its methods from any thread but its own."""
 
     def __init__(self, upstream: Upstream, tap: Callable[[], Tap] = NullTap) -> None:
         self._upstream = upstream
@@ -41,37 +41,37 @@ class Proxy:
         self._writers: set[asyncio.StreamWriter] = set()
         self._is_resetting = False
         self._loop = asyncio.new_event_loop()
-        self._flows = asyncio.Event()
-        self._flows.set()
-        self._over = asyncio.Event()
+        self._forwarding = asyncio.Event()
+        self._forwarding.set()
+        self._closing = asyncio.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._thread = Thread(target=self._run, name=f"proxy {self.port}", daemon=True)
         self._thread.start()
 
     def set_tap(self, watch: Callable[[], Tap]) -> None:
-        """For the connections to come."""
+        """Use this tap for new connections."""
         self._watch = watch
 
     def blackhole(self) -> None:
-        """Pass nothing on, say nothing: what is on its way arrives when it is healed, as TCP has it."""
-        self._loop.call_soon_threadsafe(self._flows.clear)
+        """Forward nothing, silently. Data in flight arrives after `heal`, as with TCP."""
+        self._loop.call_soon_threadsafe(self._forwarding.clear)
 
     def reset(self) -> None:
-        """Reset all connections, and those to come."""
+        """Reset all connections, and new ones as they arrive."""
         self._is_resetting = True
         self.reset_once()
 
     def reset_once(self) -> None:
-        """Reset all connections once."""
+        """Reset all present connections."""
         self._loop.call_soon_threadsafe(self._reset_all)
 
     def heal(self) -> None:
         self._is_resetting = False
-        self._loop.call_soon_threadsafe(self._flows.set)
+        self._loop.call_soon_threadsafe(self._forwarding.set)
 
     def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._over.set)
+        self._loop.call_soon_threadsafe(self._closing.set)
         self._thread.join()
 
     def _run(self) -> None:
@@ -80,40 +80,41 @@ class Proxy:
 
     async def _listen(self) -> None:
         server = await asyncio.start_server(self._connect, sock=self._listener, limit=CHUNK)
-        await self._over.wait()
+        await self._closing.wait()
         server.close()
         self._reset_all()
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
         try:
-            await self._flows.wait()
+            await self._forwarding.wait()
             if not self._is_resetting:
                 await self._serve(reader, writer)
         except (OSError, asyncio.CancelledError):
-            return  # the server is away, or all is over: so is this connection
+            return  # the server is unavailable or the proxy is closing
         finally:
             _reset(writer)
             self._writers.discard(writer)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if isinstance(self._upstream, Path):
-            behind, ahead = await asyncio.open_unix_connection(str(self._upstream), limit=CHUNK)
+            upstream_reader, upstream_writer = await asyncio.open_unix_connection(str(self._upstream), limit=CHUNK)
         else:
-            behind, ahead = await asyncio.open_connection(*self._upstream, limit=CHUNK)
+            upstream_reader, upstream_writer = await asyncio.open_connection(*self._upstream, limit=CHUNK)
         watch = self._watch()
         try:
             await _first_end(
-                self._pass(reader, ahead, watch.on_client_data), self._pass(behind, writer, watch.on_server_data)
+                self._pass(reader, upstream_writer, watch.on_client_data),
+                self._pass(upstream_reader, writer, watch.on_server_data),
             )
         finally:
-            _reset(ahead)
+            _reset(upstream_writer)
 
     async def _pass(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, sees: Callable[[bytes], bool]
     ) -> None:
         while data := await reader.read(CHUNK):
-            await self._flows.wait()
+            await self._forwarding.wait()
             if sees(data):
                 return
             writer.write(data)
@@ -133,7 +134,7 @@ def _reset(writer: asyncio.StreamWriter) -> None:
 
 
 async def _first_end(*passes: Coroutine[Any, Any, None]) -> None:
-    """Until one direction has ended; then the other one ends too."""
+    """Wait until one direction ends, then cancel the other."""
     tasks = [asyncio.ensure_future(one) for one in passes]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:

@@ -1,4 +1,4 @@
-"""The backlog over time: how many accepted tasks are open, looked at a few times a second."""
+"""The backlog over time: the number of open tasks, sampled several times per second."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import psycopg
 
 SAMPLE_EVERY_S = 0.25
 SMOOTHING_WINDOW = 5
-#: The level swings: this much above the highest of before is still that level.
+#: The level fluctuates: up to this much above its earlier maximum counts as unchanged.
 LEVEL_FACTOR, LEVEL_MARGIN = 1.1, 5
 
 OPEN_TASKS = """
@@ -28,7 +28,7 @@ class Sample:
 
 
 class Backlog:
-    """Samples from `start` to `stop`; none while the database is away."""
+    """Samples from `start` to `stop`, except while the database is unavailable."""
 
     def __init__(self, database_url: str) -> None:
         self.samples: list[Sample] = []
@@ -44,12 +44,12 @@ class Backlog:
         self._thread.join()
 
     def level(self, since: float) -> float:
-        """What counts as the level of the time from `since` until now."""
+        """Return the level between `since` and now, including the tolerance."""
         counts = [one.count for one in smooth(self.samples) if one.at >= since]
         return max(counts, default=0) * LEVEL_FACTOR + LEVEL_MARGIN
 
     def last_above(self, level: float, since: float) -> float:
-        """When it was last higher than `level`; `since` where it was not any more by then."""
+        """Return when the backlog was last above `level`, or `since` when it was not above it after that."""
         return max((one.at for one in smooth(self.samples) if one.at >= since and one.count > level), default=since)
 
     def is_known_since(self, at: float) -> bool:
@@ -71,7 +71,7 @@ class Backlog:
 
 
 def smooth(samples: Sequence[Sample]) -> list[Sample]:
-    """Medians over a second or so, without the noise of single moments."""
+    """Return moving medians over about a second, which removes outliers."""
     kept = list(samples)
     windows = (kept[max(0, i - SMOOTHING_WINDOW + 1) : i + 1] for i in range(len(kept)))
     return [Sample(window[-1].at, round(median(one.count for one in window))) for window in windows]

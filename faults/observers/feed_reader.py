@@ -1,4 +1,4 @@
-"""A reader of the history that stops again and again and resumes from its cursor: in the end it has seen every row."""
+"""A history reader that stops and resumes from its cursor repeatedly; in the end it must have seen every row."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CATCH_UP_TIMEOUT_S = 30.0
 
 
 class FeedReader:
-    """From `start` to `stop`. `lag_s`: the oldest that a row was when it was shown; `stall_s`: the cursor's longest."""
+    """Reads from `start` to `stop`. `lag_s`: maximum age of a row when read; `stall_s`: longest stall of the cursor."""
 
     def __init__(self, database_url: str) -> None:
         self.lag_s = self.stall_s = 0.0
@@ -30,7 +30,7 @@ class FeedReader:
         self._seen: set[int] = set()
         self._position = Position()
         self._stop = Event()
-        self._thread = Thread(target=self._follow, name="follower", daemon=True)
+        self._thread = Thread(target=self._follow, name="feed_reader", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -40,7 +40,7 @@ class FeedReader:
         self._thread.join()
 
     def missed_rows(self) -> int:
-        """How many rows it was never shown, although its cursor has passed them; to be asked when it has stopped."""
+        """After `stop`, return the number of rows that the cursor has passed but that were never read."""
         deadline = time.monotonic() + CATCH_UP_TIMEOUT_S
         while self._position.cursor < self._last() and time.monotonic() < deadline:
             self._read()

@@ -1,4 +1,4 @@
-"""What really ran, by the runs' own word (see `faults/plugins/fault_journal.py`)."""
+"""The journal of actual runs, which the plugins themselves write (see `faults/plugins/fault_journal.py`)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DIRECTORY_VARIABLE = "FAULTS_JOURNAL"
 
 @dataclass(slots=True)
 class Run:
-    """One run of a plugin. `last_at`: when it last said that it lives; a killed one has no end."""
+    """One run of a plugin. `seen_at`: its last entry. A killed run has no end entry."""
 
     task_id: int
     attempt: int
@@ -24,14 +24,14 @@ class Run:
 
 
 class Journal:
-    """Times are those of `time.monotonic()`."""
+    """A directory with one file per process. Times are from `time.monotonic()`."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         directory.mkdir()
 
     def runs(self) -> dict[int, list[Run]]:
-        """The runs of each task so far, in the order of their beginning."""
+        """Return the runs of each task so far, in order of their start."""
         found: dict[int, list[Run]] = defaultdict(list)
         for file in self.directory.iterdir():
             for run in _read(file):
@@ -41,11 +41,11 @@ class Journal:
         return found
 
     def runs_in(self, pids: Iterable[int]) -> list[Run]:
-        """Those of these processes."""
+        """Return the runs in these processes."""
         return [run for pid in pids if (file := self.directory / str(pid)).exists() for run in _read(file)]
 
     def overlaps(self) -> list[tuple[Run, Run]]:
-        """Runs of one task at the same time, for certain."""
+        """Return pairs of runs of one task that certainly overlapped."""
         pairs = (pair for runs in self.runs().values() for pair in pairwise(runs))
         return [(one, next_) for one, next_ in pairs if next_.began_at < one.seen_at]
 

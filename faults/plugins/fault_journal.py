@@ -1,4 +1,4 @@
-"""What runs say about themselves, beside all that Taskcore keeps: a line when one begins, lives on, and ends.
+"""The journal that runs write themselves, independently of Taskcore: lines at the start, during and at the end of a run.
 
 The time is that of the machine's monotonic clock, which all processes share and no fault shifts.
 """

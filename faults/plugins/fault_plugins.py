@@ -1,4 +1,4 @@
-"""Task types for the faults: work that keeps a journal, and tasks that take their process with them.
+"""Task types for the faults: work that writes a journal, and tasks that crash their process.
 
 A worker has them when this directory is on its PYTHONPATH.
 """
@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
-from fault_journal import note  # type: ignore[import-not-found]  # beside this module, on the worker's path
+from fault_journal import note  # type: ignore[import-not-found]  # in the same directory, on the worker's path
 
 from taskcore.plugins import Isolation, Parameters, Plugin, RetryPolicy, TaskContext
 
@@ -22,7 +22,7 @@ BEAT_S = 0.05
 
 
 class WorkParameters(Parameters, frozen=True):
-    """Runs for `seconds`, or until the file `gate` is there; its first `fails` attempts fail at their end.
+    """Runs for `seconds`, or until the file `gate` exists. The first `fails` attempts fail at their end.
 
     `is_deaf`: it ignores every signal that can be, and stays in C, where no exception reaches it.
     """
@@ -114,7 +114,7 @@ def _work(params: WorkParameters, deadline: float) -> None:
 
 
 def _eat_memory() -> None:
-    """Touches what it takes. Who is not stopped before is killed by itself at 512 MiB, as the kernel would do."""
+    """Allocate and touch memory. Without a limit, kill the process at 512 MiB, as the kernel would."""
     eaten = []
     for _ in range(32):
         eaten.append(bytearray(b"x") * (16 * 1024 * 1024))

@@ -1,4 +1,4 @@
-"""The faults, a module a subject. Importing one registers its faults."""
+"""The faults, one module per subject. Importing a module registers its faults."""
 
 from importlib import import_module
 

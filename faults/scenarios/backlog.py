@@ -1,4 +1,4 @@
-"""A million tasks wait."""
+"""A backlog of a million tasks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SAMPLES = 5_000
 SAMPLES_PER_TURN = 50
 MAX_RATIO_TO_EMPTY = 2.0
 MAX_MEMORY_GROWTH = 0.2
-#: What RabbitMQ takes to come to its level, whatever waits: after two minutes it holds a third more than in the first.
+#: Time until RabbitMQ's memory is stable, whatever the backlog: it grows by a third within two minutes.
 WARM_UP_S = 120
 WORK_S = 60
 NOOP = {"name": "backlog", "type": "noop"}
@@ -36,11 +36,11 @@ NOOP = {"name": "backlog", "type": "noop"}
 
 @fault(
     "backlog",
-    action="a backlog of 1,000,000 tasks, built while all runs and worked on for a minute",
-    criterion="claim and submit p99 within 2 x of empty, in turn, 5,000 samples each; no process's memory grows by 20 %",
+    action="a backlog of 1,000,000 tasks, submitted while the system runs and worked on for a minute",
+    criterion="claim and submit p99 at most twice those of an empty system, 5,000 samples; memory grows under 20 %",
 )
 def backlog(trial: Trial) -> None:
-    """The same work is done with next to nothing waiting, and with the backlog: what differs is the backlog's."""
+    """Do the same work with an almost empty queue and with the backlog, so that only the backlog differs."""
     system = trial.system
     _memory_at_work(trial, WARM_UP_S, feed=lambda: _feed(system))
     before = _memory_at_work(trial, WORK_S, feed=lambda: _feed(system))
@@ -56,12 +56,12 @@ def backlog(trial: Trial) -> None:
         trial.figures[f"{name} MiB"] = f"{before[name] >> 20} -> {meanwhile[name] >> 20}"
     trial.at_most("memory growth", max(growth.values()), MAX_MEMORY_GROWTH)
     _measure(trial)
-    # What waits would take minutes to run, and nothing more is to be learnt from it.
+    # Running the backlog would take minutes and show nothing more.
     system.sql("TRUNCATE task, task_history, task_attempt, outbox")
 
 
 def _memory_at_work(trial: Trial, seconds: int, feed: Callable[[], None]) -> dict[str, int]:
-    """The median of each process over so much work."""
+    """Return the median memory of each process over this time under work."""
     until = time.monotonic() + trial.config.pick(seconds, 2)
     samples: list[dict[str, int]] = []
     while time.monotonic() < until:
@@ -73,13 +73,13 @@ def _memory_at_work(trial: Trial, seconds: int, feed: Callable[[], None]) -> dic
 
 
 def _feed(system: SupervisedSystem) -> None:
-    """Keep the workers busy, in the same batches as the backlog is made of."""
+    """Keep the workers busy, with batches like those of the backlog."""
     if system.count_open_tasks() < 5_000:
         system.submit_many(10_000, "noop")
 
 
 def _memory(system: SupervisedSystem) -> dict[str, int]:
-    """What each process has for itself, in bytes."""
+    """Return the unshared memory of each process in bytes."""
     names = ("api", *COORDINATORS, *WORKERS)
     processes = {f"{name} {one.pid}": one for name in names for one in system.processes(name)}
     broker = int(system.sandbox.servers.rabbitmq.rabbitmqctl("eval", "os:getpid().").strip().strip('"'))
@@ -88,7 +88,7 @@ def _memory(system: SupervisedSystem) -> dict[str, int]:
 
 
 def _measure(trial: Trial) -> None:
-    """With no worker and no coordinator, so that the database alone is seen."""
+    """Measure without workers and coordinators, so that only the database matters."""
     for name in (*WORKERS, *COORDINATORS):
         trial.system.restarter.stop_restarting(name).terminate()
     trial.figures["backlog"] = trial.system.count_open_tasks()
@@ -115,7 +115,7 @@ def _text(rows: list[dict[str, object]]) -> str:
 
 
 class MeasuredSystem:
-    """Submits to one system, and claims as an executor does."""
+    """A system whose submissions and claims are timed. It claims as an executor does."""
 
     def __init__(self, system: SupervisedSystem) -> None:
         self._system = system

@@ -1,4 +1,4 @@
-"""Running work is cancelled: how long until it stands at `cancelled`, by the database's clock."""
+"""Cancellation of running tasks: the time until status `cancelled`, by the database's clock."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ TOOK = """
 
 @fault(
     "running-tasks-cancelled",
-    action="running tasks cancelled: threads, plain Python, SQL, HTTP, child processes, and one that ignores all signals",
-    criterion="p95 of 1 s or less where the plugin cooperates, for SQL and for HTTP; else its grace and 0.5 s",
+    action="running tasks cancelled: threads, plain Python, SQL, HTTP, child processes, one ignoring all signals",
+    criterion="p95 of at most 1 s for cooperating plugins, SQL and HTTP; otherwise the grace period and 0.5 s",
 )
 def cancel_running(trial: Trial) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -48,12 +48,12 @@ def cancel_running(trial: Trial) -> None:
 
 
 def _cancel(trial: Trial, type_: str, parameters: dict[str, Any]) -> list[int]:
-    """30 of them, 3 at a time, after they have run for a moment."""
+    """Cancel 30 tasks, 3 at a time, shortly after they started."""
     done: list[int] = []
     for _ in range(trial.config.pick(ROUNDS, 1)):
         task_ids = trial.system.submit_many(3, type_, parameters)
         trial.system.wait_for(task_ids, "running")
-        if type_.startswith("work"):  # the first child of an executor takes a while to start
+        if type_.startswith("work"):  # an executor's first child process takes a while to start
             eventually(lambda ids=task_ids: trial.system.journal.runs().keys() >= set(ids))  # type: ignore[misc]
         wait(0.3)
         for task_id in task_ids:

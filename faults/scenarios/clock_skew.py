@@ -1,4 +1,4 @@
-"""The clocks of workers are wrong."""
+"""Workers with a wrong clock."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ ON_TIME_S = 2.0
 
 @fault(
     "clock-skew",
-    action="one worker's clock an hour ahead, the other's an hour behind; then each a step back, while they run",
-    criterion="no lease lost, nothing early or late",
+    action="one worker's clock an hour ahead, the other's an hour behind; then both an hour back, while they run",
+    criterion="no lease lost, no task early or late",
 )
 def clock_wrong(trial: Trial) -> None:
-    """Python's own wall clock, in the worker's processes: see `faults/clock`."""
+    """Shift the wall clock of Python in the worker's processes; see `faults/clock`."""
     system = trial.system
     for name, shift_s in zip(WORKERS, (HOUR_S, -HOUR_S), strict=True):
         system.shift_clock(name, shift_s)
@@ -42,10 +42,10 @@ def _delayed(trial: Trial) -> list[int]:
 
 
 def _judge_times(trial: Trial, task_ids: list[int]) -> None:
-    """By the database's clock, which is right."""
+    """Check the start times by the database's clock, which is correct."""
     late = "SELECT extract(epoch FROM started_at - run_at)::float AS s FROM task WHERE id = ANY(%s)"
     late_s = [row["s"] for row in trial.system.sql(late, task_ids)]
-    trial.require(min(late_s) >= 0, f"a task began {-min(late_s):.3f} s early")
+    trial.require(min(late_s) >= 0, f"a task started {-min(late_s):.3f} s early")
     trial.at_most("latest start after run_at s", max(late_s), ON_TIME_S)
     lost = trial.system.scalar("SELECT count(*) FROM task_attempt WHERE outcome = 'lost'")
     trial.require(lost == 0, f"{lost} leases were lost")

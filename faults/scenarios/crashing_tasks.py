@@ -1,4 +1,4 @@
-"""Tasks that take their process with them, alone and beside others."""
+"""Tasks that crash their process, isolated or next to other tasks."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ ENDS = {("failed", "crash_loop"), ("failed", "timed_out")}
 
 @fault(
     "crashing-tasks-isolated",
-    action="tasks that os._exit, segfault, eat memory, loop in C, each in a process of its own, at once; 4 times",
-    criterion="crash_loop or timed_out; other tasks' p99 start less than doubles",
+    action="isolated tasks that call os._exit, segfault, exhaust memory or loop in C, all at once; 4 times",
+    criterion="they end as crash_loop or timed_out; the start p99 of other tasks less than doubles",
 )
 def in_processes(trial: Trial) -> None:
     with trial.under_load() as load:
@@ -27,18 +27,20 @@ def in_processes(trial: Trial) -> None:
             trial.system.wait_for(task_ids)
         over_at = time.monotonic()
     _require_ends(trial, task_ids)
-    offers = [offer for offer in load.submissions if offer.ids]
-    before = trial.start_delays_s([offer for offer in offers if offer.due_at < inflicted_at])
-    meanwhile = trial.start_delays_s([offer for offer in offers if inflicted_at <= offer.due_at < over_at])
+    submissions = [submission for submission in load.submissions if submission.ids]
+    before = trial.start_delays_s([submission for submission in submissions if submission.due_at < inflicted_at])
+    during = trial.start_delays_s(
+        [submission for submission in submissions if inflicted_at <= submission.due_at < over_at]
+    )
     trial.figures["p99 start before s"] = round(percentile(before, 0.99), 3)
-    trial.at_most("p99 start meanwhile s", percentile(meanwhile, 0.99), 2 * percentile(before, 0.99))
+    trial.at_most("p99 start during s", percentile(during, 0.99), 2 * percentile(before, 0.99))
     _require_others_unharmed(trial, task_ids)
 
 
 @fault(
     "crashing-tasks-in-threads",
-    action="the same in threads beside others, one after the other",
-    criterion="the others run again, none of them counted; the culprit ends crash_loop",
+    action="the same tasks in threads next to others, one after another",
+    criterion="the others run again without a charge; the culprit ends as crash_loop",
     is_smoke=False,
 )
 def in_threads(trial: Trial) -> None:
@@ -69,4 +71,4 @@ def _require_others_unharmed(trial: Trial, culprits: list[int]) -> None:
     trial.drain()
     harmed = "SELECT count(*) FROM task WHERE id <> ALL(%s) AND (crashes > 0 OR status = 'failed')"
     count = trial.system.scalar(harmed, culprits)
-    trial.require(count == 0, f"{count} other tasks were counted a crash, or failed")
+    trial.require(count == 0, f"{count} other tasks were charged a crash, or failed")

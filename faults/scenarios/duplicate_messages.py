@@ -1,4 +1,4 @@
-"""Messages that entitle to nothing: copies, and stale ones."""
+"""Duplicate and stale messages, which must not start anything."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.waiting import eventually
 from taskcore.messaging.messages import encode
 
 REFUSED_METRIC = "taskcore_claims_refused_total"
-CRITERION = "refused, counted"
+CRITERION = "rejected and counted"
 
 
 @fault("duplicate-messages", action="the message of each of 20 tasks sent 100 times", criterion=CRITERION)
@@ -22,7 +22,7 @@ def copies(trial: Trial) -> None:
         task_ids = trial.system.submit_many(20, "work", {"seconds": 0.5})
         _publish(trial, [task_id for task_id in task_ids for _ in range(100)])
     require_each_ran_once(trial)
-    eventually(lambda: _refused(trial) - before >= 1_900, description="the copies being counted")  # some were still due
+    eventually(lambda: _refused(trial) - before >= 1_900, description="the duplicates being counted")  # some were valid
     trial.figures["refused"] = _refused(trial) - before
 
 
@@ -37,7 +37,9 @@ def stale(trial: Trial) -> None:
         before = _states(trial, stale_ids)
         counted = _refused(trial)
         _publish(trial, stale_ids * 10)
-        eventually(lambda: _refused(trial) - counted >= 10 * len(stale_ids), description="the stale ones being counted")
+        eventually(
+            lambda: _refused(trial) - counted >= 10 * len(stale_ids), description="the stale messages being counted"
+        )
         trial.require(_states(trial, stale_ids) == before, "a stale message changed a task")
         trial.figures["refused"] = _refused(trial) - counted
     for task_id in stale_ids:

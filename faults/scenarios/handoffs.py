@@ -1,4 +1,4 @@
-"""Trouble at the moments when work changes hands: marked, not sent; sent, not confirmed; claimed, not told."""
+"""Failures during a handoff: marked but not published; published but not confirmed; claimed but the reply lost."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from faults.system.system import COORDINATORS, WORKERS, wait
 from faults.trial import Trial
 
 RUN_WITHIN_S = 15.0
-NONE_LOST = "none lost, none run twice"
-NOTHING_CHARGED = "the tasks run within 15 s, nothing spent"
+NONE_LOST = "no task lost, none run twice"
+NOTHING_CHARGED = "the tasks run within 15 s without a charge"
 
 
 @fault(
@@ -63,7 +63,7 @@ def ack_lost(trial: Trial) -> None:
 
 
 def _kill_coordinators(trial: Trial, watch: Callable[[Trigger], Tap]) -> None:
-    """The one that is left, and the next life of the killed one, go on at once; lost messages are sent again."""
+    """The other coordinator and the restarted one continue at once; lost messages are sent again."""
     triggers = {name: Trigger(_killer(trial, name)) for name in COORDINATORS}
     for name, trigger in triggers.items():
         _attach(trial.proxies[name].rabbitmq, watch, trigger)
@@ -96,21 +96,21 @@ def _cut_workers(trial: Trial, proxy: Callable[[str], Proxy], watch: Callable[[T
 
 
 def _attach(proxy: Proxy, watch: Callable[[Trigger], Tap], trigger: Trigger) -> None:
-    """To all connections from now on: those that are there come again."""
+    """Attach the tap to all connections; present ones are reset and reconnect."""
     proxy.set_tap(lambda: watch(trigger))
     proxy.reset_once()
 
 
 def _fire(trial: Trial, trigger: Trigger) -> None:
     trigger.arm()
-    trial.require(trigger.fired.wait(30), "the message to act on never came")
+    trial.require(trigger.fired.wait(30), "the expected message never came")
 
 
 def require_each_ran_once(trial: Trial) -> None:
-    """Beside what the retry policy repeats, no task ran twice, nor lost anything."""
+    """Require that no task ran twice, except for retries, and that none was charged a loss."""
     trial.drain()
     more = "SELECT count(*) FROM task WHERE attempt > failures + 1 OR worker_losses > 0 OR status = 'failed'"
-    trial.require(trial.system.scalar(more) == 0, f"{trial.system.scalar(more)} tasks ran twice, or lost something")
+    trial.require(trial.system.scalar(more) == 0, f"{trial.system.scalar(more)} tasks ran twice or were charged")
     runs = trial.system.journal.runs()
     twice = [task_id for task_id, all_ in runs.items() if len({one.attempt for one in all_}) != len(all_)]
     trial.require(not twice, f"{len(twice)} attempts ran twice, such as of task {twice[:1]}")

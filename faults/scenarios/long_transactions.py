@@ -1,4 +1,4 @@
-"""Somebody else's transaction stays open."""
+"""A long transaction of another client."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ PER_S = 200.0
 
 @fault(
     "long-transaction",
-    action="a transaction that reads and writes, open for 2 minutes at 200 tasks/s",
-    criterion="95 % completed; the feed's lag reported",
+    action="a transaction that reads and writes stays open for 2 minutes at 200 tasks/s",
+    criterion="95 % completed; the lag of the feed is reported",
 )
 def open_transaction(trial: Trial) -> None:
-    """Its snapshot keeps vacuum from all that dies meanwhile; its transaction id keeps `pg_snapshot_xmin` back."""
+    """Its snapshot keeps vacuum from removing dead rows; its transaction id holds back `pg_snapshot_xmin`."""
     with (
         trial.under_load(rate=PER_S) as load,
         psycopg.connect(trial.system.database_url, application_name="faults") as connection,
     ):
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.execute("SELECT count(*) FROM task, outbox")
-        connection.execute("CREATE TABLE somebody_elses (number int)")
+        connection.execute("CREATE TABLE of_another_client (number int)")
         for number in range(trial.config.pick(120, 3)):
-            connection.execute("INSERT INTO somebody_elses VALUES (%s)", [number])
+            connection.execute("INSERT INTO of_another_client VALUES (%s)", [number])
             wait(1)
         connection.rollback()
     trial.figures["submitted per s"] = PER_S
-    trial.figures["slowest answer s"] = round(load.slowest_s(), 3)
-    trial.figures["feed: oldest row when shown s"] = round(trial.feed_reader.lag_s, 2)
-    trial.figures["feed: cursor's longest wait s"] = round(trial.feed_reader.stall_s, 2)
+    trial.figures["slowest response s"] = round(load.slowest_s(), 3)
+    trial.figures["feed: maximum age of a row when read s"] = round(trial.feed_reader.lag_s, 2)
+    trial.figures["feed: longest stall of the cursor s"] = round(trial.feed_reader.stall_s, 2)

@@ -1,4 +1,4 @@
-"""A worker is cut off from one server while it runs, and the server is well."""
+"""Network partitions between one worker and a healthy server."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from faults.trial import Trial
 LEASE_S = 30.0
 OUTAGE_S = 45
 CUT_WORKER = "worker-1"
-CRITERION = "it stops its work before its lease ends; nobody else runs it meanwhile"
+CRITERION = "it stops its tasks before its lease ends; no other worker runs them before that"
 
 
 @fault(
     "postgres-packets-dropped",
-    action=f"a worker cut from PostgreSQL for {OUTAGE_S} s by a proxy that drops, with long tasks running",
+    action=f"a worker cut from PostgreSQL for {OUTAGE_S} s by a proxy that drops packets, with long tasks running",
     criterion=CRITERION,
     proxied=(CUT_WORKER,),
 )
@@ -30,7 +30,7 @@ def cut_silently(trial: Trial) -> None:
 
 @fault(
     "postgres-connections-reset",
-    action=f"a worker cut from PostgreSQL for {OUTAGE_S} s by a proxy that resets, with long tasks running",
+    action=f"a worker cut from PostgreSQL for {OUTAGE_S} s by a proxy that resets connections, with long tasks running",
     criterion=CRITERION,
     proxied=(CUT_WORKER,),
 )
@@ -40,8 +40,8 @@ def cut_by_reset(trial: Trial) -> None:
 
 @fault(
     "rabbitmq-packets-dropped",
-    action="a worker cut from RabbitMQ for 60 s by a proxy that drops, with long tasks running",
-    criterion="it makes nothing run twice",
+    action="a worker cut from RabbitMQ for 60 s by a proxy that drops packets, with long tasks running",
+    criterion="no task runs twice",
     proxied=(CUT_WORKER,),
 )
 def cut_from_rabbitmq(trial: Trial) -> None:
@@ -57,7 +57,7 @@ def cut_from_rabbitmq(trial: Trial) -> None:
 
 
 def _cut_from_postgres(trial: Trial, cut: Callable[[Proxy], None]) -> None:
-    """The long tasks say in their journal until when they ran: `last_at`."""
+    """The journal shows until when the long tasks ran: `seen_at`."""
     gate = trial.gate("cut")
     task_ids = trial.system.submit_many(24, "work", {"gate": str(gate)})
     trial.system.wait_for(task_ids, "running")
@@ -83,9 +83,9 @@ def _judge(trial: Trial, held: set[int], cut_at: float) -> None:
     if again:
         trial.figures["ran elsewhere after s"] = round(min(again) - cut_at, 1)
         gaps = [later.began_at - run.seen_at for run in first for later in runs[run.task_id] if later.began_at > cut_at]
-        trial.require(min(gaps) > 0, f"a task ran elsewhere {-min(gaps):.1f} s before it had stopped here")
+        trial.require(min(gaps) > 0, f"a task ran elsewhere {-min(gaps):.1f} s before it stopped here")
 
 
 def _at_cut(runs: list[Run], cut_at: float) -> Run:
-    """The run that was on at the cut."""
+    """Return the run in progress when the connection was cut."""
     return [run for run in runs if run.began_at <= cut_at][-1]

@@ -1,4 +1,4 @@
-"""PostgreSQL restarts, crashes, cuts its clients off, takes no writes, or has no connection left."""
+"""PostgreSQL restarts, crashes, terminates backends, is read-only, or is out of connections."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ TERMINATE_ONE = f"""
     WHERE backend_type = 'client backend' AND datname = current_database() AND application_name <> '{APPLICATION_NAME}'
     ORDER BY random() LIMIT 1
 """
-CRITERION = "workers survive and report what they finished; API 503, not 500 or a hang"
+CRITERION = "workers survive and report what they finished; the API returns 503, not 500, and does not hang"
 
 
-@fault("postgres-restarted", action="PostgreSQL restarted in order", criterion=CRITERION)
+@fault("postgres-restarted", action="PostgreSQL restarted gracefully", criterion=CRITERION)
 def fast(trial: Trial) -> None:
     _restart(trial, "fast")
 
@@ -31,7 +31,7 @@ def immediate(trial: Trial) -> None:
     _restart(trial, "immediate")
 
 
-@fault("postgres-backends-terminated", action="backends terminated 5 a second for 30 s", criterion=CRITERION)
+@fault("postgres-backends-terminated", action="5 backends per second terminated for 30 s", criterion=CRITERION)
 def terminates(trial: Trial) -> None:
     with trial.under_load(), _superuser(trial) as connection:
         for _ in range(trial.config.pick(150, 20)):
@@ -40,7 +40,7 @@ def terminates(trial: Trial) -> None:
     require_no_process_died(trial)
 
 
-@fault("postgres-read-only", action="PostgreSQL takes no writes for 20 s", criterion=CRITERION, is_smoke=True)
+@fault("postgres-read-only", action="PostgreSQL read-only for 20 s", criterion=CRITERION, is_smoke=True)
 def read_only(trial: Trial) -> None:
     with trial.under_load(), _superuser(trial) as connection:
         _set_read_only(connection, "on")
@@ -51,7 +51,7 @@ def read_only(trial: Trial) -> None:
 
 @fault(
     "postgres-connections-exhausted",
-    action="all of PostgreSQL's connections taken for 10 s, its clients cut off",
+    action="all connections of PostgreSQL taken for 10 s, and clients disconnected",
     criterion=CRITERION,
 )
 def connections(trial: Trial) -> None:
@@ -87,9 +87,9 @@ def _restart(trial: Trial, mode: Literal["fast", "immediate"]) -> None:
 
 
 def require_no_process_died(trial: Trial) -> None:
-    """Neither workers nor the API were restarted, and what ran through the trouble was not run again."""
-    keeper = trial.system.restarter
+    """Require that no worker and no API process restarted, and that running tasks did not run again."""
+    restarter = trial.system.restarter
     for name in (*WORKERS, "api"):
-        trial.require(not keeper.exit_codes(name), f"{name} ended with {keeper.exit_codes(name)}")
+        trial.require(not restarter.exit_codes(name), f"{name} ended with {restarter.exit_codes(name)}")
     lost = trial.system.scalar("SELECT count(*) FROM task_attempt WHERE outcome IN ('lost', 'crashed')")
     trial.require(lost == 0, f"{lost} runs were not reported")

@@ -1,4 +1,4 @@
-"""RabbitMQ goes away, comes back, loses everything, or takes nothing."""
+"""RabbitMQ stops, restarts, loses its queues, or blocks publishers."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from faults.system.system import wait
 from faults.trial import Trial
 
 RECOVERY_LIMIT_S = 30.0
-CRITERION = "submits never fail; all run within 30 s of its return"
+CRITERION = "submissions never fail; all tasks run within 30 s of its return"
 
 
-@fault("rabbitmq-restarted", action="RabbitMQ stopped in order and started", criterion=CRITERION, is_smoke=True)
+@fault("rabbitmq-restarted", action="RabbitMQ restarted gracefully", criterion=CRITERION, is_smoke=True)
 def restart(trial: Trial) -> None:
     broker = trial.system.sandbox.servers.rabbitmq
     with trial.under_load(all_run_within_s=RECOVERY_LIMIT_S):
@@ -19,7 +19,7 @@ def restart(trial: Trial) -> None:
     require_no_failed_submit(trial)
 
 
-@fault("rabbitmq-killed", action="kill -9 of RabbitMQ, and its start", criterion=CRITERION)
+@fault("rabbitmq-killed", action="kill -9 of RabbitMQ, and a restart", criterion=CRITERION)
 def kill(trial: Trial) -> None:
     broker = trial.system.sandbox.servers.rabbitmq
     with trial.under_load(all_run_within_s=RECOVERY_LIMIT_S):
@@ -38,7 +38,7 @@ def stopped(trial: Trial) -> None:
     require_no_failed_submit(trial)
 
 
-@fault("rabbitmq-queues-deleted", action="every queue deleted under its consumers, three times", criterion=CRITERION)
+@fault("rabbitmq-queues-deleted", action="every queue deleted while it has consumers, three times", criterion=CRITERION)
 def queues_deleted(trial: Trial) -> None:
     host = trial.system.sandbox.virtual_host
     with trial.under_load(all_run_within_s=RECOVERY_LIMIT_S):
@@ -49,7 +49,11 @@ def queues_deleted(trial: Trial) -> None:
     require_no_failed_submit(trial)
 
 
-@fault("rabbitmq-memory-alarm", action="a memory alarm for 20 s: RabbitMQ takes no message", criterion=CRITERION)
+@fault(
+    "rabbitmq-memory-alarm",
+    action="a memory alarm for 20 s, in which RabbitMQ accepts no messages",
+    criterion=CRITERION,
+)
 def memory_alarm(trial: Trial) -> None:
     broker = trial.system.sandbox.servers.rabbitmq
     with trial.under_load(all_run_within_s=RECOVERY_LIMIT_S):
@@ -60,5 +64,5 @@ def memory_alarm(trial: Trial) -> None:
 
 
 def require_no_failed_submit(trial: Trial) -> None:
-    failed = sum(1 for offer in trial.submissions if [one.outcome for one in offer.requests] != [201])
-    trial.require(failed == 0, f"{failed} submits failed")
+    failed = sum(1 for submission in trial.submissions if [one.outcome for one in submission.requests] != [201])
+    trial.require(failed == 0, f"{failed} submissions failed")

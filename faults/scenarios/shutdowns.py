@@ -1,4 +1,4 @@
-"""Workers are asked to stop, and workers stand still."""
+"""Workers that shut down, and workers that are frozen."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ REFUSED_METRIC = "taskcore_results_refused_total"
 
 @fault(
     "grace-period-exceeded",
-    action="SIGTERM for a worker with tasks longer than its grace (25 s)",
-    criterion="back in the queue, nothing spent",
+    action="SIGTERM for a worker with tasks longer than its grace period (25 s)",
+    criterion="the tasks return to the queue without a charge",
 )
 def beyond_grace(trial: Trial) -> None:
     gate = trial.gate("grace")
@@ -28,18 +28,18 @@ def beyond_grace(trial: Trial) -> None:
         )
         gate.touch()
     trial.require(code == 0, f"the worker ended with {code}")
-    trial.require(bool(returned), "nothing was given back")
+    trial.require(bool(returned), "no task was released")
     trial.drain()
     held = "SELECT count(*) FROM task WHERE id = ANY(%s) AND (failures > 0 OR worker_losses > 0 OR crashes > 0)"
     spent = trial.system.scalar(held, task_ids)
-    trial.require(spent == 0, f"{spent} tasks lost something")
-    trial.figures["given back"] = len(returned)
+    trial.require(spent == 0, f"{spent} tasks were charged")
+    trial.figures["released"] = len(returned)
 
 
 @fault(
     "rolling-restart",
     action="SIGTERM for each worker and coordinator in turn",
-    criterion="nothing lost, no request failed, nothing spent",
+    criterion="no task lost or charged, no request failed",
 )
 def rolling_restart(trial: Trial) -> None:
     with trial.under_load():
@@ -49,18 +49,18 @@ def rolling_restart(trial: Trial) -> None:
             trial.system.wait_until_ready(name)
     trial.drain()
     spent = trial.system.scalar("SELECT count(*) FROM task WHERE worker_losses > 0 OR crashes > 0")
-    trial.require(spent == 0, f"{spent} tasks lost something")
-    failed = sum(1 for offer in trial.submissions if [one.outcome for one in offer.requests] != [201])
-    trial.require(failed == 0, f"{failed} submits failed")
+    trial.require(spent == 0, f"{spent} tasks were charged")
+    failed = sum(1 for submission in trial.submissions if [one.outcome for one in submission.requests] != [201])
+    trial.require(failed == 0, f"{failed} submissions failed")
 
 
 @fault(
     "worker-frozen",
-    action=f"SIGSTOP for a whole worker for {LEASE_S + 10} s, beyond its lease; then SIGCONT, its executors first",
-    criterion="the late result is refused and counted; one terminal status",
+    action=f"SIGSTOP for all processes of a worker for {LEASE_S + 10} s, past its lease; then SIGCONT, executors first",
+    criterion="the late result is rejected and counted; one final status",
 )
 def frozen(trial: Trial) -> None:
-    """What was frozen and what ran elsewhere meanwhile overlap, by nature: the first of them has no say any more."""
+    """The frozen run and the new run of a task may overlap; results of the frozen run are rejected."""
     trial.may_overlap = True
     system, name, gate = trial.system, WORKERS[0], trial.gate("frozen")
     task_ids = system.submit_many(24, "work", {"gate": str(gate)})
@@ -71,7 +71,7 @@ def frozen(trial: Trial) -> None:
         service = system.restarter[name]
         processes = system.processes(name)
         service.freeze()
-        for process in processes[1:]:  # those in groups of their own, too
+        for process in processes[1:]:  # including those in other process groups
             process.suspend()
         gate.touch()
         wait(LEASE_S + 10)
@@ -79,14 +79,14 @@ def frozen(trial: Trial) -> None:
         ends = _ends(trial, held)
         for process in processes[1:]:
             process.resume()
-        wait(2)  # its supervisor, once awake, kills at once what has outlived the lease
+        wait(2)  # its supervisor, once resumed, kills executors that outlived the lease
         processes[0].resume()
         eventually(
             lambda: system.metric(name, REFUSED_METRIC) > 0 or trial.config.is_smoke,
             30,
-            description="the refusals' count",
+            description="the rejections being counted",
         )
-        trial.figures["late results refused"] = system.metric(name, REFUSED_METRIC)
+        trial.figures["late results rejected"] = system.metric(name, REFUSED_METRIC)
     trial.require(bool(held), f"{name} held nothing")
     trial.require(_ends(trial, held) == ends, "a late result changed a task")
 

@@ -1,4 +1,4 @@
-"""Keeps processes alive, as systemd or Kubernetes would: what died is started again."""
+"""Restarts processes that exit, as systemd or Kubernetes would."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ class ManagedProcess:
     service: Service
     started_at: float
     is_restarted: bool = True
-    exit_codes: list[int] = field(default_factory=list)  # how its earlier lives ended
+    exit_codes: list[int] = field(default_factory=list)  # of its earlier runs
 
 
 class Restarter:
-    """The processes by name. A signal to one of them is the caller's to send; the next life is the keeper's."""
+    """The processes by name. The caller may signal a process; the restarter starts it again when it exits."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._kept: dict[str, ManagedProcess] = {}
+        self._processes: dict[str, ManagedProcess] = {}
         self._stop = Event()
-        self._thread = Thread(target=self._watch, name="keeper", daemon=True)
+        self._thread = Thread(target=self._watch, name="restarter", daemon=True)
 
     def add(self, name: str, *command: str, env: Mapping[str, str]) -> None:
-        self._kept[name] = ManagedProcess(command, env, self._start(command, env), time.monotonic())
+        self._processes[name] = ManagedProcess(command, env, self._start(command, env), time.monotonic())
 
     def start(self) -> None:
-        """From now on."""
+        """Start restarting processes."""
         self._thread.start()
 
     def close(self) -> None:
@@ -45,32 +45,32 @@ class Restarter:
             self._thread.join()
 
     def __getitem__(self, name: str) -> Service:
-        """Its present life."""
-        return self._kept[name].service
+        """Return the current run of the process."""
+        return self._processes[name].service
 
     def names(self, kind: str) -> list[str]:
-        return [name for name in self._kept if name.startswith(kind)]
+        return [name for name in self._processes if name.startswith(kind)]
 
     def exit_codes(self, name: str) -> list[int]:
-        """The exit codes of its earlier lives."""
-        return self._kept[name].exit_codes
+        """Return the exit codes of its earlier runs."""
+        return self._processes[name].exit_codes
 
     def stop_restarting(self, name: str) -> Service:
-        """Its present life is its last one."""
-        self._kept[name].is_restarted = False
-        return self._kept[name].service
+        """Do not restart this process again. Return its current run."""
+        self._processes[name].is_restarted = False
+        return self._processes[name].service
 
     def _watch(self) -> None:
         while not self._stop.wait(POLL_S):
-            for kept in self._kept.values():
-                if kept.is_restarted and not kept.service.is_running:
-                    self._revive(kept)
+            for process in self._processes.values():
+                if process.is_restarted and not process.service.is_running:
+                    self._restart(process)
 
-    def _revive(self, kept: ManagedProcess) -> None:
-        if time.monotonic() - kept.started_at < MIN_UPTIME_S:
+    def _restart(self, process: ManagedProcess) -> None:
+        if time.monotonic() - process.started_at < MIN_UPTIME_S:
             return
-        kept.exit_codes.append(kept.service.wait())
-        kept.service, kept.started_at = self._start(kept.command, kept.env), time.monotonic()
+        process.exit_codes.append(process.service.wait())
+        process.service, process.started_at = self._start(process.command, process.env), time.monotonic()
 
     def _start(self, command: tuple[str, ...], env: Mapping[str, str]) -> Service:
         return self._services.start(*command, env=env, ready=False)

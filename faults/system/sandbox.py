@@ -1,4 +1,4 @@
-"""A durable PostgreSQL and a RabbitMQ, private, for all faults. Each gets a database and a virtual host of its own."""
+"""A private durable PostgreSQL and RabbitMQ for all faults, and a sandbox on them for each fault."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from harness.rabbitmq.management import VirtualHost
 from harness.reaper import Reaper
 from taskcore.db import migrations
 
-#: RabbitMQ keeps the log of its quorum queues in memory too, up to this size, 512 MiB if it is not told otherwise: with
-#: that its memory grows for minutes, whatever is in the queues.
+#: RabbitMQ keeps the write-ahead log of its quorum queues in memory too, 512 MiB by default: its memory would grow for
+#: minutes, whatever the queues contain.
 SMALL_WAL = "-ra wal_max_size_bytes 16777216"
 
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """May be stopped and killed; whoever does so starts them again."""
+    """The servers. A fault may stop or kill them, and starts them again."""
 
     directory: Path
     postgres: PostgresServer
@@ -35,7 +35,7 @@ class Servers:
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """What one fault's processes live on. `services` starts programs; all of them are gone afterwards."""
+    """A database, a virtual host and a directory for one fault. Programs of `services` are killed afterwards."""
 
     servers: Servers
     directory: Path

@@ -1,4 +1,4 @@
-"""Taskcore as it stands in each fault: an API, two coordinators and two workers, all kept alive."""
+"""The system under test: an API, two coordinators and two workers, each restarted when it exits."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tests.system.system import PLUGINS as ACCEPTANCE_PLUGINS
 
 PLUGINS = Path(__file__).with_name("plugins")
 CLOCK_DIR = Path(__file__).with_name("clock")
-#: What the load's types need beside the servers.
+#: Settings for the task types of the load.
 TYPE_SETTINGS = {"TASKCORE_HTTP__ALLOWED_NETWORKS": '["127.0.0.0/8"]', "TASKCORE_HTTP__TIMEOUT_S": "600"}
 WORKERS = ("worker-1", "worker-2")
 COORDINATORS = ("coordinator-1", "coordinator-2")
 
 
 class SupervisedSystem(System):
-    """`env` is for all processes, `own_env` for single ones, by their names: `api`, `worker-1`, `coordinator-2`, …"""
+    """`env` applies to all processes, `own_env` to individual ones by name: `api`, `worker-1`, `coordinator-2`, …"""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class SupervisedSystem(System):
         self.url = f"http://127.0.0.1:{self._port}"
 
     def start_all(self) -> None:
-        """Returns when all are at work."""
+        """Start all processes and return when all of them work."""
         self.start_restartable_api()
         for name in COORDINATORS:
             self._add(name, "taskworker", "coordinate")
@@ -67,36 +67,36 @@ class SupervisedSystem(System):
         super().close()
 
     def worker_id(self, name: str) -> int:
-        """The database's id of the worker's present life."""
+        """Return the id in the database of the worker's current run."""
         return int(self.scalar("SELECT max(id) FROM worker WHERE pid = %s", self.restarter[name].pid))
 
     def wait_until_ready(self, name: str) -> Service:
-        """Its present life, once it is ready."""
+        """Wait until the process is ready and return its current run."""
         eventually(lambda: self.restarter[name].is_ready, 120, description=f"{name} being ready")
         return self.restarter[name]
 
     def shift_clock(self, name: str, shift_s: float) -> None:
-        """So far off from now on; the first time: from its next life on."""
+        """Shift the clock of a process. The first shift takes effect when the process restarts."""
         new = self._clock(name).with_suffix(".new")
         new.write_text(str(shift_s))
         new.rename(self._clock(name))
 
     def executors(self, name: str) -> list[psutil.Process]:
-        """Those that run plugins beside each other; not the children in which single tasks run."""
+        """Return the executor processes of a worker, without the child processes of isolated tasks."""
         children = psutil.Process(self.restarter[name].pid).children()
         return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
 
     def processes(self, name: str) -> list[psutil.Process]:
-        """The process and all below it."""
+        """Return the process and all its descendants."""
         main = psutil.Process(self.restarter[name].pid)
         return [main, *main.children(recursive=True)]
 
     def count_open_tasks(self) -> int:
-        """Accepted, and not over."""
+        """Return how many tasks are not finished."""
         return int(self.scalar("SELECT count(*) FROM task WHERE status <> ALL(%s)", list(FINAL_STATUSES)))
 
     def metric(self, name: str, counter: str) -> float:
-        """What the process `name` has counted in its present life, over all labels."""
+        """Return the counter's sum over all labels, in the current run of the process."""
         page = httpx.get(f"{self.restarter[name].url}/metrics", trust_env=False, timeout=30).text
         return sum(float(line.split()[-1]) for line in page.splitlines() if line.startswith(counter))
 
@@ -113,10 +113,10 @@ class SupervisedSystem(System):
         """
         for name in (*COORDINATORS, *WORKERS):
             self.wait_until_ready(name)
-        eventually(lambda: self._warm_up(in_processes), poll_s=0, description="every executor having run something")
+        eventually(lambda: self._warm_up(in_processes), poll_s=0, description="every executor having run a task")
 
     def _warm_up(self, in_processes: bool) -> bool:
-        """Whether it was enough."""
+        """Run a batch of tasks. Return whether every executor has run one by now."""
         tasks = [("work", 50), ("work_isolated", 8 * in_processes)]
         self.wait_for(one for type_, count in tasks for one in self.submit_many(count, type_, {"seconds": 0.02}))
         executors = [one for name in WORKERS for one in self.executors(name)]
@@ -148,5 +148,5 @@ def running_system(
 
 
 def wait(seconds: float) -> None:
-    """The time itself is part of a fault."""
+    """Wait for a duration that is part of the fault."""
     time.sleep(seconds)

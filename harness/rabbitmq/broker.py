@@ -1,7 +1,7 @@
-"""Real RabbitMQ for tests: one broker a session, one virtual host a test.
+"""Real RabbitMQ for tests: one broker per session and one virtual host per test.
 
-The broker is the one at `TASKCORE_TEST_AMQP_URL`, or a node from this machine's `rabbitmq-server`, or a container.
-Where there is none of these, tests that need it fail.
+The broker is the one at `TASKCORE_TEST_AMQP_URL`, else a node of the installed `rabbitmq-server`, else a container.
+Without any of them, tests that need a broker fail.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from harness.rabbitmq.node import RabbitMQNode, find_rabbitmq_bin
 from harness.reaper import Reaper
 
 MISSING_BROKER_HELP = (
-    "These tests need a RabbitMQ. Install rabbitmq-server (`make test` does so as root on Debian), or start a docker "
-    "engine, or name a broker with the management plugin in TASKCORE_TEST_AMQP_URL."
+    "These tests need RabbitMQ. Install rabbitmq-server (`make test` does so as root on Debian), start a Docker "
+    "engine, or set TASKCORE_TEST_AMQP_URL to a broker with the management plugin."
 )
 
 
 class RabbitMQ(Protocol):
-    """A broker that a test may stop, kill and start again. Ports and what is durable stay the same."""
+    """A broker that a test may stop, kill and restart. Its ports and durable data stay the same."""
 
     @property
     def amqp_url(self) -> str:
@@ -38,16 +38,16 @@ class RabbitMQ(Protocol):
     def management(self) -> ManagementApi: ...
 
     def start(self) -> None:
-        """Returns when it takes connections."""
+        """Start the broker and wait until it accepts connections."""
 
     def stop(self) -> None:
-        """In order. Does nothing when it is stopped already."""
+        """Stop the broker gracefully; do nothing when it is already stopped."""
 
     def kill(self) -> None:
-        """SIGKILL."""
+        """Send SIGKILL to the broker."""
 
     def rabbitmqctl(self, *arguments: str) -> str:
-        """What `rabbitmqctl` prints for these arguments."""
+        """Return the output of `rabbitmqctl` with these arguments."""
 
 
 @contextmanager
@@ -71,7 +71,7 @@ def running_rabbitmq(reaper: Reaper, erlang_arguments: str = "") -> Iterator[Rab
 
 @pytest.fixture(scope="session")
 def rabbitmq_management(reaper: Reaper) -> Iterator[ManagementApi]:
-    """The session's broker, as its management interface. Tests do not stop this one."""
+    """Yield the management API of the session's broker, which tests do not stop."""
     if given := os.environ.get("TASKCORE_TEST_AMQP_URL"):
         with closing(ManagementApi(given, os.environ.get("TASKCORE_TEST_RABBITMQ_MANAGEMENT_URL"))) as management:
             yield management
@@ -82,19 +82,19 @@ def rabbitmq_management(reaper: Reaper) -> Iterator[ManagementApi]:
 
 @pytest.fixture
 def virtual_host(rabbitmq_management: ManagementApi) -> Iterator[VirtualHost]:
-    """A virtual host of the test's own: it sees no other test's queues."""
+    """Yield a private virtual host, which has no queues of other tests."""
     with rabbitmq_management.virtual_host(f"test_{uuid4().hex}") as virtual_host:
         yield virtual_host
 
 
 @pytest.fixture
 def amqp_url(virtual_host: VirtualHost) -> str:
-    """The URL of a virtual host of the test's own."""
+    """Return the URL of the test's private virtual host."""
     return virtual_host.amqp_url
 
 
 @pytest.fixture
 def private_rabbitmq(reaper: Reaper) -> Iterator[RabbitMQ]:
-    """A broker of the test's own, to be stopped and killed."""
+    """Yield a private broker, which the test may stop and kill."""
     with running_rabbitmq(reaper) as broker:
         yield broker

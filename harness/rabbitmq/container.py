@@ -1,4 +1,4 @@
-"""A private RabbitMQ in a container, for machines that have a docker engine and no `rabbitmq-server`."""
+"""A private RabbitMQ in a container, for machines with a Docker engine but no `rabbitmq-server`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ IMAGE = "rabbitmq:4-management"
 
 
 def docker_engine() -> docker.DockerClient | None:
-    """The engine, where one answers."""
+    """Return the Docker engine, or None when it is not available."""
     try:
         engine = docker.from_env()
         engine.ping()
@@ -29,7 +29,7 @@ class RabbitMQContainer:
         self._container = engine.containers.create(
             engine.images.pull(IMAGE),
             environment={"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": erlang_arguments},
-            hostname="rabbitmq",  # it names the node, and with it the data, across restarts
+            hostname="rabbitmq",  # the node, and so its data, is named after the host
             ports={"5672/tcp": ("127.0.0.1", self._port), "15672/tcp": ("127.0.0.1", self._management_port)},
         )
         reaper.watch_container(str(self._container.id))

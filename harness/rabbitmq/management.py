@@ -1,4 +1,4 @@
-"""RabbitMQ's management interface: virtual hosts are made over HTTP in milliseconds, by `rabbitmqctl` in seconds."""
+"""RabbitMQ's management API. It creates a virtual host in milliseconds; `rabbitmqctl` takes seconds."""
 
 from __future__ import annotations
 
@@ -22,39 +22,39 @@ class VirtualHost:
     _management: ManagementApi
 
     def queues(self) -> set[str]:
-        """The names of the queues that there are."""
+        """Return the names of the existing queues."""
         return {queue["name"] for queue in self._management.request("GET", f"queues/{self.name}").json()}
 
     def depth(self, queue: str) -> int:
-        """How many messages are ready. Asked for by AMQP: the management's numbers are seconds old."""
+        """Return the number of ready messages. It uses AMQP, because the management API's counts lag by seconds."""
         with pika.BlockingConnection(pika.URLParameters(self.amqp_url)) as connection:
             return int(connection.channel().queue_declare(queue, passive=True).method.message_count)
 
     def purge(self, queue: str) -> None:
-        """Lose all messages that are ready."""
+        """Delete all ready messages."""
         self._management.request("DELETE", f"queues/{self.name}/{quote(queue, safe='')}/contents")
 
     def delete(self, queue: str) -> None:
-        """Delete it with all that is in it, whoever consumes from it."""
+        """Delete the queue and its messages, even while it has consumers."""
         self._management.request("DELETE", f"queues/{self.name}/{quote(queue, safe='')}")
 
     @contextmanager
     def policy(self, queues: str, **definition: Any) -> Iterator[None]:
-        """For as long as it lasts, `definition` holds for the queues whose names match the pattern."""
+        """Apply `definition` to the queues whose names match the pattern, for the duration of the context."""
         path = f"policies/{self.name}/tests"
         self._management.request("PUT", path, {"pattern": queues, "definition": definition, "apply-to": "queues"})
         yield
         self._management.request("DELETE", path)
 
     def close_connections(self) -> None:
-        """Cut off every client, as a broken network would."""
+        """Close every client connection, as a network failure would."""
         for connection in self._management.request("GET", f"vhosts/{self.name}/connections").json():
             self._management.request("DELETE", f"connections/{quote(connection['name'], safe='')}", allow=(404,))
 
 
 class ManagementApi:
     def __init__(self, amqp_url: str, url: str | None = None) -> None:
-        """`url` is by default the usual port on the broker's host."""
+        """`url` defaults to the standard management port on the broker's host."""
         parts = urlsplit(amqp_url)
         self._amqp = f"{parts.scheme}://{parts.netloc}"
         self._user = unquote(parts.username or "guest")
@@ -67,7 +67,7 @@ class ManagementApi:
 
     @contextmanager
     def virtual_host(self, name: str) -> Iterator[VirtualHost]:
-        """A new virtual host, which is gone afterwards with all that is in it."""
+        """Yield a new virtual host. It is deleted afterwards with its contents."""
         self.request("PUT", f"vhosts/{name}")
         self.request(
             "PUT", f"permissions/{name}/{quote(self._user, safe='')}", {"configure": ".*", "write": ".*", "read": ".*"}
@@ -79,7 +79,7 @@ class ManagementApi:
 
     @property
     def is_available(self) -> bool:
-        """Whether the broker is up, and its listeners with it."""
+        """Whether the broker and its listeners are up."""
         try:
             return self._client.get("/api/aliveness-test/%2F").is_success
         except httpx.TransportError:
@@ -91,7 +91,7 @@ class ManagementApi:
         try:
             response = self._client.request(method, f"/api/{path}", json=body)
         except httpx.TransportError as exc:
-            pytest.fail(f"RabbitMQ's management plugin does not answer at {self._client.base_url}: {exc}")
+            pytest.fail(f"RabbitMQ's management plugin does not respond at {self._client.base_url}: {exc}")
         if response.status_code not in allow:
             response.raise_for_status()
         return response

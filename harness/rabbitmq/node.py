@@ -1,4 +1,4 @@
-"""A private RabbitMQ node from this machine's packages: its own directory, ports, cookie and epmd, loopback only."""
+"""A private node of the installed RabbitMQ: its own directory, ports, cookie and epmd, on loopback only."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from harness.rabbitmq.management import ManagementApi
 from harness.reaper import Reaper
 from harness.waiting import eventually
 
-DEBIAN_BIN = Path("/usr/lib/rabbitmq/bin")  # the scripts themselves: those in /usr/sbin insist on the system's own node
+DEBIAN_BIN = Path("/usr/lib/rabbitmq/bin")  # the wrappers in /usr/sbin only manage the system's node
 NODE_NUMBERS = count(1)
 
 
 def find_rabbitmq_bin() -> Path | None:
-    """The directory of `rabbitmq-server` and `rabbitmqctl`, where this machine has them."""
+    """Return the directory of `rabbitmq-server` and `rabbitmqctl`, or None when they are not installed."""
     if DEBIAN_BIN.is_dir():
         return DEBIAN_BIN
     found = shutil.which("rabbitmq-server", path=os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin")
@@ -45,7 +45,7 @@ class RabbitMQNode:
 
     def start(self) -> None:
         if self._epmd is None:
-            self._epmd = self._launch("epmd", "-address", "127.0.0.1")  # one that nobody leaves behind as a daemon
+            self._epmd = self._launch("epmd", "-address", "127.0.0.1")  # started here, so that no daemon is left behind
         self._server = self._launch(str(self._programs / "rabbitmq-server"))
         eventually(self._has_started, 300)
 
@@ -57,7 +57,7 @@ class RabbitMQNode:
             self._server = None
 
     def kill(self) -> None:
-        """The node and its epmd, so that nothing of it is left; a start brings both back."""
+        """Send SIGKILL to the node and its epmd. `start` starts both again."""
         for process in filter(None, [self._server, self._epmd]):
             self._end(process)
         self._server = self._epmd = None
@@ -95,7 +95,7 @@ class RabbitMQNode:
             "RABBITMQ_LOG_BASE": str(directory / "log"),
             "RABBITMQ_PID_FILE": str(directory / "pid"),
             "RABBITMQ_DIST_PORT": str(free_port()),
-            # Idle schedulers sleep at once: a broker for tests shares the machine's cores with what is tested.
+            # Idle schedulers do not busy-wait: the broker shares the cores with the code under test.
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
                 f"-kernel inet_dist_use_interface {{127,0,0,1}} +sbwt none {erlang_arguments}"
             ),
@@ -121,7 +121,7 @@ class RabbitMQNode:
             with suppress(psutil.NoSuchProcess):
                 child.kill()
         with suppress(psutil.TimeoutExpired):
-            process.wait(5 if children else 0)  # the script sees its node's end, and reaps it
+            process.wait(5 if children else 0)  # the script notices the end of its node and reaps it
         with suppress(psutil.NoSuchProcess):
             process.kill()
         process.wait()

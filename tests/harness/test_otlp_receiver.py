@@ -1,4 +1,4 @@
-"""The tests' own receiver of traces does what the tests rely on."""
+"""The trace receiver behaves as the tests that use it expect."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def attribute(key: str, **value: object) -> KeyValue:
 
 @pytest.fixture
 def body() -> bytes:
-    """A span with all that a span can have."""
+    """Return an export request whose span has every field set."""
     span = Span(
         trace_id=TRACE,
         span_id=SPAN,
@@ -48,7 +48,7 @@ def send(receiver: OtlpReceiver, body: bytes, timeout_s: float = 60, headers: di
     return httpx.post(address, content=body, headers=headers, timeout=timeout_s, trust_env=False).status_code
 
 
-def test_a_received_span_is_kept_with_all_that_it_says(otlp_receiver: OtlpReceiver, body: bytes) -> None:
+def test_received_span_is_kept_with_all_fields(otlp_receiver: OtlpReceiver, body: bytes) -> None:
     status = send(otlp_receiver, body)
 
     (span,) = otlp_receiver.wait_for(lambda spans: spans)
@@ -61,13 +61,13 @@ def test_a_received_span_is_kept_with_all_that_it_says(otlp_receiver: OtlpReceiv
     assert (span.status, span.status_message) == ("ERROR", "lost")
 
 
-def test_compressed_spans_are_read(otlp_receiver: OtlpReceiver, body: bytes) -> None:
+def test_compressed_request_is_decoded(otlp_receiver: OtlpReceiver, body: bytes) -> None:
     send(otlp_receiver, gzip.compress(body), headers={"Content-Encoding": "gzip"})
 
     assert [span.name for span in otlp_receiver.spans()] == ["claim"]
 
 
-def test_what_is_refused_is_not_kept(otlp_receiver: OtlpReceiver, body: bytes) -> None:
+def test_rejected_spans_are_not_kept(otlp_receiver: OtlpReceiver, body: bytes) -> None:
     otlp_receiver.respond_with(503)
 
     status = send(otlp_receiver, body)
@@ -77,9 +77,7 @@ def test_what_is_refused_is_not_kept(otlp_receiver: OtlpReceiver, body: bytes) -
     assert len(otlp_receiver.requests) == 1
 
 
-def test_a_request_that_is_swallowed_gets_no_answer_until_it_is_released(
-    otlp_receiver: OtlpReceiver, body: bytes
-) -> None:
+def test_hanging_receiver_responds_only_after_release(otlp_receiver: OtlpReceiver, body: bytes) -> None:
     otlp_receiver.hang()
 
     with pytest.raises(httpx.ReadTimeout):

@@ -1,4 +1,4 @@
-"""The tests' own broker does what the tests rely on."""
+"""The private and the shared broker behave as the tests that use them expect."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def publish(amqp_url: str, queue: str) -> None:
         channel.basic_publish("", queue, b"kept", pika.BasicProperties(delivery_mode=2))
 
 
-def test_each_test_sees_its_own_queues_only(rabbitmq_management: ManagementApi, virtual_host: VirtualHost) -> None:
+def test_virtual_hosts_do_not_share_queues(rabbitmq_management: ManagementApi, virtual_host: VirtualHost) -> None:
     publish(virtual_host.amqp_url, "mine")
 
     with rabbitmq_management.virtual_host("another") as another:
@@ -26,7 +26,7 @@ def test_each_test_sees_its_own_queues_only(rabbitmq_management: ManagementApi, 
         assert another.queues() == set()
 
 
-def test_a_purged_queue_is_empty(virtual_host: VirtualHost) -> None:
+def test_purged_queue_is_empty(virtual_host: VirtualHost) -> None:
     publish(virtual_host.amqp_url, "mine")
     assert virtual_host.depth("mine") == 1
 
@@ -35,10 +35,10 @@ def test_a_purged_queue_is_empty(virtual_host: VirtualHost) -> None:
     assert virtual_host.depth("mine") == 0
 
 
-def test_closed_connections_are_noticed_by_their_client(virtual_host: VirtualHost) -> None:
+def test_client_notices_that_its_connection_was_closed(virtual_host: VirtualHost) -> None:
     connection = pika.BlockingConnection(pika.URLParameters(virtual_host.amqp_url))
 
-    def is_cut_off() -> bool:
+    def is_closed() -> bool:
         virtual_host.close_connections()
         try:
             connection.process_data_events(0)
@@ -46,11 +46,11 @@ def test_closed_connections_are_noticed_by_their_client(virtual_host: VirtualHos
             return True
         return False
 
-    assert eventually(is_cut_off)
+    assert eventually(is_closed)
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
-def test_a_broker_that_comes_back_has_its_durable_messages(private_rabbitmq: RabbitMQ, end: str) -> None:
+def test_restarted_broker_keeps_durable_messages(private_rabbitmq: RabbitMQ, end: str) -> None:
     with private_rabbitmq.management.virtual_host("kept") as virtual_host:
         publish(virtual_host.amqp_url, "mine")
 
@@ -60,5 +60,5 @@ def test_a_broker_that_comes_back_has_its_durable_messages(private_rabbitmq: Rab
         assert virtual_host.depth("mine") == 1
 
 
-def test_a_broker_takes_control_commands(private_rabbitmq: RabbitMQ) -> None:
+def test_rabbitmqctl_commands_work(private_rabbitmq: RabbitMQ) -> None:
     assert "guest" in private_rabbitmq.rabbitmqctl("list_users")

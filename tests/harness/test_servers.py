@@ -1,4 +1,4 @@
-"""The tests' own mail server, HTTP server and reaper do what the tests rely on."""
+"""The mail server, HTTP server and reaper behave as the tests that use them expect."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_sent_mail_is_kept(smtp_server: SmtpServer) -> None:
     assert [envelope.rcpt_tos for envelope in smtp_server.envelopes] == [["b@example.org"]]
 
 
-def test_refused_mail_is_not_kept(smtp_server: SmtpServer) -> None:
+def test_rejected_mail_is_not_kept(smtp_server: SmtpServer) -> None:
     smtp_server.reject_with("451 later")
 
     with pytest.raises(smtplib.SMTPDataError):
@@ -44,21 +44,21 @@ def test_refused_mail_is_not_kept(smtp_server: SmtpServer) -> None:
     assert smtp_server.messages == []
 
 
-def test_routes_answer_and_requests_are_kept(http_server: HttpServer) -> None:
+def test_route_responds_and_request_is_kept(http_server: HttpServer) -> None:
     url = http_server.on("POST", "/echo", lambda request: Response(201, request.body, {"X-Seen": "yes"}))
 
-    answer = httpx.post(f"{url}?a=1", content=b"hello", headers={"X-Sent": "1"})
+    response = httpx.post(f"{url}?a=1", content=b"hello", headers={"X-Sent": "1"})
 
-    assert (answer.status_code, answer.content, answer.headers["x-seen"]) == (201, b"hello", "yes")
+    assert (response.status_code, response.content, response.headers["x-seen"]) == (201, b"hello", "yes")
     request: Request = http_server.requests[0]
     assert (request.query, request.headers["x-sent"]) == ("a=1", "1")
 
 
-def test_what_no_route_takes_is_not_found(http_server: HttpServer) -> None:
+def test_request_without_a_route_gets_404(http_server: HttpServer) -> None:
     assert httpx.get(f"{http_server.url}/nothing").status_code == 404
 
 
-def test_marked_processes_are_killed_whatever_their_parent_and_session() -> None:
+def test_marked_process_is_killed_whatever_its_parent_and_session() -> None:
     mark = uuid4().hex
     script = "from subprocess import *; print(Popen(['sleep', '600'], stdout=DEVNULL, start_new_session=True).pid)"
     started = subprocess.run(
@@ -70,7 +70,7 @@ def test_marked_processes_are_killed_whatever_their_parent_and_session() -> None
     assert not is_running(int(started.stdout))
 
 
-def test_the_reaper_removes_what_a_killed_session_leaves(tmp_path: Path) -> None:
+def test_reaper_cleans_up_after_a_killed_session(tmp_path: Path) -> None:
     left = tmp_path / "left"
     left.mkdir()
 
