@@ -1,1 +1,1 @@
-"""Taskcore beside bare Dramatiq, measured on this machine in one run: `make bench`. See docs/performance.md."""
+"""Benchmarks of Taskcore and of bare Dramatiq, in the same run on this machine. See docs/performance.md."""

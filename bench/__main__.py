@@ -40,11 +40,11 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make bench", description="Measure Taskcore beside bare Dramatiq.")
-    parser.add_argument("--runs", type=int, default=5, help="of which the medians count")
-    parser.add_argument("--tasks", type=int, default=20_000, help="per run")
-    parser.add_argument("--seconds", type=float, default=20, help="of latency measurement")
-    parser.add_argument("--only", action="append", choices=MEASUREMENTS, help="for a quick look; may be repeated")
+    parser = argparse.ArgumentParser(prog="make bench", description="Benchmark Taskcore and bare Dramatiq.")
+    parser.add_argument("--runs", type=int, default=5, help="number of rounds; the medians are reported [default: 5]")
+    parser.add_argument("--tasks", type=int, default=20_000, help="tasks per round [default: 20000]")
+    parser.add_argument("--seconds", type=float, default=20, help="duration of the latency measurement [default: 20]")
+    parser.add_argument("--only", action="append", choices=MEASUREMENTS, help="measure only this; may be repeated")
     return parser.parse_args()
 
 
@@ -70,10 +70,12 @@ def _compared(rounds: Rounds, what: Collection[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for kind in (DRAIN, END_TO_END):
         if kind in what:
-            bare, ours = (median(rounds.rates[kind, side]) for side in ("dramatiq", "taskcore"))
+            bare, ours = (median(rounds.rates[kind, contender]) for contender in ("dramatiq", "taskcore"))
             found[kind] = {"dramatiq": bare, "taskcore": ours, "ratio": ours / bare}
-    found["rates"] = {f"{kind}, {side}": rates for (kind, side), rates in rounds.rates.items()}
-    found["cpu_us_per_task"] = {f"{kind}, {side}": rounds.cpu_us_per_task(kind, side) for kind, side in rounds.rates}
+    found["rates"] = {f"{kind}, {contender}": rates for (kind, contender), rates in rounds.rates.items()}
+    found["cpu_us_per_task"] = {
+        f"{kind}, {contender}": rounds.cpu_us_per_task(kind, contender) for kind, contender in rounds.rates
+    }
     return found
 
 
@@ -93,7 +95,7 @@ def _submits(taskcore: Taskcore, arguments: argparse.Namespace) -> dict[str, flo
 
 
 def _last(rounds: Rounds) -> str:
-    return ", ".join(f"{kind} {side} {rates[-1]:,.0f}/s" for (kind, side), rates in rounds.rates.items())
+    return ", ".join(f"{kind} {contender} {rates[-1]:,.0f}/s" for (kind, contender), rates in rounds.rates.items())
 
 
 def _machine() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""An HTTP client that costs next to nothing: requests are bytes that were built before, answers are only counted."""
+"""A minimal HTTP client with almost no overhead: requests are prebuilt bytes, responses are hardly parsed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LARGEST_HEAD = 65_536
 
 
 class Connection:
-    """Kept alive; one request at a time."""
+    """A keep-alive connection that sends one request at a time."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -23,13 +23,13 @@ class Connection:
         return cls(*await asyncio.open_connection(parts.hostname, parts.port, limit=LARGEST_HEAD))
 
     async def post(self, request: bytes) -> None:
-        """Send `request`, and read its answer to the end. Raises RuntimeError when it is not 201."""
+        """Send `request` and read the response. Raise RuntimeError when its status is not 201."""
         status, body = await self.request(request)
         if status != 201:
             raise RuntimeError(f"{status}: {body.decode()}")
 
     async def request(self, request: bytes) -> tuple[int, bytes]:
-        """The status and the body of the answer to `request`."""
+        """Send `request` and return the status and the body of the response."""
         self._writer.write(request)
         head = await self._reader.readuntil(b"\r\n\r\n")
         body = await self._reader.readexactly(_content_length(head))
@@ -42,7 +42,7 @@ class Connection:
 
 
 async def post_all(url: str, requests: Sequence[bytes], connections: int) -> None:
-    """Send `requests` as fast as they are answered, over so many connections."""
+    """Send `requests` over this many connections, each as soon as the one before is answered."""
     waiting = iter(requests)
 
     async def feed() -> None:
@@ -57,7 +57,7 @@ async def post_all(url: str, requests: Sequence[bytes], connections: int) -> Non
 
 
 def post_request(url: str, path: str, body: bytes, key: str = "") -> bytes:
-    """A request as it goes over the wire, with an Idempotency-Key where there is one."""
+    """Return the bytes of a POST request, with an Idempotency-Key if `key` is given."""
     head = f"POST {path} HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\nContent-Type: application/json\r\n"
     if key:
         head += f"Idempotency-Key: {key}\r\n"
@@ -69,4 +69,4 @@ def _content_length(head: bytes) -> int:
         name, _, value = line.partition(b":")
         if name.lower() == b"content-length":
             return int(value)
-    raise RuntimeError(f"an answer without Content-Length: {head.decode()}")
+    raise RuntimeError(f"a response without Content-Length: {head.decode()}")

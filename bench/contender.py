@@ -1,4 +1,4 @@
-"""What is compared: something that takes no-op tasks and runs them on two processes of eight threads."""
+"""The interface of a contender: it accepts no-op tasks and runs them on two processes of eight threads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEADLINE_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class RunWindow:
-    """From the first start to the last end of some tasks, in seconds of this machine's clock."""
+    """The first start and the last end of a set of tasks, as Unix times."""
 
     first_started_at: float
     last_finished_at: float
@@ -26,24 +26,24 @@ class Contender(Protocol):
     name: str
 
     def prepare(self, tasks: int) -> None:
-        """Build what `submit` sends; not measured."""
+        """Build the requests that `submit` sends. Not measured."""
 
     def submit(self) -> None:
-        """Hand in the prepared tasks over one connection. Returns when all are accepted."""
+        """Submit the prepared tasks over one connection. Return when all are accepted."""
 
     def start_workers(self) -> None:
-        """Returns at once: the processes take a second or so to start."""
+        """Start the workers without waiting: the processes take about a second to start."""
 
     def stop_workers(self) -> None: ...
 
     def flush_writes(self) -> None:
-        """Leave no debt of writes to whoever is measured next."""
+        """Flush pending writes, so that they do not slow down the next contender."""
 
     def has_started(self) -> bool:
-        """Whether any of the tasks that were prepared last runs or has run."""
+        """Return whether any of the tasks prepared last has started."""
 
     def wait(self) -> RunWindow:
-        """Until all of the tasks that were prepared last have run."""
+        """Wait until all tasks prepared last have finished."""
 
     def processes(self) -> Mapping[str, Sequence[psutil.Process]]:
-        """Those that work now, by what they do."""
+        """Return the running processes by role."""

@@ -1,4 +1,4 @@
-"""Where the time goes: the processor seconds of each process while something is measured."""
+"""CPU time of each process during a measurement."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Self
 
 import psutil
 
-#: What this machine did beside: where it did much, the rates say little.
-OTHER_PROCESSES = "elsewhere on this machine"
+#: CPU time of processes outside the benchmark. When it is high, the rates are unreliable.
+OTHER_PROCESSES = "other processes"
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Seconds so far, by role and pid, and of the whole machine."""
+    """CPU seconds so far: by role and pid, and of the whole machine."""
 
     seconds: Mapping[str, Mapping[int, float]]
     machine: float
@@ -26,7 +26,7 @@ class Usage:
         return cls(seconds, times.user + times.nice + times.system + times.irq + times.softirq)
 
     def since(self, before: Usage) -> dict[str, float]:
-        """Seconds by role. A process that was not there before counts in full."""
+        """Return the CPU seconds by role since `before`. A new process counts in full."""
         old = {pid: spent for members in before.seconds.values() for pid, spent in members.items()}
         roles = {
             role: sum(spent - old.get(pid, 0.0) for pid, spent in members.items())

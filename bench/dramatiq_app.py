@@ -1,6 +1,6 @@
-"""Bare Dramatiq, as its own command line loads it: an actor that does nothing, nothing kept, its default middleware.
+"""The bare Dramatiq application for its own command line: a no-op actor, no results, the default middleware.
 
-Dramatiq makes its broker on import, so this module does too; what it needs comes in the environment.
+Dramatiq expects the broker at import time, so this module creates it then, configured by the environment.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ QUEUE = "bare"
 
 
 class QuorumBroker(RabbitmqBroker):
-    """Messages are persistent, as always with Dramatiq; its publisher awaits no confirms, which is its default."""
+    """Uses quorum queues. Messages are persistent and publishing awaits no confirms, as by default."""
 
     def _build_queue_arguments(self, queue_name: str) -> dict[str, Any]:
         usual: dict[str, Any] = super()._build_queue_arguments(queue_name)  # type: ignore[no-untyped-call]
         return usual | {"x-queue-type": "quorum"}
 
 
-def declare_noop(broker: QuorumBroker, marks: FinishTimes | None) -> dramatiq.Actor[[], None]:
-    """The actor. The side that only sends has no `marks`."""
+def declare_noop(broker: QuorumBroker, finish_times: FinishTimes | None) -> dramatiq.Actor[[], None]:
+    """Declare the actor. The sending process passes no `finish_times`."""
 
     def noop() -> None:
-        if marks is not None:
-            marks.add()
+        if finish_times is not None:
+            finish_times.add()
 
     return dramatiq.actor(broker=broker, queue_name=QUEUE)(noop)
 

@@ -1,4 +1,4 @@
-"""Bare Dramatiq: started by its own command line, fed by `broker.enqueue`."""
+"""Bare Dramatiq, started by its own command line and fed by `broker.enqueue`."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ class BareDramatiq:
         self._actor = dramatiq_app.declare_noop(self._broker, None)
         self._messages: list[dramatiq.Message[None]] = []
         self._workers: Service | None = None
-        self._marks = servers.directory
-        self._lives = 0
+        self._finish_times = servers.directory
+        self._runs = 0
         self._ran_before = 0
 
     def prepare(self, tasks: int) -> None:
         self._messages = [self._actor.message() for _ in range(tasks)]
-        self._ran_before = len(read_finish_times(self._marks)) if self._workers else 0
+        self._ran_before = len(read_finish_times(self._finish_times)) if self._workers else 0
 
     def submit(self) -> None:
         for message in self._messages:
             self._broker.enqueue(message)
 
     def start_workers(self) -> None:
-        self._lives += 1
-        self._marks = self._servers.directory / f"marks-{self._lives}"
-        self._marks.mkdir()
+        self._runs += 1
+        self._finish_times = self._servers.directory / f"finish_times-{self._runs}"
+        self._finish_times.mkdir()
         self._ran_before = 0
         command = ["dramatiq", "bench.dramatiq_app", "--path", str(ROOT), "--use-spawn"]
         size = ["--processes", str(PROCESSES), "--threads", str(THREADS)]
         environment = {
             dramatiq_app.AMQP_URL: self._servers.dramatiq_amqp_url,
-            dramatiq_app.FINISH_TIMES: str(self._marks),
+            dramatiq_app.FINISH_TIMES: str(self._finish_times),
             dramatiq_app.CAPACITY: str(CAPACITY),
             "dramatiq_queue_prefetch": str(PREFETCH),
         }
@@ -61,15 +61,15 @@ class BareDramatiq:
             self._workers = None
 
     def flush_writes(self) -> None:
-        """Nothing is kept."""
+        """Nothing to flush: Dramatiq stores no results."""
 
     def has_started(self) -> bool:
-        return len(read_finish_times(self._marks)) > self._ran_before
+        return len(read_finish_times(self._finish_times)) > self._ran_before
 
     def wait(self) -> RunWindow:
         wanted = self._ran_before + len(self._messages)
         times = eventually(
-            lambda: self._all_marks(wanted), DEADLINE_S, poll_s=0.2, description="the last message's end"
+            lambda: self._all_finish_times(wanted), DEADLINE_S, poll_s=0.2, description="the end of the last message"
         )
         return RunWindow(times[self._ran_before], times[-1])
 
@@ -83,6 +83,6 @@ class BareDramatiq:
             "client": [psutil.Process()],
         }
 
-    def _all_marks(self, wanted: int) -> list[float]:
-        times = read_finish_times(self._marks)
+    def _all_finish_times(self, wanted: int) -> list[float]:
+        times = read_finish_times(self._finish_times)
         return times if len(times) >= wanted else []

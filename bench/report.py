@@ -11,7 +11,7 @@ from bench.cpu import OTHER_PROCESSES
 
 FILE = Path(__file__).parent / "results.json"
 
-#: What has to be reached on the machine of docs/performance.md.
+#: The targets on the machine of docs/performance.md.
 TARGETS = {
     ("drain", "ratio"): ("at least", 0.7),
     ("end_to_end", "ratio"): ("at least", 1.0),
@@ -34,13 +34,13 @@ def write_results(results: Mapping[str, Any]) -> None:
 
 
 def format_table(results: Mapping[str, Any]) -> str:
-    """What was measured, each figure beside its bar where it has one, and where the processor's time went."""
-    lines = [f"{'':44}{'measured':>12}  bar"]
+    """Format the figures with their targets, and the CPU time by role."""
+    lines = [f"{'':44}{'measured':>12}  target"]
     for section, title in _TITLES.items():
         for name, value in results.get(section, {}).items():
             lines.append(f"{title + ': ' + name:44}{_figure(value):>12}{_bar(section, name)}")
     for title, roles in results.get("cpu_us_per_task", {}).items():
-        lines += ["", f"{'processor time, ' + title:38}{'µs a task':>12}"]
+        lines += ["", f"{'CPU time, ' + title:38}{'µs per task':>12}"]
         lines += [f"  {role:36}{spent:>12.0f}" for role, spent in _dearest_first(roles)]
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""Draining and end to end: the two sides in turn, so that what troubles the machine troubles both."""
+"""Rounds of drain and end-to-end measurements. Contenders alternate, so that disturbances affect both."""
 
 from __future__ import annotations
 
@@ -17,62 +17,62 @@ WARM_UP = 500
 
 
 class Rounds:
-    """Rates (tasks a second) and processor time (µs a task, by role) of each side, gathered round by round."""
+    """Collects the rates (tasks per second) and the CPU time (µs per task, by role) of each contender."""
 
     def __init__(self, contenders: Sequence[Contender], tasks: int, measurements: Collection[str]) -> None:
-        self._sides = contenders
+        self._contenders = contenders
         self._tasks = tasks
         self._what = measurements
         self.rates: dict[tuple[str, str], list[float]] = defaultdict(list)
         self._spent: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
 
     def warm_up(self) -> None:
-        for side in self._sides:
-            side.start_workers()
-            self._idle_run(side)
-            side.stop_workers()
+        for contender in self._contenders:
+            contender.start_workers()
+            self._idle_run(contender)
+            contender.stop_workers()
 
     def run(self) -> None:
-        """One round."""
-        for side in self._sides:
+        """Run one round with every contender."""
+        for contender in self._contenders:
             if DRAIN in self._what:
-                self._drain(side)
+                self._drain(contender)
             else:
-                side.start_workers()
-                self._idle_run(side)
+                contender.start_workers()
+                self._idle_run(contender)
             if END_TO_END in self._what:
-                self._end_to_end(side)
-            side.stop_workers()
-            side.flush_writes()
+                self._end_to_end(contender)
+            contender.stop_workers()
+            contender.flush_writes()
 
-    def cpu_us_per_task(self, measurement: str, side: str) -> dict[str, float]:
-        """The median of each role, in µs a task."""
-        runs = self._spent[measurement, side]
+    def cpu_us_per_task(self, measurement: str, contender: str) -> dict[str, float]:
+        """Return the median CPU time of each role, in µs per task."""
+        runs = self._spent[measurement, contender]
         roles = dict.fromkeys(role for run in runs for role in run)
         return {role: median(run.get(role, 0.0) for run in runs) / self._tasks * 1e6 for role in roles}
 
-    def _drain(self, side: Contender) -> None:
-        """From the first task's start to the last one's end: starting processes is not measured."""
-        side.prepare(self._tasks)
-        side.submit()
-        side.start_workers()
-        eventually(side.has_started, poll_s=0.02, description="the first task's start")
-        before = Usage.of(side.processes())
-        span = side.wait()
-        self._spent[DRAIN, side.name].append(Usage.of(side.processes()).since(before))
-        self.rates[DRAIN, side.name].append(self._tasks / (span.last_finished_at - span.first_started_at))
+    def _drain(self, contender: Contender) -> None:
+        """Measure from the first start to the last end, without the start of the processes."""
+        contender.prepare(self._tasks)
+        contender.submit()
+        contender.start_workers()
+        eventually(contender.has_started, poll_s=0.02, description="the first task's start")
+        before = Usage.of(contender.processes())
+        window = contender.wait()
+        self._spent[DRAIN, contender.name].append(Usage.of(contender.processes()).since(before))
+        self.rates[DRAIN, contender.name].append(self._tasks / (window.last_finished_at - window.first_started_at))
 
-    def _end_to_end(self, side: Contender) -> None:
-        """From the first submit to the last end, with idle workers to begin with."""
-        side.prepare(self._tasks)
-        before = Usage.of(side.processes())
+    def _end_to_end(self, contender: Contender) -> None:
+        """Measure from the first submission to the last end, starting with idle workers."""
+        contender.prepare(self._tasks)
+        before = Usage.of(contender.processes())
         began_at = time.time()
-        side.submit()
-        span = side.wait()
-        self._spent[END_TO_END, side.name].append(Usage.of(side.processes()).since(before))
-        self.rates[END_TO_END, side.name].append(self._tasks / (span.last_finished_at - began_at))
+        contender.submit()
+        window = contender.wait()
+        self._spent[END_TO_END, contender.name].append(Usage.of(contender.processes()).since(before))
+        self.rates[END_TO_END, contender.name].append(self._tasks / (window.last_finished_at - began_at))
 
-    def _idle_run(self, side: Contender) -> None:
-        side.prepare(WARM_UP)
-        side.submit()
-        side.wait()
+    def _idle_run(self, contender: Contender) -> None:
+        contender.prepare(WARM_UP)
+        contender.submit()
+        contender.wait()

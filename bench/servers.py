@@ -1,4 +1,4 @@
-"""The servers under measurement: a durable PostgreSQL with the schema, and a RabbitMQ; a virtual host for each side."""
+"""The servers of the benchmark: a durable PostgreSQL with the schema, a RabbitMQ with two virtual hosts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from taskstandalone.postgres.embedded_postgres import EmbeddedPostgres
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """`services` starts programs; all of them, and the servers, are gone when the measuring process is."""
+    """The servers, and `services` to start programs. All of them end with the benchmark process."""
 
     directory: Path
     database_url: str
@@ -60,7 +60,7 @@ def running_servers() -> Iterator[Servers]:
 
 @contextmanager
 def _postgres(data_dir: Path, reaper: Reaper) -> Iterator[EmbeddedPostgres]:
-    """As `taskcore-standalone` runs it: fsync on, every commit synchronous."""
+    """Run PostgreSQL as `taskcore-standalone` does: with fsync and synchronous commits."""
     with EmbeddedPostgres(data_dir) as postgres:
         assert postgres.pid is not None
         reaper.watch_group(postgres.pid)

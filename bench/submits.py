@@ -1,4 +1,4 @@
-"""What the API takes in: submits a second, and how soon after one its task starts."""
+"""Submission rates of the API, and the latency from submission to start."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SINGLE = 5_000
 LATENCY_RATE = 100
 LATENCY_CONNECTIONS = 32
 
-#: `started_at` of a finished task is when its plugin began; both times are the database's.
+#: `started_at` is when the plugin started. Both times are from the database.
 LATENCIES = """
     SELECT percentile_cont(ARRAY[0.5, 0.95, 0.99])
            WITHIN GROUP (ORDER BY extract(epoch FROM started_at - created_at)::float * 1000) FROM task WHERE id > %s
@@ -29,7 +29,7 @@ class Latencies:
 
 
 def single_per_s(taskcore: Taskcore) -> float:
-    """`POST /tasks` over several connections; no worker runs."""
+    """Measure `POST /tasks` over several connections, without workers."""
     requests = [_single(taskcore)] * SINGLE
     began = time.perf_counter()
     asyncio.run(post_all(taskcore.url, requests, SINGLE_CONNECTIONS))
@@ -37,7 +37,7 @@ def single_per_s(taskcore: Taskcore) -> float:
 
 
 def batch_per_s(taskcore: Taskcore, tasks: int) -> float:
-    """`POST /tasks/batch`, 1,000 at a time over one connection; no worker runs."""
+    """Measure `POST /tasks/batch` with 1,000 tasks each over one connection, without workers."""
     taskcore.prepare(tasks)
     began = time.perf_counter()
     taskcore.submit()
@@ -45,7 +45,7 @@ def batch_per_s(taskcore: Taskcore, tasks: int) -> float:
 
 
 def start_latencies_ms(taskcore: Taskcore, seconds: float) -> Latencies:
-    """With idle workers, and submits that come at their time however long earlier ones take."""
+    """Measure latencies with idle workers and an open-loop load."""
     after = taskcore.last_id()
     asyncio.run(_submit_at_a_rate(taskcore, round(LATENCY_RATE * seconds)))
     taskcore.wait_until_idle()

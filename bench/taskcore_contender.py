@@ -1,4 +1,4 @@
-"""Taskcore as an operator runs it: one `taskapi`, one `taskworker coordinate`, one `taskworker run`; all is kept."""
+"""Taskcore as an operator runs it: one `taskapi`, one `taskworker coordinate` and one `taskworker run`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SINGLE_CONNECTIONS = 16
 NOOP = {"name": "noop", "type": "noop", "parameters": {}}
 
 IS_FINISHED = "SELECT NOT EXISTS (SELECT FROM task WHERE status IN ('scheduled', 'queued', 'running', 'retrying'))"
-#: The end counts when it is recorded, which is later than when the plugin returned.
+#: A task ends when its result is recorded, which is after its plugin returned.
 RUN_WINDOW = """
     SELECT extract(epoch FROM (SELECT min(started_at) FROM task WHERE id > %(after)s))::float,
            extract(epoch FROM (SELECT max(at) FROM task_history WHERE task_id > %(after)s))::float,
@@ -31,7 +31,7 @@ RUN_WINDOW = """
 
 
 class Taskcore:
-    """A context. `settings` are further variables of its environment; a request submits `batch` tasks at most."""
+    """A context manager. `settings`: more environment variables; `batch`: the maximum number of tasks per request."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Taskcore:
         self.database = psycopg.connect(servers.database_url, autocommit=True, application_name="bench")
         self._api = self._start("taskapi")
         self._coordinator = self._start("taskworker", "coordinate")
-        self._start("taskworker", "run").terminate()  # which makes its types known
+        self._start("taskworker", "run").terminate()  # this registers its task types
         self._workers: Service | None = None
         self._requests: list[bytes] = []
         self._tasks = 0
@@ -96,7 +96,7 @@ class Taskcore:
 
     def has_started(self) -> bool:
         some = "SELECT EXISTS (SELECT FROM task WHERE id > %s AND status <> 'queued')"
-        return bool(self._asked(some, self._last_id))
+        return bool(self._scalar(some, self._last_id))
 
     def wait(self) -> RunWindow:
         self.wait_until_idle()
@@ -121,22 +121,22 @@ class Taskcore:
         }
 
     def wait_until_idle(self) -> None:
-        eventually(self._is_over, DEADLINE_S, poll_s=0.2, description="the last task's end")
+        eventually(self._is_finished, DEADLINE_S, poll_s=0.2, description="the end of the last task")
 
     def last_id(self) -> int:
-        return int(self._asked("SELECT coalesce(max(id), 0) FROM task"))
+        return int(self._scalar("SELECT coalesce(max(id), 0) FROM task"))
 
-    def _is_over(self) -> bool:
-        return bool(self._asked(IS_FINISHED))
+    def _is_finished(self) -> bool:
+        return bool(self._scalar(IS_FINISHED))
 
-    def _asked(self, question: LiteralString, *parameters: object) -> Any:
-        """The one value that is the answer."""
+    def _scalar(self, question: LiteralString, *parameters: object) -> Any:
+        """Return the single value of a query."""
         row = self.database.execute(question, parameters).fetchone()
         assert row is not None
         return row[0]
 
     def _backends(self) -> dict[str, list[psutil.Process]]:
-        """PostgreSQL's processes, by whom they serve."""
+        """Return PostgreSQL's processes by the program they serve."""
         clients = self.database.execute("SELECT pid, application_name FROM pg_stat_activity").fetchall()
         names: dict[int, str] = dict(clients)
         roles: dict[str, list[psutil.Process]] = {"PostgreSQL itself": [self._servers.postgres]}

@@ -1,4 +1,4 @@
-"""Where traces are sent while the rate is measured: an endpoint that takes them, and one that never answers."""
+"""Trace endpoints for measurements: one that accepts spans, and one that never responds."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
-class _Taker(BaseHTTPRequestHandler):
-    """Reads what comes and throws it away: decoding would be a load that the service does not make."""
+class _AcceptingHandler(BaseHTTPRequestHandler):
+    """Reads requests and discards them: decoding would add load that Taskcore does not cause."""
 
     protocol_version = "HTTP/1.1"
 
@@ -21,13 +21,13 @@ class _Taker(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nobody reads it."""
+        """Log nothing."""
 
 
 @contextmanager
 def accepting_endpoint() -> Iterator[str]:
-    """Its address."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Taker) as server:
+    """Yield the URL of an endpoint that accepts every request."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _AcceptingHandler) as server:
         server.daemon_threads = True
         server.block_on_close = False
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -37,7 +37,7 @@ def accepting_endpoint() -> Iterator[str]:
 
 @contextmanager
 def unresponsive_endpoint() -> Iterator[str]:
-    """Its address. It takes connections, and neither reads nor answers."""
+    """Yield the URL of an endpoint that accepts connections but never reads or responds."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=_hold, args=(server,), daemon=True).start()
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
@@ -45,6 +45,6 @@ def unresponsive_endpoint() -> Iterator[str]:
 
 def _hold(server: socket.socket) -> None:
     held = []
-    with suppress(OSError):  # it is closed
+    with suppress(OSError):  # the server is closed
         while True:
             held.append(server.accept()[0])

@@ -1,6 +1,6 @@
-"""What traces cost: end-to-end rates without them, with an endpoint that takes them, and with one that never answers.
+"""The cost of tracing: end-to-end rates without it, with an accepting endpoint, and with an unresponsive one.
 
-At the default settings some tasks of each batch are followed, and of single submits only so many a second.
+By default some tasks of each batch are traced, and up to a number of single submissions per second.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bench.trace_endpoints import accepting_endpoint, unresponsive_endpoint
 
 TRACES = "traces"
 OFF = "off"
-#: Single submits are slower: fewer of them take as long.
+#: Single submissions are slower, so fewer of them take as long.
 SINGLES_DIVISOR = 4
 EVERY_TRACE = {"TASKCORE_TRACING__MAX_TRACES_PER_S": "1000000"}
 
@@ -37,7 +37,7 @@ class Case:
 
 
 class TraceCosts:
-    """Rates by case, gathered round by round; each case has processes of its own, started anew."""
+    """Collects the rates of each case. Every case starts its own processes."""
 
     def __init__(self, servers: Servers, tasks: int) -> None:
         self._servers = servers
@@ -48,12 +48,12 @@ class TraceCosts:
     def run(self, rounds: int) -> None:
         with _cases() as cases:
             for number in range(rounds):
-                for case in _rotated(cases, number):  # whoever comes first would always find the machine the same
+                for case in _rotated(cases, number):  # vary the order, so that no case is always first
                     self._measure(case)
                 print(f"traces, round {number + 1}: {self._last()}", flush=True)
 
     def results(self) -> dict[str, Any]:
-        """The medians, and how each compares with its feed's where traces are off."""
+        """Return the median rates, and their ratios to the rate of the same submission mode without tracing."""
         rates = {name: median(rates) for name, rates in self.rates.items()}
         ratios = {
             f"{name} / off": rate / rates[f"{name.partition(',')[0]}, {OFF}"]
@@ -77,17 +77,19 @@ class TraceCosts:
 
 @contextmanager
 def _cases() -> Iterator[Sequence[Case]]:
-    with accepting_endpoint() as taker, unresponsive_endpoint() as hole:
-        taken, blackholed = ({"TASKCORE_TRACING__ENDPOINT": endpoint} for endpoint in (taker, hole))
+    with accepting_endpoint() as accepting_url, unresponsive_endpoint() as unresponsive_url:
+        accepting, unresponsive = (
+            {"TASKCORE_TRACING__ENDPOINT": endpoint} for endpoint in (accepting_url, unresponsive_url)
+        )
         yield [
             Case("batches", OFF, BATCH),
-            Case("batches", "taken", BATCH, taken),
-            Case("batches", "blackholed", BATCH, blackholed),
+            Case("batches", "accepting", BATCH, accepting),
+            Case("batches", "unresponsive", BATCH, unresponsive),
             Case("singles", OFF, 1),
-            Case("singles", "taken", 1, taken),
-            Case("singles", "blackholed", 1, blackholed),
-            Case("singles", "taken, every trace", 1, taken | EVERY_TRACE),
-            Case("singles", "blackholed, every trace", 1, blackholed | EVERY_TRACE),
+            Case("singles", "accepting", 1, accepting),
+            Case("singles", "unresponsive", 1, unresponsive),
+            Case("singles", "accepting, every trace", 1, accepting | EVERY_TRACE),
+            Case("singles", "unresponsive, every trace", 1, unresponsive | EVERY_TRACE),
         ]
 
 

@@ -1,4 +1,4 @@
-"""The journal that runs write themselves, independently of Taskcore: lines at the start, during and at the end of a run.
+"""The journal that runs write themselves, independently of Taskcore: lines at its start, meanwhile and at its end.
 
 The time is that of the machine's monotonic clock, which all processes share and no fault shifts.
 """
