@@ -1,4 +1,4 @@
-"""The witnesses of a worker's life: with all of them gone, others believe it dead, and it must not go on."""
+"""All liveness signals of a worker: when it has lost every one of them, others declare it dead and it has to stop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from taskcore.settings import Settings
 
 
 class LivenessSignal(Protocol):
-    """What shows others that the worker lives, and shows the worker that others can see it."""
+    """A connection that ends with the worker: others see that it lives, and it sees whether they can."""
 
     def start(self) -> None: ...
 
@@ -23,24 +23,24 @@ class LivenessSignal(Protocol):
     def is_connected(self) -> bool: ...
 
 
-#: Makes the witnesses of the worker with that id; the callable is to be called when somebody wants something of it.
+#: Makes the signals of the worker with this id. They call the second argument when the database has news for it.
 LivenessSignalFactory = Callable[[int, Callable[[], None]], Sequence[LivenessSignal]]
 
 
 def default_signals(settings: Settings) -> LivenessSignalFactory:
-    """One in the database and one in RabbitMQ."""
+    """Return a factory of two signals, one in PostgreSQL and one in RabbitMQ."""
 
     def make(worker_id: int, wake: Callable[[], None]) -> Sequence[LivenessSignal]:
-        ears = ControlListener(settings.database_url.get_secret_value(), worker_id, on_wake=wake)
-        return [ears, Presence(connection_parameters(settings), worker_id)]
+        listener = ControlListener(settings.database_url.get_secret_value(), worker_id, on_wake=wake)
+        return [listener, Presence(connection_parameters(settings), worker_id)]
 
     return make
 
 
 class LivenessSignals:
-    """Those of one worker after the other: a new lease is a new worker.
+    """The signals of one worker at a time: a process that gets a new lease is a new worker.
 
-    `patience_s`: how long all of them may be gone before the worker counts as unseen.
+    `tolerance_s`: how long all signals may be lost before `all_lost` says so.
     """
 
     def __init__(self, make: LivenessSignalFactory, wake: Callable[[], None], tolerance_s: float) -> None:
@@ -51,19 +51,19 @@ class LivenessSignals:
         self._last_connected_at = 0.0
 
     def switch_to(self, worker_id: int | None) -> None:
-        """From now on they are of `worker_id`; None: of nobody."""
+        """Replace the signals by those of `worker_id`, or by none."""
         self.stop()
         self._last_connected_at = time.monotonic()
         self._signals = () if worker_id is None else self._make(worker_id, self._wake)
-        for witness in self._signals:
-            witness.start()
+        for each in self._signals:
+            each.start()
 
     def all_lost(self) -> bool:
-        """All of them, for longer than others wait before they believe the worker dead."""
-        if not self._signals or any(witness.is_connected for witness in self._signals):
+        """Return whether all signals have been lost for longer than coordinators wait before they declare death."""
+        if not self._signals or any(each.is_connected for each in self._signals):
             self._last_connected_at = time.monotonic()
         return time.monotonic() - self._last_connected_at > self._tolerance_s
 
     def stop(self) -> None:
-        for witness in self._signals:
-            witness.stop()
+        for each in self._signals:
+            each.stop()

@@ -1,1 +1,1 @@
-"""The only place that knows Dramatiq and pika: brokers, the consumer that claims, the actor, the publisher."""
+"""The only package that knows Dramatiq and pika: brokers, the claiming consumer, the actor, the publisher."""

@@ -1,7 +1,7 @@
-"""Dramatiq's brokers, as Taskcore uses them: no delay queues, no dead letters, and consumers that claim.
+"""Dramatiq's brokers as Taskcore uses them: no delay queues, no dead letters, and consumers that claim.
 
-Delays wait in PostgreSQL, a message that cannot be read is dropped, and what an actor did is settled by the
-executor, so Dramatiq's own Retries, AgeLimit, Callbacks and queues for them are left out.
+Delays wait in PostgreSQL, a message that cannot be decoded is dropped, and the executor settles every outcome of an
+actor. Dramatiq's own Retries, AgeLimit and Callbacks, and the queues for them, are therefore left out.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from taskcore.settings import Settings
 HEARTBEAT_S = 10
 BLOCKED_CONNECTION_TIMEOUT_S = 30
 
-#: How often a message may come back. It must not mean anything: what counts crashes is the database. «Unlimited» is
-#: -1 only since RabbitMQ 4.0; RabbitMQ 3 takes -1 for a limit and drops every message that is returned once.
+#: How often RabbitMQ may deliver a message again. High enough to have no effect, because the database counts crashes.
+#: Only RabbitMQ 4 takes -1 for "unlimited"; RabbitMQ 3 drops every message that is returned once.
 DELIVERY_LIMIT = 1_000_000
 
-#: Makes the consumer of one queue out of its transport; set by `serve` before a worker starts.
+#: Makes the consumer of one queue: (transport, queue name, timeout in seconds).
 ConsumerFactory = Callable[[Transport, str, float], Consumer]
 
 
@@ -44,12 +44,12 @@ def connection_parameters(settings: Settings) -> pika.URLParameters:
 
 
 def queue_arguments(queue_type: str) -> dict[str, Any]:
-    """How a queue is declared, by whoever comes first: the relay or a worker."""
+    """Return the arguments of a queue's declaration, the same for the relay and the workers."""
     return {"x-queue-type": "quorum", "x-delivery-limit": DELIVERY_LIMIT} if queue_type == "quorum" else {}
 
 
 class _NoImplicitQueues(DramatiqBroker):
-    """An actor brings no queue with it: with Dramatiq's own every worker serves `default`, restricted or not."""
+    """A broker whose actors declare no queue; Dramatiq's own would make every worker consume `default`."""
 
     def declare_actor(self, actor: Actor[Any, Any]) -> None:
         self.emit_before("declare_actor", actor)
@@ -58,7 +58,10 @@ class _NoImplicitQueues(DramatiqBroker):
 
 
 class RabbitBroker(_NoImplicitQueues, RabbitmqBroker):
-    """Consumes only: the relay publishes, over a `RabbitPublisher`."""
+    """A broker that only consumes: the relay publishes through a `RabbitPublisher`.
+
+    `make_consumer` has to be set before a Dramatiq worker starts.
+    """
 
     def __init__(self, settings: Settings, *, prefetch: int) -> None:
         super().__init__(url=settings.amqp_url.get_secret_value(), middleware=[])
@@ -68,7 +71,7 @@ class RabbitBroker(_NoImplicitQueues, RabbitmqBroker):
         self.make_consumer: ConsumerFactory | None = None
 
     def declare_queue(self, queue_name: str, *, ensure: bool = False) -> None:
-        """Note it down; its consumer declares it to the server, each time it connects."""
+        """Add the queue to those that are consumed; its consumer declares it to the server whenever it connects."""
         if queue_name not in self.queues:
             self.emit_before("declare_queue", queue_name)
             self.queues.add(queue_name)
@@ -80,7 +83,7 @@ class RabbitBroker(_NoImplicitQueues, RabbitmqBroker):
 
 
 class MemoryBroker(_NoImplicitQueues, StubBroker):
-    """For standalone and tests: messages live in this process only, which loses nothing."""
+    """A broker for standalone and tests. Its messages live in this process only; losing them loses no task."""
 
     def __init__(self) -> None:
         super().__init__(middleware=[])
@@ -102,7 +105,7 @@ Broker = RabbitBroker | MemoryBroker
 
 
 def consumer_factory(slots: SlotPool, executor: Executor) -> ConsumerFactory:
-    """What makes the consumers of a process that holds its tasks in `holding`."""
+    """Return what makes the consumers of a process, all of which share `slots`."""
     return lambda transport, queue_name, timeout_s: ClaimingConsumer(
         transport, queue_name, slots, executor, timeout_s=timeout_s
     )
@@ -110,5 +113,5 @@ def consumer_factory(slots: SlotPool, executor: Executor) -> ConsumerFactory:
 
 def _build(make: ConsumerFactory | None, transport: Transport, queue_name: str, timeout_ms: int) -> Consumer:
     if make is None:
-        raise RuntimeError("this broker was not set up to consume")
+        raise RuntimeError("set make_consumer before this broker consumes")
     return make(transport, queue_name, timeout_ms / 1000)

@@ -1,13 +1,15 @@
-"""The consumer that claims: between the broker and Dramatiq's threads stands the database.
+"""The consumer that claims: it turns messages of the broker into claimed tasks for Dramatiq's threads.
 
-Dramatiq's ConsumerThread iterates over it. It takes no more messages than there are free slots, claims them in one
-statement, acknowledges them (a crash is seen through the lease, not through the broker), and hands the tasks on.
+Dramatiq's ConsumerThread iterates over it. It receives no more messages than there are free slots, claims their tasks
+in one statement, acknowledges them (the lease reveals a crash, not the broker), and hands the tasks on.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any
 from uuid import uuid4
 
@@ -24,18 +26,46 @@ from taskcore.execution.slots import SHORT_RUN_S, Capacity, SlotPool
 from taskcore.messaging.messages import build_message
 from taskcore.messaging.transports import Delivery, Transport
 
+#: Messages that find no free slot within this time go back to the queue, so that none waits behind a long task.
 MAX_IDLE_HOLD_S = 1.0
-#: What is claimed starts within this, or elsewhere.
+#: A claimed task that has not started within this time is released to other workers.
 MAX_START_DELAY_S = 5.0
-#: Messages that come faster than they are claimed gather for a moment: a claim of 16 costs little more than one of 4.
+#: A backlog of messages gathers for a moment before it is claimed: a claim of 16 costs little more than one of 4.
 BATCHING_THRESHOLD = 4
 BATCH_LINGER_S = 0.004
 
 log = structlog.stdlib.get_logger(__name__)
 
 
+class Turn(Enum):
+    """What the consumer does in one turn of Dramatiq's loop."""
+
+    DRAIN = auto()  # the process stops: requeue what is not claimed
+    RECEIVE = auto()  # slots are free and no message is at hand: receive some and claim
+    CLAIM = auto()  # slots are free and messages are left from the last claim: claim them
+    HOLD = auto()  # no slot is free: keep the messages, and claim as soon as a slot is
+    REQUEUE = auto()  # no slot has been free for too long: requeue the messages, then as HOLD
+
+
+@dataclass(frozen=True, slots=True)
+class TurnState:
+    """What a turn depends on. `full_for_s` is how long no slot has been free; None means that one was."""
+
+    is_closed: bool
+    unclaimed: int
+    full_for_s: float | None
+
+
+def plan_turn(state: TurnState) -> Turn:
+    if state.is_closed:
+        return Turn.DRAIN
+    if state.full_for_s is None:
+        return Turn.CLAIM if state.unclaimed else Turn.RECEIVE
+    return Turn.REQUEUE if state.unclaimed and state.full_for_s >= MAX_IDLE_HOLD_S else Turn.HOLD
+
+
 class ClaimingConsumer(Consumer):
-    """Serves one queue."""
+    """Consumes one queue."""
 
     def __init__(
         self, transport: Transport, queue: str, slots: SlotPool, executor: Executor, *, timeout_s: float
@@ -49,108 +79,117 @@ class ClaimingConsumer(Consumer):
         self._full_since: float | None = None
         self._is_batching = False
         self._next_overdue_check = 0.0
-        self._general_only = False  # what waits here is not short: it must not be tried in a slot for short tasks again
+        self._general_only = False  # the unclaimed tasks are not short: do not try slots for short tasks again
 
     def __next__(self) -> MessageProxy | None:
-        if (claimed := self._slots.next_for_idle_thread(self._queue)) is not None:
-            return _proxy(claimed)
-        self._release_overdue()
-        if self._slots.is_closed:
-            self._requeue_all()
-            return None
-        if not self._unclaimed and self._full_since is None:
-            self._unclaimed = self._transport.receive(self._prefetch(), self._poll_timeout_s())
-            if not self._unclaimed:
-                self._is_batching = False
-                return None
-            if self._is_batching and len(self._unclaimed) < self._prefetch():
-                self._unclaimed += self._transport.receive(self._prefetch() - len(self._unclaimed), BATCH_LINGER_S)
-            self._is_batching = len(self._unclaimed) >= BATCHING_THRESHOLD
-        wanted = max(1, len(self._unclaimed))
-        room = self._slots.reserve(wanted, general_only=self._general_only, wake=self._transport.wake)
-        if not room:
-            return self._wait_for_slot()
-        self._full_since = None
-        self._claim(room)
         claimed = self._slots.next_for_idle_thread(self._queue)
-        return None if claimed is None else _proxy(claimed)
+        if claimed is None:
+            self._release_overdue()
+            self._take_turn()
+            claimed = self._slots.next_for_idle_thread(self._queue)
+        return None if claimed is None else MessageProxy(build_message(claimed.queue, claimed.lease.task_id))
 
     def ack(self, message: MessageProxy) -> None:
-        """Nothing to do: the message was acknowledged when its task was claimed."""
+        """Do nothing: the message was acknowledged when its task was claimed."""
 
     nack = ack
 
     def requeue(self, messages: Any) -> None:
-        """Nothing to do: what was handed on is acknowledged already, and is given back in the database."""
+        """Do nothing: messages handed to Dramatiq are acknowledged, and their tasks are released in the database."""
 
     def close(self) -> None:
         self._transport.close()
 
+    def _take_turn(self) -> None:
+        full_for_s = None if self._full_since is None else time.monotonic() - self._full_since
+        match plan_turn(TurnState(self._slots.is_closed, len(self._unclaimed), full_for_s)):
+            case Turn.DRAIN:
+                self._requeue_all()
+                self._transport.process_events(self._timeout_s)
+            case Turn.RECEIVE:
+                if self._receive():
+                    self._claim_into_free_slots()
+            case Turn.CLAIM:
+                self._claim_into_free_slots()
+            case Turn.HOLD:
+                self._wait_for_slot()
+            case Turn.REQUEUE:
+                self._requeue_all()
+                self._wait_for_slot()
+
+    def _receive(self) -> bool:
+        """Receive messages; those of a backlog in larger batches. Return whether there are any."""
+        limit = self._slots.threads + self._slots.prefetch_short
+        self._unclaimed = self._transport.receive(limit, self._poll_timeout_s())
+        if self._is_batching and 0 < len(self._unclaimed) < limit:
+            self._unclaimed += self._transport.receive(limit - len(self._unclaimed), BATCH_LINGER_S)
+        self._is_batching = len(self._unclaimed) >= BATCHING_THRESHOLD
+        return bool(self._unclaimed)
+
+    def _claim_into_free_slots(self) -> None:
+        """Claim what free slots allow. When there are none, the pool wakes the transport as soon as one is free."""
+        wanted = max(1, len(self._unclaimed))
+        capacity = self._slots.reserve(wanted, general_only=self._general_only, wake=self._transport.wake)
+        if capacity:
+            self._full_since = None
+            self._claim(capacity)
+        else:
+            self._full_since = self._full_since or time.monotonic()
+
+    def _wait_for_slot(self) -> None:
+        self._transport.process_events(min(MAX_IDLE_HOLD_S, self._poll_timeout_s()))
+        self._claim_into_free_slots()
+
     def _poll_timeout_s(self) -> float:
-        """How long to wait for the broker: briefly while tasks are left to a thread that may turn out to be stuck."""
+        """Poll briefly while claimed tasks wait: the thread that they are left to may turn out to be stuck."""
         return SHORT_RUN_S if self._slots.has_ready(self._queue) else self._timeout_s
 
-    def _prefetch(self) -> int:
-        return self._slots.threads + self._slots.prefetch_short
-
-    def _wait_for_slot(self) -> MessageProxy | None:
-        """All slots are taken. After `PATIENCE_S` others get the messages, so that none sits behind a long task."""
-        now = time.monotonic()
-        self._full_since = self._full_since or now
-        if self._unclaimed and now - self._full_since >= MAX_IDLE_HOLD_S:
-            self._transport.requeue(self._unclaimed)
-            self._unclaimed = []
-            self._general_only = False
-        self._transport.process_events(min(MAX_IDLE_HOLD_S, self._poll_timeout_s()))
-        return None
+    def _requeue_all(self) -> None:
+        self._transport.requeue(self._unclaimed)
+        self._unclaimed = []
+        self._general_only = False
 
     def _release_overdue(self) -> None:
-        """What was claimed ahead because its type was short, and waits behind runs that are not, is for others."""
+        """Release tasks that were claimed ahead as short ones and now wait behind runs that are not short."""
         now = time.monotonic()
         if now < self._next_overdue_check:
             return
         self._next_overdue_check = now + MAX_IDLE_HOLD_S
-        if not (late := self._slots.take_overdue(MAX_START_DELAY_S)):
+        if not (overdue := self._slots.take_overdue(MAX_START_DELAY_S)):
             return
-        log.warning("tasks.overdue", count=len(late), task_ids=[one.lease.task_id for one in late[:10]])
+        log.warning("tasks.overdue", count=len(overdue), task_ids=[task.lease.task_id for task in overdue[:10]])
         try:
-            self._executor.release(late, Reason.OVERDUE)
-        except Exception as exc:  # the database says that they are held here: that they are not is found soon
+            self._executor.release(overdue, Reason.OVERDUE)
+        except Exception as exc:  # the lease manager finds them as lost claims, once the database is back
             if not is_database_unavailable(exc):
                 raise
             log.warning("database.unavailable", error=first_line(exc))
 
-    def _requeue_all(self) -> None:
-        """This process stops: what it has not claimed is for others, now and not only when its last task is done."""
-        self._transport.requeue(self._unclaimed)
-        self._unclaimed = []
-        self._transport.process_events(self._timeout_s)
-
     def _claim(self, capacity: Capacity) -> None:
         batch, rest = self._unclaimed[: capacity.total], self._unclaimed[capacity.total :]
-        ids = list(dict.fromkeys(one.task_id for one in batch if one.task_id is not None))
-        contexts = {one.task_id: one.traceparent for one in batch if one.traceparent and one.task_id is not None}
+        ids = list(dict.fromkeys(d.task_id for d in batch if d.task_id is not None))
+        contexts = {d.task_id: d.traceparent for d in batch if d.traceparent and d.task_id is not None}
         try:
             claimed = self._claim_idempotently(ids, capacity.general, contexts)
         except BaseException:
             self._slots.add_claimed(capacity, [])
             raise
-        order = {task_id: place for place, task_id in enumerate(ids)}
-        late = self._slots.add_claimed(capacity, sorted(claimed, key=lambda one: order[one.lease.task_id]))
-        self._executor.release(late)
-        kept = self._acknowledge(batch, {one.lease.task_id for one in claimed})
+        position = {task_id: index for index, task_id in enumerate(ids)}
+        too_late = self._slots.add_claimed(capacity, sorted(claimed, key=lambda task: position[task.lease.task_id]))
+        self._executor.release(too_late)
+        kept = self._acknowledge(batch, {task.lease.task_id for task in claimed})
         self._unclaimed = kept + rest
         self._general_only = bool(kept)
 
-    def _claim_idempotently(self, ids: list[int], any_room: int, contexts: Mapping[int, str]) -> list[ClaimedTask]:
-        """Claim, however often the database goes away meanwhile: with one token, so that a lost answer is found."""
+    def _claim_idempotently(self, ids: list[int], general: int, contexts: Mapping[int, str]) -> list[ClaimedTask]:
+        """Claim until the database answers. The token stays the same, so a claim whose reply was lost is recovered."""
         token = uuid4()
         short_types = self._slots.durations.short_types()
         is_repeated = False
         while ids and not self._slots.is_closed:
             try:
-                recalled = self._executor.recover_claim(token, contexts) if is_repeated else []
-                return recalled or self._executor.claim(token, ids[:any_room], ids[any_room:], short_types, contexts)
+                recovered = self._executor.recover_claim(token, contexts) if is_repeated else []
+                return recovered or self._executor.claim(token, ids[:general], ids[general:], short_types, contexts)
             except Exception as exc:
                 if not is_database_unavailable(exc):
                     raise
@@ -166,13 +205,9 @@ class ClaimingConsumer(Consumer):
             time.sleep(MAX_IDLE_HOLD_S)
 
     def _acknowledge(self, batch: list[Delivery], claimed: set[int]) -> list[Delivery]:
-        """Acknowledge what is claimed or stale. Answers what is due but was not for a slot for short tasks."""
-        left = [one.task_id for one in batch if one.task_id is not None and one.task_id not in claimed]
-        due = set(self._executor.handle_unclaimed(left)) if left else set()
-        kept = [one for one in batch if one.task_id in due]
-        self._transport.acknowledge([one for one in batch if one.task_id not in due], multiple=not kept)
+        """Acknowledge claimed and stale messages. Return those that are due but did not fit a slot for short tasks."""
+        unclaimed = [d.task_id for d in batch if d.task_id is not None and d.task_id not in claimed]
+        due = set(self._executor.handle_unclaimed(unclaimed)) if unclaimed else set()
+        kept = [d for d in batch if d.task_id in due]
+        self._transport.acknowledge([d for d in batch if d.task_id not in due], multiple=not kept)
         return kept
-
-
-def _proxy(claimed: ClaimedTask) -> MessageProxy:
-    return MessageProxy(build_message(claimed.queue, claimed.lease.task_id))

@@ -1,4 +1,4 @@
-"""One process's consumption: Dramatiq's worker, its threads and the actor between the consumer and the executor."""
+"""What a process consumes: Dramatiq's worker, its threads, and the actor that passes claimed tasks to the executor."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class ConsumerService:
-    """Serves queues until it is stopped. One a process."""
+    """Consumes queues until it is stopped. A process has one."""
 
     def __init__(
         self,
@@ -51,12 +51,12 @@ class ConsumerService:
         self._worker.start()
 
     def consume(self, queues: Iterable[str]) -> None:
-        """Consume from `queues` too; those that are served already are left alone."""
+        """Consume `queues`, too. Queues that are consumed already stay so."""
         for queue in queues:
             self._broker.declare_queue(queue)
 
     def interrupt(self, task_id: int, attempt: int, cause: InterruptCause) -> None:
-        """Stop an attempt, whether it has started or not. Nothing happens where it is not here any more."""
+        """Stop an attempt, whether it has started or not. Do nothing if it is not here."""
         if self._executor.running.interrupt(task_id, attempt, cause):
             return
         claimed = self._slots.remove_unstarted(task_id, attempt)
@@ -64,20 +64,22 @@ class ConsumerService:
             self._completer.add(_as_released(claimed))
 
     def fence(self) -> None:
-        """The lease is about to end: stop all that runs, and begin nothing until `resume`. What has ended is kept."""
+        """Interrupt all attempts and start none until `unfence`. Results that are not stored yet are kept."""
         self._slots.suspend()
         self._executor.running.interrupt_all(InterruptCause.FENCE)
 
     def unfence(self) -> None:
-        """The lease is good again."""
         self._slots.resume()
 
     def request_pause(self, task_id: int, attempt: int) -> None:
-        """Tell an attempt that it is to pause; one that has not started is told once it has."""
+        """Ask an attempt to pause, now or as soon as it has started."""
         self._executor.running.request_pause(task_id, attempt)
 
     def stop(self, grace_s: float) -> None:
-        """Give back what was not started, let what runs end within `grace_s`, interrupt it and give back the rest."""
+        """Release tasks that have not started, and let the others finish within `grace_s`.
+
+        What still runs then is interrupted, and released if that does not end it.
+        """
         deadline = time.monotonic() + grace_s
         self.release(self._slots.close())
         self._slots.wait_until_idle(deadline - time.monotonic())
@@ -90,19 +92,19 @@ class ConsumerService:
         self.release(unfinished)
 
     def release(self, claimed: Sequence[ClaimedTask]) -> None:
-        """Return tasks to their queue, or leave that to the settler, for as long as the database is away.
+        """Return tasks to their queue. While the database is unavailable, leave that to the completer.
 
-        What even that cannot write is returned by whoever sees this process's end, or at the end of the lease.
+        The supervisor or the rescuer recovers those that the completer cannot write before this process ends.
         """
         try:
             self._executor.release(claimed)
-        except Exception as exc:  # what runs must have its grace, whatever becomes of what does not
+        except Exception as exc:  # the running attempts must have their grace in any case
             log.warning("tasks.release_failed", count=len(claimed), error=first_line(exc))
-            for one in claimed:
-                self._completer.add(_as_released(one))
+            for task in claimed:
+                self._completer.add(_as_released(task))
 
     def _interrupt_running(self) -> None:
-        """What still runs at the end of the grace gets the signal, and a moment to end by itself."""
+        """Interrupt what still runs after the grace, and leave it a moment to end."""
         running = self._executor.running
         if count := running.interrupt_all(InterruptCause.SHUTDOWN):
             log.warning("tasks.interrupted", count=count)
@@ -111,7 +113,7 @@ class ConsumerService:
         running.wait_until_none(INTERRUPT_GRACE_S / 2)
 
     def _stop_threads(self) -> None:
-        """Consumers are told first: Dramatiq waits for its threads before, and counts what it waits once for each."""
+        """Stop the consumers first: `Worker.stop` itself tells them only after it has waited for its other threads."""
         for consumer in self._worker.consumers.values():
             consumer.stop()
         self._worker.stop(timeout=int(INTERRUPT_GRACE_S * 1000))
@@ -121,18 +123,18 @@ def _as_released(claimed: ClaimedTask) -> FinishedAttempt:
     return FinishedAttempt(claimed.lease, claimed.type, released(Reason.WORKER_STOPPED), trace=claimed.trace)
 
 
-def _declare_actor(broker: Broker, holding: SlotPool, executor: Executor, settler: BatchCompleter) -> None:
+def _declare_actor(broker: Broker, slots: SlotPool, executor: Executor, completer: BatchCompleter) -> None:
     def run(task_id: int) -> None:
-        """Run the task, and then whatever else is ready: a thread is called anew only when it was idle."""
-        claimed = holding.start(task_id) or holding.next_task()
+        """Run the task, then every other that is ready: the broker calls a thread only when it is idle."""
+        claimed = slots.start(task_id) or slots.next_task()
         while claimed is not None:
             finished = executor.run(claimed)
             if finished is None:
-                holding.release([claimed.lease])
+                slots.release([claimed.lease])
             else:
-                holding.durations.observe(claimed.type, finished.ran_s or 0.0)
-                holding.finish(claimed)
-                settler.add(finished)
-            claimed = holding.next_task()
+                slots.durations.observe(claimed.type, finished.ran_s or 0.0)
+                slots.finish(claimed)
+                completer.add(finished)
+            claimed = slots.next_task()
 
     dramatiq.actor(actor_name=ACTOR, broker=broker)(run)

@@ -1,4 +1,4 @@
-"""What travels: a task id in Dramatiq's envelope, and the context of its trace. All else is in PostgreSQL."""
+"""The messages: a task id in Dramatiq's envelope, and the trace context. Everything else is in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from msgspec import Meta
 ACTOR = "run"
 MAX_TRACEPARENT = 64
 
-#: An id beyond a bigint would be refused by the database, at every delivery again.
+#: A larger id is no bigint: the database would refuse it, again at each delivery.
 _TaskId = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 
 
@@ -25,7 +25,7 @@ _decoder = msgspec.json.Decoder(_Envelope)
 
 
 def build_message(queue: str, task_id: int, traceparent: str | None = None) -> Message[None]:
-    """The Dramatiq message that says «task `task_id` may be claimed»."""
+    """Build the Dramatiq message that says that task `task_id` may be claimed."""
     return Message(
         queue_name=queue,
         actor_name=ACTOR,
@@ -38,12 +38,12 @@ def build_message(queue: str, task_id: int, traceparent: str | None = None) -> M
 
 
 def encode(queue: str, task_id: int, traceparent: str | None = None) -> bytes:
-    """The bytes that Dramatiq's own encoder gives, in a third of its time."""
+    """Encode to the same bytes as Dramatiq's own encoder, in a third of its time."""
     return msgspec.json.encode(build_message(queue, task_id, traceparent))
 
 
 def decode(body: bytes) -> tuple[int | None, str | None]:
-    """The task id, and the traceparent where it has one. No id: it is not one of our messages."""
+    """Return the task id and the traceparent. Without an id it is not one of our messages."""
     try:
         envelope = _decoder.decode(body)
     except (msgspec.DecodeError, ValueError, RecursionError):
@@ -52,6 +52,6 @@ def decode(body: bytes) -> tuple[int | None, str | None]:
 
 
 def _traceparent(options: Any) -> str | None:
-    """Whatever else is there is no reason to leave the task where it is."""
+    """Return the traceparent if it is usable. Bad options must not keep the task from running."""
     found = options.get("traceparent") if isinstance(options, dict) else None
     return found if isinstance(found, str) and len(found) <= MAX_TRACEPARENT else None

@@ -1,4 +1,4 @@
-"""Publishing, for the relay alone: many messages at once, and word of which of them the broker has."""
+"""Publishing, for the relay alone: many messages at once, with word of which of them the broker has stored."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 
 import structlog
 
-from taskcore.db.workers.leases import RECONNECT_GRACE_S
+from taskcore.domain.liveness import RECONNECT_GRACE_S
 from taskcore.errors import BrokerUnavailable
 from taskcore.messaging.brokers import MemoryBroker, connection_parameters, queue_arguments
 from taskcore.messaging.messages import build_message
@@ -26,22 +26,22 @@ class Publisher(Protocol):
     async def publish(
         self, queue: str, task_ids: Sequence[int], traceparents: Mapping[int, str] = NO_CONTEXTS
     ) -> list[int]:
-        """Send a message for each task, with the traceparent that `contexts` has for it.
+        """Send a message for each task, with its traceparent if there is one.
 
-        Answers those that the broker, there or not, did not confirm.
+        Return the ids that the broker did not confirm: all of them when it is unavailable.
         """
 
     async def ready_count(self, queue: str) -> int | None:
-        """How many messages of `queue` wait for a consumer; None when the broker cannot say."""
+        """Return how many messages of `queue` wait for a consumer, or None when the broker cannot say."""
 
     async def is_worker_gone(self, worker_id: int) -> bool:
-        """Whether the broker is sure that the worker is gone."""
+        """Return whether the broker is sure that the worker is not connected any more."""
 
     async def close(self) -> None: ...
 
 
 class MemoryPublisher:
-    """Into a MemoryBroker of the same process."""
+    """Publishes to a MemoryBroker of the same process."""
 
     def __init__(self, broker: MemoryBroker) -> None:
         self._broker = broker
@@ -58,15 +58,15 @@ class MemoryPublisher:
         return self._broker.queues[queue].qsize() if queue in self._broker.queues else 0
 
     async def is_worker_gone(self, worker_id: int) -> bool:
-        """A broker within the process knows nothing of others."""
+        """Return False: this broker knows of no other process."""
         return False
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing."""
 
 
 class RabbitPublisher:
-    """Over one channel in confirm mode. A batch is written whole and its confirms awaited together."""
+    """Publishes over one channel in confirm mode: a batch is written as a whole, then its confirms are awaited."""
 
     def __init__(self, settings: Settings) -> None:
         self._parameters = connection_parameters(settings)
@@ -78,9 +78,9 @@ class RabbitPublisher:
         self, queue: str, task_ids: Sequence[int], traceparents: Mapping[int, str] = NO_CONTEXTS
     ) -> list[int]:
         try:
-            link = await self._connect()
-            await link.declare_queue(queue, self._arguments)
-            return await link.publish(queue, task_ids, traceparents)
+            connection = await self._connect()
+            await connection.declare_queue(queue, self._arguments)
+            return await connection.publish(queue, task_ids, traceparents)
         except BrokerUnavailable as exc:
             log.warning("broker.unavailable", error=str(exc))
             await self.close()
@@ -88,30 +88,34 @@ class RabbitPublisher:
 
     async def ready_count(self, queue: str) -> int | None:
         try:
-            link = await self._connect()
-            return await link.declare_queue(queue, self._arguments, refresh=True)
+            connection = await self._connect()
+            return await connection.declare_queue(queue, self._arguments, refresh=True)
         except BrokerUnavailable:
             await self.close()
             return None
 
     async def is_worker_gone(self, worker_id: int) -> bool:
-        """Not said until the connection has stood for `HEARING_S`: a restart of the broker takes all such queues."""
+        """Return whether the worker's presence queue is gone.
+
+        Always False until the connection is `RECONNECT_GRACE_S` old: a restart of RabbitMQ deletes the queues of all
+        workers.
+        """
         if time.monotonic() < self._retry_at:
             return False
         try:
-            link = await self._connect()
-            if time.monotonic() - link.opened_at < RECONNECT_GRACE_S:
+            connection = await self._connect()
+            if time.monotonic() - connection.opened_at < RECONNECT_GRACE_S:
                 return False
-            return await link.is_gone(presence_queue(worker_id))
+            return not await connection.queue_exists(presence_queue(worker_id))
         except BrokerUnavailable:
-            self._retry_at = time.monotonic() + RECONNECT_GRACE_S  # each question to a silent broker takes long
+            self._retry_at = time.monotonic() + RECONNECT_GRACE_S  # a broker that hangs delays every question
             await self.close()
             return False
 
     async def close(self) -> None:
         if self._connection is not None:
-            link, self._connection = self._connection, None
-            await link.close()
+            connection, self._connection = self._connection, None
+            await connection.close()
 
     async def _connect(self) -> ConfirmConnection:
         if self._connection is not None and not self._connection.is_open:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pika
@@ -26,7 +26,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class _BufferedConnection(AsyncioConnection):  # type: ignore[misc]
-    """Sends what one turn of the loop has to say in one piece: pika itself makes three system calls of each message."""
+    """Sends all frames of one turn of the event loop at once; pika alone makes three system calls per message."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self._pending: list[bytes] = []
@@ -44,13 +44,13 @@ class _BufferedConnection(AsyncioConnection):  # type: ignore[misc]
 
 
 class ConfirmConnection:
-    """A connection with one channel, for as long as both live."""
+    """A connection with one channel. When either closes, every method raises `BrokerUnavailable`."""
 
-    def __init__(self, connection: AsyncioConnection, channel: Channel, ended: asyncio.Event) -> None:
+    def __init__(self, connection: AsyncioConnection, channel: Channel, closed: asyncio.Event) -> None:
         self._connection = connection
         self._channel = channel
         self.opened_at = time.monotonic()
-        self._closed = ended
+        self._closed = closed
         self._declared: set[str] = set()
         self._tag = 0
         self._unconfirmed: dict[int, int] = {}
@@ -63,12 +63,11 @@ class ConfirmConnection:
 
     @classmethod
     async def open(cls, parameters: pika.URLParameters) -> ConfirmConnection:
-        loop = asyncio.get_running_loop()
-        opened: asyncio.Future[Channel] = loop.create_future()
-        ended = asyncio.Event()
+        opened: asyncio.Future[Channel] = asyncio.get_running_loop().create_future()
+        closed = asyncio.Event()
 
         def fail(_connection: Any, error: BaseException) -> None:
-            ended.set()
+            closed.set()
             if not opened.done():
                 opened.set_exception(BrokerUnavailable(f"cannot reach the broker: {error!r}"))
 
@@ -82,18 +81,18 @@ class ConfirmConnection:
             on_open_error_callback=fail,
             on_close_callback=fail,
         )
-        try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                return cls(connection, await opened, ended)
-        except TimeoutError as exc:
-            raise BrokerUnavailable("the broker does not answer") from exc
+        async with _unavailable_after(CONNECT_TIMEOUT_S):
+            return cls(connection, await opened, closed)
 
     @property
     def is_open(self) -> bool:
         return self._failure is None and self._channel.is_open
 
     async def declare_queue(self, queue: str, arguments: dict[str, Any], *, refresh: bool = False) -> int:
-        """Make sure of `queue`; answers how many messages are ready in it (0 where it was declared before)."""
+        """Declare `queue` and return how many messages in it are ready.
+
+        Without `refresh`, a queue that was declared before is not declared again, and the result is 0.
+        """
         if queue in self._declared and not refresh:
             return 0
         declared: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -110,48 +109,39 @@ class ConfirmConnection:
         return declared.result()
 
     async def publish(self, queue: str, task_ids: Sequence[int], traceparents: Mapping[int, str]) -> list[int]:
+        """Publish a message for each task and return the ids that the broker rejected or did not confirm in time."""
         self._require_open()
-        properties = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent.value)
         self._unconfirmed.clear()
         self._rejected.clear()
-        for task_id in task_ids:
-            properties.message_id = str(task_id)
-            self._channel.basic_publish(
-                "", queue, encode(queue, task_id, traceparents.get(task_id)), properties, mandatory=True
-            )
-            self._tag += 1
-            self._unconfirmed[self._tag] = task_id
+        self._write_messages(queue, task_ids, traceparents)
         try:
             await self._wait_until(lambda: not self._unconfirmed)
         except BrokerUnavailable as exc:
             log.warning("broker.unconfirmed", queue=queue, count=len(self._unconfirmed), error=str(exc))
             self._fail(exc)
         if self._rejected:
-            self._declared.discard(queue)  # it was deleted
+            self._declared.discard(queue)  # it was deleted: declare it again
         return [*self._unconfirmed.values(), *self._rejected]
 
-    async def is_gone(self, queue: str) -> bool:
-        """Whether the broker has no such queue. Asked on a channel of its own, which the answer «no» closes."""
-        answered: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    async def queue_exists(self, queue: str) -> bool:
+        """Ask on a channel of its own, because the broker closes the channel if the queue does not exist."""
+        reply: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
-        def answer(is_gone: bool) -> None:
-            if not answered.done():
-                answered.set_result(is_gone)
+        def set_reply(exists: bool) -> None:
+            if not reply.done():
+                reply.set_result(exists)
 
         def ask(channel: Channel) -> None:
-            channel.add_on_close_callback(lambda _, reason: answer(getattr(reason, "reply_code", 0) == NOT_FOUND))
+            channel.add_on_close_callback(lambda _, reason: set_reply(getattr(reason, "reply_code", 0) != NOT_FOUND))
             channel.queue_declare(queue, passive=True, callback=lambda _: channel.close())
 
         self._require_open()
         self._connection.channel(on_open_callback=ask)
-        try:
-            async with asyncio.timeout(CONFIRM_TIMEOUT_S):
-                return await answered
-        except TimeoutError as exc:
-            raise BrokerUnavailable("the broker does not answer") from exc
+        async with _unavailable_after(CONFIRM_TIMEOUT_S):
+            return await reply
 
     async def close(self) -> None:
-        """Waits for the server's word, but not for long."""
+        """Close the connection, and wait up to `CLOSE_TIMEOUT_S` for the server's reply."""
         self._fail(BrokerUnavailable("closed"))
         if self._connection.is_open:
             self._connection.close()
@@ -159,16 +149,22 @@ class ConfirmConnection:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self._closed.wait()
 
+    def _write_messages(self, queue: str, task_ids: Sequence[int], traceparents: Mapping[int, str]) -> None:
+        properties = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent.value)
+        for task_id in task_ids:
+            properties.message_id = str(task_id)
+            body = encode(queue, task_id, traceparents.get(task_id))
+            self._channel.basic_publish("", queue, body, properties, mandatory=True)
+            self._tag += 1
+            self._unconfirmed[self._tag] = task_id
+
     async def _wait_until(self, is_met: Callable[[], bool]) -> None:
-        """Wait for something that a callback brings about; a broken channel or silence ends the wait."""
-        try:
-            async with asyncio.timeout(CONFIRM_TIMEOUT_S):
-                while not is_met():
-                    self._require_open()
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError as exc:
-            raise BrokerUnavailable("the broker does not answer") from exc
+        """Wait until a callback of the channel has brought about `is_met`."""
+        async with _unavailable_after(CONFIRM_TIMEOUT_S):
+            while not is_met():
+                self._require_open()
+                self._changed.clear()
+                await self._changed.wait()
 
     def _require_open(self) -> None:
         if not self.is_open:
@@ -195,3 +191,13 @@ class ConfirmConnection:
     def _fail(self, reason: BaseException) -> None:
         self._failure = self._failure or reason
         self._changed.set()
+
+
+@asynccontextmanager
+async def _unavailable_after(timeout_s: float) -> AsyncIterator[None]:
+    """Raise `BrokerUnavailable` when the block takes longer than `timeout_s`."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            yield
+    except TimeoutError as exc:
+        raise BrokerUnavailable("the broker does not answer") from exc

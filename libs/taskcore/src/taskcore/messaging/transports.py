@@ -1,6 +1,6 @@
-"""How messages come in: one interface over RabbitMQ and over Dramatiq's StubBroker. One thread uses a transport.
+"""Receiving messages: one interface for RabbitMQ and for Dramatiq's StubBroker.
 
-Only `wake` may be called from other threads.
+A transport belongs to one thread; only `wake` may be called from others.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from taskcore.messaging.messages import decode
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A message that was delivered and is neither acknowledged nor returned yet. `task_id` None: not one of ours."""
+    """A message that is neither acknowledged nor requeued yet. `task_id` is None if it is not one of ours."""
 
     tag: int
     task_id: int | None
@@ -32,27 +32,28 @@ class Delivery:
 
 
 class Transport(Protocol):
-    """Raises `dramatiq.errors.ConnectionClosed` when the broker is lost; then all deliveries are the broker's again."""
+    """Raises `dramatiq.errors.ConnectionClosed` when the connection is lost: the broker requeues all deliveries."""
 
     def receive(self, limit: int, timeout_s: float) -> list[Delivery]:
-        """What has come, at most `limit`; waits up to `timeout_s` for the first. Consumes again after `hand_back`."""
+        """Return up to `limit` messages, and wait up to `timeout_s` for the first. Resume consuming after `requeue`."""
 
     def acknowledge(self, deliveries: list[Delivery], *, multiple: bool) -> None:
-        """`are_oldest`: nothing that was delivered before the last of them is to stay unacknowledged."""
+        """Acknowledge `deliveries`. `multiple`: nothing delivered before the last of them stays unacknowledged."""
 
     def requeue(self, deliveries: list[Delivery]) -> None:
-        """Return `deliveries`, and whatever else came in, to the queue, and stop consuming."""
+        """Return `deliveries` and everything that `receive` has not returned yet to the queue, and stop consuming."""
 
     def process_events(self, timeout_s: float) -> None:
         """Keep the connection alive for `timeout_s`, or until `wake`."""
 
-    def wake(self) -> None: ...
+    def wake(self) -> None:
+        """End `process_events`, now or at its next call."""
 
     def close(self) -> None: ...
 
 
 class RabbitTransport:
-    """A consumer on a connection of its own. At most `prefetch` messages are delivered and unacknowledged."""
+    """A consumer on its own connection, with at most `prefetch` unacknowledged messages."""
 
     def __init__(self, parameters: Any, queue_name: str, arguments: dict[str, Any], prefetch: int) -> None:
         self._queue_name = queue_name
@@ -95,25 +96,25 @@ class RabbitTransport:
         try:
             self._connection.add_callback_threadsafe(_noop)
         except pika.exceptions.ConnectionWrongStateError:
-            return  # nobody sleeps on a closed connection
+            return  # nothing waits on a closed connection
 
     def close(self) -> None:
         try:
             if self._connection.is_open:
                 self._connection.close()
         except (AssertionError, pika.exceptions.AMQPError):
-            return  # it is closed, which is all that was wanted
+            return  # it is closed already
 
     def _on_message(self, _channel: BlockingChannel, method: Any, _properties: Any, body: bytes) -> None:
         self._inbox.append(Delivery(method.delivery_tag, *decode(body)))
 
     def _on_cancelled(self, _frame: Any) -> None:
-        """The queue was deleted under the consumer: come back with a new connection, which declares it again."""
+        """The queue was deleted: raise, so that a new connection declares it again."""
         raise pika.exceptions.ConsumerCancelled
 
 
 class StubTransport:
-    """Over the in-memory queue of a StubBroker. Nothing outlives the process: the database is the truth."""
+    """A consumer of the in-memory queue of a StubBroker. Losing its messages with the process loses no task."""
 
     def __init__(self, messages: queue.Queue[bytes]) -> None:
         self._messages = messages
@@ -158,9 +159,9 @@ class StubTransport:
 
 @contextmanager
 def _dramatiq_errors() -> Iterator[None]:
-    """pika's errors as the one that makes Dramatiq restart the consumer.
+    """Translate pika's errors to the one that makes Dramatiq restart the consumer.
 
-    A `ValueError` is what pika raises when it is to wait on a connection that is closed already.
+    pika raises a `ValueError` when it has to wait on a closed connection.
     """
     try:
         yield
@@ -169,4 +170,4 @@ def _dramatiq_errors() -> Iterator[None]:
 
 
 def _noop() -> None:
-    """What a wake-up calls."""
+    """Do nothing: any callback ends the wait."""

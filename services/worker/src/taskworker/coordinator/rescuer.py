@@ -18,6 +18,7 @@ from taskcore.db.queues import outbox
 from taskcore.db.sql import status_in
 from taskcore.db.tasks import actions, dependency_resolution, settlements
 from taskcore.db.workers import leases
+from taskcore.domain.liveness import RECONNECT_GRACE_S
 from taskcore.domain.outcomes import worker_lost
 from taskcore.domain.states import CLAIMABLE, Status
 from taskcore.domain.tasks import FinishedAttempt, Lease
@@ -50,7 +51,7 @@ class Rescuer:
         on_rescued: Callable[[], None],
         *,
         silence_s: float = DATABASE_SILENCE_S,
-        reconnect_grace_s: float = leases.RECONNECT_GRACE_S,
+        reconnect_grace_s: float = RECONNECT_GRACE_S,
     ) -> None:
         self._engine = engine
         self._settings = settings

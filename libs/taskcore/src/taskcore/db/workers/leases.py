@@ -23,14 +23,13 @@ from sqlalchemy import (
 
 from taskcore.db.models import Task, Worker
 from taskcore.db.sql import bigint_param, int_param, interval, status_in
+from taskcore.domain.liveness import RECONNECT_GRACE_S
 from taskcore.domain.states import HELD
 
 ORPHANS_LIMIT = 1_000
 
 #: The class of the advisory locks that say that a worker lives; the other half of the key is its `lock_id`.
 LIVENESS_LOCK = 0x74736B6C
-#: After the database's return, or the broker's, workers get this long to say that they live.
-RECONNECT_GRACE_S = 10
 
 #: What is needed to say what becomes of an attempt whose worker or process is gone.
 _LEASE = (

@@ -1,0 +1,55 @@
+"""A thread that keeps one connection for as long as the process lives, and reconnects when it is lost."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+
+import structlog
+
+from taskcore.errors import first_line
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class ReconnectingThread(ABC):
+    """`name` names the thread and the log event of a lost connection, `NAME.lost`.
+
+    A connection that was lost is replaced at once; after a failed attempt to connect comes `reconnect_delay_s`.
+    """
+
+    name: str
+    reconnect_delay_s: float
+
+    def __init__(self) -> None:
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
+        self.is_connected = False
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Close the connection soon, without waiting for it. The end of the process closes it, too."""
+        self._stopping.set()
+
+    @abstractmethod
+    def _hold_connection(self) -> None:
+        """Connect, set `is_connected`, and keep the connection until `_stopping` is set. Raise when it is lost."""
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            was_connected = self._hold_once()
+            if not was_connected:
+                self._stopping.wait(self.reconnect_delay_s)
+
+    def _hold_once(self) -> bool:
+        """Return whether a connection was made."""
+        try:
+            self._hold_connection()
+        except Exception as exc:  # reconnect whatever the error is: nothing else restarts this thread
+            if not self._stopping.is_set():
+                log.warning(f"{self.name}.lost", error=first_line(exc))
+        finally:
+            was_connected, self.is_connected = self.is_connected, False
+        return was_connected
