@@ -138,9 +138,9 @@ async def test_rules_whose_task_fits_its_type_are_taken(api: httpx.AsyncClient) 
         (
             {"type": "greet", "parameters": {"whom": "$objct"}},
             "value[1].task.parameters",
-            "whom: knows no $objct; there are $cluster, $namespace,",
+            "whom: uses unknown $objct; available: $cluster, $namespace,",
         ),
-        ({"type": "noop", "name": "5 $"}, "value[1].task.name", "has a $ that begins no name"),
+        ({"type": "noop", "name": "5 $"}, "value[1].task.name", "has a $ that does not start a name"),
     ],
 )
 async def test_a_rule_whose_task_could_not_run_is_refused_when_it_is_given(

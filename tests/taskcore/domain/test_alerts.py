@@ -120,9 +120,9 @@ def test_a_name_that_comes_out_too_long_is_cut_and_one_that_comes_out_empty_is_t
 @pytest.mark.parametrize(
     ("members", "said"),
     [
-        ({"name": "$objct"}, "knows no $objct; there are $cluster,"),
-        ({"parameters": {"a": [{"b": "$Kind"}]}}, "a.0.b: knows no $Kind"),
-        ({"parameters": {"a": "5 $"}}, "a: has a $ that begins no name: write $$ for a dollar sign"),
+        ({"name": "$objct"}, "uses unknown $objct; available: $cluster,"),
+        ({"parameters": {"a": [{"b": "$Kind"}]}}, "a.0.b: uses unknown $Kind"),
+        ({"parameters": {"a": "5 $"}}, "a: has a $ that does not start a name: write $$ for a dollar sign"),
         ({"parameters": {"a": "nul \0"}}, "a: contains a NUL character"),
     ],
 )

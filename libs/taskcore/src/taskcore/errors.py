@@ -1,4 +1,4 @@
-"""Everything Taskcore raises on purpose. A class's docstring is its message; HTTP codes live in `taskapi`."""
+"""The errors that Taskcore raises on purpose. The docstring is the default message; HTTP codes are in `taskapi`."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Sequence
 
 
 class TaskcoreError(Exception):
-    """Something that Taskcore foresaw went wrong."""
+    """An error that Taskcore anticipates."""
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or (type(self).__doc__ or "").strip())
 
 
 class InvalidSettings(TaskcoreError):
-    """The settings cannot be used."""
+    """The settings are invalid."""
 
 
 class InvalidDocument(TaskcoreError):
-    """A JSON value cannot be stored. `path` names the part of it that is at fault."""
+    """A JSON value cannot be stored. `path` names the invalid part."""
 
     def __init__(self, path: tuple[str | int, ...], message: str) -> None:
         super().__init__(message)
@@ -26,7 +26,7 @@ class InvalidDocument(TaskcoreError):
 
 
 class InvalidPlugin(TaskcoreError):
-    """A plugin's class does not keep to the plugin interface."""
+    """A plugin class does not implement the plugin interface."""
 
 
 class BrokerUnavailable(TaskcoreError):
@@ -34,15 +34,15 @@ class BrokerUnavailable(TaskcoreError):
 
 
 class DatabaseUnavailable(TaskcoreError):
-    """The database cannot be reached at the moment."""
+    """The database is currently unavailable."""
 
 
 class LeaseLost(TaskcoreError):
-    """The attempt is not held any more: its task was given to another, or is over."""
+    """The lease on the attempt is lost: the task is finished, or another worker holds it."""
 
 
 class InvalidLiveSetting(TaskcoreError):
-    """A value for a live setting is not valid. `faults`: the path of each part at fault, and why."""
+    """A value for a live setting is invalid. `errors` has the path and the message of each invalid part."""
 
     def __init__(self, faults: Sequence[tuple[tuple[str | int, ...], str]]) -> None:
         super().__init__("; ".join(f"{'.'.join(map(str, path)) or 'value'}: {why}" for path, why in faults))
@@ -50,15 +50,15 @@ class InvalidLiveSetting(TaskcoreError):
 
 
 class InvalidTask(TaskcoreError):
-    """A task cannot be submitted as it is described."""
+    """A task cannot be submitted as described."""
 
 
 class UnknownDatabase(TaskcoreError):
-    """No database is configured by this name."""
+    """No database is configured under this name."""
 
 
 class InvalidRecurrence(TaskcoreError):
-    """A schedule's times cannot be told. `field` is `cron`, `every_s` or `timezone`."""
+    """A schedule's times cannot be computed. `field` is `cron`, `every_s` or `timezone`."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
@@ -67,5 +67,5 @@ class InvalidRecurrence(TaskcoreError):
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of the error's message for a log, or its `repr` when the message is empty."""
+    """Return the first line of an error's message, or its `repr` when the message is empty. For logs."""
     return next(iter(str(error).splitlines()), "") or repr(error)

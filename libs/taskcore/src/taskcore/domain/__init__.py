@@ -1,1 +1,1 @@
-"""What tasks are and how they move. Pure: only the standard library, no clock, no I/O."""
+"""The rules of tasks, schedules and alerts. Pure: only the standard library, no clock, no I/O."""

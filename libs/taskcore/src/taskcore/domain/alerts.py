@@ -1,4 +1,4 @@
-"""What becomes an alert: events that a rule finds worth telling, counted together by what they are about."""
+"""Alerts: rules select Kubernetes events, and events about the same object and reason are counted as one alert."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-#: What a rule's template may name, in this order.
+#: The variables of a rule's task template, in the order in which error messages list them.
 TEMPLATE_VARIABLES = ("cluster", "namespace", "kind", "object", "reason", "type", "message", "rule")
 
-#: An alert's identity while it is open: cluster, namespace, kind, name, reason.
+#: What identifies an open alert: cluster, namespace, kind, name, reason.
 AlertKey = tuple[str, str, str, str, str]
 
 
 class Event(Protocol):
-    """A version of an event that was just stored and is current. `count`: how often it happened so far."""
+    """The current version of an event that was just stored. `count` is how often it has happened so far."""
 
     @property
     def id(self) -> int: ...
@@ -42,7 +42,7 @@ class Event(Protocol):
 
 
 class Rule(Protocol):
-    """Lists that are empty match anything."""
+    """A rule that selects events. An empty list matches anything."""
 
     @property
     def name(self) -> str: ...
@@ -56,7 +56,7 @@ class Rule(Protocol):
     def namespaces(self) -> Sequence[str]: ...
 
 
-#: In bytes: four such parts and a cluster's name fit into a row of the index of the open ones.
+#: In bytes. Four parts of this size and a cluster's name fit into one row of the index on open alerts.
 MAX_KEY_PART_BYTES = 512
 
 R = TypeVar("R", bound=Rule)
@@ -64,7 +64,10 @@ R = TypeVar("R", bound=Rule)
 
 @dataclass(frozen=True, slots=True)
 class AlertUpdate:
-    """What was seen of one alert in a batch. `count`: how often; type, message and rule are those of the last event."""
+    """The events of one batch that belong to one alert.
+
+    `count` is their number; type, message and rule are those of the last event.
+    """
 
     rule: str
     cluster: str
@@ -84,19 +87,18 @@ class AlertUpdate:
 
     @property
     def template_values(self) -> dict[str, str]:
-        """What `NAMES` stand for."""
+        """The value of each of `TEMPLATE_VARIABLES`."""
         return {name: getattr(self, "name" if name == "object" else name) for name in TEMPLATE_VARIABLES}
 
 
 def first_matching_rule(rules: Iterable[R], event: Event) -> R | None:
-    """The first rule that matches."""
     return next((rule for rule in rules if _matches(rule, event)), None)
 
 
 def aggregate_updates(matched: Iterable[tuple[Rule, Event]], previous_counts: Mapping[int, int]) -> list[AlertUpdate]:
-    """What to count, once for each alert, in the order of their keys.
+    """Return one update per alert, sorted by key.
 
-    `counted`: by an event's id, the count that its versions before had, where there were any.
+    `previous_counts` maps an event's id to the count of its previous version, if there was one.
     """
     found: dict[AlertKey, AlertUpdate] = {}
     for rule, event in matched:

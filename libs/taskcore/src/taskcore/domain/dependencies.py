@@ -1,9 +1,10 @@
-"""What becomes of a task that depends on others, from how those stand."""
+"""How a task starts that depends on others, and how far the end of a task has been resolved for its dependents."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from taskcore.domain.states import Status
 
@@ -14,9 +15,30 @@ MAX_BATCH_DEPENDENCIES = 100_000
 UNSUCCESSFUL = frozenset({Status.FAILED, Status.CANCELLED})
 
 
+class DependentsState(StrEnum):
+    """What a task's dependents are still owed; NULL while nothing depends on the task.
+
+    | from | to | when |
+    | --- | --- | --- |
+    | NULL, resolved | pending | a task that depends on it is submitted, and it is unfinished |
+    | NULL | resolved | a task that depends on it is submitted, and it has failed or been cancelled |
+    | pending | resolved | it has finished, and no dependent is left to unblock or to cancel |
+    | pending, resolved | reblock | it is retried, or reblocked itself |
+    | reblock | pending | no dependent is left that its earlier end had cancelled and that may wait again |
+    | any | pending | the sweep finds a blocked task all of whose dependencies have finished |
+
+    A task that has succeeded before anything depends on it keeps NULL: there is nothing to wait for. A task in `pending`
+    or `reblock` is not deleted.
+    """
+
+    PENDING = "pending"  # dependents wait for its end, or for what its end means to them
+    RESOLVED = "resolved"  # its end has been applied to all of them
+    REBLOCK = "reblock"  # dependents that its earlier end had cancelled must be blocked again
+
+
 @dataclass(frozen=True, slots=True)
 class DependencyState:
-    """How a task stands, for those that depend on it. `reason` is set where it came to nothing."""
+    """The status of a task as its dependents see it. `error` is set if it failed or was cancelled."""
 
     status: Status
     error: str | None = None
@@ -30,7 +52,7 @@ def state_of(task_id: int, status: Status) -> DependencyState:
 
 
 def plan_start(parents: Sequence[DependencyState]) -> DependencyState:
-    """How a task starts that depends on `parents`; `queued` stands for one that need not wait for them."""
+    """Return how a task that depends on `parents` starts. `queued` means that it need not wait for any of them."""
     for parent in parents:
         if parent.status in UNSUCCESSFUL:
             return DependencyState(Status.CANCELLED, parent.error)

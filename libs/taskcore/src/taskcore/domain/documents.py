@@ -1,4 +1,4 @@
-"""JSON values as PostgreSQL can keep them: what a client sends is checked, what a plugin returns is cleaned."""
+"""JSON values that PostgreSQL can store: input from clients is checked, output of plugins is cleaned."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Path = tuple[str | int, ...]
 
 
 def check_document(value: Any, path: Path = ()) -> None:
-    """Refuse what PostgreSQL's jsonb cannot keep or a JSON reader may misread.
+    """Check that PostgreSQL's jsonb can store `value` and that JSON readers agree on it.
 
     Raises:
-        InvalidDocument: with the path of the first value at fault.
+        InvalidDocument: with the path of the first invalid value.
     """
     if len(path) > MAX_DEPTH:
         raise InvalidDocument(path[:3], f"is nested more than {MAX_DEPTH} deep")
@@ -39,10 +39,10 @@ def check_document(value: Any, path: Path = ()) -> None:
 
 
 def check_text(text: str, path: Path, max_bytes: int = MAX_STRING_BYTES) -> None:
-    """Refuse text with NUL characters or lone surrogates, or of more than `max_bytes` as UTF-8.
+    """Check that `text` has no NUL characters or lone surrogates, and at most `max_bytes` as UTF-8.
 
     Raises:
-        InvalidDocument: naming `path`.
+        InvalidDocument: with `path`.
     """
     if "\0" in text:
         raise InvalidDocument(path, "contains a NUL character")
@@ -55,18 +55,18 @@ def check_text(text: str, path: Path, max_bytes: int = MAX_STRING_BYTES) -> None
 
 
 def clean_text(text: str, max_chars: int = 16_384) -> str:
-    """`text` as PostgreSQL can keep it: NUL and lone surrogates replaced, the middle of what is too long cut out."""
+    """Return `text` with NUL characters and lone surrogates replaced, and the middle cut out if it is too long."""
     if len(text) > max_chars:
         half = max_chars // 2
-        text = f"{text[:half]}\n… {len(text) - max_chars} characters left out …\n{text[-half:]}"
+        text = f"{text[:half]}\n… {len(text) - max_chars} characters omitted …\n{text[-half:]}"
     return text.replace("\0", REPLACEMENT).encode("utf-8", "replace").decode()
 
 
 def clean_document(value: Any, depth: int = 0) -> Any:
-    """`value` as jsonb can keep it: text cleaned, NaN and infinities as null.
+    """Return `value` as jsonb can store it: text cleaned, NaN and infinities replaced by null.
 
     Raises:
-        InvalidDocument: when it is nested deeper than `MAX_DEPTH`.
+        InvalidDocument: if it is nested deeper than `MAX_DEPTH`.
     """
     if depth > MAX_DEPTH:
         raise InvalidDocument((), f"is nested more than {MAX_DEPTH} deep")

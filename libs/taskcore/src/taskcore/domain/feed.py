@@ -1,8 +1,8 @@
-"""How far a reader of the history is: what it was shown, and the cursor from which it may resume. Pure.
+"""A reader's position in the history: which rows it has received, and the cursor from which it can resume. Pure.
 
-Ids are drawn in one order and committed in another, so what is visible has gaps, and a gap may still be filled. It is
-dead once everybody who wrote history when it was noticed has ended, and rows that were read after that still do not
-show it: what would have filled it was rolled back, or PostgreSQL crashed.
+Ids are allocated in one order and committed in another, so visible rows have gaps, and a gap may still be filled. A gap
+is closed once every transaction that was writing history when the gap was detected has ended, and a later read still
+does not find its rows: their transaction was rolled back, or PostgreSQL crashed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Protocol
 
 
 class HistoryRow(Protocol):
-    """A row of the history. `floor` is the smallest id that is kept."""
+    """A row of the history. `floor` is the smallest id that has not been deleted."""
 
     @property
     def id(self) -> int: ...
@@ -26,7 +26,8 @@ class HistoryRow(Protocol):
 class Gap:
     """Ids from `first` to `last` that are not visible although later ones are.
 
-    `writers` are those who may fill it: who wrote history after it was noticed, and still does. None: not asked yet.
+    `writers` are the transactions that may still fill it: they were writing history when it was detected, and still
+    are. None: not looked up yet.
     """
 
     first: int
@@ -37,34 +38,40 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Of a reader that was shown every visible row up to `seen`. `Position(cursor)` resumes; `Position()` begins."""
+    """The position of a reader that has received every visible row up to `last_id`.
+
+    `Position(cursor)` resumes from a cursor; `Position()` starts at the beginning.
+    """
 
     last_id: int = 0
     gaps: tuple[Gap, ...] = ()
 
     @property
     def cursor(self) -> int:
-        """Up to here every row was shown, or will never be there: whoever resumes from here misses nothing."""
+        """Every row up to this id was received or will never exist: a reader that resumes from here misses nothing."""
         return self.gaps[0].first - 1 if self.gaps else self.last_id
 
     @property
     def rows_beyond_cursor(self) -> int:
-        """How many rows, at most, were shown beyond the cursor: a reader that resumes sees them twice."""
+        """The maximum number of rows received beyond the cursor. A reader that resumes receives them twice."""
         return self.last_id - self.cursor - sum(gap.last - gap.first + 1 for gap in self.gaps)
 
     def gap_age_s(self, now: float) -> float:
-        """For how long the cursor has been waiting for its oldest gap."""
+        """How long the cursor has been waiting for its oldest gap."""
         return max((now - gap.detected_at for gap in self.gaps), default=0.0)
 
     def with_writers(self, writers: frozenset[str]) -> Position:
-        """`writers` write history now: asked for after the rows were read, or a gap's own writer might be left out."""
+        """Return the position with its gaps' writers reduced to those in `writers`, the transactions that write history now.
+
+        The caller must list them after it has read the rows; otherwise a gap's own writer might be missing.
+        """
         gaps = (replace(gap, writers=writers if gap.writers is None else gap.writers & writers) for gap in self.gaps)
         return replace(self, gaps=tuple(gaps))
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveredRow:
-    """A row, and the cursor for a reader that stops right behind it."""
+    """A row, and the cursor of a reader that stops right after it."""
 
     cursor: int
     row: HistoryRow
@@ -72,7 +79,7 @@ class DeliveredRow:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What to show now. `missed`: the first and last id of what may have been deleted before this reader saw it."""
+    """The rows to deliver now. `expired` is the first and last id of a range that may have been deleted unread."""
 
     rows: tuple[DeliveredRow, ...]
     position: Position
@@ -80,9 +87,10 @@ class Page:
 
 
 def advance(position: Position, rows: Sequence[HistoryRow], *, is_complete: bool, now: float) -> Page:
-    """`rows`, by id, are those beyond `position.seen` and within its gaps: all there are, or the first of them.
+    """Return the next page.
 
-    `now` is any clock that only goes forward, in seconds.
+    `rows`, ordered by id, are those after `position.last_id` and inside its gaps: all of them if `is_complete`,
+    otherwise the first ones. `now` is any monotonic clock, in seconds.
     """
     if not rows:
         return Page((), replace(position, gaps=tuple(_still_open(position, (), None))))
@@ -96,12 +104,12 @@ def advance(position: Position, rows: Sequence[HistoryRow], *, is_complete: bool
 
 
 def _missed(position: Position, floor: int) -> tuple[int, int] | None:
-    """Who begins gets what is kept; who resumes is told when that starts behind where it was."""
+    """Return the deleted range, for a reader that resumes. A reader that starts at the beginning gets what there is."""
     return (position.last_id + 1, floor - 1) if 0 < position.last_id < floor - 1 else None
 
 
 def _still_open(position: Position, ids: Sequence[int], read_to: int | None) -> Iterator[Gap]:
-    """What is left of the gaps. Those without a writer are dead as far as the rows were read, to `read_to`."""
+    """Yield what is left of the gaps. A gap without writers is closed as far as rows were read, up to `read_to`."""
     for gap in position.gaps:
         for rest in _without(gap, ids):
             if gap.writers != frozenset():

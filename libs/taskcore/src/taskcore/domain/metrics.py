@@ -1,4 +1,4 @@
-"""What is measured: metrics, samples of them, and the time that they are about. Pure."""
+"""Usage metrics, their samples, and the time buckets that samples belong to. Pure."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 class Kind(StrEnum):
-    """What values of a metric mean, and with that how several become one."""
+    """What a metric's values mean, and so how several of them are combined into one."""
 
-    GAUGE = "gauge"  # how it stood at some moment: the average
-    COUNT = "count"  # how often it happened in a bucket: the sum
+    GAUGE = "gauge"  # a level at some moment; combined by average
+    COUNT = "count"  # occurrences within a bucket; combined by sum
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """`unit`: of the values, as `seconds`; none for mere numbers."""
+    """A metric. `unit` is the unit of its values, such as `seconds`; empty for plain numbers."""
 
     name: str
     description: str = ""
@@ -29,7 +29,7 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """`bucket`: the start of the time it stands for, where that is not the one it was asked for."""
+    """A value of a metric. `bucket` is the start of its bucket, if that is not the one being collected."""
 
     metric: str
     value: float
@@ -39,18 +39,18 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """From `start` until before `end`."""
+    """The time from `start` (inclusive) to `end` (exclusive)."""
 
     start: datetime
     end: datetime
 
 
 def bucket_start(at: datetime, width: timedelta) -> datetime:
-    """The start of the bucket that `at` is in. Buckets are counted from the epoch."""
+    """Return the start of the bucket that contains `at`. Buckets are aligned to the Unix epoch."""
     return EPOCH + (at - EPOCH) // width * width
 
 
 def next_window(until: datetime, limit: datetime, width: timedelta) -> Window | None:
-    """What is to be counted after `until`: until its bucket's end, if that is no later than `upto`."""
+    """Return the window from `until` to the end of its bucket, or None if that end is later than `limit`."""
     end = bucket_start(until, width) + width
     return Window(until, end) if end <= limit else None

@@ -1,4 +1,4 @@
-"""How an attempt can end: what a plugin may return, and the verdict that the executor writes."""
+"""How an attempt can end: what a plugin may return, and the result that is written for the attempt."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from taskcore.domain.states import Status
 
 @dataclass(frozen=True, slots=True)
 class RetryAfter:
-    """Try again after `wait`. Counts as a failed attempt, so that it cannot go on for ever."""
+    """Run the task again after `wait`. Counts as a failed attempt, so that it cannot go on forever."""
 
     wait: timedelta
     error: str = "the task asked to be run again later"
@@ -24,14 +24,14 @@ class RetryAfter:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Stop here: the task is not wanted any more."""
+    """Cancel the task from within its plugin."""
 
     error: str = "cancelled by its own plugin"
 
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """Fail for good: another attempt would not help."""
+    """Fail permanently: another attempt would not help."""
 
     error: str
     reason: str = "non_retryable"
@@ -39,24 +39,24 @@ class Fail:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Stop here for now: whoever resumes the task gets another attempt, which finds the last checkpoint."""
+    """Pause the task. Once resumed, it gets another attempt, which finds the last checkpoint."""
 
 
 class AttemptOutcome(StrEnum):
-    """How one attempt ended, as `task_attempt` keeps it."""
+    """How an attempt ended, as stored in `task_attempt`."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
     PAUSED = "paused"
     TIMED_OUT = "timed_out"
-    RELEASED = "released"  # given back: its worker shut down, or another task took its process down; costs nothing
+    RELEASED = "released"  # back to the queue without cost: its worker shut down, or another task killed its process
     LOST = "lost"  # its worker died
-    CRASHED = "crashed"  # the process that ran it, and nothing else, died by itself
+    CRASHED = "crashed"  # its process died by itself while running no other task
 
 
 class ChargedAs(StrEnum):
-    """What an attempt's end is counted as, each in a column of its own."""
+    """Which of a task's counters an attempt's end increments."""
 
     NOTHING = "nothing"
     FAILURE = "failure"
@@ -65,7 +65,7 @@ class ChargedAs(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a task stands as it does, where the status alone does not tell."""
+    """Why a task has its status, where the status alone does not say."""
 
     ATTEMPTS_EXHAUSTED = "attempts_exhausted"
     NON_RETRYABLE = "non_retryable"
@@ -85,18 +85,18 @@ class Reason(StrEnum):
     DEPENDENCY_FAILED = "dependency_failed"
 
 
-#: How often a task may take its own process down, and be lost with a worker that it need not have hurt.
+#: How often a task may crash its own process, and how often it may be lost with a worker that it need not have killed.
 MAX_CRASHES = 3
 MAX_WORKER_LOSSES = 20
-#: Until a process is tried for again that could not be had.
+#: The wait before another try to start a process for an attempt.
 MIN_START_BACKOFF, MAX_START_BACKOFF = timedelta(seconds=5), timedelta(minutes=5)
 
 
 class AttemptResult(NamedTuple):
-    """What an attempt's end means for its task. Made by the constructors below.
+    """How an attempt ended and what that means for its task. Use the constructors below.
 
-    `result` is JSON text; `wait` is set exactly when the task is to be tried again. `alone`: its next attempt runs in
-    a process of its own, because this one was among those that may have taken their process down.
+    `result_json` is JSON text. `retry_in` is set if and only if the task will be retried. `isolated` makes the next
+    attempt run in a process of its own, because this one may have crashed the process that it shared.
     """
 
     status: Status
@@ -118,7 +118,7 @@ def failed(error: str, reason: str, outcome: AttemptOutcome = AttemptOutcome.FAI
 
 
 def timed_out(error: str, wait: timedelta | None) -> AttemptResult:
-    """Counts as a failure; `wait` None: no attempt is left."""
+    """The attempt exceeded its timeout, which counts as a failure. `wait` is None when no attempt is left."""
     if wait is None:
         return failed(error, Reason.TIMED_OUT, AttemptOutcome.TIMED_OUT)
     return retry_later(error, wait, AttemptOutcome.TIMED_OUT)
@@ -133,22 +133,22 @@ def retry_later(error: str, wait: timedelta, outcome: AttemptOutcome = AttemptOu
 
 
 def paused() -> AttemptResult:
-    """By itself."""
+    """The plugin returned `Pause`."""
     return AttemptResult(Status.PAUSED, AttemptOutcome.PAUSED)
 
 
 def paused_on_request() -> AttemptResult:
-    """It waits again, unless it is still to pause when this is written: who asked may have thought better of it."""
+    """Back to the queue; the settle statement pauses the task if the request to pause still stands."""
     return AttemptResult(Status.QUEUED, AttemptOutcome.PAUSED)
 
 
 def released(reason: str, *, isolated: bool = False) -> AttemptResult:
-    """Back to the queue, nothing spent."""
+    """Back to the queue at no cost."""
     return AttemptResult(Status.QUEUED, AttemptOutcome.RELEASED, reason=reason, isolated=isolated)
 
 
 def worker_lost(losses: int) -> AttemptResult:
-    """Its worker died, as `losses` did before."""
+    """The attempt's worker died. `losses` counts the earlier attempts that were lost this way."""
     if losses + 1 >= MAX_WORKER_LOSSES:
         error = f"lost together with its worker {losses + 1} times"
         return AttemptResult(
@@ -158,10 +158,10 @@ def worker_lost(losses: int) -> AttemptResult:
 
 
 def could_not_start(losses: int, error: str) -> AttemptResult:
-    """No process could be had for it: tried again later and later, as often as it may be lost."""
-    verdict = worker_lost(losses)
-    if verdict.status is Status.FAILED:
-        return verdict
+    """No process could be started for the attempt: retry with backoff, as often as an attempt may be lost."""
+    result = worker_lost(losses)
+    if result.status is Status.FAILED:
+        return result
     wait = min(MAX_START_BACKOFF, MIN_START_BACKOFF * 2**losses)
     return AttemptResult(
         Status.RETRYING,
@@ -174,7 +174,7 @@ def could_not_start(losses: int, error: str) -> AttemptResult:
 
 
 def crashed(error: str, crashes: int) -> AttemptResult:
-    """It alone ran in a process that died by itself, as `crashes` did before. `error` says of what."""
+    """The attempt's process died by itself while running nothing else. `crashes` counts earlier crashes."""
     if crashes + 1 >= MAX_CRASHES:
         return AttemptResult(
             Status.FAILED, AttemptOutcome.CRASHED, ChargedAs.CRASH, error=error, reason=Reason.CRASH_LOOP

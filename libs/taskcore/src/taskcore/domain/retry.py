@@ -1,4 +1,4 @@
-"""When a failed task is tried again. Pure: the random number comes in."""
+"""When a failed task is retried. Pure: the random number is an argument."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from datetime import timedelta
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often a task may fail, and how long it waits in between.
+    """How often a task may fail, and how long it waits between attempts.
 
-    Either `waits` lists each wait (its last one repeats), or the wait grows from `initial` by `factor`
-    at each failure up to `cap`. `jitter` spreads a wait by up to that share to either side.
+    Either `waits` lists each wait (the last one repeats), or the wait grows from `initial` by `factor` with each
+    failure, up to `cap`. `jitter` varies a wait by up to that share in either direction.
     """
 
     max_attempts: int = 4
@@ -22,7 +22,7 @@ class RetryPolicy:
     waits: tuple[timedelta, ...] = field(default=())
 
     def wait_after(self, failures: int, spread: float) -> timedelta:
-        """The wait after the `failures`-th failure (from 1). `spread` is uniform in [-1, 1]."""
+        """Return the wait after the `failures`-th failure (from 1). `spread` is uniform in [-1, 1]."""
         if self.waits:
             wait = self.waits[min(failures, len(self.waits)) - 1]
         else:
@@ -32,5 +32,5 @@ class RetryPolicy:
 
 
 def plan_retry(policy: RetryPolicy, max_attempts: int, failures: int, spread: float) -> timedelta | None:
-    """How long to wait after the `failures`-th failure; None when no attempt is left."""
+    """Return the wait after the `failures`-th failure, or None when no attempt is left."""
     return policy.wait_after(failures, spread) if failures < max_attempts else None

@@ -1,6 +1,6 @@
-"""What becomes of the times of a schedule that are due: decided here, from what is known, and nowhere else.
+"""What happens to the due times of a schedule. Every decision about them is made here.
 
-A time is dealt with once: it fires, is skipped, waits its turn, or is missed (given up, and only counted).
+Each time is processed once: it fires, is skipped, waits its turn, or is missed (dropped and only counted).
 """
 
 from __future__ import annotations
@@ -11,35 +11,35 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-#: A time that is not dealt with for longer than this is late: nobody was there to fire it.
+#: A time that is processed later than this is late: no coordinator was running to fire it.
 LATENESS_TOLERANCE = timedelta(seconds=60)
 DEFAULT_CATCH_UP_LIMIT = 100
 MAX_CATCH_UP_LIMIT = 1_000
-#: On each task that a schedule submits: the schedule's name.
+#: The label of every task that a schedule submits; its value is the schedule's name.
 SCHEDULE_LABEL = "taskcore.io/schedule"
-#: Names of schedules that services keep for themselves begin so.
+#: The prefix of the names of schedules that services manage.
 RESERVED_PREFIX = "taskcore."
 
 
 class Overlap(StrEnum):
-    """What becomes of a time while a task that the schedule submitted before is not over."""
+    """What happens to a time while an earlier task of the schedule is unfinished."""
 
-    SKIP = "skip"  # no task for it
-    QUEUE = "queue"  # it waits until that task is over
-    ALLOW = "allow"  # it fires all the same
+    SKIP = "skip"  # no task for this time
+    QUEUE = "queue"  # the time waits until that task has finished
+    ALLOW = "allow"  # the time fires anyway
 
 
 class CatchUp(StrEnum):
-    """What becomes of times that are late."""
+    """What happens to times that are late."""
 
     NONE = "none"  # missed
-    LAST = "last"  # the newest fires for all of them
+    LAST = "last"  # the newest one fires, on behalf of all
     ALL = "all"  # each fires, oldest first
 
 
 @dataclass(frozen=True, slots=True)
 class DueTimes:
-    """Times, oldest first. `earlier` counts those before them that nobody needs one by one."""
+    """Times, oldest first. `earlier_count` counts the times before them that need not be listed."""
 
     times: tuple[datetime, ...] = ()
     earlier_count: int = 0
@@ -54,7 +54,7 @@ class FirePolicy:
 
 @dataclass(frozen=True, slots=True)
 class FirePlan:
-    """Each time, oldest first, by what becomes of it. `dropped` had waited; `missed` counts them and all others."""
+    """What happens to each time, oldest first. `dropped` times had been waiting; `missed` counts them and all others."""
 
     fires: tuple[datetime, ...] = ()
     skips: tuple[datetime, ...] = ()
@@ -66,9 +66,9 @@ class FirePlan:
 def plan_fires(
     due: DueTimes, waiting: Sequence[datetime], now: datetime, policy: FirePolicy, *, has_active_task: bool
 ) -> FirePlan:
-    """What becomes of the times that are `due` and of those that are `waiting` for their turn.
+    """Decide what happens to the times in `due`, and to the `waiting` ones.
 
-    `is_busy`: a task that the schedule submitted before is not over.
+    `has_active_task`: an earlier task of the schedule is unfinished.
     """
     caught_up = catch_up(due, now, policy)
     missed = due.earlier_count + len(due.times) - len(caught_up)
@@ -88,7 +88,7 @@ def plan_fires(
 
 
 def catch_up(due: DueTimes, now: datetime, policy: FirePolicy) -> tuple[datetime, ...]:
-    """Those of `due` that are not missed. As long as none is late, none is."""
+    """Return the due times to fire. When nothing is late, all of them."""
     newest = due.times[-policy.limit :]
     in_time = tuple(time for time in newest if time >= now - LATENESS_TOLERANCE)
     if len(in_time) == len(due.times) + due.earlier_count:
@@ -103,7 +103,7 @@ def catch_up(due: DueTimes, now: datetime, policy: FirePolicy) -> tuple[datetime
 
 
 def jittered_run_at(schedule_id: int, due_at: datetime, jitter_s: float) -> datetime | None:
-    """When the task for `due_at` is to run: up to `jitter_s` later, by a hash, so always the same. None: at once."""
+    """Return when the task for `due_at` runs: up to `jitter_s` later, by a hash, so always the same. None: at once."""
     if not jitter_s:
         return None
     digest = hashlib.sha256(f"{schedule_id} {due_at.timestamp():.6f}".encode()).digest()

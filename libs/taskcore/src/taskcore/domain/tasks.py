@@ -1,6 +1,6 @@
-"""What is asked of Taskcore, and what a worker gets to hold.
+"""What clients submit, and what workers hold.
 
-Of the latter there are thousands a second: tuples are made in less than half of the time that frozen dataclasses take.
+Workers create thousands of the latter per second: a NamedTuple takes less than half the time of a frozen dataclass.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ MAX_BATCH_TASKS = 10_000
 MAX_TIMEOUT_S = 365 * 86_400
 MAX_DELETE_AFTER_S = 10 * 365 * 86_400
 MIN_PRIORITY, MAX_PRIORITY = -100, 100
-#: Its end is a look-ahead because Python's `$` lets a newline follow.
+#: Ends with a look-ahead because Python's `$` also matches before a trailing newline.
 NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.@-]*(?![\s\S])"
 
 DEFAULT_QUEUE = "default"
-#: What the names of queues of the broker's own, and of workers, begin with.
+#: Queue names with these prefixes belong to the broker and to workers.
 RESERVED_QUEUE_PREFIXES = ("amq.", "worker.")
 
 
 @dataclass(frozen=True, slots=True)
 class NewTask:
-    """A task as it was accepted: checked, every default filled in, not stored yet.
+    """A task as accepted: validated, with all defaults filled in, not stored yet.
 
-    `run_at` is None for «as soon as possible»; `timeout_s` bounds each attempt; `delete_after_s` counts from the
-    task's end; `depends_on` are ids of tasks that must have succeeded before it may run. `idempotency_key` and
-    `fingerprint` (of the body it came with) are set together.
+    `run_at` is None for "as soon as possible". `timeout_s` limits each attempt. `delete_after_s` counts from the task's
+    end. `depends_on` are the ids of the tasks that must succeed before it may run. `idempotency_key` and `fingerprint`
+    (of the request body) are set together.
     """
 
     name: str
@@ -58,7 +58,7 @@ class NewTask:
 
 
 class Lease(NamedTuple):
-    """A worker's right to one attempt. Every write of the attempt names all of it (a fencing token)."""
+    """A worker's right to one attempt. Every write of the attempt names all three fields (a fencing token)."""
 
     task_id: int
     attempt: int
@@ -89,11 +89,11 @@ class AttemptTrace(Protocol):
 
 
 class ClaimedTask(NamedTuple):
-    """A task that a worker holds. `failures`, `crashes` and `worker_losses` count the attempts before that ended so.
+    """A task that a worker holds.
 
-    `alone`: an earlier attempt may have taken its process down; this one runs in a process of its own.
-    `checkpoint` is what an earlier attempt left. `claimed_at` is the worker's monotonic clock when the claim was
-    answered.
+    `failures`, `crashes` and `worker_losses` count the earlier attempts that ended that way. `isolated`: an earlier
+    attempt may have crashed its process, so this one runs in a process of its own. `checkpoint` is what an earlier
+    attempt saved. `claimed_at` is the worker's monotonic clock when the reply to the claim arrived.
     """
 
     lease: Lease
@@ -114,11 +114,11 @@ class ClaimedTask(NamedTuple):
 
 
 class FinishedAttempt(NamedTuple):
-    """An attempt that is over, ready to be settled.
+    """An attempt that has ended and is ready to be settled.
 
-    `waited_s` is from the claim's reply to the plugin's start, `ran_s` from there to its end, in seconds of a
-    monotonic clock; the database's clock turns them into times. Both are None where somebody else writes the end of
-    an attempt: it ends now.
+    `waited_s` is the time from the reply to the claim to the start of the plugin, `ran_s` from there to its end, both
+    in seconds of a monotonic clock; the database's clock turns them into timestamps. Both are None when another process
+    settles the attempt: then it ends now.
     """
 
     lease: Lease
@@ -130,5 +130,5 @@ class FinishedAttempt(NamedTuple):
 
 
 def worker_actor(worker_id: int) -> str:
-    """How a worker signs the history."""
+    """Return the name under which a worker appears in the history."""
     return f"worker:{worker_id}"

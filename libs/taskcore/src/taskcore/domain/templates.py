@@ -1,4 +1,4 @@
-"""Texts with `$names` in them, anywhere within a JSON value: what is wrong with them, and the value filled in."""
+"""Templates: `$names` in the texts of a JSON value, how to validate them and how to render them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Path = tuple[str | int, ...]
 
 
 def render(value: Any, words: Mapping[str, str]) -> Any:
-    """`value` with each `$name` in its texts replaced, and `$$` by a dollar sign. Names of members stay as they are."""
+    """Return `value` with each `$name` in its texts replaced, and `$$` by a dollar sign. Object keys stay unchanged."""
     if isinstance(value, str):
         return Template(value).substitute(words)
     if isinstance(value, dict):
@@ -21,22 +21,22 @@ def render(value: Any, words: Mapping[str, str]) -> Any:
 
 
 def template_errors(value: Any, names: Collection[str]) -> Iterator[tuple[Path, str]]:
-    """The path of each text that `fill` could not fill in with words for `names`, and why."""
+    """Yield the path of each text that `render` could not render with values for `names`, and the reason."""
     for path, text in iter_texts(value):
         template = Template(text)
         if not template.is_valid():
-            yield path, "has a $ that begins no name: write $$ for a dollar sign"
+            yield path, "has a $ that does not start a name: write $$ for a dollar sign"
         elif unknown := [name for name in template.get_identifiers() if name not in names]:
-            yield path, f"knows no ${unknown[0]}; there are {', '.join(f'${name}' for name in names)}"
+            yield path, f"uses unknown ${unknown[0]}; available: {', '.join(f'${name}' for name in names)}"
 
 
 def has_variables(value: Any) -> bool:
-    """Whether what `value` will be is not known before it is filled in."""
+    """Return whether `value` contains variables, so that its final form is unknown before it is rendered."""
     return any(Template(text).get_identifiers() for _, text in iter_texts(value))
 
 
 def iter_texts(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
-    """Each text within `value`, with its path."""
+    """Yield each text within `value`, with its path."""
     if isinstance(value, str):
         yield path, value
     elif isinstance(value, dict):
