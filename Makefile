@@ -70,6 +70,7 @@ check: .venv/.dev  ## style, types, import rules, and whether the generated page
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate_pages.py --check
+	$(BIN)/python -m checks
 
 bench: .venv/.dev  ## the measurements, written to bench/results.json
 	$(BIN)/python -m bench $(ARGS)
@@ -101,7 +102,7 @@ $(IN_IMAGES:%=image-%): image-%:
 
 clean:  ## remove what make made; data in .taskcore stays
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .schemathesis
-	find $(PACKAGES) tests bench faults -name __pycache__ -prune -exec rm -rf {} +
+	find $(PACKAGES) checks harness tests bench faults -name __pycache__ -prune -exec rm -rf {} +
 
 # A stamp is written when its step is done, so a step that was interrupted starts again.
 

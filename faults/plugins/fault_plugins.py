@@ -115,7 +115,6 @@ def _work(params: WorkParameters, deadline: float) -> None:
 
 def _eat_memory() -> None:
     """Allocate and touch memory. Without a limit, kill the process at 512 MiB, as the kernel would."""
-    eaten = []
-    for _ in range(32):
-        eaten.append(bytearray(b"x") * (16 * 1024 * 1024))
+    chunks = [bytearray(b"x") * (16 * 1024 * 1024) for _ in range(32)]
+    assert chunks
     os.kill(os.getpid(), signal.SIGKILL)

@@ -28,7 +28,7 @@ COORDINATORS = ("coordinator-1", "coordinator-2")
 
 
 class SupervisedSystem(System):
-    """`env` applies to all processes, `own_env` to individual ones by name: `api`, `worker-1`, `coordinator-2`, …"""
+    """`env` applies to all processes, `own_env` to single ones by name: `api`, `worker-1`, `coordinator-2`."""
 
     def __init__(
         self,

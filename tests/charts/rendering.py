@@ -83,9 +83,10 @@ def set_value(path: str, value: Any) -> Values:
 
 
 def render(*layers: Values, name: str = "demo", namespace: str = "tasks", revision: int = 1) -> Release:
-    """
+    """Render the chart with the merged values.
+
     Raises:
-        HelmError: with why the values are refused.
+        HelmError: Helm rejects the values; the message says why.
     """
     return _render(json.dumps(merge_values(*layers), sort_keys=True), name, namespace, revision)
 

@@ -16,8 +16,13 @@ from tests.containers.dockerfiles import stages, values
 SERVERS = ("postgresql", "rabbitmq")
 #: Who is in whose image.
 IMAGES = {
-    **{"api": "api", "coordinator": "worker", "worker": "worker", "migrate": "api", "test": "api"},
-    **{"collector-analytics": "collector-analytics", "collector-k8s": "collector-k8s"},
+    "api": "api",
+    "coordinator": "worker",
+    "worker": "worker",
+    "migrate": "api",
+    "test": "api",
+    "collector-analytics": "collector-analytics",
+    "collector-k8s": "collector-k8s",
 }
 
 
@@ -105,7 +110,8 @@ def test_what_is_started_is_what_the_image_has() -> None:
 
     assert {c: container(pods[c]).get("args") for c in SERVICES} == {
         **dict.fromkeys(SERVICES),
-        **{"worker": ["run"], "coordinator": ["coordinate"]},
+        "worker": ["run"],
+        "coordinator": ["coordinate"],
     }
     assert [c for c in SERVICES if "command" in container(pods[c])] == []
     assert container(pods["migrate"])["command"] == ["python", "-m", "taskcore.init", "taskcore", "db", "upgrade"]

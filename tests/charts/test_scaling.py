@@ -22,8 +22,11 @@ def test_there_are_as_many_copies_as_told() -> None:
     rendered = render(PRODUCTION, set_value("worker.replicas", 5), set_value("coordinator.replicas", 0))
 
     assert copies(rendered) == {
-        **{"api": 2, "coordinator": 0, "worker": 5},
-        **{"collector-analytics": 1, "collector-k8s": 1},
+        "api": 2,
+        "coordinator": 0,
+        "worker": 5,
+        "collector-analytics": 1,
+        "collector-k8s": 1,
     }
     assert rendered.of_kind("HorizontalPodAutoscaler") == rendered.of_kind("ScaledObject") == []
 

@@ -1,3 +1,5 @@
+"""Fixtures for the tests of taskcore."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,3 +1,5 @@
+"""Fixtures for the tests of leases."""
+
 from __future__ import annotations
 
 from tests.taskcore.conftest import stage

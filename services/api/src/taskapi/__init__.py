@@ -1,0 +1,1 @@
+"""Taskcore's HTTP API."""

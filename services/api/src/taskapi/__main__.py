@@ -98,10 +98,10 @@ async def _release_waiters_on_signals(app: Litestar) -> None:
     services: Services = app.state.services
     loop = asyncio.get_running_loop()
 
-    def let_go(number: int, frame: FrameType | None) -> None:
+    def let_go(_signal: int, _frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(services.completion_waiters.release_all)
 
-    def drain(number: int, frame: FrameType | None) -> None:
+    def drain(_signal: int, _frame: FrameType | None) -> None:
         services.draining.set()
 
     signal.signal(DRAIN_SIGNAL, drain)

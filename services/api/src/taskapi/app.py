@@ -113,4 +113,4 @@ def create_app(
 
 
 def _lifespan(services: Services) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
-    return lambda app: services.open()
+    return lambda _: services.open()

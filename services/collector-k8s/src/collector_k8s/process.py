@@ -39,7 +39,7 @@ def run(
     settings: Settings,
     stop: threading.Event,
     status: CollectorStatus | None = None,
-    on_change: Callable[[Settings], None] = lambda settings: None,
+    on_change: Callable[[Settings], None] = lambda _: None,
 ) -> None:
     """Until `stop` is set. A database or a cluster that is away is waited for.
 

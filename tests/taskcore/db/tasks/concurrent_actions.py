@@ -48,7 +48,6 @@ Actions = list[tuple[ConcurrentAction, UUID]]
 
 def user_action(verb: str, *statements: Executable) -> ConcurrentAction:
     """As the API does it: whatever fits how the task stands, and once more when it has moved in between."""
-
     hold = dependencies.lock_task_and_parents() if verb in ("resume", "retry") else dependencies.lock_tasks()
 
     def do(scene: Subject, _: UUID) -> bool:

@@ -36,7 +36,7 @@ def program() -> None:
     \b
     Exit codes: 0 done, 1 the server refused or could not be reached, 2 usage,
     3 the task failed or was cancelled, 4 timed out, 130 interrupted.
-    """
+    """  # noqa: D301  # \b keeps click from wrapping
 
 
 for command in (

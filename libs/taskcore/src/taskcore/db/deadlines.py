@@ -23,7 +23,7 @@ class DeadlineConnection(psycopg.Connection[TupleRow]):
     deadline_s: float | None = None
 
     def wait(self, gen: PQGen[Result], interval: float = WAIT_INTERVAL_S, timeout: float | None = None) -> Result:
-        """psycopg waits here for whatever it asked."""
+        """Psycopg waits here for whatever it asked."""
         try:
             return super().wait(gen, interval, self.deadline_s if timeout is None else timeout)
         except psycopg.OperationalError:
@@ -35,7 +35,7 @@ class DeadlineConnection(psycopg.Connection[TupleRow]):
 def set_statement_deadline(engine: Engine, deadline_s: float) -> None:
     """From now on the connections that `engine` makes are bounded."""
 
-    def connect(dialect: Any, record: Any, arguments: Any, parameters: dict[str, Any]) -> DeadlineConnection:
+    def connect(_dialect: Any, _record: Any, arguments: Any, parameters: dict[str, Any]) -> DeadlineConnection:
         options = (
             f"{parameters.get('options', '')} -c statement_timeout={int(deadline_s * SERVER_TIMEOUT_SHARE * 1000)}"
         )

@@ -31,7 +31,7 @@ class attempt_context:
         _current.reset(self._before)
 
 
-def add_attempt_fields(logger: object, method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def add_attempt_fields(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Add the ids of the current attempt and trace, as a structlog processor. Fields that the line has win."""
     claimed = _current.get()
     if claimed is not None:

@@ -72,7 +72,7 @@ def schema_errors(schema: dict[str, Any]) -> FindErrors:
     try:
         return jsonschema_rs.Draft202012Validator(schema, offline=True, mask="the value").iter_errors
     except (ValueError, jsonschema_rs.ReferencingError):
-        return lambda parameters: ()
+        return lambda _: ()
 
 
 def _parameter_errors(task: AlertTask, errors: FindErrors) -> Iterator[FieldError]:

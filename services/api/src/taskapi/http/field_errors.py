@@ -27,7 +27,7 @@ def field_error(path: Path, message: str) -> FieldError:
 
 
 def field_error_of(error: msgspec.ValidationError, prefix: Path = ()) -> FieldError:
-    """msgspec's error with the name of the field: its own, or that of the member which is missing or unknown."""
+    """Msgspec's error with the name of the field: its own, or that of the member which is missing or unknown."""
     message, _, place = str(error).rpartition(" - at ") if " - at `" in str(error) else (str(error), "", "")
     path = re.findall(r"[^.\[\]]+|\[\d+\]", place.rpartition("`$")[2].strip("`").replace("[...]", ""))
     parts = [int(part[1:-1]) if part.startswith("[") else part for part in path]

@@ -1,5 +1,7 @@
-"""Submitting tasks that depend on others, in one transaction: `dependencies.hold_all`, a look at how those stand, then
-`submit_planned`, then `depend`. What they depend on is held: its end comes after.
+"""Submission of tasks with dependencies, in one transaction.
+
+Its statements, in order: `dependencies.lock_tasks`, a query of their states, `submit_planned`, `depend`. The parents stay
+locked, so none of them can finish before the commit.
 """
 
 from __future__ import annotations

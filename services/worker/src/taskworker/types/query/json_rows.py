@@ -1,6 +1,6 @@
-"""Rows of PostgreSQL as JSON: booleans, numbers and JSON as they are, every other type as text.
+r"""Rows of PostgreSQL as JSON: booleans, numbers and JSON as they are, every other type as text.
 
-Text is what PostgreSQL writes: `numeric` keeps all its digits, `bytea` is `\\x` and hexadecimal, an interval is
+Text is what PostgreSQL writes: `numeric` keeps all its digits, `bytea` is `\x` and hexadecimal, an interval is
 ISO 8601 (`P1DT2H`), as are dates and timestamps (`2026-01-31T12:00:00+00:00`). Arrays are lists of the same.
 """
 
