@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, Executable
 
 from taskcore.db.prepared import prepare
-from taskcore.db.queues import dispatch_traces, outbox
+from taskcore.db.queues import outbox
 from taskcore.db.tasks import claims, settlements
 from taskcore.domain import outcomes
 from taskcore.domain.tasks import FinishedAttempt, Lease
@@ -72,7 +72,7 @@ def test_a_settlement_reads_what_it_settles(stage: DatabaseHarness, ids: list[in
     assert most_read(stage.engine, settlements.settle(), rows=settlements.result_rows(ends), by="me") == FEW
 
 
-@pytest.mark.parametrize("dispatch", [outbox.dispatch(), dispatch_traces.dispatch_traced()])
+@pytest.mark.parametrize("dispatch", [outbox.dispatch(), outbox.dispatch_traced()])
 def test_a_dispatch_reads_what_it_marks(stage: DatabaseHarness, ids: list[int], dispatch: Executable) -> None:
     stage.sql("UPDATE task SET attempt = 1, trace_context = 'x'")
     stage.sql(

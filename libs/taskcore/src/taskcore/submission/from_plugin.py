@@ -14,7 +14,7 @@ from taskcore.db.tasks import queries, submit
 from taskcore.db.workers import workers
 from taskcore.domain.tasks import MAX_TASK_BYTES, NewTask
 from taskcore.errors import InvalidTask
-from taskcore.observability.tracing.propagation import trace_id_of
+from taskcore.observability.tracing.propagation import current_traceparent, trace_id_of
 from taskcore.submission.spec import TaskSubmission, new_task, storage_errors
 
 MAX_ERRORS = 5
@@ -98,7 +98,7 @@ def _few(validator: Any, asked: TaskSubmission) -> list[Any]:
 
 
 def _stored(run: ExecuteStatement, task: NewTask, by: str) -> int:
-    statement, parameters = submit.submit([task], by)
+    statement, parameters = submit.submit([task], by, current_traceparent())
     if rows := run(statement, parameters):
         return int(rows[0].id)
     (other,) = run(submit.task_by_key(), {"its_key": task.idempotency_key})

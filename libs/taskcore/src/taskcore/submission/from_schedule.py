@@ -30,6 +30,7 @@ from taskcore.domain.schedules import (
 )
 from taskcore.domain.tasks import DEFAULT_QUEUE, MAX_BATCH_BYTES, NewTask
 from taskcore.errors import TaskcoreError
+from taskcore.observability.tracing.propagation import current_traceparent
 from taskcore.submission.recurrence import Recurrence, recurrence
 from taskcore.submission.spec import TaskSpec, TypeDefaults, new_task
 
@@ -148,7 +149,7 @@ async def _submit(
         record_exception=False,
         set_status_on_exception=False,
     ):
-        stored = (await connection.execute(*submit.submit(tasks, by))).all()
+        stored = (await connection.execute(*submit.submit(tasks, by, current_traceparent()))).all()
     return tuple(FiredTask(row.id, due_at) for row, due_at in zip(stored, times, strict=True))
 
 

@@ -14,6 +14,7 @@ from taskapi.schemas import Problem
 from taskcore.db.tasks import submit
 from taskcore.domain.tasks import NewTask
 from taskcore.observability.metrics import TASKS_SUBMITTED
+from taskcore.observability.tracing.propagation import current_traceparent
 
 ATTEMPTS = 3
 
@@ -30,7 +31,7 @@ class Stored:
 async def store_task(database: Database, task: NewTask, by: str) -> Stored:
     """Store `task`, signed `by`, or find the one that came with its key before."""
     for _ in range(ATTEMPTS):
-        if rows := await database.write(*submit.submit([task], by)):
+        if rows := await database.write(*submit.submit([task], by, current_traceparent())):
             TASKS_SUBMITTED.inc()
             return Stored(rows[0].id, rows[0])
         rows = await database.read(submit.tasks_by_key([str(task.idempotency_key)]))
@@ -44,7 +45,7 @@ async def store_tasks(database: Database, tasks: Sequence[NewTask], by: str, is_
     if not tasks:
         return []
     if tasks[0].idempotency_key is None:
-        stored = [Stored(row.id, row) for row in await database.write(*submit.submit(tasks, by))]
+        stored = [Stored(row.id, row) for row in await database.write(*submit.submit(tasks, by, current_traceparent()))]
     else:
         stored = await _store_keyed(database, tasks, by, is_atomic)
     TASKS_SUBMITTED.inc(sum(one.row is not None for one in stored))
@@ -53,7 +54,7 @@ async def store_tasks(database: Database, tasks: Sequence[NewTask], by: str, is_
 
 async def _store_keyed(database: Database, tasks: Sequence[NewTask], by: str, is_atomic: bool) -> list[Stored]:
     async with database.transaction() as connection:
-        rows = (await connection.execute(*submit.submit(tasks, by))).all()
+        rows = (await connection.execute(*submit.submit(tasks, by, current_traceparent()))).all()
         created = {row.idempotency_key: row for row in rows}
         others = await existing_by_key(
             connection, [t.idempotency_key for t in tasks if t.idempotency_key not in created]

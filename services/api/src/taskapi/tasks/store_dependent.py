@@ -24,6 +24,7 @@ from taskcore.domain.dependencies import DependencyState, plan_start, state_of
 from taskcore.domain.states import Status
 from taskcore.domain.tasks import NewTask
 from taskcore.observability.metrics import TASKS_SUBMITTED
+from taskcore.observability.tracing.propagation import current_traceparent
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ async def _insert(
     if not plan.starts:
         return
     planned = [(tasks[place].task, start) for place, start in plan.starts.items()]
-    statement, values = submit_planned(planned, by)
+    statement, values = submit_planned(planned, by, current_traceparent())
     rows = (await connection.execute(statement, values)).all()
     if len(rows) != len(plan.starts):
         raise _KeyTaken

@@ -19,6 +19,7 @@ from taskcore.db.workers import workers
 from taskcore.domain.alerts import AlertUpdate, Event, aggregate_updates, first_matching_rule
 from taskcore.errors import InvalidSettings, first_line
 from taskcore.live_settings import CurrentSettings
+from taskcore.observability.tracing.propagation import current_traceparent
 from taskcore.settings import PREFIX, AlertRule, AlertTask, Settings
 from taskcore.submission import from_alert
 
@@ -123,7 +124,7 @@ def _fire(connection: Connection, due: Sequence[tuple[int, AlertUpdate, AlertTas
             record_exception=False,
             set_status_on_exception=False,
         ):
-            (row,) = connection.execute(*submit.submit([new], f"alert:{alert_id}")).all()
+            (row,) = connection.execute(*submit.submit([new], f"alert:{alert_id}", current_traceparent())).all()
         fired[alert_id] = row.id
     if fired:
         connection.execute(alerts.set_task_ids(), {"ids": list(fired), "tasks": list(fired.values())})

@@ -17,7 +17,7 @@ from taskcore.observability.tracing.provider import Tracing, suppress_errors
 class DispatchSpans:
     """Those of one batch, from when it was asked for (`began_ns`) until the broker confirmed it.
 
-    `rows` are of `taskcore.db.queues.dispatch_traces.dispatch`, where traces are on. What has run before begins a trace of its own,
+    `rows` are of `taskcore.db.queues.outbox.dispatch_traced`, where traces are on. What has run before begins a trace of its own,
     linked to the submission and to the last attempt: a task that waits for hours between attempts makes no trace of
     hours.
     """

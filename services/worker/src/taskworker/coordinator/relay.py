@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from taskcore.db.queues import dispatch_traces, outbox
+from taskcore.db.queues import outbox
 from taskcore.live_settings import CurrentSettings
 from taskcore.messaging.publisher import Publisher
 from taskcore.observability.metrics import MESSAGES_RESENT, MESSAGES_SENT, QUEUE_LABELS
@@ -113,7 +113,7 @@ class Relay:
 
     async def _send(self, queue: str, room: int) -> int:
         began_ns = time.time_ns()
-        dispatch = dispatch_traces.dispatch_traced() if self._tracing.is_enabled else outbox.dispatch()
+        dispatch = outbox.dispatch_traced() if self._tracing.is_enabled else outbox.dispatch()
         rows = await execute(self._engine, dispatch, of=queue, room=room)
         if not rows:
             return 0

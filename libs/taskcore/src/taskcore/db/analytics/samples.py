@@ -32,8 +32,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from taskcore.db.models import AnalyticsCursor, AnalyticsMetric, AnalyticsSample, AnalyticsSeries
-from taskcore.db.recordset import recordset
-from taskcore.db.sql import interval
+from taskcore.db.sql import interval, recordset
 from taskcore.domain.metrics import Metric
 
 #: How long a change may take from its `now()` to its commit, unless it is seen to be at work,

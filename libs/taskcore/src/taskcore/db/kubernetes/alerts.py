@@ -31,8 +31,7 @@ from sqlalchemy.orm import aliased
 from sqlalchemy.types import TypeEngine
 
 from taskcore.db.models import Alert, K8sCursor, K8sEvent
-from taskcore.db.recordset import recordset
-from taskcore.db.sql import actor_param, bigint_param, bigints_param, const_text, seconds_param, texts_param
+from taskcore.db.sql import actor_param, bigint_param, bigints_param, const_text, recordset, seconds_param, texts_param
 from taskcore.domain.alerts import AlertUpdate
 
 BATCH = 500

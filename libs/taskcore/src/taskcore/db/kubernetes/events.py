@@ -28,8 +28,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.types import TypeEngine
 
 from taskcore.db.models import K8sCursor, K8sEvent, K8sGap
-from taskcore.db.recordset import recordset
-from taskcore.db.sql import bigint_param, bigints_param, const_bool, const_text, seconds_param, texts_param
+from taskcore.db.sql import bigint_param, bigints_param, const_bool, const_text, recordset, seconds_param, texts_param
 
 EVENT_COLUMNS: dict[str, type[TypeEngine[Any]] | TypeEngine[Any]] = {
     "uid": Text,

@@ -20,12 +20,13 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    true,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import InstrumentedAttribute
 
-from taskcore.db.models import Outbox, Queue, Task, Worker
+from taskcore.db.models import Outbox, Queue, Task, TaskAttempt, Worker
 from taskcore.db.sql import (
     bigint_param,
     bigints_param,
@@ -113,6 +114,28 @@ def dispatch() -> Executable:
     """Mark the next `room` rows of the queue `of` as sent. Answers their task ids, by priority, then by age."""
     marked = mark_dispatched()
     return select(marked.c.task_id).order_by(marked.c.priority.desc(), marked.c.task_id)
+
+
+@cache
+def dispatch_traced() -> Executable:
+    """As `outbox.dispatch`. Of what is followed it answers type, attempt (0: none so far) and trace_context, too.
+
+    And trace_id and span_id of the last attempt, where those are known.
+    """
+    marked = mark_dispatched()
+    last = and_(key_equals(TaskAttempt.task_id, Task.id), TaskAttempt.attempt == Task.attempt)
+    followed = (
+        select(Task.type, Task.attempt, Task.trace_context, TaskAttempt.trace_id, TaskAttempt.span_id)
+        .outerjoin_from(Task, TaskAttempt, last)
+        .where(Task.id == marked.c.task_id, Task.trace_context.is_not(None))
+        .limit(literal_column("1"))  # by key, whatever the planner thinks of reading all of them at once
+        .lateral()
+    )
+    return (
+        select(marked.c.task_id, *followed.c)
+        .select_from(marked.outerjoin(followed, true()))
+        .order_by(marked.c.priority.desc(), marked.c.task_id)
+    )
 
 
 def mark_dispatched() -> CTE:

@@ -36,8 +36,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql.expression import SQLColumnExpression
 
 from taskcore.db.models import Schedule, ScheduleFire, Task
-from taskcore.db.recordset import recordset
-from taskcore.db.sql import bigint_param, bigints_param, seconds_param, status_in_unindexed
+from taskcore.db.sql import bigint_param, bigints_param, recordset, seconds_param, status_in_unindexed
 from taskcore.domain.states import TERMINAL
 
 BATCH = 100

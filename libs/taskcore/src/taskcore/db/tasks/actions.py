@@ -25,9 +25,9 @@ from taskcore.db.sql import (
     status_in_unindexed,
 )
 from taskcore.db.tasks.dependencies import has_failed_parent, has_incomplete_parent
-from taskcore.db.tasks.removals import delete_tasks
 from taskcore.db.tasks.transitions import (
     delete_outbox,
+    delete_tasks,
     finished_columns,
     insert_history,
     insert_outbox,

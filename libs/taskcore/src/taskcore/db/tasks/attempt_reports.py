@@ -32,8 +32,16 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import InstrumentedAttribute
 
 from taskcore.db.models import Task, TaskLog
-from taskcore.db.recordset import recordset
-from taskcore.db.sql import bigint_param, const_bool, const_text, int_param, interval, key_equals, status_in_unindexed
+from taskcore.db.sql import (
+    bigint_param,
+    const_bool,
+    const_text,
+    int_param,
+    interval,
+    key_equals,
+    recordset,
+    status_in_unindexed,
+)
 from taskcore.domain.attempt_reports import LogLine
 from taskcore.domain.states import HELD
 from taskcore.domain.tasks import Lease

@@ -13,10 +13,17 @@ import msgspec
 from sqlalchemy import Executable, Float, Select, Text, func, or_, select
 
 from taskcore.db.models import Task
-from taskcore.db.recordset import recordset
-from taskcore.db.sql import bigint_param, bigints_param, const_text, interval, seconds_param, status_in_unindexed
+from taskcore.db.sql import (
+    bigint_param,
+    bigints_param,
+    const_text,
+    interval,
+    recordset,
+    seconds_param,
+    status_in_unindexed,
+)
 from taskcore.db.tasks.dependencies import has_pending_dependents
-from taskcore.db.tasks.removals import delete_tasks
+from taskcore.db.tasks.transitions import delete_tasks
 from taskcore.domain.states import TERMINAL
 
 BATCH = 500

@@ -37,8 +37,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from taskcore.db.models import Outbox, Task, TaskAttempt, TaskHistory
-from taskcore.db.recordset import recordset
-from taskcore.db.sql import actor_param, const_bool, const_text, interval, key_equals, status_in_unindexed
+from taskcore.db.sql import actor_param, const_bool, const_text, interval, key_equals, recordset, status_in_unindexed
 from taskcore.domain.outcomes import AttemptOutcome, ChargedAs
 from taskcore.domain.states import HELD, TERMINAL, Status
 from taskcore.domain.tasks import FinishedAttempt

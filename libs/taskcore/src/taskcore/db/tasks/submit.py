@@ -27,11 +27,9 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.types import TypeEngine
 
 from taskcore.db.models import Outbox, Queue, Task, TaskHistory
-from taskcore.db.recordset import recordset
-from taskcore.db.sql import actor_param, const_bool, const_text
+from taskcore.db.sql import actor_param, const_bool, const_text, recordset
 from taskcore.domain.states import Status
 from taskcore.domain.tasks import NewTask
-from taskcore.observability.tracing.propagation import current_traceparent
 
 #: Of the tasks that one request submits, so many are followed.
 MAX_TRACED_PER_BATCH = 10
@@ -55,24 +53,25 @@ TASK_COLUMNS: dict[str, type[TypeEngine[Any]] | TypeEngine[Any]] = {
 }
 
 
-def submit(tasks: Sequence[NewTask], by: str = "api") -> tuple[Executable, dict[str, str | None]]:
-    """The statement that stores `tasks`, and its parameters. `by` signs their history.
+def submit(
+    tasks: Sequence[NewTask], by: str = "api", trace_context: str | None = None
+) -> tuple[Executable, dict[str, str | None]]:
+    """Return the statement that stores `tasks`, and its parameters. `by` is the actor in their history.
 
-    The traces of the first few go on with that of the span which this is called in.
+    The first few tasks continue the trace `trace_context`, a traceparent: see `with_trace_context`.
 
-    It answers (id, idempotency_key, status, created_at), a row for each task that was stored, in the order of
-    `tasks`. One whose idempotency key is taken is left out: see `tasks_by_key`.
+    It returns (id, idempotency_key, status, created_at) of each task that it stored, in the order of `tasks`. A task
+    whose idempotency key is taken is left out: see `tasks_by_key`.
     """
-    return _submit(), {"rows": msgspec.json.encode(with_trace_context(tasks)).decode(), "by": by}
+    return _submit(), {"rows": msgspec.json.encode(with_trace_context(tasks, trace_context)).decode(), "by": by}
 
 
-def with_trace_context(tasks: Sequence[NewTask]) -> Sequence[NewTask]:
-    """With the context of the span that this is called in, the first of them: more would multiply load."""
-    context = current_traceparent()
-    if context is None:
+def with_trace_context(tasks: Sequence[NewTask], trace_context: str | None) -> Sequence[NewTask]:
+    """Return `tasks`, of which the first ones continue a trace. Tracing all of a large batch would multiply load."""
+    if trace_context is None:
         return tasks
-    few = [replace(task, trace_context=context) for task in tasks[:MAX_TRACED_PER_BATCH]]
-    return [*few, *tasks[MAX_TRACED_PER_BATCH:]]
+    traced = [replace(task, trace_context=trace_context) for task in tasks[:MAX_TRACED_PER_BATCH]]
+    return [*traced, *tasks[MAX_TRACED_PER_BATCH:]]
 
 
 def tasks_by_key(keys: Sequence[str]) -> Executable:

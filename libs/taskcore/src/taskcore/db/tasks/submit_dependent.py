@@ -14,8 +14,7 @@ from sqlalchemy import BigInteger, Executable, Text, and_, case, func, insert, l
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from taskcore.db.models import Task, TaskDependency, TaskHistory
-from taskcore.db.recordset import recordset
-from taskcore.db.sql import actor_param, const_text, interval, status_in_unindexed
+from taskcore.db.sql import actor_param, const_text, interval, recordset, status_in_unindexed
 from taskcore.db.tasks.submit import TASK_COLUMNS, insert_queues, with_trace_context
 from taskcore.db.tasks.transitions import insert_outbox
 from taskcore.domain.dependencies import UNSUCCESSFUL, DependencyState
@@ -25,11 +24,15 @@ from taskcore.domain.tasks import NewTask
 
 
 def submit_planned(
-    tasks: Sequence[tuple[NewTask, DependencyState]], by: str = "api"
+    tasks: Sequence[tuple[NewTask, DependencyState]], by: str = "api", trace_context: str | None = None
 ) -> tuple[Executable, dict[str, str | None]]:
     """As `submit.submit`, for tasks that start as planned by `plan_start`."""
-    plans = zip(with_trace_context([task for task, _ in tasks]), (start for _, start in tasks), strict=True)
-    rows = [msgspec.to_builtins(task) | {"starts": start.status, "why": start.error} for task, start in plans]
+    traced = with_trace_context([task for task, _ in tasks], trace_context)
+    starts = (start for _, start in tasks)
+    rows = [
+        msgspec.to_builtins(task) | {"starts": start.status, "why": start.error}
+        for task, start in zip(traced, starts, strict=True)
+    ]
     return _submit_planned(), {"rows": msgspec.json.encode(rows).decode(), "by": by}
 
 

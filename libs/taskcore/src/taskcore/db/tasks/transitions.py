@@ -9,12 +9,13 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, case, delete, func, insert, literal_column, null, select, update
+from sqlalchemy import CTE, ColumnElement, Select, case, delete, func, insert, literal_column, null, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from taskcore.db.models import Outbox, Task, TaskHistory
+from taskcore.db.models import Outbox, Task, TaskAttempt, TaskDependency, TaskHistory, TaskLog
 from taskcore.db.sql import const_bool, const_text, interval, key_equals, status_in, status_in_unindexed
-from taskcore.domain.states import Status
+from taskcore.db.tasks.dependencies import has_pending_dependents
+from taskcore.domain.states import DELETE, Status
 
 
 def lock_in_status(sources: Iterable[Status], condition: ColumnElement[bool], limit: int | None = None) -> CTE:
@@ -95,3 +96,36 @@ def reset_columns() -> dict[str, ColumnElement[Any]]:
 def runs_in_future() -> ColumnElement[bool]:
     """The `run_at` of the task at hand."""
     return func.coalesce(Task.run_at > func.now(), const_bool(False))
+
+
+def delete_tasks(was: CTE, actor: ColumnElement[str], details: Any) -> Select[Any]:
+    """Delete the tasks of `was` (id, status), which has locked them. Answers the ids of those that were.
+
+    What others wait for stays, over or not, until that was passed on: see `Task.dependents_state`.
+    """
+    deleted = (
+        delete(Task)
+        .where(
+            key_equals(Task.id, was.c.id), status_in_unindexed(Task.status, DELETE.sources), ~has_pending_dependents()
+        )
+        .returning(Task.id, Task.attempt, Task.type, Task.queue, was.c.status.label("was"))
+        .cte("deleted")
+    )
+    # By these is counted what happened to it, where nobody counted it yet.
+    remembered = func.jsonb_build_object(const_text("type"), deleted.c.type, const_text("queue"), deleted.c.queue)
+    history = (
+        insert(TaskHistory)
+        .from_select(
+            ["task_id", "attempt", "from_status", "to_status", "actor", "details"],
+            select(deleted.c.id, deleted.c.attempt, deleted.c.was, null(), actor, remembered.concat(details)),
+        )
+        .cte("history")
+    )
+    belongings = [
+        delete(table)
+        .where(key_equals(table.task_id, deleted.c.id))
+        .returning(table.task_id)
+        .cte(f"{table.__tablename__}_rows")
+        for table in (Outbox, TaskAttempt, TaskLog, TaskDependency)
+    ]
+    return select(deleted.c.id).add_cte(history, *belongings)
