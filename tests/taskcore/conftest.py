@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from taskcore.db.engine import KEY_LOOKUP_OPTIONS, async_engine, sync_engine
+from taskworker.coordinator.database import Database
 from taskworker.coordinator.dependency_resolver import DependencyResolver
 from tests.taskcore.db.db_harness import DatabaseHarness
 
@@ -25,7 +26,7 @@ def coordinate(database_url: str) -> Iterator[Callable[[], None]]:
     engine = async_engine(database_url, name="tests", pool_size=2, options=KEY_LOOKUP_OPTIONS)
 
     async def pass_on() -> None:
-        while await DependencyResolver(engine).step():
+        while await DependencyResolver(Database(engine)).step():
             continue
 
     with asyncio.Runner() as runner:

@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from taskcore.db.overrides import remove_override, set_override
 from taskcore.errors import InvalidLiveSetting
 from taskcore.live_settings import CurrentSettings, SettingsWatcher, is_setting, live_settings
 from taskcore.settings import CoordinatorSettings, Layer, RetentionSettings, Settings, layer_of, load_settings
-from taskworker.coordinator.database import execute
+from taskworker.coordinator.database import Database
 from tests.taskcore.db.db_harness import DatabaseHarness
 
 
@@ -128,7 +127,7 @@ def test_retention_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch)
 async def followed(database_url: str) -> AsyncIterator[CurrentSettings]:
     current = CurrentSettings(Settings(database_url=SecretStr(database_url)))
     engine = async_engine(database_url, name="tests", pool_size=1)
-    following = asyncio.create_task(SettingsWatcher(current, partial(execute, engine), name="tests").run())
+    following = asyncio.create_task(SettingsWatcher(current, Database(engine).execute, name="tests").run())
     yield current
     following.cancel()
     await asyncio.wait([following])

@@ -13,6 +13,7 @@ from taskcore.db.engine import KEY_LOOKUP_OPTIONS, async_engine
 from taskcore.live_settings import CurrentSettings
 from taskcore.settings import RetentionSettings, Settings
 from taskworker.coordinator.collector_retention import CollectorRetention, plan_limits
+from taskworker.coordinator.database import Database
 from taskworker.coordinator.retention import Retention
 from tests.taskcore.db.db_harness import DatabaseHarness
 
@@ -28,7 +29,7 @@ async def keep(database_url: str) -> AsyncIterator[Keep]:
     engine = async_engine(database_url, name="tests", pool_size=1, options=KEY_LOOKUP_OPTIONS)
 
     async def run(**retention: Any) -> None:
-        one = CollectorRetention(engine)
+        one = CollectorRetention(Database(engine))
         while await one.step(Settings(retention=RetentionSettings(**retention))):
             continue
 
@@ -130,7 +131,7 @@ async def test_the_coordinator_follows_a_limit_that_is_set_while_it_runs(
     add_samples(stage, HOUR, 2 * DAY)
     engine = async_engine(database_url, name="tests", pool_size=1, options=KEY_LOOKUP_OPTIONS)
     current = CurrentSettings(Settings())
-    one = Retention(engine, current)
+    one = Retention(Database(engine), current)
     await one.step()
     assert count(stage, "analytics_sample") == 2
 

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from taskcore.db.engine import KEY_LOOKUP_OPTIONS, async_engine, sync_engine
+from taskworker.coordinator.database import Database
 from taskworker.coordinator.scheduler import Scheduler
 from tests.taskcore.db.db_harness import DatabaseHarness
 
@@ -28,4 +29,4 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
 
 @pytest.fixture
 def scheduler(engine: AsyncEngine) -> Scheduler:
-    return Scheduler(engine)
+    return Scheduler(Database(engine))

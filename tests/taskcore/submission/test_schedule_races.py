@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from taskcore.db.engine import KEY_LOOKUP_OPTIONS, async_engine
 from taskcore.domain.schedules import LATENESS_TOLERANCE, CatchUp
 from taskcore.submission.from_schedule import fire_due
+from taskworker.coordinator.database import Database
 from taskworker.coordinator.scheduler import Scheduler
 from tests.taskcore.db.db_harness import DatabaseHarness
 from tests.taskcore.submission.timetable import add_schedule, fired_times, fires, get_schedule
@@ -47,7 +48,7 @@ async def test_of_several_coordinators_that_see_the_same_time_one_fires_it(
         while any(len(fired_times(stage, one)) < 5 for one in schedules):
             await scheduler.step(MONDAY + 4 * HOUR)
 
-    await asyncio.gather(*(fire_all(Scheduler(engine)) for engine in engines))
+    await asyncio.gather(*(fire_all(Scheduler(Database(engine))) for engine in engines))
 
     for one in schedules:
         assert fired_times(stage, one) == [MONDAY + number * HOUR for number in range(5)]
@@ -58,7 +59,7 @@ async def test_a_coordinator_that_is_cut_off_in_the_middle_leaves_nothing_and_an
     stage: DatabaseHarness, engines: list[AsyncEngine]
 ) -> None:
     one = add_schedule(stage, MONDAY)
-    cut_off, other = (Scheduler(engine) for engine in engines[:2])
+    cut_off, other = (Scheduler(Database(engine)) for engine in engines[:2])
     async with engines[2].connect() as obstacle:
         await obstacle.execution_options(isolation_level="READ COMMITTED")
         await obstacle.execute(text("LOCK TABLE schedule_fire IN EXCLUSIVE MODE"))
@@ -124,7 +125,7 @@ class Week:
         self._stage = stage
         self._runner = runner
         self._engines = engines
-        self._schedulers = [Scheduler(engine) for engine in engines]
+        self._schedulers = [Scheduler(Database(engine)) for engine in engines]
 
     def live(self, looks: list[Look], catch_up: CatchUp) -> None:
         for table in ("schedule", "task", "outbox", "task_history"):

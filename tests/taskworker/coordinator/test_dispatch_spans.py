@@ -1,4 +1,4 @@
-"""Messages are sent whatever becomes of their spans, on a real database."""
+"""The relay's spans, on a real database: their contexts go with the messages, and their errors stop none."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from taskcore.messaging.brokers import MemoryBroker
 from taskcore.messaging.publisher import NO_CONTEXTS, MemoryPublisher
 from taskcore.observability.tracing.provider import Tracing
 from taskcore.settings import Settings
+from taskworker.coordinator.database import Database
 from taskworker.coordinator.relay import Relay
 from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 
-FOLLOWED = "00-" + "a" * 32 + "-" + "1" * 16 + "-01"
+SAMPLED = "00-" + "a" * 32 + "-" + "1" * 16 + "-01"
 
 
 class RecordingPublisher(MemoryPublisher):
-    """Remembers what was sent, and with which contexts."""
+    """Remembers the messages and their contexts."""
 
     def __init__(self) -> None:
         super().__init__(MemoryBroker())
@@ -44,48 +45,52 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
     await engine.dispose()
 
 
-def submit_followed(stage: DatabaseHarness, count: int, trace_context: str = FOLLOWED) -> list[int]:
+def submit_traced(stage: DatabaseHarness, count: int, trace_context: str = SAMPLED) -> list[int]:
     stage.register_worker()
     ids = stage.submit(*[new_task() for _ in range(count)])
     stage.sql("UPDATE task SET trace_context = :context", context=trace_context)
     return ids
 
 
-async def sent(engine: AsyncEngine, tracing: Tracing) -> RecordingPublisher:
+async def relay_once(engine: AsyncEngine, tracing: Tracing) -> RecordingPublisher:
     publisher = RecordingPublisher()
-    await Relay(engine, publisher, CurrentSettings(Settings()), tracing=tracing).step()
+    await Relay(Database(engine), publisher, CurrentSettings(Settings()), tracing=tracing).step()
     return publisher
 
 
-async def test_what_is_followed_is_sent_with_its_context(
+async def test_message_of_a_traced_task_carries_the_context_of_its_span(
     stage: DatabaseHarness, engine: AsyncEngine, tracing: Tracing
 ) -> None:
-    ids = submit_followed(stage, 2)
+    ids = submit_traced(stage, 2)
 
-    publisher = await sent(engine, tracing)
+    publisher = await relay_once(engine, tracing)
 
     assert sorted(publisher.traceparents) == publisher.sent == ids
     assert {context.split("-")[1] for context in publisher.traceparents.values()} == {"a" * 32}
 
 
-@pytest.mark.parametrize(("trace_context", "trace_id"), [("nonsense", "a" * 32), (FOLLOWED, "nonsense"), ("\t", "")])
-async def test_contexts_that_are_none_hold_up_no_message(
+@pytest.mark.parametrize(("trace_context", "trace_id"), [("nonsense", "a" * 32), (SAMPLED, "nonsense"), ("\t", "")])
+async def test_malformed_contexts_stop_no_message(
     stage: DatabaseHarness, engine: AsyncEngine, tracing: Tracing, trace_context: str, trace_id: str
 ) -> None:
-    (task_id,) = submit_followed(stage, 1, trace_context)
+    (task_id,) = submit_traced(stage, 1, trace_context)
     stage.run_to_end(task_id, worker_lost(0))
     stage.sql("UPDATE task_attempt SET trace_id = :trace_id, span_id = 'x'", trace_id=trace_id)
     stage.make_due(task_id)
 
-    publisher = await sent(engine, tracing)
+    publisher = await relay_once(engine, tracing)
 
     assert publisher.sent == [task_id]
 
 
 @pytest.mark.parametrize("moment", ["start", "end"])
-async def test_spans_that_raise_hold_up_no_message(stage: DatabaseHarness, engine: AsyncEngine, moment: str) -> None:
-    ids = submit_followed(stage, 2)
+async def test_span_processors_that_raise_stop_no_message(
+    stage: DatabaseHarness, engine: AsyncEngine, moment: str
+) -> None:
+    ids = submit_traced(stage, 2)
 
-    publisher = await sent(engine, Tracing.start(Settings(), "tests", extra_processors=[RaisingProcessor(moment)]))
+    publisher = await relay_once(
+        engine, Tracing.start(Settings(), "tests", extra_processors=[RaisingProcessor(moment)])
+    )
 
     assert publisher.sent == ids

@@ -1,6 +1,7 @@
 """Live settings: those that the table `setting` may override while processes run.
 
-Settings stay frozen: who reads a live one asks for the current settings each time, and hears when they change.
+Settings objects stay frozen. Code that uses a live setting reads it from `CurrentSettings.now` each time, and may
+register a callback for changes.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any
@@ -22,6 +22,7 @@ from taskcore.db.notify import SETTINGS, Listener
 from taskcore.db.overrides import list_overrides
 from taskcore.errors import InvalidLiveSetting
 from taskcore.settings import Live, Settings
+from taskcore.wakeup import Wakeup
 
 POLL_INTERVAL_S = 5.0
 
@@ -30,7 +31,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class LiveSetting:
-    """One that is live: `field` of `section`. `type` checks its values."""
+    """The live setting `field` of `section`. `type` validates its values."""
 
     section: str
     field: str
@@ -41,21 +42,21 @@ class LiveSetting:
         return f"{self.section}.{self.field}"
 
     def value_in(self, settings: Settings) -> Any:
-        """As JSON has it."""
+        """Return the value in `settings` as JSON."""
         return self.type.dump_python(
             getattr(getattr(settings, self.section), self.field), mode="json", exclude_unset=True
         )
 
     def default_value(self) -> Any:
-        """What holds where nobody has set it. As JSON has it."""
+        """Return the built-in default as JSON."""
         return self.value_in(Settings.model_construct())
 
     def json_schema(self) -> dict[str, Any]:
-        """The JSON Schema of its values."""
+        """Return the JSON Schema of the values."""
         return self.type.json_schema()
 
     def apply(self, settings: Settings, value: Any) -> Settings:
-        """`settings` with `value`, which comes out of JSON. Raises `InvalidSetting`."""
+        """Return `settings` with `value`, which is JSON, put in. Raises `InvalidSetting`."""
         section: BaseModel = getattr(settings, self.section)
         try:
             checked = self.type.validate_json(json.dumps(value), strict=True)
@@ -68,7 +69,7 @@ class LiveSetting:
 
 @cache
 def live_settings() -> Mapping[str, LiveSetting]:
-    """All that are live, by their names."""
+    """Return all live settings by name."""
     found: dict[str, LiveSetting] = {}
     for section, holder in Settings.model_fields.items():
         if isinstance(holder.default, BaseModel):
@@ -80,7 +81,7 @@ def live_settings() -> Mapping[str, LiveSetting]:
 
 
 def is_setting(name: str) -> bool:
-    """Whether there is a setting of this name, live or not."""
+    """Whether a setting of this name exists, live or not."""
     section, _, field = name.partition(".")
     if section not in Settings.model_fields:
         return False
@@ -89,7 +90,7 @@ def is_setting(name: str) -> bool:
 
 
 class CurrentSettings:
-    """The settings as they are now: the process's own, with what the database overrides."""
+    """The settings as of now: those that the process was started with (`base`), with the database's overrides."""
 
     def __init__(self, base: Settings) -> None:
         self.base = base
@@ -98,11 +99,11 @@ class CurrentSettings:
         self._callbacks: list[Callable[[], object]] = []
 
     def on_change(self, callback: Callable[[], object]) -> None:
-        """Have `callback` called whenever `now` has become another."""
+        """Call `callback` after each change of `now`."""
         self._callbacks.append(callback)
 
     def apply_overrides(self, overrides: Mapping[str, Any]) -> None:
-        """These, and no others. What is not valid is ignored, and said once."""
+        """Replace all earlier overrides by these. Invalid ones are ignored and logged once."""
         if overrides == self._overrides:
             return
         self._overrides = overrides
@@ -120,7 +121,7 @@ class CurrentSettings:
 
 
 class SettingsWatcher:
-    """Keeps `settings` current: on each NOTIFY, and at the latest every `POLL_S` seconds. `read` runs a statement."""
+    """Reads the overrides on each NOTIFY and every `POLL_INTERVAL_S` seconds. `read` runs a statement."""
 
     def __init__(
         self,
@@ -131,34 +132,29 @@ class SettingsWatcher:
     ) -> None:
         self._settings = settings
         self._read = read
-        self._woken = asyncio.Event()
+        self._wakeup = Wakeup()
         url = settings.base.database_url.get_secret_value()
-        self._listener = Listener(url, SETTINGS, name=name, on_wake=self._woken.set)
+        self._listener = Listener(url, SETTINGS, name=name, on_wake=self._wakeup.wake)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         listening = asyncio.create_task(self._listener.run(), name="settings listener")
         try:
             while True:
-                self._woken.clear()
                 await self.refresh()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(
-                        POLL_INTERVAL_S
-                    ):  # wait_for may swallow being cancelled, before Python 3.12
-                        await self._woken.wait()
+                await self._wakeup.wait(POLL_INTERVAL_S)
         finally:
             listening.cancel()
 
     async def refresh(self) -> None:
-        """A database that is away leaves the settings as they are."""
+        """Read the overrides once. While the database is unavailable the settings stay as they are."""
         try:
             self._settings.apply_overrides(to_overrides(await self._read(list_overrides())))
-        except Exception as exc:  # the next look may succeed
+        except Exception as exc:  # the next read may succeed
             if not is_database_unavailable(exc):
                 log.exception("settings.read_failed")
 
 
 def to_overrides(rows: Sequence[Any]) -> dict[str, Any]:
-    """The rows of `list_overrides` as `CurrentSettings.override` takes them."""
+    """Return the rows of `list_overrides` as `CurrentSettings.apply_overrides` takes them."""
     return {row.name: row.value for row in rows}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -18,6 +17,7 @@ from taskcore.db.schedules.managed import ensure_managed_schedule
 from taskcore.errors import first_line
 from taskcore.live_settings import CurrentSettings
 from taskcore.settings import Settings
+from taskcore.wakeup import Wakeup
 
 NAME = "taskcore.analytics"
 MANAGED_BY = "collector-analytics"
@@ -39,17 +39,14 @@ class ScheduleReconciler:
         self._engine = engine
         self._answer_s = timeout_s
         self._task = _task(current.base)
-        self._changed = asyncio.Event()
-        current.on_change(self._changed.set)
+        self._wakeup = Wakeup()
+        current.on_change(self._wakeup.wake)
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            self._changed.clear()
             pause_s = RECONCILE_INTERVAL_S if await self._try_ensure() else RETRY_S
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause_s):
-                    await self._changed.wait()
+            await self._wakeup.wait(pause_s)
 
     async def reconcile(self) -> bool:
         """Whether anything had to be changed."""

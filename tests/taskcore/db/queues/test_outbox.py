@@ -5,11 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from taskcore.db.queues import outbox
-from taskworker.coordinator.window import QueueFlow, pause, window
 from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 
 
@@ -118,26 +114,3 @@ def test_submitting_the_same_key_again_stores_nothing(stage: DatabaseHarness) ->
 
     assert stage.sql("SELECT count(*) FROM task")[0][0] == 2
     assert stage.sql("SELECT count(*) FROM outbox")[0][0] == 2
-
-
-def test_the_window_is_twice_the_slots_or_half_a_second_of_claims() -> None:
-    assert window(0, 5_000) == 0
-    assert window(16, 0) == 32
-    assert window(16, 5_000) == 2_500
-
-
-def test_the_relay_looks_again_when_a_quarter_of_the_window_will_have_been_claimed() -> None:
-    assert pause(QueueFlow(in_flight=1_000, claims_per_s=5_000)) == 0.05
-    assert pause(QueueFlow(in_flight=10, claims_per_s=5_000)) == 0.005
-    assert pause(QueueFlow(in_flight=1_000, claims_per_s=1)) == 0.1
-    assert pause(QueueFlow(in_flight=1_000, claims_per_s=0)) == 0.005
-
-
-@given(st.lists(st.tuples(st.integers(0, 500), st.integers(0, 500)), max_size=50))
-def test_a_flow_never_sees_negative_claims(steps: list[tuple[int, int]]) -> None:
-    flow = QueueFlow()
-
-    for in_flight, dispatched in steps:
-        flow = flow.observe(in_flight, 0.01).dispatched(dispatched)
-
-    assert flow.claims_per_s >= 0

@@ -20,6 +20,7 @@ from taskcore.db.tasks.submit_dependent import add_dependencies, submit_planned
 from taskcore.domain import outcomes
 from taskcore.domain.dependencies import DependencyState
 from taskcore.domain.states import Status
+from taskworker.coordinator.database import Database
 from taskworker.coordinator.dependency_resolver import DependencyResolver
 from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 
@@ -35,7 +36,7 @@ async def dependents(database_url: str) -> AsyncIterator[DependencyResolver]:
 @asynccontextmanager
 async def coordinating(url: str) -> AsyncIterator[DependencyResolver]:
     engine = async_engine(url, name="tests", pool_size=2, options=KEY_LOOKUP_OPTIONS)
-    yield DependencyResolver(engine)
+    yield DependencyResolver(Database(engine))
     await engine.dispose()
 
 

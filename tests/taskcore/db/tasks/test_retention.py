@@ -13,6 +13,7 @@ from taskcore.db.engine import KEY_LOOKUP_OPTIONS, async_engine
 from taskcore.db.tasks import retention
 from taskcore.live_settings import CurrentSettings
 from taskcore.settings import RetentionSettings, Settings
+from taskworker.coordinator.database import Database
 from taskworker.coordinator.retention import Retention, plan_policy, shortest_age_s
 from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 
@@ -44,7 +45,7 @@ async def keeping(database_url: str) -> AsyncIterator[MakeRetention]:
     """Makes a retention with these settings."""
     engine = async_engine(database_url, name="tests", pool_size=2, options=KEY_LOOKUP_OPTIONS)
     yield lambda current=None, **settings: Retention(
-        engine, current or CurrentSettings(Settings(retention=RetentionSettings(**settings)))
+        Database(engine), current or CurrentSettings(Settings(retention=RetentionSettings(**settings)))
     )
     await engine.dispose()
 

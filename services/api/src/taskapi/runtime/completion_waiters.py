@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import Context
 
 import structlog
@@ -17,6 +17,7 @@ from taskapi.runtime.database import Database
 from taskcore.db.engine import is_database_unavailable
 from taskcore.db.notify import SETTLED, Listener
 from taskcore.db.tasks import queries
+from taskcore.wakeup import Wakeup
 
 POLL_S = 1.0
 PAUSE_S = 0.01
@@ -28,11 +29,11 @@ class CompletionWaiters:
     """Who waits for which task."""
 
     def __init__(self, url: str, database: Database) -> None:
-        self._listener = Listener(url, SETTLED, name="taskapi waiters", on_wake=self._wake)
+        self._wakeup = Wakeup()
+        self._listener = Listener(url, SETTLED, name="taskapi waiters", on_wake=self._wakeup.wake)
         self._database = database
         self._waiting: dict[int, set[asyncio.Event]] = {}
         self._watching: asyncio.Task[None] | None = None
-        self._woken = asyncio.Event()
         self._is_closed = False
 
     @contextmanager
@@ -68,19 +69,13 @@ class CompletionWaiters:
             self._watching.cancel()
             await asyncio.wait([self._watching])
 
-    def _wake(self) -> None:
-        self._woken.set()
-
     async def _watch(self) -> None:
         listening = asyncio.create_task(self._listener.run(), name="completion listener")
         try:
             while self._waiting:
-                self._woken.clear()
                 await self._release_finished()
                 await asyncio.sleep(PAUSE_S)  # a burst of ends is one query
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(POLL_S):
-                        await self._woken.wait()
+                await self._wakeup.wait(POLL_S)
         finally:
             listening.cancel()
 

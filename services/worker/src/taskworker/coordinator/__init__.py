@@ -1,4 +1,4 @@
-"""What keeps tasks moving, in one asyncio loop: the relay, the rescuer, the sweep, the scheduler.
+"""The loops that keep tasks moving, in one asyncio process: relay, rescuer, scheduler, dependency resolver, retention.
 
-Any number of copies is safe.
+Any number of copies may run.
 """

@@ -1,4 +1,4 @@
-"""The gauges of what waits: read from the database when somebody asks for them, and not too often."""
+"""Gauges of the backlog, read from the database when Prometheus scrapes them, and then cached for a while."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from taskcore.db.engine import is_database_unavailable
 from taskcore.db.queues import backlog, outbox
 from taskcore.observability.metrics import QUEUE_LABELS, BoundedLabels
-from taskworker.coordinator.database import execute
+from taskworker.coordinator.database import Database
 
 CACHE_S = 10.0
 READ_TIMEOUT_S = 2.0
@@ -26,7 +26,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class BacklogCollector(Collector):
-    """Asked on any thread but that of `loop`, where `engine` lives. No gauge is told that is not known now."""
+    """Called on any thread but that of `loop`, which runs `engine`. Without the database there are no gauges."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class BacklogCollector(Collector):
         cache_s: float = CACHE_S,
         queue_labels: BoundedLabels = QUEUE_LABELS,
     ) -> None:
-        self._engine = engine
+        self._database = Database(engine)
         self._loop = loop
         self._cache_s = cache_s
         self._queue_labels = queue_labels
@@ -56,7 +56,7 @@ class BacklogCollector(Collector):
         reading = asyncio.run_coroutine_threadsafe(self._read(), self._loop)
         try:
             return reading.result(READ_TIMEOUT_S)
-        except Exception as exc:  # whoever watches sees that they are missing
+        except Exception as exc:  # the missing gauges raise an alert
             reading.cancel()
             self._heads = {}
             if not is_database_unavailable(exc):
@@ -64,23 +64,23 @@ class BacklogCollector(Collector):
             return ()
 
     async def _read(self) -> Sequence[Metric]:
-        queues = await execute(self._engine, backlog.queue_backlogs())
-        ((next_due_s,),) = await execute(self._engine, outbox.next_due())
-        counts = {row.what: row.count for row in await execute(self._engine, backlog.active_counts())}
+        queues = await self._database.execute(backlog.queue_backlogs())
+        ((next_due_s,),) = await self._database.execute(outbox.next_due())
+        counts = {row.what: row.count for row in await self._database.execute(backlog.active_counts())}
         live = counts.pop(backlog.LIVE_WORKERS)
         lag_s = max(self._stuck_s(queues), -float(next_due_s or 0), 0.0)
         return [
             *_queue_gauges(queues, self._queue_labels),
-            _gauge("taskcore_outbox_lag_seconds", "For how long a message is due that a worker has room for", lag_s),
+            _gauge("taskcore_outbox_lag_seconds", "How long the next message has waited for the relay", lag_s),
             _status_gauge(counts),
             _gauge("taskcore_workers_live", "Workers that hold a lease", live),
         ]
 
     def _stuck_s(self, queues: Sequence[Any]) -> float:
-        """The longest that a message waits which was to be sent at the last look already.
+        """Return how long the oldest message waits that was next in its queue at the last refresh already.
 
-        Where workers are fast there is room, and something to send, at almost any moment. A relay that works has moved
-        on by the next look.
+        With fast workers there are room and messages to send at almost any moment. A relay that works has moved on by
+        the next refresh.
         """
         before, self._heads = self._heads, {row.name: row.head for row in queues if row.head is not None}
         return max(
@@ -88,16 +88,18 @@ class BacklogCollector(Collector):
         )
 
 
-def _queue_gauges(queues: Sequence[Any], names: BoundedLabels) -> Iterable[Metric]:
+def _queue_gauges(queues: Sequence[Any], labels: BoundedLabels) -> Iterable[Metric]:
     depths: dict[str, int] = {}
     ages: dict[str, float] = {}
     for row in queues:
-        name = names[row.name]
+        name = labels[row.name]
         depths[name] = depths.get(name, 0) + row.depth
         if row.oldest_age_s is not None:
             ages[name] = max(ages.get(name, 0.0), float(row.oldest_age_s))
     depth = GaugeMetricFamily("taskcore_queue_depth", "Tasks that are due and unclaimed", labels=["queue"])
-    age = GaugeMetricFamily("taskcore_queue_oldest_age_seconds", "Of the oldest of them", labels=["queue"])
+    age = GaugeMetricFamily(
+        "taskcore_queue_oldest_age_seconds", "How long the oldest of them has been due", labels=["queue"]
+    )
     for name, count in depths.items():
         depth.add_metric([name], count)
         age.add_metric([name], ages.get(name, 0.0))
@@ -105,11 +107,11 @@ def _queue_gauges(queues: Sequence[Any], names: BoundedLabels) -> Iterable[Metri
 
 
 def _status_gauge(counts: dict[str, int]) -> Metric:
-    tasks = GaugeMetricFamily("taskcore_tasks", "Tasks that are not over", labels=["status"])
+    tasks = GaugeMetricFamily("taskcore_tasks", "Unfinished tasks", labels=["status"])
     for status, count in counts.items():
         tasks.add_metric([status], count)
     return tasks
 
 
-def _gauge(name: str, what: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, what, value=value)
+def _gauge(name: str, documentation: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, documentation, value=value)

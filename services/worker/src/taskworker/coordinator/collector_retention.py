@@ -1,4 +1,4 @@
-"""Retention of what collectors stored: samples, Kubernetes events, what is known of gaps in them, resolved alerts."""
+"""Retention of what the collectors stored: samples, Kubernetes events and gaps between them, and resolved alerts."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 import structlog
 from sqlalchemy import Executable
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from taskcore.db import collector_retention
 from taskcore.settings import Settings
-from taskworker.coordinator.database import execute
+from taskworker.coordinator.database import Database
 
 RECHECK_S = 30.0
 
@@ -21,7 +20,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RetentionLimit:
-    """How old `what` may become."""
+    """Rows of `kind` that are older than `after_s` are deleted by `statement`."""
 
     kind: str
     after_s: float
@@ -29,9 +28,9 @@ class RetentionLimit:
 
 
 def plan_limits(settings: Settings) -> Iterator[RetentionLimit]:
-    """What is to go at all.
+    """Yield the limits that the settings set.
 
-    An event stays for as long as its cluster may have it: the next listing would bring it back, as if it were new.
+    Events are kept for at least as long as their cluster keeps them: the next list would bring them back as new.
     """
     keep = settings.retention
     if keep.analytics_s is not None:
@@ -45,21 +44,21 @@ def plan_limits(settings: Settings) -> Iterator[RetentionLimit]:
 
 
 class CollectorRetention:
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._check_at: dict[str, float] = {}
 
     async def step(self, settings: Settings) -> bool:
-        """One batch of each. Answers whether there is more to do at once."""
+        """Delete one batch of each kind. Return whether there is more to delete at once."""
         return any([await self._delete_batch(limit) for limit in plan_limits(settings)])
 
     async def _delete_batch(self, limit: RetentionLimit) -> bool:
         now = time.monotonic()
         if now < self._check_at.get(limit.kind, 0.0):
             return False
-        ((count,),) = await execute(self._engine, limit.statement, after_s=limit.after_s)
+        ((count,),) = await self._database.execute(limit.statement, after_s=limit.after_s)
         if count:
-            log.info("collector_data.deleted", what=limit.kind, count=count)
+            log.info("collector_data.deleted", kind=limit.kind, count=count)
         if count == collector_retention.BATCH:
             return True
         self._check_at[limit.kind] = now + RECHECK_S

@@ -1,4 +1,4 @@
-"""Running statements: one in a transaction of its own, or several in one."""
+"""The coordinator's access to the database: one statement, or several in a transaction."""
 
 from __future__ import annotations
 
@@ -12,17 +12,22 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 TIMEOUT_S = 30.0
 
 
-async def execute(engine: AsyncEngine, statement: Any, **parameters: Any) -> list[Any]:
-    """All rows of the answer; empty for a statement that answers none. Raises `TimeoutError` after `TIMEOUT_S`."""
-    async with asyncio.timeout(TIMEOUT_S), engine.connect() as connection:
-        result = await connection.execute(statement, parameters)
-        return list(result) if result.returns_rows else []
+class Database:
+    """Runs statements on `engine`. What takes longer than `TIMEOUT_S` raises `TimeoutError`."""
 
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
 
-@asynccontextmanager
-async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """One transaction, committed at the end of the body. Raises `TimeoutError` where that takes `TIMEOUT_S`."""
-    async with asyncio.timeout(TIMEOUT_S), engine.connect() as connection:
-        await connection.execution_options(isolation_level="READ COMMITTED")
-        async with connection.begin():
-            yield connection
+    async def execute(self, statement: Any, **parameters: Any) -> list[Any]:
+        """Run one statement in a transaction of its own. Return its rows, none for a statement without RETURNING."""
+        async with asyncio.timeout(TIMEOUT_S), self._engine.connect() as connection:
+            result = await connection.execute(statement, parameters)
+            return list(result) if result.returns_rows else []
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """Run the body in one transaction, which commits at its end."""
+        async with asyncio.timeout(TIMEOUT_S), self._engine.connect() as connection:
+            await connection.execution_options(isolation_level="READ COMMITTED")
+            async with connection.begin():
+                yield connection

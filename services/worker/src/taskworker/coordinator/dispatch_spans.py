@@ -1,4 +1,4 @@
-"""The spans of the relay: of each message whose task is followed, `relay` and in it `publish`, which goes with it."""
+"""The relay's spans: `relay` for each message of a traced task, with the child `publish`, whose context it carries."""
 
 from __future__ import annotations
 
@@ -15,20 +15,19 @@ from taskcore.observability.tracing.provider import Tracing, suppress_errors
 
 
 class DispatchSpans:
-    """Those of one batch, from when it was asked for (`began_ns`) until the broker confirmed it.
+    """The spans of one batch of `rows`, from `started_ns`, when it was requested, until the broker confirmed it.
 
-    `rows` are of `taskcore.db.queues.outbox.dispatch_traced`, where traces are on. What has run before begins a trace of its own,
-    linked to the submission and to the last attempt: a task that waits for hours between attempts makes no trace of
-    hours.
+    A task that has run before starts a new trace, linked to its submission and its last attempt: otherwise hours
+    between two attempts would make a trace of hours.
     """
 
-    def __init__(self, tracing: Tracing, queue: str, rows: Sequence[Any], began_ns: int) -> None:
+    def __init__(self, tracing: Tracing, queue: str, rows: Sequence[Any], started_ns: int) -> None:
         self._tracer = tracing.tracer
         self._queue = queue
         self._spans: dict[int, tuple[Span, Span]] = {}
-        followed = [row for row in rows if row.trace_context] if tracing.is_enabled else []
-        with suppress_errors():  # the rows are marked as sent
-            self._spans |= {row.task_id: self._open(row, began_ns) for row in followed}
+        traced = [row for row in rows if row.trace_context] if tracing.is_enabled else []
+        with suppress_errors():  # the rows are already marked as dispatched
+            self._spans |= {row.task_id: self._open(row, started_ns) for row in traced}
         self.contexts: Mapping[int, str] = {
             task_id: context
             for task_id, (_, publish) in self._spans.items()
@@ -36,6 +35,7 @@ class DispatchSpans:
         }
 
     def end(self, unconfirmed: Collection[int]) -> None:
+        """End all spans, those of `unconfirmed` task ids as errors."""
         now_ns = time.time_ns()
         with suppress_errors():
             for task_id, spans in self._spans.items():
@@ -44,14 +44,14 @@ class DispatchSpans:
                         span.set_status(Status(StatusCode.ERROR, "the broker did not confirm it"))
                     span.end(now_ns)
 
-    def _open(self, row: Any, began_ns: int) -> tuple[Span, Span]:
+    def _open(self, row: Any, started_ns: int) -> tuple[Span, Span]:
         submitted = parse_traceparent(row.trace_context)
         relay = self._tracer.start_span(
             f"relay {self._queue}",
             child_context(None if row.attempt else submitted),
             attributes=conventions.task_attributes(row.task_id, row.type, row.attempt + 1),
-            links=_before(row) if row.attempt else None,
-            start_time=began_ns,
+            links=_earlier(row) if row.attempt else None,
+            start_time=started_ns,
         )
         publish = self._tracer.start_span(
             f"publish {self._queue}",
@@ -62,5 +62,5 @@ class DispatchSpans:
         return relay, publish
 
 
-def _before(row: Any) -> list[Link]:
+def _earlier(row: Any) -> list[Link]:
     return links_to(parse_traceparent(row.trace_context), parse_traceparent(f"00-{row.trace_id}-{row.span_id}-01"))

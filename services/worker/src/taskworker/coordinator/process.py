@@ -1,10 +1,9 @@
-"""The coordinator as one coroutine: its loops, each of which outlives any trouble of the database or the broker."""
+"""The coordinator as one coroutine. Each of its loops survives an outage of the database or the broker."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from functools import partial
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -16,7 +15,7 @@ from taskcore.live_settings import CurrentSettings, SettingsWatcher
 from taskcore.messaging.publisher import Publisher
 from taskcore.observability.tracing.provider import NO_TRACING, Tracing
 from taskcore.settings import Settings
-from taskworker.coordinator.database import execute
+from taskworker.coordinator.database import Database
 from taskworker.coordinator.dependency_resolver import DependencyResolver
 from taskworker.coordinator.relay import Relay
 from taskworker.coordinator.rescuer import Rescuer
@@ -41,43 +40,40 @@ async def coordinate(
     on_round: Callable[[], None] = lambda: None,
     tracing: Tracing = NO_TRACING,
 ) -> None:
-    """Until cancelled. `on_round` is called after each round of the relay: it is alive, and the database answers."""
-    follower = SettingsWatcher(current, partial(execute, engine), name="taskworker coordinate, settings")
-    relay = Relay(engine, publisher, current, on_round, tracing)
-    retention = Retention(engine, current)
-    url = current.base.database_url.get_secret_value()
-    dependents = DependencyResolver(engine, on_unblocked=relay.wake)
-    scheduler = Scheduler(engine, on_fired=relay.wake)
+    """Run until cancelled. Each round of the relay calls `on_round`: it is alive and has reached the database."""
+    database = Database(engine)
+    watcher = SettingsWatcher(current, database.execute, name="taskworker coordinate, settings")
+    relay = Relay(database, publisher, current, on_round, tracing)
+    resolver = DependencyResolver(database, on_unblocked=relay.wake)
+    scheduler = Scheduler(database, on_fired=relay.wake)
+    retention = Retention(database, current)
 
     def on_rescued() -> None:
         relay.wake()
-        dependents.wake()
+        resolver.wake()
 
-    rescuer = Rescuer(engine, current, publisher.is_worker_gone, on_rescued)
-    hears_work = Listener(url, OUTBOX, name="taskworker coordinate, listening", on_wake=relay.wake)
-    hears_ends = Listener(url, DEPENDENTS, name="taskworker coordinate, listening", on_wake=dependents.wake)
-    hears_schedules = Listener(url, SCHEDULES, name="taskworker coordinate, listening", on_wake=scheduler.wake)
+    rescuer = Rescuer(database, current, publisher.is_worker_gone, on_rescued)
+    url = current.base.database_url.get_secret_value()
+    listeners = [
+        Listener(url, channel, name="taskworker coordinate, listening", on_wake=on_wake)
+        for channel, on_wake in ((OUTBOX, relay.wake), (DEPENDENTS, resolver.wake), (SCHEDULES, scheduler.wake))
+    ]
     try:
-        await follower.refresh()
+        await watcher.refresh()
         async with asyncio.TaskGroup() as loops:
-            loops.create_task(_run_forever(follower.run))
-            loops.create_task(_run_forever(relay.run))
-            loops.create_task(_run_forever(rescuer.run))
-            loops.create_task(_run_forever(retention.run))
-            loops.create_task(_run_forever(dependents.run))
-            loops.create_task(_run_forever(scheduler.run))
-            loops.create_task(_run_forever(hears_work.run))
-            loops.create_task(_run_forever(hears_ends.run))
-            loops.create_task(_run_forever(hears_schedules.run))
+            for run in (watcher.run, relay.run, rescuer.run, retention.run, resolver.run, scheduler.run):
+                loops.create_task(_run_forever(run))
+            for listener in listeners:
+                loops.create_task(_run_forever(listener.run))
     finally:
         await publisher.close()
 
 
-async def _run_forever(loop: Callable[[], Awaitable[None]]) -> None:
+async def _run_forever(run: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
-            await loop()
-        except Exception as exc:  # a coordinator that gives up helps nobody: say it, wait, go on
+            await run()
+        except Exception as exc:  # the loop must survive any error, so log it and start again
             if is_database_unavailable(exc):
                 log.warning("database.unavailable", error=first_line(exc))
             else:

@@ -1,27 +1,25 @@
-"""Retention, in small batches: of tasks whose time is up, of the history of those that are gone, of what is collected.
+"""Retention: deletes, in small batches, old tasks, the history of deleted tasks, and what the collectors stored.
 
-Old tasks are found by walking over all of them by id, for ids grow with time: the walk stops where they are younger
-than any that may go, waits there, and begins anew once an hour, or when the settings change, for those that ended or
-became old behind it.
+Old tasks are found by a walk over all tasks by id, since ids grow with time. The walk stops at the first task that is
+too young for any limit and waits there. It starts again once an hour, and when the settings change, for tasks that
+it passed before they finished or became old.
 """
 
 from __future__ import annotations
 
-import asyncio
 import random
 import time
-from contextlib import suppress
 from typing import Any
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from taskcore.db.tasks import history_feed, retention
 from taskcore.domain.states import TERMINAL
 from taskcore.live_settings import CurrentSettings
 from taskcore.settings import RetentionSettings
+from taskcore.wakeup import Wakeup
 from taskworker.coordinator.collector_retention import CollectorRetention
-from taskworker.coordinator.database import execute
+from taskworker.coordinator.database import Database
 
 IDLE_S = 5.0
 BUSY_S = 0.1
@@ -34,52 +32,49 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 def plan_policy(settings: RetentionSettings) -> Policy:
-    """How old tasks of each type and status may become, as `retention.find_old` takes it."""
+    """Return the maximum age of tasks of each type and status, as `retention.policy_rows` takes it."""
     rows: Policy = []
-    for kind, own in [(None, settings), *sorted(settings.types.items())]:
+    for kind, limits in [(None, settings), *sorted(settings.types.items())]:
         for status in sorted(TERMINAL):
             field = f"{status}_s"
-            whose = own if field in own.model_fields_set else settings
-            rows.append({"kind": kind, "standing": status, "age_s": getattr(whose, field)})
+            source = limits if field in limits.model_fields_set else settings
+            rows.append({"kind": kind, "standing": status, "age_s": getattr(source, field)})
     return rows
 
 
 def shortest_age_s(policy: Policy) -> float | None:
-    """None: nothing ever goes."""
+    """Return `None` when the policy keeps all tasks for ever."""
     return min((row["age_s"] for row in policy if row["age_s"] is not None), default=None)
 
 
 class Retention:
-    def __init__(self, engine: AsyncEngine, settings: CurrentSettings) -> None:
-        self._engine = engine
+    def __init__(self, database: Database, settings: CurrentSettings) -> None:
+        self._database = database
         self._settings = settings
-        self._collector_retention = CollectorRetention(engine)
+        self._collector_retention = CollectorRetention(database)
         self._policy: Policy = []
         self._after_id = 0
         self._walk_started_at = 0.0
         self._walk_at = 0.0
         self._delete_history_at = 0.0
-        self._woken = asyncio.Event()
-        settings.on_change(self._woken.set)
+        self._wakeup = Wakeup()
+        settings.on_change(self._wakeup.wake)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         while True:
-            self._woken.clear()
             pause_s = BUSY_S if await self.step() else IDLE_S * random.uniform(0.8, 1.2)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause_s):
-                    await self._woken.wait()
+            await self._wakeup.wait(pause_s)
 
     async def step(self) -> bool:
-        """One batch of each. Answers whether there is more to do at once."""
-        collected = await self._collector_retention.step(self._settings.now)
+        """Delete one batch of each kind. Return whether there is more to delete at once."""
+        has_more_collected = await self._collector_retention.step(self._settings.now)
         settings = self._settings.now.retention
-        due = await execute(self._engine, retention.delete_due())
+        due = await self._database.execute(retention.delete_due())
         _log_deleted(due, "delete_after")
-        walks = await self._walk(plan_policy(settings))
-        forgets = settings.history_s is not None and await self._delete_history(settings.history_s)
-        return collected or walks or forgets or len(due) == retention.BATCH
+        has_more_tasks = await self._walk(plan_policy(settings))
+        has_more_history = settings.history_s is not None and await self._delete_history(settings.history_s)
+        return has_more_collected or has_more_tasks or has_more_history or len(due) == retention.BATCH
 
     async def _walk(self, policy: Policy) -> bool:
         now = time.monotonic()
@@ -100,13 +95,13 @@ class Retention:
         self._after_id, self._walk_started_at = 0, now
 
     async def _expire(self, shortest_s: float) -> bool:
-        """Delete what is old of the next tasks. Answers whether there are more behind that may be old."""
+        """Delete the old ones among the next tasks of the walk. Return whether later tasks may be old too."""
         rows = retention.policy_rows(self._policy)
-        (found,) = await execute(
-            self._engine, retention.find_expired(), after_id=self._after_id, shortest_s=shortest_s, rows=rows
+        (found,) = await self._database.execute(
+            retention.find_expired(), after_id=self._after_id, shortest_s=shortest_s, rows=rows
         )
         if found.ids:
-            deleted = await execute(self._engine, retention.delete_expired(), ids=found.ids, shortest_s=shortest_s)
+            deleted = await self._database.execute(retention.delete_expired(), ids=found.ids, shortest_s=shortest_s)
             _log_deleted(deleted, "retention")
         if found.last_id is None or found.is_young:
             return False
@@ -117,7 +112,9 @@ class Retention:
         now = time.monotonic()
         if now < self._delete_history_at:
             return False
-        ((count,),) = await execute(self._engine, history_feed.delete_oldest(), after_s=history_s, room=retention.BATCH)
+        ((count,),) = await self._database.execute(
+            history_feed.delete_oldest(), after_s=history_s, room=retention.BATCH
+        )
         if count:
             log.info("history.deleted", count=count)
             return True

@@ -77,6 +77,12 @@ def count_by_status() -> Executable:
 
 
 @cache
+def id_range(statuses: frozenset[Status]) -> Executable:
+    """Return the smallest and the largest id of the tasks in `statuses`, nulls when there are none."""
+    return select(func.min(Task.id), func.max(Task.id)).where(status_in(Task.status, statuses))
+
+
+@cache
 def find_finished() -> Executable:
     """Of `ids`, those that are over or gone. Parameter: ids."""
     wanted = func.unnest(bigints_param()).table_valued("id", name="wanted").render_derived()
