@@ -1,4 +1,4 @@
-"""A collector at work on a cluster, in a thread, and what is in the database because of it."""
+"""A collector that runs in a thread, and what it has stored."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
+from pydantic import SecretStr
 
 from collector_k8s.process import new_status, run
 from taskcore.settings import KubernetesSettings, Settings
@@ -17,11 +18,11 @@ FAST_SETTINGS = {"bookmark_interval_s": 5.0}
 
 
 class CollectorThread:
-    """Starts at once. `kubernetes` are the settings of that section."""
+    """Starts at once, with the given settings of `kubernetes`."""
 
     def __init__(self, database_url: str, **kubernetes: Any) -> None:
         self.settings = Settings(
-            database_url=database_url,  # type: ignore[arg-type]
+            database_url=SecretStr(database_url),
             kubernetes=KubernetesSettings(**FAST_SETTINGS | kubernetes),
         )
         self.status = new_status(self.settings)
@@ -40,7 +41,7 @@ class CollectorThread:
 
 
 class StoredEvents:
-    """What is stored."""
+    """The events, cursors and gaps in the database."""
 
     def __init__(self, database_url: str) -> None:
         self._url = database_url
@@ -51,17 +52,17 @@ class StoredEvents:
             return cursor.fetchall() if cursor.description else []
 
     def names(self) -> list[str]:
-        """Of the events' objects, one for each version, in their order."""
+        """Return the names of the involved objects, sorted, one for each version."""
         return [row["name"] for row in self.sql("SELECT name FROM k8s_event ORDER BY name, id")]
 
     def versions(self) -> set[str]:
-        """Asserts that none is there twice."""
+        """Return all resource versions, and assert that none is stored twice."""
         versions = [row["resource_version"] for row in self.sql("SELECT resource_version FROM k8s_event")]
         assert len(versions) == len(set(versions))
         return set(versions)
 
     def has_all(self, events: Iterable[Event]) -> bool:
-        """And each once."""
+        """Return whether all versions of `events` are stored, and assert that none is stored twice."""
         return versions_of(events) <= self.versions()
 
     def position(self, scope: str = "") -> int:

@@ -1,4 +1,4 @@
-"""Kubernetes events as the collector stores them, for tests of what is made of them."""
+"""Rows of Kubernetes events as the collector stores them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from taskcore.db.models import K8sEvent
 AT = datetime(2030, 1, 2, tzinfo=UTC)
 
 
-def event(number: int, **members: Any) -> dict[str, Any]:
-    """A version, the `number`th, of an event of its own unless `uid` says of which."""
+def event(number: int, **columns: Any) -> dict[str, Any]:
+    """Return version `number` of an event. It is the only version of its event unless `uid` is given."""
     return {
         "cluster": "home",
         "uid": f"uid-{number}",
@@ -30,15 +30,15 @@ def event(number: int, **members: Any) -> dict[str, Any]:
         "count": 1,
         "first_at": AT,
         "at": AT,
-        **members,
+        **columns,
     }
 
 
 def store(connection: Connection, *events: dict[str, Any]) -> Sequence[Any]:
-    """The stored rows. Each becomes the current version of its event."""
-    ids = []
+    """Store each version as the current one of its event, and return the rows."""
+    ids: list[int] = []
     for one in events:
-        of = (K8sEvent.cluster == one["cluster"], K8sEvent.uid == one["uid"])
-        connection.execute(update(K8sEvent).where(*of).values(is_current=False))
+        same_event = (K8sEvent.cluster == one["cluster"], K8sEvent.uid == one["uid"])
+        connection.execute(update(K8sEvent).where(*same_event).values(is_current=False))
         ids.append(connection.execute(insert(K8sEvent).values(one).returning(K8sEvent.id)).scalar_one())
     return connection.execute(select(*K8sEvent.__table__.c).where(K8sEvent.id.in_(ids)).order_by(K8sEvent.id)).all()

@@ -1,4 +1,4 @@
-"""Events for tests that need no cluster."""
+"""Events and buffer items for tests without a cluster."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from collector_k8s.clock import monotonic_s
+from collector_k8s.events.buffer_item import BufferItem
 from collector_k8s.events.event import Event
-from collector_k8s.store.event_store import BufferItem
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
 def event(uid: str = "a", version: int = 1, **changes: Any) -> Event:
-    members: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "namespace": "shop",
         "kind": "Pod",
         "name": "web-1",
@@ -25,13 +25,13 @@ def event(uid: str = "a", version: int = 1, **changes: Any) -> Event:
         "first_at": NOON,
         "at": NOON,
     }
-    return Event(uid=uid, resource_version=str(version), **{**members, **changes})
+    return Event(uid=uid, resource_version=str(version), **{**fields, **changes})
 
 
-def items(*events: Event, scope: str = "", is_repeat: bool = False) -> list[BufferItem]:
-    """As a watch, or a list that only looks again, puts them into the buffer."""
+def items(*events: Event, scope: str = "", is_relist: bool = False) -> list[BufferItem]:
+    """Return items as a reflector, or a relister, puts them into the buffer."""
     now = monotonic_s()
     return [
-        BufferItem(scope, now, event=one, position=None if is_repeat else one.resource_version, is_relist=is_repeat)
+        BufferItem(scope, now, event=one, position=None if is_relist else one.resource_version, is_relist=is_relist)
         for one in events
     ]

@@ -1,4 +1,4 @@
-"""From a cluster's event to the task that it fires: the whole collector, with rules that were set over the API."""
+"""The way from an event in the cluster to the task of an alert, with rules from the database."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EMAIL = {"to": ["ops@example.org"], "subject": "$object", "body": "$message"}
 RULES = [{"name": "out_of_memory", "reasons": ["OOMKilling"], "task": {"type": "send_email", "parameters": EMAIL}}]
 
 
-def test_an_alert_fires_once_whatever_is_listed_again(cluster: FakeCluster, database_url: str) -> None:
+def test_an_alert_submits_one_task_even_after_a_new_list(cluster: FakeCluster, database_url: str) -> None:
     settings = Settings(
         database_url=SecretStr(database_url),
         kubernetes=KubernetesSettings(kubeconfig=cluster.kubeconfig, bookmark_interval_s=1),
@@ -32,8 +32,8 @@ def test_an_alert_fires_once_whatever_is_listed_again(cluster: FakeCluster, data
         def rows(sql: str) -> list[Any]:
             return database.execute(sql).fetchall()
 
-        given = json.dumps(RULES)
-        database.execute("INSERT INTO setting (name, value, changed_by) VALUES ('alerts.rules', %s, 'me')", [given])
+        rules = json.dumps(RULES)
+        database.execute("INSERT INTO setting (name, value, changed_by) VALUES ('alerts.rules', %s, 'me')", [rules])
         cluster.put(event("a", reason="OOMKilling", message="web-1 was killed", count=2), event("b", reason="BackOff"))
         with running(settings):
             eventually(lambda: rows("SELECT count FROM alert") == [(2,)])
@@ -50,7 +50,7 @@ def test_an_alert_fires_once_whatever_is_listed_again(cluster: FakeCluster, data
     assert alert[1:] == ("out_of_memory", task[0], 5)
 
 
-def test_a_rule_whose_task_cannot_be_keeps_the_collector_from_starting(database_url: str) -> None:
+def test_an_invalid_task_of_a_rule_is_refused_at_start(database_url: str) -> None:
     task = AlertTask(type="known", parameters={"n": "$object"})
     settings = Settings(
         database_url=SecretStr(database_url), alerts=AlertSettings(rules=(AlertRule(name="mine", task=task),))

@@ -1,4 +1,4 @@
-"""Ready is who hears the cluster, who waits for its turn, and who has no cluster to hear."""
+"""A copy is ready while all its streams are alive, on standby, and without a cluster."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from taskcore.settings import HealthSettings
 HOUR_S = 3_600.0
 
 
-def leader(deaf_after_s: float) -> CollectorStatus:
-    status = CollectorStatus("here", deaf_after_s)
+def leader(stale_after_s: float) -> CollectorStatus:
+    status = CollectorStatus("here", stale_after_s)
     status.enter(CollectorState.LEADER, scopes=("shop", "bank"))
     return status
 
 
-def test_a_copy_is_ready_once_it_knows_what_it_is_to_do() -> None:
+def test_a_copy_is_ready_once_it_knows_its_state() -> None:
     status = CollectorStatus("here", HOUR_S)
     assert not status.is_ready()
 
@@ -24,7 +24,7 @@ def test_a_copy_is_ready_once_it_knows_what_it_is_to_do() -> None:
 
     status.enter(CollectorState.NO_CLUSTER, reason="no kubeconfig")
     assert status.is_ready()
-    assert status.details() == {"kubernetes": "no cluster", "database": True, "why": "no kubeconfig"}
+    assert status.details() == {"kubernetes": "no cluster", "database": True, "reason": "no kubeconfig"}
 
 
 def test_a_leader_is_ready_once_every_stream_is_connected() -> None:
@@ -32,25 +32,25 @@ def test_a_leader_is_ready_once_every_stream_is_connected() -> None:
 
     status.connected("shop")
     assert not status.is_ready()
-    assert status.details()["deaf"] == {"bank": "silence"}
+    assert status.details()["stale"] == {"bank": "silence"}
 
     status.seen("bank")
     assert status.is_ready()
-    assert "deaf" not in status.details()
+    assert "stale" not in status.details()
 
 
-def test_a_leader_that_hears_nothing_is_not_ready_and_says_why() -> None:
-    status = leader(deaf_after_s=0)
+def test_a_leader_with_stale_streams_is_not_ready_and_reports_errors() -> None:
+    status = leader(stale_after_s=0)
     status.seen("shop")
     status.seen("bank")
 
     status.failed("shop", "forbidden")
 
     assert not status.is_ready()
-    assert status.details()["deaf"] == {"shop": "forbidden", "bank": "silence"}
+    assert status.details()["stale"] == {"shop": "forbidden", "bank": "silence"}
 
 
-def test_connecting_again_is_no_sign_of_life() -> None:
+def test_connecting_again_is_not_a_sign_of_life() -> None:
     status = leader(HOUR_S)
     status.connected("shop")
     before = status.staleness_s()
@@ -58,24 +58,24 @@ def test_connecting_again_is_no_sign_of_life() -> None:
     status.connected("shop")
 
     assert status.staleness_s() >= before
-    status.seen("another")  # of an earlier term
+    status.seen("another")  # a stream of an earlier session
     assert not status.is_ready()
 
 
-def test_a_list_tells_that_a_cluster_is_there_unless_bookmarks_would() -> None:
+def test_a_list_is_a_sign_of_life_without_bookmarks() -> None:
     status = leader(HOUR_S)
 
     status.listed("shop")
     status.bookmark_seen("bank")
-    heard = status.staleness_s()
+    staleness_s = status.staleness_s()
     status.listed("bank")
 
     assert status.is_ready()
     assert (status.has_bookmarks("shop"), status.has_bookmarks("bank")) == (False, True)
-    assert status.staleness_s() >= heard
+    assert status.staleness_s() >= staleness_s
 
 
-def test_without_the_database_nobody_is_ready() -> None:
+def test_no_copy_is_ready_without_the_database() -> None:
     status = CollectorStatus("here", HOUR_S)
     status.enter(CollectorState.STANDBY)
 
@@ -85,7 +85,7 @@ def test_without_the_database_nobody_is_ready() -> None:
     assert status.details() == {"kubernetes": "standby", "database": False}
 
 
-def test_what_is_told_is_in_the_body_of_readyz() -> None:
+def test_readyz_shows_the_details() -> None:
     status = leader(HOUR_S)
     health = HealthServer(HealthSettings(port=0), None, status.is_ready, status.details)  # type: ignore[arg-type]
 
@@ -94,5 +94,5 @@ def test_what_is_told_is_in_the_body_of_readyz() -> None:
     assert code == 503
     assert body == (
         b'{"status": "not ready", "kubernetes": "leader", "database": true, '
-        b'"deaf": {"shop": "silence", "bank": "silence"}}'
+        b'"stale": {"shop": "silence", "bank": "silence"}}'
     )

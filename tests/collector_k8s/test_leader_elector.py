@@ -1,51 +1,43 @@
-"""One of several copies is at work, and the next one follows it with a higher epoch."""
+"""One of several copies holds the lease, and its successor gets a higher epoch."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from datetime import datetime
+from typing import Any
 
-import pytest
 from sqlalchemy import Engine, text
 
 from collector_k8s.health import CollectorStatus
 from collector_k8s.leader_elector import LeaderElector
-from collector_k8s.store.event_store import Lease
+from collector_k8s.lease import Lease
 from harness.waiting import eventually
 from taskcore.db.engine import sync_engine
 
 
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = sync_engine(database_url, name="tests", pool_size=6)
-    yield engine
-    engine.dispose()
-
-
-def copy(engine: Engine, holder: str, ttl_s: float = 60) -> LeaderElector:
+def elector(engine: Engine, holder: str, ttl_s: float = 60) -> LeaderElector:
     return LeaderElector(engine, "k8s:here", holder, CollectorStatus("here", stale_after_s=1), ttl_s=ttl_s)
 
 
-def taken(leadership: LeaderElector) -> Lease:
-    lease = leadership.acquire(threading.Event())
+def acquired(elector: LeaderElector) -> Lease:
+    lease = elector.acquire(threading.Event())
     assert lease is not None
     return lease
 
 
-def test_of_copies_that_start_at_once_one_is_at_work(engine: Engine) -> None:
-    stop, looked, leases = threading.Event(), threading.Semaphore(0), []
+def test_one_of_several_copies_becomes_the_leader(engine: Engine) -> None:
+    stop, refused = threading.Event(), threading.Semaphore(0)
+    leases: list[Lease | None] = []
 
-    def take(name: str) -> None:
+    def acquire(name: str) -> None:
         status = CollectorStatus("here", stale_after_s=1)
-        lease = LeaderElector(engine, "k8s:here", name, status, on_heartbeat=looked.release, ttl_s=60).acquire(stop)
+        lease = LeaderElector(engine, "k8s:here", name, status, on_heartbeat=refused.release, ttl_s=60).acquire(stop)
         leases.append(lease)
 
-    threads = [threading.Thread(target=take, args=(f"copy {number}",)) for number in range(6)]
+    threads = [threading.Thread(target=acquire, args=(f"copy {number}",)) for number in range(6)]
     for thread in threads:
         thread.start()
     for _ in range(5):
-        assert looked.acquire(timeout=30)  # and has not got it
+        assert refused.acquire(timeout=30)
     stop.set()
     for thread in threads:
         thread.join()
@@ -53,71 +45,65 @@ def test_of_copies_that_start_at_once_one_is_at_work(engine: Engine) -> None:
     assert [lease for lease in leases if lease is not None] == [Lease("k8s:here", 1)]
 
 
-def test_who_gives_the_lease_back_is_followed_at_once(engine: Engine) -> None:
-    first = copy(engine, "first")
-    lease = taken(first)
+def test_a_released_lease_can_be_acquired_at_once(engine: Engine) -> None:
+    first = elector(engine, "first")
+    lease = acquired(first)
 
     first.release(lease)
 
-    assert taken(copy(engine, "second")) == Lease("k8s:here", 2)
-    first.release(lease)  # it is another's now
+    assert acquired(elector(engine, "second")) == Lease("k8s:here", 2)
+    first.release(lease)  # has no effect on the lease of the second
     with engine.connect() as connection:
         rows = connection.execute(text("SELECT holder, expires_at > now() FROM collector_lease")).all()
     assert [tuple(row) for row in rows] == [("second", True)]
 
 
-def test_who_does_not_renew_is_followed_and_hears_of_it(engine: Engine) -> None:
-    first = copy(engine, "first", ttl_s=0.01)
-    lease = taken(first)
-    over = threading.Event()
+def test_a_leader_that_does_not_renew_learns_that_the_lease_is_lost(engine: Engine) -> None:
+    first = elector(engine, "first", ttl_s=0.01)
+    lease = acquired(first)
+    stopped = threading.Event()
 
-    assert taken(copy(engine, "second")).epoch == 2
+    assert acquired(elector(engine, "second")).epoch == 2
 
-    first.renew_until_lost(lease, over)
-    assert over.is_set()
+    first.renew_until_lost(lease, stopped)
+    assert stopped.is_set()
 
 
-def test_a_lease_that_is_renewed_stays(engine: Engine) -> None:
-    renewed, over = threading.Event(), threading.Event()
+def test_a_renewed_lease_does_not_expire(engine: Engine) -> None:
+    renewed, stopped = threading.Event(), threading.Event()
     first = LeaderElector(
         engine, "k8s:here", "first", CollectorStatus("here", stale_after_s=1), on_heartbeat=renewed.set, ttl_s=5
     )
-    lease = taken(first)
+    lease = acquired(first)
     before = expiry(engine)
-    keeping = threading.Thread(target=first.renew_until_lost, args=(lease, over))
-    keeping.start()
+    thread = threading.Thread(target=first.renew_until_lost, args=(lease, stopped))
+    thread.start()
 
     assert renewed.wait(30)
 
     assert expiry(engine) > before
-    assert not over.is_set()
-    over.set()
-    keeping.join()
+    assert not stopped.is_set()
+    stopped.set()
+    thread.join()
 
 
-def expiry(engine: Engine) -> datetime:
+def expiry(engine: Engine) -> Any:
     with engine.connect() as connection:
-        expires_at: datetime = connection.execute(text("SELECT expires_at FROM collector_lease")).scalar_one()
-        return expires_at
+        return connection.execute(text("SELECT expires_at FROM collector_lease")).scalar_one()
 
 
-def test_nobody_follows_while_a_transaction_of_the_holder_is_under_way(engine: Engine) -> None:
-    lease = taken(copy(engine, "first", ttl_s=0.01))
-    followed = threading.Event()
+def test_an_open_transaction_of_the_leader_blocks_the_next_one(engine: Engine) -> None:
+    lease = acquired(elector(engine, "first", ttl_s=0.01))
+    successor: list[Lease] = []
     with engine.execution_options(isolation_level="READ COMMITTED").begin() as connection:
         connection.execute(text("SELECT FROM collector_lease WHERE epoch = :mine FOR SHARE"), {"mine": lease.epoch})
-
-        def follow() -> None:
-            taken(copy(engine, "second"))
-            followed.set()
-
-        following = threading.Thread(target=follow)
-        following.start()
+        thread = threading.Thread(target=lambda: successor.append(acquired(elector(engine, "second"))))
+        thread.start()
         eventually(lambda: waits_for_a_lock(engine))
-        assert not followed.is_set()
+        assert not successor
 
-    following.join()
-    assert followed.is_set()
+    thread.join()
+    assert successor
 
 
 def waits_for_a_lock(engine: Engine) -> bool:
@@ -128,15 +114,15 @@ def waits_for_a_lock(engine: Engine) -> bool:
         return bool(connection.execute(text(waiting)).scalar_one())
 
 
-def test_a_database_that_is_away_is_waited_for() -> None:
+def test_an_unavailable_database_is_waited_for() -> None:
     status = CollectorStatus("here", stale_after_s=1)
     engine = sync_engine("postgresql://nobody@127.0.0.1:1/none", name="tests", pool_size=1)
     stop = threading.Event()
-    looking = threading.Thread(target=LeaderElector(engine, "k8s:here", "first", status).acquire, args=(stop,))
+    thread = threading.Thread(target=LeaderElector(engine, "k8s:here", "first", status).acquire, args=(stop,))
 
-    looking.start()
+    thread.start()
 
     eventually(lambda: not status.has_database)
     stop.set()
-    looking.join()
+    thread.join()
     assert not status.is_ready()

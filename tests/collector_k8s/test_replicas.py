@@ -1,4 +1,4 @@
-"""Collectors as real processes: killed, several of them, flooded, and without a cluster."""
+"""Collectors as real processes: several copies, killed and frozen leaders, a burst of events, and no cluster."""
 
 from __future__ import annotations
 
@@ -20,122 +20,122 @@ from tests.collector_k8s.fakes.event_json import Event, event
 from tests.collector_k8s.fakes.watch_stream import WatchStream
 
 BURST = 5_000
-LONG = "it says a lot " * 600  # 8 kB: what is kept of a burst in memory would show
+LONG_MESSAGE = "it says a lot " * 600  # 8 kB, so that a burst kept in memory would show
 MB = 1024
 
 
-class Copies:
-    """Processes of the collector, on one cluster."""
+class Replicas:
+    """Starts collector processes for one cluster."""
 
     def __init__(self, services: Services, database_url: str, cluster: FakeCluster) -> None:
         self._services = services
-        self.env = {
+        self._env = {
             "TASKCORE_DATABASE_URL": database_url,
             "TASKCORE_KUBERNETES__KUBECONFIG": str(cluster.kubeconfig),
             "TASKCORE_KUBERNETES__BOOKMARK_INTERVAL_S": "1",
         }
 
     def start(self, *, ready: bool = True, **kubernetes: object) -> Service:
-        own = {f"TASKCORE_KUBERNETES__{name.upper()}": str(value) for name, value in kubernetes.items()}
-        return self._services.start("collector-k8s", env=self.env | own, ready=ready)
+        env = {f"TASKCORE_KUBERNETES__{name.upper()}": str(value) for name, value in kubernetes.items()}
+        return self._services.start("collector-k8s", env=self._env | env, ready=ready)
 
 
 @pytest.fixture
-def copies(services: Services, database_url: str, cluster: FakeCluster) -> Copies:
-    return Copies(services, database_url, cluster)
+def replicas(services: Services, database_url: str, cluster: FakeCluster) -> Replicas:
+    return Replicas(services, database_url, cluster)
 
 
 @contextmanager
-def happening(cluster: FakeCluster) -> Iterator[list[Event]]:
-    """Events happen one after the other meanwhile."""
-    happened: list[Event] = []
-    over = threading.Event()
+def continuous_events(cluster: FakeCluster) -> Iterator[list[Event]]:
+    """Create events in the background, and yield the list of them, which grows."""
+    events: list[Event] = []
+    stopped = threading.Event()
 
-    def happen() -> None:
-        while not over.wait(0.005):
-            happened.extend(cluster.put(event(f"e{len(happened) % 50}", count=len(happened) + 1)))
+    def create() -> None:
+        while not stopped.wait(0.005):
+            events.extend(cluster.put(event(f"e{len(events) % 50}", count=len(events) + 1)))
 
-    thread = threading.Thread(target=happen)
+    thread = threading.Thread(target=create)
     thread.start()
     try:
-        yield happened
+        yield events
     finally:
-        over.set()
+        stopped.set()
         thread.join()
 
 
-def test_a_collector_that_is_killed_in_mid_stream_misses_nothing_and_stores_nothing_twice(
-    copies: Copies, cluster: FakeCluster, collected: StoredEvents
+def test_a_killed_collector_neither_misses_nor_duplicates_events(
+    replicas: Replicas, cluster: FakeCluster, stored: StoredEvents
 ) -> None:
-    collector = copies.start()
+    collector = replicas.start()
     eventually(lambda: cluster.open_streams)
 
-    with happening(cluster) as happened:
-        eventually(lambda: len(collected.versions()) > 20)
+    with continuous_events(cluster) as events:
+        eventually(lambda: len(stored.versions()) > 20)
         collector.kill()
-        seen = len(collected.versions())
-        collector = copies.start()
-        eventually(lambda: len(collected.versions()) > seen)
+        before = len(stored.versions())
+        collector = replicas.start()
+        eventually(lambda: len(stored.versions()) > before)
 
-    eventually(lambda: collected.has_all(happened))
-    assert collected.versions() == versions_of(happened)
+    eventually(lambda: stored.has_all(events))
+    assert stored.versions() == versions_of(events)
     assert len(cluster.requests_of("list")) == 1
-    assert not collected.gaps()
+    assert not stored.gaps()
     assert collector.terminate() == 0
 
 
-def test_another_copy_takes_over_from_one_that_is_killed_and_one_that_is_frozen_writes_no_more(
-    copies: Copies, cluster: FakeCluster, collected: StoredEvents
+def test_a_standby_takes_over_from_a_killed_and_from_a_frozen_leader(
+    replicas: Replicas, cluster: FakeCluster, stored: StoredEvents
 ) -> None:
-    three = [copies.start(ready=False) for _ in range(3)]
+    three = [replicas.start(ready=False) for _ in range(3)]
     for copy in three:
         copy.wait_until_ready()
-    leader = eventual_leader(three)
+    (leader,) = eventually(lambda: sole_leader(three))
     eventually(lambda: cluster.open_streams)
 
-    with happening(cluster) as happened:
-        eventually(lambda: collected.versions())
+    with continuous_events(cluster) as events:
+        eventually(lambda: stored.versions())
         leader.kill()
         others = [copy for copy in three if copy is not leader]
-        frozen = eventual_leader(others)
-        seen = len(collected.versions())
-        eventually(lambda: len(collected.versions()) > seen)
+        (frozen,) = eventually(lambda: sole_leader(others))
+        before = len(stored.versions())
+        eventually(lambda: len(stored.versions()) > before)
         frozen.freeze()
         (last,) = (copy for copy in others if copy is not frozen)
         eventually(lambda: is_leader(last))
         frozen.thaw()
         eventually(lambda: not is_leader(frozen))
 
-    eventually(lambda: collected.has_all(happened))
-    assert collected.versions() == versions_of(happened)
-    assert the_leader([frozen, last]) is last
+    eventually(lambda: stored.has_all(events))
+    assert stored.versions() == versions_of(events)
+    assert sole_leader([frozen, last]) == [last]
     assert all(copy.is_ready for copy in (frozen, last))
-    assert collected.sql("SELECT epoch FROM collector_lease") == [{"epoch": 3}]
-    assert not collected.gaps()
+    assert stored.sql("SELECT epoch FROM collector_lease") == [{"epoch": 3}]
+    assert not stored.gaps()
 
 
-def test_a_burst_waits_in_the_cluster_while_nothing_can_be_stored_and_is_then_stored_once_in_little_memory(
-    copies: Copies, cluster: FakeCluster, collected: StoredEvents, database_url: str
+def test_a_burst_waits_in_the_cluster_while_the_database_is_blocked(
+    replicas: Replicas, cluster: FakeCluster, stored: StoredEvents, database_url: str
 ) -> None:
-    collector = copies.start(buffer=200)
-    cluster.put(*(event(f"first-{number}", message=LONG) for number in range(500)))
-    eventually(lambda: len(collected.names()) == 500)
+    collector = replicas.start(buffer=200)
+    cluster.put(*(event(f"first-{number}", message=LONG_MESSAGE) for number in range(500)))
+    eventually(lambda: len(stored.names()) == 500)
     (stream,) = cluster.open_streams
     before = memory_kb(collector)
 
     with psycopg.connect(database_url) as blocker:
         blocker.execute("LOCK TABLE k8s_event IN ACCESS EXCLUSIVE MODE")
-        burst = cluster.put(*(event(f"e{number}", message=LONG) for number in range(BURST)))
-        eventually(lambda: stands_still(stream))
+        burst = cluster.put(*(event(f"e{number}", message=LONG_MESSAGE) for number in range(BURST)))
+        eventually(lambda: is_stalled(stream))
         assert stream.sent < BURST
 
-    eventually(lambda: collected.has_all(burst), 120)
-    assert len(collected.versions()) == 500 + BURST
+    eventually(lambda: stored.has_all(burst), 120)
+    assert len(stored.versions()) == 500 + BURST
     assert memory_kb(collector, "VmHWM") - before < 25 * MB
     assert len(cluster.requests_of("list")) == 1
 
 
-def test_without_a_cluster_a_collector_says_so_and_waits(services: Services, database_url: str, tmp_path: Path) -> None:
+def test_without_a_cluster_the_process_is_ready(services: Services, database_url: str, tmp_path: Path) -> None:
     env = {"TASKCORE_DATABASE_URL": database_url, "HOME": str(tmp_path), "KUBECONFIG": ""}
 
     collector = services.start("collector-k8s", env=env)
@@ -149,25 +149,19 @@ def is_leader(copy: Service) -> bool:
     return re.search(r"^taskcore_k8s_is_leader\{.*} 1\.0$", metrics, re.MULTILINE) is not None
 
 
-def the_leader(copies: list[Service]) -> Service | None:
+def sole_leader(copies: list[Service]) -> list[Service]:
+    """Return the leader if there is exactly one."""
     leaders = [copy for copy in copies if is_leader(copy)]
-    return leaders[0] if len(leaders) == 1 else None
+    return leaders if len(leaders) == 1 else []
 
 
-def eventual_leader(copies: list[Service]) -> Service:
-    leader = eventually(lambda: the_leader(copies))
-    assert leader is not None
-    return leader
-
-
-def stands_still(stream: WatchStream) -> bool:
-    """Nothing more of it is taken."""
+def is_stalled(stream: WatchStream) -> bool:
+    """Return whether the collector reads nothing more of the stream."""
     before = stream.sent
     return before > 0 and not threading.Event().wait(1) and stream.sent == before
 
 
 def memory_kb(service: Service, kind: str = "VmRSS") -> int:
     status = Path(f"/proc/{service.pid}/status").read_text()
-    found = re.search(rf"{kind}:\s+(\d+) kB", status)
-    assert found is not None
-    return int(found[1])
+    (value,) = re.findall(rf"{kind}:\s+(\d+) kB", status)
+    return int(value)

@@ -1,6 +1,6 @@
-"""What the collector relies on, of the fake cluster and, where `KUBECONFIG` names one, of a real cluster.
+"""What the collector relies on: tests of the fake cluster, and of a real one when `KUBECONFIG` names it.
 
-There the events are made in a namespace of their own, which is deleted afterwards.
+Each test creates its events in a namespace of its own, which is deleted afterwards.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ CLUSTERS = ["fake", *(["real"] if os.environ.get("KUBECONFIG") else [])]
 
 
 @dataclass(frozen=True)
-class Place:
-    """A namespace of a cluster. `make` makes events there, `asker` reads them in one of the groups."""
+class EventNamespace:
+    """A namespace of a cluster, and a client that reads its events in the API `group`."""
 
     kubeconfig: Path
-    namespace: str
+    name: str
     group: str
-    asker: OfficialClient
+    client: OfficialClient
 
-    def make(self, *made: str, **fields: object) -> list[Event]:
-        return [self.asker.create(event(name, self.namespace, **fields)) for name in made]
+    def create(self, *object_names: str, **fields: object) -> list[Event]:
+        return [self.client.create(event(name, self.name, **fields)) for name in object_names]
 
-    def collect(self, database_url: str) -> CollectorThread:
-        return CollectorThread(database_url, kubeconfig=self.kubeconfig, namespaces=(self.namespace,), api=self.group)
+    def start_collector(self, database_url: str) -> CollectorThread:
+        return CollectorThread(database_url, kubeconfig=self.kubeconfig, namespaces=(self.name,), api=self.group)
 
 
 @pytest.fixture(params=CLUSTERS)
@@ -50,98 +50,98 @@ def kubeconfig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]
 
 
 @pytest.fixture(params=[CORE_V1, EVENTS_V1])
-def place(kubeconfig: Path, request: pytest.FixtureRequest) -> Iterator[Place]:
-    asker = OfficialClient(kubeconfig, request.param)
-    with own_namespace(asker) as namespace:
-        yield Place(kubeconfig, namespace, request.param, asker)
-    asker.close()
+def namespace(kubeconfig: Path, request: pytest.FixtureRequest) -> Iterator[EventNamespace]:
+    client = OfficialClient(kubeconfig, request.param)
+    with temporary_namespace(client) as name:
+        yield EventNamespace(kubeconfig, name, request.param, client)
+    client.close()
 
 
 @contextmanager
-def own_namespace(asker: OfficialClient) -> Iterator[str]:
+def temporary_namespace(client: OfficialClient) -> Iterator[str]:
     name = f"taskcore-test-{uuid4().hex[:12]}"
-    asker.core.create_namespace({"metadata": {"name": name}})
+    client.core.create_namespace({"metadata": {"name": name}})
     try:
         yield name
     finally:
-        asker.core.delete_namespace(name)
+        client.core.delete_namespace(name)
 
 
-def test_a_list_has_pages_of_one_version(place: Place) -> None:
-    place.make("a", "b", "c")
+def test_all_pages_of_a_list_have_one_version(namespace: EventNamespace) -> None:
+    namespace.create("a", "b", "c")
 
-    first = place.asker.list(place.namespace, limit=2)
-    place.make("d")
-    second = place.asker.list(place.namespace, limit=2, _continue=first["metadata"]["continue"])
+    first = namespace.client.list(namespace.name, limit=2)
+    namespace.create("d")
+    second = namespace.client.list(namespace.name, limit=2, _continue=first["metadata"]["continue"])
 
     assert names([*first["items"], *second["items"]]) == ["a", "b", "c"]
     assert first["metadata"]["resourceVersion"] == second["metadata"]["resourceVersion"]
     assert not second["metadata"].get("continue")
 
 
-def test_a_watch_from_the_version_of_a_list_tells_what_happened_since(place: Place) -> None:
-    version = place.asker.list(place.namespace)["metadata"]["resourceVersion"]
-    (made,) = place.make("a")
-    replaced = place.asker.replace(made | {"count": 2})
-    place.asker.delete(made)
+def test_a_watch_from_a_list_delivers_the_changes_since_then(namespace: EventNamespace) -> None:
+    version = namespace.client.list(namespace.name)["metadata"]["resourceVersion"]
+    (created,) = namespace.create("a")
+    replaced = namespace.client.replace(created | {"count": 2})
+    namespace.client.delete(created)
 
-    with place.asker.watch(place.namespace, resource_version=version, timeout_seconds=20) as stream:
-        told = [next(stream) for _ in range(3)]
+    with namespace.client.watch(namespace.name, resource_version=version, timeout_seconds=20) as stream:
+        changes = [next(stream) for _ in range(3)]
 
-    assert [change["type"] for change in told] == ["ADDED", "MODIFIED", "DELETED"]
-    assert {change["object"]["metadata"]["uid"] for change in told} == {made["metadata"]["uid"]}
-    assert [change["object"]["metadata"]["resourceVersion"] for change in told[:2]] == [
-        made["metadata"]["resourceVersion"],
+    assert [change["type"] for change in changes] == ["ADDED", "MODIFIED", "DELETED"]
+    assert {change["object"]["metadata"]["uid"] for change in changes} == {created["metadata"]["uid"]}
+    assert [change["object"]["metadata"]["resourceVersion"] for change in changes[:2]] == [
+        created["metadata"]["resourceVersion"],
         replaced["metadata"]["resourceVersion"],
     ]
-    versions = [int(change["object"]["metadata"]["resourceVersion"]) for change in told]
+    versions = [int(change["object"]["metadata"]["resourceVersion"]) for change in changes]
     assert versions == sorted(set(versions))
 
 
-def test_a_watch_ends_in_order_at_its_time(place: Place) -> None:
-    version = place.asker.list(place.namespace)["metadata"]["resourceVersion"]
+def test_a_watch_ends_after_its_timeout(namespace: EventNamespace) -> None:
+    version = namespace.client.list(namespace.name)["metadata"]["resourceVersion"]
 
-    with place.asker.watch(place.namespace, resource_version=version, timeout_seconds=1) as stream:
-        told = list(stream)
+    with namespace.client.watch(namespace.name, resource_version=version, timeout_seconds=1) as stream:
+        changes = list(stream)
 
-    assert all(change["type"] == "BOOKMARK" for change in told)
+    assert all(change["type"] == "BOOKMARK" for change in changes)
 
 
-def test_fields_select(place: Place) -> None:
-    place.make("right", type="Warning")
-    place.make("wrong")
+def test_a_field_selector_limits_the_list(namespace: EventNamespace) -> None:
+    namespace.create("right", type="Warning")
+    namespace.create("wrong")
 
-    assert names(place.asker.list(place.namespace, field_selector="type=Warning")["items"]) == ["right"]
-    assert names(place.asker.list(place.namespace, field_selector="type!=Warning")["items"]) == ["wrong"]
+    assert names(namespace.client.list(namespace.name, field_selector="type=Warning")["items"]) == ["right"]
+    assert names(namespace.client.list(namespace.name, field_selector="type!=Warning")["items"]) == ["wrong"]
     with pytest.raises(ApiException) as refused:
-        place.asker.list(place.namespace, field_selector="colour=red")
+        namespace.client.list(namespace.name, field_selector="colour=red")
     assert refused.value.status == 400
 
 
-def test_both_groups_have_the_same_events_in_their_own_shape(place: Place) -> None:
-    (made,) = place.make("a", message="it says this")
+def test_both_groups_return_the_same_events_with_their_own_field_names(namespace: EventNamespace) -> None:
+    (created,) = namespace.create("a", message="it says this")
 
-    (listed,) = place.asker.list(place.namespace)["items"]
+    (listed,) = namespace.client.list(namespace.name)["items"]
 
-    assert listed["metadata"]["uid"] == made["metadata"]["uid"]
-    about, text = ("involvedObject", "message") if place.group == CORE_V1 else ("regarding", "note")
-    assert (listed[about]["name"], listed[text]) == ("a", "it says this")
+    assert listed["metadata"]["uid"] == created["metadata"]["uid"]
+    involved, message = ("involvedObject", "message") if namespace.group == CORE_V1 else ("regarding", "note")
+    assert (listed[involved]["name"], listed[message]) == ("a", "it says this")
     assert "kind" not in listed
 
 
-def test_the_collector_stores_what_is_there_and_what_happens(place: Place, database_url: str) -> None:
-    collected = StoredEvents(database_url)
-    events = place.make("a", "b")
-    collecting = place.collect(database_url)
-    eventually(lambda: collected.has_all(events))
+def test_the_collector_stores_listed_and_watched_events(namespace: EventNamespace, database_url: str) -> None:
+    stored = StoredEvents(database_url)
+    events = namespace.create("a", "b")
+    collector = namespace.start_collector(database_url)
+    eventually(lambda: stored.has_all(events))
 
-    events += place.make("c")
-    events.append(place.asker.replace(events[0] | {"count": 5, "message": "again"}))
-    place.asker.delete(events[1])
+    events += namespace.create("c")
+    events.append(namespace.client.replace(events[0] | {"count": 5, "message": "again"}))
+    namespace.client.delete(events[1])
 
-    eventually(lambda: collected.has_all(events))
-    collecting.stop()
-    assert collected.versions() == versions_of(events)
-    current = collected.sql("SELECT name, count, message FROM k8s_event WHERE is_current ORDER BY name")
+    eventually(lambda: stored.has_all(events))
+    collector.stop()
+    assert stored.versions() == versions_of(events)
+    current = stored.sql("SELECT name, count, message FROM k8s_event WHERE is_current ORDER BY name")
     assert [(row["name"], row["count"]) for row in current] == [("a", 5), ("b", 1), ("c", 1)]
     assert current[0]["message"] == "again"

@@ -1,4 +1,4 @@
-"""Which cluster is meant; what is not there is said when the collector starts, with the setting's name."""
+"""The choice of the cluster, and the errors for invalid settings when the collector starts."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from taskcore.settings import KubernetesSettings, load_settings
 
 
 @pytest.fixture(autouse=True)
-def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither a pod nor a machine with a kubeconfig."""
+def no_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests run neither in a pod nor with a kubeconfig."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     for variable in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"):
         monkeypatch.delenv(variable, raising=False)
@@ -45,7 +45,7 @@ def kubeconfig(path: Path, **changes: Any) -> Path:
     return path
 
 
-def test_a_kubeconfig_says_where_the_cluster_is(tmp_path: Path) -> None:
+def test_a_kubeconfig_gives_address_and_credentials(tmp_path: Path) -> None:
     settings = KubernetesSettings(kubeconfig=kubeconfig(tmp_path / "config"), context="work")
 
     validate(settings)
@@ -55,7 +55,7 @@ def test_a_kubeconfig_says_where_the_cluster_is(tmp_path: Path) -> None:
     assert load_configuration(settings).api_key == {"BearerToken": "Bearer secret"}
 
 
-def test_without_a_setting_the_usual_kubeconfig_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_kubeconfig_is_used_without_a_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kubeconfig(
         tmp_path / "home" / ".kube" / "config", clusters=[{"name": "one", "cluster": {"server": "http://usual"}}]
     )
@@ -68,23 +68,23 @@ def test_without_a_setting_the_usual_kubeconfig_is_taken(tmp_path: Path, monkeyp
     assert not is_configured(KubernetesSettings())
 
 
-def test_no_cluster_is_no_fault_of_the_settings() -> None:
+def test_settings_without_a_cluster_are_valid() -> None:
     validate(KubernetesSettings())
 
-    with pytest.raises(NoClusterConfigured, match="not a pod, and there is no kubeconfig"):
+    with pytest.raises(NoClusterConfigured, match="does not run in a pod, and there is no kubeconfig"):
         ClusterClient(KubernetesSettings())
 
 
-def test_a_kubeconfig_that_is_not_there_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InvalidSettings, match=r"TASKCORE_KUBERNETES__KUBECONFIG: there is no file '.*missing'"):
+def test_a_missing_kubeconfig_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InvalidSettings, match=r"TASKCORE_KUBERNETES__KUBECONFIG: no such file: '.*missing'"):
         validate(KubernetesSettings(kubeconfig=tmp_path / "missing"))
 
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "missing"))
-    with pytest.raises(InvalidSettings, match="KUBECONFIG: there is no file"):
+    with pytest.raises(InvalidSettings, match="KUBECONFIG: no such file:"):
         validate(KubernetesSettings())
 
 
-def test_a_context_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_context_is_refused(tmp_path: Path) -> None:
     settings = KubernetesSettings(kubeconfig=kubeconfig(tmp_path / "config"), context="moon")
 
     with pytest.raises(
@@ -103,7 +103,7 @@ def test_a_context_that_is_not_there_is_refused(tmp_path: Path) -> None:
         {"clusters": []},
     ],
 )
-def test_a_kubeconfig_that_leads_nowhere_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_an_inconsistent_kubeconfig_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
     settings = KubernetesSettings(kubeconfig=kubeconfig(tmp_path / "config", **changes))
 
     with pytest.raises(InvalidSettings, match=r"TASKCORE_KUBERNETES__KUBECONFIG: .* cannot be used"):
@@ -111,7 +111,7 @@ def test_a_kubeconfig_that_leads_nowhere_is_refused(tmp_path: Path, changes: dic
 
 
 @pytest.mark.parametrize("text", ["", "[1, 2]", "just words", "{", "a: [", "\0"])
-def test_a_file_that_is_no_kubeconfig_is_refused(tmp_path: Path, text: str) -> None:
+def test_another_file_than_a_kubeconfig_is_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "config"
     file.write_text(text)
 
@@ -119,7 +119,7 @@ def test_a_file_that_is_no_kubeconfig_is_refused(tmp_path: Path, text: str) -> N
         validate(KubernetesSettings(kubeconfig=file))
 
 
-def test_what_the_kubeconfig_refers_to_may_come_later(tmp_path: Path) -> None:
+def test_files_of_the_kubeconfig_may_appear_later(tmp_path: Path) -> None:
     settings = KubernetesSettings(kubeconfig=kubeconfig(tmp_path / "config"))
     (tmp_path / "token").unlink()
 
@@ -132,7 +132,7 @@ def test_what_the_kubeconfig_refers_to_may_come_later(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("selector", ["type", "=Warning", "type=Warning,", "type Warning", "type=a=b", ""])
-def test_a_field_selector_that_is_none_is_refused(selector: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_malformed_field_selector_is_refused(selector: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TASKCORE_KUBERNETES__FIELD_SELECTOR", selector)
 
     with pytest.raises(InvalidSettings, match="TASKCORE_KUBERNETES__FIELD_SELECTOR"):
@@ -140,18 +140,16 @@ def test_a_field_selector_that_is_none_is_refused(selector: str, monkeypatch: py
 
 
 @pytest.mark.parametrize("selector", ["type=Warning", "involvedObject.kind!=Node, reason==a\\,b", "reason="])
-def test_a_field_selector_is_taken_as_it_is(selector: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_valid_field_selector_is_kept(selector: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TASKCORE_KUBERNETES__FIELD_SELECTOR", selector)
 
     assert load_settings().kubernetes.field_selector == selector
 
 
-def test_the_process_says_which_setting_is_wrong_and_ends(tmp_path: Path) -> None:
-    given = {"TASKCORE_KUBERNETES__KUBECONFIG": str(tmp_path / "missing"), "TASKCORE_HEALTH__PORT": "0", "PATH": ""}
+def test_the_process_exits_with_the_name_of_the_invalid_setting(tmp_path: Path) -> None:
+    env = {"TASKCORE_KUBERNETES__KUBECONFIG": str(tmp_path / "missing"), "TASKCORE_HEALTH__PORT": "0", "PATH": ""}
 
-    done = subprocess.run(
-        [sys.executable, "-m", "collector_k8s"], env=given, capture_output=True, text=True, timeout=60
-    )
+    done = subprocess.run([sys.executable, "-m", "collector_k8s"], env=env, capture_output=True, text=True, timeout=60)
 
     assert done.returncode == 2
-    assert done.stderr.startswith("collector-k8s: TASKCORE_KUBERNETES__KUBECONFIG: there is no file")
+    assert done.stderr.startswith("collector-k8s: TASKCORE_KUBERNETES__KUBECONFIG: no such file:")

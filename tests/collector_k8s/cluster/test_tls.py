@@ -1,4 +1,4 @@
-"""A cluster behind TLS, as all real ones are."""
+"""A cluster with TLS, as all real ones have."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def secure(tmp_path: Path, authority: CertificateAuthority) -> Iterator[FakeClus
     cluster.stop()
 
 
-def test_a_cluster_is_known_by_its_certificate(secure: FakeCluster, tmp_path: Path) -> None:
+def test_the_certificate_of_the_cluster_is_checked(secure: FakeCluster) -> None:
     secure.put(event("a"))
-    asking = ClusterClient(KubernetesSettings(kubeconfig=secure.kubeconfig))
-    assert sum(len(page.items or []) for page in list_pages(asking, "")) == 1
+    client = ClusterClient(KubernetesSettings(kubeconfig=secure.kubeconfig))
+    assert sum(len(page.items or []) for page in list_pages(client, "")) == 1
 
     document = json.loads(secure.kubeconfig.read_text())
     del document["clusters"][0]["cluster"]["certificate-authority"]
@@ -46,25 +46,25 @@ def test_a_cluster_is_known_by_its_certificate(secure: FakeCluster, tmp_path: Pa
         ClusterClient(KubernetesSettings(kubeconfig=secure.kubeconfig)).list_events("")
 
 
-def test_who_waits_for_the_next_event_is_told_to_stop(secure: FakeCluster) -> None:
-    asking = ClusterClient(KubernetesSettings(kubeconfig=secure.kubeconfig, bookmark_interval_s=600))
-    (page,) = list_pages(asking, "")
-    watch = Watch(asking, "", page.metadata.resource_version)
-    heard, ended = threading.Event(), threading.Event()
+def test_a_watch_can_be_interrupted_while_it_waits(secure: FakeCluster) -> None:
+    client = ClusterClient(KubernetesSettings(kubeconfig=secure.kubeconfig, bookmark_interval_s=600))
+    (page,) = list_pages(client, "")
+    watch = Watch(client, "", page.metadata.resource_version)
+    received, ended = threading.Event(), threading.Event()
 
-    def listen() -> None:
+    def read() -> None:
         try:
             for _ in watch:
-                heard.set()
+                received.set()
         except ClusterError:
             pass
-        watch.release()
+        watch.close()
         ended.set()
 
-    threading.Thread(target=listen, daemon=True).start()
+    threading.Thread(target=read, daemon=True).start()
     secure.put(event("a"))
-    assert heard.wait(30)
+    assert received.wait(30)
 
-    watch.close()
+    watch.interrupt()
 
     assert ended.wait(30)

@@ -1,4 +1,4 @@
-"""Both API groups' events become one shape; what cannot be read is told from what can."""
+"""Events of both API groups are parsed into one shape, and malformed ones are refused."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from collector_k8s.events.event import MalformedEvent, is_newer, parse_event, task_id_of
+from collector_k8s.events.event import MalformedEvent, parse_event, task_id_of
 from tests.collector_k8s.sample_events import NOON
 
 CORE: dict[str, Any] = {
@@ -34,7 +34,7 @@ CORE: dict[str, Any] = {
     "reportingInstance": "",
 }
 
-EVENTS_GROUP = {
+EVENTS_GROUP: dict[str, Any] = {
     "apiVersion": "events.k8s.io/v1",
     "kind": "Event",
     "metadata": CORE["metadata"],
@@ -50,16 +50,16 @@ EVENTS_GROUP = {
 }
 
 
-def made(**changes: Any) -> bytes:
-    given = {**CORE, **changes}
-    return json.dumps({key: value for key, value in given.items() if value != "absent"}).encode()
+def raw(**changes: Any) -> bytes:
+    document = {**CORE, **changes}
+    return json.dumps({key: value for key, value in document.items() if value != "absent"}).encode()
 
 
 def hour(hour: int, minute: int = 0) -> datetime:
     return datetime(2026, 3, 1, hour, minute, tzinfo=UTC)
 
 
-def test_both_shapes_of_an_event_are_the_same_event() -> None:
+def test_both_api_groups_give_the_same_event() -> None:
     core = parse_event(json.dumps(CORE).encode(), NOON)
     other = parse_event(json.dumps(EVENTS_GROUP).encode(), NOON)
 
@@ -79,17 +79,17 @@ def test_both_shapes_of_an_event_are_the_same_event() -> None:
         ({"lastTimestamp": "absent", "firstTimestamp": "absent", "eventTime": "absent"}, hour(10)),
     ],
 )
-def test_the_time_of_an_event_is_the_first_that_is_there(times: dict[str, Any], expected: datetime) -> None:
-    event = parse_event(made(**times), NOON)
+def test_the_most_specific_time_is_used(times: dict[str, Any], expected: datetime) -> None:
+    event = parse_event(raw(**times), NOON)
 
     assert abs(event.at - expected) < timedelta(seconds=1)
     assert event.first_at <= event.at
 
 
-def test_an_event_without_any_time_is_of_when_it_came() -> None:
+def test_an_event_without_any_time_is_from_now() -> None:
     metadata = {key: value for key, value in CORE["metadata"].items() if key != "creationTimestamp"}
 
-    event = parse_event(made(metadata=metadata, firstTimestamp=None, lastTimestamp=None), NOON)
+    event = parse_event(raw(metadata=metadata, firstTimestamp=None, lastTimestamp=None), NOON)
 
     assert (event.first_at, event.at) == (NOON, NOON)
 
@@ -105,12 +105,12 @@ def test_an_event_without_any_time_is_of_when_it_came() -> None:
         ({"count": 2, "series": None}, 2),
     ],
 )
-def test_the_count_of_an_event_is_that_of_its_series_first(counts: dict[str, Any], expected: int) -> None:
-    assert parse_event(made(**counts), NOON).count == expected
+def test_the_count_of_a_series_takes_precedence(counts: dict[str, Any], expected: int) -> None:
+    assert parse_event(raw(**counts), NOON).count == expected
 
 
 @pytest.mark.parametrize(
-    "raw",
+    "body",
     [
         b"",
         b"nonsense",
@@ -118,17 +118,17 @@ def test_the_count_of_an_event_is_that_of_its_series_first(counts: dict[str, Any
         b"{}",
         b'{"metadata": {"uid": "u-1"}}',
         b'{"metadata": {"uid": "", "resourceVersion": "5"}}',
-        made(metadata={"uid": 5, "resourceVersion": "5"}),
-        made(lastTimestamp="yesterday"),
-        made(count="seven"),
+        raw(metadata={"uid": 5, "resourceVersion": "5"}),
+        raw(lastTimestamp="yesterday"),
+        raw(count="seven"),
     ],
 )
-def test_what_is_not_an_event_is_said_to_be_unreadable(raw: bytes) -> None:
+def test_malformed_events_are_refused(body: bytes) -> None:
     with pytest.raises(MalformedEvent):
-        parse_event(raw, NOON)
+        parse_event(body, NOON)
 
 
-def test_an_event_with_next_to_nothing_in_it_is_read() -> None:
+def test_optional_fields_may_be_missing() -> None:
     event = parse_event(
         b'{"metadata": {"uid": "u", "resourceVersion": "5"}, "source": null, "involvedObject": {}}', NOON
     )
@@ -136,30 +136,24 @@ def test_an_event_with_next_to_nothing_in_it_is_read() -> None:
     assert (event.type, event.reason, event.message, event.namespace, event.name) == ("Normal", "", "", "", "")
 
 
-def test_text_is_what_the_database_can_keep() -> None:
-    event = parse_event(made(message="a\0b" + "x" * 100_000), NOON)
+def test_texts_are_cleaned_for_the_database() -> None:
+    event = parse_event(raw(message="a\0b" + "x" * 100_000), NOON)
 
     assert "\0" not in event.message
     assert len(event.message) < 20_000
 
 
-def test_names_are_no_longer_than_an_index_takes() -> None:
-    event = parse_event(made(reason="r" * 10_000, involvedObject={"kind": "k" * 10_000, "name": "\0" * 10_000}), NOON)
+def test_names_are_cut_to_the_limit_of_the_index() -> None:
+    event = parse_event(raw(reason="r" * 10_000, involvedObject={"kind": "k" * 10_000, "name": "\0" * 10_000}), NOON)
 
     assert max(map(len, (event.reason, event.kind, event.name))) == 256
     with pytest.raises(MalformedEvent):
-        parse_event(made(metadata={"uid": "u" * 10_000, "resourceVersion": "5"}), NOON)
+        parse_event(raw(metadata={"uid": "u" * 10_000, "resourceVersion": "5"}), NOON)
 
 
 @pytest.mark.parametrize(
     ("label", "expected"),
     [("17", 17), ("0", None), ("-1", None), ("", None), ("17a", None), ("٣", None), ("9" * 19, None), ("9" * 30, None)],
 )
-def test_the_task_of_an_event_is_the_number_in_its_label(label: str, expected: int | None) -> None:
+def test_the_task_id_is_read_from_the_label(label: str, expected: int | None) -> None:
     assert task_id_of({"taskcore.io/task-id": label}) == expected
-
-
-def test_versions_are_compared_as_numbers() -> None:
-    assert is_newer("10", "9")
-    assert not is_newer("9", "10")
-    assert not is_newer("9", "9")

@@ -1,11 +1,11 @@
-"""Whatever order versions come in, each is new once, and the newest of all is the current one."""
+"""In whatever order versions are received, each is new once, and the newest one is current."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector_k8s.events.versions import CurrentVersion, new_versions, plan_versions
+from collector_k8s.events.versions import CurrentVersion, is_newer, new_versions, plan_versions
 from tests.collector_k8s.sample_events import event
 
 
@@ -17,20 +17,20 @@ def test_the_newest_version_of_a_new_event_is_current() -> None:
     assert planned.superseded == []
 
 
-def test_a_newer_version_supersedes_the_one_that_is_stored() -> None:
+def test_a_newer_version_supersedes_the_stored_one() -> None:
     planned = plan_versions([event("a", 10)], {"a": CurrentVersion(id=5, resource_version="9")})
 
     assert planned.superseded == [5]
 
 
-def test_an_older_version_than_the_stored_one_is_kept_as_an_earlier_one() -> None:
+def test_an_older_version_is_stored_as_an_earlier_one() -> None:
     planned = plan_versions([event("a", 8)], {"a": CurrentVersion(id=5, resource_version="9")})
 
     assert (planned.current, planned.superseded) == ([], [])
     assert len(planned.earlier) == 1
 
 
-def test_what_is_stored_already_or_came_twice_is_not_new() -> None:
+def test_stored_and_repeated_versions_are_not_new() -> None:
     known = {"a": CurrentVersion(id=5, resource_version="9")}
 
     new = new_versions([event("a", 9), event("b", 1), event("b", 1)], known)
@@ -39,7 +39,7 @@ def test_what_is_stored_already_or_came_twice_is_not_new() -> None:
 
 
 @given(st.lists(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 30)), max_size=6), max_size=8))
-def test_after_any_batches_the_newest_version_that_came_is_current(batches: list[list[tuple[str, int]]]) -> None:
+def test_the_newest_version_is_current_after_any_batches(batches: list[list[tuple[str, int]]]) -> None:
     stored: dict[str, CurrentVersion] = {}
 
     for batch in batches:
@@ -47,6 +47,12 @@ def test_after_any_batches_the_newest_version_that_came_is_current(batches: list
         assert {one.id for one in stored.values() if one.id in planned.superseded} == set(planned.superseded)
         stored |= {one.uid: CurrentVersion(int(one.resource_version), one.resource_version) for one in planned.current}
 
-    came = [one for batch in batches for one in batch]
-    newest = {uid: max(version for of, version in came if of == uid) for uid, _ in came}
+    received = [one for batch in batches for one in batch]
+    newest = {uid: max(version for of, version in received if of == uid) for uid, _ in received}
     assert {uid: int(one.resource_version) for uid, one in stored.items()} == newest
+
+
+def test_versions_are_compared_as_numbers() -> None:
+    assert is_newer("10", "9")
+    assert not is_newer("9", "10")
+    assert not is_newer("9", "9")

@@ -1,4 +1,4 @@
-"""The two shapes that events have, what a field selector looks at, and events to make. Kept is the shape of core/v1."""
+"""Events as JSON in the shapes of both API groups, and field selectors. The fake cluster stores that of core/v1."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SELECTABLE = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion
 
 
 def event(name: str, namespace: str = "default", **fields: Any) -> Event:
-    """One about the pod of the same name. `fields` replace its own, or name the pod's `labels`."""
+    """Return an event about the pod of the same name. `fields` replace its fields; `labels` are its labels."""
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     labels = fields.pop("labels", None)
     return {
@@ -55,24 +55,24 @@ def pod_uid(name: str) -> str:
 
 
 def in_group(event: Event, group: str) -> Event:
-    """An event as this group has it."""
+    """Return an event in the shape of `group`."""
     if group == CORE_V1:
         return event
     return {NEW_NAMES.get(name, name): value for name, value in event.items()}
 
 
 def as_core_v1(body: Event) -> Event:
-    """An event as a client sent it to core/v1."""
+    """Return an event as stored, from what a client sent to core/v1."""
     return {name: value for name, value in body.items() if name not in ("apiVersion", "kind")}
 
 
 def encoded(event: Event, group: str) -> bytes:
-    """As in a watch, where each says what it is; in a list its members do not."""
+    """Encode an event for a watch, with its kind, which the items of a list lack."""
     return json.dumps({"kind": "Event", "apiVersion": group, **in_group(event, group)}).encode()
 
 
 def selector(text: str) -> Callable[[Event], bool]:
-    """Raises: ValueError: there is no such field to select by."""
+    """Raises: ValueError: the field cannot be selected by."""
     terms = [_term(term) for term in text.split(",") if term]
     return lambda event: all((_fields(event)[name] == value) is is_equal for name, value, is_equal in terms)
 
@@ -89,9 +89,9 @@ def _term(term: str) -> tuple[str, str, bool]:
 
 
 def _fields(event: Event) -> dict[str, str]:
-    about = {f"involvedObject.{name}": event["involvedObject"].get(name, "") for name in SELECTABLE}
+    involved = {f"involvedObject.{name}": event["involvedObject"].get(name, "") for name in SELECTABLE}
     source = event.get("source") or {}
-    return about | {
+    return involved | {
         "metadata.name": event["metadata"].get("name", ""),
         "metadata.namespace": event["metadata"].get("namespace", ""),
         "reason": event.get("reason", ""),

@@ -1,4 +1,4 @@
-"""What a fake cluster keeps: events by namespace and name, each change with its version, and pages of a listing."""
+"""The events of a fake cluster, the changes with their versions, and the pages of lists."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from uuid import uuid4
 from tests.collector_k8s.fakes.event_json import Event, encoded
 
 Selector = Callable[[Event], bool]
-FIRST_VERSION = 1_000  # as in a cluster, where other things than events have had versions before
+FIRST_VERSION = 1_000  # as in a real cluster, where other objects have used the versions before
 
 
 class Expired(Exception):
-    """That version, or that page, is not known any more: 410."""
+    """The version or the page is forgotten, which gives status 410."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """`event` is never changed afterwards. `is_told`: whether watches are told of it."""
+    """A change. `event` is never modified. Watches only deliver the change when `is_visible`."""
 
     version: int
     type: str
@@ -41,7 +41,7 @@ class Page:
 
 
 class EventLog:
-    """`changed` is held for each look and each change, and is notified of each change."""
+    """A condition, `changed`, is held for each read and write, and is notified of each write."""
 
     def __init__(self) -> None:
         self.changed = threading.Condition(threading.RLock())
@@ -51,13 +51,13 @@ class EventLog:
         self._known_from = FIRST_VERSION
         self._pages: dict[str, tuple[int, list[Event]]] = {}
 
-    def put(self, event: Event, *, is_told: bool = True) -> Event:
-        """Make it or replace it."""
-        return self.put_all([event], is_told=is_told)[0]
+    def put(self, event: Event, *, is_visible: bool = True) -> Event:
+        """Create or replace an event."""
+        return self.put_all([event], is_visible=is_visible)[0]
 
-    def put_all(self, events: Iterable[Event], *, is_told: bool = True) -> list[Event]:
+    def put_all(self, events: Iterable[Event], *, is_visible: bool = True) -> list[Event]:
         with self.changed:
-            stored = [self._put(event, is_told) for event in events]
+            stored = [self._put(event, is_visible) for event in events]
             self.changed.notify_all()
             return stored
 
@@ -68,43 +68,43 @@ class EventLog:
     def delete(self, namespace: str, name: str) -> Event | None:
         with self.changed:
             if event := self._events.pop((namespace, name), None):
-                event = self._change("DELETED", event, is_told=True)
+                event = self._change("DELETED", event, is_visible=True)
                 self.changed.notify_all()
             return event
 
     def delete_namespace(self, namespace: str) -> None:
         with self.changed:
-            for its_namespace, name in list(self._events):
-                if its_namespace == namespace:
+            for of_namespace, name in list(self._events):
+                if of_namespace == namespace:
                     self.delete(namespace, name)
 
     def forget_changes(self) -> None:
-        """Whoever asks for what came after an earlier version than now, or for a page that is begun, is too late."""
+        """Expire all versions before now, and all lists that have been started."""
         with self.changed:
             self.version += 1
             self._known_from = self.version
             self._pages.clear()
 
     def lose_events(self) -> None:
-        """They are too old for the cluster, which says nothing about it."""
+        """Delete all events as expired, without any change for watches."""
         with self.changed:
             self._events.clear()
             self.forget_changes()
 
-    def first_page(self, wanted: Selector, limit: int) -> Page:
+    def first_page(self, selector: Selector, limit: int) -> Page:
         with self.changed:
-            events = [event for _, event in sorted(self._events.items()) if wanted(event)]
+            events = [event for _, event in sorted(self._events.items()) if selector(event)]
             return self._page(self.version, events, limit)
 
     def next_page(self, token: str, limit: int) -> Page:
-        """Of the same version as the first one. Raises: Expired."""
+        """Return the next page, with the version of the first one. Raises: Expired."""
         with self.changed:
             if token not in self._pages:
                 raise Expired
             return self._page(*self._pages[token], limit)
 
     def require_known(self, version: int) -> None:
-        """Raises: Expired: what came after it is forgotten."""
+        """Raises: Expired: the changes after `version` are forgotten."""
         if version < self._known_from:
             raise Expired
 
@@ -115,20 +115,20 @@ class EventLog:
                 first -= 1
             return [change for change in self._changes[first:] if change.is_visible]
 
-    def _put(self, event: Event, is_told: bool) -> Event:
+    def _put(self, event: Event, is_visible: bool) -> Event:
         key = event["metadata"]["namespace"], event["metadata"]["name"]
         before = self._events.get(key)
         metadata: dict[str, Any] = {"uid": str(uuid4()), "creationTimestamp": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"}
         if before is not None:
             metadata = {name: before["metadata"][name] for name in metadata}
         event = {**event, "metadata": metadata | event["metadata"]}
-        self._events[key] = self._change("ADDED" if before is None else "MODIFIED", event, is_told)
+        self._events[key] = self._change("ADDED" if before is None else "MODIFIED", event, is_visible)
         return self._events[key]
 
-    def _change(self, type_: str, event: Event, is_told: bool) -> Event:
+    def _change(self, type_: str, event: Event, is_visible: bool) -> Event:
         self.version += 1
         event = {**event, "metadata": event["metadata"] | {"resourceVersion": str(self.version)}}
-        self._changes.append(Change(self.version, type_, event, is_told))
+        self._changes.append(Change(self.version, type_, event, is_visible))
         return event
 
     def _page(self, version: int, events: list[Event], limit: int) -> Page:

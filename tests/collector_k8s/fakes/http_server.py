@@ -1,4 +1,4 @@
-"""The HTTP of a fake cluster: which path is what, bodies at once, watches in chunks, and connections that break."""
+"""The HTTP server of a fake cluster: paths, bodies, watches in chunks, and connections that break."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ class Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up is part of the tests."""
+        """Ignore clients that hang up: that is part of the tests."""
 
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # or each answer takes 40 ms, for its head and its body are two writes
+    disable_nagle_algorithm = True  # otherwise each response takes 40 ms, since its head and its body are two writes
     server: Server
 
     def handle_any(self) -> None:
@@ -70,18 +70,18 @@ class Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         query = dict(parse_qsl(url.query))
         token = (self.headers.get("Authorization") or "").partition(" ")[2]
-        ask = _ask(url.path, query, self.command)
-        request = Request(ask, self.command, url.path, query, token, time.monotonic())
-        answer = self.server.cluster.scripted(request)
-        if answer is None:
-            answer = self._answer(request, json.loads(body) if body else {})
-        if answer is not None:
-            self._send(answer)
+        kind = _kind_of(url.path, query, self.command)
+        request = Request(kind, self.command, url.path, query, token, time.monotonic())
+        response = self.server.cluster.scripted(request)
+        if response is None:
+            response = self._respond(request, json.loads(body) if body else {})
+        if response is not None:
+            self._send(response)
 
-    def _answer(self, request: Request, body: dict[str, Any]) -> Response | None:
-        """None: it has been answered already, by a watch."""
+    def _respond(self, request: Request, body: dict[str, Any]) -> Response | None:
+        """Return the response. `None` when a watch has written it already."""
         if match := EVENTS.fullmatch(request.path):
-            return self._answer_events(request, body, *match.groups())
+            return self._respond_to_events(request, body, *match.groups())
         if match := POD.fullmatch(request.path):
             return self._pod(*match.groups())
         if match := NAMESPACE.fullmatch(request.path):
@@ -90,37 +90,37 @@ class Handler(BaseHTTPRequestHandler):
             return Response(200, {"major": "1", "minor": "36", "gitVersion": "v1.36.0"})
         return error_response(404, "the server could not find the requested resource")
 
-    def _answer_events(
+    def _respond_to_events(
         self, request: Request, body: dict[str, Any], group: str, namespace: str | None, name: str | None
     ) -> Response | None:
-        store = self.server.cluster.store
+        store = self.server.cluster.events
         if namespace in self.server.cluster.forbidden:
             return error_response(403, f"events is forbidden in the namespace {namespace}")
         if request.method == "GET" and name is None:
             try:
-                wanted = _wanted(namespace, request.query.get("fieldSelector", ""))
+                selected = _selector(namespace, request.query.get("fieldSelector", ""))
             except ValueError as exc:
                 return error_response(400, str(exc))
             if request.kind == "watch":
-                self._watch(request, group, wanted)
+                self._watch(request, group, selected)
                 return None
-            return self._list(request, group, wanted)
-        kept = store.get(namespace or "", name) if name else None
+            return self._list(request, group, selected)
+        stored = store.get(namespace or "", name) if name else None
         if request.method == "POST":
-            kept = store.put(as_core_v1(body))
-        elif kept is None:
+            stored = store.put(as_core_v1(body))
+        elif stored is None:
             return error_response(404, f"events {name!r} not found")
         elif request.method == "PUT":
-            kept = store.put(as_core_v1(body))
+            stored = store.put(as_core_v1(body))
         elif request.method == "DELETE":
             store.delete(namespace or "", str(name))
-        return Response(201 if request.method == "POST" else 200, _whole(kept, group))
+        return Response(201 if request.method == "POST" else 200, _event_document(stored, group))
 
-    def _list(self, request: Request, group: str, wanted: Selector) -> Response:
-        store, limit = self.server.cluster.store, int(request.query.get("limit", 0))
+    def _list(self, request: Request, group: str, selected: Selector) -> Response:
+        store, limit = self.server.cluster.events, int(request.query.get("limit", 0))
         token = request.query.get("continue")
         try:
-            page = store.next_page(token, limit) if token else store.first_page(wanted, limit)
+            page = store.next_page(token, limit) if token else store.first_page(selected, limit)
         except Expired:
             return error_response(
                 410, "The provided continue parameter is too old to display a consistent list result."
@@ -131,9 +131,9 @@ class Handler(BaseHTTPRequestHandler):
         items = [in_group(event, group) for event in page.events]
         return Response(200, {"kind": "EventList", "apiVersion": group, "metadata": metadata, "items": items})
 
-    def _watch(self, request: Request, group: str, wanted: Selector) -> None:
+    def _watch(self, request: Request, group: str, selected: Selector) -> None:
         cluster, query = self.server.cluster, request.query
-        version = int(query.get("resourceVersion") or cluster.store.version)
+        version = int(query.get("resourceVersion") or cluster.events.version)
         bookmark_interval_s = (
             cluster.bookmark_interval_s if query.get("allowWatchBookmarks", "").lower() == "true" else None
         )
@@ -143,7 +143,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         try:
-            WatchStream(group, wanted, version, bookmark_interval_s, ends_after_s).serve(cluster, self._write_chunk)
+            WatchStream(group, selected, version, bookmark_interval_s, ends_after_s).serve(cluster, self._write_chunk)
             self.wfile.write(b"0\r\n\r\n")
         except (ConnectionCut, OSError):
             self._hang_up()
@@ -156,23 +156,23 @@ class Handler(BaseHTTPRequestHandler):
         return Response(200, {"kind": "Pod", "apiVersion": "v1", "metadata": metadata})
 
     def _namespace(self, request: Request, name: str | None) -> Response:
-        """There is every namespace. One that is deleted has no events any more."""
+        """Pretend that every namespace exists. Deleting one deletes its events."""
         if request.method == "DELETE" and name is not None:
-            self.server.cluster.store.delete_namespace(name)
-        return Response(200, {"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": name or "made"}})
+            self.server.cluster.events.delete_namespace(name)
+        return Response(200, {"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": name or "created"}})
 
-    def _send(self, answer: Response) -> None:
-        if answer.status <= 0:
-            if answer.status < 0:
+    def _send(self, response: Response) -> None:
+        if response.status <= 0:
+            if response.status < 0:
                 self.server.cluster.closing.wait()
             self._hang_up()
             return
-        self.send_response(answer.status)
-        for name, value in {"Content-Type": "application/json", **answer.headers}.items():
+        self.send_response(response.status)
+        for name, value in {"Content-Type": "application/json", **response.headers}.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(answer.raw)))
+        self.send_header("Content-Length", str(len(response.raw)))
         self.end_headers()
-        self.wfile.write(answer.raw)
+        self.wfile.write(response.raw)
 
     def _write_chunk(self, data: bytes) -> None:
         if data:
@@ -184,12 +184,12 @@ class Handler(BaseHTTPRequestHandler):
             self.connection.shutdown(socket.SHUT_RDWR)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """The tests' output is not the place for a log."""
+        """Keep the log out of the output of the tests."""
 
     do_GET = do_POST = do_PUT = do_DELETE = handle_any
 
 
-def _ask(path: str, query: dict[str, str], method: str) -> RequestKind:
+def _kind_of(path: str, query: dict[str, str], method: str) -> RequestKind:
     match = EVENTS.fullmatch(path)
     if method != "GET" or match is None or match[3]:
         return "other"
@@ -198,11 +198,11 @@ def _ask(path: str, query: dict[str, str], method: str) -> RequestKind:
     return "page" if "continue" in query else "list"
 
 
-def _wanted(namespace: str | None, text: str) -> Selector:
+def _selector(namespace: str | None, text: str) -> Selector:
     """Raises: ValueError."""
     is_selected = selector(text)
     return lambda event: namespace in (None, event["metadata"]["namespace"]) and is_selected(event)
 
 
-def _whole(event: dict[str, Any] | None, group: str) -> dict[str, Any]:
+def _event_document(event: dict[str, Any] | None, group: str) -> dict[str, Any]:
     return {"kind": "Event", "apiVersion": group, **in_group(event or {}, group)}

@@ -1,4 +1,4 @@
-"""A cluster as its official client sees it: events of either group, which it makes in core/v1."""
+"""The official Kubernetes client for events: reading in either API group, writing in core/v1."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.collector_k8s.fakes.event_json import CORE_V1, Event, as_core_v1
 
 
 class OfficialClient:
-    """The official client with this kubeconfig, which it reads once."""
+    """A client that reads its kubeconfig once."""
 
     def __init__(self, kubeconfig: Path, group: str = CORE_V1) -> None:
         configuration = client.Configuration()
@@ -28,8 +28,8 @@ class OfficialClient:
         self._client.close()
 
     def list(self, namespace: str | None = None, **query: Any) -> dict[str, Any]:
-        """The list, or the page, as it is in JSON."""
-        response = self._ask(namespace, **{"_request_timeout": 30, **query})
+        """Return a list, or one page of it, as JSON."""
+        response = self._request(namespace, **{"_request_timeout": 30, **query})
         document: dict[str, Any] = json.loads(response.data)
         return document
 
@@ -37,34 +37,34 @@ class OfficialClient:
     def watch(
         self, namespace: str | None = None, read_timeout_s: float = 30, **query: Any
     ) -> Iterator[Iterator[Event]]:
-        """Its events as they come, until it ends."""
-        response = self._ask(namespace, watch=True, _request_timeout=(5, read_timeout_s), **query)
+        """Yield the events of a watch until it ends."""
+        response = self._request(namespace, watch=True, _request_timeout=(5, read_timeout_s), **query)
         try:
             yield (json.loads(line) for line in _lines(response.stream(amt=None)))
         finally:
             response.close()
 
     def create(self, event: Event) -> Event:
-        return self._kept(self.core.create_namespaced_event(event["metadata"]["namespace"], event))
+        return self._stored(self.core.create_namespaced_event(event["metadata"]["namespace"], event))
 
     def replace(self, event: Event) -> Event:
         metadata = event["metadata"]
-        return self._kept(self.core.replace_namespaced_event(metadata["name"], metadata["namespace"], event))
+        return self._stored(self.core.replace_namespaced_event(metadata["name"], metadata["namespace"], event))
 
     def delete(self, event: Event) -> None:
         self.core.delete_namespaced_event(event["metadata"]["name"], event["metadata"]["namespace"])
 
-    def _ask(self, namespace: str | None, **query: Any) -> Any:
+    def _request(self, namespace: str | None, **query: Any) -> Any:
         if namespace is None:
             return _checked(self._events.list_event_for_all_namespaces(_preload_content=False, **query))
         return _checked(self._events.list_namespaced_event(namespace, _preload_content=False, **query))
 
-    def _kept(self, model: Any) -> Event:
+    def _stored(self, model: Any) -> Event:
         return as_core_v1(self._client.sanitize_for_serialization(model))
 
 
 def _checked(response: Any) -> Any:
-    """Raises: ApiException: it was refused, which this client does not look at when it hands out the response."""
+    """Raises: ApiException: the request was refused, which the client does not check for raw responses."""
     if response.status >= 300:
         raise client.ApiException(http_resp=response)
     return response

@@ -1,4 +1,4 @@
-"""What a fake cluster may do to a request instead of answering it, and how an API server tells that it refuses."""
+"""Scripted responses of a fake cluster, and the errors of an API server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REASONS = {
     504: "Timeout",
 }
 
-RequestKind = Literal["list", "page", "watch", "other"]  # a page is one that continues a list
+RequestKind = Literal["list", "page", "watch", "other"]  # a page continues a list
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """`status` 0: the connection is closed without an answer; -1: nothing is ever answered."""
+    """A response. Status 0 closes the connection without one, and -1 never answers."""
 
     status: int = 200
     body: Any = None
@@ -50,8 +50,8 @@ HANG_UP = Response(0)
 NO_ANSWER = Response(-1)
 
 
-def error_response(status: int, message: str = "the test says so", retry_after: int | None = None) -> Response:
-    """A `Status`, as an API server refuses."""
+def error_response(status: int, message: str = "as the test demands", retry_after: int | None = None) -> Response:
+    """Return an error in the form of an API server, a `Status` object."""
     headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
     return Response(status, status_body(status, message), headers)
 
@@ -68,6 +68,6 @@ def status_body(status: int, message: str) -> dict[str, Any]:
     }
 
 
-def error_line(status: int, message: str = "the test says so") -> bytes:
-    """The event of a watch that says that it is over."""
+def error_line(status: int, message: str = "as the test demands") -> bytes:
+    """Return the event of a watch that reports an error and ends it."""
     return json.dumps({"type": "ERROR", "object": status_body(status, message)}).encode() + b"\n"

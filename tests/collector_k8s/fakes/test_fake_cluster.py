@@ -1,4 +1,4 @@
-"""The fake cluster does what it is told to, as the official client sees it."""
+"""The fake cluster behaves like an API server, and as tests demand, for the official client."""
 
 from __future__ import annotations
 
@@ -17,110 +17,102 @@ from tests.collector_k8s.fakes.responses import HANG_UP, NO_ANSWER, RequestKind,
 
 
 @pytest.fixture(params=[CORE_V1, EVENTS_V1])
-def asker(cluster: FakeCluster, request: pytest.FixtureRequest) -> Iterator[OfficialClient]:
-    asker = OfficialClient(cluster.kubeconfig, request.param)
-    yield asker
-    asker.close()
+def client(cluster: FakeCluster, request: pytest.FixtureRequest) -> Iterator[OfficialClient]:
+    client = OfficialClient(cluster.kubeconfig, request.param)
+    yield client
+    client.close()
 
 
-def test_a_list_comes_in_pages_of_one_version(cluster: FakeCluster, asker: OfficialClient) -> None:
+def test_all_pages_of_a_list_have_one_version(cluster: FakeCluster, client: OfficialClient) -> None:
     cluster.put(*(event(f"e{number}") for number in range(5)))
 
-    first = asker.list(limit=2)
+    first = client.list(limit=2)
     cluster.put(event("e9"))
-    second = asker.list(limit=2, _continue=first["metadata"]["continue"])
-    third = asker.list(limit=2, _continue=second["metadata"]["continue"])
+    second = client.list(limit=2, _continue=first["metadata"]["continue"])
+    third = client.list(limit=2, _continue=second["metadata"]["continue"])
 
     assert [names(page["items"]) for page in (first, second, third)] == [["e0", "e1"], ["e2", "e3"], ["e4"]]
     assert len({page["metadata"]["resourceVersion"] for page in (first, second, third)}) == 1
     assert "continue" not in third["metadata"]
 
 
-def test_a_watch_tells_what_happened_after_the_list_and_what_happens(
-    cluster: FakeCluster, asker: OfficialClient
-) -> None:
+def test_a_watch_delivers_past_and_new_changes(cluster: FakeCluster, client: OfficialClient) -> None:
     cluster.put(event("before"))
-    version = asker.list()["metadata"]["resourceVersion"]
+    version = client.list()["metadata"]["resourceVersion"]
     (meanwhile,) = cluster.put(event("meanwhile"))
 
-    with asker.watch(resource_version=version) as stream:
-        told = [next(stream)]
+    with client.watch(resource_version=version) as stream:
+        changes = [next(stream)]
         cluster.put(event("meanwhile", count=2))
         cluster.delete(meanwhile)
-        told += [next(stream), next(stream)]
+        changes += [next(stream), next(stream)]
 
-    assert [change["type"] for change in told] == ["ADDED", "MODIFIED", "DELETED"]
-    assert {change["object"]["metadata"]["uid"] for change in told} == {meanwhile["metadata"]["uid"]}
-    versions = [int(change["object"]["metadata"]["resourceVersion"]) for change in told]
+    assert [change["type"] for change in changes] == ["ADDED", "MODIFIED", "DELETED"]
+    assert {change["object"]["metadata"]["uid"] for change in changes} == {meanwhile["metadata"]["uid"]}
+    versions = [int(change["object"]["metadata"]["resourceVersion"]) for change in changes]
     assert versions == sorted(set(versions))
 
 
-def test_bookmarks_are_sent_to_those_who_want_them_at_the_latest_when_a_watch_ends(
-    cluster: FakeCluster, asker: OfficialClient
-) -> None:
+def test_bookmarks_are_sent_on_request(cluster: FakeCluster, client: OfficialClient) -> None:
     cluster.bookmark_interval_s = 0.05
-    wanted: dict[str, Any] = {"resource_version": str(cluster.store.version), "timeout_seconds": 1}
+    query: dict[str, Any] = {"resource_version": str(cluster.events.version), "timeout_seconds": 1}
 
-    with asker.watch(allow_watch_bookmarks=True, **wanted) as stream, asker.watch(**wanted) as without:
-        told = list(stream)
+    with client.watch(allow_watch_bookmarks=True, **query) as stream, client.watch(**query) as without:
+        changes = list(stream)
         assert not list(without)
 
-    assert len(told) > 2
-    assert {(change["type"], change["object"]["metadata"]["resourceVersion"]) for change in told} == {
-        ("BOOKMARK", str(cluster.store.version))
+    assert len(changes) > 2
+    assert {(change["type"], change["object"]["metadata"]["resourceVersion"]) for change in changes} == {
+        ("BOOKMARK", str(cluster.events.version))
     }
 
 
-def test_a_watch_from_what_is_forgotten_and_a_page_that_is_expired_are_gone(
-    cluster: FakeCluster, asker: OfficialClient
-) -> None:
+def test_forgotten_versions_and_pages_give_410(cluster: FakeCluster, client: OfficialClient) -> None:
     cluster.put(*(event(f"e{number}") for number in range(5)))
-    page = asker.list(limit=2)
+    page = client.list(limit=2)
 
-    cluster.store.forget_changes()
+    cluster.events.forget_changes()
 
-    with asker.watch(resource_version=page["metadata"]["resourceVersion"]) as stream:
+    with client.watch(resource_version=page["metadata"]["resourceVersion"]) as stream:
         assert [(change["type"], change["object"]["code"]) for change in stream] == [("ERROR", 410)]
     with pytest.raises(ApiException) as refused:
-        asker.list(limit=2, _continue=page["metadata"]["continue"])
+        client.list(limit=2, _continue=page["metadata"]["continue"])
     assert refused.value.status == 410
-    assert len(asker.list()["items"]) == 5
+    assert len(client.list()["items"]) == 5
 
 
-@pytest.mark.parametrize("ask", ["list", "watch"])
-def test_requests_are_refused_as_told_and_then_answered(
-    cluster: FakeCluster, asker: OfficialClient, ask: RequestKind
-) -> None:
-    cluster.respond_next(ask, error_response(429, retry_after=7), error_response(503), error_response(410))
+@pytest.mark.parametrize("kind", ["list", "watch"])
+def test_scripted_errors_are_returned_once(cluster: FakeCluster, client: OfficialClient, kind: RequestKind) -> None:
+    cluster.respond_next(kind, error_response(429, retry_after=7), error_response(503), error_response(410))
 
     refusals = []
     for _ in range(3):
         with pytest.raises(ApiException) as refused:
-            _ask(asker, ask)
+            _send_request(client, kind)
         refusals.append((refused.value.status, (refused.value.headers or {}).get("Retry-After")))
 
     assert refusals == [(429, "7"), (503, None), (410, None)]
-    _ask(asker, ask)
-    assert len(cluster.requests_of(ask)) == 4
+    _send_request(client, kind)
+    assert len(cluster.requests_of(kind)) == 4
 
 
-def test_connections_are_cut_and_kept_silent_as_told(cluster: FakeCluster, asker: OfficialClient) -> None:
+def test_scripted_connections_hang_up_or_never_answer(cluster: FakeCluster, client: OfficialClient) -> None:
     cluster.respond_next("list", HANG_UP, NO_ANSWER)
 
     with pytest.raises((MaxRetryError, ProtocolError)):
-        asker.list()
+        client.list()
     with pytest.raises((MaxRetryError, ReadTimeoutError)):
-        asker.list(_request_timeout=0.2)
+        client.list(_request_timeout=0.2)
 
-    assert not asker.list()["items"]
+    assert not client.list()["items"]
 
 
 @pytest.mark.parametrize("within_a_line", [False, True])
-def test_a_watch_is_cut(cluster: FakeCluster, asker: OfficialClient, within_a_line: bool) -> None:
-    with asker.watch(resource_version=str(cluster.store.version)) as stream:
+def test_a_watch_can_be_cut(cluster: FakeCluster, client: OfficialClient, within_a_line: bool) -> None:
+    with client.watch(resource_version=str(cluster.events.version)) as stream:
         eventually(lambda: cluster.open_streams)
-        cluster.put(event("told"))
-        assert next(stream)["object"]["metadata"]["name"] == "told"
+        cluster.put(event("delivered"))
+        assert next(stream)["object"]["metadata"]["name"] == "delivered"
 
         cluster.cut_streams(within_a_line=within_a_line)
 
@@ -129,30 +121,30 @@ def test_a_watch_is_cut(cluster: FakeCluster, asker: OfficialClient, within_a_li
     assert not cluster.open_streams
 
 
-def test_a_silent_watch_stays_open_and_tells_nothing(cluster: FakeCluster, asker: OfficialClient) -> None:
-    with asker.watch(resource_version=str(cluster.store.version), read_timeout_s=0.5) as stream:
+def test_a_silenced_watch_stays_open(cluster: FakeCluster, client: OfficialClient) -> None:
+    with client.watch(resource_version=str(cluster.events.version), read_timeout_s=0.5) as stream:
         eventually(lambda: cluster.open_streams)
         cluster.silence_streams()
-        cluster.put(event("unheard"))
+        cluster.put(event("undelivered"))
 
         with pytest.raises(ReadTimeoutError):
             next(stream)
 
 
-def test_a_watch_is_told_an_error_and_ends(cluster: FakeCluster, asker: OfficialClient) -> None:
-    with asker.watch(resource_version=str(cluster.store.version)) as stream:
+def test_a_watch_can_end_with_an_error(cluster: FakeCluster, client: OfficialClient) -> None:
+    with client.watch(resource_version=str(cluster.events.version)) as stream:
         eventually(lambda: cluster.open_streams)
         cluster.fail_streams(410)
 
         assert [change["object"]["reason"] for change in stream] == ["Expired"]
 
 
-def test_an_expired_token_is_refused_until_the_new_one_is_read(cluster: FakeCluster, asker: OfficialClient) -> None:
-    asker.list()
+def test_an_expired_token_is_refused(cluster: FakeCluster, client: OfficialClient) -> None:
+    client.list()
 
     cluster.expire_token()
     with pytest.raises(ApiException) as refused:
-        asker.list()
+        client.list()
     cluster.renew_token()
 
     assert refused.value.status == 401
@@ -161,35 +153,33 @@ def test_an_expired_token_is_refused_until_the_new_one_is_read(cluster: FakeClus
     renewed.close()
 
 
-def test_what_no_watch_was_told_of_is_in_the_list(cluster: FakeCluster, asker: OfficialClient) -> None:
-    with asker.watch(resource_version=str(cluster.store.version)) as stream:
-        cluster.put_unnoticed(event("unseen"))
+def test_an_unnoticed_event_is_only_in_the_list(cluster: FakeCluster, client: OfficialClient) -> None:
+    with client.watch(resource_version=str(cluster.events.version)) as stream:
+        cluster.put_unnoticed(event("unnoticed"))
         cluster.put(event("seen"))
 
         assert next(stream)["object"]["metadata"]["name"] == "seen"
-    assert names(asker.list()["items"]) == ["seen", "unseen"]
+    assert names(client.list()["items"]) == ["seen", "unnoticed"]
 
 
-def test_a_cluster_that_was_away_is_there_again_at_the_same_address(
-    cluster: FakeCluster, asker: OfficialClient
-) -> None:
+def test_a_restarted_cluster_has_the_same_address_and_events(cluster: FakeCluster, client: OfficialClient) -> None:
     cluster.put(event("kept"))
-    with asker.watch(resource_version=str(cluster.store.version)) as stream:
+    with client.watch(resource_version=str(cluster.events.version)) as stream:
         eventually(lambda: cluster.open_streams)
         cluster.stop()
         with pytest.raises(HTTPError):
             next(stream)
     with pytest.raises(HTTPError):
-        asker.list()
+        client.list()
 
     cluster.start()
 
-    assert names(asker.list()["items"]) == ["kept"]
+    assert names(client.list()["items"]) == ["kept"]
 
 
-def _ask(asker: OfficialClient, ask: RequestKind) -> None:
-    if ask == "list":
-        asker.list()
+def _send_request(client: OfficialClient, kind: RequestKind) -> None:
+    if kind == "list":
+        client.list()
     else:
-        with asker.watch():
+        with client.watch():
             return

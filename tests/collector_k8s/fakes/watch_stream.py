@@ -1,4 +1,4 @@
-"""A watch of a fake cluster: what happened after a version, then what happens, bookmarks, and the end that it gets."""
+"""The stream of a watch: past changes, new changes, bookmarks, and the end that a test asks for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.collector_k8s.fakes.event_log import Change, Expired, Selector
 from tests.collector_k8s.fakes.responses import error_line
@@ -18,15 +18,15 @@ Write = Callable[[bytes], None]
 
 
 class ConnectionCut(Exception):
-    """The connection is to be closed in the middle of things."""
+    """The connection has to be closed without a proper end."""
 
 
 @dataclass
 class WatchStream:
-    """Its orders are given and taken while the store's `changed` is held."""
+    """One watch. Its methods are called, and their effects read, while holding the event log's `changed`."""
 
     group: str
-    wanted: Selector
+    selector: Selector
     version: int
     bookmark_interval_s: float | None
     ends_after_s: float
@@ -37,7 +37,7 @@ class WatchStream:
     breaks: bool = False
 
     def end(self, last_words: bytes = b"") -> None:
-        """In order, after these."""
+        """End the stream in order, after `last_words`."""
         self.last_words, self.is_open = last_words, False
 
     def cut(self, last_words: bytes = b"") -> None:
@@ -48,9 +48,9 @@ class WatchStream:
         self.is_silent, self.is_open = True, False
 
     def serve(self, cluster: FakeCluster, write: Write) -> None:
-        """Until it ends. Raises: Broken, OSError."""
+        """Serve until the stream ends. Raises: ConnectionCut, OSError."""
         try:
-            cluster.store.require_known(self.version)
+            cluster.events.require_known(self.version)
             cluster.streams.append(self)
             self._serve(cluster, write)
         except Expired:
@@ -67,7 +67,7 @@ class WatchStream:
                 closing.wait()
                 raise ConnectionCut
             if self.last_words is not None:
-                self._leave(write)
+                self._write_end(write)
                 return
             self._send(changes, write)
             if time.monotonic() >= bookmark_at:
@@ -77,25 +77,25 @@ class WatchStream:
             write(self._bookmark())
 
     def _await_changes(self, cluster: FakeCluster, until: float) -> list[Change]:
-        """What there is after the last look. From here on the stream is at the store's version."""
-        with cluster.store.changed:
+        """Wait for changes after the stream's version, and advance it to the version of the log."""
+        with cluster.events.changed:
             changes: list[Change] = []
             while not (self.is_silent or self.last_words is not None):
-                changes = cluster.store.changes_after(self.version)
-                self.version = cluster.store.version
+                changes = cluster.events.changes_after(self.version)
+                self.version = cluster.events.version
                 left_s = until - time.monotonic()
                 if changes or left_s <= 0:
                     break
-                cluster.store.changed.wait(left_s)
+                cluster.events.changed.wait(left_s)
             return changes
 
     def _send(self, changes: list[Change], write: Write) -> None:
         for change in changes:
-            if self.wanted(change.event):
+            if self.selector(change.event):
                 write(change.line(self.group))
                 self.sent += 1
 
-    def _leave(self, write: Write) -> None:
+    def _write_end(self, write: Write) -> None:
         write(self.last_words or b"")
         if self.breaks:
             raise ConnectionCut
@@ -105,6 +105,6 @@ class WatchStream:
 
     def _bookmark(self) -> bytes:
         metadata = {"resourceVersion": str(self.version), "creationTimestamp": None}
-        about: dict[str, dict[str, str]] = {"involvedObject" if self.group == "v1" else "regarding": {}}
-        body = {"kind": "Event", "apiVersion": self.group, "metadata": metadata, **about}
+        involved: dict[str, Any] = {"involvedObject" if self.group == "v1" else "regarding": {}}
+        body = {"kind": "Event", "apiVersion": self.group, "metadata": metadata, **involved}
         return json.dumps({"type": "BOOKMARK", "object": body}).encode() + b"\n"

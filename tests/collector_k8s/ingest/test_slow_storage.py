@@ -1,4 +1,4 @@
-"""A reader that was held up does not take what is old for news."""
+"""A reflector that waits for the buffer does not mistake old events for a sign of life."""
 
 from __future__ import annotations
 
@@ -6,43 +6,43 @@ import threading
 import time
 
 from collector_k8s.cluster.client import ClusterClient
+from collector_k8s.events.buffer_item import BufferItem
 from collector_k8s.health import CollectorStatus
 from collector_k8s.ingest.event_filter import EventFilter
 from collector_k8s.ingest.reflector import Reflector
-from collector_k8s.store.event_store import BufferItem
 from harness.waiting import eventually
 from taskcore.settings import KubernetesSettings
 from tests.collector_k8s.fakes.cluster import FakeCluster
 from tests.collector_k8s.fakes.event_json import event
 
 
-def test_what_waited_too_long_to_be_stored_is_not_taken_for_heard_just_now(cluster: FakeCluster) -> None:
+def test_a_backlog_in_the_connection_is_not_a_sign_of_life(cluster: FakeCluster) -> None:
     items: list[BufferItem] = []
-    over, slow, goes_on = threading.Event(), threading.Event(), threading.Event()
+    stopped, is_blocked, resume = threading.Event(), threading.Event(), threading.Event()
 
     def put(item: BufferItem) -> None:
         items.append(item)
         if item.event is not None and item.event.name == "slow":
-            slow.set()
-            goes_on.wait(60)
+            is_blocked.set()
+            resume.wait(60)
 
     settings = KubernetesSettings(kubeconfig=cluster.kubeconfig, bookmark_interval_s=0.1, event_ttl_s=0.5)
-    asking, status = ClusterClient(settings), CollectorStatus("here", 60)
-    reader = Reflector("", settings, asking, EventFilter(settings, asking), put, status, over)
-    reading = threading.Thread(target=reader.run)
-    reading.start()
+    client, status = ClusterClient(settings), CollectorStatus("here", 60)
+    reflector = Reflector("", settings, client, EventFilter(settings, client), put, status, stopped)
+    thread = threading.Thread(target=reflector.run)
+    thread.start()
     eventually(lambda: cluster.open_streams)
 
     cluster.put(event("slow"))
-    assert slow.wait(60)
-    began = time.monotonic()
+    assert is_blocked.wait(60)
+    blocked_at = time.monotonic()
     cluster.put(event("waits in the connection"))
-    cluster.store.forget_changes()
-    eventually(lambda: time.monotonic() - began > 1)
-    goes_on.set()
+    cluster.events.forget_changes()
+    eventually(lambda: time.monotonic() - blocked_at > 1)
+    resume.set()
 
-    lost = eventually(lambda: [item for item in items if item.gap_since is not None])
-    assert began - 1 < (lost[0].gap_since or 0) <= began
-    over.set()
-    reader.interrupt()
-    reading.join()
+    (gap, *_) = eventually(lambda: [item.gap_since for item in items if item.gap_since is not None])
+    assert blocked_at - 1 < gap <= blocked_at
+    stopped.set()
+    reflector.interrupt()
+    thread.join()

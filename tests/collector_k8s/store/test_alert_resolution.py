@@ -1,108 +1,106 @@
-"""Alerts that nothing was heard of are resolved: where the cluster could be heard, and by the copy at work."""
+"""Inactive alerts are resolved by the leader, while their cluster can be read."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import Engine
 
+from collector_k8s.lease import LeaseLost
 from collector_k8s.store.alert_hook import AlertHook
-from collector_k8s.store.event_store import EventStore, Lease, LeaseLost, StoreLimits
+from collector_k8s.store.event_store import EventStore, StoreLimits
 from taskcore.db.kubernetes import events
-from taskcore.db.kubernetes.collector_leases import acquire_lease, create_lease
 from taskcore.settings import AlertRule
+from tests.collector_k8s.database import acquire, query, transaction
 from tests.collector_k8s.event_rows import event
-from tests.collector_k8s.store.test_alert_hook import alerting, engine, note, rows, transaction
-
-__all__ = ["engine"]
+from tests.collector_k8s.store.test_alert_hook import add_events, alert_hook
 
 
-def hear(engine: Engine, *scopes: str, ago_s: float = 0, cluster: str = "home") -> None:
+def mark_seen(engine: Engine, *scopes: str, ago_s: float = 0, cluster: str = "home") -> None:
     with engine.connect() as connection:
         for scope in scopes or ("",):
-            given = {"of_cluster": cluster, "of_scope": scope, "version": "1", "ago_s": ago_s}
-            connection.execute(events.set_cursor(), given)
+            cursor = {"of_cluster": cluster, "of_scope": scope, "version": "1", "ago_s": ago_s}
+            connection.execute(events.set_cursor(), cursor)
 
 
-def resolve_quiet(engine: Engine, which: AlertHook, *scopes: str) -> None:
+def resolve_inactive(engine: Engine, hook: AlertHook, *scopes: str) -> None:
     with transaction(engine) as connection:
-        while which.resolve_inactive(connection, "home", scopes or ("",)):
+        while hook.resolve_inactive(connection, "home", scopes or ("",)):
             continue
 
 
-def test_what_is_quiet_is_resolved_and_only_in_its_cluster(engine: Engine) -> None:
-    quick = alerting(engine, resolve_after_s=60)
-    note(engine, quick, event(1), event(2, name="loud"), event(3, cluster="other"))
-    rows_changed = "UPDATE alert SET seen_at = now() - interval '61 s' WHERE name <> 'loud' RETURNING id"
-    assert len(rows(engine, rows_changed)) == 2
+def test_inactive_alerts_of_the_cluster_are_resolved(engine: Engine) -> None:
+    hook = alert_hook(engine, resolve_after_s=60)
+    add_events(engine, hook, event(1), event(2, name="active"), event(3, cluster="other"))
+    age = "UPDATE alert SET seen_at = now() - interval '61 s' WHERE name <> 'active' RETURNING id"
+    assert len(query(engine, age)) == 2
 
-    hear(engine)
-    hear(engine, cluster="other")
+    mark_seen(engine)
+    mark_seen(engine, cluster="other")
 
-    resolve_quiet(engine, alerting(engine))
-    resolve_quiet(engine, quick)
+    resolve_inactive(engine, alert_hook(engine))
+    resolve_inactive(engine, hook)
 
-    found = rows(engine, "SELECT cluster, name, resolved_by FROM alert WHERE resolved_at IS NOT NULL")
+    found = query(engine, "SELECT cluster, name, resolved_by FROM alert WHERE resolved_at IS NOT NULL")
     assert [tuple(row) for row in found] == [("home", "web-1", "inactivity")]
 
 
 @pytest.mark.parametrize(
-    ("heard_s", "is_resolved"),
+    ("seen_ago_s", "is_resolved"),
     [
         ({}, False),
         ({"": 0}, False),
         ({"shop": 0}, False),
-        ({"shop": 0, "mail": 50}, False),  # 50 s after the alert was
+        ({"shop": 0, "mail": 50}, False),  # 50 s after the last event of the alert
         ({"shop": 0, "mail": 30}, True),
-        ({"shop": 0, "mail": 30, "of the settings before": 999}, True),
+        ({"shop": 0, "mail": 30, "a former namespace": 999}, True),
     ],
 )
-def test_an_alert_of_a_cluster_that_could_not_be_heard_since_is_not_quiet(
-    engine: Engine, heard_s: dict[str, float], is_resolved: bool
+def test_an_alert_stays_open_while_its_cluster_cannot_be_read(
+    engine: Engine, seen_ago_s: dict[str, float], is_resolved: bool
 ) -> None:
-    quick = alerting(engine, resolve_after_s=60)
-    note(engine, quick, event(1))
-    rows(engine, "UPDATE alert SET seen_at = now() - interval '100 s' RETURNING id")
-    for scope, ago_s in heard_s.items():
-        hear(engine, scope, ago_s=ago_s)
+    hook = alert_hook(engine, resolve_after_s=60)
+    add_events(engine, hook, event(1))
+    query(engine, "UPDATE alert SET seen_at = now() - interval '100 s' RETURNING id")
+    for scope, ago_s in seen_ago_s.items():
+        mark_seen(engine, scope, ago_s=ago_s)
 
-    resolve_quiet(engine, quick, "shop", "mail")
+    resolve_inactive(engine, hook, "shop", "mail")
 
-    assert len(rows(engine, "SELECT id FROM alert WHERE resolved_at IS NOT NULL")) == is_resolved
+    assert len(query(engine, "SELECT id FROM alert WHERE resolved_at IS NOT NULL")) == is_resolved
 
 
-def test_a_copy_that_was_replaced_resolves_nothing(engine: Engine) -> None:
-    lease = {"lease": "k8s:home"}
-    with engine.connect() as connection:
-        connection.execute(create_lease(), lease)
-        (epoch,) = connection.execute(acquire_lease(), {**lease, "by": "me", "ttl_s": 60}).one()
-    quick = alerting(engine, resolve_after_s=60)
-    note(engine, quick, event(1))
-    rows(engine, "UPDATE alert SET seen_at = now() - interval '100 s' RETURNING id")
-    hear(engine)
+def test_a_former_leader_resolves_nothing(engine: Engine) -> None:
+    lease = acquire(engine, ttl_s=60)
+    former_lease = replace(lease, epoch=lease.epoch - 1)
+    hook = alert_hook(engine, resolve_after_s=60)
+    add_events(engine, hook, event(1))
+    query(engine, "UPDATE alert SET seen_at = now() - interval '100 s' RETURNING id")
+    mark_seen(engine)
     limits = StoreLimits(1, timedelta(hours=1))
-    old, new = (EventStore(engine, "home", Lease("k8s:home", of), limits, quick) for of in (epoch - 1, epoch))
+    former, leader = (EventStore(engine, "home", one, limits, hook) for one in (former_lease, lease))
 
     with pytest.raises(LeaseLost):
-        old.resolve_inactive(("",))
+        former.resolve_inactive(("",))
 
-    assert rows(engine, "SELECT resolved_by FROM alert") == [(None,)]
-    new.resolve_inactive(("",))
-    assert rows(engine, "SELECT resolved_by FROM alert") == [("inactivity",)]
+    assert query(engine, "SELECT resolved_by FROM alert") == [(None,)]
+    leader.resolve_inactive(("",))
+    assert query(engine, "SELECT resolved_by FROM alert") == [("inactivity",)]
 
 
-def test_more_than_a_batch_of_quiet_ones_is_resolved(engine: Engine) -> None:
-    quick = alerting(engine, AlertRule(name="all"), resolve_after_s=60)
-    note(engine, quick, *(event(n, name=f"web-{n}") for n in range(3)))
+def test_more_than_one_batch_of_alerts_is_resolved(engine: Engine) -> None:
+    hook = alert_hook(engine, AlertRule(name="all"), resolve_after_s=60)
+    add_events(engine, hook, *(event(n, name=f"web-{n}") for n in range(3)))
     columns = "rule, cluster, namespace, kind, name, reason, type, message, count, first_at, last_at"
-    copies = columns.replace(" name,", " name || '-' || n,")
-    many = f"INSERT INTO alert ({columns}) SELECT {copies} FROM alert, generate_series(1, 200) n RETURNING 1"
-    assert len(rows(engine, many)) == 600
-    rows(engine, "UPDATE alert SET seen_at = now() - interval '61 s' RETURNING 1")
+    values = columns.replace(" name,", " name || '-' || n,")
+    multiply = f"INSERT INTO alert ({columns}) SELECT {values} FROM alert, generate_series(1, 200) n RETURNING 1"
+    assert len(query(engine, multiply)) == 600
+    query(engine, "UPDATE alert SET seen_at = now() - interval '61 s' RETURNING 1")
 
-    hear(engine)
+    mark_seen(engine)
 
-    resolve_quiet(engine, quick)
+    resolve_inactive(engine, hook)
 
-    assert rows(engine, "SELECT count(*) FROM alert WHERE resolved_at IS NULL") == [(0,)]
+    assert query(engine, "SELECT count(*) FROM alert WHERE resolved_at IS NULL") == [(0,)]

@@ -1,1 +1,1 @@
-"""The collector of Kubernetes events: one at work, however many copies there are."""
+"""The collector of Kubernetes events: of any number of copies, one collects and the others stand by."""

@@ -21,7 +21,7 @@ from taskcore.settings import load_settings
 @click.command()
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="TASKCORE_LOG__LEVEL")
 def cli(log_level: str | None) -> None:
-    """Collect the events of a Kubernetes cluster. Any number of copies is safe: one is at work, the others wait."""
+    """Collect the events of a Kubernetes cluster. Any number of copies is safe: one collects, the others stand by."""
     settings = load_settings()
     if log_level is not None:
         settings = settings.model_copy(update={"log": settings.log.model_copy(update={"level": log_level})})

@@ -1,4 +1,4 @@
-"""Pure: how long to wait before the cluster is asked again."""
+"""How long to wait after failures in a row."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MAX_S = 30.0
 
 @dataclass
 class Backoff:
-    """Waits that grow with each trouble in a row, between half of the wait and all of it."""
+    """Exponential backoff. Each wait is a random share, between half and all, of the time that doubles per failure."""
 
     rng: random.Random
     failures: int = 0
@@ -20,7 +20,7 @@ class Backoff:
         self.failures = 0
 
     def next_s(self, at_least_s: float | None = None) -> float:
-        """`at_least_s`: what the cluster asked for."""
+        """Count a failure and return the wait. `at_least_s` is what the server asked for, as in `Retry-After`."""
         longest = min(MAX_S, INITIAL_S * 2.0 ** min(self.failures, 10))
         self.failures += 1
         return max(longest * self.rng.uniform(0.5, 1.0), at_least_s or 0.0, INITIAL_S)

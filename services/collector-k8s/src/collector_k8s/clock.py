@@ -1,4 +1,4 @@
-"""How much time has passed: on a clock that goes on while the machine sleeps, where it has one."""
+"""A monotonic clock that keeps running while the machine sleeps, where the platform has one."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def monotonic_s() -> float:
-    """Seconds since some moment, the same for the whole life of the process."""
+    """Return seconds since a moment that stays the same for the life of the process."""
     return time.clock_gettime(_CLOCK)

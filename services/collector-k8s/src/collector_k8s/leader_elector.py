@@ -1,6 +1,7 @@
-"""Being the one of several copies that is at work: the lease in the database is taken, kept, and given back.
+"""Leader election by a lease in the database: acquired, renewed and released.
 
-Whoever cannot renew it goes on reading: its writes name its epoch, and are refused once another has followed.
+A leader that cannot renew its lease keeps reading. Its writes name the epoch of the lease, so they are refused once
+another copy has acquired it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from sqlalchemy import Engine, Executable
 from sqlalchemy.exc import SQLAlchemyError
 
 from collector_k8s.health import CollectorStatus
-from collector_k8s.store.event_store import Lease
+from collector_k8s.lease import Lease
 from taskcore.db.kubernetes.collector_leases import acquire_lease, create_lease, release_lease, renew_lease
 from taskcore.errors import first_line
 
@@ -26,7 +27,10 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class LeaderElector:
-    """`holder` names this copy to whoever looks into the database. `on_beat` is called whenever that has answered."""
+    """Acquires the lease `name` for this copy, which `holder` identifies to operators.
+
+    `on_heartbeat` is called each time that the database has answered.
+    """
 
     def __init__(
         self,
@@ -46,10 +50,10 @@ class LeaderElector:
         self._ttl_s = ttl_s
 
     def acquire(self, stop: threading.Event) -> Lease | None:
-        """Wait until nobody else has it. None: `stop` was set first."""
-        is_provided = False
+        """Wait until no other copy holds the lease. `None` when `stop` was set first."""
+        is_created = False
         while not stop.is_set():
-            is_provided = is_provided or self._try(create_lease(), lease=self._name) is not None
+            is_created = is_created or self._try(create_lease(), lease=self._name) is not None
             rows = self._try(acquire_lease(), lease=self._name, by=self._holder, ttl_s=self._ttl_s)
             if rows:
                 log.info("lease.acquired", lease=self._name, epoch=rows[0].epoch)
@@ -60,7 +64,7 @@ class LeaderElector:
         return None
 
     def renew_until_lost(self, lease: Lease, stopped: threading.Event) -> None:
-        """Until `over` is set, which it is here when another has followed."""
+        """Renew the lease until `stopped` is set, and set it when another copy has acquired the lease."""
         while not stopped.wait(RENEW_PERIOD_S):
             rows = self._try(renew_lease(), lease=lease.name, mine=lease.epoch, ttl_s=self._ttl_s)
             if rows:
@@ -70,15 +74,15 @@ class LeaderElector:
                 stopped.set()
 
     def release(self, lease: Lease) -> None:
-        """Let another follow at once. Does nothing when one has already."""
+        """Let another copy acquire the lease at once, unless one has it already."""
         self._try(release_lease(), lease=lease.name, mine=lease.epoch)
 
     def _try(self, statement: Executable, **parameters: object) -> list[Any] | None:
-        """None: the database is away, or not made for this yet, which is waited for as well."""
+        """Return the rows, or `None` while the database, or its schema, is not ready."""
         try:
             with self._engine.connect() as connection:
-                answer = connection.execute(statement, parameters)
-                rows = list(answer) if answer.returns_rows else []
+                result = connection.execute(statement, parameters)
+                rows = list(result) if result.returns_rows else []
         except SQLAlchemyError as exc:
             if self._status.has_database:
                 log.warning("database.unavailable", error=first_line(exc))

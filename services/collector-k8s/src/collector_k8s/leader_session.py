@@ -1,4 +1,4 @@
-"""One term of being at work: a reader and a repeater for each scope, the writer, and whoever keeps the lease."""
+"""The work of a leader while it holds the lease: threads that read, relist, write, and renew the lease."""
 
 from __future__ import annotations
 
@@ -20,18 +20,22 @@ from collector_k8s.ingest.reflector import Reflector
 from collector_k8s.ingest.relister import Relister
 from collector_k8s.ingest.writer import EventWriter
 from collector_k8s.leader_elector import LeaderElector
-from collector_k8s.store.event_store import EventHook, EventStore, Lease, LeaseLost, StoreLimits
+from collector_k8s.lease import Lease, LeaseLost
+from collector_k8s.store.event_hook import EventHook
+from collector_k8s.store.event_store import EventStore, StoreLimits
 from taskcore.db.kubernetes.events import list_cursors
 from taskcore.live_settings import CurrentSettings
 
 POLL_S = 0.2
-#: How long threads get that wait for an answer of the cluster. They may be left behind: nobody takes what they read.
+#: How long to wait for threads that wait for the cluster. They may be left running: nothing takes what they read.
 JOIN_TIMEOUT_S = 2.0
 
 log = structlog.stdlib.get_logger(__name__)
 
 
 class LeaderSession:
+    """A reflector and a relister for each scope, and one writer."""
+
     def __init__(
         self,
         current: CurrentSettings,
@@ -43,60 +47,58 @@ class LeaderSession:
     ) -> None:
         settings = current.base.kubernetes
         self._lease = lease
-        self._stopped = threading.Event()
+        self._stopped = stopped = threading.Event()
         scopes = tuple(dict.fromkeys(settings.namespaces)) or ("",)
         positions = _positions(engine, settings.cluster)
         status.enter(CollectorState.LEADER, scopes=scopes)
-        buffer = EventBuffer(settings.buffer, self._stopped)
+        put = (buffer := EventBuffer(settings.buffer, stopped)).put
         memory = timedelta(seconds=settings.event_ttl_s)
         limits = StoreLimits(settings.max_events_per_minute, memory, lambda: current.now.retention.events_s)
-        storage = EventStore(engine, settings.cluster, lease, limits, hook)
-        self._writer = EventWriter(settings.cluster, buffer, storage, scopes, status, self._stopped)
-        intake = EventFilter(settings, cluster)
+        store = EventStore(engine, settings.cluster, lease, limits, hook)
+        self._writer = EventWriter(settings.cluster, buffer, store, scopes, status, stopped)
+        events = EventFilter(settings, cluster)
         self._reflectors = [
-            Reflector(
-                scope, settings, cluster, intake, buffer.put, status, self._stopped, *positions.get(scope, (None, None))
-            )
+            Reflector(scope, settings, cluster, events, put, status, stopped, *positions.get(scope, (None, None)))
             for scope in scopes
         ]
         self._relisters = [
-            Relister(scope, settings.relist_interval_s, cluster, intake, buffer.put, self._stopped) for scope in scopes
+            Relister(scope, settings.relist_interval_s, cluster, events, put, stopped) for scope in scopes
         ]
 
-    def run(self, leadership: LeaderElector, stop: threading.Event) -> None:
-        """Until `stop` is set, or another copy has followed."""
-        work = [self._writer.run, lambda: leadership.renew_until_lost(self._lease, self._stopped)]
-        work += [reader.run for reader in self._reflectors] + [repeater.run for repeater in self._relisters]
-        threads = [_started(partial(self._do, one)) for one in work]
+    def run(self, elector: LeaderElector, stop: threading.Event) -> None:
+        """Work until `stop` is set or the lease is lost."""
+        loops = [self._writer.run, lambda: elector.renew_until_lost(self._lease, self._stopped)]
+        loops += [reflector.run for reflector in self._reflectors] + [relister.run for relister in self._relisters]
+        threads = [_start_thread(partial(self._run_loop, loop)) for loop in loops]
         while not stop.wait(POLL_S) and not self._stopped.is_set():
             continue
         self._stopped.set()
-        for reader in self._reflectors:
-            reader.interrupt()
+        for reflector in self._reflectors:
+            reflector.interrupt()
         deadline = time.monotonic() + JOIN_TIMEOUT_S
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
-    def _do(self, work: Callable[[], None]) -> None:
-        """None of them can do without the others: the end of one is the end of the term."""
+    def _run_loop(self, loop: Callable[[], None]) -> None:
+        """Run one thread's loop. When any loop ends, the session ends, since none is of use without the others."""
         try:
-            work()
+            loop()
         except LeaseLost:
             log.error("lease.lost", lease=self._lease.name, epoch=self._lease.epoch)
-        except Exception:  # the next term begins anew
+        except Exception:  # the next session starts afresh
             log.exception("collector.failed")
         finally:
             self._stopped.set()
 
 
 def _positions(engine: Engine, cluster: str) -> dict[str, tuple[str, float]]:
-    """How far each scope was read, and when it was heard last, on the clock `elapsed_s`."""
+    """Return by scope the stored position and when it was last seen, in `monotonic_s`."""
     with engine.connect() as connection:
         rows = connection.execute(list_cursors(), {"of_cluster": cluster}).all()
     return {row.scope: (row.resource_version, monotonic_s() - float(row.silent_s)) for row in rows}
 
 
-def _started(work: Callable[[], None]) -> threading.Thread:
-    thread = threading.Thread(target=work, name="collector-k8s", daemon=True)
+def _start_thread(target: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=target, name="collector-k8s", daemon=True)
     thread.start()
     return thread

@@ -1,4 +1,4 @@
-"""The collector as one function: it waits for a cluster, then for its turn, and then is at work until it is stopped."""
+"""The collector as one function: wait for a cluster, wait for the lease, then collect until stopped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from collector_k8s.cluster.kubeconfig import NoClusterConfigured, UnusableKubeco
 from collector_k8s.health import CollectorState, CollectorStatus
 from collector_k8s.leader_elector import LeaderElector
 from collector_k8s.leader_session import LeaderSession
-from collector_k8s.store.alert_hook import AlertHook, validate_rules
+from collector_k8s.store.alert_hook import AlertHook
+from collector_k8s.store.alert_rules import validate_rules
 from taskcore.db.engine import KEY_LOOKUP_OPTIONS, is_database_unavailable, sync_engine
 from taskcore.db.overrides import list_overrides
 from taskcore.live_settings import CurrentSettings, to_overrides
@@ -23,9 +24,9 @@ from taskcore.settings import Settings
 
 CLUSTER_RETRY_S = 30.0
 RETRY_S = 1.0
-#: A database that takes longer to answer is away: it may hang while its kernel goes on answering for it.
+#: A database that takes longer counts as unavailable: it may hang while its kernel still answers for it.
 DATABASE_TIMEOUT_S = 10.0
-#: A copy that stands still in the middle of a transaction must not keep the others from following.
+#: A copy that is frozen in the middle of a transaction must not keep the others from taking over.
 CONNECTION_OPTIONS = f"{KEY_LOOKUP_OPTIONS} -c idle_in_transaction_session_timeout=5s"
 
 log = structlog.stdlib.get_logger(__name__)
@@ -41,12 +42,12 @@ def run(
     status: CollectorStatus | None = None,
     on_change: Callable[[Settings], None] = lambda _: None,
 ) -> None:
-    """Until `stop` is set. A database or a cluster that is away is waited for.
+    """Collect until `stop` is set. Wait for a database or a cluster that is unavailable.
 
-    `on_change` gets the settings whenever live ones were changed.
+    `on_change` is called with the current settings whenever live ones have changed.
 
     Raises:
-        InvalidSettings: a kubeconfig that is not there or lacks its context, a rule whose task cannot be.
+        InvalidSettings: the kubeconfig is missing or lacks the context, or the task of an alert rule is invalid.
     """
     validate(settings.kubernetes)
     status = status or new_status(settings)
@@ -60,8 +61,8 @@ def run(
         current.on_change(lambda: on_change(current.now))
         while not stop.is_set():
             try:
-                _collect(current, engine, status, stop)
-            except Exception as exc:  # a collector that gives up helps nobody: say it, wait, go on
+                _lead(current, engine, status, stop)
+            except Exception as exc:  # log it and start again: giving up would not help
                 if not is_database_unavailable(exc):
                     log.exception("collector.failed")
                 stop.wait(RETRY_S)
@@ -69,48 +70,48 @@ def run(
         engine.dispose()
 
 
-def _collect(current: CurrentSettings, engine: Engine, status: CollectorStatus, stop: threading.Event) -> None:
-    """To the end of one term."""
+def _lead(current: CurrentSettings, engine: Engine, status: CollectorStatus, stop: threading.Event) -> None:
+    """Become the leader and work until the lease is lost."""
     settings = current.base.kubernetes
-    cluster = _find(current, status, stop)
+    cluster = _wait_for_cluster(current, status, stop)
     if cluster is None:
         return
     status.enter(CollectorState.STANDBY)
     holder = f"{socket.gethostname()}:{os.getpid()}"
-    leadership = LeaderElector(
-        engine, f"k8s:{settings.cluster}", holder, status, on_heartbeat=lambda: _follow_settings(current, engine)
+    elector = LeaderElector(
+        engine, f"k8s:{settings.cluster}", holder, status, on_heartbeat=lambda: _refresh_settings(current, engine)
     )
-    lease = leadership.acquire(stop)
+    lease = elector.acquire(stop)
     if lease is None:
         return
     try:
-        _follow_settings(current, engine)  # before the first event: which alerts it raises is one of them
-        LeaderSession(current, engine, cluster, lease, AlertHook(current, engine), status).run(leadership, stop)
+        _refresh_settings(current, engine)  # the first event needs the current alert rules
+        LeaderSession(current, engine, cluster, lease, AlertHook(current, engine), status).run(elector, stop)
     finally:
         status.enter(CollectorState.STANDBY)
-        leadership.release(lease)
+        elector.release(lease)
         cluster.close()
 
 
-def _find(current: CurrentSettings, status: CollectorStatus, stop: threading.Event) -> ClusterClient | None:
-    """Wait until there is a cluster. None: `stop` was set first."""
-    said = ""
+def _wait_for_cluster(current: CurrentSettings, status: CollectorStatus, stop: threading.Event) -> ClusterClient | None:
+    """Return a client as soon as a cluster is configured. `None` when `stop` was set first."""
+    reason = ""
     while not stop.is_set():
         try:
             return ClusterClient(current.base.kubernetes)
         except (NoClusterConfigured, UnusableKubeconfig) as exc:
-            if str(exc) != said:
-                log.warning("cluster.not_configured", why=str(exc))
-            said = str(exc)
-            status.enter(CollectorState.NO_CLUSTER, reason=said)
+            if str(exc) != reason:
+                log.warning("cluster.not_configured", reason=str(exc))
+            reason = str(exc)
+            status.enter(CollectorState.NO_CLUSTER, reason=reason)
         stop.wait(CLUSTER_RETRY_S)
     return None
 
 
-def _follow_settings(current: CurrentSettings, engine: Engine) -> None:
+def _refresh_settings(current: CurrentSettings, engine: Engine) -> None:
     try:
         with engine.connect() as connection:
             current.apply_overrides(to_overrides(connection.execute(list_overrides()).all()))
-    except Exception as exc:  # the next look may succeed
+    except Exception as exc:  # the next attempt may succeed
         if not is_database_unavailable(exc):
             log.exception("settings.read_failed")

@@ -1,6 +1,7 @@
-"""Asking a cluster's API server, by the official client: lists, watches, pods. JSON comes as it is.
+"""Requests to a cluster's API server: list and watch events, read pods. Responses are returned as undecoded JSON.
 
-Each request has a limit on both sides: a server that falls silent is noticed, whatever becomes of the connection.
+Every request has a timeout on both sides, so that a server that stops sending is noticed whatever the state of the
+connection.
 """
 
 from __future__ import annotations
@@ -25,14 +26,18 @@ from taskcore.settings import KubernetesSettings
 CONNECT_TIMEOUT_S = 5.0
 LIST_TIMEOUT_S = 60
 READ_POD_TIMEOUT_S = 5.0
-#: What an API server says that was asked for a version that it has not seen yet: it is another, or was set back.
+MAX_MESSAGE_LENGTH = 500
+#: The error message for a resource version from the future: another cluster answers, or it was restored from a backup.
 TOO_LARGE_VERSION = "Too large resource version"
 
 log = structlog.stdlib.get_logger(__name__)
 
 
 class ClusterError(TaskcoreError):
-    """The API server did not answer, or refused. `status` is that of HTTP, if there was an answer."""
+    """The API server could not be reached, or refused the request.
+
+    `status` is the HTTP status, `None` without a response. `retry_after_s` is the wait that the server asked for.
+    """
 
     def __init__(
         self, message: str | None = None, status: int | None = None, retry_after_s: float | None = None
@@ -43,15 +48,20 @@ class ClusterError(TaskcoreError):
 
 
 class ReadTimedOut(ClusterError):
-    """Nothing came for as long as one waits for it."""
+    """The API server sent nothing within the read timeout."""
 
 
 class ResourceExpired(ClusterError):
-    """The server does not know the version, or the page, that it was asked to go on from."""
+    """The API server no longer knows the resource version or the page token of the request."""
 
 
 class ClusterClient:
-    """For any number of threads. Raises `NoCluster` or `Unusable` where it cannot be known how to reach it."""
+    """A thread-safe client for one cluster. In all methods, the `scope` is a namespace; empty means all namespaces.
+
+    Raises:
+        NoClusterConfigured: there is neither a kubeconfig nor a pod's service account.
+        UnusableKubeconfig: the configuration cannot be read at the moment.
+    """
 
     def __init__(self, settings: KubernetesSettings) -> None:
         self._settings = settings
@@ -59,66 +69,65 @@ class ClusterClient:
         self._client = self._new_client()
 
     def list_events(self, scope: str, continue_token: str | None = None) -> bytes:
-        """A page of those of the namespace `scope`, or of all."""
-        given: dict[str, Any] = {"limit": self._settings.page_size, "timeout_seconds": LIST_TIMEOUT_S}
+        """Return the first page of events, or the page that `continue_token` names."""
+        query: dict[str, Any] = {"limit": self._settings.page_size, "timeout_seconds": LIST_TIMEOUT_S}
         if continue_token:
-            given["_continue"] = continue_token
-        with self._asking() as client:
-            return _body(self._ask(client, scope, given))
+            query["_continue"] = continue_token
+        with self._request() as client:
+            return _body(self._list_or_watch(client, scope, query))
 
     def watch_events(self, scope: str, resource_version: str) -> HTTPResponse:
-        """A stream of what happened after `version`, a line each. It has to be closed.
+        """Return a stream of the changes after `resource_version`, one JSON document per line. The caller closes it.
 
-        The server ends it after `bookmark_interval_s` at the latest: by default it has no bookmarks for events, so that this is
-        the one sign of life of a cluster in which nothing happens (kubernetes/kubernetes#120348).
+        The server ends the stream after `bookmark_interval_s` at the latest. By default it sends no bookmarks for
+        events, so this end is the only sign of life of a quiet cluster (kubernetes/kubernetes#120348).
         """
-        given = {
+        lifetime_s = min(self._settings.watch_timeout_s, self._settings.bookmark_interval_s)
+        query = {
             "watch": True,
             "allow_watch_bookmarks": True,
             "resource_version": resource_version,
-            "timeout_seconds": max(
-                1, math.ceil(min(self._settings.watch_timeout_s, self._settings.bookmark_interval_s))
-            ),
+            "timeout_seconds": max(1, math.ceil(lifetime_s)),
         }
-        with self._asking() as client:
-            return self._ask(client, scope, given)
+        with self._request() as client:
+            return self._list_or_watch(client, scope, query)
 
     def read_pod(self, namespace: str, name: str) -> bytes:
-        with self._asking() as client:
-            pod = CoreV1Api(client).read_namespaced_pod
-            return _body(
-                pod(name, namespace, _preload_content=False, _request_timeout=(CONNECT_TIMEOUT_S, READ_POD_TIMEOUT_S))
-            )
+        timeouts = (CONNECT_TIMEOUT_S, READ_POD_TIMEOUT_S)
+        with self._request() as client:
+            read = CoreV1Api(client).read_namespaced_pod
+            return _body(read(name, namespace, _preload_content=False, _request_timeout=timeouts))
 
     def close(self) -> None:
         self._client.close()
 
-    def _ask(self, client: ApiClient, scope: str, given: dict[str, Any]) -> HTTPResponse:
-        group = CoreV1Api(client) if self._settings.api == "v1" else EventsV1Api(client)
+    def _list_or_watch(self, client: ApiClient, scope: str, query: dict[str, Any]) -> HTTPResponse:
+        api = CoreV1Api(client) if self._settings.api == "v1" else EventsV1Api(client)
         if self._settings.field_selector is not None:
-            given["field_selector"] = self._settings.field_selector
-        given |= {
-            "_preload_content": False,
-            "_request_timeout": (CONNECT_TIMEOUT_S, 2 * self._settings.bookmark_interval_s),
-        }
-        answer: HTTPResponse = (
-            group.list_namespaced_event(scope, **given) if scope else group.list_event_for_all_namespaces(**given)
+            query["field_selector"] = self._settings.field_selector
+        query["_preload_content"] = False
+        query["_request_timeout"] = (CONNECT_TIMEOUT_S, 2 * self._settings.bookmark_interval_s)
+        response: HTTPResponse = (
+            api.list_namespaced_event(scope, **query) if scope else api.list_event_for_all_namespaces(**query)
         )
-        return answer
+        return response
 
     @contextmanager
-    def _asking(self) -> Iterator[ApiClient]:
+    def _request(self) -> Iterator[ApiClient]:
         client = self._client
         try:
             with translate_errors():
                 yield client
         except ClusterError as exc:
             if exc.status == 401:
-                self._renew(client)
+                self._reload_credentials(client)
             raise
 
-    def _renew(self, refused: ApiClient) -> None:
-        """Tokens expire, and their files are written anew. Who asked with the same client finds it replaced already."""
+    def _reload_credentials(self, refused: ApiClient) -> None:
+        """Replace the `refused` client, since tokens expire and their files are rewritten.
+
+        Does nothing when another thread has replaced that client already.
+        """
         with self._lock:
             if self._client is not refused:
                 return
@@ -132,7 +141,7 @@ class ClusterClient:
     def _new_client(self) -> ApiClient:
         try:
             client = ApiClient(load_configuration(self._settings))
-        except (OSError, ValueError) as exc:  # certificates that are not there, or are none
+        except (OSError, ValueError) as exc:  # a certificate file is missing or invalid
             raise UnusableKubeconfig(str(exc)) from exc
         client.user_agent = "taskcore-collector-k8s"
         return client
@@ -140,13 +149,12 @@ class ClusterClient:
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """The errors of the client, and of the connection, as `ClusterError`."""
+    """Raise the errors of the Kubernetes client and of the connection as `ClusterError`."""
     try:
         yield
     except ApiException as exc:
-        raise error_from_status(
-            exc.status or None, exc.body or str(exc.reason), (exc.headers or {}).get("Retry-After")
-        ) from exc
+        retry_after = (exc.headers or {}).get("Retry-After")
+        raise error_from_status(exc.status or None, exc.body or str(exc.reason), retry_after) from exc
     except ReadTimeoutError as exc:
         raise ReadTimedOut from exc
     except (HTTPError, OSError) as exc:
@@ -154,11 +162,11 @@ def translate_errors() -> Iterator[None]:
 
 
 def error_from_status(status: int | None, body: str, retry_after: str | None = None) -> ClusterError:
-    """What the server said, in an answer or in a stream."""
+    """Return the error for a refusal, given as an HTTP response or as a `Status` object in a watch."""
     message = _message(body)
     if status == 410 or TOO_LARGE_VERSION in message:
         return ResourceExpired(message, status)
-    return ClusterError(message, status, _seconds(retry_after))
+    return ClusterError(message, status, _parse_retry_after(retry_after))
 
 
 def _body(response: HTTPResponse) -> bytes:
@@ -173,9 +181,9 @@ def _message(body: str) -> str:
         status = msgspec.json.decode(body, type=dict[str, Any])
     except (msgspec.DecodeError, msgspec.ValidationError):
         status = {}
-    return str(status.get("message") or body)[:500]
+    return str(status.get("message") or body)[:MAX_MESSAGE_LENGTH]
 
 
-def _seconds(retry_after: str | None) -> float | None:
-    """Kubernetes gives seconds, never a date."""
-    return float(retry_after) if retry_after and retry_after.isascii() and retry_after.isdecimal() else None
+def _parse_retry_after(header: str | None) -> float | None:
+    """Parse the header as seconds: Kubernetes never sends a date."""
+    return float(header) if header and header.isascii() and header.isdecimal() else None

@@ -1,4 +1,4 @@
-"""All the events that there are, page by page."""
+"""The pages of a list of events."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ class ListMeta(Struct, rename="camel"):
 
 
 class EventPage(Struct):
-    """`metadata.resource_version` is the same on each page of a list: what a watch can go on from."""
+    """One page. `metadata.resource_version` is the same on every page of a list: a watch can start from it."""
 
     metadata: ListMeta
     items: list[msgspec.Raw] | None = None
 
 
 def list_pages(cluster: ClusterClient, scope: str) -> Iterator[EventPage]:
-    """To be begun again from the first page if any of them cannot be had.
+    """Yield all pages. After an error, the caller has to start again with the first page.
 
     Raises:
         ClusterError
     """
     token: str | None = None
     while True:
-        page = _page(cluster.list_events(scope, token))
+        page = _decode_page(cluster.list_events(scope, token))
         yield page
         token = page.metadata.continue_
         if not token:
             return
 
 
-def _page(body: bytes) -> EventPage:
+def _decode_page(body: bytes) -> EventPage:
     try:
-        return _decoder.decode(body)
+        return _page_decoder.decode(body)
     except msgspec.DecodeError as exc:
-        raise ClusterError(f"The list cannot be read: {exc}") from exc
+        raise ClusterError(f"cannot decode the list: {exc}") from exc
 
 
-_decoder = msgspec.json.Decoder(EventPage)
+_page_decoder = msgspec.json.Decoder(EventPage)

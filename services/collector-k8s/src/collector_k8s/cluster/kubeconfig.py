@@ -1,4 +1,4 @@
-"""Which cluster is meant, and how to sign in there: by the service account of a pod, or by a kubeconfig."""
+"""The choice of the cluster and its credentials: a pod's service account or a kubeconfig file."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ DEFAULT_KUBECONFIG = Path("~/.kube/config")
 
 _SETTING = f"{PREFIX}KUBERNETES__KUBECONFIG"
 _CONTEXT = f"{PREFIX}KUBERNETES__CONTEXT"
-#: What the client's loader raises for documents that are no kubeconfigs.
-_UNUSABLE = (config.ConfigException, yaml.YAMLError, OSError, TypeError, AttributeError, KeyError, ValueError)
+#: What the client's loader raises for a file that is not a kubeconfig.
+_LOADER_ERRORS = (config.ConfigException, yaml.YAMLError, OSError, TypeError, AttributeError, KeyError, ValueError)
 
 
 class NoClusterConfigured(TaskcoreError):
-    """This is not a pod, and there is no kubeconfig."""
+    """This process does not run in a pod, and there is no kubeconfig."""
 
 
 class UnusableKubeconfig(TaskcoreError):
-    """The kubeconfig, or what it refers to, cannot be used at the moment."""
+    """The kubeconfig, or a file that it refers to, cannot be used at the moment."""
 
 
 def is_configured(settings: KubernetesSettings) -> bool:
-    """Whether this process was told of a cluster, by a setting or by running in a pod."""
+    """Return whether a cluster is given by the settings, or by running in a pod."""
     return settings.kubeconfig is not None or _is_in_pod()
 
 
 def validate(settings: KubernetesSettings) -> None:
-    """Refuse a kubeconfig that is not there, is none, or has not the context that is asked for.
+    """Check that the kubeconfig, if one is given, exists, can be parsed and has the wanted context.
 
     Raises:
-        InvalidSettings: naming the setting.
+        InvalidSettings: with the name of the setting.
     """
-    if (found := _kubeconfig(settings)) is None:
+    if (found := _find_kubeconfig(settings)) is None:
         return
-    name, files = found
+    source, files = found
     if not any(Path(file).expanduser().is_file() for file in files.split(ENV_KUBECONFIG_PATH_SEPARATOR)):
-        raise InvalidSettings(f"{name}: there is no file {files!r}")
+        raise InvalidSettings(f"{source}: no such file: {files!r}")
     try:
         merged = KubeConfigMerger(files).config
         contexts = [context["name"] for context in merged.value.get("contexts") or []]
@@ -54,33 +54,36 @@ def validate(settings: KubernetesSettings) -> None:
             known = ", ".join(map(str, contexts)) or "none"
             raise InvalidSettings(f"{_CONTEXT}: {files!r} has no context {settings.context!r}; it has: {known}")
         KubeConfigLoader(merged, active_context=settings.context)
-    except _UNUSABLE as exc:
-        raise InvalidSettings(f"{name}: {files!r} cannot be used: {_reason(exc)}") from exc
+    except _LOADER_ERRORS as exc:
+        raise InvalidSettings(f"{source}: {files!r} cannot be used: {_message(exc)}") from exc
 
 
 def load_configuration(settings: KubernetesSettings) -> Configuration:
-    """How to reach the cluster, with everything read anew.
+    """Return the address and the credentials of the cluster, freshly read from their files.
 
     Raises:
-        NoCluster: none is meant.
-        Unusable: it cannot be read now, which may pass.
+        NoClusterConfigured
+        UnusableKubeconfig: a file cannot be read at the moment.
     """
     configuration = Configuration()
     try:
         if settings.kubeconfig is None and _is_in_pod():
             config.load_incluster_config(client_configuration=configuration)
-        elif (found := _kubeconfig(settings)) is not None:
+        elif (found := _find_kubeconfig(settings)) is not None:
             config.load_kube_config(found[1], settings.context, configuration, persist_config=False)
         else:
             raise NoClusterConfigured
-    except _UNUSABLE as exc:
-        raise UnusableKubeconfig(_reason(exc)) from exc
-    configuration.retries = False  # urllib3 would wait and ask again by itself, deaf to whoever wants it to stop
+    except _LOADER_ERRORS as exc:
+        raise UnusableKubeconfig(_message(exc)) from exc
+    configuration.retries = False  # urllib3 would sleep and retry on its own, and could not be stopped meanwhile
     return configuration
 
 
-def _kubeconfig(settings: KubernetesSettings) -> tuple[str, str] | None:
-    """Who named it, and the file, or several as the variable has them. None: nobody, or the pod's cluster is meant."""
+def _find_kubeconfig(settings: KubernetesSettings) -> tuple[str, str] | None:
+    """Return where the kubeconfig is named and its path, or several paths in the syntax of `KUBECONFIG`.
+
+    `None` means that there is none, or that the pod's own cluster is to be used.
+    """
     if settings.kubeconfig is not None:
         return _SETTING, str(settings.kubeconfig)
     if _is_in_pod():
@@ -95,5 +98,5 @@ def _is_in_pod() -> bool:
     return bool(os.environ.get(SERVICE_HOST_ENV_NAME)) and Path(SERVICE_TOKEN_FILENAME).is_file()
 
 
-def _reason(exc: BaseException) -> str:
+def _message(exc: BaseException) -> str:
     return str(exc).strip().replace("\n", " ") or type(exc).__name__

@@ -1,4 +1,4 @@
-"""One watch: its lines, as what they tell."""
+"""One watch request and the events in its stream."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class WatchEvent(Struct):
-    """`type`: ADDED, MODIFIED, DELETED or BOOKMARK."""
+    """One line of the stream. `type` is ADDED, MODIFIED, DELETED or BOOKMARK."""
 
     type: str
     object: msgspec.Raw
@@ -28,7 +28,7 @@ class _Metadata(Struct, rename="camel"):
     resource_version: str = ""
 
 
-class _Versioned(Struct):
+class _VersionedObject(Struct):
     metadata: _Metadata
 
 
@@ -38,31 +38,32 @@ class _Status(Struct):
 
 
 class Watch:
-    """`close` may be called by another thread: whoever waits for the next line is told that the stream is over."""
+    """A watch of `scope` that starts after a resource version."""
 
-    def __init__(self, cluster: ClusterClient, scope: str, version: str) -> None:
-        self._response: HTTPResponse = cluster.watch_events(scope, version)
+    def __init__(self, cluster: ClusterClient, scope: str, resource_version: str) -> None:
+        self._response: HTTPResponse = cluster.watch_events(scope, resource_version)
 
     def __iter__(self) -> Iterator[WatchEvent]:
-        """Until the server ends it, as it does every few minutes.
+        """Yield the events until the server ends the stream, as it does every few minutes.
 
         Raises:
-            Expired: what happened after the version is not known any more.
-            ClusterError: an error in the stream, a connection that broke, or one that fell silent.
+            ResourceExpired: the server no longer knows the changes after the resource version.
+            ClusterError: the server sent an error, the connection broke, or nothing came within the read timeout.
         """
         for line in self._lines():
-            told = _decode(line, _told)
-            if told.type == "ERROR":
-                status = _decode(told.object, _status)
+            event = _decode(line, _event_decoder)
+            if event.type == "ERROR":
+                status = _decode(event.object, _status_decoder)
                 raise error_from_status(status.code, status.message)
-            yield told
+            yield event
 
-    def close(self) -> None:
-        with suppress(Exception):  # it is closed already, or is just being
+    def interrupt(self) -> None:
+        """End the iteration in another thread, which may be waiting for the next line."""
+        with suppress(Exception):  # the other thread may be closing it
             self._response.shutdown()
 
-    def release(self) -> None:
-        """By the thread that reads it."""
+    def close(self) -> None:
+        """Release the connection. Only the thread that iterates may call this."""
         with suppress(Exception):
             self._response.close()
 
@@ -75,17 +76,17 @@ class Watch:
 
 
 def resource_version_of(raw: msgspec.Raw) -> str:
-    """The version of an object, or of a bookmark, of which nothing else is of interest."""
-    return _decode(raw, _versioned).metadata.resource_version
+    """Return the resource version of an object or of a bookmark, without decoding the rest."""
+    return _decode(raw, _version_decoder).metadata.resource_version
 
 
 def _decode(raw: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> T:
     try:
         return decoder.decode(raw)
     except msgspec.DecodeError as exc:
-        raise ClusterError(f"The watch cannot be read: {exc}") from exc
+        raise ClusterError(f"cannot decode the watch: {exc}") from exc
 
 
-_told = msgspec.json.Decoder(WatchEvent)
-_versioned = msgspec.json.Decoder(_Versioned)
-_status = msgspec.json.Decoder(_Status)
+_event_decoder = msgspec.json.Decoder(WatchEvent)
+_version_decoder = msgspec.json.Decoder(_VersionedObject)
+_status_decoder = msgspec.json.Decoder(_Status)

@@ -1,4 +1,4 @@
-"""Pure: an event as either API group gives it, made into the one shape in which it is stored."""
+"""Parsing events of either API group into the one shape that is stored. Pure functions."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ MAX_NAME_LENGTH = 256
 
 
 class MalformedEvent(TaskcoreError):
-    """The cluster gave something that is not an event."""
+    """The cluster sent an object that is not a valid event."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A version of an event. `about_uid` is of the object that it is about, by its `kind` and `name`."""
+    """One version of an event.
+
+    `kind`, `name` and `involved_uid` identify the object that the event is about. `at` is when it was last observed.
+    """
 
     uid: str
     resource_version: str
@@ -42,7 +45,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent(Event):
-    """One that has just become the current version, in the transaction that is under way."""
+    """A version that the open transaction has stored as the current one of its event."""
 
     id: int = 0
     cluster: str = ""
@@ -72,7 +75,7 @@ class EventSeries(Struct, rename="camel"):
 
 
 class EventDocument(Struct, rename="camel"):
-    """Both shapes at once: `v1` has the first of each pair of names, `events.k8s.io/v1` the second."""
+    """An event in JSON. Of each pair of names, the group `v1` uses the first and `events.k8s.io/v1` the second."""
 
     metadata: ObjectMeta
     involved_object: ObjectReference | None = None
@@ -96,77 +99,72 @@ class EventDocument(Struct, rename="camel"):
 
 
 def parse_event(raw: bytes | msgspec.Raw, now: datetime) -> Event:
-    """The event that `raw` (JSON) describes; `now` is when it is from if it does not say.
+    """Parse an event from JSON. An event without any time is taken to be from `now`.
 
     Raises:
-        UnreadableEvent: when it is none, or has no uid or version.
+        MalformedEvent: it is not an event, or has no uid or resource version.
     """
     try:
-        given = _decoder.decode(raw)
+        document = _decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise MalformedEvent(str(exc)) from exc
-    identity = (given.metadata.uid, given.metadata.resource_version)
+    identity = (document.metadata.uid, document.metadata.resource_version)
     if not all(0 < len(part) <= MAX_NAME_LENGTH for part in identity):
-        raise MalformedEvent("It has no uid, or no version.")
-    about = given.involved_object or given.regarding or ObjectReference()
-    at = _last_time(given) or now
+        raise MalformedEvent("it has no uid or no resourceVersion")
+    involved = document.involved_object or document.regarding or ObjectReference()
+    at = _last_time(document) or now
     return Event(
-        uid=clean_text(given.metadata.uid),
-        resource_version=clean_text(given.metadata.resource_version),
-        namespace=_name(given.metadata.namespace),
-        kind=_name(about.kind),
-        name=_name(about.name),
-        reason=_name(given.reason),
-        type=_name(given.type) or "Normal",
-        message=clean_text(given.message or given.note or ""),
-        component=_name(_component(given)),
-        count=_count(given),
-        first_at=min(_first_time(given) or at, at),
+        uid=clean_text(document.metadata.uid),
+        resource_version=clean_text(document.metadata.resource_version),
+        namespace=_name(document.metadata.namespace),
+        kind=_name(involved.kind),
+        name=_name(involved.name),
+        reason=_name(document.reason),
+        type=_name(document.type) or "Normal",
+        message=clean_text(document.message or document.note or ""),
+        component=_name(_component(document)),
+        count=_count(document),
+        first_at=min(_first_time(document) or at, at),
         at=at,
-        task_id=task_id_of(given.metadata.labels),
-        involved_uid=about.uid or "",
+        task_id=task_id_of(document.metadata.labels),
+        involved_uid=involved.uid or "",
     )
 
 
 def _name(text: str | None) -> str:
-    """No longer than what an index takes. Kubernetes' own names are not, but anybody may write events."""
+    """Limit a name to what fits into an index. Kubernetes' own names do, but any client may create events."""
     return clean_text((text or "")[:MAX_NAME_LENGTH])
 
 
-def is_newer(version: str, other: str) -> bool:
-    """Versions of one object are numbers that grow. What is none has at least a fixed order."""
-    return (len(version), version) > (len(other), other)
-
-
 def task_id_of(labels: dict[str, str] | None) -> int | None:
-    """The task that the labels name."""
-    given = (labels or {}).get(TASK_LABEL, "")
-    if not (given.isascii() and given.isdecimal() and len(given) < 20):
+    """Return the id in the task label. `None` when the label is missing or is not an id."""
+    value = (labels or {}).get(TASK_LABEL, "")
+    if not (value.isascii() and value.isdecimal() and len(value) < 20):
         return None
-    return int(given) if 0 < int(given) <= MAX_ID else None
+    return int(value) if 0 < int(value) <= MAX_ID else None
 
 
-def _last_time(given: EventDocument) -> datetime | None:
-    """Who counts repetitions in a series leaves the other times as they were at its first event."""
-    observed = given.series.last_observed_time if given.series else None
-    last = given.last_timestamp or given.deprecated_last_timestamp
-    return observed or last or given.event_time or given.metadata.creation_timestamp
+def _last_time(document: EventDocument) -> datetime | None:
+    """Return when it was last observed: in a series, the other times stay those of its first occurrence."""
+    observed = document.series.last_observed_time if document.series else None
+    last = document.last_timestamp or document.deprecated_last_timestamp
+    return observed or last or document.event_time or document.metadata.creation_timestamp
 
 
-def _first_time(given: EventDocument) -> datetime | None:
-    first = given.first_timestamp or given.deprecated_first_timestamp
-    return first or given.event_time or given.metadata.creation_timestamp
+def _first_time(document: EventDocument) -> datetime | None:
+    first = document.first_timestamp or document.deprecated_first_timestamp
+    return first or document.event_time or document.metadata.creation_timestamp
 
 
-def _count(given: EventDocument) -> int:
-    in_series = given.series.count if given.series else None
-    return min(max(in_series or given.count or given.deprecated_count or 1, 1), MAX_ID)
+def _count(document: EventDocument) -> int:
+    in_series = document.series.count if document.series else None
+    return min(max(in_series or document.count or document.deprecated_count or 1, 1), MAX_ID)
 
 
-def _component(given: EventDocument) -> str:
-    source = given.source or given.deprecated_source
+def _component(document: EventDocument) -> str:
+    source = document.source or document.deprecated_source
     named = source.component if source else None
-    return named or given.reporting_component or given.reporting_controller or ""
+    return named or document.reporting_component or document.reporting_controller or ""
 
 
 _decoder = msgspec.json.Decoder(EventDocument)

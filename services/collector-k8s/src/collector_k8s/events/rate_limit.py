@@ -1,6 +1,7 @@
-"""Pure: how many events of one reason a namespace may bring in a minute. What is beyond is only counted.
+"""The rate limit for events, per namespace, reason and minute: what exceeds it is counted and not stored.
 
-The minute is the one that an event is of, not the one it was read in: a list, or what had piled up, is no flood.
+An event counts towards the minute of its own timestamp rather than the minute in which it was read. So a long list, or
+a backlog, does not exceed the limit. Pure functions.
 """
 
 from __future__ import annotations
@@ -13,16 +14,20 @@ from typing import TypeVar
 
 from collector_k8s.events.event import Event
 
-#: So many counts, and so many floods, are remembered: the last ones.
+#: The most recently used keys are remembered, up to this number.
 MAX_KEYS = 20_000
 
-RateKey = tuple[str, str, datetime]  # namespace, reason, and the minute: its beginning
+RateKey = tuple[str, str, datetime]  # namespace, reason, start of the minute
 V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
 class RateState:
-    """What came until `now` of each source, and when those that flooded did so last, by what their events say."""
+    """The number of events per key until `now`.
+
+    `limited_at` tells when the limit was last exceeded. Its keys have the minute that an event states, even when that
+    is in the future.
+    """
 
     now: datetime
     counts: Mapping[RateKey, int] = field(default_factory=dict)
@@ -30,36 +35,39 @@ class RateState:
 
 
 def advance(state: RateState, now: datetime, memory: timedelta) -> RateState:
-    """`tally` as of `now`: floods are forgotten after `memory`."""
-    recent = {source: at for source, at in state.limited_at.items() if now - at < memory}
+    """Return `state` as of `now`, without the keys that were last limited longer than `memory` ago."""
+    recent = {key: at for key, at in state.limited_at.items() if now - at < memory}
     return replace(state, now=now, limited_at=recent)
 
 
 def admit(state: RateState, live: Sequence[Event], limit: int) -> tuple[list[Event], Counter[RateKey], RateState]:
-    """Those of `live` that are to be stored, how many more there are of each source, and the tally with all of them."""
+    """Apply the limit to `live`.
+
+    Return the events to store, the number of the others by key, and the state that includes all of them.
+    """
     counts = dict(state.counts)
     limited_at = dict(state.limited_at)
-    flooded: Counter[RateKey] = Counter()
+    limited: Counter[RateKey] = Counter()
     admitted = []
     for event in live:
-        source = _source(event, min(event.at, state.now))  # what says that it is of later is of now
-        counts[source] = counts.pop(source, 0) + 1
-        if counts[source] <= limit:
+        key = _key(event, min(event.at, state.now))  # a timestamp in the future counts as now
+        counts[key] = counts.pop(key, 0) + 1
+        if counts[key] <= limit:
             admitted.append(event)
         else:
-            flooded[source] += 1
-            limited_at[_source(event, event.at)] = state.now
-    return admitted, flooded, replace(state, counts=_last(counts), limited_at=_last(limited_at))
+            limited[key] += 1
+            limited_at[_key(event, event.at)] = state.now
+    return admitted, limited, replace(state, counts=_newest(counts), limited_at=_newest(limited_at))
 
 
-def drop_limited(state: RateState, listed: Sequence[Event]) -> list[Event]:
-    """Those of a reconciling list whose source has not flooded: it would bring what was only counted, as if missed."""
-    return [event for event in listed if _source(event, event.at) not in state.limited_at]
+def drop_limited(state: RateState, relisted: Sequence[Event]) -> list[Event]:
+    """Return the events of a relist whose keys were not limited: the others were skipped on purpose, not missed."""
+    return [event for event in relisted if _key(event, event.at) not in state.limited_at]
 
 
-def _source(event: Event, at: datetime) -> RateKey:
+def _key(event: Event, at: datetime) -> RateKey:
     return event.namespace, event.reason, at.astimezone(UTC).replace(second=0, microsecond=0)
 
 
-def _last(remembered: dict[RateKey, V]) -> dict[RateKey, V]:
-    return dict(list(remembered.items())[-MAX_KEYS:])
+def _newest(entries: dict[RateKey, V]) -> dict[RateKey, V]:
+    return dict(list(entries.items())[-MAX_KEYS:])

@@ -1,16 +1,16 @@
-"""Pure: which of the versions that came are new, and which of all is the current one of its event."""
+"""Which received versions are new, and which one becomes the current version of its event. Pure functions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from collector_k8s.events.event import Event, is_newer
+from collector_k8s.events.event import Event
 
 
 @dataclass(frozen=True, slots=True)
 class CurrentVersion:
-    """The version of an event that is the current one so far, as it is stored."""
+    """The stored version of an event that is the current one."""
 
     id: int
     resource_version: str
@@ -19,7 +19,7 @@ class CurrentVersion:
 
 @dataclass(frozen=True, slots=True)
 class VersionPlan:
-    """`current` are the new ones that are; `superseded`: the ids of those that are no more."""
+    """What to store: new `current` versions, new `earlier` ones, and the ids that are `superseded` as current."""
 
     current: list[Event] = field(default_factory=list)
     earlier: list[Event] = field(default_factory=list)
@@ -27,7 +27,10 @@ class VersionPlan:
 
 
 def new_versions(received: Iterable[Event], known: Mapping[str, CurrentVersion]) -> list[Event]:
-    """Those of `came` that are not current already, each version once. An earlier one may still be stored already."""
+    """Return the received versions that are not stored as current, each once.
+
+    Some may be stored as earlier versions: `known` does not tell.
+    """
     versions = {(event.uid, event.resource_version): event for event in received}
     return [
         event
@@ -37,31 +40,36 @@ def new_versions(received: Iterable[Event], known: Mapping[str, CurrentVersion])
 
 
 def missing_task_ids(received: Iterable[Event], known: Mapping[str, CurrentVersion]) -> dict[int, int]:
-    """The tasks of those that are current already, by their ids, of which it was not known when they were stored."""
+    """Return the task ids to add, by the id of the stored version, where a version was stored without one."""
     found = {}
     for event in received:
-        stands = known.get(event.uid)
-        if stands is None or stands.task_id is not None or stands.resource_version != event.resource_version:
+        stored = known.get(event.uid)
+        if stored is None or stored.task_id is not None or stored.resource_version != event.resource_version:
             continue
         if event.task_id is not None:
-            found[stands.id] = event.task_id
+            found[stored.id] = event.task_id
     return found
 
 
 def plan_versions(new: Sequence[Event], known: Mapping[str, CurrentVersion]) -> VersionPlan:
-    """What to store of `new`, in whatever order it came."""
+    """Decide how to store `new`, in whatever order it was received."""
     newest: dict[str, Event] = {}
     for event in new:
-        before = newest.get(event.uid)
-        if before is None or is_newer(event.resource_version, before.resource_version):
+        other = newest.get(event.uid)
+        if other is None or is_newer(event.resource_version, other.resource_version):
             newest[event.uid] = event
     planned = VersionPlan()
     for event in new:
-        stands = known.get(event.uid)
+        stored = known.get(event.uid)
         is_newest = newest[event.uid] is event
-        if is_newest and (stands is None or is_newer(event.resource_version, stands.resource_version)):
+        if is_newest and (stored is None or is_newer(event.resource_version, stored.resource_version)):
             planned.current.append(event)
-            planned.superseded.extend([stands.id] if stands else [])
+            planned.superseded.extend([stored.id] if stored else [])
         else:
             planned.earlier.append(event)
     return planned
+
+
+def is_newer(version: str, other: str) -> bool:
+    """Compare two resource versions of one object as growing numbers. Other texts at least have a fixed order."""
+    return (len(version), version) > (len(other), other)

@@ -1,32 +1,35 @@
-"""What was read and waits to be stored: so much, and no more, so that a reader who is too fast has to wait."""
+"""The bounded buffer between reading and storing: readers wait while it is full, so memory does not grow."""
 
 from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Callable
 
-from collector_k8s.store.event_store import BufferItem
+from collector_k8s.events.buffer_item import BufferItem
 from taskcore.errors import TaskcoreError
 
 POLL_S = 0.2
 
+Put = Callable[[BufferItem], None]
+
 
 class Stopped(TaskcoreError):
-    """Nobody stores what is read any more."""
+    """The collector stops, so nothing takes items from the buffer any more."""
 
 
 class EventBuffer:
-    """For any number of readers and one writer, until `over` is set."""
+    """A queue for any number of readers and one writer, until `stopped` is set."""
 
     def __init__(self, capacity: int, stopped: threading.Event) -> None:
         self._queue: queue.Queue[BufferItem] = queue.Queue(capacity)
         self._stopped = stopped
 
     def put(self, item: BufferItem) -> None:
-        """Waits for room.
+        """Add an item, waiting for room.
 
         Raises:
-            Over
+            Stopped
         """
         while not self._stopped.is_set():
             try:
@@ -37,7 +40,7 @@ class EventBuffer:
         raise Stopped
 
     def take(self, limit: int) -> list[BufferItem]:
-        """What there is, in order; waits a little for the first."""
+        """Return up to `limit` items in their order, after a short wait for the first one."""
         items: list[BufferItem] = []
         try:
             items.append(self._queue.get(timeout=POLL_S))

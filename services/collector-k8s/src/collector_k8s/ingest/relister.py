@@ -1,4 +1,4 @@
-"""A list beside the watch, every few minutes: whatever the watch may have missed is found. It moves no cursor."""
+"""A periodic list beside the watch, which finds what the watch missed. It does not move the cursor."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from collector_k8s.backoff import Backoff
 from collector_k8s.clock import monotonic_s
 from collector_k8s.cluster.client import ClusterClient, ClusterError
 from collector_k8s.cluster.event_pages import list_pages
-from collector_k8s.ingest.buffer import Stopped
+from collector_k8s.events.buffer_item import BufferItem
+from collector_k8s.ingest.buffer import Put, Stopped
 from collector_k8s.ingest.event_filter import EventFilter
-from collector_k8s.ingest.reflector import Put
-from collector_k8s.store.event_store import BufferItem
 
 log = structlog.stdlib.get_logger(__name__)
 
 
 class Relister:
-    """For one thread, until `over` is set."""
+    """Lists one scope every `interval_s` in one thread, until `stopped` is set."""
 
     def __init__(
         self,
@@ -46,7 +45,7 @@ class Relister:
                 self._list()
             except Stopped:
                 return
-            except Exception as exc:  # the watch goes on, and the next list may succeed
+            except Exception as exc:  # the watch continues, and the next list may succeed
                 log.warning("relist.failed", scope=self._scope, error=str(exc))
                 wait_s = self._backoff.next_s(exc.retry_after_s if isinstance(exc, ClusterError) else None)
             else:

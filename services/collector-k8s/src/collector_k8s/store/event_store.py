@@ -1,7 +1,7 @@
-"""One transaction for what was read: new versions, how far that is, what is not there in full, and what follows of it.
+"""Storing what was read in one transaction: new versions, cursors, gaps, and what the hook does with the events.
 
-It begins by holding the lease, so a copy that was replaced writes nothing. It may be repeated: what is stored already
-is left as it is.
+The transaction starts by locking the lease, so a copy that was replaced writes nothing. Storing the same items again
+changes nothing.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
 
 import msgspec
 import structlog
@@ -18,69 +17,24 @@ from sqlalchemy import Connection, Engine
 
 from collector_k8s.clock import monotonic_s
 from collector_k8s.events import rate_limit
+from collector_k8s.events.buffer_item import BufferItem
 from collector_k8s.events.event import Event, StoredEvent
 from collector_k8s.events.versions import CurrentVersion, VersionPlan, missing_task_ids, new_versions, plan_versions
+from collector_k8s.lease import Lease, LeaseLost
 from collector_k8s.metrics import EVENTS, EVENTS_RATE_LIMITED, GAPS
+from collector_k8s.store.event_hook import EventHook
 from taskcore.db.engine import is_database_unavailable
 from taskcore.db.kubernetes import events as k8s_events
 from taskcore.db.kubernetes.collector_leases import fence
-from taskcore.errors import TaskcoreError
 
 log = structlog.stdlib.get_logger(__name__)
 
 
-class EventHook(Protocol):
-    """What follows of events."""
-
-    def on_stored(self, connection: Connection, events: Sequence[StoredEvent]) -> bool:
-        """Do what is to be done about versions that are new and current, in the transaction that stores them.
-
-        Answers whether somebody has to `tell` of it.
-        """
-
-    def after_commit(self) -> None:
-        """The transaction is committed."""
-
-    def resolve_inactive(self, connection: Connection, cluster: str, scopes: Sequence[str]) -> bool:
-        """Called every few seconds, in a transaction of its own. `scopes` are those of the cluster that are read.
-
-        Answers whether there may be more to do.
-        """
-
-
-class LeaseLost(TaskcoreError):
-    """Another copy holds the lease."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """What this copy holds, since it became the one at work."""
-
-    name: str
-    epoch: int
-
-
-@dataclass(frozen=True, slots=True)
-class BufferItem:
-    """Something that was read in `scope` (a namespace; empty: all) at `seen_at`, of the clock `elapsed_s`.
-
-    `position`: everything up to there was read, this included. `is_repeat`: of a list that only looks whether the
-    watch missed something. `lost_since`: what happened between then and now may not all be known.
-    """
-
-    scope: str
-    seen_at: float
-    event: Event | None = None
-    position: str | None = None
-    is_relist: bool = False
-    gap_since: float | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class StoreLimits:
-    """`per_minute` events of one reason in a namespace are stored; floods are remembered for `memory`.
+    """`max_per_minute` events of one reason and namespace are stored. A limited minute is remembered for `memory`.
 
-    `max_age_s`: what is older is not stored, since retention would delete it, and the next list bring it again.
+    Events older than `max_age_s` are not stored: retention would delete them, and the next list bring them back.
     """
 
     max_per_minute: int
@@ -89,7 +43,7 @@ class StoreLimits:
 
 
 class EventStore:
-    """For one thread, and one term of holding the lease."""
+    """Stores the events of one cluster, in one thread, for as long as one lease is held."""
 
     def __init__(self, engine: Engine, cluster: str, lease: Lease, limits: StoreLimits, hook: EventHook) -> None:
         self._engine = engine.execution_options(isolation_level="READ COMMITTED")
@@ -97,39 +51,44 @@ class EventStore:
         self._lease = {"lease": lease.name, "mine": lease.epoch}
         self._limits = limits
         self._hook = hook
-        self._tally = rate_limit.RateState(datetime.min.replace(tzinfo=UTC))
+        self._rates = rate_limit.RateState(datetime.min.replace(tzinfo=UTC))
 
     def store(self, items: Sequence[BufferItem]) -> None:
-        """All of `items`, or nothing.
+        """Store all `items` or none.
 
         Raises:
-            Fenced: when the lease is another's.
+            LeaseLost
         """
         with self._engine.begin() as connection:
-            now = self._hold(connection)
-            live, repeated = self._recent(items, now)
-            known = self._known(connection, [*live, *repeated])
-            admitted, flooded, tally = self._admit(new_versions(live, known), new_versions(repeated, known), now)
+            now = self._lock_lease(connection)
+            live, relisted = self._recent(items, now)
+            known = self._known(connection, [*live, *relisted])
+            admitted, limited, rates = self._admit(new_versions(live, known), new_versions(relisted, known), now)
             planned = plan_versions(admitted, known)
-            stored = self._add(connection, planned)
-            self._add_tasks(connection, missing_task_ids([*live, *repeated], known))
-            self._note_gaps(connection, items, flooded)
-            self._move_cursors(connection, items)
-            has_news = self._note(connection, stored)
-        self._tally = tally
-        self._count(planned, flooded, items)
-        if has_news:
+            stored = self._add_versions(connection, planned)
+            self._set_task_ids(connection, missing_task_ids([*live, *relisted], known))
+            self._record_gaps(connection, items, limited)
+            self._set_cursors(connection, items)
+            needs_commit_hook = self._call_hook(connection, stored)
+        self._rates = rates
+        self._count(planned, limited, items)
+        if needs_commit_hook:
             self._hook.after_commit()
 
     def resolve_inactive(self, scopes: Sequence[str]) -> None:
-        """Raises `Fenced`, as `store` does."""
+        """Resolve the alerts that have become inactive.
+
+        Raises:
+            LeaseLost
+        """
         has_more = True
         while has_more:
             with self._engine.begin() as connection:
-                self._hold(connection)
+                self._lock_lease(connection)
                 has_more = self._hook.resolve_inactive(connection, self._cluster, scopes)
 
-    def _hold(self, connection: Connection) -> datetime:
+    def _lock_lease(self, connection: Connection) -> datetime:
+        """Return the database's time."""
         row = connection.execute(fence(), self._lease).one_or_none()
         if row is None:
             raise LeaseLost
@@ -137,12 +96,14 @@ class EventStore:
         return now
 
     def _recent(self, items: Sequence[BufferItem], now: datetime) -> tuple[list[Event], list[Event]]:
-        """What the watch told, and what the lists beside it did."""
+        """Return the events that are young enough: those that were watched or first listed, and the relisted ones."""
         max_age_s = self._limits.max_age_s()
         oldest = None if max_age_s is None else now - timedelta(seconds=max_age_s)
-        recent = [i for i in items if i.event is not None and (oldest is None or i.event.at >= oldest)]
-        live = [i.event for i in recent if i.event is not None and not i.is_relist]
-        return live, [i.event for i in recent if i.event is not None and i.is_relist]
+        events: tuple[list[Event], list[Event]] = ([], [])
+        for item in items:
+            if item.event is not None and (oldest is None or item.event.at >= oldest):
+                events[item.is_relist].append(item.event)
+        return events
 
     def _known(self, connection: Connection, events: Iterable[Event]) -> dict[str, CurrentVersion]:
         uids = sorted({event.uid for event in events})
@@ -152,49 +113,51 @@ class EventStore:
         return {row.uid: CurrentVersion(row.id, row.resource_version, row.task_id) for row in rows}
 
     def _admit(
-        self, live: Sequence[Event], repeated: Sequence[Event], now: datetime
+        self, live: Sequence[Event], relisted: Sequence[Event], now: datetime
     ) -> tuple[list[Event], Counter[rate_limit.RateKey], rate_limit.RateState]:
-        tally = rate_limit.advance(self._tally, now, self._limits.memory)
-        admitted, flooded, tally = rate_limit.admit(tally, live, self._limits.max_per_minute)
-        return new_versions([*admitted, *rate_limit.drop_limited(tally, repeated)], {}), flooded, tally
+        rates = rate_limit.advance(self._rates, now, self._limits.memory)
+        admitted, limited, rates = rate_limit.admit(rates, live, self._limits.max_per_minute)
+        return new_versions([*admitted, *rate_limit.drop_limited(rates, relisted)], {}), limited, rates
 
-    def _add(self, connection: Connection, planned: VersionPlan) -> list[StoredEvent]:
+    def _add_versions(self, connection: Connection, planned: VersionPlan) -> list[StoredEvent]:
+        """Return the new current versions."""
         if planned.superseded:
             connection.execute(k8s_events.mark_superseded(), {"ids": planned.superseded})
         rows = [_row(event, True) for event in planned.current] + [_row(event, False) for event in planned.earlier]
         if not rows:
             return []
-        given = {"of_cluster": self._cluster, "rows": msgspec.json.encode(rows).decode()}
-        answer = connection.execute(k8s_events.add_versions(), given)
-        added = {(row.uid, row.resource_version): row.id for row in answer}
+        parameters = {"of_cluster": self._cluster, "rows": msgspec.json.encode(rows).decode()}
+        added = connection.execute(k8s_events.add_versions(), parameters)
+        ids = {(row.uid, row.resource_version): row.id for row in added}
         return [
-            StoredEvent(**asdict(event), id=added[event.uid, event.resource_version], cluster=self._cluster)
+            StoredEvent(**asdict(event), id=ids[event.uid, event.resource_version], cluster=self._cluster)
             for event in planned.current
         ]
 
-    def _add_tasks(self, connection: Connection, found: Mapping[int, int]) -> None:
-        if found:
-            connection.execute(k8s_events.set_task_ids(), {"ids": list(found), "tasks": list(found.values())})
+    def _set_task_ids(self, connection: Connection, task_ids: Mapping[int, int]) -> None:
+        if task_ids:
+            parameters = {"ids": list(task_ids), "tasks": list(task_ids.values())}
+            connection.execute(k8s_events.set_task_ids(), parameters)
 
-    def _note_gaps(
-        self, connection: Connection, items: Sequence[BufferItem], flooded: Counter[rate_limit.RateKey]
+    def _record_gaps(
+        self, connection: Connection, items: Sequence[BufferItem], limited: Counter[rate_limit.RateKey]
     ) -> None:
         for item in items:
             if item.gap_since is not None:
-                given = {"in_namespace": item.scope, "ago_s": monotonic_s() - item.gap_since}
-                connection.execute(k8s_events.record_lost(), {"of_cluster": self._cluster, **given})
-        for (namespace, reason, minute), count in flooded.items():
-            source = {"of_cluster": self._cluster, "in_namespace": namespace, "for_reason": reason}
-            connection.execute(k8s_events.record_rate_limited(), {**source, "minute": minute, "more": count})
+                gap = {"in_namespace": item.scope, "ago_s": monotonic_s() - item.gap_since}
+                connection.execute(k8s_events.record_lost(), {"of_cluster": self._cluster, **gap})
+        for (namespace, reason, minute), count in limited.items():
+            gap = {"in_namespace": namespace, "for_reason": reason, "minute": minute, "more": count}
+            connection.execute(k8s_events.record_rate_limited(), {"of_cluster": self._cluster, **gap})
 
-    def _move_cursors(self, connection: Connection, items: Sequence[BufferItem]) -> None:
-        reached = {item.scope: item for item in items if item.position is not None}
-        for scope, item in reached.items():
-            given = {"of_scope": scope, "version": item.position, "ago_s": monotonic_s() - item.seen_at}
-            connection.execute(k8s_events.set_cursor(), {"of_cluster": self._cluster, **given})
+    def _set_cursors(self, connection: Connection, items: Sequence[BufferItem]) -> None:
+        last = {item.scope: item for item in items if item.position is not None}
+        for scope, item in last.items():
+            cursor = {"of_scope": scope, "version": item.position, "ago_s": monotonic_s() - item.seen_at}
+            connection.execute(k8s_events.set_cursor(), {"of_cluster": self._cluster, **cursor})
 
-    def _note(self, connection: Connection, stored: Sequence[StoredEvent]) -> bool:
-        """What goes wrong there must not keep events from being stored, nor one event the others from being noted."""
+    def _call_hook(self, connection: Connection, stored: Sequence[StoredEvent]) -> bool:
+        """Call the hook in a savepoint: its errors must not keep events from being stored."""
         if not stored:
             return False
         try:
@@ -203,21 +166,22 @@ class EventStore:
         except Exception as exc:
             if is_database_unavailable(exc):
                 raise
-            return self._note_apart(connection, stored, exc)
+            return self._bisect_hook(connection, stored, exc)
 
-    def _note_apart(self, connection: Connection, stored: Sequence[StoredEvent], exc: Exception) -> bool:
+    def _bisect_hook(self, connection: Connection, stored: Sequence[StoredEvent], exc: Exception) -> bool:
+        """Call the hook with the halves of a batch that failed, down to the one event that it cannot handle."""
         if len(stored) == 1:
             log.error("event.hook_failed", uid=stored[0].uid, version=stored[0].resource_version, exc_info=exc)
             return False
         middle = len(stored) // 2
-        told = [self._note(connection, half) for half in (stored[:middle], stored[middle:])]
-        return any(told)
+        results = [self._call_hook(connection, half) for half in (stored[:middle], stored[middle:])]
+        return any(results)
 
-    def _count(self, planned: VersionPlan, flooded: Counter[rate_limit.RateKey], items: Sequence[BufferItem]) -> None:
+    def _count(self, planned: VersionPlan, limited: Counter[rate_limit.RateKey], items: Sequence[BufferItem]) -> None:
         for event in [*planned.current, *planned.earlier]:
             type_ = event.type if event.type in ("Normal", "Warning") else "other"
             EVENTS.labels(self._cluster, type_).inc()
-        EVENTS_RATE_LIMITED.labels(self._cluster).inc(flooded.total())
+        EVENTS_RATE_LIMITED.labels(self._cluster).inc(limited.total())
         GAPS.labels(self._cluster).inc(sum(item.gap_since is not None for item in items))
 
 

@@ -1,0 +1,73 @@
+"""Which task a pod ran, by the pod's label."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from collector_k8s.cluster.client import ClusterClient, ClusterError
+from collector_k8s.events.event import Event, task_id_of
+
+PodKey = tuple[str, str, str]  # namespace, name, uid
+
+MAX_PODS = 10_000
+RETRY_AFTER_S = 30.0
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class _Metadata(Struct):
+    uid: str = ""
+    labels: dict[str, str] | None = None
+
+
+class _Pod(Struct):
+    metadata: _Metadata
+
+
+class PodTasks:
+    """Looks up each pod once. After a failed lookup, events are stored without their task for a while. Thread-safe."""
+
+    def __init__(self, cluster: ClusterClient) -> None:
+        self._cluster = cluster
+        self._lock = threading.Lock()
+        self._known: OrderedDict[PodKey, int | None] = OrderedDict()
+        self._retry_at = 0.0
+
+    def task_id(self, event: Event) -> int | None:
+        """Return the task of the pod that `event` is about. `None` when it ran no task, or the lookup fails."""
+        pod = (event.namespace, event.name, event.involved_uid)
+        with self._lock:
+            if pod in self._known:
+                self._known.move_to_end(pod)
+                return self._known[pod]
+            if time.monotonic() < self._retry_at:
+                return None
+        return self._look_up(*pod)
+
+    def _look_up(self, namespace: str, name: str, uid: str) -> int | None:
+        try:
+            pod = _pod_decoder.decode(self._cluster.read_pod(namespace, name))
+        except (ClusterError, msgspec.DecodeError) as exc:
+            if isinstance(exc, ClusterError) and exc.status == 404:
+                return self._remember((namespace, name, uid), None)
+            self._retry_at = time.monotonic() + RETRY_AFTER_S
+            log.warning("pod.lookup_failed", namespace=namespace, pod=name, error=str(exc))
+            return None
+        is_successor = bool(uid and pod.metadata.uid) and pod.metadata.uid != uid  # a newer pod of the same name
+        return self._remember((namespace, name, uid), None if is_successor else task_id_of(pod.metadata.labels))
+
+    def _remember(self, pod: PodKey, task_id: int | None) -> int | None:
+        with self._lock:
+            self._known[pod] = task_id
+            while len(self._known) > MAX_PODS:
+                self._known.popitem(last=False)
+        return task_id
+
+
+_pod_decoder = msgspec.json.Decoder(_Pod)
