@@ -10,22 +10,18 @@ import click
 from prometheus_client import REGISTRY
 
 from collector_k8s.process import new_status, run
-from taskcore.errors import TaskcoreError
 from taskcore.observability.exposition import build_registry
 from taskcore.observability.health import HealthServer
-from taskcore.observability.logging import configure_logging, set_log_level
+from taskcore.observability.logging import set_log_level
 from taskcore.observability.tracing.provider import Tracing
-from taskcore.settings import load_settings
+from taskcore.service_main import configure, run_program
 
 
 @click.command()
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="TASKCORE_LOG__LEVEL")
 def cli(log_level: str | None) -> None:
     """Collect the events of a Kubernetes cluster. Any number of copies is safe: one collects, the others stand by."""
-    settings = load_settings()
-    if log_level is not None:
-        settings = settings.model_copy(update={"log": settings.log.model_copy(update={"level": log_level})})
-    configure_logging(settings.log)
+    settings = configure(log_level)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -41,12 +37,7 @@ def cli(log_level: str | None) -> None:
 
 
 def main() -> int:
-    try:
-        cli(prog_name="collector-k8s")
-    except TaskcoreError as exc:
-        print(f"collector-k8s: {exc}", file=sys.stderr)
-        return 2
-    return 0
+    return run_program("collector-k8s", cli)
 
 
 if __name__ == "__main__":
