@@ -1,3 +1,5 @@
+"""Backoff after failures in a row."""
+
 from __future__ import annotations
 
 import random
