@@ -1,4 +1,4 @@
-"""A server to talk to, and the command line to talk with."""
+"""Fixtures: a fake server, a client of it, and `task-cli`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def server() -> Iterator[FakeTaskServer]:
 
 @pytest.fixture
 def pauses() -> list[float]:
-    """The seconds that the client would have slept."""
+    """The pauses of the client in seconds, which it does not sleep."""
     return []
 
 
@@ -36,7 +36,7 @@ def client(server: FakeTaskServer, pauses: list[float]) -> Iterator[Client]:
 
 @pytest.fixture
 def cli(server: FakeTaskServer) -> RunCli:
-    """Runs `task-cli` with these arguments against the server."""
+    """Run `task-cli` with the given arguments against the server."""
 
     def run(*args: str) -> Result:
         return CliRunner().invoke(program, list(args), env={"TASKCORE_ADDRESS": server.address}, prog_name="task-cli")
@@ -46,7 +46,7 @@ def cli(server: FakeTaskServer) -> RunCli:
 
 @pytest.fixture
 def dead_address() -> str:
-    """Where nobody listens."""
+    """An address at which no server listens."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{taken.getsockname()[1]}"

@@ -1,4 +1,4 @@
-"""A small real HTTP server that answers as the test tells it to, and remembers what it was asked."""
+"""A small HTTP server that sends scripted responses and records the requests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """`status` 0 stands for an answer that is lost: the connection is closed instead."""
+    """A response. With `status` 0 the connection is closed instead, as if the response was lost."""
 
     status: int = 200
     body: Any = None
@@ -49,7 +49,7 @@ class FakeTaskServer:
         return f"http://127.0.0.1:{self._http.server_port}"
 
     def on(self, method: str, path: str, *replies: Reply) -> None:
-        """Answer with each reply in turn, with the last one for ever."""
+        """Send each reply in turn, and the last one from then on."""
         self._replies[method, BASE_PATH + path] = list(replies)
 
     def close(self) -> None:
@@ -70,7 +70,9 @@ class FakeTaskServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True  # or each answer takes 40 ms, for its head and its body are two writes
+            disable_nagle_algorithm = (
+                True  # headers and body are two writes: with Nagle's algorithm each response takes 40 ms
+            )
 
             def handle_any(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -102,7 +104,7 @@ class FakeTaskServer:
 
 
 def task_body(task_id: int = 5, **fields: Any) -> dict[str, Any]:
-    """A task as the contract has it, with a field that no client knows yet."""
+    """Return a task as the API sends it, with a field that the client does not know."""
     return {
         "id": task_id,
         "name": "say hello",

@@ -1,4 +1,4 @@
-"""The client against a server that behaves, stumbles or refuses."""
+"""The client against a server that works, is unavailable or refuses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.taskclient.fake_task_server import LOST, Answer, FakeTaskServer, page
 NOOP = NewTask("say hello", "noop")
 
 
-def test_submit_sends_only_what_was_given(client: Client, server: FakeTaskServer) -> None:
+def test_submit_sends_only_the_given_fields(client: Client, server: FakeTaskServer) -> None:
     server.on("POST", "/tasks", Answer(201, task_body()))
 
     task = client.submit(NewTask("say hello", "noop", run_at=datetime(2030, 1, 2, tzinfo=UTC)))
@@ -21,7 +21,7 @@ def test_submit_sends_only_what_was_given(client: Client, server: FakeTaskServer
     assert server.requests[0].body == {"name": "say hello", "type": "noop", "run_at": "2030-01-02T00:00:00Z"}
 
 
-def test_a_submit_whose_answer_was_lost_is_repeated_under_the_same_key(client: Client, server: FakeTaskServer) -> None:
+def test_submit_is_retried_with_the_same_key_after_a_lost_response(client: Client, server: FakeTaskServer) -> None:
     server.on("POST", "/tasks", LOST, Answer(200, task_body()))
 
     task = client.submit(NOOP)
@@ -32,7 +32,7 @@ def test_a_submit_whose_answer_was_lost_is_repeated_under_the_same_key(client: C
     assert len(set(keys)) == 1
 
 
-def test_each_submit_has_a_key_of_its_own(client: Client, server: FakeTaskServer) -> None:
+def test_each_submit_has_its_own_key(client: Client, server: FakeTaskServer) -> None:
     server.on("POST", "/tasks", Answer(201, task_body()))
 
     client.submit(NOOP)
@@ -44,9 +44,7 @@ def test_each_submit_has_a_key_of_its_own(client: Client, server: FakeTaskServer
     assert keys[2] == "mine"
 
 
-def test_a_503_is_waited_out_for_as_long_as_the_server_asks(
-    client: Client, server: FakeTaskServer, pauses: list[float]
-) -> None:
+def test_retry_after_of_a_503_is_respected(client: Client, server: FakeTaskServer, pauses: list[float]) -> None:
     away = problem(503, "database_unavailable", retry_after="7")
     server.on("POST", "/tasks", away, away, Answer(201, task_body()))
 
@@ -56,7 +54,9 @@ def test_a_503_is_waited_out_for_as_long_as_the_server_asks(
     assert pauses == [7.0, 7.0]
 
 
-def test_a_server_that_stays_away_is_given_up(client: Client, server: FakeTaskServer, pauses: list[float]) -> None:
+def test_client_gives_up_on_a_server_that_stays_unavailable(
+    client: Client, server: FakeTaskServer, pauses: list[float]
+) -> None:
     server.on("GET", "/tasks/5", problem(503, "database_unavailable"))
 
     with pytest.raises(ApiError) as refusal:
@@ -66,9 +66,7 @@ def test_a_server_that_stays_away_is_given_up(client: Client, server: FakeTaskSe
     assert pauses == [0.2, 0.4, 0.8]
 
 
-def test_a_server_that_asks_for_an_hour_is_not_waited_for(
-    client: Client, server: FakeTaskServer, pauses: list[float]
-) -> None:
+def test_long_retry_after_is_not_waited_for(client: Client, server: FakeTaskServer, pauses: list[float]) -> None:
     server.on("GET", "/tasks/5", problem(503, "database_unavailable", retry_after="3600"))
 
     with pytest.raises(ApiError):
@@ -78,7 +76,7 @@ def test_a_server_that_asks_for_an_hour_is_not_waited_for(
 
 
 @pytest.mark.parametrize("reply", [LOST, problem(503, "database_unavailable")])
-def test_a_cancel_that_may_have_been_carried_out_is_not_repeated(
+def test_cancel_that_may_have_been_carried_out_is_not_retried(
     client: Client, server: FakeTaskServer, reply: Answer
 ) -> None:
     server.on("POST", "/tasks/5/cancel", reply)
@@ -89,7 +87,7 @@ def test_a_cancel_that_may_have_been_carried_out_is_not_repeated(
     assert len(server.requests) == 1
 
 
-def test_a_refusal_carries_the_whole_problem(client: Client, server: FakeTaskServer) -> None:
+def test_api_error_carries_the_whole_problem(client: Client, server: FakeTaskServer) -> None:
     errors = [{"field": "parameters.to", "message": "is missing"}]
     server.on("POST", "/tasks", problem(422, "invalid_task", "One field is wrong", errors=errors))
 
@@ -101,7 +99,7 @@ def test_a_refusal_carries_the_whole_problem(client: Client, server: FakeTaskSer
     assert [(error.field, error.message) for error in refusal.value.errors] == [("parameters.to", "is missing")]
 
 
-def test_a_proxys_error_page_is_a_refusal_too(client: Client, server: FakeTaskServer) -> None:
+def test_error_page_of_a_proxy_is_an_api_error(client: Client, server: FakeTaskServer) -> None:
     server.on("GET", "/tasks/5", Answer(502, b"<html>Bad Gateway</html>"))
 
     with pytest.raises(ApiError) as refusal:
@@ -110,21 +108,21 @@ def test_a_proxys_error_page_is_a_refusal_too(client: Client, server: FakeTaskSe
     assert (refusal.value.status, refusal.value.code) == (502, "http_502")
 
 
-def test_another_programs_page_is_an_unexpected_answer(client: Client, server: FakeTaskServer) -> None:
+def test_page_of_another_program_is_an_unexpected_response(client: Client, server: FakeTaskServer) -> None:
     server.on("GET", "/tasks/5", Answer(200, b"<html>It works!</html>"))
 
     with pytest.raises(UnexpectedResponse, match=r"not Taskcore's"):
         client.get(5)
 
 
-def test_a_server_that_is_not_there_is_unreachable(dead_address: str, pauses: list[float]) -> None:
+def test_missing_server_is_unreachable(dead_address: str, pauses: list[float]) -> None:
     with Client(dead_address, sleep=pauses.append) as client, pytest.raises(ServerUnreachable, match=dead_address):
         client.cancel(5)
 
     assert len(pauses) == 3
 
 
-def test_a_status_of_a_newer_server_does_not_make_a_task_unreadable(client: Client, server: FakeTaskServer) -> None:
+def test_task_with_an_unknown_status_is_readable(client: Client, server: FakeTaskServer) -> None:
     server.on("GET", "/tasks/5", Answer(200, task_body(status="blocked")))
 
     task = client.get(5)
@@ -133,7 +131,7 @@ def test_a_status_of_a_newer_server_does_not_make_a_task_unreadable(client: Clie
     assert not task.is_terminal
 
 
-def test_list_repeats_the_filters_that_have_several_values(client: Client, server: FakeTaskServer) -> None:
+def test_list_sends_each_value_of_a_filter(client: Client, server: FakeTaskServer) -> None:
     server.on("GET", "/tasks", Answer(200, page_body(task_body())))
 
     page = client.list(
@@ -150,7 +148,7 @@ def test_list_repeats_the_filters_that_have_several_values(client: Client, serve
     }
 
 
-def test_a_batch_tells_what_became_of_each_task(client: Client, server: FakeTaskServer) -> None:
+def test_batch_returns_a_result_for_each_task(client: Client, server: FakeTaskServer) -> None:
     refusal = {"title": "Bad", "status": 422, "code": "invalid_task"}
     results = [{"index": 0, "id": 8}, {"index": 1, "problem": refusal}]
     server.on("POST", "/tasks/batch", Answer(201, {"created": 1, "existing": 0, "refused": 1, "results": results}))
@@ -165,7 +163,7 @@ def test_a_batch_tells_what_became_of_each_task(client: Client, server: FakeTask
     ]
 
 
-def test_history_attempts_and_listings_are_typed(client: Client, server: FakeTaskServer) -> None:
+def test_history_attempts_and_lists_are_decoded(client: Client, server: FakeTaskServer) -> None:
     step = {"id": 1, "task_id": 5, "attempt": 0, "from_status": None, "to_status": "queued", "actor": "api"}
     server.on(
         "GET", "/tasks/5/history", Answer(200, {"items": [step | {"details": None, "at": "2030-01-02T03:04:05Z"}]})
@@ -179,7 +177,7 @@ def test_history_attempts_and_listings_are_typed(client: Client, server: FakeTas
     assert list(client.workers()) == []
 
 
-def test_wait_asks_again_until_the_task_is_over(client: Client, server: FakeTaskServer) -> None:
+def test_wait_polls_until_the_task_has_finished(client: Client, server: FakeTaskServer) -> None:
     running, done = Answer(200, task_body(status="running")), Answer(200, task_body(status="succeeded"))
     server.on("GET", "/tasks/5/wait", running, running, done)
 
@@ -189,7 +187,7 @@ def test_wait_asks_again_until_the_task_is_over(client: Client, server: FakeTask
     assert [request.query["timeout"] for request in server.requests] == [["30"]] * 3
 
 
-def test_wait_asks_for_no_more_than_the_time_that_is_left(server: FakeTaskServer) -> None:
+def test_wait_requests_no_more_than_the_remaining_time(server: FakeTaskServer) -> None:
     now = 100.0
 
     def clock() -> float:
@@ -216,12 +214,12 @@ def test_wait_asks_for_no_more_than_the_time_that_is_left(server: FakeTaskServer
         ("http://example.com/tasks/", "http://example.com/tasks"),
     ],
 )
-def test_an_address_is_taken_as_people_write_it(given: str, used: str) -> None:
+def test_address_is_normalized(given: str, used: str) -> None:
     with Client(given) as client:
         assert client.address == used
 
 
 @pytest.mark.parametrize("given", ["ftp://example.com", "http://", "http://a:b:c", ""])
-def test_what_is_no_address_is_refused_at_once(given: str) -> None:
+def test_invalid_address_is_refused(given: str) -> None:
     with pytest.raises(ValueError, match="address"):
         Client(given)

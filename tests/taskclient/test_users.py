@@ -1,4 +1,4 @@
-"""Who asks, as `task-cli` and the client say it."""
+"""The user name that the client and `task-cli` send."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ def asked(server: FakeTaskServer) -> FakeTaskServer:
 
 
 def who(server: FakeTaskServer, *args: str, **env: str) -> str | None:
-    """What `task-cli` calls itself."""
+    """Return the user name that `task-cli` sends."""
     given = {"TASKCORE_ADDRESS": server.address, **env}
     assert CliRunner().invoke(program, ["task", "get", "5", *args], env=given, prog_name="task-cli").exit_code == 0
     return server.requests[-1].headers.get(HEADER)
 
 
-def test_the_login_name_is_sent_unless_another_is_given(asked: FakeTaskServer) -> None:
+def test_login_name_is_sent_by_default(asked: FakeTaskServer) -> None:
     assert who(asked, LOGNAME="carol") == "carol"
     assert who(asked, TASKCORE_USER="ann") == "ann"
     assert who(asked, "--user", "bob (on call)", TASKCORE_USER="ann") == "bob (on call)"
 
 
-def test_a_login_name_that_cannot_be_sent_is_left_out(asked: FakeTaskServer) -> None:
+def test_unsendable_login_name_is_omitted(asked: FakeTaskServer) -> None:
     assert who(asked, LOGNAME="jürgen") is None
 
 
 @pytest.mark.parametrize("name", ["", " ann", "jürgen", "x" * 256, "two\nlines"])
-def test_a_name_that_cannot_be_sent_is_refused(server: FakeTaskServer, name: str) -> None:
+def test_unsendable_user_name_is_refused(server: FakeTaskServer, name: str) -> None:
     result = CliRunner().invoke(program, ["task", "get", "5", "--user", name], prog_name="task-cli")
 
     assert result.exit_code == 2
@@ -45,7 +45,7 @@ def test_a_name_that_cannot_be_sent_is_refused(server: FakeTaskServer, name: str
         Client(server.address, user=name)
 
 
-def test_a_program_says_who_it_is_or_nothing(asked: FakeTaskServer) -> None:
+def test_client_sends_the_given_user_or_none(asked: FakeTaskServer) -> None:
     for user in (None, "billing"):
         with Client(asked.address, user=user) as client:
             client.get(5)

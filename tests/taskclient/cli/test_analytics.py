@@ -1,4 +1,4 @@
-"""`task-cli analytics …`: what is asked, what is printed, and the chart."""
+"""`task-cli analytics …`: the requests, the tables and the chart."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_metrics_are_listed_with_their_labels(cli: RunCli, server: FakeTaskServe
     assert json.loads(as_json.stdout)["items"] == [metric]
 
 
-def test_show_asks_for_what_is_given(cli: RunCli, server: FakeTaskServer) -> None:
+def test_show_sends_the_given_options(cli: RunCli, server: FakeTaskServer) -> None:
     server.on("GET", "/analytics", Answer(200, answer()))
 
     results = [
@@ -88,7 +88,7 @@ def test_show_asks_for_what_is_given(cli: RunCli, server: FakeTaskServer) -> Non
     assert server.requests[2].query == {"metric": ["tasks"], "group_by": [""]}
 
 
-def test_since_may_say_how_long_ago(cli: RunCli, server: FakeTaskServer) -> None:
+def test_since_accepts_a_duration(cli: RunCli, server: FakeTaskServer) -> None:
     server.on("GET", "/analytics", Answer(200, answer()))
 
     cli("analytics", "show", "tasks", "--since", "90d")
@@ -97,7 +97,7 @@ def test_since_may_say_how_long_ago(cli: RunCli, server: FakeTaskServer) -> None
     assert timedelta(0) <= datetime.now(UTC) - since - timedelta(days=90) < timedelta(minutes=5)
 
 
-def test_show_prints_a_line_a_value(cli: RunCli, server: FakeTaskServer) -> None:
+def test_show_prints_one_row_per_value(cli: RunCli, server: FakeTaskServer) -> None:
     server.on("GET", "/analytics", Answer(200, answer()))
 
     lines = cli("analytics", "show", "tasks").stdout.splitlines()
@@ -109,7 +109,7 @@ def test_show_prints_a_line_a_value(cli: RunCli, server: FakeTaskServer) -> None
     assert lines[-1] == "total: 4"
 
 
-def test_json_is_what_the_server_said(cli: RunCli, server: FakeTaskServer) -> None:
+def test_json_is_the_servers_document(cli: RunCli, server: FakeTaskServer) -> None:
     server.on("GET", "/analytics", Answer(200, answer()))
 
     shown = json.loads(cli("analytics", "show", "tasks", "--chart", "-o", "json").stdout)
@@ -117,7 +117,7 @@ def test_json_is_what_the_server_said(cli: RunCli, server: FakeTaskServer) -> No
     assert (shown["from"], shown["series"][0]) == ("2026-03-01T00:00:00Z", SERIES[0])
 
 
-def test_the_chart_has_a_bar_a_bucket_on_one_scale(cli: RunCli, server: FakeTaskServer) -> None:
+def test_chart_has_one_bar_per_bucket_on_one_scale(cli: RunCli, server: FakeTaskServer) -> None:
     server.on("GET", "/analytics", Answer(200, answer()))
 
     lines = cli("analytics", "show", "tasks", "--chart").stdout.splitlines()
@@ -136,7 +136,7 @@ def test_the_chart_has_a_bar_a_bucket_on_one_scale(cli: RunCli, server: FakeTask
     ]
 
 
-def test_the_chart_says_times_units_and_how_series_became_one(cli: RunCli, server: FakeTaskServer) -> None:
+def test_chart_heading_names_times_unit_and_merge(cli: RunCli, server: FakeTaskServer) -> None:
     series = [{"labels": {}, "points": [["2026-03-01T02:30:00+02:00", -5]]}]
     body = answer(series, unit="seconds", bucket_s=1800, across="max")
     server.on("GET", "/analytics", Answer(200, body), Answer(200, answer([])))
@@ -149,7 +149,7 @@ def test_the_chart_says_times_units_and_how_series_became_one(cli: RunCli, serve
     assert nothing.exit_code == 0
 
 
-def test_bars_and_amounts() -> None:
+def test_bars_and_numbers_are_formatted() -> None:
     assert [bar(value, 40) for value in (40, 20, 0.5, 0.0001, 0)] == ["█" * 40, "█" * 20, "▌", "▏", ""]
     assert bar(0, 0) == ""
     assert [format_number(value) for value in (3.0, 1e6, 0.33333, 1234.56, 2e15, -2.5)] == [
@@ -158,17 +158,17 @@ def test_bars_and_amounts() -> None:
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("30m", 1800), ("1.5h", 5400), ("7d", 604_800)])
-def test_a_span_is_whole_seconds(text: str, seconds: int) -> None:
+def test_duration_is_whole_seconds(text: str, seconds: int) -> None:
     assert parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "5", "0s", "0.5s", "-1h", "1w", "1.0001s", "9" * 400 + "d"])
-def test_what_is_no_span_says_so(text: str) -> None:
+def test_invalid_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="whole seconds"):
         parse_duration(text)
 
 
-def test_what_cannot_go_together_and_what_is_refused_say_so(cli: RunCli, server: FakeTaskServer) -> None:
+def test_exclusive_options_and_refused_requests_say_so(cli: RunCli, server: FakeTaskServer) -> None:
     server.on("GET", "/analytics", problem(404, "metric_not_found", "There is no metric 'taskz'."))
 
     both = cli("analytics", "show", "tasks", "--total", "--group-by", "type")
@@ -178,7 +178,7 @@ def test_what_cannot_go_together_and_what_is_refused_say_so(cli: RunCli, server:
     assert "There is no metric 'taskz'." in unknown.stderr
 
 
-def test_a_program_gets_times_and_numbers(client: Client, server: FakeTaskServer) -> None:
+def test_client_returns_times_and_numbers(client: Client, server: FakeTaskServer) -> None:
     server.on("GET", "/analytics", Answer(200, answer()))
 
     got = client.analytics("tasks", group_by=["status"])

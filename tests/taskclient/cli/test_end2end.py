@@ -1,4 +1,4 @@
-"""`task-cli end2end` against a server that runs whatever it is given."""
+"""`task-cli end2end` against a server that finishes every task."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.taskclient.fake_task_server import Answer, FakeTaskServer, Request, p
 
 
 class Runner:
-    """Keeps the tasks of each batch, beside one of somebody else. `ends` says how some end, by number."""
+    """Keeps the tasks of each batch, and one of another user. `ends` maps task numbers to their final status."""
 
     def __init__(
         self, server: FakeTaskServer, ends: dict[int, str] | None = None, otherwise: str = "succeeded"
@@ -51,7 +51,7 @@ class Runner:
         return [task for task in self.tasks if f"end2end={task['labels']['end2end']}" == label]
 
 
-def test_half_are_queries_and_half_are_mails(cli: RunCli, server: FakeTaskServer) -> None:
+def test_half_are_queries_and_half_are_emails(cli: RunCli, server: FakeTaskServer) -> None:
     runner = Runner(server)
 
     result = cli("end2end", "--num-tasks", "10", "--database", "main", "--to", "me@example.com", "-o", "json")
@@ -68,7 +68,7 @@ def test_half_are_queries_and_half_are_mails(cli: RunCli, server: FakeTaskServer
 
 
 @pytest.mark.parametrize("flag", ["-n", "--num-tasks", "--count"])
-def test_the_number_of_tasks_has_three_spellings(cli: RunCli, server: FakeTaskServer, flag: str) -> None:
+def test_number_of_tasks_has_three_option_names(cli: RunCli, server: FakeTaskServer, flag: str) -> None:
     runner = Runner(server)
 
     result = cli("end2end", flag, "7")
@@ -77,17 +77,17 @@ def test_the_number_of_tasks_has_three_spellings(cli: RunCli, server: FakeTaskSe
     assert len(runner.tasks) == 1 + 7
 
 
-def test_a_hundred_are_sent_unless_said_otherwise(cli: RunCli, server: FakeTaskServer) -> None:
+def test_a_hundred_tasks_are_submitted_by_default(cli: RunCli, server: FakeTaskServer) -> None:
     runner = Runner(server)
 
     result = cli("end2end", "--type", "noop", "--batch-size", "30")
 
     assert runner.batches == [30, 30, 30, 10]
     assert {task["type"] for task in runner.tasks} == {"noop"}
-    assert "100 of 100 over in" in result.stdout
+    assert "100 of 100 finished in" in result.stdout
 
 
-def test_each_run_has_a_label_of_its_own(cli: RunCli, server: FakeTaskServer) -> None:
+def test_each_run_has_its_own_label(cli: RunCli, server: FakeTaskServer) -> None:
     runner = Runner(server)
 
     first, second = cli("end2end", "-n", "2"), cli("end2end", "-n", "2")
@@ -96,7 +96,7 @@ def test_each_run_has_a_label_of_its_own(cli: RunCli, server: FakeTaskServer) ->
     assert len({task["labels"]["end2end"] for task in runner.tasks}) == 3
 
 
-def test_one_failure_exits_3_and_is_shown(cli: RunCli, server: FakeTaskServer) -> None:
+def test_failure_exits_3_and_is_shown(cli: RunCli, server: FakeTaskServer) -> None:
     Runner(server, ends={2: "failed", 3: "cancelled"})
 
     result = cli("end2end", "-n", "4", "-o", "json")
@@ -109,7 +109,7 @@ def test_one_failure_exits_3_and_is_shown(cli: RunCli, server: FakeTaskServer) -
     assert "task 103" in result.stderr
 
 
-def test_only_the_first_few_failures_are_shown(cli: RunCli, server: FakeTaskServer) -> None:
+def test_number_of_shown_failures_is_limited(cli: RunCli, server: FakeTaskServer) -> None:
     Runner(server, otherwise="failed")
 
     result = cli("end2end", "-n", "50", "-o", "json")
@@ -118,16 +118,16 @@ def test_only_the_first_few_failures_are_shown(cli: RunCli, server: FakeTaskServ
     assert len(json.loads(result.stdout)["failures"]) == 5
 
 
-def test_tasks_that_are_not_over_in_time_exit_4(cli: RunCli, server: FakeTaskServer) -> None:
+def test_unfinished_tasks_exit_4(cli: RunCli, server: FakeTaskServer) -> None:
     Runner(server, ends={0: "queued"})
     late = cli("end2end", "-n", "3", "--timeout", "0.2", "-o", "json")
 
     assert late.exit_code == 4
     assert json.loads(late.stdout)["counts"]["queued"] == 1
-    assert "1 of 3 tasks were not over in time" in late.stderr
+    assert "1 of 3 tasks did not finish in time" in late.stderr
 
 
-def test_a_refused_batch_exits_1_and_names_the_task_at_fault(cli: RunCli, server: FakeTaskServer) -> None:
+def test_refused_batch_exits_1_and_names_the_invalid_task(cli: RunCli, server: FakeTaskServer) -> None:
     errors = [{"field": "tasks[0].type", "message": "nobody has ever served run_query"}]
     server.on("POST", "/tasks/batch", problem(422, "invalid_task", errors=errors))
 
@@ -137,7 +137,7 @@ def test_a_refused_batch_exits_1_and_names_the_task_at_fault(cli: RunCli, server
     assert "tasks[0].type: nobody has ever served run_query" in result.stderr
 
 
-def test_progress_is_a_line_every_five_seconds(client: Client, server: FakeTaskServer) -> None:
+def test_progress_is_printed_every_five_seconds(client: Client, server: FakeTaskServer) -> None:
     now = 0.0
 
     def sleep(pause_s: float) -> None:

@@ -1,4 +1,4 @@
-"""How `task-cli` says no: wrong usage, a server that refuses, a server that is not there."""
+"""Exit codes and messages of `task-cli`: wrong usage, a server that refuses, an unreachable server."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.taskclient.fake_task_server import Answer, FakeTaskServer, problem, t
         (["explode"], "explode"),
     ],
 )
-def test_wrong_usage_exits_2_and_says_why(
+def test_wrong_usage_exits_2_with_a_reason(
     cli: RunCli, server: FakeTaskServer, arguments: list[str], reason: str
 ) -> None:
     result = cli("task", *arguments)
@@ -44,7 +44,7 @@ def test_wrong_usage_exits_2_and_says_why(
     assert server.requests == []
 
 
-def test_a_refusal_is_one_readable_block(cli: RunCli, server: FakeTaskServer) -> None:
+def test_api_error_is_printed_as_one_block(cli: RunCli, server: FakeTaskServer) -> None:
     errors = [{"field": "parameters.to", "message": "is missing"}, {"field": "name", "message": "is too long"}]
     server.on("POST", "/tasks", problem(422, "invalid_task", "Two fields are wrong", errors=errors))
 
@@ -61,7 +61,7 @@ def test_a_refusal_is_one_readable_block(cli: RunCli, server: FakeTaskServer) ->
     ]
 
 
-def test_a_thousand_faults_do_not_flood_the_terminal(cli: RunCli, server: FakeTaskServer) -> None:
+def test_number_of_printed_field_errors_is_limited(cli: RunCli, server: FakeTaskServer) -> None:
     errors = [{"field": f"tasks[{i}].type", "message": "is unknown"} for i in range(1000)]
     server.on("POST", "/tasks", problem(422, "invalid_task", errors=errors))
 
@@ -71,7 +71,7 @@ def test_a_thousand_faults_do_not_flood_the_terminal(cli: RunCli, server: FakeTa
     assert "and 980 more" in result.stderr
 
 
-def test_what_cannot_be_done_names_the_present_status(cli: RunCli, server: FakeTaskServer) -> None:
+def test_impossible_action_names_the_current_status(cli: RunCli, server: FakeTaskServer) -> None:
     server.on("DELETE", "/tasks/5", problem(409, "action_not_available", task_status="running"))
 
     result = cli("task", "delete", "--id", "5")
@@ -80,7 +80,7 @@ def test_what_cannot_be_done_names_the_present_status(cli: RunCli, server: FakeT
     assert "the task is running" in result.stderr
 
 
-def test_a_server_that_is_not_there_exits_1_and_names_the_address(cli: RunCli, dead_address: str) -> None:
+def test_unreachable_server_exits_1_and_names_the_address(cli: RunCli, dead_address: str) -> None:
     result = cli("--address", dead_address, "task", "list")
 
     assert result.exit_code == 1
@@ -88,7 +88,7 @@ def test_a_server_that_is_not_there_exits_1_and_names_the_address(cli: RunCli, d
     assert result.stderr.startswith(f"Error: cannot reach {dead_address}")
 
 
-def test_a_short_outage_is_not_noticed(cli: RunCli, server: FakeTaskServer) -> None:
+def test_short_outage_is_retried(cli: RunCli, server: FakeTaskServer) -> None:
     away = problem(503, "database_unavailable", retry_after="0")
     server.on("POST", "/tasks", away, Answer(201, task_body()))
 

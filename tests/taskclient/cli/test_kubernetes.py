@@ -1,4 +1,4 @@
-"""`task-cli events`, `event`, `alerts`, `alert` and `task events`: what is asked, what is shown, and following."""
+"""`task-cli events`, `event`, `alerts`, `alert` and `task events`: requests, output, and following."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def page(*items: dict[str, Any], **members: Any) -> Answer:
     return Answer(200, body | members)
 
 
-def test_events_hands_on_its_filters(cli: RunCli, server: FakeTaskServer) -> None:
+def test_events_sends_its_filters(cli: RunCli, server: FakeTaskServer) -> None:
     server.on("GET", "/events", page())
 
     result = cli(
@@ -100,7 +100,7 @@ def test_events_hands_on_its_filters(cli: RunCli, server: FakeTaskServer) -> Non
     }
 
 
-def test_a_page_of_events_says_what_is_missing_and_how_to_go_on(cli: RunCli, server: FakeTaskServer) -> None:
+def test_page_of_events_shows_gaps_and_the_next_cursor(cli: RunCli, server: FakeTaskServer) -> None:
     flood = gap(kind="rate_limited", namespace="shop", reason="Failed", count=700)
     server.on("GET", "/events", page(event(7, count=4), gaps=[gap(), flood], next_before="5.6", has_more=True))
 
@@ -129,11 +129,11 @@ def test_a_page_of_events_says_what_is_missing_and_how_to_go_on(cli: RunCli, ser
         ("alert", "resolve"),
     ],
 )
-def test_what_makes_no_sense_is_a_usage_error(cli: RunCli, args: tuple[str, ...]) -> None:
+def test_contradictory_options_are_a_usage_error(cli: RunCli, args: tuple[str, ...]) -> None:
     assert cli(*args).exit_code == 2
 
 
-def test_since_may_be_how_long_ago(cli: RunCli, server: FakeTaskServer) -> None:
+def test_since_accepts_a_duration(cli: RunCli, server: FakeTaskServer) -> None:
     server.on("GET", "/events", page())
 
     assert cli("events", "--since", "7d").exit_code == 0
@@ -141,7 +141,7 @@ def test_since_may_be_how_long_ago(cli: RunCli, server: FakeTaskServer) -> None:
     assert server.requests[0].query["since"][0].endswith("+00:00")
 
 
-def test_following_asks_behind_each_page_and_tells_each_once(client: Client, server: FakeTaskServer) -> None:
+def test_event_stream_yields_each_event_once(client: Client, server: FakeTaskServer) -> None:
     server.on(
         "GET",
         "/events",
@@ -150,19 +150,19 @@ def test_following_asks_behind_each_page_and_tells_each_once(client: Client, ser
         page(event(8), next_after="9.2", gaps=[gap(id=2)]),
         page(next_after="9.2"),
     )
-    tail = EventStream(client, type=("Warning",), count=2)
+    stream = EventStream(client, type=("Warning",), count=2)
 
-    told = [[one.id for one in tail.read_new()] for _ in range(3)]
+    reads = [[record.id for record in stream.read_new()] for _ in range(3)]
 
-    assert told == [[1, 3, 5], [6, 2, 8], []]
+    assert reads == [[1, 3, 5], [6, 2, 8], []]
     assert [request.query.get("after") for request in server.requests] == [None, ["5.1"], ["6.1"], ["9.2"]]
     assert {request.query["type"][0] for request in server.requests} == {"Warning"}
 
 
-def test_following_looks_again_until_its_time_is_up() -> None:
+def test_poll_reads_until_its_timeout() -> None:
     now, found = [0.0], iter(["ab", "", "c"])
 
-    told = list(
+    records = list(
         poll(
             lambda: iter(next(found)),
             timedelta(seconds=1.5),
@@ -171,10 +171,10 @@ def test_following_looks_again_until_its_time_is_up() -> None:
         )
     )
 
-    assert (told, now) == (["a", "b", "c"], [1.5])
+    assert (records, now) == (["a", "b", "c"], [1.5])
 
 
-def test_followed_events_are_a_line_each(cli: RunCli, server: FakeTaskServer) -> None:
+def test_followed_events_are_printed_one_per_line(cli: RunCli, server: FakeTaskServer) -> None:
     noisy = event(5, count=2, message="a\x1b[31m\nb")
     server.on("GET", "/events", page(noisy, event(3, type="Normal", reason="Pulled"), gaps=[gap()]))
 
@@ -189,17 +189,17 @@ def test_followed_events_are_a_line_each(cli: RunCli, server: FakeTaskServer) ->
 
 
 @pytest.mark.parametrize("form", ["json", "yaml"])
-def test_followed_events_are_a_stream_of_documents_too(cli: RunCli, server: FakeTaskServer, form: str) -> None:
+def test_followed_events_are_printed_as_documents(cli: RunCli, server: FakeTaskServer, form: str) -> None:
     server.on("GET", "/events", page(event(5), gaps=[gap()]))
 
     result = cli("events", "-f", "--timeout", "0", "-o", form)
 
     lines = result.stdout.splitlines()
-    told = yaml.safe_load(result.stdout) if form == "yaml" else [json.loads(line) for line in lines]
-    assert [(one["told"], one["kind"]) for one in told] == [("gap", "lost"), ("event", "Pod")]
+    records = yaml.safe_load(result.stdout) if form == "yaml" else [json.loads(line) for line in lines]
+    assert [(record["record"], record["kind"]) for record in records] == [("gap", "lost"), ("event", "Pod")]
 
 
-def test_versions_are_read_to_the_end(cli: RunCli, server: FakeTaskServer) -> None:
+def test_versions_are_read_to_the_last_page(cli: RunCli, server: FakeTaskServer) -> None:
     first, rest = {"items": [event(1)], "next_after": 1}, {"items": [event(4)], "next_after": None}
     server.on("GET", "/events/4/versions", Answer(200, first), Answer(200, rest))
 
@@ -209,7 +209,7 @@ def test_versions_are_read_to_the_end(cli: RunCli, server: FakeTaskServer) -> No
     assert result.stdout.splitlines()[-1] == "total: 2"
 
 
-def test_alerts_are_listed_with_what_they_count(cli: RunCli, server: FakeTaskServer) -> None:
+def test_alerts_are_listed_with_their_counts(cli: RunCli, server: FakeTaskServer) -> None:
     server.on("GET", "/alerts", page(alert(2), next_before="2"))
 
     table, every = cli("alerts", "--kind", "Pod"), cli("alerts", "--all", "--before", "7", "-o", "json")
@@ -222,7 +222,7 @@ def test_alerts_are_listed_with_what_they_count(cli: RunCli, server: FakeTaskSer
     assert json.loads(every.stdout)["items"][0]["id"] == 2
 
 
-def test_followed_alerts_are_those_that_are_open_then_each_that_opens(client: Client, server: FakeTaskServer) -> None:
+def test_alert_stream_yields_open_alerts_then_new_ones(client: Client, server: FakeTaskServer) -> None:
     server.on(
         "GET",
         "/alerts",
@@ -230,28 +230,28 @@ def test_followed_alerts_are_those_that_are_open_then_each_that_opens(client: Cl
         page(alert(6), next_after="6", has_more=True),
         page(alert(7), next_after="8"),
     )
-    tail = AlertStream(client)
+    stream = AlertStream(client)
 
-    told = [[one.id for one in tail.read_new()] for _ in range(2)]
+    reads = [[alert.id for alert in stream.read_new()] for _ in range(2)]
 
-    assert told == [[3, 5], [6, 7]]
+    assert reads == [[3, 5], [6, 7]]
     assert [request.query["status"] for request in server.requests] == [["open"], ["all"], ["all"]]
     assert [request.query.get("after") for request in server.requests] == [None, ["5"], ["6"]]
 
 
-def test_a_followed_alert_is_a_line(cli: RunCli, server: FakeTaskServer) -> None:
-    over = alert(3, task_id=None, resolved_at="2030-01-02T03:04:07Z", resolved_by="inactivity")
-    server.on("GET", "/alerts", page(alert(4), over))
+def test_followed_alert_is_printed_as_a_line(cli: RunCli, server: FakeTaskServer) -> None:
+    resolved = alert(3, task_id=None, resolved_at="2030-01-02T03:04:07Z", resolved_by="inactivity")
+    server.on("GET", "/alerts", page(alert(4), resolved))
 
     result = cli("alerts", "--follow", "--all", "--timeout", "0")
 
     assert result.stdout.splitlines() == [
-        "2030-01-02 03:04:06Z  3 BackOff home/shop/Pod/web-1 (x3): Back-off [resolved by quiet]",
+        "2030-01-02 03:04:06Z  3 BackOff home/shop/Pod/web-1 (x3): Back-off [resolved by inactivity]",
         "2030-01-02 03:04:06Z  4 BackOff home/shop/Pod/web-1 (x3): Back-off [task 17]",
     ]
 
 
-def test_an_alert_is_resolved(cli: RunCli, server: FakeTaskServer) -> None:
+def test_resolve_shows_the_alert(cli: RunCli, server: FakeTaskServer) -> None:
     resolved = alert(4, resolved_at="2030-01-02T03:04:07Z", resolved_by="user:ann")
     server.on("POST", "/alerts/4/resolve", Answer(200, resolved), problem(409, "alert_resolved"))
 
@@ -261,7 +261,7 @@ def test_an_alert_is_resolved(cli: RunCli, server: FakeTaskServer) -> None:
     assert (first.exit_code, second.exit_code) == (0, 1)
 
 
-def test_a_tasks_events_are_listed_and_followed_to_its_end(cli: RunCli, server: FakeTaskServer) -> None:
+def test_task_events_are_listed_and_followed_until_the_task_has_finished(cli: RunCli, server: FakeTaskServer) -> None:
     server.on("GET", "/tasks/5", Answer(200, task_body(status="running")))
     server.on("GET", "/tasks/5/wait", Answer(200, task_body(status="failed")))
     server.on("GET", "/tasks/5/events", page(event(1), next_after=1), page(event(2), next_after=2))
@@ -274,9 +274,9 @@ def test_a_tasks_events_are_listed_and_followed_to_its_end(cli: RunCli, server: 
     assert listed.stdout.splitlines()[-1] == "total: 1"
 
 
-def test_a_tasks_events_are_read_page_by_page(client: Client, server: FakeTaskServer) -> None:
+def test_task_events_are_read_page_by_page(client: Client, server: FakeTaskServer) -> None:
     server.on("GET", "/tasks/5/events", page(event(1), next_after=1, has_more=True), page(event(2), next_after=2))
-    tail = TaskEventStream(client, 5)
+    stream = TaskEventStream(client, 5)
 
-    assert [one.id for one in tail.read_new()] == [1, 2]
+    assert [alert.id for alert in stream.read_new()] == [1, 2]
     assert [request.query.get("after") for request in server.requests] == [None, ["1"]]

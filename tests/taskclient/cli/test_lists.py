@@ -1,4 +1,4 @@
-"""Lists of tasks, workers, queues and types: what is asked of the server, what is printed."""
+"""Lists of tasks, workers, queues and types: the requests and the output."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.taskclient.fake_task_server import Answer, FakeTaskServer, page_body,
         (["--limit", "5", "-n", "2"], "5", "5"),
     ],
 )
-def test_list_pages_in_every_spelling(
+def test_list_accepts_every_paging_option(
     cli: RunCli, server: FakeTaskServer, flags: list[str], offset: str, limit: str
 ) -> None:
     server.on("GET", "/tasks", Answer(200, page_body()))
@@ -34,7 +34,7 @@ def test_list_pages_in_every_spelling(
 
 
 @pytest.mark.parametrize("search", ["-q", "--search"])
-def test_list_hands_on_its_filters(cli: RunCli, server: FakeTaskServer, search: str) -> None:
+def test_list_sends_its_filters(cli: RunCli, server: FakeTaskServer, search: str) -> None:
     server.on("GET", "/tasks", Answer(200, page_body()))
 
     cli(
@@ -53,7 +53,7 @@ def test_list_hands_on_its_filters(cli: RunCli, server: FakeTaskServer, search: 
     }
 
 
-def test_a_list_prints_a_line_a_task_and_the_total(cli: RunCli, server: FakeTaskServer) -> None:
+def test_list_prints_one_row_per_task_and_the_total(cli: RunCli, server: FakeTaskServer) -> None:
     long_name = "n" * 255
     server.on("GET", "/tasks", Answer(200, page_body(task_body(7, name=long_name), task_body(6), total=41)))
 
@@ -66,7 +66,7 @@ def test_a_list_prints_a_line_a_task_and_the_total(cli: RunCli, server: FakeTask
     assert lines[-1] == "total: 41 (shown: 2)"
 
 
-def test_a_capped_total_says_so(cli: RunCli, server: FakeTaskServer) -> None:
+def test_capped_total_says_so(cli: RunCli, server: FakeTaskServer) -> None:
     server.on("GET", "/tasks", Answer(200, page_body(total=100_000) | {"total_is_capped": True}))
 
     result = cli("task", "list")
@@ -74,7 +74,7 @@ def test_a_capped_total_says_so(cli: RunCli, server: FakeTaskServer) -> None:
     assert "total: 100000 or more" in result.stdout
 
 
-def test_a_tasks_name_cannot_steer_the_terminal(cli: RunCli, server: FakeTaskServer) -> None:
+def test_control_characters_in_a_name_are_escaped(cli: RunCli, server: FakeTaskServer) -> None:
     server.on("GET", "/tasks", Answer(200, page_body(task_body(name="\x1b[2J[red]x\x07"))))
 
     result = cli("task", "list")

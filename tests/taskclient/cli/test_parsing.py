@@ -1,4 +1,4 @@
-"""What people write on a command line."""
+"""Parsers of command line values."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
         ("[" * 100_000, "[" * 100_000),
     ],
 )
-def test_a_parameter_is_json_where_it_is_json_and_text_elsewhere(text: str, value: Any) -> None:
+def test_parameter_is_json_or_else_text(text: str, value: Any) -> None:
     assert parse_parameter(f"key={text}") == ("key", value)
 
 
@@ -42,16 +42,16 @@ def test_a_parameter_is_json_where_it_is_json_and_text_elsewhere(text: str, valu
         ("+1.5h", timedelta(minutes=90)),
     ],
 )
-def test_a_delay_counts_from_now(text: str, later: timedelta) -> None:
+def test_delay_counts_from_now(text: str, later: timedelta) -> None:
     assert parse_time(text, NOW) == NOW + later
 
 
 @pytest.mark.parametrize("text", ["2030-01-02T03:04:05Z", "2030-01-02T05:04:05+02:00", "2030-01-02 03:04:05+00:00"])
-def test_a_time_keeps_its_zone(text: str) -> None:
+def test_time_keeps_its_zone(text: str) -> None:
     assert parse_time(text, NOW) == NOW
 
 
 @pytest.mark.parametrize("text", ["30s", "+30", "+5 m", "-5m", "+5w", "2030-01-02", "soon", ""])
-def test_what_is_no_time_is_refused(text: str) -> None:
+def test_invalid_time_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"neither|time zone"):
         parse_time(text, NOW)

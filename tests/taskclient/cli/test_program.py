@@ -1,4 +1,4 @@
-"""`task-cli` as a process: signals, broken pipes, and the program that `serve` becomes."""
+"""`task-cli` as a process: signals, broken pipes, and the worker that `serve` starts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ exit 7
 
 
 class Held:
-    """A reply that is under way until the test is over."""
+    """A reply that does not arrive before the test ends."""
 
     def __init__(self) -> None:
         self.asked = threading.Event()
@@ -45,7 +45,7 @@ def held() -> Iterator[Held]:
 
 @pytest.fixture
 def broken_pipe() -> Iterator[int]:
-    """The writing end of a pipe whose reader has gone."""
+    """The writing end of a pipe whose reader has closed it."""
     reading, writing = os.pipe()
     os.close(reading)
     yield writing
@@ -54,7 +54,7 @@ def broken_pipe() -> Iterator[int]:
 
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> Path:
-    """The Python of an environment with nothing in it; what is installed here is on its path."""
+    """The Python of an empty virtual environment; the packages installed here are on its path."""
     venv.create(tmp_path, with_pip=False, symlinks=True)
     return tmp_path / "bin" / "python"
 
@@ -73,7 +73,7 @@ def test_ctrl_c_is_quiet_and_exits_130(server: FakeTaskServer, held: Held) -> No
     assert (stdout, stderr) == (b"", b"")
 
 
-def test_a_reader_who_has_gone_is_no_error(server: FakeTaskServer, broken_pipe: int) -> None:
+def test_closed_pipe_is_no_error(server: FakeTaskServer, broken_pipe: int) -> None:
     server.on("GET", "/tasks", Answer(200, page_body(*(task_body(i) for i in range(200)))))
 
     result = subprocess.run(
@@ -83,7 +83,7 @@ def test_a_reader_who_has_gone_is_no_error(server: FakeTaskServer, broken_pipe: 
     assert (result.returncode, result.stderr) == (0, b"")
 
 
-def test_a_reader_who_has_gone_does_not_hide_that_the_task_failed(server: FakeTaskServer, broken_pipe: int) -> None:
+def test_closed_pipe_does_not_hide_a_failed_task(server: FakeTaskServer, broken_pipe: int) -> None:
     server.on("GET", "/tasks/5/wait", Answer(200, task_body(status="failed")))
 
     result = subprocess.run(
@@ -93,7 +93,7 @@ def test_a_reader_who_has_gone_does_not_hide_that_the_task_failed(server: FakeTa
     assert (result.returncode, result.stderr) == (3, b"Error: task 5 failed\n")
 
 
-def test_a_terminal_of_few_letters_still_gets_its_table(server: FakeTaskServer) -> None:
+def test_table_is_printed_in_a_limited_encoding(server: FakeTaskServer) -> None:
     server.on("GET", "/tasks", Answer(200, page_body(task_body(name="grüße 🎉"))))
 
     result = subprocess.run(
@@ -106,7 +106,7 @@ def test_a_terminal_of_few_letters_still_gets_its_table(server: FakeTaskServer) 
     assert b"gr??e ?" in result.stdout
 
 
-def test_serve_becomes_the_worker_of_its_own_environment(server: FakeTaskServer, elsewhere: Path) -> None:
+def test_serve_becomes_the_worker_of_its_environment(server: FakeTaskServer, elsewhere: Path) -> None:
     worker = elsewhere.with_name("taskworker")
     worker.write_text(WORKER)
     worker.chmod(0o755)
@@ -122,7 +122,7 @@ def test_serve_becomes_the_worker_of_its_own_environment(server: FakeTaskServer,
     assert (result.returncode, result.stdout, result.stderr) == (7, "run level=debug\n", "")
 
 
-def test_serve_without_a_worker_says_what_to_install(server: FakeTaskServer, elsewhere: Path) -> None:
+def test_serve_without_a_worker_names_the_package_to_install(server: FakeTaskServer, elsewhere: Path) -> None:
     result = subprocess.run(
         [elsewhere, "-m", "taskclient", "serve"], env=_env(server), capture_output=True, check=False, text=True
     )
@@ -132,6 +132,6 @@ def test_serve_without_a_worker_says_what_to_install(server: FakeTaskServer, els
 
 
 def _env(server: FakeTaskServer) -> dict[str, str]:
-    source = Path(__file__).parents[2] / "libs" / "taskclient" / "src"
+    source = Path(__file__).parents[3] / "libs" / "taskclient" / "src"
     path = os.pathsep.join([str(source), sysconfig.get_path("purelib")])
     return {"PATH": os.environ["PATH"], "TASKCORE_ADDRESS": server.address, "PYTHONPATH": path}

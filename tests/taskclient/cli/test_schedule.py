@@ -1,4 +1,4 @@
-"""`task-cli schedule …`, and the client's calls below it."""
+"""`task-cli schedule …`, and the client's calls about schedules."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_list_reads_every_page(cli: RunCli, server: FakeTaskServer) -> None:
     assert json.loads(as_json.stdout)["items"][0]["next_at"] == "2030-01-03T01:30:00Z"
 
 
-def test_create_sends_what_was_given_and_nothing_else(cli: RunCli, server: FakeTaskServer) -> None:
+def test_create_sends_only_the_given_fields(cli: RunCli, server: FakeTaskServer) -> None:
     server.on("POST", "/schedules", Answer(201, schedule_body()))
 
     result = cli(
@@ -79,7 +79,7 @@ def test_create_sends_what_was_given_and_nothing_else(cli: RunCli, server: FakeT
     }
 
 
-def test_create_takes_an_interval_in_words(cli: RunCli, server: FakeTaskServer) -> None:
+def test_create_accepts_a_duration_as_interval(cli: RunCli, server: FakeTaskServer) -> None:
     server.on("POST", "/schedules", Answer(201, schedule_body(cron=None, every_s=600)))
 
     cli("schedule", "create", "often", "--type", "noop", "--every", "10m", "--jitter", "2.5", "--catch-up-limit", "5")
@@ -106,7 +106,9 @@ def test_create_takes_an_interval_in_words(cli: RunCli, server: FakeTaskServer) 
         ("run", "3", "--wait-timeout", "5"),
     ],
 )
-def test_what_makes_no_sense_is_a_usage_error(cli: RunCli, server: FakeTaskServer, arguments: tuple[str, ...]) -> None:
+def test_contradictory_options_are_a_usage_error(
+    cli: RunCli, server: FakeTaskServer, arguments: tuple[str, ...]
+) -> None:
     result = cli("schedule", *arguments)
 
     assert result.exit_code == 2
@@ -114,9 +116,7 @@ def test_what_makes_no_sense_is_a_usage_error(cli: RunCli, server: FakeTaskServe
 
 
 @pytest.mark.parametrize("which", [("3",), ("--id", "3"), ("nightly",)])
-def test_a_schedule_is_named_by_its_number_or_its_name(
-    cli: RunCli, server: FakeTaskServer, which: tuple[str, ...]
-) -> None:
+def test_schedule_is_found_by_id_or_name(cli: RunCli, server: FakeTaskServer, which: tuple[str, ...]) -> None:
     server.on("GET", "/schedules", page(schedule_body(3)))
     server.on("GET", "/schedules/3", Answer(200, schedule_body(3)))
 
@@ -126,16 +126,16 @@ def test_a_schedule_is_named_by_its_number_or_its_name(
     assert "name: nightly" in result.stdout
 
 
-def test_a_name_that_no_schedule_has_exits_1(cli: RunCli, server: FakeTaskServer) -> None:
+def test_unknown_schedule_name_exits_1(cli: RunCli, server: FakeTaskServer) -> None:
     server.on("GET", "/schedules", page())
 
     result = cli("schedule", "pause", "daily")
 
     assert result.exit_code == 1
-    assert "there is no schedule named 'daily'" in result.stderr
+    assert "no schedule is named 'daily'" in result.stderr
 
 
-def test_change_sends_what_is_given_and_keeps_the_rest_of_the_task(cli: RunCli, server: FakeTaskServer) -> None:
+def test_change_sends_the_given_fields_and_keeps_the_rest_of_the_task(cli: RunCli, server: FakeTaskServer) -> None:
     server.on("GET", "/schedules/3", Answer(200, schedule_body()))
     server.on("PATCH", "/schedules/3", Answer(200, schedule_body()))
 
@@ -150,7 +150,7 @@ def test_change_sends_what_is_given_and_keeps_the_rest_of_the_task(cli: RunCli, 
     ]
 
 
-def test_pause_resume_and_delete_go_where_they_should(cli: RunCli, server: FakeTaskServer) -> None:
+def test_pause_resume_and_delete_call_their_endpoints(cli: RunCli, server: FakeTaskServer) -> None:
     server.on("POST", "/schedules/3/pause", Answer(200, schedule_body(pause_reason="moving")))
     server.on("POST", "/schedules/3/resume", Answer(200, schedule_body()))
     server.on("DELETE", "/schedules/3", Answer(204))
@@ -163,19 +163,19 @@ def test_pause_resume_and_delete_go_where_they_should(cli: RunCli, server: FakeT
     assert server.requests[0].body == {"reason": "moving"}
 
 
-def test_run_tells_the_task_and_may_wait_for_it(cli: RunCli, server: FakeTaskServer) -> None:
+def test_run_shows_the_task_and_can_wait_for_it(cli: RunCli, server: FakeTaskServer) -> None:
     server.on("POST", "/schedules/3/run", Answer(201, {"task_id": 42, "due_at": "2030-01-02T03:04:05Z"}))
     server.on("GET", "/tasks/42/wait", Answer(200, task_body(42, status="failed", error="no mail server")))
 
-    told = cli("schedule", "run", "3", "-o", "json")
+    submitted = cli("schedule", "run", "3", "-o", "json")
     waited = cli("schedule", "run", "3", "--wait")
 
-    assert json.loads(told.stdout)["task_id"] == 42
+    assert json.loads(submitted.stdout)["task_id"] == 42
     assert waited.exit_code == 3
 
 
-def test_an_overlap_exits_1_and_names_the_task(cli: RunCli, server: FakeTaskServer) -> None:
-    detail = "Task 41, which it submitted before, is not over"
+def test_overlap_exits_1_and_names_the_task(cli: RunCli, server: FakeTaskServer) -> None:
+    detail = "Task 41, which it submitted before, has not finished"
     server.on("POST", "/schedules/3/run", problem(409, "schedule_overlap", detail, task_id=41))
 
     result = cli("schedule", "run", "3")
@@ -184,7 +184,7 @@ def test_an_overlap_exits_1_and_names_the_task(cli: RunCli, server: FakeTaskServ
     assert "Task 41" in result.stderr
 
 
-def test_preview_shows_both_clocks(cli: RunCli, server: FakeTaskServer) -> None:
+def test_preview_shows_utc_and_local_times(cli: RunCli, server: FakeTaskServer) -> None:
     server.on("GET", "/schedules/3/preview", PREVIEW)
     server.on("POST", "/schedules/preview", PREVIEW)
 
@@ -197,7 +197,7 @@ def test_preview_shows_both_clocks(cli: RunCli, server: FakeTaskServer) -> None:
     assert server.requests[1].body == {"cron": "30 2 * * *", "every_s": None, "timezone": "Europe/Berlin", "count": 10}
 
 
-def test_fires_tell_what_became_of_each_time_and_how_to_go_on(cli: RunCli, server: FakeTaskServer) -> None:
+def test_fires_show_each_time_and_the_next_cursor(cli: RunCli, server: FakeTaskServer) -> None:
     times = {"due_at": "2030-01-02T01:30:00Z", "at": "2030-01-02T01:30:00.5Z"}
     items = [
         {**times, "task_id": None, "waits": True, "skipped": False},

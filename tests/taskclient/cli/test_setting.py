@@ -23,7 +23,7 @@ def setting_body(**fields: Any) -> dict[str, Any]:
     } | fields
 
 
-def test_list_shows_what_holds_and_where_it_comes_from(cli: RunCli, server: FakeTaskServer) -> None:
+def test_list_shows_values_and_their_sources(cli: RunCli, server: FakeTaskServer) -> None:
     server.on("GET", "/settings", Answer(200, {"items": [setting_body()]}))
 
     table, as_json = cli("setting", "list"), cli("setting", "ls", "-o", "json")
@@ -44,7 +44,7 @@ def test_get_shows_every_field(cli: RunCli, server: FakeTaskServer) -> None:
 @pytest.mark.parametrize(
     ("text", "value"), [("5", 5), ("null", None), ("debug", "debug"), ('{"noop": {}}', {"noop": {}}), ('"5"', "5")]
 )
-def test_set_sends_json_where_it_is_json(cli: RunCli, server: FakeTaskServer, text: str, value: Any) -> None:
+def test_set_sends_json_or_else_text(cli: RunCli, server: FakeTaskServer, text: str, value: Any) -> None:
     server.on("PUT", "/settings/log.level", Answer(200, setting_body(value=value)))
 
     result = cli("setting", "set", "log.level", text)
@@ -61,7 +61,7 @@ def test_unset_removes_the_override(cli: RunCli, server: FakeTaskServer) -> None
     assert json.loads(result.stdout)["source"] == "default"
 
 
-def test_a_refusal_names_the_field_and_exits_1(cli: RunCli, server: FakeTaskServer) -> None:
+def test_refused_value_names_the_field_and_exits_1(cli: RunCli, server: FakeTaskServer) -> None:
     errors = [{"field": "value", "message": "Input should be greater than 0"}]
     server.on("PUT", "/settings/log.level", problem(422, "invalid", errors=errors))
 

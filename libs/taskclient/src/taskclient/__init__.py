@@ -1,4 +1,4 @@
-"""A typed HTTP client for Taskcore, and `task-cli` on top of it. Needs no other part of Taskcore installed."""
+"""A typed HTTP client for Taskcore, and `task-cli` on top of it. It depends on no other part of Taskcore."""
 
 from taskclient.client import Client
 from taskclient.errors import ApiError, ServerUnreachable, TaskClientError, UnexpectedResponse, WaitTimeout

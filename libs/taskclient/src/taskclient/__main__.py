@@ -1,4 +1,4 @@
-"""The entry point of `task-cli`."""
+"""Entry point of `task-cli`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The calls that a Taskcore server answers, typed."""
+"""The calls of a Taskcore server as typed methods."""
 
 from __future__ import annotations
 
@@ -42,12 +42,13 @@ BATCH_TIMEOUT_S = 120.0
 
 
 class Client(AnalyticsCalls, KubernetesCalls, ScheduleCalls, TraceCalls):
-    """A Taskcore server at `address`. Close it, or use it in a `with`. Safe to share between threads.
+    """A Taskcore server at `address`. Thread-safe. Close it, or use it as a context manager.
 
-    `user` is who asks, as the history is to have it: see `taskclient.users`. A ValueError, if it cannot be sent.
+    `user` is the actor that the server records in the history; see `taskclient.users`. Raise ValueError when it cannot
+    be sent as a header.
 
-    Every call raises ServerRefused, ServerUnreachable or UnexpectedAnswer when it fails. Calls that can be repeated
-    without harm, submitting among them, are tried a few times when no answer comes or the server asks for patience.
+    Every call raises ApiError, ServerUnreachable or UnexpectedResponse when it fails. Idempotent calls, submitting
+    among them, are retried when no response comes or the server answers 503.
     """
 
     def __init__(
@@ -79,14 +80,20 @@ class Client(AnalyticsCalls, KubernetesCalls, ScheduleCalls, TraceCalls):
         return self._connection.address
 
     def submit(self, task: NewTask, *, idempotency_key: str | None = None) -> Task:
-        """Stored when it returns. Without a key of your own each call has a new one: a repeat stores nothing twice."""
+        """Submit a task. It is durable when this returns.
+
+        Without an `idempotency_key` every call generates one, so that a retry within the call stores the task once.
+        """
         headers = {IDEMPOTENCY_KEY_HEADER: idempotency_key or str(uuid.uuid4())}
         return self._connection.request(Call("POST", "/tasks", body=task, headers=headers), Task)
 
     def submit_batch(
         self, tasks: Sequence[NewTask], *, atomic: bool = True, idempotency_key: str | None = None
     ) -> BatchAnswer:
-        """Up to 10,000 at once. `atomic`: all or nothing; otherwise `results` tells which were refused, and why."""
+        """Submit up to 10,000 tasks: all or none if `atomic`, otherwise those that are valid.
+
+        `results` holds the problem of each task that was refused.
+        """
         call = Call(
             "POST",
             "/tasks/batch",
@@ -111,7 +118,10 @@ class Client(AnalyticsCalls, KubernetesCalls, ScheduleCalls, TraceCalls):
         offset: int | None = None,
         cursor: str | None = None,
     ) -> TaskPage:
-        """One page, newest first. Several statuses, types or queues mean any of them; several labels all of them."""
+        """Return one page of tasks, newest first.
+
+        A task matches any of the given statuses, types and queues, and all of the given labels.
+        """
         pairs = [("label", f"{key}={value}") for key, value in labels]
         for name, values in (("status", status), ("type", type), ("queue", queue)):
             pairs += [(name, str(value)) for value in values]
@@ -123,31 +133,37 @@ class Client(AnalyticsCalls, KubernetesCalls, ScheduleCalls, TraceCalls):
         return self._connection.request(Call("GET", "/tasks/status"), StatusCounts)
 
     def history(self, task_id: int) -> Sequence[HistoryEntry]:
-        """Oldest first. It outlives a deleted task."""
+        """Return a task's transitions, oldest first. Available after the task was deleted, too."""
         return self._connection.request(Call("GET", f"/tasks/{task_id}/history"), Items[HistoryEntry]).items
 
     def attempts(self, task_id: int) -> Sequence[Attempt]:
-        """Oldest first; the running one last."""
+        """Return a task's attempts, oldest first; the running one is last."""
         return self._connection.request(Call("GET", f"/tasks/{task_id}/attempts"), Items[Attempt]).items
 
     def logs(
         self, task_id: int, *, attempt: int | None = None, after: str | None = None, limit: int | None = None
     ) -> LogPage:
-        """What its attempts said, or one of them, oldest first; behind `after`, which is the `next_after` of before."""
+        """Return a page of log lines of all attempts, or of one, oldest first.
+
+        `after` is the `next_after` of the page before.
+        """
         given = (("attempt", attempt), ("after", after), ("limit", limit))
         pairs = [(name, str(value)) for name, value in given if value is not None]
         return self._connection.request(Call("GET", f"/tasks/{task_id}/logs", pairs), LogPage)
 
     def dependencies(self, task_id: int) -> Sequence[RelatedTask]:
-        """What it depends on, by id."""
+        """Return the tasks that this task depends on, ordered by id."""
         return self._related(f"/tasks/{task_id}/dependencies")
 
     def dependents(self, task_id: int) -> Sequence[RelatedTask]:
-        """What depends on it, by id."""
+        """Return the tasks that depend on this task, ordered by id."""
         return self._related(f"/tasks/{task_id}/dependents")
 
     def wait(self, task_id: int, timeout: timedelta | None = None) -> Task:
-        """The task once it is over, however it ended. Without a timeout it waits for ever. Raises TimedOut."""
+        """Wait until the task has finished, with whatever status, and return it.
+
+        Without a `timeout`, wait forever. Raise WaitTimeout when the timeout expires first.
+        """
         started = self._clock()
         while True:
             asked = self._clock()
@@ -165,11 +181,11 @@ class Client(AnalyticsCalls, KubernetesCalls, ScheduleCalls, TraceCalls):
                 self._sleep(min(EARLY_RESPONSE_PAUSE_S, wait_s))
 
     def cancel(self, task_id: int, reason: str | None = None) -> Task:
-        """At once while it waits; one that runs is `cancelling` until it has stopped."""
+        """Cancel a task. A running one is `cancelling` until its attempt has stopped."""
         return self._connection.request(Call("POST", f"/tasks/{task_id}/cancel", body=_reason_body(reason)), Task)
 
     def pause(self, task_id: int, reason: str | None = None) -> Task:
-        """At once while it waits; one that runs has `pause_requested` until it does."""
+        """Pause a task. A running one has `pause_requested` set until its plugin pauses."""
         return self._connection.request(Call("POST", f"/tasks/{task_id}/pause", body=_reason_body(reason)), Task)
 
     def resume(self, task_id: int) -> Task:
@@ -191,7 +207,7 @@ class Client(AnalyticsCalls, KubernetesCalls, ScheduleCalls, TraceCalls):
         return self._connection.request(Call("GET", "/queues"), Items[Queue]).items
 
     def pause_queue(self, name: str, reason: str | None = None) -> Queue:
-        """Nothing of it is started until it is resumed; what runs goes on."""
+        """Start no more tasks of this queue until it is resumed. Running tasks continue."""
         return self._connection.request(
             Call("POST", f"/queues/{quote(name, safe='')}/pause", body=_reason_body(reason)), Queue
         )
@@ -200,14 +216,14 @@ class Client(AnalyticsCalls, KubernetesCalls, ScheduleCalls, TraceCalls):
         return self._connection.request(Call("POST", f"/queues/{quote(name, safe='')}/resume"), Queue)
 
     def settings(self) -> Sequence[Setting]:
-        """Those that can be changed while processes run."""
+        """Return the live settings: those that can be changed while processes run."""
         return self._connection.request(Call("GET", "/settings"), Items[Setting]).items
 
     def setting(self, name: str) -> Setting:
         return self._connection.request(Call("GET", _setting_path(name)), Setting)
 
     def set_setting(self, name: str, value: Any) -> Setting:
-        """For every process, within seconds, until it is unset."""
+        """Override a live setting for every process, within seconds, until it is unset."""
         return self._connection.request(Call("PUT", _setting_path(name), body={"value": value}), Setting)
 
     def unset_setting(self, name: str) -> Setting:

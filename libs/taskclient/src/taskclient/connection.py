@@ -1,6 +1,6 @@
-"""One HTTP exchange with a server: sent, repeated where that is safe, its answer decoded or its refusal raised.
+"""HTTP exchanges with a server: send a request, retry it where that is safe, decode the response or raise an error.
 
-Which calls there are is `taskclient.client`'s business.
+The calls themselves are in `taskclient.client`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request. `timeout_s` is how long the server may think about it."""
+    """One request. `timeout_s` bounds the wait for the server's response."""
 
     method: str
     path: str
@@ -46,13 +46,13 @@ class Call:
 
     @property
     def is_retryable(self) -> bool:
-        """A second one does no harm even when the first was carried out."""
+        """Whether the request may be sent again although the first one may have been carried out."""
         return self.method in {"GET", "PUT"} or IDEMPOTENCY_KEY_HEADER in self.headers
 
 
 @dataclass(frozen=True, slots=True)
 class _FailedTry:
-    """Why an attempt brought nothing. `asked_s` is the pause that the server asked for."""
+    """A try that failed. `retry_after_s` is the pause that the server asked for."""
 
     error: TaskClientError
     is_retryable: bool
@@ -61,7 +61,7 @@ class _FailedTry:
 
 
 class Connection:
-    """A server at `address`, over a pool of connections. Close it, or use it in a `with`."""
+    """A pool of connections to the server at `address`. Close it, or use it as a context manager."""
 
     def __init__(
         self, address: str, user: str | None, retry_policy: RetryPolicy, sleep: Callable[[float], None]
@@ -84,7 +84,7 @@ class Connection:
         self._http.close()
 
     def request(self, call: Call, response_type: type[T]) -> T:
-        """The server's answer as `answer`. Raises ServerRefused, ServerUnreachable or UnexpectedAnswer."""
+        """Return the decoded response. Raise ApiError, ServerUnreachable or UnexpectedResponse."""
         response = self.send(call)
         try:
             return msgspec.json.decode(response.content, type=response_type)
@@ -92,7 +92,7 @@ class Connection:
             raise UnexpectedResponse(self.address, str(error)) from error
 
     def send(self, call: Call) -> httpx.Response:
-        """A successful response, after as many attempts as patience allows."""
+        """Return a successful response, after as many tries as the retry policy allows."""
         request = self._build(call)
         attempt = 1
         while True:
@@ -116,9 +116,9 @@ class Connection:
             return _FailedTry(ServerUnreachable(self.address, reason), call.is_retryable or never_sent, cause=error)
         if response.is_success:
             return response
-        is_away = response.status_code == HTTPStatus.SERVICE_UNAVAILABLE
-        asked_s = parse_retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
-        return _FailedTry(ApiError(_decode_problem(response)), call.is_retryable and is_away, asked_s)
+        is_unavailable = response.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+        retry_after_s = parse_retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
+        return _FailedTry(ApiError(_decode_problem(response)), call.is_retryable and is_unavailable, retry_after_s)
 
     def _build(self, call: Call) -> httpx.Request:
         headers = dict(call.headers)
@@ -138,7 +138,7 @@ class Connection:
 
 
 def parse_address(text: str) -> str:
-    """`http://host:port[/prefix]` without a slash at its end; a missing scheme means http. Raises ValueError."""
+    """Return `http://host:port[/prefix]` without a trailing slash. The default scheme is http. Raise ValueError."""
     address = text if "://" in text else f"http://{text}"
     try:
         url = httpx.URL(address)
@@ -150,9 +150,9 @@ def parse_address(text: str) -> str:
 
 
 def _decode_problem(response: httpx.Response) -> Problem:
-    """The problem in the response; one made from its status where a proxy, not Taskcore, answered."""
+    """Return the problem in the response, or one made of its status when a proxy answered instead of Taskcore."""
     try:
         return msgspec.json.decode(response.content, type=Problem)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        title = response.reason_phrase or "The server refused"
+        title = response.reason_phrase or "The server refused the request"
         return Problem(title=title, status=response.status_code, code=f"http_{response.status_code}")

@@ -1,6 +1,6 @@
-"""The end-to-end check: send many tasks under a label of their own, and follow them until all are over.
+"""The end-to-end check: submit many tasks under one label and poll them until all have finished.
 
-What is shown of it, and where, is `taskclient.cli.end2end`'s business.
+`taskclient.cli.end2end` shows its progress and its summary.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAX_SHOWN_FAILURES = 5
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to send. Without a `type`, half are `run_query` and half `send_email`."""
+    """The tasks to submit. Without a `type`, half are `run_query` and half `send_email`."""
 
     run_id: UUID
     count: int
@@ -40,7 +40,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """How the tasks stand `elapsed_s` after the start. `counts` is set every few seconds."""
+    """The number of finished tasks `elapsed_s` after the start. `counts` is set every few seconds."""
 
     finished: int
     elapsed_s: float
@@ -55,7 +55,7 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """`tasks_per_second` counts the tasks that are over, from the first submission to the last look."""
+    """The result of a check. `tasks_per_second` is finished tasks over the time from first submission to last poll."""
 
     label: str
     tasks: int
@@ -71,14 +71,14 @@ class Summary(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Seconds that only go forward, and a way to let some pass."""
+    """A monotonic clock in seconds, and a way to sleep."""
 
     now: Callable[[], float] = field(default=time.monotonic)
     sleep: Callable[[float], None] = field(default=time.sleep)
 
 
 class EndToEndCheck:
-    """One run of a plan. A snapshot comes with each look; the last one when all are over or the time is up."""
+    """One run of a plan."""
 
     def __init__(self, client: Client, plan: Plan, timeout_s: float, clock: Clock) -> None:
         self._client = client
@@ -89,7 +89,10 @@ class EndToEndCheck:
         self._elapsed_s = 0.0
 
     def run(self, batch_size: int) -> Iterator[Snapshot]:
-        """Send the tasks, then follow them. Raises what the client raises."""
+        """Submit the tasks, then yield a snapshot at each poll until all have finished or the timeout has expired.
+
+        Raise what the client raises.
+        """
         tasks = plan_tasks(self._plan)
         while not self._is_time_up() and (batch := list(islice(tasks, batch_size))):
             self._client.submit_batch(batch)
@@ -101,29 +104,29 @@ class EndToEndCheck:
         yield snapshot
 
     def count(self) -> StatusCounts:
-        """The plan's own tasks by status, asked for one by one: a task that moves meanwhile may be missed."""
+        """Count the plan's tasks by status, one request per status: a task that changes meanwhile may be missed."""
         return StatusCounts(**{status.value: self._total(status) for status in Status}, total=self._total())
 
     def summarize(self) -> Summary:
         counts = self.count()
-        over = counts.succeeded + counts.failed + counts.cancelled
+        finished = counts.succeeded + counts.failed + counts.cancelled
         return Summary(
             label="=".join(self._plan.label),
             tasks=self._plan.count,
             counts=counts,
             seconds=round(self._elapsed_s, 3),
-            tasks_per_second=round(over / self._elapsed_s, 1) if self._elapsed_s > 0 else 0.0,
-            failures=self._failures() if over > counts.succeeded else [],
+            tasks_per_second=round(finished / self._elapsed_s, 1) if self._elapsed_s > 0 else 0.0,
+            failures=self._failures() if finished > counts.succeeded else [],
         )
 
     def _take_snapshot(self) -> Snapshot:
-        over = self._total(*TERMINAL)
+        finished = self._total(*TERMINAL)
         now = self._clock.now()
         self._elapsed_s = now - self._started
         if not self._is_count_due(now):
-            return Snapshot(over, self._elapsed_s)
+            return Snapshot(finished, self._elapsed_s)
         self._counted = now
-        return Snapshot(over, self._elapsed_s, self.count())
+        return Snapshot(finished, self._elapsed_s, self.count())
 
     def _is_count_due(self, now: float) -> bool:
         return now - self._counted >= COUNT_INTERVAL_S
@@ -142,16 +145,17 @@ class EndToEndCheck:
 
 
 def plan_tasks(plan: Plan) -> Iterator[NewTask]:
-    """The tasks in the order of their numbers, the two types in turn."""
-    kinds = (plan.type,) if plan.type else ("run_query", "send_email")
+    """Yield the tasks in the order of their numbers, alternating between the two types."""
+    types = (plan.type,) if plan.type else ("run_query", "send_email")
     for number in range(plan.count):
-        kind = kinds[number % len(kinds)]
+        task_type = types[number % len(types)]
         name = f"{LABEL}-{plan.run_id.hex[:8]}-{number}"
-        yield NewTask(name=name, type=kind, parameters=_parameters(kind, plan, name), labels=dict([plan.label]))
+        parameters = _parameters(task_type, plan, name)
+        yield NewTask(name=name, type=task_type, parameters=parameters, labels=dict([plan.label]))
 
 
-def _parameters(kind: str, plan: Plan, name: str) -> dict[str, Any]:
-    match kind:
+def _parameters(task_type: str, plan: Plan, name: str) -> dict[str, Any]:
+    match task_type:
         case "run_query":
             return {"database": plan.database, "query": "SELECT 1 AS one"}
         case "send_email":

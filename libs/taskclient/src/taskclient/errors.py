@@ -1,4 +1,4 @@
-"""Everything the client raises on purpose."""
+"""The errors that the client raises."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from taskclient.models import FieldError, Problem, Task
 
 
 class TaskClientError(Exception):
-    """Something that the client foresaw went wrong."""
+    """Base class of the client's errors."""
 
 
 class ServerUnreachable(TaskClientError):
-    """No answer came. A call that changes something may have been carried out all the same."""
+    """No response came. The server may have carried out the call all the same."""
 
     def __init__(self, address: str, reason: str) -> None:
         super().__init__(f"cannot reach {address}: {reason}")
@@ -21,7 +21,7 @@ class ServerUnreachable(TaskClientError):
 
 
 class ApiError(TaskClientError):
-    """The server answered, and the answer is no. `problem` says why."""
+    """The server refused the request. `problem` says why."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(f"{problem.title} ({problem.status} {problem.code})")
@@ -45,14 +45,14 @@ class ApiError(TaskClientError):
 
 
 class UnexpectedResponse(TaskClientError):
-    """The server said yes, in words that are not Taskcore's: another program, or a version that does not fit."""
+    """The server reported success with a body that is not Taskcore's: another program, or an incompatible version."""
 
     def __init__(self, address: str, reason: str) -> None:
-        super().__init__(f"{address} gave an answer that is not Taskcore's: {reason}")
+        super().__init__(f"{address} sent a response that is not Taskcore's: {reason}")
 
 
 class WaitTimeout(TaskClientError):
-    """The task was not over in time. `task` is how it stood last."""
+    """The task did not finish in time. `task` is its latest state."""
 
     def __init__(self, task: Task, timeout: timedelta) -> None:
         super().__init__(f"task {task.id} is still {task.status} after {timeout.total_seconds():g} s")

@@ -1,4 +1,4 @@
-"""When a call is made again, and after how long: decided here, carried out by `taskclient.connection`."""
+"""Decides whether a failed request is sent again, and after how long. `taskclient.connection` acts on it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """`attempts` counts the first one too. One asked to wait longer than `longest_pause_s` gives up."""
+    """Exponential backoff. `max_attempts` includes the first; a Retry-After longer than `max_backoff_s` gives up."""
 
     max_attempts: int = 4
     initial_backoff_s: float = 0.2
@@ -20,7 +20,10 @@ DEFAULT_RETRY_POLICY = RetryPolicy()
 
 
 def plan_retry(policy: RetryPolicy, attempt: int, retry_after_s: float | None = None) -> float | None:
-    """Seconds to wait after the failed `attempt` (from 1), or None: give up. `asked_s` is the server's Retry-After."""
+    """Return the seconds to wait after the failed `attempt` (from 1), or None to give up.
+
+    `retry_after_s` is the server's Retry-After.
+    """
     if attempt >= policy.max_attempts:
         return None
     if retry_after_s is None:
@@ -29,7 +32,7 @@ def plan_retry(policy: RetryPolicy, attempt: int, retry_after_s: float | None = 
 
 
 def parse_retry_after(text: str | None, now: datetime) -> float | None:
-    """Seconds from now: the header is a number or an HTTP date (RFC 9110, 10.2.3). None when it is neither."""
+    """Return the seconds from now. The header is a number or an HTTP date (RFC 9110, 10.2.3); None if it is neither."""
     if text is None:
         return None
     if text.strip().isdigit():

@@ -1,4 +1,4 @@
-"""Following a task until it is over: what its attempts say, and, for a whole watch, each step and its progress too."""
+"""Follow a task until it has finished: its log lines, or all its activity (transitions, progress and log lines)."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ E = TypeVar("E")
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """What a task told last of how far it is."""
+    """The latest progress that a task reported."""
 
     progress: Any
 
 
 class LogStream:
-    """The lines of a task, or of one of its attempts, each once."""
+    """The log lines of a task, or of one of its attempts, each once."""
 
     def __init__(self, client: Client, task_id: int, attempt: int | None = None) -> None:
         self._client = client
@@ -35,7 +35,7 @@ class LogStream:
         self._after: str | None = None
 
     def read_new(self, task: Task | None = None) -> Iterator[LogLine]:
-        """Those that are new."""
+        """Yield the lines added since the last call."""
         has_more = True
         while has_more:
             page = self._client.logs(self._task_id, attempt=self._attempt, after=self._after, limit=PAGE_SIZE)
@@ -44,22 +44,21 @@ class LogStream:
 
 
 class ActivityStream:
-    """Everything that a task does: its steps, what it says, and how far it is."""
+    """The transitions, progress and log lines of a task, each once."""
 
     def __init__(self, client: Client, task_id: int) -> None:
         self._client = client
         self._task_id = task_id
-        self._tail = LogStream(client, task_id)
-        self._last_step = 0
+        self._logs = LogStream(client, task_id)
+        self._last_entry = 0
         self._progress: Any = None
 
     def read_new(self, task: Task) -> Iterator[HistoryEntry | Progress | LogLine]:
-        """What is new, in the order of its time; of progress, the last one only."""
-        steps = [step for step in self._client.history(self._task_id) if step.id > self._last_step]
-        self._last_step = max([self._last_step, *(step.id for step in steps)])
-        lines = list(self._tail.read_new(task))
-        news: list[HistoryEntry | LogLine] = [*steps, *lines]
-        yield from sorted(news, key=lambda one: one.at)
+        """Yield what is new, ordered by time; of progress, only the latest value."""
+        entries = [entry for entry in self._client.history(self._task_id) if entry.id > self._last_entry]
+        self._last_entry = max([self._last_entry, *(entry.id for entry in entries)])
+        activity: list[HistoryEntry | LogLine] = [*entries, *self._logs.read_new(task)]
+        yield from sorted(activity, key=lambda item: item.at)
         if task.progress != self._progress:
             self._progress = task.progress
             yield Progress(task.progress)
@@ -72,9 +71,9 @@ def follow_task(
     timeout: timedelta | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Generator[E, None, Task]:
-    """What `read` finds, again and again until the task is over. Returns the task. Raises TimedOut.
+    """Yield what `read` returns, polling until the task has finished. Return the task. Raise WaitTimeout.
 
-    What an attempt said is there before its end is: nothing is missed.
+    An attempt's log lines are stored before its end is, so the last read misses none.
     """
     started = clock()
     task = client.get(task_id)
@@ -84,11 +83,11 @@ def follow_task(
             return task
         if timeout is not None and clock() - started >= timeout.total_seconds():
             raise WaitTimeout(task, timeout)
-        task = _after_a_while(client, task_id)
+        task = _wait_one_interval(client, task_id)
 
 
-def _after_a_while(client: Client, task_id: int) -> Task:
+def _wait_one_interval(client: Client, task_id: int) -> Task:
     try:
         return client.wait(task_id, POLL_INTERVAL)
-    except WaitTimeout as not_over:
-        return not_over.task
+    except WaitTimeout as error:
+        return error.task

@@ -1,4 +1,4 @@
-"""Who asks: a name that the server puts into the history. It believes what it is told."""
+"""The user name sent with each request, which the server records in the history without verifying it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _SENDABLE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 
 
 def parse_user(text: str) -> str:
-    """Raises ValueError for a name that cannot be sent."""
+    """Return the name. Raise ValueError when it cannot be sent as a header."""
     if not _SENDABLE.fullmatch(text) or len(text) > MAX_LENGTH:
         raise ValueError(f"{text!r} is not a name of 1 to {MAX_LENGTH} printable ASCII characters")
     return text
 
 
 def login_name() -> str | None:
-    """Who this process belongs to, if that has a name which can be sent."""
+    """Return the login name of this process's user, or None when there is none that can be sent."""
     try:
         return parse_user(getpass.getuser())
     except (OSError, KeyError, ImportError, ValueError):  # no such user in the password database, as in a container

@@ -1,4 +1,4 @@
-"""`task logs` and `task watch`: everything once, and the end as the task's."""
+"""`task-cli task logs` and `task watch`: each record once, and an exit by the task's status."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.taskclient.cli.task.test_task_commands import STEP
+from tests.taskclient.cli.task.test_task_commands import ENTRY
 from tests.taskclient.conftest import RunCli
 from tests.taskclient.fake_task_server import Answer, FakeTaskServer, Reply, Request, problem, task_body
 
@@ -29,8 +29,8 @@ def page(*lines: dict[str, Any], has_more: bool = False) -> Answer:
     return Answer(200, {"items": list(lines), "next_after": next_after, "has_more": has_more})
 
 
-def behind(*lines: dict[str, Any]) -> Reply:
-    """A page of those behind the reader's place."""
+def after_cursor(*lines: dict[str, Any]) -> Reply:
+    """Reply with a page of the lines after the cursor of the request."""
 
     def reply(request: Request) -> Answer:
         place = request.query.get("after", ["0.0"])[0]
@@ -39,7 +39,7 @@ def behind(*lines: dict[str, Any]) -> Reply:
     return reply
 
 
-def test_logs_are_read_to_the_end_page_by_page(cli: RunCli, server: FakeTaskServer) -> None:
+def test_logs_are_read_to_the_last_page(cli: RunCli, server: FakeTaskServer) -> None:
     server.on("GET", "/tasks/5/logs", page(line(1), line(2), has_more=True), page(line(3, fields={"n": 1})))
 
     table = cli("task", "logs", "--id", "5")
@@ -50,7 +50,7 @@ def test_logs_are_read_to_the_end_page_by_page(cli: RunCli, server: FakeTaskServ
     assert table.stdout.splitlines()[-1] == "total: 3"
 
 
-def test_logs_of_one_attempt_as_json(cli: RunCli, server: FakeTaskServer) -> None:
+def test_logs_of_one_attempt_are_printed_as_json(cli: RunCli, server: FakeTaskServer) -> None:
     server.on("GET", "/tasks/5/logs", page(line(1, attempt=2)))
 
     result = cli("t", "logs", "5", "--attempt", "2", "-o", "json")
@@ -60,12 +60,17 @@ def test_logs_of_one_attempt_as_json(cli: RunCli, server: FakeTaskServer) -> Non
 
 
 @pytest.mark.parametrize(("status", "exit_code"), [("succeeded", 0), ("failed", 3), ("cancelled", 3)])
-def test_following_ends_as_the_task_does_with_its_last_line(
+def test_follow_prints_the_last_line_and_exits_by_the_tasks_status(
     cli: RunCli, server: FakeTaskServer, status: str, exit_code: int
 ) -> None:
     server.on("GET", "/tasks/5", Answer(200, task_body(status="running")))
     server.on("GET", "/tasks/5/wait", Answer(200, task_body(status=status)))
-    server.on("GET", "/tasks/5/logs", behind(line(1)), behind(line(1), line(2, level="error", message="a\x1b[31m")))
+    server.on(
+        "GET",
+        "/tasks/5/logs",
+        after_cursor(line(1)),
+        after_cursor(line(1), line(2, level="error", message="a\x1b[31m")),
+    )
 
     result = cli("task", "logs", "5", "--follow")
 
@@ -76,9 +81,9 @@ def test_following_ends_as_the_task_does_with_its_last_line(
     ]
 
 
-def test_following_exits_4_when_the_time_is_up(cli: RunCli, server: FakeTaskServer) -> None:
+def test_follow_exits_4_on_timeout(cli: RunCli, server: FakeTaskServer) -> None:
     server.on("GET", "/tasks/5", Answer(200, task_body(status="running")))
-    server.on("GET", "/tasks/5/logs", behind(line(1)))
+    server.on("GET", "/tasks/5/logs", after_cursor(line(1)))
 
     result = cli("task", "logs", "5", "-f", "--timeout", "0")
 
@@ -86,51 +91,51 @@ def test_following_exits_4_when_the_time_is_up(cli: RunCli, server: FakeTaskServ
     assert "line 1" in result.stdout
 
 
-def test_a_timeout_without_following_is_refused(cli: RunCli) -> None:
+def test_timeout_without_follow_is_a_usage_error(cli: RunCli) -> None:
     assert cli("task", "logs", "5", "--timeout", "3").exit_code == 2
 
 
-def test_following_a_task_that_is_not_there_exits_1(cli: RunCli, server: FakeTaskServer) -> None:
+def test_missing_task_exits_1(cli: RunCli, server: FakeTaskServer) -> None:
     server.on("GET", "/tasks/5", problem(404, "task_not_found"))
 
     for command in (("logs", "--follow"), ("logs",), ("watch",)):
         assert cli("task", *command, "--id", "5").exit_code == 1
 
 
-def watched(server: FakeTaskServer) -> None:
-    """A task that starts, says something, is half done, and succeeds."""
-    steps = [
-        STEP | {"id": n + 1, "from_status": was, "to_status": status, "at": f"2030-01-02T03:04:0{4 + 2 * n}Z"}
-        for n, (was, status) in enumerate([(None, "queued"), ("queued", "running"), ("running", "succeeded")])
+def serve_activity(server: FakeTaskServer) -> None:
+    """Serve a task that starts, logs a line, is half done, and succeeds."""
+    entries = [
+        ENTRY | {"id": n + 1, "from_status": old, "to_status": new, "at": f"2030-01-02T03:04:0{4 + 2 * n}Z"}
+        for n, (old, new) in enumerate([(None, "queued"), ("queued", "running"), ("running", "succeeded")])
     ]
     server.on("GET", "/tasks/5", Answer(200, task_body(status="running", progress={"percent": 50})))
     server.on("GET", "/tasks/5/wait", Answer(200, task_body(status="succeeded", progress={"percent": 50})))
-    server.on("GET", "/tasks/5/history", Answer(200, {"items": steps[:2]}), Answer(200, {"items": steps}))
-    server.on("GET", "/tasks/5/logs", behind(line(1, at="2030-01-02T03:04:05Z")))
+    server.on("GET", "/tasks/5/history", Answer(200, {"items": entries[:2]}), Answer(200, {"items": entries}))
+    server.on("GET", "/tasks/5/logs", after_cursor(line(1, at="2030-01-02T03:04:05Z")))
 
 
-def test_watch_tells_each_step_line_and_progress_once_in_order(cli: RunCli, server: FakeTaskServer) -> None:
-    watched(server)
+def test_watch_prints_each_record_once_in_order(cli: RunCli, server: FakeTaskServer) -> None:
+    serve_activity(server)
 
     result = cli("task", "watch", "--id", "5")
 
     assert result.exit_code == 0, result.stderr
     assert result.stdout.splitlines() == [
-        "2030-01-02 03:04:04Z  step     (new) -> queued (attempt 0, by api)",
+        "2030-01-02 03:04:04Z  status   (new) -> queued (attempt 0, by api)",
         "2030-01-02 03:04:05Z  info     line 1",
-        "2030-01-02 03:04:06Z  step     queued -> running (attempt 0, by api)",
+        "2030-01-02 03:04:06Z  status   queued -> running (attempt 0, by api)",
         '                      progress {"percent":50}',
-        "2030-01-02 03:04:08Z  step     running -> succeeded (attempt 0, by api)",
+        "2030-01-02 03:04:08Z  status   running -> succeeded (attempt 0, by api)",
     ]
 
 
 @pytest.mark.parametrize("form", ["json", "yaml"])
-def test_watch_is_a_stream_of_documents_too(cli: RunCli, server: FakeTaskServer, form: str) -> None:
-    watched(server)
+def test_watch_prints_documents(cli: RunCli, server: FakeTaskServer, form: str) -> None:
+    serve_activity(server)
 
     result = cli("task", "watch", "5", "-o", form)
 
     lines = result.stdout.splitlines()
-    events = yaml.safe_load(result.stdout) if form == "yaml" else [json.loads(one) for one in lines]
-    assert [event["kind"] for event in events] == ["step", "line", "step", "progress", "step"]
-    assert events[1]["message"] == "line 1"
+    records = yaml.safe_load(result.stdout) if form == "yaml" else [json.loads(line) for line in lines]
+    assert [record["record"] for record in records] == ["transition", "log", "transition", "progress", "transition"]
+    assert records[1]["message"] == "line 1"

@@ -1,4 +1,4 @@
-"""`task-cli task …`: what is asked of the server, and what is printed."""
+"""`task-cli task …`: the requests and the output."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ STEP = {
 
 
 @pytest.mark.parametrize("words", [("task", "create"), ("task", "new"), ("t", "c")])
-def test_create_sends_what_the_flags_say(cli: RunCli, server: FakeTaskServer, words: tuple[str, str]) -> None:
+def test_create_sends_the_given_options(cli: RunCli, server: FakeTaskServer, words: tuple[str, str]) -> None:
     server.on("POST", "/tasks", Answer(201, task_body()))
 
     result = cli(
@@ -65,7 +65,7 @@ def test_create_sends_what_the_flags_say(cli: RunCli, server: FakeTaskServer, wo
     }
 
 
-def test_single_parameters_override_the_whole_object(cli: RunCli, server: FakeTaskServer) -> None:
+def test_single_parameters_override_the_json_object(cli: RunCli, server: FakeTaskServer) -> None:
     server.on("POST", "/tasks", Answer(201, task_body()))
 
     cli("task", "create", "n", "--type", "noop", "--parameters-json", '{"a": 1, "b": 2}', "--parameter", "b=3")
@@ -88,9 +88,7 @@ def test_get_shows_every_field(cli: RunCli, server: FakeTaskServer, arguments: t
 
 
 @pytest.mark.parametrize("arguments", [("-o", "json", "task", "get", "5"), ("task", "get", "5", "--output", "json")])
-def test_json_is_pure_json_wherever_it_is_asked_for(
-    cli: RunCli, server: FakeTaskServer, arguments: tuple[str, ...]
-) -> None:
+def test_json_output_is_pure_json(cli: RunCli, server: FakeTaskServer, arguments: tuple[str, ...]) -> None:
     server.on("GET", "/tasks/5", Answer(200, task_body(name="grüße\n\x1b[31m")))
 
     result = cli(*arguments)
@@ -101,7 +99,7 @@ def test_json_is_pure_json_wherever_it_is_asked_for(
     assert task["available_actions"] == ["cancel", "delete"]
 
 
-def test_yaml_is_pure_yaml(cli: RunCli, server: FakeTaskServer) -> None:
+def test_yaml_output_is_pure_yaml(cli: RunCli, server: FakeTaskServer) -> None:
     server.on("GET", "/tasks", Answer(200, page_body(task_body(name="grüße: yes\n"))))
 
     result = cli("task", "list", "-o", "yaml")
@@ -111,7 +109,7 @@ def test_yaml_is_pure_yaml(cli: RunCli, server: FakeTaskServer) -> None:
     assert page["total"] == 1
 
 
-def test_an_output_after_the_command_wins_over_one_before_it(cli: RunCli, server: FakeTaskServer) -> None:
+def test_option_after_the_command_overrides_one_before_it(cli: RunCli, server: FakeTaskServer) -> None:
     server.on("GET", "/tasks/status", Answer(200, COUNTS))
 
     result = cli("-o", "yaml", "task", "status", "-o", "json")
@@ -119,7 +117,7 @@ def test_an_output_after_the_command_wins_over_one_before_it(cli: RunCli, server
     assert json.loads(result.stdout)["total"] == 28
 
 
-def test_an_address_may_follow_the_command(cli: RunCli, server: FakeTaskServer, dead_address: str) -> None:
+def test_address_is_accepted_after_the_command(cli: RunCli, server: FakeTaskServer, dead_address: str) -> None:
     server.on("GET", "/tasks/status", Answer(200, COUNTS))
 
     result = cli("--address", dead_address, "task", "status", "--address", server.address)
@@ -128,7 +126,7 @@ def test_an_address_may_follow_the_command(cli: RunCli, server: FakeTaskServer, 
 
 
 @pytest.mark.parametrize("word", ["status", "s", "stat"])
-def test_counts_are_printed_in_their_fixed_order(cli: RunCli, server: FakeTaskServer, word: str) -> None:
+def test_counts_are_printed_in_fixed_order(cli: RunCli, server: FakeTaskServer, word: str) -> None:
     server.on("GET", "/tasks/status", Answer(200, COUNTS))
 
     table, as_json = cli("task", word), cli("task", word, "-o", "json")
@@ -140,7 +138,7 @@ def test_counts_are_printed_in_their_fixed_order(cli: RunCli, server: FakeTaskSe
 
 
 @pytest.mark.parametrize("words", [("task", "history"), ("t", "log"), ("history",), ("h",), ("log",)])
-def test_history_is_a_command_of_its_own_and_one_of_task(
+def test_history_is_available_at_the_root_and_under_task(
     cli: RunCli, server: FakeTaskServer, words: tuple[str, ...]
 ) -> None:
     deletion = STEP | {"id": 2, "from_status": "queued", "to_status": None}
@@ -154,7 +152,7 @@ def test_history_is_a_command_of_its_own_and_one_of_task(
 
 
 @pytest.mark.parametrize("action", ["cancel", "pause", "resume", "retry"])
-def test_a_change_shows_the_task_as_it_is_now(cli: RunCli, server: FakeTaskServer, action: str) -> None:
+def test_action_shows_the_changed_task(cli: RunCli, server: FakeTaskServer, action: str) -> None:
     server.on("POST", f"/tasks/5/{action}", Answer(200, task_body()))
 
     result = cli("task", action, "--id", "5", "-o", "json")
@@ -165,7 +163,7 @@ def test_a_change_shows_the_task_as_it_is_now(cli: RunCli, server: FakeTaskServe
 
 
 @pytest.mark.parametrize("action", ["cancel", "pause"])
-def test_the_reason_of_a_change_is_handed_on(cli: RunCli, server: FakeTaskServer, action: str) -> None:
+def test_reason_of_an_action_is_sent(cli: RunCli, server: FakeTaskServer, action: str) -> None:
     server.on("POST", f"/tasks/5/{action}", Answer(200, task_body()))
 
     cli("task", action, "5", "--reason", "not today")
@@ -173,7 +171,7 @@ def test_the_reason_of_a_change_is_handed_on(cli: RunCli, server: FakeTaskServer
     assert server.requests[0].body == {"reason": "not today"}
 
 
-def test_a_queue_is_paused_with_its_reason_and_resumed(cli: RunCli, server: FakeTaskServer) -> None:
+def test_queue_is_paused_with_a_reason_and_resumed(cli: RunCli, server: FakeTaskServer) -> None:
     queue = {"name": "mail", "waiting": 4, "dispatched": 1, "delayed": 0, "running": 2, "live_slots": 8,
              "oldest_age_s": 1.25, "paused_at": "2030-01-02T03:04:05Z", "pause_reason": "moving house"}  # fmt: skip
     server.on("POST", "/queues/mail/pause", Answer(200, queue))
@@ -188,7 +186,7 @@ def test_a_queue_is_paused_with_its_reason_and_resumed(cli: RunCli, server: Fake
 
 
 @pytest.mark.parametrize("words", ["dependencies", "dependents"])
-def test_what_is_related_to_a_task_is_listed_to_the_last_page(cli: RunCli, server: FakeTaskServer, words: str) -> None:
+def test_related_tasks_are_listed_to_the_last_page(cli: RunCli, server: FakeTaskServer, words: str) -> None:
     there, gone = {"id": 3, "name": "load", "status": "queued"}, {"id": 4, "name": None, "status": None}
     server.on(
         "GET",
@@ -206,7 +204,7 @@ def test_what_is_related_to_a_task_is_listed_to_the_last_page(cli: RunCli, serve
     assert json.loads(as_json.stdout) == {"items": [gone], "total": 1}
 
 
-def test_delete_says_what_is_gone(cli: RunCli, server: FakeTaskServer) -> None:
+def test_delete_prints_the_deleted_id(cli: RunCli, server: FakeTaskServer) -> None:
     server.on("DELETE", "/tasks/5", Answer(204))
 
     table, as_json = cli("task", "delete", "--id", "5"), cli("task", "delete", "--id", "5", "-o", "json")
@@ -215,17 +213,17 @@ def test_delete_says_what_is_gone(cli: RunCli, server: FakeTaskServer) -> None:
     assert json.loads(as_json.stdout) == {"id": 5, "deleted": True}
 
 
-def test_help_shows_the_aliases(cli: RunCli) -> None:
+def test_help_shows_aliases(cli: RunCli) -> None:
     top, task, create = cli("--help"), cli("task", "--help"), cli("t", "c", "--help")
 
     assert "task, t " in top.stdout
     assert "history, h, log " in top.stdout
     for line in ("create, c, new ", "get, g, show ", "list, l, ls ", "status, s, stat "):
         assert line in task.stdout
-    assert "Also: c, new" in create.stdout
+    assert "Aliases: c, new" in create.stdout
 
 
-def test_the_log_level_shows_the_requests(cli: RunCli, server: FakeTaskServer) -> None:
+def test_debug_log_level_shows_requests(cli: RunCli, server: FakeTaskServer) -> None:
     server.on("GET", "/tasks/status", Answer(200, COUNTS))
 
     result = cli("task", "status", "--log-level", "INFO", "-o", "json")

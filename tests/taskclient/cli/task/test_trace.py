@@ -1,4 +1,4 @@
-"""`task-cli trace`: a tree with times."""
+"""`task-cli trace`: a tree of spans with times."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ SECOND = trace(
 
 
 @pytest.mark.parametrize("words", [("trace", "--id", "5"), ("task", "trace", "5")])
-def test_a_trace_is_a_tree_with_times_and_later_attempts_follow(
+def test_trace_is_a_tree_with_times_and_a_trace_per_attempt(
     cli: RunCli, server: FakeTaskServer, words: tuple[str, ...]
 ) -> None:
     server.on("GET", PATH, body(FIRST, SECOND))
@@ -88,7 +88,7 @@ def test_a_trace_is_a_tree_with_times_and_later_attempts_follow(
     ]
 
 
-def test_json_and_yaml_are_the_documents_of_the_server(cli: RunCli, server: FakeTaskServer) -> None:
+def test_json_and_yaml_hold_the_servers_document(cli: RunCli, server: FakeTaskServer) -> None:
     server.on("GET", PATH, body(SECOND))
 
     as_json = json.loads(cli("trace", "5", "-o", "json").stdout)
@@ -98,15 +98,15 @@ def test_json_and_yaml_are_the_documents_of_the_server(cli: RunCli, server: Fake
     assert (as_json["task_id"], as_json["source"], as_yaml["traces"][0]["attempts"]) == (5, "viewer", [2])
 
 
-def test_a_trace_without_spans_says_so(cli: RunCli, server: FakeTaskServer) -> None:
+def test_trace_without_spans_says_so(cli: RunCli, server: FakeTaskServer) -> None:
     server.on("GET", PATH, body(trace()))
 
     result = cli("trace", "5")
 
-    assert "not there yet" in result.stdout
+    assert "not yet or no longer available" in result.stdout
 
 
-def test_spans_do_not_steer_the_terminal(cli: RunCli, server: FakeTaskServer) -> None:
+def test_control_characters_in_spans_are_escaped(cli: RunCli, server: FakeTaskServer) -> None:
     odd = span(0, "\x1b[2J", "a\x1b[31m", "05", 1.0, status="error", status_message="\x07")
     server.on("GET", PATH, body(trace(odd)))
 
@@ -116,7 +116,7 @@ def test_spans_do_not_steer_the_terminal(cli: RunCli, server: FakeTaskServer) ->
     assert "\x07" not in result.stdout
 
 
-def test_a_task_that_is_not_followed_ends_as_refusals_do(cli: RunCli, server: FakeTaskServer) -> None:
+def test_unsampled_task_exits_1(cli: RunCli, server: FakeTaskServer) -> None:
     server.on("GET", PATH, problem(404, "trace_not_recorded", "Task 5 is not followed: so it is."))
 
     result = cli("trace", "--id", "5")
@@ -125,7 +125,7 @@ def test_a_task_that_is_not_followed_ends_as_refusals_do(cli: RunCli, server: Fa
     assert "Task 5 is not followed: so it is." in result.stderr
 
 
-def test_a_task_shows_its_link(cli: RunCli, server: FakeTaskServer, client: Client) -> None:
+def test_task_shows_its_trace_link(cli: RunCli, server: FakeTaskServer, client: Client) -> None:
     server.on("GET", "/tasks/5", Answer(body=task_body(5, trace_id="ab", trace_url="http://viewer/ab")))
 
     result = cli("task", "get", "5")
@@ -137,5 +137,5 @@ def test_a_task_shows_its_link(cli: RunCli, server: FakeTaskServer, client: Clie
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0, "0 µs"), (725, "12m05s"), (12_000, "3h20m"), (-65, "-1m05s"), (0.9999, "999.9 ms")]
 )
-def test_durations_fit_their_unit(seconds: float, text: str) -> None:
+def test_durations_are_formatted_in_a_fitting_unit(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text

@@ -1,4 +1,4 @@
-"""`task wait` and `task create --wait`: the program ends as the task does."""
+"""`task-cli task wait` and `task create --wait` exit by the task's status."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.taskclient.fake_task_server import Answer, FakeTaskServer, task_body
 
 
 @pytest.mark.parametrize(("status", "exit_code"), [("succeeded", 0), ("failed", 3), ("cancelled", 3)])
-def test_wait_ends_as_the_task_does(cli: RunCli, server: FakeTaskServer, status: str, exit_code: int) -> None:
+def test_wait_exits_by_the_tasks_status(cli: RunCli, server: FakeTaskServer, status: str, exit_code: int) -> None:
     server.on("GET", "/tasks/5/wait", Answer(200, task_body(status=status)))
 
     result = cli("task", "wait", "--id", "5", "-o", "json")
@@ -20,7 +20,7 @@ def test_wait_ends_as_the_task_does(cli: RunCli, server: FakeTaskServer, status:
     assert json.loads(result.stdout)["status"] == status
 
 
-def test_a_failed_task_says_why_on_stderr(cli: RunCli, server: FakeTaskServer) -> None:
+def test_error_of_a_failed_task_is_printed_on_stderr(cli: RunCli, server: FakeTaskServer) -> None:
     server.on("GET", "/tasks/5/wait", Answer(200, task_body(status="failed", error="no such table\nTraceback…")))
 
     result = cli("task", "wait", "5")
@@ -28,7 +28,7 @@ def test_a_failed_task_says_why_on_stderr(cli: RunCli, server: FakeTaskServer) -
     assert result.stderr == "Error: task 5 failed: no such table\n"
 
 
-def test_wait_exits_4_when_the_time_is_up_and_shows_how_the_task_stands(cli: RunCli, server: FakeTaskServer) -> None:
+def test_wait_exits_4_on_timeout_and_shows_the_task(cli: RunCli, server: FakeTaskServer) -> None:
     server.on("GET", "/tasks/5/wait", Answer(200, task_body(status="running")))
 
     result = cli("task", "wait", "--id", "5", "--timeout", "0", "-o", "json")
@@ -38,7 +38,7 @@ def test_wait_exits_4_when_the_time_is_up_and_shows_how_the_task_stands(cli: Run
     assert result.stderr == "Error: task 5 is still running after 0 s\n"
 
 
-def test_create_with_wait_prints_the_task_once_and_at_its_end(cli: RunCli, server: FakeTaskServer) -> None:
+def test_create_with_wait_prints_the_finished_task_once(cli: RunCli, server: FakeTaskServer) -> None:
     server.on("POST", "/tasks", Answer(201, task_body()))
     server.on("GET", "/tasks/5/wait", Answer(200, task_body(status="succeeded", result={"one": 1})))
 
@@ -59,7 +59,7 @@ def test_create_with_wait_exits_3_when_the_task_fails(cli: RunCli, server: FakeT
     assert "task 5 failed: crash_loop" in result.stderr
 
 
-def test_create_with_wait_exits_4_when_the_time_is_up(cli: RunCli, server: FakeTaskServer) -> None:
+def test_create_with_wait_exits_4_on_timeout(cli: RunCli, server: FakeTaskServer) -> None:
     server.on("POST", "/tasks", Answer(201, task_body()))
     server.on("GET", "/tasks/5/wait", Answer(200, task_body()))
 

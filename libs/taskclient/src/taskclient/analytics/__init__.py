@@ -1,1 +1,1 @@
-"""Analytics as the server keeps them: what they look like, the calls, and a chart of them."""
+"""Analytics: models and calls."""

@@ -11,12 +11,12 @@ from taskclient.models import Items
 
 
 class AnalyticsCalls:
-    """Those of a `Client`."""
+    """The analytics methods of a `Client`."""
 
     _connection: Connection
 
     def metrics(self) -> Sequence[Metric]:
-        """Every metric that was ever measured, by name."""
+        """Return every metric that has samples, ordered by name."""
         return self._connection.request(Call("GET", "/analytics/metrics"), Items[Metric]).items
 
     def analytics(
@@ -31,9 +31,9 @@ class AnalyticsCalls:
         across: str | None = None,
         group_by: Sequence[str] | None = None,
     ) -> Analytics:
-        """The values of `metric`: of the last 30 days by day, unless said otherwise.
+        """Return the values of `metric`, by default for the last 30 days in buckets of a day.
 
-        Each series by itself, or with `group_by` those together that agree in these labels: with none, all of them.
+        Each series is separate, unless `group_by` names the labels to group series by. An empty `group_by` merges all.
         """
         pairs = [("metric", metric), *(("label", f"{key}={value}") for key, value in labels)]
         pairs += [(name, at.isoformat()) for name, at in (("from", since), ("to", until)) if at is not None]

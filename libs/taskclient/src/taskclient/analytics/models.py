@@ -1,4 +1,4 @@
-"""What goes over HTTP about analytics, as this client sees it."""
+"""Response models of the analytics calls."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import msgspec
 
 
 class Metric(msgspec.Struct, frozen=True):
-    """A metric: `labels` are the names of those that its `series` have; its samples lie from `first_at` to `last_at`.
+    """A metric: the label names and the number of its series, and the time range of its samples.
 
-    `kind`: a `gauge` says how things stood, a `count` how often something happened.
+    `kind` is `gauge` (a level at a moment) or `count` (a number of occurrences).
     """
 
     name: str
@@ -24,16 +24,16 @@ class Metric(msgspec.Struct, frozen=True):
 
 
 class Series(msgspec.Struct, frozen=True):
-    """The values of one set of labels: of each bucket that has samples its start and the value, oldest first."""
+    """The values of one set of labels: start and value of each bucket that has samples, oldest first."""
 
     labels: dict[str, str]
     points: list[tuple[datetime, float]]
 
 
 class Analytics(msgspec.Struct, frozen=True):
-    """The values of a metric from `from_` until before `to`, in buckets of `bucket_s` seconds.
+    """The values of a metric from `from_` to before `to`, in buckets of `bucket_s` seconds.
 
-    `across`: how the series of a group became one, where that was asked for.
+    `across` is how the series of a group were merged, or None if they were not.
     """
 
     metric: str

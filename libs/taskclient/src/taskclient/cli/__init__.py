@@ -1,1 +1,1 @@
-"""`task-cli`: a command a function, on top of `taskclient.client`."""
+"""`task-cli`: one function per command, on top of `taskclient.client`."""

@@ -1,4 +1,4 @@
-"""Commands and groups of them as `task-cli` has them: with aliases that the help shows, and the shared options."""
+"""Click commands and groups with aliases, which the help shows, and the shared options."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Group(click.Group):
         self.aliases = aliases
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order in which they were added."""
+        """Return the commands in the order in which they were added."""
         return list(self.commands)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -63,4 +63,4 @@ def _write_aliases(aliases: Sequence[str], formatter: click.HelpFormatter) -> No
     if aliases:
         formatter.write_paragraph()
         with formatter.indentation():
-            formatter.write_text(f"Also: {', '.join(aliases)}")
+            formatter.write_text(f"Aliases: {', '.join(aliases)}")

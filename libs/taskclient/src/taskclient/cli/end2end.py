@@ -1,4 +1,4 @@
-"""`task-cli end2end`: shows the end-to-end check as it goes, and judges it."""
+"""`task-cli end2end`: run the end-to-end check, show its progress and exit by its result."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from taskclient.cli.exit_codes import ExitCode, exit_with_error
 from taskclient.cli.output.formatting import escape_control, first_line
 from taskclient.cli.output.views import counts_view
 from taskclient.cli.session import Session
-from taskclient.end2end import Clock, EndToEndCheck, Plan, Snapshot, Summary
+from taskclient.end2end import Clock, EndToEndCheck, Failure, Plan, Snapshot, Summary
 from taskclient.models import StatusCounts
 
-MAX_TASKS = 100_000  # the server counts no further than this
+MAX_TASKS = 100_000  # the server counts up to this number
 
 
 @click.command("end2end", cls=Command)
@@ -32,13 +32,13 @@ MAX_TASKS = 100_000  # the server counts no further than this
     default=100,
     show_default=True,
     metavar="N",
-    help="How many tasks to send.",
+    help="Number of tasks to submit.",
 )
-@click.option("--type", "task_type", metavar="T", help="Send this type only, in place of the two halves.")
-@click.option("--database", default="default", show_default=True, help="The database that run_query asks.")
-@click.option("--to", default="end2end@example.com", show_default=True, help="Where send_email sends to.")
+@click.option("--type", "task_type", metavar="T", help="Submit tasks of this type only. [default: half and half]")
+@click.option("--database", default="default", show_default=True, help="Database of the run_query tasks.")
+@click.option("--to", default="end2end@example.com", show_default=True, help="Recipient of the send_email tasks.")
 @click.option(
-    "--batch-size", type=click.IntRange(1, 10_000), default=1_000, show_default=True, help="How many to send at once."
+    "--batch-size", type=click.IntRange(1, 10_000), default=1_000, show_default=True, help="Tasks per request."
 )
 @click.option(
     "--timeout",
@@ -46,7 +46,7 @@ MAX_TASKS = 100_000  # the server counts no further than this
     default=180.0,
     show_default=True,
     metavar="SECONDS",
-    help="When to give up; the time for sending counts.",
+    help="Time limit, including the time to submit.",
 )
 @click.pass_obj
 def end2end(
@@ -59,14 +59,14 @@ def end2end(
     batch_size: int,
     timeout: float,
 ) -> None:
-    """Send many tasks and follow them to their end.
+    """Submit many tasks and wait until all have finished.
 
-    Half are run_query, half send_email. Exit 0 only if all succeeded; 3 if one failed or was cancelled; 4 if some
-    were not over in time.
+    Half are run_query, half send_email. Exit with 0 if all succeeded, 3 if a task failed or was cancelled, 4 if some
+    did not finish in time.
     """
     plan = Plan(uuid.uuid4(), count, task_type, database, to)
     console = session.console()
-    console.print(f"sending {count} tasks with the label {'='.join(plan.label)}")
+    console.print(f"submitting {count} tasks with the label {'='.join(plan.label)}")
     with session.client() as client:
         check = EndToEndCheck(client, plan, timeout, Clock())
         show_progress(console, count, check.run(batch_size))
@@ -76,10 +76,9 @@ def end2end(
 
 
 def summary_view(summary: Summary) -> RenderableType:
-    speed = (
-        f"{summary.finished} of {summary.tasks} over in {summary.seconds:.1f} s: {summary.tasks_per_second:g} tasks/s"
-    )
-    return Group(counts_view(summary.counts), Text(speed))
+    speed = f"{summary.tasks_per_second:g} tasks/s"
+    text = f"{summary.finished} of {summary.tasks} finished in {summary.seconds:.1f} s: {speed}"
+    return Group(counts_view(summary.counts), Text(text))
 
 
 def describe_counts(counts: StatusCounts) -> str:
@@ -87,10 +86,10 @@ def describe_counts(counts: StatusCounts) -> str:
 
 
 def show_progress(console: Console, count: int, snapshots: Iterable[Snapshot]) -> None:
-    """Each count as a line; on a terminal also a bar below them."""
-    columns = (TextColumn("over"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    """Print each count as a line; on a terminal, show a progress bar too."""
+    columns = (TextColumn("finished"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("over", total=count)
+        bar = progress.add_task("finished", total=count)
         for snapshot in snapshots:
             progress.update(bar, completed=snapshot.finished)
             if snapshot.counts is not None:
@@ -98,14 +97,15 @@ def show_progress(console: Console, count: int, snapshots: Iterable[Snapshot]) -
 
 
 def _exit_unless_succeeded(summary: Summary) -> None:
-    lines = [_describe_failure(*msgspec.structs.astuple(failure)) for failure in summary.failures]
+    failures = [_describe_failure(failure) for failure in summary.failures]
     if (late := summary.tasks - summary.finished) > 0:
-        message = f"{late} of {summary.tasks} tasks were not over in time"
-        exit_with_error("\n  ".join([message, *lines]), ExitCode.TIMED_OUT)
-    if (lost := summary.tasks - summary.counts.succeeded) > 0:
-        message = f"{lost} of {summary.tasks} tasks did not succeed"
-        exit_with_error("\n  ".join([message, *lines]), ExitCode.TASK_FAILED)
+        message = f"{late} of {summary.tasks} tasks did not finish in time"
+        exit_with_error("\n  ".join([message, *failures]), ExitCode.TIMED_OUT)
+    if (unsuccessful := summary.tasks - summary.counts.succeeded) > 0:
+        message = f"{unsuccessful} of {summary.tasks} tasks did not succeed"
+        exit_with_error("\n  ".join([message, *failures]), ExitCode.TASK_FAILED)
 
 
-def _describe_failure(task_id: int, name: str, status: str, error: str | None) -> str:
-    return escape_control(f"task {task_id} ({name}) {status}: {first_line(error) or 'no reason given'}")
+def _describe_failure(failure: Failure) -> str:
+    error = first_line(failure.error) or "no error given"
+    return escape_control(f"task {failure.id} ({failure.name}) {failure.status}: {error}")

@@ -1,4 +1,4 @@
-"""How `task-cli` ends: its exit codes, and what it says on stderr when something went wrong."""
+"""The exit codes of `task-cli`, and its error messages on stderr."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ MAX_FIELD_ERRORS = 20
 
 class ExitCode(IntEnum):
     SUCCESS = 0
-    ERROR = 1  # the server said no, or nothing
+    ERROR = 1  # the server refused the request or could not be reached
     USAGE = 2
-    TASK_FAILED = 3  # failed or cancelled: over, and not done
+    TASK_FAILED = 3  # failed or cancelled
     TIMED_OUT = 4
-    INTERRUPTED = 130  # 128 and SIGINT's number, as shells have it
+    INTERRUPTED = 130  # 128 plus the number of SIGINT, as in shells
 
 
 @contextmanager
 def exit_on_error() -> Iterator[None]:
-    """Turn what can be foreseen to go wrong into a block on stderr and an exit code."""
+    """Turn the client's errors into a message on stderr and an exit code."""
     try:
         yield
     except WaitTimeout as error:
@@ -36,20 +36,20 @@ def exit_on_error() -> Iterator[None]:
         exit_with_error(describe_problem(error.problem), ExitCode.ERROR)
     except TaskClientError as error:
         exit_with_error(str(error), ExitCode.ERROR)
-    except UnicodeEncodeError:  # an argument held bytes that are no text, and got as far as the request
+    except UnicodeEncodeError:  # an argument with undecodable bytes reached the request
         exit_with_error("an argument is not valid UTF-8", ExitCode.USAGE)
     except KeyboardInterrupt:
         raise click.exceptions.Exit(ExitCode.INTERRUPTED) from None
 
 
 def exit_with_error(message: str, code: ExitCode) -> NoReturn:
-    """Say what went wrong, and leave."""
+    """Print an error message and exit."""
     click.echo(f"Error: {escape_control(message)}", err=True)
     raise click.exceptions.Exit(code)
 
 
 def describe_problem(problem: Problem) -> str:
-    """The title and its code; below it the detail, a line a field at fault, and the request's id."""
+    """Return the title and code, then the detail, one line per invalid field, and the request id."""
     lines = [f"{problem.title} ({problem.status} {problem.code})"]
     if problem.detail and problem.detail != problem.title:
         lines.append(problem.detail)
@@ -64,5 +64,5 @@ def describe_problem(problem: Problem) -> str:
 
 
 def exit_code_for(task: Task) -> ExitCode:
-    """The exit code for a task that is over."""
+    """Return the exit code for a finished task."""
     return ExitCode.SUCCESS if task.status == Status.SUCCEEDED else ExitCode.TASK_FAILED

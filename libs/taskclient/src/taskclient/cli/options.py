@@ -1,9 +1,10 @@
-"""Options that more than one command has."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 import click
@@ -15,13 +16,14 @@ from taskclient.connection import parse_address
 from taskclient.users import parse_user
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 P = ParamSpec("P")
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
 class ParsedOption(click.ParamType[T], Generic[T]):
-    """An argument that `parse` reads; its ValueError is the message."""
+    """A parameter type whose values `parse` reads. The text of its ValueError is the error message."""
 
     def __init__(self, name: str, parse: Callable[[str], T]) -> None:
         self.name = name
@@ -34,8 +36,18 @@ class ParsedOption(click.ParamType[T], Generic[T]):
             self.fail(str(error), param, ctx)
 
 
+class Seconds(click.FloatRange):
+    """A number of seconds, converted to a timedelta."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return timedelta(seconds=super().convert(value, param, ctx))
+
+
 def shared_options(address_variable: str | None = None, user_variable: str | None = None) -> list[click.Parameter]:
-    """The options of every command, which end in the Session. A variable is read where it is named only."""
+    """Return the options of every command, which fill in the Session.
+
+    Only the root command names environment variables, so that they never override an option given before a command.
+    """
     return [
         click.Option(
             ["--address"],
@@ -44,14 +56,14 @@ def shared_options(address_variable: str | None = None, user_variable: str | Non
             envvar=address_variable,
             expose_value=False,
             callback=_remember,
-            help=f"Where the server is: {DEFAULT_ADDRESS} unless this or TASKCORE_ADDRESS says otherwise.",
+            help=f"The server's address. [default: TASKCORE_ADDRESS, or {DEFAULT_ADDRESS}]",
         ),
         click.Option(
             ["-o", "--output"],
             type=click.Choice([form.value for form in OutputFormat]),
             expose_value=False,
             callback=_remember,
-            help="The form of what is printed: table unless said otherwise.",
+            help="Output format. [default: table]",
         ),
         click.Option(
             ["--user"],
@@ -60,34 +72,74 @@ def shared_options(address_variable: str | None = None, user_variable: str | Non
             envvar=user_variable,
             expose_value=False,
             callback=_remember,
-            help="Who asks, for the history: your login name unless this or TASKCORE_USER says otherwise.",
+            help="User name to record in the history. [default: TASKCORE_USER, or your login name]",
         ),
         click.Option(
             ["--log-level"],
             type=click.Choice(LOG_LEVELS, case_sensitive=False),
             expose_value=False,
             callback=_remember,
-            help="What to log on stderr: warning and above unless said otherwise.",
+            help="Lowest level to log on stderr. [default: warning]",
         ),
     ]
 
 
 def takes_task_id(function: Callable[Concatenate[int, P], T]) -> Callable[P, T]:
-    """Give a command `--id N`, and N as an argument in its place. Its function gets the number first."""
+    """Give a command `--id N`, or N as an argument. Its function gets the number as first argument."""
 
-    @click.option("--id", "task_id", type=click.IntRange(min=1), metavar="N", help="The task's number.")
+    @click.option("--id", "task_id", type=click.IntRange(min=1), metavar="N", help="The task's id.")
     @click.argument("number", type=click.IntRange(min=1), required=False, metavar="[N]")
     @functools.wraps(function)
     def command(*args: P.args, **kwargs: P.kwargs) -> T:
-        by_option, by_place = kwargs.pop("task_id"), kwargs.pop("number")
-        if by_option is not None and by_place is not None:
-            raise click.UsageError("Name the task once: with --id N, or with N alone.")
-        task_id = by_option if by_option is not None else by_place
+        by_option, by_argument = kwargs.pop("task_id"), kwargs.pop("number")
+        if by_option is not None and by_argument is not None:
+            raise click.UsageError("Give the task's id once: as --id N or as N.")
+        task_id = by_option if by_option is not None else by_argument
         if not isinstance(task_id, int):
             raise click.UsageError("Missing option '--id'.")
         return function(task_id, *args, **kwargs)
 
     return command
+
+
+def takes_timeout(function: F, name: str = "--timeout") -> F:
+    """Give a command `--timeout SECONDS`, which its function gets as a timedelta or None."""
+    return click.option(
+        name, type=Seconds(min=0, max=10**9), metavar="SECONDS", help="Maximum time to wait. [default: no limit]"
+    )(function)
+
+
+def takes_wait(function: Callable[P, T]) -> Callable[P, T]:
+    """Give a command `--wait` (`is_waiting`) and `--wait-timeout`, which requires it."""
+
+    @click.option(
+        "--wait", "is_waiting", is_flag=True, help="Wait until the task has finished; exit with 3 unless it succeeded."
+    )
+    @functools.partial(takes_timeout, name="--wait-timeout")
+    @functools.wraps(function)
+    def command(*args: P.args, **kwargs: P.kwargs) -> T:
+        if kwargs["wait_timeout"] is not None and not kwargs["is_waiting"]:
+            raise click.UsageError("--wait-timeout requires --wait.")
+        return function(*args, **kwargs)
+
+    return command
+
+
+def takes_follow(what: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Give a command `--follow` (`is_following`) and `--timeout`, which requires it."""
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        @click.option("-f", "--follow", "is_following", is_flag=True, help=f"Print {what}, one per line.")
+        @takes_timeout
+        @functools.wraps(function)
+        def command(*args: P.args, **kwargs: P.kwargs) -> T:
+            if kwargs["timeout"] is not None and not kwargs["is_following"]:
+                raise click.UsageError("--timeout requires --follow.")
+            return function(*args, **kwargs)
+
+        return command
+
+    return decorate
 
 
 def _remember(context: click.Context, option: click.Parameter, value: str | None) -> None:

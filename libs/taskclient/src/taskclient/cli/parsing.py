@@ -1,4 +1,4 @@
-"""What people write on a command line, turned into values. Every function raises ValueError with a readable reason."""
+"""Parsers of command line values. Each function raises ValueError with a message for the user."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AGO = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 
 
 def parse_pair(text: str) -> tuple[str, str]:
-    """`key=value`; the value may be empty and may hold more equals signs."""
+    """Parse `key=value`. The value may be empty, and may contain equals signs."""
     key, equals, value = text.partition("=")
     if not key or not equals:
         raise ValueError(f"{text!r} is not of the form key=value")
@@ -25,13 +25,13 @@ def parse_pair(text: str) -> tuple[str, str]:
 
 
 def parse_parameter(text: str) -> tuple[str, Any]:
-    """`key=value`, the value as JSON where it is JSON (`5`, `true`, `["a"]`, `"5"`), as the text itself elsewhere."""
+    """Parse `key=value`, where the value is JSON (`5`, `true`, `["a"]`, `"5"`) or else plain text."""
     key, value = parse_pair(text)
     return key, parse_value(value)
 
 
 def parse_value(text: str) -> Any:
-    """JSON where it is JSON, the text itself elsewhere."""
+    """Return the value if `text` is JSON, otherwise `text` itself."""
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError):
@@ -46,7 +46,7 @@ def parse_object(text: str) -> dict[str, Any]:
 
 
 def parse_time(text: str, now: datetime) -> datetime:
-    """ISO 8601 with a time zone, or `+30s`, `+5m`, `+2h`, `+1d` from `now`."""
+    """Parse ISO 8601 with a time zone, or a delay from `now`: `+30s`, `+5m`, `+2h`, `+1d`."""
     if match := DELAY.fullmatch(text):
         return _later(now, float(match[1]), UNITS[match[2]], text)
     try:
@@ -59,12 +59,12 @@ def parse_time(text: str, now: datetime) -> datetime:
 
 
 def parse_run_at(text: str) -> datetime:
-    """As `parse_moment`, from this machine's clock, in UTC."""
+    """Parse as `parse_time` does, relative to this machine's clock."""
     return parse_time(text, datetime.now(UTC))
 
 
 def parse_ago(text: str, now: datetime) -> datetime:
-    """ISO 8601 with a time zone, or `30s`, `5m`, `2h`, `7d` before `now`."""
+    """Parse ISO 8601 with a time zone, or a duration before `now`: `30s`, `5m`, `2h`, `7d`."""
     if match := AGO.fullmatch(text):
         return _later(now, -float(match[1]), UNITS[match[2]], text)
     try:
@@ -75,12 +75,12 @@ def parse_ago(text: str, now: datetime) -> datetime:
 
 
 def parse_since(text: str) -> datetime:
-    """As `parse_ago`, by this machine's clock."""
+    """Parse as `parse_ago` does, relative to this machine's clock."""
     return parse_ago(text, datetime.now(UTC))
 
 
 def parse_duration(text: str) -> int:
-    """`90s`, `30m`, `1.5h` or `7d` as seconds, which must be whole and at least one."""
+    """Parse `90s`, `30m`, `1.5h` or `7d` into whole seconds, at least one."""
     match = AGO.fullmatch(text)
     seconds = timedelta(**{UNITS[match[2]]: float(match[1])}).total_seconds() if match and len(text) < 12 else 0.0
     if seconds < 1 or seconds != int(seconds):
@@ -89,7 +89,7 @@ def parse_duration(text: str) -> int:
 
 
 def unique_pairs(pairs: Iterable[tuple[str, T]], option: str) -> dict[str, T]:
-    """The pairs as a dictionary; a key given twice is refused, for one of the two would be lost."""
+    """Return the pairs as a dictionary. Refuse a repeated key, since one of its values would be lost."""
     found: dict[str, T] = {}
     for key, value in pairs:
         if key in found:

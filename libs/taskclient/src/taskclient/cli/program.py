@@ -1,4 +1,4 @@
-"""`task-cli` itself: the shared options, and the commands put together."""
+"""The root command of `task-cli`: the shared options and all commands."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from taskclient.cli.setting import setting
 from taskclient.cli.task.group import task
 from taskclient.cli.task.history import history
 from taskclient.cli.task.trace import trace
-from taskclient.cli.worker import task_type, worker
+from taskclient.cli.task_type import task_type
+from taskclient.cli.worker import worker
 
 
 class Program(Group):
@@ -31,7 +32,7 @@ class Program(Group):
 
 @click.group(cls=Program, params=shared_options(address_variable="TASKCORE_ADDRESS", user_variable="TASKCORE_USER"))
 def program() -> None:
-    """Hand tasks to Taskcore and see what becomes of them.
+    """Submit tasks to Taskcore, and inspect and control them.
 
     \b
     Exit codes: 0 done, 1 the server refused or could not be reached, 2 usage,

@@ -1,4 +1,4 @@
-"""`task-cli serve`: becomes a worker."""
+"""`task-cli serve`: replace this process by a worker."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ LOG_LEVEL_VARIABLE = "TASKCORE_LOG__LEVEL"
 @click.command("serve", cls=Command)
 @click.pass_obj
 def serve(session: Session) -> NoReturn:
-    """Start a worker, in place of this program.
+    """Start a worker in place of this program.
 
-    Needs `taskworker` installed beside task-cli. It has settings of its own (TASKCORE_…), of which --log-level is
-    one; it works from the database, so that --address means nothing to it.
+    Requires `taskworker` in the same environment. The worker takes its settings from TASKCORE_… variables. Of the
+    options only --log-level applies: a worker connects to the database, not to --address.
     """
-    worker = next((path for path in _places() if os.access(path, os.X_OK)), None)
+    worker = next((path for path in _candidates() if os.access(path, os.X_OK)), None)
     if worker is None:
         exit_with_error(
-            f"there is no {WORKER} beside {sys.executable}: install the package {WORKER} in the same environment",
+            f"{WORKER} is not installed beside {sys.executable}: install the package {WORKER} in the same environment",
             ExitCode.ERROR,
         )
     level = {LOG_LEVEL_VARIABLE: session.log_level} if session.log_level else {}
     os.execve(worker, [str(worker), "run"], {**os.environ, **level})
 
 
-def _places() -> Iterator[Path]:
+def _candidates() -> Iterator[Path]:
     yield Path(sys.executable).with_name(WORKER)
     yield Path(sysconfig.get_path("scripts")) / WORKER

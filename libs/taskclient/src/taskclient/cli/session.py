@@ -1,15 +1,16 @@
-"""What every command is given: where the server is, and in which form to answer."""
+"""The shared options of a command, and what follows from them: the client, the output, logging."""
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from rich.console import Console, RenderableType
 
+from taskclient.cli.output.views import Columns, list_view
 from taskclient.cli.output.writer import OutputFormat, show
 from taskclient.client import DEFAULT_ADDRESS, Client
 from taskclient.users import login_name
@@ -19,7 +20,7 @@ T = TypeVar("T")
 
 @dataclass
 class Session:
-    """Filled in by the shared options, left to right: one given after the command wins over one given before it."""
+    """Filled in by the shared options from left to right: one after the command overrides one before it."""
 
     address: str = DEFAULT_ADDRESS
     output: OutputFormat = OutputFormat.TABLE
@@ -32,8 +33,12 @@ class Session:
     def show(self, value: T, view: Callable[[T], RenderableType]) -> None:
         show(value, self.output, view)
 
+    def show_list(self, items: Sequence[T], columns: Columns[T]) -> None:
+        """Print the items and their number."""
+        self.show({"items": items, "total": len(items)}, lambda _: list_view(items, columns))
+
     def console(self) -> Console:
-        """For progress and remarks, which go to stderr, so that stdout holds the answer and nothing else."""
+        """Return a console on stderr for progress messages, so that stdout holds nothing but the result."""
         return Console(file=sys.stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
     def configure_logging(self) -> None:

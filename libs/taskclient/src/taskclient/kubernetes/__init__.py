@@ -1,1 +1,1 @@
-"""Kubernetes events and alerts as the server keeps them: what they look like, the calls, and following them."""
+"""Kubernetes events and alerts: models, calls and streams."""

@@ -12,7 +12,7 @@ from taskclient.kubernetes.models import Alert, AlertPage, EventPage, EventVersi
 
 @dataclass(frozen=True, slots=True)
 class ObjectFilter:
-    """Which objects something is about. Several values of one kind mean any of them; none: all."""
+    """Selects Kubernetes objects: any of the values of each field. An empty field selects all."""
 
     cluster: Sequence[str] = ()
     namespace: Sequence[str] = ()
@@ -21,15 +21,15 @@ class ObjectFilter:
     reason: Sequence[str] = ()
 
     def query(self) -> list[tuple[str, str]]:
-        kinds = ("cluster", "namespace", "kind", "name", "reason")
-        return [(kind, value) for kind in kinds for value in getattr(self, kind)]
+        fields = ("cluster", "namespace", "kind", "name", "reason")
+        return [(field, value) for field in fields for value in getattr(self, field)]
 
 
 ALL_OBJECTS = ObjectFilter()
 
 
 class KubernetesCalls:
-    """Those of a `Client`."""
+    """The Kubernetes methods of a `Client`."""
 
     _connection: Connection
 
@@ -44,14 +44,17 @@ class KubernetesCalls:
         before: str | None = None,
         after: str | None = None,
     ) -> EventPage:
-        """A page, newest first. With `after` (`next_after` of a page): what was stored since, in that order."""
+        """Return a page of events, newest first.
+
+        With `after` (the `next_after` of a page), return what was stored since, in that order.
+        """
         pairs = [*about.query(), *(("type", value) for value in type)]
         at = None if since is None else since.isoformat()
         pairs += _given(since=at, q=search, limit=limit, before=before, after=after)
         return self._connection.request(Call("GET", "/events", pairs), EventPage)
 
     def event_versions(self, event_id: int) -> Sequence[KubernetesEvent]:
-        """Every version of the event of which this is one, in the order in which they were stored."""
+        """Return every stored version of the event that `event_id` is a version of, in the order of storing."""
         path, items, after = f"/events/{event_id}/versions", list[KubernetesEvent](), 0
         while True:
             page = self._connection.request(Call("GET", path, [("after", str(after))]), EventVersionPage)
@@ -61,7 +64,7 @@ class KubernetesCalls:
             after = page.next_after
 
     def task_events(self, task_id: int, *, after: int | None = None, limit: int | None = None) -> TaskEventPage:
-        """Those about a task's pods, in the order in which they came; behind `after`."""
+        """Return a page of the events about a task's pods after the id `after`, in the order of their arrival."""
         pairs = _given(after=after, limit=limit)
         return self._connection.request(Call("GET", f"/tasks/{task_id}/events", pairs), TaskEventPage)
 
@@ -74,9 +77,9 @@ class KubernetesCalls:
         before: str | None = None,
         after: str | None = None,
     ) -> AlertPage:
-        """A page of those that are open, the last to open first; `status` may be `resolved` or `all`.
+        """Return a page of alerts, the latest first: open ones, unless `status` is `resolved` or `all`.
 
-        With `after` (`next_after` of a page): those that opened since, in that order.
+        With `after` (the `next_after` of a page), return those that opened since, in that order.
         """
         pairs = about.query() + _given(status=status, limit=limit, before=before, after=after)
         return self._connection.request(Call("GET", "/alerts", pairs), AlertPage)

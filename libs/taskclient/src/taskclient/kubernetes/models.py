@@ -1,4 +1,4 @@
-"""What goes over HTTP of Kubernetes events and alerts, as this client sees it."""
+"""Response models of the calls about Kubernetes events and alerts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 class KubernetesEvent(msgspec.Struct, frozen=True):
-    """A version of an event. `kind`, `namespace` and `name` are those of the object that it is about."""
+    """A version of an event. `kind`, `namespace` and `name` identify the object that the event is about."""
 
     id: int
     cluster: str
@@ -30,7 +30,7 @@ class KubernetesEvent(msgspec.Struct, frozen=True):
 
 
 class EventGap(msgspec.Struct, frozen=True):
-    """What is not there in full: `lost`, or a `rate_limited` of which only the number was kept."""
+    """A period whose events are incomplete. `kind` is `lost`, or `rate_limited` if only their number was kept."""
 
     id: int
     cluster: str
@@ -43,7 +43,7 @@ class EventGap(msgspec.Struct, frozen=True):
 
 
 class EventPage(msgspec.Struct, frozen=True):
-    """Newest first; with `after` in the order in which they were stored."""
+    """A page, newest first; with `after`, in the order of storing."""
 
     items: list[KubernetesEvent]
     gaps: list[EventGap]
@@ -53,14 +53,14 @@ class EventPage(msgspec.Struct, frozen=True):
 
 
 class EventVersionPage(msgspec.Struct, frozen=True):
-    """A page, by id. `next_after` is None on the last one."""
+    """A page, ordered by id. `next_after` is None on the last page."""
 
     items: list[KubernetesEvent]
     next_after: int | None
 
 
 class TaskEventPage(msgspec.Struct, frozen=True):
-    """By id. `next_after`, given as `after`, continues behind the last one; None: there was none so far."""
+    """A page, ordered by id. Pass `next_after` as `after` to continue. It is None while there are no events."""
 
     items: list[KubernetesEvent]
     next_after: int | None
@@ -68,7 +68,7 @@ class TaskEventPage(msgspec.Struct, frozen=True):
 
 
 class Alert(msgspec.Struct, frozen=True):
-    """Events of one object and reason that a rule found worth telling, as one. Open until `resolved_at`."""
+    """Events with the same object and reason that match a rule, aggregated. Open until `resolved_at`."""
 
     id: int
     rule: str
@@ -88,7 +88,7 @@ class Alert(msgspec.Struct, frozen=True):
 
 
 class AlertPage(msgspec.Struct, frozen=True):
-    """Those that opened last come first; with `after` in the order in which they opened."""
+    """A page, latest to open first; with `after`, in the order of opening."""
 
     items: list[Alert]
     next_before: str | None

@@ -1,4 +1,4 @@
-"""Following what a cluster tells, page after page: none missed, none twice, whatever comes meanwhile."""
+"""Follow Kubernetes events and alerts page by page: each exactly once, whatever is stored meanwhile."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class EventStream:
-    """Events and gaps. The first read is of the newest `count` of them, from then on what was stored since."""
+    """Events and gaps. The first read returns the newest `count`, later ones what was stored since."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class EventStream:
         self._after: str | None = None
 
     def read_new(self) -> Iterator[KubernetesEvent | EventGap]:
-        """Those that are new: at first by their time, then in the order in which they were stored."""
+        """Yield new events and gaps: on the first call ordered by time, later in the order of storing."""
         if self._after is None:
             page = self._page(self._count)
             first: list[KubernetesEvent | EventGap] = [*page.items, *page.gaps]
@@ -62,7 +62,7 @@ class EventStream:
 
 
 class AlertStream:
-    """Alerts. The first read is of the newest `count`, open unless `status` says else; then of those that open."""
+    """Alerts. The first read returns the latest `count` with this `status`, later ones those that opened since."""
 
     def __init__(
         self, client: Client, about: ObjectFilter = ALL_OBJECTS, *, status: str = "open", count: int = 100
@@ -74,7 +74,7 @@ class AlertStream:
         self._after: str | None = None
 
     def read_new(self) -> Iterator[Alert]:
-        """Those that are new, in the order in which they opened; of the new ones also what is resolved by now."""
+        """Yield new alerts in the order of opening, including those that have been resolved meanwhile."""
         if self._after is None:
             page = self._client.alerts(self._about, status=self._status, limit=self._count)
             self._after = page.next_after
@@ -96,7 +96,7 @@ class TaskEventStream:
         self._after: int | None = None
 
     def read_new(self, task: Task | None = None) -> Iterator[KubernetesEvent]:
-        """Those that are new, in the order in which they came."""
+        """Yield new events in the order of their arrival."""
         has_more = True
         while has_more:
             page = self._client.task_events(self._task_id, after=self._after, limit=PAGE_SIZE)
@@ -111,7 +111,7 @@ def poll(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Generator[T, None, None]:
-    """What `read` finds, again and again, for as long as `timeout` or for ever."""
+    """Yield what `read` returns, again and again, until `timeout` has passed or forever."""
     until = float("inf") if timeout is None else clock() + timeout.total_seconds()
     while True:
         yield from read()
@@ -122,5 +122,5 @@ def poll(
 
 
 def occurred_at(one: KubernetesEvent | EventGap) -> datetime:
-    """When it happened, or was over."""
+    """Return when an event happened or a gap ended."""
     return one.until_at if isinstance(one, EventGap) else one.at

@@ -1,7 +1,7 @@
-"""What goes over HTTP, as this client sees it. A field that a newer server adds is passed over.
+"""Request and response models. Fields that a newer server adds are ignored.
 
-A status or an action is kept as text: one that this client does not know yet must not make a task unreadable.
-Compare it with `Status`.
+Statuses and actions are plain text, so that a task with one from a newer server stays readable. Compare a status with
+`Status`.
 """
 
 from taskclient.models.batches import BatchAnswer, BatchResult

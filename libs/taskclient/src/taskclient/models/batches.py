@@ -1,4 +1,4 @@
-"""What became of many tasks that were submitted at once."""
+"""The response to a batch of tasks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from taskclient.models.problems import Problem
 
 
 class BatchResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of the task at `index` of a batch: stored (`id`), already there (`existing`), or refused."""
+    """The result for the task at `index`: created (`id`), already there (`id`, `existing`), or refused (`problem`)."""
 
     index: int
     id: int | None = None

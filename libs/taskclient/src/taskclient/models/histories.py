@@ -1,4 +1,4 @@
-"""What became of a task: its transitions, its attempts, what they said."""
+"""The history of a task: its transitions, attempts and log lines."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class HistoryEntry(msgspec.Struct, frozen=True):
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """One run. The running one has neither `finished_at` nor `outcome`."""
+    """One attempt. While it runs, `finished_at` and `outcome` are None."""
 
     attempt: int
     worker_id: int | None
@@ -35,7 +35,7 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 class LogLine(msgspec.Struct, frozen=True):
-    """What an attempt said; its lines are numbered from 1."""
+    """A log line of an attempt, numbered from 1."""
 
     attempt: int
     line: int
@@ -46,7 +46,7 @@ class LogLine(msgspec.Struct, frozen=True):
 
 
 class LogPage(msgspec.Struct, frozen=True):
-    """Oldest first. `next_after`, given as `after`, continues behind the last line; None: there was none so far."""
+    """A page, oldest first. Pass `next_after` as `after` to continue. It is None while there are no lines."""
 
     items: list[LogLine]
     next_after: str | None

@@ -1,4 +1,4 @@
-"""Lists that come whole."""
+"""Lists that the server sends in one piece."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ T = TypeVar("T")
 
 
 class Items(msgspec.Struct, Generic[T], frozen=True):
-    """All there are of one kind."""
+    """All items of a list."""
 
     items: list[T]

@@ -1,4 +1,4 @@
-"""What a refusal says."""
+"""Problem details of an error response."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import msgspec
 
 
 class FieldError(msgspec.Struct, frozen=True):
-    """One thing wrong with a request. `field` is a path such as `tasks[3].parameters.to`."""
+    """An invalid field. `field` is a path such as `tasks[3].parameters.to`."""
 
     field: str
     message: str
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Why the server refused (RFC 9457). `code` is stable; `errors` names each field at fault."""
+    """Why the server refused a request (RFC 9457). `code` is stable; `errors` names each invalid field."""
 
     title: str
     status: int

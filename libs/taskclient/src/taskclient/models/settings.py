@@ -9,7 +9,7 @@ import msgspec
 
 
 class Setting(msgspec.Struct, frozen=True):
-    """A live setting: its value now, and where that comes from. `schema` is the JSON Schema of its values."""
+    """A live setting: its effective value and where that comes from. `schema` is the JSON Schema of its values."""
 
     name: str
     value: Any

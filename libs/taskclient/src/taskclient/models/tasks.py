@@ -1,4 +1,4 @@
-"""Tasks: what is asked, and how they stand."""
+"""Tasks, as they are submitted and as the server returns them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 
 
 class Status(StrEnum):
-    """How a task stands. The order is the order in which counts are printed."""
+    """The status of a task. Counts are printed in this order."""
 
     BLOCKED = "blocked"
     SCHEDULED = "scheduled"
@@ -28,10 +28,10 @@ TERMINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED})
 
 
 class NewTask(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A task to run. What is left out is not sent, and comes from the task's type. `run_at` needs a time zone.
+    """A task to submit. Fields with a default are not sent; the server takes them from the task's type.
 
-    In seconds: `timeout` bounds each attempt, `delete_after` counts from the task's end. It waits until the tasks whose
-    ids are in `depends_on` have succeeded.
+    `run_at` needs a time zone. `timeout` bounds each attempt in seconds; `delete_after` counts seconds from the task's
+    end. The task waits until the tasks whose ids are in `depends_on` have succeeded.
     """
 
     name: str
@@ -49,7 +49,7 @@ class NewTask(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Task(msgspec.Struct, frozen=True):
-    """A task: what was asked, and how it stands."""
+    """A submitted task and its state."""
 
     id: int
     name: str
@@ -89,7 +89,7 @@ class Task(msgspec.Struct, frozen=True):
 
 
 class RelatedTask(msgspec.Struct, frozen=True):
-    """A task that another depends on, or that depends on it. `name` and `status` are None once it is gone."""
+    """A dependency or a dependent of a task. `name` and `status` are None once it is deleted."""
 
     id: int
     name: str | None
@@ -97,14 +97,14 @@ class RelatedTask(msgspec.Struct, frozen=True):
 
 
 class RelatedTaskPage(msgspec.Struct, frozen=True):
-    """A page, by id. `next_after` is None on the last one."""
+    """A page, ordered by id. `next_after` is None on the last page."""
 
     items: list[RelatedTask]
     next_after: int | None
 
 
 class TaskPage(msgspec.Struct, frozen=True):
-    """Newest first. `next_cursor` is None on the last page. With `total_is_capped` there are more than `total`."""
+    """A page, newest first. `next_cursor` is None on the last page. `total_is_capped`: there are more than `total`."""
 
     items: list[Task]
     total: int
@@ -113,7 +113,7 @@ class TaskPage(msgspec.Struct, frozen=True):
 
 
 class StatusCounts(msgspec.Struct, frozen=True):
-    """How many tasks stand at each status."""
+    """The number of tasks in each status."""
 
     blocked: int
     scheduled: int

@@ -1,4 +1,4 @@
-"""Who does the work: types, workers, queues."""
+"""Task types, workers and queues."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 
 class TaskType(msgspec.Struct, frozen=True):
-    """`schema` is the JSON Schema of its parameters; `is_served`: some live worker runs it."""
+    """A task type. `schema` is the JSON Schema of its parameters; `is_served`: a live worker runs it."""
 
     name: str
     description: str
@@ -26,7 +26,7 @@ class TaskType(msgspec.Struct, frozen=True):
 
 
 class Worker(msgspec.Struct, frozen=True):
-    """A worker. `slots`: how many tasks it runs at once; `held`: how many it holds now."""
+    """A worker. `slots` is how many tasks it runs at once, `held` how many it has claimed now."""
 
     id: int
     host: str
@@ -41,9 +41,9 @@ class Worker(msgspec.Struct, frozen=True):
 
 
 class Queue(msgspec.Struct, frozen=True):
-    """`waiting`: due and not sent to a worker; `dispatched`: sent, not claimed; `delayed`: not due yet.
+    """A queue. `waiting` tasks are due but not dispatched, `dispatched` ones not claimed yet, `delayed` ones not due.
 
-    `paused_at` is set while nothing of it is started.
+    `paused_at` is set while the queue is paused.
     """
 
     name: str

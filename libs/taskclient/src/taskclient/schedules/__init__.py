@@ -1,1 +1,1 @@
-"""Schedules: what they look like, the calls about them, and what a person gets to see of them."""
+"""Schedules: models and calls."""

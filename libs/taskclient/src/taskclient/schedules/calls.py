@@ -20,12 +20,12 @@ PAGE_SIZE = "1000"
 
 
 class ScheduleCalls:
-    """Those of a `Client`."""
+    """The schedule methods of a `Client`."""
 
     _connection: Connection
 
     def schedules(self) -> Sequence[Schedule]:
-        """All of them, by id."""
+        """Return all schedules, ordered by id."""
         items, after = list[Schedule](), 0
         while True:
             pairs = [("after", str(after)), ("limit", PAGE_SIZE)]
@@ -39,40 +39,43 @@ class ScheduleCalls:
         return self._connection.request(Call("GET", _path(schedule_id)), Schedule)
 
     def create_schedule(self, new: NewSchedule) -> Schedule:
-        """Refused with `schedule_exists` when there is one of that name."""
+        """Create a schedule. Raise ApiError `schedule_exists` when the name is taken."""
         return self._connection.request(Call("POST", "/schedules", body=new), Schedule)
 
     def change_schedule(self, schedule_id: int, **changes: Any) -> Schedule:
-        """Set what is given, of what a `NewSchedule` has; at once. A `task` is given whole."""
+        """Change the given fields, which are those of `NewSchedule`. A `task` replaces the whole task."""
         return self._connection.request(Call("PATCH", _path(schedule_id), body=changes), Schedule)
 
     def delete_schedule(self, schedule_id: int) -> None:
-        """The tasks that it submitted stay."""
+        """Delete a schedule. The tasks that it submitted stay."""
         self._connection.send(Call("DELETE", _path(schedule_id)))
 
     def pause_schedule(self, schedule_id: int, reason: str | None = None) -> Schedule:
-        """Its times pass until it is resumed."""
+        """Submit nothing until the schedule is resumed."""
         body = None if reason is None else {"reason": reason}
         return self._connection.request(Call("POST", f"{_path(schedule_id)}/pause", body=body), Schedule)
 
     def resume_schedule(self, schedule_id: int) -> Schedule:
-        """What came during the pause is not made up for."""
+        """Continue from now. Times that passed during the pause are not made up for."""
         return self._connection.request(Call("POST", f"{_path(schedule_id)}/resume"), Schedule)
 
     def run_schedule(self, schedule_id: int) -> ScheduleRun:
-        """Submit its task now. Refused with `schedule_overlap` while the one before is not over, if it must be."""
+        """Submit the schedule's task now.
+
+        Raise ApiError `schedule_overlap` when the overlap policy forbids it while the previous task is unfinished.
+        """
         return self._connection.request(Call("POST", f"{_path(schedule_id)}/run"), ScheduleRun)
 
     def schedule_fires(
         self, schedule_id: int, *, before: datetime | None = None, limit: int | None = None
     ) -> ScheduleFirePage:
-        """A page of what became of its times, newest first; behind `before`, which is the `next_before` of a page."""
+        """Return a page of the schedule's fires, newest first. `before` is the `next_before` of the page before."""
         given = (("before", None if before is None else before.isoformat()), ("limit", limit))
         pairs = [(name, str(value)) for name, value in given if value is not None]
         return self._connection.request(Call("GET", f"{_path(schedule_id)}/fires", pairs), ScheduleFirePage)
 
     def preview_schedule(self, schedule_id: int, count: int = 10) -> SchedulePreview:
-        """Its next times from now on."""
+        """Return the schedule's next `count` times."""
         return self._connection.request(
             Call("GET", f"{_path(schedule_id)}/preview", [("count", str(count))]), SchedulePreview
         )
@@ -80,7 +83,7 @@ class ScheduleCalls:
     def preview_times(
         self, *, cron: str | None = None, every_s: float | None = None, timezone: str = "UTC", count: int = 10
     ) -> SchedulePreview:
-        """The next times of a cron line, or of an interval from now. Nothing is stored."""
+        """Return the next times of a cron line, or of an interval from now. Nothing is stored."""
         asked = {"cron": cron, "every_s": every_s, "timezone": timezone, "count": count}
         return self._connection.request(Call("POST", "/schedules/preview", body=asked), SchedulePreview)
 

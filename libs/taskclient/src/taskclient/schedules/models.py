@@ -1,4 +1,4 @@
-"""Schedules as this client sees them. Policies are kept as text: one that it does not know yet must not harm."""
+"""Models of the calls about schedules. Policies are plain text, so that one from a newer server stays readable."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 
 class ScheduledTask(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The task to submit at each time, as `NewTask`. Without a name it has the schedule's."""
+    """The task to submit at each time, with the fields of `NewTask`. `name` defaults to the schedule's."""
 
     type: str
     name: str | None = None
@@ -24,10 +24,10 @@ class ScheduledTask(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class NewSchedule(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A schedule to make: at the times of `cron` in `timezone`, or each `every_s` seconds.
+    """A schedule to create: at the times of `cron` in `timezone`, or every `every_s` seconds.
 
-    What is left out is not sent: UTC, no jitter, overlap `skip` (or `queue`, `allow`), catch-up `last` (or `none`,
-    `all`) of at most 100 times.
+    Fields with a default are not sent. The server's defaults: overlap `skip` (or `queue`, `allow`), catch-up `last`
+    (or `none`, `all`) with at most 100 times.
     """
 
     name: str
@@ -44,7 +44,7 @@ class NewSchedule(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Schedule(msgspec.Struct, frozen=True):
-    """A schedule, and how it stands. One that a service keeps (`managed_by`) can be paused and run, not changed."""
+    """A schedule and its state. One that a service manages (`managed_by`) can be paused and run, but not changed."""
 
     id: int
     name: str
@@ -71,7 +71,7 @@ class Schedule(msgspec.Struct, frozen=True):
 
 
 class SchedulePage(msgspec.Struct, frozen=True):
-    """By id. `next_after` is None on the last page."""
+    """A page, ordered by id. `next_after` is None on the last page."""
 
     items: list[Schedule]
     total: int
@@ -79,14 +79,17 @@ class SchedulePage(msgspec.Struct, frozen=True):
 
 
 class ScheduleRun(msgspec.Struct, frozen=True):
-    """The task that was submitted at once, and the time that it stands for."""
+    """The task that a manual run submitted, and the time it counts for."""
 
     task_id: int
     due_at: datetime
 
 
 class ScheduleFire(msgspec.Struct, frozen=True):
-    """What became of the time `due_at`, and when (`at`): a task, or it `waits` for the one before, or was `skipped`."""
+    """What happened at the time `due_at`, and when (`at`).
+
+    The schedule submitted `task_id`, `waits` for the previous task to finish, or `skipped` the time.
+    """
 
     due_at: datetime
     at: datetime
@@ -96,14 +99,14 @@ class ScheduleFire(msgspec.Struct, frozen=True):
 
 
 class ScheduleFirePage(msgspec.Struct, frozen=True):
-    """Newest first. `next_before` is None on the last page."""
+    """A page, newest first. `next_before` is None on the last page."""
 
     items: list[ScheduleFire]
     next_before: datetime | None
 
 
 class PreviewedTime(msgspec.Struct, frozen=True):
-    """A time in UTC, and as clocks show it in the schedule's time zone."""
+    """A time in UTC, and in the schedule's time zone."""
 
     at: datetime
     local: datetime

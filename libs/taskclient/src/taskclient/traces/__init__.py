@@ -1,1 +1,1 @@
-"""Traces of tasks: what the server is asked, and how a person gets to see them."""
+"""Traces of tasks: models and calls."""

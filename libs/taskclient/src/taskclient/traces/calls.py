@@ -7,10 +7,10 @@ from taskclient.traces.models import TaskTrace
 
 
 class TraceCalls:
-    """Those of a `Client`."""
+    """The trace methods of a `Client`."""
 
     _connection: Connection
 
     def trace(self, task_id: int) -> TaskTrace:
-        """What was done for a task, span by span. Refused where it is not followed, or no viewer can be asked."""
+        """Return the spans of a task. Raise ApiError when it is not sampled, or no trace backend can be queried."""
         return self._connection.request(Call("GET", f"/tasks/{task_id}/trace"), TaskTrace)

@@ -1,4 +1,4 @@
-"""What goes over HTTP of traces, as this client sees it."""
+"""Response models of the calls about traces."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 
 class SpanLink(msgspec.Struct, frozen=True):
-    """`attempt`: the attempt of the task that it leads to; None for the submission, and for what is not the task's."""
+    """A link to another span. `attempt` is the task's attempt that it belongs to; None if it belongs to none."""
 
     trace_id: str
     span_id: str
@@ -23,7 +23,7 @@ class SpanEvent(msgspec.Struct, frozen=True):
 
 
 class TraceSpan(msgspec.Struct, frozen=True):
-    """`depth` says how far it is indented. `status` is `unset`, `ok` or `error`."""
+    """A span. `depth` is its level in the tree. `status` is `unset`, `ok` or `error`."""
 
     depth: int
     service: str
@@ -42,9 +42,9 @@ class TraceSpan(msgspec.Struct, frozen=True):
 
 
 class Trace(msgspec.Struct, frozen=True):
-    """The trace of `attempts`. `spans` are a tree, read from top to bottom; none: not there yet, or not any more.
+    """The trace of `attempts`. `spans` is a tree in depth-first order; empty when not yet or no longer available.
 
-    `spans_omitted` counts those that are not about this task, and those that are too many.
+    `spans_omitted` counts spans of other tasks, and those over the limit.
     """
 
     trace_id: str
@@ -55,7 +55,7 @@ class Trace(msgspec.Struct, frozen=True):
 
 
 class TaskTrace(msgspec.Struct, frozen=True):
-    """Oldest first. `source` says who keeps the spans: a `viewer`, or the server itself (`local`)."""
+    """The traces of a task, oldest first. `source` is where the spans come from: `viewer`, or `local` (the server)."""
 
     task_id: int
     source: str

@@ -1,1 +1,1 @@
-"""The command group `analytics`."""
+"""The commands `task-cli analytics …`."""

@@ -1,4 +1,4 @@
-"""The values of a metric as bars, a line a bucket: for a terminal, in eighths of a character."""
+"""Draws the values of a metric as bars for a terminal: one line per bucket, in eighths of a character."""
 
 from __future__ import annotations
 
@@ -17,56 +17,57 @@ DAY_S = 86_400
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
-def chart(answer: Analytics) -> RenderableType:
-    """All series on one scale, which begins at nothing. Where buckets have no samples there is a mark, not a bar."""
-    values = [abs(value) for series in answer.series for _, value in series.points]
-    lines = [heading(answer)]
-    for series in answer.series:
-        lines += ["", series_name(series), *_rows(answer, series, max(values, default=0.0))]
+def chart(analytics: Analytics) -> RenderableType:
+    """Draw all series on one scale that begins at zero. A mark stands for buckets without samples."""
+    values = [abs(value) for series in analytics.series for _, value in series.points]
+    lines = [heading(analytics)]
+    for series in analytics.series:
+        lines += ["", series_name(series), *_rows(analytics, series, max(values, default=0.0))]
     return Group(*(Text(escape_control(line)) for line in lines))
 
 
-def heading(answer: Analytics) -> str:
-    unit = f" in {answer.unit}" if answer.unit else ""
-    across = f", {answer.across} across series" if answer.across else ""
-    span = f"{_time(answer.from_, answer.bucket_s)} to {_time(answer.to, answer.bucket_s)}"
-    return f"{answer.metric}{unit}, {answer.aggregation} of each {_width(answer.bucket_s)}{across}: {span}"
+def heading(analytics: Analytics) -> str:
+    unit = f" in {analytics.unit}" if analytics.unit else ""
+    across = f", {analytics.across} across series" if analytics.across else ""
+    start, end = (_format_time(at, analytics.bucket_s) for at in (analytics.from_, analytics.to))
+    bucket = f"{analytics.aggregation} of each {_format_bucket(analytics.bucket_s)}"
+    return f"{analytics.metric}{unit}, {bucket}{across}: {start} to {end}"
 
 
 def series_name(series: Series) -> str:
     return ", ".join(f"{key}={value}" for key, value in series.labels.items()) or "all"
 
 
-def bar(value: float, greatest: float) -> str:
-    """As long as `value` is of `greatest`; anything but nothing is to be seen."""
-    if not value or not greatest:
+def bar(value: float, maximum: float) -> str:
+    """Return a bar whose length is proportional to `value`; anything but zero is visible."""
+    if not value or not maximum:
         return ""
-    eighths = max(1, round(abs(value) / greatest * BAR_WIDTH * 8))
+    eighths = max(1, round(abs(value) / maximum * BAR_WIDTH * 8))
     return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
 
 
 def format_number(value: float) -> str:
-    """Whole numbers whole, others with four digits."""
+    """Format whole numbers without decimals, others with four digits."""
     if value == round(value) and abs(value) < 10**15:
         return f"{value:.0f}"
     return f"{value:.4g}" if abs(value) < 1_000 else f"{value:.1f}"
 
 
-def _rows(answer: Analytics, series: Series, greatest: float) -> Iterator[str]:
+def _rows(analytics: Analytics, series: Series, maximum: float) -> Iterator[str]:
     width = max((len(format_number(value)) for _, value in series.points), default=0)
-    before: datetime | None = None
+    previous: datetime | None = None
     for at, value in series.points:
-        if before is not None and (at - before).total_seconds() > answer.bucket_s:
+        if previous is not None and (at - previous).total_seconds() > analytics.bucket_s:
             yield "  ⋮"
-        yield f"  {_time(at, answer.bucket_s)}  {format_number(value):>{width}}  {bar(value, greatest)}"
-        before = at
+        yield f"  {_format_time(at, analytics.bucket_s)}  {format_number(value):>{width}}  {bar(value, maximum)}"
+        previous = at
 
 
-def _time(at: datetime, bucket_s: int) -> str:
+def _format_time(at: datetime, bucket_s: int) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%d" if bucket_s % DAY_S == 0 else "%Y-%m-%d %H:%M:%SZ")
 
 
-def _width(bucket_s: int) -> str:
+def _format_bucket(bucket_s: int) -> str:
     for unit, seconds in (("d", DAY_S), ("h", 3_600), ("m", 60)):
         if bucket_s % seconds == 0:
             return f"{bucket_s // seconds}{unit}"

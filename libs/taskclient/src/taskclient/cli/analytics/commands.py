@@ -1,4 +1,4 @@
-"""`task-cli analytics …`: what is measured, and how it went."""
+"""`task-cli analytics …`: list metrics and show their values."""
 
 from __future__ import annotations
 
@@ -12,30 +12,31 @@ from taskclient.cli.command import Group
 from taskclient.cli.options import ParsedOption
 from taskclient.cli.parsing import parse_duration, parse_pair, parse_since
 from taskclient.cli.session import Session
-from taskclient.cli.worker import show_list
 
 
 @click.group(cls=Group)
 def analytics() -> None:
-    """What is measured, and how it went."""
+    """List metrics and show their values."""
 
 
 @analytics.command("metrics", aliases=("l", "ls", "list"))
 @click.pass_obj
 def list_metrics(session: Session) -> None:
-    """Every metric that was ever measured, with the labels that it has."""
+    """List every metric that has samples, with its labels."""
     with session.client() as client:
-        show_list(session, client.metrics(), METRIC_COLUMNS)
+        session.show_list(client.metrics(), METRIC_COLUMNS)
 
 
 @analytics.command("show", aliases=("s",))
 @click.argument("metric", metavar="METRIC")
 @click.option(
-    "--since", type=ParsedOption("time", parse_since), help="ISO 8601 with a time zone, or 5m, 2h, 30d ago. [30d]"
+    "--since",
+    type=ParsedOption("time", parse_since),
+    help="Start: ISO 8601 with a time zone, or how long ago: 5m, 2h, 30d. [default: 30d]",
 )
-@click.option("--until", type=ParsedOption("time", parse_since), help="As --since. [now]")
+@click.option("--until", type=ParsedOption("time", parse_since), help="End, in the format of --since. [default: now]")
 @click.option(
-    "--bucket", type=ParsedOption("span", parse_duration), help="How much time a value stands for: 30m, 1h, 7d. [1d]"
+    "--bucket", type=ParsedOption("duration", parse_duration), help="Width of a bucket: 30m, 1h, 7d. [default: 1d]"
 )
 @click.option(
     "--label",
@@ -44,21 +45,19 @@ def list_metrics(session: Session) -> None:
     type=ParsedOption("key=value", parse_pair),
     help="Only series with this label. Repeatable: all of them.",
 )
-@click.option(
-    "--group-by", "groups", multiple=True, metavar="LABEL", help="Series that agree in this become one. Repeatable."
-)
-@click.option("--total", "is_total", is_flag=True, help="All series become one.")
+@click.option("--group-by", "groups", multiple=True, metavar="LABEL", help="Merge series by this label. Repeatable.")
+@click.option("--total", "is_total", is_flag=True, help="Merge all series.")
 @click.option(
     "--aggregation",
     type=click.Choice(("sum", "avg", "min", "max", "last")),
-    help="What becomes of the samples in a bucket. [sum of a count, avg of a gauge]",
+    help="How to aggregate the samples of a bucket. [default: sum of a count, avg of a gauge]",
 )
 @click.option(
     "--across",
     type=click.Choice(("sum", "avg", "min", "max")),
-    help="How series become one, at each moment. [sum; max of a gauge in seconds]",
+    help="How to merge series at each moment. [default: sum; max of a gauge in seconds]",
 )
-@click.option("--chart", "is_chart", is_flag=True, help="Bars in place of a table.")
+@click.option("--chart", "is_chart", is_flag=True, help="Draw bars instead of a table.")
 @click.pass_obj
 def show(
     session: Session,
@@ -74,11 +73,11 @@ def show(
     across: str | None,
     is_chart: bool,
 ) -> None:
-    """The values of METRIC, by day for the last 30 days unless said otherwise. Times are UTC."""
+    """Show the values of METRIC, by default per day for the last 30 days. Times are UTC."""
     if is_total and groups:
-        raise click.UsageError("--total goes without --group-by.")
+        raise click.UsageError("--total and --group-by exclude each other.")
     with session.client() as client:
-        answer = client.analytics(
+        values = client.analytics(
             metric,
             labels=labels,
             since=since,
@@ -88,4 +87,4 @@ def show(
             across=across,
             group_by=groups if groups or is_total else None,
         )
-    session.show(answer, chart if is_chart else values_view)
+    session.show(values, chart if is_chart else values_view)

@@ -1,4 +1,4 @@
-"""What a person gets to see of metrics and their values, as tables."""
+"""Views of metrics and their values as tables."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ METRIC_COLUMNS: Columns[Metric] = {
 }
 
 
-def values_view(answer: Analytics) -> RenderableType:
-    """A line a value, with a column for each label."""
-    rows: list[Row] = [(at, series.labels, value) for series in answer.series for at, value in series.points]
-    names = dict.fromkeys(name for series in answer.series for name in series.labels)
+def values_view(analytics: Analytics) -> RenderableType:
+    """Show one row per value, with a column for each label."""
+    rows: list[Row] = [(at, series.labels, value) for series in analytics.series for at, value in series.points]
+    names = dict.fromkeys(name for series in analytics.series for name in series.labels)
     columns: Columns[Row] = {"at": lambda row: row[0]}
     columns |= {name: partial(_label, name) for name in names}
     columns |= {"value": lambda row: format_number(row[2])}
-    return Group(Text(escape_control(heading(answer))), list_view(columns)(rows))
+    return Group(Text(escape_control(heading(analytics))), list_view(rows, columns))
 
 
 def _label(name: str, row: Row) -> str | None:

@@ -1,1 +1,1 @@
-"""The commands `events` and `alerts`."""
+"""The commands `task-cli events`, `event`, `alerts` and `alert`."""

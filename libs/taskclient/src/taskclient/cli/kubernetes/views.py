@@ -1,4 +1,4 @@
-"""What a person gets to see of events and alerts: a table of a page, or a line each where they are followed."""
+"""Views of Kubernetes events and alerts: a page as a table, or one line per record of a stream."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from taskclient.cli.output.formatting import first_line, format_cell
+from taskclient.cli.output.stream import StreamPrinter
 from taskclient.cli.output.views import Columns, list_view
 from taskclient.kubernetes.models import Alert, AlertPage, EventGap, EventPage, KubernetesEvent
 
@@ -35,40 +36,56 @@ ALERT_COLUMNS: Columns[Alert] = {
 
 
 def events_view(page: EventPage) -> RenderableType:
-    """The table, then the gaps, then how to go on."""
-    parts = [list_view(EVENT_COLUMNS)(page.items), *(format_cell(gap_line(gap)) for gap in page.gaps)]
-    return Group(*parts, *_more(page.next_before))
+    """Show the events, then the gaps, then the cursor of the next page."""
+    gaps = [format_cell(gap_line(gap)) for gap in page.gaps]
+    return Group(list_view(page.items, EVENT_COLUMNS), *gaps, *_next_page(page.next_before))
 
 
 def alerts_view(page: AlertPage) -> RenderableType:
-    return Group(list_view(ALERT_COLUMNS)(page.items), *_more(page.next_before))
+    return Group(list_view(page.items, ALERT_COLUMNS), *_next_page(page.next_before))
 
 
 def event_line(event: KubernetesEvent) -> str:
-    times = f" (x{event.count})" if event.count > 1 else ""
-    said = first_line(event.message) or "-"
-    return f"{format_cell(event.at)}  {event.type:<8} {event.reason:<18} {object_path(event)}{times}: {said}"
+    count = f" (x{event.count})" if event.count > 1 else ""
+    message = first_line(event.message) or "-"
+    return f"{format_cell(event.at)}  {event.type:<8} {event.reason:<18} {object_path(event)}{count}: {message}"
 
 
 def gap_line(gap: EventGap) -> str:
     where = " ".join(part for part in (gap.cluster, gap.namespace) if part)
-    span = f"from {format_cell(gap.from_at)} until {format_cell(gap.until_at)}"
+    period = f"from {format_cell(gap.from_at)} until {format_cell(gap.until_at)}"
     if gap.count is None:
-        return f"gap: events of {where} may be lost {span}"
-    return f"gap: {gap.count} events {gap.reason or ''} of {where} were only counted {span}"
+        return f"gap: events of {where} may be lost {period}"
+    return f"gap: {gap.count} events {gap.reason or ''} of {where} were only counted {period}"
 
 
 def alert_line(alert: Alert) -> str:
-    task = f" [task {alert.task_id}]" if alert.task_id is not None else ""
-    over = f" [resolved by {alert.resolved_by}]" if alert.resolved_at is not None else ""
-    said = first_line(alert.message) or "-"
-    return f"{format_cell(alert.last_at)}  {alert.id} {alert.reason} {object_path(alert)} (x{alert.count}): {said}{task}{over}"
+    line = f"{format_cell(alert.last_at)}  {alert.id} {alert.reason} {object_path(alert)} (x{alert.count})"
+    line += f": {first_line(alert.message) or '-'}"
+    if alert.task_id is not None:
+        line += f" [task {alert.task_id}]"
+    return line if alert.resolved_at is None else f"{line} [resolved by {alert.resolved_by}]"
 
 
-def object_path(one: KubernetesEvent | Alert) -> str:
-    """`cluster/namespace/kind/name`, without what is not there."""
-    return "/".join(part for part in (one.cluster, one.namespace, one.kind, one.name) if part)
+def object_path(record: KubernetesEvent | Alert) -> str:
+    """Return `cluster/namespace/kind/name` without the empty parts."""
+    return "/".join(part for part in (record.cluster, record.namespace, record.kind, record.name) if part)
 
 
-def _more(next_before: str | None) -> list[RenderableType]:
+def _next_page(next_before: str | None) -> list[RenderableType]:
     return [] if next_before is None else [Text(f"more: --before {next_before}")]
+
+
+def _to_line(record: KubernetesEvent | EventGap | Alert) -> str:
+    match record:
+        case KubernetesEvent():
+            return event_line(record)
+        case EventGap():
+            return gap_line(record)
+        case Alert():
+            return alert_line(record)
+
+
+PRINTER = StreamPrinter[KubernetesEvent | EventGap | Alert](
+    {KubernetesEvent: "event", EventGap: "gap", Alert: "alert"}, _to_line
+)

@@ -1,1 +1,1 @@
-"""Tables, JSON, and YAML on standard output."""
+"""Printing to standard output: tables, JSON and YAML."""

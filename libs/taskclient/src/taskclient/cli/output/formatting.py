@@ -1,4 +1,4 @@
-"""One value as the text of a table's cell."""
+"""Formats a value as the text of a table cell."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STATUS_COLOURS: dict[str, str] = {
 
 
 def format_cell(value: Any) -> Text:
-    """`-` for nothing, UTC for a time, JSON for what has parts. Safe for a terminal whatever the text holds."""
+    """Return `-` for an empty value, UTC for a time, JSON for an object. Control characters are escaped."""
     return Text(escape_control(_text(value)))
 
 
@@ -29,7 +29,7 @@ def format_status(status: str | None) -> Text:
 
 
 def escape_control(text: str) -> str:
-    """`text` with each control character but the line's end written out, so that no task steers the terminal."""
+    """Escape control characters except line breaks, so that no task's text can control the terminal."""
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 

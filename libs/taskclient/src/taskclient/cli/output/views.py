@@ -1,4 +1,4 @@
-"""What a person gets to see of each answer: one function a kind, from the value to a table."""
+"""Views of tasks, task types, workers, queues and settings as tables."""
 
 from __future__ import annotations
 
@@ -68,11 +68,11 @@ SETTING_COLUMNS: Columns[Setting] = {
     "by": lambda setting: setting.changed_by,
 }
 TYPE_COLUMNS: Columns[TaskType] = {
-    "name": lambda kind: kind.name,
-    "queue": lambda kind: kind.queue,
-    "attempts": lambda kind: kind.max_attempts,
-    "served": lambda kind: kind.is_served,
-    "description": lambda kind: first_line(kind.description),
+    "name": lambda task_type: task_type.name,
+    "queue": lambda task_type: task_type.queue,
+    "attempts": lambda task_type: task_type.max_attempts,
+    "served": lambda task_type: task_type.is_served,
+    "description": lambda task_type: first_line(task_type.description),
 }
 WORKER_COLUMNS: Columns[Worker] = {
     "id": lambda worker: worker.id,
@@ -98,23 +98,26 @@ QUEUE_COLUMNS: Columns[Queue] = {
 }
 
 
-def task_view(task: Task) -> RenderableType:
-    return fields_view(task)
+class Deletion(msgspec.Struct, frozen=True):
+    """What is printed after a deletion."""
+
+    id: int
+    deleted: bool = True
 
 
-def fields_view(one: msgspec.Struct) -> RenderableType:
-    """Every field on its own line."""
+def fields_view(record: msgspec.Struct) -> RenderableType:
+    """Show each field on its own line."""
     rows = Table.grid(padding=(0, 2))
     rows.add_column(no_wrap=True)
     rows.add_column(overflow="fold")
-    for name, value in msgspec.structs.asdict(one).items():
+    for name, value in msgspec.structs.asdict(record).items():
         rows.add_row(name, format_status(value) if name == "status" else format_cell(value))
     return rows
 
 
 def task_page_view(page: TaskPage) -> RenderableType:
     total = f"{page.total} or more" if page.total_is_capped else f"{page.total}"
-    return _listing(page.items, TASK_COLUMNS, f"total: {total} (shown: {len(page.items)})")
+    return list_view(page.items, TASK_COLUMNS, f"total: {total} (shown: {len(page.items)})")
 
 
 def counts_view(counts: StatusCounts) -> RenderableType:
@@ -126,15 +129,12 @@ def counts_view(counts: StatusCounts) -> RenderableType:
     return rows
 
 
-def list_view(columns: Columns[T]) -> Callable[[Sequence[T]], RenderableType]:
-    return lambda items: _listing(items, columns, f"total: {len(items)}")
-
-
-def _listing(items: Sequence[T], columns: Columns[T], footer: str) -> RenderableType:
+def list_view(items: Sequence[T], columns: Columns[T], footer: str | None = None) -> RenderableType:
+    """Show one row per item above `footer`, which defaults to the number of items."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in columns:
         table.add_column(name.upper(), overflow="fold", no_wrap=name in {"id", "status"})
     for item in items:
         values = (read(item) for read in columns.values())
         table.add_row(*(value if isinstance(value, Text) else format_cell(value) for value in values))
-    return Group(table, Text(footer))
+    return Group(table, Text(footer or f"total: {len(items)}"))

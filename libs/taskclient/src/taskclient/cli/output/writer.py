@@ -1,4 +1,4 @@
-"""What goes to stdout: a value as a table, as JSON or as YAML. JSON and YAML are whole, valid UTF-8 documents."""
+"""Writes a value to standard output as a table, or as one whole JSON or YAML document in UTF-8."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.console import Console, RenderableType
 
 T = TypeVar("T")
 
-UNBOUNDED_WIDTH = 10_000  # for a table that goes to a program: a line a row, nothing cut off
+UNBOUNDED_WIDTH = 10_000  # for a table that another program reads: one line per row, nothing cut off
 
 
 class OutputFormat(StrEnum):
@@ -25,7 +25,7 @@ class OutputFormat(StrEnum):
 
 
 def show(value: T, form: OutputFormat, view: Callable[[T], RenderableType]) -> None:
-    """Print `value` on stdout; `view` makes what a person reads of it."""
+    """Print `value`. `view` renders it for `OutputFormat.TABLE`."""
     match form:
         case OutputFormat.JSON:
             write(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
@@ -40,8 +40,8 @@ def to_yaml(value: Any) -> bytes:
     return text.encode()
 
 
-def render_text(what: RenderableType) -> str:
-    """As wide as the terminal; as wide as it needs to be where there is none."""
+def render_text(renderable: RenderableType) -> str:
+    """Return the text, as wide as the terminal, or as wide as needed when standard output is no terminal."""
     console = Console(
         file=sys.stdout,
         width=None if sys.stdout.isatty() else UNBOUNDED_WIDTH,
@@ -50,15 +50,12 @@ def render_text(what: RenderableType) -> str:
         emoji=False,
     )
     with console.capture() as capture:
-        console.print(what)
+        console.print(renderable)
     return "".join(line.rstrip() + "\n" for line in capture.get().splitlines())
 
 
 def write(data: bytes) -> bool:
-    """Write it out at once. A reader who has gone, as `head` does, is no error: what follows goes nowhere.
-
-    Answers whether the reader was there.
-    """
+    """Write and flush. Return False if the reader has closed the pipe, as `head` does: later writes are discarded."""
     try:
         click.echo(data, nl=False)
         sys.stdout.flush()

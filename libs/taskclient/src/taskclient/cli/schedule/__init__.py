@@ -1,1 +1,1 @@
-"""The command group `schedule`."""
+"""The commands `task-cli schedule …`."""

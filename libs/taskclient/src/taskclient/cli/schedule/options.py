@@ -1,142 +1,121 @@
-"""The options of `task-cli schedule …`: which schedule, when, how, and with what task."""
+"""Options of the commands about schedules: which schedule, its times, its policies and its task."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import click
 
 from taskclient.cli.exit_codes import ExitCode, exit_with_error
-from taskclient.cli.options import ParsedOption
-from taskclient.cli.parsing import parse_duration, parse_object, parse_pair, parse_parameter, unique_pairs
+from taskclient.cli.options import F, ParsedOption
+from taskclient.cli.parsing import parse_duration
+from taskclient.cli.task.options import drop_unset, takes_task_fields, task_fields
 from taskclient.client import Client
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 OVERLAPS = ("skip", "queue", "allow")
 CATCH_UPS = ("none", "last", "all")
-AT_LEAST_0, AT_LEAST_1 = click.FloatRange(min=0), click.IntRange(min=1)
 
 _TIMES = (
     click.option("--cron", metavar="LINE", help='At the times of a cron line: "*/5 8-18 * * MON-FRI", @daily.'),
     click.option(
-        "--every", "every_s", type=ParsedOption("span", parse_duration), help="In this interval: 90s, 10m, 1h, 7d."
+        "--every", "every_s", type=ParsedOption("duration", parse_duration), help="Interval: 90s, 10m, 1h, 7d."
     ),
-    click.option("--timezone", metavar="ZONE", help="The cron line's, such as Europe/Berlin. [default: UTC]"),
+    click.option("--timezone", metavar="ZONE", help="Time zone of --cron, such as Europe/Berlin. [default: UTC]"),
 )
 _POLICIES = (
-    click.option("--description", metavar="D", help="What it is for, in words."),
+    click.option("--description", metavar="D", help="Description."),
     click.option(
-        "--jitter", "jitter_s", type=AT_LEAST_0, metavar="SECONDS", help="Put each task off by up to so long."
-    ),
-    click.option(
-        "--overlap", type=click.Choice(OVERLAPS), help="When the task before is not over: skip unless said otherwise."
-    ),
-    click.option(
-        "--catch-up", type=click.Choice(CATCH_UPS), help="Of times that nobody was there for: last unless said."
-    ),
-    click.option("--catch-up-limit", type=AT_LEAST_1, metavar="N", help="Of those, so many. [default: 100]"),
-)
-_TASK = (
-    click.option(
-        "-p",
-        "--parameter",
-        "parameters",
-        multiple=True,
-        type=ParsedOption("key=value", parse_parameter),
-        help="A parameter of its task, as of `task create`. Repeatable.",
-    ),
-    click.option(
-        "--parameters-json",
-        type=ParsedOption("json", parse_object),
-        metavar="OBJECT",
-        help="All parameters as one JSON object; --parameter adds to it and overrides it.",
-    ),
-    click.option("--task-name", metavar="NAME", help="Its task's name, if not the schedule's."),
-    click.option("--queue", metavar="Q", help="The queue to wait in, if not its type's."),
-    click.option("--priority", type=int, metavar="N", help="-100 to 100, higher first. [default: 0]"),
-    click.option("--label", "labels", multiple=True, type=ParsedOption("key=value", parse_pair), help="Repeatable."),
-    click.option("--max-attempts", type=AT_LEAST_1, metavar="N", help="How often to try, if not as its type."),
-    click.option(
-        "--timeout",
-        type=click.FloatRange(min=0, min_open=True),
+        "--jitter",
+        "jitter_s",
+        type=click.FloatRange(min=0),
         metavar="SECONDS",
-        help="How long each attempt may take.",
+        help="Delay each task by a random time up to this. [default: 0]",
     ),
-    click.option("--delete-after", type=AT_LEAST_0, metavar="SECONDS", help="Delete it so long after its end."),
+    click.option(
+        "--overlap",
+        type=click.Choice(OVERLAPS),
+        help="What to do while the previous task is unfinished. [default: skip]",
+    ),
+    click.option("--catch-up", type=click.Choice(CATCH_UPS), help="What to do with missed times. [default: last]"),
+    click.option(
+        "--catch-up-limit",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="How many missed times to run at most. [default: 100]",
+    ),
+)
+_SCHEDULE_FIELDS = (
+    "cron",
+    "every_s",
+    "timezone",
+    "description",
+    "jitter_s",
+    "overlap",
+    "catch_up",
+    "catch_up_limit",
 )
 
 
 def takes_schedule_times(function: F) -> F:
-    return _all(_TIMES, function)
+    """Give a command `--cron`, `--every` and `--timezone`."""
+    return _with_options(_TIMES, function)
 
 
 def takes_schedule_policies(function: F) -> F:
-    return _all(_POLICIES, function)
+    """Give a command the options for description, jitter, overlap and catch-up."""
+    return _with_options(_POLICIES, function)
 
 
 def takes_scheduled_task(function: F) -> F:
-    """What `task_members` reads, but for the type."""
-    return _all(_TASK, function)
+    """Give a command the options that describe the schedule's task, except its type."""
+    name = click.option("--task-name", metavar="NAME", help="Name of the task. [default: the schedule's]")
+    return name(takes_task_fields(function))
 
 
 def takes_schedule(function: F) -> F:
-    """Give a command `--id N`, or a number or a name in its place, and what was given as the argument `which`."""
-    return _named(function, is_required=True)
+    """Give a command `--id N`, or a number or name as argument. Its function gets it as `schedule`."""
+    return _takes_schedule(function, is_required=True)
 
 
 def takes_optional_schedule(function: F) -> F:
-    """As `takes_schedule`, and `which` is None when none was named."""
-    return _named(function, is_required=False)
+    """Do as `takes_schedule` does, except that `schedule` may be None."""
+    return _takes_schedule(function, is_required=False)
 
 
-def find_schedule_id(client: Client, which: str) -> int:
-    """The id of the schedule that is named by its number or its name. Ends the program when there is none."""
-    if which.isascii() and which.isdigit():
-        return int(which)
-    ids = [schedule.id for schedule in client.schedules() if schedule.name == which]
-    return ids[0] if ids else exit_with_error(f"there is no schedule named {which!r}", ExitCode.ERROR)
+def find_schedule_id(client: Client, schedule: str) -> int:
+    """Return the id of the schedule with this number or name. Exit with an error if the name does not exist."""
+    if schedule.isascii() and schedule.isdigit():
+        return int(schedule)
+    ids = [found.id for found in client.schedules() if found.name == schedule]
+    return ids[0] if ids else exit_with_error(f"no schedule is named {schedule!r}", ExitCode.ERROR)
 
 
-def drop_unset(**values: Any) -> dict[str, Any]:
-    """Those that were given."""
-    return {name: value for name, value in values.items() if value not in (None, (), {})}
+def split_options(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the given fields of the schedule, and those of its task."""
+    if options["cron"] is not None and options["every_s"] is not None:
+        raise click.UsageError("--cron and --every exclude each other.")
+    fields = drop_unset(**{name: options.pop(name) for name in _SCHEDULE_FIELDS})
+    return fields, task_fields(name=options.pop("task_name"), **options)
 
 
-def scheduled_task_fields(
-    *,
-    parameters: Sequence[tuple[str, Any]],
-    parameters_json: dict[str, Any] | None,
-    labels: Sequence[tuple[str, str]],
-    task_name: str | None,
-    **others: Any,
-) -> dict[str, Any]:
-    """What the options of `takes_task` say of the task."""
-    try:
-        whole = (parameters_json or {}) | unique_pairs(parameters, "--parameter")
-        return drop_unset(name=task_name, parameters=whole, labels=unique_pairs(labels, "--label"), **others)
-    except ValueError as error:
-        raise click.UsageError(f"{error}.") from error
-
-
-def _named(function: F, *, is_required: bool) -> F:
-    @click.option("--id", "schedule_id", type=click.IntRange(min=1), metavar="N", help="The schedule's number.")
+def _takes_schedule(function: F, *, is_required: bool) -> F:
+    @click.option("--id", "schedule_id", type=click.IntRange(min=1), metavar="N", help="The schedule's id.")
     @click.argument("schedule", required=False, metavar="[N|NAME]")
     @functools.wraps(function)
     def command(*args: Any, schedule_id: int | None, schedule: str | None, **kwargs: Any) -> Any:
         if schedule_id is not None and schedule is not None:
-            raise click.UsageError("Name the schedule once: with --id N, or with N or its name alone.")
-        which = schedule if schedule_id is None else str(schedule_id)
-        if which is None and is_required:
+            raise click.UsageError("Give the schedule once: as --id N, as N or by name.")
+        given = schedule if schedule_id is None else str(schedule_id)
+        if given is None and is_required:
             raise click.UsageError("Missing option '--id', or the schedule's name.")
-        return function(*args, which=which, **kwargs)
+        return function(*args, schedule=given, **kwargs)
 
     return cast("F", command)
 
 
-def _all(options: Sequence[Callable[[F], F]], function: F) -> F:
+def _with_options(options: Sequence[Callable[[F], F]], function: F) -> F:
     for option in reversed(options):
         function = option(function)
     return function

@@ -1,4 +1,4 @@
-"""What a person gets to see of schedules."""
+"""Views of schedules, their fires and their next times as tables."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ SCHEDULE_COLUMNS: Columns[Schedule] = {
     "last task": lambda schedule: schedule.last_task_id,
     "missed": lambda schedule: schedule.missed,
     "paused": lambda schedule: schedule.pause_reason or schedule.paused_at,
-    "kept by": lambda schedule: schedule.managed_by,
+    "managed by": lambda schedule: schedule.managed_by,
 }
 FIRE_COLUMNS: Columns[ScheduleFire] = {
     "due": lambda fire: fire.due_at,
-    "dealt with": lambda fire: fire.at,
+    "processed": lambda fire: fire.at,
     "task": lambda fire: fire.task_id if fire.task_id is not None else "(waits)" if fire.waits else "(skipped)",
 }
 PREVIEW_COLUMNS: Columns[PreviewedTime] = {
     "utc": lambda time: time.at,
-    "there": lambda time: time.local.strftime("%a %Y-%m-%d %H:%M:%S %z"),
+    "local": lambda time: time.local.strftime("%a %Y-%m-%d %H:%M:%S %z"),
 }
 
 
 def format_times(schedule: Schedule) -> str:
-    """`30 2 * * * Europe/Berlin`, or `every 600 s`."""
+    """Return the times as text: `30 2 * * * Europe/Berlin`, or `every 600 s`."""
     if schedule.every_s is not None:
         return f"every {schedule.every_s:g} s"
     return f"{schedule.cron} {schedule.timezone}"
@@ -41,8 +41,8 @@ def format_times(schedule: Schedule) -> str:
 
 def fires_view(page: ScheduleFirePage) -> RenderableType:
     more = [] if page.next_before is None else [Text(f"more: --before {page.next_before.isoformat()}")]
-    return Group(list_view(FIRE_COLUMNS)(page.items), *more)
+    return Group(list_view(page.items, FIRE_COLUMNS), *more)
 
 
 def preview_view(preview: SchedulePreview) -> RenderableType:
-    return Group(list_view(PREVIEW_COLUMNS)(preview.times), Text(f"time zone: {preview.timezone}"))
+    return Group(list_view(preview.times, PREVIEW_COLUMNS), Text(f"time zone: {preview.timezone}"))

@@ -1,1 +1,1 @@
-"""The command group `task`."""
+"""The commands `task-cli task …`: one module per command, or per kind of command."""

@@ -1,4 +1,4 @@
-"""`task-cli history` and `task-cli task history`: every step of one task."""
+"""`task-cli history` and `task-cli task history`: the transitions of a task."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from taskclient.cli.command import Command
 from taskclient.cli.options import takes_task_id
 from taskclient.cli.output.views import HISTORY_COLUMNS
 from taskclient.cli.session import Session
-from taskclient.cli.worker import show_list
 
 
 @click.command("history", cls=Command, aliases=("h", "log"))
 @takes_task_id
 @click.pass_obj
 def history(session: Session, task_id: int) -> None:
-    """Every step of a task, oldest first; of a deleted one too."""
+    """Show every transition of a task, oldest first. Deleted tasks keep their history."""
     with session.client() as client:
-        show_list(session, client.history(task_id), HISTORY_COLUMNS)
+        session.show_list(client.history(task_id), HISTORY_COLUMNS)

@@ -1,4 +1,4 @@
-"""`task-cli task list`: a page of tasks."""
+"""`task-cli task list`: show a page of tasks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PAGE_SIZE = 30
 
 @click.command("list", cls=Command, aliases=("l", "ls"))
 @click.option(
-    "-n", "--pageNumber", "page_number", type=click.IntRange(min=1), metavar="N", help="Which page. [default: 1]"
+    "-n", "--pageNumber", "page_number", type=click.IntRange(min=1), metavar="N", help="Page number. [default: 1]"
 )
 @click.option(
     "-c",
@@ -26,11 +26,17 @@ PAGE_SIZE = 30
     "page_count",
     type=click.IntRange(min=1),
     metavar="N",
-    help=f"How many to a page; the server takes up to 200. [default: {PAGE_SIZE}]",
+    help=f"Page size, up to 200. [default: {PAGE_SIZE}]",
 )
-@click.option("--offset", type=click.IntRange(min=0), metavar="N", help="How many to skip, in place of --pageNumber.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="How many to show, in place of --pageCount.")
-@click.option("--status", "statuses", multiple=True, type=click.Choice([s.value for s in Status]), help="Repeatable.")
+@click.option("--offset", type=click.IntRange(min=0), metavar="N", help="Tasks to skip, instead of --pageNumber.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Tasks to show, instead of --pageCount.")
+@click.option(
+    "--status",
+    "statuses",
+    multiple=True,
+    type=click.Choice([s.value for s in Status]),
+    help="Only this status. Repeatable.",
+)
 @click.option("--type", "types", multiple=True, metavar="T", help="Only this type. Repeatable.")
 @click.option("--queue", "queues", multiple=True, metavar="Q", help="Only this queue. Repeatable.")
 @click.option(
@@ -38,9 +44,9 @@ PAGE_SIZE = 30
     "labels",
     multiple=True,
     type=ParsedOption("key=value", parse_pair),
-    help="Only with this label. Repeatable: all of them.",
+    help="Only tasks with this label. Repeatable: all of them.",
 )
-@click.option("-q", "--search", metavar="TEXT", help="Only with this in the name, in any case.")
+@click.option("-q", "--search", metavar="TEXT", help="Only names that contain this text, in any case.")
 @click.pass_obj
 def list_tasks(
     session: Session,
@@ -55,8 +61,8 @@ def list_tasks(
     labels: Sequence[tuple[str, str]],
     search: str | None,
 ) -> None:
-    """Tasks, newest first, a page at a time. Without a filter, of all."""
-    shown = _either(limit, "--limit", page_count, "--pageCount") or PAGE_SIZE
+    """Show a page of tasks, newest first. Without filters, of all tasks."""
+    size = _either(limit, "--limit", page_count, "--pageCount") or PAGE_SIZE
     _either(offset, "--offset", page_number, "--pageNumber")
     with session.client() as client:
         page = client.list(
@@ -65,13 +71,13 @@ def list_tasks(
             queue=queues,
             labels=labels,
             search=search,
-            limit=shown,
-            offset=offset if offset is not None else ((page_number or 1) - 1) * shown,
+            limit=size,
+            offset=offset if offset is not None else ((page_number or 1) - 1) * size,
         )
         session.show(page, task_page_view)
 
 
-def _either(one: int | None, option: str, other: int | None, its_option: str) -> int | None:
+def _either(one: int | None, option: str, other: int | None, other_option: str) -> int | None:
     if one is not None and other is not None:
-        raise click.UsageError(f"{option} and {its_option} say the same thing: give one of them.")
+        raise click.UsageError(f"{option} and {other_option} exclude each other.")
     return one if one is not None else other

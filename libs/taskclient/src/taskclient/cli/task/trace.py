@@ -1,4 +1,4 @@
-"""`task-cli trace` and `task-cli task trace`: what was done for one task, and how long each step took."""
+"""`task-cli trace` and `task-cli task trace`: the spans of a task, and how long each took."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from taskclient.cli.task.trace_view import trace_view
 @takes_task_id
 @click.pass_obj
 def trace(session: Session, task_id: int) -> None:
-    """A task's trace as a tree: when each step began, how long it took, and where.
+    """Show a task's trace as a tree: the start, the duration and the service of each span.
 
-    Later attempts follow with traces of their own. The server must know where traces are kept (tracing.query_url), or
-    keep them itself, as the standalone does.
+    Later attempts have traces of their own. The server must have a trace backend to query (tracing.query_url) or keep
+    traces itself, as the standalone does.
     """
     with session.client() as client:
         session.show(client.trace(task_id), trace_view)

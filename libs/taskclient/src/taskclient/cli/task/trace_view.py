@@ -1,4 +1,4 @@
-"""What a person gets to see of traces: trees with times, one below the other."""
+"""View of a task's traces: a tree of spans with times for each."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from taskclient.traces.models import TaskTrace, Trace, TraceSpan
 WAIT_PREFIX = "wait "
 
 
-def trace_view(answer: TaskTrace) -> RenderableType:
-    """One trace after the other, an empty line between them."""
+def trace_view(task_trace: TaskTrace) -> RenderableType:
+    """Show the traces, separated by empty lines."""
     parts: list[RenderableType] = []
-    for trace in answer.traces:
+    for trace in task_trace.traces:
         parts += [Text(), *_trace(trace)] if parts else _trace(trace)
     return Group(*parts)
 
 
 def format_duration(seconds: float) -> str:
-    """In the unit that fits: 850 µs, 12.3 ms, 4.56 s, 12m05s, 3h20m."""
+    """Format in the unit that fits: 850 µs, 12.3 ms, 4.56 s, 12m05s, 3h20m."""
     size, sign = abs(seconds), "-" if seconds < 0 else ""
     if size < 0.001:
         return f"{sign}{size * 1_000_000:.0f} µs"
@@ -36,7 +36,7 @@ def format_duration(seconds: float) -> str:
 
 
 def heading(trace: Trace) -> str:
-    """Which attempt it is of, and to which others it is linked."""
+    """Return the trace's attempts, the attempts that it links to, and its id."""
     linked = sorted({link.attempt for span in trace.spans for link in span.links if link.attempt is not None})
     attempts = "attempt " + ", ".join(map(str, trace.attempts))
     return attempts + "".join(f", linked to attempt {number}" for number in linked) + f"; trace {trace.trace_id}"
@@ -46,7 +46,7 @@ def _trace(trace: Trace) -> list[RenderableType]:
     lines: list[RenderableType] = [Text(escape_control(heading(trace)), style="bold")]
     if trace.url is not None:
         lines.append(Text(escape_control(trace.url)))
-    lines.append(_tree(trace.spans) if trace.spans else Text("its spans are not there yet, or not any more"))
+    lines.append(_tree(trace.spans) if trace.spans else Text("its spans are not yet or no longer available"))
     if trace.spans_omitted:
         lines.append(Text(f"{trace.spans_omitted} more spans of the same trace are not shown"))
     return lines

@@ -1,53 +1,53 @@
-"""Waiting for a task's end, and ending as the task did."""
+"""`task-cli task wait`, and how other commands wait for a task and exit by its status."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn
 
 import click
 
+from taskclient.cli.command import Command
 from taskclient.cli.exit_codes import ExitCode, exit_code_for, exit_with_error
+from taskclient.cli.options import takes_task_id, takes_timeout
 from taskclient.cli.output.formatting import first_line
-from taskclient.cli.output.views import task_view
+from taskclient.cli.output.views import fields_view
 from taskclient.cli.session import Session
 from taskclient.client import Client
 from taskclient.errors import WaitTimeout
 from taskclient.models import Task
 
-F = TypeVar("F", bound=Callable[..., Any])
+
+@click.command("wait", cls=Command)
+@takes_task_id
+@takes_timeout
+@click.pass_obj
+def wait(session: Session, task_id: int, timeout: timedelta | None) -> None:
+    """Wait until a task has finished. Exit with 0 if it succeeded, 3 if it did not, 4 on timeout."""
+    with session.client() as client:
+        wait_and_show(session, client, task_id, timeout)
 
 
-def takes_timeout(function: F, name: str = "--timeout") -> F:
-    return click.option(
-        name,
-        type=click.FloatRange(min=0, max=10**9),
-        metavar="SECONDS",
-        help="How long to wait at most; without it, for as long as it takes.",
-    )(function)
+def wait_for_submitted(session: Session, client: Client, task_id: int, timeout: timedelta | None) -> NoReturn:
+    """Print the id of a task that was just submitted, and go on as `wait_and_show` does."""
+    session.console().print(f"submitted task {task_id}")
+    wait_and_show(session, client, task_id, timeout)
 
 
-def takes_wait_timeout(function: F) -> F:
-    """Where `--timeout` means something else."""
-    return takes_timeout(function, "--wait-timeout")
-
-
-def wait_and_show(session: Session, client: Client, task_id: int, timeout_s: float | None) -> NoReturn:
-    """Print the task once it is over, or as it stands when the time is, and end the program with its exit code."""
-    timeout = None if timeout_s is None else timedelta(seconds=timeout_s)
+def wait_and_show(session: Session, client: Client, task_id: int, timeout: timedelta | None) -> NoReturn:
+    """Print the task once it has finished or the timeout has expired, and exit by its status."""
     try:
         with session.console().status(f"waiting for task {task_id}"):
             task = client.wait(task_id, timeout)
     except WaitTimeout as error:
-        session.show(error.task, task_view)
+        session.show(error.task, fields_view)
         raise
-    session.show(task, task_view)
-    exit_as_task(task)
+    session.show(task, fields_view)
+    exit_by_status(task)
 
 
-def exit_as_task(task: Task) -> NoReturn:
-    """End the program with the exit code of a task that is over; say why where that is not 0."""
+def exit_by_status(task: Task) -> NoReturn:
+    """Exit with the code for a finished task. If it did not succeed, print why."""
     code = exit_code_for(task)
     if code is not ExitCode.SUCCESS:
         why = first_line(task.error) or task.reason
