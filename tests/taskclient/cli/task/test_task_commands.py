@@ -23,7 +23,7 @@ COUNTS = {
     "cancelling": 0,
     "scheduled": 1,
 }
-STEP = {
+ENTRY = {
     "id": 1,
     "task_id": 5,
     "attempt": 0,
@@ -141,8 +141,8 @@ def test_counts_are_printed_in_fixed_order(cli: RunCli, server: FakeTaskServer, 
 def test_history_is_available_at_the_root_and_under_task(
     cli: RunCli, server: FakeTaskServer, words: tuple[str, ...]
 ) -> None:
-    deletion = STEP | {"id": 2, "from_status": "queued", "to_status": None}
-    server.on("GET", "/tasks/5/history", Answer(200, {"items": [STEP, deletion]}))
+    deletion = ENTRY | {"id": 2, "from_status": "queued", "to_status": None}
+    server.on("GET", "/tasks/5/history", Answer(200, {"items": [ENTRY, deletion]}))
 
     table, as_json = cli(*words, "--id", "5"), cli(*words, "--id", "5", "-o", "json")
 
