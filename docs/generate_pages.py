@@ -1,7 +1,8 @@
-"""Writes the pages that code already says: `docs/state_machine.md` and `docs/settings.md`. With --check, compares."""
+"""Generates the pages that repeat the code: `docs/state_machine.md` and `docs/settings.md`. --check compares them."""
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import sys
@@ -31,73 +32,90 @@ SETTINGS_HEAD = """# Settings
 
 Generated from `libs/taskcore/src/taskcore/settings/` by `make docs`; do not edit.
 
-In layers, each beating the one before: defaults, a YAML file (`TASKCORE_CONFIG`), the environment, a directory of
-secrets (`TASKCORE_SECRETS_DIR`: one file a setting, named like its variable in lower case without the prefix, as
-`smtp__password`). They are read when a process starts; a bad one is named, and its value never printed. In YAML,
-`TASKCORE_SMTP__HOST` is `smtp: {host: …}`. Durations are in seconds.
+## Where do settings come from?
 
-Those that are marked live can be changed while processes run, by `PUT /api/v1/settings/{name}` or by
-`task-cli setting set`:
-`TASKCORE_LOG__LEVEL` is `log.level` there. What is set so is kept in the database, beats all layers, and takes effect
-in every process within seconds.
+Each process reads its settings once, when it starts, from these layers. Later ones win:
 
-| variable | default | values |
-| --- | --- | --- |
+1. defaults;
+2. a YAML file, named by `TASKCORE_CONFIG`;
+3. environment variables;
+4. a directory of secrets, named by `TASKCORE_SECRETS_DIR`. It holds one file for each setting, named like the variable
+   in lower case without the prefix: `smtp__password`.
+
+The variable `TASKCORE_SMTP__HOST` is `smtp: {host: …}` in YAML. Lists and objects are JSON in variables. Durations are
+in seconds. An invalid setting stops the process with a message that names it and does not show its value.
+
+## How do I change a setting while processes run?
+
+Settings that are marked *live* can be changed by `task-cli setting set log.level debug` or by
+`PUT /api/v1/settings/log.level` (the name of `TASKCORE_LOG__LEVEL`). The database keeps the value, which wins over all
+layers and takes effect in every process within seconds.
 """
 
-#: What is named: the setting, an example, and what one of them is made of.
-NAMED: tuple[tuple[str, str, type[BaseModel]], ...] = (
+#: Where items of a setting are named or listed: its name, the model of an item, and an example.
+ITEMS: tuple[tuple[str, type[BaseModel], str], ...] = (
+    ("databases", DatabaseSettings, '{"reporting": {"url": "postgresql://…", "read_only": true}}'),
     (
-        "`TASKCORE_DATABASES` names the databases that `run_query` may use",
-        '{"reporting": {"url": "postgresql://…", "read_only": true}}',
-        DatabaseSettings,
-    ),
-    (
-        "`TASKCORE_COMMANDS` names the commands that `run_command` may run",
-        '{"backup": {"argv": ["/usr/bin/pg_dump", "--schema-only"], "max_arguments": 1, "timeout_s": 600}}',
+        "commands",
         CommandSettings,
+        '{"backup": {"argv": ["/usr/bin/pg_dump", "--schema-only"], "max_arguments": 1, "timeout_s": 600}}',
     ),
     (
-        "`TASKCORE_ANALYTICS__QUERIES` names metrics that queries measure",
-        '{"active_users": {"database": "shop", "sql": "SELECT count(*) FROM users WHERE active"}}',
+        "analytics.queries",
         QueryMetric,
+        '{"active_users": {"database": "shop", "sql": "SELECT count(*) FROM users WHERE active"}}',
     ),
     (
-        "`TASKCORE_ANALYTICS__COUNTERS` names metrics that JSON documents have",
-        '{"instances": {"url": "https://shop.example/stats", "pointer": "/instances/active"}}',
+        "analytics.counters",
         CounterMetric,
+        '{"instances": {"url": "https://shop.example/stats", "pointer": "/instances/active"}}',
     ),
+    (
+        "alerts.rules",
+        AlertRule,
+        '[{"name": "pod_failed", "kinds": ["Pod"], "reasons": ["Failed"], "task": {"type": "send_email", …}}]',
+    ),
+    ("alerts.rules[].task", AlertTask, '{"type": "send_email", "parameters": {"subject": "$rule: $object", …}}'),
 )
-
-RULES = """
-`TASKCORE_ALERTS__RULES` is a list of rules, as JSON:
-`[{"name": "pod_failed", "kinds": ["Pod"], "reasons": ["Failed"], "task": {"type": "send_email", "parameters": {…}}}]`.
-For each, and for its `task`:
-
-| key | default | values |
-| --- | --- | --- |
-"""
 
 
 def settings_page() -> str:
-    notes = "".join(f"\n`{name}`: {note}\n" for name, note in _notes())
-    named = "".join(_named(*one) for one in NAMED)
-    rules = RULES + "".join(_rows(AlertRule, "")) + re.sub(r"(?m)^\| `", "| `task.", "".join(_rows(AlertTask, "")))
-    return SETTINGS_HEAD + "".join(_rows(Settings, PREFIX)) + named + rules + notes
+    sections = {name: type(f.default) for name, f in Settings.model_fields.items() if isinstance(f.default, BaseModel)}
+    general = [name for name in Settings.model_fields if name not in sections]
+    return "".join(
+        (
+            SETTINGS_HEAD,
+            "\n## General\n",
+            *_table(Settings, "variable", PREFIX, general),
+            *(
+                _section(f"`{name}`", model, "variable", f"{PREFIX}{name.upper()}__")
+                for name, model in sections.items()
+            ),
+            *(_section(f"`{name}`: each item", model, "key", "", example) for name, model, example in ITEMS),
+        )
+    )
 
 
-def _named(what: str, example: str, model: type[BaseModel]) -> str:
-    head = f"\n{what}, as JSON:\n`{example}`. For each:\n\n| key | default | values |\n| --- | --- | --- |\n"
-    return head + "".join(_rows(model, ""))
+def _section(title: str, model: type[BaseModel], head: str, prefix: str, example: str = "") -> str:
+    text, _ = _documentation(model)
+    shown = f"\n```json\n{example}\n```\n" if example else ""
+    return f"\n## {title}\n\n{text}\n{shown}" + "".join(_table(model, head, prefix, list(model.model_fields)))
 
 
-def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
-    for name, field in model.model_fields.items():
+def _table(model: type[BaseModel], head: str, prefix: str, names: list[str]) -> Iterator[str]:
+    _, meanings = _documentation(model)
+    yield f"\n| {head} | default | values | meaning |\n| --- | --- | --- | --- |\n"
+    for name in names:
+        field = model.model_fields[name]
         variable = f"{prefix}{name.upper() if prefix else name}"
-        if isinstance(field.default, BaseModel):
-            yield from _rows(type(field.default), f"{variable}__")
-        else:
-            yield f"| `{variable}` | {_default(field)} | {_values(field)} |\n"
+        yield f"| `{variable}` | {_default(field)} | {_values(field)} | {meanings.get(name, '')} |\n"
+
+
+def _documentation(model: type[BaseModel]) -> tuple[str, dict[str, str]]:
+    """Return the text of the model's docstring, and the meanings in its section `Attributes`."""
+    text, _, attributes = (inspect.getdoc(model) or "").partition("\nAttributes:\n")
+    found = re.findall(r"(?m)^    (\w+): ((?:.|\n(?=      ))+)", attributes)
+    return " ".join(text.split()), {name: " ".join(meaning.split()) for name, meaning in found}
 
 
 def _default(field: FieldInfo) -> str:
@@ -120,7 +138,7 @@ def _values(field: FieldInfo) -> str:
     if choices := [choice for choice in get_args(kind) if isinstance(choice, str)]:
         return ", ".join([*(f"`{choice}`" for choice in choices), *live])
     bounds = [f"{word} {getattr(m, key)}" for m in field.metadata for key, word in BOUNDS if hasattr(m, key)]
-    return ", ".join([_kind(str(kind)), *bounds, *live])
+    return ", ".join([" ".join([_kind(str(kind)), *bounds]), *live])
 
 
 def _kind(annotation: str) -> str:
@@ -139,17 +157,7 @@ KINDS = (
     ("str", "text"),
     ("AlertTask", "JSON object"),
 )
-BOUNDS = (("ge", "from"), ("gt", "more than"), ("le", "to"))
-
-
-def _notes() -> Iterator[tuple[str, str]]:
-    for name, field in Settings.model_fields.items():
-        if isinstance(field.default, BaseModel) and (doc := type(field.default).__doc__):
-            yield name, " ".join(doc.split())
-    named = {"databases": DatabaseSettings, "commands": CommandSettings, "analytics.queries": QueryMetric}
-    more = {"analytics.counters": CounterMetric, "alerts.rules": AlertRule, "alerts.rules[].task": AlertTask}
-    for name, model in (named | more).items():
-        yield name, " ".join((model.__doc__ or "").split())
+BOUNDS = (("ge", "from"), ("gt", "above"), ("le", "up to"))
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""What an operator can set: see `taskcore.settings.loading` for where from."""
+"""All that an operator can set. `taskcore.settings.loading` describes where values come from."""
 
 from taskcore.settings.collectors import (
     AlertRule,

@@ -1,4 +1,4 @@
-"""The settings of the collectors: what is measured, which cluster is read, and what is worth an alert."""
+"""Settings of the collectors: what is measured, which cluster is watched, and which events raise an alert."""
 
 from __future__ import annotations
 
@@ -18,8 +18,12 @@ from taskcore.settings.field_types import LIVE, Age, Identifier, Seconds, Sectio
 class QueryMetric(Section):
     """A metric that a query measures, by its name under `analytics.queries`.
 
-    `database` is one of `databases`. The query answers one number, or in each row a label and a number; `label` is the
-    label's name.
+    Attributes:
+        database: Name of one of `databases`.
+        sql: Query that returns one number, or a label and a number in each row.
+        label: Name of the label.
+        description: What the metric means.
+        timeout_s: Timeout of the query.
     """
 
     database: Identifier
@@ -30,10 +34,15 @@ class QueryMetric(Section):
 
 
 class CounterMetric(Section):
-    """A metric that a JSON document has, by its name under `analytics.counters`.
+    """A metric that is read from a JSON document, by its name under `analytics.counters`.
 
-    `pointer` (RFC 6901) leads to a number, or to an object whose members are numbers: then each member's name is the
-    value of the label `label`. The URL may be one inside of the network: it is the operator who set it.
+    Attributes:
+        url: Where the document is. The URL may lead into the private network, because an operator sets it.
+        pointer: JSON pointer (RFC 6901) to a number, or to an object of numbers, whose keys then are values of `label`.
+        headers: Headers of the request.
+        label: Name of the label.
+        description: What the metric means.
+        timeout_s: Timeout of the request.
     """
 
     url: Annotated[str, Field(pattern=r"^https?://")]
@@ -45,9 +54,12 @@ class CounterMetric(Section):
 
 
 class AnalyticsSettings(Section):
-    """`interval_s`: how often is measured, and how long a bucket is.
+    """What `collector-analytics` measures, beside the metrics of Taskcore and of plugins.
 
-    `queries` and `counters` (JSON objects) are the operator's own metrics, by their names: see docs/analytics.md.
+    Attributes:
+        interval_s: Interval between measurements, which is also the length of a time bucket.
+        queries: Metrics that SQL queries measure, by name.
+        counters: Metrics that are read from JSON documents, by name.
     """
 
     interval_s: Annotated[Annotated[float, Field(ge=1, le=86_400)], LIVE] = 1_800
@@ -55,20 +67,30 @@ class AnalyticsSettings(Section):
     counters: dict[Identifier, CounterMetric] = Field(default_factory=dict)
 
 
-#: `type=Warning,involvedObject.kind!=Node`: which fields there are is known to the cluster alone.
+#: Such as `type=Warning,involvedObject.kind!=Node`. Only the cluster knows which fields exist.
 SELECTOR = r"^[A-Za-z][\w./-]*\s*(==|=|!=)([^,=\\]|\\.)*(,\s*[A-Za-z][\w./-]*\s*(==|=|!=)([^,=\\]|\\.)*)*$"
 
 
 class KubernetesSettings(Section):
-    """Which cluster's events are collected. In a pod that is its own cluster, unless `kubeconfig` names another.
+    """Which cluster `collector-k8s` watches: its own in a pod, unless `kubeconfig` names another.
 
-    `cluster` is the name that its events are kept under. `namespaces` (JSON list), `field_selector` and `reasons` (JSON
-    list) limit what is collected; empty: everything. `api`: which of the two shapes of events is asked for.
-    `bookmark_interval_s`: how often the cluster says at the latest that it is still there, if only by ending the watch; after
-    twice that the watch counts as deaf. `watch_timeout_s`: how long a watch lasts, where that is shorter. `event_ttl_s`: how
-    long the cluster keeps events. `buffer`: how many events may wait to be stored before reading pauses.
-    `max_events_per_minute`: what more of one reason in a namespace comes in a minute is only counted.
-    `read_pods`: look up the label `taskcore.io/task-id` of pods, which needs the right to get them.
+    Attributes:
+        cluster: Name under which the events are stored.
+        kubeconfig: Path of a kubeconfig file.
+        context: Context in that file; its current one by default.
+        namespaces: Namespaces to watch; all when empty.
+        field_selector: Field selector that events must match.
+        reasons: Reasons that events must have; all when empty.
+        api: API group whose events are read.
+        page_size: Events in one page of a list.
+        watch_timeout_s: How long a watch may last, where that is less than `bookmark_interval_s`.
+        bookmark_interval_s: How often the cluster gives a sign of life, if only by ending the watch. After twice this
+            time without one the watch is stale.
+        relist_interval_s: Interval between lists, which find what a watch missed.
+        event_ttl_s: How long the cluster keeps events.
+        buffer: How many events may wait to be stored before reading pauses.
+        max_events_per_minute: How many events of one reason and namespace are stored in a minute; more are counted.
+        read_pods: Whether to read the label `taskcore.io/task-id` of pods, which needs the right to get them.
     """
 
     cluster: Identifier = "default"
@@ -91,8 +113,8 @@ class KubernetesSettings(Section):
 class AlertTask(Section):
     """The task that is submitted when an alert opens.
 
-    In the texts of `name` and `parameters` `$cluster`, `$namespace`, `$kind`, `$object`, `$reason`, `$type`, `$message`
-    and `$rule` stand for what the alert is about; `$$` is a dollar sign.
+    In `name` and in the texts of `parameters`, `$cluster`, `$namespace`, `$kind`, `$object`, `$reason`, `$type`,
+    `$message` and `$rule` are replaced by those of the alert. `$$` is a dollar sign.
     """
 
     type: Identifier
@@ -104,7 +126,7 @@ class AlertTask(Section):
     @field_validator("name", "parameters")
     @classmethod
     def check_templates(cls, value: Any) -> Any:
-        """It is refused when it is given, for when an alert opens it is too late."""
+        """Refuse a template that could not be filled in once an alert opens."""
         try:
             check_document(value)
         except InvalidDocument as exc:
@@ -120,7 +142,16 @@ def _template_error(path: templates.Path, why: str) -> PydanticCustomError:
 
 
 class AlertRule(Section):
-    """Which events raise an alert: those that match each list that is not empty. The first rule that matches counts."""
+    """Which events raise an alert: those that match every list that is not empty. The first matching rule applies.
+
+    Attributes:
+        name: Name of the rule, which must be unique.
+        types: Event types.
+        kinds: Kinds of the involved object.
+        reasons: Event reasons.
+        namespaces: Namespaces of the involved object.
+        task: Task to submit when an alert opens.
+    """
 
     name: Identifier
     types: tuple[str, ...] = ()
@@ -146,10 +177,12 @@ def _check_unique_names(rules: tuple[AlertRule, ...]) -> tuple[AlertRule, ...]:
 
 
 class AlertSettings(Section):
-    """`rules` (JSON list) say which events raise an alert.
+    """Alerts about Kubernetes events.
 
-    `resolve_after_s`: after so long without one, of a cluster that could be heard, it is resolved; null,
-    which can be set live: by hand only.
+    Attributes:
+        rules: Which events raise an alert.
+        resolve_after_s: How long after the last matching event an alert is resolved, as long as the cluster can be
+            watched. Null, which can be set live, leaves resolving to people.
     """
 
     rules: Annotated[tuple[AlertRule, ...], AfterValidator(_check_unique_names), LIVE] = DEFAULT_RULES

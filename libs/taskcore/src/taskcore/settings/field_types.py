@@ -1,4 +1,4 @@
-"""What the sections are made of: the kinds of values, and the mark of what is live."""
+"""The types of settings: values with bounds, the mark of live settings, and the base of sections."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Identifier = Annotated[str, Field(min_length=1, max_length=MAX_NAME, pattern=r"^
 
 
 class Live:
-    """Marks a setting that the database may override while processes run: see `taskcore.live_settings`."""
+    """Marks a setting that the database may override at run time: see `taskcore.live_settings`."""
 
 
 LIVE = Live()
 
 
 class Section(BaseModel):
-    """A part of the settings: no other members than its own, and none that changes."""
+    """A group of settings. It is immutable and rejects unknown members."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,8 +1,8 @@
-"""The settings in layers: defaults < file (`TASKCORE_CONFIG`, YAML) < environment (`TASKCORE_…`) < secrets directory.
+"""Loads settings in layers: defaults < file (`TASKCORE_CONFIG`, YAML) < environment (`TASKCORE_…`) < secrets directory.
 
-Read once, in a process's `__main__`, and passed down. A nested setting's variable has a double underscore:
-`TASKCORE_SMTP__HOST`. A secrets directory (`TASKCORE_SECRETS_DIR`) holds one file a setting, named like the
-variable in lower case without the prefix: `database_url`, `smtp__password`.
+They are read once, in a process's `__main__`, and passed down. The variable of a nested setting has a double
+underscore: `TASKCORE_SMTP__HOST`. A secrets directory (`TASKCORE_SECRETS_DIR`) holds one file for each setting, named
+like the variable in lower case without the prefix: `database_url`, `smtp__password`.
 """
 
 from __future__ import annotations
@@ -42,17 +42,28 @@ PREFIX = "TASKCORE_"
 
 
 class Layer(StrEnum):
-    """Where a setting comes from: the weakest first."""
+    """Where the value of a setting comes from, weakest first."""
 
     DEFAULT = "default"
     FILE = "file"
     ENVIRONMENT = "environment"
     SECRET = "secret"
-    DATABASE = "database"  # which beats the others, for those that are live
+    DATABASE = "database"  # live settings only
 
 
 class Settings(BaseSettings):
-    """Everything an operator can set."""
+    """Everything that an operator can set.
+
+    Attributes:
+        database_url: PostgreSQL, 15 or newer.
+        amqp_url: RabbitMQ, 3.10 or newer.
+        queue_type: Type of the queues in RabbitMQ.
+        data_dir: Where `taskcore-standalone` keeps its data.
+        databases: Databases that `run_query` may use, by name.
+        commands: Commands that `run_command` may run, by name.
+        trace_url_template: URL of a trace's page, with `{trace_id}` and perhaps `{task_id}`, for the `trace_url` of
+            tasks. The variable `TRACE_URL_TEMPLATE` is read too.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -80,7 +91,7 @@ class Settings(BaseSettings):
     alerts: AlertSettings = AlertSettings()
     log: LogSettings = LogSettings()
     tracing: TracingSettings = TracingSettings()
-    #: Other services call it TRACE_URL_TEMPLATE: that is read, too.
+    # Other services call it TRACE_URL_TEMPLATE, which is read too.
     trace_url_template: TraceUrl | None = Field(
         default=None, validation_alias=AliasChoices(f"{PREFIX}TRACE_URL_TEMPLATE", "trace_url_template")
     )
@@ -94,15 +105,15 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments of the constructor beat all layers."""
+        """Put the constructor's arguments above all layers."""
         return (init_settings, *_layers(settings_cls).values())
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Read all layers. `overrides` (from the command line) beat them.
+    """Read all layers. `overrides` (from the command line) win over them.
 
     Raises:
-        InvalidSettings: with a line for each setting at fault, by its name; never with a value.
+        InvalidSettings: With one line for each invalid setting, which names it but never shows its value.
     """
     try:
         return Settings(**overrides)
@@ -114,7 +125,7 @@ def load_settings(**overrides: Any) -> Settings:
 
 
 def layer_of(section: str, field: str) -> Layer:
-    """Where a setting of this process comes from."""
+    """Return the strongest layer that sets `field` of `section`."""
     for layer, source in _layers(Settings).items():
         members = source().get(section)
         if isinstance(members, dict) and field in members:
@@ -123,12 +134,12 @@ def layer_of(section: str, field: str) -> Layer:
 
 
 def seconds(value: float) -> timedelta:
-    """A setting in seconds as a duration."""
+    """Return a setting in seconds as a duration."""
     return timedelta(seconds=value)
 
 
 def _layers(settings_cls: type[BaseSettings]) -> dict[Layer, PydanticBaseSettingsSource]:
-    """The strongest first."""
+    """Return the sources of values, strongest first."""
     layers: dict[Layer, PydanticBaseSettingsSource] = {}
     if secrets := os.environ.get(f"{PREFIX}SECRETS_DIR"):
         layers[Layer.SECRET] = NestedSecretsSettingsSource(
@@ -147,7 +158,7 @@ def _layers(settings_cls: type[BaseSettings]) -> dict[Layer, PydanticBaseSetting
 def _require_file(file: str) -> Path:
     path = Path(file)
     if not path.is_file():
-        raise InvalidSettings(f"{PREFIX}CONFIG: there is no file {file!r}")
+        raise InvalidSettings(f"{PREFIX}CONFIG: no such file: {file!r}")
     return path
 
 

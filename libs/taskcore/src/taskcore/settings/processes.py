@@ -1,4 +1,4 @@
-"""The settings of the processes: where they listen, how much they do at once, how long they keep things."""
+"""Settings of the processes: where they listen, how much they do at once, and how long data is kept."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from taskcore.settings.field_types import LIVE, Age, Identifier, Port, Seconds, 
 
 
 class ApiSettings(Section):
-    """Where the API listens. It has no authentication yet: a host other than loopback opens it to that network.
+    """The HTTP API. It has no authentication yet: a host other than loopback opens it to that network.
 
-    `drain_s`: how long it goes on answering after it was told to stop, while `/readyz` says that it is about to.
+    Attributes:
+        host: Address to listen on.
+        port: Port to listen on.
+        processes: How many processes serve requests.
+        drain_s: How long the API still serves requests after SIGTERM, while `/readyz` already fails.
     """
 
     host: str = "127.0.0.1"
@@ -22,11 +26,17 @@ class ApiSettings(Section):
 
 
 class WorkerSettings(Section):
-    """`processes` times `threads` tasks run at once.
+    """`taskworker run`. A worker runs up to `processes` times `threads` tasks at once.
 
-    `prefetch_short`: how many short tasks a process may claim beyond its threads. `queues` (JSON list): empty means all.
-    `lease_s`: how long after its last heartbeat a worker is taken for dead. `grace_s`: what running tasks get to end in
-    when the worker stops. `kill_after_s`: what a task that was told to stop gets before its process is killed.
+    Attributes:
+        processes: Executor processes.
+        threads: Threads in each executor process.
+        prefetch_short: How many short tasks an executor process may claim beyond its threads.
+        queues: Queues to consume; all when empty.
+        heartbeat_s: Interval between heartbeats.
+        lease_s: How long after its last heartbeat a worker is considered dead.
+        grace_s: How long running tasks may continue after SIGTERM.
+        kill_after_s: How long a task that was interrupted may take to stop before its process is killed.
     """
 
     processes: Annotated[int, Field(ge=1, le=256)] = 2
@@ -40,9 +50,12 @@ class WorkerSettings(Section):
 
 
 class CoordinatorSettings(Section):
-    """`resend_after_s`: how old an unclaimed message must be before it can count as lost.
+    """`taskworker coordinate`.
 
-    `fail_unknown_type_after_s`: how long a task waits for a worker that knows its type before it fails.
+    Attributes:
+        resend_after_s: Age from which an unclaimed message can count as lost. It doubles with each resend.
+        sweep_every_s: Interval between sweeps for tasks that are stuck.
+        fail_unknown_type_after_s: How long a task waits for a worker that knows its type before it fails.
     """
 
     resend_after_s: Annotated[Seconds, LIVE] = 15
@@ -51,7 +64,10 @@ class CoordinatorSettings(Section):
 
 
 class TypeRetention(Section):
-    """How long tasks of one type are kept after their end. What is left out is as for all types; null: for ever."""
+    """How long tasks of one type are kept after they finished.
+
+    A time that is left out is as for all types; null keeps the tasks for ever.
+    """
 
     succeeded_s: Age = None
     failed_s: Age = None
@@ -59,13 +75,20 @@ class TypeRetention(Section):
 
 
 class RetentionSettings(Section):
-    """How long tasks are kept after their end, in seconds; nothing set: for ever.
+    """How long data is kept. What is not set is kept for ever.
 
-    `types`: other times for some types, as `{"send_email": {"succeeded_s": 86400, "failed_s": null}}`.
-    `history_s`: how long the history of tasks that were deleted is kept, at least. The oldest goes first, up to the
-    first row of a task that still exists, or on which one depends; and for up to 30 days what analytics, once it has
-    begun, has yet to count. `analytics_s`, `events_s` and `alerts_s`: how long samples, Kubernetes events (with what is
-    known of gaps in them) and alerts that are resolved are kept. Events stay for at least `kubernetes.event_ttl_s`.
+    Attributes:
+        succeeded_s: Age at which succeeded tasks are deleted, counted from their end.
+        failed_s: Age at which failed tasks are deleted.
+        cancelled_s: Age at which cancelled tasks are deleted.
+        types: Other ages for some task types, such as `{"send_email": {"succeeded_s": 86400, "failed_s": null}}`.
+        history_s: Minimum age at which the history of deleted tasks is deleted. The oldest rows go first, up to the
+            first row of a task that still exists or that another task depends on. Rows that analytics has yet to count
+            stay for up to 30 days.
+        analytics_s: Age at which analytics samples are deleted.
+        events_s: Age at which Kubernetes events, and gaps between them, are deleted. At least
+            `kubernetes.event_ttl_s` counts.
+        alerts_s: Age at which resolved alerts are deleted.
     """
 
     succeeded_s: Annotated[Age, LIVE] = None
@@ -79,13 +102,18 @@ class RetentionSettings(Section):
 
 
 class HealthSettings(Section):
-    """`port` 0 turns it off."""
+    """Where every process but the API serves its health checks and metrics.
+
+    Attributes:
+        host: Address to listen on.
+        port: Port to listen on; 0 turns the server off.
+    """
 
     host: str = "127.0.0.1"
     port: Port = 5050
 
 
-#: Where one is of several words, a name in which they are run together is another one.
+#: Words run together are a name of their own: `apikey` does not match `api_key`.
 REDACTED_FIELDS = (
     "password",
     "passwd",
@@ -103,10 +131,13 @@ REDACTED_FIELDS = (
 
 
 class LogSettings(Section):
-    """`auto` is readable on a terminal and JSON elsewhere.
+    """Logs, which go to stderr.
 
-    `masked` (JSON list): fields with these words in their names are logged without their values, in the logs of tasks
-    too. Passwords in URLs never are.
+    Attributes:
+        level: Lines below this level are dropped.
+        format: `auto` is `console` on a terminal and `json` elsewhere.
+        redacted_fields: Fields whose names contain one of these words are logged without their values, in the logs of
+            tasks too. Passwords in URLs are never logged.
     """
 
     level: Annotated[Literal["debug", "info", "warning", "error"], LIVE] = "info"

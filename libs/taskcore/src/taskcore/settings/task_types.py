@@ -1,4 +1,4 @@
-"""The settings of the task types that ship: what they may reach, and how."""
+"""Settings of the task types that ship: what they may reach, and how."""
 
 from __future__ import annotations
 
@@ -12,7 +12,18 @@ from taskcore.settings.field_types import Port, Seconds, Section
 
 
 class SmtpSettings(Section):
-    """`ca_file`: authorities (PEM) to check the server's certificate by, instead of the system's own."""
+    """The mail server of `send_email`.
+
+    Attributes:
+        host: Name or address of the server.
+        port: Port of the server.
+        tls: `tls` encrypts from the start, `starttls` after a command.
+        username: Without one there is no login.
+        password: Password of `username`.
+        timeout_s: Timeout of each step.
+        sender: The `From` address of mails.
+        ca_file: Certificate authorities (PEM) to verify the server with, instead of the system's.
+    """
 
     host: str = "127.0.0.1"
     port: Port = 25
@@ -27,8 +38,12 @@ class SmtpSettings(Section):
 class DatabaseSettings(Section):
     """A database that `run_query` may use, by its name under `databases`.
 
-    `read_only` keeps a query from changing data. It does not bound functions that act outside of a transaction
-    (`pg_terminate_backend`, `lo_export`, `dblink`): the URL should name a role that holds no such rights.
+    Attributes:
+        url: `postgresql://…`
+        read_only: Whether queries are kept from changing data. Functions that act outside of a transaction
+            (`pg_terminate_backend`, `lo_export`, `dblink`) are not: the URL should name a role without rights to them.
+        max_rows: How many rows a result may have.
+        timeout_s: Timeout of a query.
     """
 
     url: SecretStr
@@ -40,10 +55,15 @@ class DatabaseSettings(Section):
 class CommandSettings(Section):
     """A command that `run_command` may run, by its name under `commands`.
 
-    `argv` (JSON list): the program and what is always given to it. `max_arguments`: how many arguments a task may add;
-    they may be options, unless `argv` ends with `--`. `stdin`: whether a task may give it something to read. `env`
-    (JSON object) is added to `PATH`, `HOME`, `LANG`, `LC_ALL`, `TZ` and `TMPDIR`: all that it gets of the worker's.
-    `memory_mb` bounds the address space of each of its processes.
+    Attributes:
+        argv: The program and its fixed arguments.
+        max_arguments: How many arguments a task may add. They may be options, unless `argv` ends with `--`.
+        stdin: Whether a task may provide standard input.
+        env: Environment variables beside `PATH`, `HOME`, `LANG`, `LC_ALL`, `TZ` and `TMPDIR`, which are all that the
+            command inherits from the worker.
+        cwd: Working directory.
+        timeout_s: Timeout of the command.
+        memory_mb: Limit of the address space of each of its processes.
     """
 
     argv: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -56,10 +76,13 @@ class CommandSettings(Section):
 
 
 class HttpSettings(Section):
-    """What `http_request` may do.
+    """The HTTP client of `http_request` and of `ctx.http`.
 
-    `allowed_networks`: loopback, link-local or private networks that it may reach all the same.
-    `ca_file`: authorities (PEM) to check servers' certificates by, instead of the public ones.
+    Attributes:
+        allowed_networks: Loopback, link-local or private networks that requests may reach.
+        timeout_s: Timeout of a request.
+        max_body_bytes: How many bytes of a response's body are read.
+        ca_file: Certificate authorities (PEM) to verify servers with, instead of the public ones.
     """
 
     allowed_networks: tuple[IPv4Network | IPv6Network, ...] = ()

@@ -1,4 +1,4 @@
-"""The settings of traces: where they go, how many there are, and where people look at them."""
+"""Settings of tracing: where spans are sent, how many traces are sampled, and where people view them."""
 
 from __future__ import annotations
 
@@ -30,14 +30,18 @@ HttpUrl = Annotated[str, AfterValidator(_check_http_url)]
 
 
 class TracingSettings(Section):
-    """Traces are sent to `endpoint`, by OTLP over HTTP; without one there are none.
+    """Tracing, which is off without an `endpoint`.
 
-    `/v1/traces` is added where the endpoint has no path. `headers` go with each request. Of what begins a trace (a
-    request, a schedule that fires) the share `sample_ratio` is followed, and of each kind at most `max_traces_per_s` a
-    second and process, so that load does not multiply by being watched. Up to `queue_size` spans wait to be sent; what
-    is beyond that is dropped, and counted. `timeout_s` bounds each request. `query_url` is where the viewer answers a
-    trace as OTLP JSON (Jaeger: `http://jaeger:16686/api/v3/traces/{trace_id}`, Tempo:
-    `http://tempo:3200/api/v2/traces/{trace_id}`): then the API and `task-cli trace` show it.
+    Attributes:
+        endpoint: Where spans are sent by OTLP over HTTP. `/v1/traces` is appended to a URL without a path.
+        headers: Headers of each export request.
+        sample_ratio: Share of root spans (requests, schedules that fire) that are sampled.
+        max_traces_per_s: Sampled traces a second of each kind and process, so that tracing does not multiply a load.
+        queue_size: How many spans may wait to be exported. More are dropped and counted.
+        timeout_s: Timeout of an export request.
+        query_url: Where the trace viewer returns a trace as OTLP JSON, such as
+            `http://jaeger:16686/api/v3/traces/{trace_id}` or `http://tempo:3200/api/v2/traces/{trace_id}`. The API and
+            `task-cli trace` then show it.
     """
 
     endpoint: HttpUrl | None = None
