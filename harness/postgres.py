@@ -17,19 +17,55 @@ from psycopg import sql
 from sqlalchemy.engine import make_url
 
 from harness.reaper import Reaper
+from harness.shared_addresses import shared_addresses
+from taskcore.db import migrations
 from taskstandalone.postgres.embedded_postgres import EmbeddedPostgres
 
-NON_DURABLE_SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "200"}
+NON_DURABLE_SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "400"}
 TEMPLATE_DATABASE = "taskcore_template"
 
 
-class PostgresServer:
+class PostgresDatabases:
+    """A running server, for creating databases on it."""
+
+    def __init__(self, url: str = "") -> None:
+        self.url = url
+
+    def url_of(self, name: str) -> str:
+        """Return the URL of another database on this server."""
+        return make_url(self.url).set(database=name).render_as_string(hide_password=False)
+
+    @contextmanager
+    def fresh_database(self, template: str = "template0") -> Iterator[str]:
+        """Yield the URL of a new database. It is dropped afterwards, and remaining connections are closed.
+
+        Copying files is several times faster than the default, which writes the copy to the WAL.
+        """
+        name = f"test_{uuid4().hex}"
+        self._execute("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, template)
+        try:
+            yield self.url_of(name)
+        finally:
+            self._execute("DROP DATABASE {} WITH (FORCE)", name)
+
+    def create_template(self) -> str:
+        """Create the database with the schema that `fresh_database` copies, and return its name."""
+        self._execute("CREATE DATABASE {}", TEMPLATE_DATABASE)
+        migrations.upgrade(self.url_of(TEMPLATE_DATABASE))
+        return TEMPLATE_DATABASE
+
+    def _execute(self, statement: str, *names: str) -> None:
+        with psycopg.connect(self.url_of("postgres"), autocommit=True) as connection:
+            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+
+class PostgresServer(PostgresDatabases):
     """A private cluster in a temporary directory that a test may stop, crash and restart."""
 
     def __init__(self, data_dir: Path, reaper: Reaper, settings: dict[str, str]) -> None:
+        super().__init__()
         self._postgres = EmbeddedPostgres(data_dir, settings)
         self._reaper = reaper
-        self.url = ""
 
     def start(self) -> str:
         """Start the server and return its URL, which is the same after each start."""
@@ -58,24 +94,6 @@ class PostgresServer:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         self.stop()
-
-    def url_of(self, name: str) -> str:
-        """Return the URL of another database on this server."""
-        return make_url(self.url).set(database=name).render_as_string(hide_password=False)
-
-    @contextmanager
-    def fresh_database(self, template: str = "template0") -> Iterator[str]:
-        """Yield the URL of a new database. It is dropped afterwards, and remaining connections are closed."""
-        name = f"test_{uuid4().hex}"
-        self._execute("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, template)
-        try:
-            yield self.url_of(name)
-        finally:
-            self._execute("DROP DATABASE {} WITH (FORCE)", name)
-
-    def _execute(self, statement: str, *names: str) -> None:
-        with psycopg.connect(self.url_of("postgres"), autocommit=True) as connection:
-            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
 
 @contextmanager
@@ -113,32 +131,30 @@ def postgres_processes(data_dir: Path) -> list[psutil.Process]:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(reaper: Reaper) -> Iterator[PostgresServer]:
-    """Yield the session's server. It is not durable, which makes it fast."""
-    with running_postgres(reaper, NON_DURABLE_SETTINGS) as server:
-        yield server
+def postgres_server(request: pytest.FixtureRequest, reaper: Reaper) -> Iterator[PostgresDatabases]:
+    """Yield the run's server. It is not durable, which makes it fast."""
+    if shared := shared_addresses(request.config):
+        yield PostgresDatabases(shared["postgres"])
+    else:
+        with running_postgres(reaper, NON_DURABLE_SETTINGS) as server:
+            yield server
 
 
 @pytest.fixture(scope="session")
-def template(postgres_server: PostgresServer) -> str:
+def template(request: pytest.FixtureRequest, postgres_server: PostgresDatabases) -> str:
     """Return the name of a database with the schema. Tests copy it and never connect to it."""
-    from taskcore.db import migrations
-
-    with psycopg.connect(postgres_server.url_of("postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {TEMPLATE_DATABASE}")
-    migrations.upgrade(postgres_server.url_of(TEMPLATE_DATABASE))
-    return TEMPLATE_DATABASE
+    return TEMPLATE_DATABASE if shared_addresses(request.config) else postgres_server.create_template()
 
 
 @pytest.fixture
-def database_url(postgres_server: PostgresServer, template: str) -> Iterator[str]:
+def database_url(postgres_server: PostgresDatabases, template: str) -> Iterator[str]:
     """Yield the URL of a private database with the schema."""
     with postgres_server.fresh_database(template) as url:
         yield url
 
 
 @pytest.fixture
-def empty_database_url(postgres_server: PostgresServer) -> Iterator[str]:
+def empty_database_url(postgres_server: PostgresDatabases) -> Iterator[str]:
     """Yield the URL of a private database without the schema."""
     with postgres_server.fresh_database() as url:
         yield url

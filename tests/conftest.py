@@ -17,6 +17,7 @@ pytest_plugins = [
     "harness.http_server",
     "harness.otlp_receiver",
     "harness.span_recorder",
+    "harness.shared_servers",
 ]
 
 # A shell that runs the tests in the background may ignore SIGINT, and every child process would inherit that.

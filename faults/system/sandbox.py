@@ -9,14 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-import psycopg
-
 from harness.postgres import TEMPLATE_DATABASE, PostgresServer, running_postgres
 from harness.processes import Services
 from harness.rabbitmq.broker import RabbitMQ, running_rabbitmq
 from harness.rabbitmq.management import VirtualHost
 from harness.reaper import Reaper
-from taskcore.db import migrations
 
 #: RabbitMQ keeps the write-ahead log of its quorum queues in memory too, 512 MiB by default: its memory would grow for
 #: minutes, whatever the queues contain.
@@ -51,16 +48,10 @@ def running_servers() -> Iterator[Servers]:
         with tempfile.TemporaryDirectory(prefix="taskcore-faults-", ignore_cleanup_errors=True) as name:
             reaper.watch_directory(Path(name))
             with running_postgres(reaper, {}) as postgres, running_rabbitmq(reaper, SMALL_WAL) as rabbitmq:
-                create_template_database(postgres)
+                postgres.create_template()
                 yield Servers(Path(name), postgres, rabbitmq, reaper)
     finally:
         reaper.close()
-
-
-def create_template_database(postgres: PostgresServer) -> None:
-    with psycopg.connect(postgres.url_of("postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {TEMPLATE_DATABASE}")
-    migrations.upgrade(postgres.url_of(TEMPLATE_DATABASE))
 
 
 @contextmanager

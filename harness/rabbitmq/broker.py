@@ -20,6 +20,7 @@ from harness.rabbitmq.container import RabbitMQContainer, docker_engine
 from harness.rabbitmq.management import ManagementApi, VirtualHost
 from harness.rabbitmq.node import RabbitMQNode, find_rabbitmq_bin
 from harness.reaper import Reaper
+from harness.shared_addresses import shared_addresses
 
 MISSING_BROKER_HELP = (
     "These tests need RabbitMQ. Install rabbitmq-server (`make test` does so as root on Debian), start a Docker "
@@ -69,11 +70,19 @@ def running_rabbitmq(reaper: Reaper, erlang_arguments: str = "") -> Iterator[Rab
             broker.management.close()
 
 
+def given_broker() -> tuple[str, str | None] | None:
+    """Return the AMQP URL and the management URL of the broker named by the environment, if any."""
+    amqp_url = os.environ.get("TASKCORE_TEST_AMQP_URL")
+    return (amqp_url, os.environ.get("TASKCORE_TEST_RABBITMQ_MANAGEMENT_URL")) if amqp_url else None
+
+
 @pytest.fixture(scope="session")
-def rabbitmq_management(reaper: Reaper) -> Iterator[ManagementApi]:
-    """Yield the management API of the session's broker, which tests do not stop."""
-    if given := os.environ.get("TASKCORE_TEST_AMQP_URL"):
-        with closing(ManagementApi(given, os.environ.get("TASKCORE_TEST_RABBITMQ_MANAGEMENT_URL"))) as management:
+def rabbitmq_management(request: pytest.FixtureRequest, reaper: Reaper) -> Iterator[ManagementApi]:
+    """Yield the management API of the run's broker, which tests do not stop."""
+    shared = shared_addresses(request.config)
+    addresses = (shared["amqp"], shared["management"]) if "amqp" in shared else given_broker()
+    if addresses:
+        with closing(ManagementApi(*addresses)) as management:
             yield management
     else:
         with running_rabbitmq(reaper) as broker:

@@ -58,8 +58,9 @@ class ManagementApi:
         parts = urlsplit(amqp_url)
         self._amqp = f"{parts.scheme}://{parts.netloc}"
         self._user = unquote(parts.username or "guest")
+        self.url = url or f"http://{parts.hostname}:{PORT}"
         self._client = httpx.Client(
-            base_url=url or f"http://{parts.hostname}:{PORT}",
+            base_url=self.url,
             auth=(self._user, unquote(parts.password or "guest")),
             trust_env=False,
             timeout=60,

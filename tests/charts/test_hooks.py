@@ -13,7 +13,7 @@ import helm_python
 import httpx
 import pytest
 
-from harness.postgres import PostgresServer
+from harness.postgres import PostgresDatabases
 from harness.processes import Service, Services
 from harness.reaper import Reaper
 from harness.waiting import eventually
@@ -35,7 +35,7 @@ def hooks(rendered: Release, component: str) -> list[Object]:
 
 @pytest.fixture(scope="module")
 def server(
-    tmp_path_factory: pytest.TempPathFactory, reaper: Reaper, postgres_server: PostgresServer, template: str
+    tmp_path_factory: pytest.TempPathFactory, reaper: Reaper, postgres_server: PostgresDatabases, template: str
 ) -> Iterator[Service]:
     """An API whose tasks nobody runs."""
     services = Services(tmp_path_factory.mktemp("services"), reaper)

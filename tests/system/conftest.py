@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from harness.postgres import PostgresServer
+from harness.postgres import PostgresDatabases
 from harness.processes import Services
 from harness.rabbitmq.management import ManagementApi, VirtualHost
 from harness.reaper import Reaper
@@ -27,7 +27,7 @@ def services(tmp_path_factory: pytest.TempPathFactory, reaper: Reaper) -> Iterat
 
 
 @pytest.fixture(scope="module")
-def database_url(postgres_server: PostgresServer, template: str) -> Iterator[str]:
+def database_url(postgres_server: PostgresDatabases, template: str) -> Iterator[str]:
     with postgres_server.fresh_database(template) as url:
         yield url
 

@@ -17,7 +17,7 @@ from collector_analytics.configured.json_pointer import resolve_pointer
 from collector_analytics.configured.sources import configured_sources
 from collector_analytics.validation import validate_configured_metrics
 from harness.http_server import HttpServer, Response
-from harness.postgres import PostgresServer
+from harness.postgres import PostgresDatabases
 from taskcore.errors import InvalidSettings
 from taskcore.settings import Settings, load_settings
 from tests.collector_analytics import product_database
@@ -25,7 +25,7 @@ from tests.collector_analytics.analytics_harness import AnalyticsHarness
 
 
 @pytest.fixture
-def product_url(postgres_server: PostgresServer) -> Iterator[str]:
+def product_url(postgres_server: PostgresDatabases) -> Iterator[str]:
     with postgres_server.fresh_database() as url:
         product_database.build(url)
         yield url
