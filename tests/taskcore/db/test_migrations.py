@@ -36,4 +36,4 @@ def test_a_database_that_cannot_be_used_is_said_in_a_line(empty_database_url: st
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
 
     assert ended.returncode == 1
-    assert re.fullmatch(r'taskcore: the database cannot be used: .*"stranger".*\n', ended.stderr), ended.stderr
+    assert re.fullmatch(r'taskcore: the database is unavailable: .*"stranger".*\n', ended.stderr), ended.stderr

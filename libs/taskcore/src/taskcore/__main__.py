@@ -1,4 +1,4 @@
-"""`taskcore db upgrade`: brings the database's schema to this version. In every image."""
+"""`taskcore db upgrade`: migrates the database to the schema of this version. Every image has it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from taskcore.settings import load_settings
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="taskcore", description="Looks after Taskcore's database.")
+    parser = argparse.ArgumentParser(prog="taskcore", description="Manage Taskcore's database.")
     subjects = parser.add_subparsers(required=True, metavar="db")
     db = subjects.add_parser("db", help="the database's schema").add_subparsers(dest="command", required=True)
-    db.add_parser("upgrade", help="bring the schema to the newest version, or --to one").add_argument(
+    db.add_parser("upgrade", help="migrate to the newest revision, or to --to").add_argument(
         "--to", default="head", metavar="REVISION"
     )
-    db.add_parser("downgrade", help="take the schema back to --to; what newer tables hold is lost").add_argument(
+    db.add_parser("downgrade", help="migrate back to --to; the data in newer tables is lost").add_argument(
         "--to", required=True, metavar="REVISION"
     )
-    db.add_parser("check", help="compare the models with the database")
+    db.add_parser("check", help="compare the database with the models")
     arguments = parser.parse_args()
     try:
         url = load_settings().database_url.get_secret_value()
@@ -37,7 +37,7 @@ def main() -> int:
         print(f"taskcore: {exc}", file=sys.stderr)
         return 2
     except OperationalError as exc:
-        print(f"taskcore: the database cannot be used: {first_line(exc.orig or exc)}", file=sys.stderr)
+        print(f"taskcore: the database is unavailable: {first_line(exc.orig or exc)}", file=sys.stderr)
         return 1
     return 0
 

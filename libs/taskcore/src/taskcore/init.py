@@ -1,7 +1,7 @@
 """`python -m taskcore.init PROGRAM ARGUMENT...`: the first process of a container.
 
-It starts the program, passes on the signals that come, and ends as the program ends. Whatever loses its parent
-meanwhile, such as what a task's command left behind, becomes a child of this process, which lets none stay a zombie.
+It starts the program, forwards signals to it, and exits with its exit code. Orphaned processes, such as those that a
+task's command left running, become children of this process, which reaps them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import signal
 import sys
 from contextlib import suppress
 
-#: Those that a process gets for what it does itself, and those that nobody can wait for, are not passed on.
+#: Signals that a process causes itself, and signals that cannot be waited for.
 NOT_FORWARDED = {
     signal.SIGBUS,
     signal.SIGFPE,
@@ -24,17 +24,17 @@ NOT_FORWARDED = {
     signal.SIGTTIN,
     signal.SIGTTOU,
 }
-#: What Python ignores, and most programs do not expect to be ignored.
+#: Python ignores these, but most programs expect the default action.
 IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 EXIT_NOT_STARTED = 127
 
 
 def run(command: list[str]) -> int:
-    """Answers the exit code, which is 128 and the signal's number where a signal ended the program."""
+    """Run `command`. Return its exit code, or 128 plus the number of the signal that killed it."""
     waited = signal.valid_signals() - NOT_FORWARDED
-    signal.pthread_sigmask(signal.SIG_BLOCK, waited)  # the kernel drops what a first process neither blocks nor handles
+    signal.pthread_sigmask(signal.SIG_BLOCK, waited)  # process 1 loses signals that it does not block
     try:
-        # In a group of its own, so that it does not hear Ctrl-C twice.
+        # A process group of its own, so that it does not get Ctrl-C twice.
         program = os.posix_spawnp(
             command[0], command, os.environ, setpgroup=0, setsigmask=(), setsigdef=IGNORED_BY_PYTHON
         )
@@ -52,12 +52,12 @@ def run(command: list[str]) -> int:
 
 
 def reap() -> dict[int, int]:
-    """Takes in the dead. Answers how each ended."""
-    dead: dict[int, int] = {}
+    """Reap all dead children. Return their wait statuses by process id."""
+    statuses: dict[int, int] = {}
     with suppress(ChildProcessError):
         while (found := os.waitpid(-1, os.WNOHANG))[0]:
-            dead[found[0]] = found[1]
-    return dead
+            statuses[found[0]] = found[1]
+    return statuses
 
 
 if __name__ == "__main__":

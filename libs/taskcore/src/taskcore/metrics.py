@@ -1,18 +1,18 @@
-"""The interface of what can be measured: sources of metrics, what they get, and how installed ones are found.
+"""The interface of metric sources: what a source implements, what it gets, and how installed sources are found.
 
     class Carts(MetricSource):
         name = "carts"
 
         def describe(self) -> Iterable[Metric]:
-            return [Metric("carts_open", "Carts that nobody has paid for yet")]
+            return [Metric("carts_open", "Carts that are not paid for yet")]
 
         def collect(self, ctx: MetricContext) -> Iterable[Sample]:
             with ctx.databases("shop") as connection:
                 for (count,) in connection.execute("SELECT count(*) FROM cart WHERE paid_at IS NULL"):
                     yield Sample("carts_open", count)
 
-Installed is measured: a distribution that names the class under the entry-point group `taskcore.metrics` adds the
-source to every collector that has it installed.
+A distribution registers the class under the entry-point group `taskcore.metrics`. Every collector that has the
+distribution installed then measures it.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ log = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class MetricContext:
-    """What a source may know and use.
+    """What a source gets for one measurement.
 
-    `database` is Taskcore's own. `bucket` names what is measured now. `window`: for a source that `is_windowed`,
-    what it is to count, each window exactly once, in the transaction of `database`; for others from the bucket's start
-    until now. `is_first`: nothing of the source was ever stored.
+    `database` is Taskcore's own, in the transaction that stores the samples. `bucket` is the time bucket that is
+    measured. A source that `is_windowed` counts what happened in `window`, and gets each window exactly once; for
+    others `window` is from the bucket's start until now. `is_first` tells that nothing of the source is stored yet.
     """
 
     task: TaskContext
@@ -68,19 +68,19 @@ class MetricContext:
 
     @property
     def settings(self) -> Settings:
-        """As they are now, the live ones too."""
+        """The settings as of now, live ones included."""
         return self.task.settings
 
     def databases(self, name: str) -> AbstractContextManager[psycopg.Connection[Any]]:
-        """One of the operator's databases, as `TaskContext.database` has it."""
+        """Connect to one of the operator's databases, as `TaskContext.database` does."""
         return self.task.database(name)
 
 
 class MetricSource(ABC):
-    """Measures some metrics. Its errors are its own: the others are stored.
+    """Measures some metrics. An error in one source does not affect the others.
 
-    `name` is its own, too, and stays: what was stored is known by it. `is_windowed`: it measures what happened
-    rather than how things stand. Then it is asked for each window of time once, and later for those that were missed.
+    `name` must be unique and must not change, because stored samples refer to it. A source that `is_windowed` counts
+    events instead of reading a state: it is called once for each window of time, also later for windows that it missed.
     """
 
     name: str
@@ -88,29 +88,29 @@ class MetricSource(ABC):
 
     @abstractmethod
     def describe(self) -> Iterable[Metric]:
-        """The metrics that it may answer samples of; no other source has them."""
+        """Return the metrics that this source may have samples of. No other source may have them."""
 
     @abstractmethod
     def collect(self, ctx: MetricContext) -> Iterable[Sample]:
-        """Measure. No sample is better than one that is not sure: an exception leaves all of them out, for now.
+        """Measure. Return at most one sample for each metric, set of labels and bucket.
 
-        At most one for a metric with the same labels and bucket.
+        No sample is better than a doubtful one: raise an exception, and none is stored this time.
         """
 
 
 def load_sources() -> Sequence[MetricSource]:
-    """One instance of every installed source. One that cannot be loaded is logged and left out."""
+    """Return one instance of every installed source. Sources that cannot be loaded are logged and left out."""
     sources = []
     for entry in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda e: e.name):
         try:
             sources.append(_instantiate(entry.load()))
-        except Exception:  # whatever a stranger's code raises must not keep the others from being measured
+        except Exception:  # foreign code may raise anything, and the other sources must still be measured
             log.exception("metrics.load_failed", source=entry.name, target=entry.value)
     return without_conflicts(sources)
 
 
 def without_conflicts(sources: Iterable[MetricSource]) -> Sequence[MetricSource]:
-    """Those of `sources` whose name and metrics no earlier one has; the others are logged and left out."""
+    """Return `sources` without those whose name or metrics an earlier one has; they are logged."""
     kept: list[MetricSource] = []
     names: set[str] = set()
     metrics: set[str] = set()

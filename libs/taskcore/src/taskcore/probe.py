@@ -1,7 +1,7 @@
-"""`python -m taskcore.probe api`: is the process in this container ready? For its image's health check.
+"""`python -m taskcore.probe api`: the health check of our images. Exits with 0 when the process is ready.
 
-It is run every few seconds, so it imports next to nothing, and reads the port from the environment alone: whoever sets
-that in a file sets a health check of their own too.
+It runs every few seconds, so it imports very little and reads the port from the environment only. An operator who sets
+the port in a file must replace the health check too.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import os
 import sys
 
 TIMEOUT_S = 4.0
-#: Where each kind of process answers unless it is told otherwise.
+#: The default port of each section of the settings.
 DEFAULT_PORTS = {"api": 8080, "health": 5050}
 
 
 def is_ready(section: str) -> bool:
-    """Whether `/readyz` answers 200. A process whose port is 0 answers nobody, and counts as ready.
+    """Whether `/readyz` returns 200 on the port of `section` (`TASKCORE_API__PORT` or `TASKCORE_HEALTH__PORT`).
 
-    `section`: whose port it is, `TASKCORE_API__PORT` or `TASKCORE_HEALTH__PORT`.
+    A process whose port is 0 does not listen and counts as ready.
     """
     port = int(os.environ.get(f"TASKCORE_{section.upper()}__PORT") or DEFAULT_PORTS[section])
     return port == 0 or _responds_ok("127.0.0.1", port)

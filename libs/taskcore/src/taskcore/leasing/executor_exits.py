@@ -27,7 +27,7 @@ class ExitKind(StrEnum):
 
     CRASHED = "crashed"  # by itself
     STUCK = "stuck"  # killed: an attempt in it would not stop
-    UNRESPONSIVE = "frozen"  # killed: nothing was heard of it any more, and nobody knows which attempt it was
+    UNRESPONSIVE = "unresponsive"  # killed: it had stopped reporting, and which attempt caused that is unknown
     FENCED = "fenced"  # killed: the worker's lease was about to end
     DRAINED = "drained"  # it ended in order, or was killed at the end of the worker's grace
 
