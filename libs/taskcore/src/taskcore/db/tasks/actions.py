@@ -1,8 +1,9 @@
-"""What people do to a task: cancel, pause, resume, retry, delete. Each is one guarded statement.
+"""The actions of users on a task: cancel, pause, resume, retry, delete. Each is one guarded statement.
 
-No row back means that the task does not stand where this could be done. The task is to be locked before, by a statement
-of its own (`dependencies.hold_all`, or `hold` where it says so): one that waits for the lock itself would not see, and
-so leave behind, the outbox row that whoever held it has written.
+No row means that the task's status does not allow the change. Lock the task first, by a statement of its own:
+`dependencies.lock_task_and_parents` for `resume` and `retry`, `dependencies.lock_tasks` for the others. A statement
+that waits for the lock itself would not see the outbox row that the lock's previous holder has written, and leave it
+behind.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from taskcore.db.tasks.transitions import (
     update_status,
 )
 from taskcore.db.workers.workers import IS_LIVE
+from taskcore.domain.dependencies import DependentsState
 from taskcore.domain.outcomes import Reason
 from taskcore.domain.states import CANCEL, DELETE, EXPIRE_UNKNOWN_TYPE, PAUSE, REQUEST_CANCEL, RESUME, RETRY, Status
 
@@ -45,7 +47,7 @@ UNKNOWN_TYPE_LIMIT = 1_000
 
 @cache
 def cancel() -> Executable:
-    """Cancel a task that waits. Parameters: task, by, why. Answers (id, status, dependents)."""
+    """Cancel a waiting task. Parameters: task, by, why. Returns (id, status, dependents_state)."""
     was = lock_in_status(CANCEL.sources, Task.id == bigint_param("task"))
     rows = update_status(
         was,
@@ -61,9 +63,9 @@ def cancel() -> Executable:
 
 @cache
 def request_cancel() -> Executable:
-    """Tell a task that runs to stop, if its type can; its worker settles it. Parameters and answer as `cancel`.
+    """Ask a running task to stop, if its type can be cancelled. Parameters and result as for `cancel`.
 
-    The settlement keeps the reason and the error that are written here.
+    Its worker settles it, with the reason and the error that are written here.
     """
     was = lock_in_status(
         REQUEST_CANCEL.sources, (Task.id == bigint_param("task")) & _type_supports(TaskType.can_cancel)
@@ -79,7 +81,7 @@ def request_cancel() -> Executable:
 
 @cache
 def pause() -> Executable:
-    """Take a task that waits out of the queue. Parameters: task, by, why. Answers its id."""
+    """Pause a waiting task. Parameters: task, by, why. Returns its id."""
     was = lock_in_status(PAUSE.sources, Task.id == bigint_param("task"))
     rows = update_status(was, PAUSE.sources, const_text(Status.PAUSED))
     return select(rows.c.id).add_cte(insert_history(rows, actor_param(), _reason_details()), delete_outbox(rows))
@@ -87,21 +89,22 @@ def pause() -> Executable:
 
 @cache
 def request_pause() -> Executable:
-    """Ask a task that runs to pause, if its type can; its worker settles it. Parameter: task. Answers its id."""
+    """Ask a running task to pause, if its type can; its worker settles it. Parameter: task. Returns its id."""
     return _set_pause_requested(True).where(_type_supports(TaskType.can_pause))
 
 
 @cache
 def withdraw_pause() -> Executable:
-    """A task that runs need not pause after all. Parameter: task. Answers its id."""
+    """Withdraw the request to pause a running task. Parameter: task. Returns its id."""
     return _set_pause_requested(False).where(Task.pause_requested)
 
 
 @cache
 def resume() -> Executable:
-    """Let a paused task go on, after `dependencies.hold`. Parameters: task, by. Answers (id, status).
+    """Resume a paused task. Parameters: task, by. Returns (id, status).
 
-    To blocked, while something that it depends on has not succeeded: what came to nothing is then passed on to it.
+    It becomes blocked while one of its parents has not succeeded. If a parent has failed, the resolution of
+    dependencies cancels it then.
     """
     was = lock_in_status(RESUME.sources, Task.id == bigint_param("task"))
     becomes = case(
@@ -115,21 +118,21 @@ def resume() -> Executable:
 
 @cache
 def retry() -> Executable:
-    """Run a task that failed or was cancelled again, with all its attempts, after `dependencies.hold`.
+    """Retry a failed or cancelled task with all its attempts. Parameters: task, by. Returns (id, dependents_state).
 
-    Parameters: task, by. Answers (id, dependents). Not while something that it depends on has come to nothing; what
-    its own end had cancelled is armed again.
+    Not possible while one of its parents has failed or been cancelled. The dependents that its own end had cancelled
+    are blocked again.
     """
     was = lock_in_status(RETRY.sources, (Task.id == bigint_param("task")) & ~has_failed_parent())
     becomes = case((has_incomplete_parent(), const_text(Status.BLOCKED)), else_=const_text(Status.QUEUED))
-    rearm = case((Task.dependents_state.is_not(None), const_text("reblock")))
-    rows = update_status(was, RETRY.sources, becomes, dependents_state=rearm, **reset_columns())
+    dependents_state = case((Task.dependents_state.is_not(None), const_text(DependentsState.REBLOCK)))
+    rows = update_status(was, RETRY.sources, becomes, dependents_state=dependents_state, **reset_columns())
     return select(rows.c.id, rows.c.dependents_state).add_cte(insert_history(rows, actor_param()), insert_outbox(rows))
 
 
 @cache
 def delete_task() -> Executable:
-    """Delete a task that does not run; its history stays. Parameters: task, by. Answers its id."""
+    """Delete a task that no worker holds; its history stays. Parameters: task, by. Returns its id."""
     return delete_tasks(
         lock_in_status(DELETE.sources, Task.id == bigint_param("task")), actor_param(), func.jsonb_build_object()
     )
@@ -137,7 +140,10 @@ def delete_task() -> Executable:
 
 @cache
 def lock_unknown_type() -> Executable:
-    """Lock what waits for a type that no worker has served for `after_s` seconds. Answers up to `GIVE_UP_LIMIT` ids."""
+    """Lock tasks that wait for a type that no worker has served for `after_s` seconds.
+
+    Returns up to `UNKNOWN_TYPE_LIMIT` ids.
+    """
     return select(
         lock_in_status(EXPIRE_UNKNOWN_TYPE.sources, Task.type.in_(_unknown_types()), limit=UNKNOWN_TYPE_LIMIT).c.id
     )
@@ -145,7 +151,7 @@ def lock_unknown_type() -> Executable:
 
 @cache
 def fail_unknown_type() -> Executable:
-    """Fail `ids`, which are `unserved`. Answers their ids."""
+    """Fail `ids`, locked by `lock_unknown_type`. Returns their ids."""
     was = lock_in_status(EXPIRE_UNKNOWN_TYPE.sources, Task.id == func.any(bigints_param()))
     error = const_text("no live worker has known this type for too long")
     reason = const_text(Reason.UNKNOWN_TYPE)
@@ -158,12 +164,12 @@ def fail_unknown_type() -> Executable:
 
 @cache
 def find_unknown_type() -> Executable:
-    """Whether any type has gone unserved for `after_s` seconds: cheap, where `give_up` is not."""
+    """Return a type that no worker has served for `after_s` seconds, if any. Cheap, unlike `lock_unknown_type`."""
     return _unknown_types().limit(1)
 
 
 def _unknown_types() -> Select[Any]:
-    """`seen_at` is renewed now and then only: a type of a live worker is served, however old that is."""
+    """`seen_at` is renewed only now and then: the type of a live worker counts as known, however old that is."""
     is_served = exists().where(TaskType.name == func.any(Worker.types), IS_LIVE)
     return select(TaskType.name).where(TaskType.seen_at < func.now() - seconds_param("after_s"), ~is_served)
 

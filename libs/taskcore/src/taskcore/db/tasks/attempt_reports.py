@@ -1,7 +1,7 @@
-"""What a running attempt tells: log lines, progress, checkpoints. Fenced by (task, attempt, token).
+"""What a running attempt reports: log lines, progress, checkpoints. Fenced by (task, attempt, token).
 
-Lines and progress commit asynchronously: a crash of PostgreSQL may take the last moment of them, never what was told
-before a settlement, which is durable with all that was committed before it.
+Log lines and progress are committed asynchronously: a crash of PostgreSQL may lose the last moment of them, but never
+what was reported before a settlement, which is durable together with everything committed before it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from taskcore.domain.tasks import Lease
 
 @cache
 def append_log_lines() -> Executable:
-    """Add lines to the logs of attempts that are still held; those of others, and repeated ones, are left out.
+    """Add log lines of attempts that are still held. Lines of other attempts, and repeated lines, are ignored.
 
     Parameter: rows, a JSON array of {task_id, attempt, token, line, ago_s, level, message, fields}.
     """
@@ -78,24 +78,30 @@ def append_log_lines() -> Executable:
         .where(Task.lease_token == given.c.token, status_in_unindexed(Task.status, HELD))
     )
     columns = ["task_id", "attempt", "line", "at", "level", "message", "fields"]
-    return _without_waiting(upsert(TaskLog).from_select(columns, lines).on_conflict_do_nothing().cte("lines"))
+    return _committed_async(upsert(TaskLog).from_select(columns, lines).on_conflict_do_nothing().cte("lines"))
 
 
 @cache
 def set_progress() -> Executable:
-    """Parameter: rows, a JSON array of {task_id, attempt, token, document}, one a task."""
-    return _without_waiting(_set(Task.progress))
+    """Store progress. Parameter: rows, a JSON array of {task_id, attempt, token, document}, at most one per task."""
+    return _committed_async(_set(Task.progress))
 
 
 @cache
 def save_checkpoint() -> Executable:
-    """Durable. Parameter: rows, as of `set_progress`. Answers the ids of those that were still held."""
+    """Store checkpoints durably.
+
+    Parameter: rows, as for `set_progress`. Returns the ids of those that were still held.
+    """
     return select(_set(Task.checkpoint).c.id)
 
 
 @cache
 def list_log_lines() -> Executable:
-    """Oldest first. Parameters: task, after_attempt and after_line (behind which to begin), until_attempt, room."""
+    """Log lines, oldest first.
+
+    Parameters: task, after_attempt and after_line (exclusive start), until_attempt, room.
+    """
     return (
         select(*TaskLog.__table__.c)
         .where(TaskLog.task_id == bigint_param("task"), TaskLog.attempt <= int_param("until_attempt"))
@@ -106,7 +112,7 @@ def list_log_lines() -> Executable:
 
 
 def log_line_rows(lines: Sequence[LogLine], now: float) -> str:
-    """The parameter `rows` of `append_lines`; `now` is of the monotonic clock by which they were told."""
+    """Return the parameter `rows` of `append_log_lines`. `now` is the monotonic clock of the lines' `logged_at`."""
     return msgspec.json.encode(
         [
             {
@@ -125,7 +131,7 @@ def log_line_rows(lines: Sequence[LogLine], now: float) -> str:
 
 
 def document_rows(documents: Mapping[Lease, str | None]) -> str:
-    """The parameter `rows` of `set_progress` and `save_checkpoint`; documents are JSON."""
+    """Return the parameter `rows` of `set_progress` and `save_checkpoint`. Documents are JSON text."""
     return msgspec.json.encode(
         [
             {"task_id": lease.task_id, "attempt": lease.attempt, "token": lease.token, "document": _raw(document)}
@@ -157,7 +163,7 @@ def _set(column: InstrumentedAttribute[Any]) -> CTE:
     )
 
 
-def _without_waiting(written: CTE) -> Select[Any]:
-    """`written`, committed asynchronously: the setting is read at the commit, and ends with the transaction."""
+def _committed_async(written: CTE) -> Select[Any]:
+    """`written`, committed asynchronously: the setting is read at the commit and ends with the transaction."""
     setting: ColumnElement[str] = func.set_config(const_text("synchronous_commit"), const_text("off"), const_bool(True))
     return select(setting).add_cte(written)

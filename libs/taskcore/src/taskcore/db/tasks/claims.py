@@ -1,7 +1,7 @@
-"""Claiming: how a worker gets the right to an attempt.
+"""Claims: how a worker gets the right to run an attempt.
 
-What entitles is the outbox row, not a status: only the statement that deletes a row which is due gets the task, so
-a duplicate or stale message gets nothing. Tasks are locked in id order, as in every set-based statement here.
+The outbox row entitles to it, not the status: only the statement that deletes a due outbox row gets the task, so a
+duplicate or stale message gets nothing. Tasks are locked in id order, as in every set-based statement here.
 """
 
 from __future__ import annotations
@@ -57,18 +57,18 @@ _CLAIMED = (
     Task.checkpoint,
     Task.request_id,
     Task.trace_context,
-    #: Of what is followed alone: workers claim thousands a second, and a time takes long to read.
+    #: Only for traced tasks: parsing a timestamp is slow at thousands of claims per second.
     case((Task.trace_context.is_not(None), Task.started_at)).label("claimed_at"),
 )
 
 
 @cache
 def claim() -> Executable:
-    """Claim what may be claimed of `ids`, and of `short_ids` what is of a type in `short_types`.
+    """Claim the tasks in `ids` that are due, and those in `short_ids` that are due and of a type in `short_types`.
 
-    Parameters: ids, short_ids, types (what this worker knows), short_types, token, worker, incarnation.
-    Answers a row for each task that is now held; `queued_s` is how long it might have been claimed already. Everything
-    else was refused: see `unclaimed`.
+    Parameters: ids, short_ids, types (those this worker knows), short_types, token, worker, incarnation. Returns a row
+    for each task that the worker now holds; `queued_s` is how long the task could have been claimed already. All others
+    were refused: see `still_due`.
     """
     wanted = or_(
         and_(Task.id == func.any(bigints_param()), Task.type == func.any(texts_param("types"))),
@@ -80,7 +80,7 @@ def claim() -> Executable:
         .where(Outbox.task_id == func.any(func.array_cat(bigints_param(), bigints_param("short_ids"))), wanted)
         .where(Outbox.available_at <= func.now(), status_in_unindexed(Task.status, CLAIM.sources))
         .where(Outbox.queue.not_in(paused_queues()))
-        .order_by(Task.id + literal_column("0"))  # sorted: an index in this order would be read as a whole
+        .order_by(Task.id + literal_column("0"))  # forces a sort: the planner would read a whole index in this order
         .with_for_update(of=Task)
         .cte("candidates")
     )
@@ -122,9 +122,9 @@ def claim() -> Executable:
 
 @cache
 def find_by_token() -> Executable:
-    """What the claim with this `token` took: asked when the claim's answer was lost. Parameters: token, worker.
+    """Return what the claim with this `token` took, for a worker that lost the reply. Parameters: token, worker.
 
-    How long a task was queued went with its outbox row.
+    `queued_s` is null: it was computed from the outbox row, which is gone.
     """
     return (
         select(*_CLAIMED, cast(null(), Float).label("queued_s"))
@@ -136,7 +136,10 @@ def find_by_token() -> Executable:
 
 @cache
 def still_due() -> Executable:
-    """Of `ids`, those still due although a claim left them: id, type, is_paused (the queue). Parameter: ids."""
+    """(id, type, is_paused) of those of `ids` that are still due although a claim left them. Parameter: ids.
+
+    `is_paused`: their queue is.
+    """
     return (
         select(Task.id, Task.type, Outbox.queue.in_(paused_queues()).label("is_paused"))
         .join(Outbox, key_equals(Outbox.task_id, Task.id))
@@ -147,7 +150,7 @@ def still_due() -> Executable:
 
 @cache
 def postpone() -> Executable:
-    """Send the messages of `ids` again a second from now: this worker does not know their types. Parameter: ids."""
+    """Make `ids` due again a second from now, because this worker does not know their types. Parameter: ids."""
     return (
         update(Outbox)
         .where(Outbox.task_id == func.any(bigints_param()), Outbox.available_at <= func.now())

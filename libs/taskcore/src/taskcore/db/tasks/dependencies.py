@@ -1,10 +1,11 @@
-"""What a task depends on, and what depends on it.
+"""What a task depends on, and what depends on it. A dependency is also called the parent of its dependents.
 
-A task that succeeded stays so: whoever sees all dependencies of a task succeeded may act on it. Everything else may
-change meanwhile: whoever blocks a task first locks it and what it depends on (`hold`), and then looks, in a statement
-of its own; so the end of any of those, and what `passing_on` makes of it, comes after.
+A task that has succeeded stays that way, so any transaction that sees all parents of a task succeeded may act on it.
+Everything else may change meanwhile. Therefore a transaction that blocks a task first locks it and its parents
+(`lock_task_and_parents`) and then looks at them, in a statement of its own: a parent's end, and what
+`dependency_resolution` does about it, comes after that.
 
-A dependency that is gone had succeeded, unless its history says otherwise.
+A parent that has been deleted had succeeded, unless its history says otherwise.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from taskcore.db.models import Task, TaskDependency, TaskHistory
 from taskcore.db.sql import bigint_param, bigints_param, const_bool, const_text, status_in_unindexed
-from taskcore.domain.dependencies import UNSUCCESSFUL
+from taskcore.domain.dependencies import UNSUCCESSFUL, DependentsState
 from taskcore.domain.states import Status
 
 _Parent = aliased(Task)
@@ -25,20 +26,20 @@ _Edge = aliased(TaskDependency)
 
 @cache
 def lock_task_and_parents() -> Executable:
-    """Lock `task` and all that it depends on until the transaction ends, in id order. Parameter: task."""
+    """Lock `task` and its parents until the transaction ends, in id order. Parameter: task."""
     parents = select(TaskDependency.depends_on).where(TaskDependency.task_id == bigint_param("task"))
     return _locked(Task.id.in_(select(bigint_param("task")).union_all(parents)))
 
 
 @cache
 def lock_tasks() -> Executable:
-    """Lock `ids` until the transaction ends, in id order. Answers (id, status) of those that there are."""
+    """Lock `ids` until the transaction ends, in id order. Returns (id, status) of those that exist."""
     return _locked(Task.id == bigints_param().any_())
 
 
 @cache
 def deleted_outcomes() -> Executable:
-    """Of `ids`, which are deleted, those that had succeeded."""
+    """Return (task_id, had_succeeded) of those of `ids` that have been deleted."""
     deleted = TaskHistory.task_id == bigints_param().any_(), TaskHistory.to_status.is_(None)
     return select(
         TaskHistory.task_id, (TaskHistory.from_status == const_text(Status.SUCCEEDED)).label("had_succeeded")
@@ -47,35 +48,39 @@ def deleted_outcomes() -> Executable:
 
 @cache
 def failed_dependency() -> Executable:
-    """The first dependency of `task` that came to nothing: id, and status unless it is gone."""
+    """The first parent of `task` that failed or was cancelled: its id, and its status (null if it is deleted)."""
     return _failed(bigint_param("task")).order_by(_Edge.depends_on).limit(1)
 
 
 @cache
 def list_dependencies() -> Executable:
-    """(id, name, status) of what `task` depends on, with ids after `after_id`, up to `most`; nulls once it is gone."""
+    """(id, name, status) of the parents of `task` with ids after `after_id`, up to `most`.
+
+    Name and status of a deleted one are null.
+    """
     return _related(TaskDependency.depends_on, TaskDependency.task_id)
 
 
 @cache
 def list_dependents() -> Executable:
-    """As `list_dependencies`, of what depends on `task`."""
+    """As `list_dependencies`, for the tasks that depend on `task`."""
     return _related(TaskDependency.task_id, TaskDependency.depends_on)
 
 
 @cache
 def find_awaited() -> Executable:
-    """Whether others wait for `task`: a row when they do. Parameter: task."""
+    """Return a row if dependents of `task` wait for it. Parameter: task."""
     return select(Task.id).where(Task.id == bigint_param("task"), has_pending_dependents())
 
 
 def has_pending_dependents() -> ColumnElement[bool]:
-    """Others wait for the end of the task at hand, or for what becomes of it."""
-    return func.coalesce(Task.dependents_state.in_([const_text("pending"), const_text("reblock")]), const_bool(False))
+    """Dependents of the current row's task wait for its end, or for what its end means to them."""
+    unresolved = [const_text(DependentsState.PENDING), const_text(DependentsState.REBLOCK)]
+    return func.coalesce(Task.dependents_state.in_(unresolved), const_bool(False))
 
 
 def has_incomplete_parent(of: type[Task] = Task) -> ColumnElement[bool]:
-    """Some dependency of the task at hand has not succeeded."""
+    """Some parent of the current row's task has not succeeded."""
     return exists().where(
         _Edge.task_id == of.id,
         _Parent.id == _Edge.depends_on,
@@ -84,7 +89,7 @@ def has_incomplete_parent(of: type[Task] = Task) -> ColumnElement[bool]:
 
 
 def has_failed_parent(of: type[Task] = Task) -> ColumnElement[bool]:
-    """Some dependency of the task at hand has failed, was cancelled, or is gone and had not succeeded."""
+    """Some parent of the current row's task has failed, was cancelled, or was deleted without having succeeded."""
     return _failed(of.id).correlate(of).exists()
 
 

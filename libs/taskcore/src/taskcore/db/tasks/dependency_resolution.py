@@ -1,8 +1,9 @@
-"""Passing on: what the end of a task, or its retry by hand, means for the tasks that depend on it.
+"""Dependency resolution: what the end of a task, or its retry, means for its dependents.
 
-`Task.dependents_state` is the durable list of what is to be passed on. Any number of coordinators may do it at once: a task
-that succeeded stays so, and who cancels or arms what depends on a task holds that task, so that it is not retried or
-over in the same moment. In batches, so that nothing is locked for long.
+`Task.dependents_state` (see `DependentsState`) is the durable list of tasks to resolve. Any number of coordinators may
+work on it at once: a task that has succeeded stays that way, and a transaction that cancels or blocks the dependents of
+a task locks that task, so that it is not retried and does not finish at the same moment. All of it goes in batches, so
+that nothing is locked for long.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from sqlalchemy import CTE, BigInteger, ColumnElement, Executable, and_, case, e
 from sqlalchemy.orm import aliased
 
 from taskcore.db.models import Task, TaskDependency
-from taskcore.db.sql import bigint_param, bigints_param, const_bool, const_text, status_in, status_in_unindexed
-from taskcore.db.tasks.dependencies import has_failed_parent, has_incomplete_parent
+from taskcore.db.sql import bigint_param, bigints_param, const_text, status_in, status_in_unindexed
+from taskcore.db.tasks.dependencies import has_failed_parent, has_incomplete_parent, has_pending_dependents
 from taskcore.db.tasks.transitions import (
     finished_columns,
     insert_history,
@@ -23,7 +24,7 @@ from taskcore.db.tasks.transitions import (
     runs_in_future,
     update_status,
 )
-from taskcore.domain.dependencies import UNSUCCESSFUL
+from taskcore.domain.dependencies import UNSUCCESSFUL, DependentsState
 from taskcore.domain.outcomes import Reason
 from taskcore.domain.states import CANCEL_DEPENDENT, REBLOCK, TERMINAL, UNBLOCK, Status
 
@@ -36,17 +37,18 @@ _Child = aliased(Task)
 
 @cache
 def pending_parents() -> Executable:
-    """(id, status, dependents) of tasks that are over while others wait for that, or that were retried by hand."""
-    is_over = and_(Task.dependents_state == const_text("pending"), status_in(Task.status, TERMINAL))
-    rows = select(Task.id, Task.status, Task.dependents_state).where(
-        or_(Task.dependents_state == const_text("reblock"), is_over)
-    )
+    """(id, status, dependents_state) of tasks to resolve: finished while dependents wait, or retried."""
+    has_ended = and_(_is_in(DependentsState.PENDING), status_in(Task.status, TERMINAL))
+    rows = select(Task.id, Task.status, Task.dependents_state).where(or_(_is_in(DependentsState.REBLOCK), has_ended))
     return rows.order_by(Task.id).limit(PARENTS_LIMIT)
 
 
 @cache
 def unblock() -> Executable:
-    """Let those go of which `ids` were the last to succeed. Answers the ids of up to `CHILDREN_LIMIT` tasks."""
+    """Queue the dependents of `ids` all of whose parents have succeeded.
+
+    Returns the ids of up to `CHILDREN_LIMIT` tasks.
+    """
     rows = select(Task.id, Task.status).where(_depends_on_ids(), status_in_unindexed(Task.status, UNBLOCK.sources))
     rows = rows.where(~has_incomplete_parent()).order_by(Task.id).limit(CHILDREN_LIMIT)
     becomes = case((runs_in_future(), const_text(Status.SCHEDULED)), else_=const_text(Status.QUEUED))
@@ -56,23 +58,26 @@ def unblock() -> Executable:
 
 @cache
 def cancel_descendants() -> Executable:
-    """Cancel what waits for `ids`, which came to nothing, and all that waits for that in turn.
+    """Cancel all tasks that wait, directly or not, for `ids`, which failed or were cancelled.
 
-    Answers the ids of at most `CHILDREN_LIMIT` tasks. Cancelled ones on which others depend are to be passed on too.
+    Returns the ids of up to `CHILDREN_LIMIT` tasks. If others depend on one of these, it has to be resolved next.
     """
-    doomed = _descendants()
-    locked = _locked(doomed)
+    descendants = _descendants()
+    locked = _locked(descendants)
     root = locked.alias("root")
-    fate = (
-        select(doomed.c.id, func.min(doomed.c.root).label("root"))
-        .join(root, and_(root.c.id == doomed.c.root, root.c.status.in_([const_text(s) for s in sorted(UNSUCCESSFUL)])))
-        .group_by(doomed.c.id)
-        .cte("fate")
+    # Of each descendant the smallest root that is still unsuccessful now that it is locked: a retry may have come
+    # first.
+    is_unsuccessful = root.c.status.in_([const_text(s) for s in sorted(UNSUCCESSFUL)])
+    causes = (
+        select(descendants.c.id, func.min(descendants.c.root).label("root"))
+        .join(root, and_(root.c.id == descendants.c.root, is_unsuccessful))
+        .group_by(descendants.c.id)
+        .cte("causes")
     )
     was = (
-        select(locked.c.id, locked.c.status, fate.c.root, root.c.status.label("how"))
-        .join(fate, fate.c.id == locked.c.id)
-        .join(root, root.c.id == fate.c.root)
+        select(locked.c.id, locked.c.status, causes.c.root, root.c.status.label("how"))
+        .join(causes, causes.c.id == locked.c.id)
+        .join(root, root.c.id == causes.c.root)
         .cte("was")
     )
     how = case((was.c.how == const_text(Status.FAILED), const_text("failed")), else_=const_text("was cancelled"))
@@ -87,78 +92,76 @@ def cancel_descendants() -> Executable:
 
 @cache
 def find_reblockable() -> Executable:
-    """The ids of tasks that may wait again for `ids`, which were retried by hand; up to `CHILDREN_LIMIT`."""
+    """The ids of dependents of `ids`, which were retried, that may wait again; up to `CHILDREN_LIMIT`."""
     rows = select(Task.id).where(_depends_on_ids(), _is_reblockable())
     return rows.order_by(Task.id).limit(CHILDREN_LIMIT)
 
 
 @cache
 def lock_with_parents() -> Executable:
-    """Lock `ids`, `children`, and all that the latter depend on, until the transaction ends, in id order."""
+    """Lock `ids`, `children` and all parents of the children until the transaction ends, in id order."""
     parents = select(TaskDependency.depends_on).where(TaskDependency.task_id == func.any(bigints_param("children")))
-    family = select(func.unnest(func.array_cat(bigints_param(), bigints_param("children")), type_=BigInteger)).union(
+    rows = select(func.unnest(func.array_cat(bigints_param(), bigints_param("children")), type_=BigInteger)).union(
         parents
     )
-    return select(Task.id).where(Task.id.in_(family)).order_by(Task.id).with_for_update(key_share=True)
+    return select(Task.id).where(Task.id.in_(rows)).order_by(Task.id).with_for_update(key_share=True)
 
 
 @cache
 def reblock() -> Executable:
-    """Let `children` wait again, after `hold_families`. Answers their ids. What depends on them follows."""
+    """Block `children` again, after `lock_with_parents`. Returns their ids. Their own dependents follow."""
     rows = select(Task.id, Task.status).where(Task.id == func.any(bigints_param("children")), _is_reblockable())
     was = rows.order_by(Task.id).with_for_update(of=Task).cte("was")
-    again = case((Task.dependents_state.is_not(None), const_text("reblock")))
-    armed = update_status(was, REBLOCK.sources, const_text(Status.BLOCKED), dependents_state=again, **reset_columns())
-    return select(armed.c.id).add_cte(insert_history(armed, _ACTOR))
+    next_state = case((Task.dependents_state.is_not(None), const_text(DependentsState.REBLOCK)))
+    blocked = update_status(
+        was, REBLOCK.sources, const_text(Status.BLOCKED), dependents_state=next_state, **reset_columns()
+    )
+    return select(blocked.c.id).add_cte(insert_history(blocked, _ACTOR))
 
 
 @cache
 def mark_reblocked() -> Executable:
-    """What was to be armed again for `ids` is, so that their end is awaited; after `hold_families`. Answers the ids."""
-    left = exists().where(TaskDependency.depends_on == Task.id, TaskDependency.task_id == _Child.id)
-    left = left.where(
-        status_in_unindexed(_Child.status, REBLOCK.sources),
-        _Child.reason == const_text(Reason.DEPENDENCY_FAILED),
-        ~has_failed_parent(_Child),
-    )
-    return _move_marker("reblock", "pending", ~left)
+    """Move `ids` from REBLOCK to PENDING, after `lock_with_parents`, unless a dependent must still be blocked again.
+
+    Returns the ids of those that were moved.
+    """
+    return _move_marker(DependentsState.REBLOCK, DependentsState.PENDING, ~_has_child(_is_reblockable(_Child)))
 
 
 @cache
 def mark_resolved() -> Executable:
-    """Nothing is left to be done for those of `ids` that none waits for; after `hold_all`. Answers their ids."""
-    waits = exists().where(TaskDependency.depends_on == Task.id, TaskDependency.task_id == _Child.id)
-    is_free = and_(status_in_unindexed(_Child.status, UNBLOCK.sources), ~has_incomplete_parent(_Child))
-    is_doomed = status_in_unindexed(_Child.status, CANCEL_DEPENDENT.sources)
+    """Move `ids` from PENDING to RESOLVED, after `lock_tasks`, unless a dependent must still be unblocked or cancelled.
+
+    Returns the ids of those that were moved.
+    """
+    can_unblock = and_(status_in_unindexed(_Child.status, UNBLOCK.sources), ~has_incomplete_parent(_Child))
+    must_cancel = status_in_unindexed(_Child.status, CANCEL_DEPENDENT.sources)
     is_done = case(
-        (status_in_unindexed(Task.status, {Status.SUCCEEDED}), ~waits.where(is_free)),
-        (status_in_unindexed(Task.status, UNSUCCESSFUL), ~waits.where(is_doomed)),
+        (status_in_unindexed(Task.status, {Status.SUCCEEDED}), ~_has_child(can_unblock)),
+        (status_in_unindexed(Task.status, UNSUCCESSFUL), ~_has_child(must_cancel)),
     )
-    return _move_marker("pending", "resolved", is_done)
+    return _move_marker(DependentsState.PENDING, DependentsState.RESOLVED, is_done)
 
 
 @cache
 def requeue_stuck() -> Executable:
-    """For the sweep: what blocked tasks with ids after `after_id`, up to `until_id`, wait for, if all of it is over.
+    """Mark the parents of stuck tasks PENDING, so that they are resolved once more: for the sweep. Returns their ids.
 
-    It is to be passed on once more. Answers its ids.
+    A task is stuck if it is blocked although all its parents have finished and none is still to be resolved.
+    Parameters: after_id (exclusive) and until_id, the range of blocked tasks to examine.
     """
-    is_open = ~status_in_unindexed(Task.status, TERMINAL)
-    is_coming = func.coalesce(
-        Task.dependents_state.in_([const_text("pending"), const_text("reblock")]), const_bool(False)
-    )
-    hope = exists().where(TaskDependency.task_id == _Child.id, TaskDependency.depends_on == Task.id)
+    is_unfinished = ~status_in_unindexed(Task.status, TERMINAL)
+    parent = exists().where(TaskDependency.task_id == _Child.id, TaskDependency.depends_on == Task.id)
     stuck = (
         select(_Child.id)
         .where(status_in(_Child.status, {Status.BLOCKED}))
         .where(_Child.id > bigint_param("after_id"), _Child.id <= bigint_param("until_id"))
-        .where(~hope.where(or_(is_open, is_coming)))
+        .where(~parent.where(or_(is_unfinished, has_pending_dependents())))
     )
     parents = select(TaskDependency.depends_on).where(TaskDependency.task_id.in_(stuck))
-    forgotten = select(Task.id).where(Task.id.in_(parents)).order_by(Task.id).with_for_update().cte("forgotten")
-    return (
-        update(Task).where(Task.id == forgotten.c.id).values(dependents_state=const_text("pending")).returning(Task.id)
-    )
+    unresolved = select(Task.id).where(Task.id.in_(parents)).order_by(Task.id).with_for_update().cte("unresolved")
+    pending = const_text(DependentsState.PENDING)
+    return update(Task).where(Task.id == unresolved.c.id).values(dependents_state=pending).returning(Task.id)
 
 
 def _depends_on_ids() -> ColumnElement[bool]:
@@ -166,7 +169,7 @@ def _depends_on_ids() -> ColumnElement[bool]:
 
 
 def _descendants() -> CTE:
-    """(id, root): what waits, directly or not, for the task `root` of `ids`."""
+    """(id, root): the tasks that wait, directly or not, for the task `root` of `ids`."""
     first = (
         select(TaskDependency.task_id.label("id"), TaskDependency.depends_on.label("root"))
         .join(_Child, _Child.id == TaskDependency.task_id)
@@ -182,22 +185,30 @@ def _descendants() -> CTE:
         .join(_Child, _Child.id == TaskDependency.task_id)
         .where(status_in_unindexed(_Child.status, CANCEL_DEPENDENT.sources))
     )
-    return select(first.union(further)).limit(CHILDREN_LIMIT).cte("doomed")
+    return select(first.union(further)).limit(CHILDREN_LIMIT).cte("descendants")
 
 
-def _locked(doomed: CTE) -> CTE:
-    concerned = select(doomed.c.id).union(select(doomed.c.root))
+def _locked(descendants: CTE) -> CTE:
+    concerned = select(descendants.c.id).union(select(descendants.c.root))
     rows = select(Task.id, Task.status).where(Task.id.in_(concerned)).order_by(Task.id)
     return rows.with_for_update(of=Task, key_share=True).cte("locked")
 
 
-def _is_reblockable() -> ColumnElement[bool]:
-    was_cascaded = and_(
-        status_in_unindexed(Task.status, REBLOCK.sources), Task.reason == const_text(Reason.DEPENDENCY_FAILED)
-    )
-    return and_(was_cascaded, ~has_failed_parent())
+def _is_reblockable(of: type[Task] = Task) -> ColumnElement[bool]:
+    """Its parent's end had cancelled it, and no parent stands in its way any more."""
+    is_cancelled = status_in_unindexed(of.status, REBLOCK.sources)
+    return and_(is_cancelled, of.reason == const_text(Reason.DEPENDENCY_FAILED), ~has_failed_parent(of))
 
 
-def _move_marker(before: str, after: str, when: ColumnElement[bool]) -> Executable:
-    chosen = Task.id == func.any(bigints_param()), Task.dependents_state == const_text(before), when
+def _has_child(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    is_child = TaskDependency.depends_on == Task.id, TaskDependency.task_id == _Child.id
+    return exists().where(*is_child, condition)
+
+
+def _is_in(state: DependentsState) -> ColumnElement[bool]:
+    return Task.dependents_state == const_text(state)
+
+
+def _move_marker(before: DependentsState, after: DependentsState, when: ColumnElement[bool]) -> Executable:
+    chosen = Task.id == func.any(bigints_param()), _is_in(before), when
     return update(Task).where(*chosen).values(dependents_state=const_text(after)).returning(Task.id)

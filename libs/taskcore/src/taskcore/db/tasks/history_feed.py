@@ -1,8 +1,8 @@
-"""The history as a feed: every row as soon as it is visible, and a cursor that a reader can resume from.
+"""The history as a feed: every row as soon as it is visible, and a cursor from which a reader can resume.
 
-Whoever writes history holds an advisory lock, shared, from before it draws its first id until its commit is visible: a
-trigger sees to it. Readers look at who holds it and never take it, so nobody waits for anybody; other transactions,
-however long they stay open, do not hold up the cursor. `taskcore.domain.feed` says what becomes of gaps.
+A transaction that writes history holds a shared advisory lock from before its first id until its commit is visible; a
+trigger takes it. Readers look at the lock's holders and never take it, so nobody waits for anybody, and other
+transactions do not hold up the cursor, however long they stay open. `taskcore.domain.feed` has the rules for gaps.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from taskcore.domain.feed import Page, Position, advance
 
 PAGE_SIZE = 1_000
 
-#: What analytics has not counted is kept for so long: a collector that never comes back keeps no more than this.
+#: Rows that analytics has not counted yet are kept this long at most, in case its collector never comes back.
 MAX_UNCOUNTED_AGE_S = 30 * 86_400
 
-#: Who holds the lock of migration 0001 at this moment, each by its process and transaction, as no other is again.
+#: The holders of the lock that `lock_history_shared` takes, each identified by its process and transaction.
 LIST_WRITERS = text(
     "SELECT concat(pid, ':', virtualtransaction) AS writer FROM pg_locks"
     " WHERE locktype = 'advisory' AND (classid, objid, objsubid) = (1951622763, 0, 2)"
@@ -49,7 +49,10 @@ QuerySteps = Generator[tuple[Executable, dict[str, Any]], Sequence[Any], Page]
 
 
 def read(engine: Engine, position: Position, limit: int = PAGE_SIZE) -> Page:
-    """The next rows from `position` on, up to `room`. While gaps are open, ask again soon: it takes two at least."""
+    """Return the next rows after `position`, up to `limit`.
+
+    While gaps are open, call it again soon: it takes at least two calls to close one.
+    """
     asking = _read(position, limit)
     question = next(asking)
     with engine.connect() as connection:
@@ -73,7 +76,7 @@ async def read_async(engine: AsyncEngine, position: Position, limit: int = PAGE_
 
 
 def _read(position: Position, room: int) -> QuerySteps:
-    """Rows first, writers second, each with a snapshot of its own: a transaction of repeatable reads would not do."""
+    """Read rows first and writers second, each with its own snapshot; a REPEATABLE READ transaction would not work."""
     found = yield read_rows(), _unread(position) | {"room": room}
     page = advance(position, found, is_complete=len(found) < room, now=time.monotonic())
     if not page.position.gaps:
@@ -92,7 +95,10 @@ def _unread(position: Position) -> dict[str, Any]:
 
 @cache
 def read_rows() -> Executable:
-    """The history beyond `after` and within the gaps, by id, up to `room` rows, each with the smallest id kept."""
+    """Rows of the history after `after` and inside the gaps, by id, up to `room`.
+
+    Each has the smallest id that is kept.
+    """
     floor = select(func.min(TaskHistory.id)).scalar_subquery().label("floor")
     gap = (
         func.unnest(bigints_param("firsts"), bigints_param("lasts"))
@@ -109,11 +115,11 @@ def read_rows() -> Executable:
 
 @cache
 def delete_oldest() -> Executable:
-    """Delete the oldest rows, fewer than `room`, that are over `after_s` seconds old. Answers how many.
+    """Delete the oldest rows, fewer than `room`, that are older than `after_s` seconds. Returns how many.
 
-    Up to the first row of a task that still exists, or on which one depends: how that ended is looked up there. And up
-    to the first that analytics has yet to count. The newest of them stays. So the smallest id that is kept says up to
-    where all is gone; what lies behind it is whole.
+    Stops at the first row of a task that still exists or that another task depends on, because its final status is read
+    from history, and at the first row that analytics has not counted. The newest of the examined rows stays. So
+    everything before the smallest remaining id is deleted, and everything after it is complete.
     """
     oldest = (
         select(TaskHistory.id, TaskHistory.task_id, TaskHistory.at)

@@ -1,4 +1,4 @@
-"""Reading tasks: one, a page of them, what became of them."""
+"""Read tasks: one, a page of them, their history and attempts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TOTAL_LIMIT = 100_000
 
 @dataclass(frozen=True, slots=True)
 class TaskFilter:
-    """Which tasks to list. Several values of one kind mean «any of»; several labels mean «all of»; empty means all."""
+    """Which tasks to list; empty means all. Several values of one field mean "any of"; several labels mean "all of"."""
 
     statuses: Sequence[Status] = ()
     types: Sequence[str] = ()
@@ -37,7 +37,7 @@ class TaskFilter:
             found.append(Task.type.in_(self.types))
         if self.queues:
             found.append(Task.queue.in_(self.queues))
-        if self.labels:  # the second condition lets the partial index serve
+        if self.labels:  # the second condition makes the partial index usable
             found.append(Task.labels.contains(dict(self.labels)))
             found.append(Task.labels != literal_column("'{}'::jsonb"))
         if self.search:
@@ -56,7 +56,7 @@ def get_task() -> Executable:
 
 
 def list_tasks(task_filter: TaskFilter, *, limit: int, before_id: int | None = None, offset: int = 0) -> Executable:
-    """Newest first. `before_id` continues behind the last id of the page before."""
+    """Tasks, newest first. `before_id` continues after the last id of the previous page."""
     statement: Any = select(*Task.__table__.c).where(*task_filter.conditions())
     if before_id is not None:
         statement = statement.where(Task.id < before_id)
@@ -64,7 +64,7 @@ def list_tasks(task_filter: TaskFilter, *, limit: int, before_id: int | None = N
 
 
 def count_tasks(task_filter: TaskFilter) -> Executable:
-    """How many there are, up to one more than `TOTAL_LIMIT`."""
+    """The number of tasks, up to one more than `TOTAL_LIMIT`."""
     rows = (
         select(literal_column("1")).select_from(Task).where(*task_filter.conditions()).limit(TOTAL_LIMIT + 1).subquery()
     )
@@ -84,7 +84,7 @@ def id_range(statuses: frozenset[Status]) -> Executable:
 
 @cache
 def find_finished() -> Executable:
-    """Of `ids`, those that are over or gone. Parameter: ids."""
+    """Return those of `ids` that are finished or deleted. Parameter: ids."""
     wanted = func.unnest(bigints_param()).table_valued("id", name="wanted").render_derived()
     still_open = select(Task.id).where(Task.id == wanted.c.id, ~status_in(Task.status, TERMINAL))
     return select(wanted.c.id).where(~still_open.exists())
@@ -92,7 +92,7 @@ def find_finished() -> Executable:
 
 @cache
 def list_history() -> Executable:
-    """Oldest first. Parameter: task_id."""
+    """A task's history, oldest first. Parameter: task_id."""
     return (
         select(*TaskHistory.__table__.c).where(TaskHistory.task_id == bigint_param("task_id")).order_by(TaskHistory.id)
     )
@@ -100,7 +100,7 @@ def list_history() -> Executable:
 
 @cache
 def list_attempts() -> Executable:
-    """The finished ones, oldest first. Parameter: task_id."""
+    """A task's finished attempts, oldest first. Parameter: task_id."""
     return (
         select(*TaskAttempt.__table__.c)
         .where(TaskAttempt.task_id == bigint_param("task_id"))

@@ -1,7 +1,7 @@
-"""Deleting tasks whose time is up, a small batch at a time: by their own `delete_at`, or by how old their end is.
+"""Delete tasks whose retention time has ended, in small batches: by their own `delete_at`, or by the age of their end.
 
-Never one that is not over, nor one whose end is still to be passed on to those that depend on it. Any number of
-coordinators may do it at once: what another has locked is skipped.
+A task is kept while it is unfinished, or while its end is still to be resolved for its dependents. Any number of
+coordinators may do this at once: rows that another has locked are skipped.
 """
 
 from __future__ import annotations
@@ -33,18 +33,19 @@ _ACTOR = const_text("coordinator")
 
 @cache
 def delete_due() -> Executable:
-    """Delete up to `BATCH` tasks whose `delete_at` has come. Answers their ids."""
+    """Delete up to `BATCH` tasks whose `delete_at` has passed. Returns their ids."""
     due = _finished().where(Task.delete_at <= func.now()).order_by(Task.delete_at).limit(BATCH)
     return delete_tasks(due.with_for_update(of=Task, skip_locked=True).cte("was"), _ACTOR, _reason("delete_after"))
 
 
 @cache
 def find_expired() -> Executable:
-    """Look at the next `BATCH` tasks behind `after_id`. One row: last_id, is_young (that one), and the old ones' ids.
+    """Examine the next `BATCH` tasks after `after_id`.
 
-    Parameters: after_id, shortest_s (the shortest age of all), and rows: a JSON array of {kind, standing, age_s}, how
-    old the end of a task of the type `kind` that stands at `standing` may be (null: any age). Those of a null `kind`
-    are for types that have none of their own.
+    Returns one row: last_id, is_young (whether that task is), and ids, the expired ones. Parameters: after_id,
+    shortest_s (the shortest retention time of all), and rows: a JSON array of {kind, standing, age_s}, the maximum age
+    of the end of a task of type `kind` with status `standing` (null: no limit). A null `kind` stands for the types that
+    have no entry of their own.
     """
     batch = (
         select(Task.id, Task.type, Task.status, Task.finished_at, Task.created_at)
@@ -72,7 +73,7 @@ def find_expired() -> Executable:
 
 @cache
 def delete_expired() -> Executable:
-    """Delete those of `ids` that ended at least `shortest_s` seconds ago. Answers their ids."""
+    """Delete those of `ids` that finished at least `shortest_s` seconds ago. Returns their ids."""
     old = _finished().where(
         Task.id == func.any(bigints_param()), Task.finished_at < func.now() - seconds_param("shortest_s")
     )
@@ -81,7 +82,7 @@ def delete_expired() -> Executable:
 
 
 def policy_rows(policy: list[dict[str, Any]]) -> str:
-    """The parameter `rows` of `find_old`."""
+    """Return the parameter `rows` of `find_expired`."""
     return msgspec.json.encode(policy).decode()
 
 

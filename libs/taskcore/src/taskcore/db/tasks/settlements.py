@@ -1,4 +1,4 @@
-"""Settling: how an attempt ends, whoever writes it: its worker, that worker's supervisor, the rescuer.
+"""Settlements: how an attempt's end is written, by its worker, by that worker's supervisor, or by the rescuer.
 
 Fenced by (task, attempt, token).
 """
@@ -42,18 +42,23 @@ from taskcore.domain.outcomes import AttemptOutcome, ChargedAs
 from taskcore.domain.states import HELD, TERMINAL, Status
 from taskcore.domain.tasks import FinishedAttempt
 
-#: Where a traceparent has the id of its trace: from which character on, and how many.
+#: Position and length of the trace id in a traceparent.
 _TRACE_ID: tuple[ColumnElement[Any], ...] = (literal_column("4"), literal_column("32"))
 
 
 @cache
 def settle() -> Executable:
-    """Write the ends of attempts, with their history, attempt and, for those that may run again, outbox rows.
+    """Write the ends of attempts: the task, its history, its attempt and, if it may run again, its outbox row.
 
-    Parameters: by (who signs), and rows: a JSON array of {task_id, attempt, token, status, outcome, charged_as, result,
-    error, reason, wait_s, isolated, waited_s, ran_s, trace, span}. A task that was cancelled meanwhile is cancelled; one
-    that is to pause pauses, unless it is over. Answers (id, status, dependents) of those that were settled; a task that
-    is not among them is no longer held under that lease, and nothing of it was written.
+    Parameters: by (the actor), and rows: a JSON array of {task_id, attempt, token, status, outcome, charged_as, result,
+    error, reason, wait_s, isolated, waited_s, ran_s, trace, span}. A task that was cancelled meanwhile becomes
+    cancelled; one that was asked to pause becomes paused, unless it has finished.
+
+    Returns (id, status, dependents_state) of the settled tasks. A task that is not among them is no longer held under
+    that lease, and nothing was written about it.
+
+    The statement is a chain: `given` (the parameter as a table), `held` (the tasks that the leases still hold, locked,
+    with their new state), `settled` (the update), and one CTE each for history, attempts and outbox.
     """
     given = recordset(
         "given",
@@ -81,11 +86,11 @@ def settle() -> Executable:
 
 
 def _held(given: TableValuedAlias) -> Select[Any]:
-    """The tasks that are still held, locked, and what becomes of them."""
+    """The tasks that are still held, locked, with the state that each will have."""
     is_cancelled = _was(Status.CANCELLING)
     may_run_again = given.c.status.in_([const_text(Status.RETRYING), const_text(Status.QUEUED)])
     started_at = Task.started_at + interval(func.coalesce(given.c.waited_s, literal_column("0")))
-    # Whose worker died cannot tell: its first attempt went on with the trace of the submission.
+    # The trace of a dead worker is unknown, but a first attempt continues the trace of the submission.
     first_trace = case((given.c.attempt == literal_column("1"), func.substr(Task.trace_context, *_TRACE_ID)))
     return (
         select(
@@ -118,8 +123,8 @@ def _held(given: TableValuedAlias) -> Select[Any]:
 
 
 def _settled(held: CTE) -> CTE:
-    is_over = held.c.becomes.in_([const_text(s) for s in sorted(TERMINAL)])
-    finished_at = case((is_over, held.c.finished_at))
+    is_finished = held.c.becomes.in_([const_text(s) for s in sorted(TERMINAL)])
+    finished_at = case((is_finished, held.c.finished_at))
     return (
         update(Task)
         .where(key_equals(Task.id, held.c.task_id), Task.attempt == held.c.attempt, Task.lease_token == held.c.token)
@@ -210,7 +215,7 @@ def _was(status: Status) -> ColumnElement[bool]:
 
 
 def result_rows(batch: Sequence[FinishedAttempt]) -> str:
-    """The parameter `rows` of `settle`."""
+    """Return the parameter `rows` of `settle`."""
     return msgspec.json.encode([_row(one) for one in batch]).decode()
 
 

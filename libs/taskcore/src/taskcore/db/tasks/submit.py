@@ -1,4 +1,4 @@
-"""Submitting: a task, its first history row and its outbox row, in one statement."""
+"""Submit tasks: a task, its first history row and its outbox row, in one statement."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from taskcore.db.sql import actor_param, const_bool, const_text, recordset
 from taskcore.domain.states import Status
 from taskcore.domain.tasks import NewTask
 
-#: Of the tasks that one request submits, so many are followed.
+#: At most this many tasks of one request continue its trace.
 MAX_TRACED_PER_BATCH = 10
 
 TASK_COLUMNS: dict[str, type[TypeEngine[Any]] | TypeEngine[Any]] = {
@@ -75,13 +75,13 @@ def with_trace_context(tasks: Sequence[NewTask], trace_context: str | None) -> S
 
 
 def tasks_by_key(keys: Sequence[str]) -> Executable:
-    """(idempotency_key, id, fingerprint) of the tasks that hold one of `keys`."""
+    """(idempotency_key, id, fingerprint) of the tasks that have one of `keys`."""
     return select(Task.idempotency_key, Task.id, Task.fingerprint).where(Task.idempotency_key == func.any(list(keys)))
 
 
 @cache
 def task_by_key() -> Executable:
-    """(id, fingerprint) of the task that holds the key `its_key`."""
+    """(id, fingerprint) of the task that has the idempotency key `its_key`."""
     return select(Task.id, Task.fingerprint).where(Task.idempotency_key == bindparam("its_key", type_=Text))
 
 
@@ -137,7 +137,7 @@ def _submit() -> Executable:
 
 
 def insert_queues(stored: CTE) -> CTE:
-    """A queue is made by the first task that names it."""
+    """Create the queues that are named for the first time."""
     return (
         upsert(Queue)
         .from_select(["name"], select(stored.c.queue).distinct().order_by(stored.c.queue))

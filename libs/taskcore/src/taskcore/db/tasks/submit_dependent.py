@@ -1,7 +1,7 @@
-"""Submission of tasks with dependencies, in one transaction.
+"""Submit tasks that depend on others.
 
-Its statements, in order: `dependencies.lock_tasks`, a query of their states, `submit_planned`, `depend`. The parents stay
-locked, so none of them can finish before the commit.
+In one transaction: `dependencies.lock_tasks` for the parents, a look at their states, `submit_planned`, and
+`add_dependencies`. The parents are locked, so their ends come after.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from taskcore.db.models import Task, TaskDependency, TaskHistory
 from taskcore.db.sql import actor_param, const_text, interval, recordset, status_in_unindexed
 from taskcore.db.tasks.submit import TASK_COLUMNS, insert_queues, with_trace_context
 from taskcore.db.tasks.transitions import insert_outbox
-from taskcore.domain.dependencies import UNSUCCESSFUL, DependencyState
+from taskcore.domain.dependencies import UNSUCCESSFUL, DependencyState, DependentsState
 from taskcore.domain.outcomes import Reason
 from taskcore.domain.states import TERMINAL, Status
 from taskcore.domain.tasks import NewTask
@@ -37,9 +37,9 @@ def submit_planned(
 
 
 def add_dependencies(edges: Iterable[tuple[int, int]]) -> tuple[Executable, dict[str, str]]:
-    """The statement that keeps what depends on what, as pairs (task, what it depends on), and its parameters."""
+    """Return the statement that stores `edges`, pairs of a task and one of its parents, and its parameters."""
     rows = [{"child": child, "parent": parent} for child, parent in edges]
-    return _depend(), {"rows": msgspec.json.encode(rows).decode()}
+    return _add_dependencies(), {"rows": msgspec.json.encode(rows).decode()}
 
 
 @cache
@@ -92,8 +92,11 @@ def _submit_planned() -> Executable:
 
 
 @cache
-def _depend() -> Executable:
-    """Whoever is not over is awaited from now on. One that came to nothing has passed that on already."""
+def _add_dependencies() -> Executable:
+    """Store the dependencies, and new_state each unfinished parent as having dependents to resolve.
+
+    Nothing is left to resolve for a parent that has already failed or been cancelled.
+    """
     given = recordset("given", child=BigInteger, parent=BigInteger)
     edges = (
         insert(TaskDependency)
@@ -101,16 +104,20 @@ def _depend() -> Executable:
         .returning(TaskDependency.depends_on)
         .cte("edges")
     )
-    is_over = status_in_unindexed(Task.status, TERMINAL)
-    is_unmarked = or_(Task.dependents_state.is_(None), and_(~is_over, Task.dependents_state == const_text("resolved")))
+    is_finished = status_in_unindexed(Task.status, TERMINAL)
+    is_resolved = Task.dependents_state == const_text(DependentsState.RESOLVED)
+    needs_change = or_(Task.dependents_state.is_(None), and_(~is_finished, is_resolved))
     parents = (
         select(Task.id)
         .where(
-            Task.id.in_(select(edges.c.depends_on)), is_unmarked, ~status_in_unindexed(Task.status, {Status.SUCCEEDED})
+            Task.id.in_(select(edges.c.depends_on)), needs_change, ~status_in_unindexed(Task.status, {Status.SUCCEEDED})
         )
         .order_by(Task.id)
         .with_for_update(of=Task)
         .cte("parents")
     )
-    mark = case((status_in_unindexed(Task.status, UNSUCCESSFUL), const_text("resolved")), else_=const_text("pending"))
-    return update(Task).where(Task.id == parents.c.id).values(dependents_state=mark)
+    new_state = case(
+        (status_in_unindexed(Task.status, UNSUCCESSFUL), const_text(DependentsState.RESOLVED)),
+        else_=const_text(DependentsState.PENDING),
+    )
+    return update(Task).where(Task.id == parents.c.id).values(dependents_state=new_state)

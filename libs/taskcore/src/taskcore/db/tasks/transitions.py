@@ -1,6 +1,6 @@
-"""What every change of waiting or finished tasks is made of: the tasks, locked; the update; its history; the outbox.
+"""The building blocks of a status change: lock the tasks, update them, write their history, change the outbox.
 
-A change is one guarded statement put together from these.
+Each change of waiting or finished tasks is one guarded statement composed of these.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from taskcore.domain.states import DELETE, Status
 
 
 def lock_in_status(sources: Iterable[Status], condition: ColumnElement[bool], limit: int | None = None) -> CTE:
-    """The tasks of `which` that stand at one of `sources`, locked in id order, with the status they had."""
+    """The tasks that match `condition` and have one of the statuses `sources`, locked in id order, with that status."""
     rows = select(Task.id, Task.status).where(condition, status_in(Task.status, sources))
     return rows.order_by(Task.id).limit(limit).with_for_update(of=Task).cte("was")
 
 
 def update_status(was: CTE, sources: Iterable[Status], new_status: ColumnElement[str], **values: Any) -> CTE:
-    """The tasks of `was` (id, status), now at the status `becomes`."""
+    """Change the tasks of `was` (id, status) to `new_status`, and set `values`."""
     return (
         update(Task)
         .where(key_equals(Task.id, was.c.id), status_in_unindexed(Task.status, sources))
@@ -46,7 +46,7 @@ def update_status(was: CTE, sources: Iterable[Status], new_status: ColumnElement
 
 
 def insert_history(rows: CTE, actor: ColumnElement[str], details: Any = None) -> CTE:
-    """The history of what is `changed`."""
+    """Write the history of the changed tasks."""
     return (
         insert(TaskHistory)
         .from_select(
@@ -58,12 +58,12 @@ def insert_history(rows: CTE, actor: ColumnElement[str], details: Any = None) ->
 
 
 def delete_outbox(rows: CTE) -> CTE:
-    """Whatever was `changed` may not be claimed any more."""
+    """Delete the outbox rows of the changed tasks: no worker may claim them any more."""
     return delete(Outbox).where(key_equals(Outbox.task_id, rows.c.id)).returning(Outbox.task_id).cte("dropped")
 
 
 def insert_outbox(rows: CTE) -> CTE:
-    """Outbox rows for those that were `changed` to queued, due now, or to scheduled, due at their `run_at`."""
+    """Insert outbox rows for the changed tasks that are now queued (due now) or scheduled (due at `run_at`)."""
     is_queued = rows.c.status == const_text(Status.QUEUED)
     available_at = case((is_queued, func.now()), else_=rows.c.run_at)
     columns = ["task_id", "queue", "priority", "is_due", "available_at"]
@@ -73,18 +73,18 @@ def insert_outbox(rows: CTE) -> CTE:
             rows.c.status.in_([const_text(Status.QUEUED), const_text(Status.SCHEDULED)])
         ),
     )
-    # There should be none; but one that was left behind must not keep the task from running.
+    # There should be no such row, but a stale one must not keep the task from running.
     fresh = {name: made.excluded[name] for name in columns[1:]} | {"dispatched_at": null()}
     return made.on_conflict_do_update(index_elements=[Outbox.task_id], set_=fresh).cte("outbox_rows")
 
 
 def finished_columns() -> dict[str, ColumnElement[datetime]]:
-    """What an end sets, besides the status."""
+    """What a task's end sets, besides the status."""
     return {"finished_at": func.now(), "delete_at": func.now() + interval(Task.delete_after_s)}
 
 
 def reset_columns() -> dict[str, ColumnElement[Any]]:
-    """What a task that was over forgets when it is to run once more, with all its attempts."""
+    """What is reset when a finished task is to run again, with all its attempts."""
     nothing = ("delete_at", "progress", "checkpoint", "result", "error", "reason", "started_at", "finished_at")
     return {
         **{name: literal_column("0") for name in ("failures", "crashes", "worker_losses")},
@@ -94,14 +94,15 @@ def reset_columns() -> dict[str, ColumnElement[Any]]:
 
 
 def runs_in_future() -> ColumnElement[bool]:
-    """The `run_at` of the task at hand."""
+    """The current row's task has a `run_at` in the future."""
     return func.coalesce(Task.run_at > func.now(), const_bool(False))
 
 
 def delete_tasks(was: CTE, actor: ColumnElement[str], details: Any) -> Select[Any]:
-    """Delete the tasks of `was` (id, status), which has locked them. Answers the ids of those that were.
+    """Delete the tasks of `was` (id, status), which has locked them, with all that belongs to them. Returns their ids.
 
-    What others wait for stays, over or not, until that was passed on: see `Task.dependents_state`.
+    Their history stays and gets a row for the deletion, and so do the rows that say who depends on them: a dependent
+    may still ask what became of them. A task whose end is still to be resolved for its dependents is kept.
     """
     deleted = (
         delete(Task)
@@ -111,13 +112,13 @@ def delete_tasks(was: CTE, actor: ColumnElement[str], details: Any) -> Select[An
         .returning(Task.id, Task.attempt, Task.type, Task.queue, was.c.status.label("was"))
         .cte("deleted")
     )
-    # By these is counted what happened to it, where nobody counted it yet.
-    remembered = func.jsonb_build_object(const_text("type"), deleted.c.type, const_text("queue"), deleted.c.queue)
+    # Analytics that has not counted the task's history yet reads these from here.
+    type_and_queue = func.jsonb_build_object(const_text("type"), deleted.c.type, const_text("queue"), deleted.c.queue)
     history = (
         insert(TaskHistory)
         .from_select(
             ["task_id", "attempt", "from_status", "to_status", "actor", "details"],
-            select(deleted.c.id, deleted.c.attempt, deleted.c.was, null(), actor, remembered.concat(details)),
+            select(deleted.c.id, deleted.c.attempt, deleted.c.was, null(), actor, type_and_queue.concat(details)),
         )
         .cte("history")
     )
