@@ -1,4 +1,4 @@
-"""The first process of a container, here as an ordinary one. What it inherits is tried in containers."""
+"""The first process of a container, here as an ordinary process. Reaping orphans is tested in containers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 INIT = [sys.executable, "-m", "taskcore.init"]
-#: Says that it listens, and ends when it has heard what it was told to hear.
+#: Reports that it is ready, and exits with 7 on the signal that its argument names.
 LISTENER = """
 import signal, sys
 number = signal.Signals[sys.argv[1]]
@@ -23,7 +23,7 @@ while True:
 
 @pytest.fixture
 def listener(request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[str]]:
-    """A program under the first process, at work."""
+    """A program that runs under the first process."""
     command = [*INIT, sys.executable, "-c", LISTENER, signal.Signals(request.param).name]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -44,13 +44,13 @@ def test_signals_reach_the_program(listener: subprocess.Popen[str], request: pyt
 @pytest.mark.parametrize(
     ("script", "code"), [("exit 0", 0), ("exit 3", 3), ("kill -TERM $$", 128 + 15), ("kill -PIPE $$", 128 + 13)]
 )
-def test_it_ends_as_the_program_ends(script: str, code: int) -> None:
+def test_exit_code_is_that_of_the_program(script: str, code: int) -> None:
     ended = subprocess.run([*INIT, "sh", "-c", script], timeout=60)
 
     assert ended.returncode == code
 
 
-def test_a_program_that_is_not_there_is_named() -> None:
+def test_missing_program_is_named() -> None:
     ended = subprocess.run([*INIT, "no-such-program"], capture_output=True, text=True, timeout=60)
 
     assert ended.returncode == 127

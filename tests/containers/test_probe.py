@@ -17,7 +17,7 @@ from taskcore.settings import HealthSettings, Settings
 
 @pytest.fixture
 def readiness() -> list[bool]:
-    """What the served process is: its last item."""
+    """Whether the process is ready: the last item."""
     return [True]
 
 
@@ -37,9 +37,7 @@ def probe(section: str, port: int) -> int:
 
 
 @pytest.mark.parametrize("section", DEFAULT_PORTS)
-def test_a_process_that_is_ready_is_healthy_and_one_that_is_not_is_not(
-    section: str, port: int, readiness: list[bool]
-) -> None:
+def test_process_is_healthy_if_it_is_ready(section: str, port: int, readiness: list[bool]) -> None:
     while_ready = probe(section, port)
     readiness.append(False)
     while_not = probe(section, port)
@@ -47,20 +45,20 @@ def test_a_process_that_is_ready_is_healthy_and_one_that_is_not_is_not(
     assert (while_ready, while_not) == (0, 1)
 
 
-def test_a_process_that_answers_nobody_is_not_healthy_unless_it_was_told_so() -> None:
-    unheard = free_port()
+def test_process_that_does_not_respond_is_unhealthy_unless_its_port_is_zero() -> None:
+    free = free_port()
 
-    assert probe("health", unheard) == 1
+    assert probe("health", free) == 1
     assert probe("health", 0) == 0
 
 
-def test_the_probe_knows_the_default_ports() -> None:
+def test_probe_knows_the_default_ports() -> None:
     settings = Settings()
 
     assert {"api": settings.api.port, "health": settings.health.port} == DEFAULT_PORTS
 
 
-def test_the_probe_imports_nothing_that_is_installed_beside_it() -> None:
+def test_probe_imports_no_other_distribution() -> None:
     seen = "import sys, taskcore.probe; print(*{name.partition('.')[0] for name in sys.modules})"
 
     found = subprocess.run([sys.executable, "-c", seen], capture_output=True, text=True, check=True).stdout.split()

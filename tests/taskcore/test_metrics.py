@@ -1,4 +1,4 @@
-"""Installed sources of metrics are found; what is wrong with one is said, and the others are measured."""
+"""Installed metric sources are found; a faulty one is logged, and the others are measured."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Carts(MetricSource):
     def collect(self, ctx):
         return [Sample("carts_open", 1)]
 
-class NoSource:
+class NotASource:
     pass
 
 class Breaks(Carts):
@@ -31,14 +31,14 @@ class Breaks(Carts):
 ENTRY_POINTS = """
 [taskcore.metrics]
 a_missing = metrics_of_a_shop:Missing
-b_wrong = metrics_of_a_shop:NoSource
+b_wrong = metrics_of_a_shop:NotASource
 c_breaks = metrics_of_a_shop:Breaks
 d_carts = metrics_of_a_shop:Carts
 e_carts_again = metrics_of_a_shop:Carts
 """
 
 
-class Named(MetricSource):
+class FakeSource(MetricSource):
     def __init__(self, name: str, *metrics: str) -> None:
         self.name = name
         self.metrics = metrics
@@ -50,7 +50,7 @@ class Named(MetricSource):
         return []
 
 
-def test_what_is_installed_is_measured_and_what_cannot_be_loaded_is_said(
+def test_installed_sources_are_loaded_and_faulty_ones_are_logged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "metrics_of_a_shop.py").write_text(MODULE)
@@ -65,13 +65,13 @@ def test_what_is_installed_is_measured_and_what_cannot_be_loaded_is_said(
 
     assert names.count("carts") == 1
     assert "tasks" in names
-    faults = [(entry["event"], entry["source"]) for entry in logs]
-    left_out = [("metrics.load_failed", name) for name in ("a_missing", "b_wrong", "c_breaks")]
-    assert faults == [*left_out, ("metrics.name_conflict", "carts")]
+    failures = [(entry["event"], entry["source"]) for entry in logs]
+    skipped = [("metrics.load_failed", name) for name in ("a_missing", "b_wrong", "c_breaks")]
+    assert failures == [*skipped, ("metrics.name_conflict", "carts")]
 
 
-def test_the_first_to_have_a_name_or_a_metric_keeps_it() -> None:
-    sources = [Named("a", "x", "y"), Named("a", "z"), Named("b", "y", "w"), Named("c", "w")]
+def test_first_source_with_a_name_or_a_metric_keeps_it() -> None:
+    sources = [FakeSource("a", "x", "y"), FakeSource("a", "z"), FakeSource("b", "y", "w"), FakeSource("c", "w")]
 
     kept = without_conflicts(sources)
 

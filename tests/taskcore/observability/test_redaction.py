@@ -1,4 +1,4 @@
-"""What no log shows."""
+"""Secrets in log lines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from taskcore.settings import LogSettings
 
 
 @pytest.fixture
-def masking() -> Redactor:
+def redactor() -> Redactor:
     return Redactor(LogSettings().redacted_fields)
 
 
@@ -33,26 +33,26 @@ def masking() -> Redactor:
         "aws_secret_access_key",
     ],
 )
-def test_what_bears_such_a_name_is_hidden(masking: Redactor, key: str) -> None:
-    assert masking.redact_fields({key: "hunter2"}) == {key: "***"}
+def test_field_with_a_secret_name_is_redacted(redactor: Redactor, key: str) -> None:
+    assert redactor.redact_fields({key: "hunter2"}) == {key: "***"}
 
 
 @pytest.mark.parametrize("key", ["tokens", "task_id", "passes", "keyboard", "secretary", "apiary_key", ""])
-def test_what_only_looks_like_one_is_shown(masking: Redactor, key: str) -> None:
-    assert masking.redact_fields({key: "shown"}) == {key: "shown"}
+def test_field_with_a_similar_name_is_shown(redactor: Redactor, key: str) -> None:
+    assert redactor.redact_fields({key: "shown"}) == {key: "shown"}
 
 
-def test_it_is_hidden_however_deep_it_lies(masking: Redactor) -> None:
+def test_field_is_redacted_at_any_depth(redactor: Redactor) -> None:
     fields = {"request": {"headers": [{"Cookie": "a=b", "Accept": "*/*"}], "token": {"value": 1}}, 7: ("x",)}
 
     hidden = {"request": {"headers": [{"Cookie": "***", "Accept": "*/*"}], "token": "***"}, 7: ["x"]}
-    assert masking.redact_fields(fields) == hidden
+    assert redactor.redact_fields(fields) == hidden
 
 
-def test_names_are_what_the_operator_says(masking: Redactor) -> None:
-    own = Redactor(["iban", "Pass Port"])
+def test_operator_chooses_the_names(redactor: Redactor) -> None:
+    custom = Redactor(["iban", "Pass Port"])
 
-    assert own.redact_fields({"IBAN": 1, "pass_port": 2, "password": 3}) == {
+    assert custom.redact_fields({"IBAN": 1, "pass_port": 2, "password": 3}) == {
         "IBAN": "***",
         "pass_port": "***",
         "password": 3,
@@ -71,18 +71,18 @@ def test_names_are_what_the_operator_says(masking: Redactor) -> None:
         ("10:30 me@example.org", "10:30 me@example.org"),
     ],
 )
-def test_passwords_in_urls_are_hidden_wherever_they_stand(masking: Redactor, text: str, shown: str) -> None:
-    assert masking.redact_text(text) == shown
-    assert masking.redact_fields({"error": text, "all": [text]}) == {"error": shown, "all": [shown]}
+def test_passwords_in_urls_are_redacted_anywhere(redactor: Redactor, text: str, shown: str) -> None:
+    assert redactor.redact_text(text) == shown
+    assert redactor.redact_fields({"error": text, "all": [text]}) == {"error": shown, "all": [shown]}
 
 
-def test_what_contains_itself_comes_to_an_end(masking: Redactor) -> None:
+def test_structure_that_contains_itself_is_cut_off(redactor: Redactor) -> None:
     ring: dict[str, Any] = {}
     ring["ring"] = ring
 
-    assert "ring" in masking.redact_fields(ring)
+    assert "ring" in redactor.redact_fields(ring)
 
 
 @pytest.mark.parametrize("text", ["a.b-" * 50_000 + "://@", "://a:" * 50_000 + "@", "x://" + "y" * 200_000 + "@"])
-def test_a_long_text_in_which_nothing_is_hidden_is_soon_searched(masking: Redactor, text: str) -> None:
-    assert masking.redact_text(text) == text
+def test_long_text_without_secrets_is_searched_in_linear_time(redactor: Redactor, text: str) -> None:
+    assert redactor.redact_text(text) == text

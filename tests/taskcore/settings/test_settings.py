@@ -1,7 +1,8 @@
-"""Settings: layers, and messages that name what is wrong."""
+"""Settings: the order of layers, and messages that name the invalid setting."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,15 +13,11 @@ from taskcore.settings import load_settings
 
 @pytest.fixture(autouse=True)
 def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
-
     for name in [name for name in os.environ if name.startswith("TASKCORE_")]:
         monkeypatch.delenv(name)
 
 
-def test_a_file_beats_the_default_the_environment_the_file_and_a_secret_all(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_later_layers_win_over_earlier_ones(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "settings.yaml").write_text("smtp: {host: file, port: 26, username: file}\nqueue_type: classic\n")
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "smtp__username").write_text("secret")
@@ -46,7 +43,7 @@ def test_a_file_beats_the_default_the_environment_the_file_and_a_secret_all(
         ("TASKCORE_WORKER__TREADS", "8"),
     ],
 )
-def test_a_bad_value_is_named_by_its_variable_and_not_shown(
+def test_invalid_value_is_named_by_its_variable_and_not_shown(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str
 ) -> None:
     monkeypatch.setenv(variable, value)
@@ -58,7 +55,7 @@ def test_a_bad_value_is_named_by_its_variable_and_not_shown(
     assert value == "8" or value not in str(caught.value)
 
 
-def test_an_unknown_name_in_the_file_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_unknown_name_in_the_file_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "settings.yaml").write_text("wrker: {threads: 3}\n")
     monkeypatch.setenv("TASKCORE_CONFIG", str(tmp_path / "settings.yaml"))
 
@@ -67,14 +64,14 @@ def test_an_unknown_name_in_the_file_is_refused(monkeypatch: pytest.MonkeyPatch,
 
 
 @pytest.mark.parametrize("variable", ["TASKCORE_CONFIG", "TASKCORE_SECRETS_DIR"])
-def test_a_file_or_directory_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+def test_missing_file_or_directory_is_refused(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     monkeypatch.setenv(variable, "/there/is/no/such/thing")
 
     with pytest.raises(InvalidSettings):
         load_settings()
 
 
-def test_secrets_are_masked_when_settings_are_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_are_hidden_when_settings_are_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TASKCORE_DATABASE_URL", "postgresql://me:hush@db/tasks")
     monkeypatch.setenv("TASKCORE_SMTP__PASSWORD", "hush")
 

@@ -1,4 +1,4 @@
-"""The gauges of what waits, on a real database."""
+"""The gauges of the backlog, on a real database."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def fresh(engine: AsyncEngine) -> BacklogCollector:
     return BacklogCollector(engine, asyncio.get_running_loop(), cache_s=0, queue_labels=BoundedLabels(MAX_QUEUE_LABELS))
 
 
-async def test_what_waits_is_counted_by_queue_and_by_status(stage: DatabaseHarness, engine: AsyncEngine) -> None:
+async def test_backlog_is_counted_by_queue_and_by_status(stage: DatabaseHarness, engine: AsyncEngine) -> None:
     stage.register_worker()
     old, *_ = stage.submit(*[new_task(queue="mail") for _ in range(3)], new_task(queue="mail", priority=7))
     held, paused = stage.submit(new_task(), new_task())
@@ -57,7 +57,7 @@ async def test_what_waits_is_counted_by_queue_and_by_status(stage: DatabaseHarne
     assert seen["taskcore_workers_live{}"] == 1
 
 
-async def test_a_paused_queue_hurries_nobody(stage: DatabaseHarness, engine: AsyncEngine) -> None:
+async def test_paused_queue_has_no_age_and_no_lag(stage: DatabaseHarness, engine: AsyncEngine) -> None:
     stage.register_worker()
     stage.submit(new_task(queue="mail"))
     stage.sql("UPDATE outbox SET available_at = now() - interval '1 hour'")
@@ -72,21 +72,23 @@ async def test_a_paused_queue_hurries_nobody(stage: DatabaseHarness, engine: Asy
     assert seen["taskcore_outbox_lag_seconds{}"] == 0
 
 
-async def test_what_a_worker_has_room_for_and_nobody_sends_is_lag(stage: DatabaseHarness, engine: AsyncEngine) -> None:
+async def test_message_that_a_worker_has_room_for_and_that_is_not_sent_is_lag(
+    stage: DatabaseHarness, engine: AsyncEngine
+) -> None:
     stage.submit(new_task())
     stage.sql("UPDATE outbox SET available_at = now() - interval '1 hour'")
     gauges = fresh(engine)
-    nobody_serves_it = [await scrape(gauges), await scrape(gauges)]
+    unserved = [await scrape(gauges), await scrape(gauges)]
     stage.register_worker()
     first_seen = await scrape(gauges)
 
     still_there = await scrape(gauges)
 
-    assert {seen["taskcore_outbox_lag_seconds{}"] for seen in (*nobody_serves_it, first_seen)} == {0}
+    assert {seen["taskcore_outbox_lag_seconds{}"] for seen in (*unserved, first_seen)} == {0}
     assert 3_600 <= still_there["taskcore_outbox_lag_seconds{}"] < 4_200
 
 
-async def test_a_relay_that_has_moved_on_has_no_lag(stage: DatabaseHarness, engine: AsyncEngine) -> None:
+async def test_relay_that_has_moved_on_has_no_lag(stage: DatabaseHarness, engine: AsyncEngine) -> None:
     stage.register_worker()
     ids = stage.submit(*[new_task() for _ in range(2)])
     stage.sql("UPDATE outbox SET available_at = now() - interval '1 hour'")
@@ -99,7 +101,7 @@ async def test_a_relay_that_has_moved_on_has_no_lag(stage: DatabaseHarness, engi
     assert seen["taskcore_outbox_lag_seconds{}"] == 0
 
 
-async def test_a_delay_that_nobody_ends_is_lag(stage: DatabaseHarness, engine: AsyncEngine) -> None:
+async def test_delay_that_is_not_ended_is_lag(stage: DatabaseHarness, engine: AsyncEngine) -> None:
     stage.submit(new_task())
     stage.sql("UPDATE outbox SET is_due = false, available_at = now() - interval '1 hour'")
 
@@ -108,7 +110,7 @@ async def test_a_delay_that_nobody_ends_is_lag(stage: DatabaseHarness, engine: A
     assert 3_600 <= seen["taskcore_outbox_lag_seconds{}"] < 4_200
 
 
-async def test_queues_that_strangers_invent_are_one(stage: DatabaseHarness, engine: AsyncEngine) -> None:
+async def test_queues_beyond_the_limit_share_one_label(stage: DatabaseHarness, engine: AsyncEngine) -> None:
     stage.submit(*[new_task(queue=f"invented-{number:04}") for number in range(3 * MAX_QUEUE_LABELS)])
 
     seen = await scrape(fresh(engine))
@@ -119,7 +121,7 @@ async def test_queues_that_strangers_invent_are_one(stage: DatabaseHarness, engi
     assert depths["taskcore_queue_depth{other}"] >= 2 * MAX_QUEUE_LABELS
 
 
-async def test_an_answer_is_kept_for_the_next_who_asks(stage: DatabaseHarness, engine: AsyncEngine) -> None:
+async def test_gauges_are_cached(stage: DatabaseHarness, engine: AsyncEngine) -> None:
     gauges = BacklogCollector(engine, asyncio.get_running_loop(), cache_s=3_600)
     before = await scrape(gauges)
     stage.submit(new_task())
@@ -129,7 +131,7 @@ async def test_an_answer_is_kept_for_the_next_who_asks(stage: DatabaseHarness, e
     assert after == before
 
 
-async def test_a_database_that_is_away_leaves_no_gauges_and_the_rest_is_told() -> None:
+async def test_unavailable_database_removes_only_these_gauges() -> None:
     nobody = f"postgresql://nobody@127.0.0.1:{free_port()}/nothing"
     engine = async_engine(nobody, name="tests", pool_size=1)
 
@@ -138,7 +140,7 @@ async def test_a_database_that_is_away_leaves_no_gauges_and_the_rest_is_told() -
     assert [name.partition("{")[0] for name in seen] == ["taskcore_build_info"]
 
 
-async def test_a_database_that_never_answers_holds_nobody_up() -> None:
+async def test_database_that_never_answers_does_not_block_the_page() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/nothing"
         engine = async_engine(url, name="tests", pool_size=1)
@@ -148,9 +150,7 @@ async def test_a_database_that_never_answers_holds_nobody_up() -> None:
     assert [name.partition("{")[0] for name in seen] == ["taskcore_build_info"]
 
 
-async def test_what_was_known_before_the_database_went_away_is_not_told(
-    stage: DatabaseHarness, engine: AsyncEngine
-) -> None:
+async def test_old_gauges_are_not_served_when_the_database_fails(stage: DatabaseHarness, engine: AsyncEngine) -> None:
     gauges = fresh(engine)
     assert "taskcore_workers_live{}" in await scrape(gauges)
     stage.sql("ALTER TABLE worker RENAME TO elsewhere")

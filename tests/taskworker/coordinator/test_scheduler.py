@@ -1,4 +1,4 @@
-"""The scheduler's loop, and what keeps one time from being dealt with twice."""
+"""The scheduler's loop, and what keeps a due time from being processed twice."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ def hours(*numbers: int) -> list[datetime]:
     return [NOON + number * HOUR for number in numbers]
 
 
-async def test_it_sleeps_until_the_next_time_but_not_for_long(stage: DatabaseHarness, scheduler: Scheduler) -> None:
+async def test_scheduler_sleeps_until_the_next_due_time_but_not_for_long(
+    stage: DatabaseHarness, scheduler: Scheduler
+) -> None:
     assert await scheduler.step(NOON) == IDLE_S
     one = add_schedule(stage, NOON + HOUR)
     assert await scheduler.step(NOON) == IDLE_S
@@ -31,7 +33,7 @@ async def test_it_sleeps_until_the_next_time_but_not_for_long(stage: DatabaseHar
     assert fired_times(stage, one) == [NOON + HOUR]
 
 
-async def test_a_schedule_that_cannot_be_fired_does_not_hold_up_the_others(
+async def test_schedule_that_cannot_be_fired_does_not_delay_others(
     stage: DatabaseHarness, scheduler: Scheduler
 ) -> None:
     broken = add_schedule(stage, NOON - HOUR, "broken", cron="@daily", timezone="No/Where")
@@ -47,7 +49,7 @@ async def test_a_schedule_that_cannot_be_fired_does_not_hold_up_the_others(
     assert fired_times(stage, broken) == [NOON - HOUR]
 
 
-async def test_one_that_somebody_else_has_locked_is_left_to_them(
+async def test_schedule_that_another_coordinator_has_locked_is_skipped(
     stage: DatabaseHarness, scheduler: Scheduler, engine: AsyncEngine
 ) -> None:
     one = add_schedule(stage, NOON)
@@ -62,7 +64,7 @@ async def test_one_that_somebody_else_has_locked_is_left_to_them(
     assert fired_times(stage, one) == [NOON]
 
 
-async def test_a_time_that_was_dealt_with_is_not_again_when_the_schedule_is_set_back(
+async def test_due_time_is_not_fired_again_when_the_schedule_is_set_back(
     stage: DatabaseHarness, scheduler: Scheduler
 ) -> None:
     one = add_schedule(stage, NOON)
@@ -75,7 +77,7 @@ async def test_a_time_that_was_dealt_with_is_not_again_when_the_schedule_is_set_
     assert len(stage.sql("SELECT 1 FROM task")) == 3
 
 
-async def test_who_does_not_keep_to_the_lock_meets_the_key_and_submits_nothing(
+async def test_fire_without_the_lock_violates_the_key_and_submits_nothing(
     stage: DatabaseHarness, engine: AsyncEngine
 ) -> None:
     one = add_schedule(stage, NOON)

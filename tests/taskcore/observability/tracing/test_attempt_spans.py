@@ -1,4 +1,4 @@
-"""Attempts that are followed: in a process of their own as in a thread, and nothing of it reaches another task."""
+"""Spans of traced attempts, in threads and in processes of their own. None of them reaches another task."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ from tests.taskcore.execution.isolation.behaviours import OTHER, load
 SUBMITTED = "00-" + "a" * 32 + "-" + "1" * 16 + "-01"
 
 
-class Notes(NullServices):
-    """Remembers the context that tasks are submitted in."""
+class RecordingServices(NullServices):
+    """Remembers the contexts in which tasks are submitted."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,13 +50,13 @@ class Notes(NullServices):
         return 12
 
 
-class House:
-    """An executor without a database, whose spans are kept."""
+class ExecutorHarness:
+    """An executor without a database, and the spans that it made."""
 
     def __init__(self, plugins: Plugins, load: Callable[[], Plugins] = load) -> None:
         self.kept = InMemorySpanExporter()
         self.tracing = Tracing.start(Settings(), "tests", extra_processors=[SimpleSpanProcessor(self.kept)])
-        self.notes = Notes()
+        self.services = RecordingServices()
         self.executor = Executor(
             cast("Any", None),
             plugins,
@@ -64,13 +64,13 @@ class House:
             worker_id=1,
             incarnation=1,
             forkserver=ForkServer(Settings(), load),
-            make_services=lambda claimed: self.notes,
+            make_services=lambda claimed: self.services,
             tracing=self.tracing,
         )
 
-    def run(self, type_: str, *, is_followed: bool = True, **parameters: str) -> AttemptResult:
+    def run(self, type_: str, *, is_sampled: bool = True, **parameters: str) -> AttemptResult:
         begun = ClaimInfo(7, type_, "default", 1, SUBMITTED, None, time.time_ns(), datetime.now(UTC), None)
-        followed = AttemptTrace(self.tracing, begun) if is_followed else None
+        followed = AttemptTrace(self.tracing, begun) if is_sampled else None
         lease = Lease(7, 1, uuid4())
         claimed = ClaimedTask(lease, "t", type_, "default", parameters, 0, 4, time.monotonic(), trace=followed)
         finished = self.executor.run(claimed)
@@ -83,16 +83,16 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def shared() -> Iterator[House]:
-    house = House(load())
-    yield house
-    house.executor.close()
+def shared() -> Iterator[ExecutorHarness]:
+    harness = ExecutorHarness(load())
+    yield harness
+    harness.executor.close()
 
 
 @pytest.fixture
-def house(shared: House) -> House:
+def harness(shared: ExecutorHarness) -> ExecutorHarness:
     shared.kept.clear()
-    shared.notes.submitted.clear()
+    shared.services.submitted.clear()
     return shared
 
 
@@ -106,10 +106,10 @@ def parent_ids(span: ReadableSpan) -> tuple[int, int]:
     return span.parent.trace_id, span.parent.span_id
 
 
-def test_spans_of_a_process_of_its_own_are_sent_as_the_executors(house: House) -> None:
-    house.run("isolated", behaviour="trace_steps")
+def test_spans_of_a_task_process_are_exported_by_its_executor(harness: ExecutorHarness) -> None:
+    harness.run("isolated", behaviour="trace_steps")
 
-    run, step, read = (house.spans[name] for name in ("run isolated", "resize", "read"))
+    run, step, read = (harness.spans[name] for name in ("run isolated", "resize", "read"))
     assert (parent_ids(step), parent_ids(read)) == (ids(run), ids(step))
     assert (step.attributes, read.kind) == ({"pixels": 640}, SpanKind.CLIENT)
     assert (step.status.status_code, step.status.description) == (StatusCode.ERROR, "blurred")
@@ -120,66 +120,66 @@ def test_spans_of_a_process_of_its_own_are_sent_as_the_executors(house: House) -
     assert (run.start_time or 0) <= (step.start_time or 0) <= (read.end_time or 0) <= (step.end_time or 0)
 
 
-def test_what_is_submitted_from_there_goes_on_with_the_span_that_it_was_submitted_in(house: House) -> None:
-    house.run("isolated", behaviour="trace_steps")
+def test_task_submitted_in_a_task_process_continues_the_current_span(harness: ExecutorHarness) -> None:
+    harness.run("isolated", behaviour="trace_steps")
 
-    trace_id, span_id = ids(house.spans["read"])
-    assert house.notes.submitted == [f"00-{trace_id:032x}-{span_id:016x}-01"]
+    trace_id, span_id = ids(harness.spans["read"])
+    assert harness.services.submitted == [f"00-{trace_id:032x}-{span_id:016x}-01"]
 
 
-def test_what_is_not_followed_costs_a_process_nothing_and_submits_nothing_that_is(house: House) -> None:
-    verdict = house.run("isolated", behaviour="trace_steps", is_followed=False)
+def test_task_process_of_an_untraced_attempt_does_not_load_the_sdk(harness: ExecutorHarness) -> None:
+    verdict = harness.run("isolated", behaviour="trace_steps", is_sampled=False)
 
     assert '"has_sdk":false' in str(verdict.result_json)
-    assert house.notes.submitted == [None]
-    assert house.spans == {}
+    assert harness.services.submitted == [None]
+    assert harness.spans == {}
 
 
-def test_spans_that_cannot_be_told_as_they_are_do_not_harm_the_attempt(house: House) -> None:
-    verdict = house.run("isolated", behaviour="trace_oddly")
+def test_values_that_cannot_be_encoded_do_not_harm_the_attempt(harness: ExecutorHarness) -> None:
+    verdict = harness.run("isolated", behaviour="trace_oddly")
 
-    (odd,) = [span for span in house.kept.get_finished_spans() if "large" in (span.attributes or {})]
+    (odd,) = [span for span in harness.kept.get_finished_spans() if "large" in (span.attributes or {})]
     assert verdict.result_json == '"traced"'
     assert odd.attributes is not None
     assert (odd.attributes["large"], odd.attributes["nan"]) == (str(2**70), "nan")
     assert odd.to_json().isascii()
 
 
-def test_spans_beyond_the_bound_are_counted(house: House) -> None:
+def test_spans_beyond_the_limit_are_counted(harness: ExecutorHarness) -> None:
     before = SPANS_DROPPED.labels("queue_full")._value.get()
 
-    house.run("isolated", behaviour="trace_much")
+    harness.run("isolated", behaviour="trace_much")
 
-    assert [span.name for span in house.kept.get_finished_spans()].count("much") == MAX_SPANS
+    assert [span.name for span in harness.kept.get_finished_spans()].count("much") == MAX_SPANS
     assert SPANS_DROPPED.labels("queue_full")._value.get() - before == 200
 
 
-def test_spans_of_a_process_that_dies_are_lost_and_its_end_is_told(house: House) -> None:
-    verdict = house.run("isolated", behaviour="trace_and_die")
+def test_spans_of_a_process_that_crashes_are_lost_and_the_run_is_an_error(harness: ExecutorHarness) -> None:
+    verdict = harness.run("isolated", behaviour="trace_and_die")
 
     assert verdict.outcome is AttemptOutcome.CRASHED
-    assert "before" not in house.spans
-    assert house.spans["run isolated"].status.status_code is StatusCode.ERROR
+    assert "before" not in harness.spans
+    assert harness.spans["run isolated"].status.status_code is StatusCode.ERROR
 
 
 @pytest.mark.parametrize("data", [b"", b"[[1]]", b'[["n",["' + b"a" * 32 + b'","x"],null,0,0,0,{},[],[],0,null,""]]'])
-def test_what_is_no_span_is_refused(house: House, data: bytes) -> None:
+def test_malformed_spans_are_refused(harness: ExecutorHarness, data: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
-        house.tracing.export_encoded(data, "a" * 32, 0)
+        harness.tracing.export_encoded(data, "a" * 32, 0)
 
 
-def test_no_process_speaks_for_the_trace_of_another(house: House) -> None:
-    with house.tracing.tracer.start_as_current_span("here"):
+def test_spans_of_another_trace_are_ignored(harness: ExecutorHarness) -> None:
+    with harness.tracing.tracer.start_as_current_span("here"):
         pass
-    packed, _ = span_codec.encode_spans(house.kept.get_finished_spans())
-    house.kept.clear()
+    packed, _ = span_codec.encode_spans(harness.kept.get_finished_spans())
+    harness.kept.clear()
 
-    house.tracing.export_encoded(packed, "a" * 32, 0)
+    harness.tracing.export_encoded(packed, "a" * 32, 0)
 
-    assert house.spans == {}
+    assert harness.spans == {}
 
 
-def test_what_does_not_fit_is_left_out_and_counted() -> None:
+def test_spans_that_do_not_fit_are_left_out_and_counted() -> None:
     traced = SpanRecorder()
     for _ in range(500):
         traced.tracer.start_span("large", attributes={"text": "x" * span_codec.MAX_TEXT}).end()
@@ -190,56 +190,56 @@ def test_what_does_not_fit_is_left_out_and_counted() -> None:
     assert 0 < left_out < 500
 
 
-class Careless(Plugin[Parameters]):
-    """Leaves a span of a library's in its thread's context, until it is interrupted."""
+class LeakySpans(Plugin[Parameters]):
+    """Leaves a library's span in its thread's context when it is interrupted."""
 
-    name = "careless"
+    name = "leaky"
 
     def __init__(self) -> None:
         self.tracing: Tracing
-        self.is_at_it = threading.Event()
+        self.started = threading.Event()
 
     def run(self, ctx: TaskContext, params: Parameters) -> object:
         with self.tracing.tracer.start_as_current_span("library's"):
             context.attach(set_span_in_context(self.tracing.tracer.start_span("left")))
-            self.is_at_it.set()
+            self.started.set()
             ctx.wait(600)
         return None
 
 
-@pytest.mark.parametrize("is_followed", [True, False])
-def test_a_cancelled_attempt_leaves_no_span_to_the_next_of_its_thread(is_followed: bool) -> None:
-    careless = Careless()
-    house = House({"careless": careless})
-    careless.tracing = house.tracing
+@pytest.mark.parametrize("is_sampled", [True, False])
+def test_cancelled_attempt_leaves_no_span_in_its_thread(is_sampled: bool) -> None:
+    leaky = LeakySpans()
+    harness = ExecutorHarness({"leaky": leaky})
+    leaky.tracing = harness.tracing
 
     with ThreadPoolExecutor(1) as thread:
-        attempt = thread.submit(house.run, "careless", is_followed=is_followed)
-        assert careless.is_at_it.wait(60)
-        assert house.executor.running.interrupt(7, 1, InterruptCause.CANCEL)
+        attempt = thread.submit(harness.run, "leaky", is_sampled=is_sampled)
+        assert leaky.started.wait(60)
+        assert harness.executor.running.interrupt(7, 1, InterruptCause.CANCEL)
         verdict = attempt.result(60)
         current = thread.submit(trace.get_current_span).result(60)
 
     assert verdict.outcome is AttemptOutcome.CANCELLED
     assert current is trace.INVALID_SPAN
-    assert ("library's" in house.spans) == is_followed
+    assert ("library's" in harness.spans) == is_sampled
 
 
-class Interrupting(ReadableSpan):
-    """Its thread is interrupted while it is handed over."""
+class InterruptingSpan(ReadableSpan):
+    """A span whose export interrupts its thread."""
 
     @property
     def context(self) -> Any:
         raise KeyboardInterrupt
 
 
-def test_spans_that_were_interrupted_on_their_way_take_no_room_for_good() -> None:
+def test_spans_whose_export_was_interrupted_do_not_fill_the_queue_for_good() -> None:
     kept = InMemorySpanExporter()
     export = BoundedSpanProcessor(kept, limit=BATCH_SIZE)
     traced = SpanRecorder(export)
     for _ in range(BATCH_SIZE - 1):
         with pytest.raises(KeyboardInterrupt):
-            export.on_end(Interrupting("lost"))
+            export.on_end(InterruptingSpan("lost"))
 
     traced.tracer.start_span("first").end()
     export.force_flush()
@@ -258,11 +258,11 @@ class Submitting(Plugin[Parameters]):
             return ctx.submit("noop")
 
 
-def test_a_thread_has_the_plugins_own_spans_and_what_it_submits_goes_on_with_them() -> None:
-    house = House(build_plugins([Submitting]))
+def test_task_submitted_in_a_thread_continues_the_plugins_own_span() -> None:
+    harness = ExecutorHarness(build_plugins([Submitting]))
 
-    house.run("submitting")
+    harness.run("submitting")
 
-    trace_id, span_id = ids(house.spans["step"])
-    assert parent_ids(house.spans["step"]) == ids(house.spans["run submitting"])
-    assert house.notes.submitted == [f"00-{trace_id:032x}-{span_id:016x}-01"]
+    trace_id, span_id = ids(harness.spans["step"])
+    assert parent_ids(harness.spans["step"]) == ids(harness.spans["run submitting"])
+    assert harness.services.submitted == [f"00-{trace_id:032x}-{span_id:016x}-01"]

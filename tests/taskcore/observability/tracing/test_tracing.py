@@ -1,4 +1,4 @@
-"""Which traces are followed, how contexts travel, what an attempt's spans hang on, and spans that are too many."""
+"""Sampling, propagation, the parents of an attempt's spans, and the limits of export."""
 
 from __future__ import annotations
 
@@ -46,47 +46,47 @@ def attempt_trace(tracing: Tracing, attempt: int, sent: str | None, queued_s: fl
     return AttemptTrace(tracing, ClaimInfo(7, "noop", "default", attempt, SUBMITTED, sent, 1_000, CLAIMED_AT, queued_s))
 
 
-def decisions(roots: RateLimitedRootSampler, name: str, count: int, links: Sequence[Link] = ()) -> int:
-    """How many of `count` roots are followed."""
-    results = [roots.should_sample(None, number, name, links=links) for number in range(count)]
+def decisions(sampler: RateLimitedRootSampler, name: str, count: int, links: Sequence[Link] = ()) -> int:
+    """Return how many of `count` roots are sampled."""
+    results = [sampler.should_sample(None, number, name, links=links) for number in range(count)]
     return sum(result.decision is Decision.RECORD_AND_SAMPLE for result in results)
 
 
-def test_of_each_name_no_more_are_followed_than_are_allowed() -> None:
-    roots = RateLimitedRootSampler(ratio=1.0, max_per_s=1e-6)
+def test_each_name_has_a_limit_of_its_own() -> None:
+    sampler = RateLimitedRootSampler(ratio=1.0, max_per_s=1e-6)
 
-    assert [decisions(roots, name, 50) for name in ("POST", "POST", "GET")] == [1, 0, 1]
+    assert [decisions(sampler, name, 50) for name in ("POST", "POST", "GET")] == [1, 0, 1]
 
 
-def test_who_asks_before_a_trace_begins_is_not_counted_twice() -> None:
-    provider = TracerProvider(sampler=ParentBased(roots := RateLimitedRootSampler(ratio=1.0, max_per_s=2)))
+def test_root_that_was_sampled_in_advance_is_not_counted_twice() -> None:
+    provider = TracerProvider(sampler=ParentBased(sampler := RateLimitedRootSampler(ratio=1.0, max_per_s=2)))
 
-    contexts = [roots.sample_root("POST") for _ in range(5)]
+    contexts = [sampler.sample_root("POST") for _ in range(5)]
 
     assert [context is not None for context in contexts] == [True, True, False, False, False]
     spans = [provider.get_tracer("tests").start_span("POST", context) for context in contexts[:2]]
     assert all(span.is_recording() for span in spans)
 
 
-def test_a_share_of_nothing_is_nothing_but_what_is_linked_goes_on() -> None:
-    roots, before = RateLimitedRootSampler(ratio=0.0, max_per_s=1_000), parse_traceparent(SUBMITTED)
+def test_linked_root_is_sampled_even_at_a_ratio_of_zero() -> None:
+    sampler, before = RateLimitedRootSampler(ratio=0.0, max_per_s=1_000), parse_traceparent(SUBMITTED)
     assert before is not None
 
-    assert decisions(roots, "POST", 50) == 0
-    assert decisions(roots, "relay default", 50, [Link(before)]) == 50
+    assert decisions(sampler, "POST", 50) == 0
+    assert decisions(sampler, "relay default", 50, [Link(before)]) == 50
 
 
-@pytest.mark.parametrize(("flags", "is_followed"), [("01", True), ("00", False)])
-def test_a_child_is_followed_as_its_parent_is(flags: str, is_followed: bool) -> None:
+@pytest.mark.parametrize(("flags", "is_sampled"), [("01", True), ("00", False)])
+def test_child_is_sampled_if_its_parent_is(flags: str, is_sampled: bool) -> None:
     provider = TracerProvider(sampler=ParentBased(RateLimitedRootSampler(ratio=0.5, max_per_s=1e-6)))
     parent = parse_traceparent(SUBMITTED[:-2] + flags)
 
     spans = [provider.get_tracer("tests").start_span("POST", child_context(parent)) for _ in range(20)]
 
-    assert {span.is_recording() for span in spans} == {is_followed}
+    assert {span.is_recording() for span in spans} == {is_sampled}
 
 
-def test_a_context_travels_as_text(tracing: Tracing) -> None:
+def test_context_survives_as_text(tracing: Tracing) -> None:
     with tracing.tracer.start_as_current_span("here") as span:
         text = current_traceparent()
 
@@ -97,11 +97,11 @@ def test_a_context_travels_as_text(tracing: Tracing) -> None:
 
 
 @pytest.mark.parametrize("text", [None, "", "00", "00-" + "0" * 32 + "-" + "1" * 16 + "-01", "\0" * 55, "é" * 55])
-def test_what_is_no_context_is_none(text: str | None) -> None:
+def test_malformed_traceparent_is_no_context(text: str | None) -> None:
     assert parse_traceparent(text) is None
 
 
-def test_nothing_is_followed_where_traces_are_off() -> None:
+def test_nothing_is_sampled_when_tracing_is_off() -> None:
     with NO_TRACING.tracer.start_as_current_span("here") as span:
         assert (current_traceparent(), traceparent(span), NO_TRACING.is_enabled) == (None, None, False)
 
@@ -114,10 +114,10 @@ def test_nothing_is_followed_where_traces_are_off() -> None:
         (1, SENT_LATER, SUBMITTED, ()),
         (2, SENT_LATER, SENT_LATER, (SUBMITTED,)),
         (2, None, None, (SUBMITTED,)),
-        (2, SENT, None, (SUBMITTED,)),  # a message of the attempt before: it must not be nested there
+        (2, SENT, None, (SUBMITTED,)),  # a message of an earlier attempt
     ],
 )
-def test_an_attempt_hangs_on_its_own_message_only(
+def test_attempt_continues_the_trace_of_its_own_message_only(
     tracing: Tracing,
     exporter: InMemorySpanExporter,
     attempt: int,
@@ -132,11 +132,9 @@ def test_an_attempt_hangs_on_its_own_message_only(
     assert [link.context for link in process.links] == [parse_traceparent(text) for text in links]
 
 
-def test_the_wait_ends_with_the_claim_by_the_clock_of_the_database(
-    tracing: Tracing, exporter: InMemorySpanExporter
-) -> None:
+def test_wait_ends_at_the_claim_by_the_clock_of_the_database(tracing: Tracing, exporter: InMemorySpanExporter) -> None:
     attempt_trace(tracing, 1, SENT)
-    attempt_trace(tracing, 1, SENT, queued_s=None)  # its claim was found again: nobody knows how long it waited
+    attempt_trace(tracing, 1, SENT, queued_s=None)  # a repeated claim no longer knows how long the task waited
 
     (wait,) = [span for span in exporter.get_finished_spans() if span.name == "wait in default"]
     assert (_time(wait.start_time), _time(wait.end_time)) == (CLAIMED_AT - timedelta(seconds=1.25), CLAIMED_AT)
@@ -155,7 +153,7 @@ def _time(ns: int | None) -> datetime:
         (outcomes.succeeded(None), False, "refused", False),
     ],
 )
-def test_what_came_of_an_attempt_is_on_its_span(
+def test_outcome_of_an_attempt_is_on_its_spans(
     tracing: Tracing,
     exporter: InMemorySpanExporter,
     verdict: AttemptResult,
@@ -178,7 +176,7 @@ def test_what_came_of_an_attempt_is_on_its_span(
         )
 
 
-def test_what_runs_is_inside_of_the_run_and_afterwards_nothing_is(
+def test_calls_are_children_of_the_run_and_the_context_is_restored_afterwards(
     tracing: Tracing, exporter: InMemorySpanExporter
 ) -> None:
     def perform() -> None:
@@ -196,64 +194,62 @@ def test_what_runs_is_inside_of_the_run_and_afterwards_nothing_is(
     assert trace.get_current_span() is trace.INVALID_SPAN
 
 
-class Stuck(SpanExporter):
-    """Takes one batch, and is then as long about it as it is told."""
+class BlockingExporter(SpanExporter):
+    """Takes one batch, and blocks until it is released."""
 
     def __init__(self) -> None:
         self.taken = threading.Event()
-        self.let_go = threading.Event()
+        self.released = threading.Event()
         self.count = 0
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         self.count += len(spans)
         self.taken.set()
-        self.let_go.wait()
+        self.released.wait()
         return SpanExportResult.FAILURE
 
 
-def test_spans_beyond_the_bound_are_dropped_and_all_are_accounted_for() -> None:
-    before = {why: SPANS_DROPPED.labels(why)._value.get() for why in ("queue_full", "not_exported")}
-    stuck = Stuck()
-    processor = BoundedSpanProcessor(stuck, limit=BATCH_SIZE)
+def test_spans_beyond_the_queue_are_dropped_and_every_span_is_counted() -> None:
+    before = {reason: SPANS_DROPPED.labels(reason)._value.get() for reason in ("queue_full", "not_exported")}
+    exporter = BlockingExporter()
+    processor = BoundedSpanProcessor(exporter, limit=BATCH_SIZE)
     provider = TracerProvider()
     provider.add_span_processor(processor)
     tracer = provider.get_tracer("tests")
 
     for _ in range(BATCH_SIZE):
         tracer.start_span("taken", Context()).end()
-    assert stuck.taken.wait(60)
+    assert exporter.taken.wait(60)
     for _ in range(3 * BATCH_SIZE):
         tracer.start_span("too many", Context()).end()
     dropped = SPANS_DROPPED.labels("queue_full")._value.get() - before["queue_full"]
-    stuck.let_go.set()
+    exporter.released.set()
     provider.shutdown()
 
     assert dropped >= 2 * BATCH_SIZE
-    assert stuck.count + dropped == 4 * BATCH_SIZE
-    assert SPANS_DROPPED.labels("not_exported")._value.get() - before["not_exported"] == stuck.count
+    assert exporter.count + dropped == 4 * BATCH_SIZE
+    assert SPANS_DROPPED.labels("not_exported")._value.get() - before["not_exported"] == exporter.count
 
 
-def test_names_that_plugins_invent_are_not_all_remembered() -> None:
-    roots = RateLimitedRootSampler(ratio=1.0, max_per_s=1e-6)
+def test_number_of_remembered_names_is_limited() -> None:
+    sampler = RateLimitedRootSampler(ratio=1.0, max_per_s=1e-6)
 
-    followed = sum(decisions(roots, f"call {number}", 1) for number in range(3 * MAX_NAMES))
+    followed = sum(decisions(sampler, f"call {number}", 1) for number in range(3 * MAX_NAMES))
 
     assert MAX_NAMES <= followed <= MAX_NAMES + 1
 
 
-def test_what_is_no_context_is_still_a_text() -> None:
+def test_trace_id_is_cut_out_of_any_text() -> None:
     assert [trace_id_of(text) for text in (None, "", "nonsense", SENT)] == [None, "", "sense", "a" * 32]
 
 
-def test_values_that_are_too_long_are_cut_off(tracing: Tracing, exporter: InMemorySpanExporter) -> None:
+def test_long_values_are_cut_off(tracing: Tracing, exporter: InMemorySpanExporter) -> None:
     tracing.tracer.start_span("call", Context(), attributes={"text": "x" * 100_000}).end()
 
     assert by_name(exporter)["call"].attributes == {"text": "x" * MAX_TEXT}
 
 
-def test_a_url_without_a_port_that_can_be_is_the_affair_of_whoever_asks(
-    tracing: Tracing, exporter: InMemorySpanExporter
-) -> None:
+def test_url_with_an_invalid_port_has_a_span_without_port(tracing: Tracing, exporter: InMemorySpanExporter) -> None:
     with (
         tracing.tracer.start_as_current_span("run", Context()),
         request_span(tracing.tracer, "GET", "http://here:99999/"),

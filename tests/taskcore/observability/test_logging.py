@@ -1,4 +1,4 @@
-"""How lines look, in a process of its own: who configures the log does so for the whole process."""
+"""What log lines contain. Each test has a process of its own, since logging is configured for a whole process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-HEAD = """
+SETUP = """
 import asyncio, logging, threading, uuid
 import structlog
 from taskcore.observability.log_context import attempt_context
@@ -20,15 +20,15 @@ from taskcore.settings import LogSettings, Settings
 from taskcore.observability.logging import configure_logging
 
 configure_logging(LogSettings(level="info"))
-log = structlog.stdlib.get_logger("ours")
-library = logging.getLogger("theirs")
-claimed = ClaimedTask(Lease(7, 2, uuid.uuid4()), "n", "noop", "default", {}, 0, 4, 0.0, request_id="asked")
+log = structlog.stdlib.get_logger("tests")
+library = logging.getLogger("library")
+claimed = ClaimedTask(Lease(7, 2, uuid.uuid4()), "n", "noop", "default", {}, 0, 4, 0.0, request_id="abc")
 """
-OF_ATTEMPT = {"task_id": 7, "attempt": 2, "task_type": "noop", "request_id": "asked"}
+ATTEMPT_FIELDS = {"task_id": 7, "attempt": 2, "task_type": "noop", "request_id": "abc"}
 
 
 def run(script: str) -> list[str]:
-    done = subprocess.run([sys.executable, "-c", HEAD + script], capture_output=True, check=True, text=True)
+    done = subprocess.run([sys.executable, "-c", SETUP + script], capture_output=True, check=True, text=True)
     return done.stderr.splitlines()
 
 
@@ -36,7 +36,7 @@ def logged(script: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in run(script)]
 
 
-def test_a_line_says_in_which_attempt_it_was_logged_by_whomever() -> None:
+def test_lines_of_all_loggers_carry_the_fields_of_the_attempt() -> None:
     lines = logged("""
 async def main():
     library.warning("in a coroutine")
@@ -44,18 +44,18 @@ async def main():
 
 with attempt_context(claimed):
     log.info("ours")
-    library.warning("theirs %s", 1)
+    library.warning("library %s", 1)
     asyncio.run(main())
 log.info("afterwards")
 """)
 
     *during, after = lines
-    assert [line["event"] for line in during] == ["ours", "theirs 1", "in a coroutine", "in a thread of asyncio's"]
-    assert all(line.items() >= OF_ATTEMPT.items() for line in during)
-    assert not after.keys() & OF_ATTEMPT.keys()
+    assert [line["event"] for line in during] == ["ours", "library 1", "in a coroutine", "in a thread of asyncio's"]
+    assert all(line.items() >= ATTEMPT_FIELDS.items() for line in during)
+    assert not after.keys() & ATTEMPT_FIELDS.keys()
 
 
-def test_a_line_in_a_trace_that_is_followed_says_which() -> None:
+def test_line_in_a_sampled_trace_carries_the_trace_id() -> None:
     lines = logged("""
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
@@ -68,25 +68,25 @@ for flags in (0, 1):
     assert [line.get("trace_id") for line in lines] == [None, f"{0xABC:032x}"]
 
 
-def test_an_exception_is_one_line_without_its_password() -> None:
+def test_exception_is_one_line_without_its_password() -> None:
     (line,) = logged("""
 try:
-    raise ConnectionError("postgresql://me:hunter2@db is away")
+    raise ConnectionError("postgresql://me:hunter2@db is down")
 except ConnectionError:
     library.exception("failed at amqp://me:hunter2@mq", extra={})
 """)
 
     assert line["event"] == "failed at amqp://me:***@mq"
-    assert line["exception"].splitlines()[-1] == "ConnectionError: postgresql://me:***@db is away"
+    assert line["exception"].splitlines()[-1] == "ConnectionError: postgresql://me:***@db is down"
 
 
-def test_secrets_in_fields_of_any_depth_and_settings_as_a_whole_show_nothing() -> None:
+def test_secrets_are_redacted_at_any_depth_and_in_settings() -> None:
     lines = run("""
 smtp = {"host": "h", "username": "u", "password": "hunter2"}
 settings = Settings(database_url="postgresql://me:hunter2@db/x", smtp=smtp)
 log.info("all", settings=settings, url=settings.database_url, smtp=settings.smtp)
-why = ValueError("http://a:hunter2@b")
-log.info("deep", headers=[{"Authorization": "hunter2"}], why=why, mine=dict(token="hunter2"))
+error = ValueError("http://a:hunter2@b")
+log.info("deep", headers=[{"Authorization": "hunter2"}], error=error, own=dict(token="hunter2"))
 """)
 
     assert len(lines) == 2
@@ -94,10 +94,10 @@ log.info("deep", headers=[{"Authorization": "hunter2"}], why=why, mine=dict(toke
     assert "http://a:***@b" in lines[1]
 
 
-def test_what_cannot_be_told_costs_its_own_field_only() -> None:
+def test_value_without_a_repr_spoils_only_its_own_field() -> None:
     (line,) = logged("""
 class Odd:
-    def __repr__(self): raise RuntimeError("no words")
+    def __repr__(self): raise RuntimeError("broken")
 log.info("odd", odd=Odd(), even=2)
 """)
 
@@ -105,21 +105,35 @@ log.info("odd", odd=Odd(), even=2)
 
 
 @pytest.mark.parametrize(("format_", "is_json"), [("auto", False), ("json", True)])
-def test_on_a_terminal_lines_are_for_people_unless_told_otherwise(format_: str, is_json: bool) -> None:
-    ours, theirs = pty.openpty()
-    script = HEAD + "log.warning('hello', password='hunter2', of='http://a:hunter2@b')"
+def test_lines_on_a_terminal_are_readable_by_default(format_: str, is_json: bool) -> None:
+    reader, terminal = pty.openpty()
+    script = SETUP + "log.warning('hello', password='hunter2', of='http://a:hunter2@b')"
     env = {**os.environ, "TASKCORE_LOG__FORMAT": format_}
     subprocess.run(
         [sys.executable, "-c", script.replace('LogSettings(level="info")', "Settings().log")],
-        stderr=theirs,
+        stderr=terminal,
         env=env,
         check=True,
     )
-    text = os.read(ours, 65_536).decode()
-    os.close(ours)
-    os.close(theirs)
+    text = os.read(reader, 65_536).decode()
+    os.close(reader)
+    os.close(terminal)
 
     assert text.lstrip().startswith("{") is is_json
     assert "hello" in text
     assert "hunter2" not in text
     assert "http://a:***@b" in text
+
+
+def test_level_changes_for_loggers_that_have_been_used_already() -> None:
+    lines = logged("""
+from taskcore.observability.logging import set_log_level
+log = log.bind(n=1)
+log.debug("dropped"); log.info("first")
+set_log_level("error")
+log.info("dropped"); log.error("second")
+set_log_level("debug")
+log.debug("third")
+""")
+
+    assert [line["event"] for line in lines] == ["first", "second", "third"]
