@@ -22,7 +22,7 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True)
 class Release:
-    """The rendered objects of a release."""
+    """What a release would consist of."""
 
     texts: Mapping[str, str]
 
@@ -39,7 +39,7 @@ class Release:
         return [one for one in self.objects if one["kind"] == kind]
 
     def get(self, kind: str, component: str) -> Object:
-        """Return the single object of this kind of a component."""
+        """The only object of that kind that belongs to a component."""
         (found,) = (one for one in self.of_kind(kind) if component_of(one) == component)
         return found
 
@@ -47,7 +47,7 @@ class Release:
         return any(component_of(one) == component for one in self.of_kind(kind))
 
     def pods(self) -> Iterator[tuple[str, Object]]:
-        """Yield each pod or pod template with its component."""
+        """All of them, with their components: metadata and spec of pods and of templates for them."""
         for one in self.objects:
             if one["kind"] == "Pod":
                 yield component_of(one), one
@@ -55,7 +55,7 @@ class Release:
                 yield component_of(one), one["spec"]["template"]
 
     def config(self, service: str) -> dict[str, Any]:
-        """Return the settings in a service's configuration file."""
+        """The settings that a service finds in its file."""
         data: dict[str, Any] = yaml.safe_load(self.get("ConfigMap", service)["data"]["taskcore.yaml"])
         return data
 
@@ -66,7 +66,7 @@ def component_of(one: Object) -> str:
 
 
 def merge_values(*layers: Values) -> Values:
-    """Merge the layers recursively; later ones take precedence."""
+    """The later ones beat the earlier."""
     result: Values = {}
     for layer in layers:
         for key, value in layer.items():
@@ -76,7 +76,7 @@ def merge_values(*layers: Values) -> Values:
 
 
 def set_value(path: str, value: Any) -> Values:
-    """Return the values of `--set path=value`."""
+    """`at("api.replicas", 3)` is what `--set api.replicas=3` gives."""
     for key in reversed(path.split(".")):
         value = {key: value}
     return dict(value)
@@ -92,7 +92,7 @@ def render(*layers: Values, name: str = "demo", namespace: str = "tasks", revisi
 
 
 def load_chart() -> helm_python.Chart:
-    """Load the chart. Rendering removes disabled subcharts, so each needs a new load."""
+    """Loaded anew, for rendering takes the parts that are off out of it."""
     return helm_python.Chart.load(CHART)
 
 

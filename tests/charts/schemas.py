@@ -1,4 +1,4 @@
-"""Validation against Kubernetes' own schemas: would the API server accept an object?"""
+"""Kubernetes' own schemas: is an object one that its API server would take?"""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ VERSIONS = ("1.29", "1.37")
 
 
 def schema_errors(one: Mapping[str, Any], version: str) -> list[str]:
-    """Return the errors of an object, including unknown fields.
+    """What is wrong with it, unknown members included.
 
     Raises:
         FileNotFoundError: for a kind that is none of Kubernetes'.

@@ -20,7 +20,7 @@ MAX_BATCH = 10_000
 
 
 class System:
-    """Starts processes on request. `api` is a client of its API, `sql` queries its database."""
+    """Starts the processes it is told to. Its API is at `api`, and `sql` looks into its database."""
 
     def __init__(self, services: Services, database_url: str, amqp_url: str, env: Mapping[str, str]) -> None:
         self._services = services
@@ -30,7 +30,7 @@ class System:
         self.coordinators: list[Service] = []
 
     def start(self, *, coordinators: int = 2, workers: int = 0) -> None:
-        """Start the API and this many of the others. Return when all are ready."""
+        """The API, and as many of the others; returns when all are ready."""
         api = self.start_api(ready=False)
         others = [self.start_coordinator(ready=False) for _ in range(coordinators)]
         others += [self.start_worker(ready=False) for _ in range(workers)]
@@ -49,7 +49,7 @@ class System:
         return self._services.start("collector-analytics", env=self._env | env, ready=ready)
 
     def start_worker(self, *, plugins: bool = True, ready: bool = True, **settings: Any) -> Service:
-        """Start a worker. `settings` are worker settings: `threads=8` is `TASKCORE_WORKER__THREADS=8`."""
+        """`settings` are the worker's own: `threads=8` is `TASKCORE_WORKER__THREADS=8`."""
         env = {f"TASKCORE_WORKER__{name.upper()}": str(value) for name, value in settings.items()}
         if plugins:
             env["PYTHONPATH"] = str(PLUGINS)
@@ -57,7 +57,7 @@ class System:
 
     @contextmanager
     def worker(self, *, plugins: bool = True, **settings: Any) -> Iterator[Service]:
-        """Run a worker for one test, and stop it gracefully afterwards."""
+        """A worker for one test, which gives back what it has and is gone afterwards."""
         service = self.start_worker(plugins=plugins, **settings)
         try:
             yield service
@@ -66,11 +66,11 @@ class System:
                 service.terminate()
 
     def register_types(self) -> None:
-        """Start and stop a worker, so that its task types are registered."""
+        """Let a worker make its types known."""
         self.start_worker(processes=1).terminate()
 
     def submit(self, type_: str, parameters: Mapping[str, Any] | None = None, **fields: Any) -> int:
-        """Submit a task and return its id."""
+        """Answers the task's id."""
         response = self.api.post("/tasks", json=_task(type_, parameters, fields))
         assert response.status_code == 201, response.text
         return int(response.json()["id"])
@@ -78,7 +78,7 @@ class System:
     def submit_many(
         self, count: int, type_: str, parameters: Mapping[str, Any] | None = None, **fields: Any
     ) -> list[int]:
-        """Submit `count` equal tasks and return their ids."""
+        """As many of the same; answers their ids."""
         ids: list[int] = []
         while missing := count - len(ids):
             tasks = [_task(type_, parameters, fields)] * min(missing, MAX_BATCH)
@@ -98,11 +98,11 @@ class System:
         return attempts
 
     def history(self, task_id: int) -> list[str]:
-        """Return the statuses of the task so far, in order."""
+        """The statuses that the task went through."""
         return [entry["to_status"] for entry in self.api.get(f"/tasks/{task_id}/history").json()["items"]]
 
     def wait_for(self, task_ids: int | Iterable[int], *statuses: str, timeout_s: float = 120) -> None:
-        """Wait until each task has one of `statuses`, by default any final one."""
+        """Until each of the tasks stands at one of `statuses`: at any that is final, where none is named."""
         ids = [task_ids] if isinstance(task_ids, int) else list(task_ids)
         wanted = list(statuses or FINAL_STATUSES)
 
@@ -112,16 +112,16 @@ class System:
             assert not elsewhere, elsewhere
             return True
 
-        eventually(have_arrived, timeout_s, description=f"{len(ids)} tasks having status {wanted}")
+        eventually(have_arrived, timeout_s, description=f"{len(ids)} tasks standing at {wanted}")
 
     def sql(self, query: str, *parameters: object) -> list[dict[str, Any]]:
-        """Return the rows of a statement. It uses a new connection, since the server may have been restarted."""
+        """The rows of one statement, in a connection of its own: the server may have been restarted meanwhile."""
         with psycopg.connect(self.database_url, autocommit=True, row_factory=dict_row) as connection:
             cursor = connection.execute(query, parameters)
             return cursor.fetchall() if cursor.description else []
 
     def scalar(self, query: str, *parameters: object) -> Any:
-        """Return the single value of the single row."""
+        """The only value of the only row."""
         ((value,),) = (row.values() for row in self.sql(query, *parameters))
         return value
 
@@ -130,7 +130,7 @@ class System:
             self.api.close()
 
     def assert_each_ran_once(self, task_ids: Sequence[int]) -> None:
-        """Assert that each task succeeded with one attempt, and that its history says the same."""
+        """Asserts: each of these tasks has succeeded, by one attempt, and its history says just that."""
         statuses = self.sql("SELECT status, attempt, count(*) FROM task WHERE id = ANY(%s) GROUP BY 1, 2", task_ids)
         assert statuses == [{"status": "succeeded", "attempt": 1, "count": len(task_ids)}]
         attempts = self.sql(

@@ -1,4 +1,4 @@
-"""The running images, with minimal privileges."""
+"""The images at work, with as few rights as an operator can leave them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def start(
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_every_image_can_migrate_the_database(
+def test_every_image_brings_a_database_up_to_date(
     containers: Containers, images: Mapping[str, str], database: str, service: str
 ) -> None:
     environment = {"TASKCORE_DATABASE_URL": database}
@@ -47,7 +47,7 @@ def test_every_image_can_migrate_the_database(
 
 
 @pytest.mark.parametrize("process", PROCESSES)
-def test_unprivileged_container_is_healthy_and_stops_gracefully(
+def test_a_container_is_healthy_without_rights_and_ends_in_order(
     containers: Containers, images: Mapping[str, str], settings: Mapping[str, str], process: str
 ) -> None:
     container = start(containers, images, process, settings)
@@ -60,7 +60,9 @@ def test_unprivileged_container_is_healthy_and_stops_gracefully(
     assert code == 0, log_tail(container)
 
 
-def test_orphans_are_reaped(containers: Containers, images: Mapping[str, str], settings: Mapping[str, str]) -> None:
+def test_what_loses_its_parent_in_a_container_does_not_stay_a_zombie(
+    containers: Containers, images: Mapping[str, str], settings: Mapping[str, str]
+) -> None:
     container = start(containers, images, "coordinator", settings)
     wait_until_healthy(container)
 
@@ -70,7 +72,7 @@ def test_orphans_are_reaped(containers: Containers, images: Mapping[str, str], s
     eventually(lambda: not has_zombies(container), 60, description="no process that is dead and still there")
 
 
-def test_container_stops_while_it_is_starting(
+def test_a_container_that_is_told_to_stop_while_it_starts_does(
     containers: Containers, images: Mapping[str, str], settings: Mapping[str, str]
 ) -> None:
     container = start(containers, images, "collector-k8s", settings)
@@ -83,7 +85,7 @@ def test_container_stops_while_it_is_starting(
     assert code in (0, 128 + signal.SIGTERM), log_tail(container)
 
 
-def test_task_passes_through_the_containers(
+def test_a_task_goes_from_one_container_to_the_next(
     containers: Containers, images: Mapping[str, str], settings: Mapping[str, str]
 ) -> None:
     port = free_port()

@@ -11,8 +11,8 @@ from harness.ports import free_port
 from taskcore.errors import UnknownDatabase
 from taskcore.plugins.cancellation import InterruptCause
 from taskcore.plugins.network.guarded_network import ForbiddenAddress
-from tests.taskworker.types.contexts import loopback_context, make_context
-from tests.taskworker.types.databases import database_context, query
+from tests.taskworker.types.databases import query
+from tests.taskworker.types.environments import database_context, loopback_context, make_context
 from tests.taskworker.types.http_server import HttpServer
 
 

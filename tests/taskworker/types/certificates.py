@@ -1,4 +1,4 @@
-"""An authority of the test's own, and servers' TLS with its certificates."""
+"""A certificate authority for one test, and TLS contexts of servers with its certificates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class CertificateAuthority:
     trust: trustme.CA
 
     def server_context(self, *names: str) -> ssl.SSLContext:
-        """TLS for a server that is known by `names`."""
+        """Return a TLS context for a server with these `names`."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self.trust.issue_cert(*names).configure_cert(context)
         return context

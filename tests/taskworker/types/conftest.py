@@ -1,4 +1,4 @@
-"""Fixtures for the tests of the task types; each of the servers is a module of its own."""
+"""Fixtures for the tests of the task types. Each server has its own module."""
 
 from __future__ import annotations
 

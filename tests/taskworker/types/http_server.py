@@ -1,4 +1,4 @@
-"""A real HTTP server on this machine: each path has a scripted answer, each request is kept."""
+"""An HTTP server on this machine with scripted replies per path, which records the requests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """`stream`, where given, writes the body by itself until it returns."""
+    """A reply. `stream`, if given, writes the body."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
@@ -67,7 +67,7 @@ class _Server(ThreadingHTTPServer):
     site: HttpServer
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hangs up, or trusts no certificate of ours, is part of the tests."""
+        """Ignore clients that close the connection or do not trust the certificate: tests do that on purpose."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -95,4 +95,4 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_OPTIONS = do_POST = do_PUT = do_PATCH = do_DELETE = _answer
 
     def log_message(self, format: str, *args: object) -> None:
-        """The tests' output is not the place for a log."""
+        """Log nothing."""

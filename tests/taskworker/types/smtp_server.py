@@ -1,4 +1,4 @@
-"""A real SMTP server on this machine that keeps what it accepts and refuses what it is told to."""
+"""An SMTP server on this machine that records what it accepts and sends scripted refusals."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from harness.ports import free_port
 
 
-class FumblingSMTP(SMTP):
-    """Takes messages and then cannot say goodbye."""
+class SMTPWithBrokenQuit(SMTP):
+    """Accepts messages, but answers QUIT with an error."""
 
     async def smtp_QUIT(self, arg: str) -> None:
         await self.push("500 what?")
@@ -23,7 +23,7 @@ class FumblingSMTP(SMTP):
 
 @dataclass
 class Inbox:
-    """`refusals` holds the reply to a recipient, `data_reply` the reply to a message."""
+    """The accepted messages. `refusals` maps recipients to replies; `data_reply` is the reply to a message."""
 
     port: int
     refusals: dict[str, str] = field(default_factory=dict)
@@ -77,7 +77,7 @@ StartInbox = Callable[..., Inbox]
 
 @pytest.fixture
 def start_inbox() -> Iterator[StartInbox]:
-    """Starts a server for the test, with the options of aiosmtpd's SMTP; `login=True` wants a login."""
+    """Return a function that starts a server with the options of aiosmtpd's SMTP; `login=True` requires a login."""
     with ExitStack() as stack:
 
         def start(protocol: type[SMTP] = SMTP, **options: Any) -> Inbox:

@@ -1,4 +1,4 @@
-"""The types that wait stop at once when they are interrupted, and leave nothing running elsewhere."""
+"""Task types that wait stop at once when they are interrupted, and leave nothing running elsewhere."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from harness.waiting import eventually
-from taskcore.plugins import Interrupted, Plugin, TaskContext
-from taskcore.plugins.cancellation import InterruptCause
+from taskcore.plugins import InterruptCause, Interrupted, Plugin
+from taskcore.testing import AttemptEnvironment
 from taskworker.types.email.send_email import SendEmail
 from taskworker.types.http.http_request import HttpRequest
 from taskworker.types.query.run_query import RunQuery
 from taskworker.types.sleep import Sleep
-from tests.taskworker.types.contexts import loopback_context, make_context, run
-from tests.taskworker.types.databases import database_context, query
+from tests.taskworker.types.databases import query
+from tests.taskworker.types.environments import database_environment, loopback_environment, make_environment
 from tests.taskworker.types.http_server import HttpServer, Reply
 from tests.taskworker.types.smtp_server import Inbox
 
@@ -26,30 +26,25 @@ ACTIVE = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AN
 MAIL = {"to": ["ada@example.org"], "subject": "Hello", "body": "Hi"}
 
 
-def interrupted(plugin: type[Plugin[Any]], ctx: TaskContext, once: Callable[[], object], **parameters: Any) -> None:
-    """Run it as the executor does, interrupt it `once` something is so, and see it stop."""
+def interrupted(
+    plugin: type[Plugin[Any]], env: AttemptEnvironment, wait: Callable[[], object], **parameters: Any
+) -> None:
+    """Run the plugin, interrupt it after `wait` has returned, and expect it to stop."""
 
     def interrupt() -> None:
-        once()
-        ctx.cancellation.interrupt(InterruptCause.CANCEL)
-
-    def work() -> None:
-        try:
-            ctx.cancellation.arm()
-            run(plugin, ctx, **parameters)
-        finally:
-            ctx.cancellation.disarm()
+        wait()
+        env.interrupt()
 
     thread = threading.Thread(target=interrupt)
     thread.start()
     with pytest.raises(Interrupted):
-        work()
+        env.run(plugin, **parameters)
     thread.join()
 
 
 @contextmanager
 def silent_server() -> Iterator[tuple[int, threading.Event]]:
-    """Takes connections and says nothing. The event is set once there is one."""
+    """Accept one connection and send nothing. The event is set once the client has sent a byte."""
     connected = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
         kept: list[socket.socket] = []
@@ -67,17 +62,17 @@ def silent_server() -> Iterator[tuple[int, threading.Event]]:
             connection.close()
 
 
-def test_a_sleeper_wakes() -> None:
-    interrupted(Sleep, make_context(), lambda: None, seconds=600)
+def test_sleep_wakes() -> None:
+    interrupted(Sleep, make_environment(), lambda: None, seconds=600)
 
 
-def test_a_query_is_cancelled_in_the_database(empty_database_url: str) -> None:
+def test_query_is_cancelled_in_the_database(empty_database_url: str) -> None:
     def is_running() -> bool:
         return bool(query(empty_database_url, ACTIVE.format(me="pg_backend_pid()"))[0][0])
 
     interrupted(
         RunQuery,
-        database_context(empty_database_url),
+        database_environment(empty_database_url),
         lambda: eventually(is_running),
         query="SELECT pg_sleep(600)",
     )
@@ -85,7 +80,7 @@ def test_a_query_is_cancelled_in_the_database(empty_database_url: str) -> None:
     eventually(lambda: not is_running())
 
 
-def test_a_request_that_waits_for_its_answer_is_cut(site: HttpServer) -> None:
+def test_request_that_waits_for_a_response_is_closed(site: HttpServer) -> None:
     asked = threading.Event()
 
     def stall(write: Callable[[bytes], object]) -> None:
@@ -94,21 +89,25 @@ def test_a_request_that_waits_for_its_answer_is_cut(site: HttpServer) -> None:
 
     site.replies["/slow"] = Reply(stream=stall)
 
-    interrupted(HttpRequest, loopback_context(), lambda: asked.wait(60), url=f"{site.url}/slow")
+    interrupted(HttpRequest, loopback_environment(), lambda: asked.wait(60), url=f"{site.url}/slow")
 
 
-def test_a_request_in_its_tls_handshake_is_cut() -> None:
+def test_request_in_its_tls_handshake_is_closed() -> None:
     with silent_server() as (port, connected):
         interrupted(
-            HttpRequest, loopback_context(), lambda: connected.wait(60), url=f"https://127.0.0.1:{port}", timeout_s=600
+            HttpRequest,
+            loopback_environment(),
+            lambda: connected.wait(60),
+            url=f"https://127.0.0.1:{port}",
+            timeout_s=600,
         )
 
 
-def test_a_request_that_connects_is_cut() -> None:
+def test_request_that_connects_is_closed() -> None:
     with full_server() as (port, is_connecting):
         interrupted(
             HttpRequest,
-            loopback_context(),
+            loopback_environment(),
             lambda: eventually(is_connecting),
             url=f"http://127.0.0.1:{port}",
             timeout_s=600,
@@ -117,7 +116,7 @@ def test_a_request_that_connects_is_cut() -> None:
 
 @contextmanager
 def full_server() -> Iterator[tuple[int, Callable[[], bool]]]:
-    """Has room for no more connections: whoever connects waits. Tells whether somebody does."""
+    """Listen with a full backlog, so that clients wait while they connect. Return whether one does."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
         port = server.getsockname()[1]
         first = socket.create_connection(("127.0.0.1", port))
@@ -131,11 +130,11 @@ def full_server() -> Iterator[tuple[int, Callable[[], bool]]]:
         first.close()
 
 
-def test_a_mail_server_that_says_nothing_is_left() -> None:
+def test_silent_mail_server_is_left() -> None:
     with silent_mail_server() as (port, connected):
-        ctx = make_context(smtp={"host": "127.0.0.1", "port": port, "timeout_s": 600})
+        env = make_environment(smtp={"host": "127.0.0.1", "port": port, "timeout_s": 600})
 
-        interrupted(SendEmail, ctx, lambda: connected.wait(60), **MAIL)
+        interrupted(SendEmail, env, lambda: connected.wait(60), **MAIL)
 
 
 @contextmanager
@@ -154,11 +153,11 @@ def silent_mail_server() -> Iterator[tuple[int, threading.Event]]:
             connection.close()
 
 
-def test_what_was_interrupted_before_it_began_does_nothing(inbox: Inbox) -> None:
-    ctx = make_context(smtp={"host": "127.0.0.1", "port": inbox.port})
-    ctx.cancellation.interrupt(InterruptCause.SHUTDOWN)
+def test_attempt_interrupted_before_its_start_does_nothing(inbox: Inbox) -> None:
+    env = make_environment(smtp={"host": "127.0.0.1", "port": inbox.port})
+    env.interrupt(InterruptCause.SHUTDOWN)
 
     with pytest.raises(Interrupted):
-        run(SendEmail, ctx, **MAIL)
+        env.run(SendEmail, **MAIL)
 
     assert inbox.envelopes == []

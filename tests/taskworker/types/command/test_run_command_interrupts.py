@@ -1,4 +1,4 @@
-"""`run_command` in its own process, as a worker runs it: what is interrupted dies with all that it started."""
+"""`run_command` in its own process, as a worker runs it: an interrupt ends it and all its children."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Lines(NullServices):
 
 
 class Desk:
-    """An executor that knows one command."""
+    """An executor with one configured command."""
 
     def __init__(self, program: str) -> None:
         settings = Settings(
@@ -94,7 +94,7 @@ def make_desk() -> Iterator[Callable[[str], Desk]]:
         desk.executor.close()
 
 
-def test_a_command_that_is_asked_to_end_may_say_its_last_words(make_desk: Callable[[str], Desk]) -> None:
+def test_interrupted_command_can_write_before_it_exits(make_desk: Callable[[str], Desk]) -> None:
     desk = make_desk(POLITE)
     thread = desk.begin()
     eventually(lambda: desk.services.lines, poll_s=0.01)
@@ -106,7 +106,7 @@ def test_a_command_that_is_asked_to_end_may_say_its_last_words(make_desk: Callab
     assert desk.services.lines[1:] == ["last words"]
 
 
-def test_a_command_that_would_not_end_is_killed_with_its_children(make_desk: Callable[[str], Desk]) -> None:
+def test_command_that_ignores_sigterm_is_killed_with_its_children(make_desk: Callable[[str], Desk]) -> None:
     desk = make_desk(STUBBORN)
     thread = desk.begin()
     (line, *_) = eventually(lambda: desk.services.lines, poll_s=0.01)

@@ -1,4 +1,4 @@
-"""`send_email` against a real SMTP server."""
+"""`send_email` against an SMTP server."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from typing import Any
 import pytest
 
 from harness.ports import free_port
-from taskcore.plugins import Fail, TaskContext
+from taskcore.plugins import Fail
+from taskcore.settings import Settings, SmtpSettings
+from taskcore.testing import AttemptEnvironment
 from taskworker.types.email.send_email import SendEmail
 from tests.taskworker.types.certificates import CertificateAuthority
-from tests.taskworker.types.contexts import make_context, run
-from tests.taskworker.types.smtp_server import FumblingSMTP, Inbox, StartInbox
+from tests.taskworker.types.smtp_server import Inbox, SMTPWithBrokenQuit, StartInbox
 
-LETTER = {"to": ["ann@example.org"], "subject": "Hello", "body": "How are you?\n"}
+MESSAGE = {"to": ["ann@example.org"], "subject": "Hello", "body": "How are you?\n"}
 
-# The server's own warnings: an unencrypted login is what the test wants, the other is how it greets itself.
+# aiosmtpd warns of a login without TLS, which is what this test needs.
 login_in_the_clear = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS:UserWarning")
 
 
-def context(inbox: Inbox, task_id: int = 7, **smtp: Any) -> TaskContext:
+def environment(inbox: Inbox, task_id: int = 7, **smtp: Any) -> AttemptEnvironment:
     settings = {"host": "localhost", "port": inbox.port, "sender": "Taskcore <tasks@example.org>", "timeout_s": 20}
-    return make_context(task_id, smtp=settings | smtp)
+    return AttemptEnvironment(task_id=task_id, settings=Settings(smtp=SmtpSettings.model_validate(settings | smtp)))
 
 
 def content(inbox: Inbox) -> bytes:
@@ -47,10 +48,10 @@ def text(message: EmailMessage, kind: str) -> str:
     return str(part.get_content()).rstrip()
 
 
-def test_a_message_reaches_the_server_as_it_was_asked_for(inbox: Inbox) -> None:
-    letter = LETTER | {"subject": "Grüße 🎉", "cc": ["bob@example.org"], "reply_to": "desk@example.org"}
+def test_message_has_the_given_headers_and_bodies(inbox: Inbox) -> None:
+    letter = MESSAGE | {"subject": "Grüße 🎉", "cc": ["bob@example.org"], "reply_to": "desk@example.org"}
 
-    result = run(SendEmail, context(inbox), **letter, html="<p>How are <b>you</b>?</p>")
+    result = environment(inbox).run(SendEmail, **letter, html="<p>How are <b>you</b>?</p>")
 
     message = received(inbox)
     assert message["From"] == "Taskcore <tasks@example.org>"
@@ -68,108 +69,108 @@ def test_a_message_reaches_the_server_as_it_was_asked_for(inbox: Inbox) -> None:
     }
 
 
-def test_a_blind_copy_is_delivered_and_named_nowhere(inbox: Inbox) -> None:
-    run(SendEmail, context(inbox), **LETTER, bcc=["eve@example.org"])
+def test_bcc_is_delivered_and_not_in_the_message(inbox: Inbox) -> None:
+    environment(inbox).run(SendEmail, **MESSAGE, bcc=["eve@example.org"])
 
     assert inbox.envelopes[0].rcpt_tos == ["ann@example.org", "eve@example.org"]
     assert b"eve" not in content(inbox)
 
 
-def test_an_address_given_twice_gets_one_message(inbox: Inbox) -> None:
-    run(SendEmail, context(inbox), **LETTER, cc=["ann@example.org"])
+def test_repeated_address_gets_one_message(inbox: Inbox) -> None:
+    environment(inbox).run(SendEmail, **MESSAGE, cc=["ann@example.org"])
 
     assert inbox.envelopes[0].rcpt_tos == ["ann@example.org"]
 
 
-def test_a_sender_of_the_tasks_own_replaces_the_configured_one(inbox: Inbox) -> None:
-    run(SendEmail, context(inbox), **LETTER, sender="me@example.org")
+def test_given_sender_replaces_the_configured_one(inbox: Inbox) -> None:
+    environment(inbox).run(SendEmail, **MESSAGE, sender="me@example.org")
 
     assert received(inbox)["From"] == "me@example.org"
     assert inbox.envelopes[0].mail_from == "me@example.org"
 
 
-def test_a_second_attempt_has_the_message_id_of_the_first(inbox: Inbox) -> None:
-    first = run(SendEmail, context(inbox), **LETTER)
-    second = run(SendEmail, context(inbox), **LETTER)
+def test_second_attempt_has_the_same_message_id(inbox: Inbox) -> None:
+    first = environment(inbox).run(SendEmail, **MESSAGE)
+    second = environment(inbox).run(SendEmail, **MESSAGE)
 
     assert first["message_id"] == second["message_id"]
 
 
-def test_other_tasks_and_other_letters_have_other_message_ids(inbox: Inbox) -> None:
-    one = run(SendEmail, context(inbox), **LETTER)
-    other_task = run(SendEmail, context(inbox, task_id=8), **LETTER)
-    other_letter = run(SendEmail, context(inbox), **LETTER | {"body": "Bye."})
+def test_other_tasks_and_other_messages_have_other_message_ids(inbox: Inbox) -> None:
+    one = environment(inbox).run(SendEmail, **MESSAGE)
+    other_task = environment(inbox, task_id=8).run(SendEmail, **MESSAGE)
+    other_letter = environment(inbox).run(SendEmail, **MESSAGE | {"body": "Bye."})
 
     assert len({letter["message_id"] for letter in (one, other_task, other_letter)}) == 3
 
 
-def test_a_refused_recipient_is_told_and_the_others_get_the_message(inbox: Inbox) -> None:
+def test_refused_recipient_is_reported_and_the_others_get_the_message(inbox: Inbox) -> None:
     inbox.refusals["bob@example.org"] = "550 no such user"
 
-    result = run(SendEmail, context(inbox), **LETTER, cc=["bob@example.org"])
+    result = environment(inbox).run(SendEmail, **MESSAGE, cc=["bob@example.org"])
 
     assert result["accepted"] == ["ann@example.org"]
     assert result["refused"] == {"bob@example.org": "550 no such user"}
 
 
-def test_all_recipients_refused_for_good_fails_for_good(inbox: Inbox) -> None:
+def test_permanent_refusal_of_all_recipients_fails_permanently(inbox: Inbox) -> None:
     inbox.refusals["ann@example.org"] = "550 no such user"
 
-    outcome = run(SendEmail, context(inbox), **LETTER)
+    outcome = environment(inbox).run(SendEmail, **MESSAGE)
 
     assert outcome == Fail("every recipient was refused: ann@example.org: 550 no such user", reason="smtp_refused")
 
 
-def test_all_recipients_refused_for_now_is_worth_another_attempt(inbox: Inbox) -> None:
+def test_temporary_refusal_of_all_recipients_is_retried(inbox: Inbox) -> None:
     inbox.refusals |= {"ann@example.org": "451 greylisted", "bob@example.org": "550 no such user"}
 
     with pytest.raises(smtplib.SMTPRecipientsRefused):
-        run(SendEmail, context(inbox), **LETTER, cc=["bob@example.org"])
+        environment(inbox).run(SendEmail, **MESSAGE, cc=["bob@example.org"])
 
 
-def test_a_message_refused_for_good_fails_for_good(inbox: Inbox) -> None:
+def test_permanent_refusal_of_the_message_fails_permanently(inbox: Inbox) -> None:
     inbox.data_reply = "554 this is spam"
 
-    outcome = run(SendEmail, context(inbox), **LETTER)
+    outcome = environment(inbox).run(SendEmail, **MESSAGE)
 
     assert outcome == Fail("the SMTP server refused: 554 this is spam", reason="smtp_refused")
 
 
-def test_a_message_refused_for_now_is_worth_another_attempt(inbox: Inbox) -> None:
+def test_temporary_refusal_of_the_message_is_retried(inbox: Inbox) -> None:
     inbox.data_reply = "452 disk full"
 
     with pytest.raises(smtplib.SMTPDataError, match="disk full"):
-        run(SendEmail, context(inbox), **LETTER)
+        environment(inbox).run(SendEmail, **MESSAGE)
 
 
-def test_a_server_that_fumbles_the_goodbye_does_not_have_the_message_sent_again(start_inbox: StartInbox) -> None:
-    inbox = start_inbox(FumblingSMTP)
+def test_failed_quit_does_not_send_the_message_again(start_inbox: StartInbox) -> None:
+    inbox = start_inbox(SMTPWithBrokenQuit)
 
-    result = run(SendEmail, context(inbox), **LETTER)
+    result = environment(inbox).run(SendEmail, **MESSAGE)
 
     assert result["accepted"] == ["ann@example.org"]
 
 
-def test_no_server_is_worth_another_attempt() -> None:
+def test_unreachable_server_is_retried() -> None:
     with pytest.raises(ConnectionRefusedError):
-        run(SendEmail, context(Inbox(free_port())), **LETTER)
+        environment(Inbox(free_port())).run(SendEmail, **MESSAGE)
 
 
 @login_in_the_clear
-def test_it_logs_in_with_the_configured_account(start_inbox: StartInbox) -> None:
+def test_configured_account_is_used_to_log_in(start_inbox: StartInbox) -> None:
     inbox = start_inbox(login=True, auth_require_tls=False)
 
-    run(SendEmail, context(inbox, username="tasks", password="right"), **LETTER)
+    environment(inbox, username="tasks", password="right").run(SendEmail, **MESSAGE)
 
     assert inbox.logins == [(b"tasks", b"right")]
     assert len(inbox.envelopes) == 1
 
 
 @login_in_the_clear
-def test_a_refused_login_fails_for_good_and_does_not_tell_the_password(start_inbox: StartInbox) -> None:
+def test_refused_login_fails_permanently_without_the_password_in_the_error(start_inbox: StartInbox) -> None:
     inbox = start_inbox(login=True, auth_require_tls=False)
 
-    outcome = run(SendEmail, context(inbox, username="tasks", password="wrong-secret"), **LETTER)
+    outcome = environment(inbox, username="tasks", password="wrong-secret").run(SendEmail, **MESSAGE)
 
     assert outcome.reason == "smtp_refused"
     assert "535" in outcome.error
@@ -179,37 +180,39 @@ def test_a_refused_login_fails_for_good_and_does_not_tell_the_password(start_inb
 def test_starttls_encrypts_before_the_login(start_inbox: StartInbox, authority: CertificateAuthority) -> None:
     inbox = start_inbox(login=True, tls_context=authority.server_context("localhost"), require_starttls=True)
 
-    run(SendEmail, context(inbox, tls="starttls", ca_file=authority.ca_file, username="t", password="right"), **LETTER)
+    environment(inbox, tls="starttls", ca_file=authority.ca_file, username="t", password="right").run(
+        SendEmail, **MESSAGE
+    )
 
     assert inbox.logins == [(b"t", b"right")]
     assert len(inbox.envelopes) == 1
 
 
-def test_starttls_is_not_given_up_where_the_server_lacks_it(inbox: Inbox) -> None:
-    outcome = run(SendEmail, context(inbox, tls="starttls"), **LETTER)
+def test_missing_starttls_fails(inbox: Inbox) -> None:
+    outcome = environment(inbox, tls="starttls").run(SendEmail, **MESSAGE)
 
     assert outcome.reason == "smtp_refused"
     assert "STARTTLS" in outcome.error
     assert inbox.envelopes == []
 
 
-def test_tls_from_the_first_byte(start_inbox: StartInbox, authority: CertificateAuthority) -> None:
+def test_tls_can_start_with_the_connection(start_inbox: StartInbox, authority: CertificateAuthority) -> None:
     inbox = start_inbox(ssl_context=authority.server_context("localhost"))
 
-    run(SendEmail, context(inbox, tls="tls", ca_file=authority.ca_file), **LETTER)
+    environment(inbox, tls="tls", ca_file=authority.ca_file).run(SendEmail, **MESSAGE)
 
     assert len(inbox.envelopes) == 1
 
 
 @pytest.mark.parametrize("tls", ["starttls", "tls"])
 @pytest.mark.parametrize(("name", "is_known"), [("localhost", False), ("elsewhere.example", True)])
-def test_a_certificate_of_an_unknown_authority_or_another_name_is_not_trusted(
+def test_certificate_of_another_authority_or_name_is_not_trusted(
     start_inbox: StartInbox, authority: CertificateAuthority, tls: str, name: str, is_known: bool
 ) -> None:
     server = authority.server_context(name)
     inbox = start_inbox(ssl_context=server) if tls == "tls" else start_inbox(tls_context=server)
 
     with pytest.raises(ssl.SSLCertVerificationError):
-        run(SendEmail, context(inbox, tls=tls, ca_file=authority.ca_file if is_known else None), **LETTER)
+        environment(inbox, tls=tls, ca_file=authority.ca_file if is_known else None).run(SendEmail, **MESSAGE)
 
     assert inbox.envelopes == []

@@ -1,14 +1,14 @@
-"""What `send_email` does not take: whatever could become a header of its own."""
+"""Parameters that `send_email` refuses, because they could inject a header or are no address."""
 
 from __future__ import annotations
 
 import msgspec
 import pytest
 
+from taskcore.testing import parse_parameters
 from taskworker.types.email.send_email import SendEmail
-from tests.taskworker.types.contexts import parse
 
-LETTER = {"to": ["ann@example.org"], "subject": "Hello", "body": "How are you?\n"}
+MESSAGE = {"to": ["ann@example.org"], "subject": "Hello", "body": "How are you?\n"}
 
 
 @pytest.mark.parametrize(
@@ -25,9 +25,9 @@ LETTER = {"to": ["ann@example.org"], "subject": "Hello", "body": "How are you?\n
         "=?utf-8?b?YQ0KQmNjOiBldmVAZXhhbXBsZS5vcmc=?=",
     ],
 )
-def test_a_subject_that_could_become_a_header_is_refused(subject: str) -> None:
+def test_subject_that_could_inject_a_header_is_refused(subject: str) -> None:
     with pytest.raises(msgspec.ValidationError, match="subject"):
-        parse(SendEmail, **LETTER | {"subject": subject})
+        parse_parameters(SendEmail, **MESSAGE | {"subject": subject})
 
 
 @pytest.mark.parametrize(
@@ -49,14 +49,14 @@ def test_a_subject_that_could_become_a_header_is_refused(subject: str) -> None:
     ],
 )
 @pytest.mark.parametrize("place", ["to", "cc", "bcc", "sender", "reply_to"])
-def test_what_is_not_one_plain_address_is_refused(place: str, address: str) -> None:
+def test_invalid_address_is_refused(place: str, address: str) -> None:
     value = address if place in ("sender", "reply_to") else [address]
 
     with pytest.raises(msgspec.ValidationError, match=place):
-        parse(SendEmail, **LETTER | {place: value})
+        parse_parameters(SendEmail, **MESSAGE | {place: value})
 
 
 @pytest.mark.parametrize("to", [[], ["ann@example.org"] * 101])
-def test_a_message_goes_to_one_to_a_hundred_addresses(to: list[str]) -> None:
+def test_number_of_recipients_is_1_to_100(to: list[str]) -> None:
     with pytest.raises(msgspec.ValidationError, match="to"):
-        parse(SendEmail, **LETTER | {"to": to})
+        parse_parameters(SendEmail, **MESSAGE | {"to": to})

@@ -1,12 +1,12 @@
-"""What `http_request` does not take."""
+"""Parameters that `http_request` refuses."""
 
 from __future__ import annotations
 
 import msgspec
 import pytest
 
+from taskcore.testing import parse_parameters
 from taskworker.types.http.http_request import HttpRequest
-from tests.taskworker.types.contexts import parse
 
 
 @pytest.mark.parametrize(
@@ -25,9 +25,9 @@ from tests.taskworker.types.contexts import parse
         "http://[::1",
     ],
 )
-def test_what_is_no_http_url_is_refused(url: str) -> None:
+def test_invalid_url_is_refused(url: str) -> None:
     with pytest.raises(msgspec.ValidationError, match="url"):
-        parse(HttpRequest, url=url)
+        parse_parameters(HttpRequest, url=url)
 
 
 @pytest.mark.parametrize(
@@ -48,11 +48,11 @@ def test_what_is_no_http_url_is_refused(url: str) -> None:
         ("Connection", "X-A"),
     ],
 )
-def test_a_header_that_could_bend_the_request_is_refused(name: str, value: str) -> None:
+def test_header_that_could_change_the_request_is_refused(name: str, value: str) -> None:
     with pytest.raises(msgspec.ValidationError, match="headers"):
-        parse(HttpRequest, url="http://example.org", headers={name: value})
+        parse_parameters(HttpRequest, url="http://example.org", headers={name: value})
 
 
-def test_a_body_and_json_together_are_refused() -> None:
+def test_body_and_json_exclude_each_other() -> None:
     with pytest.raises(msgspec.ValidationError, match="body or json"):
-        parse(HttpRequest, url="http://example.org", body="a", json={})
+        parse_parameters(HttpRequest, url="http://example.org", body="a", json={})

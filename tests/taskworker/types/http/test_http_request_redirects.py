@@ -5,60 +5,58 @@ from __future__ import annotations
 import pytest
 
 from taskworker.types.http.http_request import HttpRequest
-from tests.taskworker.types.contexts import loopback_context, run
+from tests.taskworker.types.environments import loopback_environment
 from tests.taskworker.types.http_server import HttpServer, Reply, http_server
 
 
-def test_redirects_are_followed_to_the_answer(site: HttpServer) -> None:
+def test_redirects_are_followed_to_the_final_response(site: HttpServer) -> None:
     site.replies["/"] = Reply(302, {"Location": "/there"})
     site.replies["/there"] = Reply(body=b"here")
 
-    result = run(HttpRequest, loopback_context(), url=site.url)
+    result = loopback_environment().run(HttpRequest, url=site.url)
 
     assert result["body"] == "here"
     assert result["url"] == f"{site.url}/there"
 
 
 @pytest.mark.parametrize(("status", "method", "body"), [(303, "GET", b""), (307, "POST", b"data")])
-def test_a_redirect_keeps_the_body_only_where_http_says_so(
-    site: HttpServer, status: int, method: str, body: bytes
-) -> None:
+def test_redirect_keeps_the_body_only_for_307_and_308(site: HttpServer, status: int, method: str, body: bytes) -> None:
     site.replies["/"] = Reply(status, {"Location": "/there"})
 
-    run(HttpRequest, loopback_context(), url=site.url, method="POST", body="data")
+    loopback_environment().run(HttpRequest, url=site.url, method="POST", body="data")
 
     assert (site.requests[1].method, site.requests[1].body) == (method, body)
 
 
-def test_a_redirect_that_is_not_to_be_followed_is_the_answer(site: HttpServer) -> None:
+def test_redirect_is_the_result_when_not_followed(site: HttpServer) -> None:
     site.replies["/"] = Reply(302, {"Location": "/there"})
 
-    result = run(HttpRequest, loopback_context(), url=site.url, follow_redirects=False, expected_status=[302])
+    result = loopback_environment().run(HttpRequest, url=site.url, follow_redirects=False, expected_status=[302])
 
     assert result["headers"]["location"] == "/there"
     assert len(site.requests) == 1
 
 
-def test_ten_redirects_are_followed_and_not_one_more(site: HttpServer) -> None:
+def test_up_to_ten_redirects_are_followed(site: HttpServer) -> None:
     for n in range(11):
         site.replies[f"/{n}"] = Reply(302, {"Location": f"/{n + 1}"})
 
-    assert run(HttpRequest, loopback_context(), url=f"{site.url}/1")["url"] == f"{site.url}/11"
-    assert run(HttpRequest, loopback_context(), url=f"{site.url}/0").reason == "bad_redirect"
+    assert loopback_environment().run(HttpRequest, url=f"{site.url}/1")["url"] == f"{site.url}/11"
+    assert loopback_environment().run(HttpRequest, url=f"{site.url}/0").reason == "bad_redirect"
 
 
 @pytest.mark.parametrize("location", ["ftp://localhost/", "file:///etc/passwd", "http://[::1", "http://localhost:x/"])
-def test_a_redirect_to_what_is_no_http_fails_for_good(site: HttpServer, location: str) -> None:
+def test_redirect_to_another_scheme_fails_permanently(site: HttpServer, location: str) -> None:
     site.replies["/"] = Reply(302, {"Location": location})
 
-    assert run(HttpRequest, loopback_context(), url=site.url).reason == "bad_redirect"
+    assert loopback_environment().run(HttpRequest, url=site.url).reason == "bad_redirect"
 
 
 def test_credentials_do_not_follow_a_redirect_to_another_server(site: HttpServer) -> None:
     headers = {"Authorization": "Bearer secret", "Cookie": "a=b"}
     with http_server() as other:
         site.replies["/"] = Reply(302, {"Location": f"{other.url}/"})
-        run(HttpRequest, loopback_context(), url=site.url, headers=headers)
+        loopback_environment().run(HttpRequest, url=site.url, headers=headers)
 
     assert site.requests[0].headers["Authorization"] == "Bearer secret"
     assert "Authorization" not in other.requests[0].headers

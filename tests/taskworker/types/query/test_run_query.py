@@ -1,4 +1,4 @@
-"""`run_query` against a real PostgreSQL: its rows, its arguments, its bounds, and which errors are final."""
+"""`run_query` against PostgreSQL: rows, arguments, limits, and permanent and temporary errors."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 
 from harness.ports import free_port
 from taskcore.plugins import Fail
+from taskcore.testing import parse_parameters
 from taskworker.types.query.run_query import RunQuery
-from tests.taskworker.types.contexts import make_context, parse, run
-from tests.taskworker.types.databases import database_context
+from tests.taskworker.types.environments import database_environment, make_environment
 
 
 def test_rows_come_with_their_columns(empty_database_url: str) -> None:
-    result = run(RunQuery, database_context(empty_database_url), query="VALUES (1, 'one'), (2, NULL)")
+    result = database_environment(empty_database_url).run(RunQuery, query="VALUES (1, 'one'), (2, NULL)")
 
     assert result == {
         "columns": ["column1", "column2"],
@@ -26,8 +26,8 @@ def test_rows_come_with_their_columns(empty_database_url: str) -> None:
     }
 
 
-def test_a_query_without_rows_still_names_its_columns(empty_database_url: str) -> None:
-    result = run(RunQuery, database_context(empty_database_url), query="SELECT 1 AS one, 2 AS one WHERE false")
+def test_query_without_rows_names_its_columns(empty_database_url: str) -> None:
+    result = database_environment(empty_database_url).run(RunQuery, query="SELECT 1 AS one, 2 AS one WHERE false")
 
     assert result == {"columns": ["one", "one"], "rows": [], "row_count": 0, "truncated": False}
 
@@ -35,9 +35,8 @@ def test_a_query_without_rows_still_names_its_columns(empty_database_url: str) -
 def test_arguments_are_bound_by_position(empty_database_url: str) -> None:
     arguments = ["it's; --", 2, 0.5, True, None]
 
-    result = run(
+    result = database_environment(empty_database_url).run(
         RunQuery,
-        database_context(empty_database_url),
         query="SELECT %s::text, %s + 1, %s::float8, %s::boolean, %s::int, 7 %% 4",
         arguments=arguments,
     )
@@ -46,9 +45,8 @@ def test_arguments_are_bound_by_position(empty_database_url: str) -> None:
 
 
 def test_arguments_are_bound_by_name(empty_database_url: str) -> None:
-    result = run(
+    result = database_environment(empty_database_url).run(
         RunQuery,
-        database_context(empty_database_url),
         query="SELECT %(a)s::int, %(b)s::text, %(a)s + 1",
         arguments={"b": "x", "a": 1, "unused": 0},
     )
@@ -56,8 +54,8 @@ def test_arguments_are_bound_by_name(empty_database_url: str) -> None:
     assert result["rows"] == [[1, "x", 2]]
 
 
-def test_without_arguments_a_per_cent_sign_is_one(empty_database_url: str) -> None:
-    result = run(RunQuery, database_context(empty_database_url), query="SELECT 'abc' LIKE '%c', 7 % 4, '%s'")
+def test_percent_sign_is_literal_without_arguments(empty_database_url: str) -> None:
+    result = database_environment(empty_database_url).run(RunQuery, query="SELECT 'abc' LIKE '%c', 7 % 4, '%s'")
 
     assert result["rows"] == [[True, 3, "%s"]]
 
@@ -76,59 +74,59 @@ def test_without_arguments_a_per_cent_sign_is_one(empty_database_url: str) -> No
         ("SELECT %s", [{"a": 1}]),
     ],
 )
-def test_arguments_that_do_not_fit_the_query_are_bad_parameters(statement: str, arguments: Any) -> None:
+def test_arguments_that_do_not_match_the_query_are_refused(statement: str, arguments: Any) -> None:
     with pytest.raises(msgspec.ValidationError):
-        parse(RunQuery, query=statement, arguments=arguments)
+        parse_parameters(RunQuery, query=statement, arguments=arguments)
 
 
-def test_no_more_rows_come_than_are_configured(empty_database_url: str) -> None:
-    ctx = database_context(empty_database_url, max_rows=3)
+def test_configured_row_limit_applies(empty_database_url: str) -> None:
+    env = database_environment(empty_database_url, max_rows=3)
 
-    result = run(RunQuery, ctx, query="SELECT generate_series(1, 4)", max_rows=100)
+    result = env.run(RunQuery, query="SELECT generate_series(1, 4)", max_rows=100)
 
     assert result["rows"] == [[1], [2], [3]]
     assert result["row_count"] == 3
     assert result["truncated"] is True
 
 
-def test_a_task_may_ask_for_fewer_rows(empty_database_url: str) -> None:
-    ctx = database_context(empty_database_url, max_rows=3)
+def test_task_can_lower_the_row_limit(empty_database_url: str) -> None:
+    env = database_environment(empty_database_url, max_rows=3)
 
-    result = run(RunQuery, ctx, query="SELECT generate_series(1, 2)", max_rows=1)
+    result = env.run(RunQuery, query="SELECT generate_series(1, 2)", max_rows=1)
 
     assert result["rows"] == [[1]]
     assert result["truncated"] is True
 
 
-def test_exactly_as_many_rows_as_allowed_are_all_of_them(empty_database_url: str) -> None:
-    result = run(RunQuery, database_context(empty_database_url), query="SELECT generate_series(1, 3)", max_rows=3)
+def test_result_of_exactly_the_row_limit_is_not_truncated(empty_database_url: str) -> None:
+    result = database_environment(empty_database_url).run(RunQuery, query="SELECT generate_series(1, 3)", max_rows=3)
 
     assert result["row_count"] == 3
     assert result["truncated"] is False
 
 
-def test_a_billion_rows_end_with_the_first_few(empty_database_url: str) -> None:
-    result = run(
-        RunQuery, database_context(empty_database_url), query="SELECT generate_series(1, 1000000000)", max_rows=2
+def test_a_billion_rows_are_truncated(empty_database_url: str) -> None:
+    result = database_environment(empty_database_url).run(
+        RunQuery, query="SELECT generate_series(1, 1000000000)", max_rows=2
     )
 
     assert result["rows"] == [[1], [2]]
     assert result["truncated"] is True
 
 
-def test_rows_end_where_their_text_grows_too_long(empty_database_url: str) -> None:
+def test_rows_are_truncated_at_the_size_limit(empty_database_url: str) -> None:
     statement = "SELECT repeat('x', 100000) FROM generate_series(1, 100)"
 
-    result = run(RunQuery, database_context(empty_database_url), query=statement)
+    result = database_environment(empty_database_url).run(RunQuery, query=statement)
 
     assert result["row_count"] == 5
     assert result["truncated"] is True
 
 
-def test_an_unknown_database_fails_with_the_names_that_are_known() -> None:
+def test_unknown_database_fails_with_the_configured_names() -> None:
     databases = {name: {"url": "postgresql://localhost/x"} for name in ("orders", "billing")}
 
-    outcome = run(RunQuery, make_context(databases=databases), query="SELECT 1", database="oders")
+    outcome = make_environment(databases=databases).run(RunQuery, query="SELECT 1", database="oders")
 
     assert outcome == Fail("no database is configured as 'oders'; configured: billing, orders", "unknown_database")
 
@@ -144,57 +142,55 @@ def test_an_unknown_database_fails_with_the_names_that_are_known() -> None:
         ("SELECT 'x'::int", "22P02"),
     ],
 )
-def test_a_statement_that_can_only_fail_again_fails_for_good(
-    empty_database_url: str, statement: str, state: str
-) -> None:
-    outcome = run(RunQuery, database_context(empty_database_url), query=statement)
+def test_permanent_error_fails_permanently(empty_database_url: str, statement: str, state: str) -> None:
+    outcome = database_environment(empty_database_url).run(RunQuery, query=statement)
 
     assert outcome.reason == "query_refused"
     assert f"(SQLSTATE {state})" in outcome.error
 
 
-def test_a_statement_that_takes_too_long_is_stopped_and_worth_another_attempt(empty_database_url: str) -> None:
+def test_statement_timeout_is_retried(empty_database_url: str) -> None:
     with pytest.raises(psycopg.errors.QueryCanceled):
-        run(RunQuery, database_context(empty_database_url, timeout_s=0.1), query="SELECT pg_sleep(600)")
+        database_environment(empty_database_url, timeout_s=0.1).run(RunQuery, query="SELECT pg_sleep(600)")
 
 
-def test_the_statement_itself_cannot_lift_its_time_limit(empty_database_url: str) -> None:
+def test_statement_cannot_lift_its_timeout(empty_database_url: str) -> None:
     statement = "SELECT set_config('statement_timeout', '0', false), pg_sleep(600)"
 
     with pytest.raises(psycopg.errors.QueryCanceled):
-        run(RunQuery, database_context(empty_database_url, timeout_s=0.1), query=statement)
+        database_environment(empty_database_url, timeout_s=0.1).run(RunQuery, query=statement)
 
 
-def test_a_lost_connection_is_worth_another_attempt(empty_database_url: str) -> None:
+def test_lost_connection_is_retried(empty_database_url: str) -> None:
     statement = "SELECT pg_terminate_backend(pg_backend_pid())"
 
     with pytest.raises(psycopg.OperationalError):
-        run(RunQuery, database_context(empty_database_url), query=statement)
+        database_environment(empty_database_url).run(RunQuery, query=statement)
 
 
 @pytest.mark.parametrize("rest", ["/orders", "/orders?unheard_of=1", "bad/orders"])
-def test_a_database_that_cannot_be_reached_is_worth_another_attempt_and_keeps_its_url_secret(rest: str) -> None:
+def test_unreachable_database_is_retried_without_its_url_in_the_error(rest: str) -> None:
     url = f"postgresql://keeper:hidden@127.0.0.1:{free_port()}{rest}"
 
     with pytest.raises(ConnectionError) as failure:
-        run(RunQuery, database_context(url), query="SELECT 1")
+        database_environment(url).run(RunQuery, query="SELECT 1")
 
     assert str(failure.value) == "database 'default' cannot be reached"
     assert failure.value.__cause__ is None
     assert failure.value.__suppress_context__
 
 
-def test_the_database_can_tell_which_task_is_asking(empty_database_url: str) -> None:
-    result = run(RunQuery, database_context(empty_database_url), query="SHOW application_name")
+def test_application_name_contains_the_task_id(empty_database_url: str) -> None:
+    result = database_environment(empty_database_url).run(RunQuery, query="SHOW application_name")
 
     assert result["rows"] == [["taskcore task 7"]]
 
 
 @pytest.mark.parametrize("state", ["40001", "40P01", "53100", "55P03", "57P01", "58030"])
-def test_what_may_end_well_the_next_time_is_worth_another_attempt(empty_database_url: str, state: str) -> None:
-    ctx = database_context(empty_database_url, read_only=False)
+def test_temporary_error_is_retried(empty_database_url: str, state: str) -> None:
+    env = database_environment(empty_database_url, read_only=False)
 
     with pytest.raises(psycopg.Error) as failure:
-        run(RunQuery, ctx, query=f"DO $$BEGIN RAISE SQLSTATE '{state}'; END$$")
+        env.run(RunQuery, query=f"DO $$BEGIN RAISE SQLSTATE '{state}'; END$$")
 
     assert failure.value.sqlstate == state

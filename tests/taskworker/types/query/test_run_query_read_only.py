@@ -1,4 +1,4 @@
-"""A read-only database of `run_query`, attacked by SQL. The role is a superuser's: nothing else would stop it."""
+"""Attempts to write to a read-only database with `run_query`, as a superuser: no missing privilege hides one."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 
 from taskcore.plugins import Fail
 from taskworker.types.query.run_query import RunQuery
-from tests.taskworker.types.contexts import run
-from tests.taskworker.types.databases import database_context, query
+from tests.taskworker.types.databases import query
+from tests.taskworker.types.environments import database_environment
 
 SCHEMA = """
 CREATE TABLE t (n int);
@@ -98,8 +98,8 @@ def assert_untouched(url: str) -> None:
 
 @pytest.mark.parametrize("arguments", [None, []], ids=["verbatim", "with arguments"])
 @pytest.mark.parametrize("statement", WRITES + EXIT_AND_WRITE)
-def test_a_write_fails_for_good_and_changes_nothing(url: str, statement: str, arguments: list[int] | None) -> None:
-    outcome = run(RunQuery, database_context(url), query=statement, arguments=arguments)
+def test_write_fails_permanently_and_changes_nothing(url: str, statement: str, arguments: list[int] | None) -> None:
+    outcome = database_environment(url).run(RunQuery, query=statement, arguments=arguments)
 
     assert isinstance(outcome, Fail)
     assert outcome.reason in ("query_refused", "read_only")
@@ -107,20 +107,20 @@ def test_a_write_fails_for_good_and_changes_nothing(url: str, statement: str, ar
 
 
 @pytest.mark.parametrize("statement", UNLOCKS)
-def test_what_returns_no_rows_does_not_run(url: str, statement: str) -> None:
-    outcome = run(RunQuery, database_context(url), query=statement)
+def test_statement_without_rows_does_not_run(url: str, statement: str) -> None:
+    outcome = database_environment(url).run(RunQuery, query=statement)
 
     assert outcome == Fail(
-        "database 'default' is read-only, where only a statement that returns rows may run", reason="read_only"
+        "database 'default' is read-only: only a statement that returns rows may run", reason="read_only"
     )
 
 
 @pytest.mark.parametrize("name", ["transaction_read_only", "default_transaction_read_only"])
 @pytest.mark.parametrize("is_local", ["true", "false"])
-def test_a_setting_does_not_open_the_transaction(url: str, name: str, is_local: str) -> None:
+def test_setting_does_not_make_the_transaction_writable(url: str, name: str, is_local: str) -> None:
     statement = f"SELECT set_config('{name}', 'off', {is_local}), add_row()"
 
-    outcome = run(RunQuery, database_context(url), query=statement)
+    outcome = database_environment(url).run(RunQuery, query=statement)
 
     assert isinstance(outcome, Fail)
     assert_untouched(url)
@@ -129,34 +129,33 @@ def test_a_setting_does_not_open_the_transaction(url: str, name: str, is_local: 
 @pytest.mark.parametrize("prefix", ["", "/* SELECT 1 */ ", "-- SELECT 1\n", ";"])
 @pytest.mark.parametrize("arguments", [None, []], ids=["verbatim", "with arguments"])
 @pytest.mark.parametrize("target", ["PROGRAM 'cat > {file}'", "'{file}'"])
-def test_the_servers_files_and_programs_are_out_of_reach(
+def test_server_files_and_programs_cannot_be_written(
     url: str, tmp_path: Path, prefix: str, arguments: list[int] | None, target: str
 ) -> None:
     tmp_path.chmod(0o777)
     file = tmp_path / "out"
     statement = f"{prefix}COPY (SELECT 1) TO {target.format(file=file)}"
 
-    outcome = run(RunQuery, database_context(url), query=statement, arguments=arguments)
+    outcome = database_environment(url).run(RunQuery, query=statement, arguments=arguments)
 
     assert outcome.reason == "read_only"
     assert not file.exists()
 
 
 @pytest.mark.parametrize("kind", ["TABLE", "MATERIALIZED VIEW"])
-def test_a_write_that_postgresql_overlooks_is_rolled_back(url: str, kind: str) -> None:
-    run(RunQuery, database_context(url), query=f"EXPLAIN ANALYZE CREATE {kind} extra AS SELECT 1 AS n")
+def test_write_that_read_only_permits_is_rolled_back(url: str, kind: str) -> None:
+    database_environment(url).run(RunQuery, query=f"EXPLAIN ANALYZE CREATE {kind} extra AS SELECT 1 AS n")
 
     assert_untouched(url)
 
 
-def test_a_function_cannot_copy_to_a_program(url: str, tmp_path: Path) -> None:
+def test_function_cannot_copy_to_a_program(url: str, tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
     file = tmp_path / "out"
     statement = "SELECT query_to_xml(%s, true, true, '')"
 
-    outcome = run(
+    outcome = database_environment(url).run(
         RunQuery,
-        database_context(url),
         query=statement,
         arguments=[f"COPY (SELECT 1) TO PROGRAM 'cat > {file}'"],
     )
@@ -165,10 +164,10 @@ def test_a_function_cannot_copy_to_a_program(url: str, tmp_path: Path) -> None:
     assert not file.exists()
 
 
-def test_an_argument_cannot_turn_what_was_checked_into_something_else(url: str) -> None:
+def test_argument_cannot_change_the_checked_statement(url: str) -> None:
     statement = "/* %s */ DELETE FROM t RETURNING n"
 
-    outcome = run(RunQuery, database_context(url), query=statement, arguments=["*/ SELECT 1 --"])
+    outcome = database_environment(url).run(RunQuery, query=statement, arguments=["*/ SELECT 1 --"])
 
     assert isinstance(outcome, Fail)
     assert_untouched(url)
@@ -188,7 +187,7 @@ def test_an_argument_cannot_turn_what_was_checked_into_something_else(url: str) 
         "-- how many\nSELECT count(*) FROM t",
     ],
 )
-def test_every_way_of_reading_works(url: str, statement: str) -> None:
-    result = run(RunQuery, database_context(url), query=statement)
+def test_every_way_to_read_works(url: str, statement: str) -> None:
+    result = database_environment(url).run(RunQuery, query=statement)
 
     assert result["row_count"] >= 1

@@ -1,4 +1,4 @@
-"""How `run_query` gives the values of PostgreSQL as JSON."""
+"""Conversion of PostgreSQL values to JSON by `run_query`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from taskworker.types.query.run_query import RunQuery
-from tests.taskworker.types.contexts import run
-from tests.taskworker.types.databases import database_context, query
+from tests.taskworker.types.databases import query
+from tests.taskworker.types.environments import database_environment
 
 
 @pytest.mark.parametrize(
@@ -42,17 +42,17 @@ from tests.taskworker.types.databases import database_context, query
         ("'[1e400, 123456789012345678901234567890]'::json", ["Infinity", "123456789012345678901234567890"]),
     ],
 )
-def test_a_value_that_json_lacks_becomes_text(empty_database_url: str, expression: str, value: Any) -> None:
-    result = run(RunQuery, database_context(empty_database_url), query=f"SELECT {expression}")
+def test_value_that_json_lacks_becomes_text(empty_database_url: str, expression: str, value: Any) -> None:
+    result = database_environment(empty_database_url).run(RunQuery, query=f"SELECT {expression}")
 
     assert result["rows"] == [[value]]
 
 
 @pytest.mark.parametrize(("zone", "shown"), [("UTC", "12:00:00+00:00"), ("Asia/Kolkata", "17:30:00+05:30")])
-def test_a_time_with_a_zone_is_given_in_the_databases_own(empty_database_url: str, zone: str, shown: str) -> None:
+def test_timestamptz_is_in_the_databases_time_zone(empty_database_url: str, zone: str, shown: str) -> None:
     name = empty_database_url.partition("?")[0].rpartition("/")[2]
     query(empty_database_url, f"ALTER DATABASE \"{name}\" SET TimeZone = '{zone}'")
 
-    result = run(RunQuery, database_context(empty_database_url), query="SELECT TIMESTAMPTZ '2026-01-31 12:00:00Z'")
+    result = database_environment(empty_database_url).run(RunQuery, query="SELECT TIMESTAMPTZ '2026-01-31 12:00:00Z'")
 
     assert result["rows"] == [[f"2026-01-31T{shown}"]]

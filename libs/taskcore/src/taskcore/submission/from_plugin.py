@@ -39,21 +39,29 @@ ExecuteStatement = Callable[[Executable, Mapping[str, Any]], list[Any]]
 
 
 def submit_task(execute: ExecuteStatement, document: Mapping[str, Any], actor: str) -> int:
-    """Store the task that `given` describes as for `POST /tasks`, its `idempotency_key` among it. Answers its id.
+    """Store the task that `document` describes as for `POST /tasks`, plus an `idempotency_key`. Return its id.
 
     Raises:
-        InvalidTask: when the API would refuse it, or when it depends on others, which only the API can check.
+        InvalidTask: if the API would refuse it, or if it depends on other tasks, which only the API can check.
     """
-    members = dict(document)
-    key = members.pop("idempotency_key", None)
+    submission, key = parse_submission(document)
+    rows = execute(workers.get_type(), {"type_name": submission.type})
+    if not rows:
+        raise InvalidTask(f"type: unknown task type {submission.type!r}: no worker has registered it")
+    _check_parameters(submission, rows[0].schema)
+    return _stored(execute, new_task(submission, rows[0], None, key), actor)
+
+
+def parse_submission(document: Mapping[str, Any]) -> tuple[TaskSubmission, str | None]:
+    """Return the task that `document` describes, and its idempotency key. Raise `InvalidTask`.
+
+    The parameters are not checked, since their schema is in the database.
+    """
+    fields = dict(document)
+    key = fields.pop("idempotency_key", None)
     if key is not None and not (isinstance(key, str) and 0 < len(key) <= MAX_IDEMPOTENCY_KEY and key.isprintable()):
         raise InvalidTask(f"idempotency_key: is not text of 1 to {MAX_IDEMPOTENCY_KEY} characters")
-    asked = _checked(members)
-    rows = execute(workers.get_type(), {"type_name": asked.type})
-    if not rows:
-        raise InvalidTask(f"type: no worker has ever brought a type named {asked.type!r}")
-    _check_parameters(asked, rows[0].schema)
-    return _stored(execute, new_task(asked, rows[0], None, key), actor)
+    return _parse_fields(fields), key
 
 
 def get_task(execute: ExecuteStatement, task_id: int) -> Mapping[str, Any] | None:
@@ -67,9 +75,9 @@ def get_task(execute: ExecuteStatement, task_id: int) -> Mapping[str, Any] | Non
     return plain
 
 
-def _checked(members: dict[str, Any]) -> TaskSubmission:
+def _parse_fields(fields: dict[str, Any]) -> TaskSubmission:
     try:
-        plain = msgspec.to_builtins(members)
+        plain = msgspec.to_builtins(fields)
         size = len(msgspec.json.encode(plain))
         asked = msgspec.convert(plain, TaskSubmission)
     except (RecursionError, TypeError, ValueError, OverflowError) as exc:  # msgspec's ValidationError is among them

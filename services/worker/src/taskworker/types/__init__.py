@@ -1,1 +1,1 @@
-"""The task types that ship with Taskcore, one a module."""
+"""The task types that ship with Taskcore: one module or package per type."""

@@ -1,4 +1,4 @@
-"""`noop`: does nothing. For trying Taskcore out and for measuring it."""
+"""`noop`: do nothing. For trials and measurements."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from taskcore.plugins import Parameters, Plugin, TaskContext
 
 
 class NoopParameters(Parameters, frozen=True):
-    """Takes no parameters."""
+    """No parameters."""
 
 
 class Noop(Plugin[NoopParameters]):

@@ -1,4 +1,4 @@
-"""`sleep`: takes its time. For trying Taskcore out."""
+"""`sleep`: sleep for some seconds. For trials."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from taskcore.plugins import Parameters, Plugin, TaskContext
 
 
 class SleepParameters(Parameters, frozen=True):
-    seconds: Annotated[float, msgspec.Meta(ge=0, le=86_400, description="How long to sleep")] = 1.0
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=86_400, description="Seconds to sleep")] = 1.0
 
 
 class Sleep(Plugin[SleepParameters]):

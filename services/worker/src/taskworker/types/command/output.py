@@ -1,4 +1,4 @@
-"""What a command writes: each line to the task's log, the end of all of it kept."""
+"""The output of a command: each line goes to the task's log, and the end of the output is kept."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ POLL_INTERVAL_S = 0.1
 
 
 class CommandOutput:
-    """A line that is too long becomes several. Bytes that are no text become replacement characters."""
+    """Collects output. Long lines are split; invalid UTF-8 becomes replacement characters."""
 
     def __init__(self, log: AttemptLog) -> None:
         self._log = log
         self._line = b""
         self._tail = b""
-        self._is_cut = False
+        self._is_truncated = False
 
     @property
     def tail(self) -> str:
-        """The end of it; a line with «…» stands before it where there was more."""
+        """The end of the output, after a line with `…` if there was more."""
         text = self._tail.decode("utf-8", "replace")
-        return f"…\n{text}" if self._is_cut else text
+        return f"…\n{text}" if self._is_truncated else text
 
     def read_until_exit(self, process: subprocess.Popen[bytes], ends_at: float) -> bool:
-        """Until the process has ended and written all. False: it had not at `ends_at` (of the monotonic clock).
+        """Read until the process has exited and its output is complete. Return False if `ends_at` comes first.
 
-        A process of its own that holds the pipe beyond its end is not waited for.
+        `ends_at` is a time of the monotonic clock. A child process that keeps the pipe open is not waited for.
         """
         assert process.stdout is not None
         poll = select.poll()
@@ -44,37 +44,37 @@ class CommandOutput:
             if time.monotonic() >= ends_at:
                 return False
             if not is_open:
-                _wait_a_turn(process)
+                _wait_one_interval(process)
             elif poll.poll(POLL_INTERVAL_S * 1000):
-                is_open = self._take(os.read(process.stdout.fileno(), CHUNK_BYTES))
+                is_open = self._add(os.read(process.stdout.fileno(), CHUNK_BYTES))
             elif process.poll() is not None:
                 break
-        self._end_line()
+        self._log_rest()
         return True
 
-    def _take(self, chunk: bytes) -> bool:
-        """False at the end."""
+    def _add(self, chunk: bytes) -> bool:
+        """Return False at the end of the output."""
         self._tail += chunk
         if len(self._tail) > MAX_TAIL_BYTES:
-            self._tail, self._is_cut = self._tail[-MAX_TAIL_BYTES:], True
+            self._tail, self._is_truncated = self._tail[-MAX_TAIL_BYTES:], True
         *lines, self._line = (self._line + chunk).split(b"\n")
         for line in lines:
-            self._say(line)
+            self._log_line(line)
         while len(self._line) > MAX_LINE_BYTES:
-            self._say(self._line[:MAX_LINE_BYTES])
+            self._log_line(self._line[:MAX_LINE_BYTES])
             self._line = self._line[MAX_LINE_BYTES:]
         return bool(chunk)
 
-    def _end_line(self) -> None:
+    def _log_rest(self) -> None:
         if self._line:
-            self._say(self._line)
+            self._log_line(self._line)
             self._line = b""
 
-    def _say(self, line: bytes) -> None:
+    def _log_line(self, line: bytes) -> None:
         for start in range(0, max(1, len(line)), MAX_LINE_BYTES):
             self._log.info(line[start : start + MAX_LINE_BYTES].decode("utf-8", "replace").rstrip("\r"))
 
 
-def _wait_a_turn(process: subprocess.Popen[bytes]) -> None:
+def _wait_one_interval(process: subprocess.Popen[bytes]) -> None:
     with suppress(subprocess.TimeoutExpired):
         process.wait(POLL_INTERVAL_S)

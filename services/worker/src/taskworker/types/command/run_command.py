@@ -1,8 +1,8 @@
-"""`run_command`: one of the commands that the operator allows, in a process that can be killed.
+"""`run_command`: run one of the commands that the operator allows, in a process that can be killed.
 
-No shell, none of the worker's environment but where programs and files are. What the command writes goes to the task's
-log, line by line. An interrupt is a SIGTERM to the command and to whatever it started; what is left after
-`worker.kill_after_s` is killed.
+There is no shell, and the command gets only the variables of the worker's environment that name paths and the locale.
+Its output goes to the task's log, line by line. An interrupt sends SIGTERM to the command and its children; those that
+are left after `worker.kill_after_s` are killed.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from taskcore.settings import CommandSettings
 from taskworker.types.command.output import CommandOutput
 from taskworker.types.patterns import END_OF_TEXT
 
-#: What programs need to find their way. The rest may hold secrets.
+#: Variables that programs need. The others may hold secrets.
 INHERITED_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
-#: How OpenTelemetry's programs are told of the span that started them.
+#: The variable that passes the parent span to a program with OpenTelemetry.
 TRACEPARENT = "TRACEPARENT"
 MIB = 1024 * 1024
 
@@ -42,12 +42,12 @@ Text = Annotated[str, msgspec.Meta(max_length=65_536)]
 
 class RunCommandParameters(Parameters, frozen=True):
     command: Annotated[CommandName, msgspec.Meta(description="The configured name of the command")]
-    arguments: Annotated[Arguments, msgspec.Meta(description="More arguments, where the command takes any")] = ()
-    stdin: Annotated[Text | None, msgspec.Meta(description="What it reads, where the command reads any")] = None
+    arguments: Annotated[Arguments, msgspec.Meta(description="Additional arguments, if the command allows any")] = ()
+    stdin: Annotated[Text | None, msgspec.Meta(description="Standard input, if the command allows it")] = None
 
 
 class CommandFailed(Exception):
-    """The command did not end well; another attempt may."""
+    """The command failed. Another attempt may succeed."""
 
 
 class RunCommand(Plugin[RunCommandParameters]):
@@ -56,7 +56,7 @@ class RunCommand(Plugin[RunCommandParameters]):
     isolation = Isolation.PROCESS
 
     def run(self, ctx: TaskContext, params: RunCommandParameters) -> object:
-        """Returns the exit code, which is 0, and the end of the output."""
+        """Return the exit code, which is 0, and the end of the output."""
         command = ctx.settings.commands.get(params.command)
         if command is None:
             known = ", ".join(sorted(ctx.settings.commands)) or "none"
@@ -73,24 +73,24 @@ class RunCommand(Plugin[RunCommandParameters]):
 
 
 def find_violation(command: CommandSettings, params: RunCommandParameters) -> str | None:
-    """What is asked for that the operator does not allow."""
+    """Return why the operator does not allow these parameters, or None."""
     if len(params.arguments) > command.max_arguments:
-        return f"{params.command} takes at most {command.max_arguments} more arguments, not {len(params.arguments)}"
+        return f"{params.command} takes up to {command.max_arguments} arguments, not {len(params.arguments)}"
     if params.stdin is not None and not command.stdin:
-        return f"{params.command} reads no stdin"
+        return f"{params.command} does not read stdin"
     return None
 
 
 def execute(
     command: CommandSettings, params: RunCommandParameters, output: CommandOutput, context: Mapping[str, str]
 ) -> int:
-    """Run it to its end. Answers its exit code, negative where a signal ended it.
+    """Run the command until it exits. Return its exit code, negative if a signal ended it.
 
-    `context` is for its environment, unless the operator's own says otherwise.
+    `context` is added to its environment; the operator's variables take precedence.
 
     Raises:
-        CommandFailed: when it took longer than the operator allows.
-        OSError: when it cannot be started.
+        CommandFailed: if it takes longer than the operator allows.
+        OSError: if it cannot be started.
     """
     ends_at = math.inf if command.timeout_s is None else time.monotonic() + command.timeout_s
     with tempfile.TemporaryFile() as stdin:
@@ -107,29 +107,29 @@ def execute(
         )
     with process:
         try:
-            is_over = output.read_until_exit(process, ends_at)
-        except Interrupted:  # it got the signal, too, and its last words are heard, as long as it is let
+            has_exited = output.read_until_exit(process, ends_at)
+        except Interrupted:  # the command received SIGTERM too: collect its output until it exits or is killed
             output.read_until_exit(process, math.inf)
             raise
-        if not is_over:
+        if not has_exited:
             process.kill()
             raise CommandFailed(f"{params.command} took longer than {command.timeout_s:g} s\n{output.tail}".rstrip())
     return process.returncode
 
 
-def build_environment(more: Mapping[str, str]) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
-    return {**kept, **more}
+def build_environment(variables: Mapping[str, str]) -> dict[str, str]:
+    inherited = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
+    return {**inherited, **variables}
 
 
 def trace_environment(span: Span) -> dict[str, str]:
-    """For the environment of a command: the trace that it may go on with."""
+    """Return the environment variables that let a command continue the trace."""
     context = traceparent(span)
     return {} if context is None else {TRACEPARENT: context}
 
 
 def memory_limiter(memory_mb: int | None) -> Callable[[], None] | None:
-    """Bounds the address space of the command, and of each process that it starts."""
+    """Return a function that limits the address space of the command and of each process that it starts."""
     if memory_mb is None:
         return None
     return partial(set_memory_limit, memory_mb * MIB)
@@ -137,14 +137,14 @@ def memory_limiter(memory_mb: int | None) -> Callable[[], None] | None:
 
 def describe_exit(exit_code: int) -> str:
     if exit_code >= 0:
-        return f"ended with exit code {exit_code}"
+        return f"exited with code {exit_code}"
     known: Sequence[int] = sorted(signal.valid_signals())
     name = signal.Signals(-exit_code).name if -exit_code in known else "unknown"
-    return f"was ended by signal {-exit_code} ({name})"
+    return f"was killed by signal {-exit_code} ({name})"
 
 
 def _command_span(ctx: TaskContext, command: CommandSettings) -> ClientSpan:
-    """Of the command line its first word only: arguments may hold secrets."""
+    """Start a span. It names the program but not its arguments, which may hold secrets."""
     program = os.path.basename(command.argv[0])
     return client_span(ctx.tracer, program, {"process.executable.name": program})
 

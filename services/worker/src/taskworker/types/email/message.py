@@ -1,4 +1,4 @@
-"""How an email is put together: headers that cannot be injected into, and a Message-ID that stays."""
+"""Builds an email message with a Message-ID that is the same for every attempt."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ import hashlib
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import formatdate, parseaddr
-from typing import TYPE_CHECKING
 
 import msgspec
 
-if TYPE_CHECKING:
-    from taskworker.types.email.send_email import SendEmailParameters
+from taskworker.types.email.parameters import SendEmailParameters
 
 
 def build_message(task_id: int, default_sender: str, params: SendEmailParameters) -> EmailMessage:
-    """The message; `bcc` is in no header of it."""
+    """Return the message. No header contains the `bcc` recipients."""
     message = EmailMessage(policy=SMTP)
     message["From"] = params.sender or default_sender
     message["To"] = ", ".join(params.to)
@@ -33,10 +31,10 @@ def build_message(task_id: int, default_sender: str, params: SendEmailParameters
 
 
 def message_id(task_id: int, default_sender: str, params: SendEmailParameters) -> str:
-    """The same at every attempt of a task.
+    """Return an id that is the same for every attempt of a task.
 
-    The digest of the parameters keeps two installations, whose task ids both start at 1, from sending different
-    messages under one id: mailboxes drop what they take for a duplicate.
+    It contains a digest of the parameters, because task ids of all installations start at 1 and mailboxes drop
+    messages with a known id as duplicates.
     """
     digest = hashlib.sha256(msgspec.json.encode(params)).hexdigest()[:16]
     domain = sender_address(default_sender).rpartition("@")[2] or "localhost"
@@ -44,5 +42,5 @@ def message_id(task_id: int, default_sender: str, params: SendEmailParameters) -
 
 
 def sender_address(sender: str) -> str:
-    """The bare address of `sender`, which may carry a display name."""
+    """Return the address of `sender` without a display name."""
     return parseaddr(sender)[1]

@@ -1,4 +1,4 @@
-"""The SMTP side of `send_email`: a session with the server, and what its refusals mean."""
+"""SMTP sessions for `send_email`, and the classification of their errors."""
 
 from __future__ import annotations
 
@@ -19,20 +19,18 @@ Reply = tuple[int, bytes]
 def send(
     settings: SmtpSettings, message: EmailMessage, recipients: Sequence[str], sockets: SocketRegistry
 ) -> Mapping[str, Reply]:
-    """Send `message`, by a connection out of `sockets`.
-
-    Returns the recipients that the server refused, while it took the message for the others.
+    """Send `message` over a connection that `sockets` can close. Return the refused recipients with their replies.
 
     Raises:
-        smtplib.SMTPException: when the server took it for nobody; `is_permanent` says what another attempt is worth.
-        OSError: when there is no (trustworthy) server to talk to.
+        smtplib.SMTPException: if the server accepted no recipient. See `is_permanent`.
+        OSError: if the server cannot be reached, or its certificate is not trusted.
     """
     with _session(settings, sockets) as session:
         return session.send_message(message, sender_address(str(message["From"])), list(recipients))
 
 
 def is_permanent(exc: smtplib.SMTPException | OSError) -> bool:
-    """Whether the same again would end the same: a 5xx reply (RFC 5321, 4.2.1), or something the server cannot do."""
+    """Return whether a retry would fail too: after a 5xx reply (RFC 5321, 4.2.1), or if a feature is not supported."""
     if isinstance(exc, smtplib.SMTPRecipientsRefused):
         return all(code >= 500 for code, _ in exc.recipients.values())
     if isinstance(exc, smtplib.SMTPResponseException):
@@ -41,7 +39,7 @@ def is_permanent(exc: smtplib.SMTPException | OSError) -> bool:
 
 
 def describe_error(exc: smtplib.SMTPException | OSError) -> str:
-    """What the server said, as one line."""
+    """Return the server's reply as one line."""
     if isinstance(exc, smtplib.SMTPRecipientsRefused):
         refusals = "; ".join(f"{address}: {format_reply(reply)}" for address, reply in exc.recipients.items())
         return f"every recipient was refused: {refusals}"
@@ -51,14 +49,14 @@ def describe_error(exc: smtplib.SMTPException | OSError) -> str:
 
 
 def error_type(exc: BaseException) -> str:
-    """The code of the server's reply; of several the first."""
+    """Return the code of the server's first reply, or the name of the exception's class."""
     if isinstance(exc, smtplib.SMTPRecipientsRefused) and exc.recipients:
         return str(next(iter(exc.recipients.values()))[0])
     return str(exc.smtp_code) if isinstance(exc, smtplib.SMTPResponseException) else type(exc).__name__
 
 
 def format_reply(reply: tuple[int, bytes | str]) -> str:
-    """`550 no such user` of a reply's code and text."""
+    """Format a reply's code and text as in `550 no such user`."""
     code, text = reply
     words = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
     return f"{code} {' '.join(words.split())}"
@@ -74,30 +72,30 @@ def _session(settings: SmtpSettings, sockets: SocketRegistry) -> Iterator[smtpli
             session.login(settings.username, settings.password.get_secret_value() if settings.password else "")
         yield session
     finally:
-        # The message has been taken by now: a server that fumbles the goodbye must not have it sent again.
+        # The server has accepted the message: an error in QUIT must not cause a retry.
         with suppress(smtplib.SMTPException, OSError):
             session.quit()
         session.close()
 
 
 def _connect(settings: SmtpSettings, sockets: SocketRegistry) -> smtplib.SMTP:
-    trust = _tls_context(settings) if settings.tls == "tls" else None
-    return _Session(settings.host, settings.port, settings.timeout_s, sockets, trust)
+    tls = _tls_context(settings) if settings.tls == "tls" else None
+    return _Session(settings.host, settings.port, settings.timeout_s, sockets, tls)
 
 
 class _Session(smtplib.SMTP):
-    """On a socket that can be cut, with TLS from the start where `trust` is given."""
+    """A session over a socket that can be closed from another thread. With `tls`, it uses TLS from the start."""
 
     def __init__(
-        self, host: str, port: int, timeout_s: float, sockets: SocketRegistry, trust: ssl.SSLContext | None
+        self, host: str, port: int, timeout_s: float, sockets: SocketRegistry, tls: ssl.SSLContext | None
     ) -> None:
         self._sockets = sockets
-        self._trust = trust
+        self._tls = tls
         super().__init__(host, port, timeout=timeout_s)
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         connection = self._sockets.connect(host, port, timeout)
-        return self._trust.wrap_socket(connection, server_hostname=host) if self._trust else connection
+        return self._tls.wrap_socket(connection, server_hostname=host) if self._tls else connection
 
 
 def _tls_context(settings: SmtpSettings) -> ssl.SSLContext:

@@ -1,7 +1,7 @@
-"""`http_request`: one HTTP request to a public address, or to a network that the operator allows.
+"""`http_request`: make one HTTP request to a public address, or to a network that the operator allows.
 
-At least once: a worker that dies before the answer is settled has the request made again. An interrupt cuts the
-connection: what the server has read by then, it may act on.
+At least once: if the worker dies before the result is stored, the request is made again. An interrupt closes the
+connection; the server may still act on what it has received by then.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Statuses = Annotated[
 ]
 Timeout = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 
-# They frame the message or name its receiver, which is the client's to say.
+# Headers that the client sets itself, because they frame the message or name the host.
 RESERVED_HEADERS = frozenset(
     {"connection", "content-length", "expect", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
 )
@@ -51,18 +51,18 @@ class Method(StrEnum):
 
 
 class HttpRequestParameters(Parameters, frozen=True):
-    url: Annotated[Url, msgspec.Meta(description="Where to, by http or https")]
+    url: Annotated[Url, msgspec.Meta(description="http or https URL")]
     method: Method = Method.GET
-    headers: Annotated[Headers, msgspec.Meta(description="Not those that frame the message")] = msgspec.field(
-        default_factory=dict
+    headers: Annotated[Headers, msgspec.Meta(description="Request headers, except those that frame the message")] = (
+        msgspec.field(default_factory=dict)
     )
-    body: Annotated[Text | None, msgspec.Meta(description="Text to send")] = None
-    json: Annotated[Any, msgspec.Meta(description="A JSON value to send in place of `body`")] = None
+    body: Annotated[Text | None, msgspec.Meta(description="Request body as text")] = None
+    json: Annotated[Any, msgspec.Meta(description="Request body as a JSON value, instead of `body`")] = None
     expected_status: Annotated[
-        Statuses | None, msgspec.Meta(description="What counts as success; any 2xx by default")
+        Statuses | None, msgspec.Meta(description="Statuses that count as success; any 2xx by default")
     ] = None
-    timeout_s: Annotated[Timeout | None, msgspec.Meta(description="For all of it, redirects included")] = None
-    follow_redirects: Annotated[bool, msgspec.Meta(description="Up to ten of them")] = True
+    timeout_s: Annotated[Timeout | None, msgspec.Meta(description="Time limit, redirects included")] = None
+    follow_redirects: Annotated[bool, msgspec.Meta(description="Whether to follow up to ten redirects")] = True
 
     def __post_init__(self) -> None:
         if self.body is not None and self.json is not None:
@@ -77,21 +77,21 @@ class HttpRequest(Plugin[HttpRequestParameters]):
     description = "Makes one HTTP request."
 
     def run(self, ctx: TaskContext, params: HttpRequestParameters) -> object:
-        """Returns the status, headers and body of the answer, and the URL that it came from after redirects."""
+        """Return the status, headers and body of the response, and its URL after redirects."""
         try:
             answer = _send(ctx, params)
         except ForbiddenAddress as exc:
             return Fail(str(exc), reason="forbidden_address")
         except (httpx.TooManyRedirects, httpx.RemoteProtocolError, httpcore.UnsupportedProtocol) as exc:
-            return Fail(f"a redirect that cannot be followed: {exc}", reason="bad_redirect")
+            return Fail(f"cannot follow a redirect: {exc}", reason="bad_redirect")
         except (httpx.HTTPError, httpcore.NetworkError, httpcore.ProtocolError):
-            ctx.check()  # a connection that was cut because the attempt is to stop
+            ctx.check()  # raises if the connection was closed by an interrupt
             raise
         return to_outcome(answer, params.expected_status)
 
 
 def to_outcome(answer: Response, expected: tuple[int, ...] | None) -> object:
-    """The task's result, or what an answer of another status means for it."""
+    """Return the result for an expected status, otherwise the outcome that the status means."""
     if answer.status in expected if expected else 200 <= answer.status < 300:
         return answer.to_result()
     if answer.status < 500 and answer.status not in RETRYABLE_STATUSES:
@@ -103,7 +103,7 @@ def to_outcome(answer: Response, expected: tuple[int, ...] | None) -> object:
 
 
 class UnexpectedStatus(Exception):
-    """The server answered with a status that may be another the next time."""
+    """The server sent a status that may be different next time."""
 
 
 def _send(ctx: TaskContext, params: HttpRequestParameters) -> Response:
@@ -113,7 +113,7 @@ def _send(ctx: TaskContext, params: HttpRequestParameters) -> Response:
 
 
 def _request(client: httpx.Client, params: HttpRequestParameters) -> httpx.Request:
-    # A compressed answer would have to be unpacked to be bounded; one that comes all the same is left as it is.
+    # A compressed body would have to be decompressed to limit its size. One that comes anyway is not decompressed.
     headers = httpx.Headers({"Accept-Encoding": "identity", **params.headers})
     content: str | bytes | None = params.body
     if params.json is not None:
@@ -128,6 +128,6 @@ def _check_url(text: str) -> None:
     except httpx.InvalidURL as exc:
         raise ValueError(f"url: {exc}") from exc
     if not url.host:
-        raise ValueError("url: it names no host")
+        raise ValueError("url: has no host")
     if not 0 < (url.port or 80) < 65_536:
-        raise ValueError("url: its port is beyond 65535")
+        raise ValueError("url: the port must be between 1 and 65535")

@@ -1,4 +1,4 @@
-"""What came back: read up to a bound, and told as a result or as a complaint."""
+"""HTTP responses: read up to a size limit, and converted into a result or an error message."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_REDIRECTS = 10
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An HTTP response whose body has been read as far as it is kept."""
+    """An HTTP response with its body up to the size limit. `truncated` means that there was more."""
 
     status: int
     headers: httpx.Headers
@@ -23,7 +23,7 @@ class Response:
     url: str
 
     def to_result(self) -> dict[str, Any]:
-        """As JSON. A header that came more than once has its values joined by commas."""
+        """Return the task's result. The values of a repeated header are joined by commas."""
         return {
             "status": self.status,
             "headers": dict(self.headers),
@@ -33,24 +33,24 @@ class Response:
         }
 
     def error_message(self) -> str:
-        """The status and the start of the body."""
+        """Return the status and the start of the body."""
         excerpt = self.body[:MAX_EXCERPT_CHARS]
         return f"status {self.status}: {excerpt}" if excerpt else f"status {self.status}"
 
     def retry_after_s(self) -> int | None:
-        """The seconds that the server asks to wait; None where it names a date, or nothing."""
+        """Return the seconds of Retry-After; None if it is a date or absent."""
         value = self.headers.get("Retry-After", "").strip()
         return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else None
 
 
 def send_request(client: httpx.Client, request: httpx.Request, follow_redirects: bool, max_bytes: int) -> Response:
-    """Send `request` and read no more than `max_bytes` of the answer's body.
+    """Send `request` and read up to `max_bytes` of the response's body.
 
-    The body becomes text by the charset that its type names, or UTF-8; what is no text becomes replacement characters.
+    The body is decoded by the charset of its type, or as UTF-8, with replacement characters for invalid bytes.
 
     Raises:
-        httpx.TooManyRedirects: after ten.
-        httpx.RemoteProtocolError: when a redirect names no URL.
+        httpx.TooManyRedirects: after ten redirects.
+        httpx.RemoteProtocolError: if a redirect has no valid URL.
     """
     response = client.send(request, stream=True, follow_redirects=False)
     if follow_redirects:
@@ -64,7 +64,7 @@ def send_request(client: httpx.Client, request: httpx.Request, follow_redirects:
 
 
 def _follow(client: httpx.Client, response: httpx.Response) -> httpx.Response:
-    """The answer behind the redirects. httpx's own following would read their bodies, of any size, into memory."""
+    """Return the response after redirects. httpx itself would read their bodies, of any size, into memory."""
     for _ in range(MAX_REDIRECTS):
         if response.next_request is None:
             return response

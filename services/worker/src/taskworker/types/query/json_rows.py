@@ -1,7 +1,7 @@
-r"""Rows of PostgreSQL as JSON: booleans, numbers and JSON as they are, every other type as text.
+r"""Converts PostgreSQL rows to JSON: booleans, numbers and JSON as such, every other type as text.
 
-Text is what PostgreSQL writes: `numeric` keeps all its digits, `bytea` is `\x` and hexadecimal, an interval is
-ISO 8601 (`P1DT2H`), as are dates and timestamps (`2026-01-31T12:00:00+00:00`). Arrays are lists of the same.
+The text is PostgreSQL's: `numeric` keeps all its digits, `bytea` is `\x` and hexadecimal, intervals (`P1DT2H`), dates
+and timestamps (`2026-01-31T12:00:00+00:00`) are ISO 8601. Arrays are lists of such values.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TIMESTAMP = re.compile(r"(\d{4,}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?)(?:([+-]\d
 
 class TimestampLoader(Loader):
     def load(self, data: Buffer) -> str:
-        """ISO 8601; `infinity` and years before Christ stay as PostgreSQL writes them."""
+        """Return ISO 8601. `infinity` and years BC stay as PostgreSQL writes them."""
         text = bytes(data).decode()
         match = TIMESTAMP.fullmatch(text)
         if not match:
@@ -36,7 +36,7 @@ class TimestampLoader(Loader):
 
 
 def register_loaders(connection: Connection[Any]) -> None:
-    """Have `connection` load values as this module promises; it needs the session's settings in `SESSION`."""
+    """Make `connection` load values as described above. It must have the settings in `SESSION_SETTINGS`."""
     for info in connection.adapters.types:
         if info.name not in JSON_NATIVE_TYPES:
             loader = TimestampLoader if info.name in TIMESTAMP_TYPES else TextLoader
@@ -44,29 +44,29 @@ def register_loaders(connection: Connection[Any]) -> None:
 
 
 class RowBuffer:
-    """Rows up to a number and to a size of their JSON text, whichever comes first."""
+    """Rows up to a maximum number and a maximum size of their JSON text."""
 
     def __init__(self, max_rows: int, max_chars: int) -> None:
         self.rows: list[list[Any]] = []
         self.truncated = False
         self._max_rows = max_rows
-        self._room = max_chars
+        self._chars_left = max_chars
 
     def add(self, row: Sequence[Any]) -> None:
-        """Keep `row`, or mark the rows as truncated. Once truncated, nothing is kept."""
+        """Keep `row`, or mark the rows as truncated. After that, no row is kept."""
         if self.truncated or len(self.rows) >= self._max_rows:
             self.truncated = True
             return
-        plain = [to_json_value(value) for value in row]
-        self._room -= len(json.dumps(plain, ensure_ascii=False))
-        if self._room < 0:
+        values = [to_json_value(value) for value in row]
+        self._chars_left -= len(json.dumps(values, ensure_ascii=False))
+        if self._chars_left < 0:
             self.truncated = True
         else:
-            self.rows.append(plain)
+            self.rows.append(values)
 
 
 def to_json_value(value: Any) -> Any:
-    """`value` with the numbers that JSON lacks, or that its readers would misread, as text."""
+    """Return `value` with numbers that JSON lacks, or that JSON readers may misread, as text."""
     if isinstance(value, list):
         return [to_json_value(item) for item in value]
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Placeholders: `%s` and `%(name)s` become PostgreSQL's own `$1`, so that what is checked is what is run."""
+"""Converts the placeholders `%s` and `%(name)s` to PostgreSQL's `$1`: the statement that is checked is the one run."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ PLACEHOLDER = re.compile(r"%(?:\((?P<name>[^)]+)\)s|(?P<sign>[\s\S]?))")
 
 
 def number_placeholders(query: str, arguments: Arguments) -> tuple[str, tuple[Scalar, ...] | None]:
-    """`query` with numbered placeholders, and the arguments in their order. Without arguments it stays verbatim.
+    """Return `query` with numbered placeholders, and the arguments in order. Without arguments it is unchanged.
 
     Raises:
-        ValueError: when placeholders and arguments do not fit together.
+        ValueError: if placeholders and arguments do not match.
     """
     if arguments is None:
         return query, None
@@ -32,7 +32,7 @@ def _number_named(query: str, arguments: Mapping[str, Scalar]) -> tuple[str, tup
             return "%"
         name = match["name"]
         if name is None:
-            raise ValueError(f"{match[0]!r}: with named arguments, write %(name)s, and %% for a per cent sign")
+            raise ValueError(f"{match[0]!r}: with named arguments, write %(name)s, and %% for a percent sign")
         if name not in arguments:
             raise ValueError(f"there is no argument {name!r}")
         return f"${used.setdefault(name, len(used) + 1)}"
@@ -48,7 +48,7 @@ def _number_positional(query: str, arguments: Sequence[Scalar]) -> tuple[str, tu
         if match["sign"] == "%":
             return "%"
         if match["sign"] != "s":
-            raise ValueError(f"{match[0]!r}: with a list of arguments, write %s, and %% for a per cent sign")
+            raise ValueError(f"{match[0]!r}: with a list of arguments, write %s, and %% for a percent sign")
         count += 1
         return f"${count}"
 

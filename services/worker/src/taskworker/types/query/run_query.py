@@ -1,12 +1,12 @@
-"""`run_query`: one SQL statement on one of the operator's named PostgreSQL databases.
+"""`run_query`: run one SQL statement on one of the operator's named PostgreSQL databases.
 
-Where the database is `read_only`, the statement cannot change data. PostgreSQL itself enforces why: it is parsed as
-exactly one statement; it must be one that returns rows (which leaves out COPY, DO, SET and COMMIT); it runs in a
-READ ONLY transaction that has taken its snapshot, after which it cannot be made writable; and that is rolled back
-(READ ONLY overlooks EXPLAIN ANALYZE CREATE TABLE AS).
+If the database is `read_only`, the statement cannot change data. PostgreSQL itself enforces that: it parses exactly one
+statement, which must return rows (this excludes COPY, DO, SET and COMMIT) and runs in a READ ONLY transaction. The
+transaction has taken its snapshot, after which it cannot become writable, and is rolled back, because READ ONLY permits
+EXPLAIN ANALYZE CREATE TABLE AS.
 
-An interrupt cancels the statement in the database. Writes happen at least once: a
-worker that dies behind the commit has the statement run again.
+An interrupt cancels the statement in the database. Writes happen at least once: if the worker dies after the commit and
+before the result is stored, the statement runs again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from taskcore.settings import DatabaseSettings
 from taskworker.types.query import session
 from taskworker.types.query.placeholders import Scalar, number_placeholders
 
-# SQLSTATE classes (PostgreSQL's appendix A) that the same statement would only meet again.
+# SQLSTATE classes (PostgreSQL's appendix A) for which a retry of the same statement would fail again.
 PERMANENT_CLASSES = frozenset({"0A", "21", "22", "23", "26", "2D", "34", "42"})
 PERMANENT_STATES = frozenset({"25001", "25006"})
 
@@ -37,9 +37,9 @@ class RunQueryParameters(Parameters, frozen=True):
     database: Annotated[DatabaseName, msgspec.Meta(description="The configured name of the database")] = "default"
     arguments: Annotated[
         Arguments | None,
-        msgspec.Meta(description="Bound to %s (a list) or %(name)s (an object); a per cent sign is then written %%"),
+        msgspec.Meta(description="Bound to %s (a list) or %(name)s (an object); write a percent sign as %%"),
     ] = None
-    max_rows: Annotated[RowLimit | None, msgspec.Meta(description="At most this many, and what is configured")] = None
+    max_rows: Annotated[RowLimit | None, msgspec.Meta(description="Row limit; the configured limit applies too")] = None
 
     def __post_init__(self) -> None:
         number_placeholders(self.query, self.arguments)
@@ -50,9 +50,9 @@ class RunQuery(Plugin[RunQueryParameters]):
     description = "Runs one SQL statement on a configured PostgreSQL database."
 
     def run(self, ctx: TaskContext, params: RunQueryParameters) -> object:
-        """Returns the columns' names, the rows, their number, and whether there were more than are given.
+        """Return the column names, the rows, their number, and whether there were more rows.
 
-        Where nothing is returned, as by an UPDATE, the number is that of the rows concerned.
+        For a statement that returns no rows, such as an UPDATE, the number is that of the affected rows.
         """
         database = ctx.settings.databases.get(params.database)
         if database is None:
@@ -60,21 +60,21 @@ class RunQuery(Plugin[RunQueryParameters]):
         try:
             return _run(ctx, params, database)
         except psycopg.Error as exc:
-            ctx.check()  # a query that was cancelled because the attempt is to stop
+            ctx.check()  # raises if the query was cancelled by an interrupt
             if not is_permanent(exc):
                 raise
             return Fail(describe_error(exc), reason="query_refused")
 
 
 def is_permanent(exc: psycopg.Error) -> bool:
-    """Whether the same statement would end the same; not so for lost connections, deadlocks and timeouts."""
-    if exc.sqlstate is None:  # raised by the driver: by a lost connection, or by what it cannot send or read
+    """Return whether a retry would fail too. Lost connections, deadlocks and timeouts are not permanent."""
+    if exc.sqlstate is None:  # raised by the driver: a lost connection, or a value that it cannot send or read
         return isinstance(exc, psycopg.ProgrammingError | psycopg.DataError | psycopg.NotSupportedError)
     return exc.sqlstate[:2] in PERMANENT_CLASSES or exc.sqlstate in PERMANENT_STATES
 
 
 def describe_error(exc: psycopg.Error) -> str:
-    """PostgreSQL's words, with the SQLSTATE where there is one."""
+    """Return PostgreSQL's message, with the SQLSTATE if there is one."""
     return f"{exc} (SQLSTATE {exc.sqlstate})" if exc.sqlstate else str(exc)
 
 
@@ -88,7 +88,7 @@ def _run(ctx: TaskContext, params: RunQueryParameters, database: DatabaseSetting
         columns = session.prepare(connection, query, arguments)
         if not columns and database.read_only:
             return Fail(
-                f"database {params.database!r} is read-only, where only a statement that returns rows may run",
+                f"database {params.database!r} is read-only: only a statement that returns rows may run",
                 reason="read_only",
             )
         if not columns:

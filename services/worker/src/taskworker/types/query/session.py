@@ -1,4 +1,4 @@
-"""One connection for one statement: how it is opened, bounded, read from and ended."""
+"""A database connection for one statement: open it, set its limits, read its rows."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ Result = dict[str, Any]
 
 @contextmanager
 def connect(ctx: TaskContext, name: str, database: DatabaseSettings) -> Iterator[psycopg.Connection[Any]]:
-    """A connection in a transaction that has its snapshot, READ ONLY where the database is.
+    """Open a connection in a transaction that has taken its snapshot; it is READ ONLY if the database is.
 
-    At the end it is committed, or rolled back where the database is read-only.
+    The transaction is committed at the end, or rolled back if the database is read-only.
 
     Raises:
-        ConnectionError: when the database cannot be reached. Hosts and users stay in the worker's log.
+        ConnectionError: if the database cannot be reached. Only the worker's log names host and user.
     """
     connection = open_connection(name, database, ctx.task_id)
-    # The connection's own context would stay open where the commit fails.
+    # The connection's own context manager would leave it open if the commit fails.
     with closing(connection), ctx.on_interrupt(lambda: connection.cancel_safe(timeout=CANCEL_TIMEOUT_S)):
         register_loaders(connection)
         connection.read_only = database.read_only
@@ -46,10 +46,10 @@ def connect(ctx: TaskContext, name: str, database: DatabaseSettings) -> Iterator
 
 
 def prepare(connection: psycopg.Connection[Any], query: str, arguments: Sequence[Scalar] | None) -> list[str]:
-    """Have PostgreSQL parse `query`, without running it. Returns its columns' names; none when it returns no rows.
+    """Have PostgreSQL parse `query` without running it. Return its column names; none if it returns no rows.
 
     Raises:
-        psycopg.Error: when it is not one valid statement.
+        psycopg.Error: if it is not one valid statement.
     """
     transformer = Transformer(connection)
     transformer.dump_sequence(arguments or (), [PyFormat.AUTO] * len(arguments or ()))
@@ -72,10 +72,10 @@ def fetch(
     columns: list[str],
     max_rows: int,
 ) -> Result:
-    """Run a statement that returns rows, row by row: no more are in memory than are kept.
+    """Run a statement that returns rows, and stream them: only the rows to keep are in memory.
 
-    A reading statement is cancelled as soon as enough is kept. A writing one is read to its end, since a cancel would
-    take its writes back.
+    In a read-only database the statement is cancelled as soon as the limit is reached. Otherwise it is read to its end,
+    since a cancel would roll back its writes.
     """
     buffer = RowBuffer(max_rows, MAX_RESULT_CHARS)
     count = 0
@@ -91,7 +91,7 @@ def fetch(
 
 
 def _begin(connection: psycopg.Connection[Any], timeout_s: float) -> None:
-    """The first statement of the transaction: it takes the snapshot, behind which READ ONLY is fixed."""
+    """Run the transaction's first statement. It takes the snapshot, after which READ ONLY cannot be changed."""
     values = {**SESSION_SETTINGS, "statement_timeout": str(max(1, round(timeout_s * 1000)))}
     pairs = [part for pair in values.items() for part in pair]
     settings = ", ".join(["set_config(%s, %s, true)"] * len(values))
