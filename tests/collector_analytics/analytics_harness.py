@@ -1,4 +1,4 @@
-"""A database in which things have happened at times that the test says, and a collector that is asked at some time."""
+"""A database with task history at chosen times, and collection runs at chosen times."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ HALF_HOUR = minutes(30)
 
 
 class AnalyticsHarness(DatabaseHarness):
+    """Taskcore's database, and a collector."""
+
     def __init__(self, engine: Engine, url: str) -> None:
         super().__init__(engine)
         self.url = url
@@ -44,7 +46,7 @@ class AnalyticsHarness(DatabaseHarness):
         return measure(source, self.collection_run(at, width))
 
     def add_history(self, task_id: int, at: datetime, *path: str | None, attempt: int = 0, **fields: Any) -> None:
-        """The task goes from the first status of `path` to the second; None: it is made, or deleted."""
+        """Add a transition from the first status of `path` to the second. `None` stands for creation, or deletion."""
         before, after = path
         self.sql(
             "INSERT INTO task_history (task_id, attempt, from_status, to_status, actor, details, at) VALUES"
@@ -70,7 +72,7 @@ class AnalyticsHarness(DatabaseHarness):
         return task_id
 
     def samples(self, metric: str) -> dict[tuple[Any, ...], float]:
-        """By bucket and the values of the labels, in the order of their names."""
+        """Return the values by bucket and label values, which are sorted by label name."""
         rows = self.sql(
             "SELECT labels, bucket, value FROM analytics_sample JOIN analytics_series ON id = series_id"
             " WHERE metric = :named",

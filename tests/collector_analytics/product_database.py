@@ -1,4 +1,4 @@
-"""A product's own database: people meet in instances of locations, which show scenes, and talk in channels."""
+"""The database of a product: people meet in instances of locations, which show scenes, and talk in channels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CREATE TABLE instance_attendance (instance_id int REFERENCES instance, user_id i
 CREATE TABLE channel (id int PRIMARY KEY, name text NOT NULL);
 CREATE TABLE channel_user (channel_id int REFERENCES channel, user_id int, left_at timestamptz);
 
-INSERT INTO scene VALUES (1, 'beach'), (2, 'forest'), (3, 'nobody is here');
+INSERT INTO scene VALUES (1, 'beach'), (2, 'forest'), (3, 'unused');
 INSERT INTO location VALUES (1, 'cove', 1), (2, 'bay', 1), (3, 'glade', 2), (4, 'empty', 3);
 INSERT INTO instance VALUES (1, 1, false), (2, 1, false), (3, 2, false), (4, 3, false), (5, 4, true);
 INSERT INTO instance_attendance VALUES
@@ -26,7 +26,7 @@ ACTIVE = """
     WHERE NOT instance.ended AND NOT instance_attendance.ended
 """
 
-#: The operator's settings: what is active has somebody in it now.
+#: The configured queries. "Active" means that somebody is in it now.
 QUERIES = {
     "activeInstances": "SELECT count(DISTINCT instance.id)" + ACTIVE,
     "activeLocations": "SELECT count(DISTINCT location.id)" + ACTIVE,

@@ -1,4 +1,4 @@
-"""The task that measures: every source on its own, under the settings as they are now."""
+"""The task type collects from every source separately, with the current settings."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tests.collector_analytics.analytics_harness import AnalyticsHarness
 from tests.taskcore.db.db_harness import new_task
 
 
-class Made(MetricSource):
-    """Answers `samples`, then raises `error` if there is one."""
+class FakeSource(MetricSource):
+    """Returns `samples`, then raises `error` if there is one."""
 
     def __init__(self, name: str, samples: Sequence[Sample] = (), error: BaseException | None = None) -> None:
         self.name = name
@@ -28,7 +28,7 @@ class Made(MetricSource):
         self.error = error
 
     def describe(self) -> Iterable[Metric]:
-        return [Metric(self.name, f"what {self.name} says", "apples", Kind.COUNT)]
+        return [Metric(self.name, f"a metric of {self.name}", "apples", Kind.COUNT)]
 
     def collect(self, ctx: MetricContext) -> Iterable[Sample]:
         yield from self.samples
@@ -36,54 +36,56 @@ class Made(MetricSource):
             raise self.error
 
 
-def values(house: AnalyticsHarness, metric: str) -> list[float]:
-    return sorted(house.samples(metric).values())
+def values(analytics: AnalyticsHarness, metric: str) -> list[float]:
+    return sorted(analytics.samples(metric).values())
 
 
-def test_everything_that_is_installed_is_measured(house: AnalyticsHarness) -> None:
-    house.submit(new_task())
+def test_all_installed_sources_are_collected(analytics: AnalyticsHarness) -> None:
+    analytics.submit(new_task())
 
-    result = CollectAnalytics().run(house.context(), CollectAnalyticsParameters())
+    result = CollectAnalytics().run(analytics.context(), CollectAnalyticsParameters())
 
     assert isinstance(result, dict)
     assert set(result["stored"]) == {"tasks", "throughput", "durations", "queues", "workers", "submitters"}
-    assert values(house, "tasks") == [1]
-    kinds = {row.name: (row.kind, row.unit) for row in house.sql("SELECT * FROM analytics_metric")}
+    assert values(analytics, "tasks") == [1]
+    kinds = {row.name: (row.kind, row.unit) for row in analytics.sql("SELECT * FROM analytics_metric")}
     assert kinds["submitted"] == ("count", "")
     assert kinds["run_seconds"] == ("gauge", "seconds")
 
 
-def test_a_source_that_fails_leaves_the_others_and_is_named(house: AnalyticsHarness) -> None:
+def test_a_failing_source_is_named_and_the_others_are_stored(analytics: AnalyticsHarness) -> None:
     sources = [
-        Made("first", [Sample("first", 1)]),
-        Made("broken", [Sample("broken", 1)], RuntimeError("out of\napples")),
-        Made("last", [Sample("last", 3)]),
+        FakeSource("first", [Sample("first", 1)]),
+        FakeSource("broken", [Sample("broken", 1)], RuntimeError("out of\napples")),
+        FakeSource("last", [Sample("last", 3)]),
     ]
 
     with pytest.raises(CollectionFailed, match=r"^broken: out of$"):
-        collect_all(house.context(), house.engine, sources)
+        collect_all(analytics.context(), analytics.engine, sources)
 
-    assert [values(house, name) for name in ("first", "broken", "last")] == [[1], [], [3]]
-
-
-def test_a_worker_that_does_not_know_the_operator_s_metrics_says_so(house: AnalyticsHarness) -> None:
-    with pytest.raises(CollectionFailed, match=r"^query:visitors: this worker's settings do not have it"):
-        collect_all(house.context(), house.engine, [Made("good", [Sample("good", 1)])], ["query:visitors", "good"])
-
-    assert values(house, "good") == [1]
+    assert [values(analytics, name) for name in ("first", "broken", "last")] == [[1], [], [3]]
 
 
-def test_the_next_attempt_adds_only_what_failed(house: AnalyticsHarness) -> None:
-    good, flaky = Made("good", [Sample("good", 1)]), Made("flaky", error=RuntimeError("no"))
-    interval(house, 86_400)
+def test_a_worker_without_a_configured_source_fails_the_task(analytics: AnalyticsHarness) -> None:
+    with pytest.raises(CollectionFailed, match=r"^query:visitors: not in this worker's settings"):
+        collect_all(
+            analytics.context(), analytics.engine, [FakeSource("good", [Sample("good", 1)])], ["query:visitors", "good"]
+        )
+
+    assert values(analytics, "good") == [1]
+
+
+def test_a_retry_stores_only_what_is_missing(analytics: AnalyticsHarness) -> None:
+    good, flaky = FakeSource("good", [Sample("good", 1)]), FakeSource("flaky", error=RuntimeError("no"))
+    set_interval(analytics, 86_400)
     with pytest.raises(CollectionFailed):
-        collect_all(house.context(), house.engine, [good, flaky])
+        collect_all(analytics.context(), analytics.engine, [good, flaky])
 
     flaky.samples, flaky.error, good.samples = [Sample("flaky", 2)], None, [Sample("good", 9)]
-    result = collect_all(house.context(), house.engine, [good, flaky])
+    result = collect_all(analytics.context(), analytics.engine, [good, flaky])
 
     assert result["stored"] == {"good": 0, "flaky": 1}
-    assert (values(house, "good"), values(house, "flaky")) == ([1], [2])
+    assert (values(analytics, "good"), values(analytics, "flaky")) == ([1], [2])
 
 
 @pytest.mark.parametrize(
@@ -95,41 +97,41 @@ def test_the_next_attempt_adds_only_what_failed(house: AnalyticsHarness) -> None
         ([Sample("bad", 1, {"a": "\0"})], "NUL"),
     ],
 )
-def test_samples_that_mean_nothing_are_refused(house: AnalyticsHarness, samples: list[Sample], message: str) -> None:
+def test_invalid_samples_are_refused(analytics: AnalyticsHarness, samples: list[Sample], message: str) -> None:
     with pytest.raises(CollectionFailed, match=message):
-        collect_all(house.context(), house.engine, [Made("bad", samples)])
+        collect_all(analytics.context(), analytics.engine, [FakeSource("bad", samples)])
 
-    assert house.sql("SELECT * FROM analytics_sample") == []
+    assert analytics.sql("SELECT * FROM analytics_sample") == []
 
 
-def test_what_somebody_has_set_while_it_runs_is_how_long_a_bucket_is(house: AnalyticsHarness) -> None:
-    interval(house, 7)
+def test_the_interval_is_read_for_each_run(analytics: AnalyticsHarness) -> None:
+    set_interval(analytics, 7)
 
-    result = collect_all(house.context(), house.engine, [])
+    result = collect_all(analytics.context(), analytics.engine, [])
 
     assert result["bucket_s"] == 7
 
 
-def test_an_interrupt_is_no_source_s_error(house: AnalyticsHarness) -> None:
-    ctx = house.context()
-    reached: list[str] = []
+def test_an_interrupt_is_not_an_error_of_the_source(analytics: AnalyticsHarness) -> None:
+    ctx = analytics.context()
+    collected: list[str] = []
 
-    class Waits(Made):
+    class Slow(FakeSource):
         def collect(self, ctx: MetricContext) -> Iterable[Sample]:
             ctx.task.cancellation.interrupt(InterruptCause.CANCEL)
             ctx.database.exec_driver_sql("SELECT pg_sleep(60)")
             return []
 
-    class After(Made):
+    class Second(FakeSource):
         def collect(self, ctx: MetricContext) -> Iterable[Sample]:
-            reached.append(self.name)
+            collected.append(self.name)
             return []
 
     with pytest.raises(Interrupted):
-        collect_all(ctx, house.engine, [Waits("waits"), After("after")])
+        collect_all(ctx, analytics.engine, [Slow("slow"), Second("second")])
 
-    assert reached == []
+    assert collected == []
 
 
-def interval(house: AnalyticsHarness, seconds: int) -> None:
-    house.run(set_override(), setting="analytics.interval_s", given=str(seconds), by="test")
+def set_interval(analytics: AnalyticsHarness, seconds: int) -> None:
+    analytics.run(set_override(), setting="analytics.interval_s", given=str(seconds), by="test")

@@ -1,4 +1,4 @@
-"""Whatever the collector goes through, what happened is counted once, and nothing is made up."""
+"""Whatever happens to the collector, every transition is counted once, and no value is made up."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.taskcore.db.db_harness import new_task
 
 
 class Slow(MetricSource):
-    """Asks the database for one number, and finds on the way that another collector is at it."""
+    """Returns one number, after `meanwhile` has been called."""
 
     name = "slow"
 
@@ -36,106 +36,106 @@ class Slow(MetricSource):
         return [Sample("m", 1 if self.meanwhile else 2)]
 
 
-def submit_every_minute(house: AnalyticsHarness, begin: datetime, end: datetime) -> None:
-    house.sql(
+def submit_every_minute(analytics: AnalyticsHarness, start: datetime, end: datetime) -> None:
+    analytics.sql(
         "INSERT INTO task_history (task_id, attempt, to_status, actor, at)"
         " SELECT 0, 0, 'queued', 'api', at"
-        " FROM generate_series(CAST(:begin AS timestamptz), CAST(:end AS timestamptz), interval '1 minute') AS at",
-        begin=begin,
+        " FROM generate_series(CAST(:start AS timestamptz), CAST(:end AS timestamptz), interval '1 minute') AS at",
+        start=start,
         end=end - minutes(1),
     )
 
 
-def counts(house: AnalyticsHarness) -> dict[datetime, float]:
-    return {key[0]: value for key, value in house.samples("submitted").items()}
+def counts(analytics: AnalyticsHarness) -> dict[datetime, float]:
+    return {key[0]: value for key, value in analytics.samples("submitted").items()}
 
 
-def test_the_first_run_counts_the_last_complete_bucket_and_nothing_before(house: AnalyticsHarness) -> None:
-    submit_every_minute(house, clock(8), clock(13))
+def test_the_first_run_counts_only_the_last_complete_bucket(analytics: AnalyticsHarness) -> None:
+    submit_every_minute(analytics, clock(8), clock(13))
 
-    house.measure(Throughput(), clock(12, 10))
+    analytics.measure(Throughput(), clock(12, 10))
 
-    assert counts(house) == {clock(11, 30): 30}
+    assert counts(analytics) == {clock(11, 30): 30}
 
 
-def test_running_twice_changes_nothing(house: AnalyticsHarness) -> None:
-    submit_every_minute(house, clock(8), clock(13))
-    house.submit(new_task())
+def test_a_second_run_changes_nothing(analytics: AnalyticsHarness) -> None:
+    submit_every_minute(analytics, clock(8), clock(13))
+    analytics.submit(new_task())
     for source in (Throughput(), Tasks()):
-        house.measure(source, clock(12, 10))
-    before = house.sql("SELECT * FROM analytics_sample ORDER BY 1, 2")
+        analytics.measure(source, clock(12, 10))
+    before = analytics.sql("SELECT * FROM analytics_sample ORDER BY 1, 2")
 
-    house.submit(new_task(), new_task(type="another"))
-    again = [house.measure(source, clock(12, 29)) for source in (Throughput(), Tasks())]
+    analytics.submit(new_task(), new_task(type="another"))
+    again = [analytics.measure(source, clock(12, 29)) for source in (Throughput(), Tasks())]
 
     assert again == [0, 0]
-    assert house.sql("SELECT * FROM analytics_sample ORDER BY 1, 2") == before
+    assert analytics.sql("SELECT * FROM analytics_sample ORDER BY 1, 2") == before
 
 
-def test_two_at_once_count_everything_once(house: AnalyticsHarness) -> None:
-    submit_every_minute(house, clock(0), clock(12))
-    house.measure(Throughput(), clock(0, 40))
+def test_concurrent_runs_count_everything_once(analytics: AnalyticsHarness) -> None:
+    submit_every_minute(analytics, clock(0), clock(12))
+    analytics.measure(Throughput(), clock(0, 40))
 
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: house.measure(Throughput(), clock(12, 1)), range(4)))
+        list(pool.map(lambda _: analytics.measure(Throughput(), clock(12, 1)), range(4)))
 
-    assert counts(house) == {clock(0) + n * minutes(30): 30 for n in range(24)}
+    assert counts(analytics) == {clock(0) + n * minutes(30): 30 for n in range(24)}
 
 
-def test_who_is_overtaken_while_it_measures_stores_nothing(house: AnalyticsHarness) -> None:
-    slow = Slow(meanwhile=lambda: house.measure(Slow(), NOON))
+def test_a_run_that_is_overtaken_stores_nothing(analytics: AnalyticsHarness) -> None:
+    slow = Slow(meanwhile=lambda: analytics.measure(Slow(), NOON))
 
-    stored = house.measure(slow, NOON)
+    stored = analytics.measure(slow, NOON)
 
     assert stored == 0
-    assert house.samples("m") == {(NOON,): 2}
+    assert analytics.samples("m") == {(NOON,): 2}
 
 
-def test_an_outage_is_filled_in_bucket_by_bucket(house: AnalyticsHarness) -> None:
-    submit_every_minute(house, clock(6), clock(12))
-    house.measure(Throughput(), clock(7, 5))
+def test_an_outage_is_filled_in_bucket_by_bucket(analytics: AnalyticsHarness) -> None:
+    submit_every_minute(analytics, clock(6), clock(12))
+    analytics.measure(Throughput(), clock(7, 5))
 
-    house.measure(Throughput(), clock(12, 5))
+    analytics.measure(Throughput(), clock(12, 5))
 
-    assert counts(house) == {clock(6, 30) + n * minutes(30): 30 for n in range(11)}
+    assert counts(analytics) == {clock(6, 30) + n * minutes(30): 30 for n in range(11)}
 
 
-def test_what_is_too_much_for_one_run_is_done_by_the_next(house: AnalyticsHarness) -> None:
-    submit_every_minute(house, clock(6), clock(12))
-    house.measure(Throughput(), clock(6, 1), minutes(1))
+def test_the_next_run_continues_after_too_many_windows(analytics: AnalyticsHarness) -> None:
+    submit_every_minute(analytics, clock(6), clock(12))
+    analytics.measure(Throughput(), clock(6, 1), minutes(1))
 
-    first = house.measure(Throughput(), clock(12), minutes(1))
-    second = house.measure(Throughput(), clock(12), minutes(1))
+    first = analytics.measure(Throughput(), clock(12), minutes(1))
+    second = analytics.measure(Throughput(), clock(12), minutes(1))
 
     assert (first, second) == (measurement.MAX_WINDOWS, 359 - measurement.MAX_WINDOWS)
 
 
-def test_a_gauge_is_not_made_up_for_an_outage(house: AnalyticsHarness) -> None:
-    house.submit(new_task())
+def test_a_gauge_has_no_samples_for_an_outage(analytics: AnalyticsHarness) -> None:
+    analytics.submit(new_task())
 
     for at in (clock(6, 1), clock(12, 1)):
-        house.measure(Tasks(), at)
+        analytics.measure(Tasks(), at)
 
-    assert sorted(key[0] for key in house.samples("tasks")) == [clock(6), clock(12)]
+    assert sorted(key[0] for key in analytics.samples("tasks")) == [clock(6), clock(12)]
 
 
-def test_a_changed_interval_holds_for_gauges_from_the_next_bucket_on(house: AnalyticsHarness) -> None:
-    house.submit(new_task())
+def test_a_changed_interval_applies_to_gauges_from_the_next_bucket(analytics: AnalyticsHarness) -> None:
+    analytics.submit(new_task())
 
     stored = [
-        house.measure(Tasks(), clock(12, 1)),
-        house.measure(Tasks(), clock(12, 11), minutes(10)),
-        house.measure(Tasks(), clock(12, 21), minutes(30)),
-        house.measure(Tasks(), clock(12, 31), minutes(30)),
+        analytics.measure(Tasks(), clock(12, 1)),
+        analytics.measure(Tasks(), clock(12, 11), minutes(10)),
+        analytics.measure(Tasks(), clock(12, 21), minutes(30)),
+        analytics.measure(Tasks(), clock(12, 31), minutes(30)),
     ]
 
     assert stored == [1, 1, 0, 1]
-    assert sorted(key[0] for key in house.samples("tasks")) == [clock(12), clock(12, 10), clock(12, 30)]
+    assert sorted(key[0] for key in analytics.samples("tasks")) == [clock(12), clock(12, 10), clock(12, 30)]
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 5000), st.integers(1, 86_400)), min_size=1, max_size=20))
-def test_windows_of_any_intervals_follow_on_each_other_without_a_gap(steps: list[tuple[int, int]]) -> None:
+def test_windows_have_no_gaps_for_any_intervals(steps: list[tuple[int, int]]) -> None:
     until = settled = NOON
     for elapsed_s, width_s in steps:
         settled += minutes(elapsed_s / 60)
@@ -149,42 +149,42 @@ def test_windows_of_any_intervals_follow_on_each_other_without_a_gap(steps: list
             until = window.end
 
 
-def test_a_changed_interval_counts_nothing_twice_and_leaves_nothing_out(house: AnalyticsHarness) -> None:
-    submit_every_minute(house, clock(8), clock(12))
-    house.measure(Throughput(), clock(9, 1), minutes(30))
+def test_a_changed_interval_counts_everything_once(analytics: AnalyticsHarness) -> None:
+    submit_every_minute(analytics, clock(8), clock(12))
+    analytics.measure(Throughput(), clock(9, 1), minutes(30))
 
     for at, width in (((9, 41), 10), ((10, 31), 60), ((10, 59), 7), ((11, 46), 15), ((12, 1), 60)):
-        house.measure(Throughput(), clock(*at), minutes(width))
+        analytics.measure(Throughput(), clock(*at), minutes(width))
 
-    assert sum(counts(house).values()) == 30 + 3 * 60
-    assert counts(house)[clock(9)] == 10
+    assert sum(counts(analytics).values()) == 30 + 3 * 60
+    assert counts(analytics)[clock(9)] == 10
 
 
-def test_whatever_runs_when_and_however_often_each_submission_counts_once(house: AnalyticsHarness) -> None:
+def test_any_sequence_of_runs_counts_each_submission_once(analytics: AnalyticsHarness) -> None:
     rng = random.Random(7)
-    submit_every_minute(house, clock(2), clock(22))
-    house.measure(Throughput(), clock(3))
-    (first,) = counts(house)
+    submit_every_minute(analytics, clock(2), clock(22))
+    analytics.measure(Throughput(), clock(3))
+    (first,) = counts(analytics)
 
     at = clock(3)
     with ThreadPoolExecutor(3) as pool:
         while at < clock(20):
             at += minutes(rng.choice([0, 1, 3, 10, 45, 180]))
             runs = [(at, minutes(rng.choice([1, 5, 7, 30, 50, 60]))) for _ in range(rng.randint(1, 3))]
-            list(pool.map(lambda run: house.measure(Throughput(), *run), runs))
+            list(pool.map(lambda run: analytics.measure(Throughput(), *run), runs))
 
-    (cursor,) = house.sql("SELECT until FROM analytics_cursor WHERE source = 'throughput'")
-    assert house.total("submitted") == (cursor.until - first) / minutes(1)
+    (cursor,) = analytics.sql("SELECT until FROM analytics_cursor WHERE source = 'throughput'")
+    assert analytics.total("submitted") == (cursor.until - first) / minutes(1)
 
 
-def test_ids_that_are_out_of_order_and_gone_are_found_all_the_same(house: AnalyticsHarness) -> None:
-    submit_every_minute(house, clock(8), clock(13))
-    house.sql("DELETE FROM task_history WHERE id % 7 = 0")
-    late = house.add_submitted(clock(12, 59) + minutes(0.9))
-    house.add_history(late, clock(12, 59) + minutes(0.1), None, "queued")
+def test_windows_are_exact_with_missing_and_unordered_ids(analytics: AnalyticsHarness) -> None:
+    submit_every_minute(analytics, clock(8), clock(13))
+    analytics.sql("DELETE FROM task_history WHERE id % 7 = 0")
+    late = analytics.add_submitted(clock(12, 59) + minutes(0.9))
+    analytics.add_history(late, clock(12, 59) + minutes(0.1), None, "queued")
 
-    house.measure(Throughput(), clock(11, 1), minutes(60))
-    house.measure(Throughput(), clock(13, 1), minutes(60))
+    analytics.measure(Throughput(), clock(11, 1), minutes(60))
+    analytics.measure(Throughput(), clock(13, 1), minutes(60))
 
-    (all_of_them,) = house.sql("SELECT count(*) AS n FROM task_history WHERE at >= :since", since=clock(10))
-    assert house.total("submitted") == all_of_them.n
+    (row,) = analytics.sql("SELECT count(*) AS n FROM task_history WHERE at >= :since", since=clock(10))
+    assert analytics.total("submitted") == row.n

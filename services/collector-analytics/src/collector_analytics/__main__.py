@@ -1,4 +1,4 @@
-"""`collector-analytics`: a worker that measures, and the schedule by which it does."""
+"""`collector-analytics`: a worker that collects metrics, and the schedule that it runs on."""
 
 from __future__ import annotations
 
@@ -18,25 +18,24 @@ from collector_analytics.schedule import DATABASE_TIMEOUT_S, ScheduleReconciler
 from collector_analytics.validation import validate_configured_metrics
 from taskcore.db.engine import KEY_LOOKUP_OPTIONS, async_engine, sync_engine
 from taskcore.embedded_worker import EmbeddedWorker, drain, stop_signals
-from taskcore.errors import TaskcoreError
 from taskcore.leasing.liveness import default_signals
 from taskcore.live_settings import CurrentSettings, SettingsWatcher
 from taskcore.messaging.brokers import RabbitBroker
 from taskcore.observability.exposition import build_registry
 from taskcore.observability.health import HealthServer
-from taskcore.observability.logging import configure_logging, set_log_level
+from taskcore.observability.logging import set_log_level
 from taskcore.observability.tracing.provider import Tracing
 from taskcore.plugins import build_plugins
-from taskcore.settings import Settings, load_settings
+from taskcore.service_main import configure, run_program
+from taskcore.settings import Settings
 
 NAME = "collector-analytics"
 
 
-@click.command(help=__doc__)
+@click.command(help="Collect usage metrics on a schedule. Any number of copies shares the work.")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="TASKCORE_LOG__LEVEL")
 def run(log_level: str | None) -> None:
-    settings = _settings(log_level)
-    configure_logging(settings.log)
+    settings = _with_own_queue(configure(log_level))
     validate_configured_metrics(settings)
     asyncio.run(_run(settings))
 
@@ -54,19 +53,19 @@ async def _run(settings: Settings) -> None:
     health.start()
     worker.start()
     signals = stop_signals()
-    keeping = asyncio.create_task(_keep_schedule(settings, async_engine(url, name=NAME, pool_size=1)))
-    await asyncio.wait([asyncio.create_task(signals.get()), keeping], return_when=asyncio.FIRST_COMPLETED)
+    reconciling = asyncio.create_task(_reconcile_schedule(settings, async_engine(url, name=NAME, pool_size=1)))
+    await asyncio.wait([asyncio.create_task(signals.get()), reconciling], return_when=asyncio.FIRST_COMPLETED)
     await drain(worker, settings.worker.grace_s, signals)
-    keeping.cancel()
+    reconciling.cancel()
     with contextlib.suppress(asyncio.CancelledError):
-        await keeping
+        await reconciling
     health.stop()
     engine.dispose()
     tracing.stop()
 
 
-async def _keep_schedule(settings: Settings, engine: AsyncEngine) -> None:
-    """Until cancelled."""
+async def _reconcile_schedule(settings: Settings, engine: AsyncEngine) -> None:
+    """Keep the schedule and the live settings up to date until cancelled."""
 
     async def read(statement: Executable) -> Sequence[Any]:
         async with asyncio.timeout(DATABASE_TIMEOUT_S), engine.connect() as connection:
@@ -74,31 +73,24 @@ async def _keep_schedule(settings: Settings, engine: AsyncEngine) -> None:
 
     current = CurrentSettings(settings)
     current.on_change(lambda: set_log_level(current.now.log.level))
-    follower = SettingsWatcher(current, read, name=f"{NAME}, settings")
+    watcher = SettingsWatcher(current, read, name=f"{NAME}, settings")
     try:
-        await follower.refresh()
+        await watcher.refresh()
         async with asyncio.TaskGroup() as loops:
-            loops.create_task(follower.run())
+            loops.create_task(watcher.run())
             loops.create_task(ScheduleReconciler(current, engine).run())
     finally:
         await engine.dispose()
 
 
-def _settings(log_level: str | None) -> Settings:
-    """One task at a time, and of its own queue only."""
-    settings = load_settings()
-    own = {"queues": (QUEUE,), "threads": 1, "prefetch_short": 0}
-    log = settings.log.model_copy(update={"level": log_level} if log_level else {})
-    return settings.model_copy(update={"worker": settings.worker.model_copy(update=own), "log": log})
+def _with_own_queue(settings: Settings) -> Settings:
+    """Return the settings of a worker that runs one task at a time, from the collector's queue."""
+    worker = settings.worker.model_copy(update={"queues": (QUEUE,), "threads": 1, "prefetch_short": 0})
+    return settings.model_copy(update={"worker": worker})
 
 
 def main() -> int:
-    try:
-        run(prog_name=NAME)
-    except TaskcoreError as exc:
-        print(f"{NAME}: {exc}", file=sys.stderr)
-        return 2
-    return 0
+    return run_program(NAME, run)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`collect_analytics`: measures with every source, each on its own, and stores the samples."""
+"""The task type `collect_analytics`, which collects from every source and stores the samples."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from collector_analytics.measurement import CollectionRun, measure
 from taskcore.db.analytics import samples
 from taskcore.db.engine import sync_engine
 from taskcore.db.overrides import list_overrides
-from taskcore.errors import TaskcoreError
+from taskcore.errors import TaskcoreError, first_line
 from taskcore.live_settings import CurrentSettings, to_overrides
 from taskcore.metrics import MetricSource, load_sources, without_conflicts
 from taskcore.plugins import Parameters, Plugin, RetryPolicy, TaskContext
@@ -22,25 +22,28 @@ from taskcore.settings import Settings, seconds
 
 QUEUE = "analytics"
 NOT_CONFIGURED = (
-    "this worker's settings do not have it; give it those of the collector, or keep it from the queue analytics"
+    "not in this worker's settings; give it the settings of the collector, or keep it from serving the queue analytics"
 )
 
 
 class CollectionFailed(TaskcoreError):
-    """Some sources could not be measured; what the others said is stored."""
+    """Some sources could not be measured; the samples of the others are stored."""
 
 
 class CollectAnalyticsParameters(Parameters, frozen=True):
-    #: The operator's sources: a worker whose settings do not have them must say so, and not leave them out silently.
+    """The names of the configured sources, so that a worker that lacks one fails instead of skipping it."""
+
     configured: tuple[str, ...] = ()
 
 
 class CollectAnalytics(Plugin[CollectAnalyticsParameters]):
+    """Runs at most one at a time, by the overlap rule of its schedule."""
+
     name = "collect_analytics"
-    description = "Measures how Taskcore and what the operator named are used, and stores the samples."
+    description = "Measures how Taskcore, and what the operator has configured, is used, and stores the samples."
     queue = QUEUE
     retry = RetryPolicy(max_attempts=3, waits=(timedelta(seconds=5), timedelta(seconds=30)))
-    timeout = timedelta(hours=1)  # while it runs no other does: a source that hangs must not end all measuring
+    timeout = timedelta(hours=1)  # a source that hangs must not stop all collection for good
 
     def run(self, ctx: TaskContext, params: CollectAnalyticsParameters) -> object:
         url = ctx.settings.database_url.get_secret_value()
@@ -52,47 +55,41 @@ class CollectAnalytics(Plugin[CollectAnalyticsParameters]):
 
 
 def all_sources(settings: Settings) -> Sequence[MetricSource]:
-    """Those that are installed, and then the operator's."""
+    """Return the installed sources and the configured ones."""
     return without_conflicts([*load_sources(), *configured_sources(settings)])
 
 
 def collect_all(
     ctx: TaskContext, engine: Engine, sources: Sequence[MetricSource], expected: Iterable[str] = ()
 ) -> dict[str, Any]:
-    """Answers what time it was, how long a bucket is, and how many samples of each source were stored.
+    """Collect from all `sources`. Return the time, the width of a bucket, and the number of samples by source.
 
     Raises:
-        CollectionFailed: after all have been asked, when some could not be measured, or of those `expected` some are
-            not there. Asked again, they alone are.
+        CollectionFailed: some sources failed, or some of the `expected` ones are missing. The others have been stored,
+            so the next attempt only collects from those that failed.
     """
-    now = _round(ctx, engine)
+    run = _start_run(ctx, engine)
     stored: dict[str, int] = {}
     known = {source.name for source in sources}
     failures = {name: NOT_CONFIGURED for name in expected if name not in known}
     for source in sources:
         ctx.check()
         try:
-            stored[source.name] = measure(source, now)
-        except Exception as exc:  # a source's errors are its own: the others are measured, and then the attempt fails
-            ctx.check()  # unless that is what a cancelled query looks like
-            failures[source.name] = _in_short(exc)
-            ctx.log.warning("a source could not be measured", source=source.name, error=failures[source.name])
+            stored[source.name] = measure(source, run)
+        except Exception as exc:  # a source may raise anything; collect from the others, then fail the attempt
+            ctx.check()  # a cancelled task also makes the query fail
+            failures[source.name] = first_line(getattr(exc, "orig", None) or exc)
+            ctx.log.warning("source failed", source=source.name, error=failures[source.name])
     if failures:
         raise CollectionFailed("; ".join(f"{name}: {error}" for name, error in failures.items()))
-    return {"at": now.at.isoformat(), "bucket_s": now.bucket_width.total_seconds(), "stored": stored}
+    return {"at": run.at.isoformat(), "bucket_s": run.bucket_width.total_seconds(), "stored": stored}
 
 
-def _round(ctx: TaskContext, engine: Engine) -> CollectionRun:
-    """Under the settings as they are now: those of the process do not have what was changed since it started."""
+def _start_run(ctx: TaskContext, engine: Engine) -> CollectionRun:
+    """Read the clock and the live settings: the process has its settings from when it started."""
     with engine.connect() as connection:
         clock = connection.execute(samples.read_clock()).one()
         current = CurrentSettings(ctx.settings)
         current.apply_overrides(to_overrides(connection.execute(list_overrides()).all()))
     task = replace(ctx, settings=current.now)
     return CollectionRun(task, engine, clock.at, clock.settled, seconds(current.now.analytics.interval_s))
-
-
-def _in_short(exc: Exception) -> str:
-    """Without the statement and its parameters, which may be long."""
-    lines = str(getattr(exc, "orig", None) or exc).splitlines()
-    return lines[0] if lines else type(exc).__name__

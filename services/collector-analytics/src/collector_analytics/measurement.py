@@ -1,6 +1,6 @@
-"""Measuring with one source: what it is asked for, what of its answer is fit to be stored, and storing that.
+"""Measuring with one source: calling it, checking its samples, and storing them.
 
-Samples and cursor are one transaction, so that two runs at once, or one after the other, store everything once.
+Samples and cursor are stored in one transaction, so runs that overlap or repeat store every sample once.
 """
 
 from __future__ import annotations
@@ -21,16 +21,21 @@ from taskcore.metrics import MetricContext, MetricSource, Sample
 from taskcore.plugins import TaskContext
 from taskcore.plugins.databases import CANCEL_TIMEOUT_S
 
+#: Per source and run. The next run continues.
 MAX_WINDOWS = 200
+#: Per source and window or bucket.
 MAX_SAMPLES = 10_000
 
-#: Metric, labels, bucket and value, as they are stored.
+#: Metric, labels, bucket and value.
 SampleRow = tuple[str, dict[str, str], datetime, float]
 
 
 @dataclass(frozen=True, slots=True)
 class CollectionRun:
-    """One run of the collector: at what time (the database's), up to when history is settled, how long a bucket is."""
+    """One run of the collector, at the database's time `at`.
+
+    The history of tasks is complete up to `settled_until`: no open transaction can add to it before that.
+    """
 
     task: TaskContext
     engine: Engine
@@ -40,79 +45,80 @@ class CollectionRun:
 
 
 def measure(source: MetricSource, run: CollectionRun) -> int:
-    """Ask `source` for what is to be measured now, and store it. Answers how many samples are new."""
-    with _connected(run, "AUTOCOMMIT") as connection:
-        connection.execute(
-            analytics.upsert_metrics(), {"rows": analytics.metric_rows(source.name, list(source.describe()))}
-        )
-    return _count_windows(source, run) if source.is_windowed else _look(source, run)
+    """Collect what is due from `source` and store it. Return the number of new samples."""
+    with _transaction(run, "AUTOCOMMIT") as connection:
+        rows = analytics.metric_rows(source.name, list(source.describe()))
+        connection.execute(analytics.upsert_metrics(), {"rows": rows})
+    return _collect_windows(source, run) if source.is_windowed else _collect_bucket(source, run)
 
 
-def _look(source: MetricSource, now: CollectionRun) -> int:
-    """How things stand, once a bucket. What is asked may take its time, so no transaction waits for it."""
-    bucket = bucket_start(now.at, now.bucket_width)
-    with _connected(now, "AUTOCOMMIT") as connection:
+def _collect_bucket(source: MetricSource, run: CollectionRun) -> int:
+    """Collect gauges, once per bucket. The source may be slow, so no transaction is open while it works."""
+    bucket = bucket_start(run.at, run.bucket_width)
+    with _transaction(run, "AUTOCOMMIT") as connection:
         (last,) = connection.execute(analytics.read_cursor(), {"of": source.name}).scalars().all() or (None,)
         if last is not None and last >= bucket:
             return 0
-        window = Window(bucket, now.at)
-        rows = _checked(
-            source, source.collect(MetricContext(now.task, connection, bucket, window, last is None)), bucket
-        )
-    with _connected(now, "READ COMMITTED") as connection:
-        until, _ = _held(connection, source.name, bucket - now.bucket_width)
-        return _stored(connection, source.name, rows, bucket) if until < bucket else 0
+        ctx = MetricContext(run.task, connection, bucket, Window(bucket, run.at), is_first=last is None)
+        rows = _validated(source, source.collect(ctx), bucket)
+    with _transaction(run, "READ COMMITTED") as connection:
+        until, _ = _lock_cursor(connection, source.name, bucket - run.bucket_width)
+        return _store(connection, source.name, rows, bucket) if until < bucket else 0
 
 
-def _count_windows(source: MetricSource, now: CollectionRun) -> int:
-    """What happened, window by window, from where it was left: at first in the last bucket that is complete."""
-    upto = bucket_start(now.settled_until, now.bucket_width)
+def _collect_windows(source: MetricSource, run: CollectionRun) -> int:
+    """Collect window by window from the cursor. A new source starts with the last complete bucket."""
+    end = bucket_start(run.settled_until, run.bucket_width)
     stored = 0
     for _ in range(MAX_WINDOWS):
-        now.task.check()
-        with _connected(now, "READ COMMITTED") as connection:
-            until, is_first = _held(connection, source.name, upto - now.bucket_width)
-            window = next_window(until, upto, now.bucket_width)
+        run.task.check()
+        with _transaction(run, "READ COMMITTED") as connection:
+            until, is_first = _lock_cursor(connection, source.name, end - run.bucket_width)
+            window = next_window(until, end, run.bucket_width)
             if window is None:
                 break
-            ctx = MetricContext(now.task, connection, window.start, window, is_first)
-            rows = _checked(source, source.collect(ctx), window.start)
-            stored += _stored(connection, source.name, rows, window.end)
+            ctx = MetricContext(run.task, connection, window.start, window, is_first)
+            rows = _validated(source, source.collect(ctx), window.start)
+            stored += _store(connection, source.name, rows, window.end)
     return stored
 
 
 @contextmanager
-def _connected(now: CollectionRun, isolation: IsolationLevel) -> Iterator[Connection]:
-    """Taskcore's own database, in a transaction; an interrupt cancels what it does."""
-    with now.engine.connect().execution_options(isolation_level=isolation) as connection, connection.begin():
+def _transaction(run: CollectionRun, isolation: IsolationLevel) -> Iterator[Connection]:
+    """Open a transaction in Taskcore's database. An interrupt of the task cancels the running statement."""
+    with run.engine.connect().execution_options(isolation_level=isolation) as connection, connection.begin():
         driver: Any = connection.connection.driver_connection
-        with now.task.on_interrupt(lambda: driver.cancel_safe(timeout=CANCEL_TIMEOUT_S)):
+        with run.task.on_interrupt(lambda: driver.cancel_safe(timeout=CANCEL_TIMEOUT_S)):
             yield connection
 
 
-def _held(connection: Connection, source: str, since: datetime) -> tuple[datetime, bool]:
-    """The cursor, locked, and whether it is new: then it stands at `since`."""
-    is_new = bool(connection.execute(analytics.create_cursor(), {"of": source, "since": since}).all())
+def _lock_cursor(connection: Connection, source: str, start: datetime) -> tuple[datetime, bool]:
+    """Lock the source's cursor, creating it at `start`. Return its time, and whether it is new."""
+    is_new = bool(connection.execute(analytics.create_cursor(), {"of": source, "since": start}).all())
     until: datetime = connection.execute(analytics.lock_cursor(), {"of": source}).scalar_one()
     return until, is_new
 
 
-def _stored(connection: Connection, source: str, rows: list[SampleRow], upto: datetime) -> int:
+def _store(connection: Connection, source: str, rows: list[SampleRow], until: datetime) -> int:
     stored = 0
     if rows:
-        given = {"rows": analytics.sample_rows(rows)}
-        connection.execute(analytics.add_series(), given)
-        stored = len(connection.execute(analytics.add_samples(), given).all())
-    connection.execute(analytics.advance_cursor(), {"of": source, "upto": upto})
+        parameters = {"rows": analytics.sample_rows(rows)}
+        connection.execute(analytics.add_series(), parameters)
+        stored = len(connection.execute(analytics.add_samples(), parameters).all())
+    connection.execute(analytics.advance_cursor(), {"of": source, "upto": until})
     return stored
 
 
-def _checked(source: MetricSource, samples: Iterable[Sample], bucket: datetime) -> list[SampleRow]:
-    """Raises `ValueError` where something cannot be stored: nothing of it is, then."""
-    known = {metric.name for metric in source.describe()}
+def _validated(source: MetricSource, samples: Iterable[Sample], bucket: datetime) -> list[SampleRow]:
+    """Return the rows to store.
+
+    Raises:
+        ValueError: a sample is invalid, so that none is stored.
+    """
+    metrics = {metric.name for metric in source.describe()}
     rows: dict[Any, SampleRow] = {}
     for sample in samples:
-        row = _row(sample, known, bucket)
+        row = _row(sample, metrics, bucket)
         key = (row[0], frozenset(row[1].items()), row[2])
         if key in rows:
             raise ValueError(f"{sample.metric} has two values for the labels {row[1]}")
@@ -122,12 +128,12 @@ def _checked(source: MetricSource, samples: Iterable[Sample], bucket: datetime) 
     return list(rows.values())
 
 
-def _row(sample: Sample, known: set[str], bucket: datetime) -> SampleRow:
-    if sample.metric not in known:
-        raise ValueError(f"{sample.metric} is not among the metrics that it describes")
+def _row(sample: Sample, metrics: set[str], bucket: datetime) -> SampleRow:
+    if sample.metric not in metrics:
+        raise ValueError(f"{sample.metric} is not among the metrics that the source describes")
     value = float(sample.value)
     if not math.isfinite(value):
-        raise ValueError(f"{sample.metric} is {value}, which is no number")
+        raise ValueError(f"{sample.metric} is {value}, which is not a finite number")
     labels = {str(name): str(label) for name, label in sample.labels.items()}
     if any("\0" in text for pair in labels.items() for text in pair):
         raise ValueError(f"{sample.metric} has a label with a NUL character")

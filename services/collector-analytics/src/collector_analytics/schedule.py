@@ -1,4 +1,4 @@
-"""The schedule by which is measured: there is one, and its interval is that of the live setting."""
+"""The schedule of `collect_analytics`, which is kept in line with the live setting of its interval."""
 
 from __future__ import annotations
 
@@ -22,52 +22,52 @@ from taskcore.wakeup import Wakeup
 NAME = "taskcore.analytics"
 MANAGED_BY = "collector-analytics"
 
-#: Who deletes the schedule's row by hand, or has the database away just now, waits so long at most.
+#: How soon a schedule that was deleted or changed by hand is restored.
 RECONCILE_INTERVAL_S = 60.0
 RETRY_S = 1.0
-#: A database that takes longer counts as away.
+#: A database that takes longer counts as unavailable.
 DATABASE_TIMEOUT_S = 10.0
 
 log = structlog.stdlib.get_logger(__name__)
 
 
 class ScheduleReconciler:
-    """Any number of copies may keep it. It is made when the first of them runs: then is measured at once."""
+    """Creates the schedule, which is due at once, and restores it. Any number of copies may run."""
 
     def __init__(self, current: CurrentSettings, engine: AsyncEngine, timeout_s: float = DATABASE_TIMEOUT_S) -> None:
         self._current = current
         self._engine = engine
-        self._answer_s = timeout_s
+        self._timeout_s = timeout_s
         self._task = _task(current.base)
         self._wakeup = Wakeup()
         current.on_change(self._wakeup.wake)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Reconcile until cancelled."""
         while True:
-            pause_s = RECONCILE_INTERVAL_S if await self._try_ensure() else RETRY_S
+            pause_s = RECONCILE_INTERVAL_S if await self._try_reconcile() else RETRY_S
             await self._wakeup.wait(pause_s)
 
     async def reconcile(self) -> bool:
-        """Whether anything had to be changed."""
+        """Create or update the schedule. Return whether anything changed."""
         statement = ensure_managed_schedule(
             NAME,
             managed_by=MANAGED_BY,
             every_s=self._current.now.analytics.interval_s,
             task=self._task,
-            description="Measures usage; its interval is the live setting analytics.interval_s",
+            description="Collects usage metrics; its interval is the live setting analytics.interval_s",
         )
-        async with asyncio.timeout(self._answer_s), self._engine.connect() as connection:
+        async with asyncio.timeout(self._timeout_s), self._engine.connect() as connection:
             is_changed = bool((await connection.execute(statement)).all())
             if is_changed:
                 await connection.execute(text(f"NOTIFY {SCHEDULES}"))
         return is_changed
 
-    async def _try_ensure(self) -> bool:
+    async def _try_reconcile(self) -> bool:
         try:
             if await self.reconcile():
                 log.info("schedule.changed", schedule=NAME, every_s=self._current.now.analytics.interval_s)
-        except Exception as exc:  # without it nothing is measured: say it, and try again
+        except Exception as exc:  # nothing is collected without the schedule, so retry after any error
             if is_database_unavailable(exc):
                 log.warning("database.unavailable", error=first_line(exc))
             else:
@@ -77,10 +77,10 @@ class ScheduleReconciler:
 
 
 def _task(settings: Settings) -> dict[str, Any]:
-    operator = sorted(source.name for source in configured_sources(settings))
+    configured = sorted(source.name for source in configured_sources(settings))
     return {
         "name": CollectAnalytics.name,
         "type": CollectAnalytics.name,
         "queue": QUEUE,
-        "parameters": {"operator": operator} if operator else {},
+        "parameters": {"configured": configured} if configured else {},
     }

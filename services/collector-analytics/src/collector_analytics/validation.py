@@ -1,4 +1,4 @@
-"""What can be known of the operator's metrics before they are measured: it is refused at start, not each half hour."""
+"""The check of the configured metrics at start, so that a mistake does not wait for the first collection."""
 
 from __future__ import annotations
 
@@ -19,35 +19,37 @@ from taskcore.metrics import load_sources
 from taskcore.plugins.databases import open_connection
 from taskcore.settings import PREFIX, QueryMetric, Settings
 
-#: For an answer about one query: who holds a lock on its table, or has paused a pooler, does not keep us from starting.
+#: The limit for one query. A locked table, or a paused pooler, must not keep the collector from starting.
 CHECK_TIMEOUT_S = 5.0
 
 log = structlog.stdlib.get_logger(__name__)
 
 
 def validate_configured_metrics(settings: Settings, timeout_s: float = CHECK_TIMEOUT_S) -> None:
-    """Queries are described by their databases, not run. What has no answer in time is said, and left.
+    """Check the names of metrics, and have the databases parse the queries without running them.
+
+    A query that cannot be checked in time is logged and accepted.
 
     Raises:
-        InvalidSettings: with a line for each setting at fault.
+        InvalidSettings: with a line for each invalid setting.
     """
-    faults = [*_taken_names(settings), *_bad_queries(settings, timeout_s)]
-    if faults:
-        raise InvalidSettings("\n".join(faults))
+    errors = [*_name_conflicts(settings), *_query_errors(settings, timeout_s)]
+    if errors:
+        raise InvalidSettings("\n".join(errors))
 
 
-def _taken_names(settings: Settings) -> Iterator[str]:
+def _name_conflicts(settings: Settings) -> Iterator[str]:
     analytics = settings.analytics
     installed = (metric.name for source in load_sources() for metric in source.describe())
-    taken = Counter([*installed, *analytics.queries, *analytics.counters])
+    uses = Counter([*installed, *analytics.queries, *analytics.counters])
     for section, names in (("QUERIES", analytics.queries), ("COUNTERS", analytics.counters)):
         for name in names:
-            if taken[name] > 1:
+            if uses[name] > 1:
                 yield f"{_variable(section, name)}: there is another metric of this name"
 
 
-def _bad_queries(settings: Settings, answer_s: float) -> Iterator[str]:
-    away: set[str] = set()
+def _query_errors(settings: Settings, timeout_s: float) -> Iterator[str]:
+    unavailable: set[str] = set()
     for name, query in settings.analytics.queries.items():
         if query.database not in settings.databases:
             known = ", ".join(sorted(settings.databases)) or "none"
@@ -55,28 +57,28 @@ def _bad_queries(settings: Settings, answer_s: float) -> Iterator[str]:
                 f"{_variable('QUERIES', name, 'DATABASE')}: no database is configured as {query.database!r}; "
                 f"configured: {known}"
             )
-        elif query.database not in away and (fault := _fault(settings, query, answer_s, away)):
-            yield f"{_variable('QUERIES', name, 'SQL')}: {fault}"
+        elif query.database not in unavailable and (error := _query_error(settings, query, timeout_s, unavailable)):
+            yield f"{_variable('QUERIES', name, 'SQL')}: {error}"
 
 
-def _fault(settings: Settings, query: QueryMetric, answer_s: float, away: set[str]) -> str | None:
-    """A database that does not answer at all becomes one of those that are `away`."""
-    name, connect = query.database, partial(_connect, 2 * answer_s)
+def _query_error(settings: Settings, query: QueryMetric, timeout_s: float, unavailable: set[str]) -> str | None:
+    """Return what is wrong with the query. A database that does not answer is added to `unavailable`."""
+    name, connect = query.database, partial(_connect, 2 * timeout_s)
     try:
         with closing(open_connection(name, settings.databases[name], 0, connect)) as connection:
-            require_numeric_columns(connection, query.sql, answer_s)
+            require_numeric_columns(connection, query.sql, timeout_s)
     except (ConnectionError, psycopg.OperationalError) as exc:
         log.warning("metric.unchecked", database=name, error=first_line(exc))
         if not isinstance(exc, QueryCanceled | LockNotAvailable):
-            away.add(name)
+            unavailable.add(name)
     except (psycopg.Error, ValueError) as exc:
         return first_line(exc)
     return None
 
 
-def _connect(limit_s: float, url: str, **options: Any) -> DeadlineConnection:
+def _connect(deadline_s: float, url: str, **options: Any) -> DeadlineConnection:
     connection = DeadlineConnection.connect(url, **options)
-    connection.deadline_s = limit_s
+    connection.deadline_s = deadline_s
     return connection
 
 

@@ -1,1 +1,1 @@
-"""What Taskcore measures of itself."""
+"""The metrics of Taskcore itself."""

@@ -1,4 +1,4 @@
-"""How long attempts waited for a slot, and how long they ran."""
+"""How long attempts waited in their queue, and how long they ran."""
 
 from __future__ import annotations
 
@@ -45,13 +45,15 @@ FROM ended GROUP BY type
 
 
 class Durations(MetricSource):
+    """Percentiles of the attempts that finished in a window."""
+
     name = "durations"
     is_windowed = True
 
     def describe(self) -> Iterable[Metric]:
         return [
-            Metric("queue_wait_seconds", "From when an attempt might run until it ran: p50, p95, p99", "seconds"),
-            Metric("run_seconds", "How long an attempt ran: p50, p95, p99", "seconds"),
+            Metric("queue_wait_seconds", "Time from an attempt being due to its start: p50, p95, p99", "seconds"),
+            Metric("run_seconds", "Duration of an attempt: p50, p95, p99", "seconds"),
         ]
 
     def collect(self, ctx: MetricContext) -> Iterable[Sample]:

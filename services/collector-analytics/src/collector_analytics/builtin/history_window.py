@@ -1,7 +1,7 @@
-"""The rows of the history that are of a window, and what is known of the tasks that they are about.
+"""The rows of the task history in a window of time, with the type and queue of their tasks.
 
-The history has no index on time, which would cost every transition. Its ids grow with the time, but for how long a
-transaction took: the range of ids is found by bisecting the primary key, with that much of slack on both sides.
+The history has no index on time, which would make every transition slower. Its ids grow with time, except for the
+duration of transactions. So the range of ids is found by bisecting the primary key, with that much slack on both sides.
 """
 
 from __future__ import annotations

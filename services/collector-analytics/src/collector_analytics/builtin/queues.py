@@ -1,4 +1,4 @@
-"""What waits in the queues."""
+"""The depth of the queues, and the age of their oldest tasks."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ QUEUES = text("""
 
 
 class Queues(MetricSource):
+    """Due tasks that no worker has claimed."""
+
     name = "queues"
 
     def describe(self) -> Iterable[Metric]:
         return [
-            Metric("queue_depth", "Tasks of a queue that are due and that no worker has taken yet"),
-            Metric("queue_oldest_age_seconds", "For how long the oldest of them has been due", "seconds"),
+            Metric("queue_depth", "Due tasks of a queue that no worker has claimed"),
+            Metric("queue_oldest_age_seconds", "Time since the oldest of them became due", "seconds"),
         ]
 
     def collect(self, ctx: MetricContext) -> Iterable[Sample]:
-        """A queue in which nothing waits has a depth, and no oldest age."""
+        """Return a depth for every queue, and an age where a task waits."""
         for row in ctx.database.execute(QUEUES):
             yield Sample("queue_depth", row.depth, {"queue": row.name})
             if row.oldest_age_s is not None:

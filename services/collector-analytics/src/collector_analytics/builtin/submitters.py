@@ -1,6 +1,6 @@
-"""Who submits: how many on each day, and how many of them for the first time.
+"""How many users submitted tasks on each day, and how many of them for the first time.
 
-Who it is, is what callers say of themselves: only submissions that are signed `user:<name>` count.
+A user is the name that the caller states: only submissions by an actor `user:<name>` count.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ OF_DAY = text("""
 
 
 class Submitters(MetricSource):
+    """Counts users per complete day. The table `submitter_day` keeps them when tasks and history are deleted."""
+
     name = "submitters"
     is_windowed = True
 
@@ -46,19 +48,19 @@ class Submitters(MetricSource):
         ]
 
     def collect(self, ctx: MetricContext) -> Iterable[Sample]:
-        """Samples of the days that are complete by now. The first window counts all who came before it as known."""
+        """Return samples for complete days. The first window also stores all earlier submitters as known."""
         if ctx.is_first:
             ctx.database.execute(REMEMBER_ALL, {"until_time": ctx.window.end})
         else:
             ctx.database.execute(REMEMBER, parameters_of(ctx.window))
-        for day in _completed(ctx.window):
+        for day in _complete_days(ctx.window):
             row = ctx.database.execute(OF_DAY, {"that_day": day.astimezone(UTC).date()}).one()
             yield Sample("submitters_per_day", row.submitters, bucket=day)
             yield Sample("new_submitters_per_day", row.newcomers, bucket=day)
 
 
-def _completed(window: Window) -> Iterable[datetime]:
-    """The days that end in the window, or with it."""
+def _complete_days(window: Window) -> Iterable[datetime]:
+    """Yield the days that end within the window or with it."""
     day = bucket_start(window.start, DAY)
     while day + DAY <= window.end:
         yield day

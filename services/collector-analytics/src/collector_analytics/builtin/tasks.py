@@ -1,4 +1,4 @@
-"""How many tasks there are."""
+"""The number of tasks."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ TASKS = text("SELECT status, type, queue, count(*) AS number FROM task GROUP BY 
 
 
 class Tasks(MetricSource):
+    """Counts the stored tasks."""
+
     name = "tasks"
 
     def describe(self) -> Iterable[Metric]:

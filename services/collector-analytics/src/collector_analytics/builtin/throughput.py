@@ -1,4 +1,4 @@
-"""How many tasks were submitted, and how many ended."""
+"""How many tasks were submitted, and how many finished."""
 
 from __future__ import annotations
 
@@ -21,13 +21,19 @@ GROUP BY 1, 2, 3, 4, 5
 
 
 class Throughput(MetricSource):
+    """Counts the transitions of a window."""
+
     name = "throughput"
     is_windowed = True
 
     def describe(self) -> Iterable[Metric]:
         return [
-            Metric("submitted", "Tasks that were submitted, by type and queue", kind=Kind.COUNT),
-            Metric("finished", "Tasks that ended, by type and outcome; once more for each end", kind=Kind.COUNT),
+            Metric("submitted", "Tasks submitted, by type and queue", kind=Kind.COUNT),
+            Metric(
+                "finished",
+                "Tasks finished, by type and outcome, and again after each retry by hand",
+                kind=Kind.COUNT,
+            ),
         ]
 
     def collect(self, ctx: MetricContext) -> Iterable[Sample]:

@@ -1,4 +1,4 @@
-"""Who is there to run tasks."""
+"""The workers and their slots."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ WORKERS = text("""
 
 
 class Workers(MetricSource):
+    """Counts live workers, and the slots that they have and use."""
+
     name = "workers"
 
     def describe(self) -> Iterable[Metric]:
         return [
-            Metric("workers_live", "Workers whose lease holds"),
-            Metric("slots", "Tasks that they can run at once"),
-            Metric("slots_in_use", "Tasks that they have taken and not ended"),
+            Metric("workers_live", "Workers with a valid lease"),
+            Metric("slots", "Tasks that live workers can run at once"),
+            Metric("slots_in_use", "Tasks that live workers have claimed and not finished"),
         ]
 
     def collect(self, ctx: MetricContext) -> Iterable[Sample]:

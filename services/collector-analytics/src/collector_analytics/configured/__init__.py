@@ -1,1 +1,1 @@
-"""The operator's own metrics, out of the settings."""
+"""Metrics from the settings: SQL queries and counters in JSON documents."""

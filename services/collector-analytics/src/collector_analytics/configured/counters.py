@@ -1,4 +1,4 @@
-"""A metric that is a number in a JSON document on the web."""
+"""A metric from a number in a JSON document, which is fetched over HTTP."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from taskcore.metrics import Metric, MetricContext, MetricSource, Sample
 from taskcore.plugins.network.guarded_client import http_client
 from taskcore.settings import CounterMetric
 
-#: It is the operator who set the address: it may well be one inside of the network.
+#: The operator has set the address, so it may be in an internal network.
 ANY_NETWORK = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
 
 
 class CounterSource(MetricSource):
+    """Fetches one configured document."""
+
     def __init__(self, metric: str, counter: CounterMetric) -> None:
         self.name = f"counter:{metric}"
         self._metric = metric
@@ -28,7 +30,7 @@ class CounterSource(MetricSource):
         return [Metric(self._metric, self._counter.description)]
 
     def collect(self, ctx: MetricContext) -> Iterable[Sample]:
-        """Of an object each member that is not null."""
+        """Return one sample for a number, or one for each member of an object that is not null."""
         found = resolve_pointer(self._document(ctx), self._counter.pointer)
         if isinstance(found, dict):
             label = self._counter.label
@@ -44,7 +46,7 @@ class CounterSource(MetricSource):
             client.stream("GET", self._counter.url, headers=headers) as response,
         ):
             if not response.is_success:
-                raise ConnectionError(f"the address answered {response.status_code}")
+                raise ConnectionError(f"the address returned status {response.status_code}")
             return msgspec.json.decode(_body(response, http.max_body_bytes))
 
 
@@ -59,5 +61,5 @@ def _body(response: httpx.Response, max_bytes: int) -> bytes:
 
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError("what the pointer leads to is neither a number nor an object of numbers")
+        raise ValueError("the pointer refers to neither a number nor an object of numbers")
     return float(value)

@@ -9,7 +9,11 @@ ARRAY_INDEX = re.compile(r"0|[1-9][0-9]{0,9}")
 
 
 def resolve_pointer(document: Any, pointer: str) -> Any:
-    """What `pointer` leads to. Raises `LookupError` where there is nothing."""
+    """Return the value that `pointer` refers to.
+
+    Raises:
+        LookupError: the document has no such value.
+    """
     found = document
     for part in pointer.split("/")[1:]:
         key = part.replace("~1", "/").replace("~0", "~")
@@ -18,5 +22,5 @@ def resolve_pointer(document: Any, pointer: str) -> Any:
         elif isinstance(found, list) and ARRAY_INDEX.fullmatch(key) and int(key) < len(found):
             found = found[int(key)]
         else:
-            raise LookupError(f"the document has nothing at {pointer!r}")
+            raise LookupError(f"the document has no value at {pointer!r}")
     return found

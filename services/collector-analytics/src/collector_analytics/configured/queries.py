@@ -1,4 +1,4 @@
-"""A metric that a query on one of the operator's databases measures."""
+"""A metric from a SQL query on one of the configured databases."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from taskcore.settings import QueryMetric
 
 MAX_ROWS = 1_000
 
-#: The types of numbers, by their OIDs, which never change: int8, int2, int4, float4, float8, numeric.
+#: The OIDs of the numeric types, which never change: int8, int2, int4, float4, float8, numeric.
 NUMERIC_OIDS = frozenset({20, 21, 23, 700, 701, 1700})
 
 
 class QuerySource(MetricSource):
-    """Read only, whatever the database is set to be."""
+    """Runs one configured query, always read-only."""
 
     def __init__(self, metric: str, query: QueryMetric) -> None:
         self.name = f"query:{metric}"
@@ -34,12 +34,12 @@ class QuerySource(MetricSource):
         return [Metric(self._metric, self._query.description)]
 
     def collect(self, ctx: MetricContext) -> Iterable[Sample]:
-        """A number that is NULL is no sample."""
+        """Return one sample, or one for each row with a label. A NULL gives no sample."""
         with ctx.databases(self._query.database) as connection:
             rows = self._rows(connection)
         if rows and len(rows[0]) == 1:
             if len(rows) > 1:
-                raise ValueError("the query answers more than one number; name each by a label in front of it")
+                raise ValueError("the query returns more than one number; return a label before each number")
             return [Sample(self._metric, value) for (value,) in rows if value is not None]
         label = self._query.label
         return [Sample(self._metric, value, {label: _text(name)}) for name, value in rows if value is not None]
@@ -52,46 +52,46 @@ class QuerySource(MetricSource):
         with connection.cursor() as cursor, closing(cursor.stream(self._query.sql.encode())) as stream:  # type: ignore[type-var]
             for row in stream:
                 if len(rows) == MAX_ROWS:
-                    raise ValueError(f"the query answers more than {MAX_ROWS} rows")
+                    raise ValueError(f"the query returns more than {MAX_ROWS} rows")
                 rows.append(row)
         return rows
 
 
 def require_numeric_columns(connection: psycopg.Connection[Any], sql: str, timeout_s: float) -> None:
-    """Have PostgreSQL parse the query without running it, for which it may have to wait for locks.
+    """Have PostgreSQL parse the query without running it. Even parsing may have to wait for locks.
 
     Raises:
-        psycopg.OperationalError: when there is no answer within that time.
-        psycopg.Error: when it is not one valid statement.
-        ValueError: when it does not answer a number, or a label and a number.
+        psycopg.OperationalError: there was no answer within `timeout_s`.
+        psycopg.Error: it is not one valid statement.
+        ValueError: it returns neither a number nor a label and a number.
     """
     connection.read_only = True
     connection.execute("SELECT set_config('statement_timeout', %s, true)", [str(max(1, round(timeout_s * 1000)))])
-    described = _described(connection, sql)
-    types = [described.ftype(i) for i in range(described.nfields)]
+    description = _describe(connection, sql)
+    types = [description.ftype(i) for i in range(description.nfields)]
     if len(types) not in (1, 2):
-        raise ValueError(f"the query answers {len(types)} columns; wanted are a number, or a label and a number")
-    if described.nparams:
-        raise ValueError("the query has parameters, for which nothing is given")
+        raise ValueError(f"the query returns {len(types)} columns; expected are a number, or a label and a number")
+    if description.nparams:
+        raise ValueError("the query has parameters, which are not supported")
     if types[-1] not in NUMERIC_OIDS:
-        column = (described.fname(len(types) - 1) or b"").decode()
+        column = (description.fname(len(types) - 1) or b"").decode()
         raise ValueError(f"the query's column {column!r} is not a number")
 
 
-def _described(connection: psycopg.Connection[Any], sql: str) -> PGresult:
-    """By the connection's own waiting, which may be bounded; the driver's `prepare` waits for whatever comes."""
+def _describe(connection: psycopg.Connection[Any], sql: str) -> PGresult:
+    """Describe the query by `connection.wait`, which may have a deadline; the driver's `prepare` waits for ever."""
     connection.pgconn.send_prepare(b"", sql.encode())
-    _fine(connection.wait(_answer(connection)))
+    _checked(connection.wait(_last_result(connection)))
     connection.pgconn.send_describe_prepared(b"")
-    return _fine(connection.wait(_answer(connection)))
+    return _checked(connection.wait(_last_result(connection)))
 
 
-def _answer(connection: psycopg.Connection[Any]) -> PQGen[PGresult]:
+def _last_result(connection: psycopg.Connection[Any]) -> PQGen[PGresult]:
     results: list[PGresult] = yield from execute(connection.pgconn)
     return results[-1]
 
 
-def _fine(result: PGresult) -> PGresult:
+def _checked(result: PGresult) -> PGresult:
     if result.status != ExecStatus.COMMAND_OK:
         raise error_from_result(result)
     return result

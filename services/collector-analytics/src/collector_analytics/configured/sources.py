@@ -1,4 +1,4 @@
-"""The settings' queries and counters as sources."""
+"""The configured queries and counters as metric sources."""
 
 from __future__ import annotations
 
