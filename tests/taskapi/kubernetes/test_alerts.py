@@ -127,7 +127,7 @@ async def test_rules_whose_task_fits_its_type_are_taken(api: httpx.AsyncClient) 
 @pytest.mark.parametrize(
     ("task", "field", "said"),
     [
-        ({"type": "gret"}, "value[1].task.type", "no worker has ever brought a type named 'gret'"),
+        ({"type": "gret"}, "value[1].task.type", "unknown task type 'gret': no worker has registered it"),
         ({"type": "greet"}, "value[1].task.parameters", '"whom" is a required property'),
         ({"type": "greet", "parameters": {"whom": 5}}, "value[1].task.parameters.whom", "is not of type"),
         (

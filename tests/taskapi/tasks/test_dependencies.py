@@ -91,7 +91,7 @@ async def test_a_dependency_that_there_never_was_is_refused(api: httpx.AsyncClie
     alone = await api.post("/tasks", json=task_body(depends_on=[known, 12345]))
     in_batch = await batch(api, task_body(), task_body(depends_on=[2**63 - 1]))
 
-    assert field_errors_of(alone) == {"depends_on[1]": "12345 is the id of no task"}
+    assert field_errors_of(alone) == {"depends_on[1]": "there is no task 12345"}
     assert list(field_errors_of(in_batch)) == ["tasks[1].depends_on[0]"]
     assert count_stored(database) == 1
 

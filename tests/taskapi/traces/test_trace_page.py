@@ -131,7 +131,7 @@ async def test_the_page_of_what_is_not_followed_or_not_there_says_so(api: httpx.
     nobody = await api.get("http://api/tasks/4711/trace")
 
     assert (unfollowed.status_code, nobody.status_code) == (404, 404)
-    assert f"Task {task_id} is not followed" in Page(unfollowed.text).text
+    assert f"Task {task_id} has no trace" in Page(unfollowed.text).text
     assert "There is no task 4711." in Page(nobody.text).text
     assert "default-src 'none'" in nobody.headers["content-security-policy"]
 

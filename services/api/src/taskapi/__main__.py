@@ -1,4 +1,4 @@
-"""`taskapi`: the API as a process of its own."""
+"""`taskapi`: the API as a process."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ def main() -> None:
     except InvalidSettings as exc:
         sys.exit(f"taskapi: {exc}")
     configure_logging(settings.log)
-    _refuse_taken_port(settings.api)
+    _check_port_is_free(settings.api)
     log.info("api.starting", address=settings.api.host, port=settings.api.port)
     if settings.api.processes == 1:
-        _serve_all(settings.api)
+        _run_server(settings.api)
         return
-    set_start_method("spawn")  # what was imported here counts in this process alone
+    set_start_method("spawn")  # a fork would inherit the metrics that were imported here
     with metrics_directory("taskapi"):
-        _serve_all(settings.api)
+        _run_server(settings.api)
 
 
-def _serve_all(settings: ApiSettings) -> None:
+def _run_server(settings: ApiSettings) -> None:
     DrainingServer(
         "taskapi.__main__:serve",
         drain_s=settings.drain_s,
@@ -66,7 +66,7 @@ def _serve_all(settings: ApiSettings) -> None:
 
 
 def serve() -> Litestar:
-    """The application of one of Granian's processes, each of which reads the settings and logs for itself."""
+    """Return the application of one server process. Granian calls this in each of them."""
     settings = load_settings()
     configure_logging(settings.log)
     preallocate_files()
@@ -81,8 +81,8 @@ def serve() -> Litestar:
     return app
 
 
-def _refuse_taken_port(settings: ApiSettings) -> None:
-    """Granian's sockets share a port with anybody's: two APIs of two databases would take turns answering."""
+def _check_port_is_free(settings: ApiSettings) -> None:
+    """Exit when the port is taken: Granian would share it, and two APIs would serve alternate requests."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         socket.create_server((settings.host, settings.port), family=family).close()
@@ -91,14 +91,14 @@ def _refuse_taken_port(settings: ApiSettings) -> None:
 
 
 async def _release_waiters_on_signals(app: Litestar) -> None:
-    """Answer those who wait as soon as the process is told to stop: Granian stops only when all are answered.
+    """Release waiting requests when the process is asked to stop: Granian waits for all of them before it stops.
 
-    Granian hears signals through the event loop, that is through a file descriptor, which stays as it is.
+    These handlers do not replace Granian's, which uvloop calls through the signal wakeup file descriptor.
     """
     services: Services = app.state.services
     loop = asyncio.get_running_loop()
 
-    def let_go(_signal: int, _frame: FrameType | None) -> None:
+    def release(_signal: int, _frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(services.completion_waiters.release_all)
 
     def drain(_signal: int, _frame: FrameType | None) -> None:
@@ -106,7 +106,7 @@ async def _release_waiters_on_signals(app: Litestar) -> None:
 
     signal.signal(DRAIN_SIGNAL, drain)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, let_go)
+        signal.signal(number, release)
 
 
 if __name__ == "__main__":

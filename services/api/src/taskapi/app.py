@@ -1,4 +1,4 @@
-"""The application: its routes, and what surrounds them."""
+"""The ASGI application: its routes, and what wraps them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from litestar.di import Provide
 from prometheus_client import CollectorRegistry
 
 from taskapi import health, openapi
-from taskapi.admin import listings, live_settings, queues
+from taskapi.admin import live_settings, queues, workers
 from taskapi.analytics import queries as analytics
 from taskapi.http.strict_query import reject_unknown_parameters
 from taskapi.kubernetes import alerts, events
@@ -48,9 +48,9 @@ HANDLERS: Sequence[Any] = (
     actions.resume_task,
     actions.retry_task,
     actions.delete_task,
-    listings.list_task_types,
-    listings.list_workers,
-    listings.list_queues,
+    workers.list_task_types,
+    workers.list_workers,
+    queues.list_queues,
     queues.pause_queue,
     queues.resume_queue,
     live_settings.list_settings,
@@ -84,10 +84,10 @@ def create_app(
     metrics: CollectorRegistry | None = None,
     span_store: InMemorySpanStore | None = None,
 ) -> Litestar:
-    """The ASGI application. Without settings of its `own` it reads them itself, as a process of its own does.
+    """Return the ASGI application. Without `settings` it loads them.
 
-    `metrics` are what `/metrics` tells, where that is not just what is counted in this process; `local` the spans that
-    this very process keeps.
+    `/metrics` exposes `metrics` [default: those of this process]. Traces are read from `span_store` when there is no
+    trace viewer.
     """
     services = Services.from_settings(settings or load_settings(), tracing, metrics, span_store)
     app = Litestar(

@@ -11,9 +11,9 @@ from litestar.openapi.datastructures import ResponseSpec
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from taskapi.http.parameters import PROBLEM_MEDIA_TYPE
-from taskapi.http.problems import shutting_down
+from taskapi.http.problems import ProblemError
 from taskapi.runtime.services import Services
-from taskapi.schemas import HealthStatus, Problem, Uptime
+from taskapi.schemas import HealthStatus, Problem, ProblemCode, Uptime
 
 READY_TIMEOUT_S = 2
 
@@ -22,7 +22,7 @@ _STARTED = time.monotonic()
 
 @get("/livez", operation_id="livez", summary="Is the process alive?", tags=["health"])
 async def livez() -> HealthStatus:
-    """Looks at nothing but the process."""
+    """Checks the process only."""
     return HealthStatus("ok")
 
 
@@ -33,31 +33,38 @@ async def livez() -> HealthStatus:
     tags=["health"],
     responses={
         503: ResponseSpec(
-            Problem, media_type=PROBLEM_MEDIA_TYPE, description="The database is away, or the process stops."
+            Problem,
+            media_type=PROBLEM_MEDIA_TYPE,
+            description="The database is unavailable, or the process is draining.",
         )
     },
 )
 async def readyz(services: NamedDependency[Services]) -> HealthStatus:
-    """Asks the database too, for two seconds at most. Not while the process takes its leave."""
+    """Checks the database as well, for up to two seconds. Fails while the process is draining."""
     if services.draining.is_set():
-        raise shutting_down()
+        raise _shutting_down()
     ping = asyncio.create_task(services.database.ping())
     done, _ = await asyncio.wait([ping], timeout=READY_TIMEOUT_S)
     if not done:
-        ping.cancel()  # not waited for: telling a silent server may take a while
-        raise TimeoutError("the database does not answer")
+        ping.cancel()  # not awaited: cancelling a query on a silent server may take a while
+        raise TimeoutError("the database does not respond")
     ping.result()
     return HealthStatus("ok")
 
 
 @get("/healthcheck", operation_id="healthcheck", summary="How long has it been up?", tags=["health"])
 async def healthcheck() -> Uptime:
-    """Seconds since the process started."""
+    """Return the seconds since the process started."""
     return Uptime(time.monotonic() - _STARTED)
 
 
 @get("/metrics", operation_id="metrics", summary="Metrics for Prometheus", tags=["health"], media_type="text/plain")
 async def metrics(services: NamedDependency[Services]) -> Response[bytes]:
-    """In Prometheus' text format; of all processes of this API, whichever answers."""
+    """Return the metrics of all processes of this API in Prometheus' text format."""
     text = await asyncio.to_thread(generate_latest, services.metrics)
     return Response(text, media_type=CONTENT_TYPE_LATEST.removesuffix("; charset=utf-8"))
+
+
+def _shutting_down() -> ProblemError:
+    problem = Problem("The server is shutting down", 503, ProblemCode.SHUTTING_DOWN)
+    return ProblemError(problem, {"Retry-After": "1"})

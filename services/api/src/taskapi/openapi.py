@@ -1,7 +1,7 @@
-"""The contract as a document: `/openapi.json`.
+"""The OpenAPI document: `/openapi.json`.
 
-Litestar writes it from the handlers. What it cannot know is added here: the bodies, which are decoded by us and not by
-it; the schemas as msgspec has them, with every bound; the headers; and that a parameter is left out, never null.
+Litestar generates it from the handlers. Added here is what it cannot know: the bodies, which it does not decode; the
+schemas as msgspec generates them, with every constraint; the headers; and that parameters are omitted, never null.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ from typing import Any
 
 import msgspec
 from litestar import Litestar, Request, get
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
+from litestar.routes import HTTPRoute
 
 from taskapi import schemas
 from taskapi.analytics import schemas as analytics_schemas
+from taskapi.http.request_body import JsonBody
 from taskapi.kubernetes import schemas as kubernetes_schemas
 from taskapi.schedules import schemas as schedules_schemas
 from taskapi.traces import schemas as traces_schemas
@@ -24,36 +27,32 @@ from taskapi.traces import schemas as traces_schemas
 CONFIG = OpenAPIConfig(
     title="Taskcore",
     version="0.1.0",
-    description="Hands work to workers, keeps every step of it, and tells how it stands.",
+    description="A task service: submit tasks, follow their progress, and manage schedules, queues and alerts.",
     use_handler_docstrings=True,
     path="/openapi",
     render_plugins=[],
 )
 
-#: Where the structs are. A subject's own `BODIES` say what its calls take: as below.
-SUBJECTS: Sequence[ModuleType] = (schemas, analytics_schemas, kubernetes_schemas, schedules_schemas, traces_schemas)
+#: Where the structs of requests and responses are.
+SCHEMA_MODULES: Sequence[ModuleType] = (
+    schemas,
+    analytics_schemas,
+    kubernetes_schemas,
+    schedules_schemas,
+    traces_schemas,
+)
 
 _REF = "#/components/schemas/{name}"
-_ONE_TASK = {"name": "first steps", "type": "noop", "parameters": {}}
-_Bodies = Mapping[str, tuple[type, bool, Any]]
-#: By operation: what its body is, whether it must be there, an example.
-_BODIES: _Bodies = {
-    "submit_task": (schemas.TaskSubmission, True, _ONE_TASK),
-    "submit_batch": (schemas.BatchSubmission, True, {"tasks": [_ONE_TASK], "atomic": True}),
-    "cancel_task": (schemas.ActionReason, False, {"reason": "not needed any more"}),
-    "pause_task": (schemas.ActionReason, False, {"reason": "not before noon"}),
-    "pause_queue": (schemas.ActionReason, False, {"reason": "the mail server is being moved"}),
-    "set_setting": (schemas.SettingChange, True, {"value": 15}),
+_STRING = {"required": True, "schema": {"type": "string"}}
+_REQUEST_ID = {
+    "X-Request-Id": {"description": "The id of the request: the client's own, or a generated one.", **_STRING}
 }
-_REQUEST_ID = {"X-Request-Id": "The request's own, or one that was made for it."}
-_RETRY_AFTER = {"Retry-After": "Seconds."}
-#: By operation that answers with 201: what it has made.
-_MADE = {"submit_task": "task", "create_schedule": "schedule", "run_schedule": "task"}
+_RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait before the next try.", **_STRING}}
 
 
 @get("/", include_in_schema=False)
 async def index() -> dict[str, str]:
-    """Where to go from here."""
+    """Return the name of the service and the path of its OpenAPI document."""
     return {"name": "taskcore", "openapi": "/openapi.json"}
 
 
@@ -65,44 +64,39 @@ async def document(request: Request[Any, Any, Any]) -> dict[str, Any]:
 @cache
 def _document(app: Litestar) -> dict[str, Any]:
     whole: dict[str, Any] = app.openapi_schema.to_schema()
-    bodies = _bodies()
+    handlers = dict(_handlers(app))
     for path in whole["paths"].values():
         for operation in path.values():
-            _complete(operation, bodies)
+            _complete(operation, handlers[operation["operationId"]].opt.get("body"))
     whole["components"]["schemas"] = _schemas(whole["components"]["schemas"].keys())
     return whole
 
 
-def _bodies() -> _Bodies:
-    found = dict(_BODIES)
-    for subject in SUBJECTS:
-        found |= getattr(subject, "BODIES", {})
-    return found
+def _handlers(app: Litestar) -> Iterator[tuple[str, HTTPRouteHandler]]:
+    for route in app.routes:
+        if isinstance(route, HTTPRoute):
+            yield from ((str(handler.operation_id), handler) for handler in route.route_handlers)
 
 
-def _complete(operation: dict[str, Any], bodies: _Bodies) -> None:
+def _complete(operation: dict[str, Any], body: JsonBody[Any] | None) -> None:
     for parameter in operation.get("parameters", ()):
-        parameter["schema"] = _never_null(parameter["schema"])
-    if (body := bodies.get(operation["operationId"])) is not None:
-        struct, is_required, example = body
-        content = {"schema": {"$ref": _REF.format(name=struct.__name__)}, "example": example}
-        operation["requestBody"] = {"required": is_required, "content": {"application/json": content}}
+        parameter["schema"] = _without_null(parameter["schema"])
+    if body is not None:
+        content = {"schema": {"$ref": _REF.format(name=body.struct.__name__)}, "example": body.example}
+        operation["requestBody"] = {"required": body.is_required, "content": {"application/json": content}}
     for status, response in operation["responses"].items():
-        response["headers"] = _headers(operation["operationId"], status)
+        response["headers"] = _headers(response, status)
 
 
-def _headers(operation_id: str, status: str) -> dict[str, Any]:
-    headers = dict(_REQUEST_ID)
-    if status == "503":
-        headers |= _RETRY_AFTER
-    if status == "201" and operation_id in _MADE:
-        headers["Location"] = f"Where the {_MADE[operation_id]} is."
+def _headers(response: Mapping[str, Any], status: str) -> dict[str, Any]:
+    declared = {name: header["description"] for name, header in response.get("headers", {}).items()}
+    descriptions = _REQUEST_ID | (_RETRY_AFTER if status == "503" else {}) | declared
     text = {"required": True, "schema": {"type": "string"}}
-    return {name: {"description": description, **text} for name, description in headers.items()}
+    return {name: {"description": description, **text} for name, description in descriptions.items()}
 
 
-def _never_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """`oneOf` a type and null as that type."""
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return `oneOf` a type and null as that type."""
     alternatives: list[dict[str, Any]] = [one for one in schema.get("oneOf", ()) if one != {"type": "null"}]
     if len(alternatives) != 1:
         return schema
@@ -112,12 +106,12 @@ def _never_null(schema: dict[str, Any]) -> dict[str, Any]:
 def _schemas(names: Set[str]) -> dict[str, Any]:
     _, components = msgspec.json.schema_components(list(_structs()), ref_template=_REF)
     if missing := names - components.keys():
-        raise LookupError(f"the handlers answer with what no subject's schemas have: {sorted(missing)}")
+        raise LookupError(f"handlers use structs that no module of SCHEMA_MODULES has: {sorted(missing)}")
     return components
 
 
 def _structs() -> Iterator[type[msgspec.Struct]]:
-    for subject in SUBJECTS:
-        for name, struct in vars(subject).items():
+    for module in SCHEMA_MODULES:
+        for name, struct in vars(module).items():
             if isinstance(struct, type) and issubclass(struct, msgspec.Struct) and not name.startswith("_"):
                 yield struct

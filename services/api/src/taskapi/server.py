@@ -1,7 +1,7 @@
-"""The HTTP server: Granian, with time to take leave.
+"""The HTTP server: Granian, which drains before it stops.
 
-Told to stop, it first says so (`/readyz`, `Connection: close`) and goes on answering, until whoever sends it requests
-has had time to notice. A second signal, or Ctrl-C, ends that time.
+When asked to stop, it fails `/readyz`, sends `Connection: close` and keeps serving for the drain time, so that load
+balancers and clients can turn to another server. A second signal, or Ctrl-C, ends the drain.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 from granian.server.mp import MPServer
 
-#: What tells a process of Granian's that its server drains.
+#: Tells a server process that the server drains.
 DRAIN_SIGNAL = signal.SIGUSR1
 
 log = structlog.stdlib.get_logger(__name__)

@@ -1,1 +1,1 @@
-"""Queues, workers, task types, and live settings."""
+"""Queues, workers, task types, and live settings over HTTP."""

@@ -1,4 +1,4 @@
-"""Whether the tasks of alert rules could run, asked when the rules are given: when an alert opens it is too late."""
+"""Check the tasks of alert rules when the rules are set, because an alert that opens later has nobody to tell."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ RULES_SETTING = "alerts.rules"
 
 
 async def check_alert_rules(services: Services, rules: Sequence[AlertRule]) -> None:
-    """Raises `Refused`, naming each part of the setting that is at fault."""
+    """Raise `ProblemError`, which names each invalid part of the setting."""
     wanted = {rule.task.type for rule in rules if rule.task is not None}
     types = await services.type_cache.get(wanted)
-    faults = rule_errors(rules, {name: types[name].parameter_errors for name in wanted if name in types})
-    if errors := [field_error(("value", *path), why) for path, why in faults]:
-        raise ProblemError(invalid(errors))
+    errors = rule_errors(rules, {name: types[name].parameter_errors for name in wanted if name in types})
+    if field_errors := [field_error(("value", *path), message) for path, message in errors]:
+        raise ProblemError(invalid(field_errors))

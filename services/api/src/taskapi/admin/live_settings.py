@@ -1,4 +1,4 @@
-"""The live settings: what holds now, and changing it without a restart."""
+"""Live settings: their current values, and overrides that take effect without a restart."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from litestar.params import PathParameter
 from taskapi.admin.alert_rules import RULES_SETTING, check_alert_rules
 from taskapi.http.field_errors import field_error
 from taskapi.http.parameters import User, actor, problem_responses
-from taskapi.http.problems import ProblemError, invalid, setting_not_found, setting_not_live
-from taskapi.http.request_body import decode, read_json_body
+from taskapi.http.problems import ProblemError, invalid, not_found
+from taskapi.http.request_body import JsonBody
 from taskapi.runtime.services import Services
-from taskapi.schemas import Setting, SettingChange, Settings
+from taskapi.schemas import Problem, ProblemCode, Setting, SettingChange, Settings
 from taskcore.db import overrides
 from taskcore.db.notify import SETTINGS
 from taskcore.domain.documents import check_document
@@ -26,8 +26,8 @@ from taskcore.settings import Settings as ProcessSettings
 
 MAX_BYTES = 64 * 1024
 
-_CHANGE = msgspec.json.Decoder(SettingChange)
-_Name = Annotated[str, PathParameter(max_length=255, description="As in `coordinator.sweep_every_s`.")]
+_CHANGE = JsonBody(SettingChange, {"value": 15})
+_Name = Annotated[str, PathParameter(max_length=255, description="For example `coordinator.sweep_every_s`.")]
 
 
 @get(
@@ -38,9 +38,9 @@ _Name = Annotated[str, PathParameter(max_length=255, description="As in `coordin
     responses=problem_responses(),
 )
 async def list_settings(services: NamedDependency[Services]) -> Settings:
-    """Those that can be changed while processes run, as they hold now."""
+    """Return the settings that can be changed while processes run, with their current values."""
     rows = await _rows(services)
-    return Settings([_answer(services, live, rows.get(name)) for name, live in live_settings().items()])
+    return Settings([_present(services, live, rows.get(name)) for name, live in live_settings().items()])
 
 
 @get(
@@ -51,9 +51,9 @@ async def list_settings(services: NamedDependency[Services]) -> Settings:
     responses=problem_responses(404, 409),
 )
 async def get_setting(services: NamedDependency[Services], name: _Name) -> Setting:
-    """As it holds now, and where that comes from."""
+    """Return its current value, and the source of it."""
     live = _live(name)
-    return _answer(services, live, (await _rows(services)).get(name))
+    return _present(services, live, (await _rows(services)).get(name))
 
 
 @put(
@@ -63,19 +63,20 @@ async def get_setting(services: NamedDependency[Services], name: _Name) -> Setti
     tags=["settings"],
     request_max_body_size=MAX_BYTES,
     responses=problem_responses(404, 409, 413, 415),
+    opt=_CHANGE.opt,
 )
 async def set_setting(
     request: Request[Any, Any, Any], services: NamedDependency[Services], name: _Name, user: User = None
 ) -> Setting:
-    """For every process, within seconds, until it is removed."""
+    """Override the setting in every process, within seconds, until the override is removed."""
     live = _live(name)
-    value = decode(await read_json_body(request), _CHANGE).value
+    value = (await _CHANGE.read(request)).value
     changed = _check(services, live, value)
     if name == RULES_SETTING:
         await check_alert_rules(services, changed.alerts.rules)
     given = msgspec.json.encode(value).decode()
     await services.database.write(overrides.set_override(), {"setting": name, "given": given, "by": actor(user)})
-    return await _told(services, live)
+    return await _after_change(services, live)
 
 
 @delete(
@@ -87,45 +88,48 @@ async def set_setting(
     responses=problem_responses(404, 409),
 )
 async def unset_setting(services: NamedDependency[Services], name: _Name) -> Setting:
-    """From then on each process's own setting holds. Answers as it is then; it is no error if there was none."""
+    """Let each process use its own setting again, and return that of the API. It need not be overridden."""
     live = _live(name)
     await services.database.write(overrides.remove_override(), {"setting": name})
-    return await _told(services, live)
+    return await _after_change(services, live)
 
 
 def _live(name: str) -> LiveSetting:
-    """Raises `Refused`."""
+    """Raise `ProblemError` when there is no such setting, or it is not live."""
     live = live_settings().get(name)
     if live is not None:
         return live
-    raise setting_not_live(name) if is_setting(name) else setting_not_found(name)
+    if not is_setting(name):
+        raise not_found(ProblemCode.SETTING_NOT_FOUND, name)
+    detail = f"{name} is read when a process starts: change it in the file or the environment, then restart."
+    raise ProblemError(Problem("Not a live setting", 409, ProblemCode.SETTING_NOT_LIVE, detail=detail))
 
 
 def _check(services: Services, live: LiveSetting, value: Any) -> ProcessSettings:
-    """The process's own settings with `value`. Raises `Refused`, naming each part of it that is at fault."""
+    """Return the settings of this process with `value`. Raise `ProblemError`, which names each invalid part of it."""
     try:
         check_document(value, ("value",))
         return live.apply(services.settings.base, value)
     except InvalidDocument as exc:
         raise ProblemError(invalid([field_error(exc.path, exc.message)])) from exc
     except InvalidLiveSetting as exc:
-        raise ProblemError(invalid([field_error(("value", *path), why) for path, why in exc.errors])) from exc
+        raise ProblemError(invalid([field_error(("value", *path), message) for path, message in exc.errors])) from exc
 
 
-async def _told(services: Services, live: LiveSetting) -> Setting:
-    """The setting after a change, of which everybody hears."""
+async def _after_change(services: Services, live: LiveSetting) -> Setting:
+    """Notify all processes of a change, and return the setting."""
     services.notifier.notify(SETTINGS)
     rows = await _rows(services)
     services.settings.apply_overrides({name: row.value for name, row in rows.items()})
-    return _answer(services, live, rows.get(live.name))
+    return _present(services, live, rows.get(live.name))
 
 
 async def _rows(services: Services) -> dict[str, Any]:
     return {row.name: row for row in await services.database.read(overrides.list_overrides())}
 
 
-def _answer(services: Services, live: LiveSetting, row: Any) -> Setting:
-    """`row`: its override, where it has one. One that is not valid does not count."""
+def _present(services: Services, live: LiveSetting, row: Any) -> Setting:
+    """Return the setting. `row` is its override, if any; an override that is no longer valid does not count."""
     own = services.settings.base
     value, source = live.value_in(own), str(layer_of(live.section, live.field))
     if row is not None:

@@ -1,19 +1,26 @@
-"""Pausing and resuming queues."""
+"""Listing, pausing and resuming queues."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from litestar import Request, post
+from litestar import Request, get, post
 from litestar.di import NamedDependency
 
 from taskapi.http.parameters import QueueName, User, actor, problem_responses
-from taskapi.http.problems import queue_not_found
+from taskapi.http.problems import not_found
+from taskapi.http.request_body import MAX_REASON_BYTES, read_reason, reason_body
 from taskapi.runtime.services import Services
-from taskapi.schemas import Queue
-from taskapi.tasks import presenters
-from taskapi.tasks.actions import MAX_REASON_BYTES, read_reason
+from taskapi.schemas import ProblemCode, Queue, Queues
+from taskapi.tasks.presenters import from_row
 from taskcore.db.queues import queues
+
+
+@get("/queues", operation_id="list_queues", summary="List queues", tags=["queues"], responses=problem_responses())
+async def list_queues(services: NamedDependency[Services]) -> Queues:
+    """Return every queue that has had a task or was paused, by name."""
+    rows = await services.database.read(queues.list_queues())
+    return Queues([from_row(Queue, row) for row in rows])
 
 
 @post(
@@ -24,14 +31,15 @@ from taskcore.db.queues import queues
     status_code=200,
     request_max_body_size=MAX_REASON_BYTES,
     responses=problem_responses(413, 415),
+    opt=reason_body("the mail server is being moved").opt,
 )
 async def pause_queue(
     request: Request[Any, Any, Any], services: NamedDependency[Services], queue_name: QueueName, user: User = None
 ) -> Queue:
-    """Nothing of it is started any more, until it is resumed; what runs goes on. It need not have had tasks yet."""
-    why = await read_reason(request)
-    await services.database.write(queues.pause_queue(), {"of": queue_name, "why": why, "by": actor(user)})
-    return await _queue(services, queue_name)
+    """Start none of its tasks until it is resumed. Running tasks continue. The queue need not have had tasks yet."""
+    reason = await read_reason(request)
+    await services.database.write(queues.pause_queue(), {"of": queue_name, "why": reason, "by": actor(user)})
+    return await _fetch_queue(services, queue_name)
 
 
 @post(
@@ -43,15 +51,14 @@ async def pause_queue(
     responses=problem_responses(404),
 )
 async def resume_queue(services: NamedDependency[Services], queue_name: QueueName) -> Queue:
-    """Its tasks are started again."""
+    """Start its tasks again."""
     await services.database.write(queues.resume_queue(), {"of": queue_name})
     services.notifier.notify()
-    return await _queue(services, queue_name)
+    return await _fetch_queue(services, queue_name)
 
 
-async def _queue(services: Services, name: str) -> Queue:
+async def _fetch_queue(services: Services, name: str) -> Queue:
     rows = await services.database.read(queues.get_queue(), {"of": name})
     if not rows:
-        raise queue_not_found(name)
-    queue: Queue = presenters.from_row(Queue, rows[0]._mapping)
-    return queue
+        raise not_found(ProblemCode.QUEUE_NOT_FOUND, name)
+    return from_row(Queue, rows[0])

@@ -1,1 +1,1 @@
-"""Analytics over HTTP: the metrics that there are, and their samples."""
+"""Analytics over HTTP: the metrics and their samples."""

@@ -1,4 +1,4 @@
-"""Reading analytics."""
+"""Listing metrics, and reading their samples."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from taskapi.analytics import schemas
 from taskapi.analytics.time_range import plan_range
 from taskapi.http.paging import parse_labels
 from taskapi.http.parameters import problem_responses
-from taskapi.http.problems import invalid_field, metric_not_found
+from taskapi.http.problems import invalid_field, not_found
 from taskapi.runtime.database import Rows
 from taskapi.runtime.services import Services
+from taskapi.schemas import ProblemCode
 from taskapi.tasks import presenters
 from taskcore.db.analytics import queries
 from taskcore.db.analytics.queries import Aggregation, SampleQuery
@@ -31,17 +32,21 @@ _Metric = Annotated[
         min_length=1, max_length=255, schema_extra={"examples": ["submitted"]}, description="A metric's name."
     ),
 ]
-_Label = Annotated[list[str] | None, QueryParameter(description="`key=value`; several mean all of them.")]
+_Label = Annotated[
+    list[str] | None, QueryParameter(description="`key=value`. With several, a series must have all of them.")
+]
 _GroupBy = Annotated[
     list[str] | None,
-    QueryParameter(description="A label's name: series that agree in these become one; empty: all of them."),
+    QueryParameter(
+        description="Name of a label. Series with equal values are combined; an empty name combines all series."
+    ),
 ]
 _From = Annotated[
     str | None,
-    QueryParameter(name="from", schema_extra={"format": "date-time"}, description="Left out: 30 days before `to`."),
+    QueryParameter(name="from", schema_extra={"format": "date-time"}, description="Default: 30 days before `to`."),
 ]
-_To = Annotated[str | None, QueryParameter(schema_extra={"format": "date-time"}, description="Left out: now.")]
-_Bucket = Annotated[int, QueryParameter(ge=1, le=MAX_BUCKET_S, description="Seconds.")]
+_To = Annotated[str | None, QueryParameter(schema_extra={"format": "date-time"}, description="Default: now.")]
+_Bucket = Annotated[int, QueryParameter(ge=1, le=MAX_BUCKET_S, description="Width of a bucket in seconds.")]
 
 
 @get(
@@ -52,9 +57,9 @@ _Bucket = Annotated[int, QueryParameter(ge=1, le=MAX_BUCKET_S, description="Seco
     responses=problem_responses(),
 )
 async def list_metrics(services: NamedDependency[Services]) -> schemas.Metrics:
-    """Every metric that was ever measured, by name."""
+    """Return every metric that has been collected, by name."""
     rows = await services.database.read(queries.list_metrics())
-    return schemas.Metrics([presenters.from_row(schemas.Metric, row._mapping) for row in rows])
+    return schemas.Metrics([presenters.from_row(schemas.Metric, row) for row in rows])
 
 
 @get(
@@ -75,75 +80,75 @@ async def get_analytics(
     across: FromQuery[schemas.Across | None] = None,
     group_by: _GroupBy = None,
 ) -> schemas.Analytics:
-    """Its samples in buckets of time, each series by itself unless `group_by` says otherwise. At most 10,000 points.
+    """Return samples in buckets of time, for each series or for each group of `group_by`. At most 10,000 points.
 
-    Left out, `aggregation` is the sum of a count and the average of a gauge; `across` is the sum, but the greatest
-    for a gauge in seconds. Buckets without samples are left out.
+    `aggregation` defaults to `sum` for a count and `avg` for a gauge; `across` defaults to `sum`, and to `max` for a
+    gauge in seconds. Buckets without samples are omitted.
     """
     start, end = plan_range(from_, to, bucket, datetime.now(UTC))
     known = await _metric(services, metric)
-    question = SampleQuery(
+    sample_query = SampleQuery(
         metric,
         start,
         end,
         bucket,
         aggregation or (Aggregation.SUM if known.kind is Kind.COUNT else Aggregation.AVG),
         Aggregation(across or _across(known)),
-        None if group_by is None else _known("group_by", [name for name in group_by if name], known),
+        None if group_by is None else _check_labels("group_by", [name for name in group_by if name], known),
         dict(_pairs(label or (), known)),
     )
-    rows = await services.database.read(queries.read_samples(question, MAX_POINTS + 1))
-    return _answer(known, question, rows)
+    rows = await services.database.read(queries.read_samples(sample_query, MAX_POINTS + 1))
+    return _present(known, sample_query, rows)
 
 
 async def _metric(services: Services, name: str) -> schemas.Metric:
-    """Raises `Refused` when there is none."""
+    """Raise `ProblemError` when there is no such metric."""
     rows = await services.database.read(queries.get_metric(), {"of": name})
     if not rows:
-        raise metric_not_found(name)
+        raise not_found(ProblemCode.METRIC_NOT_FOUND, name)
     return schemas.Metric(**{**rows[0]._mapping, "kind": Kind(rows[0].kind)})
 
 
 def _across(metric: schemas.Metric) -> schemas.Across:
-    """Waits and ages of several do not add up."""
+    """Return the default of `across`: the waiting times and ages of several series do not add up."""
     is_time = metric.kind is Kind.GAUGE and metric.unit == "seconds"
     return schemas.Across.MAX if is_time else schemas.Across.SUM
 
 
 def _pairs(labels: Sequence[str], metric: schemas.Metric) -> list[tuple[str, str]]:
-    """Raises `Refused`."""
+    """Return `labels` as pairs. Raise `ProblemError` when one is unknown, or has two values."""
     pairs = parse_labels(labels)
-    _known("label", [key for key, _ in pairs], metric)
+    _check_labels("label", [key for key, _ in pairs], metric)
     for key, value in pairs:
         if any(key == other and value != its for other, its in pairs):
             raise invalid_field("label", f"{key} has two values")
     return pairs
 
 
-def _known(field: str, names: Sequence[str], metric: schemas.Metric) -> Sequence[str]:
-    """`names`, which are of labels of `metric`, if anything is known of these. Raises `Refused`."""
+def _check_labels(field: str, names: Sequence[str], metric: schemas.Metric) -> Sequence[str]:
+    """Return `names`. Raise `ProblemError` for one that is no label of `metric`, if its labels are known."""
     for name in names:
         if metric.series and name not in metric.labels:
             has = f"it has {', '.join(metric.labels)}" if metric.labels else "it has none"
-            raise invalid_field(field, f"{name!r} is no label of this metric: {has}")
+            raise invalid_field(field, f"{name!r} is not a label of this metric: {has}")
     return names
 
 
-def _answer(metric: schemas.Metric, question: SampleQuery, rows: Rows) -> schemas.Analytics:
-    """Raises `Refused` when that is too much."""
+def _present(metric: schemas.Metric, sample_query: SampleQuery, rows: Rows) -> schemas.Analytics:
+    """Return the response. Raise `ProblemError` when it has too many points."""
     if sum(len(row.times) for row in rows) > MAX_POINTS:
         raise invalid_field(
-            "bucket", f"makes more than {MAX_POINTS} points: larger ones, a shorter time, or fewer series"
+            "bucket", f"leads to more than {MAX_POINTS} points: use larger buckets, a shorter time, or fewer series"
         )
     return schemas.Analytics(
         metric=metric.name,
         unit=metric.unit,
         kind=metric.kind,
-        from_=question.start,
-        to=question.end,
-        bucket_s=question.bucket_s,
-        aggregation=question.aggregation,
-        across=None if question.group_by is None else schemas.Across(question.group_aggregation),
+        from_=sample_query.start,
+        to=sample_query.end,
+        bucket_s=sample_query.bucket_s,
+        aggregation=sample_query.aggregation,
+        across=None if sample_query.group_by is None else schemas.Across(sample_query.group_aggregation),
         series=[_series(row) for row in rows],
     )
 

@@ -1,4 +1,4 @@
-"""What goes over HTTP about analytics."""
+"""Responses about analytics."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from taskcore.domain.metrics import Kind
 
 
 class Across(StrEnum):
-    """How the series of a group become one, at each moment."""
+    """How the series of a group are combined at each moment."""
 
     SUM = "sum"
     AVG = "avg"
@@ -21,9 +21,9 @@ class Across(StrEnum):
 
 
 class Metric(msgspec.Struct, frozen=True):
-    """A metric: `labels` are the names of those that its `series` have; its samples lie from `first_at` to `last_at`.
+    """A metric, with the label names and the number of its `series`, and the times of its first and last sample.
 
-    `kind`: a `gauge` says how things stood, a `count` how often something happened in a bucket.
+    The `kind` is `gauge` for a measured value, or `count` for the number of occurrences in a bucket.
     """
 
     name: str
@@ -43,16 +43,16 @@ class Metrics(msgspec.Struct, frozen=True):
 
 
 class AnalyticsSeries(msgspec.Struct, frozen=True):
-    """The values of one set of labels: for each bucket that has samples its start and the value, oldest first."""
+    """The values of one set of labels, oldest first: start and value of each bucket that has samples."""
 
     labels: dict[str, str]
     points: list[tuple[datetime, float]]
 
 
 class Analytics(msgspec.Struct, frozen=True):
-    """The values of a metric from `from` until before `to`, which are borders of buckets.
+    """The values of a metric from `from` (inclusive) to `to` (exclusive), which are bounds of buckets.
 
-    `aggregation` made one value of the samples in a bucket; `across`, before that, one of the series in a group.
+    `across` combines the series of a group at each moment; `aggregation` then combines the samples of a bucket.
     """
 
     metric: str

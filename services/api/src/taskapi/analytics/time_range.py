@@ -1,4 +1,4 @@
-"""Which time an answer is about: whole buckets, so that none looks smaller than it is."""
+"""The time range of a query, extended to whole buckets: a part of one would look like a drop."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LATEST = datetime(9000, 1, 1, tzinfo=UTC)
 
 
 def plan_range(since: str | None, until: str | None, bucket_s: int, now: datetime) -> tuple[datetime, datetime]:
-    """From the start of the bucket of `since` to the end of that of `until`. Raises `Refused`."""
+    """Return the start of the bucket of `since`, and the end of that of `until`. Raise `ProblemError` if not valid."""
     end = _time("to", until) or now
     start = _time("from", since) or end - DEFAULT_RANGE
     if start >= end:
@@ -27,5 +27,5 @@ def plan_range(since: str | None, until: str | None, bucket_s: int, now: datetim
 def _time(field: str, text: str | None) -> datetime | None:
     time = parse_time(field, text)
     if time is not None and not EARLIEST <= time <= LATEST:
-        raise invalid_field(field, "must lie between the years 1970 and 9000")
+        raise invalid_field(field, "must be between the years 1970 and 9000")
     return time

@@ -1,1 +1,1 @@
-"""Reading requests and writing problem responses; nothing here knows tasks."""
+"""Parse requests and build problem responses. Nothing here knows about tasks."""

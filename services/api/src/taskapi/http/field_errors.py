@@ -1,4 +1,4 @@
-"""Naming the part of a request that is at fault: `tasks[3].parameters.to`."""
+"""Name the invalid part of a request: `tasks[3].parameters.to`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MEMBER = re.compile(r"Object (?:missing required|contains unknown) field `(.*)`
 
 
 def as_field(path: Path) -> str:
-    """`("tasks", 3, "name")` as `tasks[3].name`. Long names are cut, lone surrogates replaced."""
+    """Return `("tasks", 3, "name")` as `tasks[3].name`. Long names are cut, lone surrogates are replaced."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part[:MAX_PART]}" for part in path)
     return text.removeprefix(".").encode("utf-8", "replace").decode()
 
@@ -27,7 +27,7 @@ def field_error(path: Path, message: str) -> FieldError:
 
 
 def field_error_of(error: msgspec.ValidationError, prefix: Path = ()) -> FieldError:
-    """Msgspec's error with the name of the field: its own, or that of the member which is missing or unknown."""
+    """Return msgspec's `error` with the path of its field, including a missing or unknown member."""
     message, _, place = str(error).rpartition(" - at ") if " - at `" in str(error) else (str(error), "", "")
     path = re.findall(r"[^.\[\]]+|\[\d+\]", place.rpartition("`$")[2].strip("`").replace("[...]", ""))
     parts = [int(part[1:-1]) if part.startswith("[") else part for part in path]

@@ -1,7 +1,7 @@
-"""Where in a body the fault lies that keeps it from being decoded at all.
+"""Find out why, and where, a JSON body cannot be decoded.
 
-Only asked when decoding has failed. It walks over the tokens without recursion and keeps the path, so that neither
-nesting nor size can hurt it: the time is linear in the body.
+Used only after decoding has failed. The scan visits the tokens without recursion and keeps the current path, so it is
+safe for deeply nested bodies and takes time linear in the size of the body.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _BYTE = re.compile(r" \(byte (\d+)\)")
 
 
 def json_error(body: bytes, error: Exception, prefix: Path = ()) -> ProblemError:
-    """The refusal of a `body` that msgspec could not decode because of `error`. `prefix`: where the body stands."""
+    """Return the problem of a `body` that msgspec could not decode. `prefix` is the path of `body` in the request."""
     position = _BYTE.search(str(error))
     finding = _find(body, int(position[1]) if position else len(body))
     message = finding.message or _BYTE.sub("", str(error)).removeprefix("JSON is malformed: ")
@@ -34,7 +34,7 @@ def json_error(body: bytes, error: Exception, prefix: Path = ()) -> ProblemError
 
 @dataclass(frozen=True, slots=True)
 class _Fault:
-    """Where the fault lies. No `message`: it is nothing that we know better than the decoder."""
+    """The path of a fault. Without a `message`, the decoder's own message is the best there is."""
 
     path: Path
     message: str | None = None
@@ -43,7 +43,7 @@ class _Fault:
 
 @dataclass(slots=True)
 class _Walk:
-    """The containers around the present token: for each the name or the index of the member it is in."""
+    """The containers around the current token: for each, the name or the index of its current member."""
 
     members: list[str | int | None] = field(default_factory=list)
     expects_key: bool = False
@@ -88,12 +88,12 @@ def _find(body: bytes, end: int) -> _Fault:
             return _Fault(walk.path(), fault[0], is_malformed=fault[1])
         walk.step(token, text)
         if len(walk.members) > MAX_DEPTH:
-            return _Fault(walk.path()[:3], f"is nested more than {MAX_DEPTH} deep", is_malformed=False)
+            return _Fault(walk.path()[:3], f"is nested more than {MAX_DEPTH} levels deep", is_malformed=False)
     return _Fault(walk.path())
 
 
 def _fault(token: bytes, text: str | None) -> tuple[str, bool] | None:
-    """What is wrong with this token alone, and whether that makes the body no JSON."""
+    """Return what is wrong with this token by itself, and whether the body is therefore not JSON."""
     if token in _NOT_NUMBERS:
         return "is not a finite number", True
     if _NUMBER.fullmatch(token) and math.isinf(float(token)):
@@ -106,7 +106,7 @@ def _fault(token: bytes, text: str | None) -> tuple[str, bool] | None:
 
 
 def _text(token: bytes) -> str | None:
-    """The string of a JSON token, lone surrogates and all; None when it cannot be read."""
+    """Return the string of a JSON token, lone surrogates included, or None when it cannot be parsed."""
     try:
         return str(json.loads(token))
     except ValueError:

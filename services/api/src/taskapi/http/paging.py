@@ -1,4 +1,4 @@
-"""Which page of which tasks: the query of a list."""
+"""Cursors, and the query parameters that list calls share."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _AWARE = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 def encode_cursor(last_id: int) -> str:
-    """An opaque name for «behind this task»."""
+    """Return an opaque cursor for the tasks that come after `last_id`."""
     return base64.urlsafe_b64encode(str(last_id).encode()).decode().rstrip("=")
 
 
 def decode_cursor(cursor: str) -> int:
-    """Raises `Refused` for anything but what `to_cursor` made."""
+    """Return the id in `cursor`. Raise `ProblemError` for anything that `encode_cursor` did not make."""
     try:
         last_id = int(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (ValueError, binascii.Error):
@@ -33,17 +33,17 @@ def decode_cursor(cursor: str) -> int:
 
 
 def parse_time(field: str, text: str | None) -> datetime | None:
-    """A time with its zone. Raises `Refused`."""
+    """Return the time in UTC. Raise `ProblemError` when `text` is not a time with a time zone."""
     if text is None:
         return None
     try:
-        return msgspec.convert(text, _AWARE).astimezone(UTC)  # PostgreSQL knows no zone beyond 15:59
+        return msgspec.convert(text, _AWARE).astimezone(UTC)  # PostgreSQL accepts offsets up to 15:59
     except (msgspec.ValidationError, OverflowError) as exc:
-        raise invalid_field(field, "is not a time with a zone, such as 2026-01-31T12:00:00Z") from exc
+        raise invalid_field(field, "is not a time with a time zone, such as 2026-01-31T12:00:00Z") from exc
 
 
 def parse_labels(labels: Sequence[str]) -> list[tuple[str, str]]:
-    """`["k=v"]` as pairs. Raises `Refused`."""
+    """Return `["k=v"]` as pairs. Raise `ProblemError` when one is not `key=value`."""
     pairs = [label.partition("=") for label in labels]
     if any(not key or not equals for key, equals, _ in pairs):
         raise invalid_field("label", "must be given as key=value")

@@ -1,9 +1,10 @@
-"""What the handlers share of the API's contract: parameters, and the problems that a call may answer with."""
+"""Parameters and problem responses that several calls share."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
+from litestar.datastructures import ResponseHeader
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter, PathParameter
 
@@ -15,7 +16,7 @@ PROBLEM_MEDIA_TYPE = "application/problem+json"
 
 MAX_USER = 255
 
-#: How clients know the parameters to which handlers give other names.
+#: The public names of parameters that have another name in the handlers.
 PUBLIC_NAMES = {
     "idempotency_key": "Idempotency-Key",
     "timeout_s": "timeout",
@@ -44,7 +45,7 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=255,
         pattern=r"^[ -~]+$",
-        description="The same key with the same body is the same task; it is stored once.",
+        description="Repeating a request with the same key and body returns the task that was stored first.",
     ),
 ]
 User = Annotated[
@@ -54,31 +55,36 @@ User = Annotated[
         min_length=1,
         max_length=MAX_USER,
         pattern=r"^[!-~]([ -~]*[!-~])?$",
-        description="Who asks, as the history is to have it: nobody checks whether it is so.",
+        description="The user to record in the history. The API does not verify it.",
     ),
 ]
 
 _DESCRIPTIONS = {
-    400: "Not JSON, or not HTTP.",
-    404: "There is no such thing.",
-    409: "Not possible as things stand.",
-    413: "Too large.",
-    415: "The body is not said to be JSON.",
-    422: "Understood, and not valid: `errors` names each field.",
-    503: "The database is away: try again after `Retry-After` seconds.",
+    400: "The body is not JSON, or the request is not valid HTTP.",
+    404: "Not found.",
+    409: "Conflicts with the current state.",
+    413: "The body is too large.",
+    415: "Content-Type is not application/json.",
+    422: "The request is not valid: `errors` names each field.",
+    503: "The database is unavailable: try again after `Retry-After` seconds.",
 }
 
 
 def actor(user: str | None) -> str:
-    """How the history is signed: by who the caller says to be, or by the API."""
+    """Return the actor to record in the history: the user that the request names, or the API."""
     return "api" if user is None else f"user:{user}"
 
 
 def problem_responses(*statuses: int) -> dict[int, ResponseSpec]:
-    """The problems of a call: the given ones, and those that any call may meet."""
+    """Return the problem responses of a call: `statuses`, and those that every call can have."""
     return {
         status: ResponseSpec(
             Problem, media_type=PROBLEM_MEDIA_TYPE, description=_DESCRIPTIONS[status], generate_examples=False
         )
         for status in sorted({*statuses, 400, 422, 503})
     }
+
+
+def location(resource: str) -> ResponseHeader:
+    """Return the documentation of the header `Location` of a call that creates a `resource`."""
+    return ResponseHeader("Location", documentation_only=True, description=f"The URL of the {resource}.")

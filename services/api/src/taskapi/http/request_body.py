@@ -1,8 +1,11 @@
-"""Reading a request's JSON body."""
+"""Read and decode the JSON body of a request."""
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Generic, TypeVar
 
 import msgspec
 from litestar import Request
@@ -11,28 +14,74 @@ from litestar.status_codes import HTTP_415_UNSUPPORTED_MEDIA_TYPE
 
 from taskapi.http.field_errors import Path, field_error_of
 from taskapi.http.json_errors import json_error
-from taskapi.http.problems import ProblemError, invalid
+from taskapi.http.problems import ProblemError, invalid, invalid_field
+from taskapi.schemas import ActionReason
 
+MAX_REASON_BYTES = 64 * 1024
 _OUT_OF_RANGE = ("Number out of range", "Integer value out of range")
 
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)
+class JsonBody(Generic[T]):
+    """The body of a call: the handler decodes it, and the OpenAPI document describes it.
+
+    Litestar does not decode bodies here, because its errors do not name the invalid field.
+    """
+
+    struct: type[T]
+    example: Any
+    is_required: bool = True
+
+    @property
+    def opt(self) -> Mapping[str, Any]:
+        """The `opt` of the handler, where `taskapi.openapi` finds the body."""
+        return {"body": self}
+
+    @cached_property
+    def _decoder(self) -> msgspec.json.Decoder[T]:
+        return msgspec.json.Decoder(self.struct)
+
+    async def read(self, request: Request[Any, Any, Any]) -> T:
+        return self.decode(await read_json_body(request))
+
+    def decode(self, body: bytes) -> T:
+        return decode(body, self._decoder)
+
+
+def reason_body(example: str) -> JsonBody[ActionReason]:
+    """Return the optional body of an action, to be read by `read_reason`."""
+    return JsonBody(ActionReason, {"reason": example}, is_required=False)
+
+
+_REASON = msgspec.json.Decoder(ActionReason)
+
+
+async def read_reason(request: Request[Any, Any, Any]) -> str | None:
+    """Return the reason in the body, if there is one. Raise `ProblemError` when it is not valid."""
+    body = await read_json_body(request)
+    reason = decode(body, _REASON).reason if body else None
+    if reason is not None and "\0" in reason:
+        raise invalid_field("reason", "contains a NUL character")
+    return reason
+
+
 async def read_json_body(request: Request[Any, Any, Any]) -> bytes:
-    """The body, if it says that it is JSON, or says nothing."""
+    """Return the body. Raise 415 when its Content-Type is neither JSON nor missing."""
     content_type, _ = request.content_type
     if content_type and content_type != "application/json" and not content_type.endswith("+json"):
-        detail = f"The body is {content_type}; application/json is what is understood here."
+        detail = f"The body is {content_type}, but application/json is expected."
         raise HTTPException(status_code=HTTP_415_UNSUPPORTED_MEDIA_TYPE, detail=detail)
     return await request.body()
 
 
 def decode(body: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T], prefix: Path = ()) -> T:
-    """The body as what `decoder` decodes to. Raises `Refused`, naming the field below `prefix`."""
+    """Return the decoded body. Raise `ProblemError`, which names the invalid field below `prefix`."""
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as exc:
-        if str(exc).startswith(_OUT_OF_RANGE):  # which names no member of a free-form object
+        if str(exc).startswith(_OUT_OF_RANGE):  # an error without the path inside a free-form object
             raise json_error(bytes(body), exc, prefix) from exc
         raise ProblemError(invalid([field_error_of(exc, prefix)])) from exc
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:

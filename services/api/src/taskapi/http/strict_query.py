@@ -1,4 +1,4 @@
-"""Refusing query parameters that no call knows, or twice what it takes once: a typo must not mean «all»."""
+"""Reject unknown and repeated query parameters: a misspelled filter must not return everything."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from taskapi.http.parameters import PUBLIC_NAMES
 from taskapi.http.problems import ProblemError, invalid
 from taskapi.schemas import FieldError
 
-#: Nor are those in the path.
+#: Parameters of handlers that are not in the query; those of the path are left out as well.
 _NOT_IN_QUERY = frozenset({"request", "services", "idempotency_key", "user"})
 
 
 def reject_unknown_parameters(request: Request[Any, Any, Any]) -> None:
-    """Runs before each handler. Raises `Refused`."""
+    """Raise `ProblemError` for query parameters that are unknown, repeated, or contain a NUL. Runs before handlers."""
     if not request.scope["query_string"]:
         return
     once, many = _known(request.route_handler, frozenset(request.path_params))
@@ -32,9 +32,9 @@ def reject_unknown_parameters(request: Request[Any, Any, Any]) -> None:
 
 
 @cache
-def _known(handler: BaseRouteHandler, of_the_path: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
-    """The names of those that may be given once, and of those that may be repeated."""
+def _known(handler: BaseRouteHandler, path_names: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the names of the parameters that may be given once, and of those that may be repeated."""
     parameters = handler.parsed_fn_signature.parameters
-    names = parameters.keys() - _NOT_IN_QUERY - of_the_path
+    names = parameters.keys() - _NOT_IN_QUERY - path_names
     many = frozenset(name for name in names if parameters[name].is_non_string_sequence)
     return frozenset(PUBLIC_NAMES.get(name, name) for name in names - many), many

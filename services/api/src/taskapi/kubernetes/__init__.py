@@ -1,1 +1,1 @@
-"""What the collector of Kubernetes events stored, over HTTP: events, gaps in them, and alerts."""
+"""Kubernetes events and alerts over HTTP, as the collector has stored them."""

@@ -1,4 +1,4 @@
-"""Alerts: those that are open, those that were, and resolving one."""
+"""Listing and resolving alerts."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from litestar.di import NamedDependency
 from litestar.params import FromQuery
 
 from taskapi.http.parameters import User, actor, problem_responses
-from taskapi.http.problems import ProblemError
+from taskapi.http.problems import ProblemError, not_found
 from taskapi.kubernetes import schemas
 from taskapi.kubernetes.parameters import AfterAlert, AlertId, AnyOf, BeforeAlert, Limit, decode_id, reject_both
 from taskapi.runtime.services import Services
-from taskapi.schemas import Problem
-from taskapi.tasks import presenters
+from taskapi.schemas import Problem, ProblemCode
+from taskapi.tasks.presenters import from_row
 from taskcore.db.kubernetes import alert_queries, alerts
 from taskcore.db.kubernetes.alert_queries import AlertFilter
 
@@ -35,9 +35,9 @@ async def list_alerts(
     before: BeforeAlert = None,
     after: AfterAlert = None,
 ) -> schemas.AlertPage:
-    """Those that opened last come first. With `after`: those that opened since, in that order."""
+    """Return alerts, the last opened first. With `after`, return those that have opened since, in that order."""
     reject_both(before, after)
-    which = AlertFilter(
+    alert_filter = AlertFilter(
         is_open=_IS_OPEN[status],
         clusters=cluster or (),
         namespaces=namespace or (),
@@ -47,12 +47,12 @@ async def list_alerts(
     )
     ((newest,),) = await services.database.read(
         alert_queries.newest_alert_id()
-    )  # first: what opens from here on comes later
+    )  # before the alerts are read: any that opens meanwhile has a greater id
     if after is not None:
-        return await _since(services, which, limit, decode_id("after", after), newest)
+        return await _since(services, alert_filter, limit, decode_id("after", after), newest)
     until_id = newest if before is None else decode_id("before", before) - 1
-    rows = await services.database.read(alert_queries.list_alerts(which, limit=limit + 1, until_id=until_id))
-    items = [presenters.from_row(schemas.Alert, row._mapping) for row in rows[:limit]]
+    rows = await services.database.read(alert_queries.list_alerts(alert_filter, limit=limit + 1, until_id=until_id))
+    items = [from_row(schemas.Alert, row) for row in rows[:limit]]
     has_more = len(rows) > limit
     return schemas.AlertPage(
         items,
@@ -71,17 +71,18 @@ async def list_alerts(
     responses=problem_responses(404, 409),
 )
 async def resolve_alert(services: NamedDependency[Services], alert_id: AlertId, user: User = None) -> schemas.Alert:
-    """It is dealt with. The next event of its object and reason opens another one."""
+    """Resolve an alert. The next event of the same object and reason opens another one."""
     rows = await services.database.write(alerts.resolve(), {"alert_id": alert_id, "by": actor(user)})
     if not rows:
         raise await _resolve_refusal(services, alert_id)
-    alert: schemas.Alert = presenters.from_row(schemas.Alert, rows[0]._mapping)
-    return alert
+    return from_row(schemas.Alert, rows[0])
 
 
-async def _since(services: Services, which: AlertFilter, limit: int, after: int, newest: int) -> schemas.AlertPage:
-    rows = await services.database.read(alert_queries.follow_alerts(which, limit=limit + 1, after_id=after))
-    items = [presenters.from_row(schemas.Alert, row._mapping) for row in rows[:limit]]
+async def _since(
+    services: Services, alert_filter: AlertFilter, limit: int, after: int, newest: int
+) -> schemas.AlertPage:
+    rows = await services.database.read(alert_queries.follow_alerts(alert_filter, limit=limit + 1, after_id=after))
+    items = [from_row(schemas.Alert, row) for row in rows[:limit]]
     has_more = len(rows) > limit
     last = items[-1].id if items else after
     reached = last if has_more else max(last, newest)
@@ -91,6 +92,6 @@ async def _since(services: Services, which: AlertFilter, limit: int, after: int,
 async def _resolve_refusal(services: Services, alert_id: int) -> ProblemError:
     rows = await services.database.read(alert_queries.get_alert(), {"alert_id": alert_id})
     if not rows:
-        return ProblemError(Problem("No such alert", 404, "alert_not_found", detail=f"There is no alert {alert_id}."))
+        return not_found(ProblemCode.ALERT_NOT_FOUND, alert_id)
     detail = f"Alert {alert_id} was resolved by {rows[0].resolved_by}."
-    return ProblemError(Problem("The alert is resolved already", 409, "alert_resolved", detail=detail))
+    return ProblemError(Problem("The alert is already resolved", 409, ProblemCode.ALERT_RESOLVED, detail=detail))

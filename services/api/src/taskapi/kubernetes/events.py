@@ -1,4 +1,4 @@
-"""Events of Kubernetes clusters: pages of them, what came since, their versions, and those about a task."""
+"""Listing Kubernetes events, following new ones, and reading the versions of one and those about a task."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from litestar.di import NamedDependency
 
 from taskapi.http.paging import parse_time
 from taskapi.http.parameters import TaskId, problem_responses
-from taskapi.http.problems import ProblemError
+from taskapi.http.problems import not_found
 from taskapi.kubernetes import schemas
 from taskapi.kubernetes.parameters import (
     After,
@@ -30,8 +30,8 @@ from taskapi.kubernetes.parameters import (
     reject_both,
 )
 from taskapi.runtime.services import Services
-from taskapi.schemas import Problem
-from taskapi.tasks import presenters
+from taskapi.schemas import ProblemCode
+from taskapi.tasks.presenters import from_row
 from taskapi.tasks.queries import fetch_task_row
 from taskcore.db.kubernetes import event_queries
 from taskcore.db.kubernetes.event_queries import EventFilter
@@ -41,7 +41,7 @@ MAX_GAPS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class _Position:
-    """Of an event and of a gap."""
+    """The ids of the last event and the last gap that a reader has seen."""
 
     event_id: int
     gap_id: int
@@ -68,12 +68,13 @@ async def list_events(
     before: Before = None,
     after: After = None,
 ) -> schemas.EventPage:
-    """Each as it is now, newest first, with the gaps of the same time. With `after`: what was stored since.
+    """Return the current version of each event, newest first, and the gaps of the same time.
 
-    Whoever goes on with `next_after` again and again gets every event, and each version at most once.
+    With `after`, return what has been stored since. A client that keeps asking with the last `next_after` gets every
+    event, and each version at most once.
     """
     reject_both(before, after)
-    which = EventFilter(
+    event_filter = EventFilter(
         clusters=cluster or (),
         namespaces=namespace or (),
         kinds=kind or (),
@@ -83,13 +84,15 @@ async def list_events(
         since=parse_time("since", since),
         search=q,
     )
-    place = None if before is None else decode_before(before)
-    behind = None if after is None else _Position(*decode_after(after))
-    (row,) = await services.database.read(event_queries.newest_ids())  # first: what is stored from here on comes later
+    until = None if before is None else decode_before(before)
+    since_position = None if after is None else _Position(*decode_after(after))
+    (row,) = await services.database.read(
+        event_queries.newest_ids()
+    )  # first: what is stored meanwhile has a greater id
     newest = _Position(row.event_id, row.gap_id)
-    if behind is not None:
-        return await _since(services, which, limit, behind, newest)
-    return await _page(services, which, limit, place, newest)
+    if since_position is not None:
+        return await _since(services, event_filter, limit, since_position, newest)
+    return await _page(services, event_filter, limit, until, newest)
 
 
 @get(
@@ -102,11 +105,11 @@ async def list_events(
 async def list_event_versions(
     services: NamedDependency[Services], event_id: EventId, after: AfterId = 0, limit: Limit = 1_000
 ) -> schemas.EventVersionPage:
-    """All that were stored of the event of which this is one, in that order."""
+    """Return all stored versions of an event, in the order of storing. `event_id` is that of any version."""
     values = {"one": event_id, "after_id": after, "most": limit + 1}
     rows = await services.database.read(event_queries.list_versions(), values)
     if not rows and not after:
-        raise _not_found(event_id)
+        raise not_found(ProblemCode.EVENT_NOT_FOUND, event_id)
     items = _events(rows[:limit])
     return schemas.EventVersionPage(items, items[-1].id if len(rows) > limit else None)
 
@@ -121,7 +124,7 @@ async def list_event_versions(
 async def list_task_events(
     services: NamedDependency[Services], task_id: TaskId, after: AfterId = 0, limit: Limit = 1_000
 ) -> schemas.TaskEventPage:
-    """Those about pods that carry the label `taskcore.io/task-id` with this id, in the order in which they came."""
+    """Return the events about pods whose label `taskcore.io/task-id` is this id, in the order of storing."""
     values = {"task": task_id, "after_id": after, "most": limit + 1}
     rows = await services.database.read(event_queries.list_task_events(), values)
     if not rows:
@@ -131,63 +134,59 @@ async def list_task_events(
 
 
 async def _page(
-    services: Services, which: EventFilter, limit: int, place: tuple[datetime, int] | None, newest: _Position
+    services: Services, event_filter: EventFilter, limit: int, before: tuple[datetime, int] | None, newest: _Position
 ) -> schemas.EventPage:
-    """Newest first, behind `place`."""
-    statement = event_queries.list_events(which, limit=limit + 1, until_id=newest.event_id, before=place)
+    """Return the events before `before` [default: now], newest first."""
+    statement = event_queries.list_events(event_filter, limit=limit + 1, until_id=newest.event_id, before=before)
     rows = await services.database.read(statement)
     items = _events(rows[:limit])
     has_more = len(rows) > limit
     gaps = await services.database.read(
         event_queries.list_gaps(
-            which,
+            event_filter,
             limit=MAX_GAPS,
             until_id=newest.gap_id,
             since=items[-1].at if has_more else None,
-            until=None if place is None else place[0],
+            until=None if before is None else before[0],
         )
     )
     return schemas.EventPage(
         items,
         _gaps(gaps),
         next_before=encode_before(items[-1].at, items[-1].id) if has_more else None,
-        next_after=encode_after(newest.event_id, newest.gap_id) if place is None else None,
+        next_after=encode_after(newest.event_id, newest.gap_id) if before is None else None,
         has_more=has_more,
     )
 
 
 async def _since(
-    services: Services, which: EventFilter, limit: int, behind: _Position, newest: _Position
+    services: Services, event_filter: EventFilter, limit: int, after: _Position, newest: _Position
 ) -> schemas.EventPage:
-    """What was stored behind those, up to the `newest` and beyond."""
+    """Return what has been stored after `after`. Later than `newest` is fine: it is there next time as well."""
     rows = await services.database.read(
-        event_queries.follow_events(which, limit=limit + 1, after_id=behind.event_id),
+        event_queries.follow_events(event_filter, limit=limit + 1, after_id=after.event_id),
     )
     found = await services.database.read(
-        event_queries.follow_gaps(which, limit=MAX_GAPS + 1, after_id=behind.gap_id),
+        event_queries.follow_gaps(event_filter, limit=MAX_GAPS + 1, after_id=after.gap_id),
     )
     items, gaps = _events(rows[:limit]), _gaps(found[:MAX_GAPS])
     more_events, more_gaps = len(rows) > limit, len(found) > MAX_GAPS
     reached = encode_after(
-        _reached(items, newest.event_id, behind.event_id, is_all=not more_events),
-        _reached(gaps, newest.gap_id, behind.gap_id, is_all=not more_gaps),
+        _reached(items, newest.event_id, after.event_id, is_all=not more_events),
+        _reached(gaps, newest.gap_id, after.gap_id, is_all=not more_gaps),
     )
     return schemas.EventPage(items, gaps, next_before=None, next_after=reached, has_more=more_events or more_gaps)
 
 
-def _reached(items: Sequence[Any], newest: int, behind: int, *, is_all: bool) -> int:
-    """The id to go on behind. When all were read: at least the newest that there was, whatever matched."""
-    last = items[-1].id if items else behind
+def _reached(items: Sequence[Any], newest: int, after: int, *, is_all: bool) -> int:
+    """Return the id to continue after. When all were read, that is at least `newest`, even if it does not match."""
+    last = items[-1].id if items else after
     return max(last, newest) if is_all else last
 
 
 def _events(rows: Sequence[Any]) -> list[schemas.KubernetesEvent]:
-    return [presenters.from_row(schemas.KubernetesEvent, row._mapping) for row in rows]
+    return [from_row(schemas.KubernetesEvent, row) for row in rows]
 
 
 def _gaps(rows: Sequence[Any]) -> list[schemas.EventGap]:
-    return [presenters.from_row(schemas.EventGap, row._mapping) for row in rows]
-
-
-def _not_found(event_id: int) -> ProblemError:
-    return ProblemError(Problem("No such event", 404, "event_not_found", detail=f"There is no event {event_id}."))
+    return [from_row(schemas.EventGap, row) for row in rows]

@@ -1,4 +1,4 @@
-"""What the calls about events and alerts share: their parameters, and the places that they go on behind."""
+"""Parameters of calls about events and alerts, and the positions that their pages continue from."""
 
 from __future__ import annotations
 
@@ -17,15 +17,20 @@ EventId = Annotated[
 AlertId = Annotated[
     int, PathParameter(ge=1, le=MAX_INTEGER, schema_extra={"maximum": MAX_INTEGER}, description="An alert's id.")
 ]
-AnyOf = Annotated[list[str] | None, QueryParameter(description="Any of these; it may be repeated.")]
+AnyOf = Annotated[list[str] | None, QueryParameter(description="May be repeated to match any of the values.")]
 Time = Annotated[
-    str | None, QueryParameter(schema_extra={"format": "date-time"}, description="Only those that happened since.")
+    str | None, QueryParameter(schema_extra={"format": "date-time"}, description="Only events from this time on.")
 ]
-Search = Annotated[str | None, QueryParameter(max_length=255, description="Part of the message, in any case.")]
+Search = Annotated[str | None, QueryParameter(max_length=255, description="Part of the message, case-insensitive.")]
 Limit = Annotated[int, QueryParameter(ge=1, le=1_000)]
 AfterId = Annotated[
     int,
-    QueryParameter(ge=0, le=MAX_INTEGER, schema_extra={"minimum": 0, "maximum": MAX_INTEGER}, description="An id."),
+    QueryParameter(
+        ge=0,
+        le=MAX_INTEGER,
+        schema_extra={"minimum": 0, "maximum": MAX_INTEGER},
+        description="`next_after` of the previous page.",
+    ),
 ]
 Before = Annotated[
     str | None,
@@ -58,7 +63,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def reject_both(before: object, after: object) -> None:
-    """Raises `Refused`."""
+    """Raise `ProblemError` when both are given."""
     if before is not None and after is not None:
         raise invalid_field("after", "cannot be given together with before")
 
@@ -68,7 +73,7 @@ def encode_before(at: datetime, event_id: int) -> str:
 
 
 def decode_before(text: str) -> tuple[datetime, int]:
-    """Raises `Refused` for anything but what `to_before` made."""
+    """Return time and id. Raise `ProblemError` for anything that `encode_before` did not make."""
     microseconds, event_id = _position("before", text)
     try:
         return _EPOCH + microseconds * _MICROSECOND, event_id
@@ -81,12 +86,12 @@ def encode_after(event_id: int, gap_id: int) -> str:
 
 
 def decode_after(text: str) -> tuple[int, int]:
-    """The ids of an event and of a gap. Raises `Refused` for anything but what `to_after` made."""
+    """Return the ids of an event and a gap. Raise `ProblemError` for anything that `encode_after` did not make."""
     return _position("after", text)
 
 
 def decode_id(field: str, text: str) -> int:
-    """The id of an alert. Raises `Refused`."""
+    """Return the id of an alert. Raise `ProblemError` when `text` is no id."""
     return _position(field, f"0.{text}")[1]
 
 

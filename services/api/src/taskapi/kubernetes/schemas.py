@@ -1,4 +1,4 @@
-"""What goes over HTTP of Kubernetes events and alerts."""
+"""Responses about Kubernetes events and alerts."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import msgspec
 
 
 class KubernetesEvent(msgspec.Struct, frozen=True):
-    """A version of an event; `is_current`: the newest one. `count`: how often it happened so far.
+    """A version of an event. `is_current` marks the newest one. `count` is the number of occurrences so far.
 
-    `kind`, `namespace` and `name` are those of the object that it is about, `component` is who told it. `at` is when it
-    happened last, `task_id` the task whose pod it is about.
+    `kind`, `namespace` and `name` are those of the object that the event is about, and `component` is its reporter.
+    `at` is the time of the last occurrence, and `task_id` the task whose pod the event is about.
     """
 
     id: int
@@ -34,10 +34,10 @@ class KubernetesEvent(msgspec.Struct, frozen=True):
 
 
 class EventGap(msgspec.Struct, frozen=True):
-    """What is not there in full.
+    """A time from which events are missing.
 
-    `kind`: `lost` (nobody knows what happened meanwhile; `count` is null) or `rate_limited` (so many of one `reason` that only
-    their number was kept). An empty `namespace` means all.
+    The `kind` is `lost` when events may have been missed (`count` is null), or `rate_limited` when there were too many
+    of one `reason`, of which only the `count` was stored. An empty `namespace` means all namespaces.
     """
 
     id: int
@@ -51,10 +51,10 @@ class EventGap(msgspec.Struct, frozen=True):
 
 
 class EventPage(msgspec.Struct, frozen=True):
-    """Newest first; with `after` in the order in which they were stored. `gaps` are those of the same time.
+    """Events, newest first; with `after`, in the order of storing. `gaps` are those of the same time.
 
-    `next_before` (null on the last page) goes on to older ones, as `before`. `next_after`, given as `after`, goes on to
-    what was stored since; null on pages behind the first. `has_more`: there are more already.
+    `next_before` is the `before` of the page with older events, null on the last one. `next_after` is the `after` that
+    returns what is stored from now on, null on all pages but the first. `has_more`: there is a next page already.
     """
 
     items: list[KubernetesEvent]
@@ -65,14 +65,14 @@ class EventPage(msgspec.Struct, frozen=True):
 
 
 class EventVersionPage(msgspec.Struct, frozen=True):
-    """By id, which is the order in which they were stored. `next_after`: the id to go on behind, or null."""
+    """A page, by id, which is the order of storing. `next_after` is the `after` of the next page, or null."""
 
     items: list[KubernetesEvent]
     next_after: int | None
 
 
 class TaskEventPage(msgspec.Struct, frozen=True):
-    """By id. `next_after`, given as `after`, goes on behind the last one; null: there was none so far."""
+    """A page, by id. `next_after` is the `after` that returns later events, null while there is none."""
 
     items: list[KubernetesEvent]
     next_after: int | None
@@ -80,10 +80,11 @@ class TaskEventPage(msgspec.Struct, frozen=True):
 
 
 class Alert(msgspec.Struct, frozen=True):
-    """Events of one object and reason that a rule found worth telling, as one.
+    """The events of one object and reason that match a rule.
 
-    `count`: how often it happened since it opened; `message` and `type` are those of the last event. `task_id` was
-    submitted when it opened. Open until `resolved_at`; `resolved_by` is who did it, or `inactivity`.
+    `count` is the number of occurrences since the alert opened; `message` and `type` are those of the last event.
+    `task_id` is the task that was submitted when it opened. The alert is open until `resolved_at`; `resolved_by` is the
+    user who resolved it, or `inactivity` when there were no further events.
     """
 
     id: int
@@ -104,9 +105,9 @@ class Alert(msgspec.Struct, frozen=True):
 
 
 class AlertPage(msgspec.Struct, frozen=True):
-    """Those that opened last come first; with `after` in the order in which they opened.
+    """Alerts, the last opened first; with `after`, in the order of opening.
 
-    `next_before` and `next_after` go on as those of a page of events.
+    `next_before` and `next_after` continue like those of a page of events.
     """
 
     items: list[Alert]

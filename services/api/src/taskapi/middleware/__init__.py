@@ -1,1 +1,1 @@
-"""What wraps every request."""
+"""The request middleware, and the exception handler."""

@@ -1,4 +1,4 @@
-"""From exceptions to answers: the one place that knows which is which."""
+"""Map exceptions to problem responses; no other module does."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from sqlalchemy.exc import DBAPIError
 from taskapi.http.parameters import PROBLEM_MEDIA_TYPE, PUBLIC_NAMES
 from taskapi.http.problems import ProblemError, concurrent_update, invalid, too_large
 from taskapi.middleware.request import request_id_of
-from taskapi.schemas import FieldError, Problem
+from taskapi.schemas import FieldError, Problem, ProblemCode
 from taskcore.db.engine import is_database_unavailable
 from taskcore.errors import first_line
 
 RETRY_AFTER = {"Retry-After": "2"}
 
-#: The server answers, and yet nothing can be stored: a standby, or a schema that is not there yet.
-_NOT_READY = (UndefinedTable, UndefinedColumn)
+#: The database has no schema yet, or an older one: to a client it is unavailable until it has been upgraded.
+_NOT_UPGRADED = (UndefinedTable, UndefinedColumn)
 _MISSING = re.compile(r"Missing required \w+ parameter '([^']*)'")
 
 log = structlog.stdlib.get_logger(__name__)
 
 
 def handle_exception(request: Request[Any, Any, Any], exc: Exception) -> Response[Problem]:
-    """The problem that `exc` means to the client. Those that nobody foresaw are logged, and told without details."""
+    """Return the problem for `exc`. An unexpected exception is logged, and the client gets no details of it."""
     problem, headers = _problem(request, exc)
     problem = msgspec.structs.replace(problem, request_id=request_id_of(request.scope))
     return Response(problem, status_code=problem.status, headers=headers, media_type=PROBLEM_MEDIA_TYPE)
@@ -52,26 +52,30 @@ def _problem(request: Request[Any, Any, Any], exc: Exception) -> tuple[Problem, 
         case ValidationException():
             return invalid(list(_parameter_errors(exc))), {}
         case NotFoundException():
-            return Problem("Not found", 404, "not_found", detail=f"Nothing is at {request.scope['path']}."), {}
+            detail = f"There is nothing at {request.scope['path']}."
+            return Problem("Not found", 404, ProblemCode.NOT_FOUND, detail=detail), {}
         case MethodNotAllowedException():
-            return Problem("Method not allowed", 405, "method_not_allowed"), exc.headers or {}
-        case InternalServerException() if "disconnected" in exc.detail:  # in the middle of its body
-            return Problem("The client went away", 400, "client_disconnected"), {}
+            return Problem("Method not allowed", 405, ProblemCode.METHOD_NOT_ALLOWED), exc.headers or {}
+        case InternalServerException() if "disconnected" in exc.detail:  # while the body was read
+            return Problem("The client disconnected", 400, ProblemCode.CLIENT_DISCONNECTED), {}
         case HTTPException() if exc.status_code == 415:
-            return Problem("Unsupported media type", 415, "unsupported_media_type", detail=exc.detail), {}
+            return Problem("Unsupported media type", 415, ProblemCode.UNSUPPORTED_MEDIA_TYPE, detail=exc.detail), {}
         case HTTPException() if exc.status_code < 500:
-            return Problem("Bad request", exc.status_code, "bad_request", detail=exc.detail), exc.headers or {}
-    if isinstance(exc, DBAPIError) and isinstance(exc.orig, DeadlockDetected):
-        return concurrent_update().problem, concurrent_update().headers
-    if _is_database_away(exc):
+            problem = Problem("Bad request", exc.status_code, ProblemCode.BAD_REQUEST, detail=exc.detail)
+            return problem, exc.headers or {}
+    return _server_problem(exc)
+
+
+def _server_problem(exc: Exception) -> tuple[Problem, dict[str, str]]:
+    cause = exc.orig if isinstance(exc, DBAPIError) else None
+    if isinstance(cause, DeadlockDetected):
+        error = concurrent_update()
+        return error.problem, error.headers
+    if is_database_unavailable(exc) or isinstance(cause, _NOT_UPGRADED):
         log.warning("database.unavailable", error=first_line(exc))
-        return Problem("The database is away", 503, "database_unavailable"), RETRY_AFTER
+        return Problem("The database is unavailable", 503, ProblemCode.DATABASE_UNAVAILABLE), RETRY_AFTER
     log.error("request.failed", exc_info=exc)
-    return Problem("Something went wrong here", 500, "internal_error"), {}
-
-
-def _is_database_away(exc: Exception) -> bool:
-    return is_database_unavailable(exc) or (isinstance(exc, DBAPIError) and isinstance(exc.orig, _NOT_READY))
+    return Problem("Internal server error", 500, ProblemCode.INTERNAL_ERROR), {}
 
 
 def _parameter_errors(exc: ValidationException) -> Iterator[FieldError]:

@@ -1,4 +1,4 @@
-"""What every request has, whatever it asks for: an id, a place in the metrics, a line in the log."""
+"""Give every request an id, a span, its metrics and a log line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from taskcore.observability.metrics import REQUEST_SECONDS, REQUESTS
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
-#: What nobody answers to is one line in the metrics, whatever strangers ask for.
+#: The route and method labels of unknown paths: clients must not be able to add time series.
 UNMATCHED = ("unmatched", "any")
 
 log = structlog.stdlib.get_logger(__name__)
@@ -28,7 +28,7 @@ def request_id_of(scope: Scope) -> str:
 
 
 class RequestMiddleware:
-    """Wraps the whole application, so that a 404 counts too."""
+    """Wraps the whole application, so that a 404 is counted as well."""
 
     def __init__(self, app: ASGIApp, services: Services) -> None:
         self._app = app
@@ -47,8 +47,8 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                leave = [(b"connection", b"close")] if self._services.draining.is_set() else []
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode()), *leave]
+                close = [(b"connection", b"close")] if self._services.draining.is_set() else []
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode()), *close]
             await send(message)
 
         with bound_contextvars(request_id=request_id), request_span(self._services.tracing, scope) as span:
@@ -60,7 +60,7 @@ class RequestMiddleware:
 
 
 def _request_id(scope: Scope) -> str:
-    """The client's own, if it is one that can stand in a log line and a header."""
+    """Return the client's request id if it is safe in a log line and a header, otherwise a new one."""
     given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
     return given.decode() if _REQUEST_ID.fullmatch(given) else str(uuid4())
 

@@ -1,1 +1,1 @@
-"""What lives as long as the process: database engines, caches, listeners, trace sources."""
+"""Services that live as long as the process: database, caches, listeners, trace sources."""

@@ -1,7 +1,8 @@
-"""Telling those who wait for a task's end that it is over.
+"""Wake the requests that wait for a task to finish.
 
-One LISTEN connection for the whole process, open only while somebody waits, and one query for all of them at each
-wake-up, at the latest each second: a lost wake-up costs time, never an answer. With nobody waiting nothing is asked.
+The process has one LISTEN connection, open only while a request waits. Each notification leads to one query for all
+awaited tasks, and so does each second without one, so a lost notification only costs time. Without a waiting request
+there are no queries.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class CompletionWaiters:
-    """Who waits for which task."""
+    """The waiting requests, by task."""
 
     def __init__(self, url: str, database: Database) -> None:
         self._wakeup = Wakeup()
@@ -38,9 +39,9 @@ class CompletionWaiters:
 
     @contextmanager
     def waiting_for(self, task_id: int) -> Iterator[asyncio.Event]:
-        """An event that is set once the task is over, gone, or the process stops.
+        """Return an event that is set when the task finishes or is deleted, or when the process stops.
 
-        Look at the task after entering: an end from then on is not missed.
+        Read the task after entering: a change from then on is not missed.
         """
         event = asyncio.Event()
         if self._is_closed:
@@ -54,12 +55,12 @@ class CompletionWaiters:
                 del self._waiting[task_id]
 
     def start_watching(self) -> None:
-        """Look for ends from now on, for as long as anybody waits, and in no request's context."""
+        """Poll for as long as a request waits, outside the context of any request."""
         if self._watching is None or self._watching.done():
             self._watching = asyncio.create_task(self._watch(), name="completion waiters", context=Context())
 
     def release_all(self) -> None:
-        """Let everybody go, now and from now on: the process is about to stop."""
+        """Set all events, now and from now on: the process is about to stop."""
         self._is_closed = True
         self._release(self._waiting)
 
@@ -74,7 +75,7 @@ class CompletionWaiters:
         try:
             while self._waiting:
                 await self._release_finished()
-                await asyncio.sleep(PAUSE_S)  # a burst of ends is one query
+                await asyncio.sleep(PAUSE_S)  # one query for a burst of notifications
                 await self._wakeup.wait(POLL_S)
         finally:
             listening.cancel()
@@ -82,7 +83,7 @@ class CompletionWaiters:
     async def _release_finished(self) -> None:
         try:
             rows = await self._database.read(queries.find_finished(), {"ids": list(self._waiting)})
-        except Exception as exc:  # whoever waits goes on waiting: the next look may succeed
+        except Exception as exc:  # the requests keep waiting: the next query may succeed
             if not is_database_unavailable(exc):
                 log.exception("waiters.poll_failed")
             return

@@ -1,4 +1,4 @@
-"""The process's way to PostgreSQL: every call has a bound, and each write is one statement or one transaction."""
+"""Access to PostgreSQL: every call has a timeout, and each write is one statement or one transaction."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Rows = Sequence[Row[*tuple[Any, ...]]]
 
 
 class Database:
-    """Raises what `taskcore.db.engine.DATABASE_AWAY` lists when no answer comes within `TIMEOUT_S`."""
+    """Calls raise when there is no response within `TIMEOUT_S`: see `taskcore.db.engine.is_database_unavailable`."""
 
     def __init__(self, engine: AsyncEngine, tracing: Tracing = NO_TRACING) -> None:
         self._engine = engine
@@ -32,7 +32,7 @@ class Database:
 
     @classmethod
     def from_url(cls, url: str, tracing: Tracing = NO_TRACING) -> Self:
-        """Connects at the first call, not before."""
+        """Return the database at `url`. It connects at the first call."""
         options = f"-c statement_timeout={TIMEOUT_S}s -c TimeZone=UTC"
         return cls(async_engine(url, name="taskapi", pool_size=POOL_SIZE, options=options), tracing)
 
@@ -40,7 +40,7 @@ class Database:
         await self._engine.dispose()
 
     async def read(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Rows:
-        """The rows. Asked once more when the connection turns out to be dead: a restart leaves such in the pool."""
+        """Return the rows. Retry once when the connection was dead: a server restart leaves such in the pool."""
         try:
             return await self._execute(statement, parameters)
         except DBAPIError as exc:
@@ -49,7 +49,7 @@ class Database:
         return await self._execute(statement, parameters)
 
     async def write(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Rows:
-        """The rows of one statement, committed. Tried once more when it was the victim of a deadlock."""
+        """Return the rows of one statement, committed. Retry once after a deadlock."""
         try:
             return await self._execute(statement, parameters)
         except DBAPIError as exc:
@@ -59,7 +59,7 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        """A connection in a transaction, committed at the end of the block unless it raises."""
+        """Return a connection in a transaction, which is committed at the end of the block unless it raises."""
         with transaction_span(self._tracing):
             async with asyncio.timeout(TIMEOUT_S), self._engine.connect() as connection:
                 await connection.execution_options(isolation_level="READ COMMITTED")
@@ -67,7 +67,7 @@ class Database:
                     yield connection
 
     async def ping(self) -> None:
-        """Raises when the database is away, or without our tables."""
+        """Raise when the database is unavailable or has no schema."""
         await self._execute(select(literal_column("1")).select_from(Task).limit(0), None)
 
     async def _execute(self, statement: Executable, parameters: Mapping[str, Any] | None) -> Rows:

@@ -1,8 +1,7 @@
-"""Waking up whom a change concerns: the coordinators when there is work to send, those who wait for a task's end.
+"""Notify other processes of a change, such as the coordinators when there is a task to dispatch.
 
-A wake-up only saves time: what one does not bring, polling finds. So a wake-up that cannot be sent is logged
-and forgotten. It goes out after the commit, on a connection of its own: within a transaction it would serialise
-every commit of the cluster.
+A notification only saves time, because its receivers also poll: one that cannot be sent is logged and dropped. It is
+sent after the commit on another connection, because within a transaction it would serialise all commits of the cluster.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from sqlalchemy import text
 
 from taskapi.runtime.database import Database
 from taskcore.db.notify import OUTBOX
+from taskcore.errors import first_line
 
 PAUSE_S = 0.01
 
@@ -22,7 +22,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class Notifier:
-    """Sends at once, then at most once each `PAUSE_S`, for several requests together and in nobody's context."""
+    """Sends at once, then at most every `PAUSE_S` for all requests, outside the context of any of them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -30,7 +30,7 @@ class Notifier:
         self._sending: asyncio.Task[None] | None = None
 
     def notify(self, channel: str = OUTBOX) -> None:
-        """Call it after the commit. It does not wait."""
+        """Send a NOTIFY soon, without waiting for it. Call this after the commit."""
         self._wanted.add(channel)
         if self._sending is None or self._sending.done():
             self._sending = asyncio.create_task(self._send(), name="notifier", context=Context())
@@ -45,7 +45,7 @@ class Notifier:
             try:
                 for channel in channels:
                     await self._database.write(text(f"NOTIFY {channel}"))
-            except Exception as exc:  # they poll; the change that called this has succeeded
-                log.warning("notification.not_sent", error=str(exc))
+            except Exception as exc:  # the receivers poll, and the change itself has succeeded
+                log.warning("notification.not_sent", error=first_line(exc))
                 return
             await asyncio.sleep(PAUSE_S)

@@ -1,4 +1,4 @@
-"""Spans out of what a viewer answers: OTLP as JSON, in the wrappings of Jaeger (v3) and of Tempo (v1 and v2)."""
+"""Decode the response of a trace viewer: OTLP as JSON, in the envelopes of Jaeger (v3) and of Tempo (v1 and v2)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ SPAN_BYTES = 8
 MAX_NS = 2**63 - 1
 KINDS = ("internal", "internal", "server", "client", "producer", "consumer")
 STATUSES = ("unset", "ok", "error")
-#: Any of these is there, unless the answer is empty: then there are no spans.
+#: A response has one of these members, unless it is empty and so has no spans.
 ENVELOPES = frozenset({"resourceSpans", "batches", "result", "trace"})
-#: What a value of an attribute may be, one of them in each.
+#: The members of a scalar attribute value, which has exactly one of them.
 SCALARS = ("stringValue", "boolValue", "doubleValue", "bytesValue")
 
 
 class _Struct(msgspec.Struct, frozen=True, rename="camel"):
-    """Unknown members are passed over."""
+    """Ignores unknown members."""
 
 
 class _Attribute(_Struct, frozen=True):
@@ -87,11 +87,11 @@ class _Answer(_Spans, frozen=True):
 
 
 def decode_otlp(body: bytes, trace_id: str) -> list[SpanRecord]:
-    """The spans of the trace. Raises ValueError for what is none of the shapes."""
+    """Return the spans of the trace. Raise ValueError when `body` has none of the known shapes."""
     try:
         members = msgspec.json.decode(body, type=dict[str, msgspec.Raw]).keys()
         if members and not members & ENVELOPES:
-            raise ValueError(f"none of {', '.join(sorted(ENVELOPES))} is there")
+            raise ValueError(f"has none of {', '.join(sorted(ENVELOPES))}")
         return [span for span in _spans(msgspec.json.decode(body, type=_Answer)) if span.trace_id == trace_id]
     except (msgspec.MsgspecError, RecursionError) as exc:
         raise ValueError(str(exc)) from exc
@@ -126,7 +126,7 @@ def _recorded(span: _Span, service: str) -> SpanRecord:
 
 
 def hex_id(text: str, size: int) -> str:
-    """An id of `size` bytes, in hexadecimal digits or, as protobuf's JSON has bytes, in base64."""
+    """Return an id of `size` bytes as hexadecimal digits. `text` is either those, or base64 as in protobuf's JSON."""
     digits = text.rstrip("=")
     if len(text) == 2 * size:
         raw = bytes.fromhex(text)
@@ -153,12 +153,12 @@ def _ns(value: int | str) -> int:
     return found
 
 
-def _enum_name(code: int | str, words: Sequence[str], prefix: str) -> str:
-    """A number or a name of the protocol's as our word; the first one for what we do not know."""
+def _enum_name(code: int | str, names: Sequence[str], prefix: str) -> str:
+    """Return our name for a number or name of the protocol, and the first of `names` for an unknown one."""
     if isinstance(code, int):
-        return words[code] if 0 <= code < len(words) else words[0]
-    word = code.removeprefix(prefix).lower()
-    return word if word in words else words[0]
+        return names[code] if 0 <= code < len(names) else names[0]
+    name = code.removeprefix(prefix).lower()
+    return name if name in names else names[0]
 
 
 def _plain(attributes: _Attributes) -> Mapping[str, Any]:
@@ -166,7 +166,7 @@ def _plain(attributes: _Attributes) -> Mapping[str, Any]:
 
 
 def _value(value: Mapping[str, Any]) -> Any:
-    """JSON values. A whole number beyond 64 bits stays text."""
+    """Return `value` as JSON. An integer beyond 64 bits stays text."""
     match value:
         case {"intValue": int() | str() as number}:
             found = int(number)

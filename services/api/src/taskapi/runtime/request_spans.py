@@ -1,4 +1,4 @@
-"""The spans of requests, and of their statements. Health and metrics are asked for too often to be worth any."""
+"""Spans of requests and of their SQL statements. Health checks and metrics are too frequent to be traced."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}
 _TABLE = re.compile(r"\b(INSERT) INTO (\w+)|\b(UPDATE) (\w+)|\b(DELETE) FROM (\w+)")
 _READ = re.compile(r"\bFROM (\w+)")
 _DIALECT = dialect()  # type: ignore[no-untyped-call]
-#: Of statements that are made once. Others go with their values, of which there may be many.
+#: By statement. The cached ones stay; those that are built for their values are collected with them.
 _KNOWN: WeakKeyDictionary[Executable, tuple[str, str]] = WeakKeyDictionary()
 
 
 @contextmanager
 def request_span(tracing: Tracing, scope: HTTPScope) -> Iterator[Span]:
-    """A child of the caller's, where the request names one. `tell_answer` says what came of it."""
+    """Start the span of a request, below the caller's when the request names one. `record_response` completes it."""
     span: Span = trace.INVALID_SPAN
     if tracing.is_enabled and scope["path"].startswith(TRACED_PREFIX):
         span = _begin(tracing, scope)
@@ -57,7 +57,7 @@ def record_response(span: Span, scope: HTTPScope, status: int) -> None:
 
 
 def statement_span(tracing: Tracing, statement: Executable) -> AbstractContextManager[Any]:
-    """The span of a statement, where whoever asks is followed."""
+    """Return the span of a statement, or no span when the request is not sampled."""
     if not trace.get_current_span().is_recording():
         return nullcontext()
     operation, table = _describe(statement)
@@ -65,7 +65,7 @@ def statement_span(tracing: Tracing, statement: Executable) -> AbstractContextMa
 
 
 def transaction_span(tracing: Tracing) -> AbstractContextManager[Any]:
-    """As `followed_statement`, for several together."""
+    """As `statement_span`, for a transaction."""
     if not trace.get_current_span().is_recording():
         return nullcontext()
     attributes = {"db.system.name": "postgresql", "db.operation.name": "TRANSACTION"}
@@ -73,7 +73,7 @@ def transaction_span(tracing: Tracing) -> AbstractContextManager[Any]:
 
 
 def _begin(tracing: Tracing, scope: HTTPScope) -> Span:
-    """Most are not followed: those cost as little as can be."""
+    """Return the span, or an invalid one when the request is not sampled; most are not, so that path is cheap."""
     method = scope["method"] if scope["method"] in METHODS else "_OTHER"
     parent = parse_traceparent(_header(scope, b"traceparent"))
     context = tracing.sample_root(method) if parent is None else child_context(parent)
@@ -93,7 +93,7 @@ def _attributes(scope: HTTPScope, method: str) -> conventions.Attributes:
         url_attributes.URL_PATH: scope["path"],
         url_attributes.URL_SCHEME: scope["scheme"],
         server_attributes.SERVER_ADDRESS: host,
-        server_attributes.SERVER_PORT: int(port or 0),  # Granian has it as text
+        server_attributes.SERVER_PORT: int(port or 0),  # Granian passes it as text
         network_attributes.NETWORK_PROTOCOL_VERSION: str(scope["http_version"]),
         USER_AGENT_ORIGINAL: _header(scope, b"user-agent"),
     }
@@ -101,7 +101,7 @@ def _attributes(scope: HTTPScope, method: str) -> conventions.Attributes:
 
 
 def _describe(statement: Executable) -> tuple[str, str]:
-    """The operation, and the table: of the first that changes something, or else of the first that is read."""
+    """Return operation and table: those of the first change, or of the first read when nothing is changed."""
     if (known := _KNOWN.get(statement)) is None:
         known = _KNOWN[statement] = _named(str(statement.compile(dialect=_DIALECT)))  # type: ignore[attr-defined]
     return known

@@ -1,4 +1,4 @@
-"""What the handlers work with, opened and closed with the process."""
+"""The services that handlers use. They live as long as the process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from taskcore.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """`leaving` is set when the process was told to stop, and still answers. `metrics` are what `/metrics` tells."""
+    """`draining` is set once the process is asked to stop, while it still serves. `/metrics` exposes `metrics`."""
 
     database: Database
     type_cache: TypeCache
@@ -46,26 +46,26 @@ class Services:
         metrics: CollectorRegistry | None = None,
         span_store: InMemorySpanStore | None = None,
     ) -> Self:
-        """Nothing is connected yet: the process starts whether the database is there or not."""
+        """Return the services, without any connection: the process also starts while the database is unavailable."""
         url = settings.database_url.get_secret_value()
         database = Database.from_url(url, tracing)
         current = CurrentSettings(settings)
-        follower = SettingsWatcher(current, database.read, name="taskapi settings")
-        finishes = CompletionWaiters(url, database)
-        told = metrics or build_registry("api", REGISTRY)
+        watcher = SettingsWatcher(current, database.read, name="taskapi settings")
+        waiters = CompletionWaiters(url, database)
+        registry = metrics or build_registry("api", REGISTRY)
         traces = Traces.from_settings(settings, span_store)
         return cls(
-            database, TypeCache(database), Notifier(database), finishes, current, follower, told, traces, tracing
+            database, TypeCache(database), Notifier(database), waiters, current, watcher, registry, traces, tracing
         )
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        following = asyncio.create_task(self.settings_watcher.run(), name="settings")
+        watching = asyncio.create_task(self.settings_watcher.run(), name="settings")
         try:
             yield
         finally:
-            following.cancel()
-            await asyncio.wait([following])
+            watching.cancel()
+            await asyncio.wait([watching])
             await self.completion_waiters.close()
             await self.traces.close()
             await self.notifier.close()

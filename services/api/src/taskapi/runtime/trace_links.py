@@ -1,4 +1,4 @@
-"""Where people look at a trace."""
+"""Links to the pages of traces."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TASK_ID = "{task_id}"
 
 @dataclass(frozen=True, slots=True)
 class TraceLinks:
-    """By the setting `trace_url_template`: no links without one."""
+    """Builds links from the setting `trace_url_template`. Without it there are none."""
 
     template: str | None
 

@@ -1,4 +1,4 @@
-"""Who is asked for spans: the viewer that keeps them, or else this very process."""
+"""Where spans are read from: the trace viewer, or the memory of this process."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class TraceSource(Protocol):
     def name(self) -> Literal["viewer", "local"]: ...
 
     async def find_spans(self, trace_ids: Sequence[str]) -> SpansByTrace:
-        """The spans of each, as they come; none for a trace that is not there."""
+        """Return the spans of each trace in any order; none for a trace that is unknown."""
 
     async def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Traces:
-    """`source` is None where nobody can be asked."""
+    """`source` is None when there is nothing to read spans from."""
 
     links: TraceLinks
     source: TraceSource | None
@@ -46,7 +46,7 @@ class Traces:
 
 
 class LocalSource:
-    """What this process keeps."""
+    """The spans in the memory of this process."""
 
     name: Literal["local"] = "local"
 

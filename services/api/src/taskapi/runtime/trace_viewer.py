@@ -1,4 +1,4 @@
-"""The trace viewer, asked over HTTP. What it may take is bounded, in time and in size, for all traces of a call."""
+"""Read traces from the trace viewer over HTTP. Time and size are limited, for all traces of a call together."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Literal
 import httpx
 import structlog
 
-from taskapi.http.problems import ProblemError, trace_viewer_unavailable
+from taskapi.http.problems import ProblemError
 from taskapi.runtime.otlp import decode_otlp
+from taskapi.schemas import Problem, ProblemCode
 from taskcore.observability.tracing.span_record import SpanRecord
 from taskcore.settings import TRACE_ID_PLACEHOLDER
 
@@ -22,7 +23,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class TraceViewer:
-    """At the setting `tracing.query_url`, which may hold a password: it is in no log and no answer."""
+    """The viewer at `tracing.query_url`, which may hold a password and so is neither logged nor returned."""
 
     name: Literal["viewer"] = "viewer"
 
@@ -32,32 +33,32 @@ class TraceViewer:
         self._http = httpx.AsyncClient(headers={"Accept": "application/json"}, timeout=None)
 
     async def find_spans(self, trace_ids: Sequence[str]) -> Mapping[str, Sequence[SpanRecord]]:
-        """Raises `Refused`."""
+        """Raise `ProblemError` when the viewer is unavailable or its response is not valid."""
         try:
             async with asyncio.timeout(self._timeout_s):
-                room = _ByteBudget(MAX_BYTES)
-                bodies = [await self._ask(trace_id, room) for trace_id in trace_ids]
+                budget = _ByteBudget(MAX_BYTES)
+                bodies = [await self._ask(trace_id, budget) for trace_id in trace_ids]
             return await asyncio.to_thread(_decoded, trace_ids, bodies)
         except TimeoutError as exc:
-            raise _unavailable(f"did not answer within {self._timeout_s:g} s") from exc
+            raise _unavailable(f"did not respond within {self._timeout_s:g} s") from exc
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
-            raise _unavailable(f"could not be asked ({type(exc).__name__})") from exc
+            raise _unavailable(f"could not be reached ({type(exc).__name__})") from exc
         except ValueError as exc:
-            raise _unavailable("gave an answer that is no trace as OTLP JSON") from exc
+            raise _unavailable("sent a response that is not a trace in OTLP JSON") from exc
 
     async def close(self) -> None:
         await self._http.aclose()
 
-    async def _ask(self, trace_id: str, room: _ByteBudget) -> bytes | None:
-        """The body. None: it does not have the trace, or not yet."""
+    async def _ask(self, trace_id: str, budget: _ByteBudget) -> bytes | None:
+        """Return the body, or None when the viewer does not have the trace (yet)."""
         async with self._http.stream("GET", self._template.replace(TRACE_ID_PLACEHOLDER, trace_id)) as response:
             if response.status_code in NO_TRACE_STATUSES:
                 return None
             if response.status_code != 200:
-                raise _unavailable(f"answered with the status {response.status_code}")
+                raise _unavailable(f"responded with status {response.status_code}")
             chunks = []
             async for chunk in response.aiter_bytes():
-                room.take(len(chunk))
+                budget.take(len(chunk))
                 chunks.append(chunk)
             return b"".join(chunks)
 
@@ -69,7 +70,7 @@ class _ByteBudget:
     def take(self, size: int) -> None:
         self._left -= size
         if self._left < 0:
-            raise _unavailable(f"answered with more than {MAX_BYTES // 2**20} MiB")
+            raise _unavailable(f"responded with more than {MAX_BYTES // 2**20} MiB")
 
 
 def _decoded(trace_ids: Sequence[str], bodies: Sequence[bytes | None]) -> Mapping[str, Sequence[SpanRecord]]:
@@ -77,6 +78,8 @@ def _decoded(trace_ids: Sequence[str], bodies: Sequence[bytes | None]) -> Mappin
     return {trace_id: [] if body is None else decode_otlp(body, trace_id) for trace_id, body in pairs}
 
 
-def _unavailable(why: str) -> ProblemError:
-    log.warning("trace_viewer.unavailable", why=why)
-    return trace_viewer_unavailable(why)
+def _unavailable(reason: str) -> ProblemError:
+    log.warning("trace_viewer.unavailable", reason=reason)
+    detail = f"The trace viewer {reason}."
+    problem = Problem("The trace viewer is unavailable", 503, ProblemCode.TRACE_VIEWER_UNAVAILABLE, detail=detail)
+    return ProblemError(problem, {"Retry-After": "1"})

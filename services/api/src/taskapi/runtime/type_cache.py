@@ -1,4 +1,4 @@
-"""The known task types, kept in memory for a moment, each with its compiled schema."""
+"""A short-lived cache of the task types, each with its compiled schema."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ log = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class KnownType:
-    """What a submit needs to know, and what may be done to its tasks while they run.
+    """What submitting a task needs, and what may be done to a running one.
 
-    Without a `validator` any parameters are taken: the worker checks them again.
+    Without a `validator` any parameters are accepted; the worker checks them again.
     """
 
     name: str
@@ -40,7 +40,7 @@ class KnownType:
 
 
 class TypeCache:
-    """What it knows is at most `FRESH_S` old; a name that it does not know is looked up before it is refused."""
+    """Entries are at most `MAX_AGE_S` old, and the cache is reloaded before a name counts as unknown."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -49,11 +49,11 @@ class TypeCache:
         self._reading = asyncio.Lock()
 
     async def get(self, names: Collection[str]) -> Mapping[str, KnownType]:
-        """The types, those of `names` that exist among them."""
-        asked_at = time.monotonic()
-        if self._read_at < asked_at - MAX_AGE_S or any(name not in self._types for name in names):
+        """Return all types, including those of `names` that exist."""
+        started_at = time.monotonic()
+        if self._read_at < started_at - MAX_AGE_S or any(name not in self._types for name in names):
             async with self._reading:
-                if self._read_at < asked_at:
+                if self._read_at < started_at:
                     await self._read()
         return self._types
 
@@ -82,6 +82,6 @@ class TypeCache:
 def _compiled(name: str, schema: dict[str, Any]) -> jsonschema_rs.Validator | None:
     try:
         return jsonschema_rs.Draft202012Validator(schema, offline=True, mask="the value")
-    except (ValueError, jsonschema_rs.ReferencingError) as exc:  # a worker's mistake, not the client's
+    except (ValueError, jsonschema_rs.ReferencingError) as exc:  # the mistake of a plugin, not of the client
         log.warning("task_type.invalid_schema", task_type=name, error=str(exc))
         return None

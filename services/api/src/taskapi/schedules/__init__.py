@@ -1,1 +1,1 @@
-"""Schedules over HTTP: making and changing them, what they did, and what they will do."""
+"""Schedules over HTTP: their definitions, actions, past fires and next times."""

@@ -1,4 +1,4 @@
-"""Holding a schedule back, letting it go on, and running its task at once."""
+"""Pausing and resuming a schedule, and running its task now."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from typing import Any
 from litestar import Request, Response, post
 from litestar.di import NamedDependency
 
-from taskapi.http.parameters import User, actor, problem_responses
+from taskapi.http.parameters import User, actor, location, problem_responses
+from taskapi.http.problems import not_found
+from taskapi.http.request_body import MAX_REASON_BYTES, read_reason, reason_body
 from taskapi.runtime.services import Services
 from taskapi.schedules import schemas
 from taskapi.schedules.parameters import ScheduleId
-from taskapi.schedules.problems import schedule_not_found, schedule_overlap
+from taskapi.schedules.problems import schedule_overlap
 from taskapi.schedules.queries import fetch_schedule
 from taskapi.schedules.validation import parse_recurrence
-from taskapi.tasks.actions import MAX_REASON_BYTES, read_reason
+from taskapi.schemas import ProblemCode
 from taskcore.db.notify import SCHEDULES
 from taskcore.db.schedules import fires, schedules
 from taskcore.observability.metrics import TASKS_SUBMITTED
@@ -29,14 +31,15 @@ from taskcore.submission.from_schedule import OverlapConflict, run_now
     status_code=200,
     request_max_body_size=MAX_REASON_BYTES,
     responses=problem_responses(404, 413, 415),
+    opt=reason_body("the mail server is being moved").opt,
 )
 async def pause_schedule(
     request: Request[Any, Any, Any], services: NamedDependency[Services], schedule_id: ScheduleId
 ) -> schemas.Schedule:
-    """Its times pass until it is resumed; what runs goes on. Pausing it again changes the reason."""
-    why = await read_reason(request)
-    if not await services.database.write(schedules.pause_schedule(), {"of": schedule_id, "why": why}):
-        raise schedule_not_found(schedule_id)
+    """Skip its times until it is resumed. A running task continues. Pausing it again replaces the reason."""
+    reason = await read_reason(request)
+    if not await services.database.write(schedules.pause_schedule(), {"of": schedule_id, "why": reason}):
+        raise not_found(ProblemCode.SCHEDULE_NOT_FOUND, schedule_id)
     services.notifier.notify(SCHEDULES)
     return await fetch_schedule(services, schedule_id)
 
@@ -50,15 +53,15 @@ async def pause_schedule(
     responses=problem_responses(404),
 )
 async def resume_schedule(services: NamedDependency[Services], schedule_id: ScheduleId) -> schemas.Schedule:
-    """From now on: what came during the pause is not made up for. It is no error if it was not paused."""
+    """Continue with the next time; those of the pause are not made up for. The schedule need not be paused."""
     async with services.database.transaction() as connection:
         row = (await connection.execute(fires.lock_schedule(), {"of": schedule_id})).first()
         if row is None:
-            raise schedule_not_found(schedule_id)
+            raise not_found(ProblemCode.SCHEDULE_NOT_FOUND, schedule_id)
         if row.paused_at is not None:
-            found = parse_recurrence(row.cron, row.every_s, row.timezone, row.anchor_at)
+            recurrence = parse_recurrence(row.cron, row.every_s, row.timezone, row.anchor_at)
             await connection.execute(
-                schedules.resume_schedule(), {"of": schedule_id, "following": found.after(row.moment)}
+                schedules.resume_schedule(), {"of": schedule_id, "following": recurrence.after(row.moment)}
             )
     services.notifier.notify(SCHEDULES)
     return await fetch_schedule(services, schedule_id)
@@ -69,17 +72,18 @@ async def resume_schedule(services: NamedDependency[Services], schedule_id: Sche
     operation_id="run_schedule",
     summary="Run a schedule's task now",
     tags=["schedules"],
-    response_description="Submitted.",
+    response_description="The task was submitted.",
+    response_headers=[location("task")],
     responses=problem_responses(404, 409),
 )
 async def run_schedule(
     services: NamedDependency[Services], schedule_id: ScheduleId, user: User = None
 ) -> Response[schemas.ScheduleRun]:
-    """Paused or not, and beside its times. Unless tasks may overlap, not while the last one is not over."""
+    """Submit its task now, even while it is paused. Refused while the previous task runs, unless tasks may overlap."""
     async with services.database.transaction() as connection:
         done = await run_now(connection, schedule_id, actor=actor(user))
     if done is None:
-        raise schedule_not_found(schedule_id)
+        raise not_found(ProblemCode.SCHEDULE_NOT_FOUND, schedule_id)
     if isinstance(done, OverlapConflict):
         raise schedule_overlap(done.task_id)
     TASKS_SUBMITTED.inc()

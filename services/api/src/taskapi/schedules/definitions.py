@@ -1,4 +1,4 @@
-"""Making, changing and deleting schedules."""
+"""Creating, changing and deleting schedules."""
 
 from __future__ import annotations
 
@@ -12,52 +12,57 @@ from msgspec import UNSET
 from psycopg.errors import UniqueViolation
 from sqlalchemy.exc import IntegrityError
 
-from taskapi.http.parameters import User, actor, problem_responses
-from taskapi.http.request_body import decode, read_json_body
+from taskapi.http.parameters import User, actor, location, problem_responses
+from taskapi.http.problems import not_found
+from taskapi.http.request_body import JsonBody
 from taskapi.runtime.services import Services
 from taskapi.schedules import schemas
 from taskapi.schedules.parameters import ScheduleId
-from taskapi.schedules.problems import schedule_exists, schedule_managed, schedule_not_found
+from taskapi.schedules.problems import schedule_exists, schedule_managed
 from taskapi.schedules.queries import database_now, fetch_schedule, fetch_schedule_row
-from taskapi.schedules.validation import check_schedule, parse_recurrence, times
+from taskapi.schedules.validation import check_schedule, parse_recurrence
+from taskapi.schemas import ProblemCode
 from taskcore.db.notify import SCHEDULES
 from taskcore.db.schedules import fires, schedules
 from taskcore.domain.tasks import MAX_TASK_BYTES
 
-_SUBMISSION = msgspec.json.Decoder(schemas.ScheduleSubmission)
-_CHANGE = msgspec.json.Decoder(schemas.ScheduleChange)
+_NIGHTLY = {"name": "nightly", "cron": "30 2 * * *", "timezone": "Europe/Berlin", "task": {"type": "noop"}}
+_SUBMISSION = JsonBody(schemas.ScheduleSubmission, _NIGHTLY)
+_CHANGE = JsonBody(schemas.ScheduleChange, {"every_s": 600, "overlap": "queue"})
 
 
 @post(
     "/schedules",
     operation_id="create_schedule",
-    summary="Make a schedule",
+    summary="Create a schedule",
     tags=["schedules"],
     request_max_body_size=MAX_TASK_BYTES,
-    response_description="Made.",
+    response_description="The schedule was created.",
+    response_headers=[location("schedule")],
     responses=problem_responses(409, 413, 415),
+    opt=_SUBMISSION.opt,
 )
 async def create_schedule(
     request: Request[Any, Any, Any], services: NamedDependency[Services], user: User = None
 ) -> Response[schemas.Schedule]:
-    """Its task is checked as one that is submitted. Names are unique."""
-    asked = decode(await read_json_body(request), _SUBMISSION)
-    await check_schedule(services, asked)
+    """Create a schedule. Its name must be unique, and its task is checked like a submitted one."""
+    submission = await _SUBMISSION.read(request)
+    await check_schedule(services, submission)
     now = await database_now(services)
-    found = times(asked, now)
-    values = {name: getattr(asked, name) for name in schedules.UPDATABLE_COLUMNS if name != "task"}
-    next_at = now if asked.run_at_start else found.after(now)
-    made = schedules.create_schedule(
+    recurrence = parse_recurrence(submission.cron, submission.every_s, submission.timezone, now)
+    values = {name: getattr(submission, name) for name in schedules.UPDATABLE_COLUMNS if name != "task"}
+    next_at = now if submission.run_at_start else recurrence.after(now)
+    statement = schedules.create_schedule(
         **values,
-        task=msgspec.to_builtins(asked.task),
+        task=msgspec.to_builtins(submission.task),
         anchor_at=now,
         next_at=next_at,
         created_by=actor(user),
         created_at=now,
     )
-    rows = await services.database.write(made)
+    rows = await services.database.write(statement)
     if not rows:
-        raise schedule_exists(asked.name)
+        raise schedule_exists(submission.name)
     services.notifier.notify(SCHEDULES)
     answer = await fetch_schedule(services, rows[0].id)
     return Response(answer, headers={"Location": f"/api/v1/schedules/{answer.id}"})
@@ -70,18 +75,19 @@ async def create_schedule(
     tags=["schedules"],
     request_max_body_size=MAX_TASK_BYTES,
     responses=problem_responses(404, 409, 413, 415),
+    opt=_CHANGE.opt,
 )
 async def change_schedule(
     request: Request[Any, Any, Any], services: NamedDependency[Services], schedule_id: ScheduleId
 ) -> schemas.Schedule:
-    """At once: a changed interval counts from the last time, a changed cron line or time zone from now."""
-    asked = decode(await read_json_body(request), _CHANGE)
-    await check_schedule(services, asked)
+    """Change a schedule. A new interval counts from its last time, a new cron line or time zone applies from now."""
+    change = await _CHANGE.read(request)
+    await check_schedule(services, change)
     try:
-        await _change(services, schedule_id, asked)
+        await _apply(services, schedule_id, change)
     except IntegrityError as exc:
         if isinstance(exc.orig, UniqueViolation):
-            raise schedule_exists(str(asked.name)) from exc
+            raise schedule_exists(str(change.name)) from exc
         raise
     services.notifier.notify(SCHEDULES)
     return await fetch_schedule(services, schedule_id)
@@ -95,27 +101,27 @@ async def change_schedule(
     responses=problem_responses(404, 409),
 )
 async def delete_schedule(services: NamedDependency[Services], schedule_id: ScheduleId) -> None:
-    """The tasks that it submitted stay."""
+    """Delete a schedule. The tasks that it submitted stay."""
     if not await services.database.write(schedules.delete_schedule(), {"of": schedule_id}):
         raise schedule_managed(await fetch_schedule_row(services, schedule_id))
     services.notifier.notify(SCHEDULES)
 
 
-async def _change(services: Services, schedule_id: int, asked: schemas.ScheduleChange) -> None:
+async def _apply(services: Services, schedule_id: int, change: schemas.ScheduleChange) -> None:
     async with services.database.transaction() as connection:
         row = (await connection.execute(fires.lock_schedule(), {"of": schedule_id})).first()
         if row is None:
-            raise schedule_not_found(schedule_id)
+            raise not_found(ProblemCode.SCHEDULE_NOT_FOUND, schedule_id)
         if row.managed_by is not None:
             raise schedule_managed(row)
-        values = _values(asked)
-        values |= _following(row, values)
+        values = _values(change)
+        values |= _next_time(row, values)
         await connection.execute(schedules.update_schedule(schedule_id, **values))
 
 
-def _values(asked: schemas.ScheduleChange) -> dict[str, Any]:
-    """The columns that are given. One way of telling times takes the place of the other."""
-    given = {name: value for name in schedules.UPDATABLE_COLUMNS if (value := getattr(asked, name)) is not UNSET}
+def _values(change: schemas.ScheduleChange) -> dict[str, Any]:
+    """Return the columns to change. A new `cron` clears `every_s`, and the other way round."""
+    given = {name: value for name in schedules.UPDATABLE_COLUMNS if (value := getattr(change, name)) is not UNSET}
     if "task" in given:
         given["task"] = msgspec.to_builtins(given["task"])
     for one, other in (("cron", "every_s"), ("every_s", "cron")):
@@ -124,10 +130,10 @@ def _values(asked: schemas.ScheduleChange) -> dict[str, Any]:
     return given
 
 
-def _following(row: Any, values: dict[str, Any]) -> dict[str, Any]:
-    """The next time, if `values` change how times are told, and what an interval counts from. Raises `Refused`."""
+def _next_time(row: Any, values: dict[str, Any]) -> dict[str, Any]:
+    """Return the columns of the next time, if `values` change it. Raise `ProblemError` when the times are not valid."""
     cron, every_s, timezone = (values.get(name, getattr(row, name)) for name in ("cron", "every_s", "timezone"))
-    found = parse_recurrence(cron, every_s, timezone, row.anchor_at)
+    recurrence = parse_recurrence(cron, every_s, timezone, row.anchor_at)
     if every_s is not None:
         if every_s == row.every_s:
             return {}
@@ -135,4 +141,4 @@ def _following(row: Any, values: dict[str, Any]) -> dict[str, Any]:
         return {"next_at": next_at, "anchor_at": next_at}
     if (cron, timezone) == (row.cron, row.timezone):
         return {}
-    return {"next_at": found.after(row.moment)}
+    return {"next_at": recurrence.after(row.moment)}

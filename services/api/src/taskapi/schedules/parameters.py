@@ -1,4 +1,4 @@
-"""The parameters of calls about schedules."""
+"""Parameters of calls about schedules."""
 
 from __future__ import annotations
 
@@ -13,10 +13,16 @@ ScheduleId = Annotated[
     int, PathParameter(ge=1, le=MAX_INTEGER, schema_extra={"maximum": MAX_INTEGER}, description="A schedule's id.")
 ]
 After = Annotated[
-    int, QueryParameter(ge=0, le=MAX_INTEGER, schema_extra={"minimum": 0, "maximum": MAX_INTEGER}, description="An id.")
+    int,
+    QueryParameter(
+        ge=0,
+        le=MAX_INTEGER,
+        schema_extra={"minimum": 0, "maximum": MAX_INTEGER},
+        description="`next_after` of the previous page.",
+    ),
 ]
 Before = Annotated[
-    str | None, QueryParameter(schema_extra={"format": "date-time"}, description="`next_before` of the page before.")
+    str | None, QueryParameter(schema_extra={"format": "date-time"}, description="`next_before` of the previous page.")
 ]
 Limit = Annotated[int, QueryParameter(ge=1, le=1_000)]
-Count = Annotated[int, QueryParameter(ge=1, le=MAX_PREVIEW, description="How many.")]
+Count = Annotated[int, QueryParameter(ge=1, le=MAX_PREVIEW, description="Number of times.")]

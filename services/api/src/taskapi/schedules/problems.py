@@ -1,32 +1,27 @@
-"""Why a call about a schedule is refused."""
+"""Problems of calls about schedules."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from taskapi.http.problems import ProblemError
-from taskapi.schemas import Problem
-
-
-def schedule_not_found(schedule_id: int) -> ProblemError:
-    detail = f"There is no schedule {schedule_id}."
-    return ProblemError(Problem("No such schedule", 404, "schedule_not_found", detail=detail))
+from taskapi.schemas import Problem, ProblemCode
 
 
 def schedule_exists(name: str) -> ProblemError:
-    return ProblemError(
-        Problem("The name is taken", 409, "schedule_exists", detail=f"There is a schedule named {name!r}.")
-    )
+    detail = f"There is already a schedule named {name!r}."
+    return ProblemError(Problem("The name is taken", 409, ProblemCode.SCHEDULE_EXISTS, detail=detail))
 
 
 def schedule_managed(schedule: Any) -> ProblemError:
-    """Its description says which setting."""
-    detail = f"{schedule.name} belongs to {schedule.managed_by}, from whose settings its times come."
+    """Return the problem of changing a managed schedule. Its description names the setting to change instead."""
+    detail = f"{schedule.name} is managed by {schedule.managed_by}, whose settings determine its times."
     if schedule.description:
         detail += f" {schedule.description}."
-    return ProblemError(Problem("A service keeps this schedule", 409, "schedule_managed", detail=detail))
+    return ProblemError(Problem("A service manages this schedule", 409, ProblemCode.SCHEDULE_MANAGED, detail=detail))
 
 
 def schedule_overlap(task_id: int) -> ProblemError:
-    detail = f"Task {task_id}, which it submitted before, is not over, and its overlap is not «allow»."
-    return ProblemError(Problem("The task before is not over", 409, "schedule_overlap", detail=detail, task_id=task_id))
+    title = "The previous task of the schedule is not finished"
+    detail = f"Task {task_id} of this schedule is not finished, and its overlap is not `allow`."
+    return ProblemError(Problem(title, 409, ProblemCode.SCHEDULE_OVERLAP, detail=detail, task_id=task_id))

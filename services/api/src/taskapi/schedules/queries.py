@@ -1,4 +1,4 @@
-"""Looking at schedules: what there is, what came of it, and what will come."""
+"""Reading schedules, their fires and their next times."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import msgspec
 from litestar import Request, get, post
 from litestar.di import NamedDependency
 
 from taskapi.http.paging import parse_time
 from taskapi.http.parameters import problem_responses
-from taskapi.http.request_body import decode, read_json_body
+from taskapi.http.problems import not_found
+from taskapi.http.request_body import JsonBody
 from taskapi.runtime.services import Services
 from taskapi.schedules import schemas
 from taskapi.schedules.parameters import After, Before, Count, Limit, ScheduleId
-from taskapi.schedules.problems import schedule_not_found
-from taskapi.schedules.validation import parse_recurrence, times
-from taskapi.tasks import presenters
+from taskapi.schedules.validation import parse_recurrence
+from taskapi.schemas import ProblemCode
+from taskapi.tasks.presenters import from_row
 from taskcore.db.schedules import schedules
 from taskcore.submission.recurrence import Recurrence
 
 MAX_BYTES = 64 * 1024
 
-_RECURRENCE = msgspec.json.Decoder(schemas.PreviewRequest)
+_PREVIEW = JsonBody(schemas.PreviewRequest, {"cron": "*/5 8-18 * * MON-FRI", "timezone": "Europe/Berlin"})
 
 
 @get(
@@ -38,10 +38,10 @@ _RECURRENCE = msgspec.json.Decoder(schemas.PreviewRequest)
 async def list_schedules(
     services: NamedDependency[Services], after: After = 0, limit: Limit = 100
 ) -> schemas.SchedulePage:
-    """By id."""
+    """Return a page of schedules, by id."""
     rows = await services.database.read(schedules.list_schedules(), {"after_id": after, "most": limit + 1})
     ((total,),) = await services.database.read(schedules.count_schedules())
-    items = [presenters.from_row(schemas.Schedule, row._mapping) for row in rows[:limit]]
+    items = [from_row(schemas.Schedule, row) for row in rows[:limit]]
     return schemas.SchedulePage(items, total, items[-1].id if len(rows) > limit else None)
 
 
@@ -53,21 +53,21 @@ async def list_schedules(
     responses=problem_responses(404),
 )
 async def get_schedule(services: NamedDependency[Services], schedule_id: ScheduleId) -> schemas.Schedule:
-    """Its task, its times, and how it stands."""
+    """Return the schedule with its next and last time."""
     return await fetch_schedule(services, schedule_id)
 
 
 @get(
     "/schedules/{schedule_id:int}/fires",
     operation_id="list_schedule_fires",
-    summary="List what became of a schedule's times",
+    summary="List a schedule's fires",
     tags=["schedules"],
     responses=problem_responses(404),
 )
 async def list_fires(
     services: NamedDependency[Services], schedule_id: ScheduleId, before: Before = None, limit: Limit = 100
 ) -> schemas.ScheduleFirePage:
-    """Newest first: each time that was dealt with, with its task, or without one. Missed times are only counted."""
+    """Return each past time and its outcome, newest first. Missed times are counted, not listed."""
     values = {"of": schedule_id, "until": parse_time("before", before), "most": limit + 1}
     rows = await services.database.read(schedules.list_fires(), values)
     if not rows:
@@ -89,10 +89,10 @@ async def list_fires(
 async def preview_schedule(
     services: NamedDependency[Services], schedule_id: ScheduleId, count: Count = 10
 ) -> schemas.SchedulePreview:
-    """From now on, as if it were not paused."""
+    """Return its next times from now, ignoring a pause."""
     row = await fetch_schedule_row(services, schedule_id)
-    found = parse_recurrence(row.cron, row.every_s, row.timezone, row.anchor_at)
-    return await _preview(found, row.timezone, await database_now(services), count)
+    recurrence = parse_recurrence(row.cron, row.every_s, row.timezone, row.anchor_at)
+    return await _preview(recurrence, row.timezone, await database_now(services), count)
 
 
 @post(
@@ -103,14 +103,16 @@ async def preview_schedule(
     status_code=200,
     request_max_body_size=MAX_BYTES,
     responses=problem_responses(413, 415),
+    opt=_PREVIEW.opt,
 )
 async def preview_recurrence(
     request: Request[Any, Any, Any], services: NamedDependency[Services]
 ) -> schemas.SchedulePreview:
-    """Nothing is stored."""
-    asked = decode(await read_json_body(request), _RECURRENCE)
+    """Return the next times without storing anything."""
+    preview = await _PREVIEW.read(request)
     now = await database_now(services)
-    return await _preview(times(asked, now), asked.timezone, now, asked.count)
+    recurrence = parse_recurrence(preview.cron, preview.every_s, preview.timezone, now)
+    return await _preview(recurrence, preview.timezone, now, preview.count)
 
 
 async def database_now(services: Services) -> datetime:
@@ -120,21 +122,19 @@ async def database_now(services: Services) -> datetime:
 
 
 async def fetch_schedule(services: Services, schedule_id: int) -> schemas.Schedule:
-    """Raises `Refused` when there is none."""
-    row = await fetch_schedule_row(services, schedule_id)
-    answer: schemas.Schedule = presenters.from_row(schemas.Schedule, row._mapping)
-    return answer
+    """Raise `ProblemError` when there is no such schedule."""
+    return from_row(schemas.Schedule, await fetch_schedule_row(services, schedule_id))
 
 
 async def fetch_schedule_row(services: Services, schedule_id: int) -> Any:
-    """Raises `Refused` when there is none."""
+    """Raise `ProblemError` when there is no such schedule."""
     rows = await services.database.read(schedules.get_schedule(), {"of": schedule_id})
     if not rows:
-        raise schedule_not_found(schedule_id)
+        raise not_found(ProblemCode.SCHEDULE_NOT_FOUND, schedule_id)
     return rows[0]
 
 
-async def _preview(found: Recurrence, timezone: str, now: datetime, count: int) -> schemas.SchedulePreview:
-    upcoming = await asyncio.to_thread(found.upcoming, now, count)  # a second, for a line that comes every 28 years
+async def _preview(recurrence: Recurrence, timezone: str, now: datetime, count: int) -> schemas.SchedulePreview:
+    upcoming = await asyncio.to_thread(recurrence.upcoming, now, count)  # takes a second for once in 28 years
     zone = ZoneInfo(timezone)
     return schemas.SchedulePreview(timezone, [schemas.PreviewedTime(at, at.astimezone(zone)) for at in upcoming])

@@ -1,4 +1,4 @@
-"""What goes over HTTP of schedules."""
+"""Requests and responses about schedules."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from taskapi.schemas import ActionReason
 from taskcore.domain import tasks as limits
 from taskcore.domain.schedules import DEFAULT_CATCH_UP_LIMIT, MAX_CATCH_UP_LIMIT, CatchUp, Overlap
 from taskcore.submission.recurrence import MAX_CRON_LENGTH, MAX_EVERY_S, MIN_EVERY_S
@@ -26,7 +25,7 @@ Description = Annotated[str, Meta(max_length=limits.MAX_DESCRIPTION)]
 
 
 class ScheduledTask(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
-    """The task to submit at each time, as for `POST /tasks`. Without a name it has the schedule's."""
+    """The task to submit at each time, as in `POST /tasks`. Its name defaults to that of the schedule."""
 
     type: Identifier
     name: Name | None = None
@@ -41,10 +40,11 @@ class ScheduledTask(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omi
 
 
 class ScheduleSubmission(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """A schedule to make: at the times of `cron` in `timezone`, or each `every_s` seconds.
+    """A schedule to create, which fires at the times of `cron` in `timezone`, or every `every_s` seconds.
 
-    `jitter_s` puts each task off by up to so many seconds. `overlap`: what becomes of a time while the task before is
-    not over; `catch_up`: of times for which nobody was there, at most `catch_up_limit`.
+    Each task is delayed by a random time of up to `jitter_s` seconds. `overlap` decides what happens at a time at
+    which the previous task is not finished. `catch_up` decides how many missed times to make up for, up to
+    `catch_up_limit`.
     """
 
     name: Name
@@ -61,7 +61,7 @@ class ScheduleSubmission(msgspec.Struct, forbid_unknown_fields=True, frozen=True
 
 
 class ScheduleChange(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
-    """What is left out stays. `cron` takes the place of `every_s`, and the other way round; `task` is given whole."""
+    """Members to change. `cron` replaces `every_s`, and the other way round; `task` is replaced as a whole."""
 
     name: Name | UnsetType = UNSET
     task: ScheduledTask | UnsetType = UNSET
@@ -77,11 +77,11 @@ class ScheduleChange(msgspec.Struct, forbid_unknown_fields=True, frozen=True, om
 
 
 class Schedule(msgspec.Struct, frozen=True):
-    """A schedule, and how it stands.
+    """A schedule and its state.
 
-    `next_at` is the earliest time that was not dealt with, null if none comes; `last_at` the last one that was, and
-    `last_task_id` the task that was submitted last. `missed` counts times that were given up. `managed_by` is the
-    service that keeps it: such a schedule can be paused and run, not changed.
+    `next_at` is the next time to fire, null if there is none; `last_at` is the last one, and `last_task_id` the task
+    that was submitted last. `missed` counts the times that were not made up for. A schedule that a service manages
+    (`managed_by`) can be paused and run, but not changed.
     """
 
     id: int
@@ -109,7 +109,7 @@ class Schedule(msgspec.Struct, frozen=True):
 
 
 class SchedulePage(msgspec.Struct, frozen=True):
-    """By id. `next_after` goes on behind the last one, as `after`; null when there is no more."""
+    """A page, by id. `next_after` is the `after` of the next page, null on the last one."""
 
     items: list[Schedule]
     total: int
@@ -117,14 +117,14 @@ class SchedulePage(msgspec.Struct, frozen=True):
 
 
 class ScheduleRun(msgspec.Struct, frozen=True):
-    """The task that was submitted at once, and the time that it stands for among the schedule's fires."""
+    """The submitted task, and its `due_at` among the fires of the schedule."""
 
     task_id: int
     due_at: datetime
 
 
 class ScheduleFire(msgspec.Struct, frozen=True):
-    """What became of the time `due_at`, and when (`at`): a task, or it `waits` for the one before, or was `skipped`."""
+    """The outcome of a time, decided `at`: a task, or it `waits` for the previous one, or it was `skipped`."""
 
     due_at: datetime
     at: datetime
@@ -134,14 +134,14 @@ class ScheduleFire(msgspec.Struct, frozen=True):
 
 
 class ScheduleFirePage(msgspec.Struct, frozen=True):
-    """Newest first. `next_before` goes on to older ones, as `before`; null when there are none."""
+    """A page, newest first. `next_before` is the `before` of the next page, null on the last one."""
 
     items: list[ScheduleFire]
     next_before: datetime | None
 
 
 class PreviewRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Times to look at without making a schedule; `every_s` counts from now."""
+    """Times to preview without creating a schedule. `every_s` counts from now."""
 
     cron: Cron | None = None
     every_s: EveryS | None = None
@@ -150,23 +150,14 @@ class PreviewRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class PreviewedTime(msgspec.Struct, frozen=True):
-    """A time in UTC, and as clocks show it in the schedule's time zone."""
+    """A time in UTC (`at`), and as the `local` time in the time zone of the schedule."""
 
     at: datetime
     local: datetime
 
 
 class SchedulePreview(msgspec.Struct, frozen=True):
-    """The next times, soonest first."""
+    """The next times, earliest first."""
 
     timezone: str
     times: list[PreviewedTime]
-
-
-_NIGHTLY = {"name": "nightly", "cron": "30 2 * * *", "timezone": "Europe/Berlin", "task": {"type": "noop"}}
-BODIES = {
-    "create_schedule": (ScheduleSubmission, True, _NIGHTLY),
-    "change_schedule": (ScheduleChange, True, {"every_s": 600, "overlap": "queue"}),
-    "pause_schedule": (ActionReason, False, {"reason": "the mail server is being moved"}),
-    "preview_recurrence": (PreviewRequest, True, {"cron": "*/5 8-18 * * MON-FRI", "timezone": "Europe/Berlin"}),
-}

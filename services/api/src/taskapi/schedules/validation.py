@@ -1,4 +1,4 @@
-"""Whether a schedule could fire, asked when it is given: when it is due it is too late."""
+"""Check that a schedule can fire when it is created or changed, because a later error would go unseen."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from datetime import datetime
 from taskapi.http.field_errors import Path, field_error
 from taskapi.http.problems import ProblemError, invalid, invalid_field
 from taskapi.runtime.services import Services
-from taskapi.schedules.schemas import PreviewRequest as AskedTimes
 from taskapi.schedules.schemas import ScheduleChange, ScheduledTask, ScheduleSubmission
 from taskapi.schemas import FieldError
 from taskapi.tasks.parse import type_errors
@@ -20,21 +19,16 @@ from taskcore.submission.spec import TaskSubmission, storage_errors
 _PREFIX: Path = ("task",)
 
 
-async def check_schedule(services: Services, asked: ScheduleSubmission | ScheduleChange) -> None:
-    """Raises `Refused`, naming each field at fault. The times are `times`' part."""
-    if errors := list(_text_errors(asked)):
+async def check_schedule(services: Services, schedule: ScheduleSubmission | ScheduleChange) -> None:
+    """Raise `ProblemError`, which names each invalid field. `parse_recurrence` checks the times."""
+    if errors := list(_text_errors(schedule)):
         raise ProblemError(invalid(errors))
-    if isinstance(asked.task, ScheduledTask):
-        await _check_task(services, asked.task)
-
-
-def times(asked: ScheduleSubmission | AskedTimes, anchor_at: datetime) -> Recurrence:
-    """Raises `Refused`."""
-    return parse_recurrence(asked.cron, asked.every_s, asked.timezone, anchor_at)
+    if isinstance(schedule.task, ScheduledTask):
+        await _check_task(services, schedule.task)
 
 
 def parse_recurrence(cron: str | None, every_s: float | None, timezone: str, anchor_at: datetime) -> Recurrence:
-    """Raises `Refused`."""
+    """Return the recurrence. Raise `ProblemError` when the times are not valid."""
     if cron is not None and every_s is not None:
         raise invalid_field("every_s", "cannot be given together with cron")
     try:
@@ -44,7 +38,7 @@ def parse_recurrence(cron: str | None, every_s: float | None, timezone: str, anc
 
 
 async def _check_task(services: Services, task: ScheduledTask) -> None:
-    """As `POST /tasks` does."""
+    """Check the task like `POST /tasks` does."""
     submission = TaskSubmission(
         name=task.name or "-",
         type=task.type,
@@ -53,16 +47,16 @@ async def _check_task(services: Services, task: ScheduledTask) -> None:
         labels=task.labels,
         description=task.description,
     )
-    if errors := [field_error((*_PREFIX, *path), why) for path, why in storage_errors(submission)]:
+    if errors := [field_error((*_PREFIX, *path), message) for path, message in storage_errors(submission)]:
         raise ProblemError(invalid(errors))
     types = await services.type_cache.get([task.type])
     if errors := list(type_errors(submission, types, _PREFIX)):
         raise ProblemError(invalid(errors))
 
 
-def _text_errors(asked: ScheduleSubmission | ScheduleChange) -> Iterator[FieldError]:
-    for field, text in (("name", asked.name), ("description", asked.description)):
+def _text_errors(schedule: ScheduleSubmission | ScheduleChange) -> Iterator[FieldError]:
+    for field, text in (("name", schedule.name), ("description", schedule.description)):
         if isinstance(text, str) and "\0" in text:
             yield FieldError(field, "contains a NUL character")
-    if isinstance(asked.name, str) and asked.name.startswith(RESERVED_PREFIX):
-        yield FieldError("name", f"begins with {RESERVED_PREFIX!r}, as only the schedules of services do")
+    if isinstance(schedule.name, str) and schedule.name.startswith(RESERVED_PREFIX):
+        yield FieldError("name", f"begins with {RESERVED_PREFIX!r}, which is reserved for managed schedules")

@@ -1,12 +1,12 @@
-"""What goes over HTTP: the bodies of requests and answers, and nothing else.
+"""Request and response bodies.
 
-A subject with a folder of its own has them there: see `taskapi.openapi.SUBJECTS`.
+Those of a feature with a folder of its own are there: see `taskapi.openapi.SCHEMA_MODULES`.
 """
 
 from taskapi.schemas.batches import BatchAnswer, BatchResult, BatchSubmission, BatchTask
 from taskapi.schemas.health import HealthStatus, Uptime
 from taskapi.schemas.history import Attempt, Attempts, History, HistoryEntry, LogLine, LogPage
-from taskapi.schemas.problems import FieldError, Problem
+from taskapi.schemas.problems import FieldError, Problem, ProblemCode
 from taskapi.schemas.settings import Setting, SettingChange, Settings
 from taskapi.schemas.tasks import ActionReason, RelatedTask, RelatedTaskPage, StatusCounts, Task, TaskPage
 from taskapi.schemas.workers import Queue, Queues, TaskType, TaskTypes, Worker, Workers
@@ -27,6 +27,7 @@ __all__ = [
     "LogLine",
     "LogPage",
     "Problem",
+    "ProblemCode",
     "Queue",
     "Queues",
     "RelatedTask",

@@ -1,6 +1,6 @@
-"""Handing in tasks, one or many.
+"""Submitting a batch of tasks.
 
-Limits that can be said in JSON Schema are said here; what cannot is checked in `taskcore.submission.spec`.
+Limits that JSON Schema can express are in the types; `taskcore.submission.spec` checks the others.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ Ref = Annotated[str, Meta(min_length=1, max_length=limits.MAX_NAME)]
 
 
 class BatchTask(TaskSpec, frozen=True):
-    """As a task that is submitted alone. It may also depend on others of its batch, which it names by their `ref`."""
+    """A task of a batch. It may also depend on other tasks of the batch, by their `ref`."""
 
     depends_on: Annotated[list[DependencyId | Ref], Meta(max_length=MAX_DEPENDENCIES)] = []  # noqa: RUF012
     ref: Ref | None = None
 
 
 class BatchSubmission(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Up to 10,000 tasks. `atomic`: all or nothing; otherwise the good ones are taken, if there are any."""
+    """Up to 10,000 tasks. If `atomic`, all of them are stored or none, otherwise those that are valid."""
 
     tasks: Annotated[list[BatchTask], Meta(min_length=1, max_length=limits.MAX_BATCH_TASKS)]
     atomic: bool = True
 
 
 class BatchResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of the task at `index` of a batch: stored (`id`), already there (`id`, `existing`), or refused."""
+    """The outcome of the task at `index`: stored (`id`), stored before (`id`, `existing`), or refused (`problem`)."""
 
     index: int
     id: int | None = None
@@ -42,6 +42,8 @@ class BatchResult(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class BatchAnswer(msgspec.Struct, frozen=True):
+    """How many tasks were stored, existed before, or were refused, and the result of each in their order."""
+
     created: int
     existing: int
     refused: int

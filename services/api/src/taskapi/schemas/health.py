@@ -1,4 +1,4 @@
-"""How the process is."""
+"""The state of the process."""
 
 from __future__ import annotations
 

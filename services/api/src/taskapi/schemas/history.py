@@ -1,4 +1,4 @@
-"""What became of a task: its transitions, its attempts, what they said."""
+"""The past of a task: its transitions, its attempts and their log lines."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from taskcore.domain.states import Status
 
 
 class HistoryEntry(msgspec.Struct, frozen=True):
-    """One transition. `to_status` is null for a deletion.
+    """A transition. `to_status` is null for a deletion.
 
-    `actor` says who: `user:<name>` as the caller called itself, or `api`; `worker:<id>`, `coordinator`, `task:<id>`.
+    `actor` is `user:<name>` for a caller who sends a user name and `api` for one who does not, or `worker:<id>`,
+    `coordinator`, or `task:<id>`.
     """
 
     id: int
@@ -33,7 +34,7 @@ class History(msgspec.Struct, frozen=True):
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """One run. The running one has neither `finished_at` nor `outcome`, nor a `trace_id` unless it is the first."""
+    """An attempt. A running one has no `finished_at` and no `outcome`, and a `trace_id` only if it is the first."""
 
     attempt: int
     worker_id: int | None
@@ -46,13 +47,13 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 class Attempts(msgspec.Struct, frozen=True):
-    """Oldest first; the running one last."""
+    """Oldest first; a running attempt is the last."""
 
     items: list[Attempt]
 
 
 class LogLine(msgspec.Struct, frozen=True):
-    """What an attempt said; its lines are numbered from 1."""
+    """A log line of an attempt. The lines of an attempt are numbered from 1."""
 
     attempt: int
     line: int
@@ -63,7 +64,7 @@ class LogLine(msgspec.Struct, frozen=True):
 
 
 class LogPage(msgspec.Struct, frozen=True):
-    """Oldest first. `next_after`, given as `after`, continues behind the last line; null: there was none so far."""
+    """A page, oldest first. `next_after` is the `after` that returns later lines, null while there is none."""
 
     items: list[LogLine]
     next_after: str | None

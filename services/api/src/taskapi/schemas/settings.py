@@ -9,9 +9,10 @@ import msgspec
 
 
 class Setting(msgspec.Struct, frozen=True):
-    """A live setting: its value now, and where that comes from. `schema` is the JSON Schema of its values.
+    """A live setting and its current value. `schema` is the JSON Schema of its values.
 
-    `source`: `default`, `file`, `environment` or `secret` as this API's process has it; `database`: changed by a call.
+    The `source` of the value is `database` when it is overridden, otherwise `default`, `file`, `environment` or
+    `secret`, as the API was started with.
     """
 
     name: str

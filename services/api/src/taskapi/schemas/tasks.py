@@ -1,4 +1,4 @@
-"""Tasks, as they stand."""
+"""Tasks and their current state."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from taskcore.domain.states import Action, Status
 
 
 class Task(msgspec.Struct, frozen=True):
-    """A task: what was asked, and how it stands.
+    """A task and its current state.
 
-    `failures` count against `max_attempts`; `crashes` are attempts that took their process down, `worker_losses` those that
-    died with a worker. `progress` is what the task told last. `timeout` and `delete_after` are seconds. `trace_id` is
-    null where the task is not followed; `trace_url` shows the trace, where the setting `trace_url_template` says how.
+    `failures` count against `max_attempts`. `crashes` are attempts that ended with their process, and `worker_losses`
+    those that ended with their worker. `progress` is the last one that the task reported. `timeout` and `delete_after`
+    are in seconds. `trace_id` is null when the task is not traced; `trace_url` is built from the setting
+    `trace_url_template`.
     """
 
     id: int
@@ -53,7 +54,7 @@ class Task(msgspec.Struct, frozen=True):
 
 
 class TaskPage(msgspec.Struct, frozen=True):
-    """Newest first. `next_cursor` is null on the last page. `total` counts up to 100,000; `total_is_capped` beyond."""
+    """A page, newest first. `next_cursor` is null on the last one. `total_is_capped` if there are more than `total`."""
 
     items: list[Task]
     total: int
@@ -62,7 +63,7 @@ class TaskPage(msgspec.Struct, frozen=True):
 
 
 class RelatedTask(msgspec.Struct, frozen=True):
-    """A task that another depends on, or that depends on it. `name` and `status` are null once it is gone."""
+    """A task that another depends on, or that depends on it. `name` and `status` are null once it is deleted."""
 
     id: int
     name: str | None
@@ -70,14 +71,14 @@ class RelatedTask(msgspec.Struct, frozen=True):
 
 
 class RelatedTaskPage(msgspec.Struct, frozen=True):
-    """By id. `next_after` goes on behind the last one, as `after`; null when there is no more."""
+    """A page, by id. `next_after` is the `after` of the next page, null on the last one."""
 
     items: list[RelatedTask]
     next_after: int | None
 
 
 class StatusCounts(msgspec.Struct, frozen=True):
-    """How many tasks stand at each status."""
+    """The number of tasks per status."""
 
     blocked: int
     scheduled: int
@@ -93,6 +94,6 @@ class StatusCounts(msgspec.Struct, frozen=True):
 
 
 class ActionReason(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Why something is done, for the record."""
+    """Why the action is taken, to be recorded."""
 
     reason: Annotated[str, Meta(max_length=1_000)] | None = None

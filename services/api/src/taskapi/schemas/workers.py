@@ -1,4 +1,4 @@
-"""Who does the work: types, workers, queues."""
+"""Task types, workers and queues."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import msgspec
 
 
 class TaskType(msgspec.Struct, frozen=True):
-    """`schema` is the JSON Schema of its parameters; `is_served`: some live worker runs it.
+    """A task type. `schema` is the JSON Schema of its parameters; `is_served` is true while a live worker runs it.
 
-    `timeout` (seconds) is that of a task which brings none; `can_cancel`, `can_pause`: while it runs.
+    `timeout` (seconds) is the default of its tasks. `can_cancel` and `can_pause` apply to running tasks.
     """
 
     name: str
@@ -33,7 +33,7 @@ class TaskTypes(msgspec.Struct, frozen=True):
 
 
 class Worker(msgspec.Struct, frozen=True):
-    """A supervisor. `slots`: how many tasks it runs at once; `held`: how many it holds now."""
+    """A worker. `slots` is how many tasks it runs at once, `held` how many it has claimed and not finished."""
 
     id: int
     host: str
@@ -52,9 +52,9 @@ class Workers(msgspec.Struct, frozen=True):
 
 
 class Queue(msgspec.Struct, frozen=True):
-    """`waiting`: due and not sent to a worker; `dispatched`: sent, not claimed; `delayed`: not due yet.
+    """A queue. `waiting` tasks are due, `dispatched` ones are in the broker, and `delayed` ones are not due yet.
 
-    `paused_at` is set while it is paused: what runs goes on, nothing else is started.
+    `paused_at` is set while the queue is paused: running tasks continue, but no other is started.
     """
 
     name: str

@@ -1,1 +1,1 @@
-"""Submitting, reading, and changing tasks."""
+"""Submitting, reading and changing tasks over HTTP."""

@@ -1,38 +1,31 @@
-"""What a person may do to a task."""
+"""What a person may do to a task: cancel, pause, resume, retry, delete."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import msgspec
 from litestar import Request, delete, post
 from litestar.di import NamedDependency
-from sqlalchemy import Executable
+from sqlalchemy import Executable, Row, RowMapping
 
 from taskapi.http.parameters import TaskId, User, actor, problem_responses
-from taskapi.http.problems import (
-    action_not_available,
-    concurrent_update,
-    dependency_failed,
-    has_dependents,
-    invalid_field,
-)
-from taskapi.http.request_body import decode, read_json_body
-from taskapi.runtime.database import Rows
+from taskapi.http.problems import ProblemError, concurrent_update, not_found
+from taskapi.http.request_body import MAX_REASON_BYTES, read_reason, reason_body
 from taskapi.runtime.services import Services
-from taskapi.schemas import ActionReason, Task
-from taskapi.tasks.queries import fetch_task
+from taskapi.schemas import Problem, ProblemCode, Task
+from taskapi.tasks.queries import fetch_task, present_task
 from taskcore.db.notify import COMMANDS, DEPENDENTS, SETTLED
-from taskcore.db.tasks import actions, dependencies
+from taskcore.db.tasks import actions, dependencies, queries
 from taskcore.domain.states import Action, Status
 
-MAX_TRIES = 3
-#: What may make a task wait for others: nothing may end meanwhile, or it would wait for ever.
-MAY_REBLOCK = frozenset({Action.RESUME, Action.RETRY})
-MAX_REASON_BYTES = 64 * 1024
-
-_REASON = msgspec.json.Decoder(ActionReason)
+#: Actions that may block the task again, and what locks it for them: no parent may finish until it is blocked.
+_LOCKS = {Action.RESUME: dependencies.lock_task_and_parents, Action.RETRY: dependencies.lock_task_and_parents}
+#: What else than its status may prevent an action: a row when it does.
+_PREVENTS: Mapping[Action, Callable[[], Executable]] = {
+    Action.RETRY: dependencies.failed_dependency,
+    Action.DELETE: dependencies.find_awaited,
+}
 
 
 @post(
@@ -43,15 +36,15 @@ _REASON = msgspec.json.Decoder(ActionReason)
     status_code=200,
     request_max_body_size=MAX_REASON_BYTES,
     responses=problem_responses(404, 409, 413, 415),
+    opt=reason_body("no longer needed").opt,
 )
 async def cancel_task(
     request: Request[Any, Any, Any], services: NamedDependency[Services], task_id: TaskId, user: User = None
 ) -> Task:
-    """At once while it waits. One that runs is told to stop, if its type can, and is `cancelling` until it has."""
-    why = await read_reason(request)
-    (row,) = await _change(
-        services, Action.CANCEL, task_id, user, [actions.cancel(), actions.request_cancel()], why=why
-    )
+    """Cancel a waiting task at once. Ask a running one to stop, if its type can: it is `cancelling` until it has."""
+    reason = await read_reason(request)
+    statements = actions.cancel(), actions.request_cancel()
+    row = await _execute(services, Action.CANCEL, task_id, user, *statements, why=reason)
     services.notifier.notify(COMMANDS if row.status == Status.CANCELLING else SETTLED)
     if row.dependents_state is not None:
         services.notifier.notify(DEPENDENTS)
@@ -66,13 +59,14 @@ async def cancel_task(
     status_code=200,
     request_max_body_size=MAX_REASON_BYTES,
     responses=problem_responses(404, 409, 413, 415),
+    opt=reason_body("not before noon").opt,
 )
 async def pause_task(
     request: Request[Any, Any, Any], services: NamedDependency[Services], task_id: TaskId, user: User = None
 ) -> Task:
-    """At once while it waits. One that runs is asked to (`pause_requested`), if its type can go on later."""
-    why = await read_reason(request)
-    await _change(services, Action.PAUSE, task_id, user, [actions.pause(), actions.request_pause()], why=why)
+    """Pause a waiting task at once. Ask a running one to pause (`pause_requested`), if its type can continue later."""
+    reason = await read_reason(request)
+    await _execute(services, Action.PAUSE, task_id, user, actions.pause(), actions.request_pause(), why=reason)
     services.notifier.notify(COMMANDS)
     return await fetch_task(services, task_id)
 
@@ -86,8 +80,8 @@ async def pause_task(
     responses=problem_responses(404, 409),
 )
 async def resume_task(services: NamedDependency[Services], task_id: TaskId, user: User = None) -> Task:
-    """Let a paused task wait again for whatever it has to wait for; or take back a pause that was only requested."""
-    await _change(services, Action.RESUME, task_id, user, [actions.resume(), actions.withdraw_pause()])
+    """Let a paused task wait again for its `run_at` and its dependencies, or withdraw a requested pause."""
+    await _execute(services, Action.RESUME, task_id, user, actions.resume(), actions.withdraw_pause())
     services.notifier.notify()
     services.notifier.notify(COMMANDS)
     return await fetch_task(services, task_id)
@@ -102,11 +96,12 @@ async def resume_task(services: NamedDependency[Services], task_id: TaskId, user
     responses=problem_responses(404, 409),
 )
 async def retry_task(services: NamedDependency[Services], task_id: TaskId, user: User = None) -> Task:
-    """Run a task that failed or was cancelled once more, with all its attempts.
+    """Run a failed or cancelled task again, with all its attempts.
 
-    What its end had cancelled waits for it again. Not while a task that it depends on has come to nothing.
+    The tasks that were cancelled because of it wait for it again. A task cannot be retried while one that it depends
+    on has failed or is cancelled.
     """
-    (row,) = await _change(services, Action.RETRY, task_id, user, [actions.retry()])
+    row = await _execute(services, Action.RETRY, task_id, user, actions.retry())
     services.notifier.notify()
     if row.dependents_state is not None:
         services.notifier.notify(DEPENDENTS)
@@ -121,57 +116,54 @@ async def retry_task(services: NamedDependency[Services], task_id: TaskId, user:
     responses=problem_responses(404, 409),
 )
 async def delete_task(services: NamedDependency[Services], task_id: TaskId, user: User = None) -> None:
-    """Not while it runs, nor while others wait for it. Its history stays."""
-    await _change(services, Action.DELETE, task_id, user, [actions.delete_task()])
+    """Delete a task, unless it runs or other tasks wait for it. Its history stays."""
+    await _execute(services, Action.DELETE, task_id, user, actions.delete_task())
 
 
-async def read_reason(request: Request[Any, Any, Any]) -> str | None:
-    """The reason in a body that need not be there. Raises `Refused`."""
-    body = await read_json_body(request)
-    reason = decode(body, _REASON).reason if body else None
-    if reason is not None and "\0" in reason:
-        raise invalid_field("reason", "contains a NUL character")
-    return reason
+async def _execute(
+    services: Services, action: Action, task_id: int, user: str | None, *statements: Executable, **values: Any
+) -> Row[Any]:
+    """Lock the task, then execute the first of `statements` that its status allows. Return the row of that.
 
-
-async def _change(
-    services: Services,
-    action: Action,
-    task_id: int,
-    user: str | None,
-    statements: Sequence[Executable],
-    **parameters: Any,
-) -> Rows:
-    """Make that change of `statements` which fits how the task stands. Answers what it answers.
-
-    Raises `Refused` when the task is not there, or does not stand where one of them may start.
+    The lock is a statement of its own: one that waits for its task sees the rest of the database as it was before.
+    Raise `ProblemError` when there is no such task, or none of `statements` is allowed.
     """
-    values = {"task": task_id, "by": actor(user), **parameters}
-    for _ in range(MAX_TRIES):
-        for statement in statements:
-            if rows := await _write(services, action, statement, values):
-                return rows
-        await _refuse(services, action, task_id)
-    raise concurrent_update()
-
-
-async def _write(services: Services, action: Action, statement: Executable, values: dict[str, Any]) -> Rows:
-    """Lock first, then look: while a statement waits for its task, it sees the outbox as it was before."""
-    hold = dependencies.lock_task_and_parents() if action in MAY_REBLOCK else dependencies.lock_tasks()
+    values |= {"task": task_id, "by": actor(user)}
+    lock = _LOCKS.get(action, dependencies.lock_tasks)
     async with services.database.transaction() as connection:
-        await connection.execute(hold, {"task": values["task"], "ids": [values["task"]]})
-        return (await connection.execute(statement, values)).all()
+        await connection.execute(lock(), {"task": task_id, "ids": [task_id]})
+        for statement in statements:
+            if (row := (await connection.execute(statement, values)).first()) is not None:
+                return row
+        task = (await connection.execute(queries.get_task(), {"task_id": task_id})).mappings().first()
+        prevents = _PREVENTS.get(action)
+        other = prevents and (await connection.execute(prevents(), {"task": task_id})).first()
+    if task is None:
+        raise not_found(ProblemCode.TASK_NOT_FOUND, task_id)
+    raise await _refusal(services, action, task, other)
 
 
-async def _refuse(services: Services, action: Action, task_id: int) -> None:
-    """Raise what keeps the task from taking `action`. Nothing does: it stood elsewhere a moment ago."""
-    task = await fetch_task(services, task_id)
-    if action not in task.available_actions:
-        is_its_type = task.status is Status.RUNNING and action in (Action.CANCEL, Action.PAUSE)
-        raise action_not_available(action, task.status, task.type if is_its_type else None)
-    if action is Action.RETRY:
-        for row in await services.database.read(dependencies.failed_dependency(), {"task": task_id}):
-            how = "is gone" if row.status is None else "failed" if row.status == Status.FAILED else "was cancelled"
-            raise dependency_failed(task_id, row.id, how, task.status)
-    if action is Action.DELETE and await services.database.read(dependencies.find_awaited(), {"task": task_id}):
-        raise has_dependents(task_id, task.status)
+async def _refusal(services: Services, action: Action, task: RowMapping, other: Row[Any] | None) -> ProblemError:
+    """Return why `action` was not allowed. `other` is the row of what else prevents it."""
+    status = Status(task["status"])
+    if action not in (await present_task(services, task)).available_actions:
+        return _not_available(action, status, task["type"])
+    if other is None:  # the cached task type allows what the stored one does not
+        return concurrent_update()
+    if action is Action.DELETE:
+        detail = f"Other tasks wait for task {task['id']} to finish, or for the outcome of its retry."
+        return _conflict(ProblemCode.HAS_DEPENDENTS, detail, status)
+    how = {None: "was deleted", Status.FAILED: "failed", Status.CANCELLED: "was cancelled"}[other.status]
+    detail = f"Task {task['id']} depends on task {other.id}, which {how}: retry that one first."
+    return _conflict(ProblemCode.DEPENDENCY_FAILED, detail, status)
+
+
+def _not_available(action: Action, status: Status, type_name: str) -> ProblemError:
+    is_type = status is Status.RUNNING and action in (Action.CANCEL, Action.PAUSE)
+    which = f"A task of type {type_name} that is {status}" if is_type else f"A task that is {status}"
+    return _conflict(ProblemCode.ACTION_NOT_AVAILABLE, f"{which} does not allow the action {action}.", status)
+
+
+def _conflict(code: ProblemCode, detail: str, status: Status) -> ProblemError:
+    title = "The status of the task does not allow this"
+    return ProblemError(Problem(title, 409, code, detail=detail, task_status=status))

@@ -1,79 +1,81 @@
-"""What the tasks of a batch depend on: the refs by which they name each other, and the order that follows from it."""
+"""The refs by which the tasks of a batch depend on each other, and the order that follows from them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from graphlib import CycleError, TopologicalSorter
 
 from taskapi.http.field_errors import field_error
-from taskapi.http.problems import invalid, invalid_field
-from taskapi.schemas import BatchTask, FieldError
-from taskapi.tasks.parse import ParsedBatch
+from taskapi.http.problems import invalid_field
+from taskapi.schemas import FieldError
+from taskapi.tasks.batch_item import BatchItem
 from taskcore.domain.dependencies import MAX_BATCH_DEPENDENCIES
 
+ByRef = Mapping[str, BatchItem]
+#: By index: the indexes of the tasks of the batch that it depends on.
 Graph = Mapping[int, set[int]]
 
 
-def order_by_dependencies(sifted: ParsedBatch) -> list[int]:
-    """The indexes of the good tasks, each behind those of the batch that it depends on.
+def order_by_dependencies(items: Sequence[BatchItem]) -> list[BatchItem]:
+    """Return the valid ones of `items`, each after those that it depends on.
 
-    Tasks that refer to nothing, to themselves, in a circle, or to what is refused are refused. Raises `Refused` for a
-    batch with too many dependencies.
+    Reject each that depends on an unknown ref, on itself, on a cycle, or on a rejected task. Raise `ProblemError` when
+    there are too many dependencies.
     """
-    if not any(task.depends_on or task.ref for task in sifted.valid.values()):
-        return list(sifted.valid)
-    if sum(len(task.depends_on) for task in sifted.valid.values()) > MAX_BATCH_DEPENDENCIES:
-        raise invalid_field("tasks", f"has more than {MAX_BATCH_DEPENDENCIES} dependencies in all")
-    by_ref = _by_ref(sifted)
-    graph = {index: _named(task, by_ref) for index, task in sifted.valid.items()}
-    order = _in_order(graph)
-    for index in order:
-        if errors := list(_errors(index, sifted, by_ref)):
-            sifted.reject(index, invalid(errors))
-    sound = set(order)
-    for index in sorted(graph.keys() - sound):
-        sifted.reject(index, invalid(list(_circle_errors(index, sifted.valid[index], by_ref, sound))))
-    return [index for index in order if index in sifted.valid]
+    if not any(item.spec.depends_on or item.ref for item in items):
+        return list(items)
+    if sum(len(item.spec.depends_on) for item in items) > MAX_BATCH_DEPENDENCIES:
+        raise invalid_field("tasks", f"has more than {MAX_BATCH_DEPENDENCIES} dependencies in total")
+    by_ref = _by_ref(items)
+    by_index = {item.index: item for item in items if item.problem is None}
+    order = _topological_order({index: _parents(item, by_ref) for index, item in by_index.items()})
+    ordered = [by_index.pop(index) for index in order]
+    for item in ordered:
+        if errors := list(_ref_errors(item, by_ref)):
+            item.reject(errors)
+    for item in by_index.values():
+        item.reject(list(_cycle_errors(item, by_ref, by_index)))
+    return [item for item in ordered if item.problem is None]
 
 
-def _by_ref(sifted: ParsedBatch) -> dict[str, int]:
-    """Who bears which ref. A second one with the same is refused."""
-    found: dict[str, int] = {}
-    for index, task in list(sifted.valid.items()):
-        if task.ref is not None and found.setdefault(task.ref, index) != index:
-            message = f"is the ref of tasks[{found[task.ref]}] already"
-            sifted.reject(index, invalid([field_error(("tasks", index, "ref"), message)]))
+def _by_ref(items: Sequence[BatchItem]) -> ByRef:
+    """Return the task of each ref. Reject each further one with the same ref."""
+    found: dict[str, BatchItem] = {}
+    for item in items:
+        if item.ref is not None and (first := found.setdefault(item.ref, item)) is not item:
+            item.reject([field_error((*item.path, "ref"), f"is already the ref of tasks[{first.index}]")])
     return found
 
 
-def _named(task: BatchTask, by_ref: Mapping[str, int]) -> set[int]:
-    return {by_ref[name] for name in task.depends_on if isinstance(name, str) and name in by_ref}
+def _parents(item: BatchItem, by_ref: ByRef) -> set[int]:
+    return {by_ref[name].index for name in item.spec.depends_on if isinstance(name, str) and name in by_ref}
 
 
-def _in_order(graph: Graph) -> list[int]:
-    """As they came, if that will do. What is in a circle, or behind one, is left out."""
-    if all(max(named, default=-1) < index for index, named in graph.items()):
+def _topological_order(graph: Graph) -> list[int]:
+    """Return the order of the request where possible. The tasks of a cycle, and all after it, are left out."""
+    if all(max(parents, default=-1) < index for index, parents in graph.items()):
         return sorted(graph)
     sorter = TopologicalSorter(graph)
-    with suppress(CycleError):  # it goes on as far as it can
+    with suppress(CycleError):  # the sorter still returns what comes before the cycle
         sorter.prepare()
     order: list[int] = []
     while ready := sorter.get_ready():
         order += sorted(ready)
         sorter.done(*ready)
-    return [index for index in order if index in graph]
+    return order
 
 
-def _errors(index: int, sifted: ParsedBatch, by_ref: Mapping[str, int]) -> Iterator[FieldError]:
-    for place, name in enumerate(sifted.valid[index].depends_on):
-        if isinstance(name, str) and by_ref.get(name) not in sifted.valid:
-            what = "is no ref of this batch" if name not in by_ref else "is the ref of a task that is refused"
-            yield field_error(("tasks", index, "depends_on", place), f"{name!r} {what}")
+def _ref_errors(item: BatchItem, by_ref: ByRef) -> Iterator[FieldError]:
+    for number, name in enumerate(item.spec.depends_on):
+        if isinstance(name, str) and name not in by_ref:
+            yield field_error((*item.path, "depends_on", number), f"{name!r} is not a ref of this batch")
+        elif isinstance(name, str) and by_ref[name].problem is not None:
+            yield field_error((*item.path, "depends_on", number), f"{name!r} is the ref of a rejected task")
 
 
-def _circle_errors(index: int, task: BatchTask, by_ref: Mapping[str, int], sound: set[int]) -> Iterator[FieldError]:
-    for place, name in enumerate(task.depends_on):
-        if isinstance(name, str) and name in by_ref and by_ref[name] not in sound:
-            what = "is its own ref" if by_ref[name] == index else "leads in a circle"
-            yield field_error(("tasks", index, "depends_on", place), f"{name!r} {what}")
+def _cycle_errors(item: BatchItem, by_ref: ByRef, unordered: Mapping[int, BatchItem]) -> Iterator[FieldError]:
+    for number, name in enumerate(item.spec.depends_on):
+        if isinstance(name, str) and name in by_ref and by_ref[name].index in unordered:
+            message = "is the task's own ref" if by_ref[name] is item else "leads to a cycle"
+            yield field_error((*item.path, "depends_on", number), f"{name!r} {message}")

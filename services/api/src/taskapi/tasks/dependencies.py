@@ -1,4 +1,4 @@
-"""What a task depends on, and what depends on it."""
+"""Listing what a task depends on, and what depends on it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ from taskcore.db.tasks import dependencies
 from taskcore.domain.documents import MAX_INTEGER
 
 _After = Annotated[
-    int, QueryParameter(ge=0, le=MAX_INTEGER, schema_extra={"minimum": 0, "maximum": MAX_INTEGER}, description="An id.")
+    int,
+    QueryParameter(
+        ge=0,
+        le=MAX_INTEGER,
+        schema_extra={"minimum": 0, "maximum": MAX_INTEGER},
+        description="`next_after` of the previous page.",
+    ),
 ]
 _Limit = Annotated[int, QueryParameter(ge=1, le=1_000)]
 
@@ -33,8 +39,8 @@ _Limit = Annotated[int, QueryParameter(ge=1, le=1_000)]
 async def list_dependencies(
     services: NamedDependency[Services], task_id: TaskId, after: _After = 0, limit: _Limit = 1_000
 ) -> RelatedTaskPage:
-    """It runs once all of these have succeeded."""
-    return await _related(services, task_id, dependencies.list_dependencies(), after, limit)
+    """Return the tasks that must succeed before this one runs."""
+    return await _page(services, task_id, dependencies.list_dependencies(), after, limit)
 
 
 @get(
@@ -47,14 +53,14 @@ async def list_dependencies(
 async def list_dependents(
     services: NamedDependency[Services], task_id: TaskId, after: _After = 0, limit: _Limit = 1_000
 ) -> RelatedTaskPage:
-    """Those that name it; what waits for these in turn is not among them."""
-    return await _related(services, task_id, dependencies.list_dependents(), after, limit)
+    """Return the tasks that depend on this one directly."""
+    return await _page(services, task_id, dependencies.list_dependents(), after, limit)
 
 
-async def _related(services: Services, task_id: int, statement: Executable, after: int, limit: int) -> RelatedTaskPage:
+async def _page(services: Services, task_id: int, statement: Executable, after: int, limit: int) -> RelatedTaskPage:
     values = {"task": task_id, "after_id": after, "most": limit + 1}
     rows = await services.database.read(statement, values)
     if not rows:
         await fetch_task_row(services, task_id)
-    items = [presenters.from_row(RelatedTask, row._mapping) for row in rows[:limit]]
+    items = [presenters.from_row(RelatedTask, row) for row in rows[:limit]]
     return RelatedTaskPage(items, items[-1].id if len(rows) > limit else None)

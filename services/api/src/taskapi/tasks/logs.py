@@ -1,4 +1,4 @@
-"""Reading what a task's attempts said."""
+"""Reading the log lines of a task's attempts."""
 
 from __future__ import annotations
 
@@ -18,12 +18,16 @@ from taskapi.tasks.queries import fetch_task_row
 from taskcore.db.tasks import attempt_reports
 
 MAX_ATTEMPT = 2**31 - 1
-_PLACE = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})")
+_POSITION = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})")
 
-_Attempt = Annotated[int, QueryParameter(ge=0, le=MAX_ATTEMPT, description="Only what this one said; 0: all of them.")]
+_Attempt = Annotated[
+    int, QueryParameter(ge=0, le=MAX_ATTEMPT, description="Only the lines of this attempt. 0 means all attempts.")
+]
 _After = Annotated[
     str | None,
-    QueryParameter(max_length=19, pattern=r"^[0-9]{1,9}\.[0-9]{1,9}$", description="`next_after` of the page before."),
+    QueryParameter(
+        max_length=19, pattern=r"^[0-9]{1,9}\.[0-9]{1,9}$", description="`next_after` of the previous page."
+    ),
 ]
 _Limit = Annotated[int, QueryParameter(ge=1, le=1_000)]
 
@@ -42,23 +46,23 @@ async def get_logs(
     after: _After = None,
     limit: _Limit = 100,
 ) -> schemas.LogPage:
-    """Oldest first, attempt by attempt. Of one that runs, what it says arrives within a second or so."""
+    """Return log lines, oldest first, attempt by attempt. Those of a running attempt appear within about a second."""
     await fetch_task_row(services, task_id)
-    place = max(_place(after), (attempt, 0))
-    asked = {"task": task_id, "until_attempt": attempt or MAX_ATTEMPT, "room": limit + 1}
+    position = max(_position(after), (attempt, 0))
+    values = {"task": task_id, "until_attempt": attempt or MAX_ATTEMPT, "room": limit + 1}
     rows = await services.database.read(
-        attempt_reports.list_log_lines(), {**asked, "after_attempt": place[0], "after_line": place[1]}
+        attempt_reports.list_log_lines(), {**values, "after_attempt": position[0], "after_line": position[1]}
     )
-    items = [presenters.from_row(schemas.LogLine, row._mapping) for row in rows[:limit]]
+    items = [presenters.from_row(schemas.LogLine, row) for row in rows[:limit]]
     next_after = f"{items[-1].attempt}.{items[-1].line}" if items else after
     return schemas.LogPage(items, next_after, has_more=len(rows) > limit)
 
 
-def _place(after: str | None) -> tuple[int, int]:
-    """Attempt and line. Raises `Refused`."""
+def _position(after: str | None) -> tuple[int, int]:
+    """Return attempt and line. Raise `ProblemError` when `after` is neither."""
     if after is None:
         return 0, 0
-    match = _PLACE.fullmatch(after)
+    match = _POSITION.fullmatch(after)
     if match is None:
-        raise invalid_field("after", "is not an attempt and a line, as in 1.17")
+        raise invalid_field("after", "is not an attempt and a line, such as 1.17")
     return int(match[1]), int(match[2])

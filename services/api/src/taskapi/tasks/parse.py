@@ -1,113 +1,105 @@
-"""From a body to tasks that can be stored: decoded, checked, every default of their type filled in."""
+"""Parse the body of a submission, and check its tasks against their types."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 
 from taskapi.http.field_errors import Path, field_error
-from taskapi.http.problems import MAX_ERRORS, ProblemError, invalid, too_large
+from taskapi.http.problems import MAX_ERRORS, ProblemError, invalid, merge_problems, too_large
 from taskapi.http.request_body import decode
 from taskapi.runtime.type_cache import KnownType
-from taskapi.schemas import BatchTask, FieldError, Problem
-from taskcore.domain.tasks import MAX_BATCH_TASKS, MAX_TASK_BYTES, NewTask
-from taskcore.submission import spec
-from taskcore.submission.spec import TaskSubmission
+from taskapi.schemas import BatchTask, FieldError
+from taskapi.tasks.batch_item import BatchItem
+from taskcore.domain.tasks import MAX_BATCH_TASKS, MAX_TASK_BYTES
+from taskcore.submission.spec import TaskSpec, TaskSubmission, storage_errors
 
 MAX_ERRORS_PER_TASK = 20
 
+T = TypeVar("T", bound=TaskSpec)
 
-class _Batch(msgspec.Struct, forbid_unknown_fields=True):
-    """`BatchSubmission` with its tasks left as they came, so that each can be weighed and refused by itself."""
+
+class _RawBatch(msgspec.Struct, forbid_unknown_fields=True):
+    """`BatchSubmission` with undecoded tasks, so that each can be measured and rejected by itself."""
 
     tasks: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=MAX_BATCH_TASKS)]
     atomic: bool = True
 
 
-Submission = TaskSubmission | BatchTask
-
-_ONE = msgspec.json.Decoder(TaskSubmission)
-_MEMBER = msgspec.json.Decoder(BatchTask)
-_BATCH = msgspec.json.Decoder(_Batch)
+_TASK = msgspec.json.Decoder(TaskSubmission)
+_BATCH_TASK = msgspec.json.Decoder(BatchTask)
+_BATCH = msgspec.json.Decoder(_RawBatch)
 
 
 @dataclass(frozen=True, slots=True)
-class RequestOrigin:
-    """What a request says about all of its tasks."""
+class Batch:
+    """`is_atomic`: either all of its tasks are stored or none."""
 
-    request_id: str
-    idempotency_key: str | None
-
-
-@dataclass(slots=True)
-class ParsedBatch:
-    """A batch by what becomes of its tasks: each index is either among `good` or among `problems`."""
-
+    items: Sequence[BatchItem]
     is_atomic: bool
-    valid: dict[int, BatchTask] = field(default_factory=dict)
-    problems: dict[int, Problem] = field(default_factory=dict)
 
-    def reject(self, index: int, problem: Problem) -> None:
-        self.valid.pop(index, None)
-        self.problems[index] = problem
+    @property
+    def valid(self) -> list[BatchItem]:
+        return [item for item in self.items if item.problem is None]
 
-
-def parse_task(body: bytes) -> TaskSubmission:
-    """Raises `Refused`."""
-    submission = decode(body, _ONE)
-    if errors := list(_storage_errors(submission, ())):
-        raise ProblemError(invalid(errors))
-    return submission
+    def check(self) -> None:
+        """Raise `ProblemError` when the batch is refused: all of its tasks are rejected, or one of an atomic batch."""
+        problems = [item.problem for item in self.items if item.problem is not None]
+        if problems and (self.is_atomic or len(problems) == len(self.items)):
+            raise ProblemError(merge_problems(problems))
 
 
-def parse_batch(body: bytes) -> ParsedBatch:
-    """Raises `Refused` for what is wrong with the batch as a whole."""
-    batch = decode(body, _BATCH)
-    sifted = ParsedBatch(batch.atomic)
-    for index, raw in enumerate(batch.tasks):
-        try:
-            sifted.valid[index] = _decode_member(raw, ("tasks", index))
-        except ProblemError as exc:
-            sifted.reject(index, exc.problem)
-    return sifted
+def parse_task(body: bytes) -> BatchItem:
+    """Return the task. Raise `ProblemError` when it is not valid."""
+    item = BatchItem()
+    item.spec = _decode(body, _TASK)
+    return item
 
 
-def check_types(sifted: ParsedBatch, types: Mapping[str, KnownType]) -> None:
-    """Refuse the tasks whose type or parameters are not valid."""
+def parse_batch(body: bytes) -> Batch:
+    """Return the batch, with a problem for each invalid task. Raise `ProblemError` when the batch is not valid."""
+    raw = decode(body, _BATCH)
+    return Batch([_parse_item(index, task) for index, task in enumerate(raw.tasks)], raw.atomic)
+
+
+def check_types(items: Sequence[BatchItem], types: Mapping[str, KnownType]) -> None:
+    """Reject the tasks whose type or parameters are not valid."""
     room = MAX_ERRORS
-    for index, submission in list(sifted.valid.items()):
-        if errors := list(islice(type_errors(submission, types, ("tasks", index)), max(room, 1))):
+    for item in items:
+        if errors := list(islice(type_errors(item.spec, types, item.path), max(room, 1))):
             room -= len(errors)
-            sifted.reject(index, invalid(errors))
+            item.reject(errors)
 
 
-def type_errors(submission: Submission, types: Mapping[str, KnownType], prefix: Path = ()) -> Iterator[FieldError]:
-    """What its type has against it."""
-    known = types.get(submission.type)
+def type_errors(spec: TaskSpec, types: Mapping[str, KnownType], prefix: Path = ()) -> Iterator[FieldError]:
+    """Return what is wrong with the type and the parameters of `spec`, whose path in the body is `prefix`."""
+    known = types.get(spec.type)
     if known is None:
-        yield field_error((*prefix, "type"), f"no worker has ever brought a type named {submission.type!r}")
+        yield field_error((*prefix, "type"), f"unknown task type {spec.type!r}: no worker has registered it")
         return
-    for error in islice(known.parameter_errors(submission.parameters), MAX_ERRORS_PER_TASK):
+    for error in islice(known.parameter_errors(spec.parameters), MAX_ERRORS_PER_TASK):
         yield field_error((*prefix, "parameters", *error.instance_path), error.message)
 
 
-def new_task(submission: Submission, known: KnownType, origin: RequestOrigin) -> NewTask:
-    """The task to store."""
-    return spec.new_task(submission, known, origin.request_id, origin.idempotency_key)
-
-
-def _decode_member(raw: msgspec.Raw, prefix: Path) -> BatchTask:
+def _parse_item(index: int, raw: msgspec.Raw) -> BatchItem:
+    item = BatchItem(index, ("tasks", index))
     if memoryview(raw).nbytes > MAX_TASK_BYTES:
-        raise ProblemError(too_large(f"{prefix[0]}[{prefix[1]}]", MAX_TASK_BYTES))
-    submission = decode(raw, _MEMBER, prefix)
-    if errors := list(_storage_errors(submission, prefix)):
+        item.problem = too_large(f"tasks[{index}]", MAX_TASK_BYTES)
+        return item
+    try:
+        item.spec = spec = _decode(raw, _BATCH_TASK, item.path)
+        item.ref = spec.ref
+    except ProblemError as exc:
+        item.problem = exc.problem
+    return item
+
+
+def _decode(raw: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T], prefix: Path = ()) -> T:
+    spec = decode(raw, decoder, prefix)
+    if errors := [field_error((*prefix, *path), message) for path, message in storage_errors(spec)]:
         raise ProblemError(invalid(errors))
-    return submission
-
-
-def _storage_errors(submission: Submission, prefix: Path) -> Iterator[FieldError]:
-    return (field_error((*prefix, *path), why) for path, why in spec.storage_errors(submission))
+    return spec

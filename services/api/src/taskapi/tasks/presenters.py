@@ -1,12 +1,13 @@
-"""From rows to what goes over HTTP."""
+"""Build responses from rows."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import RowMapping
+import msgspec
+from sqlalchemy import Row, RowMapping
 
 from taskapi import schemas
 from taskapi.runtime.trace_links import TraceLinks
@@ -15,7 +16,9 @@ from taskcore.domain.states import Status, available_actions
 from taskcore.domain.tasks import NewTask
 from taskcore.observability.tracing.propagation import trace_id_of
 
-#: What clients know by another name than the tables.
+S = TypeVar("S", bound=msgspec.Struct)
+
+#: The columns of fields that have another name.
 _COLUMN_NAMES = {"timeout": "timeout_s", "delete_after": "delete_after_s"}
 _COMPUTED_FIELDS = {"available_actions", "trace_id", "trace_url"}
 _TASK_COLUMNS = {
@@ -24,7 +27,7 @@ _TASK_COLUMNS = {
 
 
 def task(row: RowMapping, types: Mapping[str, KnownType], links: TraceLinks) -> schemas.Task:
-    """A row of the table `task`."""
+    """Return the task of a row of the table `task`."""
     columns = {name: row[column] for name, column in _TASK_COLUMNS.items()}
     columns["status"] = status = Status(row["status"])
     known = types.get(row["type"])
@@ -40,7 +43,7 @@ def task(row: RowMapping, types: Mapping[str, KnownType], links: TraceLinks) -> 
 
 
 def stored_task(task: NewTask, row: Any, trace_context: str | None, links: TraceLinks) -> schemas.Task:
-    """A task that was stored a moment ago, as `taskcore.db.tasks.submit` answered it."""
+    """Return a task that was just stored. `row` is what `taskcore.db.tasks.submit` returned for it."""
     status, trace_id = Status(row.status), trace_id_of(trace_context)
     return schemas.Task(
         id=row.id,
@@ -78,7 +81,7 @@ def stored_task(task: NewTask, row: Any, trace_context: str | None, links: Trace
 
 
 def attempt(row: RowMapping, links: TraceLinks) -> schemas.Attempt:
-    """A row of the table `task_attempt`."""
+    """Return the attempt of a row of the table `task_attempt`."""
     columns = {name: row[name] for name in schemas.Attempt.__struct_fields__ if name not in _COMPUTED_FIELDS}
     return schemas.Attempt(
         **columns, trace_id=row["trace_id"], trace_url=links.url_for(row["task_id"], row["trace_id"])
@@ -86,7 +89,7 @@ def attempt(row: RowMapping, links: TraceLinks) -> schemas.Attempt:
 
 
 def running_attempt(task: RowMapping, links: TraceLinks) -> schemas.Attempt:
-    """The attempt that a task which runs is at. Its worker knows its trace; the first one's is the task's."""
+    """Return the running attempt of a task. Only its worker knows its trace, unless it continues that of the task."""
     trace_id = trace_id_of(task["trace_context"]) if task["attempt"] == 1 else None
     return schemas.Attempt(
         attempt=task["attempt"],
@@ -100,6 +103,7 @@ def running_attempt(task: RowMapping, links: TraceLinks) -> schemas.Attempt:
     )
 
 
-def from_row(struct: type[Any], row: RowMapping) -> Any:
-    """A `struct` whose fields are columns of `row`."""
-    return struct(**{name: row[_COLUMN_NAMES.get(name, name)] for name in struct.__struct_fields__})
+def from_row(struct: type[S], row: Row[Any]) -> S:
+    """Return a `struct` whose fields are columns of `row`."""
+    columns = row._mapping
+    return struct(**{name: columns[_COLUMN_NAMES.get(name, name)] for name in struct.__struct_fields__})

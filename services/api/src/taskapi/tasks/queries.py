@@ -1,4 +1,4 @@
-"""Reading tasks."""
+"""Reading tasks, their history and their attempts, and waiting for them to finish."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from sqlalchemy import RowMapping
 from taskapi import schemas
 from taskapi.http.paging import decode_cursor, encode_cursor, parse_labels, parse_time
 from taskapi.http.parameters import TaskId, problem_responses
-from taskapi.http.problems import invalid_field, task_not_found
+from taskapi.http.problems import invalid_field, not_found
 from taskapi.runtime.services import Services
+from taskapi.schemas import ProblemCode
 from taskapi.tasks import presenters
 from taskcore.db.tasks import queries
 from taskcore.db.tasks.queries import TOTAL_LIMIT, TaskFilter
@@ -29,10 +30,12 @@ _Offset = Annotated[
     int,
     QueryParameter(ge=0, le=MAX_OFFSET, schema_extra={"minimum": 0}, description="Not together with `cursor`."),
 ]
-_Cursor = Annotated[str | None, QueryParameter(max_length=64, description="`next_cursor` of the page before.")]
-_Label = Annotated[list[str] | None, QueryParameter(description="`key=value`; several mean all of them.")]
+_Cursor = Annotated[str | None, QueryParameter(max_length=64, description="`next_cursor` of the previous page.")]
+_Label = Annotated[
+    list[str] | None, QueryParameter(description="`key=value`. With several, a task must have all of them.")
+]
 _Time = Annotated[str | None, QueryParameter(schema_extra={"format": "date-time"})]
-_Search = Annotated[str | None, QueryParameter(max_length=255, description="Part of the name, in any case.")]
+_Search = Annotated[str | None, QueryParameter(max_length=255, description="Part of the name, case-insensitive.")]
 _Timeout = Annotated[
     float, QueryParameter(name="timeout", ge=0, le=MAX_WAIT_S, schema_extra={"minimum": 0}, description="Seconds.")
 ]
@@ -52,10 +55,10 @@ async def list_tasks(
     cursor: _Cursor = None,
     offset: _Offset = 0,
 ) -> schemas.TaskPage:
-    """Newest first. Without a filter: all of them. A cursor neither repeats nor misses any while others are added."""
+    """Return a page of tasks, newest first. A cursor neither repeats nor misses a task while others are added."""
     if cursor is not None and offset:
         raise invalid_field("offset", "cannot be given together with cursor")
-    which = TaskFilter(
+    task_filter = TaskFilter(
         statuses=status or (),
         types=type or (),
         queues=queue or (),
@@ -65,8 +68,10 @@ async def list_tasks(
         created_before=parse_time("created_before", created_before),
     )
     before_id = None if cursor is None else decode_cursor(cursor)
-    rows = await services.database.read(queries.list_tasks(which, limit=limit + 1, before_id=before_id, offset=offset))
-    ((total,),) = await services.database.read(queries.count_tasks(which))
+    rows = await services.database.read(
+        queries.list_tasks(task_filter, limit=limit + 1, before_id=before_id, offset=offset)
+    )
+    ((total,),) = await services.database.read(queries.count_tasks(task_filter))
     page = rows[:limit]
     types = await services.type_cache.get({row.type for row in page})
     return schemas.TaskPage(
@@ -85,7 +90,7 @@ async def list_tasks(
     responses=problem_responses(),
 )
 async def count_tasks(services: NamedDependency[Services]) -> schemas.StatusCounts:
-    """How many tasks stand at each status now."""
+    """Return how many tasks have each status."""
     rows = await services.database.read(queries.count_by_status())
     counts = {str(status): 0 for status in Status}
     counts.update((status, count) for status, count in rows)
@@ -100,7 +105,7 @@ async def count_tasks(services: NamedDependency[Services]) -> schemas.StatusCoun
     responses=problem_responses(404),
 )
 async def get_task(services: NamedDependency[Services], task_id: TaskId) -> schemas.Task:
-    """What was asked, and how it stands."""
+    """Return the task with its current status, progress and result."""
     return await fetch_task(services, task_id)
 
 
@@ -112,11 +117,11 @@ async def get_task(services: NamedDependency[Services], task_id: TaskId) -> sche
     responses=problem_responses(404),
 )
 async def get_history(services: NamedDependency[Services], task_id: TaskId) -> schemas.History:
-    """Each step of its life, oldest first. It outlives the task."""
+    """Return each transition of the task, oldest first. The history outlives the task."""
     rows = await services.database.read(queries.list_history(), {"task_id": task_id})
     if not rows:
-        raise task_not_found(task_id)
-    return schemas.History([presenters.from_row(schemas.HistoryEntry, row._mapping) for row in rows])
+        raise not_found(ProblemCode.TASK_NOT_FOUND, task_id)
+    return schemas.History([presenters.from_row(schemas.HistoryEntry, row) for row in rows])
 
 
 @get(
@@ -127,7 +132,7 @@ async def get_history(services: NamedDependency[Services], task_id: TaskId) -> s
     responses=problem_responses(404),
 )
 async def get_attempts(services: NamedDependency[Services], task_id: TaskId) -> schemas.Attempts:
-    """Each run of it, oldest first; the one that runs now is the last."""
+    """Return each attempt, oldest first; a running one is the last."""
     task = await fetch_task_row(services, task_id)
     rows = await services.database.read(queries.list_attempts(), {"task_id": task_id})
     items = [presenters.attempt(row._mapping, services.traces.links) for row in rows]
@@ -139,32 +144,35 @@ async def get_attempts(services: NamedDependency[Services], task_id: TaskId) -> 
 @get(
     "/tasks/{task_id:int}/wait",
     operation_id="wait_for_task",
-    summary="Wait for a task's end",
+    summary="Wait for a task to finish",
     tags=["tasks"],
     responses=problem_responses(404),
 )
 async def wait_for_task(services: NamedDependency[Services], task_id: TaskId, timeout_s: _Timeout = 30) -> schemas.Task:
-    """The task as soon as it is over, or as it stands after `timeout` seconds: look at its `status`."""
-    with services.completion_waiters.waiting_for(task_id) as over:
+    """Return the task as soon as it is finished, or after `timeout` seconds with whatever status it has then."""
+    with services.completion_waiters.waiting_for(task_id) as finished:
         task = await fetch_task(services, task_id)
         if task.status.is_terminal or timeout_s == 0:
             return task
         services.completion_waiters.start_watching()
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                await over.wait()
+                await finished.wait()
     return await fetch_task(services, task_id)
 
 
 async def fetch_task(services: Services, task_id: int) -> schemas.Task:
-    """Raises `Refused` when there is none."""
-    row = await fetch_task_row(services, task_id)
+    """Raise `ProblemError` when there is no such task."""
+    return await present_task(services, await fetch_task_row(services, task_id))
+
+
+async def present_task(services: Services, row: RowMapping) -> schemas.Task:
     return presenters.task(row, await services.type_cache.get([row["type"]]), services.traces.links)
 
 
 async def fetch_task_row(services: Services, task_id: int) -> RowMapping:
-    """Raises `Refused` when there is none."""
+    """Raise `ProblemError` when there is no such task."""
     rows = await services.database.read(queries.get_task(), {"task_id": task_id})
     if not rows:
-        raise task_not_found(task_id)
+        raise not_found(ProblemCode.TASK_NOT_FOUND, task_id)
     return rows[0]._mapping

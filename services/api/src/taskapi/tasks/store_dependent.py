@@ -1,7 +1,7 @@
-"""Storing tasks that depend on others, in one transaction.
+"""Store tasks that depend on others, in one transaction.
 
-What they depend on is locked first, so that it neither ends nor goes before they are stored: its end finds them. The
-keys of the batch were looked at before; whoever stores the same at the same time makes this one start again.
+It locks what they depend on first, so that none of it finishes or is deleted before they are stored. The idempotency
+keys are looked up before the insert: when another request stores a task with the same key in between, it starts again.
 """
 
 from __future__ import annotations
@@ -13,131 +13,113 @@ from psycopg.errors import DeadlockDetected
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from taskapi.http.field_errors import Path, field_error
-from taskapi.http.problems import ProblemError, concurrent_update, invalid, merge_problems
+from taskapi.http.field_errors import field_error
+from taskapi.http.problems import ProblemError, concurrent_update, merge_problems
 from taskapi.runtime.database import Database
-from taskapi.schemas import FieldError, Problem
-from taskapi.tasks.store import ATTEMPTS, Stored, existing_by_key, match_existing
+from taskapi.schemas import FieldError
+from taskapi.tasks.batch_item import BatchItem
+from taskapi.tasks.store import MAX_TRIES, count_submitted, existing_by_key
 from taskcore.db.tasks import dependencies
 from taskcore.db.tasks.submit_dependent import add_dependencies, submit_planned
 from taskcore.domain.dependencies import DependencyState, plan_start, state_of
 from taskcore.domain.states import Status
-from taskcore.domain.tasks import NewTask
-from taskcore.observability.metrics import TASKS_SUBMITTED
 from taskcore.observability.tracing.propagation import current_traceparent
 
-
-@dataclass(frozen=True, slots=True)
-class Dependent:
-    """A task to store, and what it depends on: ids, and refs of such as come before it. `path`: where it stands."""
-
-    task: NewTask
-    depends_on: Sequence[int | str] = ()
-    ref: str | None = None
-    path: Path = ()
+Planned = Sequence[tuple[BatchItem, DependencyState]]
 
 
 class _KeyTaken(Exception):
-    """Somebody stored a task with one of our keys meanwhile."""
+    """Another request stored a task with one of the keys."""
 
 
-async def store_dependent(database: Database, tasks: Sequence[Dependent], by: str, is_atomic: bool) -> list[Stored]:
-    """Store `tasks`, signed `by`. Atomic: if one cannot be, none is."""
-    for _ in range(ATTEMPTS):
+async def store_dependent(database: Database, items: Sequence[BatchItem], by: str, is_atomic: bool) -> None:
+    """Store the tasks as the actor `by`: in an atomic batch either all of them or none."""
+    for _ in range(MAX_TRIES):
         try:
             async with database.transaction() as connection:
-                stored = await _store(connection, tasks, by, is_atomic)
+                await _store(connection, items, by, is_atomic)
         except _KeyTaken:
-            continue
+            pass
         except DBAPIError as exc:
             if not isinstance(exc.orig, DeadlockDetected):
                 raise
-            continue
-        TASKS_SUBMITTED.inc(sum(one.row is not None for one in stored))
-        return stored
+        else:
+            return count_submitted(items)
+        for item in items:
+            item.reset()
     raise concurrent_update()
 
 
-class _Plan:
-    """What becomes of each task, by its place in the batch, and how all that they name stands, by id or ref."""
-
-    def __init__(self, standings: dict[int | str, DependencyState], missing: Mapping[int, str]) -> None:
-        self.stored: dict[int, Stored] = {}
-        self.starts: dict[int, DependencyState] = {}
-        self._standings = standings
-        self._missing = missing
-
-    def add(self, place: int, one: Dependent) -> None:
-        if errors := list(self._errors(one)):
-            self.stored[place] = Stored(problem=invalid(errors))
-            return
-        self.starts[place] = start = plan_start([self._standings[name] for name in one.depends_on])
-        if one.ref is not None:
-            self._standings[one.ref] = start
-
-    def problems(self) -> list[Problem]:
-        return [one.problem for one in self.stored.values() if one.problem is not None]
-
-    def _errors(self, one: Dependent) -> Iterator[FieldError]:
-        for number, name in enumerate(one.depends_on):
-            if name not in self._standings:
-                what = "is the ref of a task that is refused" if isinstance(name, str) else self._missing[name]
-                yield field_error((*one.path, "depends_on", number), f"{name!r} {what}")
-
-
-async def _store(connection: AsyncConnection, tasks: Sequence[Dependent], by: str, is_atomic: bool) -> list[Stored]:
-    others = await existing_by_key(connection, [one.task.idempotency_key for one in tasks])
-    known = {i: match_existing(one.task, others[key]) for i, one in enumerate(tasks) if (key := _key(one)) in others}
-    ids = {ref: known[i].id for i, one in enumerate(tasks) if i in known and (ref := one.ref) and known[i].id}
-    plan = await _plan(connection, [one for i, one in enumerate(tasks) if i not in known], ids)
-    plan.stored |= known
-    for place, one in enumerate(tasks):
-        if place not in known:
-            plan.add(place, one)
-    is_empty = not plan.starts and not any(one.id for one in known.values())
-    if (is_atomic or is_empty) and (problems := plan.problems()):
+async def _store(connection: AsyncConnection, items: Sequence[BatchItem], by: str, is_atomic: bool) -> None:
+    others = await existing_by_key(connection, items)
+    new = [item for item in items if item.task.idempotency_key not in others]
+    existing = [item for item in items if item.task.idempotency_key in others]
+    for item in existing:
+        item.mark_existing(others[str(item.task.idempotency_key)])
+    ids = {item.ref: item.id for item in existing if item.ref is not None and item.id is not None}
+    parents = await _lock_parents(connection, new, ids)
+    planned = [(item, start) for item in new if (start := parents.plan(item)) is not None]
+    problems = [item.problem for item in items if item.problem is not None]
+    if problems and (is_atomic or len(problems) == len(items)):
         raise ProblemError(merge_problems(problems))
-    await _insert(connection, tasks, plan, ids, by)
-    return [plan.stored[place] for place in range(len(tasks))]
+    if planned:
+        await _insert(connection, planned, ids, by)
 
 
-async def _plan(connection: AsyncConnection, tasks: Sequence[Dependent], ids: Mapping[str, int]) -> _Plan:
-    """How what `tasks` depend on stands, which it will do until the end of the transaction. `ids`: by ref."""
-    wanted = {name for one in tasks for name in one.depends_on if isinstance(name, int)} | set(ids.values())
-    rows = (await connection.execute(dependencies.lock_tasks(), {"ids": sorted(wanted)})).all() if wanted else []
-    standings: dict[int | str, DependencyState] = {row.id: state_of(row.id, Status(row.status)) for row in rows}
-    missing = {task_id: "is the id of no task" for task_id in wanted if task_id not in standings}
+@dataclass(frozen=True, slots=True)
+class _Parents:
+    """The states of what the tasks depend on, by id or ref, and why an id has none."""
+
+    states: dict[int | str, DependencyState]
+    missing: Mapping[int, str]
+
+    def plan(self, item: BatchItem) -> DependencyState | None:
+        """Return the state to start in, on which later tasks may depend. Reject the task when a parent is missing."""
+        if errors := list(self._errors(item)):
+            item.reject(errors)
+            return None
+        start = plan_start([self.states[name] for name in item.spec.depends_on])
+        if item.ref is not None:
+            self.states[item.ref] = start
+        return start
+
+    def _errors(self, item: BatchItem) -> Iterator[FieldError]:
+        for number, name in enumerate(item.spec.depends_on):
+            if name not in self.states:
+                message = f"{name!r} is the ref of a rejected task" if isinstance(name, str) else self.missing[name]
+                yield field_error((*item.path, "depends_on", number), message)
+
+
+async def _lock_parents(connection: AsyncConnection, new: Sequence[BatchItem], ids: Mapping[str, int]) -> _Parents:
+    """Lock all existing tasks that `new` depends on, so that their states hold. `ids` are those of refs."""
+    wanted = {name for item in new for name in item.spec.depends_on if isinstance(name, int)} | set(ids.values())
+    if not wanted:
+        return _Parents({}, {})
+    rows = await connection.execute(dependencies.lock_tasks(), {"ids": sorted(wanted)})
+    states: dict[int | str, DependencyState] = {row.id: state_of(row.id, Status(row.status)) for row in rows}
+    missing = {task_id: f"there is no task {task_id}" for task_id in wanted if task_id not in states}
     if missing:
         for row in await connection.execute(dependencies.deleted_outcomes(), {"ids": sorted(missing)}):
-            missing[row.task_id] = "is the id of a task that is gone, and had not succeeded"
+            missing[row.task_id] = f"task {row.task_id} was deleted, and had not succeeded"
             if row.had_succeeded:
-                standings[row.task_id] = DependencyState(Status.SUCCEEDED)
-    standings |= {ref: standings[task_id] for ref, task_id in ids.items() if task_id in standings}
-    return _Plan(standings, missing)
+                states[row.task_id] = DependencyState(Status.SUCCEEDED)
+    states |= {ref: states[task_id] for ref, task_id in ids.items() if task_id in states}
+    return _Parents(states, missing)
 
 
-async def _insert(
-    connection: AsyncConnection, tasks: Sequence[Dependent], plan: _Plan, ids: dict[str, int], by: str
-) -> None:
-    """Store what is to start. Raises `_Raced`."""
-    if not plan.starts:
-        return
-    planned = [(tasks[place].task, start) for place, start in plan.starts.items()]
-    statement, values = submit_planned(planned, by, current_traceparent())
-    rows = (await connection.execute(statement, values)).all()
-    if len(rows) != len(plan.starts):
+async def _insert(connection: AsyncConnection, planned: Planned, ids: dict[str, int], by: str) -> None:
+    """Store the planned tasks and their dependencies. Raise `_KeyTaken` when a key has been taken."""
+    statement = submit_planned([(item.task, start) for item, start in planned], by, current_traceparent())
+    rows = (await connection.execute(*statement)).all()
+    if len(rows) != len(planned):
         raise _KeyTaken
-    for place, row in zip(plan.starts, rows, strict=True):
-        plan.stored[place] = Stored(row.id, row)
-        if (ref := tasks[place].ref) is not None:
-            ids[ref] = row.id
-    edges = [
-        (plan.stored[place].id, name if isinstance(name, int) else ids[name])
-        for place in plan.starts
-        for name in dict.fromkeys(tasks[place].depends_on)
-    ]
-    await connection.execute(*add_dependencies(dict.fromkeys(edges)))
-
-
-def _key(one: Dependent) -> str:
-    return str(one.task.idempotency_key)
+    for (item, _), row in zip(planned, rows, strict=True):
+        item.mark_inserted(row)
+        if item.ref is not None:
+            ids[item.ref] = row.id
+    edges = {
+        (item.row.id, name if isinstance(name, int) else ids[name]): None
+        for item, _ in planned
+        for name in item.spec.depends_on
+    }
+    await connection.execute(*add_dependencies(edges))

@@ -1,1 +1,1 @@
-"""Traces over HTTP: what became of a task, span by span, from the viewer that keeps them or from this process."""
+"""The traces of a task over HTTP: as JSON, and as a page."""

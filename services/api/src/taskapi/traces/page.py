@@ -1,7 +1,8 @@
-"""The page of a task's trace, for people: without scripts, with nothing from elsewhere."""
+"""The HTML page of a task's traces. It has no scripts, and loads nothing."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
 
 from litestar import Response, get
@@ -10,6 +11,7 @@ from litestar.di import NamedDependency
 from taskapi.http.parameters import TaskId
 from taskapi.http.problems import ProblemError
 from taskapi.runtime.services import Services
+from taskapi.schemas import ProblemCode
 from taskapi.tasks import queries
 from taskapi.traces.schemas import TaskTrace, Trace
 from taskapi.traces.style import CONTENT_SECURITY_POLICY, STYLE
@@ -23,20 +25,24 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-#: What to do about a refusal, by its code.
-ADVICE = {
-    "trace_not_recorded": "Its steps are in its history all the same: <code>task-cli history --id {task_id}</code>.",
-    "trace_viewer_not_configured": "For Jaeger it is <code>http://jaeger:16686/api/v3/traces/{{trace_id}}</code>, for "
-    "Tempo <code>http://tempo:3200/api/v2/traces/{{trace_id}}</code>, as "
-    "<code>TASKCORE_TRACING__QUERY_URL</code> of the API.",
-    "trace_viewer_unavailable": "Reload the page in a moment.",
-    "task_not_found": "It may have been deleted; its history stays: <code>task-cli history --id {task_id}</code>.",
+#: What the reader can do about a problem, by its code.
+ADVICE: Mapping[str, str] = {
+    ProblemCode.TRACE_NOT_RECORDED: "Its transitions are in its history: <code>task-cli history --id {task_id}</code>.",
+    ProblemCode.TRACE_VIEWER_NOT_CONFIGURED: (
+        "For Jaeger it is <code>http://jaeger:16686/api/v3/traces/{{trace_id}}</code>, for Tempo "
+        "<code>http://tempo:3200/api/v2/traces/{{trace_id}}</code>, as <code>TASKCORE_TRACING__QUERY_URL</code> of the "
+        "API."
+    ),
+    ProblemCode.TRACE_VIEWER_UNAVAILABLE: "Reload the page in a moment.",
+    ProblemCode.TASK_NOT_FOUND: (
+        "It may have been deleted. Its history stays: <code>task-cli history --id {task_id}</code>."
+    ),
 }
 
 
 @get("/tasks/{task_id:int}/trace", include_in_schema=False, media_type="text/html")
 async def show_trace(services: NamedDependency[Services], task_id: TaskId) -> Response[str]:
-    """As `GET /api/v1/tasks/{id}/trace`."""
+    """Return the traces of `GET /api/v1/tasks/{id}/trace` as a page."""
     heading = f"<h1>Task {task_id}</h1>"
     try:
         task = await queries.fetch_task_row(services, task_id)
@@ -60,7 +66,7 @@ def _page(task_id: int, body: str, status: int) -> Response[str]:
 
 
 def _heading(task_id: int, name: str, type_: str, status: Status) -> str:
-    api = f"../../api/v1/tasks/{task_id}"  # wherever a proxy puts both
+    api = f"../../api/v1/tasks/{task_id}"  # relative, so that it works behind a proxy with a path prefix
     return (
         f"<h1>Task {task_id}: {escape(name)}</h1>"
         f'<p class="faint">type <code>{escape(type_)}</code>, {escape(status)} '
@@ -70,7 +76,7 @@ def _heading(task_id: int, name: str, type_: str, status: Status) -> str:
 
 def _traces(answer: TaskTrace, status: Status) -> str:
     sections = "\n".join(_section(answer.task_id, trace) for trace in answer.traces)
-    more = "" if status.is_terminal else "<p>The task is not over: reload the page to see more.</p>"
+    more = "" if status.is_terminal else "<p>The task is not finished: reload the page to see more.</p>"
     return more + sections
 
 
@@ -81,7 +87,7 @@ def _section(task_id: int, trace: Trace) -> str:
     viewer = f' (<a href="{escape(trace.url)}">viewer</a>)' if trace.url and not _is_here(trace.url, task_id) else ""
     head += f'<p class="faint">trace <code>{escape(trace.trace_id)}</code>{viewer}{linked}</p>'
     if not trace.spans:
-        return f"{head}<p>Its spans are not there yet, or not any more.</p></section>"
+        return f"{head}<p>Its spans have not arrived yet, or have been deleted.</p></section>"
     rest = f"<p>{trace.spans_omitted} more spans of the same trace are not shown.</p>" if trace.spans_omitted else ""
     return f"{head}{render_waterfall(trace)}{rest}</section>"
 

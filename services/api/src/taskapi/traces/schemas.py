@@ -1,4 +1,4 @@
-"""What goes over HTTP of traces."""
+"""Responses about traces."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 
 class SpanLink(msgspec.Struct, frozen=True):
-    """`attempt`: the attempt of the task that it leads to; null for the submission, and for what is not the task's."""
+    """A link to another span. `attempt` is the attempt of the task whose span that is, null if it is none of them."""
 
     trace_id: str
     span_id: str
@@ -23,7 +23,7 @@ class SpanEvent(msgspec.Struct, frozen=True):
 
 
 class TraceSpan(msgspec.Struct, frozen=True):
-    """`depth` says how far it is indented; `parent_id` is null at the beginning of all."""
+    """A span. `depth` is its level in the tree; `parent_id` is null at the root."""
 
     depth: int
     service: str
@@ -42,10 +42,10 @@ class TraceSpan(msgspec.Struct, frozen=True):
 
 
 class Trace(msgspec.Struct, frozen=True):
-    """`spans` are a tree that is read from top to bottom, those with the same parent oldest first.
+    """The trace of `attempts`. `spans` are a tree in depth-first order, and those with the same parent oldest first.
 
-    `attempts` are those that it is the trace of. No spans: they are not there yet, or not any more. `spans_omitted`
-    counts those of other tasks in the same trace, and those beyond 2,000.
+    There are no spans while they have not arrived, and once they have been deleted. `spans_omitted` counts the spans of
+    other tasks in the same trace, and those beyond 2,000.
     """
 
     trace_id: str
@@ -58,7 +58,7 @@ class Trace(msgspec.Struct, frozen=True):
 class TaskTrace(msgspec.Struct, frozen=True):
     """Oldest first: the trace of the submission and of the first attempt, then a trace for each later attempt.
 
-    `source`: a `viewer` was asked, or the spans are `local`, those that the process itself keeps.
+    The `source` of the spans is the trace `viewer`, or the `local` memory of the API.
     """
 
     task_id: int

@@ -1,4 +1,4 @@
-"""How the page of a trace looks: a waterfall that needs no script. Light or dark, as the reader's browser is."""
+"""The style sheet of the page: a waterfall without scripts, light or dark like the browser."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ STYLE = (
     + "".join(f".c{number} {{ fill: {colour}; }}\n" for number, colour in enumerate(_PALETTE))
     + "".join(f".d{depth} {{ padding-left: {depth * 1.1:.1f}rem; }}\n" for depth in range(MAX_INDENT + 1))
 )
-#: Nothing is loaded, run or sent; the one style sheet is named by what it holds.
+#: Forbids to load, run or send anything. The only style sheet allowed is the one with this hash.
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     f"style-src 'sha256-{base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()}'"

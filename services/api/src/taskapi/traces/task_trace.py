@@ -1,4 +1,4 @@
-"""The traces of a task, as one document."""
+"""Reading the traces of a task."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from litestar.openapi.datastructures import ResponseSpec
 from sqlalchemy import RowMapping
 
 from taskapi.http.parameters import PROBLEM_MEDIA_TYPE, TaskId, problem_responses
-from taskapi.http.problems import trace_not_recorded, trace_viewer_not_configured
+from taskapi.http.problems import ProblemError
 from taskapi.runtime.services import Services
 from taskapi.runtime.trace_sources import SpansByTrace
-from taskapi.schemas import Problem
+from taskapi.schemas import Problem, ProblemCode
 from taskapi.tasks.queries import fetch_task_row
 from taskapi.traces import schemas
 from taskapi.traces.tree import Branch, build_tree
@@ -30,14 +30,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNAVAILABLE = ResponseSpec(
     Problem,
     media_type=PROBLEM_MEDIA_TYPE,
-    description="The database or the trace viewer is away: try again after `Retry-After` seconds.",
+    description="The database or the trace viewer is unavailable: try again after `Retry-After` seconds.",
     generate_examples=False,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class TracedAttempts:
-    """A task's traces, oldest first, with the attempts of each; and the attempts by their spans' ids."""
+    """The attempts of each trace of a task, oldest first, and the attempt of each span that is one."""
 
     by_trace: dict[str, list[int]] = field(default_factory=dict)
     by_span: dict[str, int] = field(default_factory=dict)
@@ -51,43 +51,43 @@ class TracedAttempts:
     responses={**problem_responses(404, 409), 503: _UNAVAILABLE},
 )
 async def get_trace(services: NamedDependency[Services], task_id: TaskId) -> schemas.TaskTrace:
-    """What was done for it, span by span: of its submission, and of its newest 10 attempts."""
+    """Return the spans of the submission of a task, and of its last 10 attempts."""
     return await fetch_trace(services, await fetch_task_row(services, task_id))
 
 
 async def fetch_trace(services: Services, task: RowMapping) -> schemas.TaskTrace:
-    """Raises `Refused`."""
+    """Raise `ProblemError` when the task has no trace, or there is nothing to read it from."""
     own = trace_id_of(task["trace_context"])
     if own is None:
-        raise trace_not_recorded(task["id"], services.tracing.is_enabled)
+        raise _not_recorded(task["id"], services.tracing.is_enabled)
     if (source := services.traces.source) is None:
-        raise trace_viewer_not_configured()
+        raise _viewer_not_configured()
     rows = await services.database.read(queries.list_attempts(), {"task_id": task["id"]})
-    followed = plan_traces(own, [row._mapping for row in rows])
-    spans = await source.find_spans(list(followed.by_trace))
-    traces = await asyncio.to_thread(_traces, services, task["id"], followed, spans)
+    attempts = plan_traces(own, [row._mapping for row in rows])
+    spans = await source.find_spans(list(attempts.by_trace))
+    traces = await asyncio.to_thread(_traces, services, task["id"], attempts, spans)
     return schemas.TaskTrace(task["id"], source.name, traces)
 
 
 def plan_traces(own: str, attempts: Sequence[RowMapping]) -> TracedAttempts:
-    """`own` is the trace of the submission; the first attempt goes on with it, even before it has ended."""
-    followed = TracedAttempts({own: [1]})
+    """Return the traces to read. `own` is that of the submission, which the first attempt continues."""
+    traced = TracedAttempts({own: [1]})
     for row in attempts[-MAX_ATTEMPTS:]:
         if row["trace_id"] is not None:
-            known = followed.by_trace.setdefault(row["trace_id"], [])
+            known = traced.by_trace.setdefault(row["trace_id"], [])
             known += [row["attempt"]] if row["attempt"] not in known else []
         if row["span_id"] is not None:
-            followed.by_span[row["span_id"]] = row["attempt"]
-    return followed
+            traced.by_span[row["span_id"]] = row["attempt"]
+    return traced
 
 
-def _traces(services: Services, task_id: int, followed: TracedAttempts, spans: SpansByTrace) -> list[schemas.Trace]:
+def _traces(services: Services, task_id: int, traced: TracedAttempts, spans: SpansByTrace) -> list[schemas.Trace]:
     found = []
-    for trace_id, attempts in followed.by_trace.items():
-        tree, left_off = build_tree(spans[trace_id], task_id)
-        shown = [_span(branch, followed.by_span) for branch in tree]
+    for trace_id, attempts in traced.by_trace.items():
+        tree, omitted = build_tree(spans[trace_id], task_id)
+        shown = [_span(branch, traced.by_span) for branch in tree]
         url = services.traces.links.url_for(task_id, trace_id)
-        found.append(schemas.Trace(trace_id, url, attempts, shown, left_off))
+        found.append(schemas.Trace(trace_id, url, attempts, shown, omitted))
     return found
 
 
@@ -113,3 +113,18 @@ def _span(branch: Branch, attempts: Mapping[str, int]) -> schemas.TraceSpan:
 
 def _time(since_epoch_ns: int) -> datetime:
     return _EPOCH + timedelta(microseconds=since_epoch_ns // 1_000)
+
+
+def _not_recorded(task_id: int, is_tracing: bool) -> ProblemError:
+    if is_tracing:
+        why = "was not sampled: see the settings tracing.sample_ratio and tracing.max_traces_per_s"
+    else:
+        why = "has no trace, because the setting tracing.endpoint is not set"
+    problem = Problem("No trace", 404, ProblemCode.TRACE_NOT_RECORDED, detail=f"Task {task_id} {why}.")
+    return ProblemError(problem)
+
+
+def _viewer_not_configured() -> ProblemError:
+    detail = "Set tracing.query_url to the URL at which the trace viewer returns a trace."
+    title = "No trace viewer is configured"
+    return ProblemError(Problem(title, 409, ProblemCode.TRACE_VIEWER_NOT_CONFIGURED, detail=detail))

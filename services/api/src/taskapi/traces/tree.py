@@ -1,4 +1,4 @@
-"""Spans as a tree, and what of a trace is about one task."""
+"""Arrange the spans of a trace as a tree, and select those that are about one task."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from dataclasses import dataclass
 from taskcore.observability.tracing.span_record import SpanRecord
 
 MAX_SPANS = 2_000
-#: Spans by their parents' ids; under None those at the root.
+#: Spans by the id of their parent, which is None for those at the root.
 Children = Mapping[str | None, Sequence[SpanRecord]]
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A span in its place: what is below it follows, one deeper."""
+    """A span in the tree, followed by its descendants."""
 
     depth: int
     span: SpanRecord
 
 
 def build_tree(spans: Iterable[SpanRecord], task_id: int) -> tuple[list[Branch], int]:
-    """The tree of what is about the task, from top to bottom, and how many spans it leaves off."""
+    """Return the spans that are about the task, in depth-first order, and the number of omitted ones."""
     unique = {span.span_id: span for span in spans}
     children = children_of(list(unique.values()))
     whole = list(walk(children, children.get(None, ())))
@@ -31,9 +31,9 @@ def build_tree(spans: Iterable[SpanRecord], task_id: int) -> tuple[list[Branch],
 
 
 def children_of(spans: Sequence[SpanRecord]) -> Children:
-    """Oldest first. At the root are those without a parent, then those whose parent is missing.
+    """Return the children of each span, oldest first. Those whose parent is missing are at the end of the root.
 
-    Clocks differ: a child that seems to begin before its parent stays below it.
+    A child may seem to start before its parent, because clocks differ.
     """
     known = {span.span_id for span in spans}
     found: defaultdict[str | None, list[SpanRecord]] = defaultdict(list)
@@ -44,7 +44,7 @@ def children_of(spans: Sequence[SpanRecord]) -> Children:
 
 
 def walk(children: Children, roots: Sequence[SpanRecord]) -> Iterator[Branch]:
-    """From top to bottom, each span once."""
+    """Return the spans below `roots` in depth-first order, each of them once."""
     seen: set[str] = set()
     waiting = [Branch(0, span) for span in reversed(roots)]
     while waiting:
@@ -57,7 +57,7 @@ def walk(children: Children, roots: Sequence[SpanRecord]) -> Iterator[Branch]:
 
 
 def _cycles(spans: Sequence[SpanRecord], children: Children) -> Iterator[SpanRecord]:
-    """The first of each circle of parents, which no root leads to: a viewer can answer anything."""
+    """Return one span of each cycle of parents, which no root leads to. The response of a viewer may have some."""
     reached = {branch.span.span_id for branch in walk(children, children.get(None, ()))}
     for span in spans:
         if span.span_id not in reached:
@@ -66,9 +66,9 @@ def _cycles(spans: Sequence[SpanRecord], children: Children) -> Iterator[SpanRec
 
 
 def _kept(tree: Sequence[Branch], task_id: str) -> list[bool]:
-    """False for what is about other tasks alone: a batch, or a task that submits many, shares one trace.
+    """Return for each span whether it is kept. Those of other tasks are not: the tasks of a batch share a trace.
 
-    What is below the task's own spans stays, and so do those above them.
+    The descendants of the task's own spans are kept, and so are their ancestors.
     """
     ends = _ends(tree)
     own_so_far = [0]
@@ -89,7 +89,7 @@ def _kept(tree: Sequence[Branch], task_id: str) -> list[bool]:
 
 
 def _ends(tree: Sequence[Branch]) -> list[int]:
-    """For each, the index behind all that is below it."""
+    """Return for each span the index after its last descendant."""
     ends = [len(tree)] * len(tree)
     still_open: list[int] = []
     for index, branch in enumerate(tree):

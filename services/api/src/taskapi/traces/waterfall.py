@@ -1,4 +1,4 @@
-"""One trace as a waterfall in HTML: a line for each span, with a bar where it lies in time. All text is escaped."""
+"""Render a trace as a waterfall in HTML: for each span a line with a bar on the time axis. All text is escaped."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from taskapi.traces.schemas import SpanLink, Trace, TraceSpan
 from taskapi.traces.style import COLOURS, MAX_INDENT
 
 TICKS = 5
-#: Per cent of the width: a bar that nobody sees tells nobody anything.
+#: Per cent of the width, so that the bar of a short span is visible.
 MIN_BAR_WIDTH = 0.3
 
 
 def render_waterfall(trace: Trace) -> str:
-    """Its legend, its scale and its spans."""
+    """Return the HTML of the legend, the time axis and the spans."""
     colours = {service: n % COLOURS for n, service in enumerate(dict.fromkeys(s.service for s in trace.spans))}
     begin = min(span.start.timestamp() for span in trace.spans)
     length = max(max(span.end.timestamp() for span in trace.spans) - begin, 1e-6)
@@ -26,7 +26,7 @@ def render_waterfall(trace: Trace) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """As people say it: 850 µs, 12.3 ms, 4.56 s, 12 min 5 s, 3 h 20 min."""
+    """Return a readable duration: 850 µs, 12.3 ms, 4.56 s, 12 min 5 s, 3 h 20 min."""
     size = abs(seconds)
     if size < 0.001:
         return f"{seconds * 1_000_000:.0f} µs"
@@ -79,7 +79,7 @@ def _details(span: TraceSpan, begin: float) -> str:
     facts += [
         ("service", escape(span.service)),
         ("kind", escape(span.kind)),
-        ("began", f"{escape(span.start.isoformat())}, {format_duration(span.start.timestamp() - begin)} in"),
+        ("started", f"{escape(span.start.isoformat())}, {format_duration(span.start.timestamp() - begin)} in"),
         ("span", escape(span.span_id)),
     ]
     facts += [("linked to", render_link(link)) for link in span.links]
@@ -95,7 +95,7 @@ def _details(span: TraceSpan, begin: float) -> str:
 
 
 def render_link(link: SpanLink) -> str:
-    """Leads there, where it is on the same page."""
+    """Return a link to the span, which is on the same page if it is shown."""
     what = "the submission" if link.attempt is None else f"attempt {link.attempt}"
     return f'<a href="#{escape(link.span_id)}">{what}</a> <span class="faint">{escape(link.trace_id)}</span>'
 
