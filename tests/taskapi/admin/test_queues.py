@@ -62,7 +62,7 @@ async def test_a_running_task_is_asked_to_pause_if_its_type_can(api: httpx.Async
     assert (asked["status"], asked["pause_requested"]) == ("running", True)
     assert asked["available_actions"] == ["cancel", "resume"]
     problem = problem_of(await api.post(f"/tasks/{other}/pause"), 409, "action_not_available")
-    assert (problem["task_status"], "of the type noop" in problem["detail"]) == ("running", True)
+    assert (problem["task_status"], "of type noop" in problem["detail"]) == ("running", True)
 
 
 async def test_a_pause_that_was_requested_can_be_taken_back(api: httpx.AsyncClient, database: Database) -> None:

@@ -179,4 +179,4 @@ async def test_a_viewer_that_does_not_answer_is_given_up(http_server: HttpServer
 
     released.set()
     await asked.close()
-    assert refused.value.problem.detail == "It did not answer within 0.2 s."
+    assert refused.value.problem.detail == "The trace viewer did not respond within 0.2 s."

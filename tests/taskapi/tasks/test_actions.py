@@ -67,7 +67,7 @@ async def test_a_running_task_whose_type_cannot_be_stopped_says_so(api: httpx.As
     problem = problem_of(await api.post(f"/tasks/{task_id}/cancel"), 409, "action_not_available")
 
     assert waits["available_actions"] == ["cancel", "pause", "delete"]
-    assert (problem["task_status"], "of the type stubborn" in problem["detail"]) == ("running", True)
+    assert (problem["task_status"], "of type stubborn" in problem["detail"]) == ("running", True)
     assert (await api.get(f"/tasks/{task_id}")).json()["available_actions"] == []
     assert (await api.get("/tasks")).json()["items"][0]["available_actions"] == []
 

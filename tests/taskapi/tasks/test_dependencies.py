@@ -109,7 +109,7 @@ async def test_a_dependency_that_is_gone_counts_if_it_had_succeeded(api: httpx.A
     assert (accepted.status_code, accepted.json()["status"]) == (201, "queued")
     related = (await api.get(f"/tasks/{accepted.json()['id']}/dependencies")).json()
     assert related == {"items": [{"id": good, "name": None, "status": None}], "next_after": None}
-    assert "is gone" in field_errors_of(refused)["depends_on[1]"]
+    assert "was deleted" in field_errors_of(refused)["depends_on[1]"]
 
 
 async def test_tasks_of_a_batch_name_each_other(api: httpx.AsyncClient, database: Database) -> None:

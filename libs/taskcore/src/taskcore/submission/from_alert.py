@@ -47,7 +47,7 @@ def rule_errors(rules: Sequence[AlertRule], types: Mapping[str, FindErrors]) -> 
         if rule.task is None:
             continue
         if rule.task.type not in types:
-            why = f"no worker has ever brought a type named {rule.task.type!r}"
+            why = f"unknown task type {rule.task.type!r}: no worker has registered it"
             yield (index, "task", "type"), why
             continue
         for path, why in islice(_parameter_errors(rule.task, types[rule.task.type]), MAX_ERRORS):

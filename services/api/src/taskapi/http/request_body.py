@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -18,6 +17,7 @@ from taskapi.http.problems import ProblemError, invalid, invalid_field
 from taskapi.schemas import ActionReason
 
 MAX_REASON_BYTES = 64 * 1024
+_REASON = msgspec.json.Decoder(ActionReason)
 _OUT_OF_RANGE = ("Number out of range", "Integer value out of range")
 
 T = TypeVar("T")
@@ -39,23 +39,14 @@ class JsonBody(Generic[T]):
         """The `opt` of the handler, where `taskapi.openapi` finds the body."""
         return {"body": self}
 
-    @cached_property
-    def _decoder(self) -> msgspec.json.Decoder[T]:
-        return msgspec.json.Decoder(self.struct)
-
     async def read(self, request: Request[Any, Any, Any]) -> T:
-        return self.decode(await read_json_body(request))
-
-    def decode(self, body: bytes) -> T:
-        return decode(body, self._decoder)
+        """Return the decoded body. Raise `ProblemError`, which names the invalid field."""
+        return decode(await read_json_body(request), msgspec.json.Decoder(self.struct))
 
 
 def reason_body(example: str) -> JsonBody[ActionReason]:
     """Return the optional body of an action, to be read by `read_reason`."""
     return JsonBody(ActionReason, {"reason": example}, is_required=False)
-
-
-_REASON = msgspec.json.Decoder(ActionReason)
 
 
 async def read_reason(request: Request[Any, Any, Any]) -> str | None:
