@@ -1,5 +1,5 @@
 """PostgreSQL: the models, and functions that return SQLAlchemy statements.
 
-The same statement runs on a sync engine (workers) and an async one (API, coordinator): there are no twins.
-Nothing here commits; a transaction is opened and ended at the edge.
+The same statement runs on a sync engine (workers) and on an async one (API, coordinator). Nothing here commits: the
+caller opens and ends the transaction.
 """

@@ -1,4 +1,4 @@
-"""Connections of which no call waits for ever: a server can hang while its kernel goes on answering for it."""
+"""Connections whose calls have a deadline: a server can hang while its kernel keeps answering for it."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from psycopg.rows import TupleRow
 from sqlalchemy import Engine, event
 
 WAIT_INTERVAL_S = 0.1
-#: The share of the limit after which a server that does not hang gives up by itself, and leaves nothing waiting.
+#: The share of the deadline after which a server that does not hang gives up itself, so that it leaves nothing waiting.
 SERVER_TIMEOUT_SHARE = 0.8
 
 Result = TypeVar("Result")
 
 
 class DeadlineConnection(psycopg.Connection[TupleRow]):
-    """An answer that takes longer than `limit_s` is an `OperationalError`, and the connection is lost."""
+    """A reply that takes longer than `deadline_s` raises `OperationalError`, and the connection is closed."""
 
     deadline_s: float | None = None
 
     def wait(self, gen: PQGen[Result], interval: float = WAIT_INTERVAL_S, timeout: float | None = None) -> Result:
-        """Psycopg waits here for whatever it asked."""
+        """Wait for a reply; psycopg calls this for every one."""
         try:
             return super().wait(gen, interval, self.deadline_s if timeout is None else timeout)
         except psycopg.OperationalError:
-            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:  # the answer may still come: to nobody
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:  # a late reply must not reach the next call
                 self.pgconn.finish()
             raise
 
 
 def set_statement_deadline(engine: Engine, deadline_s: float) -> None:
-    """From now on the connections that `engine` makes are bounded."""
+    """Give the connections that `engine` opens from now on a deadline."""
 
     def connect(_dialect: Any, _record: Any, arguments: Any, parameters: dict[str, Any]) -> DeadlineConnection:
         options = (

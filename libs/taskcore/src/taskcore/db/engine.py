@@ -1,4 +1,4 @@
-"""Engines: how processes reach PostgreSQL, sync and async, both psycopg 3."""
+"""Engines: how processes connect to PostgreSQL, sync and async, both with psycopg 3."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from taskcore.db.deadlines import set_statement_deadline
 
 CONNECT_TIMEOUT_S = 5
 
-#: What a database that is away, restarting or out of connections raises.
+#: The errors of a database that is unreachable, restarting or out of connections.
 DATABASE_UNAVAILABLE = (OperationalError, InterfaceError, TimeoutError, ConnectionError, asyncio.TimeoutError)
 
 
-#: For processes whose every statement goes by key: no plan that was made for an empty table may outlive it, and none is
-#: made anew at each execution, which took as long as the claim itself.
+#: For processes whose statements all look up rows by key. No plan that was made for an empty table may outlive it, and
+#: none is made anew for each execution, which took as long as the claim itself.
 KEY_LOOKUP_OPTIONS = (
     "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c plan_cache_mode=force_generic_plan"
 )
 
 
-#: Times come in UTC: Python compares those of one zone with daylight saving by what its clocks show. And whoever is
-#: stopped, or cut off, in the middle of a transaction holds its tasks no longer than this.
+#: Times come in UTC: Python compares times of one daylight-saving zone by their wall clocks. A process that is stopped
+#: or cut off in the middle of a transaction holds its locks no longer than this.
 BASE_OPTIONS = "-c TimeZone=UTC -c idle_in_transaction_session_timeout=10s"
 
 
 def sync_engine(
     url: str, *, name: str, pool_size: int, options: str = "", statement_deadline_s: float | None = None
 ) -> Engine:
-    """An engine of at most `pool_size` connections, seen as `name` in pg_stat_activity.
+    """Create an engine with up to `pool_size` connections, shown as `name` in pg_stat_activity.
 
-    Each statement is a transaction of its own, unless `engine.begin()` is asked for with another isolation level.
-    `answer_within_s`: a server that takes longer counts as away.
+    Each statement is a transaction of its own, unless the caller asks for another isolation level. A server that takes
+    longer than `statement_deadline_s` to reply counts as unavailable.
     """
     engine = create_engine(_url(url), **_options(name, pool_size, options))
     if statement_deadline_s is not None:
@@ -68,7 +68,7 @@ def _options(name: str, pool_size: int, options: str) -> dict[str, Any]:
             "application_name": name,
             "connect_timeout": CONNECT_TIMEOUT_S,
             "options": f"{BASE_OPTIONS} {options}".strip(),
-            # A server that vanished without a word is noticed in about 15 s.
+            # A server that vanishes silently is noticed after about 15 s.
             "keepalives_idle": 5,
             "keepalives_interval": 3,
             "keepalives_count": 3,
@@ -78,9 +78,9 @@ def _options(name: str, pool_size: int, options: str) -> dict[str, Any]:
 
 
 def is_database_unavailable(exc: BaseException) -> bool:
-    """Whether `exc` says that the database cannot be used now, and that trying again later makes sense."""
+    """Return whether `exc` means that the database cannot be used now and that a later retry makes sense."""
     if isinstance(exc, DBAPIError) and isinstance(exc.orig, ProgramLimitExceeded):
-        return False  # a value that is too large for an index will be so tomorrow
+        return False  # a value that is too large for an index still will be tomorrow
     if isinstance(exc, DBAPIError) and (exc.connection_invalidated or isinstance(exc.orig, ReadOnlySqlTransaction)):
-        return True  # one that takes no writes is a standby that was asked too early, or one that is being moved
+        return True  # read-only: a standby that was asked too early, or a server that is being moved
     return isinstance(exc, DATABASE_UNAVAILABLE)

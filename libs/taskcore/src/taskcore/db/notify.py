@@ -1,6 +1,8 @@
-"""LISTEN and NOTIFY: only to wake somebody up, never to tell anything. Polling finds what a lost wake-up left.
+"""LISTEN and NOTIFY, only to wake other processes, never to carry data.
 
-A NOTIFY takes a cluster-wide lock at commit, so it is sent by itself after the writing transaction, and debounced.
+Polling finds what a lost wake-up leaves behind.
+
+A NOTIFY takes a cluster-wide lock at commit, so it is sent on its own after the writing transaction, and debounced.
 """
 
 from __future__ import annotations
@@ -16,17 +18,17 @@ from sqlalchemy import Engine, make_url, text
 
 from taskcore.db.engine import CONNECT_TIMEOUT_S, is_database_unavailable
 
-#: Work may have become available: sent by the API, heard by the relay.
+#: Tasks may have become available. From the API to the relay.
 OUTBOX = "taskcore_outbox"
-#: Attempts were settled: sent by workers, heard by the API for those who wait.
+#: Attempts were settled. From workers to the API, for its waiting clients.
 SETTLED = "taskcore_settled"
-#: A task that runs is to stop or to pause: sent by the API, heard by supervisors.
+#: A running task is to stop or to pause. From the API to supervisors.
 COMMANDS = "taskcore_orders"
-#: A task on which others depend is over, or was retried by hand: sent by whoever did it, heard by coordinators.
+#: A task that others depend on finished or was retried. From any process to coordinators.
 DEPENDENTS = "taskcore_dependents"
-#: A live setting was changed: sent by the API, heard by whoever follows them.
+#: A live setting was changed. From the API to every process.
 SETTINGS = "taskcore_settings"
-#: A schedule was made or changed: sent by whoever did it, heard by coordinators.
+#: A schedule was created or changed. From any process to coordinators.
 SCHEDULES = "taskcore_schedules"
 
 DEBOUNCE_S = 0.05
@@ -36,7 +38,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class SyncNotifier:
-    """For one thread: sends at once, then at most once in `DEBOUNCE_S`; what was held back goes out with `flush`."""
+    """For one thread: sends at once, then at most once per `DEBOUNCE_S`. `flush` sends what was held back."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -49,7 +51,7 @@ class SyncNotifier:
             self.flush()
 
     def due_in_s(self) -> float | None:
-        """How long until what was held back should be flushed; None when there is nothing."""
+        """Return the time until `flush` is due, or None if nothing was held back."""
         if not self._pending:
             return None
         return max(0.001, self._sent_at + DEBOUNCE_S - time.monotonic())
@@ -62,13 +64,13 @@ class SyncNotifier:
             with self._engine.connect() as connection:
                 for channel in channels:
                     connection.execute(text(f"NOTIFY {channel}"))
-        except Exception as exc:  # only a wake-up: whoever waits polls as well
+        except Exception as exc:  # only a wake-up: its receivers also poll
             if not is_database_unavailable(exc):
                 log.exception("notification.not_sent", channels=channels)
 
 
 class Listener:
-    """Hears one channel on a connection of its own, for as long as `run` runs; reconnects by itself."""
+    """Listens to one channel on a connection of its own while `run` runs, and reconnects."""
 
     def __init__(self, url: str, channel: str, *, name: str, on_wake: Callable[[], None]) -> None:
         self._conninfo = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
@@ -77,7 +79,7 @@ class Listener:
         self._on_wake = on_wake
 
     async def run(self) -> None:
-        """Until cancelled. Wakes after each reconnection too: something may have been missed."""
+        """Run until cancelled. Also wakes after each reconnection, because a notification may have been missed."""
         wait_s = 0.1
         while True:
             with suppress(psycopg.OperationalError):

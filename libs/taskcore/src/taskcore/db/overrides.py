@@ -1,4 +1,4 @@
-"""The live settings that somebody has overridden."""
+"""The live settings that have been overridden."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Typed parameters, constants, and the small expressions that several statements share.
+"""Typed parameters, constants, and small expressions that several statements share.
 
-No parameter bears the name of a column: SQLAlchemy would take it for a value to SET.
+No parameter may have the name of a column: SQLAlchemy would take it for a value to SET.
 """
 
 from __future__ import annotations
@@ -68,31 +68,31 @@ def interval(value: Any) -> ColumnElement[timedelta]:
 
 
 def worker_actor_param() -> ColumnElement[str]:
-    """How a worker signs the history: `worker:<id>`."""
+    """The name under which the worker `worker` appears in the history: `worker:<id>`."""
     return func.concat(const_text("worker:"), bigint_param("worker"))
 
 
 def actor_param() -> ColumnElement[str]:
-    """Who signs the history: the parameter `by`."""
+    """The actor of a change, for its history: the parameter `by`."""
     return bindparam("by", type_=Text)
 
 
 def const_text(value: str | StrEnum) -> ColumnElement[str]:
-    """A constant of ours in the SQL text: as a parameter, a prepared statement could not use the partial indexes."""
+    """A constant in the SQL text. As a parameter, it would keep a prepared statement from using the partial indexes."""
     quoted = str(value).replace("'", "''")
     return literal_column(f"'{quoted}'::text", Text)
 
 
 def const_bool(value: bool) -> ColumnElement[bool]:
-    """As `word`, for a boolean."""
+    """As `const_text`, for a boolean."""
     return literal_column(str(value).lower(), Boolean)
 
 
 def key_equals(key: InstrumentedAttribute[int], value: SQLColumnExpression[int]) -> ColumnElement[bool]:
-    """`key` = `value`, as the key's index can find it and no merge could: whole indexes are not read for it.
+    """`key` = `value`, in a form that an index on the key can serve, but no merge join: that would read whole indexes.
 
-    A young table's statistics say that this is the cheapest, and plans last: with 40,000 tasks that came since, a
-    settlement took 7 ms instead of 0.6.
+    A young table's statistics make the merge join look cheapest, and plans outlive them: with 40,000 tasks added since,
+    a settlement took 7 ms instead of 0.6.
     """
     return key == func.any(array([value]))
 
@@ -103,10 +103,10 @@ def status_in(status: InstrumentedAttribute[str], statuses: Iterable[StrEnum]) -
 
 
 def status_in_unindexed(status: InstrumentedAttribute[str], statuses: Iterable[StrEnum]) -> ColumnElement[bool]:
-    """As `stands_at`, for rows that are found by their key; no index can serve it.
+    """As `status_in`, for rows that are found by their key: no index can serve it.
 
-    Statistics that were gathered while nothing waited say that reading every active task is the cheapest way to a
-    few of them: with 20,000 waiting, a claim by way of the index on status took 56 ms, by key it takes 0.5 ms.
+    With statistics from when nothing was waiting, reading every active task looks cheapest: with 20,000 waiting tasks,
+    a claim that used the index on status took 56 ms; by key it takes 0.5 ms.
     """
     return status.concat(literal_column("''", Text)).in_([const_text(s) for s in sorted(statuses)])
 
@@ -114,7 +114,7 @@ def status_in_unindexed(status: InstrumentedAttribute[str], statuses: Iterable[S
 def recordset(name: str, /, **columns: type[TypeEngine[Any]] | TypeEngine[Any]) -> TableValuedAlias:
     """The table `name` with `columns`, read from the parameter `rows`: the JSON text of an array of objects.
 
-    One parameter whatever the number of rows, so that the statement is prepared once. A JSON null is an SQL NULL.
+    One parameter for any number of rows, so the statement is prepared once. A JSON null becomes an SQL NULL.
     """
     rows = bindparam("rows", type_=Text).op("::", is_comparison=False)(text("json"))
     return (

@@ -27,8 +27,8 @@ class DependentsState(StrEnum):
     | reblock | pending | no dependent is left that its earlier end had cancelled and that may wait again |
     | any | pending | the sweep finds a blocked task all of whose dependencies have finished |
 
-    A task that has succeeded before anything depends on it keeps NULL: there is nothing to wait for. A task in `pending`
-    or `reblock` is not deleted.
+    A task that has succeeded before anything depends on it keeps NULL: there is nothing to wait for.
+    A task in `pending` or `reblock` is not deleted.
     """
 
     PENDING = "pending"  # dependents wait for its end, or for what its end means to them

@@ -61,7 +61,7 @@ class Position:
         return max((now - gap.detected_at for gap in self.gaps), default=0.0)
 
     def with_writers(self, writers: frozenset[str]) -> Position:
-        """Return the position with its gaps' writers reduced to those in `writers`, the transactions that write history now.
+        """Return the position with each gap's writers reduced to `writers`, those that write history now.
 
         The caller must list them after it has read the rows; otherwise a gap's own writer might be missing.
         """

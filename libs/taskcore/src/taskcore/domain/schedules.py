@@ -54,7 +54,7 @@ class FirePolicy:
 
 @dataclass(frozen=True, slots=True)
 class FirePlan:
-    """What happens to each time, oldest first. `dropped` times had been waiting; `missed` counts them and all others."""
+    """What happens to each time, oldest first. `dropped` times had been waiting; `missed` counts them and the rest."""
 
     fires: tuple[datetime, ...] = ()
     skips: tuple[datetime, ...] = ()

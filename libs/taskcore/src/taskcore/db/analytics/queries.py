@@ -1,4 +1,4 @@
-"""Reading analytics: which metrics there are, and their samples put together by time and by labels."""
+"""Read analytics: which metrics there are, and their samples aggregated by time and by labels."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from taskcore.domain.metrics import EPOCH
 
 
 class Aggregation(StrEnum):
-    """What becomes of several values."""
+    """How several values are combined into one."""
 
     SUM = "sum"
     AVG = "avg"
@@ -41,10 +41,10 @@ class Aggregation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SampleQuery:
-    """The samples of `metric` from `start` until before `end`, in buckets of `bucket_s` seconds from the epoch.
+    """The samples of `metric` in [start, end), in buckets of `bucket_s` seconds that are aligned to the epoch.
 
-    `aggregation` makes one value of those in a bucket. `group_by` are the labels by which series are put together
-    first, at each moment, by `across`; None: each series by itself.
+    Series that agree in the labels `group_by` are combined first, at each moment, by `group_aggregation`; None: each
+    series on its own. `aggregation` then combines the values within a bucket.
     """
 
     metric: str
@@ -65,12 +65,12 @@ def list_metrics() -> Executable:
 
 @cache
 def get_metric() -> Executable:
-    """As `list_metrics`, the one named `of`."""
+    """As `list_metrics`, for the metric `of`."""
     return _metrics().where(AnalyticsMetric.name == bindparam("of", type_=Text))
 
 
 def read_samples(query: SampleQuery, limit: int) -> Executable:
-    """A row a series, in a steady order: labels, times and its values, which are up to `most` points in all."""
+    """A row per series, in a stable order: its labels, times and values. Up to `limit` points in all."""
     wanted = _wanted(query)
     moments = _moments(query, wanted)
     at = func.date_bin(
@@ -120,13 +120,13 @@ def _metrics() -> Select[Any]:
 
 
 def _edge(of: Callable[[Any], Any], its: Any) -> Any:
-    """The first or last bucket of a series: a look into the primary key, where a look at all samples takes long."""
+    """The first or last bucket of a series, by a lookup in the primary key; aggregating all samples would be slow."""
     edge = select(of(AnalyticsSample.bucket)).where(AnalyticsSample.series_id == its.c.id)
     return edge.correlate(its).scalar_subquery()
 
 
 def _wanted(question: SampleQuery) -> CTE:
-    """The series to read, each with the labels of its group and that one's place in the answer."""
+    """The series to read, each with the labels of its group and the group's position in the result."""
     labels = _group(question.group_by)
     place = func.dense_rank().over(order_by=labels)
     statement = select(AnalyticsSeries.id, labels.label("labels"), place.label("place"))
@@ -137,7 +137,7 @@ def _wanted(question: SampleQuery) -> CTE:
 
 
 def _group(names: Sequence[str] | None) -> ColumnElement[Any]:
-    """The labels by which a series is put together with others."""
+    """The labels by which series are grouped."""
     if names is None:
         return AnalyticsSeries.labels.expression
     pairs = func.jsonb_each(AnalyticsSeries.labels).table_valued("key", "value", name="pairs").render_derived()
@@ -146,7 +146,7 @@ def _group(names: Sequence[str] | None) -> ColumnElement[Any]:
 
 
 def _moments(question: SampleQuery, wanted: CTE) -> CTE:
-    """place, bucket and value: one of each group at each moment."""
+    """(place, bucket, value): one value of each group at each moment."""
     rows = (
         select(wanted.c.place, AnalyticsSample.bucket)
         .join_from(wanted, AnalyticsSample, AnalyticsSample.series_id == wanted.c.id)

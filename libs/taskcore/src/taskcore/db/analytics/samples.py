@@ -1,7 +1,7 @@
-"""Analytics: what a collector stores, and how far each source has been sampled.
+"""Analytics: what the collector stores, and how far each source has been sampled.
 
-A source's samples and its cursor are written in one transaction (READ COMMITTED) that first holds the cursor: whoever
-comes second finds it moved. The first sample of a series in a bucket stays.
+A source's samples and its cursor are written in one transaction (READ COMMITTED) that first locks the cursor: a second
+collector then finds it moved. The first sample of a series in a bucket is the one that counts.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ from taskcore.db.models import AnalyticsCursor, AnalyticsMetric, AnalyticsSample
 from taskcore.db.sql import interval, recordset
 from taskcore.domain.metrics import Metric
 
-#: How long a change may take from its `now()` to its commit, unless it is seen to be at work,
+#: How long a change may take from its `now()` to its commit while its transaction is not seen to be running,
 COMMIT_SLACK_S = 5.0
-#: and how long it is waited for then.
+#: and how long a running transaction is waited for.
 MAX_TRANSACTION_S = 60.0
 
 
 @cache
 def read_clock() -> Executable:
-    """One row: `at`, the database's time, and `settled`: what happened before that is committed, and can be counted.
+    """One row: `at`, the database's time, and `settled`, the time before which all history is committed.
 
-    A transaction that writes for longer than a minute is not waited for. One that waits for a lock may be about to
-    write. When those of other roles began may be hidden; who waits is in `pg_locks`, which hides nothing.
+    A transaction that has been writing for longer than a minute is not waited for. A transaction that waits for a lock
+    may be about to write. The start of other roles' transactions may be hidden, but `pg_locks` shows all that wait.
     """
     activity = table_of("pg_stat_activity", *(column(name) for name in ("datname", "pid", "backend_xid", "xact_start")))
     locks = table_of("pg_locks", column("pid"), column("granted", Boolean))
@@ -68,7 +68,7 @@ def read_clock() -> Executable:
 
 @cache
 def upsert_metrics() -> Executable:
-    """Make metrics known, or their descriptions current. Parameter: rows, by `metric_rows`."""
+    """Insert metrics, or update their descriptions. Parameter: rows, by `metric_rows`."""
     given = recordset("given", name=Text, description=Text, unit=Text, kind=Text, source=Text)
     names = ["name", "description", "unit", "kind", "source"]
     statement = upsert(AnalyticsMetric).from_select(names, select(given).order_by(given.c.name))
@@ -82,26 +82,26 @@ def upsert_metrics() -> Executable:
 
 @cache
 def create_cursor() -> Executable:
-    """The source `of` begins to count at `since`, unless it has begun already. Answers its name if it had not."""
+    """Start counting for the source `of` at `since`, unless it has started. Returns its name if it had not."""
     statement = upsert(AnalyticsCursor).values(source=bindparam("of", type_=Text), until=_time("since"))
     return statement.on_conflict_do_nothing().returning(AnalyticsCursor.source)
 
 
 @cache
 def lock_cursor() -> Executable:
-    """Lock the cursor of the source `of`. Answers `until`."""
+    """Lock the cursor of the source `of`. Returns `until`."""
     return select(AnalyticsCursor.until).where(AnalyticsCursor.source == bindparam("of", type_=Text)).with_for_update()
 
 
 @cache
 def read_cursor() -> Executable:
-    """As `hold_cursor`, without the lock. No row: the source has not begun."""
+    """As `lock_cursor`, without the lock. No row: the source has not started."""
     return select(AnalyticsCursor.until).where(AnalyticsCursor.source == bindparam("of", type_=Text))
 
 
 @cache
 def advance_cursor() -> Executable:
-    """The source `of` has been sampled up to `upto`."""
+    """Record that the source `of` has been sampled up to `upto`."""
     return (
         update(AnalyticsCursor).where(AnalyticsCursor.source == bindparam("of", type_=Text)).values(until=_time("upto"))
     )
@@ -109,7 +109,7 @@ def advance_cursor() -> Executable:
 
 @cache
 def add_series() -> Executable:
-    """Make the series of samples known. Parameter: rows, by `sample_rows`."""
+    """Insert the series of samples that are new. Parameter: rows, by `sample_rows`."""
     given = recordset("given", metric=Text, labels=JSONB)
     wanted = select(given.c.metric, given.c.labels).distinct().order_by(given.c.metric, given.c.labels)
     return upsert(AnalyticsSeries).from_select(["metric", "labels"], wanted).on_conflict_do_nothing()
@@ -117,9 +117,9 @@ def add_series() -> Executable:
 
 @cache
 def add_samples() -> Executable:
-    """Store samples of known series; where there is one in the bucket, that stays. Parameter: rows, by `sample_rows`.
+    """Store samples of known series, unless the bucket has one already. Parameter: rows, by `sample_rows`.
 
-    Answers the ids of their series, one for each that was stored.
+    Returns the id of the series of each sample that was stored.
     """
     given = recordset("given", metric=Text, labels=JSONB, bucket=DateTime(timezone=True), value=Float)
     is_its = and_(AnalyticsSeries.metric == given.c.metric, AnalyticsSeries.labels == given.c.labels)
@@ -133,7 +133,7 @@ def add_samples() -> Executable:
 
 
 def metric_rows(source: str, metrics: Sequence[Metric]) -> str:
-    """The parameter `rows` of `describe_metrics`."""
+    """Return the parameter `rows` of `upsert_metrics`."""
     rows = [
         {"name": one.name, "description": one.description, "unit": one.unit, "kind": one.kind, "source": source}
         for one in metrics
@@ -142,7 +142,7 @@ def metric_rows(source: str, metrics: Sequence[Metric]) -> str:
 
 
 def sample_rows(samples: Sequence[tuple[str, dict[str, str], datetime, float]]) -> str:
-    """The parameter `rows` of `add_series` and `add_samples`: metric, labels, bucket and value of each."""
+    """Return the parameter `rows` of `add_series` and `add_samples`, from (metric, labels, bucket, value)."""
     rows = [
         {"metric": metric, "labels": labels, "bucket": bucket, "value": value}
         for metric, labels, bucket, value in samples

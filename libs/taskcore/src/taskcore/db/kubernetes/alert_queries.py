@@ -1,4 +1,4 @@
-"""Reading alerts, by the order in which they opened: their times move on while they are counted, their ids do not."""
+"""Read alerts in the order in which they opened: their times change while they are counted, their ids do not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from taskcore.db.sql import bigint_param
 
 @dataclass(frozen=True, slots=True)
 class AlertFilter:
-    """Which alerts to list. `is_open`: None for all. Several values of one kind mean «any of»; empty means all."""
+    """Which alerts to list; empty means all. `is_open`: None for both. Several values of one field mean "any of"."""
 
     is_open: bool | None = None
     clusters: Sequence[str] = ()
@@ -45,17 +45,17 @@ def get_alert() -> Executable:
 
 @cache
 def newest_alert_id() -> Executable:
-    """(alert_id,): the largest so far, 0 where there is none."""
+    """(alert_id,): the largest id so far, or 0."""
     return select(max_id(Alert.id).label("alert_id"))
 
 
 def list_alerts(alert_filter: AlertFilter, *, limit: int, until_id: int) -> Executable:
-    """Those that opened last come first; from `until_id` on."""
+    """Alerts with ids up to `until_id`, the ones that opened last first."""
     statement = select(*Alert.__table__.c).where(*alert_filter.conditions(), Alert.id <= until_id)
     return statement.order_by(Alert.id.desc()).limit(limit)
 
 
 def follow_alerts(alert_filter: AlertFilter, *, limit: int, after_id: int) -> Executable:
-    """Those that opened after `after_id`, in that order."""
+    """Alerts that opened after `after_id`, in that order."""
     statement = select(*Alert.__table__.c).where(*alert_filter.conditions(), Alert.id > after_id)
     return statement.order_by(Alert.id).limit(limit)

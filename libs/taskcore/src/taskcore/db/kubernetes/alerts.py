@@ -1,7 +1,7 @@
-"""Alerts as they come and go: what was seen is counted, or opens one; quiet ones and those that are dealt with close.
+"""Open, count and resolve alerts.
 
-What opens is signed by nobody; its task is submitted in the same transaction. Whoever counts locks in the order of
-the alerts' keys, which is that of `taskcore.domain.alerts.sightings`.
+What opens an alert also submits its task, in the same transaction. Rows are locked in the order of the alerts' keys,
+which is the order of `taskcore.domain.alerts.aggregate_updates`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _SEEN: dict[str, type[TypeEngine[Any]] | TypeEngine[Any]] = {
 
 @cache
 def previous_counts() -> Executable:
-    """(id, so_far) of those events in `ids` of which a version was stored before this transaction: its count."""
+    """(id, so_far) of those events in `ids` that had a version before this transaction: its count."""
     before = aliased(K8sEvent)
     is_before = and_(before.cluster == K8sEvent.cluster, before.uid == K8sEvent.uid, before.collected_at < func.now())
     return (
@@ -60,9 +60,9 @@ def previous_counts() -> Executable:
 
 @cache
 def upsert_alerts() -> Executable:
-    """Count what was seen in the alerts that are open; open one where there is none. Parameter: rows.
+    """Add what was seen to the open alerts, and open an alert where there is none. Parameter: rows.
 
-    Answers for each its id, `is_new`, and its key: cluster, namespace, kind, name, reason.
+    Returns for each its id, `is_new`, and its key: cluster, namespace, kind, name, reason.
     """
     seen = recordset("seen", **_SEEN)
     rows = select(*(seen.c[name] for name in _SEEN)).order_by(*(seen.c[name] for name in _KEY))
@@ -82,19 +82,19 @@ def upsert_alerts() -> Executable:
         },
     ).returning(
         Alert.id,
-        literal_column("xmax = 0", Boolean).label("is_new"),  # a row that no statement has locked or changed
+        literal_column("xmax = 0", Boolean).label("is_new"),  # true for a row that no statement has locked or changed
         *(Alert.__table__.c[name] for name in _KEY),
     )
 
 
 def alert_rows(sightings: Sequence[AlertUpdate]) -> str:
-    """The parameter `rows` of `count_or_open`."""
+    """Return the parameter `rows` of `upsert_alerts`."""
     return msgspec.json.encode(sightings).decode()
 
 
 @cache
 def set_task_ids() -> Executable:
-    """Each of the alerts `ids`, just opened, has submitted the task that stands at its place in `tasks`."""
+    """Store which task each of the alerts `ids` has submitted: the id at the same position in `tasks`."""
     pair = (
         func.unnest(bigints_param(), bigints_param("tasks"))
         .table_valued(column("alert_id", BigInteger), column("its_task", BigInteger), name="pair")
@@ -105,9 +105,12 @@ def set_task_ids() -> Executable:
 
 @cache
 def resolve_inactive() -> Executable:
-    """Resolve up to `BATCH` alerts of the cluster `of` that were not heard of for `resolve_after_s` seconds. Answers ids.
+    """Resolve up to `BATCH` alerts of the cluster `of` without an event for `resolve_after_s` seconds.
 
-    It counts up to when each of `scopes` was heard last: what cannot be heard is not known to be quiet.
+    Returns their ids.
+
+    Time counts up to when the least recently seen of `scopes` was seen: while a scope is not being watched, its alerts
+    cannot be known to be inactive.
     """
     cluster = bindparam("of", type_=Text)
     seen_at = (
@@ -116,18 +119,18 @@ def resolve_inactive() -> Executable:
         .having(func.count() == func.cardinality(texts_param("scopes")))
         .scalar_subquery()
     )
-    quiet = (
+    inactive = (
         select(Alert.id)
         .where(Alert.resolved_at.is_(None), Alert.cluster == cluster)
         .where(Alert.seen_at < seen_at - seconds_param("resolve_after_s"))
         .order_by(Alert.seen_at)
         .limit(BATCH)
         .with_for_update(skip_locked=True)
-        .cte("inactivity")
+        .cte("inactive")
     )
     return (
         update(Alert)
-        .where(Alert.id == quiet.c.id, Alert.resolved_at.is_(None))
+        .where(Alert.id == inactive.c.id, Alert.resolved_at.is_(None))
         .values(resolved_at=func.now(), resolved_by=const_text("inactivity"))
         .returning(Alert.id)
     )
@@ -135,7 +138,10 @@ def resolve_inactive() -> Executable:
 
 @cache
 def resolve() -> Executable:
-    """Resolve the alert `alert_id`. Answers it; no row: there is none, or it is resolved. Parameters: alert_id, by."""
+    """Resolve the alert `alert_id` and return it; no row if there is none or it is resolved.
+
+    Parameters: alert_id, by.
+    """
     return (
         update(Alert)
         .where(Alert.id == bigint_param("alert_id"), Alert.resolved_at.is_(None))

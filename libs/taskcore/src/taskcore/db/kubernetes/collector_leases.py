@@ -1,7 +1,7 @@
-"""Who of a collector's copies is at work: a lease by name, with an epoch that fences what its last holder still writes.
+"""Which copy of a collector is active: a lease by name, with an epoch that fences the late writes of its last holder.
 
-The database's clock decides. An update of the lease waits for the transactions that `fence` holds it in, so a holder
-that is followed by another has nothing left that could still be committed.
+The database's clock decides. An update of the lease waits for the transactions that hold it by `fence`, so when a new
+holder takes over, its predecessor has nothing left that could still be committed.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from taskcore.db.sql import bigint_param, const_text, seconds_param
 
 _LEASE = CollectorLease.name == bindparam("lease", type_=Text)
 _MINE = CollectorLease.epoch == bigint_param("mine")
-_CLOCK = func.clock_timestamp()  # not now(): who had to wait for a row gets the whole time to live
+_CLOCK = func.clock_timestamp()  # not now(): a holder that waited for the row gets its whole time to live
 
 
 @cache
 def create_lease() -> Executable:
-    """Have a lease that nobody holds, unless it is there. Parameter: lease (its name)."""
+    """Create a lease that nobody holds, unless it exists. Parameter: lease (its name)."""
     statement = upsert(CollectorLease).values(
         name=bindparam("lease", type_=Text), holder=const_text(""), epoch=0, expires_at=func.now()
     )
@@ -30,7 +30,7 @@ def create_lease() -> Executable:
 
 @cache
 def acquire_lease() -> Executable:
-    """Answers the epoch under which `by` holds it from now on; no row: another does. Parameters: lease, by, ttl_s."""
+    """Take the lease for `by` if it has expired. Returns its new epoch, or no row. Parameters: lease, by, ttl_s."""
     return (
         update(CollectorLease)
         .where(_LEASE, CollectorLease.expires_at <= _CLOCK)
@@ -45,7 +45,7 @@ def acquire_lease() -> Executable:
 
 @cache
 def renew_lease() -> Executable:
-    """No row: another holds it now. Parameters: lease, mine (the epoch), ttl_s."""
+    """Renew the lease. No row: another copy holds it now. Parameters: lease, mine (the epoch), ttl_s."""
     return (
         update(CollectorLease)
         .where(_LEASE, _MINE)
@@ -56,14 +56,14 @@ def renew_lease() -> Executable:
 
 @cache
 def release_lease() -> Executable:
-    """Let another take it at once. Parameters: lease, mine."""
+    """Let another copy take the lease at once. Parameters: lease, mine."""
     return update(CollectorLease).where(_LEASE, _MINE).values(expires_at=_CLOCK)
 
 
 @cache
 def fence() -> Executable:
-    """The first statement of each writing transaction. It answers `now`; no row: another holds the lease.
+    """The first statement of each writing transaction: nobody can take the lease until it ends.
 
-    Until the transaction ends nobody can take it. Parameters: lease, mine.
+    Returns `now`, or no row if another copy holds the lease. Parameters: lease, mine.
     """
     return select(func.now().label("now")).where(_LEASE, _MINE).with_for_update(read=True, of=CollectorLease)

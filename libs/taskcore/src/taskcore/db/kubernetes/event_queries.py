@@ -1,7 +1,7 @@
-"""Reading what a cluster told: events newest first, or as they are stored; their versions; gaps.
+"""Read what a cluster reported: events newest first, or in the order in which they were stored; their versions; gaps.
 
-Ids become visible in their order (see the trigger of migration 0001): whoever goes on behind the last one that he saw
-misses none.
+Ids become visible in order (see `serialize_inserts` in migration 0001), so a reader that continues after the last id it
+has seen misses nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from taskcore.db.sql import bigint_param, int_param
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Which events to list. Several values of one kind mean «any of»; empty means all."""
+    """Which events to list; empty means all. Several values of one field mean "any of"."""
 
     clusters: Sequence[str] = ()
     namespaces: Sequence[str] = ()
@@ -59,7 +59,7 @@ class EventFilter:
         return found
 
     def gap_conditions(self) -> list[ColumnElement[bool]]:
-        """A gap may hide any event but those of other clusters, and of other namespaces and reasons if it has one."""
+        """A gap may hide any event, except one of another cluster, or of a namespace or reason that it excludes."""
         found = any_of((K8sGap.cluster, self.clusters))
         if self.namespaces:
             found.append(K8sGap.namespace.in_(["", *self.namespaces]))
@@ -72,7 +72,7 @@ class EventFilter:
 
 @cache
 def newest_ids() -> Executable:
-    """(event_id, gap_id): the largest of each so far, 0 where there is none."""
+    """(event_id, gap_id): the largest of each so far, or 0."""
     return select(max_id(K8sEvent.id).label("event_id"), max_id(K8sGap.id).label("gap_id"))
 
 
@@ -87,14 +87,14 @@ def list_events(
 
 
 def follow_events(event_filter: EventFilter, *, limit: int, after_id: int) -> Executable:
-    """The current versions that were stored after `after_id`, in the order in which they were."""
+    """The current versions that were stored after `after_id`, in the order in which they were stored."""
     return _current(event_filter).where(K8sEvent.id > after_id).order_by(K8sEvent.id).limit(limit)
 
 
 def list_gaps(
     event_filter: EventFilter, *, limit: int, until_id: int, since: datetime | None, until: datetime | None
 ) -> Executable:
-    """Those that overlap the time from `since` until `until`, newest first; of those found up to `until_id`."""
+    """The gaps with ids up to `until_id` that overlap the time from `since` to `until`, newest first."""
     statement = select(*K8sGap.__table__.c).where(*event_filter.gap_conditions(), K8sGap.id <= until_id)
     if since is not None:
         statement = statement.where(K8sGap.until_at >= since)
@@ -104,7 +104,7 @@ def list_gaps(
 
 
 def follow_gaps(event_filter: EventFilter, *, limit: int, after_id: int) -> Executable:
-    """Those that were found after `after_id`, in that order."""
+    """The gaps that were recorded after `after_id`, in that order."""
     return (
         select(*K8sGap.__table__.c)
         .where(*event_filter.gap_conditions(), K8sGap.id > after_id)
@@ -115,7 +115,7 @@ def follow_gaps(event_filter: EventFilter, *, limit: int, after_id: int) -> Exec
 
 @cache
 def list_versions() -> Executable:
-    """The versions of the event of which `one` is one, by id. Parameters: one, after_id, most."""
+    """The versions of the event that the version `one` belongs to, by id. Parameters: one, after_id, most."""
     one = aliased(K8sEvent)
     return (
         select(*K8sEvent.__table__.c)
@@ -128,7 +128,7 @@ def list_versions() -> Executable:
 
 @cache
 def list_task_events() -> Executable:
-    """The current versions about a task's pods, by id. Parameters: task, after_id, most."""
+    """The current versions of events about a task's pods, by id. Parameters: task, after_id, most."""
     return (
         select(*K8sEvent.__table__.c)
         .where(K8sEvent.task_id == bigint_param("task"), K8sEvent.is_current, K8sEvent.id > bigint_param("after_id"))
@@ -138,12 +138,12 @@ def list_task_events() -> Executable:
 
 
 def max_id(of: InstrumentedAttribute[int]) -> ColumnElement[int]:
-    """The largest id of a table, 0 where it is empty."""
+    """The largest id of a table, or 0 if it is empty."""
     return func.coalesce(select(func.max(of)).scalar_subquery(), literal_column("0"))
 
 
 def any_of(*wanted: tuple[InstrumentedAttribute[str], Sequence[str]]) -> list[ColumnElement[bool]]:
-    """Each column is one of its values, where there are any."""
+    """Return a condition for each column that has values: it equals one of them."""
     return [column.in_(values) for column, values in wanted if values]
 
 

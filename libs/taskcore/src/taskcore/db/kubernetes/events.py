@@ -1,7 +1,7 @@
-"""Storing what a cluster told: versions of events, how far it was read, and what is not there in full.
+"""Store what a cluster reports: versions of events, how far it was read, and gaps.
 
-For transactions that hold the collector's lease (see `collector_leases.fence`): one at a time for a cluster, so what
-was read in them stays as it is until they end.
+These run in transactions that hold the collector's lease (see `collector_leases.fence`). There is one at a time per
+cluster, so what they read stays valid until they end.
 """
 
 from __future__ import annotations
@@ -64,15 +64,15 @@ def current_versions() -> Executable:
 
 @cache
 def mark_superseded() -> Executable:
-    """The versions `ids` are not current any more: to be done before the newer ones are added."""
+    """Mark the versions `ids` as no longer current, before the newer ones are added."""
     return update(K8sEvent).where(K8sEvent.id == func.any(bigints_param())).values(is_current=const_bool(False))
 
 
 @cache
 def add_versions() -> Executable:
-    """Answers (id, uid, resource_version) of those that were not there yet.
+    """Insert versions of events. Returns (id, uid, resource_version) of those that are new.
 
-    Parameters: of_cluster, and rows, a JSON array of objects with the members of `VERSION`.
+    Parameters: of_cluster, and rows, a JSON array of objects with the members of `EVENT_COLUMNS`.
     """
     given = recordset("given", **EVENT_COLUMNS)
     columns = ["cluster", *EVENT_COLUMNS]
@@ -86,7 +86,7 @@ def add_versions() -> Executable:
 
 @cache
 def set_task_ids() -> Executable:
-    """Each of the versions `ids`, stored as if about no task, is about the one at its place in `tasks`."""
+    """Set the task of each of the versions `ids`, stored without one, to the id at the same position in `tasks`."""
     pair = (
         func.unnest(bigints_param(), bigints_param("tasks"))
         .table_valued(column("version_id", BigInteger), column("its_task", BigInteger), name="pair")
@@ -108,7 +108,7 @@ def list_cursors() -> Executable:
 
 @cache
 def set_cursor() -> Executable:
-    """Parameters: of_cluster, of_scope, version, ago_s (how long ago the cluster was heard)."""
+    """Parameters: of_cluster, of_scope, version, ago_s (how long ago the cluster was last seen)."""
     statement = upsert(K8sCursor).values(
         cluster=_OF_CLUSTER,
         scope=bindparam("of_scope", type_=Text),
@@ -124,7 +124,7 @@ def set_cursor() -> Executable:
 
 @cache
 def record_lost() -> Executable:
-    """From `ago_s` seconds ago until now events may have been lost. Parameters: of_cluster, in_namespace, ago_s."""
+    """Record that events of the last `ago_s` seconds may be lost. Parameters: of_cluster, in_namespace, ago_s."""
     return insert(K8sGap).values(
         cluster=_OF_CLUSTER,
         namespace=_IN_NAMESPACE,
@@ -136,7 +136,7 @@ def record_lost() -> Executable:
 
 @cache
 def record_rate_limited() -> Executable:
-    """`more` events were only counted: one row for each namespace, reason and minute.
+    """Count `more` events that were not stored: one row per namespace, reason and minute.
 
     Parameters: of_cluster, in_namespace, for_reason, minute, more.
     """

@@ -1,4 +1,4 @@
-"""The schema's one chain of Alembic migrations, and how it is run: `taskcore db upgrade`."""
+"""The chain of Alembic migrations, and the functions behind `taskcore db upgrade`."""
 
 from __future__ import annotations
 
@@ -11,27 +11,31 @@ from sqlalchemy import text
 
 from taskcore.db.engine import sync_engine
 
-#: Two upgrades at once wait for each other on this advisory lock.
+#: Concurrent upgrades wait for each other on this advisory lock.
 MIGRATION_LOCK = 0x7461736B
 
 
 def upgrade(database_url: str, revision: str = "head") -> None:
-    """Bring the schema to `revision`. Safe to run twice, and by several processes at once."""
+    """Upgrade the schema to `revision`. Safe to run twice, and in several processes at once."""
     _run(database_url, lambda config: command.upgrade(config, revision))
 
 
 def downgrade(database_url: str, revision: str) -> None:
-    """Take the schema back to `revision`. What newer tables held is lost."""
+    """Downgrade the schema to `revision`. The data of newer tables is lost."""
     _run(database_url, lambda config: command.downgrade(config, revision))
 
 
 def check(database_url: str) -> None:
-    """Raise `alembic.util.CommandError` when the models say something else than the migrated database."""
+    """Check that the models match the migrated database.
+
+    Raises:
+        alembic.util.CommandError: if they differ.
+    """
     _run(database_url, command.check)
 
 
 def new_revision(database_url: str, message: str) -> None:
-    """Write a migration from the difference between the models and the database."""
+    """Write a migration with the difference between the models and the database."""
     _run(database_url, lambda config: command.revision(config, message, autogenerate=True))
 
 

@@ -1,4 +1,4 @@
-"""What Alembic runs for every command: our models, on the connection that was handed in."""
+"""Run by Alembic for every command: our models, on the connection that `taskcore.db.migrations` passes in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables. Each invariant stands beside the column or index that keeps it."""
+"""The tables. Each invariant is stated at the column or index that keeps it."""
 
 from taskcore.db.models.analytics import (
     AnalyticsCursor,

@@ -12,7 +12,7 @@ from taskcore.db.models.base import Model
 
 
 class AnalyticsMetric(Model):
-    """What the source of a metric says of it. `kind` is `gauge` or `count`: see `taskcore.metrics`."""
+    """A metric as its source describes it. `kind` is `gauge` or `count`: see `taskcore.metrics`."""
 
     __tablename__ = "analytics_metric"
 
@@ -38,7 +38,10 @@ class AnalyticsSeries(Model):
 
 
 class AnalyticsSample(Model):
-    """A value of a series in a bucket of time, named by its start. The first one stays: sampling twice is no change."""
+    """A value of a series in a bucket, identified by the bucket's start.
+
+    The first one stays: sampling twice changes nothing.
+    """
 
     __tablename__ = "analytics_sample"
 
@@ -52,9 +55,10 @@ class AnalyticsSample(Model):
 
 
 class AnalyticsCursor(Model):
-    """Up to when a source that counts what happened has counted; for others, the last bucket that has their samples.
+    """How far a source has been sampled, written in one transaction with its samples.
 
-    Moved with the samples, in one transaction.
+    For a source that counts events, the time up to which it has counted; for others, the last bucket that has their
+    samples.
     """
 
     __tablename__ = "analytics_cursor"
@@ -64,7 +68,7 @@ class AnalyticsCursor(Model):
 
 
 class SubmitterDay(Model):
-    """Somebody submitted at least one task on this day (UTC). Outlives the tasks."""
+    """A user submitted at least one task on this day (UTC). Outlives the tasks."""
 
     __tablename__ = "submitter_day"
 

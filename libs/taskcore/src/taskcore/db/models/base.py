@@ -1,4 +1,4 @@
-"""What every table derives from, and the column types that several use."""
+"""The base class of all tables, and the column types they share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
 class Model(DeclarativeBase):
-    """What every table derives from: text is `text`, times are aware, JSON is `jsonb`."""
+    """The base class: text is `text`, times are timezone-aware, JSON is `jsonb`."""
 
     type_annotation_map = {  # noqa: RUF012 (SQLAlchemy's own hook)
         str: Text(),

@@ -1,4 +1,4 @@
-"""The events of Kubernetes clusters, how far they were read, what was lost of them, and the alerts they raised."""
+"""The events of Kubernetes clusters, how far they were read, gaps in them, and the alerts they opened."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from taskcore.db.models.base import Model, now
 
 
 class CollectorLease(Model):
-    """Who of several copies is at work. `epoch` grows with each new holder, and fences the writes of the one before."""
+    """Which of several copies of a collector is active.
+
+    `epoch` grows with each holder and fences its predecessor's writes.
+    """
 
     __tablename__ = "collector_lease"
 
@@ -22,7 +25,10 @@ class CollectorLease(Model):
 
 
 class K8sCursor(Model):
-    """Up to where the events of a cluster, or of one of its namespaces, were stored: written with them."""
+    """Up to where the events of a cluster, or of one of its namespaces, are stored.
+
+    Written in one transaction with them.
+    """
 
     __tablename__ = "k8s_cursor"
 
@@ -33,7 +39,10 @@ class K8sCursor(Model):
 
 
 class K8sEvent(Model):
-    """A version of an event, as the cluster had it. The newest one of a `uid` is current, and has its whole count."""
+    """A version of an event, as reported by the cluster.
+
+    The newest version of a `uid` is current and has the total count.
+    """
 
     __tablename__ = "k8s_event"
 
@@ -43,12 +52,12 @@ class K8sEvent(Model):
     resource_version: Mapped[str]
     is_current: Mapped[bool]
     namespace: Mapped[str]
-    kind: Mapped[str]  # of the object that it is about, with its name
+    kind: Mapped[str]  # of the object that the event is about, as is `name`
     name: Mapped[str]
     reason: Mapped[str]
     type: Mapped[str]
     message: Mapped[str]
-    component: Mapped[str]  # who told it
+    component: Mapped[str]  # that reported it
     count: Mapped[int]
     first_at: Mapped[datetime]
     at: Mapped[datetime]
@@ -67,7 +76,7 @@ class K8sEvent(Model):
 
 
 class K8sGap(Model):
-    """What is not there in full: events that were lost, or a flood of which only the number was kept."""
+    """A gap in the stored events: `lost`, or `rate_limited`, when only the number of events was kept."""
 
     __tablename__ = "k8s_gap"
 
@@ -75,8 +84,8 @@ class K8sGap(Model):
     cluster: Mapped[str]
     namespace: Mapped[str]  # empty: all
     kind: Mapped[str]
-    reason: Mapped[str | None]  # of the events that flooded
-    count: Mapped[int | None]  # how many there were; NULL: nobody knows
+    reason: Mapped[str | None]  # of the events that were only counted
+    count: Mapped[int | None]  # NULL: unknown
     from_at: Mapped[datetime]
     until_at: Mapped[datetime]
 
@@ -87,7 +96,7 @@ class K8sGap(Model):
 
 
 class Alert(Model):
-    """Events that a rule found worth telling, as one. At most one is open for an object and a reason."""
+    """Events selected by a rule, counted as one. At most one alert is open per object and reason."""
 
     __tablename__ = "alert"
 
@@ -104,7 +113,7 @@ class Alert(Model):
     first_at: Mapped[datetime]
     last_at: Mapped[datetime]
     seen_at: Mapped[datetime] = now()  # when its last event was stored, by the database's clock
-    task_id: Mapped[int | None]  # what was submitted when it opened
+    task_id: Mapped[int | None]  # submitted when it opened
     resolved_at: Mapped[datetime | None]
     resolved_by: Mapped[str | None]
 

@@ -1,4 +1,4 @@
-"""Schedules: what is submitted when, and what came of each time."""
+"""Schedules: what is submitted when, and what happened to each time."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from taskcore.db.models.base import Model, now
 
 
 class Schedule(Model):
-    """A task that is submitted at certain times. Who moves `next_at` on, with the row locked, fires it."""
+    """A task that is submitted at certain times.
+
+    The transaction that advances `next_at`, with the row locked, fires it.
+    """
 
     __tablename__ = "schedule"
 
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
     description: Mapped[str | None]
-    cron: Mapped[str | None]  # as it was given; or
+    cron: Mapped[str | None]  # as submitted; or
     every_s: Mapped[float | None]  # counted from `anchor_at`
     anchor_at: Mapped[datetime]
     timezone: Mapped[str]
@@ -29,10 +32,10 @@ class Schedule(Model):
     catch_up_limit: Mapped[int] = mapped_column(Integer)
     run_at_start: Mapped[bool]
     task: Mapped[dict[str, Any]]  # as for POST /tasks
-    managed_by: Mapped[str | None]  # the service that made it, and whose settings its times come from
-    next_at: Mapped[datetime | None]  # the earliest time that was not dealt with; NULL: there is none any more
-    last_at: Mapped[datetime | None]  # the last time for which there is a fire
-    missed: Mapped[int] = mapped_column(server_default=text("0"))  # times that were given up
+    managed_by: Mapped[str | None]  # the service that manages it, and from whose settings its times come
+    next_at: Mapped[datetime | None]  # the earliest time that has not been processed; NULL: there is none any more
+    last_at: Mapped[datetime | None]  # the last time that has a fire
+    missed: Mapped[int] = mapped_column(server_default=text("0"))  # times that were dropped
     paused_at: Mapped[datetime | None]
     pause_reason: Mapped[str | None]
     created_by: Mapped[str]
@@ -48,7 +51,7 @@ class Schedule(Model):
 
 
 class ScheduleFire(Model):
-    """One time of a schedule that was dealt with. The key is what makes a task per time exactly one."""
+    """A time of a schedule that has been processed. The key guarantees at most one task per time."""
 
     __tablename__ = "schedule_fire"
 
@@ -56,8 +59,8 @@ class ScheduleFire(Model):
         ForeignKey("schedule.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
     )
     due_at: Mapped[datetime] = mapped_column(primary_key=True)
-    task_id: Mapped[int | None]  # NULL: it waits, or was skipped, because the one before was not over
-    waits: Mapped[bool] = mapped_column(server_default=text("false"))  # until the one before is over
+    task_id: Mapped[int | None]  # NULL: it waits or was skipped, because the previous task was unfinished
+    waits: Mapped[bool] = mapped_column(server_default=text("false"))  # until the previous task finishes
     at: Mapped[datetime] = now()
 
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""Tasks: what was asked, how it stands, and every step of it."""
+"""Tasks: what was submitted, its current state, and every step on the way."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ def _among(statuses: Iterable[Status]) -> str:
 
 
 class Task(Model):
-    """What was asked, and how it stands. `attempt` fences: it only grows and no run's number is used twice."""
+    """What was submitted, and its state.
+
+    `attempt` is a fencing number: it only grows, and no run's number is used twice.
+    """
 
     __tablename__ = "task"
 
@@ -38,7 +41,7 @@ class Task(Model):
     idempotency_key: Mapped[str | None]
     fingerprint: Mapped[str | None]  # of the body that came with the idempotency key
     request_id: Mapped[str | None]
-    trace_context: Mapped[str | None]  # the traceparent of who submitted it, where that is followed
+    trace_context: Mapped[str | None]  # the traceparent of the submission, if it is sampled
     timeout_s: Mapped[float | None]  # of each attempt
     delete_after_s: Mapped[float | None]
     created_at: Mapped[datetime] = now()
@@ -47,30 +50,28 @@ class Task(Model):
     attempt: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     failures: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))  # against max_attempts
     crashes: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))  # attempts that killed their process
-    worker_losses: Mapped[int] = mapped_column(
-        SmallInteger, server_default=text("0")
-    )  # attempts that died with a worker
+    #: Attempts that died with their worker.
+    worker_losses: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
     isolated: Mapped[bool] = mapped_column(server_default=text("false"))  # the next attempt gets a process of its own
-    pause_requested: Mapped[bool] = mapped_column(server_default=text("false"))  # of the attempt that runs
-    lease_token: Mapped[UUID | None]  # set exactly while a worker holds it
+    pause_requested: Mapped[bool] = mapped_column(server_default=text("false"))  # for the running attempt
+    lease_token: Mapped[UUID | None]  # set if and only if a worker holds the task
     worker_id: Mapped[int | None]
-    executor: Mapped[int | None] = mapped_column(Integer)  # which of its worker's processes, by incarnation
+    executor: Mapped[int | None] = mapped_column(Integer)  # the worker's process that runs it, by its incarnation
     result: Mapped[Any | None] = mapped_column(JSONB(none_as_null=True))
     error: Mapped[str | None]
     reason: Mapped[str | None]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     delete_at: Mapped[datetime | None]
-    progress: Mapped[Any | None] = mapped_column(JSONB(none_as_null=True))  # the last one told
+    progress: Mapped[Any | None] = mapped_column(JSONB(none_as_null=True))  # the last one reported
     checkpoint: Mapped[Any | None] = mapped_column(JSONB(none_as_null=True))  # for the next attempt
-    #: Whether others depend on this one: NULL none; `awaited` some wait for its end; `settled` its end was passed on to
-    #: them; `rearm` it was retried by hand, and what its end had cancelled is to be armed again.
+    #: A `DependentsState`; NULL while nothing depends on the task.
     dependents_state: Mapped[str | None]
 
     __table_args__ = (
         CheckConstraint(_among(Status), name="status"),
         CheckConstraint("dependents_state IN ('pending', 'resolved', 'reblock')", name="dependents_state"),
-        # Partial: a finished task costs the hot paths nothing.
+        # Partial indexes: a finished task costs the hot paths nothing.
         Index("task_idle", "status", "id", postgresql_where=text(_among(IDLE))),
         Index("task_held", "worker_id", "id", postgresql_where=text(_among(HELD))),
         Index("task_unsuccessful", "status", "id", postgresql_where=text(_among({Status.FAILED, Status.CANCELLED}))),
@@ -95,12 +96,12 @@ class Task(Model):
 
 
 class TaskHistory(Model):
-    """Append-only: a row a transition, written in the same statement as the change. Outlives its task."""
+    """Append-only: a row per transition, written in the same statement as the change. Outlives its task."""
 
     __tablename__ = "task_history"
 
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
-    task_id: Mapped[int] = mapped_column(index=True)  # no foreign key: a deletion is history too
+    task_id: Mapped[int] = mapped_column(index=True)  # no foreign key: deletions are history too
     attempt: Mapped[int] = mapped_column(Integer)
     from_status: Mapped[str | None]
     to_status: Mapped[str | None]  # NULL: deleted
@@ -110,7 +111,7 @@ class TaskHistory(Model):
 
 
 class TaskAttempt(Model):
-    """Append-only: a row a finished attempt. The running one is told by `task` itself."""
+    """Append-only: a row per finished attempt. The running one is described by `task` itself."""
 
     __tablename__ = "task_attempt"
 
@@ -121,12 +122,12 @@ class TaskAttempt(Model):
     finished_at: Mapped[datetime]
     outcome: Mapped[str]
     error: Mapped[str | None]
-    trace_id: Mapped[str | None]  # of its trace, and the span that stands for it: where it is followed
+    trace_id: Mapped[str | None]  # of the attempt's trace, and of its span, if it is sampled
     span_id: Mapped[str | None]
 
 
 class TaskDependency(Model):
-    """`task_id` runs only once `depends_on` has succeeded. A succeeded task may be deleted; its row here stays."""
+    """`task_id` runs only after `depends_on` has succeeded. A succeeded task may be deleted; its row here stays."""
 
     __tablename__ = "task_dependency"
 
@@ -137,7 +138,7 @@ class TaskDependency(Model):
 
 
 class TaskLog(Model):
-    """What an attempt said, a row a line, numbered from 1. Bounded by whoever writes it."""
+    """A line of an attempt's log, numbered from 1. The worker limits their number."""
 
     __tablename__ = "task_log"
 
@@ -151,10 +152,10 @@ class TaskLog(Model):
 
 
 class Outbox(Model):
-    """A row from «may run» to «claimed». Narrow and short-lived; the claim deletes it.
+    """A row from the moment a task may run until it is claimed: short-lived and narrow; the claim deletes it.
 
-    `is_due` splits the rows the relay may send now from delays and retries, so that a million of the latter
-    do not lie in the way of the former.
+    `is_due` separates the rows that the relay may dispatch now from delays and retries, so that a million of those are
+    not in the way.
     """
 
     __tablename__ = "outbox"
@@ -178,7 +179,7 @@ class Outbox(Model):
         Index("outbox_dispatched", "queue", "dispatched_at", postgresql_where=text("dispatched_at IS NOT NULL")),
         Index("outbox_delayed", "available_at", postgresql_where=text("NOT is_due")),
         {
-            # Every row is written three times and gone: vacuum it early and by count, not by share.
+            # Every row is written three times and deleted: vacuum early and by count, not by share.
             "postgresql_with": {
                 "fillfactor": "70",
                 "autovacuum_vacuum_scale_factor": "0.02",

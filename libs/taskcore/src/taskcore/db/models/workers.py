@@ -1,4 +1,4 @@
-"""Who runs tasks, from where, and the settings that hold for all."""
+"""Workers, the types they bring, queues, and the settings that hold for all processes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from taskcore.db.models.base import Model, now
 
 
 class TaskType(Model):
-    """A type that some worker has brought, kept for ever: what was once known is never a 422."""
+    """A type that some worker has registered. Kept forever, so that submitting a known type never becomes an error."""
 
     __tablename__ = "task_type"
 
@@ -31,10 +31,10 @@ class TaskType(Model):
 
 
 class Worker(Model):
-    """A supervisor and its lease: gone silent for longer than `lease_s`, its tasks go back to the queue.
+    """A supervisor and its lease: once it has been silent for longer than `lease_s`, its tasks go back to the queue.
 
-    Sooner, when both witnesses say that it is dead: nobody holds the advisory lock `lock_id` (a new one for each of
-    its connections; NULL: it has no witnesses), and its exclusive queue in the broker is gone.
+    They go back sooner when both liveness signals are lost: nobody holds the advisory lock `lock_id` (a new one for
+    each of its connections; NULL: it has no liveness signals), and its exclusive queue in the broker is gone.
     """
 
     __tablename__ = "worker"
@@ -52,7 +52,7 @@ class Worker(Model):
 
 
 class Queue(Model):
-    """Made on the first submit that names it, or when somebody pauses it. Nothing of a paused one is claimed."""
+    """Created by the first task that names it, or when it is paused. No task of a paused queue is claimed."""
 
     __tablename__ = "queue"
 
@@ -66,7 +66,7 @@ class Queue(Model):
 
 
 class Setting(Model):
-    """A live setting that somebody has overridden, by its name in lower case: `retention.succeeded_s`."""
+    """An override of a live setting, by the setting's name in lower case: `retention.succeeded_s`."""
 
     __tablename__ = "setting"
 

@@ -1,4 +1,4 @@
-"""How much waits, for the coordinators' metrics: as of now, and cheap however much that is."""
+"""The size and age of the backlog, for the coordinators' metrics: current, and cheap however large it is."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from taskcore.db.sql import const_text, status_in
 from taskcore.db.workers.workers import IS_LIVE
 from taskcore.domain.states import HELD, IDLE, Status
 
-#: Counting goes no further. A hundred thousand rows of an index take some 20 ms.
+#: Counting stops here. A hundred thousand rows of an index take some 20 ms.
 COUNT_LIMIT = 100_000
 
-#: No index knows which row of a queue is the oldest: it would cost whoever writes. They lie by priority, mostly by age.
+#: How many rows of each priority are examined for the oldest. An index on age would cost every writer; within a
+#: priority rows are ordered by id, which is mostly by age.
 SAMPLE_LIMIT = 1_000
 
-#: `oldest_age_s` is that of the oldest among the first `LOOK_LIMIT` of each priority and what is sent; no value where
-#: the queue is paused, for then nobody is to hurry. `head`: the task to be sent next, where a worker has room for it;
-#: `head_waits_s`: since when it could be, at the longest.
 _QUEUES = text(f"""
+    -- The priorities that occur among each queue's undispatched rows, highest first: one index lookup each.
     WITH RECURSIVE level (queue, priority) AS (
         SELECT name, (
             SELECT max(priority) FROM outbox WHERE queue = name AND is_due AND dispatched_at IS NULL
@@ -32,24 +31,26 @@ _QUEUES = text(f"""
             WHERE o.queue = level.queue AND o.is_due AND o.dispatched_at IS NULL AND o.priority < level.priority
         ) FROM level WHERE level.priority IS NOT NULL
     ),
-    to_send AS (
+    -- The oldest of the first rows of each priority.
+    undispatched AS (
         SELECT level.queue, min(outbox.available_at) AS oldest
         FROM level CROSS JOIN LATERAL (
-            SELECT task_id FROM outbox  -- the index has no more, so that its order is what it is read in
+            SELECT task_id FROM outbox  -- only the index's columns, so that it is read in its order
             WHERE queue = level.queue AND priority = level.priority AND is_due AND dispatched_at IS NULL
             ORDER BY task_id LIMIT {SAMPLE_LIMIT}
         ) first JOIN outbox USING (task_id)
         GROUP BY level.queue
     )
-    SELECT queue.name, waiting.count + sent.count AS depth,
+    SELECT queue.name, waiting.count + dispatched.count AS depth,
         CASE WHEN queue.paused_at IS NULL
-            THEN extract(epoch FROM now() - least(to_send.oldest, sent.oldest))::float END AS oldest_age_s,
-        CASE WHEN queue.paused_at IS NULL AND sent.count < 2 * (
+            THEN extract(epoch FROM now() - least(undispatched.oldest, dispatched.oldest))::float END AS oldest_age_s,
+        -- Room: fewer dispatched tasks than twice the live slots of the queue.
+        CASE WHEN queue.paused_at IS NULL AND dispatched.count < 2 * (
             SELECT coalesce(sum(slots), 0) FROM worker
             WHERE (cardinality(queues) = 0 OR queue.name = ANY(queues))
                 AND seen_at + lease_s * interval '1 second' >= now()
         ) THEN head.task_id END AS head,
-        extract(epoch FROM now() - greatest(head.available_at, sent.newest))::float AS head_waits_s
+        extract(epoch FROM now() - greatest(head.available_at, dispatched.newest))::float AS head_waits_s
     FROM queue
     CROSS JOIN LATERAL (
         SELECT count(*) FROM (
@@ -61,8 +62,8 @@ _QUEUES = text(f"""
             SELECT available_at, dispatched_at FROM outbox
             WHERE queue = queue.name AND dispatched_at IS NOT NULL LIMIT {COUNT_LIMIT}
         ) counted
-    ) sent
-    LEFT JOIN to_send ON to_send.queue = queue.name
+    ) dispatched
+    LEFT JOIN undispatched ON undispatched.queue = queue.name
     LEFT JOIN LATERAL (
         SELECT task_id, available_at FROM outbox
         WHERE queue = queue.name AND is_due AND dispatched_at IS NULL
@@ -73,17 +74,22 @@ _QUEUES = text(f"""
 
 
 def queue_backlogs() -> Executable:
-    """Per queue: name, depth, oldest_age_s, head, head_waits_s."""
+    """Per queue: name, depth, oldest_age_s, head, head_waits_s.
+
+    `oldest_age_s` is the age of the oldest of the dispatched rows and of the first `SAMPLE_LIMIT` rows of each
+    priority; null for a paused queue, which is not expected to move. `head` is the task to dispatch next, if the
+    workers have room for it, and `head_waits_s` how long it could have been dispatched already, at most.
+    """
     return _QUEUES
 
 
 @cache
 def active_counts() -> Executable:
-    """Per status of tasks that are not over, how many stand at it, up to `COUNT_LIMIT`; and how many workers live."""
+    """Per status of unfinished tasks, how many there are, up to `COUNT_LIMIT`; and the number of live workers."""
     return union_all(*(_count(status) for status in Status if status in IDLE | HELD), _live_workers())
 
 
-#: Beside the statuses.
+#: The name of the count of workers, beside the statuses.
 LIVE_WORKERS = "workers"
 
 

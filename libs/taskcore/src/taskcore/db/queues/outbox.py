@@ -1,4 +1,4 @@
-"""The outbox: which tasks are due, which of them are sent, and which messages were lost on the way."""
+"""The outbox: which tasks are due, which of them have been dispatched, and which messages were lost on the way."""
 
 from __future__ import annotations
 
@@ -44,7 +44,10 @@ COUNT_LIMIT = 20_000
 
 @cache
 def promote_due() -> Executable:
-    """Mark delays and retries whose time has come as due. Answers their queues; repeat while `DUE_LIMIT` come."""
+    """Mark delays and retries whose time has come as due.
+
+    Returns their queues; repeat while it returns `DUE_LIMIT` rows.
+    """
     due = (
         select(Outbox.task_id)
         .where(~Outbox.is_due, Outbox.available_at <= func.now())
@@ -63,16 +66,16 @@ def promote_due() -> Executable:
 
 @cache
 def next_due() -> Executable:
-    """Seconds until the next delay or retry is due; no value when there is none."""
+    """Seconds until the next delay or retry is due; null when there is none."""
     wait = func.min(Outbox.available_at) - func.now()
     return select(func.extract("epoch", wait)).where(~Outbox.is_due)
 
 
 @cache
 def queue_loads() -> Executable:
-    """Per queue: its name, whether rows wait to be sent, how many are sent and unclaimed, and its live slots.
+    """Per queue: name, has_backlog (rows wait to be dispatched), in_flight (dispatched and unclaimed), live_slots.
 
-    Of a paused queue nothing is to be sent.
+    A paused queue has no backlog.
     """
     to_send: Select[Any] = (
         select(literal_column("1"))
@@ -96,7 +99,7 @@ def queue_loads() -> Executable:
 
 
 def live_slots(queue: InstrumentedAttribute[str]) -> ScalarSelect[int]:
-    """How many tasks of `queue` live workers can run at once."""
+    """How many tasks of `queue` the live workers can run at once."""
     return (
         select(func.coalesce(func.sum(Worker.slots), 0))
         .where(or_(func.cardinality(Worker.queues) == 0, queue == func.any(Worker.queues)))
@@ -111,35 +114,38 @@ def paused_queues() -> Select[str]:
 
 @cache
 def dispatch() -> Executable:
-    """Mark the next `room` rows of the queue `of` as sent. Answers their task ids, by priority, then by age."""
+    """Mark the next `room` rows of the queue `of` as dispatched. Returns their task ids, by priority, then by age."""
     marked = mark_dispatched()
     return select(marked.c.task_id).order_by(marked.c.priority.desc(), marked.c.task_id)
 
 
 @cache
 def dispatch_traced() -> Executable:
-    """As `outbox.dispatch`. Of what is followed it answers type, attempt (0: none so far) and trace_context, too.
+    """As `dispatch`. For traced tasks it also returns type, attempt (0: none so far) and trace_context.
 
-    And trace_id and span_id of the last attempt, where those are known.
+    And trace_id and span_id of the last attempt, if they are known.
     """
     marked = mark_dispatched()
     last = and_(key_equals(TaskAttempt.task_id, Task.id), TaskAttempt.attempt == Task.attempt)
-    followed = (
+    traced = (
         select(Task.type, Task.attempt, Task.trace_context, TaskAttempt.trace_id, TaskAttempt.span_id)
         .outerjoin_from(Task, TaskAttempt, last)
         .where(Task.id == marked.c.task_id, Task.trace_context.is_not(None))
-        .limit(literal_column("1"))  # by key, whatever the planner thinks of reading all of them at once
+        .limit(literal_column("1"))  # forces a lookup by key, where the planner would read all tasks at once
         .lateral()
     )
     return (
-        select(marked.c.task_id, *followed.c)
-        .select_from(marked.outerjoin(followed, true()))
+        select(marked.c.task_id, *traced.c)
+        .select_from(marked.outerjoin(traced, true()))
         .order_by(marked.c.priority.desc(), marked.c.task_id)
     )
 
 
 def mark_dispatched() -> CTE:
-    """What `dispatch` marks: task_id, priority. Two relays never mark the same row: what is locked is skipped."""
+    """(task_id, priority) of the rows that `dispatch` marks.
+
+    Two relays never mark the same row: locked rows are skipped.
+    """
     chosen = (
         select(Outbox.task_id)
         .where(Outbox.queue == bindparam("of"), Outbox.is_due, Outbox.dispatched_at.is_(None))
@@ -160,37 +166,38 @@ def mark_dispatched() -> CTE:
 
 @cache
 def undispatch() -> Executable:
-    """Un-mark `ids`: the broker did not confirm them."""
+    """Unmark `ids`: the broker did not confirm their messages."""
     return update(Outbox).where(Outbox.task_id == func.any(bigints_param())).values(dispatched_at=null())
 
 
 @cache
 def undispatch_all() -> Executable:
-    """Un-mark every row: a broker that keeps its messages in memory has started anew."""
+    """Unmark every row: a broker that keeps its messages in memory has restarted."""
     return update(Outbox).where(Outbox.dispatched_at.is_not(None)).values(dispatched_at=null())
 
 
 @cache
 def undispatch_lost() -> Executable:
-    """Un-mark the rows of the queue `of` whose message must be lost. Answers how many there were, by their ids.
+    """Unmark the rows of the queue `of` whose message must have been lost. Returns their ids.
 
-    The broker still has `ready` messages; it is first in, first out, so those are the rows dispatched last. A row
-    that is older than these and than `after_s` (doubled at each resend) has no message any more.
+    The broker still has `ready` messages; it is first in, first out, so they belong to the rows dispatched last. A row
+    that was dispatched before those, and longer ago than `after_s` (doubled with each redelivery), has no message any
+    more.
     """
     of_queue = and_(Outbox.queue == bindparam("of"), Outbox.dispatched_at.is_not(None))
-    still_there = (
+    still_queued = (
         select(Outbox.task_id)
         .where(of_queue)
         .order_by(Outbox.dispatched_at.desc(), Outbox.task_id.desc())
         .limit(bigint_param("ready"))
-        .cte("still_there")
+        .cte("still_queued")
     )
     doubled = func.power(literal_column("2"), func.least(Outbox.redeliveries, literal_column("6")))
-    patience = interval(bindparam("after_s", type_=Float) * doubled)
+    timeout = interval(bindparam("after_s", type_=Float) * doubled)
     return (
         update(Outbox)
-        .where(of_queue, Outbox.dispatched_at < func.clock_timestamp() - patience)
-        .where(Outbox.task_id.not_in(select(still_there.c.task_id)))
+        .where(of_queue, Outbox.dispatched_at < func.clock_timestamp() - timeout)
+        .where(Outbox.task_id.not_in(select(still_queued.c.task_id)))
         .values(dispatched_at=null(), redeliveries=Outbox.redeliveries + 1)
         .returning(Outbox.task_id)
     )
@@ -198,7 +205,10 @@ def undispatch_lost() -> Executable:
 
 @cache
 def restore_missing_rows() -> Executable:
-    """Give every waiting task between `after_id` and `until_id` that has no outbox row a new one. Answers their ids."""
+    """Insert an outbox row for every waiting task between `after_id` and `until_id` that has none.
+
+    Returns their ids.
+    """
     return (
         upsert(Outbox)
         .from_select(
@@ -218,9 +228,9 @@ def restore_missing_rows() -> Executable:
 
 @cache
 def delete_stale_rows() -> Executable:
-    """Delete the rows of tasks that do not wait: nobody can claim them. Answers their ids.
+    """Delete the rows of tasks that are not waiting: nobody can claim them. Returns their ids.
 
-    Among those alone whose message was sent again: whoever gets it cannot claim the task, so it seems lost.
+    Only rows whose message was sent again are examined: such a task cannot be claimed, so its message seems lost.
     """
     waits = exists().where(Task.id == Outbox.task_id, status_in_unindexed(Task.status, CLAIMABLE))
     return (

@@ -1,4 +1,4 @@
-"""Queues: how much waits in each, for how long, and who serves it; and pausing them."""
+"""Queues: how many tasks wait in each and for how long, who serves it, and pausing it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def queue_names() -> Executable:
 
 @cache
 def pause_queue() -> Executable:
-    """Nothing of the queue `of` is claimed from now on, whether it has tasks yet or not. Parameters: of, why, by."""
+    """Pause the queue `of`, whether it has tasks yet or not: no task of it is claimed. Parameters: of, why, by."""
     paused = {"paused_at": func.now(), "pause_reason": _why(), "paused_by": actor_param()}
     statement = upsert(Queue).values(name=bindparam("of"), **paused)
     return statement.on_conflict_do_update(
@@ -45,7 +45,7 @@ def pause_queue() -> Executable:
 
 @cache
 def resume_queue() -> Executable:
-    """The tasks of the queue `of` may be claimed again. Answers its name; no row: there is no such queue."""
+    """Resume the queue `of`. Returns its name, or no row if there is no such queue."""
     return (
         update(Queue)
         .where(Queue.name == bindparam("of"))
@@ -56,7 +56,7 @@ def resume_queue() -> Executable:
 
 @cache
 def get_queue() -> Executable:
-    """As `list_queues`, the one named `of`."""
+    """As `list_queues`, for the queue `of`."""
     return _queues().where(Queue.name == bindparam("of"))
 
 

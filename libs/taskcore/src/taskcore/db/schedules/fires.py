@@ -1,7 +1,7 @@
-"""Firing schedules, as statements: which are due, and, with a schedule's row locked, what became of its times.
+"""Firing schedules: which are due, and, while a schedule's row is locked, what happened to its times.
 
-Whoever holds the lock decides alone; the key of `schedule_fire` stands behind that. `moment`, where a statement takes
-it, is the time that counts as now; NULL: the database's own.
+The holder of the lock decides alone; the key of `schedule_fire` backs that up. `moment` is the time that counts as now;
+null: the database's clock.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ from taskcore.db.sql import bigint_param, bigints_param, recordset, seconds_para
 from taskcore.domain.states import TERMINAL
 
 BATCH = 100
-#: A task that is not over is looked for among so many that the schedule submitted last.
+#: Unfinished tasks are looked for among this many of the tasks that the schedule submitted last.
 RECENT_TASKS = 100
-#: So many are kept, however old they are.
+#: This many fires of each schedule are kept, however old they are.
 KEPT_FIRES = 100
 PRUNE_BATCH = 1_000
 
@@ -51,9 +51,9 @@ _TIME = DateTime(timezone=True)
 
 @cache
 def due_schedules() -> Executable:
-    """The next `BATCH` schedules by time, and those whose times wait: (id, wait_s, waits), soonest first.
+    """The next `BATCH` schedules by time, and those with waiting times, as (id, wait_s), soonest first.
 
-    `wait_s`: how long until there is something to do, not more than 0 if there is now; NULL: until a task is over.
+    `wait_s` is how long until there is something to do (at most 0 if there is now); null: until a task finishes.
     Parameters: moment, and but: ids of schedules to leave out.
     """
     soonest = (
@@ -67,7 +67,7 @@ def due_schedules() -> Executable:
     )
     queued = select(ScheduleFire.schedule_id).where(ScheduleFire.waits).distinct().cte("queued")
     waiting = (
-        select(Schedule.id, case((_task_that_is_not_over(Schedule.id).is_(None), literal_column("0"))))
+        select(Schedule.id, case((_unfinished_task(Schedule.id).is_(None), literal_column("0"))))
         .join(queued, queued.c.schedule_id == Schedule.id)
         .where(Schedule.paused_at.is_(None), Schedule.id != func.all(bigints_param("but")))
     )
@@ -77,7 +77,9 @@ def due_schedules() -> Executable:
 
 @cache
 def try_lock_schedule() -> Executable:
-    """The schedule `of`, locked, and `moment`. Nothing if somebody else has locked it: they see to it; nor if paused.
+    """Lock the schedule `of`, unless it is paused or another coordinator has locked it.
+
+    Returns it with `moment`, or no row.
 
     Parameters: of, moment.
     """
@@ -89,29 +91,29 @@ def try_lock_schedule() -> Executable:
 
 @cache
 def lock_schedule() -> Executable:
-    """The schedule `of`, locked, paused or not, and the time after that."""
+    """Lock the schedule `of`, paused or not, and return it with the time after that as `moment`."""
     moment = func.clock_timestamp().label("moment")
     return select(*Schedule.__table__.c, moment).where(Schedule.id == bigint_param("of")).with_for_update()
 
 
 @cache
 def fire_state() -> Executable:
-    """Of the schedule `of`, while it is locked: (busy, waiting, taken).
+    """The state of the locked schedule `of`: (busy, waiting, taken).
 
-    `busy` is a task that it submitted and that is not over; `waiting` are the times that wait; `taken` are those of
-    the parameter times that were dealt with before.
+    `busy` is an unfinished task of it, `waiting` are its waiting times, and `taken` those of the parameter `times` that
+    were processed before.
     """
     of = ScheduleFire.schedule_id == bigint_param("of")
     return select(
-        _task_that_is_not_over(bigint_param("of")).label("busy"),
-        _gathered(of & ScheduleFire.waits).label("waiting"),
-        _gathered(of & (ScheduleFire.due_at == func.any(_times()))).label("taken"),
+        _unfinished_task(bigint_param("of")).label("busy"),
+        _due_times(of & ScheduleFire.waits).label("waiting"),
+        _due_times(of & (ScheduleFire.due_at == func.any(_times()))).label("taken"),
     )
 
 
 @cache
 def record_fires() -> Executable:
-    """Keep what became of the times in `rows`, see `fire_rows`. Answers those that nobody had dealt with before."""
+    """Store what happened to the times in `rows`, see `fire_rows`. Returns those that had not been processed before."""
     given = recordset("given", due=_TIME, submitted=BigInteger, is_waiting=Boolean)
     fires = upsert(ScheduleFire).from_select(
         ["schedule_id", "due_at", "task_id", "waits"],
@@ -127,7 +129,7 @@ def record_fires() -> Executable:
 def fire_rows(
     fired: Iterable[tuple[datetime, int]], skips: Iterable[datetime] = (), waits: Iterable[datetime] = ()
 ) -> str:
-    """The parameter `rows` of `record`: times with their tasks, and those without one."""
+    """Return the parameter `rows` of `record_fires`: times with their tasks, and times without one."""
     rows: list[dict[str, Any]] = [{"due": at, "submitted": task, "is_waiting": False} for at, task in fired]
     rows += [{"due": at, "submitted": None, "is_waiting": False} for at in skips]
     rows += [{"due": at, "submitted": None, "is_waiting": True} for at in waits]
@@ -136,14 +138,17 @@ def fire_rows(
 
 @cache
 def delete_waiting() -> Executable:
-    """Those of `times` that wait do not any more. Parameters: of, times."""
+    """Delete the waiting ones of `times`. Parameters: of, times."""
     waits = (ScheduleFire.schedule_id == bigint_param("of")) & ScheduleFire.waits
     return delete(ScheduleFire).where(waits, ScheduleFire.due_at == func.any(_times()))
 
 
 @cache
 def advance_schedule() -> Executable:
-    """What is before `following` is dealt with. Parameters: of, following, fired (the last time kept), more_missed."""
+    """Mark everything before `following` as processed.
+
+    Parameters: of, following, fired (the last time stored), more_missed.
+    """
     return (
         update(Schedule)
         .where(Schedule.id == bigint_param("of"))
@@ -157,7 +162,10 @@ def advance_schedule() -> Executable:
 
 @cache
 def delete_old_fires() -> Executable:
-    """Delete fires older than `after_s` seconds, but for the `KEPT` newest of each schedule. Answers some of them."""
+    """Delete fires older than `after_s` seconds, except the `KEPT_FIRES` newest of each schedule.
+
+    Returns up to `PRUNE_BATCH` rows; repeat while it returns that many.
+    """
     newer = (
         select(ScheduleFire.due_at)
         .where(ScheduleFire.schedule_id == Schedule.id)
@@ -167,14 +175,14 @@ def delete_old_fires() -> Executable:
         .correlate(Schedule)
         .scalar_subquery()
     )
-    is_running = (
+    is_unfinished = (
         select(Task.id).where(Task.id == ScheduleFire.task_id, ~status_in_unindexed(Task.status, TERMINAL)).exists()
     )
     old = (
         select(ScheduleFire.schedule_id, ScheduleFire.due_at)
         .join(Schedule, Schedule.id == ScheduleFire.schedule_id)
         .where(ScheduleFire.due_at < func.now() - seconds_param("after_s"), ScheduleFire.due_at < newer)
-        .where(~ScheduleFire.waits, ~is_running)
+        .where(~ScheduleFire.waits, ~is_unfinished)
         .limit(PRUNE_BATCH)
         .cte("old")
     )
@@ -182,7 +190,7 @@ def delete_old_fires() -> Executable:
     return delete(ScheduleFire).where(key.in_(select(old))).returning(ScheduleFire.schedule_id)
 
 
-def _task_that_is_not_over(of: SQLColumnExpression[int]) -> ScalarSelect[int | None]:
+def _unfinished_task(of: SQLColumnExpression[int]) -> ScalarSelect[int | None]:
     recent = (
         select(ScheduleFire.task_id)
         .where(ScheduleFire.schedule_id == of, ScheduleFire.task_id.is_not(None))
@@ -198,8 +206,8 @@ def _task_that_is_not_over(of: SQLColumnExpression[int]) -> ScalarSelect[int | N
     )
 
 
-def _gathered(which: ColumnElement[bool]) -> ScalarSelect[Any]:
-    """The times of those fires, oldest first."""
+def _due_times(which: ColumnElement[bool]) -> ScalarSelect[Any]:
+    """The due times of the fires that match, oldest first."""
     times = select(ScheduleFire.due_at).where(which).order_by(ScheduleFire.due_at)
     return select(func.array(times.scalar_subquery())).scalar_subquery()
 

@@ -1,4 +1,4 @@
-"""Schedules that services keep for themselves: their times come from a setting, and nobody else changes them."""
+"""Schedules that services manage: their times come from a setting, and nobody else changes them."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ def ensure_managed_schedule(
     description: str | None = None,
     run_at_start: bool = True,
 ) -> Executable:
-    """There is the schedule `name` with this interval and task, as for `POST /tasks`. Any number of copies may say so.
+    """Make sure that the schedule `name` exists with this interval and task (as for `POST /tasks`).
 
-    It answers the id when something was made or changed; whoever gets it sends `notify.SCHEDULES`. A changed interval
-    counts from now on, see `from_now_on`. A schedule of that name that is not managed by `managed_by` is left alone.
+    Any number of copies may do so at once. Returns the id if something was created or changed; the caller then sends
+    `notify.SCHEDULES`. A changed interval counts from now on, see `next_time_after_change`. A schedule of that name
+    that is not managed by `managed_by` is left unchanged.
     """
     made = upsert(Schedule).values(
         name=name,
@@ -60,8 +61,8 @@ def ensure_managed_schedule(
 
 
 def next_time_after_change(every_s: ColumnElement[float]) -> ColumnElement[Any]:
-    """The next time of a schedule whose interval becomes `every_s`: so long after the last one, and not in the past.
+    """The next time of a schedule whose interval becomes `every_s`: an interval after the last one, or now.
 
-    It becomes `next_at` and `anchor_at`.
+    The later of the two. It becomes `next_at` and `anchor_at`.
     """
     return func.greatest(Schedule.last_at + interval(every_s), func.now())

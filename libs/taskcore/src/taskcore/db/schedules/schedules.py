@@ -1,6 +1,6 @@
-"""Schedules, as people make and change them. What becomes of their times is `schedule_fires`' part.
+"""Schedules as users create and change them. `fires` has what happens to their times.
 
-Whoever moves a schedule's next time locks its row first (`schedule_fires.lock`), as whoever fires it does.
+A transaction that moves a schedule's next time locks its row first (`fires.lock_schedule`), as one that fires it does.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from taskcore.db.models import Schedule, ScheduleFire
 from taskcore.db.sql import bigint_param
 
-#: What a change may set, besides what follows from it.
+#: The columns that a change may set, besides those that follow from it.
 UPDATABLE_COLUMNS = (
     "name",
     "description",
@@ -42,8 +42,8 @@ UPDATABLE_COLUMNS = (
     "run_at_start",
     "task",
 )
-_TIMES = ("anchor_at", "next_at")
-_MADE = (*UPDATABLE_COLUMNS, *_TIMES, "created_by", "created_at")
+_TIME_COLUMNS = ("anchor_at", "next_at")
+_COLUMNS = (*UPDATABLE_COLUMNS, *_TIME_COLUMNS, "created_by", "created_at")
 
 
 @cache
@@ -52,20 +52,20 @@ def read_clock() -> Executable:
 
 
 def create_schedule(**values: Any) -> Executable:
-    """Make a schedule of `_MADE`. Answers its id; no row: there is one of that name."""
-    made = upsert(Schedule).values({name: values[name] for name in _MADE})
-    return made.on_conflict_do_nothing(index_elements=[Schedule.name]).returning(Schedule.id)
+    """Create a schedule from the columns `_COLUMNS`. Returns its id, or no row if the name is taken."""
+    statement = upsert(Schedule).values({name: values[name] for name in _COLUMNS})
+    return statement.on_conflict_do_nothing(index_elements=[Schedule.name]).returning(Schedule.id)
 
 
 @cache
 def get_schedule() -> Executable:
-    """Parameter: of."""
+    """Parameter: of (its id)."""
     return _schedules().where(Schedule.id == bigint_param("of"))
 
 
 @cache
 def list_schedules() -> Executable:
-    """By id, behind `after_id`, `most` of them."""
+    """Schedules by id, after `after_id`, up to `most`."""
     return _schedules().where(Schedule.id > bigint_param("after_id")).order_by(Schedule.id).limit(bigint_param("most"))
 
 
@@ -75,13 +75,13 @@ def count_schedules() -> Executable:
 
 
 def update_schedule(schedule_id: int, **values: Any) -> Executable:
-    """Set any of `CHANGEABLE`, `anchor_at` and `next_at`. A name that another has violates the key."""
+    """Set any of `UPDATABLE_COLUMNS`, `anchor_at` and `next_at`. A name that is taken violates the unique key."""
     return update(Schedule).where(Schedule.id == schedule_id).values(**values, changed_at=func.now())
 
 
 @cache
 def pause_schedule() -> Executable:
-    """Answers its id; no row: there is none. Parameters: of, why."""
+    """Pause a schedule. Returns its id, or no row if there is none. Parameters: of, why."""
     return (
         update(Schedule)
         .where(Schedule.id == bigint_param("of"))
@@ -96,7 +96,7 @@ def pause_schedule() -> Executable:
 
 @cache
 def resume_schedule() -> Executable:
-    """Go on at `following`. Parameters: of, following."""
+    """Resume a schedule; its next time is `following`. Parameters: of, following."""
     return (
         update(Schedule)
         .where(Schedule.id == bigint_param("of"))
@@ -106,9 +106,9 @@ def resume_schedule() -> Executable:
 
 @cache
 def delete_schedule() -> Executable:
-    """With its fires, not with its tasks. Answers its id; no row: there is none, or a service keeps it.
+    """Delete a schedule with its fires, but not its tasks. Parameter: of.
 
-    Parameter: of.
+    Returns its id, or no row if there is none or if a service manages it.
     """
     is_free = Schedule.managed_by.is_(None)
     return delete(Schedule).where(Schedule.id == bigint_param("of"), is_free).returning(Schedule.id)
@@ -116,7 +116,7 @@ def delete_schedule() -> Executable:
 
 @cache
 def list_fires() -> Executable:
-    """What became of its times before `until` (NULL: all), newest first, `most` of them. Parameter: of."""
+    """What happened to its times before `until` (null: all), newest first, up to `most`. Parameter: of."""
     until = func.coalesce(_time("until"), literal_column("'infinity'::timestamptz"))
     return (
         select(*ScheduleFire.__table__.c)

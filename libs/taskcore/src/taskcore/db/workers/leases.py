@@ -1,4 +1,7 @@
-"""Leases: what is held, by whom, and whose right to it has ended. What becomes of it is for `settlements` to write."""
+"""Leases: which attempts are held, by whom, and whose lease has ended.
+
+`settlements` writes what happens to them then.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +31,10 @@ from taskcore.domain.states import HELD
 
 ORPHANS_LIMIT = 1_000
 
-#: The class of the advisory locks that say that a worker lives; the other half of the key is its `lock_id`.
+#: The first key of the advisory lock that a live worker holds; the second is its `lock_id`.
 LIVENESS_LOCK = 0x74736B6C
 
-#: What is needed to say what becomes of an attempt whose worker or process is gone.
+#: What is needed to decide the result of an attempt whose worker or process is gone.
 _LEASE = (
     Task.id,
     Task.attempt,
@@ -47,45 +50,45 @@ _LEASE = (
 
 @cache
 def heartbeat() -> Executable:
-    """Answers the id; no row: the worker was declared dead, and holds nothing any more. Parameter: worker."""
+    """Renew the lease of `worker`. Returns its id, or no row if it was declared dead and holds nothing any more."""
     return update(Worker).where(Worker.id == bigint_param("worker")).values(seen_at=func.now()).returning(Worker.id)
 
 
 @cache
 def held_by_worker() -> Executable:
-    """What `worker` holds, as the database sees it: with who is to stop or to pause."""
+    """The attempts that `worker` holds, with requests to cancel or pause them."""
     return _held(Task.executor, Task.pause_requested).where(Task.worker_id == bigint_param("worker"))
 
 
 @cache
 def held_by_executor() -> Executable:
-    """What the process `incarnation` of `worker` holds, as the database sees it."""
+    """The attempts that the process `incarnation` of `worker` holds."""
     return _held().where(Task.worker_id == bigint_param("worker"), Task.executor == int_param("incarnation"))
 
 
 @cache
 def orphaned_attempts() -> Executable:
-    """What is held under no worker row, up to `ORPHANS_LIMIT` tasks."""
+    """Up to `ORPHANS_LIMIT` attempts that are held by workers that have no row."""
     its_worker = exists().where(Worker.id == Task.worker_id)
     return _held().where(~its_worker).limit(ORPHANS_LIMIT)
 
 
 @cache
 def acquire_liveness_lock() -> Executable:
-    """Take a lock that stands for this connection's life. Answers its lock_id."""
+    """Take a lock that is held as long as this connection lives. Returns its lock_id."""
     drawn = select(func.nextval("worker_lock_id").cast(Integer).label("lock_id")).cte("drawn")
     return select(drawn.c.lock_id, func.pg_advisory_lock(literal_column(str(LIVENESS_LOCK)), drawn.c.lock_id))
 
 
 @cache
 def set_liveness_lock() -> Executable:
-    """The lock that stands for the life of `worker` is now `lock`."""
+    """Record that `worker` now holds the lock `lock`."""
     return update(Worker).where(Worker.id == bigint_param("worker")).values(lock_id=int_param("lock"))
 
 
 @cache
 def workers_without_lock() -> Executable:
-    """Workers whose life lock nobody holds: (id, lock_id). None shortly after a restart of the database."""
+    """(id, lock_id) of workers whose liveness lock nobody holds. None shortly after a restart of PostgreSQL."""
     locks = table("pg_locks", *(column(name) for name in ("locktype", "classid", "objid", "database")))
     database: Select[Any] = select(literal_column("oid")).select_from(table("pg_database", column("datname")))
     is_held = exists().where(
@@ -94,20 +97,20 @@ def workers_without_lock() -> Executable:
         locks.c.objid.cast(BigInteger) == Worker.lock_id,
         locks.c.database == database.where(column("datname") == func.current_database()).scalar_subquery(),
     )
-    has_stood = func.pg_postmaster_start_time() < func.now() - interval(literal_column(str(RECONNECT_GRACE_S)))
-    return select(Worker.id, Worker.lock_id).where(Worker.lock_id.is_not(None), has_stood, ~is_held)
+    is_past_grace = func.pg_postmaster_start_time() < func.now() - interval(literal_column(str(RECONNECT_GRACE_S)))
+    return select(Worker.id, Worker.lock_id).where(Worker.lock_id.is_not(None), is_past_grace, ~is_held)
 
 
 @cache
 def delete_if_dead() -> Executable:
-    """Delete `worker` unless it has taken another lock than `lock` meanwhile. Answers its id."""
+    """Delete `worker` unless it has taken another lock than `lock` meanwhile. Returns its id."""
     is_same = and_(Worker.id == bigint_param("worker"), Worker.lock_id == int_param("lock"))
     return delete(Worker).where(is_same).returning(Worker.id)
 
 
 @cache
 def delete_expired_workers() -> Executable:
-    """Delete the workers whose lease ran out; they find out at their next heartbeat. Answers their ids."""
+    """Delete the workers whose lease has expired; they notice at their next heartbeat. Returns their ids."""
     return delete(Worker).where(Worker.seen_at + interval(Worker.lease_s) < func.now()).returning(Worker.id)
 
 

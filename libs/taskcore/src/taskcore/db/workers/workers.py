@@ -1,4 +1,4 @@
-"""Workers and the types they bring: who is alive, and what they can run."""
+"""Workers and the task types they bring: who is alive, and what they can run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ IS_LIVE = Worker.seen_at + interval(Worker.lease_s) >= func.now()
 def register_worker(
     *, host: str, pid: int, slots: int, queues: Sequence[str], types: Sequence[str], lease_s: float
 ) -> Executable:
-    """Answers the id under which the worker holds its tasks."""
+    """Insert the worker. Returns its id."""
     return (
         insert(Worker)
         .values(host=host, pid=pid, slots=slots, queues=list(queues), types=list(types), lease_s=lease_s)
@@ -28,7 +28,7 @@ def register_worker(
 
 
 def register_types(types: Sequence[dict[str, Any]]) -> Executable:
-    """Make `types` known, given by what the table says of each; the last worker to start wins."""
+    """Insert or update `types`, given as columns of the table; the worker that started last wins."""
     statement = upsert(TaskType).values(sorted(types, key=lambda t: str(t["name"])))
     columns = sorted({name for type_ in types for name in type_} - {"name"})
     return statement.on_conflict_do_update(
@@ -39,13 +39,13 @@ def register_types(types: Sequence[dict[str, Any]]) -> Executable:
 
 @cache
 def touch_types() -> Executable:
-    """The types in `types` are still served."""
+    """Record that the types in `types` are still served."""
     return update(TaskType).where(TaskType.name == func.any(texts_param("types"))).values(seen_at=func.now())
 
 
 @cache
 def deregister_worker() -> Executable:
-    """A worker that stopped in order takes its row away. Parameter: worker."""
+    """Delete the row of a worker that has shut down. Parameter: worker."""
     return delete(Worker).where(Worker.id == bigint_param("worker"))
 
 
