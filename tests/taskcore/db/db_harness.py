@@ -106,10 +106,8 @@ class DatabaseHarness:
 
     def settle_as_lost(self, held: Sequence[Any], *, by: str) -> list[int]:
         """Settle what is `held` by somebody who is gone."""
-        batch = [
-            FinishedAttempt(Lease(row.id, row.attempt, row.lease_token), row.type, worker_lost(row.worker_losses))
-            for row in held
-        ]
+        attempts = map(leases.HeldAttempt.from_row, held)
+        batch = [attempt.finish(worker_lost(attempt.worker_losses)) for attempt in attempts]
         return [row.id for row in self.run(settlements.settle(), rows=settlements.result_rows(batch), by=by)]
 
     def dispatch(self, room: int, queue: str = "default") -> list[int]:

@@ -91,7 +91,9 @@ async def test_worker_that_has_taken_another_lock_meanwhile_lives(cluster: Clust
 
 
 def orphans(count: int) -> list[Any]:
-    return [row(id=n, attempt=1, lease_token=uuid4(), type="noop", worker_losses=0) for n in range(1, count + 1)]
+    counters = {"failures": 0, "crashes": 0, "worker_losses": 0, "max_attempts": 4}
+    lease = {"attempt": 1, "lease_token": uuid4(), "executor": 1, "pause_requested": False}
+    return [row(id=n, type="noop", status="running", **lease, **counters) for n in range(1, count + 1)]
 
 
 async def test_attempts_of_dead_workers_are_settled_in_batches(cluster: Cluster) -> None:

@@ -100,7 +100,7 @@ def test_what_a_type_leaves_out_is_as_for_all() -> None:
         {"succeeded_s": 5, "failed_s": 9, "types": {"mail": {"failed_s": None, "cancelled_s": 2}}}
     )
 
-    policy = {(row["kind"], str(row["standing"])): row["age_s"] for row in plan_policy(settings)}
+    policy = {(rule.type, str(rule.status)): rule.max_age_s for rule in plan_policy(settings)}
 
     assert policy == {
         (None, "succeeded"): 5,

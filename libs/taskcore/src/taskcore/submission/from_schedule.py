@@ -8,19 +8,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 import msgspec
 from opentelemetry import trace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from taskcore.db.schedules import fires
+from taskcore.db.schedules.fires import LockedSchedule
 from taskcore.db.tasks import submit
 from taskcore.db.workers import workers
 from taskcore.domain.retry import RetryPolicy
 from taskcore.domain.schedules import (
     SCHEDULE_LABEL,
-    CatchUp,
     DueTimes,
     FirePlan,
     FirePolicy,
@@ -81,19 +80,18 @@ async def fire_due(connection: AsyncConnection, schedule_id: int, now: datetime 
     `moment` counts as now; None: the database's own. None is answered when there is nothing to do: somebody else was
     faster or is at it, or the schedule is paused or gone.
     """
-    schedule = (await connection.execute(fires.try_lock_schedule(), {"of": schedule_id, "moment": now})).first()
-    if schedule is None:
+    row = (await connection.execute(fires.try_lock_schedule(), {"of": schedule_id, "moment": now})).first()
+    if row is None:
         return None
+    schedule = LockedSchedule.from_row(row)
     times = _recurrence(schedule)
     due = _due(schedule, times)
     known = {"of": schedule_id, "times": list(due.times)}
-    standing = (await connection.execute(fires.fire_state(), known)).one()
-    due = DueTimes(tuple(time for time in due.times if time not in standing.taken), due.earlier_count)
-    made = plan_fires(
-        due, standing.waiting, schedule.moment, _policy(schedule), has_active_task=standing.busy is not None
-    )
+    state = fires.FireState._make((await connection.execute(fires.fire_state(), known)).one())
+    due = DueTimes(tuple(time for time in due.times if time not in state.taken), due.earlier_count)
+    made = plan_fires(due, state.waiting, schedule.moment, _policy(schedule), has_active_task=state.busy is not None)
     is_due = schedule.next_at is not None and schedule.next_at <= schedule.moment
-    if not is_due and list(made.waits) == standing.waiting:
+    if not is_due and list(made.waits) == state.waiting:
         return None
     following = times.after(schedule.moment) if is_due else schedule.next_at
     fired = await _submit(connection, schedule, made.fires, _actor(schedule), schedule.jitter_s)
@@ -108,19 +106,25 @@ async def run_now(
 
     `by` signs the task's history, where somebody asked for it; otherwise the schedule does.
     """
-    schedule = (await connection.execute(fires.lock_schedule(), {"of": schedule_id})).first()
-    if schedule is None:
+    row = (await connection.execute(fires.lock_schedule(), {"of": schedule_id})).first()
+    if row is None:
         return None
-    standing = (await connection.execute(fires.fire_state(), {"of": schedule_id, "times": []})).one()
-    if standing.busy is not None and schedule.overlap != Overlap.ALLOW:
-        return OverlapConflict(standing.busy)
+    schedule = LockedSchedule.from_row(row)
+    rows = await connection.execute(fires.fire_state(), {"of": schedule_id, "times": []})
+    state = fires.FireState._make(rows.one())
+    if state.busy is not None and schedule.overlap != Overlap.ALLOW:
+        return OverlapConflict(state.busy)
     fired = await _submit(connection, schedule, [schedule.moment], actor or _actor(schedule), jitter_s=0.0)
     await _record_plan(connection, schedule, FirePlan(fires=(schedule.moment,)), fired, schedule.next_at)
     return fired[0]
 
 
 async def _record_plan(
-    connection: AsyncConnection, schedule: Any, made: FirePlan, fired: Sequence[FiredTask], following: datetime | None
+    connection: AsyncConnection,
+    schedule: LockedSchedule,
+    made: FirePlan,
+    fired: Sequence[FiredTask],
+    following: datetime | None,
 ) -> None:
     rows = fires.fire_rows([(one.due_at, one.task_id) for one in fired], made.skips, made.waits)
     recorded = (await connection.execute(fires.record_fires(), {"of": schedule.id, "rows": rows})).all()
@@ -134,7 +138,7 @@ async def _record_plan(
 
 
 async def _submit(
-    connection: AsyncConnection, schedule: Any, times: Sequence[datetime], by: str, jitter_s: float
+    connection: AsyncConnection, schedule: LockedSchedule, times: Sequence[datetime], by: str, jitter_s: float
 ) -> tuple[FiredTask, ...]:
     if not times:
         return ()
@@ -153,12 +157,12 @@ async def _submit(
     return tuple(FiredTask(row.id, due_at) for row, due_at in zip(stored, times, strict=True))
 
 
-def _task(task: NewTask, schedule: Any, due_at: datetime, jitter_s: float) -> NewTask:
+def _task(task: NewTask, schedule: LockedSchedule, due_at: datetime, jitter_s: float) -> NewTask:
     labels = {**task.labels, SCHEDULE_LABEL: schedule.name}
     return replace(task, labels=labels, run_at=jittered_run_at(schedule.id, due_at, jitter_s))
 
 
-def _due(schedule: Any, times: Recurrence) -> DueTimes:
+def _due(schedule: LockedSchedule, times: Recurrence) -> DueTimes:
     """What has not been dealt with: `next_at` itself, which need not be one of `times`, and what came since."""
     if schedule.next_at is None or schedule.next_at > schedule.moment:
         return DueTimes()
@@ -169,18 +173,18 @@ def _due(schedule: Any, times: Recurrence) -> DueTimes:
     return DueTimes((schedule.next_at, *later.times))
 
 
-def _actor(schedule: Any) -> str:
+def _actor(schedule: LockedSchedule) -> str:
     return f"schedule:{schedule.id}"
 
 
-def _recurrence(schedule: Any) -> Recurrence:
+def _recurrence(schedule: LockedSchedule) -> Recurrence:
     return recurrence(
         cron=schedule.cron, every_s=schedule.every_s, timezone=schedule.timezone, anchor_at=schedule.anchor_at
     )
 
 
-def _policy(schedule: Any) -> FirePolicy:
+def _policy(schedule: LockedSchedule) -> FirePolicy:
     """What fires at once is no larger than a batch may be."""
     size = len(msgspec.json.encode(schedule.task))
     limit = min(schedule.catch_up_limit, max(1, MAX_BATCH_BYTES // size))
-    return FirePolicy(Overlap(schedule.overlap), CatchUp(schedule.catch_up), limit)
+    return FirePolicy(schedule.overlap, schedule.catch_up, limit)

@@ -17,7 +17,6 @@ from taskcore.db.workers import leases
 from taskcore.domain.liveness import RECONNECT_GRACE_S
 from taskcore.domain.outcomes import worker_lost
 from taskcore.domain.states import CLAIMABLE, Status
-from taskcore.domain.tasks import FinishedAttempt, Lease
 from taskcore.live_settings import CurrentSettings
 from taskcore.observability.metrics import TASKS_RESCUED, record_results
 from taskcore.wakeup import Wakeup
@@ -112,10 +111,8 @@ class Rescuer:
     async def _rescue(self) -> None:
         """Settle the attempts that no worker row holds any more, in batches."""
         while rows := await self._execute(leases.orphaned_attempts()):
-            batch = [
-                FinishedAttempt(Lease(row.id, row.attempt, row.lease_token), row.type, worker_lost(row.worker_losses))
-                for row in rows
-            ]
+            orphans = map(leases.HeldAttempt.from_row, rows)
+            batch = [orphan.finish(worker_lost(orphan.worker_losses)) for orphan in orphans]
             rescued = await self._execute(settlements.settle(), rows=settlements.result_rows(batch), by=ACTOR)
             TASKS_RESCUED.inc(len(rescued))
             record_results(batch)

@@ -26,25 +26,25 @@ BUSY_S = 0.1
 RECHECK_S = 30.0
 RESTART_WALK_S = 3_600.0
 
-Policy = list[dict[str, Any]]
+Policy = list[retention.RetentionRule]
 
 log = structlog.stdlib.get_logger(__name__)
 
 
 def plan_policy(settings: RetentionSettings) -> Policy:
-    """Return the maximum age of tasks of each type and status, as `retention.policy_rows` takes it."""
-    rows: Policy = []
+    """Return the maximum age of tasks of each type and status, one rule each."""
+    rules: Policy = []
     for kind, limits in [(None, settings), *sorted(settings.types.items())]:
         for status in sorted(TERMINAL):
             field = f"{status}_s"
             source = limits if field in limits.model_fields_set else settings
-            rows.append({"kind": kind, "standing": status, "age_s": getattr(source, field)})
-    return rows
+            rules.append(retention.RetentionRule(kind, status, getattr(source, field)))
+    return rules
 
 
 def shortest_age_s(policy: Policy) -> float | None:
     """Return `None` when the policy keeps all tasks for ever."""
-    return min((row["age_s"] for row in policy if row["age_s"] is not None), default=None)
+    return min((rule.max_age_s for rule in policy if rule.max_age_s is not None), default=None)
 
 
 class Retention:
@@ -96,7 +96,7 @@ class Retention:
 
     async def _expire(self, shortest_s: float) -> bool:
         """Delete the old ones among the next tasks of the walk. Return whether later tasks may be old too."""
-        rows = retention.policy_rows(self._policy)
+        rows = retention.rule_rows(self._policy)
         (found,) = await self._database.execute(
             retention.find_expired(), after_id=self._after_id, shortest_s=shortest_s, rows=rows
         )

@@ -101,7 +101,7 @@ def set_task_ids() -> Executable:
 
 @cache
 def list_cursors() -> Executable:
-    """(scope, resource_version, silent_s: how long ago the cluster was heard there). Parameter: of_cluster."""
+    """(scope, resource_version, silent_s: how long ago the cluster was last seen there). Parameter: of_cluster."""
     silent_s = func.extract("epoch", func.now() - K8sCursor.seen_at).label("silent_s")
     return select(K8sCursor.scope, K8sCursor.resource_version, silent_s).where(K8sCursor.cluster == _OF_CLUSTER)
 

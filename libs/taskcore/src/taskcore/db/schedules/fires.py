@@ -7,9 +7,10 @@ null: the database's clock.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import (
@@ -37,6 +38,7 @@ from sqlalchemy.sql.expression import SQLColumnExpression
 
 from taskcore.db.models import Schedule, ScheduleFire, Task
 from taskcore.db.sql import bigint_param, bigints_param, recordset, seconds_param, status_in_unindexed
+from taskcore.domain.schedules import CatchUp, Overlap
 from taskcore.domain.states import TERMINAL
 
 BATCH = 100
@@ -47,6 +49,39 @@ KEPT_FIRES = 100
 PRUNE_BATCH = 1_000
 
 _TIME = DateTime(timezone=True)
+
+
+@dataclass(frozen=True, slots=True)
+class LockedSchedule:
+    """A schedule whose row is locked. `moment` is the time that counts as now."""
+
+    id: int
+    name: str
+    cron: str | None
+    every_s: float | None
+    anchor_at: datetime
+    timezone: str
+    jitter_s: float
+    overlap: Overlap
+    catch_up: CatchUp
+    catch_up_limit: int
+    task: dict[str, Any]
+    next_at: datetime | None
+    moment: datetime
+
+    @classmethod
+    def from_row(cls, row: Any) -> LockedSchedule:
+        """Convert a row of `try_lock_schedule` or `lock_schedule`."""
+        values = {field.name: getattr(row, field.name) for field in fields(cls)}
+        return cls(**values | {"overlap": Overlap(row.overlap), "catch_up": CatchUp(row.catch_up)})
+
+
+class FireState(NamedTuple):
+    """A row of `fire_state`."""
+
+    busy: int | None
+    waiting: list[datetime]
+    taken: list[datetime]
 
 
 @cache
@@ -98,7 +133,7 @@ def lock_schedule() -> Executable:
 
 @cache
 def fire_state() -> Executable:
-    """The state of the locked schedule `of`: (busy, waiting, taken).
+    """The `FireState` of the locked schedule `of`.
 
     `busy` is an unfinished task of it, `waiting` are its waiting times, and `taken` those of the parameter `times` that
     were processed before.

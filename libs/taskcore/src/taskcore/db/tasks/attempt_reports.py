@@ -159,7 +159,7 @@ def _set(column: InstrumentedAttribute[Any]) -> CTE:
         .where(key_equals(Task.id, held.c.id))
         .values({column: held.c.document})
         .returning(Task.id)
-        .cte("told")
+        .cte("written")
     )
 
 

@@ -6,8 +6,9 @@ coordinators may do this at once: rows that another has locked are skipped.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Executable, Float, Select, Text, func, or_, select
@@ -24,11 +25,22 @@ from taskcore.db.sql import (
 )
 from taskcore.db.tasks.dependencies import has_pending_dependents
 from taskcore.db.tasks.transitions import delete_tasks
-from taskcore.domain.states import TERMINAL
+from taskcore.domain.states import TERMINAL, Status
 
 BATCH = 500
 
 _ACTOR = const_text("coordinator")
+
+
+class RetentionRule(NamedTuple):
+    """How long tasks of `type` with this final status are kept after their end.
+
+    `type` is None for all types that have no rule of their own; `max_age_s` is None for no limit.
+    """
+
+    type: str | None
+    status: Status
+    max_age_s: float | None
 
 
 @cache
@@ -43,9 +55,7 @@ def find_expired() -> Executable:
     """Examine the next `BATCH` tasks after `after_id`.
 
     Returns one row: last_id, is_young (whether that task is), and ids, the expired ones. Parameters: after_id,
-    shortest_s (the shortest retention time of all), and rows: a JSON array of {kind, standing, age_s}, the maximum age
-    of the end of a task of type `kind` with status `standing` (null: no limit). A null `kind` stands for the types that
-    have no entry of their own.
+    shortest_s (the shortest retention time of all), and rows, by `rule_rows`.
     """
     batch = (
         select(Task.id, Task.type, Task.status, Task.finished_at, Task.created_at)
@@ -54,16 +64,16 @@ def find_expired() -> Executable:
         .limit(BATCH)
         .cte("batch")
     )
-    policy = recordset("policy", kind=Text, standing=Text, age_s=Float)
-    age_s = (
-        select(policy.c.age_s)
-        .where(policy.c.standing == batch.c.status, or_(policy.c.kind == batch.c.type, policy.c.kind.is_(None)))
-        .order_by(policy.c.kind.nulls_last())
+    rules = recordset("rules", type=Text, status=Text, max_age_s=Float)
+    max_age_s = (
+        select(rules.c.max_age_s)
+        .where(rules.c.status == batch.c.status, or_(rules.c.type == batch.c.type, rules.c.type.is_(None)))
+        .order_by(rules.c.type.nulls_last())
         .limit(1)
         .correlate(batch)
         .scalar_subquery()
     )
-    is_old = batch.c.finished_at + interval(age_s) < func.now()
+    is_old = batch.c.finished_at + interval(max_age_s) < func.now()
     return select(
         func.max(batch.c.id).label("last_id"),
         (func.max(batch.c.created_at) >= func.now() - seconds_param("shortest_s")).label("is_young"),
@@ -81,9 +91,9 @@ def delete_expired() -> Executable:
     return delete_tasks(was, _ACTOR, _reason("retention"))
 
 
-def policy_rows(policy: list[dict[str, Any]]) -> str:
+def rule_rows(rules: Sequence[RetentionRule]) -> str:
     """Return the parameter `rows` of `find_expired`."""
-    return msgspec.json.encode(policy).decode()
+    return msgspec.json.encode([rule._asdict() for rule in rules]).decode()
 
 
 def _finished() -> Select[int, str]:

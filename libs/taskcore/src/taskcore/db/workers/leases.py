@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -27,15 +28,16 @@ from sqlalchemy import (
 from taskcore.db.models import Task, Worker
 from taskcore.db.sql import bigint_param, int_param, interval, status_in
 from taskcore.domain.liveness import RECONNECT_GRACE_S
-from taskcore.domain.states import HELD
+from taskcore.domain.outcomes import AttemptResult
+from taskcore.domain.states import HELD, Status
+from taskcore.domain.tasks import FinishedAttempt, Lease
 
 ORPHANS_LIMIT = 1_000
 
 #: The first key of the advisory lock that a live worker holds; the second is its `lock_id`.
 LIVENESS_LOCK = 0x74736B6C
 
-#: What is needed to decide the result of an attempt whose worker or process is gone.
-_LEASE = (
+_COLUMNS = (
     Task.id,
     Task.attempt,
     Task.lease_token,
@@ -45,7 +47,50 @@ _LEASE = (
     Task.crashes,
     Task.worker_losses,
     Task.max_attempts,
+    Task.executor,
+    Task.pause_requested,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class HeldAttempt:
+    """An attempt that a worker holds, and what its result depends on.
+
+    `executor` is the incarnation of the worker's process that runs it.
+    """
+
+    lease: Lease
+    type: str
+    status: Status
+    failures: int
+    crashes: int
+    worker_losses: int
+    max_attempts: int
+    executor: int | None
+    pause_requested: bool
+
+    @classmethod
+    def from_row(cls, row: Any) -> HeldAttempt:
+        """Convert a row of `held_by_worker`, `held_by_executor` or `orphaned_attempts`."""
+        return cls(
+            Lease(row.id, row.attempt, row.lease_token),
+            row.type,
+            Status(row.status),
+            row.failures,
+            row.crashes,
+            row.worker_losses,
+            row.max_attempts,
+            row.executor,
+            row.pause_requested,
+        )
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """The task's id and the attempt's number."""
+        return self.lease.task_id, self.lease.attempt
+
+    def finish(self, result: AttemptResult) -> FinishedAttempt:
+        return FinishedAttempt(self.lease, self.type, result)
 
 
 @cache
@@ -57,7 +102,7 @@ def heartbeat() -> Executable:
 @cache
 def held_by_worker() -> Executable:
     """The attempts that `worker` holds, with requests to cancel or pause them."""
-    return _held(Task.executor, Task.pause_requested).where(Task.worker_id == bigint_param("worker"))
+    return _held().where(Task.worker_id == bigint_param("worker"))
 
 
 @cache
@@ -114,5 +159,5 @@ def delete_expired_workers() -> Executable:
     return delete(Worker).where(Worker.seen_at + interval(Worker.lease_s) < func.now()).returning(Worker.id)
 
 
-def _held(*more: Any) -> Select[*tuple[Any, ...]]:
-    return select(*_LEASE, *more).where(status_in(Task.status, HELD)).order_by(Task.id)
+def _held() -> Select[*tuple[Any, ...]]:
+    return select(*_COLUMNS).where(status_in(Task.status, HELD)).order_by(Task.id)
