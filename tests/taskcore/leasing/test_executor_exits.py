@@ -1,4 +1,4 @@
-"""What becomes of the attempts of a process that is gone."""
+"""How the attempts of a dead process end."""
 
 from __future__ import annotations
 
@@ -22,45 +22,45 @@ def held(task_id: int, **fields: Any) -> Any:
     return SimpleNamespace(id=task_id, max_attempts=4, status="running", **{**known, **fields})
 
 
-def verdict(death: ExecutorExit, row: Any) -> AttemptResult:
-    (finished,) = plan_results(death, [row], PLUGINS)
+def result(exit_: ExecutorExit, row: Any) -> AttemptResult:
+    (finished,) = plan_results(exit_, [row], PLUGINS)
     return finished.result
 
 
-def crash(*ran: tuple[int, int]) -> ExecutorExit:
-    return ExecutorExit(1, ExitKind.CRASHED, -11, frozenset(ran))
+def crash(*running: tuple[int, int]) -> ExecutorExit:
+    return ExecutorExit(1, ExitKind.CRASHED, -11, frozenset(running))
 
 
 def test_a_crash_counts_against_the_task_that_ran_alone() -> None:
-    found = verdict(crash((7, 1)), held(7))
+    found = result(crash((7, 1)), held(7))
 
     assert (found.status, found.outcome, found.charged_as) == (Status.QUEUED, AttemptOutcome.CRASHED, ChargedAs.CRASH)
     assert found.error == "its process was ended by signal 11 (SIGSEGV)"
 
 
 def test_the_third_crash_is_a_loop() -> None:
-    found = verdict(crash((7, 1)), held(7, crashes=MAX_CRASHES - 1))
+    found = result(crash((7, 1)), held(7, crashes=MAX_CRASHES - 1))
 
     assert (found.status, found.reason) == (Status.FAILED, "crash_loop")
 
 
-def test_tasks_that_crashed_together_are_not_counted_and_run_alone_next() -> None:
-    death = crash((7, 1), (8, 1))
+def test_tasks_that_crashed_together_are_not_charged_and_run_isolated_next() -> None:
+    exit_ = crash((7, 1), (8, 1))
 
-    for found in (verdict(death, held(7)), verdict(death, held(8))):
+    for found in (result(exit_, held(7)), result(exit_, held(8))):
         assert (found.status, found.charged_as, found.isolated) == (Status.QUEUED, ChargedAs.NOTHING, True)
 
 
-def test_a_task_that_had_not_started_has_nothing_to_do_with_the_crash() -> None:
-    found = verdict(crash((7, 1)), held(9))
+def test_a_task_that_had_not_started_is_not_charged_with_the_crash() -> None:
+    found = result(crash((7, 1)), held(9))
 
     assert (found.status, found.charged_as, found.isolated) == (Status.QUEUED, ChargedAs.NOTHING, False)
 
 
-def test_only_the_task_that_would_not_stop_has_timed_out() -> None:
-    death = ExecutorExit(1, ExitKind.STUCK, -9, frozenset({(7, 1), (8, 1)}), timed_out=frozenset({(7, 1)}))
+def test_only_the_task_that_did_not_stop_has_timed_out() -> None:
+    exit_ = ExecutorExit(1, ExitKind.STUCK, -9, frozenset({(7, 1), (8, 1)}), timed_out=frozenset({(7, 1)}))
 
-    late, beside = verdict(death, held(7)), verdict(death, held(8))
+    late, beside = result(exit_, held(7)), result(exit_, held(8))
 
     assert (late.status, late.outcome, late.charged_as) == (
         Status.RETRYING,
@@ -70,31 +70,31 @@ def test_only_the_task_that_would_not_stop_has_timed_out() -> None:
     assert (beside.status, beside.charged_as, beside.isolated) == (Status.QUEUED, ChargedAs.NOTHING, False)
 
 
-def test_a_timeout_of_the_last_attempt_is_the_end() -> None:
-    death = ExecutorExit(1, ExitKind.STUCK, -9, frozenset({(7, 1)}), timed_out=frozenset({(7, 1)}))
+def test_a_timeout_of_the_last_attempt_fails_the_task() -> None:
+    exit_ = ExecutorExit(1, ExitKind.STUCK, -9, frozenset({(7, 1)}), timed_out=frozenset({(7, 1)}))
 
-    found = verdict(death, held(7, failures=3))
+    found = result(exit_, held(7, failures=3))
 
     assert (found.status, found.reason) == (Status.FAILED, "timed_out")
 
 
-def test_nobody_is_blamed_for_a_process_that_froze_and_all_that_ran_in_it_runs_alone_next() -> None:
+def test_no_task_is_charged_for_an_unresponsive_process_and_all_run_isolated_next() -> None:
     frozen = ExecutorExit(1, ExitKind.UNRESPONSIVE, -9, frozenset({(7, 1), (8, 1)}))
 
-    for found in (verdict(frozen, held(7)), verdict(frozen, held(8))):
+    for found in (result(frozen, held(7)), result(frozen, held(8))):
         assert (found.status, found.charged_as, found.isolated) == (Status.QUEUED, ChargedAs.NOTHING, True)
-    assert verdict(frozen, held(9)).isolated is False
+    assert result(frozen, held(9)).isolated is False
 
 
-def test_a_fenced_worker_loses_its_tasks_and_too_many_losses_are_the_end() -> None:
+def test_a_fenced_worker_loses_its_tasks_and_too_many_losses_fail_a_task() -> None:
     fenced = ExecutorExit(1, ExitKind.FENCED, -9, frozenset({(7, 1)}))
 
-    assert verdict(fenced, held(7)).charged_as == ChargedAs.WORKER_LOSS
-    assert verdict(fenced, held(7, worker_losses=MAX_WORKER_LOSSES - 1)).reason == "worker_lost"
+    assert result(fenced, held(7)).charged_as == ChargedAs.WORKER_LOSS
+    assert result(fenced, held(7, worker_losses=MAX_WORKER_LOSSES - 1)).reason == "worker_lost"
 
 
-def test_what_a_draining_worker_held_costs_nothing() -> None:
-    found = verdict(ExecutorExit(1, ExitKind.DRAINED, -9, frozenset({(7, 1)})), held(7))
+def test_tasks_of_a_draining_worker_are_not_charged() -> None:
+    found = result(ExecutorExit(1, ExitKind.DRAINED, -9, frozenset({(7, 1)})), held(7))
 
     assert (found.status, found.outcome, found.charged_as) == (
         Status.QUEUED,
@@ -107,5 +107,5 @@ def test_what_a_draining_worker_held_costs_nothing() -> None:
     ("exit_code", "words"),
     [(-9, "signal 9 (SIGKILL)"), (3, "status 3"), (-60, "signal 60"), (None, "status None")],
 )
-def test_an_exit_is_told_in_words(exit_code: int | None, words: str) -> None:
+def test_an_exit_code_is_described_in_words(exit_code: int | None, words: str) -> None:
     assert words in describe_exit(exit_code)

@@ -2,80 +2,99 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import pytest
 
 from taskcore.leasing.lost_claims import (
     ARRIVAL_GRACE_S,
     MAX_REPORT_AGE_S,
     NEVER_REPORTED,
+    AttemptKey,
+    Comparison,
     LostClaimDetector,
     ProcessReport,
+    compare,
 )
 
-LATE_S = ARRIVAL_GRACE_S + MAX_REPORT_AGE_S + 0.1
-Row = namedtuple("Row", ["id", "attempt", "executor"])
-ROWS = [Row(1, 1, 7), Row(2, 1, 7)]
+LIMIT_S = ARRIVAL_GRACE_S + MAX_REPORT_AGE_S
+NOW = 1_000.0
 
 
-def report(as_of: float, *attempts: tuple[int, int]) -> dict[int, ProcessReport]:
-    return {7: ProcessReport(7, as_of, frozenset(attempts))}
+class Row(NamedTuple):
+    id: int
+    attempt: int
+    executor: int
 
 
-def test_a_claim_that_stays_missing_is_astray() -> None:
-    missing = LostClaimDetector()
-
-    assert missing.check(ROWS, report(0, (1, 1)), 0) == []
-    assert missing.check(ROWS, report(LATE_S, (1, 1)), LATE_S) == ROWS[1:]
+FIRST, SECOND = Row(1, 1, 7), Row(2, 1, 7)
 
 
-def test_a_claim_that_is_seen_late_is_given_time_all_the_same() -> None:
-    missing = LostClaimDetector()
-    missing.check(ROWS[:1], report(0, (1, 1)), 0)
+def report(*attempts: AttemptKey, incarnation: int = 7, age_s: float = 0.0) -> ProcessReport:
+    return ProcessReport(incarnation, NOW - age_s, frozenset(attempts))
 
-    assert missing.check(ROWS, report(LATE_S, (1, 1)), LATE_S) == []
+
+@pytest.mark.parametrize(
+    ("held", "reports", "comparison"),
+    [
+        pytest.param([FIRST], [report((1, 1))], Comparison([], [], []), id="agree"),
+        pytest.param([FIRST, SECOND], [report((1, 1))], Comparison([SECOND], [], []), id="missing"),
+        pytest.param([FIRST], [report((1, 2))], Comparison([FIRST], [], [(7, (1, 2))]), id="other-attempt"),
+        pytest.param([], [report((3, 1))], Comparison([], [], [(7, (3, 1))]), id="surplus"),
+        pytest.param([FIRST], [], Comparison([FIRST], [], []), id="process-is-dead"),
+        pytest.param([FIRST], [report((1, 1), incarnation=8)], Comparison([FIRST], [], []), id="held-by-another"),
+        pytest.param([FIRST], [report(age_s=MAX_REPORT_AGE_S)], Comparison([], [FIRST], []), id="report-is-old"),
+        pytest.param([], [report((3, 1), age_s=MAX_REPORT_AGE_S)], Comparison([], [], []), id="old-surplus"),
+        pytest.param([FIRST], [ProcessReport(7, NEVER_REPORTED)], Comparison([], [FIRST], []), id="never-reported"),
+    ],
+)
+def test_attempts_of_the_database_and_the_processes_are_compared(
+    held: Sequence[Row], reports: Sequence[ProcessReport], comparison: Comparison
+) -> None:
+    assert compare(held, {report.incarnation: report for report in reports}, NOW) == comparison
+
+
+def lost_at(detector: LostClaimDetector, now: float, *, missing: Any = (), unknown: Any = ()) -> list[Any]:
+    return detector.check(Comparison(missing, unknown), now)
+
+
+def test_a_claim_that_stays_missing_is_lost() -> None:
+    detector = LostClaimDetector()
+
+    assert lost_at(detector, NOW, missing=[FIRST]) == []
+    assert lost_at(detector, NOW + LIMIT_S, missing=[FIRST]) == []
+    assert lost_at(detector, NOW + LIMIT_S + 0.1, missing=[FIRST]) == [FIRST]
+
+
+def test_a_claim_that_becomes_visible_late_has_its_time_all_the_same() -> None:
+    detector = LostClaimDetector()
+    lost_at(detector, NOW, missing=[FIRST])
+
+    assert lost_at(detector, NOW + LIMIT_S + 0.1, missing=[FIRST, SECOND]) == [FIRST]
 
 
 def test_a_claim_that_arrives_is_forgotten() -> None:
-    missing = LostClaimDetector()
-    missing.check(ROWS, report(0, (1, 1)), 0)
-    missing.check(ROWS, report(4, (1, 1), (2, 1)), 4)
+    detector = LostClaimDetector()
+    lost_at(detector, NOW, missing=[FIRST])
+    lost_at(detector, NOW + 4)
 
-    assert missing.check(ROWS, report(LATE_S, (1, 1)), LATE_S) == []
-
-
-def test_an_old_report_says_nothing() -> None:
-    missing = LostClaimDetector()
-    for now in (0, LATE_S, 2 * LATE_S):
-        assert missing.check(ROWS, report(now - MAX_REPORT_AGE_S), now) == []
+    assert lost_at(detector, NOW + LIMIT_S + 0.1, missing=[FIRST]) == []
 
 
-def test_a_process_that_has_not_reported_yet_says_nothing() -> None:
-    missing = LostClaimDetector()
-    for now in (0, LATE_S, 2 * LATE_S):
-        assert missing.check(ROWS, {7: ProcessReport(7, NEVER_REPORTED)}, now) == []
+def test_time_in_which_the_process_did_not_report_does_not_count() -> None:
+    detector = LostClaimDetector()
+    lost_at(detector, NOW, missing=[FIRST])
+    for elapsed_s in (5, 10, 15):
+        assert lost_at(detector, NOW + elapsed_s, unknown=[FIRST]) == []
+
+    assert lost_at(detector, NOW + 16, missing=[FIRST]) == []
 
 
-def test_a_claim_that_showed_after_its_process_was_buried_ran_for_ever() -> None:
-    missing = LostClaimDetector()
-    heir = {8: ProcessReport(8, 0, frozenset())}
+def test_a_gap_in_the_reports_does_not_restart_the_wait() -> None:
+    detector = LostClaimDetector()
+    lost_at(detector, NOW, missing=[FIRST])
+    lost_at(detector, NOW + 5, missing=[FIRST])
 
-    assert missing.check(ROWS, heir, 0) == []
-    assert missing.check(ROWS, heir, LATE_S) == ROWS
-
-
-def test_a_gap_in_the_reports_began_the_wait_anew() -> None:
-    missing = LostClaimDetector()
-    missing.check(ROWS, report(0), 0)
-    missing.check(ROWS, report(5), 5)
-
-    assert missing.check(ROWS, report(5), 10) == []
-    assert missing.check(ROWS, report(15), 15) == ROWS
-
-
-def test_time_in_which_a_process_was_stopped_is_not_time_in_which_a_claim_could_arrive() -> None:
-    missing = LostClaimDetector()
-    missing.check(ROWS, report(0), 0)
-    for now in (5, 10, 15):
-        assert missing.check(ROWS, report(0), now) == []
-
-    assert missing.check(ROWS, report(16), 16) == []
+    assert lost_at(detector, NOW + 10, unknown=[FIRST]) == []
+    assert lost_at(detector, NOW + 15, missing=[FIRST]) == [FIRST]

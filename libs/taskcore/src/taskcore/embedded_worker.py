@@ -1,6 +1,6 @@
-"""A worker inside this process: threads instead of executor processes, the same lease, claim, run and settle.
+"""A worker inside this process: threads instead of executor processes, with the same lease, claims and settlements.
 
-For plugins that can be trusted not to hold the GIL: nobody can kill a thread of it.
+It is for plugins that are trusted not to hold the GIL, because a thread cannot be killed.
 """
 
 from __future__ import annotations
@@ -39,11 +39,10 @@ INCARNATION = 1
 REGISTRATION_TIMEOUT_S = 60.0
 
 POLL_INTERVAL_S = 0.5
-MAX_MISSED_HEARTBEATS = 2
 
 
 class EmbeddedWorker:
-    """Registered before `start` returns, so that every type is known when the API opens."""
+    """A worker that is registered when `start` returns, so that its task types are known when the API opens."""
 
     def __init__(
         self,
@@ -56,7 +55,7 @@ class EmbeddedWorker:
     ) -> None:
         self._settings = settings
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run_directives, name="obey", daemon=True)
+        self._thread = threading.Thread(target=self._run_directives, name="directives", daemon=True)
         self._report_writer = ReportWriter(engine)
         self._executor = Executor(
             engine,
@@ -71,14 +70,14 @@ class EmbeddedWorker:
             tracing=tracing,
         )
         self._slots = SlotPool(threads=settings.worker.threads, prefetch_short=settings.worker.prefetch_short)
-        settler = BatchCompleter(self._executor, self._slots, SyncNotifier(engine))
-        self._service = ConsumerService(broker, self._slots, self._executor, settler)
+        completer = BatchCompleter(self._executor, self._slots, SyncNotifier(engine))
+        self._service = ConsumerService(broker, self._slots, self._executor, completer)
         self._lease = LeaseManager(settings, engine, plugins, self._reports, slots=settings.worker.threads)
         self._liveness = LivenessSignals(make_signals, self._lease.wake, settings.worker.heartbeat_s)
         self._is_fenced = False
 
     def start(self) -> None:
-        """Raises `TemporarilyUnavailable` when the database stays away."""
+        """Register and start. Raise `DatabaseUnavailable` when that is not possible within a minute."""
         self._lease.start()
         try:
             self._apply(self._lease.directives.get(timeout=REGISTRATION_TIMEOUT_S))
@@ -90,15 +89,12 @@ class EmbeddedWorker:
 
     @property
     def is_ready(self) -> bool:
-        """Registered, and heard by the database lately."""
-        silence_s = time.monotonic() - (self._lease.expires_at - self._settings.worker.lease_s)
-        return (
-            self._lease.worker_id is not None and silence_s < MAX_MISSED_HEARTBEATS * self._settings.worker.heartbeat_s
-        )
+        """Whether the worker is registered and its last heartbeats succeeded."""
+        return self._lease.is_fresh
 
     @property
     def held_count(self) -> int:
-        """How many tasks run, or are about to."""
+        """How many tasks are claimed and not settled yet."""
         return len(self._slots.snapshot())
 
     def stop(self, grace_s: float) -> None:
@@ -107,7 +103,7 @@ class EmbeddedWorker:
         self._shut_down()
 
     def force_stop(self) -> None:
-        """Give back what runs, now; its threads end with the process."""
+        """Release all tasks now. Their threads end with the process."""
         self._executor.close()
         self._service.release(self._slots.close() + self._slots.snapshot())
         self._shut_down()
@@ -120,7 +116,7 @@ class EmbeddedWorker:
         self._lease.deregister(self._settings.worker.lease_s)
 
     def _reports(self) -> list[ProcessReport]:
-        attempts = frozenset((one.lease.task_id, one.lease.attempt) for one in self._slots.snapshot())
+        attempts = frozenset((task.lease.task_id, task.lease.attempt) for task in self._slots.snapshot())
         return [ProcessReport(INCARNATION, time.monotonic(), attempts)]
 
     def _run_directives(self) -> None:
@@ -132,7 +128,7 @@ class EmbeddedWorker:
                 continue
 
     def _check_fence(self) -> None:
-        """Before others may run its tasks, this worker's are told to stop."""
+        """Interrupt this worker's attempts before another worker may run their tasks."""
         is_up = self._liveness.all_lost() or self._lease.is_expiring(SOFT_FENCE_SHARE)
         if is_up and not self._is_fenced:
             log.error("worker.fenced", worker_id=self._executor.worker_id)
@@ -142,22 +138,22 @@ class EmbeddedWorker:
             self._service.unfence()
         self._is_fenced = is_up
 
-    def _apply(self, wishes: Directives) -> None:
-        """A machine that slept longer than the lease finds its tasks returned: it goes on under a new id."""
-        if wishes.worker_id != self._executor.worker_id:
-            self._executor.worker_id = wishes.worker_id
-            self._liveness.switch_to(wishes.worker_id)
-        for row in wishes.cancel:
+    def _apply(self, directives: Directives) -> None:
+        """Do what the database asks. After a suspend longer than the lease, the worker has a new id."""
+        if directives.worker_id != self._executor.worker_id:
+            self._executor.worker_id = directives.worker_id
+            self._liveness.switch_to(directives.worker_id)
+        for row in directives.cancel:
             self._service.interrupt(row.id, row.attempt, InterruptCause.CANCEL)
-        for row in wishes.pause:
+        for row in directives.pause:
             self._service.request_pause(row.id, row.attempt)
-        for _, (task_id, attempt) in wishes.drop:
+        for _, (task_id, attempt) in directives.drop:
             self._service.interrupt(task_id, attempt, InterruptCause.FENCE)
-        self._service.consume(wishes.queues)
+        self._service.consume(directives.queues)
 
 
 def stop_signals() -> asyncio.Queue[None]:
-    """An item for each SIGTERM or SIGINT from now on."""
+    """Return a queue that gets an item for each SIGTERM and SIGINT from now on."""
     signals: asyncio.Queue[None] = asyncio.Queue()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, signals.put_nowait, None)
@@ -165,21 +161,21 @@ def stop_signals() -> asyncio.Queue[None]:
 
 
 async def drain(worker: EmbeddedWorker, grace_s: float, signals: asyncio.Queue[None]) -> None:
-    """Let what runs end within the grace; a further signal gives it back at once."""
+    """Stop the worker within `grace_s`. A further signal in `signals` releases its tasks at once."""
     loop = asyncio.get_running_loop()
     drained: asyncio.Future[None] = loop.create_future()
 
     def stop() -> None:
         try:
             worker.stop(grace_s)
-        except Exception:  # the process is to end all the same: what it held is returned when it is gone
+        except Exception:  # the process ends in any case, and the rescuer recovers what it held
             log.exception("worker.drain_failed")
         finally:
             loop.call_soon_threadsafe(drained.set_result, None)
 
     threading.Thread(target=stop, name="drain", daemon=True).start()
-    hurry = asyncio.create_task(signals.get())
-    await asyncio.wait([drained, hurry], return_when=asyncio.FIRST_COMPLETED)
-    hurry.cancel()
+    force = asyncio.create_task(signals.get())
+    await asyncio.wait([drained, force], return_when=asyncio.FIRST_COMPLETED)
+    force.cancel()
     if not drained.done():
         await asyncio.to_thread(worker.force_stop)

@@ -1,4 +1,4 @@
-"""`taskworker run` and `taskworker coordinate`: the composition roots."""
+"""Run tasks (`run`), and coordinate the workers (`coordinate`)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import structlog
 from prometheus_client import PROCESS_COLLECTOR, REGISTRY
 
 from taskcore.db.engine import sync_engine
-from taskcore.leasing.liveness import default_signals
+from taskcore.leasing.lease_manager import LeaseManager
+from taskcore.leasing.liveness import LivenessSignals, default_signals
 from taskcore.live_settings import CurrentSettings
 from taskcore.messaging.publisher import RabbitPublisher
 from taskcore.observability.exposition import MultiprocessMetrics, SummedCollector, build_registry
@@ -27,10 +28,15 @@ from taskcore.service_main import configure, run_program
 from taskcore.settings import Settings
 from taskworker.coordinator.backlog_metrics import BacklogCollector
 from taskworker.coordinator.process import coordinate, coordinator_engine
+from taskworker.supervisor.executor_pool import ExecutorPool
 from taskworker.supervisor.supervisor import Supervisor
 
-#: How long executors wait before they try to reach the broker again.
+#: How long executors wait before they reconnect to the broker.
 RECONNECT_MS = "500"
+
+LOG_LEVEL = click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="TASKCORE_LOG__LEVEL"
+)
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -41,17 +47,15 @@ def cli() -> None:
 
 
 @cli.command()
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="TASKCORE_LOG__LEVEL")
+@LOG_LEVEL
 def run(log_level: str | None) -> None:
-    """Run tasks: a supervisor over executor processes."""
+    """Run tasks in executor processes, watched by a supervisor."""
     settings = configure(log_level)
     os.environ.setdefault("dramatiq_restart_delay", RECONNECT_MS)  # read by Dramatiq when the executors import it
-    url = settings.database_url.get_secret_value()
-    engine = sync_engine(url, name="taskworker run", pool_size=1)
-    supervisor = Supervisor(settings, engine, load_plugins(), default_signals(settings))
+    supervisor = _build_supervisor(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: (supervisor.force_stop if supervisor.stop.is_set() else supervisor.stop).set())
-    REGISTRY.unregister(PROCESS_COLLECTOR)  # what all processes use is among what they share
+    REGISTRY.unregister(PROCESS_COLLECTOR)  # the shared metrics include what each process uses
     with metrics_directory("taskworker") as directory, periodic_sweep(directory) as files:
         health = HealthServer(
             settings.health,
@@ -62,32 +66,41 @@ def run(log_level: str | None) -> None:
         try:
             supervisor.run()
         except Exception:
-            # The lease's thread would keep it for ever: an interpreter waits for its children before it ends, and they
-            # for their supervisor. Without it they end at once.
+            # An interpreter waits for its child processes before it exits, and these for their supervisor, while the
+            # lease manager's thread goes on renewing the lease. Without the supervisor, they exit at once.
             log.exception("supervisor.failed")
             os._exit(1)
         health.stop()
 
 
+def _build_supervisor(settings: Settings) -> Supervisor:
+    engine = sync_engine(settings.database_url.get_secret_value(), name="taskworker run", pool_size=1)
+    executors = ExecutorPool(settings)
+    slots = settings.worker.processes * settings.worker.threads
+    lease = LeaseManager(settings, engine, load_plugins(), executors.reports, slots=slots)
+    liveness = LivenessSignals(default_signals(settings), lease.wake, settings.worker.heartbeat_s)
+    return Supervisor(settings, lease, executors, liveness)
+
+
 @cli.command(name="coordinate")
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="TASKCORE_LOG__LEVEL")
+@LOG_LEVEL
 def coordinate_command(log_level: str | None) -> None:
-    """Keep tasks moving: relay, delays, rescue. Any number of copies is safe."""
+    """Move tasks: outbox, delays, dependencies, schedules, rescue, retention. Any number of copies is safe."""
     with contextlib.suppress(asyncio.CancelledError):
         asyncio.run(_coordinate(configure(log_level)))
 
 
 async def _coordinate(settings: Settings) -> None:
     engine = coordinator_engine(settings)
-    heard = Liveness()
+    liveness = Liveness()
     backlog = BacklogCollector(engine, asyncio.get_running_loop())
-    health = HealthServer(settings.health, build_registry("coordinator", REGISTRY, backlog), heard.is_live)
+    health = HealthServer(settings.health, build_registry("coordinator", REGISTRY, backlog), liveness.is_live)
     health.start()
     tracing = Tracing.start(settings, "taskcore-coordinator").set_global()
     current = CurrentSettings(settings)
     current.on_change(lambda: set_log_level(current.now.log.level))
     publisher = RabbitPublisher(settings)
-    work = asyncio.ensure_future(coordinate(current, engine, publisher, on_round=heard.record, tracing=tracing))
+    work = asyncio.ensure_future(coordinate(current, engine, publisher, on_round=liveness.record, tracing=tracing))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, work.cancel)
     try:
@@ -99,7 +112,7 @@ async def _coordinate(settings: Settings) -> None:
 
 
 class Liveness:
-    """Ready while the relay gets around."""
+    """Ready while the relay completes its rounds."""
 
     def __init__(self) -> None:
         self._at = 0.0

@@ -1,1 +1,1 @@
-"""The lease of a worker: registered, kept alive, compared with what its processes hold, and given up."""
+"""A worker's lease: registered, kept alive, compared with what its processes hold, and given up."""

@@ -1,4 +1,4 @@
-"""A connection that is kept for one purpose, and whose every call ends in a bounded time, whatever the network does."""
+"""A connection that one thread keeps for itself. Each of its calls ends in time, whatever the network does."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine
 
 
 class DedicatedConnection:
-    """For one thread. A call that takes longer than `limit_s` loses its connection, and raises accordingly."""
+    """Connects when first used. A call that takes longer than `timeout_s` loses the connection and raises."""
 
     def __init__(self, engine: Engine, *, timeout_s: float) -> None:
         self._engine = engine
@@ -21,7 +21,7 @@ class DedicatedConnection:
         self._connection: Connection | None = None
 
     def execute(self, statement: Any, **parameters: Any) -> list[Any]:
-        """All rows of the answer; empty for a statement that answers none."""
+        """Return all rows, or an empty list for a statement without rows."""
         if self._connection is None:
             self._connection = self._engine.connect()
         try:
@@ -40,23 +40,19 @@ class DedicatedConnection:
 
 @contextmanager
 def close_after(connection: Any, timeout_s: float) -> Iterator[None]:
-    """Shut the socket of the psycopg `connection` down unless the block ends within `limit_s`."""
-    guard = socket.socket(fileno=_duplicate(connection.fileno()))
-    timer = threading.Timer(timeout_s, _shut, [guard])
+    """Shut down the socket of the psycopg `connection` unless the block ends within `timeout_s`."""
+    # A duplicate: the connection may be closed, and its descriptor given to another file, before the time is up.
+    duplicate = socket.socket(fileno=os.dup(connection.fileno()))
+    timer = threading.Timer(timeout_s, _shut_down, [duplicate])
     timer.daemon = True
     try:
         timer.start()
         yield
     finally:
         timer.cancel()
-        guard.close()
+        duplicate.close()
 
 
-def _duplicate(fileno: int) -> int:
-    """A descriptor of our own: the connection's may be closed, and belong to another file, before the time is up."""
-    return os.dup(fileno)
-
-
-def _shut(guard: socket.socket) -> None:
+def _shut_down(duplicate: socket.socket) -> None:
     with suppress(OSError):
-        guard.shutdown(socket.SHUT_RDWR)
+        duplicate.shutdown(socket.SHUT_RDWR)

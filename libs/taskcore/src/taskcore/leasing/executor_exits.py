@@ -1,7 +1,8 @@
-"""What becomes of the attempts of an executor process that is gone. Pure.
+"""How the attempts of an executor process end when the process does. No I/O.
 
 A crash counts only against a task that ran alone in a process that died by itself. Where several ran, each runs next in
-a process of its own: whoever did it shows. So it is where a process froze, for which none can be blamed.
+a process of its own, so that the culprit identifies itself. An unresponsive process is treated the same way, since no
+task can be blamed for it.
 """
 
 from __future__ import annotations
@@ -17,24 +18,23 @@ from taskcore.domain import outcomes
 from taskcore.domain.outcomes import AttemptResult, Reason
 from taskcore.domain.retry import plan_retry
 from taskcore.domain.tasks import FinishedAttempt, Lease
+from taskcore.leasing.lost_claims import AttemptKey
 from taskcore.plugins import Plugins
-
-AttemptKey = tuple[int, int]
 
 
 class ExitKind(StrEnum):
-    """Why the process is gone."""
+    """Why the process ended."""
 
     CRASHED = "crashed"  # by itself
-    STUCK = "stuck"  # killed: an attempt in it would not stop
-    UNRESPONSIVE = "unresponsive"  # killed: it had stopped reporting, and which attempt caused that is unknown
+    STUCK = "stuck"  # killed: one of its attempts did not stop
+    UNRESPONSIVE = "unresponsive"  # killed: it reported nothing any more, and no attempt can be blamed
     FENCED = "fenced"  # killed: the worker's lease was about to end
-    DRAINED = "drained"  # it ended in order, or was killed at the end of the worker's grace
+    DRAINED = "drained"  # it stopped as asked, or was killed at the end of the grace
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutorExit:
-    """An executor process's end. `ran`: the attempts in its threads; `timed_out`: those past their deadline."""
+    """How an executor process ended. `running`: the attempts in its threads; `timed_out`: those past their deadline."""
 
     incarnation: int
     kind: ExitKind
@@ -44,9 +44,9 @@ class ExecutorExit:
 
 
 def plan_results(exit_: ExecutorExit, held: Sequence[Any], plugins: Plugins) -> list[FinishedAttempt]:
-    """How the attempts that the process held end: for `settlements.settle`. `held`: rows of `leases`."""
+    """Return the results, for `settlements.settle`, of the attempts that the process held: rows of `leases`."""
     return [
-        FinishedAttempt(Lease(row.id, row.attempt, row.lease_token), row.type, _verdict(exit_, row, plugins))
+        FinishedAttempt(Lease(row.id, row.attempt, row.lease_token), row.type, _plan_result(exit_, row, plugins))
         for row in held
     ]
 
@@ -60,21 +60,21 @@ def describe_exit(exit_code: int | None) -> str:
     return f"its process ended by itself with status {exit_code}"
 
 
-def _verdict(death: ExecutorExit, row: Any, plugins: Plugins) -> AttemptResult:
+def _plan_result(exit_: ExecutorExit, row: Any, plugins: Plugins) -> AttemptResult:
     attempt = (row.id, row.attempt)
-    match death.kind:
+    match exit_.kind:
         case ExitKind.FENCED:
             return outcomes.worker_lost(row.worker_losses)
         case ExitKind.DRAINED:
             return outcomes.released(Reason.WORKER_STOPPED)
-        case ExitKind.STUCK if attempt in death.timed_out:
+        case ExitKind.STUCK if attempt in exit_.timed_out:
             return _timed_out(row, plugins)
-        case ExitKind.CRASHED if death.running == {attempt}:
-            return outcomes.crashed(describe_exit(death.exit_code), row.crashes)
+        case ExitKind.CRASHED if exit_.running == {attempt}:
+            return outcomes.crashed(describe_exit(exit_.exit_code), row.crashes)
         case ExitKind.CRASHED:
-            return outcomes.released(Reason.PROCESS_CRASHED, isolated=attempt in death.running)
+            return outcomes.released(Reason.PROCESS_CRASHED, isolated=attempt in exit_.running)
         case ExitKind.UNRESPONSIVE:
-            return outcomes.released(Reason.PROCESS_STOPPED, isolated=attempt in death.running)
+            return outcomes.released(Reason.PROCESS_STOPPED, isolated=attempt in exit_.running)
         case _:
             return outcomes.released(Reason.PROCESS_STOPPED)
 

@@ -43,17 +43,25 @@ class LivenessSignals:
     `tolerance_s`: how long all signals may be lost before `all_lost` says so.
     """
 
-    def __init__(self, make: LivenessSignalFactory, wake: Callable[[], None], tolerance_s: float) -> None:
+    def __init__(
+        self,
+        make: LivenessSignalFactory,
+        wake: Callable[[], None],
+        tolerance_s: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._make = make
         self._wake = wake
         self._tolerance_s = tolerance_s
+        self._clock = clock
         self._signals: Sequence[LivenessSignal] = ()
         self._last_connected_at = 0.0
 
     def switch_to(self, worker_id: int | None) -> None:
         """Replace the signals by those of `worker_id`, or by none."""
         self.stop()
-        self._last_connected_at = time.monotonic()
+        self._last_connected_at = self._clock()
         self._signals = () if worker_id is None else self._make(worker_id, self._wake)
         for each in self._signals:
             each.start()
@@ -61,8 +69,8 @@ class LivenessSignals:
     def all_lost(self) -> bool:
         """Return whether all signals have been lost for longer than coordinators wait before they declare death."""
         if not self._signals or any(each.is_connected for each in self._signals):
-            self._last_connected_at = time.monotonic()
-        return time.monotonic() - self._last_connected_at > self._tolerance_s
+            self._last_connected_at = self._clock()
+        return self._clock() - self._last_connected_at > self._tolerance_s
 
     def stop(self) -> None:
         for each in self._signals:

@@ -1,7 +1,7 @@
-"""Claims that went astray: the database says that a process holds them, and the process says that it does not.
+"""Lost claims: the database says that a process holds an attempt, and the process says that it does not.
 
-How long a claim has been *seen* so is what counts, never how old it is: the commit of a claim may take long, and then
-it is old at the moment in which it can first be seen.
+What counts is for how long a claim has been *seen* missing, not how old it is: its commit may take long, and then the
+claim is old when it becomes visible.
 """
 
 from __future__ import annotations
@@ -10,44 +10,74 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-#: A claim is given this long to arrive in its process before it counts as lost on the way.
+#: How long a claim may take to arrive in its process before it counts as lost.
 ARRIVAL_GRACE_S = 5.0
-#: How old a process's report may be to be compared with the database.
+#: Older reports of a process are not compared with the database.
 MAX_REPORT_AGE_S = 3.0
 
-
-#: When a process that lives, and has said nothing yet, said it.
+#: The time of the report of a live process that has not reported yet.
 NEVER_REPORTED = float("-inf")
+
+AttemptKey = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessReport:
-    """What one process says that it holds: (task id, attempt), as of a moment of the monotonic clock."""
+    """The attempts, as (task id, attempt), that a process held at the monotonic time `as_of`."""
 
     incarnation: int
     as_of: float
-    attempts: frozenset[tuple[int, int]] = frozenset()
+    attempts: frozenset[AttemptKey] = frozenset()
+
+    def is_fresh(self, now: float) -> bool:
+        return now - self.as_of < MAX_REPORT_AGE_S
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How the attempts that the database and the processes hold differ at one moment."""
+
+    missing: Sequence[Any] = ()  # rows of attempts that their process, or no process at all, does not hold
+    unknown: Sequence[Any] = ()  # rows of attempts whose process has not reported lately
+    surplus: Sequence[tuple[int, AttemptKey]] = ()  # what only processes hold: (incarnation, attempt)
+
+
+def compare(held: Sequence[Any], reports: Mapping[int, ProcessReport], now: float) -> Comparison:
+    """Compare rows of held attempts with the `reports`, one per live process, that were taken before `held` was read.
+
+    An attempt whose process has no report is missing: its claim became visible after the process had died and its
+    attempts were settled.
+    """
+    missing, unknown = [], []
+    for row in held:
+        report = reports.get(row.executor)
+        if report is not None and not report.is_fresh(now):
+            unknown.append(row)
+        elif report is None or _key(row) not in report.attempts:
+            missing.append(row)
+    in_database = {_key(row) for row in held}
+    fresh = [report for report in reports.values() if report.is_fresh(now)]
+    surplus = [(report.incarnation, key) for report in fresh for key in report.attempts - in_database]
+    return Comparison(missing, unknown, surplus)
 
 
 class LostClaimDetector:
-    """For how long which claims have been missing, while their processes could be heard."""
+    """Keeps for how long claims have been missing; time in which their process did not report does not count."""
 
     def __init__(self) -> None:
-        self._for_s: dict[tuple[int, int], float] = {}
-        self._looked_at = 0.0
+        self._missing_s: dict[AttemptKey, float] = {}
+        self._checked_at = 0.0
 
-    def check(self, rows: Sequence[Any], reports: Mapping[int, ProcessReport], now: float) -> list[Any]:
-        """Compare `rows` (id, attempt, executor), read after `reports`, which are there for each process that lives.
+    def check(self, comparison: Comparison, now: float) -> list[Any]:
+        """Return the rows of those missing claims that count as lost."""
+        before, elapsed_s, self._checked_at = self._missing_s, now - self._checked_at, now
+        paused = {key: before[key] for row in comparison.unknown if (key := _key(row)) in before}
+        missing = map(_key, comparison.missing)
+        counted = {key: before[key] + elapsed_s if key in before else 0.0 for key in missing}
+        self._missing_s = paused | counted
+        limit_s = ARRIVAL_GRACE_S + MAX_REPORT_AGE_S
+        return [row for row in comparison.missing if counted[_key(row)] > limit_s]
 
-        Answers those that are astray. A claim may show only when its process is dead and what that held was settled.
-        """
-        before, since_s, self._looked_at = self._for_s, now - self._looked_at, now
-        self._for_s, missing = {}, []
-        for row in rows:
-            key, report = (row.id, row.attempt), reports.get(row.executor)
-            if report is not None and now - report.as_of >= MAX_REPORT_AGE_S:
-                self._for_s |= {key: before[key]} if key in before else {}
-            elif report is None or key not in report.attempts:
-                self._for_s[key] = before[key] + since_s if key in before else 0.0
-                missing.append(row)
-        return [row for row in missing if self._for_s[row.id, row.attempt] > ARRIVAL_GRACE_S + MAX_REPORT_AGE_S]
+
+def _key(row: Any) -> AttemptKey:
+    return row.id, row.attempt

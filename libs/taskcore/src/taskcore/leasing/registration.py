@@ -1,4 +1,4 @@
-"""What a worker tells the database about itself and the types it brings."""
+"""Registering a worker and its task types in the database."""
 
 from __future__ import annotations
 

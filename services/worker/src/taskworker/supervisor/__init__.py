@@ -1,1 +1,1 @@
-"""The supervisor of `taskworker run` and the executor processes it watches."""
+"""The supervisor of `taskworker run`, and the executor processes that it watches."""

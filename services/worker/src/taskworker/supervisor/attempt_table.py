@@ -1,4 +1,4 @@
-"""Which tasks run in the threads of an executor process: in memory that its supervisor shares, and that outlives it."""
+"""Which attempts run in the threads of an executor process, in shared memory that outlives the process."""
 
 from __future__ import annotations
 
@@ -9,17 +9,22 @@ from multiprocessing import get_context
 from typing import Any
 
 from taskcore.domain.tasks import ClaimedTask
+from taskcore.leasing.lost_claims import AttemptKey
 
 NO_SLOT = -1
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptEntry:
-    """An attempt that runs in a thread. `deadline` is this machine's monotonic clock; None: it has none."""
+    """An attempt that runs in a thread. `deadline` is on this machine's monotonic clock, or None."""
 
     task_id: int
     attempt: int
     deadline: float | None
+
+    @property
+    def key(self) -> AttemptKey:
+        return self.task_id, self.attempt
 
 
 class _Slot(ctypes.Structure):
@@ -27,39 +32,45 @@ class _Slot(ctypes.Structure):
 
 
 class AttemptTable:
-    """One place a thread. Made by the supervisor, written by one executor process, from its threads."""
+    """One slot per thread. The supervisor creates it, and the threads of one executor process write it."""
 
     def __init__(self, threads: int) -> None:
         self._slots: Any = get_context("spawn").RawArray(_Slot, threads)
 
     def entries(self) -> list[AttemptEntry]:
-        """What ran there last, or runs there now. A place that is being written counts as free."""
-        return [AttemptEntry(p.task_id, p.attempt, p.deadline or None) for p in self._slots if p.task_id]
+        """Return the attempts that run, or ran when the process ended. A slot that is being written counts as free."""
+        return [AttemptEntry(slot.task_id, slot.attempt, slot.deadline or None) for slot in self._slots if slot.task_id]
+
+    def keys(self) -> frozenset[AttemptKey]:
+        return frozenset(entry.key for entry in self.entries())
 
     def writer(self) -> AttemptTableWriter:
         return AttemptTableWriter(self._slots)
 
 
 class AttemptTableWriter:
-    """The executor's side: thread-safe."""
+    """The executor's side. Thread-safe."""
 
-    def __init__(self, places: Any) -> None:
-        self._slots = places
-        self._free = list(range(len(places)))
+    def __init__(self, slots: Any) -> None:
+        self._slots = slots
+        self._free = list(range(len(slots)))
         self._lock = threading.Lock()
 
-    def place(self, claimed: ClaimedTask, deadline: float | None, in_process: bool) -> int:
-        """Post an attempt. One that has a process of its own is not: this process's end says nothing about it."""
-        if in_process:
+    def place(self, claimed: ClaimedTask, deadline: float | None, own_process: bool) -> int:
+        """Enter an attempt and return its slot.
+
+        An attempt in its own process gets `NO_SLOT`, because a crash of this process says nothing about it.
+        """
+        if own_process:
             return NO_SLOT
         with self._lock:
             if not self._free:
                 return NO_SLOT
-            slot = self._free.pop()
-        place = self._slots[slot]
-        place.attempt, place.deadline = claimed.lease.attempt, deadline or 0.0
-        place.task_id = claimed.lease.task_id  # last: it makes the place count
-        return slot
+            index = self._free.pop()
+        slot = self._slots[index]
+        slot.attempt, slot.deadline = claimed.lease.attempt, deadline or 0.0
+        slot.task_id = claimed.lease.task_id  # last, because it makes the entry visible
+        return index
 
     def clear(self, slot: int) -> None:
         if slot != NO_SLOT:

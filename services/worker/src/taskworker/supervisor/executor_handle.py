@@ -1,4 +1,4 @@
-"""One executor process, as its supervisor sees it: what it is told, what it says, and when it should have stopped."""
+"""An executor process as its supervisor sees it: the commands it gets, its reports, and how it ended."""
 
 from __future__ import annotations
 
@@ -7,29 +7,59 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
+from typing import Protocol
 
 import structlog
 
-from taskcore.leasing.executor_exits import AttemptKey, ExitKind
+from taskcore.leasing.executor_exits import ExecutorExit, ExitKind
+from taskcore.leasing.lost_claims import MAX_REPORT_AGE_S, NEVER_REPORTED, AttemptKey, ProcessReport
 from taskworker.supervisor.attempt_table import AttemptTable
-from taskworker.supervisor.executor_process import Command, Interrupt, Report, RequestPause, SetFence
-from taskworker.supervisor.silence import SilenceTimer
+from taskworker.supervisor.kill_plan import ExecutorState
+from taskworker.supervisor.protocol import Command, Interrupt, Report, RequestPause, SetFence
+
+#: The most that one observation adds to a silence: a supervisor that was stopped itself has not listened.
+MAX_OBSERVATION_GAP_S = 0.5
 
 log = structlog.stdlib.get_logger(__name__)
 
-MAX_REPORT_AGE_S = 3.0
-#: A process that says nothing for this long may only be slow, however short the lease is.
-MIN_SILENCE_S = 10.0
-#: How long it may take to start: to import the plugins, and to say something for the first time.
-STARTUP_TIMEOUT_S = 60.0
+
+class Process(Protocol):
+    """What the supervisor uses of a `multiprocessing.Process`."""
+
+    @property
+    def sentinel(self) -> int: ...
+
+    @property
+    def exitcode(self) -> int | None: ...
+
+    def is_alive(self) -> bool: ...
+
+    def kill(self) -> None: ...
+
+    def join(self) -> None: ...
+
+
+@dataclass(slots=True)
+class SilenceTimer:
+    """For how long a process has been silent while the supervisor listened."""
+
+    elapsed_s: float = 0.0
+    _observed_at: float | None = None
+
+    def observe(self, now: float, *, heard: bool) -> None:
+        """`heard`: whether the process has reported since the last observation."""
+        if heard:
+            self.elapsed_s = 0.0
+        elif self._observed_at is not None:
+            self.elapsed_s += min(now - self._observed_at, MAX_OBSERVATION_GAP_S)
+        self._observed_at = now
 
 
 @dataclass(slots=True)
 class ExecutorHandle:
-    """One process. `told`: when its attempts were told to stop; `timed_out`: those it is killed for."""
+    """One process. `interrupted_at`: when attempts were interrupted; `timed_out`: those that it was killed for."""
 
-    process: SpawnProcess
+    process: Process
     pipe: Connection
     attempt_table: AttemptTable
     worker_id: int
@@ -43,14 +73,14 @@ class ExecutorHandle:
     is_stopping: bool = False
 
     def send(self, command: Command) -> None:
-        """Say it, without ever waiting: what is frozen lets its pipe fill up, and others have to be looked after."""
+        """Send without blocking: the pipe of an unresponsive process fills up, and other processes must not suffer."""
         try:
             if not _has_room(self.pipe):
                 self._handle_undeliverable(command)
                 return
             self.pipe.send(command)
         except OSError:
-            return  # it is dead, which its supervisor sees next
+            return  # it is dead, which the supervisor notices next
         if isinstance(command, Interrupt):
             self.interrupted_at.setdefault((command.task_id, command.attempt), time.monotonic())
 
@@ -61,17 +91,17 @@ class ExecutorHandle:
 
     @property
     def is_idle(self) -> bool:
-        """Whether it surely runs nothing."""
+        """Whether the process certainly runs nothing."""
         is_fresh = self.report is not None and time.monotonic() - self.report.as_of < MAX_REPORT_AGE_S
         return self.report is not None and is_fresh and not self.report.running and not self.attempt_table.entries()
 
     def kill(self, kind: ExitKind, timed_out: Collection[AttemptKey] = ()) -> None:
-        self.kill_kind = self.kill_kind or kind
-        self.timed_out = frozenset(timed_out)
+        """Kill the process. The reason of the first call stands."""
+        if self.kill_kind is None:
+            self.kill_kind, self.timed_out = kind, frozenset(timed_out)
         self.process.kill()
 
     def read_reports(self) -> None:
-        """Take in what it reported."""
         before = self.report
         try:
             while self.pipe.poll():
@@ -79,37 +109,35 @@ class ExecutorHandle:
         except (EOFError, OSError):
             return
         self.silence.observe(time.monotonic(), heard=self.report is not before)
-        running = {(p.task_id, p.attempt) for p in self.attempt_table.entries()}
-        self.interrupted_at = {attempt: at for attempt, at in self.interrupted_at.items() if attempt in running}
+        running = self.attempt_table.keys()
+        self.interrupted_at = {key: at for key, at in self.interrupted_at.items() if key in running}
 
-    def overdue_attempts(self, kill_after_s: float) -> tuple[set[AttemptKey], set[AttemptKey]]:
-        """Attempts in its threads that should have stopped long ago: told to, and past their deadline."""
-        before = time.monotonic() - kill_after_s
-        posted = self.attempt_table.entries()
-        told = {
-            (p.task_id, p.attempt) for p in posted if self.interrupted_at.get((p.task_id, p.attempt), before) < before
-        }
-        late = {(p.task_id, p.attempt) for p in posted if p.deadline is not None and p.deadline < before}
-        return told, late
+    def state(self) -> ExecutorState:
+        return ExecutorState(
+            self.attempt_table.entries(), self.interrupted_at, self.silence.elapsed_s, self.report is not None
+        )
 
-    def is_unresponsive(self, lease_s: float) -> bool:
-        """Whether it has been silent for so long that it will not come back: stopped, or a thread keeps the GIL."""
-        return self.silence.elapsed_s > max(lease_s, STARTUP_TIMEOUT_S if self.report is None else MIN_SILENCE_S)
+    def process_report(self) -> ProcessReport:
+        """Return the last report for the lease manager."""
+        if self.report is None:
+            return ProcessReport(self.incarnation, NEVER_REPORTED)
+        return ProcessReport(self.incarnation, self.report.as_of, self.report.attempts)
 
-    @property
-    def stuck_is_ambiguous(self) -> bool:
-        """Whether one that has not stopped may be held up by another, which keeps all threads from running."""
-        return self.silence.elapsed_s > MAX_REPORT_AGE_S and len(self.attempt_table.entries()) > 1
+    def exit(self) -> ExecutorExit:
+        """Describe how the process, which is dead, has ended."""
+        has_drained = self.is_stopping and self.process.exitcode == 0
+        kind = self.kill_kind or (ExitKind.DRAINED if has_drained else ExitKind.CRASHED)
+        return ExecutorExit(self.incarnation, kind, self.process.exitcode, self.attempt_table.keys(), self.timed_out)
 
-    def _handle_undeliverable(self, order: Command) -> None:
-        """It does not listen. What is wanted of attempts is said again; without other orders it must not go on."""
-        if not isinstance(order, Interrupt | RequestPause):
-            log.error("executor.unresponsive", incarnation=self.incarnation, order=type(order).__name__)
+    def _handle_undeliverable(self, command: Command) -> None:
+        """Interrupts and pause requests are sent again. A process that misses any other command must not go on."""
+        if not isinstance(command, Interrupt | RequestPause):
+            log.error("executor.unresponsive", incarnation=self.incarnation, undelivered=type(command).__name__)
             self.kill(ExitKind.UNRESPONSIVE)
 
 
 def _has_room(pipe: Connection) -> bool:
-    """Whether a small message can be sent now. An OSError, where nobody is there to get it, or so is sending."""
+    """Whether a small message can be sent without blocking. If the other end is closed, sending raises OSError."""
     poll = select.poll()
     poll.register(pipe, select.POLLOUT)
     return bool(poll.poll(0))

@@ -1,29 +1,50 @@
-"""The executor processes of a worker: started, given orders, heard, and buried."""
+"""The executor processes of a worker: started, listed, killed and reaped."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from typing import Any
 
 import structlog
 
 from taskcore.leasing.executor_exits import ExecutorExit, ExitKind
+from taskcore.leasing.lost_claims import ProcessReport
 from taskcore.observability.metrics import EXECUTOR_EXITS
 from taskcore.settings import Settings
 from taskworker.supervisor import executor_process
 from taskworker.supervisor.attempt_table import AttemptTable
-from taskworker.supervisor.executor_handle import ExecutorHandle
-from taskworker.supervisor.executor_process import ConsumeQueues
+from taskworker.supervisor.executor_handle import ExecutorHandle, Process
+from taskworker.supervisor.protocol import ConsumeQueues
+
+#: Starts a process from (settings, worker id, incarnation, attempt table). Returns it with our end of its pipe.
+StartProcess = Callable[[Settings, int, int, AttemptTable], tuple[Process, Connection]]
 
 log = structlog.stdlib.get_logger(__name__)
 
 
-class ExecutorPool:
-    """Used by the supervisor's main thread alone."""
+def start_executor_process(
+    settings: Settings, worker_id: int, incarnation: int, attempt_table: AttemptTable
+) -> tuple[Process, Connection]:
+    context = get_context("spawn")
+    ours, theirs = context.Pipe(duplex=True)
+    process = context.Process(
+        target=executor_process.main,
+        args=(settings, worker_id, incarnation, theirs, attempt_table),
+        name=f"executor-{incarnation}",
+    )
+    process.start()
+    theirs.close()
+    return process, ours
 
-    def __init__(self, settings: Settings) -> None:
+
+class ExecutorPool:
+    """Used by the supervisor's main thread only, except `reports`."""
+
+    def __init__(self, settings: Settings, start_process: StartProcess = start_executor_process) -> None:
         self.settings = settings
+        self._start_process = start_process
         self._handles: list[ExecutorHandle] = []
         self._incarnations = 0
 
@@ -34,56 +55,46 @@ class ExecutorPool:
         return len(self._handles)
 
     def wait_objects(self) -> list[Any]:
-        """What becomes ready when one dies or says something."""
-        return [one for child in self._handles for one in (child.process.sentinel, child.pipe)]
+        """Return what becomes ready when a process ends or sends a report."""
+        return [item for handle in self._handles for item in (handle.process.sentinel, handle.pipe)]
 
     def get(self, incarnation: int) -> ExecutorHandle | None:
-        return next((child for child in self._handles if child.incarnation == incarnation), None)
+        return next((handle for handle in self._handles if handle.incarnation == incarnation), None)
 
     def respawn(self, worker_id: int, queues: Sequence[str]) -> None:
-        """Start as many as are missing."""
+        """Start processes until there are as many as the settings ask for."""
         while len(self._handles) < self.settings.worker.processes:
-            self._handles.append(self._spawn(worker_id, queues))
+            self._incarnations += 1
+            attempt_table = AttemptTable(self.settings.worker.threads)
+            process, pipe = self._start_process(self.settings, worker_id, self._incarnations, attempt_table)
+            handle = ExecutorHandle(process, pipe, attempt_table, worker_id, self._incarnations)
+            handle.send(ConsumeQueues(tuple(queues)))
+            self._handles.append(handle)
 
     def reap(self) -> list[tuple[int, ExecutorExit]]:
-        """Take out those that are dead. Answers of which worker each was, and how it died."""
-        found = []
-        for child in [c for c in self._handles if not c.process.is_alive()]:
-            self._handles.remove(child)
-            child.process.join()
-            child.pipe.close()
-            found.append((child.worker_id, _exit_of(child)))
-        return found
+        """Remove dead processes. Return the id of each one's worker, and how it ended."""
+        exits = []
+        for handle in [handle for handle in self._handles if not handle.process.is_alive()]:
+            self._handles.remove(handle)
+            handle.process.join()
+            handle.pipe.close()
+            exits.append((handle.worker_id, handle.exit()))
+            _record_exit(exits[-1][1])
+        return exits
 
     def kill_all(self, kind: ExitKind) -> None:
-        """Kill all, and wait until they are dead."""
-        for child in self._handles:
-            child.kill(kind)
-        for child in self._handles:
-            child.process.join()
+        """Kill all processes and wait until they are dead."""
+        for handle in self._handles:
+            handle.kill(kind)
+        for handle in self._handles:
+            handle.process.join()
 
-    def _spawn(self, worker_id: int, queues: Sequence[str]) -> ExecutorHandle:
-        self._incarnations += 1
-        context = get_context("spawn")
-        ours, theirs = context.Pipe(duplex=True)
-        board = AttemptTable(self.settings.worker.threads)
-        process = context.Process(
-            target=executor_process.main,
-            args=(self.settings, worker_id, self._incarnations, theirs, board),
-            name=f"executor-{self._incarnations}",
-        )
-        process.start()
-        theirs.close()
-        child = ExecutorHandle(process, ours, board, worker_id, self._incarnations)
-        child.send(ConsumeQueues(tuple(queues)))
-        return child
+    def reports(self) -> list[ProcessReport]:
+        """Return the last report of each live process. An attempt of a process that is not listed is lost."""
+        return [handle.process_report() for handle in self]
 
 
-def _exit_of(child: ExecutorHandle) -> ExecutorExit:
-    ran = frozenset((p.task_id, p.attempt) for p in child.attempt_table.entries())
-    has_drained = child.is_stopping and child.process.exitcode == 0
-    kind = child.kill_kind or (ExitKind.DRAINED if has_drained else ExitKind.CRASHED)
-    EXECUTOR_EXITS.labels(kind).inc()
-    say = log.info if kind is ExitKind.DRAINED else log.error
-    say("executor.exited", kind=kind, exit_code=child.process.exitcode, incarnation=child.incarnation)
-    return ExecutorExit(child.incarnation, kind, child.process.exitcode, ran, child.timed_out)
+def _record_exit(exit_: ExecutorExit) -> None:
+    EXECUTOR_EXITS.labels(exit_.kind).inc()
+    write = log.info if exit_.kind is ExitKind.DRAINED else log.error
+    write("executor.exited", kind=exit_.kind, exit_code=exit_.exit_code, incarnation=exit_.incarnation)

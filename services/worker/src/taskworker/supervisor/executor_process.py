@@ -1,6 +1,6 @@
-"""One executor process: it claims, runs plugins and settles, does what its supervisor says over a pipe, and reports.
+"""An executor process: it claims, runs and settles tasks, and exchanges commands and reports with its supervisor.
 
-It ends when told to, and at once when the pipe breaks: without its supervisor nobody keeps its lease.
+It exits when it is asked to, and at once when the pipe breaks: without the supervisor nobody renews its lease.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 
@@ -29,78 +28,27 @@ from taskcore.observability.multiprocess_metrics import preallocate_files
 from taskcore.observability.redaction import Redactor
 from taskcore.observability.tracing.provider import Tracing
 from taskcore.plugins import load_plugins
-from taskcore.plugins.cancellation import InterruptCause
 from taskcore.settings import Settings
 from taskworker.supervisor.attempt_table import AttemptTable
+from taskworker.supervisor.protocol import (
+    Command,
+    ConsumeQueues,
+    Interrupt,
+    Report,
+    RequestPause,
+    SetFence,
+    SetLogLevel,
+    Stop,
+)
 
 REPORT_INTERVAL_S = 1.0
-#: Not at once: a worker that has just started has a backlog to work on.
+#: The fork server starts this late because a worker that has just started has a backlog to work on.
 PRESTART_DELAY_S = 20.0
 
 
-@dataclass(frozen=True, slots=True)
-class ConsumeQueues:
-    """Consume from these queues too."""
-
-    queues: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Finish within `grace_s`; a second one hastens it."""
-
-    grace_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Interrupt:
-    """Stop this attempt, if it is here."""
-
-    task_id: int
-    attempt: int
-    cause: InterruptCause
-
-
-@dataclass(frozen=True, slots=True)
-class RequestPause:
-    """Tell this attempt that it is to pause."""
-
-    task_id: int
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class SetFence:
-    """The lease is about to end (or good again): run nothing (go on)."""
-
-    is_up: bool
-
-
-@dataclass(frozen=True, slots=True)
-class SetLogLevel:
-    """Log from this level on."""
-
-    level: str
-
-
-Command = SetLogLevel | ConsumeQueues | Stop | Interrupt | RequestPause | SetFence
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What the process holds, claimed and not settled, as of a moment of the machine's monotonic clock.
-
-    `running`: how many attempts run, in its threads and in processes of their own.
-    """
-
-    as_of: float
-    attempts: frozenset[tuple[int, int]]
-    running: int
-
-
 def main(settings: Settings, worker_id: int, incarnation: int, pipe: Connection, attempt_table: AttemptTable) -> None:
-    """The process's composition root."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is the supervisor's to handle
+    """Run the process: its composition root."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor handles the terminal's Ctrl-C
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     configure_logging(settings.log)
     preallocate_files()
@@ -112,7 +60,8 @@ def main(settings: Settings, worker_id: int, incarnation: int, pipe: Connection,
         options=KEY_LOOKUP_OPTIONS,
         statement_deadline_s=settings.worker.lease_s / 2,
     )
-    scribe, running = ReportWriter(engine), RunningAttempts(attempt_table.writer())
+    report_writer = ReportWriter(engine)
+    running = RunningAttempts(attempt_table.writer())
     executor = Executor(
         engine,
         load_plugins(),
@@ -120,20 +69,20 @@ def main(settings: Settings, worker_id: int, incarnation: int, pipe: Connection,
         worker_id=worker_id,
         incarnation=incarnation,
         running=running,
-        make_services=partial(DatabaseServices, engine, scribe, Redactor(settings.log.redacted_fields)),
-        flush_reports=scribe.flush,
+        make_services=partial(DatabaseServices, engine, report_writer, Redactor(settings.log.redacted_fields)),
+        flush_reports=report_writer.flush,
         tracing=tracing,
     )
-    holding = SlotPool(threads=settings.worker.threads, prefetch_short=settings.worker.prefetch_short)
-    broker = RabbitBroker(settings, prefetch=holding.threads + holding.prefetch_short)
-    service = ConsumerService(broker, holding, executor, BatchCompleter(executor, holding, SyncNotifier(engine)))
-    scribe.start()
+    slots = SlotPool(threads=settings.worker.threads, prefetch_short=settings.worker.prefetch_short)
+    broker = RabbitBroker(settings, prefetch=slots.threads + slots.prefetch_short)
+    service = ConsumerService(broker, slots, executor, BatchCompleter(executor, slots, SyncNotifier(engine)))
+    report_writer.start()
     service.start()
     _call_later(PRESTART_DELAY_S, executor.prestart_forkserver)
-    threading.Thread(target=_send_reports, args=(holding, running, pipe), name="report", daemon=True).start()
+    threading.Thread(target=_send_reports, args=(slots, running, pipe), name="reports", daemon=True).start()
     _run_commands(service, pipe)
     tracing.stop()
-    os._exit(0)  # threads that would not end must not keep the process
+    os._exit(0)  # threads that do not end must not keep the process alive
 
 
 def _call_later(seconds: float, call: Callable[[], None]) -> None:
@@ -148,10 +97,10 @@ def _run_commands(service: ConsumerService, pipe: Connection) -> None:
         try:
             if not pipe.poll(0.1 if stopping else None):
                 continue
-            order: Command = pipe.recv()
+            command: Command = pipe.recv()
         except (EOFError, OSError):
             os._exit(1)
-        match order:
+        match command:
             case SetLogLevel(level=level):
                 set_log_level(level)
             case ConsumeQueues(queues=queues):
@@ -171,13 +120,13 @@ def _run_commands(service: ConsumerService, pipe: Connection) -> None:
                 stopping.start()
 
 
-def _send_reports(holding: SlotPool, running: RunningAttempts, pipe: Connection) -> None:
-    """For ever: what is not settled yet is held, and what is settled is not."""
+def _send_reports(slots: SlotPool, running: RunningAttempts, pipe: Connection) -> None:
+    """Report which attempts are claimed and not settled, until the pipe breaks."""
     while True:
         as_of = time.monotonic()
-        attempts = frozenset((one.lease.task_id, one.lease.attempt) for one in holding.snapshot())
+        attempts = frozenset((task.lease.task_id, task.lease.attempt) for task in slots.snapshot())
         try:
             pipe.send(Report(as_of, attempts, len(running.attempts())))
         except OSError:
-            return  # whoever obeys sees the broken pipe too
+            return  # the main thread sees the broken pipe, too
         time.sleep(REPORT_INTERVAL_S)

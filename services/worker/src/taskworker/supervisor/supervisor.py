@@ -1,55 +1,83 @@
-"""The supervisor: keeps a worker's executor processes, and its lease. It runs no plugin code.
+"""The supervisor: it keeps a worker's lease and executor processes, and runs no plugin code.
 
-A plugin that holds the GIL, or takes its process down, cannot stop the heartbeat: that is why there are two kinds of
-process. The main thread here never waits for a network, so that it can kill the executors before the lease ends.
+That is why there are two kinds of process: a plugin that holds the GIL, or takes its process down, cannot stop the
+heartbeat. The main thread here never waits for a network, so that it can kill the executors before the lease expires.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from multiprocessing.connection import wait
+from queue import SimpleQueue
 from threading import Event
-from typing import Any
+from typing import Protocol
 
 import structlog
-from sqlalchemy import Engine
 
-from taskcore.leasing.executor_exits import ExitKind
-from taskcore.leasing.lease_manager import SOFT_FENCE_SHARE, Directives, LeaseManager
-from taskcore.leasing.liveness import LivenessSignalFactory, LivenessSignals
-from taskcore.leasing.lost_claims import NEVER_REPORTED, ProcessReport
+from taskcore.leasing.executor_exits import ExecutorExit, ExitKind
+from taskcore.leasing.lease_manager import SOFT_FENCE_SHARE, Directives
+from taskcore.leasing.liveness import LivenessSignals
 from taskcore.live_settings import CurrentSettings
 from taskcore.observability.logging import set_log_level
-from taskcore.plugins import Plugins
 from taskcore.plugins.cancellation import InterruptCause
 from taskcore.settings import Settings
 from taskworker.supervisor.executor_handle import ExecutorHandle
 from taskworker.supervisor.executor_pool import ExecutorPool
-from taskworker.supervisor.executor_process import ConsumeQueues, Interrupt, RequestPause, SetLogLevel, Stop
+from taskworker.supervisor.kill_plan import plan_kill
+from taskworker.supervisor.protocol import Command, ConsumeQueues, Interrupt, RequestPause, SetLogLevel, Stop
 
 RESPAWN_DELAY_S = 1.0
 SHUTDOWN_MARGIN_S = 8.0
 TICK_INTERVAL_S = 0.1
-MAX_MISSED_HEARTBEATS = 2
-#: The share of a lease that is left when those of its tasks are killed that were told to stop and have not.
+#: The share of a lease that is left when attempts that were interrupted and have not stopped are killed.
 HARD_FENCE_SHARE = 0.1
 
 log = structlog.stdlib.get_logger(__name__)
 
 
+class Lease(Protocol):
+    """What the supervisor needs of a `LeaseManager`."""
+
+    worker_id: int | None
+    directives: SimpleQueue[Directives]
+
+    @property
+    def is_fresh(self) -> bool: ...
+
+    def start(self) -> None: ...
+
+    def is_expiring(self, share: float) -> bool: ...
+
+    def record_loss(self) -> None: ...
+
+    def record_exit(self, worker_id: int, exit_: ExecutorExit) -> None: ...
+
+    def deregister(self, timeout_s: float) -> None: ...
+
+
 class Supervisor:
-    """One worker, from its registration to its end. `stop` may be set from a signal handler; `hurry` ends the grace."""
+    """One worker, from its registration to its end.
+
+    Signal handlers may set `stop`, which drains the worker, and `force_stop`, which ends the grace.
+    """
 
     def __init__(
-        self, settings: Settings, engine: Engine, plugins: Plugins, make_signals: LivenessSignalFactory
+        self,
+        settings: Settings,
+        lease: Lease,
+        executors: ExecutorPool,
+        liveness: LivenessSignals,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._worker = settings.worker
         self._settings = CurrentSettings(settings)
         self._settings.on_change(self._apply_settings)
-        self._executors = ExecutorPool(settings)
-        slots = settings.worker.processes * settings.worker.threads
-        self._lease = LeaseManager(settings, engine, plugins, self._reports, slots=slots)
-        self._liveness = LivenessSignals(make_signals, self._lease.wake, self._worker.heartbeat_s)
+        self._lease = lease
+        self._executors = executors
+        self._liveness = liveness
+        self._clock = clock
         self._worker_id: int | None = None
         self._queues: list[str] = []
         self._spawn_at = 0.0
@@ -59,53 +87,69 @@ class Supervisor:
 
     @property
     def is_ready(self) -> bool:
-        """Registered, heard by the database lately, and with an executor at work."""
-        silence_s = time.monotonic() - (self._lease.expires_at - self._worker.lease_s)
-        is_fresh = silence_s < MAX_MISSED_HEARTBEATS * self._worker.heartbeat_s
-        is_at_work = any(child.report is not None for child in self._executors)
-        return self._worker_id is not None and is_fresh and is_at_work
+        """Whether the worker is registered, its last heartbeats succeeded, and an executor has reported."""
+        has_executor = any(handle.report is not None for handle in self._executors)
+        return self._worker_id is not None and self._lease.is_fresh and has_executor
 
     def run(self) -> None:
-        """Until `stop` is set; then drains within the grace. A database that is away is waited for."""
+        """Work until `stop` is set, then drain within the grace. Wait for the database while it is unavailable."""
         self._lease.start()
         while not self.stop.is_set():
-            self._tick()
+            self.tick()
             self._wait()
-        self._drain()
+        self.drain()
 
-    def _tick(self) -> None:
+    def tick(self) -> None:
         self._check_lease()
         self._apply_directives()
         self._reap()
-        for child in self._executors:
-            child.read_reports()
-            self._kill_stuck(child)
-        is_time = time.monotonic() >= self._spawn_at and not self._lease.is_expiring(SOFT_FENCE_SHARE)
-        if self._worker_id is not None and is_time:
+        for handle in self._executors:
+            handle.read_reports()
+            self._kill_stuck(handle)
+        may_spawn = self._clock() >= self._spawn_at and not self._lease.is_expiring(SOFT_FENCE_SHARE)
+        if self._worker_id is not None and may_spawn:
             self._executors.respawn(self._worker_id, self._queues)
 
-    def _kill_stuck(self, child: ExecutorHandle) -> None:
-        """Kill a process with attempts that will not stop, or that is frozen as a whole."""
-        told, late = child.overdue_attempts(self._worker.kill_after_s)
-        stuck = told | late
-        if child.is_unresponsive(self._worker.lease_s) or (stuck and child.stuck_is_ambiguous):
-            log.error(
-                "executor.unresponsive", incarnation=child.incarnation, silent_s=round(child.silence.elapsed_s, 1)
-            )
-            child.kill(ExitKind.UNRESPONSIVE)
-        elif stuck:
-            log.error("executor.stuck", incarnation=child.incarnation, attempts=sorted(stuck))
-            child.kill(ExitKind.STUCK, late - told)
+    def drain(self) -> None:
+        """Stop all executors within the grace, kill those that do not end, and deregister the worker."""
+        grace_s = self._worker.grace_s
+        log.info("worker.draining", worker_id=self._worker_id, grace_s=grace_s)
+        for handle in self._executors:
+            handle.send(Stop(grace_s))
+            handle.is_stopping = True
+        self._wait_for_executors(self._clock() + grace_s + SHUTDOWN_MARGIN_S)
+        self._kill_all(ExitKind.DRAINED)
+        self._liveness.stop()
+        self._lease.deregister(SHUTDOWN_MARGIN_S)
+
+    def _wait_for_executors(self, deadline: float) -> None:
+        while len(self._executors) and self._clock() < deadline and not self.force_stop.is_set():
+            self._check_lease()
+            self._apply_directives()
+            for handle in self._executors:
+                handle.read_reports()
+            self._reap()
+            self._wait()
 
     def _wait(self) -> None:
-        waitable = self._executors.wait_objects()
-        if waitable:
-            wait(waitable, timeout=TICK_INTERVAL_S)
+        wait_objects = self._executors.wait_objects()
+        if wait_objects:
+            wait(wait_objects, timeout=TICK_INTERVAL_S)
         else:
             self.stop.wait(TICK_INTERVAL_S)
 
+    def _kill_stuck(self, handle: ExecutorHandle) -> None:
+        kill = plan_kill(
+            handle.state(), self._clock(), kill_after_s=self._worker.kill_after_s, lease_s=self._worker.lease_s
+        )
+        if kill is not None:
+            event = "executor.stuck" if kill.kind is ExitKind.STUCK else "executor.unresponsive"
+            silent_s = round(handle.silence.elapsed_s, 1)
+            log.error(event, incarnation=handle.incarnation, attempts=sorted(kill.stuck), silent_s=silent_s)
+            handle.kill(kill.kind, kill.timed_out)
+
     def _check_lease(self) -> None:
-        """A new lease is a new worker; one that is about to end, or that nobody can see any more, ends all work."""
+        """Kill the executors when the lease is a new one, which makes this a new worker; otherwise check the fence."""
         if self._lease.worker_id != self._worker_id:
             self._kill_all(ExitKind.FENCED)
             self._worker_id = self._lease.worker_id
@@ -114,83 +158,56 @@ class Supervisor:
             self._check_fence()
 
     def _check_fence(self) -> None:
-        """Before others may run its tasks, this worker's are told to stop, and what does not is killed."""
+        """Before another worker may run the same tasks, interrupt all attempts, and kill those that do not stop."""
         is_unseen = self._liveness.all_lost()
         is_up = is_unseen or self._lease.is_expiring(SOFT_FENCE_SHARE)
         if is_up and not self._is_fenced and self._worker_id is not None:
             log.error("worker.fenced", worker_id=self._worker_id, is_unseen=is_unseen)
             self._lease.record_loss()
         self._is_fenced = is_up
-        for child in self._executors:
-            child.set_fence(is_up)
-            if (is_unseen or self._lease.is_expiring(HARD_FENCE_SHARE)) and not child.is_idle:
-                child.kill(ExitKind.FENCED)
+        must_kill = is_unseen or self._lease.is_expiring(HARD_FENCE_SHARE)
+        for handle in self._executors:
+            handle.set_fence(is_up)
+            if must_kill and not handle.is_idle:
+                handle.kill(ExitKind.FENCED)
 
     def _apply_directives(self) -> None:
         while not self._lease.directives.empty():
-            wishes = self._lease.directives.get()
-            if wishes.worker_id == self._worker_id:
-                self._apply(wishes)
+            directives = self._lease.directives.get()
+            if directives.worker_id == self._worker_id:
+                self._apply(directives)
 
-    def _apply(self, wishes: Directives) -> None:
-        for row in wishes.cancel:
+    def _apply(self, directives: Directives) -> None:
+        for row in directives.cancel:
             self._send(row.executor, Interrupt(row.id, row.attempt, InterruptCause.CANCEL))
-        for row in wishes.pause:
+        for row in directives.pause:
             self._send(row.executor, RequestPause(row.id, row.attempt))
-        for incarnation, (task_id, attempt) in wishes.drop:
+        for incarnation, (task_id, attempt) in directives.drop:
             self._send(incarnation, Interrupt(task_id, attempt, InterruptCause.FENCE))
-        self._settings.apply_overrides(wishes.overrides)
-        if wishes.queues != self._queues:
-            self._queues = list(wishes.queues)
-            for child in self._executors:
-                child.send(ConsumeQueues(tuple(self._queues)))
+        self._settings.apply_overrides(directives.overrides)
+        if directives.queues != self._queues:
+            self._queues = list(directives.queues)
+            self._send_all(ConsumeQueues(tuple(self._queues)))
 
     def _apply_settings(self) -> None:
         self._executors.settings = self._settings.now
         level = self._settings.now.log.level
         set_log_level(level)
-        for child in self._executors:
-            child.send(SetLogLevel(level))
+        self._send_all(SetLogLevel(level))
 
-    def _send(self, incarnation: int, order: Any) -> None:
-        child = self._executors.get(incarnation)
-        if child is not None:
-            child.send(order)
+    def _send(self, incarnation: int, command: Command) -> None:
+        if (handle := self._executors.get(incarnation)) is not None:
+            handle.send(command)
+
+    def _send_all(self, command: Command) -> None:
+        for handle in self._executors:
+            handle.send(command)
 
     def _reap(self) -> None:
-        for worker_id, death in self._executors.reap():
-            self._lease.record_exit(worker_id, death)
-            self._spawn_at = time.monotonic() + RESPAWN_DELAY_S
+        for worker_id, exit_ in self._executors.reap():
+            self._lease.record_exit(worker_id, exit_)
+            self._spawn_at = self._clock() + RESPAWN_DELAY_S
 
     def _kill_all(self, kind: ExitKind) -> None:
         self._executors.kill_all(kind)
         self._reap()
-
-    def _drain(self) -> None:
-        grace_s = self._worker.grace_s
-        log.info("worker.draining", worker_id=self._worker_id, grace_s=grace_s)
-        for child in self._executors:
-            child.send(Stop(grace_s))
-            child.is_stopping = True
-        deadline = time.monotonic() + grace_s + SHUTDOWN_MARGIN_S
-        while len(self._executors) and time.monotonic() < deadline and not self.force_stop.is_set():
-            self._check_lease()
-            self._apply_directives()
-            for child in self._executors:
-                child.read_reports()
-            self._reap()
-            self._wait()
-        for child in self._executors:
-            child.kill(ExitKind.DRAINED)
-        self._executors.kill_all(ExitKind.DRAINED)
-        self._reap()
-        self._liveness.stop()
-        self._lease.deregister(SHUTDOWN_MARGIN_S)
-
-    def _reports(self) -> list[ProcessReport]:
-        """Of each process that lives: what is held by one that is not listed is nobody's."""
-        reports = [(child.incarnation, child.report) for child in self._executors]
-        return [
-            ProcessReport(incarnation, r.as_of, r.attempts) if r else ProcessReport(incarnation, NEVER_REPORTED)
-            for incarnation, r in reports
-        ]

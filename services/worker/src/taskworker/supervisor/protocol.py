@@ -1,0 +1,66 @@
+"""What the supervisor and an executor process send each other over their pipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from taskcore.leasing.lost_claims import AttemptKey
+from taskcore.plugins.cancellation import InterruptCause
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumeQueues:
+    """Consume these queues, too."""
+
+    queues: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Drain within `grace_s` and exit. A second one makes the process exit at once."""
+
+    grace_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupt:
+    """Stop this attempt if it is here."""
+
+    task_id: int
+    attempt: int
+    cause: InterruptCause
+
+
+@dataclass(frozen=True, slots=True)
+class RequestPause:
+    """Ask this attempt to pause if it is here."""
+
+    task_id: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetFence:
+    """Interrupt everything and start nothing, because the lease is about to expire; or start tasks again."""
+
+    is_up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SetLogLevel:
+    level: str
+
+
+Command = SetLogLevel | ConsumeQueues | Stop | Interrupt | RequestPause | SetFence
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The attempts that the process held, claimed and not settled, at the monotonic time `as_of`.
+
+    `running`: how many attempts ran, in its threads and in processes of their own.
+    """
+
+    as_of: float
+    attempts: frozenset[AttemptKey]
+    running: int
