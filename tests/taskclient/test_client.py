@@ -45,8 +45,8 @@ def test_each_submit_has_its_own_key(client: Client, server: FakeTaskServer) -> 
 
 
 def test_retry_after_of_a_503_is_respected(client: Client, server: FakeTaskServer, pauses: list[float]) -> None:
-    away = problem(503, "database_unavailable", retry_after="7")
-    server.on("POST", "/tasks", away, away, Answer(201, task_body()))
+    unavailable = problem(503, "database_unavailable", retry_after="7")
+    server.on("POST", "/tasks", unavailable, unavailable, Answer(201, task_body()))
 
     task = client.submit(NOOP)
 

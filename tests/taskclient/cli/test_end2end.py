@@ -128,13 +128,13 @@ def test_unfinished_tasks_exit_4(cli: RunCli, server: FakeTaskServer) -> None:
 
 
 def test_refused_batch_exits_1_and_names_the_invalid_task(cli: RunCli, server: FakeTaskServer) -> None:
-    errors = [{"field": "tasks[0].type", "message": "nobody has ever served run_query"}]
+    errors = [{"field": "tasks[0].type", "message": "unknown task type"}]
     server.on("POST", "/tasks/batch", problem(422, "invalid_task", errors=errors))
 
     result = cli("end2end", "-n", "2")
 
     assert result.exit_code == 1
-    assert "tasks[0].type: nobody has ever served run_query" in result.stderr
+    assert "tasks[0].type: unknown task type" in result.stderr
 
 
 def test_progress_is_printed_every_five_seconds(client: Client, server: FakeTaskServer) -> None:

@@ -17,7 +17,7 @@ from tests.taskclient.fake_task_server import Answer, FakeTaskServer, problem, t
         (["create", "n", "--type", "noop", "--parameters-json", "[1]"], "not a JSON object"),
         (["create", "n", "--type", "noop", "--run-at", "2030-01-02T03:04:05"], "no time zone"),
         (["create", "n", "--type", "noop", "--run-at", "tomorrow"], "neither ISO 8601 nor"),
-        (["create", "n", "--type", "noop", "--run-at", "+99999999999d"], "too far away"),
+        (["create", "n", "--type", "noop", "--run-at", "+99999999999d"], "out of range"),
         (["create", "n", "--type", "noop", "--wait-timeout", "5"], "--wait"),
         (["create", "n", "--type", "noop", "--timeout", "0"], "--timeout"),
         (["create", "n", "--type", "noop", "--depends-on", "first"], "--depends-on"),
@@ -89,8 +89,8 @@ def test_unreachable_server_exits_1_and_names_the_address(cli: RunCli, dead_addr
 
 
 def test_short_outage_is_retried(cli: RunCli, server: FakeTaskServer) -> None:
-    away = problem(503, "database_unavailable", retry_after="0")
-    server.on("POST", "/tasks", away, Answer(201, task_body()))
+    unavailable = problem(503, "database_unavailable", retry_after="0")
+    server.on("POST", "/tasks", unavailable, Answer(201, task_body()))
 
     result = cli("task", "create", "n", "--type", "noop")
 

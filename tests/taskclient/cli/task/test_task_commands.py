@@ -7,6 +7,7 @@ import json
 import pytest
 import yaml
 
+from tests.taskclient.bodies import ENTRY
 from tests.taskclient.conftest import RunCli
 from tests.taskclient.fake_task_server import Answer, FakeTaskServer, page_body, task_body
 
@@ -22,16 +23,6 @@ COUNTS = {
     "paused": 0,
     "cancelling": 0,
     "scheduled": 1,
-}
-ENTRY = {
-    "id": 1,
-    "task_id": 5,
-    "attempt": 0,
-    "from_status": None,
-    "to_status": "queued",
-    "actor": "api",
-    "details": None,
-    "at": "2030-01-02T03:04:05Z",
 }
 
 

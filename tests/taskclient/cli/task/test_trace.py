@@ -117,12 +117,12 @@ def test_control_characters_in_spans_are_escaped(cli: RunCli, server: FakeTaskSe
 
 
 def test_unsampled_task_exits_1(cli: RunCli, server: FakeTaskServer) -> None:
-    server.on("GET", PATH, problem(404, "trace_not_recorded", "Task 5 is not followed: so it is."))
+    server.on("GET", PATH, problem(404, "trace_not_recorded", "Task 5 is not sampled."))
 
     result = cli("trace", "--id", "5")
 
     assert result.exit_code == 1
-    assert "Task 5 is not followed: so it is." in result.stderr
+    assert "Task 5 is not sampled." in result.stderr
 
 
 def test_task_shows_its_trace_link(cli: RunCli, server: FakeTaskServer, client: Client) -> None:

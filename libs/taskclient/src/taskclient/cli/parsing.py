@@ -102,4 +102,4 @@ def _later(now: datetime, amount: float, unit: str, text: str) -> datetime:
     try:
         return now + timedelta(**{unit: amount})
     except OverflowError as error:
-        raise ValueError(f"{text!r} is too far away") from error
+        raise ValueError(f"{text!r} is out of range") from error

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.taskclient.cli.task.test_task_commands import ENTRY
+from tests.taskclient.bodies import ENTRY
 from tests.taskclient.conftest import RunCli
 from tests.taskclient.fake_task_server import Answer, FakeTaskServer, Reply, Request, problem, task_body
 
