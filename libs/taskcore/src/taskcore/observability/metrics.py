@@ -85,7 +85,8 @@ def _by_type(pairs: Iterable[tuple[str, float]]) -> dict[str, list[float]]:
 def _observe_all(histogram: Histogram, values: Sequence[float]) -> None:
     """Do what `observe` does for each value, with one write a bucket.
 
-    Calling `observe` took 5% of an executor's time, because each call writes to memory-mapped files.
+    Calling `observe` took 5% of an executor's time, because each call writes to memory-mapped files. The attributes are
+    not public: see docs/library_internals.md.
     """
     bounds = histogram._upper_bounds
     for bucket, count in Tally(bisect_left(bounds, value) for value in values).items():
