@@ -1,4 +1,4 @@
-"""What most tests of the API do: submit, look at the refusal, stand in for a worker."""
+"""Submit tasks, read problems, and change tasks in the database like a worker does."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ Database = psycopg.Connection[dict[str, Any]]
 
 
 def task_body(**members: Any) -> dict[str, Any]:
-    """A body that is valid unless `members` make it otherwise."""
+    """Return a valid body with `members`."""
     return {"name": "a task", "type": "noop", **members}
 
 
 async def submit(api: httpx.AsyncClient, **members: Any) -> int:
-    """The id of a new task."""
+    """Submit a task, and return its id."""
     response = await api.post("/tasks", json=task_body(**members))
     assert response.status_code == 201, response.text
     return int(response.json()["id"])
 
 
 def field_errors_of(response: httpx.Response, status: int = 422) -> dict[str, str]:
-    """The message for each field of a problem with `status`."""
+    """Return the message of each field of a problem with `status`."""
     problem = problem_of(response, status)
     return {error["field"]: error["message"] for error in problem["errors"]}
 
 
 def problem_of(response: httpx.Response, status: int, code: str | None = None) -> dict[str, Any]:
-    """The problem with `status` and `code` that the response must be."""
+    """Return the problem, which must have `status` and `code`."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     problem: dict[str, Any] = response.json()
@@ -40,7 +40,7 @@ def problem_of(response: httpx.Response, status: int, code: str | None = None) -
 
 
 def count_stored(database: Database) -> int:
-    """How many rows there are of tasks, their history and their outbox: as many of each."""
+    """Return the number of tasks, which must be that of history and of outbox rows as well."""
     counts = [database.execute(f"SELECT count(*) AS n FROM {t}").fetchone() for t in ("task", "task_history", "outbox")]
     numbers = {row["n"] for row in counts if row}
     assert len(numbers) == 1, counts
@@ -48,7 +48,7 @@ def count_stored(database: Database) -> int:
 
 
 def mark_running(database: Database, task_id: int) -> None:
-    """A worker claims the task."""
+    """Claim the task, like a worker does."""
     database.execute(
         "UPDATE task SET status = 'running', attempt = attempt + 1, started_at = now(), worker_id = 7 WHERE id = %s",
         [task_id],
@@ -57,7 +57,7 @@ def mark_running(database: Database, task_id: int) -> None:
 
 
 def mark_finished(database: Database, task_id: int, status: str = "succeeded") -> None:
-    """A worker settles the task, and tells."""
+    """Settle the task and send the notification, like a worker does."""
     database.execute(
         "UPDATE task SET status = %s, result = '{\"n\": 1}', finished_at = now() WHERE id = %s", [status, task_id]
     )

@@ -1,4 +1,4 @@
-"""The API in this process, on a database of the test's own that knows four types."""
+"""The API in this process, on a database of the test with four task types."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ANYTHING = {"type": "object"}
 def register_type(
     url: str, name: str, schema: dict[str, Any], *, queue: str = "default", max_attempts: int = 4, **more: Any
 ) -> None:
-    """As a worker does when it starts."""
+    """Register a task type, like a worker does when it starts."""
     known = {"name": name, "description": "", "queue": queue, "schema": schema, "retry": {}, **more}
     engine = sync_engine(url, name="test", pool_size=1)
     with engine.connect() as connection:
@@ -59,7 +59,7 @@ def app(database_url: str) -> Litestar:
 
 @pytest.fixture
 async def api(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
-    """A client whose paths are below the base path; an absolute URL reaches the rest."""
+    """Return a client whose paths are relative to the base path. An absolute URL reaches the others."""
     transport = transport_to(app)
     async with running_app(app), httpx.AsyncClient(transport=transport, base_url="http://api/api/v1") as client:
         yield client
@@ -67,7 +67,7 @@ async def api(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
 
 @asynccontextmanager
 async def running_app(app: Litestar) -> AsyncIterator[None]:
-    """Within its lifespan, which has to begin and end in one task: a fixture's two halves are not."""
+    """Run the lifespan of `app` in a task of its own, because the two halves of a fixture run in different tasks."""
     started, done = asyncio.Event(), asyncio.Event()
 
     async def live() -> None:
@@ -86,6 +86,6 @@ async def running_app(app: Litestar) -> AsyncIterator[None]:
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[psycopg.Connection[dict[str, Any]]]:
-    """The same database, to look at what is stored and to do what workers do."""
+    """Return a connection to the same database, to check what is stored and to act like a worker."""
     with psycopg.connect(database_url, autocommit=True, row_factory=dict_row) as connection:
         yield connection

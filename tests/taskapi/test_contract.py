@@ -1,4 +1,4 @@
-"""Schemathesis over the OpenAPI document: valid, invalid and stateful, against a real server."""
+"""Schemathesis tests the OpenAPI document against a real server, with valid, invalid and stateful requests."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ CHECKS = (
     "unsupported_method",
 )
 
-#: What workers do meanwhile: nothing is left waiting for long, and ends of all kinds are to be seen.
+#: What workers do meanwhile: tasks do not wait for long, and have different outcomes.
 WORK = """
-    WITH over AS (
+    WITH finished AS (
         UPDATE task SET
             status = CASE id % 4 WHEN 0 THEN 'failed' ELSE 'succeeded' END,
             attempt = attempt + 1, result = '{"n": [1, null]}', started_at = created_at, finished_at = now()
@@ -33,12 +33,12 @@ WORK = """
         RETURNING id, attempt
     ), attempts AS (
         INSERT INTO task_attempt (task_id, attempt, worker_id, started_at, finished_at, outcome)
-        SELECT id, attempt, 1, now(), now(), 'succeeded' FROM over
+        SELECT id, attempt, 1, now(), now(), 'succeeded' FROM finished
     )
-    DELETE FROM outbox WHERE task_id IN (SELECT id FROM over)
+    DELETE FROM outbox WHERE task_id IN (SELECT id FROM finished)
 """
 
-#: What collectors stored: events with a version that is not current any more, a gap of each kind, alerts; samples.
+#: What collectors have stored: events, some of them not current, a gap of each kind, alerts, and samples.
 COLLECTED = """
     INSERT INTO k8s_event (cluster, uid, resource_version, is_current, namespace, kind, name, reason, type, message,
         component, count, first_at, at, task_id)
@@ -57,7 +57,7 @@ COLLECTED = """
 """
 
 
-def test_schemathesis_finds_no_answer_that_the_document_does_not_describe(
+def test_schemathesis_finds_no_response_that_the_document_does_not_describe(
     services: Services, database_url: str, tmp_path: Path
 ) -> None:
     register_type(database_url, "noop", ANYTHING)
@@ -66,7 +66,7 @@ def test_schemathesis_finds_no_answer_that_the_document_does_not_describe(
         database.execute(COLLECTED)
     server = services.start("taskapi", env={"TASKCORE_DATABASE_URL": database_url})
 
-    with worked_on(database_url):
+    with finishing_tasks(database_url):
         run = subprocess.run(
             [
                 str(BIN_DIR / "schemathesis"),
@@ -90,8 +90,8 @@ def test_schemathesis_finds_no_answer_that_the_document_does_not_describe(
 
 
 @contextmanager
-def worked_on(url: str) -> Iterator[None]:
-    """Tasks end a moment after they were submitted."""
+def finishing_tasks(url: str) -> Iterator[None]:
+    """Finish tasks a moment after they were submitted."""
     done = threading.Event()
 
     def work() -> None:

@@ -1,4 +1,4 @@
-"""Health, metrics, and the contract as a document."""
+"""Health, metrics, and the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from taskapi.schemas import TaskSubmission
 from tests.taskapi.api_helpers import submit, task_body
 
 
-async def test_the_process_tells_that_it_lives_and_is_ready(api: httpx.AsyncClient) -> None:
+async def test_the_process_is_live_and_ready(api: httpx.AsyncClient) -> None:
     assert (await api.get("http://api/livez")).json() == {"status": "ok"}
     assert (await api.get("http://api/readyz")).json() == {"status": "ok"}
     assert (await api.get("http://api/healthcheck")).json()["uptime"] > 0
     assert (await api.get("http://api/")).json()["openapi"] == "/openapi.json"
 
 
-async def test_requests_are_counted_by_route_and_never_by_path(api: httpx.AsyncClient) -> None:
+async def test_requests_are_counted_by_route_not_by_path(api: httpx.AsyncClient) -> None:
     task_id = await submit(api)
     await api.get(f"/tasks/{task_id}")
     await api.get("http://api/a-path-of-a-stranger")
@@ -33,7 +33,7 @@ async def test_requests_are_counted_by_route_and_never_by_path(api: httpx.AsyncC
     assert "a-path-of-a-stranger" not in text
 
 
-async def test_the_document_names_every_call_and_its_problems(api: httpx.AsyncClient) -> None:
+async def test_the_document_has_every_call_and_its_problems(api: httpx.AsyncClient) -> None:
     document = (await api.get("http://api/openapi.json")).json()
 
     operations = {o["operationId"]: o for path in document["paths"].values() for o in path.values()}
@@ -47,14 +47,14 @@ async def test_the_document_names_every_call_and_its_problems(api: httpx.AsyncCl
     assert problem == {"$ref": "#/components/schemas/Problem"}
 
 
-async def test_the_example_of_a_body_is_a_task_that_is_taken(api: httpx.AsyncClient) -> None:
+async def test_the_example_of_a_body_is_accepted(api: httpx.AsyncClient) -> None:
     document = (await api.get("http://api/openapi.json")).json()
     body = document["paths"]["/api/v1/tasks"]["post"]["requestBody"]["content"]["application/json"]
 
     assert (await api.post("/tasks", json=body["example"])).status_code == 201
 
 
-async def test_what_the_document_says_of_a_body_is_what_is_accepted(api: httpx.AsyncClient) -> None:
+async def test_the_schema_of_a_body_is_what_is_accepted(api: httpx.AsyncClient) -> None:
     document = (await api.get("http://api/openapi.json")).json()
     schema: dict[str, Any] = {**document["components"]["schemas"]["TaskSubmission"], "$defs": {}}
     validator = jsonschema_rs.Draft202012Validator(schema)
@@ -66,7 +66,7 @@ async def test_what_the_document_says_of_a_body_is_what_is_accepted(api: httpx.A
     assert set(schema["properties"]) == set(TaskSubmission.__struct_fields__)
 
 
-def test_the_api_never_reaches_for_the_broker() -> None:
+def test_the_api_does_not_import_the_broker() -> None:
     sources = Path(taskapi.__path__[0]).glob("**/*.py")
 
     assert not [s.name for s in sources if any(w in s.read_text() for w in ("dramatiq", "pika", "taskcore.messaging"))]

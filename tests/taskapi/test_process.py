@@ -1,4 +1,4 @@
-"""`taskapi` as an operator runs it."""
+"""The process `taskapi`, started like an operator does."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def http(server: Service) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_it_listens_on_the_loopback_interface_alone(server: Service) -> None:
+def test_it_listens_on_the_loopback_interface_only(server: Service) -> None:
     processes = [psutil.Process(server.pid), *psutil.Process(server.pid).children(recursive=True)]
 
     listening = {c.laddr.ip for p in processes for c in p.net_connections("inet") if c.status == psutil.CONN_LISTEN}
@@ -38,7 +38,7 @@ def test_it_listens_on_the_loopback_interface_alone(server: Service) -> None:
     assert listening == {"127.0.0.1"}
 
 
-def test_a_body_that_is_too_large_is_answered_though_it_is_not_read(http: httpx.Client) -> None:
+def test_a_too_large_body_gets_a_response_without_being_read(http: httpx.Client) -> None:
     large = json.dumps(task_body(parameters={str(n): "x" * 60_000 for n in range(35)}))
 
     problem_of(http.post("/tasks", content=large, headers={"Content-Type": "application/json"}), 413, "too_large")
@@ -46,7 +46,7 @@ def test_a_body_that_is_too_large_is_answered_though_it_is_not_read(http: httpx.
     assert http.post("/tasks", json=task_body()).status_code == 201
 
 
-def test_those_who_wait_are_answered_when_it_is_told_to_stop(
+def test_waiting_requests_return_when_the_process_is_asked_to_stop(
     server: Service, http: httpx.Client, database: Database
 ) -> None:
     task_id = http.post("/tasks", json=task_body()).json()["id"]
@@ -67,7 +67,7 @@ def test_those_who_wait_are_answered_when_it_is_told_to_stop(
     assert [(answer.status_code, answer.json()["status"]) for answer in answers] == [(200, "queued")]
 
 
-def test_it_takes_its_leave_before_it_stops(services: Services, database_url: str) -> None:
+def test_it_drains_before_it_stops(services: Services, database_url: str) -> None:
     register_type(database_url, "noop", ANYTHING)
     env = {"TASKCORE_DATABASE_URL": database_url, "TASKCORE_API__DRAIN_S": "3600"}
     server = services.start("taskapi", env=env)
@@ -82,7 +82,7 @@ def test_it_takes_its_leave_before_it_stops(services: Services, database_url: st
     assert server.terminate() == 0
 
 
-def test_its_log_lines_are_json_and_carry_the_request_id(services: Services, database_url: str) -> None:
+def test_log_lines_are_json_and_have_the_request_id(services: Services, database_url: str) -> None:
     env = {"TASKCORE_DATABASE_URL": database_url, "TASKCORE_LOG__LEVEL": "debug"}
     server = services.start("taskapi", env=env)
 
@@ -97,14 +97,14 @@ def test_its_log_lines_are_json_and_carry_the_request_id(services: Services, dat
     assert line()["route"] == "/livez"
 
 
-def test_wrong_settings_end_it_with_the_name_of_the_setting(services: Services) -> None:
+def test_invalid_settings_are_named_at_start(services: Services) -> None:
     server = services.start("taskapi", env={"TASKCORE_API__PROCESSES": "none"}, ready=False)
 
     assert server.wait() == 1
     assert "TASKCORE_API__PROCESSES" in server.log
 
 
-def test_a_port_that_another_listens_on_is_refused(services: Services, server: Service, database_url: str) -> None:
+def test_a_taken_port_is_refused(services: Services, server: Service, database_url: str) -> None:
     port = server.url.rpartition(":")[2]
 
     second = services.start(

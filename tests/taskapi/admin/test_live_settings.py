@@ -1,4 +1,4 @@
-"""The live settings over HTTP."""
+"""Live settings over HTTP."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from tests.taskapi.api_helpers import Database, field_errors_of, problem_of
 
 
-async def test_each_live_setting_says_what_holds_and_where_that_comes_from(api: httpx.AsyncClient) -> None:
+async def test_each_live_setting_has_its_value_and_source(api: httpx.AsyncClient) -> None:
     items = {item["name"]: item for item in (await api.get("/settings")).json()["items"]}
 
     sweep = items["coordinator.sweep_every_s"]
@@ -21,7 +21,9 @@ async def test_each_live_setting_says_what_holds_and_where_that_comes_from(api: 
     assert "worker.threads" not in items
 
 
-async def test_a_change_holds_at_once_is_signed_and_told(api: httpx.AsyncClient, database: Database) -> None:
+async def test_a_change_applies_at_once_is_recorded_and_sends_a_notification(
+    api: httpx.AsyncClient, database: Database
+) -> None:
     database.execute("LISTEN taskcore_settings")
 
     changed = (await api.put("/settings/coordinator.sweep_every_s", json={"value": 5})).json()
@@ -37,7 +39,7 @@ async def test_a_change_holds_at_once_is_signed_and_told(api: httpx.AsyncClient,
     assert list(await asyncio.to_thread(lambda: list(database.notifies(timeout=30, stop_after=1))))
 
 
-async def test_a_removed_override_gives_way_to_the_processs_own(api: httpx.AsyncClient) -> None:
+async def test_removing_an_override_restores_the_setting_of_the_process(api: httpx.AsyncClient) -> None:
     await api.put("/settings/log.level", json={"value": "debug"})
 
     for _ in range(2):
@@ -47,13 +49,13 @@ async def test_a_removed_override_gives_way_to_the_processs_own(api: httpx.Async
         assert (removed.json()["value"], removed.json()["source"]) == ("info", "default")
 
 
-async def test_null_is_a_value_where_the_setting_has_one(api: httpx.AsyncClient) -> None:
+async def test_null_can_be_set_when_the_setting_allows_it(api: httpx.AsyncClient) -> None:
     kept = (await api.put("/settings/retention.succeeded_s", json={"value": None})).json()
 
     assert (kept["value"], kept["source"]) == (None, "database")
 
 
-async def test_a_value_with_parts_is_kept_as_it_was_given(api: httpx.AsyncClient) -> None:
+async def test_a_structured_value_is_stored_as_given(api: httpx.AsyncClient) -> None:
     value = {"send_email": {"succeeded_s": 60.0, "failed_s": None}}
 
     changed = (await api.put("/settings/retention.types", json={"value": value})).json()
@@ -73,7 +75,7 @@ async def test_a_value_with_parts_is_kept_as_it_was_given(api: httpx.AsyncClient
         ("retention.types", {"a": [[]] * 3}, "value.a"),
     ],
 )
-async def test_a_value_that_does_not_fit_is_named_and_not_stored(
+async def test_an_invalid_value_is_named_and_not_stored(
     api: httpx.AsyncClient, database: Database, name: str, value: Any, field: str
 ) -> None:
     assert field in field_errors_of(await api.put(f"/settings/{name}", json={"value": value}))
@@ -82,7 +84,7 @@ async def test_a_value_that_does_not_fit_is_named_and_not_stored(
 
 
 @pytest.mark.parametrize("body", [{}, {"value": 5, "more": 1}, [5]])
-async def test_a_body_that_is_no_change_is_refused(api: httpx.AsyncClient, body: Any) -> None:
+async def test_a_body_without_a_value_is_refused(api: httpx.AsyncClient, body: Any) -> None:
     assert (await api.put("/settings/coordinator.sweep_every_s", json=body)).status_code == 422
 
 
@@ -97,7 +99,7 @@ async def test_a_body_that_is_no_change_is_refused(api: httpx.AsyncClient, body:
         ("smtp.password", 409, "setting_not_live"),
     ],
 )
-async def test_what_is_not_there_or_not_live_says_so(
+async def test_an_unknown_and_a_static_setting_are_refused(
     api: httpx.AsyncClient, method: str, name: str, status: int, code: str
 ) -> None:
     body = {"value": 5} if method == "PUT" else None
@@ -105,9 +107,7 @@ async def test_what_is_not_there_or_not_live_says_so(
     problem_of(await api.request(method, f"/settings/{name}", json=body), status, code)
 
 
-async def test_an_override_that_is_not_valid_any_more_does_not_count(
-    api: httpx.AsyncClient, database: Database
-) -> None:
+async def test_an_override_that_is_no_longer_valid_does_not_count(api: httpx.AsyncClient, database: Database) -> None:
     database.execute(
         "INSERT INTO setting (name, value, changed_by) VALUES ('log.level', '\"loud\"', 'me'), ('old.one', '1', 'me')"
     )

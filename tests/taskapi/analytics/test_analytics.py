@@ -22,7 +22,7 @@ AddSeries = Callable[[str, Mapping[str, str], Samples], None]
 
 @pytest.fixture
 def add_series(database: Database) -> AddSeries:
-    """Stores what a collector has measured."""
+    """Stores samples, like a collector does."""
 
     def add(metric: str, labels: Mapping[str, str], samples: Samples) -> None:
         row = database.execute(
@@ -52,7 +52,7 @@ def at(hours: float) -> datetime:
 
 
 async def ask(api: httpx.AsyncClient, metric: str, *labels: str, **given: Any) -> dict[str, Any]:
-    """The answer for the day, or what else is `given`."""
+    """Return the response for the day, or for the parameters `given`."""
     when = {"from": at(0).isoformat(), "to": at(24).isoformat()}
     response = await api.get("/analytics", params={"metric": metric, "label": list(labels), **when, **given})
     assert response.status_code == 200, response.text
@@ -65,7 +65,7 @@ def values(answer: dict[str, Any]) -> list[tuple[dict[str, str], list[float]]]:
 
 
 @pytest.mark.usefixtures("metrics")
-async def test_metrics_say_what_there_is_of_them(api: httpx.AsyncClient, add_series: AddSeries) -> None:
+async def test_metrics_have_their_labels_and_times(api: httpx.AsyncClient, add_series: AddSeries) -> None:
     add_series("tasks", {"status": "queued", "type": "noop"}, {at(1): 5, at(9): 6})
     add_series("tasks", {"status": "failed"}, {at(0): 1})
 
@@ -107,7 +107,7 @@ async def test_a_count_is_summed_and_a_gauge_averaged(api: httpx.AsyncClient, ad
 
 
 @pytest.mark.usefixtures("metrics")
-async def test_another_aggregation_can_be_asked_for(api: httpx.AsyncClient, add_series: AddSeries) -> None:
+async def test_another_aggregation_can_be_selected(api: httpx.AsyncClient, add_series: AddSeries) -> None:
     add_series("tasks", {}, {at(2): 2, at(0): 1, at(1): 6})
 
     for aggregation, value in {"sum": 9, "avg": 3, "min": 1, "max": 6, "last": 2}.items():
@@ -115,7 +115,7 @@ async def test_another_aggregation_can_be_asked_for(api: httpx.AsyncClient, add_
 
 
 @pytest.mark.usefixtures("metrics")
-async def test_buckets_begin_at_the_epoch_and_those_without_samples_are_left_out(
+async def test_buckets_are_aligned_to_the_epoch_and_empty_ones_are_omitted(
     api: httpx.AsyncClient, add_series: AddSeries
 ) -> None:
     add_series("submitted", {}, {at(0.5): 1, at(1): 2, at(1.5): 4, at(7): 8})
@@ -132,7 +132,7 @@ async def test_buckets_begin_at_the_epoch_and_those_without_samples_are_left_out
 
 
 @pytest.mark.usefixtures("metrics")
-async def test_a_range_is_widened_to_whole_buckets(api: httpx.AsyncClient, add_series: AddSeries) -> None:
+async def test_a_range_is_extended_to_whole_buckets(api: httpx.AsyncClient, add_series: AddSeries) -> None:
     add_series("submitted", {}, {at(hour): 1 for hour in range(-24, 72)})
 
     given = {"from": "2026-03-01T13:00:00+01:00", "to": "2026-03-02T00:00:00.5Z"}
@@ -143,9 +143,7 @@ async def test_a_range_is_widened_to_whole_buckets(api: httpx.AsyncClient, add_s
 
 
 @pytest.mark.usefixtures("metrics")
-async def test_the_last_30_days_are_shown_by_day_unless_said_otherwise(
-    api: httpx.AsyncClient, add_series: AddSeries
-) -> None:
+async def test_the_default_range_is_the_last_30_days_by_day(api: httpx.AsyncClient, add_series: AddSeries) -> None:
     now = datetime.now(UTC)
     add_series("submitted", {}, {now - timedelta(days=days): 1 for days in range(33)})
 
@@ -156,7 +154,7 @@ async def test_the_last_30_days_are_shown_by_day_unless_said_otherwise(
 
 
 @pytest.mark.usefixtures("metrics")
-async def test_labels_choose_series(api: httpx.AsyncClient, add_series: AddSeries) -> None:
+async def test_labels_select_series(api: httpx.AsyncClient, add_series: AddSeries) -> None:
     for number, labels in enumerate([{"type": "a", "queue": "x"}, {"type": "a", "queue": "y"}, {"type": "b"}, {}]):
         add_series("submitted", labels, {at(1): number})
 
@@ -171,7 +169,7 @@ async def test_labels_choose_series(api: httpx.AsyncClient, add_series: AddSerie
 
 
 @pytest.mark.usefixtures("metrics")
-async def test_grouped_series_are_added_up_at_each_moment_first(api: httpx.AsyncClient, add_series: AddSeries) -> None:
+async def test_grouped_series_are_summed_at_each_moment_first(api: httpx.AsyncClient, add_series: AddSeries) -> None:
     add_series("tasks", {"status": "queued", "type": "a"}, {at(0): 10, at(1): 20})
     add_series("tasks", {"status": "queued", "type": "b"}, {at(0): 1, at(1): 3})
     add_series("tasks", {"status": "failed", "type": "a"}, {at(0): 7})
@@ -191,7 +189,7 @@ async def test_grouped_series_are_added_up_at_each_moment_first(api: httpx.Async
 
 
 @pytest.mark.usefixtures("metrics")
-async def test_of_ages_in_a_group_the_greatest_counts(api: httpx.AsyncClient, add_series: AddSeries) -> None:
+async def test_the_greatest_age_of_a_group_counts(api: httpx.AsyncClient, add_series: AddSeries) -> None:
     for queue, age in (("a", 5), ("b", 60)):
         add_series("queue_oldest_age_seconds", {"queue": queue}, {at(0): age})
 
@@ -201,7 +199,7 @@ async def test_of_ages_in_a_group_the_greatest_counts(api: httpx.AsyncClient, ad
 
 
 @pytest.mark.usefixtures("metrics")
-async def test_a_group_by_what_some_series_lack_leaves_it_out(api: httpx.AsyncClient, add_series: AddSeries) -> None:
+async def test_a_series_without_the_label_of_a_group_omits_it(api: httpx.AsyncClient, add_series: AddSeries) -> None:
     add_series("submitted", {"type": "a"}, {at(0): 1})
     add_series("submitted", {"queue": "x"}, {at(0): 2})
 
@@ -228,7 +226,7 @@ BAD_QUESTIONS: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.usefixtures("metrics")
-async def test_what_does_not_fit_is_named(api: httpx.AsyncClient, add_series: AddSeries) -> None:
+async def test_an_invalid_parameter_is_named(api: httpx.AsyncClient, add_series: AddSeries) -> None:
     add_series("submitted", {"type": "a"}, {at(0): 1})
 
     for given, field in BAD_QUESTIONS:
@@ -241,12 +239,12 @@ async def test_a_metric_must_be_named_and_exist(api: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.usefixtures("metrics")
-async def test_what_has_no_samples_is_empty(api: httpx.AsyncClient) -> None:
+async def test_a_range_without_samples_is_empty(api: httpx.AsyncClient) -> None:
     assert values(await ask(api, "never_sampled", group_by="any")) == []
 
 
 @pytest.mark.usefixtures("metrics")
-async def test_30_days_of_a_hundred_series_are_one_answer_and_more_than_10000_points_are_none(
+async def test_30_days_of_a_hundred_series_are_returned_and_more_than_10000_points_refused(
     api: httpx.AsyncClient, database: Database
 ) -> None:
     database.execute(

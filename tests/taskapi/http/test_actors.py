@@ -1,4 +1,4 @@
-"""Who asks: the header `X-Taskcore-User` signs whatever the call does."""
+"""The header `X-Taskcore-User`: the user is recorded with every change."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ BOB = {"X-Taskcore-User": "bob@example.com (on call)"}
 
 
 async def actors(api: httpx.AsyncClient, task_id: int) -> list[str]:
-    """Who signed each step."""
+    """Return the actor of each history entry."""
     return [step["actor"] for step in (await api.get(f"/tasks/{task_id}/history")).json()["items"]]
 
 
-async def test_the_first_step_is_signed_by_who_submitted(api: httpx.AsyncClient) -> None:
+async def test_the_first_history_entry_has_the_submitter(api: httpx.AsyncClient) -> None:
     alone = (await api.post("/tasks", json=task_body(), headers=ANN)).json()["id"]
     nobody = (await api.post("/tasks", json=task_body())).json()["id"]
     child = (await api.post("/tasks", json=task_body(depends_on=[alone]), headers=BOB)).json()["id"]
@@ -27,7 +27,7 @@ async def test_the_first_step_is_signed_by_who_submitted(api: httpx.AsyncClient)
 
 
 @pytest.mark.parametrize("key", [None, "a-key"])
-async def test_every_task_of_a_batch_is_signed(api: httpx.AsyncClient, key: str | None) -> None:
+async def test_every_task_of_a_batch_has_the_submitter(api: httpx.AsyncClient, key: str | None) -> None:
     headers = ANN if key is None else {**ANN, "Idempotency-Key": key}
     plain = {"tasks": [task_body(), task_body()]}
     dependent = {"tasks": [task_body(ref="first"), task_body(depends_on=["first"], name="the second")], "atomic": False}
@@ -39,7 +39,7 @@ async def test_every_task_of_a_batch_is_signed(api: httpx.AsyncClient, key: str 
         assert [await actors(api, result["id"]) for result in answer["results"]] == [["user:ann"]] * 2
 
 
-async def test_each_change_is_signed_by_who_made_it(api: httpx.AsyncClient, database: Database) -> None:
+async def test_each_change_has_the_user_who_made_it(api: httpx.AsyncClient, database: Database) -> None:
     task_id = await submit(api)
 
     for call, headers in (("pause", ANN), ("resume", BOB), ("cancel", ANN), ("retry", BOB)):
@@ -53,7 +53,7 @@ async def test_each_change_is_signed_by_who_made_it(api: httpx.AsyncClient, data
     assert await actors(api, task_id) == ["api", ann, bob, ann, bob, ann, bob]
 
 
-async def test_a_setting_and_a_pause_of_a_queue_are_signed(api: httpx.AsyncClient) -> None:
+async def test_a_setting_and_the_pause_of_a_queue_have_the_user(api: httpx.AsyncClient) -> None:
     changed = (await api.put("/settings/log.level", json={"value": "debug"}, headers=ANN)).json()
     paused = (await api.post("/queues/mail/pause", json={"reason": "moving"}, headers=BOB)).json()
     resumed = (await api.post("/queues/mail/resume", headers=ANN)).json()
@@ -73,7 +73,7 @@ CHANGES = [
 
 
 @pytest.mark.parametrize("name", [b"", b"x" * 256, "jürgen".encode(), b" ann"])
-async def test_a_name_that_cannot_be_kept_is_refused(api: httpx.AsyncClient, database: Database, name: bytes) -> None:
+async def test_an_invalid_user_name_is_refused(api: httpx.AsyncClient, database: Database, name: bytes) -> None:
     for method, path, body in CHANGES:
         response = await api.request(method, path, json=body, headers=[(b"x-taskcore-user", name)])
 

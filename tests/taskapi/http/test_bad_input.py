@@ -1,4 +1,4 @@
-"""Whatever a client sends: a 4xx problem that names the field, and nothing stored."""
+"""Invalid requests: each is a 4xx problem that names the field, and stores nothing."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def post(api: httpx.AsyncClient, body: bytes, path: str = "/tasks") -> htt
         ({"no_such_member": 1}, "no_such_member"),
     ],
 )
-async def test_a_member_that_is_not_valid_is_named(
+async def test_an_invalid_member_is_named(
     api: httpx.AsyncClient, database: Database, members: dict[str, Any], field: str
 ) -> None:
     alone = await api.post("/tasks", json=task_body(**members))
@@ -71,7 +71,7 @@ async def test_a_member_that_is_not_valid_is_named(
     assert count_stored(database) == 0
 
 
-async def test_a_member_that_is_missing_is_named(api: httpx.AsyncClient) -> None:
+async def test_a_missing_member_is_named(api: httpx.AsyncClient) -> None:
     assert "name" in field_errors_of(await api.post("/tasks", json={"type": "noop"}))
     assert "tasks[0].type" in field_errors_of(await api.post("/tasks/batch", json={"tasks": [{"name": "a"}]}))
     assert "tasks" in field_errors_of(await api.post("/tasks/batch", json={}))
@@ -97,7 +97,7 @@ async def test_a_member_that_is_missing_is_named(api: httpx.AsyncClient) -> None
         (b"01", 400, "parameters.a"),
     ],
 )
-async def test_a_body_that_cannot_be_decoded_is_refused_where_the_fault_lies(
+async def test_the_position_of_a_decoding_error_is_named(
     api: httpx.AsyncClient, database: Database, value: bytes, status: int, field: str
 ) -> None:
     body = b'{"name": "a", "type": "noop", "labels": {"k": "v"}, "parameters": {"z": [1, {}], "a": ' + value + b"}}"
@@ -118,17 +118,17 @@ async def test_a_body_that_is_not_json_is_refused(api: httpx.AsyncClient, body: 
         problem_of(await post(api, body, path), 400, "malformed_json")
 
 
-async def test_a_body_with_something_behind_it_is_refused(api: httpx.AsyncClient) -> None:
+async def test_a_body_with_trailing_characters_is_refused(api: httpx.AsyncClient) -> None:
     problem_of(await post(api, json.dumps(task_body()).encode() + b" x"), 400, "malformed_json")
 
 
 @pytest.mark.parametrize("body", [b"[]", b"null", b"1", b'"text"'])
-async def test_a_body_that_is_no_object_is_refused(api: httpx.AsyncClient, body: bytes) -> None:
+async def test_a_body_that_is_not_an_object_is_refused(api: httpx.AsyncClient, body: bytes) -> None:
     for path in ("/tasks", "/tasks/batch"):
         assert list(field_errors_of(await post(api, body, path))) == ["body"]
 
 
-async def test_a_body_of_another_kind_is_refused(api: httpx.AsyncClient) -> None:
+async def test_a_body_of_another_media_type_is_refused(api: httpx.AsyncClient) -> None:
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
         response = await api.post("/tasks", content=b"name=a", headers={"Content-Type": kind})
 
@@ -151,7 +151,7 @@ async def test_a_batch_of_more_than_32_mebibytes_is_refused(api: httpx.AsyncClie
     assert list(field_errors_of(await post(api, body, "/tasks/batch"), 413)) == ["body"]
 
 
-async def test_a_batch_of_no_task_or_too_many_is_refused(api: httpx.AsyncClient) -> None:
+async def test_an_empty_and_a_too_long_batch_are_refused(api: httpx.AsyncClient) -> None:
     for tasks in ([], [task_body()] * 10_001):
         assert list(field_errors_of(await api.post("/tasks/batch", json={"tasks": tasks}))) == ["tasks"]
 
@@ -188,12 +188,12 @@ async def test_a_batch_of_no_task_or_too_many_is_refused(api: httpx.AsyncClient)
         ("a%00b=1", "a\0b"),
     ],
 )
-async def test_a_query_that_is_not_valid_is_refused(api: httpx.AsyncClient, query: str, field: str) -> None:
+async def test_an_invalid_query_is_refused(api: httpx.AsyncClient, query: str, field: str) -> None:
     assert list(field_errors_of(await api.get(f"/tasks?{query}"))) == [field]
 
 
 @pytest.mark.parametrize("call", ["", "/history", "/attempts", "/wait"])
-async def test_an_id_that_cannot_be_one_is_no_server_error(api: httpx.AsyncClient, call: str) -> None:
+async def test_an_invalid_id_is_not_a_server_error(api: httpx.AsyncClient, call: str) -> None:
     problem_of(await api.get(f"/tasks/1{call}"), 404, "task_not_found")
     problem_of(await api.get(f"/tasks/{2**63 - 1}{call}"), 404, "task_not_found")
     problem_of(await api.get(f"/tasks/abc{call}"), 404, "not_found")
@@ -203,12 +203,12 @@ async def test_an_id_that_cannot_be_one_is_no_server_error(api: httpx.AsyncClien
         assert list(field_errors_of(await api.get(f"/tasks/{beyond}{call}"))) == ["task_id"]
 
 
-async def test_a_wait_that_is_not_valid_is_refused(api: httpx.AsyncClient) -> None:
+async def test_an_invalid_timeout_is_refused(api: httpx.AsyncClient) -> None:
     for timeout in ("61", "-1", "nan", "inf", "soon"):
         assert list(field_errors_of(await api.get(f"/tasks/1/wait?timeout={timeout}"))) == ["timeout"]
 
 
-async def test_an_idempotency_key_that_is_not_valid_is_refused(api: httpx.AsyncClient, database: Database) -> None:
+async def test_an_invalid_idempotency_key_is_refused(api: httpx.AsyncClient, database: Database) -> None:
     for key in (b"", b"x" * 256, b"\xc3\xa9", b"tab\there"):
         response = await api.post("/tasks", json=task_body(), headers={b"Idempotency-Key": key})
 
@@ -216,7 +216,7 @@ async def test_an_idempotency_key_that_is_not_valid_is_refused(api: httpx.AsyncC
     assert count_stored(database) == 0
 
 
-async def test_what_is_not_there_is_told_as_a_problem(api: httpx.AsyncClient) -> None:
+async def test_an_unknown_path_or_method_is_a_problem(api: httpx.AsyncClient) -> None:
     problem_of(await api.get("/nothing"), 404, "not_found")
     problem_of(await api.get("http://api/nothing"), 404, "not_found")
     response = await api.put("/tasks", json={})
@@ -224,7 +224,7 @@ async def test_what_is_not_there_is_told_as_a_problem(api: httpx.AsyncClient) ->
     assert "POST" in response.headers["allow"]
 
 
-async def test_a_zone_that_the_database_does_not_know_is_understood(api: httpx.AsyncClient) -> None:
+async def test_a_utc_offset_that_the_database_does_not_accept_is_accepted(api: httpx.AsyncClient) -> None:
     response = await api.post("/tasks", json=task_body(run_at="2030-01-01T23:59:00+23:59"))
 
     assert response.status_code == 201

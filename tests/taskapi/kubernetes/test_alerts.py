@@ -1,4 +1,4 @@
-"""Alerts over HTTP, and the rules that raise them."""
+"""Alerts over HTTP, and the rules that open them."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def collected(database_url: str) -> Iterator[Connection]:
     engine.dispose()
 
 
-def raised(connection: Connection, name: str, **members: Any) -> int:
-    """The id of an alert about the pod `name`."""
+def store_alert(connection: Connection, name: str, **members: Any) -> int:
+    """Store an alert about the pod `name`, and return its id."""
     alert = {
         "rule": "warning",
         "cluster": "home",
@@ -50,10 +50,10 @@ async def names(api: httpx.AsyncClient, **query: Any) -> list[str]:
     return [item["name"] for item in response.json()["items"]]
 
 
-async def test_open_ones_are_listed_the_last_to_open_first(api: httpx.AsyncClient, collected: Connection) -> None:
-    raised(collected, "a", task_id=7)
-    raised(collected, "b", resolved_at=AT, resolved_by="inactivity")
-    raised(collected, "c")
+async def test_open_alerts_are_listed_the_last_opened_first(api: httpx.AsyncClient, collected: Connection) -> None:
+    store_alert(collected, "a", task_id=7)
+    store_alert(collected, "b", resolved_at=AT, resolved_by="inactivity")
+    store_alert(collected, "c")
 
     assert await names(api) == ["c", "a"]
     assert await names(api, status="resolved") == ["b"]
@@ -62,11 +62,11 @@ async def test_open_ones_are_listed_the_last_to_open_first(api: httpx.AsyncClien
     assert (first["count"], first["task_id"], first["rule"], first["resolved_at"]) == (3, 7, "warning", None)
 
 
-async def test_filters(api: httpx.AsyncClient, collected: Connection) -> None:
-    raised(collected, "a", cluster="other")
-    raised(collected, "b", namespace="bank")
-    raised(collected, "c", kind="Node")
-    raised(collected, "d", reason="Failed")
+async def test_alerts_are_filtered(api: httpx.AsyncClient, collected: Connection) -> None:
+    store_alert(collected, "a", cluster="other")
+    store_alert(collected, "b", namespace="bank")
+    store_alert(collected, "c", kind="Node")
+    store_alert(collected, "d", reason="Failed")
 
     assert await names(api, cluster="other") == ["a"]
     assert await names(api, namespace="bank") == ["b"]
@@ -75,15 +75,15 @@ async def test_filters(api: httpx.AsyncClient, collected: Connection) -> None:
     assert await names(api, name=["a", "d"]) == ["d", "a"]
 
 
-async def test_pages_go_on_whatever_opens_and_following_brings_that_once(
+async def test_pages_continue_while_alerts_open_and_following_returns_those_once(
     api: httpx.AsyncClient, collected: Connection
 ) -> None:
     for name in "abc":
-        raised(collected, name)
+        store_alert(collected, name)
 
     first = (await api.get("/alerts", params={"limit": 2})).json()
     for name in "def":
-        raised(collected, name)
+        store_alert(collected, name)
     second = (await api.get("/alerts", params={"limit": 2, "before": first["next_before"]})).json()
     new = (await api.get("/alerts", params={"limit": 2, "after": first["next_after"]})).json()
     rest = (await api.get("/alerts", params={"after": new["next_after"]})).json()
@@ -96,7 +96,7 @@ async def test_pages_go_on_whatever_opens_and_following_brings_that_once(
 
 
 async def test_resolving_closes_an_alert_once(api: httpx.AsyncClient, collected: Connection) -> None:
-    alert_id = raised(collected, "a")
+    alert_id = store_alert(collected, "a")
 
     resolved = await api.post(f"/alerts/{alert_id}/resolve", headers={"X-Taskcore-User": "ann"})
 
@@ -108,13 +108,13 @@ async def test_resolving_closes_an_alert_once(api: httpx.AsyncClient, collected:
     problem_of(await api.post("/alerts/99999/resolve"), 404, "alert_not_found")
 
 
-async def test_a_bad_query_is_named(api: httpx.AsyncClient) -> None:
+async def test_an_invalid_query_is_named(api: httpx.AsyncClient) -> None:
     assert "status" in field_errors_of(await api.get("/alerts", params={"status": "closed"}))
     assert "after" in field_errors_of(await api.get("/alerts", params={"before": 1, "after": 1}))
     assert "before" in field_errors_of(await api.get("/alerts", params={"before": "x"}))
 
 
-async def test_rules_whose_task_fits_its_type_are_taken(api: httpx.AsyncClient) -> None:
+async def test_rules_whose_task_matches_its_type_are_accepted(api: httpx.AsyncClient) -> None:
     task = {"type": "greet", "parameters": {"whom": "$object", "times": 2}, "name": "$kind $object"}
     rules = [{"name": "mine", "types": ["Warning"], "task": task}, {"name": "others"}]
 
@@ -143,7 +143,7 @@ async def test_rules_whose_task_fits_its_type_are_taken(api: httpx.AsyncClient) 
         ({"type": "noop", "name": "5 $"}, "value[1].task.name", "has a $ that does not start a name"),
     ],
 )
-async def test_a_rule_whose_task_could_not_run_is_refused_when_it_is_given(
+async def test_a_rule_whose_task_could_not_run_is_refused(
     api: httpx.AsyncClient, database: Database, task: dict[str, Any], field: str, said: str
 ) -> None:
     refused = field_errors_of(await api.put(RULES, json={"value": [{"name": "first"}, {"name": "mine", "task": task}]}))
@@ -152,7 +152,7 @@ async def test_a_rule_whose_task_could_not_run_is_refused_when_it_is_given(
     assert database.execute("SELECT 1 FROM setting").fetchall() == []
 
 
-async def test_two_rules_of_one_name_are_refused(api: httpx.AsyncClient) -> None:
+async def test_two_rules_with_the_same_name_are_refused(api: httpx.AsyncClient) -> None:
     refused = field_errors_of(await api.put(RULES, json={"value": [{"name": "mine"}, {"name": "mine"}]}))
 
     assert refused == {"value": "two rules are named mine"}

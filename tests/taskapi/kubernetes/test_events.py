@@ -1,4 +1,4 @@
-"""Kubernetes events over HTTP: pages, filters, gaps, versions, and what comes later."""
+"""Kubernetes events over HTTP: pages, filters, gaps, versions, and following new ones."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def minutes(count: float) -> datetime:
     return AT + timedelta(minutes=count)
 
 
-def gap(connection: Connection, **members: Any) -> None:
+def store_gap(connection: Connection, **members: Any) -> None:
     defaults = {"cluster": "home", "namespace": "", "kind": "lost", "from_at": AT, "until_at": AT}
     connection.execute(insert(K8sGap).values({**defaults, **members}))
 
@@ -48,7 +48,9 @@ def messages(page: dict[str, Any]) -> list[str]:
     return [item["message"] for item in page["items"]]
 
 
-async def test_a_page_has_each_event_as_it_is_now_newest_first(api: httpx.AsyncClient, collected: Connection) -> None:
+async def test_a_page_has_the_current_version_of_each_event_newest_first(
+    api: httpx.AsyncClient, collected: Connection
+) -> None:
     store(collected, event(1, message="old", at=minutes(1)), event(2, message="second", at=minutes(2)))
     store(collected, event(3, uid="uid-1", message="new", count=4, at=minutes(3)))
 
@@ -62,7 +64,9 @@ async def test_a_page_has_each_event_as_it_is_now_newest_first(api: httpx.AsyncC
     assert datetime.fromisoformat(first["at"]) == minutes(3)
 
 
-async def test_pages_neither_repeat_nor_miss_any_of_one_time(api: httpx.AsyncClient, collected: Connection) -> None:
+async def test_pages_neither_repeat_nor_miss_events_of_the_same_time(
+    api: httpx.AsyncClient, collected: Connection
+) -> None:
     store(collected, *(event(n, message=str(n), at=minutes(n // 3)) for n in range(10)))
 
     found: list[str] = []
@@ -93,7 +97,7 @@ FILTERS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-async def test_filters(api: httpx.AsyncClient, collected: Connection) -> None:
+async def test_events_are_filtered(api: httpx.AsyncClient, collected: Connection) -> None:
     several: list[dict[str, Any]] = [
         {"message": "0, 50% of"},
         {"kind": "Node", "namespace": ""},
@@ -110,8 +114,8 @@ async def test_filters(api: httpx.AsyncClient, collected: Connection) -> None:
 
 async def test_gaps_are_on_the_page_of_their_time(api: httpx.AsyncClient, collected: Connection) -> None:
     store(collected, *(event(n, message=str(n), at=minutes(n)) for n in range(4)))
-    gap(collected, from_at=minutes(0.2), until_at=minutes(0.4))
-    gap(collected, from_at=minutes(2.2), until_at=minutes(9), kind="rate_limited", reason="Failed", count=7)
+    store_gap(collected, from_at=minutes(0.2), until_at=minutes(0.4))
+    store_gap(collected, from_at=minutes(2.2), until_at=minutes(9), kind="rate_limited", reason="Failed", count=7)
 
     newer = await ask(api, limit=2)
     older = await ask(api, limit=2, before=newer["next_before"])
@@ -120,11 +124,11 @@ async def test_gaps_are_on_the_page_of_their_time(api: httpx.AsyncClient, collec
     assert [(one["kind"], one["reason"], one["count"]) for one in older["gaps"]] == [("lost", None, None)]
 
 
-async def test_only_gaps_that_may_hide_what_was_asked_for_are_told(
+async def test_only_gaps_that_may_hide_matching_events_are_returned(
     api: httpx.AsyncClient, collected: Connection
 ) -> None:
-    gap(collected)
-    gap(collected, namespace="shop", kind="rate_limited", reason="Failed", count=3)
+    store_gap(collected)
+    store_gap(collected, namespace="shop", kind="rate_limited", reason="Failed", count=3)
 
     assert len((await ask(api, cluster="other"))["gaps"]) == 0
     assert len((await ask(api, namespace="bank"))["gaps"]) == 1
@@ -133,14 +137,14 @@ async def test_only_gaps_that_may_hide_what_was_asked_for_are_told(
     assert len((await ask(api, reason="Failed", kind="Job"))["gaps"]) == 2
 
 
-async def test_following_brings_each_new_version_once_in_the_order_of_storing(
+async def test_following_returns_each_new_version_once_in_the_order_of_storing(
     api: httpx.AsyncClient, collected: Connection
 ) -> None:
     store(collected, event(1, message="there before"))
     after = (await ask(api))["next_after"]
 
     store(collected, event(2, message="late", at=minutes(-99)), event(3, message="a", at=minutes(5)))
-    gap(collected)
+    store_gap(collected)
     first = await ask(api, after=after, limit=1)
     store(collected, event(4, message="superseded"), event(5, uid="uid-4", message="b"))
     second = await ask(api, after=first["next_after"])
@@ -151,7 +155,7 @@ async def test_following_brings_each_new_version_once_in_the_order_of_storing(
     assert [len(page["gaps"]) for page in (first, second, third)] == [1, 0, 0]
 
 
-async def test_following_with_a_filter_goes_on_past_what_does_not_match(
+async def test_following_with_a_filter_continues_after_events_that_do_not_match(
     api: httpx.AsyncClient, collected: Connection
 ) -> None:
     start = await ask(api, kind="Node")
@@ -163,7 +167,7 @@ async def test_following_with_a_filter_goes_on_past_what_does_not_match(
     assert page["next_after"] == f"{last.id}.0"
 
 
-async def test_what_one_cluster_stores_becomes_visible_before_a_later_id_of_another_one(
+async def test_ids_of_two_clusters_become_visible_in_order(
     api: httpx.AsyncClient, collected: Connection, database_url: str
 ) -> None:
     after = (await ask(api))["next_after"]
@@ -177,7 +181,7 @@ async def test_what_one_cluster_stores_becomes_visible_before_a_later_id_of_anot
     assert messages(await ask(api, after=after)) == ["slow"]
 
 
-async def test_versions_of_an_event_are_all_there(api: httpx.AsyncClient, collected: Connection) -> None:
+async def test_all_versions_of_an_event_are_returned(api: httpx.AsyncClient, collected: Connection) -> None:
     rows = store(collected, event(1), event(2, uid="uid-1"), event(3), event(4, uid="uid-1"))
     path = f"/events/{rows[1].id}/versions"
 
@@ -213,7 +217,7 @@ async def test_events_outlive_their_task(api: httpx.AsyncClient, collected: Conn
     assert len((await ask(api, "/tasks/12345/events"))["items"]) == 1
 
 
-async def test_a_bad_query_is_named(api: httpx.AsyncClient) -> None:
+async def test_an_invalid_query_is_named(api: httpx.AsyncClient) -> None:
     for query, field in (
         ({"before": "x"}, "before"),
         ({"before": "999999999999999999.1"}, "before"),
@@ -227,9 +231,7 @@ async def test_a_bad_query_is_named(api: httpx.AsyncClient) -> None:
         assert field in field_errors_of(await api.get("/events", params=query)), query
 
 
-async def test_whoever_follows_while_clusters_write_gets_every_event_once(
-    api: httpx.AsyncClient, database_url: str
-) -> None:
+async def test_a_follower_gets_every_event_once_while_clusters_write(api: httpx.AsyncClient, database_url: str) -> None:
     engine = sync_engine(database_url, name="tests", pool_size=3)
     after, found = (await ask(api))["next_after"], list[int]()
 

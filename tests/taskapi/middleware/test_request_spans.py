@@ -1,4 +1,4 @@
-"""The spans of requests and of their statements: whose they are, and what they do not tell."""
+"""Spans of requests and of their statements."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def named(exporter: InMemorySpanExporter, name: str) -> ReadableSpan:
     return span
 
 
-async def test_a_statement_that_fails_says_so_and_shows_no_values(
+async def test_the_span_of_a_failed_statement_has_the_error_but_no_values(
     database_url: str, tracing: Tracing, exporter: InMemorySpanExporter
 ) -> None:
     database = Database.from_url(database_url, tracing)
@@ -45,7 +45,7 @@ async def test_a_statement_that_fails_says_so_and_shows_no_values(
     assert SECRET not in span.to_json() + str(raised.value)
 
 
-def test_what_a_statement_is_called_does_not_keep_it(tracing: Tracing) -> None:
+def test_caching_the_name_of_a_statement_does_not_keep_it_alive(tracing: Tracing) -> None:
     statement = tasks_by_key([SECRET])
     with tracing.tracer.start_as_current_span("request"), statement_span(tracing, statement):
         gone = weakref.ref(statement)
@@ -56,31 +56,31 @@ def test_what_a_statement_is_called_does_not_keep_it(tracing: Tracing) -> None:
     assert gone() is None
 
 
-class Noting(Database):
-    """Answers nothing, and remembers in whose context it was asked."""
+class RecordingDatabase(Database):
+    """Returns no rows, and records the trace context of its calls."""
 
     def __init__(self) -> None:
-        self.asked = asyncio.Event()
-        self.found: list[object] = []
+        self.was_called = asyncio.Event()
+        self.contexts: list[object] = []
 
     async def read(self, statement: Executable, parameters: object = None) -> Rows:
-        self.found += [get_contextvars(), trace.get_current_span()]
-        self.asked.set()
+        self.contexts += [get_contextvars(), trace.get_current_span()]
+        self.was_called.set()
         return ()
 
     write = read
 
 
-async def test_what_several_requests_share_is_in_the_context_of_none(tracing: Tracing, database_url: str) -> None:
-    woken, watched = Noting(), Noting()
-    wakeups, finishes = Notifier(woken), CompletionWaiters(database_url, watched)
+async def test_shared_work_runs_outside_the_context_of_any_request(tracing: Tracing, database_url: str) -> None:
+    notified, polled = RecordingDatabase(), RecordingDatabase()
+    notifier, waiters = Notifier(notified), CompletionWaiters(database_url, polled)
 
     with bound_contextvars(request_id="one"), tracing.tracer.start_as_current_span("request"):
-        wakeups.notify()
-        with finishes.waiting_for(1):
-            finishes.start_watching()
-            await asyncio.gather(woken.asked.wait(), watched.asked.wait())
-    await wakeups.close()
-    await finishes.close()
+        notifier.notify()
+        with waiters.waiting_for(1):
+            waiters.start_watching()
+            await asyncio.gather(notified.was_called.wait(), polled.was_called.wait())
+    await notifier.close()
+    await waiters.close()
 
-    assert woken.found[:2] == watched.found[:2] == [{}, trace.INVALID_SPAN]
+    assert notified.contexts[:2] == polled.contexts[:2] == [{}, trace.INVALID_SPAN]

@@ -1,4 +1,4 @@
-"""The database stops, restarts, falls silent: nothing hangs, and all goes on without a restart of the process."""
+"""The database stops, restarts or falls silent: no call hangs, and all work again without a restart of the API."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.taskapi.conftest import ANYTHING, register_type, running_app, transpo
 
 @pytest.fixture
 async def api(private_postgres: PostgresServer) -> AsyncIterator[httpx.AsyncClient]:
-    """The API on a database that can be stopped."""
+    """Return a client of the API on a database that can be stopped."""
     migrations.upgrade(private_postgres.url)
     register_type(private_postgres.url, "noop", ANYTHING)
     app = create_app(Settings(database_url=SecretStr(private_postgres.url)))
@@ -33,7 +33,7 @@ async def api(private_postgres: PostgresServer) -> AsyncIterator[httpx.AsyncClie
 
 
 async def refuse_with_patience(api: httpx.AsyncClient) -> None:
-    """Every call answers 503 and says when to come again."""
+    """Check that every call is a 503 that says when to try again."""
     calls = [
         api.post("/tasks", json=task_body()),
         api.post("/tasks/batch", json={"tasks": [task_body()] * 3}),
@@ -52,7 +52,9 @@ async def refuse_with_patience(api: httpx.AsyncClient) -> None:
         assert int(response.headers["retry-after"]) > 0
 
 
-async def test_the_database_stops_and_comes_back(api: httpx.AsyncClient, private_postgres: PostgresServer) -> None:
+async def test_calls_work_again_after_the_database_was_stopped(
+    api: httpx.AsyncClient, private_postgres: PostgresServer
+) -> None:
     before = await submit(api)
 
     private_postgres.stop()
@@ -65,7 +67,7 @@ async def test_the_database_stops_and_comes_back(api: httpx.AsyncClient, private
     assert await submit(api) > before
 
 
-async def test_the_process_starts_while_the_database_is_away(private_postgres: PostgresServer) -> None:
+async def test_the_process_starts_while_the_database_is_unavailable(private_postgres: PostgresServer) -> None:
     migrations.upgrade(private_postgres.url)
     register_type(private_postgres.url, "noop", ANYTHING)
     private_postgres.stop()
@@ -79,7 +81,7 @@ async def test_the_process_starts_while_the_database_is_away(private_postgres: P
         assert await submit(api)
 
 
-async def test_a_restart_costs_no_read(api: httpx.AsyncClient, private_postgres: PostgresServer) -> None:
+async def test_no_read_fails_after_a_restart(api: httpx.AsyncClient, private_postgres: PostgresServer) -> None:
     task_id = await submit(api)
     await asyncio.gather(*(api.get(f"/tasks/{task_id}") for _ in range(30)))
 
@@ -100,9 +102,7 @@ async def test_after_a_restart_no_more_writes_fail_than_there_were_connections(
     assert [response.status_code for response in responses[1:]] == [201] * 9
 
 
-async def test_somebody_who_waits_goes_on_waiting_through_a_restart(
-    api: httpx.AsyncClient, private_postgres: PostgresServer
-) -> None:
+async def test_a_waiting_request_survives_a_restart(api: httpx.AsyncClient, private_postgres: PostgresServer) -> None:
     task_id = await submit(api)
     call = asyncio.create_task(api.get(f"/tasks/{task_id}/wait", params={"timeout": 60}))
     await asyncio.sleep(0.5)
@@ -130,7 +130,7 @@ async def test_a_silent_database_is_not_ready(api: httpx.AsyncClient, private_po
     assert (await api.get("http://api/readyz")).status_code == 200
 
 
-async def test_a_database_that_takes_no_more_connections_is_away(
+async def test_a_database_without_free_connections_is_unavailable(
     api: httpx.AsyncClient, private_postgres: PostgresServer
 ) -> None:
     with ExitStack() as others:
@@ -156,7 +156,7 @@ async def test_a_database_without_our_tables_is_not_ready(private_postgres: Post
         assert await submit(api)
 
 
-async def test_a_standby_takes_no_task(api: httpx.AsyncClient, private_postgres: PostgresServer) -> None:
+async def test_a_standby_accepts_no_task(api: httpx.AsyncClient, private_postgres: PostgresServer) -> None:
     await submit(api)
     with psycopg.connect(private_postgres.url, autocommit=True) as connection:
         connection.execute("ALTER SYSTEM SET default_transaction_read_only = on")

@@ -1,4 +1,4 @@
-"""The viewer that is asked for spans: its shapes, and whatever it may answer."""
+"""Reading spans from the trace viewer: the shapes of its responses, and invalid ones."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PATH = f"/traces/{TRACE}"
     ],
     ids=["plain", "jaeger", "tempo v1", "tempo v2"],
 )
-async def test_a_viewer_answers_in_any_of_its_shapes(
+async def test_each_shape_of_a_viewers_response_is_decoded(
     database_url: str, database: Database, http_server: HttpServer, wrap: Callable[[Any], Any]
 ) -> None:
     async with api_client(database_url, tracing=viewer_settings(http_server)) as api:
@@ -94,7 +94,7 @@ async def test_a_trace_that_the_viewer_does_not_have_has_no_spans(
     ],
     ids=["error", "redirect", "page", "other API", "nested", "no id", "no time", "no list", "too large"],
 )
-async def test_a_viewer_that_answers_rubbish_is_not_our_fault(
+async def test_an_invalid_response_of_the_viewer_is_a_503(
     database_url: str, database: Database, http_server: HttpServer, answer: Response
 ) -> None:
     async with api_client(database_url, tracing=viewer_settings(http_server)) as api:
@@ -108,7 +108,7 @@ async def test_a_viewer_that_answers_rubbish_is_not_our_fault(
     assert http_server.url not in refused.text
 
 
-async def test_a_viewer_that_nobody_answers_at_is_not_our_fault(database_url: str, database: Database) -> None:
+async def test_an_unreachable_viewer_is_a_503(database_url: str, database: Database) -> None:
     async with api_client(
         database_url, tracing=TracingSettings(query_url="http://u:secret@127.0.0.1:1/{trace_id}")
     ) as api:
@@ -119,7 +119,7 @@ async def test_a_viewer_that_nobody_answers_at_is_not_our_fault(database_url: st
     assert "secret" not in str(problem_of(refused, 503, "trace_viewer_unavailable"))
 
 
-async def test_attributes_of_any_kind_come_through(
+async def test_attributes_of_any_type_are_returned(
     database_url: str, database: Database, http_server: HttpServer
 ) -> None:
     values = {
@@ -155,7 +155,7 @@ async def test_attributes_of_any_kind_come_through(
     assert (span["kind"], span["status"], span["events"][0]["name"]) == ("internal", "unset", "retried")
 
 
-async def test_only_the_newest_attempts_are_asked_for(
+async def test_only_the_traces_of_the_newest_attempts_are_read(
     database_url: str, database: Database, http_server: HttpServer
 ) -> None:
     async with api_client(database_url, tracing=viewer_settings(http_server)) as api:
@@ -169,7 +169,7 @@ async def test_only_the_newest_attempts_are_asked_for(
     assert len(http_server.requests) == 11
 
 
-async def test_a_viewer_that_does_not_answer_is_given_up(http_server: HttpServer) -> None:
+async def test_a_silent_viewer_times_out(http_server: HttpServer) -> None:
     released = threading.Event()
     http_server.on("GET", PATH, lambda _: Response() if released.wait() else Response(500))
     asked = TraceViewer(f"{http_server.url}/traces/{{trace_id}}", timeout_s=0.2)

@@ -1,4 +1,4 @@
-"""Making schedules, and reading their times."""
+"""Create schedules, and parse their times."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import httpx
 
 
 def schedule_body(**members: Any) -> dict[str, Any]:
-    """A body that is valid unless `members` make it otherwise; one that is None is left out."""
+    """Return a valid body with `members`, those that are None left out."""
     body = {"name": "nightly", "cron": "30 2 * * *", "task": {"type": "noop"}, **members}
     return {name: value for name, value in body.items() if value is not None}
 

@@ -1,4 +1,4 @@
-"""Pausing, resuming and running schedules; what they did and what they will do; those that services keep."""
+"""Pausing, resuming and running schedules; their fires and previews; managed schedules."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ REFUSED_PREVIEWS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-async def test_a_pause_keeps_its_reason_and_ends_from_now_on(api: httpx.AsyncClient, database: Database) -> None:
+async def test_a_pause_has_a_reason_and_its_times_are_not_made_up_for(
+    api: httpx.AsyncClient, database: Database
+) -> None:
     made = await create_schedule(api, cron="@hourly")
     path = f"/schedules/{made['id']}"
 
@@ -40,7 +42,7 @@ async def test_a_pause_keeps_its_reason_and_ends_from_now_on(api: httpx.AsyncCli
     assert parse_time(resumed["next_at"]) > parse_time(resumed["changed_at"])
 
 
-async def test_resuming_what_is_not_paused_changes_nothing(api: httpx.AsyncClient) -> None:
+async def test_resuming_an_active_schedule_changes_nothing(api: httpx.AsyncClient) -> None:
     made = await create_schedule(api, cron=None, every_s=60, run_at_start=True)
 
     resumed = await api.post(f"/schedules/{made['id']}/resume")
@@ -48,7 +50,7 @@ async def test_resuming_what_is_not_paused_changes_nothing(api: httpx.AsyncClien
     assert resumed.json() == made
 
 
-async def test_run_now_submits_its_task_beside_its_times(api: httpx.AsyncClient) -> None:
+async def test_run_now_submits_the_task_and_keeps_the_next_time(api: httpx.AsyncClient) -> None:
     made = await create_schedule(api, task={"type": "greet", "parameters": {"whom": "Ada"}, "labels": {"a": "b"}})
     path = f"/schedules/{made['id']}"
 
@@ -65,7 +67,7 @@ async def test_run_now_submits_its_task_beside_its_times(api: httpx.AsyncClient)
     assert (now["next_at"], now["last_task_id"]) == (made["next_at"], ran["task_id"])
 
 
-async def test_run_now_waits_for_the_task_before_unless_they_may_overlap(
+async def test_run_now_is_refused_while_the_previous_task_runs_unless_they_may_overlap(
     api: httpx.AsyncClient, database: Database
 ) -> None:
     made = await create_schedule(api)
@@ -84,7 +86,7 @@ async def test_run_now_waits_for_the_task_before_unless_they_may_overlap(
     assert (beside.status_code, after.status_code) == (201, 201)
 
 
-async def test_of_two_who_run_it_at_once_one_is_refused(api: httpx.AsyncClient) -> None:
+async def test_one_of_two_concurrent_runs_is_refused(api: httpx.AsyncClient) -> None:
     made = await create_schedule(api)
     path = f"/schedules/{made['id']}/run"
 
@@ -93,7 +95,7 @@ async def test_of_two_who_run_it_at_once_one_is_refused(api: httpx.AsyncClient) 
     assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409, 409]
 
 
-async def test_what_was_made_here_fires_with_all_that_its_task_was_given(app: Litestar, api: httpx.AsyncClient) -> None:
+async def test_a_created_schedule_fires_with_every_member_of_its_task(app: Litestar, api: httpx.AsyncClient) -> None:
     task = {"type": "greet", "parameters": {"whom": "Ada"}, "name": "hello", "queue": "mail", "priority": 7}
     more = {"max_attempts": 2, "timeout": 30, "delete_after": 60, "labels": {"a": "b"}, "description": "what for"}
     made = await create_schedule(api, cron=None, every_s=3600, run_at_start=True, task={**task, **more})
@@ -112,7 +114,7 @@ async def test_what_was_made_here_fires_with_all_that_its_task_was_given(app: Li
     assert first["actor"] == f"schedule:{made['id']}"
 
 
-async def test_fires_are_told_newest_first_by_page(api: httpx.AsyncClient, database: Database) -> None:
+async def test_fires_are_paged_newest_first(api: httpx.AsyncClient, database: Database) -> None:
     made = await create_schedule(api)
     database.execute(
         "INSERT INTO schedule_fire (schedule_id, due_at, task_id, waits) VALUES"
@@ -136,7 +138,7 @@ async def test_fires_are_told_newest_first_by_page(api: httpx.AsyncClient, datab
     assert (await api.get(path, params={"before": items[2]["due_at"]})).json()["items"] == []
 
 
-async def test_a_preview_tells_times_in_utc_and_as_clocks_there_show_them(api: httpx.AsyncClient) -> None:
+async def test_a_preview_has_times_in_utc_and_in_the_time_zone(api: httpx.AsyncClient) -> None:
     body = {"cron": "30 2 * * *", "timezone": "Asia/Kolkata", "count": 3}
 
     response = await api.post("/schedules/preview", json=body)
@@ -148,7 +150,7 @@ async def test_a_preview_tells_times_in_utc_and_as_clocks_there_show_them(api: h
     assert (await api.get("/schedules")).json()["total"] == 0
 
 
-async def test_a_schedule_previews_the_times_that_it_will_have(api: httpx.AsyncClient) -> None:
+async def test_a_schedule_previews_its_next_times(api: httpx.AsyncClient) -> None:
     made = await create_schedule(api, cron=None, every_s=600, timezone="Europe/Berlin")
 
     response = await api.get(f"/schedules/{made['id']}/preview", params={"count": 2})
@@ -157,16 +159,14 @@ async def test_a_schedule_previews_the_times_that_it_will_have(api: httpx.AsyncC
     assert times == [parse_time(made["next_at"]), parse_time(made["next_at"]) + timedelta(seconds=600)]
 
 
-async def test_a_preview_refuses_what_a_schedule_could_not_have(api: httpx.AsyncClient) -> None:
+async def test_a_preview_refuses_times_that_a_schedule_cannot_have(api: httpx.AsyncClient) -> None:
     answers = [await api.post("/schedules/preview", json=body) for body, _ in REFUSED_PREVIEWS]
 
     assert [list(field_errors_of(answer)) for answer in answers] == [[field] for _, field in REFUSED_PREVIEWS]
 
 
-async def test_what_a_service_keeps_can_be_paused_and_run_and_nothing_else(
-    api: httpx.AsyncClient, database_url: str
-) -> None:
-    path = f"/schedules/{keep(database_url)}"
+async def test_a_managed_schedule_can_only_be_paused_and_run(api: httpx.AsyncClient, database_url: str) -> None:
+    path = f"/schedules/{create_managed_schedule(database_url)}"
 
     changed, deleted = await api.patch(path, json={"every_s": 5}), await api.delete(path)
     paused, ran = await api.post(f"{path}/pause"), await api.post(f"{path}/run")
@@ -177,7 +177,7 @@ async def test_what_a_service_keeps_can_be_paused_and_run_and_nothing_else(
     assert (await api.get(path)).json()["managed_by"] == "keeper"
 
 
-async def test_whoever_fires_schedules_hears_of_a_change(api: httpx.AsyncClient, database_url: str) -> None:
+async def test_a_change_notifies_the_coordinators(api: httpx.AsyncClient, database_url: str) -> None:
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as listener:
         await listener.execute(sql.SQL("LISTEN {}").format(sql.Identifier(SCHEDULES)))
 
@@ -188,7 +188,7 @@ async def test_whoever_fires_schedules_hears_of_a_change(api: httpx.AsyncClient,
         assert heard.channel == SCHEDULES
 
 
-async def test_two_changes_at_once_both_hold(api: httpx.AsyncClient) -> None:
+async def test_two_concurrent_changes_are_both_made(api: httpx.AsyncClient) -> None:
     made = await create_schedule(api)
     path = f"/schedules/{made['id']}"
 
@@ -200,8 +200,8 @@ async def test_two_changes_at_once_both_hold(api: httpx.AsyncClient) -> None:
     assert parse_time(now["next_at"]) > datetime.now(UTC)
 
 
-def keep(url: str) -> int:
-    """As a service does when it starts."""
+def create_managed_schedule(url: str) -> int:
+    """Create a managed schedule, like a service does when it starts."""
     engine = sync_engine(url, name="test", pool_size=1)
     task = {"name": "beat", "type": "noop"}
     made = ensure_managed_schedule(

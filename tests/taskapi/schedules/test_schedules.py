@@ -1,4 +1,4 @@
-"""Making, reading, changing and deleting schedules."""
+"""Creating, reading, changing and deleting schedules."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ REFUSED_CHANGES: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-async def test_a_schedule_that_was_made_is_found_with_every_default(api: httpx.AsyncClient) -> None:
+async def test_a_created_schedule_is_returned_with_every_default(api: httpx.AsyncClient) -> None:
     response = await api.post("/schedules", json=schedule_body(), headers={"X-Taskcore-User": "ada"})
 
     made = response.json()
@@ -68,7 +68,7 @@ async def test_an_interval_counts_from_its_creation(api: httpx.AsyncClient) -> N
     assert at_once["next_at"] == at_once["created_at"]
 
 
-async def test_a_name_is_taken_once(api: httpx.AsyncClient, database: Database) -> None:
+async def test_a_name_can_be_used_only_once(api: httpx.AsyncClient, database: Database) -> None:
     await create_schedule(api)
     other = await create_schedule(api, name="other")
 
@@ -80,14 +80,14 @@ async def test_a_name_is_taken_once(api: httpx.AsyncClient, database: Database) 
     assert [row["cron"] for row in database.execute("SELECT cron FROM schedule ORDER BY id")] == ["30 2 * * *"] * 2
 
 
-async def test_what_could_not_fire_is_refused_when_it_is_given(api: httpx.AsyncClient, database: Database) -> None:
+async def test_a_schedule_that_could_not_fire_is_refused(api: httpx.AsyncClient, database: Database) -> None:
     answers = [await api.post("/schedules", json=schedule_body(**members)) for members, _ in REFUSED]
 
     assert [list(field_errors_of(answer)) for answer in answers] == [[field] for _, field in REFUSED]
     assert database.execute("SELECT 1 FROM schedule").fetchone() is None
 
 
-async def test_a_list_is_paged_by_id(api: httpx.AsyncClient) -> None:
+async def test_schedules_are_paged_by_id(api: httpx.AsyncClient) -> None:
     ids = [(await create_schedule(api, name=f"number {number}"))["id"] for number in range(3)]
 
     first = (await api.get("/schedules", params={"limit": 2})).json()
@@ -97,7 +97,7 @@ async def test_a_list_is_paged_by_id(api: httpx.AsyncClient) -> None:
     assert (first["total"], second["total"], second["next_after"]) == (3, 3, None)
 
 
-async def test_what_is_not_there_is_not_found(api: httpx.AsyncClient) -> None:
+async def test_an_unknown_schedule_is_not_found(api: httpx.AsyncClient) -> None:
     answers = [
         await api.request(method, f"/schedules/77{path}", json={} if method == "PATCH" else None)
         for method, path in [
@@ -127,7 +127,7 @@ async def test_a_changed_interval_counts_from_the_last_time(api: httpx.AsyncClie
     assert parse_time(overdue["changed_at"]) <= parse_time(overdue["next_at"]) < parse_time(sooner["next_at"])
 
 
-async def test_what_does_not_concern_its_times_leaves_them_alone(api: httpx.AsyncClient) -> None:
+async def test_other_changes_keep_the_next_time(api: httpx.AsyncClient) -> None:
     made = await create_schedule(api, description="what for")
 
     task = {"type": "greet", "parameters": {"whom": "Ada"}, "priority": 5}
@@ -137,7 +137,7 @@ async def test_what_does_not_concern_its_times_leaves_them_alone(api: httpx.Asyn
     assert changed == {**made, **change, "changed_at": changed["changed_at"]}
 
 
-async def test_cron_and_interval_take_each_others_place(api: httpx.AsyncClient) -> None:
+async def test_cron_and_interval_replace_each_other(api: httpx.AsyncClient) -> None:
     made = await create_schedule(api)
 
     every = (await api.patch(f"/schedules/{made['id']}", json={"every_s": 60})).json()
@@ -148,7 +148,7 @@ async def test_cron_and_interval_take_each_others_place(api: httpx.AsyncClient) 
     assert parse_time(cron["next_at"]).minute == 0
 
 
-async def test_a_change_is_checked_as_a_new_schedule_is(api: httpx.AsyncClient) -> None:
+async def test_a_change_is_checked_like_a_new_schedule(api: httpx.AsyncClient) -> None:
     made = await create_schedule(api)
 
     answers = [await api.patch(f"/schedules/{made['id']}", json=change) for change, _ in REFUSED_CHANGES]
@@ -157,7 +157,7 @@ async def test_a_change_is_checked_as_a_new_schedule_is(api: httpx.AsyncClient) 
     assert (await api.get(f"/schedules/{made['id']}")).json() == made
 
 
-async def test_a_deleted_schedule_is_gone_and_its_tasks_stay(api: httpx.AsyncClient, database: Database) -> None:
+async def test_deleting_a_schedule_keeps_its_tasks(api: httpx.AsyncClient, database: Database) -> None:
     made = await create_schedule(api)
     task_id = (await api.post(f"/schedules/{made['id']}/run")).json()["task_id"]
 

@@ -40,7 +40,7 @@ async def test_the_reason_of_a_cancel_is_checked(api: httpx.AsyncClient) -> None
     assert (await api.get(f"/tasks/{task_id}")).json()["status"] == "queued"
 
 
-async def test_a_running_task_is_told_to_stop(api: httpx.AsyncClient, database: Database) -> None:
+async def test_a_running_task_is_asked_to_stop(api: httpx.AsyncClient, database: Database) -> None:
     task_id = await submit(api)
     mark_running(database, task_id)
     database.execute("LISTEN taskcore_orders")
@@ -59,7 +59,9 @@ async def test_a_running_task_is_told_to_stop(api: httpx.AsyncClient, database: 
     assert problem["task_status"] == "cancelling"
 
 
-async def test_a_running_task_whose_type_cannot_be_stopped_says_so(api: httpx.AsyncClient, database: Database) -> None:
+async def test_a_running_task_whose_type_cannot_be_stopped_is_not_cancelled(
+    api: httpx.AsyncClient, database: Database
+) -> None:
     task_id = await submit(api, type="stubborn")
     waits = (await api.get(f"/tasks/{task_id}")).json()
     mark_running(database, task_id)
@@ -73,7 +75,7 @@ async def test_a_running_task_whose_type_cannot_be_stopped_says_so(api: httpx.As
 
 
 @pytest.mark.parametrize("status", ["succeeded", "failed", "cancelled"])
-async def test_what_is_over_cannot_be_cancelled(api: httpx.AsyncClient, database: Database, status: str) -> None:
+async def test_a_finished_task_cannot_be_cancelled(api: httpx.AsyncClient, database: Database, status: str) -> None:
     task_id = await submit(api)
     mark_running(database, task_id)
     mark_finished(database, task_id, status)
@@ -97,7 +99,7 @@ async def test_a_failed_task_is_queued_again(api: httpx.AsyncClient, database: D
     assert list(await asyncio.to_thread(lambda: list(database.notifies(timeout=30, stop_after=1))))
 
 
-async def test_what_waits_cannot_be_retried(api: httpx.AsyncClient) -> None:
+async def test_a_waiting_task_cannot_be_retried(api: httpx.AsyncClient) -> None:
     problem = problem_of(await api.post(f"/tasks/{await submit(api)}/retry"), 409, "action_not_available")
 
     assert problem["task_status"] == "queued"
@@ -125,11 +127,11 @@ async def test_a_running_task_cannot_be_deleted(api: httpx.AsyncClient, database
 
 
 @pytest.mark.parametrize(("method", "call"), [("POST", "/cancel"), ("POST", "/retry"), ("DELETE", "")])
-async def test_a_task_that_is_not_there_cannot_be_changed(api: httpx.AsyncClient, method: str, call: str) -> None:
+async def test_an_unknown_task_cannot_be_changed(api: httpx.AsyncClient, method: str, call: str) -> None:
     problem_of(await api.request(method, f"/tasks/12345{call}"), 404, "task_not_found")
 
 
-async def test_of_changes_at_once_one_is_made(api: httpx.AsyncClient) -> None:
+async def test_one_of_several_concurrent_cancels_succeeds(api: httpx.AsyncClient) -> None:
     task_id = await submit(api)
 
     responses = await asyncio.gather(*(api.post(f"/tasks/{task_id}/cancel") for _ in range(8)))
@@ -137,7 +139,7 @@ async def test_of_changes_at_once_one_is_made(api: httpx.AsyncClient) -> None:
     assert sorted(response.status_code for response in responses) == [200] + [409] * 7
 
 
-async def test_attempts_are_the_finished_ones_and_the_one_that_runs(api: httpx.AsyncClient, database: Database) -> None:
+async def test_attempts_are_the_finished_ones_and_the_running_one(api: httpx.AsyncClient, database: Database) -> None:
     task_id = await submit(api)
     database.execute(
         "INSERT INTO task_attempt (task_id, attempt, worker_id, started_at, finished_at, outcome, error)"

@@ -7,7 +7,7 @@ import httpx
 from tests.taskapi.api_helpers import Database, count_stored, field_errors_of, task_body
 
 
-async def test_ten_thousand_tasks_are_stored_in_their_order(api: httpx.AsyncClient, database: Database) -> None:
+async def test_ten_thousand_tasks_are_stored_in_order(api: httpx.AsyncClient, database: Database) -> None:
     body = {"tasks": [task_body(name=f"task {n}") for n in range(10_000)]}
 
     response = await api.post("/tasks/batch", json=body)
@@ -22,7 +22,7 @@ async def test_ten_thousand_tasks_are_stored_in_their_order(api: httpx.AsyncClie
     assert count_stored(database) == 10_000
 
 
-async def test_one_bad_task_refuses_the_whole_and_each_fault_is_named(
+async def test_one_invalid_task_refuses_the_batch_and_each_error_is_named(
     api: httpx.AsyncClient, database: Database
 ) -> None:
     bad = [
@@ -40,7 +40,7 @@ async def test_one_bad_task_refuses_the_whole_and_each_fault_is_named(
     assert count_stored(database) == 0
 
 
-async def test_without_atomic_the_good_ones_are_stored(api: httpx.AsyncClient, database: Database) -> None:
+async def test_without_atomic_the_valid_tasks_are_stored(api: httpx.AsyncClient, database: Database) -> None:
     body = {"tasks": [task_body(), task_body(name=""), task_body(type="unheard-of"), task_body()], "atomic": False}
 
     response = await api.post("/tasks/batch", json=body)
@@ -54,9 +54,7 @@ async def test_without_atomic_the_good_ones_are_stored(api: httpx.AsyncClient, d
     assert count_stored(database) == 2
 
 
-async def test_a_batch_without_one_good_task_is_refused_atomic_or_not(
-    api: httpx.AsyncClient, database: Database
-) -> None:
+async def test_a_batch_without_a_valid_task_is_refused(api: httpx.AsyncClient, database: Database) -> None:
     for atomic in (True, False):
         response = await api.post("/tasks/batch", json={"tasks": [task_body(name="")] * 2, "atomic": atomic})
 
@@ -64,6 +62,6 @@ async def test_a_batch_without_one_good_task_is_refused_atomic_or_not(
     assert count_stored(database) == 0
 
 
-async def test_the_faults_of_a_large_batch_are_told_up_to_a_hundred(api: httpx.AsyncClient) -> None:
+async def test_a_large_batch_reports_up_to_a_hundred_errors(api: httpx.AsyncClient) -> None:
     assert len(field_errors_of(await api.post("/tasks/batch", json={"tasks": [task_body(name="")] * 5000}))) == 100
     assert len(field_errors_of(await api.post("/tasks/batch", json={"tasks": [task_body(type="greet")] * 5000}))) == 100

@@ -1,4 +1,4 @@
-"""Tasks that depend on others: alone, in batches, with keys, and what is shown of it."""
+"""Submitting tasks that depend on others, alone, in batches and with keys, and listing them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def batch(api: httpx.AsyncClient, *tasks: dict[str, Any], **more: Any) -> 
     return await api.post("/tasks/batch", json={"tasks": list(tasks), **more})
 
 
-def ended(database: Database, task_id: int, status: str = "succeeded") -> None:
+def set_finished(database: Database, task_id: int, status: str = "succeeded") -> None:
     mark_running(database, task_id)
     mark_finished(database, task_id, status)
 
@@ -34,9 +34,9 @@ def edges(database: Database) -> list[tuple[int, int]]:
     return [(row["task_id"], row["depends_on"]) for row in rows]
 
 
-async def test_a_task_waits_for_those_that_it_depends_on(api: httpx.AsyncClient, database: Database) -> None:
+async def test_a_task_waits_for_its_dependencies(api: httpx.AsyncClient, database: Database) -> None:
     done, first, second = [await submit(api) for _ in range(3)]
-    ended(database, done)
+    set_finished(database, done)
 
     response = await api.post("/tasks", json=task_body(depends_on=[second, done, first, second]))
 
@@ -53,17 +53,19 @@ async def test_a_task_waits_for_those_that_it_depends_on(api: httpx.AsyncClient,
     assert database.execute("SELECT count(*) AS n FROM outbox").fetchone() == {"n": 2}
 
 
-async def test_a_task_that_need_not_wait_does_not(api: httpx.AsyncClient, database: Database) -> None:
+async def test_a_task_whose_dependencies_have_succeeded_does_not_wait(
+    api: httpx.AsyncClient, database: Database
+) -> None:
     done = await submit(api)
-    ended(database, done)
+    set_finished(database, done)
 
     assert (await api.post("/tasks", json=task_body(depends_on=[done]))).json()["status"] == "queued"
     assert (await api.post("/tasks", json=task_body(depends_on=[]))).json()["status"] == "queued"
 
 
-async def test_a_task_on_a_failed_one_is_cancelled_at_once(api: httpx.AsyncClient, database: Database) -> None:
+async def test_a_task_with_a_failed_dependency_is_cancelled_at_once(api: httpx.AsyncClient, database: Database) -> None:
     failed = await submit(api)
-    ended(database, failed, "failed")
+    set_finished(database, failed, "failed")
 
     response = await api.post("/tasks", json=task_body(depends_on=[failed]))
 
@@ -76,7 +78,7 @@ async def test_a_task_on_a_failed_one_is_cancelled_at_once(api: httpx.AsyncClien
 
 
 @pytest.mark.parametrize("depends_on", [[0], [-1], ["a"], [1.5], [2**63], [None], "a", 5, list(range(1, 1002))])
-async def test_a_list_of_dependencies_that_cannot_be_one_is_refused(
+async def test_an_invalid_list_of_dependencies_is_refused(
     api: httpx.AsyncClient, database: Database, depends_on: Any
 ) -> None:
     (field,) = field_errors_of(await api.post("/tasks", json=task_body(depends_on=depends_on)))
@@ -85,7 +87,7 @@ async def test_a_list_of_dependencies_that_cannot_be_one_is_refused(
     assert count_stored(database) == 0
 
 
-async def test_a_dependency_that_there_never_was_is_refused(api: httpx.AsyncClient, database: Database) -> None:
+async def test_an_unknown_dependency_is_refused(api: httpx.AsyncClient, database: Database) -> None:
     known = await submit(api)
 
     alone = await api.post("/tasks", json=task_body(depends_on=[known, 12345]))
@@ -96,10 +98,10 @@ async def test_a_dependency_that_there_never_was_is_refused(api: httpx.AsyncClie
     assert count_stored(database) == 1
 
 
-async def test_a_dependency_that_is_gone_counts_if_it_had_succeeded(api: httpx.AsyncClient, database: Database) -> None:
+async def test_a_deleted_dependency_counts_if_it_had_succeeded(api: httpx.AsyncClient, database: Database) -> None:
     good, bad = await submit(api), await submit(api)
-    ended(database, good)
-    ended(database, bad, "failed")
+    set_finished(database, good)
+    set_finished(database, bad, "failed")
     for task_id in (good, bad):
         await api.delete(f"/tasks/{task_id}")
 
@@ -112,7 +114,7 @@ async def test_a_dependency_that_is_gone_counts_if_it_had_succeeded(api: httpx.A
     assert "was deleted" in field_errors_of(refused)["depends_on[1]"]
 
 
-async def test_tasks_of_a_batch_name_each_other(api: httpx.AsyncClient, database: Database) -> None:
+async def test_tasks_of_a_batch_depend_on_each_other_by_ref(api: httpx.AsyncClient, database: Database) -> None:
     outside = await submit(api)
 
     response = await batch(
@@ -140,11 +142,11 @@ async def test_tasks_of_a_batch_name_each_other(api: httpx.AsyncClient, database
     }
 
 
-async def test_what_is_in_vain_from_the_start_takes_the_rest_of_its_batch_with_it(
+async def test_a_task_that_is_cancelled_at_once_cancels_its_dependents_in_the_batch(
     api: httpx.AsyncClient, database: Database
 ) -> None:
     failed = await submit(api)
-    ended(database, failed, "failed")
+    set_finished(database, failed, "failed")
 
     response = await batch(
         api,
@@ -178,18 +180,18 @@ async def test_what_is_in_vain_from_the_start_takes_the_rest_of_its_batch_with_i
         ([{"ref": "a", "name": ""}, {"depends_on": ["a"]}], ["tasks[0].name", "tasks[1].depends_on[0]"]),
     ],
 )
-async def test_refs_that_lead_nowhere_are_named(
+async def test_unknown_refs_and_cycles_are_named(
     api: httpx.AsyncClient, database: Database, tasks: list[dict[str, Any]], fields: list[str]
 ) -> None:
     assert sorted(field_errors_of(await batch(api, *(task_body(**members) for members in tasks)))) == fields
     assert count_stored(database) == 0
 
 
-async def test_a_ref_means_nothing_outside_of_a_batch(api: httpx.AsyncClient) -> None:
+async def test_a_ref_is_not_valid_outside_of_a_batch(api: httpx.AsyncClient) -> None:
     assert list(field_errors_of(await api.post("/tasks", json=task_body(ref="a")))) == ["ref"]
 
 
-async def test_without_atomic_what_depends_on_a_refused_task_is_refused_with_it(
+async def test_without_atomic_the_dependents_of_a_refused_task_are_refused(
     api: httpx.AsyncClient, database: Database
 ) -> None:
     tasks = [
@@ -218,7 +220,9 @@ async def test_too_many_dependencies_in_one_batch_are_refused(api: httpx.AsyncCl
     assert list(field_errors_of(response)) == ["tasks"]
 
 
-async def test_the_same_body_with_the_same_key_is_the_same_task(api: httpx.AsyncClient, database: Database) -> None:
+async def test_repeating_a_body_with_dependencies_and_a_key_returns_the_same_task(
+    api: httpx.AsyncClient, database: Database
+) -> None:
     parent = await submit(api)
     headers = {"Idempotency-Key": "k"}
     bodies = [task_body(depends_on=[parent])] * 4 + [task_body()]
@@ -233,7 +237,9 @@ async def test_the_same_body_with_the_same_key_is_the_same_task(api: httpx.Async
     assert len(edges(database)) == 1
 
 
-async def test_the_same_batch_with_the_same_key_is_the_same_tasks(api: httpx.AsyncClient, database: Database) -> None:
+async def test_repeating_a_batch_with_dependencies_and_a_key_returns_the_same_tasks(
+    api: httpx.AsyncClient, database: Database
+) -> None:
     body = {"tasks": [task_body(depends_on=["a"]), task_body(ref="a"), task_body(depends_on=["a"])]}
     headers = {"Idempotency-Key": "k"}
 
@@ -244,7 +250,7 @@ async def test_the_same_batch_with_the_same_key_is_the_same_tasks(api: httpx.Asy
     assert len(edges(database)) == 2
 
 
-async def test_a_batch_that_adds_to_one_of_before_depends_on_what_is_there(
+async def test_a_batch_that_extends_a_previous_one_depends_on_its_tasks(
     api: httpx.AsyncClient, database: Database
 ) -> None:
     headers = {"Idempotency-Key": "k"}
@@ -272,7 +278,7 @@ async def test_ten_thousand_tasks_in_a_chain_are_stored_in_their_order(
     ).fetchone() == {"n": 9_999, "grows": True}
 
 
-async def test_what_others_wait_for_is_not_deleted(api: httpx.AsyncClient) -> None:
+async def test_a_task_that_others_wait_for_cannot_be_deleted(api: httpx.AsyncClient) -> None:
     parent = await submit(api)
     await submit(api, depends_on=[parent])
 
@@ -281,7 +287,7 @@ async def test_what_others_wait_for_is_not_deleted(api: httpx.AsyncClient) -> No
     assert problem["task_status"] == "queued"
 
 
-async def test_the_end_of_what_others_wait_for_is_told_to_the_coordinators(
+async def test_cancelling_a_task_that_others_wait_for_notifies_the_coordinators(
     api: httpx.AsyncClient, database: Database
 ) -> None:
     parent, other = await submit(api), await submit(api)
@@ -294,7 +300,7 @@ async def test_the_end_of_what_others_wait_for_is_told_to_the_coordinators(
         assert await asyncio.to_thread(lambda: list(database.notifies(timeout=30, stop_after=1)))
 
 
-async def test_dependents_are_shown_page_by_page(api: httpx.AsyncClient) -> None:
+async def test_dependents_are_paged(api: httpx.AsyncClient) -> None:
     parent = await submit(api)
     children = [await submit(api, depends_on=[parent]) for _ in range(3)]
 
@@ -307,7 +313,7 @@ async def test_dependents_are_shown_page_by_page(api: httpx.AsyncClient) -> None
 
 
 @pytest.mark.parametrize("call", ["dependencies", "dependents"])
-async def test_of_what_is_not_there_no_relations_are_shown(api: httpx.AsyncClient, call: str) -> None:
+async def test_an_unknown_task_has_no_dependencies(api: httpx.AsyncClient, call: str) -> None:
     problem_of(await api.get(f"/tasks/12345/{call}"), 404, "task_not_found")
     for query, field in (("after=-1", "after"), ("limit=1001", "limit"), ("limit=0", "limit"), ("offset=1", "offset")):
         assert list(field_errors_of(await api.get(f"/tasks/12345/{call}?{query}"))) == [field]

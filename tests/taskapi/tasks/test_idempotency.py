@@ -1,4 +1,4 @@
-"""The same key with the same body is the same task."""
+"""Idempotency keys: the same key with the same body is the same task."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.taskapi.api_helpers import Database, count_stored, field_errors_of, p
 KEY = {"Idempotency-Key": "a key"}
 
 
-async def test_the_same_body_again_answers_the_same_task(api: httpx.AsyncClient, database: Database) -> None:
+async def test_repeating_a_request_returns_the_same_task(api: httpx.AsyncClient, database: Database) -> None:
     first = await api.post("/tasks", json=task_body(parameters={"a": 1, "b": 2}), headers=KEY)
     same = b'{"type": "noop", "priority": 0, "name": "a task", "parameters": {"b": 2, "a": 1}}'
 
@@ -32,7 +32,9 @@ async def test_another_body_is_a_conflict(api: httpx.AsyncClient, database: Data
     assert count_stored(database) == 1
 
 
-async def test_of_identical_submits_at_once_one_is_stored(api: httpx.AsyncClient, database: Database) -> None:
+async def test_one_of_several_identical_concurrent_submits_is_stored(
+    api: httpx.AsyncClient, database: Database
+) -> None:
     for round in range(10):
         headers = {"Idempotency-Key": f"round {round}"}
 
@@ -53,7 +55,7 @@ async def test_a_key_is_free_again_once_its_task_is_deleted(api: httpx.AsyncClie
     assert second.json()["id"] != first["id"]
 
 
-async def test_a_batch_again_answers_the_same_tasks(api: httpx.AsyncClient, database: Database) -> None:
+async def test_repeating_a_batch_returns_the_same_tasks(api: httpx.AsyncClient, database: Database) -> None:
     body = {"tasks": [task_body(name=f"task {n}") for n in range(20)]}
 
     first = await api.post("/tasks/batch", json=body, headers=KEY)
@@ -66,7 +68,7 @@ async def test_a_batch_again_answers_the_same_tasks(api: httpx.AsyncClient, data
     assert count_stored(database) == 20
 
 
-async def test_a_batch_with_a_conflict_stores_nothing_of_it(api: httpx.AsyncClient, database: Database) -> None:
+async def test_a_batch_with_a_conflict_stores_nothing(api: httpx.AsyncClient, database: Database) -> None:
     await api.post("/tasks/batch", json={"tasks": [task_body()]}, headers=KEY)
 
     response = await api.post("/tasks/batch", json={"tasks": [task_body(priority=1), task_body()]}, headers=KEY)
@@ -75,7 +77,7 @@ async def test_a_batch_with_a_conflict_stores_nothing_of_it(api: httpx.AsyncClie
     assert count_stored(database) == 1
 
 
-async def test_a_batch_that_is_not_atomic_stores_what_has_no_conflict(
+async def test_a_batch_that_is_not_atomic_stores_the_tasks_without_a_conflict(
     api: httpx.AsyncClient, database: Database
 ) -> None:
     await api.post("/tasks/batch", json={"tasks": [task_body()]}, headers=KEY)
@@ -88,7 +90,7 @@ async def test_a_batch_that_is_not_atomic_stores_what_has_no_conflict(
     assert count_stored(database) == 2
 
 
-async def test_a_batch_of_conflicts_alone_is_refused_atomic_or_not(api: httpx.AsyncClient) -> None:
+async def test_a_batch_with_nothing_but_conflicts_is_refused(api: httpx.AsyncClient) -> None:
     await api.post("/tasks/batch", json={"tasks": [task_body()]}, headers=KEY)
 
     for atomic in (True, False):
@@ -97,7 +99,9 @@ async def test_a_batch_of_conflicts_alone_is_refused_atomic_or_not(api: httpx.As
         problem_of(await api.post("/tasks/batch", json=body, headers=KEY), 409, "idempotency_conflict")
 
 
-async def test_of_identical_batches_at_once_one_is_stored(api: httpx.AsyncClient, database: Database) -> None:
+async def test_one_of_several_identical_concurrent_batches_is_stored(
+    api: httpx.AsyncClient, database: Database
+) -> None:
     body = {"tasks": [task_body(name=f"task {n}") for n in range(50)]}
 
     responses = await asyncio.gather(*(api.post("/tasks/batch", json=body, headers=KEY) for _ in range(6)))
@@ -106,7 +110,7 @@ async def test_of_identical_batches_at_once_one_is_stored(api: httpx.AsyncClient
     assert count_stored(database) == 50
 
 
-async def test_a_key_that_leaves_no_room_for_numbers_is_refused(api: httpx.AsyncClient) -> None:
+async def test_a_key_that_is_too_long_for_a_batch_is_refused(api: httpx.AsyncClient) -> None:
     headers = {"Idempotency-Key": "k" * 254}
 
     response = await api.post("/tasks/batch", json={"tasks": [task_body()]}, headers=headers)

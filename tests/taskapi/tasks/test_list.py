@@ -1,4 +1,4 @@
-"""Lists: pages, filters, counts, and the short ones."""
+"""Lists of tasks: pages, filters and counts; lists of types, workers and queues."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ async def ids(api: httpx.AsyncClient, **query: Any) -> list[int]:
     return [item["id"] for item in response.json()["items"]]
 
 
-async def test_without_a_filter_all_are_listed_newest_first(api: httpx.AsyncClient) -> None:
+async def test_without_a_filter_all_tasks_are_listed_newest_first(api: httpx.AsyncClient) -> None:
     submitted = [await submit(api) for _ in range(5)]
 
     assert await ids(api) == submitted[::-1]
 
 
-async def test_a_cursor_neither_repeats_nor_misses_while_others_are_added(api: httpx.AsyncClient) -> None:
+async def test_a_cursor_neither_repeats_nor_misses_tasks_while_others_are_added(api: httpx.AsyncClient) -> None:
     submitted = [await submit(api) for _ in range(25)]
 
     seen: list[int] = []
@@ -48,14 +48,14 @@ async def test_the_last_page_has_no_cursor(api: httpx.AsyncClient) -> None:
     assert [page["total"] for page in pages] == [4, 4, 4]
 
 
-async def test_an_offset_skips(api: httpx.AsyncClient) -> None:
+async def test_an_offset_skips_tasks(api: httpx.AsyncClient) -> None:
     submitted = [await submit(api) for _ in range(5)]
 
     assert await ids(api, offset=2, limit=2) == submitted[::-1][2:4]
     assert await ids(api, offset=100_000) == []
 
 
-async def test_several_values_of_a_filter_mean_any_and_several_labels_all(
+async def test_a_repeated_filter_matches_any_value_and_repeated_labels_match_all(
     api: httpx.AsyncClient, database: Database
 ) -> None:
     plain = await submit(api)
@@ -74,7 +74,7 @@ async def test_several_values_of_a_filter_mean_any_and_several_labels_all(
     assert await ids(api, label="tier=1", queue="own", status="running") == []
 
 
-async def test_q_finds_a_part_of_the_name_and_takes_it_literally(api: httpx.AsyncClient) -> None:
+async def test_q_matches_part_of_the_name_literally(api: httpx.AsyncClient) -> None:
     report = await submit(api, name="Nightly Report 100%")
     await submit(api, name="something else")
 
@@ -83,7 +83,7 @@ async def test_q_finds_a_part_of_the_name_and_takes_it_literally(api: httpx.Asyn
     assert await ids(api, q="N_ghtly") == []
 
 
-async def test_tasks_are_found_by_when_they_were_created(api: httpx.AsyncClient) -> None:
+async def test_tasks_are_filtered_by_their_creation(api: httpx.AsyncClient) -> None:
     first = await submit(api)
     second = await submit(api)
     at = datetime.fromisoformat((await api.get(f"/tasks/{second}")).json()["created_at"])
@@ -93,7 +93,7 @@ async def test_tasks_are_found_by_when_they_were_created(api: httpx.AsyncClient)
     assert await ids(api, created_after=(at + timedelta(days=1)).isoformat()) == []
 
 
-async def test_counts_are_told_for_each_status(api: httpx.AsyncClient, database: Database) -> None:
+async def test_tasks_are_counted_per_status(api: httpx.AsyncClient, database: Database) -> None:
     for status in ("succeeded", "succeeded", "failed"):
         mark_finished(database, await submit(api), status)
     mark_running(database, await submit(api))

@@ -25,7 +25,7 @@ async def test_a_submitted_task_is_stored_with_its_history_and_its_outbox_row(
     assert count_stored(database) == 1
 
 
-async def test_what_is_left_out_comes_from_the_type(api: httpx.AsyncClient) -> None:
+async def test_defaults_come_from_the_type(api: httpx.AsyncClient) -> None:
     answered = (await api.post("/tasks", json=task_body(type="greet", parameters={"whom": "you"}))).json()
 
     assert answered["queue"] == "greetings"
@@ -34,9 +34,7 @@ async def test_what_is_left_out_comes_from_the_type(api: httpx.AsyncClient) -> N
     assert answered["priority"] == 0
 
 
-async def test_a_task_may_bring_its_own_timeout_and_say_when_it_may_go(
-    api: httpx.AsyncClient, database: Database
-) -> None:
+async def test_a_task_may_have_its_own_timeout_and_retention(api: httpx.AsyncClient, database: Database) -> None:
     answered = (await api.post("/tasks", json=task_body(timeout=0.5, delete_after=0))).json()
 
     assert (answered["timeout"], answered["delete_after"]) == (0.5, 0)
@@ -57,14 +55,14 @@ async def test_a_task_with_a_later_run_at_is_scheduled(api: httpx.AsyncClient) -
     assert past["run_at"] == "2000-12-31T22:00:00Z"
 
 
-async def test_a_type_that_nobody_brought_is_refused(api: httpx.AsyncClient, database: Database) -> None:
+async def test_an_unknown_type_is_refused(api: httpx.AsyncClient, database: Database) -> None:
     response = await api.post("/tasks", json=task_body(type="never-seen"))
 
     assert "never-seen" in field_errors_of(response)["type"]
     assert count_stored(database) == 0
 
 
-async def test_a_type_is_known_as_soon_as_a_worker_has_brought_it(api: httpx.AsyncClient, database_url: str) -> None:
+async def test_a_type_is_known_as_soon_as_a_worker_has_registered_it(api: httpx.AsyncClient, database_url: str) -> None:
     problem_of(await api.post("/tasks", json=task_body(type="late")), 422)
 
     register_type(database_url, "late", {"type": "object"})
@@ -81,25 +79,25 @@ async def test_parameters_must_match_the_schema_of_the_type(api: httpx.AsyncClie
     assert count_stored(database) == 0
 
 
-async def test_a_type_whose_schema_is_broken_takes_any_parameters(api: httpx.AsyncClient, database_url: str) -> None:
+async def test_a_type_with_an_invalid_schema_accepts_any_parameters(api: httpx.AsyncClient, database_url: str) -> None:
     register_type(database_url, "broken", {"type": "no such type"})
 
     assert (await api.post("/tasks", json=task_body(type="broken", parameters={"a": 1}))).status_code == 201
 
 
-async def test_members_that_come_later_are_unknown(api: httpx.AsyncClient) -> None:
+async def test_unknown_members_are_refused(api: httpx.AsyncClient) -> None:
     for member in ("max_tries", "paused"):
         assert member in field_errors_of(await api.post("/tasks", json=task_body(**{member: None})))
 
 
-async def test_the_request_id_is_taken_echoed_and_stored(api: httpx.AsyncClient) -> None:
+async def test_the_request_id_is_returned_and_stored(api: httpx.AsyncClient) -> None:
     response = await api.post("/tasks", json=task_body(), headers={"X-Request-Id": "from.client-1"})
 
     assert response.headers["x-request-id"] == "from.client-1"
     assert response.json()["request_id"] == "from.client-1"
 
 
-async def test_a_request_id_that_cannot_be_one_is_replaced(api: httpx.AsyncClient) -> None:
+async def test_an_invalid_request_id_is_replaced(api: httpx.AsyncClient) -> None:
     for given in ("with space", "x" * 129, ""):
         response = await api.post("/tasks", json=task_body(), headers={"X-Request-Id": given})
 
@@ -107,7 +105,7 @@ async def test_a_request_id_that_cannot_be_one_is_replaced(api: httpx.AsyncClien
         assert response.json()["request_id"] == response.headers["x-request-id"]
 
 
-async def test_a_submit_wakes_the_coordinators(api: httpx.AsyncClient, database: Database) -> None:
+async def test_a_submit_notifies_the_coordinators(api: httpx.AsyncClient, database: Database) -> None:
     database.execute("LISTEN taskcore_outbox")
 
     await submit(api)

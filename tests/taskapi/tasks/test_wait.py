@@ -1,4 +1,4 @@
-"""Waiting for a task's end."""
+"""Waiting for a task to finish."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from tests.taskapi.api_helpers import Database, mark_finished, submit
 LONG = {"timeout": 60}
 
 
-async def waiting(api: httpx.AsyncClient, database: Database, *task_ids: int) -> list[asyncio.Task[httpx.Response]]:
-    """Calls that wait, once the process listens for ends."""
+async def start_waiting(
+    api: httpx.AsyncClient, database: Database, *task_ids: int
+) -> list[asyncio.Task[httpx.Response]]:
+    """Start calls that wait, and return once the process listens for completions."""
     calls = [asyncio.create_task(api.get(f"/tasks/{task_id}/wait", params=LONG)) for task_id in task_ids]
     await asyncio.to_thread(eventually, lambda: connections(database, "taskapi waiters", "LISTEN taskcore_settled"))
     return calls
 
 
 def connections(database: Database, name: str, query: str = "%") -> list[dict[str, Any]]:
-    """The connections of the process to this test's database."""
+    """Return the connections of the process to the database of this test."""
     return database.execute(
         "SELECT pid, state_change FROM pg_stat_activity"
         " WHERE application_name = %s AND query LIKE %s AND datname = current_database() ORDER BY pid",
@@ -29,7 +31,7 @@ def connections(database: Database, name: str, query: str = "%") -> list[dict[st
     ).fetchall()
 
 
-async def test_a_task_that_is_over_is_answered_at_once(api: httpx.AsyncClient, database: Database) -> None:
+async def test_a_finished_task_is_returned_at_once(api: httpx.AsyncClient, database: Database) -> None:
     task_id = await submit(api)
     mark_finished(database, task_id)
 
@@ -38,9 +40,9 @@ async def test_a_task_that_is_over_is_answered_at_once(api: httpx.AsyncClient, d
     assert (answered["status"], answered["result"]) == ("succeeded", {"n": 1})
 
 
-async def test_an_end_that_comes_while_somebody_waits_is_answered(api: httpx.AsyncClient, database: Database) -> None:
+async def test_waiting_requests_return_when_their_task_finishes(api: httpx.AsyncClient, database: Database) -> None:
     first, second, third = [await submit(api) for _ in range(3)]
-    calls = await waiting(api, database, first, first, second, third)
+    calls = await start_waiting(api, database, first, first, second, third)
 
     mark_finished(database, first, "failed")
     answers = [(await call).json() for call in calls[:2]]
@@ -51,16 +53,16 @@ async def test_an_end_that_comes_while_somebody_waits_is_answered(api: httpx.Asy
     assert [(await call).json()["id"] for call in calls[2:]] == [second, third]
 
 
-async def test_an_end_that_nobody_told_is_found(api: httpx.AsyncClient, database: Database) -> None:
+async def test_a_completion_without_a_notification_is_found(api: httpx.AsyncClient, database: Database) -> None:
     task_id = await submit(api)
-    (call,) = await waiting(api, database, task_id)
+    (call,) = await start_waiting(api, database, task_id)
 
     database.execute("UPDATE task SET status = 'succeeded', finished_at = now() WHERE id = %s", [task_id])
 
     assert (await call).json()["status"] == "succeeded"
 
 
-async def test_when_the_time_is_over_the_task_is_answered_as_it_stands(api: httpx.AsyncClient) -> None:
+async def test_after_the_timeout_the_unfinished_task_is_returned(api: httpx.AsyncClient) -> None:
     task_id = await submit(api)
 
     for timeout in (0, 0.05):
@@ -71,7 +73,7 @@ async def test_when_the_time_is_over_the_task_is_answered_as_it_stands(api: http
 
 async def test_a_task_that_is_deleted_meanwhile_is_not_found(api: httpx.AsyncClient, database: Database) -> None:
     task_id = await submit(api)
-    (call,) = await waiting(api, database, task_id)
+    (call,) = await start_waiting(api, database, task_id)
 
     await api.delete(f"/tasks/{task_id}")
 
@@ -80,7 +82,7 @@ async def test_a_task_that_is_deleted_meanwhile_is_not_found(api: httpx.AsyncCli
 
 async def test_waiting_survives_the_loss_of_its_connection(api: httpx.AsyncClient, database: Database) -> None:
     task_id = await submit(api)
-    (call,) = await waiting(api, database, task_id)
+    (call,) = await start_waiting(api, database, task_id)
 
     database.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'taskapi%'"
@@ -91,9 +93,9 @@ async def test_waiting_survives_the_loss_of_its_connection(api: httpx.AsyncClien
     assert (await call).json()["status"] == "succeeded"
 
 
-async def test_when_nobody_waits_the_process_asks_nothing(api: httpx.AsyncClient, database: Database) -> None:
+async def test_without_a_waiting_request_there_are_no_queries(api: httpx.AsyncClient, database: Database) -> None:
     task_id = await submit(api)
-    (call,) = await waiting(api, database, task_id)
+    (call,) = await start_waiting(api, database, task_id)
     mark_finished(database, task_id)
     await call
 

@@ -1,4 +1,4 @@
-"""The traces of a task: links to them, and the document."""
+"""The traces of a task: links to them, and their spans."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.taskapi.traces.trace_helpers import (
 PATH = f"/traces/{TRACE}"
 
 
-async def test_a_task_that_is_not_followed_has_no_trace(api: httpx.AsyncClient) -> None:
+async def test_a_task_that_is_not_sampled_has_no_trace(api: httpx.AsyncClient) -> None:
     task_id = await submit(api)
 
     answer = (await api.get(f"/tasks/{task_id}")).json()
@@ -35,13 +35,13 @@ async def test_a_task_that_is_not_followed_has_no_trace(api: httpx.AsyncClient) 
     assert "tracing.endpoint" in problem["detail"]
 
 
-async def test_a_task_that_nobody_has_is_none(api: httpx.AsyncClient) -> None:
+async def test_an_unknown_task_has_no_trace(api: httpx.AsyncClient) -> None:
     answer = await api.get("/tasks/4711/trace")
 
     problem_of(answer, 404, "task_not_found")
 
 
-async def test_a_submitted_task_carries_its_link_from_the_first_answer_on(database_url: str) -> None:
+async def test_the_response_of_a_submit_has_the_link_to_the_trace(database_url: str) -> None:
     local = InMemorySpanStore()
     tracing = Tracing.start(Settings(), "taskcore-api", extra_processors=[local])
 
@@ -56,7 +56,7 @@ async def test_a_submitted_task_carries_its_link_from_the_first_answer_on(databa
     assert again == answer
 
 
-async def test_attempts_carry_links_and_a_running_one_only_if_it_is_the_first(
+async def test_attempts_have_links_and_a_running_one_only_if_it_is_the_first(
     database_url: str, database: Database
 ) -> None:
     async with api_client(database_url, trace_url_template="http://viewer/{trace_id}") as api:
@@ -73,7 +73,7 @@ async def test_attempts_carry_links_and_a_running_one_only_if_it_is_the_first(
     assert (later["attempt"], later["trace_id"], later["trace_url"]) == (2, None, None)
 
 
-async def test_spans_that_this_process_keeps_are_shown_where_no_viewer_is(database_url: str) -> None:
+async def test_spans_in_memory_are_shown_without_a_viewer(database_url: str) -> None:
     local = InMemorySpanStore()
     tracing = Tracing.start(Settings(), "taskcore-api", extra_processors=[local])
 
@@ -90,7 +90,7 @@ async def test_spans_that_this_process_keeps_are_shown_where_no_viewer_is(databa
     assert root["attributes"]["http.response.status_code"] == 201
 
 
-async def test_the_answer_is_what_the_contract_says(
+async def test_the_response_matches_the_openapi_document(
     database_url: str, database: Database, http_server: HttpServer
 ) -> None:
     async with api_client(database_url, tracing=viewer_settings(http_server)) as api:
@@ -106,7 +106,7 @@ async def test_the_answer_is_what_the_contract_says(
     assert "/tasks/{task_id}/trace" not in contract["paths"]
 
 
-async def test_each_later_attempt_adds_a_trace_that_says_where_it_is_linked_to(
+async def test_each_later_attempt_adds_a_trace_with_links(
     database_url: str, database: Database, http_server: HttpServer
 ) -> None:
     link = {"traceId": TRACE, "spanId": f"{4:016x}"}
@@ -130,7 +130,7 @@ async def test_each_later_attempt_adds_a_trace_that_says_where_it_is_linked_to(
     assert [one["attempt"] for one in second["spans"][0]["links"]] == [None, 1]
 
 
-async def test_without_a_viewer_the_answer_names_the_setting(database_url: str, database: Database) -> None:
+async def test_without_a_viewer_the_problem_names_the_setting(database_url: str, database: Database) -> None:
     async with api_client(database_url) as api:
         task_id = await submit(api)
         mark_traced(database, task_id)

@@ -1,4 +1,4 @@
-"""The page of a task's trace: what a browser would see of it, read without one."""
+"""The HTML page of a task's traces, parsed without a browser."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EMPTY = {"meta", "rect", "br"}
 
 
 class Page(HTMLParser):
-    """Its text, its elements; an element that is not closed in order is an error."""
+    """Its text and its elements. An element that is not closed in order is an error."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class Page(HTMLParser):
 
 
 async def page_of(url: str, server: HttpServer | None, database: Database, name: str = "a task") -> httpx.Response:
-    """Of a task that is followed, by the viewer that the server stands for; its second attempt is linked."""
+    """Return the page of a traced task, whose second attempt is linked to the first. `server` is the trace viewer."""
     own = TracingSettings() if server is None else viewer_settings(server)
     async with api_client(url, tracing=own, trace_url_template="https://viewer/{trace_id}") as api:
         task_id = await submit(api, name=name)
@@ -78,7 +78,7 @@ async def page_of(url: str, server: HttpServer | None, database: Database, name:
         return await api.get(f"http://api/tasks/{task_id}/trace")
 
 
-async def test_the_page_shows_each_span_with_its_bar_and_what_it_knows(
+async def test_the_page_shows_each_span_with_its_bar_and_its_details(
     database_url: str, database: Database, http_server: HttpServer
 ) -> None:
     answer = await page_of(database_url, http_server, database)
@@ -100,7 +100,7 @@ async def test_the_page_shows_each_span_with_its_bar_and_what_it_knows(
     assert f"https://viewer/{TRACE}" in [one["href"] for one in page.having("a")]
 
 
-async def test_nothing_on_the_page_is_loaded_or_run_and_its_style_is_the_one_that_may_be(
+async def test_the_page_loads_and_runs_nothing_and_its_policy_allows_its_style(
     database_url: str, database: Database, http_server: HttpServer
 ) -> None:
     answer = await page_of(database_url, http_server, database, name='"><script>alert(1)</script>')
@@ -116,7 +116,7 @@ async def test_nothing_on_the_page_is_loaded_or_run_and_its_style_is_the_one_tha
     assert not re.search(r"url\(|@import", page.style)
 
 
-async def test_where_no_viewer_is_known_the_page_says_what_to_set(database_url: str, database: Database) -> None:
+async def test_without_a_viewer_the_page_names_the_setting(database_url: str, database: Database) -> None:
     answer = await page_of(database_url, None, database)
 
     assert answer.status_code == 409
@@ -124,7 +124,7 @@ async def test_where_no_viewer_is_known_the_page_says_what_to_set(database_url: 
     assert "/api/v3/traces/{trace_id}" in Page(answer.text).text
 
 
-async def test_the_page_of_what_is_not_followed_or_not_there_says_so(api: httpx.AsyncClient) -> None:
+async def test_the_page_of_an_unsampled_or_unknown_task_says_so(api: httpx.AsyncClient) -> None:
     task_id = await submit(api)
 
     unfollowed = await api.get(f"http://api/tasks/{task_id}/trace")
@@ -141,5 +141,5 @@ async def test_the_page_of_what_is_not_followed_or_not_there_says_so(api: httpx.
     [(0.00085, "850 µs"), (0.0123, "12.3 ms"), (4.556, "4.56 s"), (725, "12 min 5 s"), (12_000, "3 h 20 min"),
      (-0.002, "-2.0 ms"), (-65, "-1 min 5 s")],
 )  # fmt: skip
-def test_durations_read_as_people_say_them(seconds: float, text: str) -> None:
+def test_durations_are_readable(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text

@@ -1,4 +1,4 @@
-"""Traces for the tests: tasks that are followed, and the spans of an attempt in a viewer's words."""
+"""Traced tasks, and the spans of an attempt as a trace viewer returns them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MS = 1_000_000
 async def api_client(
     url: str, own: Tracing | None = None, local: InMemorySpanStore | None = None, **settings: Any
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of an API with these settings."""
+    """Return a client of an API with these settings."""
     register_type(url, "noop", ANYTHING)
     tracing = own or Tracing.start(Settings(), "taskcore-api")
     app = create_app(Settings(database_url=SecretStr(url), **settings), tracing, span_store=local)
@@ -39,18 +39,18 @@ async def api_client(
 
 
 def viewer_settings(server: HttpServer) -> TracingSettings:
-    """With which the API asks the server for traces."""
+    """Return the settings that make `server` the trace viewer of the API."""
     return TracingSettings(query_url=f"{server.url}/traces/{{trace_id}}")
 
 
 def span_names(answer: httpx.Response, index: int = 0) -> list[tuple[int, str]]:
-    """Depth and name of each span of a trace."""
+    """Return depth and name of each span of the trace at `index`."""
     assert answer.status_code == 200, answer.text
     return [(span["depth"], span["name"]) for span in answer.json()["traces"][index]["spans"]]
 
 
 def mark_traced(database: Database, task_id: int, trace_id: str = TRACE) -> None:
-    """As a submission whose request is followed."""
+    """Store a trace context, like a submit whose request is sampled."""
     database.execute(
         "UPDATE task SET trace_context = %s WHERE id = %s", [f"00-{trace_id}-00000000000000a1-01", task_id]
     )
@@ -59,7 +59,7 @@ def mark_traced(database: Database, task_id: int, trace_id: str = TRACE) -> None
 def add_attempt(
     database: Database, task_id: int, attempt: int, trace_id: str | None = None, span_id: str | None = None
 ) -> None:
-    """One that has ended."""
+    """Store a finished attempt."""
     database.execute(
         "INSERT INTO task_attempt (task_id, attempt, worker_id, started_at, finished_at, outcome, trace_id, span_id)"
         " VALUES (%s, %s, 7, now(), now(), 'failed', %s, %s)",
@@ -68,7 +68,7 @@ def add_attempt(
 
 
 def span(number: int, parent: int | None, name: str, at_ms: int, ms: int, **more: Any) -> dict[str, Any]:
-    """One of `TRACE` as OTLP JSON has it, with ids in hexadecimal digits."""
+    """Return a span of `TRACE` as OTLP JSON, with ids as hexadecimal digits."""
     return {
         "traceId": TRACE,
         "spanId": f"{number:016x}",
@@ -81,7 +81,7 @@ def span(number: int, parent: int | None, name: str, at_ms: int, ms: int, **more
 
 
 def task_attributes(task_id: int, attempt: int = 1) -> list[dict[str, Any]]:
-    """The attributes that say which task a span is about."""
+    """Return the attributes that name the task of a span."""
     return [
         {"key": "taskcore.task.id", "value": {"intValue": str(task_id)}},
         {"key": "taskcore.task.attempt", "value": {"intValue": attempt}},
@@ -99,7 +99,7 @@ def resource_spans(**services: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def in_base64(document: Any) -> Any:
-    """With ids as protobuf's JSON has them."""
+    """Return `document` with ids in base64, as in protobuf's JSON."""
     if isinstance(document, list):
         return [in_base64(one) for one in document]
     if not isinstance(document, dict):
@@ -112,7 +112,7 @@ def in_base64(document: Any) -> Any:
 
 
 def failed_task_trace(task_id: int) -> list[dict[str, Any]]:
-    """Of a task that failed at its first attempt."""
+    """Return the spans of a task whose first attempt failed."""
     error = {"status": {"code": 2, "message": "no <b>luck</b>"}}
     return resource_spans(
         taskapi=[
