@@ -1,4 +1,4 @@
-"""What is read of a message: whose task it is, whatever else is in it."""
+"""Decoding messages: the task id is found whatever else is in them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from taskcore.messaging.messages import decode, encode
 TRACEPARENT = "00-" + "a" * 32 + "-" + "1" * 16 + "-01"
 
 
-def test_what_is_written_is_read() -> None:
+def test_an_encoded_message_is_decoded() -> None:
     assert decode(encode("default", 5, TRACEPARENT)) == (5, TRACEPARENT)
     assert decode(encode("default", 5)) == (5, None)
 
@@ -25,10 +25,10 @@ def test_what_is_written_is_read() -> None:
         b'{"eta": 1, "pipe_target": {"queue": "other"}}',
     ],
 )
-def test_options_that_are_not_ours_leave_a_message_ours(options: bytes) -> None:
+def test_foreign_options_do_not_hide_the_task_id(options: bytes) -> None:
     assert decode(b'{"args": [5], "options": ' + options + b"}") == (5, None)
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"args": []}', b'{"args": ["5"]}', b'{"args": [0]}', b"[" * 100_000])
-def test_what_names_no_task_is_nobodys(body: bytes) -> None:
+def test_a_message_without_a_task_id_is_not_ours(body: bytes) -> None:
     assert decode(body) == (None, None)

@@ -10,10 +10,10 @@ from harness.waiting import eventually
 from taskcore.messaging.presence import Presence, presence_queue
 
 WORKER = 7
-GONE, OF_ANOTHER = 404, 405
+NOT_FOUND, RESOURCE_LOCKED = 404, 405
 
 
-def seen_by_others(host: VirtualHost) -> int:
+def reply_to_others(host: VirtualHost) -> int:
     with pika.BlockingConnection(pika.URLParameters(host.amqp_url)) as connection:
         try:
             connection.channel().queue_declare(presence_queue(WORKER), passive=True)
@@ -22,21 +22,21 @@ def seen_by_others(host: VirtualHost) -> int:
         return 0
 
 
-def test_a_healthy_worker_whose_queue_had_expired_was_taken_for_dead(virtual_host: VirtualHost) -> None:
+def test_a_queue_that_a_policy_deletes_is_declared_again(virtual_host: VirtualHost) -> None:
     presence = Presence(pika.URLParameters(virtual_host.amqp_url), WORKER)
     presence.start()
-    eventually(lambda: seen_by_others(virtual_host) == OF_ANOTHER)
+    eventually(lambda: reply_to_others(virtual_host) == RESOURCE_LOCKED)
 
     with virtual_host.policy("^worker", expires=1):
-        eventually(lambda: seen_by_others(virtual_host) == GONE)
+        eventually(lambda: reply_to_others(virtual_host) == NOT_FOUND)
 
-    eventually(lambda: seen_by_others(virtual_host) == OF_ANOTHER)
+    eventually(lambda: reply_to_others(virtual_host) == RESOURCE_LOCKED)
     assert presence.is_connected
     presence.stop()
 
 
-def test_an_error_that_nobody_foresaw_ended_it_while_it_called_itself_open(virtual_host: VirtualHost) -> None:
-    parameters = UnluckyParameters(virtual_host.amqp_url)
+def test_an_unexpected_error_does_not_end_the_presence(virtual_host: VirtualHost) -> None:
+    parameters = FailingParameters(virtual_host.amqp_url)
     presence = Presence(parameters, WORKER)
 
     presence.start()
@@ -46,8 +46,8 @@ def test_an_error_that_nobody_foresaw_ended_it_while_it_called_itself_open(virtu
     presence.stop()
 
 
-class UnluckyParameters(pika.URLParameters):  # type: ignore[misc]  # pika has no types
-    """The first connection that is made with them fails as in a process that may have no more threads."""
+class FailingParameters(pika.URLParameters):  # type: ignore[misc]  # pika has no types
+    """The first connection fails, as in a process that may start no more threads."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
@@ -55,7 +55,7 @@ class UnluckyParameters(pika.URLParameters):  # type: ignore[misc]  # pika has n
         self.errors = [RuntimeError("can't start new thread")]
 
     def __deepcopy__(self, memo: object) -> pika.URLParameters:
-        """The connection takes a copy for itself."""
+        """Called when a connection copies its parameters."""
         if self.errors:
             raise self.errors.pop()
         return pika.URLParameters(self.url)

@@ -1,4 +1,4 @@
-"""Stopping while the database is away: what runs has its grace all the same."""
+"""Stopping while the database is unavailable."""
 
 from __future__ import annotations
 
@@ -20,64 +20,64 @@ from taskcore.messaging.brokers import MemoryBroker
 from taskcore.messaging.consumer_service import ConsumerService
 from taskcore.plugins import build_plugins
 from taskcore.settings import Settings
-from tests.messaging.worker_harness import Gated, MemoryHarness
 from tests.taskcore.db.db_harness import DatabaseHarness, new_task
+from tests.taskcore.messaging.worker_harness import Gated, MemoryHarness
 
 
 @pytest.fixture
 def engine(database_url: str) -> Iterator[Engine]:
-    """Of one connection."""
+    """An engine with a single connection."""
     engine = sync_engine(database_url, name="tests, stopping", pool_size=1, options=KEY_LOOKUP_OPTIONS)
     yield engine
     engine.dispose()
 
 
-def take_writes(engine: Engine, takes: bool) -> None:
+def allow_writes(engine: Engine, allowed: bool) -> None:
     with engine.connect() as connection:
-        connection.execute(text(f"SET default_transaction_read_only = {'off' if takes else 'on'}"))
+        connection.execute(text(f"SET default_transaction_read_only = {'off' if allowed else 'on'}"))
 
 
-def claimed_elsewhere(stage: DatabaseHarness) -> ClaimedTask:
-    """A task that no thread will be called for."""
+def claimed_task(stage: DatabaseHarness) -> ClaimedTask:
+    """A claimed task of a queue that the service does not consume, so that no thread takes it."""
     token = uuid4()
     (task_id,) = stage.submit(new_task(queue="elsewhere"))
     (row,) = stage.claim([task_id], token=token)
     return ClaimedTask(Lease(task_id, row.attempt, token), "t", "noop", "elsewhere", {}, 0, 4, 0.0)
 
 
-async def test_a_database_that_was_away_took_the_grace_from_what_ran(stage: DatabaseHarness, engine: Engine) -> None:
-    house = MemoryHarness(stage)
-    types, holding = build_plugins([Gated]), SlotPool(threads=2, prefetch_short=0)
-    types["gated"].gate = house.gate  # type: ignore[attr-defined]
-    executor = Executor(engine, types, house.settings, worker_id=1, incarnation=1)
-    service = ConsumerService(
-        house.broker(2), holding, executor, BatchCompleter(executor, holding, SyncNotifier(engine))
-    )
+async def test_running_tasks_have_their_grace_while_the_database_is_unavailable(
+    stage: DatabaseHarness, engine: Engine
+) -> None:
+    harness = MemoryHarness(stage)
+    types, slots = build_plugins([Gated]), SlotPool(threads=2, prefetch_short=0)
+    types["gated"].gate = harness.gate  # type: ignore[attr-defined]
+    executor = Executor(engine, types, harness.settings, worker_id=1, incarnation=1)
+    service = ConsumerService(harness.broker(2), slots, executor, BatchCompleter(executor, slots, SyncNotifier(engine)))
     service.start()
     service.consume(["default"])
-    (runs,) = await house.submit(type="gated")
-    await house.until(lambda: executor.running.attempts())
-    holding.add_claimed(holding.reserve(1, general_only=True, wake=lambda: None), [waits := claimed_elsewhere(stage)])
+    (running,) = await harness.submit(type="gated")
+    await harness.until(lambda: executor.running.attempts())
+    slots.add_claimed(slots.reserve(1, general_only=True, wake=lambda: None), [waiting := claimed_task(stage)])
 
-    take_writes(engine, False)
+    allow_writes(engine, False)
     stopping = asyncio.create_task(asyncio.to_thread(service.stop, 30))
-    await house.until(lambda: holding.is_closed)
-    house.gate.set()
-    await house.until(lambda: not executor.running.attempts())
-    await asyncio.to_thread(take_writes, engine, True)
+    await harness.until(lambda: slots.is_closed)
+    harness.gate.set()
+    await harness.until(lambda: not executor.running.attempts())
+    await asyncio.to_thread(allow_writes, engine, True)
     await stopping
 
-    assert stage.status(runs) == "succeeded"
-    assert stage.status(waits.lease.task_id) == "queued"
-    await house.close()
+    assert stage.status(running) == "succeeded"
+    assert stage.status(waiting.lease.task_id) == "queued"
+    await harness.close()
 
 
 class CannotStop(EmbeddedWorker):
     def stop(self, grace_s: float) -> None:
-        raise OSError("the database is away")
+        raise OSError("the database is unavailable")
 
 
-async def test_a_drain_that_failed_never_ended(stage: DatabaseHarness) -> None:
+async def test_a_failing_stop_does_not_hang_the_drain(stage: DatabaseHarness) -> None:
     worker = CannotStop(Settings(), stage.engine, MemoryBroker(), {}, lambda worker_id, wake: [])
 
     await asyncio.wait_for(drain(worker, 30, asyncio.Queue()), 10)

@@ -1,4 +1,4 @@
-"""A house with one broker, a publisher, and as many serving processes' insides as a test wants."""
+"""A broker, a publisher, and any number of consumer services, as of so many processes, in this one."""
 
 from __future__ import annotations
 
@@ -53,16 +53,16 @@ class SleepParameters(Parameters, frozen=True):
 
 
 class Sleeping(Plugin[SleepParameters]):
-    """Takes its time."""
+    """Runs for the time that its parameters say."""
 
-    name = "taking"
+    name = "sleeping"
 
     def run(self, ctx: TaskContext, params: SleepParameters) -> None:
         ctx.wait(params.seconds)
 
 
 class Waiting(Plugin[NoParameters]):
-    """Waits, but not on when it is interrupted."""
+    """Waits until it is interrupted."""
 
     name = "waiting"
 
@@ -71,25 +71,25 @@ class Waiting(Plugin[NoParameters]):
 
 
 class WorkerHarness(ABC):
-    """`gate` lets all `gated` tasks of all services end."""
+    """`gate` lets the `gated` tasks of all services finish."""
 
     publisher: Publisher
 
-    def __init__(self, stage: DatabaseHarness, settings: Settings) -> None:
-        self.stage = stage
+    def __init__(self, database: DatabaseHarness, settings: Settings) -> None:
+        self.database = database
         self.settings = settings
         self.gate = threading.Event()
         self._services: list[ConsumerService] = []
 
     @abstractmethod
     def broker(self, prefetch: int) -> Broker:
-        """What another serving process consumes from."""
+        """Make the broker of another service."""
 
     @abstractmethod
     def put_raw(self, queue_name: str, body: bytes) -> None:
-        """A message that nobody of ours wrote."""
+        """Put a message on the queue that Taskcore did not write."""
 
-    def serve(
+    def start_service(
         self,
         *queues: str,
         worker: int = 1,
@@ -100,11 +100,11 @@ class WorkerHarness(ABC):
         types = build_plugins(plugins)
         if "gated" in types:
             types["gated"].gate = self.gate  # type: ignore[attr-defined]
-        executor = Executor(self.stage.engine, types, self.settings, worker_id=worker, incarnation=1)
-        holding = SlotPool(threads=threads, prefetch_short=prefetch_short)
-        settler = BatchCompleter(executor, holding, SyncNotifier(self.stage.engine))
+        executor = Executor(self.database.engine, types, self.settings, worker_id=worker, incarnation=1)
+        slots = SlotPool(threads=threads, prefetch_short=prefetch_short)
+        completer = BatchCompleter(executor, slots, SyncNotifier(self.database.engine))
         service = ConsumerService(
-            self.broker(threads + prefetch_short), holding, executor, settler, idle_timeout_ms=100
+            self.broker(threads + prefetch_short), slots, executor, completer, idle_timeout_ms=100
         )
         service.start()
         service.consume(queues or ("default",))
@@ -112,8 +112,8 @@ class WorkerHarness(ABC):
         return service
 
     async def submit(self, count: int = 1, **fields: Any) -> list[int]:
-        """Stored, and sent as the relay would."""
-        task_ids = self.stage.submit(*[new_task(**fields) for _ in range(count)])
+        """Store tasks and send their messages, as the relay does."""
+        task_ids = self.database.submit(*[new_task(**fields) for _ in range(count)])
         await self.send(task_ids, fields.get("queue", "default"))
         return task_ids
 
@@ -134,11 +134,11 @@ class WorkerHarness(ABC):
         return await asyncio.to_thread(eventually, outcome)
 
     def count(self, status: str) -> int:
-        return int(self.stage.sql("SELECT count(*) FROM task WHERE status = :status", status=status)[0][0])
+        return int(self.database.sql("SELECT count(*) FROM task WHERE status = :status", status=status)[0][0])
 
 
 class SharedQueues(MemoryBroker):
-    """Another consumer of the same queues, as another process would be."""
+    """Another consumer of the same queues, like another process."""
 
     def __init__(self, owner: MemoryBroker) -> None:
         super().__init__()
@@ -153,8 +153,8 @@ class SharedQueues(MemoryBroker):
 
 
 class MemoryHarness(WorkerHarness):
-    def __init__(self, stage: DatabaseHarness) -> None:
-        super().__init__(stage, Settings())
+    def __init__(self, database: DatabaseHarness) -> None:
+        super().__init__(database, Settings())
         self._broker = MemoryBroker()
         self.publisher = MemoryPublisher(self._broker)
 
@@ -167,8 +167,8 @@ class MemoryHarness(WorkerHarness):
 
 
 class RabbitHarness(WorkerHarness):
-    def __init__(self, stage: DatabaseHarness, amqp_url: str, queue_type: str) -> None:
-        super().__init__(stage, Settings(amqp_url=SecretStr(amqp_url), queue_type=queue_type))  # type: ignore[arg-type]
+    def __init__(self, database: DatabaseHarness, amqp_url: str, queue_type: str) -> None:
+        super().__init__(database, Settings(amqp_url=SecretStr(amqp_url), queue_type=queue_type))  # type: ignore[arg-type]
         self.publisher = RabbitPublisher(self.settings)
 
     def broker(self, prefetch: int) -> Broker:

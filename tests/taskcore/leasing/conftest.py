@@ -1,7 +1,0 @@
-"""Fixtures for the tests of leases."""
-
-from __future__ import annotations
-
-from tests.taskcore.conftest import stage
-
-__all__ = ["stage"]
