@@ -24,7 +24,7 @@ from taskclient.kubernetes.streams import EventStream, poll
     type=ParsedOption("time", parse_since),
     help="ISO 8601 with a time zone, or how long ago: 30s, 5m, 2h, 7d.",
 )
-@click.option("-q", "--search", metavar="TEXT", help="Only messages that contain this text, in any case.")
+@click.option("-q", "--search", metavar="TEXT", help="Only messages that contain this text, ignoring case.")
 @takes_page
 @takes_follow("each event as it is stored")
 @click.pass_obj
@@ -56,7 +56,7 @@ def events(
 
 @click.group(cls=Group)
 def event() -> None:
-    """Show one Kubernetes event."""
+    """Show the versions of a Kubernetes event."""
 
 
 @event.command("versions")

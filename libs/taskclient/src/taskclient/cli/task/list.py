@@ -46,7 +46,7 @@ PAGE_SIZE = 30
     type=ParsedOption("key=value", parse_pair),
     help="Only tasks with this label. Repeatable: all of them.",
 )
-@click.option("-q", "--search", metavar="TEXT", help="Only names that contain this text, in any case.")
+@click.option("-q", "--search", metavar="TEXT", help="Only names that contain this text, ignoring case.")
 @click.pass_obj
 def list_tasks(
     session: Session,
