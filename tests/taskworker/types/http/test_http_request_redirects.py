@@ -9,7 +9,7 @@ from tests.taskworker.types.environments import loopback_environment
 from tests.taskworker.types.http_server import HttpServer, Reply, http_server
 
 
-def test_redirects_are_followed_to_the_final_response(site: HttpServer) -> None:
+def test_redirects_lead_to_the_final_response(site: HttpServer) -> None:
     site.replies["/"] = Reply(302, {"Location": "/there"})
     site.replies["/there"] = Reply(body=b"here")
 
@@ -28,7 +28,7 @@ def test_redirect_keeps_the_body_only_for_307_and_308(site: HttpServer, status: 
     assert (site.requests[1].method, site.requests[1].body) == (method, body)
 
 
-def test_redirect_is_the_result_when_not_followed(site: HttpServer) -> None:
+def test_redirect_is_the_result_without_follow_redirects(site: HttpServer) -> None:
     site.replies["/"] = Reply(302, {"Location": "/there"})
 
     result = loopback_environment().run(HttpRequest, url=site.url, follow_redirects=False, expected_status=[302])
@@ -37,7 +37,7 @@ def test_redirect_is_the_result_when_not_followed(site: HttpServer) -> None:
     assert len(site.requests) == 1
 
 
-def test_up_to_ten_redirects_are_followed(site: HttpServer) -> None:
+def test_up_to_ten_redirects_lead_to_the_response(site: HttpServer) -> None:
     for n in range(11):
         site.replies[f"/{n}"] = Reply(302, {"Location": f"/{n + 1}"})
 
