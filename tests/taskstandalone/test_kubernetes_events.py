@@ -1,4 +1,4 @@
-"""Standalone collects the events of the cluster that it was told of, and of no other."""
+"""The standalone collects the events of a configured cluster, and only of that."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.collector_k8s.fakes.cluster import running_cluster
 from tests.collector_k8s.fakes.event_json import event
 
 
-async def test_events_of_the_cluster_that_is_set_are_collected(database_url: str, tmp_path: Path) -> None:
+async def test_events_of_the_configured_cluster_are_collected(database_url: str, tmp_path: Path) -> None:
     with running_cluster(tmp_path) as cluster:
         cluster.put(event("a"))
         settings = Settings(
@@ -25,12 +25,12 @@ async def test_events_of_the_cluster_that_is_set_are_collected(database_url: str
         )
         collecting = asyncio.create_task(collect_kubernetes_events(settings))
 
-        await asyncio.to_thread(eventually, lambda: names(database_url) == ["a"])
+        await asyncio.to_thread(eventually, lambda: stored_names(database_url) == ["a"])
 
         collecting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await collecting
-    assert held(database_url) == 0
+    assert held_leases(database_url) == 0
 
 
 async def test_without_a_cluster_nothing_is_collected(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,20 +38,20 @@ async def test_without_a_cluster_nothing_is_collected(database_url: str, monkeyp
 
     await collect_kubernetes_events(Settings(database_url=SecretStr(database_url)))
 
-    assert held(database_url) == 0
+    assert held_leases(database_url) == 0
 
 
-def test_a_kubeconfig_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_kubeconfig_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidSettings, match="TASKCORE_KUBERNETES__KUBECONFIG"):
         validate_cluster(Settings(kubernetes=KubernetesSettings(kubeconfig=tmp_path / "missing")))
 
 
-def names(database_url: str) -> list[str]:
+def stored_names(database_url: str) -> list[str]:
     with psycopg.connect(database_url) as connection:
         return [name for (name,) in connection.execute("SELECT name FROM k8s_event")]
 
 
-def held(database_url: str) -> int:
-    """How many leases somebody has."""
+def held_leases(database_url: str) -> int:
+    """Return the number of leases that are held."""
     with psycopg.connect(database_url) as connection:
         return len(connection.execute("SELECT FROM collector_lease WHERE expires_at > now()").fetchall())

@@ -1,1 +1,1 @@
-"""All of Taskcore in one process, with a PostgreSQL of its own: nothing to install, nothing to set."""
+"""All of Taskcore in one process, with a PostgreSQL of its own: nothing to install or to configure."""

@@ -1,4 +1,4 @@
-"""The collectors beside the rest: what they need while standalone runs. What measures is a task type like others."""
+"""The loops of both collectors. The collection of metrics itself is a task, which the worker runs."""
 
 from __future__ import annotations
 
@@ -13,13 +13,17 @@ from taskstandalone.kubernetes_events import collect_kubernetes_events, validate
 
 
 def validate_collectors(settings: Settings) -> None:
-    """Raises `InvalidSettings`."""
+    """Check the settings of both collectors.
+
+    Raises:
+        InvalidSettings
+    """
     validate_configured_metrics(settings)
     validate_cluster(settings)
 
 
 async def run_collectors(current: CurrentSettings) -> None:
-    """Until cancelled. `current` is kept so by somebody else."""
+    """Run until cancelled. The caller keeps `current` up to date."""
     url = current.base.database_url.get_secret_value()
     engine = async_engine(url, name="standalone collectors", pool_size=1)
     try:

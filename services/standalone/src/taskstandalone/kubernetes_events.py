@@ -1,7 +1,7 @@
-"""The collector of Kubernetes events, in a thread, where standalone was told of a cluster.
+"""The collector of Kubernetes events in a thread, if a cluster is configured.
 
-The Kubernetes client takes its time and memory to load: whoever has no cluster is spared that. For the same reason a
-kubeconfig that merely lies about on a developer's machine is left alone here.
+The Kubernetes client takes time and memory to import, so it is only imported if needed. For the same reason a default
+kubeconfig, which many developers have, does not count as configured here.
 """
 
 from __future__ import annotations
@@ -19,27 +19,31 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 def validate_cluster(settings: Settings) -> None:
-    """Raises `InvalidSettings`."""
-    if _may_be_meant(settings):
+    """Check the kubeconfig.
+
+    Raises:
+        InvalidSettings
+    """
+    if _may_be_configured(settings):
         from collector_k8s.cluster.kubeconfig import validate
 
         validate(settings.kubernetes)
 
 
 async def collect_kubernetes_events(settings: Settings) -> None:
-    """Until cancelled, or at once done where no cluster is meant."""
-    if not _may_be_meant(settings):
+    """Collect until cancelled. Return at once if no cluster is configured."""
+    if not _may_be_configured(settings):
         return
     from collector_k8s.cluster.kubeconfig import is_configured
 
     if is_configured(settings.kubernetes):
         stop = threading.Event()
-        work = asyncio.create_task(asyncio.to_thread(_collect, settings, stop))
+        thread = asyncio.create_task(asyncio.to_thread(_collect, settings, stop))
         try:
-            await asyncio.shield(work)
+            await asyncio.shield(thread)
         finally:
             stop.set()
-            await work
+            await thread
 
 
 def _collect(settings: Settings, stop: threading.Event) -> None:
@@ -47,11 +51,12 @@ def _collect(settings: Settings, stop: threading.Event) -> None:
 
     try:
         run(settings, stop)
-    except TaskcoreError as exc:  # the rest of Taskcore is unharmed
+    except TaskcoreError as exc:  # the other services continue
         log.error("collector.not_started", error=str(exc))
-    except Exception:  # it was not foreseen, and the rest is unharmed all the same
+    except Exception:  # an unexpected error does not affect the other services either
         log.exception("collector.failed")
 
 
-def _may_be_meant(settings: Settings) -> bool:
+def _may_be_configured(settings: Settings) -> bool:
+    """Return whether to import the Kubernetes client and look closer."""
     return settings.kubernetes.kubeconfig is not None or "KUBERNETES_SERVICE_HOST" in os.environ

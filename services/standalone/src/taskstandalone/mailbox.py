@@ -1,4 +1,4 @@
-"""A mail server for trying things out: it takes every message and keeps it in a Maildir, where it can be read."""
+"""A local mail server for development, which stores every message in a Maildir."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from taskcore.settings import SmtpSettings
 
 @asynccontextmanager
 async def run_mailbox(directory: Path) -> AsyncIterator[SmtpSettings]:
-    """Listens on a free port of the loopback interface; answers the settings that reach it."""
-    directory.parent.mkdir(parents=True, exist_ok=True)  # the Maildir itself is made by its own class
+    """Listen on a free port of the loopback interface, and yield the settings to reach it."""
+    directory.parent.mkdir(parents=True, exist_ok=True)  # the handler creates the Maildir itself
     handler = Mailbox(directory)
     server = await asyncio.get_running_loop().create_server(lambda: SMTP(handler), "127.0.0.1", 0)
     try:

@@ -1,1 +1,1 @@
-"""A PostgreSQL server of its own for the standalone."""
+"""The embedded PostgreSQL server of the standalone."""

@@ -1,7 +1,7 @@
-"""The operating system's account that the embedded PostgreSQL runs as, and what that account may reach.
+"""The user account that the embedded PostgreSQL runs as, and its access to files.
 
-PostgreSQL refuses to run as root. Started by root, the server gets an account without privileges, which owns the
-cluster and nothing else. Everybody else runs the server under their own account, and nothing here has an effect.
+PostgreSQL refuses to run as root. For root, the server gets an unprivileged account, which owns the cluster and nothing
+else. For any other user, the server runs as that user, and the functions here change nothing.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ UNPRIVILEGED_USERS = ("nobody", "daemon")
 
 
 class UnusableAccount(TaskcoreError):
-    """There is no account that the embedded PostgreSQL could run as."""
+    """There is no account that the embedded PostgreSQL can run as."""
 
 
 class UnusableDirectory(TaskcoreError):
-    """A directory does not belong to the account that needs it."""
+    """A directory does not belong to the account that needs it, or cannot be made accessible to it."""
 
 
 @dataclass(frozen=True)
 class Account:
-    """Who runs the server. `is_current_user`: the account of this very process, so nothing has to change hands."""
+    """The account that runs the server. If it `is_current_user`, no file has to change hands."""
 
     uid: int
     gid: int
@@ -38,7 +38,7 @@ class Account:
 
     @classmethod
     def for_server(cls) -> Account:
-        """Our own account, or for root the first unprivileged one that this machine has."""
+        """Return the current user, or for root the first unprivileged account of this machine."""
         if os.geteuid() != 0:
             return cls(os.geteuid(), os.getegid(), is_current_user=True)
         for name in UNPRIVILEGED_USERS:
@@ -46,50 +46,50 @@ class Account:
                 entry = pwd.getpwnam(name)
                 return cls(entry.pw_uid, entry.pw_gid, is_current_user=False)
         raise UnusableAccount(
-            f"PostgreSQL does not run as root, and this machine has no account named {' or '.join(UNPRIVILEGED_USERS)}. "
-            "Start Taskcore as another user than root."
+            f"PostgreSQL refuses to run as root, and there is no account named {' or '.join(UNPRIVILEGED_USERS)}. "
+            "Start Taskcore as a user other than root."
         )
 
     @property
     def popen_options(self) -> dict[str, Any]:
-        """What makes `subprocess.Popen` start a program as this account."""
+        """The arguments that make `subprocess.Popen` run a program as this account."""
         return {} if self.is_current_user else {"user": self.uid, "group": self.gid, "extra_groups": []}
 
     def make_private_directory(self, directory: Path) -> None:
-        """Create a directory that only this account may use, or check that the existing one is that.
+        """Create a directory that only this account can use, or check that the existing one belongs to it.
 
         Raises:
-            UnusableDirectory: it is a link, no directory, or another account's.
+            UnusableDirectory: it is a link, a file, or owned by another account.
         """
         with suppress(FileExistsError):
             directory.mkdir(mode=0o700)
         status = directory.lstat()
         if not stat.S_ISDIR(status.st_mode) or status.st_uid not in (self.uid, os.geteuid()):
             raise UnusableDirectory(
-                f"{directory} should be a directory of uid {self.uid}, but it is a link, a file or uid "
-                f"{status.st_uid}'s. Remove it if you know where it comes from."
+                f"{directory} has to be a directory of uid {self.uid}, but it is a link, a file or owned by uid "
+                f"{status.st_uid}. Remove it if you know where it comes from."
             )
         directory.chmod(0o700)
         self.take_ownership(directory)
 
     def take_ownership(self, tree: Path) -> None:
-        """Give a directory with all that is in it to this account, for as far as it is not its own yet."""
+        """Recursively chown `tree` to this account, unless it owns it already."""
         if self.is_current_user or tree.lstat().st_uid == self.uid:
             return
-        for path in [*tree.rglob("*"), tree]:  # the root last: it says that all the rest is done
+        for path in [*tree.rglob("*"), tree]:  # the root last: its owner tells that everything else is done
             os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
     def grant_traverse(self, path: Path) -> None:
-        """Let this account pass through the directories above `path`: `x` where it lacks it, nothing more.
+        """Let this account traverse the directories above `path`, by adding `x` where it is missing.
 
-        That lets the account reach entries that it knows by name; it cannot list the directories.
+        The account can then reach entries by name; it cannot list the directories.
         """
         if not self.is_current_user:
             for directory in path.resolve().parents:
                 self._grant(directory, execute=True)
 
     def grant_read(self, tree: Path) -> None:
-        """Let this account use installed programs, whose umask may have been 077."""
+        """Let this account read and run installed programs, which may have been installed with a umask of 077."""
         if not self.is_current_user:
             self.grant_traverse(tree)
             for path in _tree(tree):

