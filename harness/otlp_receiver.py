@@ -56,7 +56,7 @@ class Span:
 
 
 class OtlpReceiver:
-    """Accepts spans and keeps them, until told otherwise. Rejected spans are not kept."""
+    """Accepts and keeps spans by default. Rejected spans are not kept."""
 
     def __init__(self) -> None:
         self._spans: list[Span] = []

@@ -24,7 +24,7 @@ BEAT_S = 0.05
 class WorkParameters(Parameters, frozen=True):
     """Runs for `seconds`, or until the file `gate` exists. The first `fails` attempts fail at their end.
 
-    `is_deaf`: it ignores every signal that can be, and stays in C, where no exception reaches it.
+    `ignores_signals`: it blocks all signals and stays in C code, where no exception reaches it.
     """
 
     seconds: float = 0.0

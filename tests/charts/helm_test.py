@@ -1,4 +1,4 @@
-"""Runs what the chart would have Helm run, against servers of the tests'."""
+"""Runs the script of the chart's Helm test against a test server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.charts.samples import PRODUCTION
 
 
 def run_helm_test(address: str, *, seconds: int) -> subprocess.CompletedProcess[str]:
-    """What `helm test` does, with the API at `address`."""
+    """Run what `helm test` runs, with the API at `address`."""
     (pod,) = render(PRODUCTION, set_value("test.timeoutSeconds", seconds)).of_kind("Pod")
     python, dash_c, script, _, limit = pod["spec"]["containers"][0]["command"]
     assert (python, dash_c) == ("python", "-c")

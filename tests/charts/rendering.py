@@ -22,7 +22,7 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True)
 class Release:
-    """What a release would consist of."""
+    """The rendered objects of a release."""
 
     texts: Mapping[str, str]
 
@@ -39,7 +39,7 @@ class Release:
         return [one for one in self.objects if one["kind"] == kind]
 
     def get(self, kind: str, component: str) -> Object:
-        """The only object of that kind that belongs to a component."""
+        """Return the single object of this kind of a component."""
         (found,) = (one for one in self.of_kind(kind) if component_of(one) == component)
         return found
 
@@ -47,7 +47,7 @@ class Release:
         return any(component_of(one) == component for one in self.of_kind(kind))
 
     def pods(self) -> Iterator[tuple[str, Object]]:
-        """All of them, with their components: metadata and spec of pods and of templates for them."""
+        """Yield each pod or pod template with its component."""
         for one in self.objects:
             if one["kind"] == "Pod":
                 yield component_of(one), one
@@ -55,7 +55,7 @@ class Release:
                 yield component_of(one), one["spec"]["template"]
 
     def config(self, service: str) -> dict[str, Any]:
-        """The settings that a service finds in its file."""
+        """Return the settings in a service's configuration file."""
         data: dict[str, Any] = yaml.safe_load(self.get("ConfigMap", service)["data"]["taskcore.yaml"])
         return data
 
@@ -66,7 +66,7 @@ def component_of(one: Object) -> str:
 
 
 def merge_values(*layers: Values) -> Values:
-    """The later ones beat the earlier."""
+    """Merge the layers recursively; later ones take precedence."""
     result: Values = {}
     for layer in layers:
         for key, value in layer.items():
@@ -76,7 +76,7 @@ def merge_values(*layers: Values) -> Values:
 
 
 def set_value(path: str, value: Any) -> Values:
-    """`at("api.replicas", 3)` is what `--set api.replicas=3` gives."""
+    """Return the values of `--set path=value`."""
     for key in reversed(path.split(".")):
         value = {key: value}
     return dict(value)
@@ -92,7 +92,7 @@ def render(*layers: Values, name: str = "demo", namespace: str = "tasks", revisi
 
 
 def load_chart() -> helm_python.Chart:
-    """Loaded anew, for rendering takes the parts that are off out of it."""
+    """Load the chart. Rendering removes disabled subcharts, so each needs a new load."""
     return helm_python.Chart.load(CHART)
 
 

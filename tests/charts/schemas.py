@@ -1,4 +1,4 @@
-"""Kubernetes' own schemas: is an object one that its API server would take?"""
+"""Validation against Kubernetes' own schemas: would the API server accept an object?"""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ VERSIONS = ("1.29", "1.37")
 
 
 def schema_errors(one: Mapping[str, Any], version: str) -> list[str]:
-    """What is wrong with it, unknown members included.
+    """Return the errors of an object, including unknown fields.
 
     Raises:
         FileNotFoundError: for a kind that is none of Kubernetes'.

@@ -1,4 +1,4 @@
-"""What docs/helm.md says is so: its commands install everything, and its values are there."""
+"""docs/helm.md is correct: its commands install all services, and its values exist."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def value_at(path: str) -> Any:
 
 
 @pytest.mark.parametrize("command", INSTALLATIONS)
-def test_what_is_told_installs_all_services(command: str) -> None:
+def test_documented_commands_install_all_services(command: str) -> None:
     rendered = render(values_of(command))
 
     assert len(INSTALLATIONS) == 2
     assert len(rendered.of_kind("Deployment")) == len(SERVICES)
 
 
-def test_the_secret_that_is_told_is_the_one_that_is_used() -> None:
+def test_documented_secret_is_the_one_in_use() -> None:
     created = re.search(r"create secret generic (\S+)", TEXT)
     keys = re.findall(r"--from-literal=(\w+)=", TEXT)
     given = values_of(INSTALLATIONS[0])["global"]
@@ -50,7 +50,7 @@ def test_the_secret_that_is_told_is_the_one_that_is_used() -> None:
     assert keys == [value_at("global.database.key"), value_at("global.amqp.key")]
 
 
-def test_values_that_are_told_are_there() -> None:
+def test_documented_values_exist() -> None:
     sections = "|".join((*VALUES, "SERVICE"))
     named = set(re.findall(rf"`((?:{sections})(?:\.[a-zA-Z]+)+)(?:=[^`]*)?`", TEXT))
 
@@ -59,7 +59,7 @@ def test_values_that_are_told_are_there() -> None:
         value_at(path.replace("SERVICE", "worker"))
 
 
-def test_versions_that_are_told_are_those_that_were_tried() -> None:
+def test_documented_kubernetes_versions_are_the_tested_ones() -> None:
     tried = TEXT.partition("## What was tried")[2].replace("\n", " ")
 
     assert f"Helm {helm_python.helm_sdk_version().removeprefix('v')} as a library" in tried

@@ -1,4 +1,4 @@
-"""How the API is reached, how Prometheus and Grafana find what there is, and what the chart tells people."""
+"""Service, Ingress, monitors, rules, dashboard, and the notes after an installation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MONITORS = [
 ]
 
 
-def test_the_api_is_a_service_of_the_cluster() -> None:
+def test_api_has_a_service() -> None:
     rendered = render(PRODUCTION)
 
     spec = rendered.get("Service", "api")["spec"]
@@ -32,7 +32,7 @@ def test_the_api_is_a_service_of_the_cluster() -> None:
     assert rendered.of_kind("Ingress") == []
 
 
-def test_an_ingress_leads_to_it() -> None:
+def test_ingress_leads_to_the_api() -> None:
     rendered = render(EVERYTHING)
 
     spec = rendered.get("Ingress", "api")["spec"]
@@ -49,13 +49,13 @@ def test_an_ingress_leads_to_it() -> None:
     }
 
 
-def test_an_ingress_without_a_name_is_refused() -> None:
+def test_ingress_without_a_host_is_rejected() -> None:
     with pytest.raises(helm_python.HelmError, match=r"api\.ingress\.host is empty"):
         render(PRODUCTION, set_value("api.ingress.enabled", True))
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_metrics_are_read_where_they_are_served(service: str) -> None:
+def test_monitors_scrape_the_served_port(service: str) -> None:
     rendered = render(EVERYTHING)
     kind, endpoints = ("ServiceMonitor", "endpoints") if service == "api" else ("PodMonitor", "podMetricsEndpoints")
 
@@ -69,7 +69,7 @@ def test_metrics_are_read_where_they_are_served(service: str) -> None:
     assert monitor["metadata"]["labels"]["release"] == "kube-prometheus-stack"
 
 
-def test_a_prometheus_that_nobody_lets_in_is_refused() -> None:
+def test_monitors_without_allowed_peers_are_rejected() -> None:
     with pytest.raises(helm_python.HelmError, match=r"name its pods in global\.networkPolicy\.metricsFrom"):
         render(PRODUCTION, MONITORS[0])
 
@@ -80,15 +80,15 @@ def test_a_prometheus_that_nobody_lets_in_is_refused() -> None:
     )
 
 
-def test_alerts_are_those_of_the_file() -> None:
+def test_rules_are_those_of_the_file() -> None:
     (rule,) = render(EVERYTHING).of_kind("PrometheusRule")
 
     assert rule["spec"] == yaml.safe_load((CHART / "files/alerts.yaml").read_text())
     assert rule["metadata"]["labels"]["release"] == "kube-prometheus-stack"
 
 
-def test_the_dashboard_is_that_of_the_file_under_a_name_of_the_releases_own() -> None:
-    """Grafana's sidecar would write those of two releases over each other."""
+def test_dashboard_is_that_of_the_file_with_a_name_per_release() -> None:
+    """Grafana's sidecar overwrites a dashboard by one of the same name."""
     original = json.loads((CHART / "files/dashboard.json").read_text())
     found = [render(EVERYTHING, namespace=namespace).get("ConfigMap", "dashboard") for namespace in ("a", "b")]
 
@@ -101,14 +101,14 @@ def test_the_dashboard_is_that_of_the_file_under_a_name_of_the_releases_own() ->
     assert found[0]["metadata"]["labels"]["grafana_dashboard"] == "1"
 
 
-def test_monitoring_is_off_unless_asked_for() -> None:
+def test_monitoring_is_off_by_default() -> None:
     kinds = {one["kind"] for one in render(PRODUCTION).objects}
 
     assert not kinds & {"ServiceMonitor", "PodMonitor", "PrometheusRule", "ScaledObject"}
 
 
 @pytest.mark.parametrize("values", VALUE_SETS)
-def test_notes_name_what_is_there_and_warn(values: str) -> None:
+def test_notes_name_existing_objects_and_warn(values: str) -> None:
     rendered = render(VALUE_SETS[values], name="ours", namespace="shop")
 
     (service,) = re.findall(r"port-forward service/(\S+) 8080", rendered.notes)
@@ -123,7 +123,7 @@ def test_notes_name_what_is_there_and_warn(values: str) -> None:
         assert job == rendered.get("Job", "migrate")["metadata"]["name"]
 
 
-def test_the_command_in_the_notes_is_one() -> None:
+def test_command_in_the_notes_is_valid() -> None:
     (line,) = re.findall(r"^  task-cli (.*)$", render(DEVELOPMENT).notes, re.M)
 
     parsed = CliRunner().invoke(program, [*shlex.split(line), "--help"], prog_name="task-cli")
@@ -132,6 +132,6 @@ def test_the_command_in_the_notes_is_one() -> None:
     assert CliRunner().invoke(program, [*shlex.split(line), "--nonsense", "--help"]).exit_code == 2
 
 
-def test_notes_warn_where_no_coordinator_is() -> None:
+def test_notes_warn_without_a_coordinator() -> None:
     assert "no task starts" in render(PRODUCTION, set_value("coordinator.enabled", False)).notes
     assert "no task starts" not in render(PRODUCTION).notes

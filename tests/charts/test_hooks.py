@@ -1,4 +1,4 @@
-"""What Helm runs: migrations before services start, and the test of a release. Their commands are run as they are."""
+"""Helm's hooks: the migration before services start, and the test of a release. Their commands are run as rendered."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HOOK = "helm.sh/hook"
 
 
 def hooks(rendered: Release, component: str) -> list[Object]:
-    """What Helm runs itself, in its order."""
+    """Return the hooks of a component, in Helm's order."""
     found = [one for one in rendered.objects if HOOK in one["metadata"].get("annotations", {})]
     own = [one for one in found if one["metadata"]["labels"]["app.kubernetes.io/component"] == component]
     return sorted(own, key=lambda one: int(one["metadata"]["annotations"].get("helm.sh/hook-weight", "0")))
@@ -37,7 +37,7 @@ def hooks(rendered: Release, component: str) -> list[Object]:
 def server(
     tmp_path_factory: pytest.TempPathFactory, reaper: Reaper, postgres_server: PostgresDatabases, template: str
 ) -> Iterator[Service]:
-    """An API whose tasks nobody runs."""
+    """Yield an API without workers."""
     services = Services(tmp_path_factory.mktemp("services"), reaper)
     with postgres_server.fresh_database(template) as url:
         register_type(url, "noop", ANYTHING)
@@ -45,7 +45,7 @@ def server(
         services.kill_all()
 
 
-def test_the_database_is_brought_up_to_date_before_a_version_starts() -> None:
+def test_migration_runs_before_a_new_version_starts() -> None:
     rendered = render(PRODUCTION)
 
     policy, job = hooks(rendered, "migrate")
@@ -59,8 +59,8 @@ def test_the_database_is_brought_up_to_date_before_a_version_starts() -> None:
 
 
 @pytest.mark.parametrize("values", [PRODUCTION, EVERYTHING], ids=["production", "everything"])
-def test_the_hook_uses_nothing_that_is_not_there_yet(values: dict[str, object]) -> None:
-    """Before an installation that is the Secret that was named, and the namespace's default account."""
+def test_hook_uses_only_existing_objects(values: dict[str, object]) -> None:
+    """Before an installation only the given Secret and the namespace's default account exist."""
     *_, job = hooks(render(values), "migrate")
     spec = job["spec"]["template"]["spec"]
 
@@ -71,7 +71,7 @@ def test_the_hook_uses_nothing_that_is_not_there_yet(values: dict[str, object]) 
     assert [list(volume) for volume in spec["volumes"]] == [["name", "emptyDir"]]
 
 
-def test_the_hook_can_be_given_files_that_the_databases_url_names() -> None:
+def test_hook_can_mount_files_named_in_the_database_url() -> None:
     volume = {"name": "authorities", "configMap": {"name": "authorities"}}
     mount = {"name": "authorities", "mountPath": "/etc/authorities", "readOnly": True}
 
@@ -82,8 +82,8 @@ def test_the_hook_can_be_given_files_that_the_databases_url_names() -> None:
     assert mount in spec["containers"][0]["volumeMounts"]
 
 
-def test_with_a_database_that_the_release_starts_there_is_a_job_for_each_revision_beside_it() -> None:
-    """A hook would wait for a database that comes after it, and `helm --wait` for services that wait for the hook."""
+def test_with_a_development_database_each_revision_has_its_own_job() -> None:
+    """A pre-install hook would wait for a database that starts only after it, so that nothing would start."""
     first, second = render(DEVELOPMENT), render(DEVELOPMENT, revision=2)
 
     names = [rendered.get("Job", "migrate")["metadata"]["name"] for rendered in (first, second)]
@@ -92,14 +92,14 @@ def test_with_a_database_that_the_release_starts_there_is_a_job_for_each_revisio
     assert hooks(first, "migrate") == hooks(second, "migrate") == []
 
 
-def test_migrations_can_be_left_to_somebody_else() -> None:
+def test_migrations_can_be_disabled() -> None:
     rendered = render(PRODUCTION, set_value("migrations.enabled", False))
 
     assert rendered.of_kind("Job") == []
     assert "run `taskcore db upgrade`" in rendered.notes
 
 
-def test_the_migrations_command_brings_a_database_up_to_date(empty_database_url: str) -> None:
+def test_migration_command_upgrades_a_database(empty_database_url: str) -> None:
     (container,) = render(PRODUCTION).get("Job", "migrate")["spec"]["template"]["spec"]["containers"]
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 
@@ -108,7 +108,7 @@ def test_the_migrations_command_brings_a_database_up_to_date(empty_database_url:
     migrations.check(empty_database_url)
 
 
-def test_the_test_of_a_release_asks_the_releases_own_api() -> None:
+def test_helm_test_calls_the_api_of_its_release() -> None:
     rendered = render(PRODUCTION, name="ours")
 
     (pod,) = hooks(rendered, "test")
@@ -121,7 +121,7 @@ def test_the_test_of_a_release_asks_the_releases_own_api() -> None:
     assert pod["spec"]["activeDeadlineSeconds"] > float(seconds)
 
 
-def test_the_test_fails_when_its_task_does_not_succeed(server: Service) -> None:
+def test_helm_test_fails_when_its_task_fails(server: Service) -> None:
     with httpx.Client(base_url=f"{server.url}/api/v1", trust_env=False, timeout=30) as http:
 
         def cancel() -> None:
@@ -138,7 +138,7 @@ def test_the_test_fails_when_its_task_does_not_succeed(server: Service) -> None:
     assert " cancelled" in tested.stdout
 
 
-def test_the_test_fails_when_nobody_runs_its_task(server: Service) -> None:
+def test_helm_test_fails_when_no_worker_runs_its_task(server: Service) -> None:
     tested = run_helm_test(server.url, seconds=1)
 
     assert tested.returncode == 1
@@ -146,11 +146,11 @@ def test_the_test_fails_when_nobody_runs_its_task(server: Service) -> None:
     assert "is still queued after 1 s: are workers and coordinators ready?" in tested.stderr
 
 
-def test_without_an_api_there_is_no_test() -> None:
+def test_without_an_api_there_is_no_helm_test() -> None:
     assert render(PRODUCTION, set_value("api.enabled", False)).of_kind("Pod") == []
 
 
-def test_time_for_the_test_can_be_changed() -> None:
+def test_timeout_of_the_helm_test_can_be_changed() -> None:
     (pod,) = render(PRODUCTION, set_value("test.timeoutSeconds", 5)).of_kind("Pod")
 
     assert pod["spec"]["containers"][0]["command"][-1] == "5"

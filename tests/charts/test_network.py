@@ -1,4 +1,4 @@
-"""The policies let through what is needed, and nothing else."""
+"""The network policies allow what is needed and nothing else."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def egress(rendered: Release, component: str) -> list[Object]:
 
 @pytest.mark.parametrize("values", [PRODUCTION, DEVELOPMENT], ids=["production", "development"])
 @pytest.mark.parametrize("component", NEEDS)
-def test_everybody_reaches_what_it_needs_and_no_more(component: str, values: Values) -> None:
+def test_each_component_reaches_only_what_it_needs(component: str, values: Values) -> None:
     rendered = render(values, CLOSED)
 
     assert sorted(ports(egress(rendered, component))) == sorted(NEEDS[component])
     assert rendered.get("NetworkPolicy", component)["spec"]["policyTypes"] == ["Ingress", "Egress"]
 
 
-def test_tasks_go_anywhere_unless_told_otherwise() -> None:
+def test_tasks_may_go_anywhere_by_default() -> None:
     rendered = render(PRODUCTION)
 
     open_to_all = [component for component in NEEDS if {} in egress(rendered, component)]
@@ -50,12 +50,12 @@ def test_tasks_go_anywhere_unless_told_otherwise() -> None:
     assert open_to_all == ["worker"]
 
 
-def test_what_is_added_is_let_through() -> None:
+def test_extra_egress_is_allowed() -> None:
     for service in SERVICES:
         assert {"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]} in egress(render(EVERYTHING), service)
 
 
-def test_servers_of_ones_own_can_be_named() -> None:
+def test_egress_can_be_limited_to_external_servers() -> None:
     rendered = render(PRODUCTION, set_value("global.networkPolicy", {"databasePort": 6432, "amqpPort": 5671}), CLOSED)
     named = egress(render(EVERYTHING), "coordinator")
 
@@ -63,7 +63,7 @@ def test_servers_of_ones_own_can_be_named() -> None:
     assert {"ports": [{"protocol": "TCP", "port": 5432}], "to": [{"ipBlock": {"cidr": "10.1.2.3/32"}}]} in named
 
 
-def test_servers_to_develop_with_are_reached_by_their_own_release_alone() -> None:
+def test_development_servers_accept_only_their_own_release() -> None:
     rendered = render(DEVELOPMENT)
 
     for server, port in (("postgresql", 5432), ("rabbitmq", 5672)):
@@ -76,7 +76,7 @@ def test_servers_to_develop_with_are_reached_by_their_own_release_alone() -> Non
         assert rule["to"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == server
 
 
-def test_the_api_is_open_to_its_namespace_and_the_test_and_nobody_else_is() -> None:
+def test_api_accepts_its_namespace_and_the_helm_test_and_others_accept_nobody() -> None:
     rendered = render(PRODUCTION)
 
     (rule,) = rendered.get("NetworkPolicy", "api")["spec"]["ingress"]
@@ -89,7 +89,7 @@ def test_the_api_is_open_to_its_namespace_and_the_test_and_nobody_else_is() -> N
         assert "ingress" not in rendered.get("NetworkPolicy", component)["spec"]
 
 
-def test_who_may_use_the_api_is_named() -> None:
+def test_clients_of_the_api_can_be_configured() -> None:
     gateway = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress-nginx"}}}]
     rendered = render(PRODUCTION, set_value("global.networkPolicy.apiFrom", gateway))
 
@@ -98,7 +98,7 @@ def test_who_may_use_the_api_is_named() -> None:
     assert rule["from"][:-1] == gateway
 
 
-def test_the_api_can_be_closed_to_all_but_the_test() -> None:
+def test_api_can_be_closed_to_all_but_the_helm_test() -> None:
     rendered = render(PRODUCTION, set_value("global.networkPolicy.apiFrom", []))
 
     (rule,) = rendered.get("NetworkPolicy", "api")["spec"]["ingress"]
@@ -107,14 +107,14 @@ def test_the_api_can_be_closed_to_all_but_the_test() -> None:
     assert peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "test"
 
 
-def test_the_test_of_a_release_reaches_its_api_where_all_else_is_forbidden() -> None:
+def test_helm_test_reaches_its_api_under_a_default_deny_policy() -> None:
     *_, rule = egress(render(PRODUCTION), "test")
 
     assert rule["to"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "api"
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_metrics_are_read_by_those_who_are_named(service: str) -> None:
+def test_metrics_are_open_to_the_configured_peers(service: str) -> None:
     rendered = render(EVERYTHING)
     (container,) = rendered.get("Deployment", service)["spec"]["template"]["spec"]["containers"]
 
@@ -133,14 +133,14 @@ def test_metrics_are_read_by_those_who_are_named(service: str) -> None:
         ("http://[fd00::1]:4318/v1/traces", 4318),
     ],
 )
-def test_traces_get_to_where_they_are_sent(url: str, port: int) -> None:
+def test_traces_reach_their_endpoint(url: str, port: int) -> None:
     rendered = render(PRODUCTION, set_value("global.tracing.endpoint", url), CLOSED)
 
     for service in SERVICES:
         assert set(ports(egress(rendered, service))) == {*NEEDS[service], ("TCP", port)}
 
 
-def test_the_api_alone_asks_for_traces() -> None:
+def test_only_the_api_queries_traces() -> None:
     rendered = render(
         PRODUCTION, set_value("global.tracing.queryUrl", "http://jaeger:16686/api/v3/traces/{trace_id}"), CLOSED
     )
@@ -148,11 +148,11 @@ def test_the_api_alone_asks_for_traces() -> None:
     assert [s for s in SERVICES if ("TCP", 16686) in ports(egress(rendered, s))] == ["api"]
 
 
-def test_the_port_of_the_cluster_can_be_another() -> None:
+def test_ports_of_the_cluster_api_can_be_changed() -> None:
     rendered = render(PRODUCTION, set_value("global.networkPolicy.clusterPorts", [16443]))
 
     assert set(ports(egress(rendered, "collector-k8s"))) == {*DNS, DATABASE, ("TCP", 16443)}
 
 
-def test_without_policies_there_are_none() -> None:
+def test_policies_can_be_disabled() -> None:
     assert render(VALUE_SETS["plain"]).of_kind("NetworkPolicy") == []

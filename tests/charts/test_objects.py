@@ -1,4 +1,4 @@
-"""Every object of every set of values is one that a cluster takes."""
+"""A cluster accepts every object of every set of values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 
 
 @pytest.mark.parametrize("values", VALUE_SETS)
-def test_helm_finds_nothing_to_warn_of(values: str) -> None:
+def test_helm_lint_finds_nothing(values: str) -> None:
     report = helm_python.lint(CHART, VALUE_SETS[values], strict=True, namespace="tasks", kube_version="v1.29.0")
 
     assert report["errors"] == []
@@ -31,7 +31,7 @@ def test_helm_finds_nothing_to_warn_of(values: str) -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("values", VALUE_SETS)
-def test_every_object_fits_its_schema(values: str, version: str) -> None:
+def test_every_object_matches_its_schema(values: str, version: str) -> None:
     objects = render(VALUE_SETS[values]).objects
 
     found = {
@@ -44,7 +44,7 @@ def test_every_object_fits_its_schema(values: str, version: str) -> None:
     assert {name: wrong for name, wrong in found.items() if wrong} == {}
 
 
-def test_objects_of_operators_have_what_they_need() -> None:
+def test_custom_resources_have_their_required_fields() -> None:
     objects = {(one["apiVersion"], one["kind"]): one for one in render(EVERYTHING).objects}
 
     for kind, needed in CUSTOM.items():
@@ -52,7 +52,7 @@ def test_objects_of_operators_have_what_they_need() -> None:
 
 
 @pytest.mark.parametrize("values", VALUE_SETS)
-def test_no_two_objects_are_one_and_names_are_fit_for_any_kind(values: str) -> None:
+def test_objects_are_unique_and_names_valid_for_any_kind(values: str) -> None:
     objects = render(VALUE_SETS[values]).objects
 
     identities = [(o["kind"], o["metadata"].get("namespace"), o["metadata"]["name"]) for o in objects]
@@ -63,7 +63,7 @@ def test_no_two_objects_are_one_and_names_are_fit_for_any_kind(values: str) -> N
 
 
 @pytest.mark.parametrize("name", ["012", "true", "null"])
-def test_names_that_yaml_would_take_for_something_else_stay_names(name: str) -> None:
+def test_names_that_yaml_would_convert_stay_text(name: str) -> None:
     names = {
         "api": {"ingress": {"tlsSecret": name, "className": name}, "priorityClassName": name},
         "global": {"image": {"pullSecrets": [name]}, "tracing": {"headersSecret": name, "headersKey": name}},
@@ -79,7 +79,7 @@ def test_names_that_yaml_would_take_for_something_else_stay_names(name: str) -> 
 
 
 @pytest.mark.parametrize("values", VALUE_SETS)
-def test_every_object_says_what_it_belongs_to(values: str) -> None:
+def test_every_object_has_the_common_labels(values: str) -> None:
     for one in render(VALUE_SETS[values]).objects:
         labels = one["metadata"]["labels"]
 
@@ -88,7 +88,7 @@ def test_every_object_says_what_it_belongs_to(values: str) -> None:
         assert labels["helm.sh/chart"] == f"taskcore-{load_chart().version}"
 
 
-def test_all_charts_have_one_version_which_is_that_of_the_packages() -> None:
+def test_all_charts_have_the_version_of_the_packages() -> None:
     metadata = load_chart().metadata
     package = re.search(r'^version = "(.*)"', (ROOT / "libs/taskcore/pyproject.toml").read_text(), re.M)
 
@@ -98,14 +98,14 @@ def test_all_charts_have_one_version_which_is_that_of_the_packages() -> None:
     assert {(one["version"], one["appVersion"]) for one in load_chart().dependencies} == {(package[1], package[1])}
 
 
-def test_templates_of_services_are_five_lines_at_most() -> None:
+def test_service_templates_have_at_most_five_lines() -> None:
     for path in CHART.glob("charts/*/templates/*.yaml"):
         is_common = path.parent.parent.name != "taskcore-lib" and path.name != "rbac.yaml"
 
         assert not is_common or len(path.read_text().splitlines()) <= 5, path
 
 
-def test_a_member_that_kubernetes_does_not_know_is_found() -> None:
+def test_unknown_field_is_found() -> None:
     deployment = render(EVERYTHING).get("Deployment", "api")
 
     assert schema_errors(deployment | {"spec": deployment["spec"] | {"replica": 1}}, VERSIONS[-1]) == [

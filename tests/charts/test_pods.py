@@ -1,4 +1,4 @@
-"""What every pod has: few rights, limits, probes where it answers, and time to leave."""
+"""Pods: minimal privileges, limits, probes on served ports, and time to shut down."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def container(pod: Object) -> Object:
 
 
 @pytest.mark.parametrize("given", VALUE_SETS)
-def test_pods_run_as_nobody_with_no_rights_and_write_to_nothing_of_their_image(given: str) -> None:
+def test_pods_run_unprivileged_with_a_read_only_root(given: str) -> None:
     for component, pod in render(VALUE_SETS[given]).pods():
         security = pod["spec"]["securityContext"]
         user = 999 if component in SERVERS else 10001
@@ -50,14 +50,14 @@ def test_pods_run_as_nobody_with_no_rights_and_write_to_nothing_of_their_image(g
 
 
 @pytest.mark.parametrize("service", ["api", "worker", "collector-analytics", "collector-k8s"])
-def test_the_user_is_that_of_the_images(service: str) -> None:
+def test_user_is_that_of_the_images(service: str) -> None:
     (user,) = values(stages(service)[1], "USER")
 
     assert user == "10001:10001"
 
 
 @pytest.mark.parametrize("given", VALUE_SETS)
-def test_pods_say_what_they_need_and_what_memory_they_may_have(given: str) -> None:
+def test_pods_have_requests_and_a_memory_limit(given: str) -> None:
     for component, pod in render(VALUE_SETS[given]).pods():
         resources = container(pod)["resources"]
 
@@ -65,8 +65,8 @@ def test_pods_say_what_they_need_and_what_memory_they_may_have(given: str) -> No
         assert set(resources["limits"]) == {"memory"}, component
 
 
-def test_a_limit_or_a_request_can_be_taken_away() -> None:
-    """Helm leaves the null in the values of charts in a chart, and a cluster takes it for 0."""
+def test_limits_and_requests_can_be_removed() -> None:
+    """Helm keeps a null in the values of subcharts, and a cluster reads it as 0."""
     none = {"resources": {"limits": {"memory": None}, "requests": {"cpu": None}}}
     rendered = render(DEVELOPMENT, dict.fromkeys((*SERVICES, *SERVERS, "migrations"), none))
 
@@ -76,7 +76,7 @@ def test_a_limit_or_a_request_can_be_taken_away() -> None:
 
 
 @pytest.mark.parametrize("given", VALUE_SETS)
-def test_what_is_mounted_is_there_and_tmp_is_bounded(given: str) -> None:
+def test_mounts_have_volumes_and_tmp_is_limited(given: str) -> None:
     for component, pod in render(VALUE_SETS[given]).pods():
         there = {one["name"]: one for one in pod["spec"].get("volumes", [])}
         mounts = {one["mountPath"]: one["name"] for one in container(pod).get("volumeMounts", [])}
@@ -88,7 +88,7 @@ def test_what_is_mounted_is_there_and_tmp_is_bounded(given: str) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_probes_ask_where_the_image_answers(service: str) -> None:
+def test_probes_use_the_port_of_the_image(service: str) -> None:
     pod = render(PRODUCTION).get("Deployment", service)["spec"]["template"]
     (exposed,) = values(stages(IMAGES[service])[1], "EXPOSE")
 
@@ -103,8 +103,8 @@ def test_probes_ask_where_the_image_answers(service: str) -> None:
     }
 
 
-def test_what_is_started_is_what_the_image_has() -> None:
-    """The image's own entry point, which passes signals on; the migration's is the same with another program."""
+def test_commands_exist_in_the_image() -> None:
+    """The image's own entry point forwards signals; the migration uses it with another program."""
     pods = dict(render(PRODUCTION).pods())
     (entrypoint,) = values(stages("worker")[1], "ENTRYPOINT")
 
@@ -126,7 +126,7 @@ def test_what_is_started_is_what_the_image_has() -> None:
         ("registry.example.com:5000/team/", "", "main", "registry.example.com:5000/team/{}:main"),
     ],
 )
-def test_images_come_from_one_place_in_one_version(registry: str, prefix: str, tag: str, image: str) -> None:
+def test_images_share_registry_and_version(registry: str, prefix: str, tag: str, image: str) -> None:
     rendered = render(PRODUCTION, set_value("global.image", {"registry": registry, "prefix": prefix, "tag": tag}))
 
     images = {component: container(pod)["image"] for component, pod in rendered.pods()}
@@ -134,14 +134,14 @@ def test_images_come_from_one_place_in_one_version(registry: str, prefix: str, t
     assert images == {c: image.format(IMAGES[c], load_chart().metadata["appVersion"]) for c in IMAGES}
 
 
-def test_a_worker_may_have_an_image_with_types_of_its_own() -> None:
+def test_worker_can_use_its_own_image() -> None:
     pods = dict(render(PRODUCTION, set_value("worker.image", "registry.example.com/ours:7")).pods())
 
     assert container(pods["worker"])["image"] == "registry.example.com/ours:7"
     assert container(pods["coordinator"])["image"].startswith("taskcore-worker:")
 
 
-def test_images_are_pulled_as_told() -> None:
+def test_pull_policy_and_secrets_are_applied() -> None:
     rendered = render(EVERYTHING, set_value("global.image.pullPolicy", "Always"))
 
     for _, pod in rendered.pods():
@@ -150,7 +150,7 @@ def test_images_are_pulled_as_told() -> None:
 
 
 @pytest.mark.parametrize("grace_s", [None, 1, 25.5, 600])
-def test_a_worker_is_not_killed_before_its_grace_and_its_leave_are_over(grace_s: float | None) -> None:
+def test_worker_is_not_killed_before_its_grace_period_and_shutdown_end(grace_s: float | None) -> None:
     rendered = render(PRODUCTION, set_value("worker.graceSeconds", grace_s) if grace_s else {})
 
     spec = rendered.get("Deployment", "worker")["spec"]["template"]["spec"]
@@ -161,7 +161,7 @@ def test_a_worker_is_not_killed_before_its_grace_and_its_leave_are_over(grace_s:
     assert spec["terminationGracePeriodSeconds"] - told_s <= 16
 
 
-def test_the_collector_that_is_a_worker_is_not_killed_before_its_grace_is_over() -> None:
+def test_analytics_collector_is_not_killed_before_its_grace_period_ends() -> None:
     rendered = render(PRODUCTION)
 
     spec = rendered.get("Deployment", "collector-analytics")["spec"]["template"]["spec"]
@@ -171,7 +171,7 @@ def test_the_collector_that_is_a_worker_is_not_killed_before_its_grace_is_over()
 
 
 @pytest.mark.parametrize("drain_s", [None, 0, 30])
-def test_the_api_is_not_killed_before_it_has_taken_its_leave(drain_s: float | None) -> None:
+def test_api_is_not_killed_before_it_has_drained(drain_s: float | None) -> None:
     rendered = render(PRODUCTION, set_value("api.drainSeconds", drain_s) if drain_s is not None else {})
 
     spec = rendered.get("Deployment", "api")["spec"]["template"]["spec"]
@@ -182,7 +182,7 @@ def test_the_api_is_not_killed_before_it_has_taken_its_leave(drain_s: float | No
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_new_version_starts_beside_the_old_and_copies_are_spread(service: str) -> None:
+def test_new_version_starts_next_to_the_old_and_replicas_are_spread(service: str) -> None:
     rendered = render(PRODUCTION)
 
     spec = rendered.get("Deployment", service)["spec"]
@@ -196,7 +196,7 @@ def test_a_new_version_starts_beside_the_old_and_copies_are_spread(service: str)
     assert {one["labelSelector"] == spec["selector"] for one in spread} == {True}
 
 
-def test_services_can_be_left_out() -> None:
+def test_services_can_be_disabled() -> None:
     for service in SERVICES:
         rendered = render(PRODUCTION, set_value(f"{service}.enabled", False))
 
@@ -207,7 +207,7 @@ def test_services_can_be_left_out() -> None:
         assert ("test" in components) == (service != "api")
 
 
-def test_pods_go_where_they_are_told() -> None:
+def test_placement_is_applied() -> None:
     rendered = render(
         DEVELOPMENT, set_value("global.nodeSelector", {"a": "b"}), set_value("worker.nodeSelector", {"c": "d"})
     )
@@ -218,8 +218,8 @@ def test_pods_go_where_they_are_told() -> None:
     assert set(map(str, where.values())) == {"{'a': 'b'}"}
 
 
-def test_annotations_and_labels_for_all_are_on_all_pods() -> None:
-    """A mesh is told by them to keep out of the migration's, which would never end with a sidecar."""
+def test_global_labels_and_annotations_are_on_all_pods() -> None:
+    """A service mesh needs them to skip the migration, which would never end with a sidecar."""
     given = {"podAnnotations": {"linkerd.io/inject": "disabled"}, "podLabels": {"sidecar.istio.io/inject": "false"}}
 
     for installed in (PRODUCTION, DEVELOPMENT):
@@ -228,7 +228,7 @@ def test_annotations_and_labels_for_all_are_on_all_pods() -> None:
             assert pod["metadata"]["labels"]["sidecar.istio.io/inject"] == "false", component
 
 
-def test_what_is_added_to_a_service_is_in_its_pods() -> None:
+def test_extras_of_a_service_are_in_its_pods() -> None:
     pod = render(EVERYTHING).get("Deployment", "worker")["spec"]["template"]
     one = container(pod)
 

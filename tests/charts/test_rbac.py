@@ -1,4 +1,4 @@
-"""Least privilege: nobody but the collector of events has a token, and its rights are to read events."""
+"""Least privilege: only the event collector has a token, which allows reading events."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from tests.charts.samples import EVERYTHING, PRODUCTION, VALUE_SETS
 
 EVENTS = {"apiGroups": ["", "events.k8s.io"], "resources": ["events"], "verbs": ["list", "watch"]}
 PODS = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}
-OF_RIGHTS = ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
+RBAC_KINDS = ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
 
 
-def rights(rendered: Release) -> dict[str, list[dict[str, Any]]]:
-    return {kind: found for kind in OF_RIGHTS if (found := rendered.of_kind(kind))}
+def rules_by_kind(rendered: Release) -> dict[str, list[dict[str, Any]]]:
+    return {kind: found for kind in RBAC_KINDS if (found := rendered.of_kind(kind))}
 
 
 @pytest.mark.parametrize("values", VALUE_SETS)
-def test_nobody_else_has_a_token_or_rights(values: str) -> None:
+def test_other_pods_have_no_token_and_no_permissions(values: str) -> None:
     rendered = render(VALUE_SETS[values])
 
     with_token = {c for c, pod in rendered.pods() if pod["spec"]["automountServiceAccountToken"] is not False}
@@ -28,12 +28,12 @@ def test_nobody_else_has_a_token_or_rights(values: str) -> None:
     assert with_token == {"collector-k8s"}
     assert {component_of(one) for one in accounts} == set(SERVICES)
     assert {one["automountServiceAccountToken"] for one in accounts} == {False}
-    for found in rights(rendered).values():
+    for found in rules_by_kind(rendered).values():
         assert {component_of(one) for one in found} == {"collector-k8s"}
 
 
-def test_the_collector_may_read_the_events_of_the_cluster_and_nothing_else() -> None:
-    found = rights(render(PRODUCTION))
+def test_collector_may_only_read_events_of_the_cluster() -> None:
+    found = rules_by_kind(render(PRODUCTION))
     ((role,), (binding,)) = found.values()
 
     assert list(found) == ["ClusterRole", "ClusterRoleBinding"]
@@ -48,8 +48,8 @@ def test_the_collector_may_read_the_events_of_the_cluster_and_nothing_else() -> 
     ]
 
 
-def test_with_namespaces_it_may_read_those_alone() -> None:
-    found = rights(render(EVERYTHING))
+def test_with_namespaces_collector_may_only_read_those() -> None:
+    found = rules_by_kind(render(EVERYTHING))
 
     assert {kind: [one["metadata"]["namespace"] for one in of_kind] for kind, of_kind in found.items()} == {
         "Role": ["shop", "mail"],
@@ -62,21 +62,21 @@ def test_with_namespaces_it_may_read_those_alone() -> None:
         assert binding["subjects"][0]["namespace"] == "tasks"
 
 
-def test_it_may_get_pods_where_it_is_to_look_at_them() -> None:
+def test_collector_may_get_pods_when_configured() -> None:
     (role,) = render(PRODUCTION, set_value("collector-k8s.readPods", True)).of_kind("ClusterRole")
 
     assert role["rules"] == [EVENTS, PODS]
 
 
 @pytest.mark.parametrize("off", ["collector-k8s.ownCluster", "collector-k8s.enabled"])
-def test_without_the_clusters_events_there_are_no_rights_at_all(off: str) -> None:
+def test_without_event_collection_there_are_no_permissions(off: str) -> None:
     rendered = render(PRODUCTION, set_value(off, False))
 
-    assert rights(rendered) == {}
+    assert rules_by_kind(rendered) == {}
     assert [c for c, pod in rendered.pods() if pod["spec"]["automountServiceAccountToken"] is not False] == []
 
 
-def test_accounts_can_be_given_rights_of_the_clouds() -> None:
+def test_service_accounts_can_have_cloud_annotations() -> None:
     accounts = render(EVERYTHING).of_kind("ServiceAccount")
 
     assert {str(one["metadata"]["annotations"]) for one in accounts} == {"{'role': 'ours'}"}

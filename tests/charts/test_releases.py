@@ -1,4 +1,4 @@
-"""Two releases side by side: nothing of one is taken for the other's, whatever they are called."""
+"""Two releases next to each other, whatever their names, do not mix up their objects."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAMES = (
 
 
 def identities(rendered: Release, namespace: str) -> set[tuple[str, str, str]]:
-    """What no two objects of a cluster may share. What is of no namespace is of the whole cluster."""
+    """Return the identities of the objects, which must be unique in the cluster."""
     return {(one["kind"], _namespace(one, namespace), one["metadata"]["name"]) for one in rendered.objects}
 
 
@@ -32,7 +32,7 @@ def _namespace(one: Object, namespace: str) -> str:
 
 
 @pytest.mark.parametrize("values", VALUE_SETS)
-def test_no_two_releases_of_a_namespace_share_an_object(values: str) -> None:
+def test_releases_in_a_namespace_share_no_object(values: str) -> None:
     of_each = {name: identities(render(VALUE_SETS[values], name=name), "tasks") for name in NAMES}
 
     for first, second in combinations(NAMES, 2):
@@ -40,7 +40,7 @@ def test_no_two_releases_of_a_namespace_share_an_object(values: str) -> None:
 
 
 @pytest.mark.parametrize("values", VALUE_SETS)
-def test_no_two_releases_of_a_cluster_share_an_object_of_no_namespace_or_of_a_third(values: str) -> None:
+def test_releases_in_a_cluster_share_no_object_outside_their_namespaces(values: str) -> None:
     places = [("demo", "a"), ("demo", "b"), ("b-demo", "a"), ("demo", "a-b"), (LONG, "a"), (LONG, "b")]
 
     of_each = {
@@ -53,20 +53,20 @@ def test_no_two_releases_of_a_cluster_share_an_object_of_no_namespace_or_of_a_th
 
 @pytest.mark.parametrize("values", [EVERYTHING, DEVELOPMENT], ids=["everything", "development"])
 @pytest.mark.parametrize("name", NAMES)
-def test_names_are_as_short_as_kubernetes_wants_them(name: str, values: dict[str, Any]) -> None:
+def test_names_are_within_the_limits_of_kubernetes(name: str, values: dict[str, Any]) -> None:
     rendered = render(values, name=name, revision=1_000)
 
     for one in rendered.objects:
         length = len(one["metadata"]["name"])
 
         assert one["kind"].endswith(("Role", "RoleBinding")) or length <= 63
-        assert one["kind"] != "StatefulSet" or length <= 52  # with a revision's hash it is the value of a label
+        assert one["kind"] != "StatefulSet" or length <= 52  # with the revision's hash it becomes a label value
         assert one["kind"] not in ("Service", "Deployment") or component_of(one) in one["metadata"]["name"]
         assert one["kind"] != "Service" or one["metadata"]["name"][0].isalpha()
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_selectors_find_the_pods_of_their_release_alone(name: str) -> None:
+def test_selectors_match_only_pods_of_their_release(name: str) -> None:
     rendered = render(EVERYTHING, name=name)
 
     for one in rendered.objects:
@@ -76,8 +76,8 @@ def test_selectors_find_the_pods_of_their_release_alone(name: str) -> None:
 
 
 @pytest.mark.parametrize("values", VALUE_SETS)
-def test_every_selector_finds_pods(values: str) -> None:
-    """Of a Deployment, Service, budget, policy or monitor: those of its own component, and no others."""
+def test_every_selector_matches_pods(values: str) -> None:
+    """Check the selectors of Deployments, Services, budgets, policies and monitors."""
     rendered = render(VALUE_SETS[values])
     pods = [(component, pod["metadata"]["labels"]) for component, pod in rendered.pods()]
 
@@ -88,7 +88,7 @@ def test_every_selector_finds_pods(values: str) -> None:
             assert [c for c, found in pods if labels.items() <= found.items()], one["kind"]
 
 
-def test_labels_of_ones_own_do_not_take_pods_from_their_services() -> None:
+def test_custom_labels_do_not_break_selectors() -> None:
     theirs = {"global": {"podLabels": {"app.kubernetes.io/instance": "other", "team": "tasks"}}}
 
     rendered = render(DEVELOPMENT, theirs)
@@ -99,8 +99,8 @@ def test_labels_of_ones_own_do_not_take_pods_from_their_services() -> None:
         assert labels["team"] == "tasks"
 
 
-def test_what_a_release_names_of_its_own_is_there() -> None:
-    """Accounts, ConfigMaps, Secrets, and what is scaled."""
+def test_references_within_a_release_exist() -> None:
+    """Check references to accounts, ConfigMaps, Secrets and scaled objects."""
     for values in VALUE_SETS.values():
         rendered = render(values, name=LONG)
         there = {(one["kind"], one["metadata"]["name"]) for one in rendered.objects}
@@ -120,7 +120,7 @@ def test_what_a_release_names_of_its_own_is_there() -> None:
 
 
 def _own_selector(one: Object) -> dict[str, str]:
-    """What an object of ours says it is about."""
+    """Return the selector of the object's own component."""
     spec = one.get("spec", {})
     selector: dict[str, Any] = spec.get("selector") or spec.get("podSelector") or {}
     labels: dict[str, str] = selector.get("matchLabels", selector)
@@ -128,7 +128,7 @@ def _own_selector(one: Object) -> dict[str, str]:
 
 
 def _selectors(one: Object) -> list[dict[str, str]]:
-    """Every selector of pods of ours, wherever it stands."""
+    """Return all selectors of Taskcore's pods in an object."""
     found: list[dict[str, str]] = []
     todo: list[Any] = [one.get("spec")]
     while todo:

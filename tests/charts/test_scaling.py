@@ -1,4 +1,4 @@
-"""How many copies there are: a number, by CPU, or by how long tasks wait."""
+"""The number of replicas: fixed, by CPU, or by the age of waiting tasks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def copies(rendered: Release) -> dict[str, int | None]:
     return {service: rendered.get("Deployment", service)["spec"].get("replicas") for service in SERVICES}
 
 
-def test_there_are_as_many_copies_as_told() -> None:
+def test_replicas_are_applied() -> None:
     rendered = render(PRODUCTION, set_value("worker.replicas", 5), set_value("coordinator.replicas", 0))
 
     assert copies(rendered) == {
@@ -32,8 +32,8 @@ def test_there_are_as_many_copies_as_told() -> None:
 
 
 @pytest.mark.parametrize("service", ["api", "worker"])
-def test_by_cpu_the_number_is_the_autoscalers(service: str) -> None:
-    """An upgrade that set it would throw away what the autoscaler has found."""
+def test_with_cpu_autoscaling_replicas_are_not_set(service: str) -> None:
+    """Setting it on an upgrade would discard the autoscaler's decision."""
     rendered = render(PRODUCTION, BY_CPU)
 
     spec = rendered.get("HorizontalPodAutoscaler", service)["spec"]
@@ -48,7 +48,7 @@ def test_by_cpu_the_number_is_the_autoscalers(service: str) -> None:
     assert spec["metrics"][0]["resource"]["target"] == {"type": "Utilization", "averageUtilization": 80}
 
 
-def test_by_the_backlog_the_number_is_kedas() -> None:
+def test_keda_scales_by_the_backlog() -> None:
     rendered = render(
         PRODUCTION, KEDA, set_value("worker.queues", ["mail", "default"]), set_value("worker.keda.ageSeconds", 120)
     )
@@ -68,7 +68,7 @@ def test_by_the_backlog_the_number_is_kedas() -> None:
     }
 
 
-def test_a_question_of_ones_own_takes_the_place_of_ours() -> None:
+def test_custom_keda_query_replaces_the_default() -> None:
     rendered = render(PRODUCTION, KEDA, set_value("worker.keda.query", "max(age)"))
 
     assert rendered.get("ScaledObject", "worker")["spec"]["triggers"][0]["metadata"]["query"] == "max(age)"
@@ -93,12 +93,12 @@ def test_a_question_of_ones_own_takes_the_place_of_ours() -> None:
         ),
     ],
 )
-def test_what_cannot_work_fails_with_the_sentence_that_helps(values: dict[str, object], sentence: str) -> None:
+def test_contradictory_scaling_fails_with_an_explanation(values: dict[str, object], sentence: str) -> None:
     with pytest.raises(helm_python.HelmError, match=sentence):
         render(PRODUCTION, values)
 
 
-def test_large_numbers_stay_whole_numbers() -> None:
+def test_large_numbers_stay_integers() -> None:
     rendered = render(
         PRODUCTION, set_value("migrations.deadlineSeconds", 2_000_000), set_value("test.timeoutSeconds", 3_000_000)
     )

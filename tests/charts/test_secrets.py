@@ -1,4 +1,4 @@
-"""Two ways to PostgreSQL and RabbitMQ: a Secret that is there, or servers to develop with."""
+"""The addresses of PostgreSQL and RabbitMQ: from an existing Secret, or of development servers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def environment(rendered: Release, service: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_each_service_gets_the_secrets_that_it_needs_and_no_other(service: str) -> None:
+def test_each_service_gets_only_the_secrets_that_it_needs(service: str) -> None:
     rendered = render(PRODUCTION, set_value("global.amqp.key", "url"))
 
     given = environment(rendered, service)
@@ -40,18 +40,18 @@ def test_each_service_gets_the_secrets_that_it_needs_and_no_other(service: str) 
     ("left", "sentence"),
     [("amqp", "Taskcore needs a PostgreSQL. Name a Secret"), ("database", "Taskcore needs a RabbitMQ. Name a Secret")],
 )
-def test_without_an_address_the_chart_says_what_to_do(left: str, sentence: str) -> None:
+def test_missing_address_fails_with_what_to_do(left: str, sentence: str) -> None:
     with pytest.raises(helm_python.HelmError, match=sentence):
         render({"global": {left: PRODUCTION["global"][left]}})
 
 
 @pytest.mark.parametrize("server", ["database", "amqp"])
-def test_two_addresses_are_refused(server: str) -> None:
+def test_two_addresses_are_rejected(server: str) -> None:
     with pytest.raises(helm_python.HelmError, match=f"global.{server}: either existingSecret or development"):
         render(PRODUCTION, set_value(f"global.{server}.development", True))
 
 
-def test_who_needs_no_broker_needs_not_say_where_it_is() -> None:
+def test_services_without_a_broker_need_no_broker_address() -> None:
     rendered = render(
         set_value("global.database.existingSecret", "ours"), {name: {"enabled": False} for name in NEED_AMQP}
     )
@@ -69,7 +69,7 @@ def test_who_needs_no_broker_needs_not_say_where_it_is() -> None:
         ("rabbitmq", "amqp_url", "rabbitmq:4-management", 5672),
     ],
 )
-def test_servers_to_develop_with_have_a_password_and_an_address_that_fit(
+def test_development_servers_have_matching_passwords_and_addresses(
     server: str, key: str, image: str, port: int
 ) -> None:
     rendered = render(DEVELOPMENT)
@@ -94,7 +94,7 @@ def test_servers_to_develop_with_have_a_password_and_an_address_that_fit(
     ]
 
 
-def test_one_server_to_develop_with_and_one_of_ones_own() -> None:
+def test_one_development_server_can_be_combined_with_an_external_one() -> None:
     rendered = render(
         set_value("global.database.development", True), set_value("global.amqp.existingSecret", "our-rabbitmq")
     )
@@ -105,15 +105,15 @@ def test_one_server_to_develop_with_and_one_of_ones_own() -> None:
     assert given["TASKCORE_AMQP_URL"]["secretKeyRef"]["name"] == "our-rabbitmq"
 
 
-def test_a_password_is_made_up_for_each_release() -> None:
+def test_each_release_gets_a_new_password() -> None:
     first = render(DEVELOPMENT).get("Secret", "postgresql")["stringData"]["password"]
     second = render(DEVELOPMENT, name="other").get("Secret", "postgresql")["stringData"]["password"]
 
     assert first != second
 
 
-def test_a_password_that_is_there_is_kept(http_server: HttpServer) -> None:
-    """And so is its Secret after helm uninstall, since the volume is."""
+def test_existing_password_is_kept(http_server: HttpServer) -> None:
+    """Its Secret remains after helm uninstall, as its volume does."""
     known = {"password": base64.b64encode(b"as before").decode()}
     for kind in ("postgresql", "rabbitmq"):
         _serve_secret(http_server, f"demo-taskcore-{kind}", known)
@@ -128,7 +128,7 @@ def test_a_password_that_is_there_is_kept(http_server: HttpServer) -> None:
 
 
 def _serve_secret(server: HttpServer, name: str, data: dict[str, str]) -> None:
-    """As an API server does to Helm's `lookup`, which asks what kinds there are first."""
+    """Serve a Secret to Helm's `lookup`, which requests the API's kinds first."""
     secrets = {"name": "secrets", "singularName": "secret", "namespaced": True, "kind": "Secret", "verbs": ["get"]}
     secret = {"kind": "Secret", "apiVersion": "v1", "metadata": {"name": name, "namespace": "tasks"}, "data": data}
     answers: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""What the chart tells the services is what they take: their own loader reads it."""
+"""The services' own loader accepts the settings of the chart."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FILES = {"smtp__password": "secret", "databases": '{"shop": {"url": "postgresql:
 
 
 def loaded(rendered: Release, service: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """The settings of a service in such a pod."""
+    """Load the settings of a service as in its pod."""
     for name in [name for name in os.environ if name.startswith("TASKCORE_")]:
         monkeypatch.delenv(name)
     (directory / "taskcore.yaml").write_text(rendered.get("ConfigMap", service)["data"]["taskcore.yaml"])
@@ -42,7 +42,7 @@ def loaded(rendered: Release, service: str, directory: Path, monkeypatch: pytest
 
 
 def _secrets(directory: Path) -> str:
-    """As Kubernetes mounts a Secret: links to a hidden directory, which it can replace at once."""
+    """Create a directory as Kubernetes mounts a Secret: links into a hidden directory."""
     (directory / "secrets/..2026").mkdir(parents=True)
     (directory / "secrets/..data").symlink_to("..2026")
     for name, text in FILES.items():
@@ -53,7 +53,7 @@ def _secrets(directory: Path) -> str:
 
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("values", VALUE_SETS)
-def test_every_service_takes_what_it_is_given(
+def test_every_service_accepts_its_settings(
     values: str, service: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = loaded(render(VALUE_SETS[values]), service, tmp_path, monkeypatch)
@@ -62,7 +62,7 @@ def test_every_service_takes_what_it_is_given(
     assert settings.database_url.get_secret_value() == SECRETS["database_url"]
 
 
-def test_values_arrive_as_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_become_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rendered = render(
         EVERYTHING,
         set_value("worker.graceSeconds", 90.5),
@@ -84,9 +84,7 @@ def test_values_arrive_as_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert set(settings.databases) == {"shop"}
 
 
-def test_the_collector_of_events_is_told_which_cluster_and_what_of_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_event_collector_gets_cluster_and_namespaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rendered = render(EVERYTHING, set_value("collector-k8s.cluster", "shop.eu"))
 
     settings = loaded(rendered, "collector-k8s", tmp_path, monkeypatch).kubernetes
@@ -94,7 +92,7 @@ def test_the_collector_of_events_is_told_which_cluster_and_what_of_it(
     assert (settings.cluster, settings.namespaces, settings.read_pods) == ("shop.eu", ("shop", "mail"), True)
 
 
-def test_defaults_of_the_chart_are_those_of_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_defaults_of_the_chart_match_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rendered = render(PRODUCTION)
 
     for service in SERVICES:
@@ -105,7 +103,7 @@ def test_defaults_of_the_chart_are_those_of_the_settings(tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize("values", VALUE_SETS)
-def test_variables_of_ours_are_settings(values: str) -> None:
+def test_taskcore_variables_are_settings(values: str) -> None:
     known = {*(ROOT / "docs/settings.md").read_text().split("`"), "TASKCORE_CONFIG", "TASKCORE_SECRETS_DIR"}
 
     names = {
@@ -118,7 +116,7 @@ def test_variables_of_ours_are_settings(values: str) -> None:
     assert {name for name in names if name.startswith("TASKCORE_")} <= known
 
 
-def test_a_config_of_one_service_beats_that_of_all_and_reaches_nobody_else() -> None:
+def test_config_of_a_service_overrides_the_global_one_for_it_alone() -> None:
     rendered = render(
         PRODUCTION,
         set_value("global.config.smtp", {"host": "mail", "port": 587}),
@@ -130,14 +128,14 @@ def test_a_config_of_one_service_beats_that_of_all_and_reaches_nobody_else() -> 
 
 
 @pytest.mark.parametrize("number", [1_000_000, 31_536_000, 0.25])
-def test_numbers_arrive_as_numbers(number: float) -> None:
-    """Helm writes a million as 1e+06, which YAML takes for text."""
+def test_numbers_stay_numbers(number: float) -> None:
+    """Helm writes a million as 1e+06, which YAML reads as text."""
     rendered = render(PRODUCTION, set_value("global.config.retention.history_s", number))
 
     assert rendered.config("coordinator")["retention"] == {"history_s": number}
 
 
-def test_a_change_of_settings_restarts_the_services_that_it_concerns() -> None:
+def test_changed_settings_restart_the_affected_services() -> None:
     def checksums(*values: Values) -> dict[str, str]:
         deployments = render(PRODUCTION, *values).of_kind("Deployment")
         return {
@@ -173,7 +171,7 @@ def test_a_change_of_settings_restarts_the_services_that_it_concerns() -> None:
         ("global.config.health.port", 80, "the chart's probes and policies rely on 5050"),
     ],
 )
-def test_a_setting_that_belongs_elsewhere_is_refused_with_where(path: str, value: object, sentence: str) -> None:
+def test_misplaced_setting_is_rejected_with_its_place(path: str, value: object, sentence: str) -> None:
     tracing = set_value("global.tracing.endpoint", "http://jaeger:4318")
 
     with pytest.raises(helm_python.HelmError) as refused:
@@ -182,8 +180,8 @@ def test_a_setting_that_belongs_elsewhere_is_refused_with_where(path: str, value
     assert sentence in str(refused.value)
 
 
-def test_a_variable_that_is_given_twice_is_there_once() -> None:
-    """The last one: a cluster refuses two of one name."""
+def test_duplicate_variable_is_rendered_once() -> None:
+    """The last one wins: a cluster rejects duplicate names."""
     rendered = render(
         PRODUCTION,
         set_value(
@@ -203,7 +201,7 @@ def test_a_variable_that_is_given_twice_is_there_once() -> None:
     assert [value for name, value in given["worker"] if name == "A"] == ["2"]
 
 
-def test_no_secret_is_in_any_config() -> None:
+def test_no_config_contains_a_secret() -> None:
     texts = json.dumps([one["data"] for one in render(EVERYTHING).of_kind("ConfigMap")])
 
     assert not [word for word in ("password", "secret", "authorization") if f'"{word}' in texts.lower()]

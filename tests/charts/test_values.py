@@ -1,4 +1,4 @@
-"""What is not a value is refused: a typo by its name, what other charts have with where it is here."""
+"""Unknown values are rejected: a typo by its name, a value of other charts with its equivalent here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 MOVED = yaml.safe_load((CHART / "files/misplaced_values.yaml").read_text())
 #: What each service takes, and values.yaml shows at the worker alone.
-SHOWN_ONCE = {
+ONLY_ON_WORKER = {
     *("image", "settingsSecret", "config", "extraEnv", "extraVolumes", "extraVolumeMounts", "podLabels"),
     *("podAnnotations", "nodeSelector", "tolerations", "affinity", "priorityClassName", "serviceAccountAnnotations"),
     "extraEgress",
@@ -74,7 +74,7 @@ DEEPER: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("typo", TYPOS)
-def test_a_typo_is_refused_by_its_name(typo: str) -> None:
+def test_typo_is_rejected_by_name(typo: str) -> None:
     name = next(part for part in typo.split(".") if part not in _known_parts(typo))
 
     with pytest.raises(helm_python.HelmError, match=f"additional properties '{name}' not allowed"):
@@ -82,26 +82,26 @@ def test_a_typo_is_refused_by_its_name(typo: str) -> None:
 
 
 @pytest.mark.parametrize("path", DEEPER)
-def test_a_typo_deeper_down_is_refused_too(path: str) -> None:
+def test_nested_typo_is_rejected(path: str) -> None:
     value, name = DEEPER[path]
 
     with pytest.raises(helm_python.HelmError, match=f"at '/{path.replace('.', '/')}.*'{name}'"):
         render(PRODUCTION, set_value(path, value))
 
 
-def test_settings_of_a_config_are_those_there_are() -> None:
+def test_config_accepts_only_existing_settings() -> None:
     assert set(SCHEMA["definitions"]["settings"]["properties"]) == set(Settings.model_fields)
 
 
 @pytest.mark.parametrize("path", ["worker", "coordinator", "migrations", "global.image.prefix", "worker.replicas"])
-def test_a_value_that_is_taken_away_is_refused(path: str) -> None:
-    """`worker:` with all of its lines commented out is null, and would be a worker of no copies."""
+def test_removed_value_is_rejected(path: str) -> None:
+    """`worker:` with all its lines commented out is null, which would be a worker without replicas."""
     with pytest.raises(helm_python.HelmError, match=rf"(missing propert|at '/{path.replace('.', '/')}': got null)"):
         render(PRODUCTION, set_value(path, None))
 
 
-def test_whatever_is_in_the_file_of_values_is_required() -> None:
-    """Deeper in a service null is of the wrong kind, for there Helm keeps it."""
+def test_values_in_the_file_are_required() -> None:
+    """Deeper in a service Helm keeps null, which has the wrong type."""
     required = {path: set(schema["required"]) for path, schema in _properties(SCHEMA) if "required" in _members(schema)}
     deeper = {f"global.{name}": value for name, value in VALUES["global"].items() if value and isinstance(value, dict)}
 
@@ -109,13 +109,13 @@ def test_whatever_is_in_the_file_of_values_is_required() -> None:
 
 
 @pytest.mark.parametrize("path", WRONG)
-def test_a_value_of_another_kind_is_refused_by_its_place(path: str) -> None:
+def test_value_of_a_wrong_type_is_rejected_with_its_path(path: str) -> None:
     with pytest.raises(helm_python.HelmError, match=f"at '/{path.replace('.', '/')}"):
         render(PRODUCTION, set_value(path, WRONG[path]))
 
 
 @pytest.mark.parametrize("path", MOVED)
-def test_what_other_charts_have_fails_with_the_sentence_that_helps(path: str) -> None:
+def test_value_of_other_charts_fails_with_an_explanation(path: str) -> None:
     with pytest.raises(helm_python.HelmError) as refused:
         render(PRODUCTION, set_value(path, "x"))
 
@@ -123,19 +123,19 @@ def test_what_other_charts_have_fails_with_the_sentence_that_helps(path: str) ->
 
 
 @pytest.mark.parametrize("value", [False, "", [], {"some": "thing"}, {}], ids=str)
-def test_it_fails_whatever_its_value_is(value: object) -> None:
+def test_misplaced_value_fails_whatever_its_content(value: object) -> None:
     with pytest.raises(helm_python.HelmError, match=r"There is no value postgresql\.enabled"):
         render(DEVELOPMENT, set_value("postgresql.enabled", value))
 
 
-def test_the_schema_lets_nothing_pass_but_what_has_a_sentence() -> None:
+def test_schema_allows_only_unknown_values_with_an_explanation() -> None:
     passing = {path for path, schema in _properties(SCHEMA) if schema is True}
 
     assert passing - {"postgresql.global", "rabbitmq.global"} == set(MOVED)
 
 
-def test_every_value_is_in_the_file_of_values_and_every_object_is_closed() -> None:
-    services = {f"{service}.{name}" for service in SERVICES if service != "worker" for name in SHOWN_ONCE}
+def test_every_value_is_documented_and_every_object_is_closed() -> None:
+    services = {f"{service}.{name}" for service in SERVICES if service != "worker" for name in ONLY_ON_WORKER}
     implied = {path for path, _ in _properties(SCHEMA) if path.rpartition(".")[2] in IMPLIED and path != "global"}
     possible = {path for path, schema in _properties(SCHEMA) if schema is not True} - implied
     shown = {path for path in possible if ".".join(path.split(".")[:2]) not in services}
@@ -145,14 +145,14 @@ def test_every_value_is_in_the_file_of_values_and_every_object_is_closed() -> No
         assert schema is True or "properties" not in schema or schema["additionalProperties"] is False, path
 
 
-def test_defaults_hold_no_password_and_start_no_database() -> None:
+def test_defaults_contain_no_password_and_start_no_database() -> None:
     assert VALUES["global"]["database"] == {"existingSecret": "", "key": "database_url", "development": False}
     assert VALUES["global"]["amqp"] == {"existingSecret": "", "key": "amqp_url", "development": False}
     assert not [path for path, _ in _properties(SCHEMA) if "password" in path.lower() and _is_in(VALUES, path)]
 
 
 def _properties(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-    """Each property there is, with its schema: true where the schema says nothing."""
+    """Yield each property with its schema, or True when the schema does not restrict it."""
     for name, inner in schema.get("properties", {}).items():
         if isinstance(inner, dict) and "$ref" in inner:
             inner = SCHEMA["definitions"][inner["$ref"].rpartition("/")[2]]

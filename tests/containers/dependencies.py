@@ -1,4 +1,4 @@
-"""What our packages depend on, by what they say themselves and by what is installed here, and what the locks hold."""
+"""The dependencies of Taskcore's packages, by their metadata, and the contents of the lock files."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ IN_IMAGE = {
 
 
 def locked_versions(name: str) -> dict[str, str]:
-    """Versions by name, of what `requirements/NAME.txt` has for the images' platform."""
+    """Return the versions by name in `requirements/NAME.txt` for the platform of the images."""
     text = (ROOT / "requirements" / f"{name}.txt").read_text()
     found = re.findall(r"^([^\s=]+)==(\S+)(?: ; (.*?))? \\$", text, flags=re.MULTILINE)
     return {name: version for name, version, marker in found if not marker or _holds(marker, "")}
 
 
 def required_packages(service: str) -> set[str]:
-    """What it needs in the image, directly or not, without what is ours."""
+    """Return the direct and transitive dependencies of a service, without Taskcore's own packages."""
     own = _own_packages()
     start = canonicalize_name(tomllib.loads(_text(f"services/{service}"))["project"]["name"])
     seen: set[tuple[str, str]] = set()
@@ -54,7 +54,7 @@ def _holds(marker: str, extra: str) -> bool:
 
 
 def _own_packages() -> dict[str, list[str]]:
-    """What each requires, with its extras as package metadata has them."""
+    """Return the requirements of each own package, with extras as in package metadata."""
     found: dict[str, list[str]] = {}
     for file in [*ROOT.glob("libs/*/pyproject.toml"), *ROOT.glob("services/*/pyproject.toml")]:
         project = tomllib.loads(file.read_text())["project"]

@@ -1,4 +1,4 @@
-"""The Dockerfiles, read as their instructions."""
+"""The Dockerfiles, parsed into instructions."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class Instruction:
 
 
 def read_instructions(service: str) -> list[Instruction]:
-    """Lines that go on are one, comments are none."""
+    """Return the instructions, with continuation lines joined and comments removed."""
     text = (ROOT / "services" / service / "Dockerfile").read_text()
     lines = re.sub(r"\\\n\s*", "", re.sub(r"^#.*\n", "", text, flags=re.MULTILINE)).splitlines()
     return [Instruction(*line.split(maxsplit=1)) for line in lines if line]
 
 
 def stages(service: str) -> list[list[Instruction]]:
-    """Each from its FROM on. What comes before the first is left out."""
+    """Return the instructions by stage, each starting with its FROM."""
     found: list[list[Instruction]] = []
     for instruction in read_instructions(service):
         if instruction.keyword == "FROM":

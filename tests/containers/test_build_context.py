@@ -1,4 +1,4 @@
-"""What builds get to see of a checkout."""
+"""The build context: which files of a checkout a build receives."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.containers.dockerfiles import ROOT, SERVICES, stages, values
 
 @pytest.fixture(scope="module")
 def context() -> set[str]:
-    """The files, from the root of this checkout."""
+    """Return the files of the build context, relative to the repository."""
     patterns = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
     return {path for path in exclude_paths(str(ROOT), patterns) if (ROOT / path).is_file()}
 
 
-def test_a_build_sees_packages_locks_and_how_to_install_them(context: set[str]) -> None:
+def test_build_receives_packages_locks_and_the_install_script(context: set[str]) -> None:
     allowed = re.compile(
         r"(libs/taskcore|services/(api|worker|collector-analytics|collector-k8s))/(pyproject\.toml|src/.*)"
         r"|requirements/[a-z0-9-]+\.txt|deploy/images/install|\.dockerignore|services/[a-z0-9-]+/Dockerfile"
@@ -31,7 +31,7 @@ def test_a_build_sees_packages_locks_and_how_to_install_them(context: set[str]) 
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_all_that_a_build_copies_is_there(context: set[str], service: str) -> None:
+def test_everything_that_a_build_copies_is_in_its_context(context: set[str], service: str) -> None:
     build, _ = stages(service)
 
     copied = [path for value in values(build, "COPY") for path in value.split()[:-1]]

@@ -1,4 +1,4 @@
-"""What a check does about containers: it runs their tests where it can, and says so where it cannot."""
+"""CI runs the container tests where an engine is available, and says so where it is not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from tests.containers.dockerfiles import ROOT
 
-#: Kinds of machines, by what `docker` answers there. The file $UP is what a command that brings up an engine makes.
+#: Kinds of machines, by the behaviour of their `docker`. The file $UP is created by the command that starts an engine.
 ENGINE = "exit 0"
 NO_ENGINE = '[ "$1" != info ] || [ -e "$UP" ]'
 NO_IMAGES = 'case "$1" in image | pull) [ -e "$UP" ] ;; esac'
@@ -20,7 +20,7 @@ TOOLS = ("bash", "cat", "dirname", "mktemp", "rm", "sh", "sleep", "timeout", "to
 
 
 class Machine:
-    """It has `TOOLS`, a `docker` that answers as it is told to, and a `make` that notes down what was asked of it."""
+    """Return a PATH with `TOOLS`, a configurable fake `docker`, and a `make` that records its arguments."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -45,7 +45,7 @@ def machine(tmp_path: Path) -> Machine:
     return machine
 
 
-def test_the_tests_are_run_where_an_engine_answers(machine: Machine) -> None:
+def test_container_tests_run_where_an_engine_is_available(machine: Machine) -> None:
     machine.has("docker", ENGINE)
 
     checked = machine.check()
@@ -56,7 +56,7 @@ def test_the_tests_are_run_where_an_engine_answers(machine: Machine) -> None:
 @pytest.mark.parametrize(
     ("docker", "why"), [(NO_ENGINE, "no container engine"), (NO_IMAGES, "python:3.13"), (NO_COMPOSE, "compose")]
 )
-def test_what_cannot_be_run_is_said_and_is_no_failure(machine: Machine, docker: str, why: str) -> None:
+def test_missing_engine_is_reported_and_is_no_failure(machine: Machine, docker: str, why: str) -> None:
     machine.has("docker", docker)
 
     checked = machine.check()
@@ -68,7 +68,7 @@ def test_what_cannot_be_run_is_said_and_is_no_failure(machine: Machine, docker: 
 
 
 @pytest.mark.parametrize("docker", [NO_ENGINE, NO_IMAGES])
-def test_a_command_that_brings_up_what_is_missing_is_asked_to(machine: Machine, docker: str) -> None:
+def test_configured_command_is_run_to_start_an_engine(machine: Machine, docker: str) -> None:
     machine.has("docker", docker)
 
     checked = machine.check(CONTAINERS_UP='touch "$UP"')
@@ -77,7 +77,7 @@ def test_a_command_that_brings_up_what_is_missing_is_asked_to(machine: Machine, 
     assert "made test-containers" in checked.stdout
 
 
-def test_a_failure_of_the_tests_is_one(machine: Machine) -> None:
+def test_failing_container_tests_fail_the_run(machine: Machine) -> None:
     machine.has("docker", ENGINE)
     machine.has("make", "exit 2")
 
@@ -87,7 +87,7 @@ def test_a_failure_of_the_tests_is_one(machine: Machine) -> None:
     assert "NOT RUN" not in checked.stderr
 
 
-def test_a_check_ends_with_the_tests_in_containers() -> None:
+def test_ci_run_ends_with_the_container_tests() -> None:
     steps = (ROOT / ".ci" / "run").read_text().splitlines()
 
     assert steps[-1] == ".ci/containers"

@@ -1,4 +1,4 @@
-"""compose.yaml: valid by the specification, closed to the outside, without a password. It is run in containers, too."""
+"""compose.yaml: valid, closed to the outside, without passwords. Other tests run it in containers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LEAVING_S = {"api": 5, "worker": 25 + 8, "collector-analytics": 25 + 8}
 
 
 def read(name: str) -> dict[str, Any]:
-    """With YAML's merges done, and no variable filled in."""
+    """Return the parsed file, with merges resolved and variables unexpanded."""
     content: dict[str, Any] = yaml.safe_load((ROOT / name).read_text())
     return content
 
@@ -36,14 +36,14 @@ def services() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ["compose.yaml", "compose.dev.yaml"])
-def test_the_file_is_valid_by_the_specifications_schema(name: str) -> None:
+def test_file_matches_the_schema_of_the_specification(name: str) -> None:
     folder = resources.files("check_jsonschema") / "builtin_schemas" / "vendor"
     schema = json.loads((folder / "compose-spec.json").read_text())
 
     jsonschema.validate(read(name), schema)
 
 
-def test_all_of_it_is_there(services: dict[str, Any]) -> None:
+def test_all_services_are_present(services: dict[str, Any]) -> None:
     images = {name: service["image"] for name, service in services.items()}
 
     assert images.keys() == OURS | SERVERS | {"jaeger"}
@@ -52,7 +52,7 @@ def test_all_of_it_is_there(services: dict[str, Any]) -> None:
     assert services["worker"]["scale"] == 2
 
 
-def test_only_the_api_and_the_viewer_are_published_and_on_the_loopback_interface_alone(
+def test_only_api_and_viewer_are_published_and_only_on_loopback(
     services: dict[str, Any],
 ) -> None:
     published = {name: service["ports"] for name, service in services.items() if "ports" in service}
@@ -63,7 +63,7 @@ def test_only_the_api_and_the_viewer_are_published_and_on_the_loopback_interface
     }
 
 
-def test_the_servers_reach_nothing_outside(services: dict[str, Any]) -> None:
+def test_servers_have_no_outside_network(services: dict[str, Any]) -> None:
     networks = read("compose.yaml")["networks"]
 
     reached = {network for name in SERVERS for network in services[name]["networks"]}
@@ -72,7 +72,7 @@ def test_the_servers_reach_nothing_outside(services: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("service", sorted(OURS | {"jaeger"}))
-def test_our_services_have_no_rights_and_write_nowhere(services: dict[str, Any], service: str) -> None:
+def test_taskcore_services_are_unprivileged_and_read_only(services: dict[str, Any], service: str) -> None:
     settings = services[service]
 
     assert settings["cap_drop"] == ["ALL"]
@@ -81,13 +81,13 @@ def test_our_services_have_no_rights_and_write_nowhere(services: dict[str, Any],
     assert settings["tmpfs"] == ["/tmp"]
 
 
-def test_nobody_gets_new_rights_and_all_but_the_migration_start_again(services: dict[str, Any]) -> None:
+def test_no_new_privileges_and_restart_of_all_but_the_migration(services: dict[str, Any]) -> None:
     assert all(service["security_opt"] == ["no-new-privileges"] for service in services.values())
     assert all(service["cap_drop"] == ["ALL"] for service in services.values())
     assert {service["restart"] for name, service in services.items() if name != "migrate"} == {"unless-stopped"}
 
 
-def test_health_is_asked_of_all_by_the_file_or_by_the_image(services: dict[str, Any]) -> None:
+def test_every_service_has_a_health_check(services: dict[str, Any]) -> None:
     checked = {name for name, service in services.items() if service.get("healthcheck", {}).get("test")}
 
     assert checked | OURS == services.keys()
@@ -95,7 +95,7 @@ def test_health_is_asked_of_all_by_the_file_or_by_the_image(services: dict[str, 
 
 
 @pytest.mark.parametrize("service", sorted(OURS - {"migrate"}))
-def test_our_services_wait_for_what_they_need_to_be_healthy(services: dict[str, Any], service: str) -> None:
+def test_taskcore_services_wait_for_healthy_dependencies(services: dict[str, Any], service: str) -> None:
     settings = services[service]
     needed = {"postgres": {"condition": "service_healthy"}, "migrate": {"condition": "service_completed_successfully"}}
     if "TASKCORE_AMQP_URL" in settings["environment"]:
@@ -105,13 +105,13 @@ def test_our_services_wait_for_what_they_need_to_be_healthy(services: dict[str, 
 
 
 @pytest.mark.parametrize("service", sorted(LEAVING_S))
-def test_who_is_told_to_stop_is_given_the_time_for_it(services: dict[str, Any], service: str) -> None:
+def test_stop_grace_periods_are_long_enough(services: dict[str, Any], service: str) -> None:
     grace = int(services[service]["stop_grace_period"].removesuffix("s"))
 
     assert grace > LEAVING_S[service] + 5
 
 
-def test_no_password_is_in_the_file_and_one_that_is_missing_is_asked_for() -> None:
+def test_file_has_no_password_and_a_missing_one_is_an_error() -> None:
     text = (ROOT / "compose.yaml").read_text()
 
     passwords = re.findall(r"\$\{(\w*PASSWORD\w*)(.*?)\}", text) + re.findall(r"PASS\w*: (?!\$)(.*)", text)
@@ -120,7 +120,7 @@ def test_no_password_is_in_the_file_and_one_that_is_missing_is_asked_for() -> No
     assert all(rest.startswith(":?") and "make up" in rest for _, rest in passwords)
 
 
-def test_it_wants_the_images_that_make_images_makes() -> None:
+def test_images_are_those_of_make_images() -> None:
     version = tomllib.loads((ROOT / "libs/taskcore/pyproject.toml").read_text())["project"]["version"]
     text = (ROOT / "compose.yaml").read_text()
 
@@ -135,7 +135,7 @@ def write_passwords(file: Path) -> dict[str, str]:
     return {name.strip(): value for name, value in (line.split("=", 1) for line in lines)}
 
 
-def test_missing_passwords_are_made_up_for_the_files_owner_alone(tmp_path: Path) -> None:
+def test_missing_passwords_are_generated_for_the_owner_only(tmp_path: Path) -> None:
     one, other = (write_passwords(tmp_path / name) for name in ("one", "other"))
 
     assert one.keys() == {"POSTGRES_PASSWORD", "RABBITMQ_PASSWORD"}
@@ -144,7 +144,7 @@ def test_missing_passwords_are_made_up_for_the_files_owner_alone(tmp_path: Path)
     assert stat.S_IMODE((tmp_path / "one").stat().st_mode) == 0o600
 
 
-def test_passwords_that_are_there_stay_as_they_are(tmp_path: Path) -> None:
+def test_existing_passwords_are_kept(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_text("API_PORT=9090\nPOSTGRES_PASSWORD =mine")
 
@@ -156,7 +156,7 @@ def test_passwords_that_are_there_stay_as_they_are(tmp_path: Path) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_the_passwords_are_kept_out_of_git_and_of_builds() -> None:
+def test_passwords_are_ignored_by_git_and_by_builds() -> None:
     ignored = subprocess.run(["git", "check-ignore", "--no-index", "--quiet", ".env"], cwd=ROOT)
 
     assert ignored.returncode == 0
@@ -166,7 +166,7 @@ def test_the_passwords_are_kept_out_of_git_and_of_builds() -> None:
 @pytest.mark.parametrize(
     ("images", "step"), [("taskcore-", "docker build"), ("registry.example/taskcore/", "compose pull")]
 )
-def test_images_are_made_here_unless_a_registry_is_named(images: str, step: str) -> None:
+def test_images_are_built_unless_a_registry_is_given(images: str, step: str) -> None:
     command = ["make", "--dry-run", "up", f"IMAGES={images}", "COMPOSE=docker compose"]
 
     steps = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout

@@ -1,4 +1,4 @@
-"""The Dockerfiles: the same four times but for what is named, and nothing of a build stays in an image."""
+"""The Dockerfiles: equal except for names, and no build tools remain in an image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SERVING = {"api": "api", "worker": "health", "collector-analytics": "health", "c
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_two_stages_from_one_base_that_can_be_named(service: str) -> None:
+def test_two_stages_share_a_configurable_base(service: str) -> None:
     first, *_ = read_instructions(service)
 
     bases = [stage[0].value for stage in stages(service)]
@@ -25,7 +25,7 @@ def test_two_stages_from_one_base_that_can_be_named(service: str) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_the_index_is_named_to_the_first_stage_alone_and_has_no_default(service: str) -> None:
+def test_only_the_first_stage_gets_the_package_index(service: str) -> None:
     build, image = stages(service)
 
     assert values(build, "ARG") == ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST"]
@@ -33,7 +33,7 @@ def test_the_index_is_named_to_the_first_stage_alone_and_has_no_default(service:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_an_image_starts_its_own_program_by_no_shell_and_as_nobody_with_rights(service: str) -> None:
+def test_image_starts_its_program_unprivileged_and_without_a_shell(service: str) -> None:
     _, image = stages(service)
     scripts = tomllib.loads((ROOT / f"services/{service}/pyproject.toml").read_text())["project"]["scripts"]
 
@@ -45,7 +45,7 @@ def test_an_image_starts_its_own_program_by_no_shell_and_as_nobody_with_rights(s
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_health_is_asked_for_where_the_service_answers(service: str) -> None:
+def test_health_check_uses_the_served_port(service: str) -> None:
     _, image = stages(service)
     section = SERVING[service]
 
@@ -58,7 +58,7 @@ def test_health_is_asked_for_where_the_service_answers(service: str) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES[1:])
-def test_images_differ_in_what_is_named_and_in_nothing_else(service: str) -> None:
+def test_dockerfiles_differ_only_in_names(service: str) -> None:
     named = ("ENTRYPOINT", "CMD", "LABEL", "EXPOSE", "HEALTHCHECK", "ENV")
 
     first, other = (

@@ -1,4 +1,4 @@
-"""The locks of the images."""
+"""The lock files of the images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.containers.dockerfiles import ROOT, SERVICES
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_lock_holds_what_its_service_needs_and_nothing_else(service: str) -> None:
+def test_lock_contains_exactly_the_dependencies_of_its_service(service: str) -> None:
     needed = required_packages(service)
 
     held = locked_versions(service)
@@ -20,7 +20,7 @@ def test_a_lock_holds_what_its_service_needs_and_nothing_else(service: str) -> N
 
 
 @pytest.mark.parametrize("name", [*SERVICES, "build"])
-def test_images_get_the_versions_that_the_tests_run_with(name: str) -> None:
+def test_images_get_the_tested_versions(name: str) -> None:
     tested = locked_versions("run")
 
     held = locked_versions(name)
@@ -29,7 +29,7 @@ def test_images_get_the_versions_that_the_tests_run_with(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [*SERVICES, "build", "reload"])
-def test_every_version_has_its_hashes_and_no_lock_names_an_index(name: str) -> None:
+def test_every_version_has_hashes_and_no_lock_names_an_index(name: str) -> None:
     text = (ROOT / "requirements" / f"{name}.txt").read_text()
 
     entries = re.split(r"\n(?=\S)", text.strip())
@@ -37,7 +37,7 @@ def test_every_version_has_its_hashes_and_no_lock_names_an_index(name: str) -> N
     assert all(re.fullmatch(r"\S+==\S+(?: ; [^\\]*)?(?: \\\n    --hash=sha256:[0-9a-f]{64})+", e) for e in entries)
 
 
-def test_the_apis_image_has_no_broker_and_no_kubernetes() -> None:
+def test_api_image_has_no_broker_and_no_kubernetes_client() -> None:
     held = locked_versions("api").keys()
 
     assert not held & {"dramatiq", "pika", "kubernetes"}

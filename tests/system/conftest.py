@@ -1,4 +1,4 @@
-"""Fixtures that last for a module: its tests share one system, with a database and a virtual host of its own."""
+"""Module-scoped fixtures: the tests of a module share one system, with a private database and virtual host."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MakeSystem = Callable[..., System]
 
 @pytest.fixture(scope="module")
 def services(tmp_path_factory: pytest.TempPathFactory, reaper: Reaper) -> Iterator[Services]:
-    """Starts our programs. A failed test shows the ends of their logs."""
+    """Yield a starter of Taskcore's programs. A failed test shows the ends of their logs."""
     services = Services(tmp_path_factory.mktemp("services"), reaper)
     yield services
     services.kill_all()
@@ -40,7 +40,7 @@ def virtual_host(rabbitmq_management: ManagementApi) -> Iterator[VirtualHost]:
 
 @pytest.fixture(scope="module")
 def make_system(services: Services, database_url: str, virtual_host: VirtualHost) -> Iterator[MakeSystem]:
-    """Makes a system of processes with the settings `env`, which are still to be started."""
+    """Yield a factory of systems with the settings `env`. Their processes are not started yet."""
     with ExitStack() as made:
 
         def make(env: Mapping[str, str] | None = None) -> System:
@@ -53,5 +53,5 @@ def make_system(services: Services, database_url: str, virtual_host: VirtualHost
 
 @pytest.fixture
 def gate(tmp_path: Path) -> Path:
-    """A file that is not there: tasks of the type `gated` end when it is made."""
+    """Return a path that does not exist: tasks of type `gated` end when it appears."""
     return tmp_path / "gate"

@@ -20,7 +20,7 @@ MAX_BATCH = 10_000
 
 
 class System:
-    """Starts the processes it is told to. Its API is at `api`, and `sql` looks into its database."""
+    """Starts processes on request. `api` is a client of its API, `sql` queries its database."""
 
     def __init__(self, services: Services, database_url: str, amqp_url: str, env: Mapping[str, str]) -> None:
         self._services = services
@@ -30,7 +30,7 @@ class System:
         self.coordinators: list[Service] = []
 
     def start(self, *, coordinators: int = 2, workers: int = 0) -> None:
-        """The API, and as many of the others; returns when all are ready."""
+        """Start the API and this many of the others. Return when all are ready."""
         api = self.start_api(ready=False)
         others = [self.start_coordinator(ready=False) for _ in range(coordinators)]
         others += [self.start_worker(ready=False) for _ in range(workers)]
@@ -49,7 +49,7 @@ class System:
         return self._services.start("collector-analytics", env=self._env | env, ready=ready)
 
     def start_worker(self, *, plugins: bool = True, ready: bool = True, **settings: Any) -> Service:
-        """`settings` are the worker's own: `threads=8` is `TASKCORE_WORKER__THREADS=8`."""
+        """Start a worker. `settings` are worker settings: `threads=8` is `TASKCORE_WORKER__THREADS=8`."""
         env = {f"TASKCORE_WORKER__{name.upper()}": str(value) for name, value in settings.items()}
         if plugins:
             env["PYTHONPATH"] = str(PLUGINS)
@@ -57,7 +57,7 @@ class System:
 
     @contextmanager
     def worker(self, *, plugins: bool = True, **settings: Any) -> Iterator[Service]:
-        """A worker for one test, which gives back what it has and is gone afterwards."""
+        """Run a worker for one test, and stop it gracefully afterwards."""
         service = self.start_worker(plugins=plugins, **settings)
         try:
             yield service
@@ -66,11 +66,11 @@ class System:
                 service.terminate()
 
     def register_types(self) -> None:
-        """Let a worker make its types known."""
+        """Start and stop a worker, so that its task types are registered."""
         self.start_worker(processes=1).terminate()
 
     def submit(self, type_: str, parameters: Mapping[str, Any] | None = None, **fields: Any) -> int:
-        """Answers the task's id."""
+        """Submit a task and return its id."""
         response = self.api.post("/tasks", json=_task(type_, parameters, fields))
         assert response.status_code == 201, response.text
         return int(response.json()["id"])
@@ -78,7 +78,7 @@ class System:
     def submit_many(
         self, count: int, type_: str, parameters: Mapping[str, Any] | None = None, **fields: Any
     ) -> list[int]:
-        """As many of the same; answers their ids."""
+        """Submit `count` equal tasks and return their ids."""
         ids: list[int] = []
         while missing := count - len(ids):
             tasks = [_task(type_, parameters, fields)] * min(missing, MAX_BATCH)
@@ -98,11 +98,11 @@ class System:
         return attempts
 
     def history(self, task_id: int) -> list[str]:
-        """The statuses that the task went through."""
+        """Return the statuses of the task so far, in order."""
         return [entry["to_status"] for entry in self.api.get(f"/tasks/{task_id}/history").json()["items"]]
 
     def wait_for(self, task_ids: int | Iterable[int], *statuses: str, timeout_s: float = 120) -> None:
-        """Until each of the tasks stands at one of `statuses`: at any that is final, where none is named."""
+        """Wait until each task has one of `statuses`, by default any final one."""
         ids = [task_ids] if isinstance(task_ids, int) else list(task_ids)
         wanted = list(statuses or FINAL_STATUSES)
 
@@ -112,16 +112,16 @@ class System:
             assert not elsewhere, elsewhere
             return True
 
-        eventually(have_arrived, timeout_s, description=f"{len(ids)} tasks standing at {wanted}")
+        eventually(have_arrived, timeout_s, description=f"{len(ids)} tasks having status {wanted}")
 
     def sql(self, query: str, *parameters: object) -> list[dict[str, Any]]:
-        """The rows of one statement, in a connection of its own: the server may have been restarted meanwhile."""
+        """Return the rows of a statement. It uses a new connection, since the server may have been restarted."""
         with psycopg.connect(self.database_url, autocommit=True, row_factory=dict_row) as connection:
             cursor = connection.execute(query, parameters)
             return cursor.fetchall() if cursor.description else []
 
     def scalar(self, query: str, *parameters: object) -> Any:
-        """The only value of the only row."""
+        """Return the single value of the single row."""
         ((value,),) = (row.values() for row in self.sql(query, *parameters))
         return value
 
@@ -130,7 +130,7 @@ class System:
             self.api.close()
 
     def assert_each_ran_once(self, task_ids: Sequence[int]) -> None:
-        """Asserts: each of these tasks has succeeded, by one attempt, and its history says just that."""
+        """Assert that each task succeeded with one attempt, and that its history says the same."""
         statuses = self.sql("SELECT status, attempt, count(*) FROM task WHERE id = ANY(%s) GROUP BY 1, 2", task_ids)
         assert statuses == [{"status": "succeeded", "attempt": 1, "count": len(task_ids)}]
         attempts = self.sql(

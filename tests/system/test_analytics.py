@@ -1,4 +1,4 @@
-"""The analytics collector as a process, beside the others."""
+"""The analytics collector as a process, next to the others."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SAMPLED = """
 
 @pytest.fixture(scope="module")
 def system(make_system: MakeSystem, database_url: str) -> System:
-    """Its collector has one metric of the operator's, which can be held up."""
+    """Return a system whose collector has one configured metric, which the test can block."""
     system = make_system(
         {
             "TASKCORE_DATABASES": json.dumps({"own": {"url": database_url}}),
@@ -49,8 +49,8 @@ def buckets(system: System, metric: str) -> list[Any]:
 
 
 @contextmanager
-def held_up(system: System) -> Iterator[dict[str, Any]]:
-    """The id of the task that measures, and the pid of who runs it; it ends behind the block."""
+def blocked_measurement(system: System) -> Iterator[dict[str, Any]]:
+    """Yield the id of the measuring task and the pid of its process. The task ends after the block."""
     waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = %s AND NOT granted"
     running = "SELECT task.id, pid FROM task JOIN worker ON worker.id = worker_id WHERE status = 'running'"
     with psycopg.connect(system.database_url, autocommit=True) as holder:
@@ -60,7 +60,7 @@ def held_up(system: System) -> Iterator[dict[str, Any]]:
         yield task
 
 
-def test_it_measures_at_once_and_then_as_often_as_the_live_setting_says(system: System, collector: Service) -> None:
+def test_measures_at_start_and_then_at_the_interval_of_the_live_setting(system: System, collector: Service) -> None:
     first = eventually(lambda: buckets(system, "held"), description="a first sample")
 
     changed = system.api.put("/settings/analytics.interval_s", json={"value": 1})
@@ -73,7 +73,7 @@ def test_it_measures_at_once_and_then_as_often_as_the_live_setting_says(system: 
     assert schedule == {"every_s": 1, "managed_by": "collector-analytics"}
 
 
-def test_it_leaves_tasks_of_other_queues_alone(system: System, collector: Service) -> None:
+def test_takes_no_tasks_of_other_queues(system: System, collector: Service) -> None:
     system.sql(
         "INSERT INTO task_type (name, description, queue, schema, max_attempts, retry)"
         " VALUES ('noop', '', 'default', '{}', 4, '{}') ON CONFLICT DO NOTHING"
@@ -87,8 +87,8 @@ def test_it_leaves_tasks_of_other_queues_alone(system: System, collector: Servic
     assert system.sql("SELECT queues FROM worker") == [{"queues": ["analytics"]}]
 
 
-def test_a_stop_lets_what_is_being_measured_end(system: System, collector: Service) -> None:
-    with held_up(system) as task:
+def test_shutdown_lets_a_measurement_finish(system: System, collector: Service) -> None:
+    with blocked_measurement(system) as task:
         os.kill(collector.pid, signal.SIGTERM)
         eventually(lambda: "worker.draining" in collector.log)
 
@@ -99,20 +99,20 @@ def test_a_stop_lets_what_is_being_measured_end(system: System, collector: Servi
     assert system.sql("SELECT 1 FROM worker") == []
 
 
-def test_a_copy_that_is_killed_is_stood_in_for(system: System) -> None:
+def test_another_copy_takes_over_from_a_killed_one(system: System) -> None:
     copies = [system.start_analytics(ready=False) for _ in range(2)]
     for copy in copies:
         copy.wait_until_ready()
 
-    with held_up(system) as task:
+    with blocked_measurement(system) as task:
         (measuring,) = (copy for copy in copies if copy.pid == task["pid"])
         measuring.kill()
-        eventually(lambda: system.task(task["id"])["attempt"] == 2, description="another to begin it anew")
+        eventually(lambda: system.task(task["id"])["attempt"] == 2, description="another copy starting it again")
 
     eventually(lambda: [one["outcome"] for one in system.attempts(task["id"])] == ["lost", "succeeded"])
 
 
-def test_a_query_that_answers_text_is_refused_at_start(system: System) -> None:
+def test_query_that_returns_text_is_rejected_at_start(system: System) -> None:
     queries = {"held": {"database": "own", "sql": "SELECT name FROM task"}}
 
     refused = system.start_analytics(ready=False, TASKCORE_ANALYTICS__QUERIES=json.dumps(queries))

@@ -1,4 +1,4 @@
-"""Tasks that depend on others, cancels of what runs, and pauses, through all processes."""
+"""Dependencies, cancellation of running tasks, and pauses, across all processes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def change(system: System, path: str) -> dict[str, Any]:
     return changed
 
 
-def test_a_diamond_of_tasks_runs_in_its_order(system: System) -> None:
+def test_diamond_of_tasks_runs_in_order_of_dependencies(system: System) -> None:
     last, left, right, first = submit_batch(
         system,
         {"depends_on": ["left", "right"]},
@@ -47,7 +47,7 @@ def test_a_diamond_of_tasks_runs_in_its_order(system: System) -> None:
     assert system.history(last) == ["blocked", "queued", "running", "succeeded"]
 
 
-def test_what_a_failure_cancelled_runs_after_all_once_that_was_retried(system: System, tmp_path: Path) -> None:
+def test_tasks_cancelled_by_a_failed_parent_run_after_its_retry(system: System, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     root = system.submit("gated", {"gate": str(gate)})
     system.wait_for(root, "running")
@@ -63,7 +63,7 @@ def test_what_a_failure_cancelled_runs_after_all_once_that_was_retried(system: S
     system.wait_for([root, child, grandchild], "succeeded")
 
 
-def test_a_paused_queue_holds_its_tasks_until_it_is_resumed(system: System) -> None:
+def test_paused_queue_starts_no_task_until_resumed(system: System) -> None:
     change(system, "/queues/held/pause")
     held, marker = system.submit("noop", queue="held"), system.submit("noop")
 
@@ -74,7 +74,7 @@ def test_a_paused_queue_holds_its_tasks_until_it_is_resumed(system: System) -> N
     system.wait_for(held, "succeeded")
 
 
-def test_a_paused_task_waits_until_it_is_resumed(system: System) -> None:
+def test_paused_task_waits_until_resumed(system: System) -> None:
     change(system, "/queues/slow/pause")
     paused, other = system.submit("noop", queue="slow"), system.submit("noop", queue="slow")
     assert change(system, f"/tasks/{paused}/pause")["status"] == "paused"

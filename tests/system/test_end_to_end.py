@@ -40,7 +40,7 @@ def system(make_system: MakeSystem, database_url: str, mail_server: SmtpServer) 
     return system
 
 
-def test_the_end_to_end_check_succeeds(system: System, mail_server: SmtpServer) -> None:
+def test_end2end_command_succeeds(system: System, mail_server: SmtpServer) -> None:
     address = str(system.api.base_url).removesuffix("/api/v1/")
     command = [str(BIN_DIR / "task-cli"), "--address", address, "end2end", "-n", "100"]
 
@@ -50,7 +50,7 @@ def test_the_end_to_end_check_succeeds(system: System, mail_server: SmtpServer) 
     assert len({message["Subject"] for message in mail_server.messages}) == 50
 
 
-def test_the_charts_test_of_a_release_succeeds(system: System) -> None:
+def test_helm_test_succeeds(system: System) -> None:
     tested = run_helm_test(str(system.api.base_url).removesuffix("/api/v1/"), seconds=120)
 
     assert tested.returncode == 0, tested.stdout + tested.stderr
@@ -67,7 +67,7 @@ def test_each_of_many_tasks_runs_exactly_once(system: System) -> None:
 
 
 def fire_every(system: System, every_s: float) -> None:
-    """The schedule `beat` submits a task at once, or has another interval from now on."""
+    """Create the schedule `beat`, or change its interval."""
     engine = sync_engine(system.database_url, name="tests", pool_size=1)
     with engine.connect() as connection:
         task = {"name": "beat", "type": "noop"}
@@ -76,7 +76,7 @@ def fire_every(system: System, every_s: float) -> None:
     engine.dispose()
 
 
-def test_a_schedule_fires_each_of_its_times_once_and_a_changed_interval_holds_at_once(system: System) -> None:
+def test_schedule_fires_each_time_once_and_a_new_interval_applies_at_once(system: System) -> None:
     fires = "SELECT due_at, task_id FROM schedule_fire WHERE task_id IS NOT NULL ORDER BY due_at"
     fire_every(system, 3_600)
     eventually(lambda: len(system.sql(fires)) == 1, 60, description="the run at the start")

@@ -1,4 +1,4 @@
-"""How tasks end that do not simply succeed: failures and their retries, results that cannot be kept, unknown types."""
+"""Ends of tasks other than success: failures and retries, results that cannot be stored, unknown types."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def system(make_system: MakeSystem) -> System:
     return system
 
 
-def test_a_failing_task_is_tried_again_with_growing_waits_and_then_fails_with_the_last_error(system: System) -> None:
+def test_failing_task_is_retried_with_growing_waits_and_fails_with_the_last_error(system: System) -> None:
     task_id = system.submit("flaky")
 
     system.wait_for(task_id)
@@ -43,7 +43,7 @@ def test_a_failing_task_is_tried_again_with_growing_waits_and_then_fails_with_th
         assert wait >= timedelta(seconds=least_s)
 
 
-def test_each_attempt_is_listed_the_running_one_too(system: System, tmp_path: Path) -> None:
+def test_attempts_include_the_running_one(system: System, tmp_path: Path) -> None:
     task_id = system.submit("flaky", {"gates": str(tmp_path)})
 
     for number in (1, 2, 3, 4):
@@ -58,7 +58,7 @@ def test_each_attempt_is_listed_the_running_one_too(system: System, tmp_path: Pa
     assert [attempt["outcome"] for attempt in system.attempts(task_id)] == ["failed"] * 4
 
 
-def test_what_is_hard_to_store_ends_its_own_task_only(system: System) -> None:
+def test_result_that_cannot_be_stored_fails_only_its_task(system: System) -> None:
     ends = {
         "nul": ("succeeded", None),
         "surrogate": ("succeeded", None),
@@ -86,7 +86,7 @@ def test_what_is_hard_to_store_ends_its_own_task_only(system: System) -> None:
     }
 
 
-def test_a_task_of_a_type_that_nobody_serves_any_more_is_given_up(system: System) -> None:
+def test_task_of_a_type_without_workers_fails(system: System) -> None:
     forgotten = {"name": "forgotten", "description": "", "queue": "default", "schema": {}, "retry": {}}
     engine = sync_engine(system.database_url, name="test", pool_size=1)
     with engine.connect() as connection:
@@ -103,7 +103,7 @@ def test_a_task_of_a_type_that_nobody_serves_any_more_is_given_up(system: System
     assert system.scalar("SELECT count(*) FROM outbox WHERE task_id = ANY(%s)", task_ids) == 0
 
 
-def test_a_task_of_a_type_that_a_live_worker_serves_is_not_given_up(system: System) -> None:
+def test_task_of_a_type_with_a_live_worker_does_not_fail(system: System) -> None:
     later = datetime.now(UTC) + timedelta(seconds=4)
     system.sql("UPDATE task_type SET seen_at = now() - interval '1 hour' WHERE name = 'noop'")
 
@@ -113,7 +113,7 @@ def test_a_task_of_a_type_that_a_live_worker_serves_is_not_given_up(system: Syst
     assert system.history(task_id) == ["scheduled", "running", "succeeded"]
 
 
-def test_a_waiting_task_without_an_outbox_row_gets_a_new_one(system: System) -> None:
+def test_waiting_task_without_an_outbox_row_gets_a_new_one(system: System) -> None:
     later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     scheduled = system.submit_many(10, "noop", run_at=later)
 

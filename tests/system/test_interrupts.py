@@ -1,4 +1,4 @@
-"""Running work is stopped: by a cancel, by its timeout, by the end of its worker; and nothing of it is left."""
+"""Running tasks are stopped by a cancel, a timeout, or the end of their worker, and leave nothing running."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def silent_url() -> Iterator[str]:
 
 
 def pid_of(system: System, task_id: int) -> int:
-    """What the command told of itself."""
+    """Return the pid that the command reported."""
     lines = eventually(lambda: system.api.get(f"/tasks/{task_id}/logs").json()["items"])
     return int(lines[0]["message"])
 
@@ -82,7 +82,7 @@ def test_running_tasks_of_each_kind_can_be_cancelled(system: System, worker: Ser
     eventually(lambda: not has_query(system))
 
 
-def test_attempts_that_take_too_long_time_out(system: System, worker: Service) -> None:
+def test_attempts_longer_than_their_timeout_time_out(system: System, worker: Service) -> None:
     overlong: list[tuple[str, dict[str, Any]]] = [
         ("sleep", {"seconds": 600}),
         ("run_query", {"query": "SELECT pg_sleep(600)"}),
@@ -99,7 +99,7 @@ def test_attempts_that_take_too_long_time_out(system: System, worker: Service) -
 
 
 @pytest.mark.parametrize("kill", [Service.kill, Service.kill_group], ids=["supervisor", "all of the group"])
-def test_nothing_outlives_a_worker_that_is_killed(system: System, kill: Callable[[Service], None]) -> None:
+def test_no_process_outlives_a_killed_worker(system: System, kill: Callable[[Service], None]) -> None:
     with system.worker(processes=1, heartbeat_s=0.5, lease_s=3) as worker:
         task_id = system.submit("run_command", {"command": "resist"})
         pid = pid_of(system, task_id)
@@ -110,7 +110,7 @@ def test_nothing_outlives_a_worker_that_is_killed(system: System, kill: Callable
     cancel(system, task_id)
 
 
-def test_a_worker_that_stops_gives_back_what_it_has_to_kill(system: System) -> None:
+def test_stopping_worker_releases_tasks_that_it_has_to_kill(system: System) -> None:
     with system.worker(processes=1, grace_s=0.5) as worker:
         task_id = system.submit("run_command", {"command": "resist"})
         pid = pid_of(system, task_id)

@@ -1,4 +1,4 @@
-"""A live setting takes effect in processes that run."""
+"""A live setting takes effect in running processes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.system.system import System
 
 @pytest.fixture(scope="module")
 def system(make_system: MakeSystem) -> System:
-    """Its coordinators sweep once an hour."""
+    """Return a system whose coordinators sweep once an hour."""
     system = make_system({"TASKCORE_COORDINATOR__SWEEP_EVERY_S": "3600"})
     system.start(coordinators=1)
     return system
@@ -22,16 +22,16 @@ def lose_outbox_row(system: System, task_id: int) -> None:
 
 
 def wait_for_outbox_row(system: System, task_id: int) -> None:
-    """Until the sweep has found that it is missing."""
+    """Wait until the sweep has replaced the missing row."""
     eventually(lambda: bool(system.sql("SELECT 1 FROM outbox WHERE task_id = %s", task_id)), 60, description="a sweep")
 
 
-def test_a_shorter_pause_between_sweeps_holds_at_once_and_not_after_the_old_one(system: System) -> None:
+def test_shorter_sweep_interval_applies_without_waiting_for_the_old_one(system: System) -> None:
     (row,) = system.sql(
         "INSERT INTO task (name, type, queue, parameters, priority, max_attempts, status)"
         " VALUES ('t', 'noop', 'default', '{}', 0, 4, 'queued') RETURNING id"
     )
-    system.start_coordinator()  # which sweeps once when it starts
+    system.start_coordinator()  # it sweeps once at its start
     wait_for_outbox_row(system, row["id"])
     lose_outbox_row(system, row["id"])
 
@@ -42,7 +42,7 @@ def test_a_shorter_pause_between_sweeps_holds_at_once_and_not_after_the_old_one(
     assert all("settings.changed" in coordinator.log for coordinator in system.coordinators)
 
 
-def test_old_tasks_go_as_soon_as_a_setting_says_that_they_are_old(system: System) -> None:
+def test_new_retention_setting_deletes_old_tasks_at_once(system: System) -> None:
     (row,) = system.sql(
         "INSERT INTO task (name, type, queue, parameters, priority, max_attempts, status, finished_at)"
         " VALUES ('t', 'noop', 'default', '{}', 0, 4, 'succeeded', now() - interval '1 hour') RETURNING id"
@@ -56,7 +56,7 @@ def test_old_tasks_go_as_soon_as_a_setting_says_that_they_are_old(system: System
     assert system.history(row["id"]) == [None]
 
 
-def test_a_log_level_silences_a_worker_that_runs(system: System) -> None:
+def test_log_level_applies_to_a_running_worker(system: System) -> None:
     worker = system.start_worker(processes=1)
     assert "worker.registered" in worker.log
 

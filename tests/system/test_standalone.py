@@ -1,4 +1,4 @@
-"""Everything in one process on one machine: it carries on after whatever happened to it."""
+"""Everything in one process on one machine, which continues after any stop."""
 
 from __future__ import annotations
 
@@ -26,10 +26,9 @@ from harness.waiting import eventually
 from taskcore.db.engine import sync_engine
 from tests.collector_k8s.fakes.cluster import running_cluster
 from tests.collector_k8s.fakes.event_json import event
+from tests.system.system import FINAL_STATUSES
 from tests.taskcore.db.db_harness import DatabaseHarness
 from tests.taskcore.submission.timetable import add_schedule, fired_times
-
-OVER = ("succeeded", "failed", "cancelled")
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +38,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def standalone(services: Services, data_dir: Path, reaper: Reaper) -> Iterator[Service]:
-    """Started on what the tests before have left in the data directory."""
+    """Start a standalone on the data of the previous tests."""
     with running(services, data_dir, reaper) as service:
         yield service
 
@@ -57,36 +56,36 @@ def running(services: Services, data_dir: Path, reaper: Reaper, **env: str) -> I
 
 
 def database_server(service: Service) -> psutil.Process:
-    """The first of its PostgreSQL's processes, wherever that was started."""
+    """Return the main process of its PostgreSQL."""
     data_dir = Path(psutil.Process(service.pid).environ()["TASKCORE_DATA_DIR"])
     return psutil.Process(int((data_dir / "cluster" / "postmaster.pid").read_text().splitlines()[0]))
 
 
 def sockets(data_dir: Path) -> str:
-    """The directory of the database's socket."""
+    """Return the directory of the database's socket."""
     return (data_dir / "cluster" / "postmaster.pid").read_text().splitlines()[4]
 
 
 @contextmanager
-def looking_at(data_dir: Path) -> Iterator[DatabaseHarness]:
-    """Its database, while it runs."""
+def open_database(data_dir: Path) -> Iterator[DatabaseHarness]:
+    """Open its database while it runs."""
     engine = sync_engine(f"postgresql://taskcore@/taskcore?host={sockets(data_dir)}&port=5432", name="t", pool_size=1)
     yield DatabaseHarness(engine)
     engine.dispose()
 
 
 def spans_of(api: httpx.Client, task_id: int) -> list[set[str]]:
-    """The names of the spans of each of its traces."""
+    """Return the span names of each of the task's traces."""
     answer = api.get(f"/tasks/{task_id}/trace").raise_for_status().json()
     return [{span["name"] for span in trace["spans"]} for trace in answer["traces"]]
 
 
 def kill_with_database(service: Service) -> None:
-    """SIGKILL for everything at once, like a machine that loses its power."""
+    """Send SIGKILL to all processes at once, as when the machine loses power."""
     server = database_server(service)
     processes = [*server.children(), server, psutil.Process(service.pid)]
     for process in processes:
-        process.send_signal(signal.SIGSTOP)  # so that none of them sees another's end
+        process.send_signal(signal.SIGSTOP)  # so that none reacts to the end of another
     for process in processes:
         process.kill()
     service.wait()
@@ -102,8 +101,8 @@ def submit(api: httpx.Client, count: int, type_: str, **fields: Any) -> list[int
     return [result["id"] for result in results]
 
 
-def in_seconds(api: httpx.Client, count: int, seconds: float) -> list[int]:
-    """Tasks that are due later."""
+def submit_delayed(api: httpx.Client, count: int, seconds: float) -> list[int]:
+    """Submit tasks that are due in `seconds`."""
     return submit(api, count, "noop", run_at=(datetime.now(UTC) + timedelta(seconds=seconds)).isoformat())
 
 
@@ -111,9 +110,8 @@ def statuses(api: httpx.Client, task_ids: list[int]) -> list[str]:
     return [api.get(f"/tasks/{task_id}").json()["status"] for task_id in task_ids]
 
 
-def test_the_end_to_end_check_succeeds_and_its_mail_can_be_read(standalone: Service, data_dir: Path) -> None:
+def test_end2end_command_succeeds_and_its_mail_can_be_read(standalone: Service, data_dir: Path) -> None:
     command = [str(BIN_DIR / "task-cli"), "--address", standalone.url, "-o", "json", "end2end", "-n", "100"]
-
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -122,7 +120,7 @@ def test_the_end_to_end_check_succeeds_and_its_mail_can_be_read(standalone: Serv
         assert len({message["Subject"] for message in mails}) == 50
 
 
-def test_it_measures_itself(standalone: Service) -> None:
+def test_collects_its_own_analytics(standalone: Service) -> None:
     with client(standalone) as api:
         eventually(lambda: api.get("/tasks", params={"type": "collect_analytics"}).json()["items"])
         (measuring, *_) = api.get("/tasks", params={"type": "collect_analytics"}).json()["items"]
@@ -130,7 +128,7 @@ def test_it_measures_itself(standalone: Service) -> None:
         eventually(lambda: statuses(api, [measuring["id"]]) == ["succeeded"])
 
 
-def test_one_page_tells_the_metrics_of_all_its_parts(standalone: Service) -> None:
+def test_one_page_has_the_metrics_of_all_parts(standalone: Service) -> None:
     with client(standalone) as api:
         (task_id,) = submit(api, 1, "sleep", parameters={"seconds": 0})
         eventually(lambda: statuses(api, [task_id]) == ["succeeded"])
@@ -144,7 +142,7 @@ def test_one_page_tells_the_metrics_of_all_its_parts(standalone: Service) -> Non
     assert seen["process_resident_memory_bytes{}"] > 0
 
 
-def test_a_task_shows_what_was_done_for_it_attempt_by_attempt(standalone: Service) -> None:
+def test_task_has_a_trace_per_attempt(standalone: Service) -> None:
     bad = {"database": "default", "query": "SELECT 1 / 0"}
     with client(standalone) as api:
         (task_id,) = submit(api, 1, "run_query", parameters=bad, max_attempts=1)
@@ -165,7 +163,7 @@ def test_a_task_shows_what_was_done_for_it_attempt_by_attempt(standalone: Servic
     assert "ERROR" in printed
 
 
-def test_a_cluster_that_is_away_harms_nothing_and_its_events_come_when_it_is_back(
+def test_unavailable_cluster_does_no_harm_and_its_events_arrive_later(
     services: Services, data_dir: Path, reaper: Reaper, tmp_path: Path
 ) -> None:
     with running_cluster(tmp_path) as cluster:
@@ -182,13 +180,11 @@ def test_a_cluster_that_is_away_harms_nothing_and_its_events_come_when_it_is_bac
 
 
 @pytest.mark.parametrize("with_database", [False, True], ids=["alone", "with its database"])
-def test_it_carries_on_after_it_was_killed(
-    services: Services, data_dir: Path, reaper: Reaper, with_database: bool
-) -> None:
+def test_continues_after_a_kill(services: Services, data_dir: Path, reaper: Reaper, with_database: bool) -> None:
     with running(services, data_dir, reaper) as killed, client(killed) as api:
         running_ids = submit(api, 4, "sleep", parameters={"seconds": 2})
         eventually(lambda: statuses(api, running_ids) == ["running"] * 4)
-        waiting_ids = submit(api, 20, "sleep", parameters={"seconds": 0.2}) + in_seconds(api, 5, seconds=4)
+        waiting_ids = submit(api, 20, "sleep", parameters={"seconds": 0.2}) + submit_delayed(api, 5, seconds=4)
         if with_database:
             kill_with_database(killed)
         else:
@@ -196,7 +192,7 @@ def test_it_carries_on_after_it_was_killed(
 
     task_ids = running_ids + waiting_ids
     with running(services, data_dir, reaper) as again, client(again) as api:
-        eventually(lambda: all(status in OVER for status in statuses(api, task_ids)))
+        eventually(lambda: all(status in FINAL_STATUSES for status in statuses(api, task_ids)))
 
         assert statuses(api, task_ids) == ["succeeded"] * len(task_ids)
         for task_id in running_ids:
@@ -204,34 +200,34 @@ def test_it_carries_on_after_it_was_killed(
             assert [attempt["outcome"] for attempt in attempts] == ["lost", "succeeded"]
 
 
-def test_it_carries_on_after_an_orderly_stop(services: Services, data_dir: Path, reaper: Reaper) -> None:
+def test_continues_after_a_graceful_stop(services: Services, data_dir: Path, reaper: Reaper) -> None:
     with running(services, data_dir, reaper) as stopped, client(stopped) as api:
-        with looking_at(data_dir) as stage:
+        with open_database(data_dir) as stage:
             beat = add_schedule(stage, datetime.now(UTC), "beat", every_s=1.0)
             stage.sql("NOTIFY taskcore_schedules")
             eventually(lambda: fired_times(stage, beat))
-        task_ids = submit(api, 50, "sleep", parameters={"seconds": 0.2}) + in_seconds(api, 5, seconds=4)
+        task_ids = submit(api, 50, "sleep", parameters={"seconds": 0.2}) + submit_delayed(api, 5, seconds=4)
         eventually(lambda: "running" in statuses(api, task_ids))
         assert stopped.terminate() == 0
 
     with running(services, data_dir, reaper) as again, client(again) as api:
-        eventually(lambda: all(status in OVER for status in statuses(api, task_ids)))
+        eventually(lambda: all(status in FINAL_STATUSES for status in statuses(api, task_ids)))
 
         tasks = [api.get(f"/tasks/{task_id}").json() for task_id in task_ids]
         assert {(task["status"], task["failures"]) for task in tasks} == {("succeeded", 0)}
         for task_id in task_ids:
             attempts = api.get(f"/tasks/{task_id}/attempts").json()["items"]
             assert {attempt["outcome"] for attempt in attempts} <= {"released", "succeeded"}
-        with looking_at(data_dir) as stage:
+        with open_database(data_dir) as stage:
             restarted = datetime.now(UTC)
             times = eventually(lambda: [times for times in [fired_times(stage, beat)] if times[-1] > restarted])[0]
             stage.sql("DELETE FROM schedule")
     assert [later - earlier for earlier, later in pairwise(times)] == [timedelta(seconds=1)] * (len(times) - 1)
 
 
-def test_somebody_who_waits_does_not_hold_up_its_stop(standalone: Service, data_dir: Path) -> None:
+def test_waiting_client_does_not_delay_shutdown(standalone: Service, data_dir: Path) -> None:
     with client(standalone) as api:
-        (task_id,) = in_seconds(api, 1, seconds=3600)
+        (task_id,) = submit_delayed(api, 1, seconds=3600)
         answers: list[httpx.Response] = []
         waiting = threading.Thread(
             target=lambda: answers.append(api.get(f"/tasks/{task_id}/wait", params={"timeout": 60}))
@@ -249,9 +245,7 @@ def test_somebody_who_waits_does_not_hold_up_its_stop(standalone: Service, data_
     assert [(answer.status_code, answer.json()["status"]) for answer in answers] == [(200, "scheduled")]
 
 
-def test_commands_run_in_processes_of_their_own_and_die_with_it(
-    services: Services, data_dir: Path, reaper: Reaper
-) -> None:
+def test_commands_run_in_child_processes_that_end_with_it(services: Services, data_dir: Path, reaper: Reaper) -> None:
     commands = {"greet": {"argv": ["echo", "hello"]}, "stay": {"argv": ["sh", "-c", "echo $$; exec sleep 600"]}}
     with running(services, data_dir, reaper, TASKCORE_COMMANDS=json.dumps(commands)) as killed, client(killed) as api:
         greeting, staying = (

@@ -1,4 +1,4 @@
-"""Who gets which task, and when: slots, several workers, priorities, types that a worker lacks."""
+"""Distribution of tasks: slots, several workers, priorities, types that a worker lacks."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def system(make_system: MakeSystem) -> System:
 
 
 def finished(system: System, task_ids: Sequence[int]) -> list[int]:
-    """How many each worker has finished."""
+    """Return how many tasks each worker has finished."""
     query = "SELECT count(*) FROM task_attempt WHERE task_id = ANY(%s) GROUP BY worker_id ORDER BY worker_id"
     return [row["count"] for row in system.sql(query, list(task_ids))]
 
 
-def test_a_worker_never_holds_more_than_its_slots_and_a_late_one_gets_its_share(system: System) -> None:
+def test_worker_claims_at_most_its_slots_and_a_late_worker_gets_its_share(system: System) -> None:
     with system.worker(processes=1, threads=8):
         task_ids = system.submit_many(400, "sleep", {"seconds": 0.4})
         eventually(lambda: sum(finished(system, task_ids)) >= 40)
@@ -55,7 +55,7 @@ def test_a_worker_never_holds_more_than_its_slots_and_a_late_one_gets_its_share(
     system.assert_each_ran_once(task_ids)
 
 
-def test_a_higher_priority_overtakes_a_backlog(system: System, gate: Path) -> None:
+def test_higher_priority_overtakes_a_backlog(system: System, gate: Path) -> None:
     slots = 4
     with system.worker(processes=1, threads=slots):
         busy = system.submit_many(slots, "gated", {"gate": str(gate)})
@@ -71,11 +71,11 @@ def test_a_higher_priority_overtakes_a_backlog(system: System, gate: Path) -> No
     order = "SELECT task_id FROM task_attempt WHERE task_id = ANY(%s) ORDER BY started_at"
     starts = [row["task_id"] for row in system.sql(order, [urgent, *backlog])]
     half_a_second_of_claims = 0.5 * slots / 0.01
-    assert starts.index(urgent) <= 2 * half_a_second_of_claims  # a window for each of two relays
+    assert starts.index(urgent) <= 2 * half_a_second_of_claims  # one window per relay
     system.assert_each_ran_once([*busy, urgent, *backlog])
 
 
-def test_among_equals_the_oldest_comes_first(system: System, gate: Path) -> None:
+def test_oldest_of_equal_priority_starts_first(system: System, gate: Path) -> None:
     with system.worker(processes=1, threads=1):
         busy = system.submit("gated", {"gate": str(gate)})
         system.wait_for(busy, "running")
@@ -86,12 +86,12 @@ def test_among_equals_the_oldest_comes_first(system: System, gate: Path) -> None
 
     order = system.sql("SELECT task_id FROM task_attempt WHERE task_id = ANY(%s) ORDER BY started_at", task_ids)
     started = [row["task_id"] for row in order]
-    # Two relays publish side by side: each may be a window, of two tasks for one slot, ahead of the other.
+    # Two relays publish concurrently: each may be ahead by one window, which is two tasks for one slot.
     displaced = [abs(started.index(task_id) - place) for place, task_id in enumerate(task_ids)]
     assert max(displaced) <= 4
 
 
-def test_a_task_waits_for_a_worker_that_has_its_type(system: System, gate: Path) -> None:
+def test_task_waits_for_a_worker_with_its_type(system: System, gate: Path) -> None:
     gate.touch()
     with system.worker(plugins=False, processes=1) as lacking:
         task_ids = system.submit_many(4, "gated", {"gate": str(gate)})

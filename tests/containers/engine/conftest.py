@@ -1,4 +1,4 @@
-"""What these tests need: an engine, the images built from this checkout, and servers that they can reach."""
+"""Fixtures: a container engine, the images built from this checkout, and servers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PREFIX = "taskcore-test-"
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[docker.DockerClient]:
-    """Raises where none answers: nothing here can be tried then."""
+    """Yield the engine. Raise when none is available, since no test can run then."""
     with closing(docker.from_env(timeout=600)) as engine:
         engine.ping()
         yield engine
@@ -34,7 +34,7 @@ def engine() -> Iterator[docker.DockerClient]:
 
 @pytest.fixture(scope="session")
 def images(engine: docker.DockerClient) -> dict[str, str]:
-    """The names of the images, by service, built as an operator builds them."""
+    """Build the images as an operator does, and return their names by service."""
     indexes = f"{os.environ.get('PIP_EXTRA_INDEX_URL', '')} file:///{MARKER}/simple"
     command = ["make", "images", f"IMAGES={PREFIX}", "VERSION=test", "BUILD=--network host"]
     subprocess.run(command, cwd=ROOT, env=os.environ | {"PIP_EXTRA_INDEX_URL": indexes.strip()}, check=True)
@@ -81,7 +81,7 @@ def rabbitmq(servers: Containers) -> Container:
 
 @pytest.fixture
 def database(postgres: Container) -> str:
-    """The settings for a new database, without the schema."""
+    """Return the URL of a new database without the schema."""
     name = f"test_{uuid4().hex}"
     code, output = postgres.exec_run(["createdb", "--username", "taskcore", name])
     assert code == 0, output
@@ -90,12 +90,12 @@ def database(postgres: Container) -> str:
 
 @pytest.fixture
 def settings(containers: Containers, images: Mapping[str, str], database: str, rabbitmq: Container) -> dict[str, str]:
-    """What every service is told, with the schema in the database."""
+    """Return the settings of every service, with a migrated database."""
     settings = {"TASKCORE_DATABASE_URL": database, "TASKCORE_AMQP_URL": f"amqp://guest:guest@{rabbitmq.name}/%2F"}
     containers.run_and_read(images["worker"], "taskcore", "db", "upgrade", environment=settings)
     return settings
 
 
 def _name(server: str) -> str:
-    """Only those that were named can be found on the network by name."""
+    """Return a container name, by which the others find it on the network."""
     return f"{PREFIX}{server}-{uuid4().hex}"

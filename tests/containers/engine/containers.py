@@ -1,4 +1,4 @@
-"""Containers: started with as few rights as an operator can leave them, looked at, and killed in the end."""
+"""Containers, started with minimal privileges and killed at the end."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from docker.models.containers import Container
 from harness.reaper import Reaper
 from harness.waiting import eventually
 
-#: Says the states of all processes in a container, a letter each.
+#: Prints the state letter of every process in a container.
 STATES = ["sh", "-c", "cat /proc/[0-9]*/status | sed -n 's/^State:\\t\\(.\\).*/\\1/p'"]
 
 
 class Containers:
-    """Those of one test, or of all, on one network."""
+    """The containers of one test or of the session, on one network."""
 
     def __init__(self, engine: docker.DockerClient, network: str, reaper: Reaper) -> None:
         self._engine = engine
@@ -32,12 +32,12 @@ class Containers:
         return container
 
     def start_restricted(self, image: str, command: Sequence[str] = (), **options: Any) -> Container:
-        """It may write nowhere but where `tmpfs` says, and has no capabilities."""
+        """Start a container without capabilities that can write only to its `tmpfs` mounts."""
         rights = {"read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges"]}
         return self.start(image, command, **rights, **options)
 
     def run_and_read(self, image: str, entrypoint: str, *arguments: str, **options: Any) -> str:
-        """Of a program that ends by itself, and well."""
+        """Run a program that must succeed, and return its output."""
         container = self.start_restricted(image, arguments, entrypoint=[entrypoint], **options)
         code = container.wait()["StatusCode"]
         output = container.logs().decode(errors="replace")
@@ -53,7 +53,7 @@ class Containers:
 
 
 def wait_until_healthy(container: Container) -> None:
-    """Raises: RuntimeError: it ended instead."""
+    """Wait until the container is healthy. Raise RuntimeError when it ends instead."""
 
     def is_healthy() -> bool:
         container.reload()
@@ -65,13 +65,13 @@ def wait_until_healthy(container: Container) -> None:
 
 
 def has_zombies(container: Container) -> bool:
-    _, output = container.exec_run(STATES)  # its code tells only that some process ended meanwhile
+    _, output = container.exec_run(STATES)  # its exit code only says that some process ended meanwhile
     assert output
     return b"Z" in output
 
 
 def stop(container: Container) -> int:
-    """Ask it to end, and wait. Answers its exit code."""
+    """Stop the container and return its exit code."""
     container.stop(timeout=100)
     container.reload()
     return int(container.attrs["State"]["ExitCode"])

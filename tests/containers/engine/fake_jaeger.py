@@ -1,7 +1,7 @@
-"""Stands in for Jaeger in a container: takes traces where it does, and hands them out where its pages are.
+"""A fake Jaeger in a container: accepts traces and serves them on the same ports as Jaeger.
 
-It runs in one of our images, on what is in there. `GET /requests` answers the bodies of all requests, one after the
-other, which is how the protocol's messages are joined to one; `GET /api/v3/traces/ID` one trace as Jaeger would.
+It runs in one of Taskcore's images. `GET /requests` returns the bodies of all requests, concatenated, which merges the
+messages of the protocol. `GET /api/v3/traces/ID` returns one trace as Jaeger does.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is in an image's layers, as the engine would send it to somebody else."""
+"""The contents of an image's layers, as exported by the engine."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import tarfile
 from collections.abc import Iterator
 from typing import IO, cast
 
-#: Named to every build as part of an index's address. Where it is found, a password would be, too.
+#: Part of the index URL of every build. A file that contains it would leak a password in the URL, too.
 MARKER = "password-of-the-index"
 
 
 def iter_files(chunks: Iterator[bytes]) -> Iterator[tuple[str, bytes]]:
-    """Each file of an image, its layers among them, by name."""
+    """Yield the name and the content of each file of an exported image, including its layers."""
     with tarfile.open(fileobj=cast("IO[bytes]", _Stream(chunks)), mode="r|") as saved:
         for member in saved:
             file = saved.extractfile(member) if member.isfile() else None
@@ -26,7 +26,7 @@ def _is_zipped(content: bytes) -> bool:
 
 
 class _Stream:
-    """Chunks, as a file that is read from its beginning to its end."""
+    """A sequential file over chunks of bytes."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks

@@ -1,4 +1,4 @@
-"""compose.yaml, run as a project of its own: its containers, its published ports, and the traces that it sends."""
+"""compose.yaml as a separate project: its containers, its published ports, and the traces that it sends."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ UP_S, DOWN_S = 600, 300
 
 
 class Stack:
-    """`api` asks the published port."""
+    """A running project. `api` is a client of the published port."""
 
     def __init__(self, engine: docker.DockerClient, images: str, version: str) -> None:
         self._engine = engine
@@ -34,7 +34,7 @@ class Stack:
         self.api = httpx.Client(base_url=f"http://127.0.0.1:{self._ports['API_PORT']}", trust_env=False, timeout=60)
 
     def up(self, reaper: Reaper) -> None:
-        """Returns when every container is healthy, or has ended if it was to."""
+        """Start all containers. Return when each is healthy, or has finished if it is a one-shot."""
         try:
             self._compose(UP_S, "up", "--detach", "--no-build")
         finally:
@@ -58,7 +58,7 @@ class Stack:
         return container
 
     def is_healthy(self) -> bool:
-        """Asserts that nothing has ended but the migration, which has ended well."""
+        """Assert that only the migration has ended, successfully; return whether the rest is healthy."""
         states = {container.name: container.attrs["State"] for container in self.containers()}
         ended = {name: state["ExitCode"] for name, state in states.items() if state["Status"] == "exited"}
         assert not any(ended.values()), ended
@@ -68,39 +68,39 @@ class Stack:
         return True
 
     def submit(self, tasks: Sequence[dict[str, Any]]) -> list[int]:
-        """Answers their ids. It is repeated until the API has taken them, once."""
+        """Submit tasks and return their ids. The request is repeated until accepted, which happens once."""
         key = uuid4().hex
 
-        def is_taken() -> list[int]:
+        def is_accepted() -> list[int]:
             try:
-                answer = self.api.post("/api/v1/tasks/batch", json={"tasks": tasks}, headers={"Idempotency-Key": key})
+                response = self.api.post("/api/v1/tasks/batch", json={"tasks": tasks}, headers={"Idempotency-Key": key})
             except httpx.TransportError as exc:
-                raise AssertionError("the API did not answer") from exc
-            assert answer.status_code in (200, 201), answer.text
-            return [result["id"] for result in answer.json()["results"]]
+                raise AssertionError("the API did not respond") from exc
+            assert response.status_code in (200, 201), response.text
+            return [result["id"] for result in response.json()["results"]]
 
-        return eventually(is_taken, 180, poll_s=0.5, description="tasks taken by the API")
+        return eventually(is_accepted, 180, poll_s=0.5, description="tasks accepted by the API")
 
     def ask(self, path: str, **parameters: Any) -> Any:
-        """Asserts that the API answers well."""
+        """Return the JSON of a successful response."""
         try:
-            answer = self.api.get(f"/api/v1{path}", params=parameters)
+            response = self.api.get(f"/api/v1{path}", params=parameters)
         except httpx.TransportError as exc:
-            raise AssertionError("the API did not answer") from exc
-        assert answer.status_code == 200, answer.text
-        return answer.json()
+            raise AssertionError("the API did not respond") from exc
+        assert response.status_code == 200, response.text
+        return response.json()
 
     def spans(self, trace_id: str) -> list[Span]:
-        """What the viewer was sent of a trace until now."""
+        """Return the spans of a trace that the viewer has received so far."""
         address = f"http://127.0.0.1:{self._ports['JAEGER_PORT']}/requests"
         received = decode_spans(httpx.get(address, trust_env=False).content)
         return [span for span in received if span.trace_id == trace_id]
 
     def page_of(self, trace_id: str) -> str:
-        """Where the viewer shows a trace, from outside."""
+        """Return the URL of a trace in the viewer."""
         return f"http://127.0.0.1:{self._ports['JAEGER_PORT']}/trace/{trace_id}"
 
-    def last_words(self) -> str:
+    def log_tail(self) -> str:
         return "\n".join(f"{one.name}:\n{one.logs(tail=30).decode(errors='replace')}" for one in self.containers())
 
     def _compose(self, timeout_s: float, *arguments: str) -> None:
@@ -111,7 +111,7 @@ class Stack:
 
 
 def _compose_program() -> list[str]:
-    """The engine's own, or the one before it."""
+    """Return the Compose command: the plugin, or the standalone program."""
     for program in (["docker", "compose"], ["docker-compose"]):
         try:
             if subprocess.run([*program, "version"], capture_output=True).returncode == 0:

@@ -1,4 +1,4 @@
-"""The images at work, with as few rights as an operator can leave them."""
+"""The running images, with minimal privileges."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def start(
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_every_image_brings_a_database_up_to_date(
+def test_every_image_can_migrate_the_database(
     containers: Containers, images: Mapping[str, str], database: str, service: str
 ) -> None:
     environment = {"TASKCORE_DATABASE_URL": database}
@@ -47,7 +47,7 @@ def test_every_image_brings_a_database_up_to_date(
 
 
 @pytest.mark.parametrize("process", PROCESSES)
-def test_a_container_is_healthy_without_rights_and_ends_in_order(
+def test_unprivileged_container_is_healthy_and_stops_gracefully(
     containers: Containers, images: Mapping[str, str], settings: Mapping[str, str], process: str
 ) -> None:
     container = start(containers, images, process, settings)
@@ -60,9 +60,7 @@ def test_a_container_is_healthy_without_rights_and_ends_in_order(
     assert code == 0, log_tail(container)
 
 
-def test_what_loses_its_parent_in_a_container_does_not_stay_a_zombie(
-    containers: Containers, images: Mapping[str, str], settings: Mapping[str, str]
-) -> None:
+def test_orphans_are_reaped(containers: Containers, images: Mapping[str, str], settings: Mapping[str, str]) -> None:
     container = start(containers, images, "coordinator", settings)
     wait_until_healthy(container)
 
@@ -72,7 +70,7 @@ def test_what_loses_its_parent_in_a_container_does_not_stay_a_zombie(
     eventually(lambda: not has_zombies(container), 60, description="no process that is dead and still there")
 
 
-def test_a_container_that_is_told_to_stop_while_it_starts_does(
+def test_container_stops_while_it_is_starting(
     containers: Containers, images: Mapping[str, str], settings: Mapping[str, str]
 ) -> None:
     container = start(containers, images, "collector-k8s", settings)
@@ -85,7 +83,7 @@ def test_a_container_that_is_told_to_stop_while_it_starts_does(
     assert code in (0, 128 + signal.SIGTERM), log_tail(container)
 
 
-def test_a_task_goes_from_one_container_to_the_next(
+def test_task_passes_through_the_containers(
     containers: Containers, images: Mapping[str, str], settings: Mapping[str, str]
 ) -> None:
     port = free_port()

@@ -1,4 +1,4 @@
-"""What is in the images, and what is not."""
+"""The contents of the images."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ print(json.dumps({"versions": versions, "required": [text for one in found for t
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_an_image_holds_its_lock_and_our_own_and_nothing_else(
+def test_image_contains_only_locked_and_own_packages(
     containers: Containers, images: Mapping[str, str], service: str
 ) -> None:
     expected = locked_versions(service).keys() | {"taskcore", OWN.get(service, service)}
@@ -40,14 +40,14 @@ def test_an_image_holds_its_lock_and_our_own_and_nothing_else(
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_what_is_in_an_image_fits_together(containers: Containers, images: Mapping[str, str], service: str) -> None:
+def test_installed_packages_are_compatible(containers: Containers, images: Mapping[str, str], service: str) -> None:
     said = json.loads(containers.run_and_read(images[service], "python", "-c", LOOK_AROUND))
 
     assert list(_unmet(said["required"], said["versions"])) == []
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_an_image_says_what_it_was_made_of(
+def test_image_labels_name_version_and_revision(
     engine: docker.DockerClient, images: Mapping[str, str], service: str
 ) -> None:
     revision = subprocess.run(
@@ -61,7 +61,7 @@ def test_an_image_says_what_it_was_made_of(
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_nothing_that_a_build_was_told_is_in_the_image(
+def test_image_does_not_contain_the_package_index(
     engine: docker.DockerClient, images: Mapping[str, str], service: str
 ) -> None:
     image = engine.images.get(images[service])

@@ -1,4 +1,4 @@
-"""compose.dev.yaml's images: a service starts anew when one of its mounted sources changes."""
+"""The images of compose.dev.yaml: a service restarts when one of its mounted sources changes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SOURCES = {"/src/taskcore": "libs/taskcore/src", "/src/service": "services/api/s
 
 @pytest.fixture(scope="module")
 def development() -> dict[str, Any]:
-    """What the file says of the API."""
+    """Return the definition of the API in the file."""
     service: dict[str, Any] = yaml.safe_load((ROOT / "compose.dev.yaml").read_text())["services"]["api"]
     return service
 
@@ -38,14 +38,14 @@ def reloading_image(images: Mapping[str, str], development: dict[str, Any]) -> s
 
 @pytest.fixture
 def sources(tmp_path: Path) -> Path:
-    """Copies, which may be changed."""
+    """Return copies of the sources, which the test may change."""
     for place, path in SOURCES.items():
         copy = tmp_path / place.removeprefix("/src/")
         shutil.copytree(ROOT / path, copy, ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path
 
 
-def test_a_changed_source_starts_its_service_anew(
+def test_changed_source_restarts_its_service(
     containers: Containers,
     reloading_image: str,
     development: dict[str, Any],
@@ -60,9 +60,9 @@ def test_a_changed_source_starts_its_service_anew(
     wait_until_healthy(container)
 
     with (sources / "service" / "taskapi" / "__init__.py").open("a") as file:
-        file.write('\nprint("read anew", flush=True)\n')
+        file.write('\nprint("reloaded", flush=True)\n')
 
-    eventually(lambda: b"read anew" in container.logs(), description="the changed source being read")
+    eventually(lambda: b"reloaded" in container.logs(), description="the changed source being read")
     asked = ["python", "-m", "taskcore.probe", "api"]
     eventually(lambda: container.exec_run(asked).exit_code == 0, description="the service being ready again")
     assert stop(container) == 0

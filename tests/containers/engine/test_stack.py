@@ -1,4 +1,4 @@
-"""All of compose.yaml at work: what it is given is done once, whatever is killed or restarted, and can be followed."""
+"""The whole of compose.yaml: each task is done once, whatever is killed or restarted, and its trace can be read."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ def stack(engine: docker.DockerClient, images: Mapping[str, str], reaper: Reaper
         stack.up(reaper)
         yield stack
     except BaseException:
-        print(stack.last_words())
+        print(stack.log_tail())
         raise
     finally:
         stack.down()
 
 
 def tasks(count: int, batch: str, seconds: float) -> list[dict[str, Any]]:
-    """Each has a name of its own."""
+    """Return task definitions with distinct names."""
     return [
         {"name": f"{batch} {n}", "type": "sleep", "parameters": {"seconds": seconds}, "labels": {"batch": batch}}
         for n in range(count)
     ]
 
 
-def test_the_trace_of_a_task_goes_through_all_containers(stack: Stack) -> None:
+def test_trace_of_a_task_covers_all_containers(stack: Stack) -> None:
     trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
-    body = {"name": "to be followed", "type": "noop"}
+    body = {"name": "traced", "type": "noop"}
     headers = {"traceparent": TRACEPARENT.format(trace_id=trace_id)}
 
     task = stack.api.post("/api/v1/tasks", json=body, headers=headers).raise_for_status().json()
@@ -72,10 +72,10 @@ def test_the_trace_of_a_task_goes_through_all_containers(stack: Stack) -> None:
     assert parents["process default"] == "publish default"
     assert {parents[name] for name in ("claim", "run noop", "settle")} == {"process default"}
     assert {parents[name] for name in ("relay default", "wait in default")} == {"POST /api/v1/tasks"}
-    _require_it_is_shown(stack, ended, set(names.values()))
+    _assert_trace_is_shown(stack, ended, set(names.values()))
 
 
-def test_tasks_are_done_once_though_a_worker_is_killed_and_both_servers_restart(stack: Stack) -> None:
+def test_tasks_are_done_once_despite_a_killed_worker_and_restarted_servers(stack: Stack) -> None:
     given = tasks(40, "before", 3)
     ids = stack.submit(given)
 
@@ -100,18 +100,18 @@ def test_tasks_are_done_once_though_a_worker_is_killed_and_both_servers_restart(
     eventually(stack.is_healthy, 120, poll_s=0.5, description="every container being healthy again")
 
 
-def _require_it_is_shown(stack: Stack, task: dict[str, Any], names: set[str]) -> None:
-    """Asserts: the API tells where the viewer shows the trace, and answers what it got from there."""
+def _assert_trace_is_shown(stack: Stack, task: dict[str, Any], names: set[str]) -> None:
+    """Assert that the API links to the viewer and returns the trace from there."""
     told = stack.ask(f"/tasks/{task['id']}/trace")
     (trace,) = told["traces"]
 
     assert told["source"] == "viewer"
-    assert {span["name"] for span in trace["spans"]} >= names  # some may have come since
+    assert {span["name"] for span in trace["spans"]} >= names  # more may have arrived since
     assert trace["url"] == task["trace_url"] == stack.page_of(trace["trace_id"])
 
 
 def _kill_a_worker_that_has_tasks(stack: Stack) -> tuple[Any, set[int]]:
-    """The container, and the tasks that it had when it was looked at."""
+    """Kill a worker with running tasks; return its container and the ids of those tasks."""
     workers = {container.attrs["Config"]["Hostname"]: container for container in stack.containers("worker")}
 
     def at_work() -> tuple[Any, set[int]] | None:
@@ -135,7 +135,7 @@ def _is_over(stack: Stack, ids: list[int]) -> bool:
 
 
 def _require_plausible_attempts(stack: Stack, ids: list[int], held: set[int]) -> None:
-    """Asserts: each task ended well in its last attempt and in no other, and the dead worker's were begun again."""
+    """Assert that each task succeeded in its last attempt only, and that the killed worker's tasks were restarted."""
     for task_id in ids:
         outcomes = [attempt["outcome"] for attempt in stack.ask(f"/tasks/{task_id}/attempts")["items"]]
         assert outcomes[-1] == "succeeded"

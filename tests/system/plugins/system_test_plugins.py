@@ -1,6 +1,6 @@
-"""Task types for the acceptance tests. A worker has them when this directory is on its PYTHONPATH.
+"""Task types for the system tests. A worker has them when this directory is on its PYTHONPATH.
 
-Gates are files: a run waits until its gate is there, so that a test decides when a running task ends.
+Gates are files: a run waits until its gate exists, so that the test decides when a running task ends.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Gated(Plugin[GatedParameters]):
 
 
 class FlakyParameters(Parameters, frozen=True):
-    """`gates`: a directory in which the n-th attempt waits for the file `n`."""
+    """`gates`: a directory in which attempt n waits for the file `n`."""
 
     gates: str | None = None
 

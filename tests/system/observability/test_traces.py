@@ -1,23 +1,23 @@
-"""One trace from the request to the settlement, through real processes, as a real endpoint receives it."""
+"""One trace from the request to the settlement, across real processes, as a real endpoint receives it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from harness.otlp_receiver import OtlpReceiver, Span
+from harness.otlp_receiver import OtlpReceiver
 from harness.processes import Service
 from harness.waiting import eventually
 from tests.system.conftest import MakeSystem
+from tests.system.observability.span_queries import CALLER, history_times, named, traces_of
 from tests.system.system import System
 
-#: The first attempt of a task: who makes each span, of which kind it is, and what it is in.
+#: The spans of a task's first attempt: service, kind, parent.
 WHOLE = {
     "POST /api/v1/tasks": ("taskcore-api", "SERVER", None),
     "INSERT task": ("taskcore-api", "CLIENT", "POST /api/v1/tasks"),
@@ -29,7 +29,6 @@ WHOLE = {
     "run noop": ("taskcore-worker", "INTERNAL", "process default"),
     "settle": ("taskcore-worker", "CLIENT", "process default"),
 }
-CALLER = ("5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e", "5eed5eed5eed5eed")
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +55,7 @@ def system(make_system: MakeSystem, receiver: OtlpReceiver) -> System:
 
 @pytest.fixture(scope="module")
 def worker(system: System) -> Iterator[Service]:
-    """From the first test that asks for it on."""
+    """Start a worker at the first test that requests it."""
     with system.worker(processes=1) as worker:
         yield worker
 
@@ -66,44 +65,7 @@ def served(system: System, worker: Service) -> System:
     return system
 
 
-def attempts_of(task_id: int, spans: Sequence[Span]) -> list[Span]:
-    """Its `process` spans, by attempt."""
-    found = [
-        span for span in spans if span.name.startswith("process") and span.attributes["taskcore.task.id"] == task_id
-    ]
-    return sorted(found, key=lambda span: str(span.attributes["taskcore.task.attempt"]))
-
-
-def traces_of(receiver: OtlpReceiver, task_id: int, attempts: int = 1) -> list[list[Span]]:
-    """The spans of each attempt's trace, once so many attempts are told of completely."""
-
-    def are_there(spans: Sequence[Span]) -> bool:
-        found = attempts_of(task_id, spans)
-        return len(found) == attempts and all(_is_whole(one.trace_id, spans) for one in found)
-
-    spans = receiver.wait_for(are_there)
-    return [[span for span in spans if span.trace_id == one.trace_id] for one in attempts_of(task_id, spans)]
-
-
-def _is_whole(trace_id: str, spans: Sequence[Span]) -> bool:
-    """Nothing is missing above of what is there."""
-    ids = {span.span_id for span in spans}
-    ours = [span for span in spans if span.trace_id == trace_id]
-    return all(span.parent_id in ids or span.parent_id in (None, CALLER[1]) for span in ours)
-
-
-def named(spans: Sequence[Span], name: str) -> Span:
-    (span,) = [span for span in spans if span.name == name]
-    return span
-
-
-def history_times(system: System, task_id: int) -> dict[str, datetime]:
-    """When it came to each status, the last time."""
-    rows = system.sql("SELECT to_status, at FROM task_history WHERE task_id = %s ORDER BY id", task_id)
-    return {row["to_status"]: row["at"] for row in rows}
-
-
-def test_a_rescued_attempt_is_linked_and_the_lost_one_has_its_trace(
+def test_rescued_attempt_links_to_the_lost_one_which_has_its_own_trace(
     system: System, receiver: OtlpReceiver, gate: Path
 ) -> None:
     short: dict[str, Any] = {"heartbeat_s": 0.5, "lease_s": 3, "processes": 1}
@@ -134,7 +96,7 @@ def _submitted(system: System, task_id: int) -> str:
     return str(system.scalar("SELECT trace_context FROM task WHERE id = %s", task_id)).split("-")[1]
 
 
-def test_a_task_is_one_trace_through_all_processes(served: System, receiver: OtlpReceiver) -> None:
+def test_task_is_one_trace_across_all_processes(served: System, receiver: OtlpReceiver) -> None:
     task_id = served.submit("noop")
     served.wait_for(task_id)
 
@@ -149,7 +111,7 @@ def test_a_task_is_one_trace_through_all_processes(served: System, receiver: Otl
     assert (attempt["trace_id"], attempt["span_id"]) == (process.trace_id, process.span_id)
 
 
-def test_what_the_spans_say_follows_the_conventions(served: System, receiver: OtlpReceiver) -> None:
+def test_span_attributes_follow_the_semantic_conventions(served: System, receiver: OtlpReceiver) -> None:
     task_id = served.submit("noop")
     served.wait_for(task_id)
 
@@ -170,9 +132,7 @@ def test_what_the_spans_say_follows_the_conventions(served: System, receiver: Ot
     assert process.resource["service.namespace"] == "taskcore"
 
 
-def test_what_plugins_call_is_inside_of_their_run_in_a_process_of_its_own_too(
-    served: System, receiver: OtlpReceiver
-) -> None:
+def test_calls_of_plugins_are_children_of_their_run_also_when_isolated(served: System, receiver: OtlpReceiver) -> None:
     asking = served.submit("http_request", {"url": f"{receiver.endpoint}/there", "expected_status": [404]})
     telling = served.submit("run_command", {"command": "tell"})
     served.wait_for(asking)
@@ -189,7 +149,7 @@ def test_what_plugins_call_is_inside_of_their_run_in_a_process_of_its_own_too(
     assert request.headers["traceparent"].split("-")[1] == traces_of(receiver, asking)[0][0].trace_id
 
 
-def test_the_wait_in_the_queue_is_what_the_history_says(served: System, receiver: OtlpReceiver) -> None:
+def test_queue_wait_matches_the_history(served: System, receiver: OtlpReceiver) -> None:
     task_id = served.submit("noop")
     served.wait_for(task_id)
 
@@ -199,7 +159,7 @@ def test_the_wait_in_the_queue_is_what_the_history_says(served: System, receiver
     assert (wait.start, wait.end) == (at["queued"], at["running"])
 
 
-def test_a_request_that_is_part_of_a_trace_takes_its_task_into_it(served: System, receiver: OtlpReceiver) -> None:
+def test_task_joins_the_trace_of_its_request(served: System, receiver: OtlpReceiver) -> None:
     trace_id, caller = CALLER
     headers = {"traceparent": f"00-{trace_id}-{caller}-01"}
     body = {"name": "a caller's", "type": "noop"}
@@ -212,7 +172,7 @@ def test_a_request_that_is_part_of_a_trace_takes_its_task_into_it(served: System
     assert named(spans, "POST /api/v1/tasks").parent_id == caller
 
 
-def test_what_a_caller_does_not_follow_is_not_followed(served: System) -> None:
+def test_task_of_an_unsampled_caller_is_not_sampled(served: System) -> None:
     headers = {"traceparent": f"00-{CALLER[0]}-{CALLER[1]}-00"}
     body = {"name": "nobody looks", "type": "noop"}
     task_id = served.api.post("/tasks", json=body, headers=headers).json()["id"]
@@ -222,7 +182,7 @@ def test_what_a_caller_does_not_follow_is_not_followed(served: System) -> None:
     assert served.scalar("SELECT trace_id FROM task_attempt WHERE task_id = %s", task_id) is None
 
 
-def test_retries_are_traces_of_their_own_linked_to_what_was_before(served: System, receiver: OtlpReceiver) -> None:
+def test_each_retry_is_a_trace_linked_to_the_one_before(served: System, receiver: OtlpReceiver) -> None:
     task_id = served.submit("flaky", max_attempts=3)
     served.wait_for(task_id)
 
@@ -242,7 +202,7 @@ def test_retries_are_traces_of_their_own_linked_to_what_was_before(served: Syste
     assert len({row["trace_id"] for row in rows}) == 3
 
 
-def test_a_task_of_a_schedule_begins_a_trace_where_it_fires(served: System, receiver: OtlpReceiver) -> None:
+def test_trace_of_a_scheduled_task_starts_where_it_fires(served: System, receiver: OtlpReceiver) -> None:
     body = {"name": "traced", "every_s": 86_400, "run_at_start": True, "task": {"type": "noop"}}
     assert served.api.post("/schedules", json=body).status_code == 201
     task_id = eventually(lambda: served.scalar("SELECT max(id) FROM task WHERE name = 'traced'"))
@@ -258,7 +218,7 @@ def test_a_task_of_a_schedule_begins_a_trace_where_it_fires(served: System, rece
 @pytest.mark.parametrize(
     "trouble", [OtlpReceiver.hang, lambda receiver: receiver.answer_with(503)], ids=["silent", "503"]
 )
-def test_tasks_do_not_wait_for_an_endpoint_in_trouble(
+def test_tasks_do_not_wait_for_a_failing_endpoint(
     served: System, worker: Service, receiver: OtlpReceiver, trouble: Callable[[OtlpReceiver], None]
 ) -> None:
     before = dropped(worker)

@@ -1,4 +1,4 @@
-"""The broker or the database goes away for a while: nothing is lost, nothing hangs, no process has to be restarted."""
+"""The broker or the database is down for a while: no task is lost, nothing hangs, no process needs a restart."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LEASE_S = 10
 
 @pytest.fixture(scope="module")
 def postgres(reaper: Reaper) -> Iterator[PostgresServer]:
-    """A database that can be stopped."""
+    """Yield a database that the test can stop."""
     with running_postgres(reaper, {}) as server:
         migrations.upgrade(server.url)
         yield server
@@ -32,7 +32,7 @@ def postgres(reaper: Reaper) -> Iterator[PostgresServer]:
 
 @pytest.fixture(scope="module")
 def rabbitmq(reaper: Reaper) -> Iterator[RabbitMQ]:
-    """A broker that can be stopped."""
+    """Yield a broker that the test can stop."""
     with running_rabbitmq(reaper) as broker:
         yield broker
 
@@ -66,7 +66,7 @@ def stopped(postgres: PostgresServer, mode: Literal["fast", "immediate"]) -> Ite
         postgres.start()
 
 
-def test_tasks_are_taken_while_the_broker_is_away_and_run_when_it_is_back(
+def test_tasks_are_accepted_while_the_broker_is_down_and_run_afterwards(
     system: System, rabbitmq: RabbitMQ, gate: Path
 ) -> None:
     running = system.submit_many(4, "gated", {"gate": str(gate)})
@@ -75,7 +75,7 @@ def test_tasks_are_taken_while_the_broker_is_away_and_run_when_it_is_back(
     rabbitmq.stop()
     meanwhile = [system.submit("noop") for _ in range(10)] + system.submit_many(500, "noop")
     gate.touch()
-    system.wait_for(running)  # what runs needs no broker to end
+    system.wait_for(running)  # running tasks need no broker to finish
     assert system.sql("SELECT DISTINCT status FROM task WHERE id = ANY(%s)", meanwhile) == [{"status": "queued"}]
     rabbitmq.start()
 
@@ -83,7 +83,7 @@ def test_tasks_are_taken_while_the_broker_is_away_and_run_when_it_is_back(
     system.assert_each_ran_once([*running, *meanwhile])
 
 
-def test_a_broker_that_stops_in_the_middle_of_work_costs_no_task(system: System, rabbitmq: RabbitMQ) -> None:
+def test_broker_that_stops_during_work_loses_no_task(system: System, rabbitmq: RabbitMQ) -> None:
     task_ids = system.submit_many(500, "sleep", {"seconds": 0.05})
     system.wait_for(task_ids[:20])
 
@@ -95,7 +95,7 @@ def test_a_broker_that_stops_in_the_middle_of_work_costs_no_task(system: System,
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
-def test_all_goes_on_when_the_database_is_back(
+def test_work_continues_when_the_database_is_back(
     system: System, postgres: PostgresServer, gate: Path, mode: Literal["fast", "immediate"]
 ) -> None:
     running = system.submit_many(4, "gated", {"gate": str(gate)})
@@ -104,7 +104,7 @@ def test_all_goes_on_when_the_database_is_back(
     root = str(system.api.base_url).removesuffix("/api/v1/")
 
     with stopped(postgres, mode):
-        gate.touch()  # they end while nobody can be told
+        gate.touch()  # they end while no result can be stored
         ready = httpx.get(f"{root}/readyz", trust_env=False, timeout=60)
         refused = system.api.post("/tasks", json={"name": "too early", "type": "noop"})
         for response in (ready, refused):
@@ -117,7 +117,7 @@ def test_all_goes_on_when_the_database_is_back(
     system.assert_each_ran_once([*running, *waiting, after])
 
 
-def test_what_ended_during_an_outage_longer_than_the_lease_counts_all_the_same(
+def test_result_from_an_outage_longer_than_the_lease_counts(
     system: System, postgres: PostgresServer, gate: Path
 ) -> None:
     running = system.submit_many(4, "gated", {"gate": str(gate)})
@@ -125,13 +125,13 @@ def test_what_ended_during_an_outage_longer_than_the_lease_counts_all_the_same(
 
     with stopped(postgres, "fast"):
         gate.touch()
-        time.sleep(LEASE_S + 1)  # the time itself is what is tested: nothing signals that a lease has run out
+        time.sleep(LEASE_S + 1)  # nothing signals that a lease has expired
 
     system.wait_for(running)
     system.assert_each_ran_once(running)
 
 
-def test_nothing_is_lost_when_both_go_away_at_once(
+def test_no_task_is_lost_when_both_servers_stop_at_once(
     system: System, postgres: PostgresServer, rabbitmq: RabbitMQ
 ) -> None:
     task_ids = system.submit_many(2_000, "noop")

@@ -1,4 +1,4 @@
-"""What real processes log about a task says which task, attempt, request and trace, and shows no secret."""
+"""Log lines of real processes name task, attempt, request and trace, and contain no secret."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.system.system import System
 
 @pytest.fixture(scope="module")
 def system(make_system: MakeSystem) -> System:
-    """Traces go to nobody: what is followed has its id all the same."""
+    """Return a system whose trace endpoint does not exist. Sampled tasks have a trace id all the same."""
     nobody = f"http://127.0.0.1:{free_port()}"
     system = make_system(
         {"TASKCORE_TRACING__ENDPOINT": nobody, "TASKCORE_LOG__LEVEL": "debug", "TASKCORE_WORKER__PROCESSES": "1"}
@@ -31,7 +31,7 @@ def worker(system: System, services: Services) -> Service:
 
 
 def lines(service: Service, event: str) -> list[dict[str, Any]]:
-    """Of one event, once there are any."""
+    """Wait for log lines of an event and return them."""
 
     def found() -> list[dict[str, Any]]:
         logged = [json.loads(line) for line in service.log.splitlines() if line.startswith("{")]
@@ -41,7 +41,9 @@ def lines(service: Service, event: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("type_", ["talkative", "talkative_alone"])
-def test_each_line_of_an_attempt_says_whose_it_is(system: System, worker: Service, type_: str) -> None:
+def test_log_line_of_an_attempt_names_task_attempt_request_and_trace(
+    system: System, worker: Service, type_: str
+) -> None:
     headers = {"X-Request-Id": f"the-request-of-{type_}"}
     asked = {"name": "t", "type": type_, "parameters": {"gate": "none"}}
     task_id = system.api.post("/tasks", json=asked, headers=headers).json()["id"]
@@ -59,7 +61,7 @@ def test_each_line_of_an_attempt_says_whose_it_is(system: System, worker: Servic
     assert [line["logger"] for line in said] == ["a.library", "taskcore.execution.services"]
 
 
-def test_no_secret_is_logged_or_kept(system: System, worker: Service) -> None:
+def test_no_secret_is_logged_or_stored(system: System, worker: Service) -> None:
     task_id = system.submit("talkative", {"gate": "none"})
     system.wait_for(task_id, "succeeded")
 
@@ -72,7 +74,7 @@ def test_no_secret_is_logged_or_kept(system: System, worker: Service) -> None:
     assert line["fields"] == {"password": "***", "request": {"X-Api-Key": "***"}, "of": "redis://:***@x"}
 
 
-def test_a_request_is_logged_with_its_trace(system: System, services: Services) -> None:
+def test_request_is_logged_with_its_trace(system: System, services: Services) -> None:
     system.api.get("/queues", headers={"X-Request-Id": "look-for-me"})
 
     api = next(service for service in services.started if service.command == ("taskapi",))

@@ -1,4 +1,4 @@
-"""What dies on the way costs no task: workers, their parts, coordinators. And what stops in order costs nothing."""
+"""No task is lost when workers, executors or coordinators crash, and graceful stops charge nothing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def lost_messages(system: System) -> int:
     return sum(coordinator.log.count("messages.lost") for coordinator in system.coordinators)
 
 
-def test_what_a_killed_worker_held_runs_elsewhere(system: System, gate: Path) -> None:
+def test_tasks_of_a_killed_worker_run_elsewhere(system: System, gate: Path) -> None:
     killed = system.start_worker(threads=2, **SHORT_LEASE)
     task_ids = system.submit_many(2, "gated", {"gate": str(gate)})
     system.wait_for(task_ids, "running")
@@ -53,7 +53,7 @@ def test_what_a_killed_worker_held_runs_elsewhere(system: System, gate: Path) ->
         assert (task["failures"], task["result"]) == (0, 2)
 
 
-def test_what_a_killed_executor_held_runs_again_under_the_same_supervisor(system: System, gate: Path) -> None:
+def test_tasks_of_a_killed_executor_run_again_under_the_same_supervisor(system: System, gate: Path) -> None:
     with system.worker(threads=2, heartbeat_s=0.5, processes=1) as worker:
         worker_id = system.scalar("SELECT max(id) FROM worker")
         task_ids = system.submit_many(2, "gated", {"gate": str(gate)})
@@ -65,11 +65,14 @@ def test_what_a_killed_executor_held_runs_again_under_the_same_supervisor(system
         system.wait_for(task_ids)
 
         for task_id in task_ids:
-            assert outcomes(system, task_id) == ["released", "succeeded"]  # either may have done it: none is counted
+            assert outcomes(system, task_id) == [
+                "released",
+                "succeeded",
+            ]  # either may be the culprit, so none is charged
             assert {attempt["worker_id"] for attempt in system.attempts(task_id)} == {worker_id}
 
 
-def test_a_process_that_dies_with_one_task_counts_against_that_task(system: System, gate: Path) -> None:
+def test_crash_is_charged_to_a_task_that_ran_alone(system: System, gate: Path) -> None:
     with system.worker(threads=2, heartbeat_s=0.5, processes=1) as worker:
         task_id = system.submit("gated", {"gate": str(gate)})
         system.wait_for(task_id, "running")
@@ -84,7 +87,7 @@ def test_a_process_that_dies_with_one_task_counts_against_that_task(system: Syst
     assert system.scalar("SELECT crashes FROM task WHERE id = %s", task_id) == 1
 
 
-def test_death_is_believed_at_once_when_both_witnesses_agree(system: System, gate: Path) -> None:
+def test_worker_is_declared_dead_at_once_when_both_liveness_signals_are_lost(system: System, gate: Path) -> None:
     an_hour: dict[str, Any] = {"heartbeat_s": 0.5, "lease_s": 3_600, "processes": 1}
     killed = system.start_worker(threads=2, **an_hour)
     task_ids = system.submit_many(2, "gated", {"gate": str(gate)})
@@ -116,7 +119,7 @@ def test_executors_die_with_their_supervisor(system: System, gate: Path) -> None
         assert outcomes(system, task_id) == ["lost", "succeeded"]
 
 
-def test_a_worker_that_was_thought_dead_changes_nothing_and_goes_on_as_a_new_one(system: System, gate: Path) -> None:
+def test_worker_declared_dead_changes_nothing_and_continues_as_a_new_one(system: System, gate: Path) -> None:
     with system.worker(threads=1, **SHORT_LEASE) as frozen:
         old_id = system.scalar("SELECT max(id) FROM worker")
         task_id = system.submit("gated", {"gate": str(gate)})
@@ -137,7 +140,7 @@ def test_a_worker_that_was_thought_dead_changes_nothing_and_goes_on_as_a_new_one
         assert system.task(another)["worker_id"] > old_id
 
 
-def test_a_stopping_worker_finishes_what_runs_within_the_grace(system: System, gate: Path) -> None:
+def test_stopping_worker_finishes_running_tasks_within_the_grace_period(system: System, gate: Path) -> None:
     worker = system.start_worker(threads=1, processes=1, grace_s=60)
     running = system.submit("gated", {"gate": str(gate)})
     system.wait_for(running, "running")
@@ -157,7 +160,7 @@ def test_a_stopping_worker_finishes_what_runs_within_the_grace(system: System, g
     system.assert_each_ran_once([waiting])
 
 
-def test_what_is_longer_than_the_grace_goes_back_and_loses_nothing(system: System, gate: Path) -> None:
+def test_task_longer_than_the_grace_period_is_released_without_a_charge(system: System, gate: Path) -> None:
     worker = system.start_worker(threads=1, processes=1, grace_s=1)
     task_id = system.submit("gated", {"gate": str(gate)})
     system.wait_for(task_id, "running")
@@ -173,7 +176,7 @@ def test_what_is_longer_than_the_grace_goes_back_and_loses_nothing(system: Syste
     assert outcomes(system, task_id) == ["released", "succeeded"]
 
 
-def test_messages_do_not_wait_with_a_worker_that_stops(system: System, gate: Path) -> None:
+def test_messages_do_not_wait_for_a_stopping_worker(system: System, gate: Path) -> None:
     stopping = system.start_worker(threads=2, processes=1, grace_s=600)
     held = system.submit_many(2, "gated", {"gate": str(gate)})
     system.wait_for(held, "running")
@@ -192,7 +195,7 @@ def test_messages_do_not_wait_with_a_worker_that_stops(system: System, gate: Pat
     system.assert_each_ran_once([*held, *task_ids])
 
 
-def test_a_restart_in_the_middle_of_many_tasks_costs_nothing(system: System) -> None:
+def test_restart_in_the_middle_of_many_tasks_charges_none(system: System) -> None:
     task_ids = system.submit_many(1_500, "sleep", {"seconds": 0.02})
     finished = "SELECT count(*) FROM task_attempt WHERE task_id = ANY(%s) AND outcome = 'succeeded'"
     with system.worker(processes=1):
@@ -211,7 +214,7 @@ def test_a_restart_in_the_middle_of_many_tasks_costs_nothing(system: System) -> 
     assert system.scalar(finished, task_ids) == 1_500
 
 
-def test_a_killed_coordinator_is_not_missed(system: System) -> None:
+def test_other_coordinator_takes_over_from_a_killed_one(system: System) -> None:
     killed = system.start_coordinator()
     with system.worker(processes=1):
         task_ids = system.submit_many(5_000, "noop")

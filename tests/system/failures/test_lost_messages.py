@@ -1,4 +1,4 @@
-"""What the broker loses is sent again: no task is lost with its message."""
+"""Messages lost by the broker are sent again: no task is lost with its message."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def system(make_system: MakeSystem) -> System:
 
 @contextmanager
 def idle_worker(system: System, *, slots: int) -> Iterator[None]:
-    """One that looks alive and serves nothing, for which the relay fills the broker's queue."""
+    """Register a worker that looks alive but consumes nothing, so that the relay fills the broker's queue."""
     engine = sync_engine(system.database_url, name="test", pool_size=1)
     row = workers.register_worker(host="nowhere", pid=1, slots=slots, queues=[], types=["noop"], lease_s=600)
     with engine.connect() as connection:
@@ -37,7 +37,7 @@ def idle_worker(system: System, *, slots: int) -> Iterator[None]:
     engine.dispose()
 
 
-def test_tasks_run_although_their_queue_was_purged(system: System, virtual_host: VirtualHost) -> None:
+def test_tasks_run_after_their_queue_was_purged(system: System, virtual_host: VirtualHost) -> None:
     with idle_worker(system, slots=250):
         task_ids = system.submit_many(500, "noop")
         eventually(lambda: system.scalar(SENT) == 500)
@@ -51,7 +51,7 @@ def test_tasks_run_although_their_queue_was_purged(system: System, virtual_host:
     system.assert_each_ran_once(task_ids)
 
 
-def test_tasks_run_although_half_of_the_messages_were_lost(system: System, virtual_host: VirtualHost) -> None:
+def test_tasks_run_after_half_of_the_messages_were_lost(system: System, virtual_host: VirtualHost) -> None:
     with idle_worker(system, slots=100):
         lost = system.submit_many(100, "noop")
         eventually(lambda: virtual_host.depth("default") == 100)
@@ -65,9 +65,7 @@ def test_tasks_run_although_half_of_the_messages_were_lost(system: System, virtu
     system.assert_each_ran_once([*lost, *kept])
 
 
-def test_tasks_run_although_queues_were_deleted_under_their_consumers(
-    system: System, virtual_host: VirtualHost
-) -> None:
+def test_tasks_run_after_queues_with_consumers_were_deleted(system: System, virtual_host: VirtualHost) -> None:
     with system.worker(processes=1) as worker:
         task_ids = system.submit_many(300, "sleep", {"seconds": 0.1})
         system.wait_for(task_ids[:20])
@@ -80,7 +78,7 @@ def test_tasks_run_although_queues_were_deleted_under_their_consumers(
     system.assert_each_ran_once(task_ids + after)
 
 
-def test_tasks_run_although_every_connection_to_the_broker_was_cut(system: System, virtual_host: VirtualHost) -> None:
+def test_tasks_run_after_all_broker_connections_were_closed(system: System, virtual_host: VirtualHost) -> None:
     with system.worker(processes=1):
         task_ids = system.submit_many(300, "sleep", {"seconds": 0.1})
         system.wait_for(task_ids[:20])

@@ -1,4 +1,4 @@
-"""The dashboard and the alert rules, and what they ask Prometheus."""
+"""The dashboard, the alert rules, and their Prometheus queries."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 import promql_parser
 import yaml
 
-FILES = Path(__file__).parents[2] / "deploy/helm/taskcore/files"
+FILES = Path(__file__).parents[3] / "deploy/helm/taskcore/files"
 
 Node = TypeVar("Node", bound=promql_parser.Expr)
 
 
 def queries() -> Iterator[tuple[str, promql_parser.Expr]]:
-    """Where each stands, and what it asks."""
+    """Yield each query with the title of its panel or alert."""
     for panel in dashboard()["panels"]:
         for target in panel.get("targets", []):
             yield panel["title"], promql_parser.parse(target["expr"].replace("$__rate_interval", "5m"))

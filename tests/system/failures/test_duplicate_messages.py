@@ -1,4 +1,4 @@
-"""Messages say nothing but «look»: copies, stale ones and foreign ones do no harm. Nobody but the test sends any."""
+"""A message is only a hint: duplicate, stale and foreign messages do no harm. Only the test sends messages here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.system.system import System
 
 @pytest.fixture(scope="module")
 def system(make_system: MakeSystem) -> System:
-    """Without a coordinator."""
+    """Return a system without a coordinator."""
     system = make_system()
     system.start(coordinators=0)
     return system
@@ -43,13 +43,13 @@ def publish(virtual_host: VirtualHost, *bodies: bytes) -> None:
 
 
 def refused(workers: list[Service]) -> float:
-    """How many messages entitled to nothing, by the workers' own count."""
+    """Return how many messages the workers rejected, by their own count."""
     pages = [httpx.get(f"{worker.url}/metrics", trust_env=False).text for worker in workers]
     lines = [line for page in pages for line in page.splitlines() if line.startswith("taskcore_claims_refused_total")]
     return sum(float(line.split()[-1]) for line in lines)
 
 
-def test_a_hundred_copies_of_a_message_start_one_run(
+def test_hundred_copies_of_a_message_start_one_run(
     system: System, workers: list[Service], virtual_host: VirtualHost
 ) -> None:
     task_ids = system.submit_many(20, "noop")
@@ -61,9 +61,7 @@ def test_a_hundred_copies_of_a_message_start_one_run(
     system.assert_each_ran_once(task_ids)
 
 
-def test_a_copy_that_comes_late_starts_nothing(
-    system: System, workers: list[Service], virtual_host: VirtualHost
-) -> None:
+def test_late_copy_starts_nothing(system: System, workers: list[Service], virtual_host: VirtualHost) -> None:
     task_id = system.submit("noop")
     publish(virtual_host, encode("default", task_id))
     system.wait_for(task_id)
@@ -75,7 +73,7 @@ def test_a_copy_that_comes_late_starts_nothing(
     system.assert_each_ran_once([task_id])
 
 
-def test_a_stale_message_does_not_start_a_scheduled_task(
+def test_stale_message_does_not_start_a_scheduled_task(
     system: System, workers: list[Service], virtual_host: VirtualHost
 ) -> None:
     later = datetime.now(UTC) + timedelta(hours=1)
@@ -89,7 +87,7 @@ def test_a_stale_message_does_not_start_a_scheduled_task(
     assert system.attempts(task_id) == []
 
 
-def test_a_stale_message_does_not_start_a_retrying_task(
+def test_stale_message_does_not_start_a_retrying_task(
     system: System, workers: list[Service], virtual_host: VirtualHost
 ) -> None:
     task_id = system.submit("patient")
@@ -104,9 +102,7 @@ def test_a_stale_message_does_not_start_a_retrying_task(
     assert len(system.attempts(task_id)) == 1
 
 
-def test_what_is_not_one_of_our_messages_is_dropped(
-    system: System, workers: list[Service], virtual_host: VirtualHost
-) -> None:
+def test_foreign_message_is_dropped(system: System, workers: list[Service], virtual_host: VirtualHost) -> None:
     bad_ids = [b'{"args": [%s]}' % what for what in (b'"one"', b"0", b"9223372036854775808", b"1e400")]
     publish(virtual_host, b"", b"\xff\x00", b"{}", b'{"options": ' + b"[" * 100_000, *bad_ids)
 

@@ -1,4 +1,4 @@
-"""Every process restarted in turn, under load: nothing is lost, and no request fails."""
+"""All processes are restarted in turn under load: no task is lost and no request fails."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TASK = {"name": "n", "type": "sleep", "parameters": {"seconds": 0.05}}
 
 
 class Balancer:
-    """What stands before the APIs: it sends requests to those that say that they are ready, in turn."""
+    """A load balancer for the APIs: sends requests in turn to those that are ready."""
 
     def __init__(self, apis: list[Service]) -> None:
         self.apis = apis
@@ -80,7 +80,7 @@ def system(make_system: MakeSystem) -> System:
     return system
 
 
-def test_a_rolling_restart_loses_nothing_and_fails_no_request(system: System) -> None:
+def test_rolling_restart_loses_no_task_and_fails_no_request(system: System) -> None:
     apis = [system.start_api(), system.start_api()]
     workers = [system.start_worker(), system.start_worker()]
     balancer = Balancer(apis)

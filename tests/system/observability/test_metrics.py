@@ -1,4 +1,4 @@
-"""What all processes of an installation tell on `/metrics`; the dashboard and the rules ask for nothing else."""
+"""The metrics of all processes of an installation. The dashboard and the alert rules use no others."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from harness.processes import Service, Services
 from harness.waiting import eventually
 from taskcore.observability import metrics as of_tasks
 from tests.system.conftest import MakeSystem
-from tests.system.promql import dashboard, find_nodes, queries, rules
+from tests.system.observability.promql import dashboard, find_nodes, queries, rules
 from tests.system.system import System
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 #: What Prometheus adds to whatever it scrapes.
-OF_TARGETS = {"namespace", "job", "instance", "pod"}
+TARGET_LABELS = {"namespace", "job", "instance", "pod"}
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def worker(started: list[Service]) -> Service:
 
 @pytest.fixture(scope="module")
 def started(system: System, services: Services, database_url: str) -> list[Service]:
-    """A worker with two executors, of three of which one was killed, and both collectors."""
+    """Start a worker, kill one of its executors, and start both collectors."""
     of_cluster = services.start("collector-k8s", env={"TASKCORE_DATABASE_URL": database_url}, ready=False)
     worker = system.start_worker(ready=False, processes=2, threads=1, heartbeat_s=1)
     started = [worker, system.start_analytics(ready=False), of_cluster]
@@ -57,7 +57,7 @@ def started(system: System, services: Services, database_url: str) -> list[Servi
 
 @pytest.fixture(scope="module")
 def pages(system: System, started: list[Service]) -> list[str]:
-    """One of each process."""
+    """Return the `/metrics` page of each process."""
     return [scrape(api_url(system)), *(scrape(service.url) for service in (*started, *system.coordinators))]
 
 
@@ -71,14 +71,14 @@ def executors(worker: Service) -> list[psutil.Process]:
 
 
 def declared() -> dict[str, set[str]]:
-    """The labels of each metric that this project counts, by the name of its family: samples may be to come."""
+    """Return the labels of each declared metric by family name, including metrics without samples yet."""
     assert all((of_events, of_tasks))
     own = [one for one in REGISTRY._collector_to_names if getattr(one, "_name", "").startswith("taskcore_")]
     return {one._name: set(one._labelnames) for one in own}  # type: ignore[attr-defined]
 
 
 def existing(pages: Iterable[str]) -> dict[str, set[str]]:
-    """The labels of each series that the processes tell, by its name."""
+    """Return the labels of each exposed series by name."""
     found: dict[str, set[str]] = {}
     for page in pages:
         for family in text_string_to_metric_families(page):
@@ -95,7 +95,7 @@ def names_of_series(family: str, kind: str) -> list[str]:
     return [family + suffix for suffix in suffixes.get(kind, [""])]
 
 
-def test_every_query_asks_for_what_the_processes_tell(pages: list[str]) -> None:
+def test_every_query_uses_existing_series_and_labels(pages: list[str]) -> None:
     exist = existing(pages) | {"up": set()}
 
     asked = [(where, one) for where, query in queries() for one in find_nodes(query, promql_parser.VectorSelector)]
@@ -104,27 +104,27 @@ def test_every_query_asks_for_what_the_processes_tell(pages: list[str]) -> None:
     assert [(where, one.name) for where, one in asked if one.name not in exist] == []
     for where, one in asked:
         chosen_by = {matcher.name for matcher in one.matchers.matchers}
-        assert chosen_by <= exist[str(one.name)] | OF_TARGETS, (where, str(one))
+        assert chosen_by <= exist[str(one.name)] | TARGET_LABELS, (where, str(one))
 
 
-def test_every_query_sums_by_labels_that_are_there(pages: list[str]) -> None:
+def test_every_query_aggregates_by_existing_labels(pages: list[str]) -> None:
     exist = existing(pages) | {"up": set()}
 
     sums = [(where, one) for where, query in queries() for one in find_nodes(query, promql_parser.AggregateExpr)]
 
     for where, one in sums:
-        by = set(one.modifier.labels if one.modifier else ()) - OF_TARGETS - {"le"}
+        by = set(one.modifier.labels if one.modifier else ()) - TARGET_LABELS - {"le"}
         for selector in find_nodes(one.expr, promql_parser.VectorSelector):
             assert by <= exist[str(selector.name)], (where, str(one))
 
 
-def test_whatever_is_counted_is_told_by_some_process(pages: list[str]) -> None:
+def test_every_declared_metric_is_exposed_by_some_process(pages: list[str]) -> None:
     told = {family.name.removesuffix("_total") for page in pages for family in text_string_to_metric_families(page)}
 
     assert set(declared()) <= told
 
 
-def test_whoever_imports_the_dashboard_chooses_the_data_source() -> None:
+def test_dashboard_asks_for_the_data_source_on_import() -> None:
     found = dashboard()
 
     assert (found["uid"], found["schemaVersion"] >= 36) == ("taskcore", True)
@@ -135,7 +135,7 @@ def test_whoever_imports_the_dashboard_chooses_the_data_source() -> None:
     assert all(target["refId"] and target["legendFormat"] for panel in graphs for target in panel["targets"])
 
 
-def test_panels_lie_beside_each_other() -> None:
+def test_panels_do_not_overlap() -> None:
     cells = [
         (x, y)
         for grid in (panel["gridPos"] for panel in dashboard()["panels"])
@@ -147,7 +147,7 @@ def test_panels_lie_beside_each_other() -> None:
     assert {x for x, _ in cells} == set(range(24))
 
 
-def test_every_alert_says_what_to_do() -> None:
+def test_every_alert_has_a_runbook() -> None:
     runbook = (ROOT / "docs/metrics.md").read_text()
 
     for rule in rules():
@@ -161,10 +161,10 @@ def test_every_alert_says_what_to_do() -> None:
             for one in find_nodes(promql_parser.parse(rule["expr"]), promql_parser.AggregateExpr)
             if one.modifier is not None
         ]
-        assert all(used <= set(labels) for labels in kept) or used <= OF_TARGETS
+        assert all(used <= set(labels) for labels in kept) or used <= TARGET_LABELS
 
 
-def test_the_page_lists_every_metric_and_no_other(pages: list[str]) -> None:
+def test_documentation_lists_every_metric_and_no_other(pages: list[str]) -> None:
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \| ([^|]*) \|", (ROOT / "docs/metrics.md").read_text(), re.MULTILINE)
 
     listed = {name: set(re.findall(r"`(\w+)`", labels)) for name, _, labels in rows}
@@ -177,7 +177,7 @@ def test_the_page_lists_every_metric_and_no_other(pages: list[str]) -> None:
     assert kinds == {name: types[name.removesuffix("_total")] for name in families}
 
 
-def test_two_executors_are_added_up_and_so_is_one_that_died(worker: Service) -> None:
+def test_page_sums_executors_including_a_dead_one(worker: Service) -> None:
     seen = parse_series(scrape(worker.url))
 
     assert seen["taskcore_attempts_total{succeeded,noop}"] == 40
@@ -186,7 +186,7 @@ def test_two_executors_are_added_up_and_so_is_one_that_died(worker: Service) -> 
     assert seen["taskcore_attempts_total{failed,flaky}"] == 1
 
 
-def test_the_supervisor_counts_on_the_same_page(worker: Service) -> None:
+def test_page_includes_the_supervisor(worker: Service) -> None:
     page = scrape(worker.url)
 
     seen = parse_series(page)
@@ -197,14 +197,14 @@ def test_the_supervisor_counts_on_the_same_page(worker: Service) -> None:
     assert len(set(heads)) == len(heads)
 
 
-def test_a_lost_lease_is_counted(system: System, worker: Service) -> None:
+def test_lost_lease_is_counted(system: System, worker: Service) -> None:
     system.sql("DELETE FROM worker")
 
     eventually(lambda: parse_series(scrape(worker.url))["taskcore_lease_losses_total{}"] == 1)
     eventually(lambda: worker.is_ready)
 
 
-def test_whichever_process_of_the_api_answers_it_tells_of_all(system: System) -> None:
+def test_each_process_of_the_api_exposes_the_metrics_of_all(system: System) -> None:
     name = "taskcore_http_requests_total{GET,/api/v1/queues,200}"
     before = parse_series(scrape(api_url(system))).get(name, 0)
     for _ in range(30):
@@ -215,7 +215,7 @@ def test_whichever_process_of_the_api_answers_it_tells_of_all(system: System) ->
     assert seen == [before + 30] * 6
 
 
-def test_coordinators_tell_how_tasks_stand(system: System, worker: Service) -> None:
+def test_coordinators_expose_task_counts(system: System, worker: Service) -> None:
     seen = parse_series(scrape(system.coordinators[0].url))
 
     assert seen["taskcore_workers_live{}"] >= 1
