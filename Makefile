@@ -1,4 +1,4 @@
-# Taskcore from a checkout: everything is made in .venv by a plain Python, nothing is installed outside of it.
+# Taskcore from a checkout: any Python creates .venv, and everything is installed there.
 
 PYTHON ?= python3
 PORT ?= $(or $(TASKCORE_API__PORT),8080)
@@ -26,14 +26,14 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 .DELETE_ON_ERROR:
 .PHONY: help run up compose down logs test test-containers check bench faults docs lock images $(IN_IMAGES:%=image-%) clean
 
-help:  ## what there is
+help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1	/p' Makefile | expand -t 17
 
-run: .venv/.packages  ## the whole of Taskcore on this machine, with a database of its own: PORT=8080
+run: .venv/.packages  ## run all of Taskcore on this machine with its own database: PORT=8080
 	TASKCORE_API__PORT=$(PORT) exec $(BIN)/taskcore-standalone $(ARGS)
 
-# Where IMAGES names a registry they come from there, else they are made here.
-up: compose $(if $(findstring /,$(IMAGES)),,images)  ## the whole of Taskcore in containers, by compose.yaml; DEV=1: with this checkout's sources
+# With a registry in IMAGES the images are pulled, otherwise built.
+up: compose $(if $(findstring /,$(IMAGES)),,images)  ## run all of Taskcore in containers with compose.yaml; DEV=1: with the sources of this checkout
 	deploy/passwords .env
 	$(if $(findstring /,$(IMAGES)),$(COMPOSE) pull)
 	$(if $(DEV),$(COMPOSE) build)
@@ -43,12 +43,12 @@ up: compose $(if $(findstring /,$(IMAGES)),,images)  ## the whole of Taskcore in
 	@echo "Traces:   http://$$($(COMPOSE) port jaeger 16686)"
 
 compose:
-	@$(COMPOSE) version > /dev/null || { echo 'It takes Docker, with Compose: https://docs.docker.com/compose/install/' >&2; exit 1; }
+	@$(COMPOSE) version > /dev/null || { echo 'Docker with Compose is required: https://docs.docker.com/compose/install/' >&2; exit 1; }
 
-down:  ## stop and remove those containers; their data stays, unless ARGS=--volumes
+down:  ## stop and remove those containers; ARGS=--volumes removes their data too
 	$(COMPOSE) down $(ARGS)
 
-logs:  ## what they say, as they say it: ARGS=worker for one service
+logs:  ## follow their logs; ARGS=worker for one service
 	$(COMPOSE) logs --follow --tail 100 $(ARGS)
 
 up down logs: export BASE := $(BASE)
@@ -57,14 +57,14 @@ up down logs: export VERSION := $(VERSION)
 up down logs: export REVISION := $(REVISION)
 up down logs: export COMPOSE_FILE := compose.yaml$(if $(DEV),:compose.dev.yaml)$(patsubst %,:%,$(wildcard compose.override.yaml))
 
-test: .venv/.dev  ## all tests; ARGS="tests/taskstandalone -k adopted" for some
+test: .venv/.dev  ## run all tests; ARGS="tests/taskstandalone -k adopted" for some
 	harness/rabbitmq/provide_rabbitmq
 	$(BIN)/python -m pytest $(ARGS)
 
-test-containers: .venv/.dev  ## what needs a container engine: images, built and run
+test-containers: .venv/.dev  ## run the tests that need a container engine: they build and run the images
 	$(BIN)/python -m pytest tests/containers/engine $(ARGS)
 
-check: .venv/.dev  ## style, types, import rules, and whether the generated pages are current
+check: .venv/.dev  ## check style, types, imports, vocabulary, sizes and the generated pages
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -72,17 +72,17 @@ check: .venv/.dev  ## style, types, import rules, and whether the generated page
 	$(BIN)/python docs/generate_pages.py --check
 	$(BIN)/python -m checks
 
-bench: .venv/.dev  ## the measurements, written to bench/results.json
+bench: .venv/.dev  ## run the benchmarks; results are written to bench/results.json
 	$(BIN)/python -m bench $(ARGS)
 
-faults: .venv/.dev  ## faults under load, and whether they are withstood; ONLY=name,name for some, LIST=1 for the names
+faults: .venv/.dev  ## inject faults under load and check the results; ONLY=name,name for some, LIST=1 for the names
 	harness/rabbitmq/provide_rabbitmq
 	$(BIN)/python -m faults $(ONLY:%=--only=%) $(LIST:%=--list) $(ARGS)
 
-docs: .venv/.dev  ## the generated pages
+docs: .venv/.dev  ## write the generated pages
 	$(BIN)/python docs/generate_pages.py
 
-lock: .venv/.dev  ## pin the newest versions that fit; LOCK=--upgrade to move all of them
+lock: .venv/.dev  ## lock new dependencies; LOCK=--upgrade upgrades all of them
 	$(COMPILE) $(LOCK) requirements/run.in -o requirements/run.txt
 	$(COMPILE) $(LOCK) requirements/run.in requirements/dev.in -c requirements/run.txt -o requirements/dev.txt
 	echo hatchling | $(COMPILE) - -c requirements/run.txt -o requirements/build.txt
@@ -92,37 +92,37 @@ lock: .venv/.dev  ## pin the newest versions that fit; LOCK=--upgrade to move al
 			$(COMPILE) - -c requirements/run.txt -o requirements/$$service.txt || exit; \
 	done
 
-images: $(IN_IMAGES:%=image-%)  ## an image for each service: BASE, BUILD="--network host", IMAGES=prefix, VERSION, REVISION
+images: $(IN_IMAGES:%=image-%)  ## build an image per service: BASE, BUILD="--network host", IMAGES=prefix, VERSION, REVISION
 
-# Arguments without a value are taken from the environment, where there is one: they are in the first stage alone.
+# Build arguments without a value come from the environment; only the first stage has them.
 $(IN_IMAGES:%=image-%): image-%:
 	docker build $(BUILD) --file services/$*/Dockerfile --tag $(IMAGES)$*:$(VERSION) --build-arg BASE=$(BASE) \
 		--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
 		--build-arg PIP_INDEX_URL --build-arg PIP_EXTRA_INDEX_URL --build-arg PIP_TRUSTED_HOST .
 
-clean:  ## remove what make made; data in .taskcore stays
+clean:  ## remove everything that make created, except the data in .taskcore
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .schemathesis
 	find $(PACKAGES) checks harness tests bench faults -name __pycache__ -prune -exec rm -rf {} +
 
-# A stamp is written when its step is done, so a step that was interrupted starts again.
+# A stamp file is written when its step is complete, so an interrupted step starts again.
 
 .venv/.python:
 	@for python in $(PYTHON) python3.14 python3.13 python3.12 python3.11; do \
 		if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null; then \
 			"$$python" -m venv .venv && touch $@ && exit; \
-			echo "$$python cannot make a virtual environment: on Debian, apt-get install python3-venv" >&2; exit 1; \
+			echo "$$python cannot create a virtual environment; on Debian: apt-get install python3-venv" >&2; exit 1; \
 		fi; \
 	done; \
-	echo "Taskcore needs Python 3.11 or newer. $$($(PYTHON) --version 2>&1) is what $(PYTHON) says; name another" \
+	echo "Taskcore needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Choose another" \
 		"with make PYTHON=/path/to/python3.12" >&2; exit 1
 
 .venv/.packages: .venv/.python requirements/run.txt $(PACKAGES:%=%/pyproject.toml)
-	@echo 'Installing what Taskcore needs into .venv'
+	@echo 'Installing the dependencies of Taskcore into .venv'
 	$(INSTALL) -r requirements/run.txt
 	$(PIP) install --quiet --no-deps --no-build-isolation --no-index $(PACKAGES:%=-e ./%)
 	@touch $@
 
 .venv/.dev: .venv/.packages requirements/dev.txt
-	@echo 'Installing what the tests need into .venv'
+	@echo 'Installing the dependencies of the tests into .venv'
 	$(INSTALL) -r requirements/dev.txt
 	@touch $@

@@ -1,4 +1,4 @@
-# For development: an image of ours, with what starts its program anew when a source changes. compose.dev.yaml uses it.
+# For development: a service's image whose program restarts when a source changes. compose.dev.yaml uses it.
 ARG IMAGE
 FROM ${IMAGE}
 ARG PIP_INDEX_URL
