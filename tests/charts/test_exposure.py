@@ -116,8 +116,8 @@ def test_notes_name_existing_objects_and_warn(values: str) -> None:
     assert service == rendered.get("Service", "api")["metadata"]["name"]
     assert "helm test ours -n shop" in rendered.notes
     assert "WARNING: the API has no authentication" in rendered.notes
-    assert ("to develop with" in rendered.notes) == bool(rendered.of_kind("StatefulSet"))
-    assert ("No network policy guards it" in rendered.notes) == (not rendered.of_kind("NetworkPolicy"))
+    assert ("for development" in rendered.notes) == bool(rendered.of_kind("StatefulSet"))
+    assert ("No network policy protects it" in rendered.notes) == (not rendered.of_kind("NetworkPolicy"))
     assert ("https://tasks.example.com" in rendered.notes) == bool(rendered.of_kind("Ingress"))
     for job in re.findall(r"by the Job (\S+),", rendered.notes):
         assert job == rendered.get("Job", "migrate")["metadata"]["name"]

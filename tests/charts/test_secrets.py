@@ -38,7 +38,10 @@ def test_each_service_gets_only_the_secrets_that_it_needs(service: str) -> None:
 
 @pytest.mark.parametrize(
     ("left", "sentence"),
-    [("amqp", "Taskcore needs a PostgreSQL. Name a Secret"), ("database", "Taskcore needs a RabbitMQ. Name a Secret")],
+    [
+        ("amqp", "Taskcore needs PostgreSQL. Set global.database.existingSecret"),
+        ("database", "Taskcore needs RabbitMQ. Set global.amqp.existingSecret"),
+    ],
 )
 def test_missing_address_fails_with_what_to_do(left: str, sentence: str) -> None:
     with pytest.raises(helm_python.HelmError, match=sentence):
@@ -47,7 +50,7 @@ def test_missing_address_fails_with_what_to_do(left: str, sentence: str) -> None
 
 @pytest.mark.parametrize("server", ["database", "amqp"])
 def test_two_addresses_are_rejected(server: str) -> None:
-    with pytest.raises(helm_python.HelmError, match=f"global.{server}: either existingSecret or development"):
+    with pytest.raises(helm_python.HelmError, match=f"global.{server}: set either existingSecret"):
         render(PRODUCTION, set_value(f"global.{server}.development", True))
 
 

@@ -119,12 +119,12 @@ def test_value_of_other_charts_fails_with_an_explanation(path: str) -> None:
     with pytest.raises(helm_python.HelmError) as refused:
         render(PRODUCTION, set_value(path, "x"))
 
-    assert f"There is no value {path}. {MOVED[path]}" in str(refused.value)
+    assert f"Unknown value {path}. {MOVED[path]}" in str(refused.value)
 
 
 @pytest.mark.parametrize("value", [False, "", [], {"some": "thing"}, {}], ids=str)
 def test_misplaced_value_fails_whatever_its_content(value: object) -> None:
-    with pytest.raises(helm_python.HelmError, match=r"There is no value postgresql\.enabled"):
+    with pytest.raises(helm_python.HelmError, match=r"Unknown value postgresql\.enabled"):
         render(DEVELOPMENT, set_value("postgresql.enabled", value))
 
 

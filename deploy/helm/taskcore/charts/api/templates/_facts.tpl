@@ -1,5 +1,5 @@
-{{- /* What the library has to know of this service. Told to stop, it answers for drainSeconds more, while /readyz says so:
-       that takes the place of a preStop hook. Then what is being answered gets ten seconds. */ -}}
+{{- /* Facts about this service for the library chart. After the stop signal it keeps responding for drainSeconds while /readyz
+       fails, which replaces a preStop hook. Then requests in progress have ten seconds. */ -}}
 {{- define "taskcore.facts.api" -}}
 image: api
 port: {name: http, number: 8080}

@@ -1,4 +1,4 @@
-{{- /* What the library has to know of this service. It is a worker of its own queue, with that one's grace of 25 s. */ -}}
+{{- /* Facts about this service for the library chart. It is a worker for its own queue, with a grace period of 25 s. */ -}}
 {{- define "taskcore.facts.collector-analytics" -}}
 image: collector-analytics
 port: {name: health, number: 5050}

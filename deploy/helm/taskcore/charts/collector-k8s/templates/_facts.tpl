@@ -1,4 +1,4 @@
-{{- /* What the library has to know of this service. It alone may have a token, for it alone talks to the cluster. */ -}}
+{{- /* Facts about this service for the library chart. It is the only one with a token, because only it uses the API of the cluster. */ -}}
 {{- define "taskcore.facts.collector-k8s" -}}
 image: collector-k8s
 port: {name: health, number: 5050}

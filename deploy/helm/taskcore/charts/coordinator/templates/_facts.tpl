@@ -1,4 +1,4 @@
-{{- /* What the library has to know of this service. It is in the worker's image. */ -}}
+{{- /* Facts about this service for the library chart. It uses the worker's image. */ -}}
 {{- define "taskcore.facts.coordinator" -}}
 image: worker
 args: [coordinate]

@@ -1,4 +1,4 @@
-{{- /* What PostgreSQL's official image wants. Its root is read-only: it writes to its volume, and its sockets and locks to scratch. */ -}}
+{{- /* The requirements of PostgreSQL's official image. With a read-only root it writes to its volume, sockets and locks to scratch. */ -}}
 {{- define "taskcore.postgresqlContainer" -}}
 env:
   - {name: POSTGRES_USER, value: taskcore}
@@ -6,7 +6,7 @@ env:
   - name: POSTGRES_PASSWORD
     valueFrom:
       secretKeyRef: {name: {{ include "taskcore.statefulName" (list . "postgresql") }}, key: password}
-{{- /* By TCP: while it sets up the database it listens on its socket alone. */}}
+{{- /* By TCP: while it initializes the database it listens only on its socket. */}}
 startupProbe:
   exec: {command: [pg_isready, -q, -h, 127.0.0.1, -U, taskcore]}
   periodSeconds: 2

@@ -1,5 +1,5 @@
-{{- /* What RabbitMQ's official image wants. Its root is read-only. Its cookie, which only its owner may read, is in scratch:
-       a volume's group is given rights to whatever lies in the volume. */ -}}
+{{- /* The requirements of RabbitMQ's official image. Its root is read-only. Its cookie, which only the owner may read, is in scratch:
+       in a volume, the volume's group would get access to it. */ -}}
 {{- define "taskcore.rabbitmqContainer" -}}
 env:
   - {name: RABBITMQ_DEFAULT_USER, value: taskcore}

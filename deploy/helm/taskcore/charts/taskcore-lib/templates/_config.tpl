@@ -1,4 +1,4 @@
-{{- /* The settings that a service gets as its file. JSON, for Helm writes large numbers so that YAML takes them for text. */ -}}
+{{- /* The settings file of a service. It is JSON, because Helm writes large numbers in YAML in a form that is read back as text. */ -}}
 
 {{- define "taskcore.config" -}}
 {{- $global := .Values.global -}}
@@ -27,7 +27,7 @@
 {{- $config | toPrettyJson -}}
 {{- end -}}
 
-{{- /* Puts a setting that has a value of its own into the config, which must not say something else. Empty: left to Taskcore. */ -}}
+{{- /* Adds a setting that has its own value to the config, which must not contain it. An empty value leaves the default of Taskcore. */ -}}
 {{- define "taskcore.setChartSetting" -}}
 {{- $config := index . 0 -}}
 {{- $own := index . 1 -}}
@@ -38,7 +38,7 @@
   {{- $section = get $config (first $path) -}}
 {{- end -}}
 {{- if hasKey $section (last $path) -}}
-  {{- $instead := empty $own.value | ternary "it is not a choice." (printf "use the value %s instead." $own.value) -}}
+  {{- $instead := empty $own.value | ternary "it is not configurable." (printf "use the value %s instead." $own.value) -}}
   {{- fail (printf "%s.config or global.config sets %s, which the chart sets itself: %s" (index . 2) $own.name $instead) -}}
 {{- end -}}
 {{- if not (has $own.is (list nil "" list)) -}}
@@ -47,16 +47,16 @@
 {{- if and (gt (len $path) 1) (empty $section) }}{{ $_ := unset $config (first $path) }}{{ end -}}
 {{- end -}}
 
-{{- /* What must not stand in a ConfigMap, and what the chart relies on. */ -}}
+{{- /* Rejects settings that must not be in a ConfigMap, and settings that the chart relies on. */ -}}
 {{- define "taskcore.rejectSettings" -}}
 {{- $config := index . 0 -}}
 {{- $service := index . 1 -}}
 {{- $refused := dict
-      "database_url" "it is taken from a Secret: global.database.existingSecret."
-      "amqp_url" "it is taken from a Secret: global.amqp.existingSecret."
-      "databases" "their URLs are secrets. Put them as JSON under the key databases into a Secret, and name that as settingsSecret of the service."
-      "smtp.password" "it is a secret. Put it under the key smtp__password into a Secret, and name that as settingsSecret of the service."
-      "tracing.headers" "they are secrets. Put them as JSON into a Secret, and name that as global.tracing.headersSecret."
+      "database_url" "it comes from a Secret: global.database.existingSecret."
+      "amqp_url" "it comes from a Secret: global.amqp.existingSecret."
+      "databases" "their URLs are secrets. Put them into a Secret as JSON, under the key databases, and name it as settingsSecret of the service."
+      "smtp.password" "it is a secret. Put it into a Secret, under the key smtp__password, and name it as settingsSecret of the service."
+      "tracing.headers" "they are secrets. Put them into a Secret as JSON, and name it as global.tracing.headersSecret."
       "api.host" "in a pod the API listens on all addresses."
       "api.port" "the chart's Service, probes and policies rely on 8080."
       "health.host" "in a pod /readyz is served on all addresses."

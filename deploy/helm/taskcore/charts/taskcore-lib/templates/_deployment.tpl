@@ -1,4 +1,4 @@
-{{- /* One Deployment for every service. A new version starts beside the old one: nothing is missing meanwhile. */ -}}
+{{- /* The Deployment of every service. A new version starts next to the old one, so capacity never drops. */ -}}
 {{- define "taskcore.deployment" -}}
 {{- $facts := include "taskcore.facts" . | fromYaml -}}
 apiVersion: apps/v1

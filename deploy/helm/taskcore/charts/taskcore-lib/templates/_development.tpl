@@ -1,13 +1,13 @@
-{{- /* Servers to develop with: one copy each, on the official image, with a password of their own. */ -}}
+{{- /* Development servers: one replica each of the official image, with a generated password. */ -}}
 
-{{- /* Makes one at the first installation, and keeps it. Where the cluster cannot be asked (helm template) it is new each time. */ -}}
+{{- /* Generated at the first installation and kept. Without access to the cluster (helm template) it is new each time. */ -}}
 {{- define "taskcore.developmentPassword" -}}
 {{- $known := lookup "v1" "Secret" .Release.Namespace (include "taskcore.statefulName" (list . .Chart.Name)) -}}
 {{- $password := dig "data" "password" "" ($known | default dict) | b64dec -}}
 {{- $password | default (randAlphaNum 32) -}}
 {{- end -}}
 
-{{- /* It outlives helm uninstall, as the volume does: without it the data would be locked up. */ -}}
+{{- /* Remains after helm uninstall, as the volume does: without it the data would be inaccessible. */ -}}
 {{- define "taskcore.developmentSecret" -}}
 {{- $root := index . 0 -}}
 apiVersion: v1
@@ -65,7 +65,7 @@ spec:
 {{- end -}}
 {{- end -}}
 
-{{- /* Everything of the StatefulSet around its container. (list . port-name port) */ -}}
+{{- /* The StatefulSet without its container. (list . port-name port) */ -}}
 {{- define "taskcore.developmentStatefulset" -}}
 {{- $root := index . 0 -}}
 {{- $of := list $root $root.Chart.Name -}}

@@ -1,4 +1,4 @@
-{{- /* How the API is reached: in the cluster by a Service, from outside by an Ingress. */ -}}
+{{- /* Access to the API: a Service in the cluster, an Ingress from outside. */ -}}
 
 {{- define "taskcore.service" -}}
 {{- $port := (include "taskcore.facts" . | fromYaml).port -}}
@@ -23,7 +23,7 @@ spec:
 {{- $ingress := .Values.ingress -}}
 {{- if $ingress.enabled -}}
 {{- if not $ingress.host -}}
-  {{- fail "api.ingress is enabled, and api.ingress.host is empty: say under which name the API is to be reached." -}}
+  {{- fail "api.ingress is enabled but api.ingress.host is empty: set the host name of the API." -}}
 {{- end -}}
 apiVersion: networking.k8s.io/v1
 kind: Ingress

@@ -1,7 +1,7 @@
 {{- /* Names and labels. All of them take (list . "component"). */ -}}
 
-{{- /* RELEASE-taskcore-COMPONENT. What makes it longer than an object's name may be (a third item in the list; 63), or is not
-       allowed in the name of a Service, is changed: then a hash of the release keeps it apart from others. */ -}}
+{{- /* RELEASE-taskcore-COMPONENT. A name that is too long (third item in the list, default 63) or not allowed for a Service is
+       changed; a hash of the release then keeps it unique. */ -}}
 {{- define "taskcore.name" -}}
 {{- $release := (index . 0).Release.Name -}}
 {{- $component := index . 1 -}}
@@ -16,12 +16,12 @@
 {{- end -}}
 {{- end -}}
 
-{{- /* A StatefulSet's name stands in labels of its pods, with eleven characters more. */ -}}
+{{- /* A StatefulSet's name is part of labels of its pods, with eleven more characters. */ -}}
 {{- define "taskcore.statefulName" -}}
 {{- include "taskcore.name" (list (index . 0) (index . 1) 52) -}}
 {{- end -}}
 
-{{- /* What selects a component's pods. It can never change: selectors of Deployments are immutable. */ -}}
+{{- /* The selector of a component's pods. It must never change: selectors of Deployments are immutable. */ -}}
 {{- define "taskcore.selector" -}}
 app.kubernetes.io/name: taskcore
 app.kubernetes.io/instance: {{ (index . 0).Release.Name | quote }}
@@ -37,7 +37,7 @@ app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 helm.sh/chart: {{ printf "taskcore-%s" $root.Chart.Version | replace "+" "_" | quote }}
 {{- end -}}
 
-{{- /* Of pods: without versions, which would restart all of them with each version of the chart. */ -}}
+{{- /* Labels of pods: without versions, which would restart all pods with each version of the chart. */ -}}
 {{- define "taskcore.podLabels" -}}
 {{- $root := index . 0 -}}
 {{- $own := include "taskcore.selector" . | fromYaml -}}
@@ -45,7 +45,7 @@ helm.sh/chart: {{ printf "taskcore-%s" $root.Chart.Version | replace "+" "_" | q
 {{- merge $own ($root.Values.podLabels | default dict) ($root.Values.global.podLabels | default dict) | toYaml -}}
 {{- end -}}
 
-{{- /* What the library has to know of the service whose chart this is: each has a _facts.tpl. */ -}}
+{{- /* The facts about a service: each chart has a _facts.tpl. */ -}}
 {{- define "taskcore.facts" -}}
 {{- include (printf "taskcore.facts.%s" .Chart.Name) . -}}
 {{- end -}}

@@ -87,7 +87,7 @@ spec:
   {{- end }}
 {{- end -}}
 
-{{- /* None: any address, by that port. */ -}}
+{{- /* Without peers: any address on that port. */ -}}
 {{- define "taskcore.peers" -}}
 {{- with . -}}
 to:
@@ -95,7 +95,7 @@ to:
 {{- end -}}
 {{- end -}}
 
-{{- /* To the port that spans are sent to, and the API also to the one where it asks for them. */ -}}
+{{- /* Allows the port of the trace endpoint, and for the API also the port where it queries traces. */ -}}
 {{- define "taskcore.egressToTracing" -}}
 {{- $urls := list .Values.global.tracing.endpoint -}}
 {{- if eq .Chart.Name "api" }}{{ $urls = append $urls .Values.global.tracing.queryUrl }}{{ end -}}

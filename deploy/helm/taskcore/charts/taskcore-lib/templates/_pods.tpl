@@ -1,6 +1,6 @@
-{{- /* What the pods of services, of the migration and of the test have in common. */ -}}
+{{- /* What all pods have in common: services, migration and test. */ -}}
 
-{{- /* (list . "api"): REGISTRY/PREFIX+SERVICE:TAG, unless the service names a whole image of its own. */ -}}
+{{- /* (list . "api"): REGISTRY/PREFIX+SERVICE:TAG. A service can override it with its own image. */ -}}
 {{- define "taskcore.image" -}}
 {{- $root := index . 0 -}}
 {{- $image := $root.Values.global.image -}}
@@ -34,7 +34,7 @@ securityContext:
     drop: [ALL]
 {{- end -}}
 
-{{- /* Without nulls, which take a default away, as limits: {memory: null}: Helm leaves them in the values of charts in charts/. */ -}}
+{{- /* Without nulls, which remove a default, such as limits: {memory: null}: Helm keeps them in the values of subcharts. */ -}}
 {{- define "taskcore.resources" -}}
 {{- $kept := deepCopy . -}}
 {{- range $of := list "requests" "limits" -}}
@@ -68,7 +68,7 @@ readinessProbe:
 {{- include "taskcore.dedupeEnvironment" (list (include "taskcore.baseEnvironment" . | fromYamlArray) .Values.global.extraEnv .Values.extraEnv) -}}
 {{- end -}}
 
-{{- /* Of variables that are given twice the last: a cluster refuses two of one name. */ -}}
+{{- /* Keeps the last of duplicate variables: a cluster rejects duplicate names. */ -}}
 {{- define "taskcore.dedupeEnvironment" -}}
 {{- $given := list -}}
 {{- range . }}{{ $given = concat $given (. | default list) }}{{ end -}}
@@ -100,7 +100,7 @@ readinessProbe:
 {{- end }}
 {{- end -}}
 
-{{- /* Where a pod may go: its own values, else those for all. */ -}}
+{{- /* Scheduling: the values of the service, else the global ones. */ -}}
 {{- define "taskcore.placement" -}}
 {{- range $name := list "nodeSelector" "tolerations" "affinity" "priorityClassName" }}
 {{- with index $.Values $name | default (index $.Values.global $name) }}

@@ -1,4 +1,4 @@
-{{- /* How many copies there are: a number, by CPU, or by how long tasks have been waiting. Only one of them. */ -}}
+{{- /* The number of replicas: fixed, by CPU, or by the age of waiting tasks; only one of these. */ -}}
 
 {{- define "taskcore.isScaled" -}}
 {{- if or (dig "autoscaling" "enabled" false .Values.AsMap) (dig "keda" "enabled" false .Values.AsMap) }}yes{{ end -}}
@@ -8,10 +8,10 @@
 {{- $scaling := .Values.autoscaling -}}
 {{- if $scaling.enabled -}}
 {{- if dig "keda" "enabled" false .Values.AsMap -}}
-  {{- fail (printf "%s.autoscaling and %s.keda are both enabled: two autoscalers would undo each other's work. Choose one." .Chart.Name .Chart.Name) -}}
+  {{- fail (printf "%s.autoscaling and %s.keda are both enabled: two autoscalers would work against each other. Enable only one." .Chart.Name .Chart.Name) -}}
 {{- end -}}
 {{- if not (dig "requests" "cpu" "" (.Values.resources | default dict)) -}}
-  {{- fail (printf "%s.autoscaling needs %s.resources.requests.cpu: its percentage is of what the pods ask for." .Chart.Name .Chart.Name) -}}
+  {{- fail (printf "%s.autoscaling needs %s.resources.requests.cpu: its percentage refers to that request." .Chart.Name .Chart.Name) -}}
 {{- end -}}
 {{- include "taskcore.checkRange" (list $scaling (printf "%s.autoscaling" .Chart.Name)) -}}
 apiVersion: autoscaling/v2
@@ -44,18 +44,18 @@ spec:
 {{- end -}}
 {{- end -}}
 
-{{- /* As many copies as the oldest waiting task has waited times ageSeconds: it grows while a backlog does not shrink. */ -}}
+{{- /* One replica per ageSeconds that the oldest task has waited: the number grows while the backlog does not shrink. */ -}}
 {{- define "taskcore.scaledobject" -}}
 {{- $keda := .Values.keda -}}
 {{- if $keda.enabled -}}
 {{- if not $keda.serverAddress -}}
-  {{- fail (printf "%s.keda needs %s.keda.serverAddress: the URL of the Prometheus that knows taskcore_queue_oldest_age_seconds." .Chart.Name .Chart.Name) -}}
+  {{- fail (printf "%s.keda needs %s.keda.serverAddress: the URL of the Prometheus that has taskcore_queue_oldest_age_seconds." .Chart.Name .Chart.Name) -}}
 {{- end -}}
 {{- include "taskcore.checkRange" (list $keda (printf "%s.keda" .Chart.Name)) -}}
 {{- $here := printf "namespace=%q" .Release.Namespace -}}
 {{- $of := $here -}}
 {{- with .Values.queues }}{{ $of = printf "%s,queue=~%q" $of (join "|" .) }}{{ end -}}
-{{- /* No queue, and nothing waits; no coordinator that says so either, and the number of copies stays as it is. */ -}}
+{{- /* Without waiting tasks the result is 0; without data from a coordinator the number of replicas stays as it is. */ -}}
 {{- $query := printf "max(taskcore_queue_oldest_age_seconds{%s}) or 0 * max(taskcore_workers_live{%s})" $of $here -}}
 apiVersion: keda.sh/v1alpha1
 kind: ScaledObject

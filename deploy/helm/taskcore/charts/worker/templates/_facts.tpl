@@ -1,5 +1,5 @@
-{{- /* What the library has to know of this service. After the grace of its tasks it kills what does not stop, and leaves:
-       8 s at most, of which kill_after_s is a part. The rest is for the node. */ -}}
+{{- /* Facts about this service for the library chart. After the grace period it kills remaining tasks and exits within 8 s,
+       which include kill_after_s. The rest is a margin for the node. */ -}}
 {{- define "taskcore.facts.worker" -}}
 image: worker
 args: [run]
