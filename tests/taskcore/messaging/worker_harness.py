@@ -1,4 +1,4 @@
-"""A broker, a publisher, and any number of consumer services, as of so many processes, in this one."""
+"""A broker, a publisher, and any number of consumer services that stand for one process each."""
 
 from __future__ import annotations
 
