@@ -1,4 +1,4 @@
-"""An executor as a program: it runs one deed in a process of its own, for a test that kills it."""
+"""An executor as a program: it runs one behaviour in a process of its own, for a test that kills it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from taskcore.settings import Settings
 from tests.taskcore.execution.isolation.behaviours import load
 
 if __name__ == "__main__":
-    deed, file = sys.argv[1:]
+    behaviour, file = sys.argv[1:]
     settings = Settings()
     executor = Executor(
         cast("Any", None), load(), settings, worker_id=1, incarnation=1, forkserver=ForkServer(settings, load)
     )
     executor.run(
         ClaimedTask(
-            Lease(1, 1, uuid4()), "t", "isolated", "default", {"deed": deed, "file": file}, 0, 4, time.monotonic()
+            Lease(1, 1, uuid4()), "t", "isolated", "default", {"behaviour": behaviour, "file": file}, 0, 4, time.monotonic()
         )
     )

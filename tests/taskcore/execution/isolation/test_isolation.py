@@ -81,16 +81,16 @@ class House:
         self._directory = directory
         self._ids = iter(range(1, 1_000))
 
-    def begin(self, deed: str, **fields: Any) -> Begun:
-        return Begun(self.executor, self.claimed(deed, **fields))
+    def begin(self, behaviour: str, **fields: Any) -> Begun:
+        return Begun(self.executor, self.claimed(behaviour, **fields))
 
-    def run(self, deed: str, **fields: Any) -> AttemptResult:
-        return self.begin(deed, **fields).verdict()
+    def run(self, behaviour: str, **fields: Any) -> AttemptResult:
+        return self.begin(behaviour, **fields).verdict()
 
-    def claimed(self, deed: str, **fields: Any) -> ClaimedTask:
+    def claimed(self, behaviour: str, **fields: Any) -> ClaimedTask:
         task_id = next(self._ids)
         given: dict[str, Any] = {"name": "t", "type": "isolated", "queue": "default", "failures": 0, "max_attempts": 4}
-        given["parameters"] = {"deed": deed, "file": str(self._directory / f"task {task_id}")}
+        given["parameters"] = {"behaviour": behaviour, "file": str(self._directory / f"task {task_id}")}
         return ClaimedTask(Lease(task_id, 1, uuid4()), claimed_at=time.monotonic(), **{**given, **fields})
 
 
@@ -136,7 +136,7 @@ class Begun:
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    house = House(tmp_path_factory.mktemp("deeds"), kill_after_s=60)
+    house = House(tmp_path_factory.mktemp("behaviours"), kill_after_s=60)
     yield house
     house.executor.close()
 
@@ -178,7 +178,7 @@ def test_the_result_comes_from_another_process_each_time(house: House) -> None:
 
 
 def test_a_task_that_is_to_be_alone_is_so_whatever_its_type(house: House) -> None:
-    beside, alone = (house.run("answer", type="in_thread", alone=alone) for alone in (False, True))
+    beside, alone = (house.run("answer", type="in_thread", isolated=alone) for alone in (False, True))
 
     assert f'"pid":{os.getpid()}' in str(beside.result_json)
     assert f'"pid":{os.getpid()}' not in str(alone.result_json)
@@ -214,15 +214,15 @@ def test_parameters_that_do_not_fit_are_told(house: House) -> None:
 
 
 @pytest.mark.parametrize(
-    ("deed", "error"),
+    ("behaviour", "error"),
     [
         ("exit_at_once", "its process exited with status 3"),
         ("break_memory", "its process was ended by signal 11 (SIGSEGV)"),
         ("eat_memory", "its process ran out of memory"),
     ],
 )
-def test_a_process_that_dies_is_a_crash_that_says_of_what(house: House, deed: str, error: str) -> None:
-    first, last = house.run(deed), house.run(deed, crashes=2)
+def test_a_process_that_dies_is_a_crash_that_says_of_what(house: House, behaviour: str, error: str) -> None:
+    first, last = house.run(behaviour), house.run(behaviour, crashes=2)
 
     assert (first.status, first.outcome, first.error) == (Status.QUEUED, AttemptOutcome.CRASHED, error)
     assert (last.status, last.reason) == (Status.FAILED, Reason.CRASH_LOOP)

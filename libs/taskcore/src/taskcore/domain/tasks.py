@@ -5,10 +5,9 @@ Workers create thousands of the latter per second: a NamedTuple takes less than 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from taskcore.domain.outcomes import AttemptResult
@@ -65,29 +64,6 @@ class Lease(NamedTuple):
     token: UUID
 
 
-class AttemptTrace(Protocol):
-    """What follows an attempt from its claim to its settlement: see `taskcore.observability.tracing`. Ids as hexadecimal digits."""
-
-    @property
-    def trace_id(self) -> str: ...
-
-    @property
-    def span_id(self) -> str: ...
-
-    @property
-    def tracer(self) -> Any:
-        """OpenTelemetry's, for the spans of what runs in it."""
-
-    def run(self, perform: Callable[[], AttemptResult | None]) -> AttemptResult | None:
-        """The plugin runs in it."""
-
-    def add_child_spans(self, spans: bytes, dropped: int) -> None:
-        """Spans that the process which it runs in tells of, and how many more there were."""
-
-    def settled(self, started_ns: int, verdict: AttemptResult, *, was_held: bool) -> None:
-        """Its end is written, as was asked at `began_ns` (of the epoch), or it was refused."""
-
-
 class ClaimedTask(NamedTuple):
     """A task that a worker holds.
 
@@ -110,7 +86,28 @@ class ClaimedTask(NamedTuple):
     isolated: bool = False
     checkpoint: Any = None
     request_id: str | None = None
-    trace: AttemptTrace | None = None
+
+
+class Claim(NamedTuple):
+    """What is known when a task is claimed.
+
+    The task had been due for `queued_s` by then, or for an unknown time when the claim was recovered. Traced tasks
+    have `claimed_at`, by the database's clock, and `submit_traceparent`, the context of their submission.
+    `message_traceparent` is the context that came with the message.
+    """
+
+    task: ClaimedTask
+    queued_s: float | None
+    claimed_at: datetime | None = None
+    submit_traceparent: str | None = None
+    message_traceparent: str | None = None
+
+
+class SpanIds(NamedTuple):
+    """The ids of an attempt's trace and of its `process` span, in hexadecimal digits."""
+
+    trace_id: str
+    span_id: str
 
 
 class FinishedAttempt(NamedTuple):
@@ -126,7 +123,6 @@ class FinishedAttempt(NamedTuple):
     result: AttemptResult
     waited_s: float | None = None
     ran_s: float | None = None
-    trace: AttemptTrace | None = None
 
 
 def worker_actor(worker_id: int) -> str:

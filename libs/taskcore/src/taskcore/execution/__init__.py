@@ -1,1 +1,1 @@
-"""Running claimed attempts: slots, the plugin call, reports while it runs, and storing the results."""
+"""What a worker process does with a task: claim, run, settle, and report in between."""

@@ -1,4 +1,4 @@
-"""Settling behind the run: finished attempts are collected and written in batches by one thread."""
+"""Settle in batches, after the run: one thread collects the results of a process's attempts and stores them."""
 
 from __future__ import annotations
 
@@ -10,30 +10,32 @@ import structlog
 
 from taskcore.db.engine import is_database_unavailable
 from taskcore.db.notify import DEPENDENTS, SETTLED, SyncNotifier
+from taskcore.domain.backoff import Backoff
 from taskcore.domain.tasks import FinishedAttempt
 from taskcore.errors import first_line
 from taskcore.execution.executor import Executor
 from taskcore.execution.slots import SlotPool
 
 MAX_BATCH = 256
-#: Tasks that end faster than they are settled gather for a moment: a commit of 30 costs hardly more than one of 5.
-#: One that ended alone says that tasks end seldom; then none waits.
+#: After a batch of this size, wait `LINGER_S` for more: a commit of 30 results costs hardly more than one of 5. A
+#: smaller batch means that results are rare, and none of them waits.
 BATCHING_THRESHOLD = 2
 LINGER_S = 0.01
+FIRST_RETRY_WAIT_S = 0.1
 MAX_RETRY_WAIT_S = 5.0
 
 log = structlog.stdlib.get_logger(__name__)
 
 
 class BatchCompleter:
-    """Takes finished attempts from any thread. While the database is away it keeps them and tries again."""
+    """Accepts finished attempts from any thread. While the database is unavailable it keeps them and tries again."""
 
-    def __init__(self, executor: Executor, holding: SlotPool, notifier: SyncNotifier) -> None:
+    def __init__(self, executor: Executor, slots: SlotPool, notifier: SyncNotifier) -> None:
         self._executor = executor
-        self._holding = holding
+        self._slots = slots
         self._notifier = notifier
         self._finished: queue.SimpleQueue[FinishedAttempt | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="settler", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="completer", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -42,7 +44,7 @@ class BatchCompleter:
         self._finished.put(finished)
 
     def stop(self, timeout_s: float) -> bool:
-        """Write what is left. False: it could not be written in time, and its lease will run out."""
+        """Store what is left. Return False if that took too long; then those leases expire."""
         self._finished.put(None)
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
@@ -54,13 +56,13 @@ class BatchCompleter:
             if batch:
                 if self._settle(batch):
                     self._notifier.notify(DEPENDENTS)
-                self._holding.release(one.lease for one in batch)
+                self._slots.release(one.lease for one in batch)
                 self._notifier.notify(SETTLED)
             if len(batch) >= BATCHING_THRESHOLD and is_open:
                 time.sleep(LINGER_S)
 
     def _next_batch(self) -> tuple[list[FinishedAttempt], bool]:
-        """All there is, up to `MAX_BATCH`; and whether more can come."""
+        """Return all that is queued, up to `MAX_BATCH`, and whether more may follow."""
         batch: list[FinishedAttempt] = []
         wait = self._notifier.due_in_s()
         try:
@@ -75,15 +77,14 @@ class BatchCompleter:
         return batch, True
 
     def _settle(self, batch: list[FinishedAttempt]) -> bool:
-        """Whether others depend on what is over now."""
-        wait_s = 0.1
+        """Store the batch, however often that takes. Return whether tasks depend on one that is finished now."""
+        backoff = Backoff(FIRST_RETRY_WAIT_S, MAX_RETRY_WAIT_S)
         while True:
             try:
                 return self._executor.settle(batch)
-            except Exception as exc:  # results must outlive any trouble on the way; the lease bounds how long
+            except Exception as exc:  # results must outlive any failure; the lease limits for how long
                 if not is_database_unavailable(exc):
                     log.exception("tasks.not_settled", count=len(batch))
                 else:
                     log.warning("database.unavailable", waiting_results=len(batch), error=first_line(exc))
-            time.sleep(wait_s)
-            wait_s = min(MAX_RETRY_WAIT_S, wait_s * 2)
+            time.sleep(backoff.next_s())

@@ -1,12 +1,19 @@
-"""The heart of a worker: claim, perform, settle. One an executor process; its methods are called from many threads."""
+"""The walk of a task through a worker: claim it, run its plugin, settle its result.
+
+The consumer claims, a worker thread runs, and the completer settles, each by calling the one executor of its process:
+
+    ClaimingConsumer ─▶ claim ─▶ SlotPool ─▶ run ─▶ BatchCompleter ─▶ settle
+                          │                     │                          │
+                   db.tasks.claims       AttemptRunner          db.tasks.settlements
+
+What watches this (metrics, log context, traces) is an `AttemptObserver`.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from contextvars import copy_context
-from functools import partial
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
@@ -21,37 +28,37 @@ from taskcore.db.notify import OUTBOX, SyncNotifier
 from taskcore.db.queues import outbox
 from taskcore.db.tasks import claims, settlements
 from taskcore.domain import outcomes
-from taskcore.domain.outcomes import AttemptResult, Reason
+from taskcore.domain.outcomes import Reason
 from taskcore.domain.states import TERMINAL
 from taskcore.domain.tasks import ClaimedTask, FinishedAttempt, worker_actor
-from taskcore.execution.claimed_task import to_claimed
-from taskcore.execution.isolation.forkserver import ForkServer, ForkServerDied
-from taskcore.execution.isolation.run_in_process import run_in_process
-from taskcore.execution.run_plugin import make_context, run_plugin
-from taskcore.execution.running_attempts import RunningAttempt, RunningAttempts
-from taskcore.observability.log_context import attempt_context
-from taskcore.observability.metrics import CLAIMS_REFUSED, RESULTS_REFUSED, record_claims, record_results
-from taskcore.observability.tracing.client_spans import NO_TRACER, run_untraced
+from taskcore.execution.attempt_runner import AttemptRunner
+from taskcore.execution.isolation.forkserver import ForkServer
+from taskcore.execution.running_attempts import RunningAttempts
+from taskcore.observability.attempt_observer import AttemptObservers
+from taskcore.observability.log_context import LogContext
+from taskcore.observability.metrics import CLAIMS_REFUSED, AttemptMetrics
+from taskcore.observability.tracing.attempt_spans import AttemptTracer
 from taskcore.observability.tracing.provider import NO_TRACING, Tracing
-from taskcore.plugins import Isolation, Plugins
+from taskcore.plugins import Plugins
 from taskcore.plugins.cancellation import InterruptCause
 from taskcore.plugins.context import AttemptServices, NullServices
 from taskcore.settings import Settings
 
-_NO_CONTEXTS: Mapping[int, str] = MappingProxyType({})
+_NO_TRACEPARENTS: Mapping[int, str] = MappingProxyType({})
 
 log = structlog.stdlib.get_logger(__name__)
 
 
-def _no_services(claimed: ClaimedTask) -> AttemptServices:
+def _null_services(claimed: ClaimedTask) -> AttemptServices:
     return NullServices(claimed.lease.task_id, claimed.lease.attempt, claimed.type)
 
 
 class Executor:
-    """Runs tasks under the worker `worker_id` (changed when it has to register anew), as its `incarnation`-th process.
+    """Thread-safe. A process has one.
 
-    `engine` must run each statement in a transaction of its own. `services` makes what an attempt's context offers;
-    `flush` writes what attempts told, which is there before their end is.
+    It is the `incarnation`-th process of the worker `worker_id`, which changes when the worker registers again.
+    `engine` must run each statement in a transaction of its own. `make_services` is called once per attempt.
+    `flush_reports` writes the log lines and the progress of attempts, so that they are stored before their results.
     """
 
     def __init__(
@@ -64,21 +71,22 @@ class Executor:
         incarnation: int,
         running: RunningAttempts | None = None,
         forkserver: ForkServer | None = None,
-        make_services: Callable[[ClaimedTask], AttemptServices] = _no_services,
+        make_services: Callable[[ClaimedTask], AttemptServices] = _null_services,
         flush_reports: Callable[[], None] = lambda: None,
         tracing: Tracing = NO_TRACING,
     ) -> None:
         self._engine = engine
         self._plugins = plugins
-        self._settings = settings
         self.worker_id = worker_id
         self._incarnation = incarnation
         self._types = list(plugins)
-        self.running = running or RunningAttempts()
-        self._forkserver = forkserver or ForkServer(settings)
-        self._make_services = make_services
         self._flush_reports = flush_reports
-        self._tracing = tracing
+        self._tracer = AttemptTracer(tracing)
+        self._observers = AttemptObservers([LogContext(), AttemptMetrics(), self._tracer])
+        self.running = running or RunningAttempts()
+        self._runner = AttemptRunner(
+            plugins, settings, self.running, forkserver or ForkServer(settings), make_services, self._tracer
+        )
 
     def claim(
         self,
@@ -86,81 +94,61 @@ class Executor:
         ids: Sequence[int],
         short_ids: Sequence[int] = (),
         short_types: Sequence[str] = (),
-        contexts: Mapping[int, str] = _NO_CONTEXTS,
+        traceparents: Mapping[int, str] = _NO_TRACEPARENTS,
     ) -> list[ClaimedTask]:
-        """Claim what may be claimed of `ids`, and of `short_ids` what is of one of `short_types`.
+        """Claim the tasks `ids`, and those of `short_ids` whose type is in `short_types`. Return those claimed.
 
-        `contexts` of messages that bring tasks which are followed, by their ids.
+        `traceparents` came with the messages, and are by task id.
 
         Raises:
-            Exception: of `is_database_away`. The claim may have been committed: ask `recall` with the same token.
+            Exception: one for which `is_database_unavailable` holds. The claim may be committed all the same: call
+                `recover_claim` with the same token.
         """
-        began_ns = time.time_ns()
-        rows = self._run(
-            claims.claim(),
-            ids=list(ids),
-            short_ids=list(short_ids),
-            types=self._types,
-            short_types=list(short_types),
-            token=token,
-            worker=self.worker_id,
-            incarnation=self._incarnation,
-        )
-        record_claims((row.type, row.queued_s) for row in rows)
-        return [to_claimed(row, token, self._tracing, began_ns, contexts.get(row.id)) for row in rows]
+        parameters = {
+            "ids": list(ids),
+            "short_ids": list(short_ids),
+            "types": self._types,
+            "short_types": list(short_types),
+            "incarnation": self._incarnation,
+        }
+        return self._claim(claims.claim(), token, traceparents, **parameters)
 
-    def recover_claim(self, token: UUID, contexts: Mapping[int, str] = _NO_CONTEXTS) -> list[ClaimedTask]:
-        """What the claim with `token` took, when its answer was lost."""
-        began_ns = time.time_ns()
-        rows = self._run(claims.find_by_token(), token=token, worker=self.worker_id)
-        return [to_claimed(row, token, self._tracing, began_ns, contexts.get(row.id)) for row in rows]
+    def recover_claim(self, token: UUID, traceparents: Mapping[int, str] = _NO_TRACEPARENTS) -> list[ClaimedTask]:
+        """Return the tasks that the claim with `token` got, after its reply was lost."""
+        return self._claim(claims.find_by_token(), token, traceparents)
 
     def handle_unclaimed(self, ids: Sequence[int]) -> list[int]:
-        """Deal with `ids` that a claim left. Answers those that are due and could be claimed later, by anyone.
+        """Deal with `ids` that were not claimed. Return those that are due and that any worker could claim later.
 
-        Those of a type that this worker lacks are sent again in a second, those of a paused queue once it is resumed;
-        the rest were duplicates or stale.
+        Tasks of a type that this worker lacks are sent again in a second, tasks of a paused queue once it is resumed.
+        All other messages were duplicate or stale.
         """
-        left = self._run(claims.still_due(), ids=list(ids))
-        unknown = [row.id for row in left if row.type not in self._plugins]
+        due = self._execute(claims.still_due(), ids=list(ids))
+        unknown = [row.id for row in due if row.type not in self._plugins]
         if unknown:
-            self._run(claims.postpone(), ids=unknown)
+            self._execute(claims.postpone(), ids=unknown)
             log.warning("task.type_unknown", task_ids=unknown[:10], count=len(unknown))
-        if paused := [row.id for row in left if row.is_paused and row.type in self._plugins]:
-            self._run(outbox.undispatch(), ids=paused)
-        CLAIMS_REFUSED.inc(len(ids) - len(left))
-        return [row.id for row in left if row.type in self._plugins and not row.is_paused]
+        if paused := [row.id for row in due if row.is_paused and row.type in self._plugins]:
+            self._execute(outbox.undispatch(), ids=paused)
+        CLAIMS_REFUSED.inc(len(ids) - len(due))
+        return [row.id for row in due if row.type in self._plugins and not row.is_paused]
 
     def run(self, claimed: ClaimedTask) -> FinishedAttempt | None:
-        """Run the plugin. Never raises: whatever happens is the verdict.
+        """Run the attempt to its end. Never raises, whatever the plugin does.
 
-        None: the lease was over before the attempt was, and there is nothing to settle.
+        The attempt has a copy of the thread's context, so that nothing that a plugin sets reaches the next task.
+        Returns `None` when the lease ended before the attempt, so that there is nothing to settle.
         """
-        plugin = self._plugins[claimed.type]
-        in_process = claimed.isolated or plugin.isolation is Isolation.PROCESS
-        attempt = self.running.start(claimed, own_process=in_process, can_cancel=plugin.can_cancel)
-        try:
-            with attempt_context(claimed):
-                trouble = self._prepare_forkserver(attempt) if in_process else None
-                started = time.monotonic()
-                verdict = trouble or self._run_plugin(
-                    attempt, self._run_in_process if in_process else self._run_in_thread
-                )
-        finally:
-            self.running.end(attempt)
-        ended = time.monotonic()
-        if verdict is None:
-            return None
-        waited_s = started - claimed.claimed_at
-        return FinishedAttempt(claimed.lease, claimed.type, verdict, waited_s, ended - started, claimed.trace)
+        return copy_context().run(self._run_observed, claimed)
 
     def settle(self, batch: Sequence[FinishedAttempt]) -> bool:
-        """Write the ends of attempts, durably. One that cannot be stored ends its own task only.
+        """Store results, durably. A result that cannot be stored fails its own task only.
 
-        Answers whether others depend on a task that is over now.
+        Returns whether other tasks depend on one that is finished now.
 
         Raises:
-            Exception: of `is_database_away`; nothing may be known to be written; settle the same batch again.
+            Exception: one for which `is_database_unavailable` holds. Results may be stored all the same: settle the
+                same batch again.
         """
         try:
             rows = self._settle(batch)
@@ -168,86 +156,69 @@ class Executor:
             if is_database_unavailable(exc):
                 raise
             return self._settle_one_by_one(batch, exc)
-        record_results(batch)
-        settled = {row.id for row in rows}
-        if refused := [one.lease.task_id for one in batch if one.lease.task_id not in settled]:
-            RESULTS_REFUSED.inc(len(refused))
-            log.warning("tasks.results_refused", count=len(refused), task_ids=refused[:10])
         return any(row.dependents_state is not None and row.status in TERMINAL for row in rows)
 
-    def release(self, held: Sequence[ClaimedTask], reason: Reason = Reason.WORKER_STOPPED) -> None:
-        """Return tasks that will not be finished here to their queue; they lose nothing."""
-        if held:
-            verdict = outcomes.released(reason)
-            self._settle([FinishedAttempt(one.lease, one.type, verdict, trace=one.trace) for one in held])
+    def release(self, claimed: Sequence[ClaimedTask], reason: Reason = Reason.WORKER_STOPPED) -> None:
+        """Put tasks back into their queues, at no charge."""
+        if claimed:
+            result = outcomes.released(reason)
+            self._settle([FinishedAttempt(one.lease, one.type, result) for one in claimed])
             SyncNotifier(self._engine).notify(OUTBOX)
 
+    def discard(self, claimed: Sequence[ClaimedTask]) -> None:
+        """Forget tasks that have not started and whose leases are lost."""
+        for one in claimed:
+            self._observers.ended(one, None)
+
     def prestart_forkserver(self) -> None:
-        """Start what makes processes for tasks, before the first of them has to wait for it. Failing is no harm."""
-        with suppress(ForkServerDied, OSError):
-            self._forkserver.ensure_running()
+        """Start the fork server before the first task needs it. On failure that task starts it again."""
+        self._runner.prestart_forkserver()
 
     def close(self) -> None:
-        """Interrupt what runs, and kill what runs in a process of its own. None can be started in one any more."""
+        """Interrupt all attempts and kill those in processes of their own. No such process can start from now on."""
         self.running.interrupt_all(InterruptCause.SHUTDOWN)
-        self._forkserver.close()
+        self._runner.close()
 
-    def _run_plugin(
-        self, attempt: RunningAttempt, run: Callable[[RunningAttempt], AttemptResult | None]
-    ) -> AttemptResult | None:
-        """In a context of its own: whatever a plugin leaves in its thread's, the next task does not find there."""
-        followed = attempt.claimed.trace
-        if followed is not None:
-            return copy_context().run(followed.run, partial(run, attempt))
-        return copy_context().run(run_untraced, partial(run, attempt)) if self._tracing.is_enabled else run(attempt)
+    def _claim(
+        self, statement: Any, token: UUID, traceparents: Mapping[int, str], **parameters: Any
+    ) -> list[ClaimedTask]:
+        asked_ns = time.time_ns()
+        rows = self._execute(statement, token=token, worker=self.worker_id, **parameters)
+        found = claims.to_claims(rows, token, traceparents)
+        self._observers.claimed(found, asked_ns)
+        return [claim.task for claim in found]
 
-    def _run_in_thread(self, attempt: RunningAttempt) -> AttemptResult | None:
-        claimed = attempt.claimed
-        tracer = NO_TRACER if claimed.trace is None else claimed.trace.tracer
-        context = make_context(claimed, attempt.cancellation, self._settings, self._make_services(claimed), tracer)
-        return run_plugin(self._plugins[claimed.type], claimed, context)
-
-    def _prepare_forkserver(self, attempt: RunningAttempt) -> AttemptResult | None:
-        """None, or what becomes of the task because there is no process to be had."""
+    def _run_observed(self, claimed: ClaimedTask) -> FinishedAttempt | None:
+        self._observers.started(claimed)
+        result = None
         try:
-            self._forkserver.ensure_running()
-        except (ForkServerDied, OSError) as exc:
-            claimed = attempt.claimed
-            log.error("forkserver.not_ready", error=str(exc))
-            is_stopping = self._forkserver.is_closed
-            if is_stopping:
-                return outcomes.released(Reason.WORKER_STOPPED)
-            return outcomes.could_not_start(claimed.worker_losses, f"no process could be had for it: {exc}")
-        self.running.start_timeout(attempt)
-        return None
-
-    def _run_in_process(self, attempt: RunningAttempt) -> AttemptResult | None:
-        claimed = attempt.claimed
-        kill_after_s = self._settings.worker.kill_after_s
-        return run_in_process(
-            self._forkserver, attempt, self._plugins[claimed.type], self._make_services(claimed), kill_after_s
-        )
+            finished = self._runner.run(claimed)
+            result = None if finished is None else finished.result
+        finally:
+            self._observers.ended(claimed, result)
+        return finished
 
     def _settle(self, batch: Sequence[FinishedAttempt]) -> list[Any]:
         self._flush_reports()
-        began_ns = time.time_ns()
-        rows = self._run(settlements.settle(), rows=settlements.result_rows(batch), by=worker_actor(self.worker_id))
-        if self._tracing.is_enabled:
-            settled = {row.id for row in rows}
-            for one in batch:
-                if one.trace is not None:
-                    one.trace.settled(began_ns, one.result, was_held=one.lease.task_id in settled)
+        asked_ns = time.time_ns()
+        results = settlements.result_rows(batch, self._tracer.span_ids(batch))
+        rows = self._execute(settlements.settle(), rows=results, by=worker_actor(self.worker_id))
+        stored = {row.id for row in rows}
+        self._observers.settled([one for one in batch if one.lease.task_id in stored], asked_ns)
+        if refused := [one for one in batch if one.lease.task_id not in stored]:
+            self._observers.refused(refused, asked_ns)
+            log.warning("tasks.results_refused", count=len(refused), task_ids=[one.lease.task_id for one in refused[:10]])
         return rows
 
     def _settle_one_by_one(self, batch: Sequence[FinishedAttempt], cause: DBAPIError) -> bool:
         if len(batch) > 1:
             return max([self.settle([one]) for one in batch])
         (one,) = batch
-        of = {"task_id": one.lease.task_id, "task_type": one.type, "attempt": one.lease.attempt}
-        log.error("task.result_not_stored", **of, error=str(cause.orig))
-        verdict = outcomes.failed("its result could not be stored", Reason.INVALID_RESULT)
-        rows = self._settle([one._replace(result=verdict)])
+        ids = {"task_id": one.lease.task_id, "task_type": one.type, "attempt": one.lease.attempt}
+        log.error("task.result_not_stored", **ids, error=str(cause.orig))
+        result = outcomes.failed("its result could not be stored", Reason.INVALID_RESULT)
+        rows = self._settle([one._replace(result=result)])
         return any(row.dependents_state is not None for row in rows)
 
-    def _run(self, statement: Any, **parameters: Any) -> list[Any]:
+    def _execute(self, statement: Any, **parameters: Any) -> list[Any]:
         return prepared.execute(self._engine, statement, parameters)

@@ -1,4 +1,4 @@
-"""Python values as JSON that PostgreSQL can keep, cleaned and bounded."""
+"""Python values as JSON text that PostgreSQL can store, cleaned and bounded."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from taskcore.errors import InvalidDocument
 
 
 def clean_json(value: Any, max_bytes: int) -> str:
-    """`value` as JSON text.
+    """Return `value` as JSON text.
 
     Raises:
-        InvalidDocument: when it is not JSON, or larger than `max_bytes`.
+        InvalidDocument: when `value` is not JSON, or larger than `max_bytes`.
     """
     try:
         text = msgspec.json.encode(clean_document(msgspec.to_builtins(value)))
@@ -28,14 +28,14 @@ def clean_json(value: Any, max_bytes: int) -> str:
 
 
 def clean_line(message: str, fields: Mapping[str, Any]) -> tuple[str, str | None]:
-    """A line's message and fields, which together have at most about `MAX_LINE_BYTES`. Never refuses any."""
+    """Return a log line's message and its fields as JSON, together about `MAX_LINE_BYTES` at most. Never raises."""
     text = clean_text(message, MAX_LINE_BYTES)
     if len(encoded := text.encode()) > MAX_LINE_BYTES:
         text = encoded[:MAX_LINE_BYTES].decode("utf-8", "ignore") + " …"
     if not fields:
         return text, None
-    room = max(0, MAX_LINE_BYTES - len(text.encode()))
+    max_bytes = max(0, MAX_LINE_BYTES - len(text.encode()))
     try:
-        return text, clean_json(msgspec.to_builtins(fields, enc_hook=repr, str_keys=True), room)
-    except Exception as exc:  # any object of a stranger's, whose repr may raise anything; the message is kept
+        return text, clean_json(msgspec.to_builtins(fields, enc_hook=repr, str_keys=True), max_bytes)
+    except Exception as exc:  # a field may be any object, whose repr may raise anything; keep the message
         return text, clean_json({"left_out": clean_text(f"fields: {exc}", 256)}, MAX_LINE_BYTES)

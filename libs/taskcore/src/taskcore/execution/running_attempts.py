@@ -1,34 +1,34 @@
-"""The attempts that run in this process now: to interrupt them, and to end those that take too long."""
+"""The attempts that run in this process: to interrupt them, and to end those whose timeout has passed."""
 
 from __future__ import annotations
 
 import math
 import threading
 import time
-from dataclasses import dataclass
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import structlog
 
 from taskcore.domain.tasks import ClaimedTask
-from taskcore.observability.log_context import attempt_context
 from taskcore.plugins.cancellation import CancellationToken, InterruptCause
 
 log = structlog.stdlib.get_logger(__name__)
 
 
 class AttemptTable(Protocol):
-    """Where others can read what runs here, even after this process has died."""
+    """Shows the supervisor which attempts run here, even after this process has died."""
 
     def place(self, claimed: ClaimedTask, deadline: float | None, own_process: bool) -> int:
-        """An attempt starts. `in_process`: in a process of its own. Answers the slot that it has until `clear`."""
+        """Record that an attempt starts, and return its slot."""
 
     def clear(self, slot: int) -> None:
-        """The attempt in `slot` is over."""
+        """Record that the attempt in `slot` has ended."""
 
 
 class NullAttemptTable:
-    """Nobody reads."""
+    """For processes without a supervisor."""
 
     def place(self, claimed: ClaimedTask, deadline: float | None, own_process: bool) -> int:
         return 0
@@ -39,12 +39,13 @@ class NullAttemptTable:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RunningAttempt:
-    """One attempt at work. `can_cancel`: its type can be stopped by a cancel."""
+    """One running attempt. `can_cancel` says whether a cancel interrupts its type. Its `context` has its log fields."""
 
     claimed: ClaimedTask
     cancellation: CancellationToken
     slot: int
     can_cancel: bool
+    context: Context = field(default_factory=copy_context)
 
 
 class RunningAttempts:
@@ -58,9 +59,9 @@ class RunningAttempts:
         self._watchdog: threading.Thread | None = None
 
     def start(self, claimed: ClaimedTask, *, own_process: bool = False, can_cancel: bool = True) -> RunningAttempt:
-        """The attempt begins; its timeout counts from here, or from `start_clock` where it is `in_process`."""
-        has_clock = claimed.timeout_s is not None and not own_process
-        deadline = time.monotonic() + (claimed.timeout_s or 0) if has_clock else None
+        """Add an attempt. Its timeout starts here, or with `start_timeout` when it has its `own_process`."""
+        has_deadline = claimed.timeout_s is not None and not own_process
+        deadline = time.monotonic() + (claimed.timeout_s or 0) if has_deadline else None
         slot = self.table.place(claimed, deadline, own_process)
         attempt = RunningAttempt(claimed, CancellationToken(deadline), slot, can_cancel)
         self._attempts[claimed.lease.task_id] = attempt
@@ -69,30 +70,31 @@ class RunningAttempts:
         return attempt
 
     def start_timeout(self, attempt: RunningAttempt) -> None:
-        """There is a process to run it in."""
+        """Start the timeout now, when the fork server is ready for the attempt."""
         if attempt.claimed.timeout_s is not None:
             attempt.cancellation.deadline = time.monotonic() + attempt.claimed.timeout_s
             self._watch(attempt.cancellation.deadline)
 
     def end(self, attempt: RunningAttempt) -> None:
+        """Remove an attempt."""
         task_id = attempt.claimed.lease.task_id
-        if self._attempts.get(task_id) is attempt:  # a worker that lost its lease may run a later attempt beside it
+        if self._attempts.get(task_id) is attempt:  # after a lost lease a later attempt of the task may run here too
             del self._attempts[task_id]
         self.table.clear(attempt.slot)
 
     def interrupt(self, task_id: int, attempt_number: int, cause: InterruptCause) -> bool:
-        """Tell one attempt to stop. False: it does not run here, was told before, or cannot be cancelled."""
+        """Interrupt one attempt. Return False if it does not run here, was interrupted, or cannot be cancelled."""
         attempt = self._find(task_id, attempt_number)
         if attempt is None or (cause is InterruptCause.CANCEL and not attempt.can_cancel):
             return False
         return attempt.cancellation.interrupt(cause)
 
     def interrupt_all(self, cause: InterruptCause) -> int:
-        """Tell every attempt to stop. Answers how many had not been told before."""
+        """Interrupt every attempt. Return how many had not been interrupted before."""
         return sum(attempt.cancellation.interrupt(cause) for attempt in self.attempts())
 
     def request_pause(self, task_id: int, attempt_number: int) -> bool:
-        """Tell one attempt that it should pause. False: it does not run here."""
+        """Ask one attempt to pause. Return False if it does not run here."""
         attempt = self._find(task_id, attempt_number)
         if attempt is None:
             return False
@@ -100,11 +102,10 @@ class RunningAttempts:
         return True
 
     def attempts(self) -> list[RunningAttempt]:
-        """Those that run now."""
         return list(self._attempts.values())
 
     def wait_until_none(self, timeout_s: float) -> bool:
-        """Whether all attempts ended in time."""
+        """Wait until no attempt runs. Return False at the timeout."""
         until = time.monotonic() + timeout_s
         while self._attempts and time.monotonic() < until:
             time.sleep(0.01)
@@ -115,7 +116,7 @@ class RunningAttempts:
         return attempt if attempt is not None and attempt.claimed.lease.attempt == attempt_number else None
 
     def _watch(self, deadline: float) -> None:
-        """Have the watchdog look at `deadline` at the latest. Most deadlines lie behind one that it waits for."""
+        """Have the watchdog check no later than `deadline`. It usually waits for an earlier one already."""
         with self._changed:
             if self._watchdog is None:
                 self._watchdog = threading.Thread(target=self._watch_deadlines, name="watchdog", daemon=True)
@@ -132,7 +133,7 @@ class RunningAttempts:
                 self._changed.wait(None if wait_s == math.inf else max(0.0, wait_s))
 
     def _interrupt_expired(self) -> float:
-        """Interrupt what is beyond its deadline. Answers the next deadline."""
+        """Interrupt the attempts whose deadline has passed. Return the next deadline."""
         now = time.monotonic()
         earliest = math.inf
         for attempt in self.attempts():
@@ -142,7 +143,5 @@ class RunningAttempts:
             if deadline > now:
                 earliest = min(earliest, deadline)
             elif attempt.cancellation.interrupt(InterruptCause.TIMEOUT):
-                claimed = attempt.claimed
-                with attempt_context(claimed):
-                    log.info("attempt.timed_out", timeout_s=claimed.timeout_s)
+                attempt.context.run(log.info, "attempt.timed_out", timeout_s=attempt.claimed.timeout_s)
         return earliest

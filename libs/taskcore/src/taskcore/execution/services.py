@@ -1,10 +1,11 @@
-"""What a worker's attempts ask of the world outside: their logs, progress and checkpoints, and other tasks."""
+"""The services of an attempt: its log lines, progress and checkpoints, and other tasks, all in the database."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Mapping
+from contextvars import copy_context
 from typing import Any
 
 import structlog
@@ -19,7 +20,7 @@ from taskcore.domain.tasks import ClaimedTask
 from taskcore.errors import DatabaseUnavailable, LeaseLost
 from taskcore.execution.json_cleaning import clean_json, clean_line
 from taskcore.execution.report_writer import ReportWriter
-from taskcore.observability.log_context import attempt_context
+from taskcore.observability.log_context import is_in_attempt
 from taskcore.observability.redaction import Redactor
 from taskcore.submission.from_plugin import get_task, submit_task
 
@@ -27,31 +28,34 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class DatabaseServices:
-    """Those of one attempt. Thread-safe: a plugin may have threads of its own.
+    """The services of one attempt, created in its context. Thread-safe, because a plugin may start threads.
 
-    Raises `TemporarilyUnavailable` while the database is away.
+    Every method raises `DatabaseUnavailable` while the database is unavailable.
     """
 
-    def __init__(self, engine: Engine, report_writer: ReportWriter, masking: Redactor, claimed: ClaimedTask) -> None:
+    def __init__(self, engine: Engine, report_writer: ReportWriter, redactor: Redactor, claimed: ClaimedTask) -> None:
         self._engine = engine
         self._report_writer = report_writer
-        self._masking = masking
-        self._claimed = claimed
+        self._redactor = redactor
         self._lease = claimed.lease
+        self._context = copy_context()
         self._lock = threading.Lock()
         self._lines = 0
 
     def log(self, level: str, message: str, fields: Mapping[str, Any]) -> None:
-        """To the worker's log by its level, and to the task's in any case. Masked are both."""
-        text, cleaned = clean_line(self._masking.redact_text(message), self._masking.redact_fields(fields))
-        with attempt_context(self._claimed):  # a thread of the plugin's own may not know
-            getattr(log.bind(**fields), level)(text)
+        """Add a line to the task's log, and to the worker's log if its level allows. Both are redacted."""
+        text, cleaned = clean_line(self._redactor.redact_text(message), self._redactor.redact_fields(fields))
+        write = getattr(log.bind(**fields), level)
+        if is_in_attempt():
+            write(text)
+        else:
+            self._context.copy().run(write, text)
         with self._lock:
             self._lines += 1
             if self._lines <= MAX_LINES:
                 self._add(level, text, cleaned)
             elif self._lines == MAX_LINES + 1:
-                self._add("warning", f"cut here: an attempt's log has at most {MAX_LINES} lines", None)
+                self._add("warning", f"cut here: the log of an attempt has at most {MAX_LINES} lines", None)
 
     def progress(self, value: Any) -> None:
         self._report_writer.set_progress(self._lease, clean_json(value, MAX_PROGRESS_BYTES))

@@ -9,26 +9,21 @@ from typing import Any
 from opentelemetry import trace
 
 from taskcore.domain.tasks import ClaimedTask
+from taskcore.observability.attempt_observer import AttemptObserver
 
 _current: ContextVar[ClaimedTask | None] = ContextVar("attempt", default=None)
 
 
-class attempt_context:
-    """A context manager: inside it, log lines carry the fields of `claimed`.
+class LogContext(AttemptObserver):
+    """Give the fields of an attempt to every line that is logged while it runs."""
 
-    Not a generator, because every attempt enters it and a generator takes three times as long.
-    """
+    def started(self, task: ClaimedTask) -> None:
+        _current.set(task)
 
-    __slots__ = ("_before", "_claimed")
 
-    def __init__(self, claimed: ClaimedTask) -> None:
-        self._claimed = claimed
-
-    def __enter__(self) -> None:
-        self._before = _current.set(self._claimed)
-
-    def __exit__(self, *_: object) -> None:
-        _current.reset(self._before)
+def is_in_attempt() -> bool:
+    """Return whether this context belongs to an attempt. Threads that a plugin starts have a context of their own."""
+    return _current.get() is not None
 
 
 def add_attempt_fields(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -40,8 +35,6 @@ def add_attempt_fields(_logger: object, _method: str, line: MutableMapping[str, 
         line.setdefault("attempt", claimed.lease.attempt)
         if claimed.request_id is not None:
             line.setdefault("request_id", claimed.request_id)
-        if claimed.trace is not None:
-            line.setdefault("trace_id", claimed.trace.trace_id)
     if "trace_id" not in line and (trace_id := _current_trace_id()) is not None:
         line["trace_id"] = trace_id
     return line

@@ -10,7 +10,8 @@ from functools import cache
 
 from prometheus_client import Counter, Histogram
 
-from taskcore.domain.tasks import FinishedAttempt
+from taskcore.domain.tasks import Claim, FinishedAttempt
+from taskcore.observability.attempt_observer import AttemptObserver
 
 #: Seconds: from a task that does nothing to one that runs all night.
 RUN_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3_600, 10_800, 36_000)
@@ -61,10 +62,19 @@ _runs_of = cache(RUN_SECONDS.labels)
 _attempts_of = cache(ATTEMPTS.labels)
 
 
-def record_claims(waits: Iterable[tuple[str, float]]) -> None:
-    """Count a batch of claims, given as pairs of task type and seconds waited."""
-    for type_, seconds in _by_type(waits).items():
-        _observe_all(_waits_of(type_), seconds)
+class AttemptMetrics(AttemptObserver):
+    """Count attempts, a batch at a time."""
+
+    def claimed(self, claims: Sequence[Claim], asked_ns: int) -> None:
+        waits = ((claim.task.type, claim.queued_s) for claim in claims if claim.queued_s is not None)
+        for type_, seconds in _by_type(waits).items():
+            _observe_all(_waits_of(type_), seconds)
+
+    def settled(self, batch: Sequence[FinishedAttempt], asked_ns: int) -> None:
+        record_results(batch)
+
+    def refused(self, batch: Sequence[FinishedAttempt], asked_ns: int) -> None:
+        RESULTS_REFUSED.inc(len(batch))
 
 
 def record_results(batch: Sequence[FinishedAttempt]) -> None:

@@ -6,7 +6,11 @@ duplicate or stale message gets nothing. Tasks are locked in id order, as in eve
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import Any
+from uuid import UUID
 
 from sqlalchemy import (
     Executable,
@@ -40,6 +44,7 @@ from taskcore.db.sql import (
     worker_actor_param,
 )
 from taskcore.domain.states import CLAIM, Status
+from taskcore.domain.tasks import Claim, ClaimedTask, Lease
 
 _CLAIMED = (
     Task.id,
@@ -155,4 +160,38 @@ def postpone() -> Executable:
         update(Outbox)
         .where(Outbox.task_id == func.any(bigints_param()), Outbox.available_at <= func.now())
         .values(is_due=const_bool(False), dispatched_at=null(), available_at=func.now() + interval(literal_column("1")))
+    )
+
+
+def to_claims(rows: Sequence[Any], token: UUID, message_traceparents: Mapping[int, str]) -> list[Claim]:
+    """Convert the rows of `claim` or `find_by_token`, which have just arrived. Traceparents are by task id."""
+    now = time.monotonic()
+    return [
+        Claim(
+            _claimed_task(row, token, now),
+            row.queued_s,
+            row.claimed_at,
+            row.trace_context,
+            message_traceparents.get(row.id),
+        )
+        for row in rows
+    ]
+
+
+def _claimed_task(row: Any, token: UUID, now: float) -> ClaimedTask:
+    return ClaimedTask(
+        lease=Lease(row.id, row.attempt, token),
+        name=row.name,
+        type=row.type,
+        queue=row.queue,
+        parameters=row.parameters,
+        failures=row.failures,
+        max_attempts=row.max_attempts,
+        claimed_at=now,
+        crashes=row.crashes,
+        worker_losses=row.worker_losses,
+        timeout_s=row.timeout_s,
+        isolated=row.isolated,
+        checkpoint=row.checkpoint,
+        request_id=row.request_id,
     )

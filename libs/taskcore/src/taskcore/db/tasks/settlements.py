@@ -5,8 +5,9 @@ Fenced by (task, attempt, token).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -40,10 +41,12 @@ from taskcore.db.models import Outbox, Task, TaskAttempt, TaskHistory
 from taskcore.db.sql import actor_param, const_bool, const_text, interval, key_equals, recordset, status_in_unindexed
 from taskcore.domain.outcomes import AttemptOutcome, ChargedAs
 from taskcore.domain.states import HELD, TERMINAL, Status
-from taskcore.domain.tasks import FinishedAttempt
+from taskcore.domain.tasks import FinishedAttempt, Lease, SpanIds
 
 #: Position and length of the trace id in a traceparent.
 _TRACE_ID: tuple[ColumnElement[Any], ...] = (literal_column("4"), literal_column("32"))
+
+_NO_SPANS: Mapping[Lease, SpanIds] = MappingProxyType({})
 
 
 @cache
@@ -214,9 +217,9 @@ def _was(status: Status) -> ColumnElement[bool]:
     return status_in_unindexed(Task.status, {status})
 
 
-def result_rows(batch: Sequence[FinishedAttempt]) -> str:
-    """Return the parameter `rows` of `settle`."""
-    return msgspec.json.encode([_row(one) for one in batch]).decode()
+def result_rows(batch: Sequence[FinishedAttempt], span_ids: Mapping[Lease, SpanIds] = _NO_SPANS) -> str:
+    """Return the parameter `rows` of `settle`. `span_ids` are those of the traced attempts."""
+    return msgspec.json.encode([_row(one, span_ids.get(one.lease)) for one in batch]).decode()
 
 
 class _Row(msgspec.Struct, omit_defaults=True):
@@ -237,8 +240,8 @@ class _Row(msgspec.Struct, omit_defaults=True):
     span: str | None = None
 
 
-def _row(one: FinishedAttempt) -> _Row:
-    lease, verdict, trace = one.lease, one.result, one.trace
+def _row(one: FinishedAttempt, span_ids: SpanIds | None) -> _Row:
+    lease, verdict = one.lease, one.result
     return _Row(
         lease.task_id,
         lease.attempt,
@@ -253,6 +256,6 @@ def _row(one: FinishedAttempt) -> _Row:
         None if verdict.retry_in is None else verdict.retry_in.total_seconds(),
         one.waited_s,
         one.ran_s,
-        None if trace is None else trace.trace_id,
-        None if trace is None else trace.span_id,
+        None if span_ids is None else span_ids.trace_id,
+        None if span_ids is None else span_ids.span_id,
     )

@@ -1,4 +1,4 @@
-"""Frames over a stream socket: how an executor and a task process talk."""
+"""Length-prefixed frames over a stream socket, between an executor and a task process."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from contextlib import suppress
 from taskcore.domain.tasks import MAX_TASK_BYTES
 from taskcore.errors import TaskcoreError
 
-#: A result within its bound, with every character escaped.
+#: Room for a result of the maximum size in which every character is escaped.
 MAX_FRAME = 16 * MAX_TASK_BYTES
 _HEAD = struct.Struct("!I")
 
 
 class FrameTooLarge(TaskcoreError):
-    """More than may be said at once."""
+    """A message is larger than a frame may be."""
 
 
 class Channel:
-    """One thread at a time may send, and one receive."""
+    """One thread at a time may send, and one may receive."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
 
     def send(self, frame: bytes) -> None:
-        """Raises `OSError` where nobody is there any more, and `FrameTooLarge`."""
+        """Raises `FrameTooLarge`, and `OSError` when the other side is gone."""
         if len(frame) > MAX_FRAME:
             raise FrameTooLarge(f"{len(frame)} bytes are more than {MAX_FRAME}")
         self._connection.sendall(_HEAD.pack(len(frame)) + frame)
 
     def receive(self) -> bytes | None:
-        """The next frame; None at the end. Raises `FrameTooLarge`."""
+        """Return the next frame, or `None` at the end. Raises `FrameTooLarge`."""
         head = self._read(_HEAD.size)
         if head is None:
             return None
@@ -41,7 +41,7 @@ class Channel:
         return self._read(size)
 
     def shutdown(self) -> None:
-        """Nothing more comes: whoever receives gets what was sent before, and then the end."""
+        """End both directions. A receiver still gets what was sent before."""
         with suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)
 
@@ -53,7 +53,7 @@ class Channel:
         while len(buffer) < size:
             try:
                 chunk = self._connection.recv(min(size - len(buffer), 1 << 16))
-            except OSError:  # it was killed with something of ours unread
+            except OSError:  # the peer was killed before it read all that we had sent
                 return None
             if not chunk:
                 return None

@@ -1,6 +1,6 @@
-"""The spans of a task process: kept until its end, and then told to its executor. It imports OpenTelemetry's SDK.
+"""The spans of a task process, which its executor exports. Importing this module imports the OpenTelemetry SDK.
 
-Without threads or connections; whatever is wrong with them, the attempt's end is not.
+Without threads or connections. A failure here never changes the result of the attempt.
 """
 
 from __future__ import annotations
@@ -24,37 +24,37 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class ChildSpanRecorder:
-    """From now on this thread, and what is made with its context, is inside of the span that `traceparent` names."""
+    """Make the span that `traceparent` names the current one of this thread, and record the spans below it."""
 
     def __init__(self, traceparent: str) -> None:
-        self._kept = _SpanBuffer()
+        self._buffer = _SpanBuffer()
         provider = TracerProvider(
             ParentBased(ALWAYS_OFF), Resource.get_empty(), shutdown_on_exit=False, span_limits=SPAN_LIMITS
         )
-        provider.add_span_processor(self._kept)
+        provider.add_span_processor(self._buffer)
         trace.set_tracer_provider(provider)
         context.attach(child_context(parse_traceparent(traceparent)))
         self.tracer: Tracer = provider.get_tracer("taskcore.plugin")
 
     def frames(self) -> list[bytes]:
-        """The frames that tell of what has ended; none where that cannot be told."""
+        """Return the frames with the spans that have ended, or none if they cannot be encoded."""
         try:
-            packed, left_out = span_codec.encode_spans(self._kept.spans)
-            return [messages.encode(messages.SpansRecorded(Raw(packed), self._kept.dropped + left_out))]
-        except Exception:  # its executor waits for the end of the attempt, and for nothing else
+            packed, left_out = span_codec.encode_spans(self._buffer.spans)
+            return [messages.encode(messages.SpansRecorded(Raw(packed), self._buffer.dropped + left_out))]
+        except Exception:  # the executor waits for the result only
             log.exception("traces.not_sent")
             return []
 
 
 class _SpanBuffer(SpanProcessor):
-    """The first `MAX_SPANS`; the rest is counted."""
+    """Keeps the first `MAX_SPANS` and counts the rest."""
 
     def __init__(self) -> None:
         self.spans: list[ReadableSpan] = []
         self.dropped = 0
 
     def on_end(self, span: ReadableSpan) -> None:
-        """From any thread. An interrupt may hit, too: there is no lock to be left behind."""
+        """Called from any thread. Takes no lock, which an interrupt could leave locked."""
         if len(self.spans) < MAX_SPANS:
             self.spans.append(span)
         else:

@@ -1,4 +1,4 @@
-"""The executor's side of its nursery: starts it when it is first needed, and again when it has died."""
+"""The executor's side of its fork server: starts it when it is first needed, and again after it died."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from taskcore.execution.isolation.task_process import PAUSE_COMMAND
 from taskcore.plugins import Plugins, load_plugins
 from taskcore.settings import Settings
 
-#: Not by `multiprocessing`, which would run the service's main module again.
+#: Not `multiprocessing`, which would import the service's main module again.
 PROGRAM = "import sys; from taskcore.execution.isolation.forkserver_main import main; main(int(sys.argv[1]))"
-#: Each process that writes metrics leaves a file; task processes would leave one each.
+#: Every process that writes metrics leaves a file behind, so task processes must not write any.
 ENV_NOT_INHERITED = {"PROMETHEUS_MULTIPROC_DIR"}
 READY_TIMEOUT_S = 60.0
 EXIT_TIMEOUT_S = 5.0
@@ -35,18 +35,18 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class ForkServerDied(TaskcoreError):
-    """There is no process to start task processes from."""
+    """The fork server is not running."""
 
 
 class TaskProcess:
-    """One task process as its executor sees it. `status` is its wait status; None where its end was not seen."""
+    """One task process. `status` is its wait status, or `None` when its exit was not seen. `ended` is set at its exit."""
 
-    def __init__(self, house: _ForkServerProcess, number: int) -> None:
-        self._house = house
+    def __init__(self, server: _ForkServerProcess, number: int) -> None:
+        self._server = server
         self._number = number
         ours, self._theirs = socket.socketpair()
-        self._read_orders, self._orders = os.pipe()
-        self._ordering = threading.Lock()
+        self._read_commands, self._commands = os.pipe()
+        self._command_lock = threading.Lock()
         self._is_closed = False
         self.channel = Channel(ours)
         self.ended = threading.Event()
@@ -54,28 +54,29 @@ class TaskProcess:
         self.status: int | None = None
 
     def start(self) -> None:
-        self._house.send(RecordKind.START, self._number, fds=(self._theirs.fileno(), self._read_orders))
+        self._server.send(RecordKind.START, self._number, fds=(self._theirs.fileno(), self._read_commands))
         self._theirs.close()
-        os.close(self._read_orders)
+        os.close(self._read_commands)
 
     def send_command(self, letter: bytes) -> None:
-        with self._ordering, suppress(OSError):  # it may be over
-            if not self._is_closed:  # else the descriptor may be somebody else's by now
-                os.write(self._orders, letter)
+        """Send a command. Does nothing when the process has exited."""
+        with self._command_lock, suppress(OSError):
+            if not self._is_closed:  # the descriptor may be in use for something else by now
+                os.write(self._commands, letter)
 
     def send_signal(self, number: int) -> None:
-        """Send a signal to its whole group."""
-        self._house.send(RecordKind.SIGNAL, self._number, number)
+        """Send a signal to the whole process group."""
+        self._server.send(RecordKind.SIGNAL, self._number, number)
 
     def request_pause(self) -> None:
         self.send_command(PAUSE_COMMAND)
 
     def close(self) -> None:
-        """Let go of it. It must have ended."""
+        """Close the channel and the command pipe, after the process has exited."""
         self.channel.close()
-        with self._ordering:
+        with self._command_lock:
             self._is_closed = True
-            os.close(self._orders)
+            os.close(self._commands)
 
     def mark_ended(self, status: int | None) -> None:
         self.status = status
@@ -84,57 +85,60 @@ class TaskProcess:
 
 
 class ForkServer:
-    """Thread-safe. `load` must be found by its name in another process."""
+    """Thread-safe. `load` must be importable by name, because the fork server calls it in its own process."""
 
     def __init__(self, settings: Settings, load: Callable[[], Plugins] = load_plugins) -> None:
         self._settings = settings
         self._load = load
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
-        self._house: _ForkServerProcess | None = None
+        self._server: _ForkServerProcess | None = None
         self.is_closed = False
 
     def ensure_running(self) -> None:
-        """Have it ready, so that no attempt's time goes by with loading it. Raises `NurseryLost`."""
+        """Start it if needed, and wait until it has loaded the plugins. Raises `ForkServerDied`.
+
+        Call this before the timeout of an attempt starts.
+        """
         with self._lock:
             if self.is_closed:
-                raise ForkServerDied("the worker stops")
-            if self._house is None or self._house.is_dead:
-                self._house = _ForkServerProcess(self._settings, self._load)
-            house = self._house
-        house.wait_until_ready()
+                raise ForkServerDied("the worker is stopping")
+            if self._server is None or self._server.is_dead:
+                self._server = _ForkServerProcess(self._settings, self._load)
+            server = self._server
+        server.wait_until_ready()
 
     def start_process(self) -> TaskProcess:
-        """A new one, started. Raises `NurseryLost`."""
-        house = self._house
-        if house is None or house.is_dead:
+        """Fork a task process. Raises `ForkServerDied`."""
+        server = self._server
+        if server is None or server.is_dead:
             raise ForkServerDied
-        return house.start_process(next(self._numbers))
+        return server.start_process(next(self._numbers))
 
     def close(self) -> None:
-        """Kill all that runs, and end it."""
+        """End the fork server, which kills all its task processes. It cannot be started again."""
         with self._lock:
             self.is_closed = True
-            house = self._house
-        if house is not None:
-            house.close()
+            server = self._server
+        if server is not None:
+            server.close()
 
 
 class _ForkServerProcess:
-    """One nursery process."""
+    """One fork server process, and a thread that reads its records."""
 
     def __init__(self, settings: Settings, load: Callable[[], Plugins]) -> None:
-        self._line, theirs = socket.socketpair()
-        self._sending = threading.Lock()
+        self._connection, theirs = socket.socketpair()
+        self._send_lock = threading.Lock()
         self._processes: dict[int, TaskProcess] = {}
         self._ready = threading.Event()
         self.is_dead = False
         with theirs:
             self._process = _spawn(theirs)
-        setup = Channel(self._line)
+        setup = Channel(self._connection)
         setup.send(msgspec.json.encode(sys.path))
         setup.send(pickle.dumps((settings, load)))
-        threading.Thread(target=self._listen, name="nursery", daemon=True).start()
+        threading.Thread(target=self._read_records, name="forkserver", daemon=True).start()
 
     def wait_until_ready(self) -> None:
         if not self._ready.wait(READY_TIMEOUT_S) or self.is_dead:
@@ -143,27 +147,27 @@ class _ForkServerProcess:
     def start_process(self, number: int) -> TaskProcess:
         process = self._processes[number] = TaskProcess(self, number)
         process.start()
-        if self.is_dead:  # it may have been so before there was anything to tell it to
+        if self.is_dead:  # it may have died before `_processes` had the new one
             process.mark_ended(None)
         return process
 
     def send(self, kind: RecordKind, number: int = 0, value: int = 0, fds: tuple[int, ...] = ()) -> None:
-        """Where nobody is there any more, `_listen` is about to say so."""
-        with self._sending, suppress(OSError):
-            forkserver_protocol.send(self._line, kind, number, value, fds)
+        """Send a record. When the fork server is gone, `_read_records` is about to notice."""
+        with self._send_lock, suppress(OSError):
+            forkserver_protocol.send(self._connection, kind, number, value, fds)
 
     def close(self) -> None:
         with suppress(OSError):
-            self._line.shutdown(socket.SHUT_WR)
+            self._connection.shutdown(socket.SHUT_WR)
         try:
             self._process.wait(EXIT_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
 
-    def _listen(self) -> None:
+    def _read_records(self) -> None:
         try:
-            while (record := forkserver_protocol.receive(self._line)) is not None:
+            while (record := forkserver_protocol.receive(self._connection)) is not None:
                 kind, number, value, _ = record
                 self._handle_record(kind, number, value)
         except OSError as exc:
@@ -183,7 +187,7 @@ class _ForkServerProcess:
                 self._processes.pop(number).mark_ended(None)
 
     def _handle_death(self) -> None:
-        """It is gone. The kernel ends its children with it, but not theirs."""
+        """Kill the process groups that are left. The kernel has killed the task processes, but not their children."""
         self.is_dead = True
         status = self._process.wait()
         if status != 0:
@@ -194,16 +198,16 @@ class _ForkServerProcess:
                     os.killpg(process.pid, signal.SIGKILL)
             process.mark_ended(None)
         self._ready.set()
-        with self._sending:
-            self._line.close()
+        with self._send_lock:
+            self._connection.close()
 
 
-def _spawn(line: socket.socket) -> subprocess.Popen[bytes]:
-    """In a session of its own: what kills the executor's whole group must leave it to clean up."""
+def _spawn(connection: socket.socket) -> subprocess.Popen[bytes]:
+    """Start the fork server in a session of its own: it must survive a kill of the executor's group, to clean up."""
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(line.fileno())],
+        [sys.executable, "-c", PROGRAM, str(connection.fileno())],
         stdin=subprocess.DEVNULL,
-        pass_fds=[line.fileno()],
+        pass_fds=[connection.fileno()],
         env={name: value for name, value in os.environ.items() if name not in ENV_NOT_INHERITED},
         start_new_session=True,
     )

@@ -1,4 +1,4 @@
-"""What an executor and its nursery tell each other: records of one size, some with file descriptors."""
+"""The records that an executor and its fork server exchange: of one size, some with file descriptors."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ _RECORD = struct.Struct("!BQi")
 
 
 class RecordKind(IntEnum):
-    # to the nursery
-    START = 1  # with the task process's end of its channel, and of its orders
-    SIGNAL = 2  # the value is sent to the whole process group
-    # from the nursery
+    # to the fork server
+    START = 1  # with the task process's ends of its channel and of its command pipe
+    SIGNAL = 2  # the value is a signal for the whole process group
+    # from the fork server
     READY = 3  # the plugins are loaded
-    STARTED = 4  # the value is its process id
-    EXITED = 5  # the value is its wait status
+    STARTED = 4  # the value is the process id
+    EXITED = 5  # the value is the wait status
     NOT_STARTED = 6  # the value is an errno
 
 
 def send(
     connection: socket.socket, kind: RecordKind, number: int = 0, value: int = 0, fds: tuple[int, ...] = ()
 ) -> None:
-    """`number` is that of the task process, given by the executor. Raises `OSError` where nobody is there."""
+    """Send a record about the task process to which the executor gave `number`. Raises `OSError` on a lost peer."""
     record = _RECORD.pack(kind, number, value)
     if fds:
         socket.send_fds(connection, [record], fds)
@@ -33,7 +33,7 @@ def send(
 
 
 def receive(connection: socket.socket) -> tuple[RecordKind, int, int, list[int]] | None:
-    """None at the end."""
+    """Return kind, number, value and file descriptors of the next record, or `None` at the end."""
     record, fds, _, _ = socket.recv_fds(connection, _RECORD.size, 2, socket.MSG_WAITALL)
     for fd in fds:
         os.set_inheritable(fd, False)

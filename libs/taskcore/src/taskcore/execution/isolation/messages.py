@@ -1,6 +1,6 @@
-"""What a task process tells its executor, as JSON: a process that runs foreign code is not to be unpickled from.
+"""The messages from a task process to its executor, as JSON: a process that runs a plugin is not trusted with pickle.
 
-In the other direction, where it is the executor that speaks, frames are pickled.
+In the other direction the executor sends pickled frames.
 """
 
 from __future__ import annotations
@@ -23,39 +23,39 @@ class Progressed(msgspec.Struct, tag=True, array_like=True):
 
 
 class SpansRecorded(msgspec.Struct, tag=True, array_like=True):
-    """Spans of what is followed (`taskcore.observability.tracing.span_codec`), and how many more there were."""
+    """Spans in the encoding of `span_codec`, and how many more were dropped."""
 
     spans: msgspec.Raw
     dropped: int
 
 
 class SaveCheckpoint(msgspec.Struct, tag=True, array_like=True):
-    """Is answered."""
+    """The reply is `None`."""
 
     value: Any
 
 
 class Submit(msgspec.Struct, tag=True, array_like=True):
-    """Is answered, by an id. `context` is that of the span which it is asked in, as a traceparent."""
+    """The reply is the id of the new task. `context` is the traceparent of the current span."""
 
     task: dict[str, Any]
     context: str | None = None
 
 
 class Get(msgspec.Struct, tag=True, array_like=True):
-    """Is answered, by a task or None."""
+    """The reply is a task or `None`."""
 
     task_id: int
 
 
 class Ended(msgspec.Struct, tag=True, array_like=True):
-    """The attempt is over."""
+    """The attempt has ended. Without a result, nothing is to be settled."""
 
-    verdict: AttemptResult | None
+    result: AttemptResult | None
 
 
 class OutOfMemory(msgspec.Struct, tag=True, array_like=True):
-    """The attempt is over, and so is the process."""
+    """The attempt has ended, and the process ends too."""
 
 
 Notice = Logged | Progressed | SpansRecorded

@@ -1,4 +1,4 @@
-"""The services of an attempt in a process of its own: what it asks is asked of its executor."""
+"""The services of an attempt in a process of its own: requests to its executor."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from taskcore.observability.tracing.propagation import current_traceparent
 
 MAX_QUEUED = 1_000
 
-#: Errors that an attempt gets as they are.
+#: Errors that keep their class on the way to the plugin.
 KNOWN_ERRORS: dict[str, type[TaskcoreError]] = {
     error.__name__: error for error in (DatabaseUnavailable, LeaseLost, InvalidTask)
 }
 
-#: What was asked for, or the class of an error and its text.
+#: The value, and the class and text of an error.
 Reply = tuple[Any, tuple[str, str] | None]
 
 
@@ -34,13 +34,13 @@ class ServiceFailed(TaskcoreError):
 
 
 class RemoteServices:
-    """One thread speaks for all of the process: an interrupt can hit whoever asks, but never half a message."""
+    """One thread sends for the whole process, so that an interrupt in the plugin's thread cannot cut a frame short."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._outgoing: SimpleQueue[tuple[bytes, SimpleQueue[Reply] | None] | None] = SimpleQueue()
-        self._speaker = threading.Thread(target=self._send_loop, name="services", daemon=True)
-        self._speaker.start()
+        self._sender = threading.Thread(target=self._send_loop, name="services", daemon=True)
+        self._sender.start()
 
     def log(self, level: str, message: str, fields: Mapping[str, Any]) -> None:
         text, cleaned = clean_line(message, fields)
@@ -53,33 +53,32 @@ class RemoteServices:
         self._request(messages.SaveCheckpoint(msgspec.Raw(clean_json(value, MAX_CHECKPOINT_BYTES).encode())))
 
     def submit(self, task: Mapping[str, Any]) -> int:
-        return int(
-            self._request(messages.Submit(msgspec.to_builtins(dict(task), str_keys=True), current_traceparent()))
-        )
+        document = msgspec.to_builtins(dict(task), str_keys=True)
+        return int(self._request(messages.Submit(document, current_traceparent())))
 
     def get(self, task_id: int) -> Mapping[str, Any] | None:
         found: Mapping[str, Any] | None = self._request(messages.Get(task_id))
         return found
 
     def close(self, *last: bytes) -> None:
-        """Say what is still to be said, and then `last`."""
+        """Send what is queued, then the frames `last`. Nothing can be sent after that."""
         for frame in last:
             self._outgoing.put((frame, None))
         self._outgoing.put(None)
-        self._speaker.join()
+        self._sender.join()
 
     def _notify(self, notice: messages.Notice) -> None:
-        while self._outgoing.qsize() > MAX_QUEUED:  # an attempt that talks faster than it is heard
+        while self._outgoing.qsize() > MAX_QUEUED:  # the plugin writes faster than the executor reads
             time.sleep(0.01)
         self._enqueue(messages.encode(notice), None)
 
     def _request(self, request: messages.Request) -> Any:
         reply: SimpleQueue[Reply] = SimpleQueue()
         self._enqueue(messages.encode(request), reply)
-        value, refusal = reply.get()
-        if refusal is not None:
-            error, text = refusal
-            raise KNOWN_ERRORS.get(error, ServiceFailed)(text)
+        value, error = reply.get()
+        if error is not None:
+            name, text = error
+            raise KNOWN_ERRORS.get(name, ServiceFailed)(text)
         return value
 
     def _enqueue(self, frame: bytes, reply: SimpleQueue[Reply] | None) -> None:
@@ -94,6 +93,6 @@ class RemoteServices:
                 self._channel.send(frame)
                 if reply is not None:
                     reply.put(pickle.loads(self._channel.receive() or b""))
-            except Exception as exc:  # the executor is gone, and this process soon is, too
+            except Exception as exc:  # the executor is gone, and this process will be killed
                 if reply is not None:
-                    reply.put((None, ("", f"the executor cannot be reached: {exc}")))
+                    reply.put((None, ("", f"the executor is unreachable: {exc}")))

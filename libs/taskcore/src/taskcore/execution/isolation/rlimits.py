@@ -1,4 +1,4 @@
-"""How much memory a process may have."""
+"""Resource limits of this process."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import resource
 
 
 def set_memory_limit(size: int) -> None:
-    """Bound the address space of this process, and of what it starts, to `size` bytes, or to less where less is set."""
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
-    bound = size if most == resource.RLIM_INFINITY else min(size, most)
-    resource.setrlimit(resource.RLIMIT_AS, (bound, bound))
+    """Limit the address space of this process and its children to `size` bytes, or less if the hard limit is less."""
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limit = size if hard == resource.RLIM_INFINITY else min(size, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

@@ -1,10 +1,11 @@
-"""An executor's thread hosts an attempt in a process of its own: serves what it asks for, and sees it to its end."""
+"""A thread of the executor hosts an attempt in a process of its own: it serves its requests and waits for its end."""
 
 from __future__ import annotations
 
 import os
 import pickle
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -15,6 +16,7 @@ from taskcore.domain import outcomes
 from taskcore.domain.documents import clean_text
 from taskcore.domain.outcomes import AttemptResult
 from taskcore.domain.tasks import ClaimedTask
+from taskcore.execution.exit_status import describe_exit
 from taskcore.execution.isolation import messages
 from taskcore.execution.isolation.channel import FrameTooLarge
 from taskcore.execution.isolation.forkserver import ForkServer, ForkServerDied, TaskProcess
@@ -23,40 +25,51 @@ from taskcore.execution.isolation.task_process import command
 from taskcore.execution.run_plugin import result_of_interrupt
 from taskcore.execution.running_attempts import RunningAttempt
 from taskcore.observability.tracing.propagation import current_traceparent, use_remote_parent
-from taskcore.plugins import Plugin
-from taskcore.plugins.cancellation import InterruptCause
+from taskcore.plugins import InterruptCause, Plugin
 from taskcore.plugins.context import AttemptServices
 
-#: What a process that has told its verdict gets to exit.
+#: How long a process may take to exit after it has sent its result.
 EXIT_GRACE_S = 5.0
+
+#: Takes encoded spans, and how many more were dropped. Raises `ValueError` when they are malformed.
+AddSpans = Callable[[bytes, int], None]
 
 log = structlog.stdlib.get_logger(__name__)
 
 
 def run_in_process(
-    nursery: ForkServer, attempt: RunningAttempt, plugin: Plugin[Any], services: AttemptServices, kill_after_s: float
+    forkserver: ForkServer,
+    attempt: RunningAttempt,
+    plugin: Plugin[Any],
+    services: AttemptServices,
+    *,
+    kill_after_s: float,
+    add_spans: AddSpans,
 ) -> AttemptResult | None:
-    """Run the attempt in a process of its own, and have nothing of that left. None: nothing is to be written."""
+    """Run the attempt in a process of its own. When this returns, nothing of the process group is left.
+
+    An interrupted process that has not exited `kill_after_s` later is killed. Returns `None` when the lease ended.
+    """
     claimed = attempt.claimed
     try:
-        process = nursery.start_process()
+        process = forkserver.start_process()
     except (ForkServerDied, OSError) as exc:
         log.error("task_process.not_started", task_id=claimed.lease.task_id, error=str(exc))
-        return outcomes.could_not_start(claimed.worker_losses, f"no process could be had for it: {exc}")
+        return outcomes.could_not_start(claimed.worker_losses, f"its process could not be started: {exc}")
     try:
         _send_task(process, attempt)
         with attempt.cancellation.on_interrupt(lambda: _stop(process, attempt, kill_after_s)):
             attempt.cancellation.on_pause_requested(process.request_pause)
-            end = _serve(process, attempt, services)
-            _wait_for_exit(process, has_told=end is not None)
+            end = _serve(process, claimed, services, add_spans)
+            _wait_for_exit(process, has_ended=end is not None)
     finally:
         process.close()
     cause = attempt.cancellation.disarm()
-    return _verdict(end, process, claimed) if cause is None else result_of_interrupt(plugin, claimed, cause)
+    return _to_result(end, process, claimed) if cause is None else result_of_interrupt(plugin, claimed, cause)
 
 
 def _stop(process: TaskProcess, attempt: RunningAttempt, kill_after_s: float) -> None:
-    """Ask the group to end, and make it. Where the lease is over, somebody else may run the task already."""
+    """Ask the process group to end, then kill it. After a fence kill at once: another worker may run the task."""
     cause = attempt.cancellation.cause or InterruptCause.CANCEL
     if cause is not InterruptCause.FENCE:
         process.send_command(command(cause))
@@ -67,40 +80,41 @@ def _stop(process: TaskProcess, attempt: RunningAttempt, kill_after_s: float) ->
 
 
 def _send_task(process: TaskProcess, attempt: RunningAttempt) -> None:
-    claimed = attempt.claimed._replace(trace=None)
-    with suppress(OSError):  # it is gone already: its exit says why
-        process.channel.send(pickle.dumps((claimed, attempt.cancellation.deadline, current_traceparent())))
+    task = (attempt.claimed, attempt.cancellation.deadline, current_traceparent())
+    with suppress(OSError):  # the process has exited already, and its exit status says why
+        process.channel.send(pickle.dumps(task))
 
 
-def _serve(process: TaskProcess, attempt: RunningAttempt, services: AttemptServices) -> messages.End | None:
-    """Do what it asks for, until it tells its end. None: it ended without a word."""
-    claimed = attempt.claimed
+def _serve(
+    process: TaskProcess, claimed: ClaimedTask, services: AttemptServices, add_spans: AddSpans
+) -> messages.End | None:
+    """Serve requests until the process sends its end. Return `None` when it exits without one."""
     try:
-        return _message_loop(process, claimed, services)
-    except OSError:  # it is gone: its exit says why
+        return _message_loop(process, services, add_spans)
+    except OSError:  # the process has exited, and its exit status says why
         return None
     except (FrameTooLarge, msgspec.MsgspecError) as exc:
-        verdict = outcomes.crashed(clean_text(f"its process spoke nonsense: {exc}"), claimed.crashes)
-    except Exception:  # a fault of this side: whatever it is, the attempt must get its end
+        result = outcomes.crashed(clean_text(f"its process sent an invalid message: {exc}"), claimed.crashes)
+    except Exception:  # a bug on this side: the attempt must get a result all the same
         log.exception("task_process.host_failed", task_id=claimed.lease.task_id)
-        verdict = outcomes.worker_lost(claimed.worker_losses)
+        result = outcomes.worker_lost(claimed.worker_losses)
     process.send_signal(signal.SIGKILL)
-    return messages.Ended(verdict)
+    return messages.Ended(result)
 
 
-def _message_loop(process: TaskProcess, claimed: ClaimedTask, services: AttemptServices) -> messages.End | None:
+def _message_loop(process: TaskProcess, services: AttemptServices, add_spans: AddSpans) -> messages.End | None:
     while (frame := process.channel.receive()) is not None:
         message = messages.decode(frame)
         if isinstance(message, messages.End):
             return message
         if isinstance(message, messages.Notice):
-            _handle_notice(message, claimed, services)
+            _handle_notice(message, services, add_spans)
         else:
-            process.channel.send(_answer(message, services))
+            process.channel.send(_reply(message, services))
     return None
 
 
-def _handle_notice(notice: messages.Notice, claimed: ClaimedTask, services: AttemptServices) -> None:
+def _handle_notice(notice: messages.Notice, services: AttemptServices, add_spans: AddSpans) -> None:
     try:
         match notice:
             case messages.Logged(level=level, message=message, fields=fields):
@@ -108,20 +122,19 @@ def _handle_notice(notice: messages.Notice, claimed: ClaimedTask, services: Atte
             case messages.Progressed(value=value):
                 services.progress(value)
             case messages.SpansRecorded(spans=spans, dropped=dropped):
-                if claimed.trace is not None:
-                    claimed.trace.add_child_spans(bytes(spans), dropped)
-    except Exception:  # nobody waits for an answer; a line that is lost must not end the attempt
+                add_spans(bytes(spans), dropped)
+    except Exception:  # the process does not wait for a reply, and a lost line must not end its attempt
         log.exception("attempt.service_failed")
 
 
-def _answer(request: messages.Request, services: AttemptServices) -> bytes:
-    """What was asked for, or the error that the attempt gets."""
-    answer: Reply
+def _reply(request: messages.Request, services: AttemptServices) -> bytes:
+    """Return the frame with the value asked for, or with the error to raise in the attempt."""
+    reply: Reply
     try:
-        answer = _handle_request(request, services), None
-    except Exception as exc:  # the attempt decides what it means
-        answer = None, (type(exc).__name__, f"{type(exc).__name__}: {exc}")
-    return pickle.dumps(answer)
+        reply = _handle_request(request, services), None
+    except Exception as exc:  # for the plugin to handle
+        reply = None, (type(exc).__name__, f"{type(exc).__name__}: {exc}")
+    return pickle.dumps(reply)
 
 
 def _handle_request(request: messages.Request, services: AttemptServices) -> Any:
@@ -136,29 +149,22 @@ def _handle_request(request: messages.Request, services: AttemptServices) -> Any
             return services.get(task_id)
 
 
-def _wait_for_exit(process: TaskProcess, *, has_told: bool) -> None:
-    """Until it has ended, with its whole group. One that still works, but cannot tell, has its timeout as any other."""
-    if not process.ended.wait(EXIT_GRACE_S if has_told else None):
+def _wait_for_exit(process: TaskProcess, *, has_ended: bool) -> None:
+    """Wait until the whole process group is gone.
+
+    A process that has closed its channel without an end may still work, so only its timeout bounds it.
+    """
+    if not process.ended.wait(EXIT_GRACE_S if has_ended else None):
         process.send_signal(signal.SIGKILL)
         process.ended.wait()
 
 
-def _verdict(end: messages.End | None, process: TaskProcess, claimed: ClaimedTask) -> AttemptResult | None:
+def _to_result(end: messages.End | None, process: TaskProcess, claimed: ClaimedTask) -> AttemptResult | None:
     match end:
-        case messages.Ended(verdict=verdict):
-            return verdict
+        case messages.Ended(result=result):
+            return result
         case messages.OutOfMemory():
             return outcomes.crashed("its process ran out of memory", claimed.crashes)
     if process.status is None:
         return outcomes.worker_lost(claimed.worker_losses)
-    return outcomes.crashed(describe_exit(process.status), claimed.crashes)
-
-
-def describe_exit(status: int) -> str:
-    """What a wait status says of a process that told no result."""
-    if not os.WIFSIGNALED(status):
-        return f"its process exited with status {os.WEXITSTATUS(status)}"
-    number = os.WTERMSIG(status)
-    name = signal.Signals(number).name if number in signal.valid_signals() else "unknown"
-    hint = ", as the kernel does when memory is short" if number == signal.SIGKILL else ""
-    return f"its process was ended by signal {number} ({name}){hint}"
+    return outcomes.crashed(describe_exit(os.waitstatus_to_exitcode(process.status)), claimed.crashes)

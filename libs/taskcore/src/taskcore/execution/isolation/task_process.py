@@ -1,4 +1,4 @@
-"""One attempt in a process of its own: judged as in a thread, with its services at the other end of a line."""
+"""A task process: runs one attempt as a thread would, with services at the other end of its channel."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from taskcore.execution.isolation.channel import Channel
 from taskcore.execution.isolation.remote_services import RemoteServices
 from taskcore.execution.isolation.rlimits import set_memory_limit
 from taskcore.execution.run_plugin import make_context, run_plugin
-from taskcore.observability.log_context import attempt_context
+from taskcore.observability.log_context import LogContext
 from taskcore.observability.tracing.client_spans import NO_TRACER
-from taskcore.plugins import Plugins
-from taskcore.plugins.cancellation import CancellationToken, InterruptCause
+from taskcore.plugins import InterruptCause, Plugins
+from taskcore.plugins.cancellation import CancellationToken
 from taskcore.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,38 +31,38 @@ if TYPE_CHECKING:
 
 PR_SET_PDEATHSIG = 1
 WAKE_SIGNAL = signal.SIGUSR1
-#: The kernel should rather end a task process than a process with many tasks.
+#: When memory is short, the kernel should kill a task process rather than an executor with many tasks.
 OOM_SCORE_ADJ = b"500"
 PAUSE_COMMAND = b"p"
 COMMANDS = {cause.value[0]: cause for cause in InterruptCause}
-#: Made while there is memory.
+#: Encoded while there is still memory.
 OUT_OF_MEMORY = messages.encode(messages.OutOfMemory())
 
 
 def command(cause: InterruptCause) -> bytes:
-    """How the executor writes `cause`."""
+    """Return the command that interrupts the attempt for `cause`."""
     return cause.value[0].encode()
 
 
 def set_parent_death_signal(parent: int) -> None:
-    """Have the kernel end this process when its `parent` dies: for when that has no time left to do it."""
+    """Have the kernel kill this process when its parent dies. `parent` is the expected parent's process id."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
+    if os.getppid() != parent:  # the parent died before the call
         os._exit(1)
 
 
-def run(connection: socket.socket, orders: int, plugins: Plugins, settings: Settings) -> None:
-    """Until the verdict is told."""
+def run(connection: socket.socket, commands: int, plugins: Plugins, settings: Settings) -> None:
+    """Receive the task, run it, and send its end. `commands` is the reading end of the command pipe."""
     channel = Channel(connection)
-    claimed, deadline, followed = pickle.loads(channel.receive() or b"")
-    following = None if followed is None else _start_span_recorder(followed)
-    interruption = CancellationToken(deadline)
-    _CommandListener(orders, interruption).start()
+    claimed, deadline, traceparent = pickle.loads(channel.receive() or b"")
+    recorder = None if traceparent is None else _start_span_recorder(traceparent)
+    cancellation = CancellationToken(deadline)
+    _CommandListener(commands, cancellation).start()
     services = RemoteServices(channel)
     try:
-        tracer = NO_TRACER if following is None else following.tracer
-        end = _run_attempt(claimed, interruption, services, plugins, settings, tracer)
-        services.close(*([] if following is None else following.frames()), end)
+        tracer = NO_TRACER if recorder is None else recorder.tracer
+        end = _run_attempt(claimed, cancellation, services, plugins, settings, tracer)
+        services.close(*([] if recorder is None else recorder.frames()), end)
     except MemoryError:
         services.close(OUT_OF_MEMORY)
     for stream in (sys.stdout, sys.stderr):
@@ -71,16 +71,15 @@ def run(connection: socket.socket, orders: int, plugins: Plugins, settings: Sett
 
 
 def _start_span_recorder(traceparent: str) -> ChildSpanRecorder:
-    from taskcore.execution.isolation.child_spans import (
-        ChildSpanRecorder,  # its 2.5 MB and 15 ms are for those that are followed
-    )
+    # Only traced attempts pay for this import: 2.5 MB and 15 ms.
+    from taskcore.execution.isolation.child_spans import ChildSpanRecorder
 
     return ChildSpanRecorder(traceparent)
 
 
 def _run_attempt(
     claimed: ClaimedTask,
-    interruption: CancellationToken,
+    cancellation: CancellationToken,
     services: RemoteServices,
     plugins: Plugins,
     settings: Settings,
@@ -91,47 +90,47 @@ def _run_attempt(
         file.write(OOM_SCORE_ADJ)
     if plugin.memory_limit_bytes is not None:
         set_memory_limit(plugin.memory_limit_bytes)
-    context = make_context(claimed, interruption, settings, services, tracer)
-    with attempt_context(claimed):
-        return messages.encode(messages.Ended(run_plugin(plugin, claimed, context, own_process=True)))
+    LogContext().started(claimed)
+    context = make_context(claimed, cancellation, settings, services, tracer)
+    return messages.encode(messages.Ended(run_plugin(plugin, claimed, context, own_process=True)))
 
 
 class _CommandListener:
-    """Obeys the executor's orders, in a thread of its own. They come by a pipe.
+    """Read the executor's commands from a pipe, in a thread of its own.
 
-    The SIGTERM that goes with an interrupt is for the rest of the group; here it does nothing, whoever sends it: when
-    all of a service is told to stop, its tasks are not meant.
+    The SIGTERM that comes with an interrupt is for the rest of the process group. Here it does nothing: when an
+    operator sends it to all processes of the service, running tasks are not meant to stop.
     """
 
-    def __init__(self, orders: int, interruption: CancellationToken) -> None:
-        self._orders = orders
-        self._interruption = interruption
-        self._attempt = threading.get_ident()
+    def __init__(self, commands: int, cancellation: CancellationToken) -> None:
+        self._commands = commands
+        self._cancellation = cancellation
+        self._attempt_thread = threading.get_ident()
 
     def start(self) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, _do_nothing)
-        signal.signal(WAKE_SIGNAL, _do_nothing)
-        os.register_at_fork(after_in_child=_end_as_others_do)
-        threading.Thread(target=self._listen, name="orders", daemon=True).start()
+        signal.signal(signal.SIGTERM, _ignore)
+        signal.signal(WAKE_SIGNAL, _ignore)
+        os.register_at_fork(after_in_child=_restore_sigterm)
+        threading.Thread(target=self._listen, name="commands", daemon=True).start()
 
     def _listen(self) -> None:
-        while letters := os.read(self._orders, 64):
+        while letters := os.read(self._commands, 64):
             for letter in letters.decode():
-                self._obey(letter)
+                self._handle(letter)
 
-    def _obey(self, letter: str) -> None:
+    def _handle(self, letter: str) -> None:
         if letter == PAUSE_COMMAND.decode():
-            self._interruption.request_pause()
-        elif self._interruption.interrupt(COMMANDS[letter]):
-            # The exception waits for the attempt's next bytecode: the signal's handler is one, in a system call too.
-            signal.pthread_kill(self._attempt, WAKE_SIGNAL)
+            self._cancellation.request_pause()
+        elif self._cancellation.interrupt(COMMANDS[letter]):
+            # The exception is raised at the thread's next bytecode. A signal handler is one, even in a system call.
+            signal.pthread_kill(self._attempt_thread, WAKE_SIGNAL)
 
 
-def _do_nothing(*_: object) -> None:
+def _ignore(*_: object) -> None:
     pass
 
 
-def _end_as_others_do() -> None:
-    """In what the plugin forks."""
+def _restore_sigterm() -> None:
+    """Let processes that the plugin forks end on SIGTERM."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

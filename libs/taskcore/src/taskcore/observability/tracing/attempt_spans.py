@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from opentelemetry import trace
+from opentelemetry.context import attach
 from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode, Tracer
 
 from taskcore.domain.outcomes import AttemptOutcome, AttemptResult
+from taskcore.domain.tasks import Claim, ClaimedTask, FinishedAttempt, Lease, SpanIds
+from taskcore.observability.attempt_observer import AttemptObserver
 from taskcore.observability.tracing import conventions
+from taskcore.observability.tracing.client_spans import NO_TRACER, enter_untraced
 from taskcore.observability.tracing.propagation import child_context, links_to, parse_traceparent
 from taskcore.observability.tracing.provider import Tracing, suppress_errors
 
@@ -20,24 +23,59 @@ ERROR_OUTCOMES = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimInfo:
-    """What is known when a task is claimed.
+class AttemptTracer(AttemptObserver):
+    """Trace the attempts of sampled tasks. Keeps their spans in memory, from the claim to the settlement."""
 
-    `submit_traceparent` and `message_traceparent` are the contexts of the task's submission and of its message.
-    `started_ns` is when the claim was requested (Unix time), `claimed_at` when it was made, by the database's clock.
-    The task had waited for `queued_s` by then; `None` when a repeated claim no longer knows.
-    """
+    def __init__(self, tracing: Tracing) -> None:
+        self._tracing = tracing
+        self._traces: dict[Lease, AttemptTrace] = {}
 
-    task_id: int
-    type: str
-    queue: str
-    attempt: int
-    submit_traceparent: str
-    message_traceparent: str | None
-    started_ns: int
-    claimed_at: datetime
-    queued_s: float | None
+    def claimed(self, claims: Sequence[Claim], asked_ns: int) -> None:
+        if self._tracing.is_enabled:
+            for claim in claims:
+                if claim.submit_traceparent is not None:
+                    with suppress_errors():
+                        self._traces[claim.task.lease] = AttemptTrace(self._tracing, claim, asked_ns)
+
+    def started(self, task: ClaimedTask) -> None:
+        found = self._traces.get(task.lease)
+        if found is not None:
+            found.start_run()
+        elif self._tracing.is_enabled:
+            enter_untraced()
+
+    def ended(self, task: ClaimedTask, result: AttemptResult | None) -> None:
+        found = self._traces.get(task.lease) if result is not None else self._traces.pop(task.lease, None)
+        if found is not None:
+            found.end_run(result)
+
+    def settled(self, batch: Sequence[FinishedAttempt], asked_ns: int) -> None:
+        for trace_, finished in self._take(batch):
+            trace_.end(finished.result, str(finished.result.outcome), asked_ns)
+
+    def refused(self, batch: Sequence[FinishedAttempt], asked_ns: int) -> None:
+        for trace_, finished in self._take(batch):
+            trace_.end(finished.result, "refused", asked_ns)
+
+    def span_ids(self, batch: Sequence[FinishedAttempt]) -> Mapping[Lease, SpanIds]:
+        """Return the span ids of those attempts that are traced."""
+        if not self._traces:
+            return {}
+        return {one.lease: found.span_ids for one in batch if (found := self._traces.get(one.lease)) is not None}
+
+    def tracer(self, lease: Lease) -> Tracer:
+        """Return the tracer for the spans that the plugin makes itself."""
+        return self._tracing.tracer if lease in self._traces else NO_TRACER
+
+    def add_child_spans(self, lease: Lease, spans: bytes, dropped: int) -> None:
+        """Export the spans that the attempt's own process recorded. Raises `ValueError` when they are malformed."""
+        if (found := self._traces.get(lease)) is not None:
+            self._tracing.export_encoded(spans, found.span_ids.trace_id, dropped)
+
+    def _take(self, batch: Sequence[FinishedAttempt]) -> list[tuple[AttemptTrace, FinishedAttempt]]:
+        if not self._traces:
+            return []
+        return [(found, one) for one in batch if (found := self._traces.pop(one.lease, None)) is not None]
 
 
 class AttemptTrace:
@@ -47,89 +85,80 @@ class AttemptTrace:
     submission, which the relay starts and the message carries; without a message it starts here.
     """
 
-    def __init__(self, tracing: Tracing, claim: ClaimInfo) -> None:
-        self._tracing = tracing
+    def __init__(self, tracing: Tracing, claim: Claim, asked_ns: int) -> None:
+        task_id, attempt, _ = claim.task.lease
+        queue = claim.task.queue
+        task_attributes = conventions.task_attributes(task_id, claim.task.type, attempt)
         self._tracer = tracing.tracer
         submitted, sent = parse_traceparent(claim.submit_traceparent), parse_traceparent(claim.message_traceparent)
-        parent = _parent(claim.attempt, submitted, sent)
+        parent = _parent(attempt, submitted, sent)
         self._process = self._tracer.start_span(
-            f"process {claim.queue}",
+            f"process {queue}",
             child_context(parent),
             SpanKind.CONSUMER,
-            {
-                **conventions.message_attributes("process", "process", claim.queue, claim.task_id),
-                **conventions.task_attributes(claim.task_id, claim.type, claim.attempt),
-            },
-            links_to() if claim.attempt == 1 else links_to(submitted),
-            start_time=claim.started_ns,
+            {**conventions.message_attributes("process", "process", queue, task_id), **task_attributes},
+            links_to() if attempt == 1 else links_to(submitted),
+            start_time=asked_ns,
         )
-        self._type = claim.type
-        if claim.queued_s is not None:
-            self._add_wait(claim, claim.queued_s, submitted if claim.attempt == 1 else parent)
-        self._child("claim", conventions.statement_attributes("UPDATE", "task"), claim.started_ns)
+        self._run: Span = trace.INVALID_SPAN
+        self._run_name = f"run {claim.task.type}"
+        if claim.queued_s is not None and claim.claimed_at is not None:
+            wait_parent = submitted if attempt == 1 else parent
+            self._add_wait(f"wait in {queue}", task_attributes, wait_parent, claim.claimed_at, claim.queued_s)
+        self._add_statement("claim", asked_ns)
 
     @property
-    def trace_id(self) -> str:
-        return f"{self._process.get_span_context().trace_id:032x}"
+    def span_ids(self) -> SpanIds:
+        context = self._process.get_span_context()
+        return SpanIds(f"{context.trace_id:032x}", f"{context.span_id:016x}")
 
-    @property
-    def span_id(self) -> str:
-        return f"{self._process.get_span_context().span_id:016x}"
-
-    @property
-    def tracer(self) -> Tracer:
-        return self._tracer
-
-    def run(self, perform: Callable[[], AttemptResult | None]) -> AttemptResult | None:
-        """Call `perform` inside the span `run`. Without a result the attempt will not be settled, so it ends here."""
-        run: Span = trace.INVALID_SPAN
+    def start_run(self) -> None:
+        """Start the span `run` and make it current, for the rest of this context."""
         with suppress_errors():
-            run = self._tracer.start_span(f"run {self._type}", trace.set_span_in_context(self._process))
-        verdict = None
-        try:
-            with trace.use_span(run, record_exception=False, set_status_on_exception=False):
-                verdict = perform()
-        finally:
-            with suppress_errors():
-                _end(run, verdict)
-                if verdict is None:
-                    _end(self._process, None)
-        return verdict
+            self._run = self._tracer.start_span(self._run_name, trace.set_span_in_context(self._process))
+            attach(trace.set_span_in_context(self._run))
 
-    def add_child_spans(self, spans: bytes, dropped: int) -> None:
-        """Export the spans that the attempt's own process recorded. Raises `ValueError` when they are malformed."""
-        self._tracing.export_encoded(spans, self.trace_id, dropped)
-
-    def settled(self, started_ns: int, verdict: AttemptResult, *, was_held: bool) -> None:
-        """End the trace: the result was stored, or refused because the lease was gone."""
+    def end_run(self, result: AttemptResult | None) -> None:
+        """End the span `run`. Without a result the attempt will not be settled, so that all of it ends here."""
         with suppress_errors():
-            self._child("settle", conventions.statement_attributes("UPDATE", "task"), started_ns)
-            self._process.set_attribute(conventions.OUTCOME, str(verdict.outcome) if was_held else "refused")
-            _end(self._process, verdict)
+            _end(self._run, result)
+            if result is None:
+                _end(self._process, None)
 
-    def _add_wait(self, begun: ClaimInfo, queued_s: float, parent: SpanContext | None) -> None:
+    def end(self, result: AttemptResult, outcome: str, asked_ns: int) -> None:
+        """End the trace, after the settlement that was requested at `asked_ns` (Unix time)."""
+        with suppress_errors():
+            self._add_statement("settle", asked_ns)
+            self._process.set_attribute(conventions.OUTCOME, outcome)
+            _end(self._process, result)
+
+    def _add_wait(
+        self,
+        name: str,
+        attributes: conventions.Attributes,
+        parent: SpanContext | None,
+        claimed_at: datetime,
+        queued_s: float,
+    ) -> None:
         """Add the wait in the queue. Start and end are by the database's clock, as in the history."""
-        until_ns = _ns(begun.claimed_at)
+        until_ns = _ns(claimed_at)
         context = trace.set_span_in_context(self._process) if parent is None else child_context(parent)
-        wait = self._tracer.start_span(
-            f"wait in {begun.queue}",
-            context,
-            attributes=conventions.task_attributes(begun.task_id, begun.type, begun.attempt),
-            start_time=until_ns - round(queued_s * 1_000_000) * 1_000,
-        )
-        wait.end(until_ns)
+        started_ns = until_ns - round(queued_s * 1_000_000) * 1_000
+        self._tracer.start_span(name, context, attributes=attributes, start_time=started_ns).end(until_ns)
 
-    def _child(self, name: str, attributes: conventions.Attributes, began_ns: int) -> None:
+    def _add_statement(self, name: str, asked_ns: int) -> None:
         context = trace.set_span_in_context(self._process)
-        self._tracer.start_span(name, context, SpanKind.CLIENT, attributes, start_time=began_ns).end(time.time_ns())
+        attributes = conventions.statement_attributes("UPDATE", "task")
+        span = self._tracer.start_span(name, context, SpanKind.CLIENT, attributes, start_time=asked_ns)
+        span.end(time.time_ns())
 
 
-def _end(span: Span, verdict: AttemptResult | None) -> None:
-    if verdict is None:
+def _end(span: Span, result: AttemptResult | None) -> None:
+    if result is None:
         span.set_status(Status(StatusCode.ERROR, "the lease ended before the attempt"))
-    elif verdict.outcome in ERROR_OUTCOMES:
-        span.set_attribute("error.type", str(verdict.reason or verdict.outcome))
-        span.set_status(Status(StatusCode.ERROR, (verdict.error or "").partition("\n")[0]))
+    elif result.outcome in ERROR_OUTCOMES:
+        span.set_attribute("error.type", str(result.reason or result.outcome))
+        span.set_status(Status(StatusCode.ERROR, (result.error or "").partition("\n")[0]))
     span.end()
 
 

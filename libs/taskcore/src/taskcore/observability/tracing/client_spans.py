@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from random import getrandbits
 from types import TracebackType
-from typing import TypeVar
 
 from opentelemetry.context import Context, attach
 from opentelemetry.semconv.attributes.error_attributes import ERROR_TYPE
@@ -36,7 +35,6 @@ _UNSAMPLED = set_span_in_context(
     NonRecordingSpan(SpanContext(getrandbits(128), getrandbits(64), is_remote=False)), Context()
 )
 
-T = TypeVar("T")
 ErrorName = Callable[[BaseException], str]
 
 
@@ -54,10 +52,9 @@ def client_span(tracer: Tracer, name: str, attributes: Attributes, error_type: E
     return _ClientSpan(tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes), error_type)
 
 
-def run_untraced(perform: Callable[[], T]) -> T:
-    """Call `perform` so that no span in it is recorded, not even a library's. The thread stays in that context."""
+def enter_untraced() -> None:
+    """From now on record no span in this context, not even a library's."""
     attach(_UNSAMPLED)
-    return perform()
 
 
 def set_error(span: Span, error_type: str) -> None:
