@@ -14,7 +14,7 @@ from collector_analytics.collect_analytics import (
 )
 from taskcore.db.overrides import set_override
 from taskcore.metrics import Kind, Metric, MetricContext, MetricSource, Sample
-from taskcore.plugins.cancellation import InterruptCause, Interrupted
+from taskcore.plugins.interrupts import InterruptCause, Interrupted
 from tests.collector_analytics.analytics_harness import AnalyticsHarness
 from tests.taskcore.db.db_harness import new_task
 

@@ -14,7 +14,8 @@ from pydantic import ValidationError
 
 from taskcore.domain.alerts import TEMPLATE_VARIABLES, aggregate_updates, first_matching_rule
 from taskcore.settings import AlertRule, AlertSettings, AlertTask
-from taskcore.submission.from_alert import new_task, rule_errors, schema_errors
+from taskcore.submission.from_alert import new_task, rule_errors
+from taskcore.submission.schemas import compile_schema
 
 AT = datetime(2030, 1, 2, tzinfo=UTC)
 EMAIL = {
@@ -158,7 +159,7 @@ def test_parameters_that_no_words_make_fit_are_at_fault(
 ) -> None:
     rules = [AlertRule(name="inactivity"), AlertRule(name="mine", task=AlertTask(type="mail", parameters=parameters))]
 
-    found = [fault for fault, _ in rule_errors(rules, {"mail": schema_errors(EMAIL)})]
+    found = [fault for fault, _ in rule_errors(rules, {"mail": compile_schema(EMAIL, "mail")})]
 
     assert found == ([] if path is None else [(1, "task", "parameters", *path)])
 
@@ -167,7 +168,7 @@ def test_a_type_that_nobody_brought_is_at_fault_and_a_schema_that_is_none_is_not
     rules = [AlertRule(name="mine", task=AlertTask(type="mail"))]
 
     assert [path for path, _ in rule_errors(rules, {})] == [(0, "task", "type")]
-    assert list(rule_errors(rules, {"mail": schema_errors({"type": 5})})) == []
+    assert list(rule_errors(rules, {"mail": compile_schema({"type": 5}, "mail")})) == []
 
 
 def test_every_name_has_its_word() -> None:

@@ -27,7 +27,7 @@ from taskcore.plugins import (
     TaskContext,
     build_plugins,
 )
-from taskcore.plugins.cancellation import InterruptCause
+from taskcore.plugins.interrupts import InterruptCause
 from taskcore.settings import Settings
 from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 

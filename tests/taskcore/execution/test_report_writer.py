@@ -104,7 +104,7 @@ def test_while_the_database_is_away_the_newest_lines_are_kept_and_the_rest_is_co
     assert is_database_unavailable(caught.value)
     rows = stage.sql("SELECT line, message FROM task_log ORDER BY line")
     assert [(row.line, row.message) for row in rows] == [
-        (4, "4 lines are missing: the database was away"),
+        (4, "4 lines are missing: the database was unavailable"),
         (5, "0123456789"),
         (6, "0123456789"),
         (7, "0123456789"),

@@ -10,7 +10,7 @@ import pytest
 
 from taskcore.domain.tasks import ClaimedTask, Lease
 from taskcore.execution.running_attempts import RunningAttempts
-from taskcore.plugins.cancellation import InterruptCause, Interrupted
+from taskcore.plugins.interrupts import InterruptCause, Interrupted
 
 
 def claimed(task_id: int = 1, attempt: int = 1, **fields: Any) -> ClaimedTask:

@@ -22,8 +22,8 @@ from taskcore.execution.report_writer import ReportWriter
 from taskcore.execution.services import DatabaseServices
 from taskcore.observability.redaction import Redactor
 from taskcore.plugins import Parameters, Plugin, build_plugins
-from taskcore.plugins.cancellation import InterruptCause
 from taskcore.plugins.context import TaskContext
+from taskcore.plugins.interrupts import InterruptCause
 from taskcore.settings import Settings
 from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 

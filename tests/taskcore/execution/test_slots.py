@@ -9,7 +9,8 @@ import pytest
 
 from harness.waiting import eventually
 from taskcore.domain.tasks import ClaimedTask, Lease
-from taskcore.execution.slots import MIN_SAMPLES, Capacity, SlotPool, TypeDurations
+from taskcore.execution.slots import Capacity, SlotPool
+from taskcore.execution.type_durations import MIN_SAMPLES, TypeDurations
 
 
 def claimed(task_id: int, type_: str = "noop") -> ClaimedTask:

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 SETUP = """
-import asyncio, logging, threading, uuid
+import asyncio, contextvars, logging, threading, uuid
 import structlog
-from taskcore.observability.log_context import attempt_context
+from taskcore.observability.log_context import LogContext
 from taskcore.domain.tasks import ClaimedTask, Lease
 from taskcore.settings import LogSettings, Settings
 from taskcore.observability.logging import configure_logging
@@ -42,10 +42,13 @@ async def main():
     library.warning("in a coroutine")
     await asyncio.to_thread(library.warning, "in a thread of asyncio's")
 
-with attempt_context(claimed):
+def attempt():
+    LogContext().started(claimed)
     log.info("ours")
     library.warning("library %s", 1)
     asyncio.run(main())
+
+contextvars.copy_context().run(attempt)
 log.info("afterwards")
 """)
 

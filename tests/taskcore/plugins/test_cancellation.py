@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from taskcore.plugins.cancellation import CancellationToken, InterruptCause, Interrupted
+from taskcore.plugins.cancellation import CancellationToken
+from taskcore.plugins.interrupts import InterruptCause, Interrupted
 
 
 @pytest.fixture

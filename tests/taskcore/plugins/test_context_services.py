@@ -9,7 +9,7 @@ import pytest
 
 from harness.ports import free_port
 from taskcore.errors import UnknownDatabase
-from taskcore.plugins.cancellation import InterruptCause
+from taskcore.plugins.interrupts import InterruptCause
 from taskcore.plugins.network.guarded_network import ForbiddenAddress
 from tests.taskworker.types.databases import query
 from tests.taskworker.types.environments import database_context, loopback_context, make_context

@@ -9,7 +9,7 @@ from multiprocessing import get_context
 import pytest
 
 from taskcore.leasing.executor_exits import ExitKind
-from taskcore.plugins.cancellation import InterruptCause
+from taskcore.plugins.interrupts import InterruptCause
 from taskworker.supervisor.attempt_table import AttemptTable
 from taskworker.supervisor.executor_handle import MAX_OBSERVATION_GAP_S, ExecutorHandle, SilenceTimer
 from taskworker.supervisor.protocol import Interrupt, RequestPause, SetFence, Stop

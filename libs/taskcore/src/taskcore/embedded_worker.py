@@ -30,7 +30,7 @@ from taskcore.messaging.consumer_service import ConsumerService
 from taskcore.observability.redaction import Redactor
 from taskcore.observability.tracing.provider import NO_TRACING, Tracing
 from taskcore.plugins import Plugins
-from taskcore.plugins.cancellation import InterruptCause
+from taskcore.plugins.interrupts import InterruptCause
 from taskcore.settings import Settings
 
 log = structlog.stdlib.get_logger(__name__)

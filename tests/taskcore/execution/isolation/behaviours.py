@@ -1,4 +1,4 @@
-"""A plugin that does in a process of its own whatever a test tells it to. Found by its name from that process."""
+"""A plugin that does in its process what a test names. The fork server imports it from here."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OTHER = SpanContext(0x5CA1AB1E, 0x5EED, is_remote=True)
 
 
 class BehaviourParameters(Parameters, frozen=True):
-    """`file` is where it leaves what the test should know: the ids of processes."""
+    """`file` is where the behaviour writes process ids for the test."""
 
     behaviour: str
     file: str = ""
@@ -51,7 +51,7 @@ class Isolated(Plugin[BehaviourParameters]):
 
 
 class InThread(Isolated):
-    """The same, where it shares its process, unless the task is to be alone."""
+    """The same in a thread, unless the task is isolated."""
 
     name = "in_thread"
     isolation = Isolation.THREAD
@@ -62,7 +62,7 @@ def load() -> Plugins:
 
 
 def write_pids(params: BehaviourParameters, *pids: int) -> None:
-    """All at once: whoever looks sees none or all."""
+    """Write atomically, so that a reader sees all ids or no file."""
     new = Path(f"{params.file}.new")
     new.write_text(" ".join(map(str, pids)))
     new.rename(params.file)
@@ -80,7 +80,7 @@ def ask(ctx: TaskContext, params: BehaviourParameters) -> object:
     return {"submitted": child, "got": ctx.get(child)}
 
 
-def ask_in_vain(ctx: TaskContext, params: BehaviourParameters) -> object:
+def submit_invalid_task(ctx: TaskContext, params: BehaviourParameters) -> object:
     ctx.submit("refused")
     return "submitted"
 
@@ -104,7 +104,7 @@ def eat_memory(ctx: TaskContext, params: BehaviourParameters) -> object:
 
 
 def compute_in_c(ctx: TaskContext, params: BehaviourParameters) -> object:
-    """Holds the GIL for good: neither a signal's handler nor another thread gets to run."""
+    """Hold the GIL for ever, so that no signal handler and no other thread runs."""
     write_pids(params, os.getpid())
     return sum(itertools.repeat(0))
 
@@ -116,7 +116,7 @@ def sleep(ctx: TaskContext, params: BehaviourParameters) -> object:
 
 
 def sleep_and_clean_up(ctx: TaskContext, params: BehaviourParameters) -> object:
-    """Keeps a checkpoint of how far it was when it was interrupted."""
+    """Save a checkpoint when interrupted."""
     try:
         sleep(ctx, params)
     except Interrupted as exc:
@@ -126,7 +126,7 @@ def sleep_and_clean_up(ctx: TaskContext, params: BehaviourParameters) -> object:
 
 
 def be_stubborn(ctx: TaskContext, params: BehaviourParameters) -> object:
-    """Neither it nor its child ends when asked to."""
+    """Ignore SIGTERM, with a child that ignores it too."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     child = subprocess.Popen([sys.executable, "-c", STUBBORN], stdout=subprocess.PIPE)
     assert child.stdout is not None
@@ -145,7 +145,7 @@ time.sleep(600)
 
 
 def leave_a_child(ctx: TaskContext, params: BehaviourParameters) -> object:
-    """It keeps a copy of all that the task process has open."""
+    """Fork a child that holds a copy of every open descriptor."""
     child = os.fork()
     if child == 0:
         time.sleep(600)
@@ -161,21 +161,21 @@ def wait_for_pause(ctx: TaskContext, params: BehaviourParameters) -> object:
     return Pause()
 
 
-def kill_the_nursery(ctx: TaskContext, params: BehaviourParameters) -> object:
+def kill_the_forkserver(ctx: TaskContext, params: BehaviourParameters) -> object:
     os.kill(os.getppid(), signal.SIGKILL)
     time.sleep(600)
     return "slept"
 
 
-def ignore_what_is_not_meant(ctx: TaskContext, params: BehaviourParameters) -> object:
-    """As when all of a service is told to stop."""
+def send_itself_sigterm(ctx: TaskContext, params: BehaviourParameters) -> object:
+    """As when an operator sends SIGTERM to every process of the service."""
     os.kill(os.getpid(), signal.SIGTERM)
     ctx.wait(0.1)
-    return "not meant"
+    return "ignored"
 
 
 def trace_steps(ctx: TaskContext, params: BehaviourParameters) -> object:
-    """By its own tracer, and by that which a library would take."""
+    """Make spans with the tracer of the context, and with the global one that a library would use."""
     with ctx.tracer.start_as_current_span("resize", attributes={"pixels": 640}) as step:
         with trace.get_tracer("library").start_as_current_span("read", kind=SpanKind.CLIENT, links=[Link(OTHER)]):
             child = ctx.submit("noop", idempotency_key="mine")
@@ -203,11 +203,11 @@ def trace_and_die(ctx: TaskContext, params: BehaviourParameters) -> object:
 
 
 BEHAVIOURS: dict[str, Callable[[TaskContext, BehaviourParameters], Any]] = {
-    deed.__name__: deed
-    for deed in (
+    behaviour.__name__: behaviour
+    for behaviour in (
         answer,
         ask,
-        ask_in_vain,
+        submit_invalid_task,
         talk,
         exit_at_once,
         break_memory,
@@ -218,8 +218,8 @@ BEHAVIOURS: dict[str, Callable[[TaskContext, BehaviourParameters], Any]] = {
         be_stubborn,
         leave_a_child,
         wait_for_pause,
-        kill_the_nursery,
-        ignore_what_is_not_meant,
+        kill_the_forkserver,
+        send_itself_sigterm,
         trace_steps,
         trace_oddly,
         trace_much,

@@ -1,4 +1,4 @@
-"""An executor as a program: it runs one behaviour in a process of its own, for a test that kills it."""
+"""A program that runs one isolated attempt, for a test that kills its executor."""
 
 from __future__ import annotations
 
@@ -21,6 +21,13 @@ if __name__ == "__main__":
     )
     executor.run(
         ClaimedTask(
-            Lease(1, 1, uuid4()), "t", "isolated", "default", {"behaviour": behaviour, "file": file}, 0, 4, time.monotonic()
+            Lease(1, 1, uuid4()),
+            "t",
+            "isolated",
+            "default",
+            {"behaviour": behaviour, "file": file},
+            0,
+            4,
+            time.monotonic(),
         )
     )

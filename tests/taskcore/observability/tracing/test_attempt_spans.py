@@ -19,13 +19,12 @@ from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context
 
 from harness.span_recorder import SpanRecorder
 from taskcore.domain.outcomes import AttemptOutcome, AttemptResult
-from taskcore.domain.tasks import ClaimedTask, Lease
+from taskcore.domain.tasks import Claim, ClaimedTask, Lease
 from taskcore.execution.executor import Executor
 from taskcore.execution.isolation.child_spans import MAX_SPANS
 from taskcore.execution.isolation.forkserver import ForkServer
 from taskcore.observability.metrics import SPANS_DROPPED
 from taskcore.observability.tracing import span_codec
-from taskcore.observability.tracing.attempt_spans import AttemptTrace, ClaimInfo
 from taskcore.observability.tracing.bounded_processor import BATCH_SIZE, BoundedSpanProcessor
 from taskcore.observability.tracing.propagation import current_traceparent
 from taskcore.observability.tracing.provider import Tracing
@@ -69,10 +68,9 @@ class ExecutorHarness:
         )
 
     def run(self, type_: str, *, is_sampled: bool = True, **parameters: str) -> AttemptResult:
-        begun = ClaimInfo(7, type_, "default", 1, SUBMITTED, None, time.time_ns(), datetime.now(UTC), None)
-        followed = AttemptTrace(self.tracing, begun) if is_sampled else None
-        lease = Lease(7, 1, uuid4())
-        claimed = ClaimedTask(lease, "t", type_, "default", parameters, 0, 4, time.monotonic(), trace=followed)
+        claimed = ClaimedTask(Lease(7, 1, uuid4()), "t", type_, "default", parameters, 0, 4, time.monotonic())
+        submitted = SUBMITTED if is_sampled else None
+        self.executor.observers.claimed([Claim(claimed, None, datetime.now(UTC), submitted)], time.time_ns())
         finished = self.executor.run(claimed)
         assert finished is not None
         return finished.result

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from opentelemetry import trace
@@ -17,8 +19,9 @@ from opentelemetry.trace import Link
 
 from taskcore.domain import outcomes
 from taskcore.domain.outcomes import AttemptResult, Reason
+from taskcore.domain.tasks import Claim, ClaimedTask, FinishedAttempt, Lease
 from taskcore.observability.metrics import SPANS_DROPPED
-from taskcore.observability.tracing.attempt_spans import AttemptTrace, ClaimInfo
+from taskcore.observability.tracing.attempt_spans import AttemptTracer
 from taskcore.observability.tracing.bounded_processor import BATCH_SIZE, BoundedSpanProcessor
 from taskcore.observability.tracing.http_spans import request_span
 from taskcore.observability.tracing.propagation import (
@@ -42,8 +45,28 @@ def by_name(exporter: InMemorySpanExporter) -> dict[str, ReadableSpan]:
     return {span.name: span for span in exporter.get_finished_spans()}
 
 
-def attempt_trace(tracing: Tracing, attempt: int, sent: str | None, queued_s: float | None = 1.25) -> AttemptTrace:
-    return AttemptTrace(tracing, ClaimInfo(7, "noop", "default", attempt, SUBMITTED, sent, 1_000, CLAIMED_AT, queued_s))
+class Attempt:
+    """An attempt that is claimed, and observed by a tracer only."""
+
+    def __init__(self, tracing: Tracing, number: int, sent: str | None, queued_s: float | None = 1.25) -> None:
+        self._tracer = AttemptTracer(tracing)
+        self._task = ClaimedTask(Lease(7, number, UUID(int=1)), "t", "noop", "default", {}, 0, 4, 0.0)
+        self._tracer.claimed([Claim(self._task, queued_s, CLAIMED_AT, SUBMITTED, sent)], asked_ns=1_000)
+
+    def run(self, plugin: Callable[[], AttemptResult | None]) -> None:
+        copy_context().run(self._run, plugin)
+
+    def settle(self, result: AttemptResult, *, was_held: bool = True) -> None:
+        finished = [FinishedAttempt(self._task.lease, "noop", result)]
+        (self._tracer.settled if was_held else self._tracer.refused)(finished, asked_ns=2_000)
+
+    def _run(self, plugin: Callable[[], AttemptResult | None]) -> None:
+        result = None
+        self._tracer.started(self._task)
+        try:
+            result = plugin()
+        finally:
+            self._tracer.ended(self._task, result)
 
 
 def decisions(sampler: RateLimitedRootSampler, name: str, count: int, links: Sequence[Link] = ()) -> int:
@@ -125,7 +148,7 @@ def test_attempt_continues_the_trace_of_its_own_message_only(
     parent: str | None,
     links: tuple[str, ...],
 ) -> None:
-    attempt_trace(tracing, attempt, sent).settled(2_000, outcomes.succeeded(None), was_held=True)
+    Attempt(tracing, attempt, sent).settle(outcomes.succeeded(None))
 
     process = by_name(exporter)["process default"]
     assert process.parent == parse_traceparent(parent)
@@ -133,8 +156,8 @@ def test_attempt_continues_the_trace_of_its_own_message_only(
 
 
 def test_wait_ends_at_the_claim_by_the_clock_of_the_database(tracing: Tracing, exporter: InMemorySpanExporter) -> None:
-    attempt_trace(tracing, 1, SENT)
-    attempt_trace(tracing, 1, SENT, queued_s=None)  # a repeated claim no longer knows how long the task waited
+    Attempt(tracing, 1, SENT)
+    Attempt(tracing, 1, SENT, queued_s=None)  # a recovered claim, whose wait is unknown
 
     (wait,) = [span for span in exporter.get_finished_spans() if span.name == "wait in default"]
     assert (_time(wait.start_time), _time(wait.end_time)) == (CLAIMED_AT - timedelta(seconds=1.25), CLAIMED_AT)
@@ -161,10 +184,10 @@ def test_outcome_of_an_attempt_is_on_its_spans(
     outcome: str,
     is_error: bool,
 ) -> None:
-    followed = attempt_trace(tracing, 1, SENT)
+    attempt = Attempt(tracing, 1, SENT)
 
-    assert followed.run(lambda: verdict) is verdict
-    followed.settled(2_000, verdict, was_held=was_held)
+    attempt.run(lambda: verdict)
+    attempt.settle(verdict, was_held=was_held)
 
     spans = by_name(exporter)
     assert spans["process default"].attributes is not None
@@ -179,12 +202,12 @@ def test_outcome_of_an_attempt_is_on_its_spans(
 def test_calls_are_children_of_the_run_and_the_context_is_restored_afterwards(
     tracing: Tracing, exporter: InMemorySpanExporter
 ) -> None:
-    def perform() -> None:
+    def perform() -> AttemptResult | None:
         tracing.tracer.start_span("a call").end()
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        attempt_trace(tracing, 1, SENT).run(perform)
+        Attempt(tracing, 1, SENT).run(perform)
 
     spans = by_name(exporter)
     run = spans["run noop"].context

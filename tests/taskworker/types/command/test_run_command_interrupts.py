@@ -18,8 +18,8 @@ from taskcore.domain.tasks import ClaimedTask, Lease
 from taskcore.execution.executor import Executor
 from taskcore.execution.isolation.forkserver import ForkServer
 from taskcore.plugins import load_plugins
-from taskcore.plugins.cancellation import InterruptCause
 from taskcore.plugins.context import NullServices
+from taskcore.plugins.interrupts import InterruptCause
 from taskcore.settings import CommandSettings, Settings, WorkerSettings
 
 POLITE = """

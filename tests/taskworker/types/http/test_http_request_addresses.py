@@ -89,7 +89,7 @@ def test_name_with_one_forbidden_address_is_refused(site: HttpServer, monkeypatc
 
     outcome = env.run(HttpRequest, url=f"http://{NAME}:{site.port}/")
 
-    assert outcome == Fail(f"{NAME} is 127.0.0.2, an address that tasks may not connect to", "forbidden_address")
+    assert outcome == Fail(f"{NAME} resolves to 127.0.0.2, to which tasks may not connect", "forbidden_address")
     assert site.requests == []
 
 

@@ -15,8 +15,8 @@ class Backoff:
     With an `rng` each wait is random, from a half of that to all of it, but not shorter than `first_s`.
     """
 
-    first_s: float
-    max_s: float
+    first_s: float = 0.5
+    max_s: float = 30.0
     rng: random.Random | None = None
     failures: int = 0
 

@@ -40,8 +40,8 @@ from taskcore.observability.metrics import CLAIMS_REFUSED, AttemptMetrics
 from taskcore.observability.tracing.attempt_spans import AttemptTracer
 from taskcore.observability.tracing.provider import NO_TRACING, Tracing
 from taskcore.plugins import Plugins
-from taskcore.plugins.cancellation import InterruptCause
 from taskcore.plugins.context import AttemptServices, NullServices
+from taskcore.plugins.interrupts import InterruptCause
 from taskcore.settings import Settings
 
 _NO_TRACEPARENTS: Mapping[int, str] = MappingProxyType({})
@@ -82,7 +82,7 @@ class Executor:
         self._types = list(plugins)
         self._flush_reports = flush_reports
         self._tracer = AttemptTracer(tracing)
-        self._observers = AttemptObservers([LogContext(), AttemptMetrics(), self._tracer])
+        self.observers = AttemptObservers([LogContext(), AttemptMetrics(), self._tracer])
         self.running = running or RunningAttempts()
         self._runner = AttemptRunner(
             plugins, settings, self.running, forkserver or ForkServer(settings), make_services, self._tracer
@@ -168,7 +168,7 @@ class Executor:
     def discard(self, claimed: Sequence[ClaimedTask]) -> None:
         """Forget tasks that have not started and whose leases are lost."""
         for one in claimed:
-            self._observers.ended(one, None)
+            self.observers.ended(one, None)
 
     def prestart_forkserver(self) -> None:
         """Start the fork server before the first task needs it. On failure that task starts it again."""
@@ -185,17 +185,17 @@ class Executor:
         asked_ns = time.time_ns()
         rows = self._execute(statement, token=token, worker=self.worker_id, **parameters)
         found = claims.to_claims(rows, token, traceparents)
-        self._observers.claimed(found, asked_ns)
+        self.observers.claimed(found, asked_ns)
         return [claim.task for claim in found]
 
     def _run_observed(self, claimed: ClaimedTask) -> FinishedAttempt | None:
-        self._observers.started(claimed)
+        self.observers.started(claimed)
         result = None
         try:
             finished = self._runner.run(claimed)
             result = None if finished is None else finished.result
         finally:
-            self._observers.ended(claimed, result)
+            self.observers.ended(claimed, result)
         return finished
 
     def _settle(self, batch: Sequence[FinishedAttempt]) -> list[Any]:
@@ -204,10 +204,12 @@ class Executor:
         results = settlements.result_rows(batch, self._tracer.span_ids(batch))
         rows = self._execute(settlements.settle(), rows=results, by=worker_actor(self.worker_id))
         stored = {row.id for row in rows}
-        self._observers.settled([one for one in batch if one.lease.task_id in stored], asked_ns)
+        self.observers.settled([one for one in batch if one.lease.task_id in stored], asked_ns)
         if refused := [one for one in batch if one.lease.task_id not in stored]:
-            self._observers.refused(refused, asked_ns)
-            log.warning("tasks.results_refused", count=len(refused), task_ids=[one.lease.task_id for one in refused[:10]])
+            self.observers.refused(refused, asked_ns)
+            log.warning(
+                "tasks.results_refused", count=len(refused), task_ids=[one.lease.task_id for one in refused[:10]]
+            )
         return rows
 
     def _settle_one_by_one(self, batch: Sequence[FinishedAttempt], cause: DBAPIError) -> bool:

@@ -152,8 +152,8 @@ class ReportWriter:
         if batch.dropped:
             log.warning("task.lines_dropped", count=sum(dropped.count for dropped in batch.dropped.values()))
         if lines := [dropped.as_line() for dropped in batch.dropped.values()] + batch.lines:
-            rows = attempt_reports.line_rows(lines, time.monotonic())
-            prepared.execute(self._engine, attempt_reports.append_lines(), {"rows": rows})
+            rows = attempt_reports.log_line_rows(lines, time.monotonic())
+            prepared.execute(self._engine, attempt_reports.append_log_lines(), {"rows": rows})
         if batch.progress:
             rows = attempt_reports.document_rows(batch.progress)
             prepared.execute(self._engine, attempt_reports.set_progress(), {"rows": rows})

@@ -59,7 +59,7 @@ def make_context(
 
 
 def result_of_interrupt(plugin: Plugin[Any], claimed: ClaimedTask, cause: InterruptCause) -> AttemptResult | None:
-    """Return the result of an interrupted attempt. What the plugin returned or raised after the interrupt is ignored."""
+    """Return the result of an interrupted attempt, whatever its plugin returned or raised after the interrupt."""
     match cause:
         case InterruptCause.CANCEL:
             return outcomes.cancelled("cancelled while it ran", Reason.CANCELLED)
@@ -93,9 +93,7 @@ def _run(plugin: Plugin[Any], claimed: ClaimedTask, ctx: TaskContext, params: An
         return outcomes.failed(_format_exception(exc), Reason.INVALID_RESULT)
 
 
-def _to_result(
-    plugin: Plugin[Any], claimed: ClaimedTask, returned: object, is_pause_requested: bool
-) -> AttemptResult:
+def _to_result(plugin: Plugin[Any], claimed: ClaimedTask, returned: object, is_pause_requested: bool) -> AttemptResult:
     match returned:
         case None:
             return outcomes.succeeded(None)

@@ -12,7 +12,8 @@ from typing import Protocol
 import structlog
 
 from taskcore.domain.tasks import ClaimedTask
-from taskcore.plugins.cancellation import CancellationToken, InterruptCause
+from taskcore.plugins.cancellation import CancellationToken
+from taskcore.plugins.interrupts import InterruptCause
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -11,13 +11,13 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from signal import Signals
 from typing import Any
 
 from taskcore.domain import outcomes
 from taskcore.domain.outcomes import AttemptResult, Reason
 from taskcore.domain.retry import plan_retry
 from taskcore.domain.tasks import FinishedAttempt, Lease
+from taskcore.execution.exit_status import describe_exit
 from taskcore.leasing.lost_claims import AttemptKey
 from taskcore.plugins import Plugins
 
@@ -49,15 +49,6 @@ def plan_results(exit_: ExecutorExit, held: Sequence[Any], plugins: Plugins) -> 
         FinishedAttempt(Lease(row.id, row.attempt, row.lease_token), row.type, _plan_result(exit_, row, plugins))
         for row in held
     ]
-
-
-def describe_exit(exit_code: int | None) -> str:
-    if exit_code is not None and exit_code < 0:
-        try:
-            return f"its process was ended by signal {-exit_code} ({Signals(-exit_code).name})"
-        except ValueError:
-            return f"its process was ended by signal {-exit_code}"
-    return f"its process ended by itself with status {exit_code}"
 
 
 def _plan_result(exit_: ExecutorExit, row: Any, plugins: Plugins) -> AttemptResult:

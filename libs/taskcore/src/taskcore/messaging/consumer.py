@@ -22,7 +22,8 @@ from taskcore.domain.outcomes import Reason
 from taskcore.domain.tasks import ClaimedTask
 from taskcore.errors import first_line
 from taskcore.execution.executor import Executor
-from taskcore.execution.slots import SHORT_RUN_S, Capacity, SlotPool
+from taskcore.execution.slots import Capacity, SlotPool
+from taskcore.execution.type_durations import SHORT_RUN_S
 from taskcore.messaging.messages import build_message
 from taskcore.messaging.transports import Delivery, Transport
 
@@ -168,9 +169,9 @@ class ClaimingConsumer(Consumer):
     def _claim(self, capacity: Capacity) -> None:
         batch, rest = self._unclaimed[: capacity.total], self._unclaimed[capacity.total :]
         ids = list(dict.fromkeys(d.task_id for d in batch if d.task_id is not None))
-        contexts = {d.task_id: d.traceparent for d in batch if d.traceparent and d.task_id is not None}
+        traceparents = {d.task_id: d.traceparent for d in batch if d.traceparent and d.task_id is not None}
         try:
-            claimed = self._claim_idempotently(ids, capacity.general, contexts)
+            claimed = self._claim_idempotently(ids, capacity.general, traceparents)
         except BaseException:
             self._slots.add_claimed(capacity, [])
             raise
@@ -181,15 +182,15 @@ class ClaimingConsumer(Consumer):
         self._unclaimed = kept + rest
         self._general_only = bool(kept)
 
-    def _claim_idempotently(self, ids: list[int], general: int, contexts: Mapping[int, str]) -> list[ClaimedTask]:
+    def _claim_idempotently(self, ids: list[int], general: int, traceparents: Mapping[int, str]) -> list[ClaimedTask]:
         """Claim until the database answers. The token stays the same, so a claim whose reply was lost is recovered."""
         token = uuid4()
         short_types = self._slots.durations.short_types()
         is_repeated = False
         while ids and not self._slots.is_closed:
             try:
-                recovered = self._executor.recover_claim(token, contexts) if is_repeated else []
-                return recovered or self._executor.claim(token, ids[:general], ids[general:], short_types, contexts)
+                recovered = self._executor.recover_claim(token, traceparents) if is_repeated else []
+                return recovered or self._executor.claim(token, ids[:general], ids[general:], short_types, traceparents)
             except Exception as exc:
                 if not is_database_unavailable(exc):
                     raise

@@ -17,7 +17,7 @@ from taskcore.execution.executor import Executor
 from taskcore.execution.slots import SlotPool
 from taskcore.messaging.brokers import Broker, consumer_factory
 from taskcore.messaging.messages import ACTOR
-from taskcore.plugins.cancellation import InterruptCause
+from taskcore.plugins.interrupts import InterruptCause
 
 IDLE_TIMEOUT_MS = 1_000
 FLUSH_TIMEOUT_S = 5.0
@@ -65,7 +65,7 @@ class ConsumerService:
 
     def fence(self) -> None:
         """Interrupt all attempts and start none until `unfence`. Results that are not stored yet are kept."""
-        self._slots.suspend()
+        self._executor.discard(self._slots.suspend())
         self._executor.running.interrupt_all(InterruptCause.FENCE)
 
     def unfence(self) -> None:
@@ -120,7 +120,7 @@ class ConsumerService:
 
 
 def _as_released(claimed: ClaimedTask) -> FinishedAttempt:
-    return FinishedAttempt(claimed.lease, claimed.type, released(Reason.WORKER_STOPPED), trace=claimed.trace)
+    return FinishedAttempt(claimed.lease, claimed.type, released(Reason.WORKER_STOPPED))
 
 
 def _declare_actor(broker: Broker, slots: SlotPool, executor: Executor, completer: BatchCompleter) -> None:

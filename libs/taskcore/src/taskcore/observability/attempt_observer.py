@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from taskcore.domain.outcomes import AttemptResult
 from taskcore.domain.tasks import Claim, ClaimedTask, FinishedAttempt
 
 
-class AttemptObserver(Protocol):
+class AttemptObserver:
     """Base class of observers. Every hook does nothing, so override those that you need. Hooks must not raise.
 
     An attempt is claimed, started, ended, and then either settled or refused. Claims and settlements are in batches,

@@ -1,4 +1,4 @@
-"""What an attempt gets to work with, and the seam behind which its services are."""
+"""What a plugin gets to work with, and the interface of the services behind it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import structlog
 from opentelemetry.trace import Tracer
 from psycopg import Connection
 
+from taskcore.domain.backoff import Backoff
 from taskcore.errors import DatabaseUnavailable
 from taskcore.observability.tracing.client_spans import NO_TRACER
 from taskcore.plugins.cancellation import CancellationToken
@@ -22,7 +23,8 @@ from taskcore.plugins.databases import named_database
 from taskcore.plugins.network.guarded_client import http_client
 from taskcore.settings import Settings
 
-MAX_WAIT_S = 2.0
+FIRST_RETRY_WAIT_S = 0.1
+MAX_RETRY_WAIT_S = 2.0
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -31,32 +33,32 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class AttemptServices(Protocol):
-    """What one attempt may ask of the world outside. Values are what JSON can hold: they may cross to a process."""
+    """What one attempt may ask for. Values must be JSON, because they may come from another process."""
 
     def log(self, level: str, message: str, fields: Mapping[str, Any]) -> None:
-        """Add a line to the task's log, soon."""
+        """Add a line to the task's log. It is stored a moment later."""
 
     def progress(self, value: Any) -> None:
-        """Show `value` as how far the attempt is, soon; only the last one counts."""
+        """Replace the attempt's progress by `value`. It is stored a moment later."""
 
     def save_checkpoint(self, value: Any) -> None:
-        """Keep `value` for the next attempt. Returns once that is durable."""
+        """Store `value` for the next attempt, durably, before this returns."""
 
     def submit(self, task: Mapping[str, Any]) -> int:
-        """Submit another task, described as for `POST /tasks`. Returns its id once that is durable."""
+        """Submit a task, described as for `POST /tasks`. Return its id once the task is stored durably."""
 
     def get(self, task_id: int) -> Mapping[str, Any] | None:
-        """Another task as `GET /tasks/{id}` shows it; None where there is none."""
+        """Return a task as `GET /tasks/{id}` shows it, or `None` if there is none."""
 
 
 class NullServices:
-    """For attempts outside of a worker: logs to the process's log, and keeps nothing."""
+    """For plugins that run outside of a worker: logs to the process's log, and stores nothing."""
 
     def __init__(self, task_id: int = 0, attempt: int = 0, task_type: str = "") -> None:
-        self._of = {"task_id": task_id, "attempt": attempt, "task_type": task_type}
+        self._ids = {"task_id": task_id, "attempt": attempt, "task_type": task_type}
 
     def log(self, level: str, message: str, fields: Mapping[str, Any]) -> None:
-        getattr(log, level)(message, **{**self._of, **fields})
+        getattr(log, level)(message, **{**self._ids, **fields})
 
     def progress(self, value: Any) -> None:
         pass
@@ -65,25 +67,25 @@ class NullServices:
         pass
 
     def submit(self, task: Mapping[str, Any]) -> int:
-        raise RuntimeError("outside of a worker there is nowhere to submit to")
+        raise RuntimeError("tasks can be submitted in a worker only")
 
     def get(self, task_id: int) -> Mapping[str, Any] | None:
         return None
 
 
 class AttemptLog:
-    """`ctx.log`: lines of the attempt, with fields."""
+    """The task's log, as `ctx.log`. Each line has a message and fields."""
 
-    __slots__ = ("_bound", "_interruption", "_services")
+    __slots__ = ("_bound", "_cancellation", "_services")
 
-    def __init__(self, services: AttemptServices, interruption: CancellationToken, bound: Mapping[str, Any]) -> None:
+    def __init__(self, services: AttemptServices, cancellation: CancellationToken, bound: Mapping[str, Any]) -> None:
         self._services = services
-        self._interruption = interruption
+        self._cancellation = cancellation
         self._bound = bound
 
     def bind(self, **fields: Any) -> AttemptLog:
-        """The same log; its lines have `fields` too."""
-        return AttemptLog(self._services, self._interruption, {**self._bound, **fields})
+        """Return a log that adds `fields` to each line."""
+        return AttemptLog(self._services, self._cancellation, {**self._bound, **fields})
 
     def debug(self, message: str, **fields: Any) -> None:
         self._write("debug", message, fields)
@@ -98,21 +100,21 @@ class AttemptLog:
         self._write("error", message, fields)
 
     def exception(self, message: str, **fields: Any) -> None:
-        """An error, with the exception that is being handled."""
+        """Log an error with the exception that is being handled."""
         self._write("error", message, {**fields, "exception": traceback.format_exc()})
 
     def _write(self, level: str, message: str, fields: Mapping[str, Any]) -> None:
-        with self._interruption.shielded():
+        with self._cancellation.shielded():
             self._services.log(level, message, {**self._bound, **fields})
 
 
 @dataclass(frozen=True, slots=True)
 class TaskContext:
-    """What an attempt may know and use.
+    """What a plugin gets to work with.
 
-    `attempt` counts the task's runs from 1; `failures` those that failed before this one. `checkpoint` is the last one
-    that an earlier attempt saved, or None. `tracer` makes spans of the plugin's own within that of its run, where the
-    task is followed; elsewhere nothing comes of them.
+    `attempt` counts the task's attempts from 1, `failures` those that failed before this one. `checkpoint` is the last
+    one that an earlier attempt saved, or `None`. `tracer` makes spans of the plugin's own, which are recorded if the
+    task is traced.
     """
 
     task_id: int
@@ -130,86 +132,87 @@ class TaskContext:
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether the attempt is to stop, for whatever cause."""
+        """Whether the attempt has to stop, for any cause."""
         return self.cancellation.cause is not None
 
     @property
     def is_pause_requested(self) -> bool:
-        """Whether somebody asked to pause it: leave a checkpoint and return `Pause`."""
+        """Whether a pause was requested: save a checkpoint and return `Pause`."""
         return self.cancellation.is_pause_requested
 
     @property
     def remaining_s(self) -> float | None:
-        """The seconds until its timeout ends it; None where it has none."""
+        """The seconds until the timeout, or `None` without one."""
         deadline = self.cancellation.deadline
         return None if deadline is None else max(0.0, deadline - time.monotonic())
 
     def check(self) -> None:
-        """Raise `Interrupted` where the attempt is to stop."""
+        """Raise `Interrupted` if the attempt has to stop."""
         self.cancellation.check()
 
     def wait(self, seconds: float) -> None:
-        """Sleep, but not on when the attempt is to stop: then `Interrupted` is raised."""
+        """Sleep for `seconds`. Raise `Interrupted` as soon as the attempt has to stop."""
         self.cancellation.wait(seconds)
 
     def on_interrupt(self, callback: Callable[[], object]) -> AbstractContextManager[None]:
-        """A context in which `callback` is called, from another thread, when the attempt is to stop.
+        """Return a context manager. When the attempt has to stop inside it, `callback` is called from another thread.
 
-        For what waits where no exception can reach it: close the socket, cancel the query. It should not take long.
+        Use it around code that waits in C, where no exception reaches it: close the socket, cancel the query. The
+        callback should be quick.
         """
         return self.cancellation.on_interrupt(callback)
 
     def progress(self, value: Any) -> None:
-        """Tell how far it is: any JSON of up to 16 KiB; the last value is shown and kept.
+        """Report how far the attempt is: any JSON of up to 16 KiB. The last value is shown and kept.
 
         Raises `InvalidDocument` for anything else.
         """
         self._call(self.services.progress, value)
 
     def save_checkpoint(self, value: Any) -> None:
-        """Keep `value`, any JSON of up to 256 KiB, for the task's next attempt: durably, before this returns.
+        """Store `value` for the task's next attempt, durably, before this returns. It is any JSON of up to 256 KiB.
 
-        Raises `InvalidDocument` for anything else, and `LeaseLost` where the task is held by another meanwhile.
+        Raises `InvalidDocument` for anything else, and `LeaseLost` if another worker holds the task by now.
         """
         self._call(self.services.save_checkpoint, value)
 
     def submit(self, task_type: str, parameters: Mapping[str, Any] | None = None, **fields: Any) -> int:
-        """Submit another task, `fields` as for `POST /tasks` but for `depends_on`. Returns its id.
+        """Submit another task and return its id. `fields` are those of `POST /tasks`, except `depends_on`.
 
-        With an `idempotency_key` of its own among `fields`, whatever repeats the call finds the same task; without one
-        each call stores one. Raises `InvalidTask`.
+        With an `idempotency_key`, a repeated call returns the same task. Without one, each call submits a task. Raises
+        `InvalidTask`.
         """
-        key = f"task:{self.task_id}/{uuid4()}"  # so that what is asked again, its answer being lost, is stored once
-        asked = {"name": task_type, "type": task_type, "parameters": dict(parameters or {}), "idempotency_key": key}
-        return self._call(self.services.submit, asked | fields)
+        key = f"task:{self.task_id}/{uuid4()}"  # a call that is repeated after a lost reply submits one task only
+        task = {"name": task_type, "type": task_type, "parameters": dict(parameters or {}), "idempotency_key": key}
+        return self._call(self.services.submit, task | fields)
 
     def get(self, task_id: int) -> Mapping[str, Any] | None:
-        """Another task as `GET /tasks/{id}` shows it, without its actions and its link; None where there is none."""
+        """Return a task as `GET /tasks/{id}` shows it, without `available_actions` and `trace_url`, or `None`."""
         return self._call(self.services.get, task_id)
 
     def database(self, name: str) -> AbstractContextManager[Connection[Any]]:
-        """A psycopg connection to one of the operator's databases; an interrupt cancels its query.
+        """Return a context manager for a psycopg connection to one of the operator's databases.
 
-        Its transaction is committed at the end of the context, or rolled back where the database is read-only. Raises
-        `UnknownDatabase`, and `ConnectionError` where it cannot be reached.
+        An interrupt cancels its query. Its transaction is committed at the end, or rolled back if the database is
+        read-only. Raises `UnknownDatabase`, or `ConnectionError` if the database is unreachable.
         """
         return named_database(self.settings, name, self.cancellation, self.task_id, self.tracer)
 
     def http(self, timeout_s: float | None = None) -> AbstractContextManager[httpx.Client]:
-        """An HTTP client, for `timeout_s` seconds in all (`http.timeout_s`); an interrupt cuts its connections.
+        """Return a context manager for an HTTP client. An interrupt closes its connections.
 
-        It reaches public addresses and those that the operator allows, by `http.allowed_networks`; for others it raises
-        `taskcore.plugins.network.guarded_network.ForbiddenAddress`. It follows redirects where it is told to, and no proxies.
+        It works for `timeout_s` seconds in total [default: `http.timeout_s`]. It reaches public addresses and those in
+        `http.allowed_networks`, and raises `taskcore.plugins.network.guarded_network.ForbiddenAddress` for others. It
+        uses no proxies, and follows redirects only if asked to.
         """
         return http_client(self.settings.http, self.cancellation, timeout_s, self.tracer)
 
     def _call(self, service: Callable[[A], T], argument: A) -> T:
-        """Whole, whatever interrupts the attempt meanwhile. While the database is away: again and again."""
-        wait_s = 0.1
+        """Call a service. No interrupt hits the call. While the database is unavailable, repeat it."""
+        backoff = Backoff(FIRST_RETRY_WAIT_S, MAX_RETRY_WAIT_S)
         while True:
             try:
                 with self.cancellation.shielded():
                     return service(argument)
             except DatabaseUnavailable:
-                self.wait(wait_s)
-            wait_s = min(MAX_WAIT_S, wait_s * 2)
+                self.wait(backoff.next_s())

@@ -1,4 +1,4 @@
-"""Connections to the databases that an operator names for tasks."""
+"""Connections to the databases that an operator configures for tasks."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ log = structlog.stdlib.get_logger(__name__)
 
 @contextmanager
 def named_database(
-    settings: Settings, name: str, interruption: CancellationToken, task_id: int, tracer: Tracer = NO_TRACER
+    settings: Settings, name: str, cancellation: CancellationToken, task_id: int, tracer: Tracer = NO_TRACER
 ) -> Iterator[psycopg.Connection[Any]]:
-    """A connection whose transaction is committed at the end, or rolled back where the database is read-only.
+    """Open a connection. Its transaction is committed at the end, or rolled back if the database is read-only.
 
     Raises:
-        UnknownDatabase: when none is configured by this name.
-        ConnectionError: when it cannot be reached. Hosts and users stay in the worker's log.
+        UnknownDatabase: when no database of this name is configured.
+        ConnectionError: when the database is unreachable. Hosts and users are named in the worker's log only.
     """
     database = settings.databases.get(name)
     if database is None:
         known = ", ".join(sorted(settings.databases)) or "none"
         raise UnknownDatabase(f"no database is configured as {name!r}; configured: {known}")
     connection = open_connection(name, database, task_id)
-    # The connection's own context would stay open where the commit fails.
-    with closing(connection), interruption.on_interrupt(lambda: connection.cancel_safe(timeout=CANCEL_TIMEOUT_S)):
-        _bound(connection, database)
+    # The connection's own context manager would leave it open if the commit failed.
+    with closing(connection), cancellation.on_interrupt(lambda: connection.cancel_safe(timeout=CANCEL_TIMEOUT_S)):
+        _configure(connection, database)
         if is_sampled():
             connection.cursor_factory = traced_cursor(tracer)
         yield connection
@@ -55,7 +55,7 @@ def open_connection(
     task_id: int,
     connect: Callable[..., psycopg.Connection[Any]] = psycopg.connect,
 ) -> psycopg.Connection[Any]:
-    """Raises `ConnectionError`, which names neither hosts nor users."""
+    """Open a connection. Raises `ConnectionError`, which names neither hosts nor users."""
     try:
         return connect(
             database.url.get_secret_value(),
@@ -73,8 +73,8 @@ def open_connection(
         raise ConnectionError(f"database {name!r} cannot be reached") from None  # a cause may show the URL
 
 
-def _bound(connection: psycopg.Connection[Any], database: DatabaseSettings) -> None:
-    """For all of its transactions."""
+def _configure(connection: psycopg.Connection[Any], database: DatabaseSettings) -> None:
+    """Set the timeout and the access mode of all its transactions."""
     connection.autocommit = True
     timeout_ms = max(1, round(database.timeout_s * 1000))
     connection.execute("SELECT set_config('statement_timeout', %s, false)", [str(timeout_ms)])
@@ -83,5 +83,5 @@ def _bound(connection: psycopg.Connection[Any], database: DatabaseSettings) -> N
 
 
 def _without_url(exc: psycopg.Error) -> str:
-    """What the driver says of a failed connection; of a URL that it cannot parse it may quote parts."""
+    """Return what the driver says. Of a URL that it cannot parse, it may quote parts, so say nothing more then."""
     return str(exc) if isinstance(exc, psycopg.OperationalError) else "its URL is not valid"

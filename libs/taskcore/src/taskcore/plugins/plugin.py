@@ -1,4 +1,4 @@
-"""The plugin interface: what a task type is, what it gets to work with, and how installed ones are found.
+"""The interface of a task type, and how installed task types are found.
 
     class Greet(Plugin[GreetParams]):  # GreetParams(Parameters, frozen=True)
         name = "greet"
@@ -6,8 +6,8 @@
         def run(self, ctx: TaskContext, params: GreetParams) -> object:
             return f"Hello, {params.whom}"
 
-Installed is registered: a distribution that names the class under the entry-point group `taskcore.plugins` adds
-the type to every worker that has it installed.
+A distribution registers the class under the entry-point group `taskcore.plugins`. Every worker that has the
+distribution installed then runs tasks of this type.
 """
 
 from __future__ import annotations
@@ -38,24 +38,24 @@ log = structlog.stdlib.get_logger(__name__)
 class Isolation(StrEnum):
     """Where attempts of a type run."""
 
-    THREAD = "thread"  # beside others, in a process that lives on
+    THREAD = "thread"  # in a process that runs other attempts at the same time
     PROCESS = "process"  # each in a process of its own, which can be killed
 
 
 class Parameters(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """What a type's parameters derive from; their JSON Schema is published and checked at submit."""
+    """Base class of the parameters of a type. Their JSON Schema is published, and checked at submit."""
 
 
 P = TypeVar("P", bound=Parameters)
 
 
 class Plugin(ABC, Generic[P]):
-    """A task type. One instance serves a whole process: `run` is called from several threads at once.
+    """A task type. A process has one instance, whose `run` is called from several threads at once.
 
-    `timeout` bounds each attempt, unless the task says otherwise. `can_cancel`: it stops when told to while it runs, by
-    its signal or by force. `can_pause`: it looks at `ctx.is_pause_requested`, leaves a checkpoint and returns `Pause`.
-    `memory_limit_bytes` bounds the address space of an attempt in a process of its own (RLIMIT_AS); what the worker has
-    loaded counts.
+    `timeout` limits each attempt, unless the task has a timeout of its own. `can_cancel`: running tasks can be
+    cancelled. `can_pause`: the plugin checks `ctx.is_pause_requested`, saves a checkpoint and returns `Pause`.
+    `memory_limit_bytes` limits the address space of an attempt in a process of its own (RLIMIT_AS), including what the
+    worker has loaded.
     """
 
     name: ClassVar[str]
@@ -70,21 +70,21 @@ class Plugin(ABC, Generic[P]):
 
     @abstractmethod
     def run(self, ctx: TaskContext, params: P) -> object:
-        """Do the work. At least once: it may run again after a worker died.
+        """Do the work. This may happen more than once for the same task, for example after a worker died.
 
-        Returns a result that JSON can hold (kept with the task), or `RetryAfter`, `Cancel`, `Fail` or `Pause`.
-        Any exception fails the attempt; the retry policy says what comes next. `Interrupted` is raised in it when it
-        is to stop: what it makes of that does not count.
+        Returns a value that JSON can represent, which is stored as the task's result, or one of `RetryAfter`, `Cancel`,
+        `Fail` and `Pause`. An exception fails the attempt, and the retry policy decides what comes next. `Interrupted`
+        is raised when the attempt has to stop. Whatever the plugin returns or raises after that is ignored.
         """
 
     @classmethod
     def params_type(cls) -> type[Parameters]:
-        """The P of `Plugin[P]`."""
+        """Return the P of `Plugin[P]`."""
         return _parameters_of(cls)
 
     @classmethod
     def schema(cls) -> dict[str, Any]:
-        """The JSON Schema (2020-12) of the parameters; self-contained."""
+        """Return the JSON Schema (2020-12) of the parameters, without references to other documents."""
         (schema,), definitions = msgspec.json.schema_components([cls.params_type()], ref_template="#/$defs/{name}")
         name = schema["$ref"].rpartition("/")[2]
         own = definitions.pop(name)
@@ -106,24 +106,22 @@ Plugins = Mapping[str, Plugin[Any]]
 
 
 def load_plugins() -> Plugins:
-    """One instance of every installed plugin, by the name of its type.
-
-    A plugin that cannot be imported is logged and left out: the others still run.
+    """Return an instance of every installed plugin, by type name. A plugin that cannot be imported is logged.
 
     Raises:
-        InvalidPlugin: when one does not keep to the interface, or two have the same name.
+        InvalidPlugin: when a plugin does not implement the interface, or two have the same name.
     """
     classes = []
     for entry in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda e: e.name):
         try:
             classes.append(entry.load())
-        except Exception:  # whatever a stranger's import raises must not take the worker down
+        except Exception:  # a failing import must not stop the worker, and may raise anything
             log.exception("plugin.not_loaded", plugin=entry.name, target=entry.value)
     return build_plugins(classes)
 
 
 def build_plugins(classes: Iterable[type[Plugin[Any]] | Any]) -> Plugins:
-    """An instance of each class, by name. Raises `InvalidPlugin` as `load_plugins` does."""
+    """Return an instance of each class, by type name. Raises `InvalidPlugin` as `load_plugins` does."""
     plugins: dict[str, Plugin[Any]] = {}
     for cls in classes:
         _check(cls)
@@ -139,5 +137,7 @@ def _check(cls: Any) -> None:
     if not re.match(NAME_PATTERN, getattr(cls, "name", "")):
         raise InvalidPlugin(f"{cls.__qualname__}.name must match {NAME_PATTERN}")
     if not re.match(NAME_PATTERN, cls.queue) or cls.queue.startswith(RESERVED_QUEUE_PREFIXES):
-        raise InvalidPlugin(f"{cls.__qualname__}.queue must match {NAME_PATTERN}, and not begin with amq. or worker.")
+        raise InvalidPlugin(
+            f"{cls.__qualname__}.queue must match {NAME_PATTERN} and must not begin with amq. or worker."
+        )
     cls.params_type()

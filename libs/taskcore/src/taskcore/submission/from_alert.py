@@ -1,8 +1,8 @@
-"""The task that an alert's rule has: whether its type would take it, and the task itself once the alert is there."""
+"""The task of an alert rule: whether its type would accept it, and the task itself once an alert has fired."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -12,16 +12,15 @@ from taskcore.domain import templates
 from taskcore.domain.alerts import TEMPLATE_VARIABLES
 from taskcore.domain.tasks import MAX_NAME, NewTask
 from taskcore.settings import AlertRule, AlertTask
+from taskcore.submission.schemas import FindErrors
 
 ALERT_LABEL = "taskcore.io/alert"
 MAX_ERRORS = 20
 
-#: What a type's schema has against these parameters.
-FindErrors = Callable[[dict[str, Any]], Iterable[jsonschema_rs.ValidationError]]
-#: The path of what is at fault in a list of rules, and why.
+#: Path and message of an error in a list of rules.
 FieldError = tuple[tuple[str | int, ...], str]
 
-#: Which errors stay whatever a text will say: those of its kind and of what surrounds it, not of its content.
+#: Errors that no content of a template can avoid: they are about the type of a value, or about what surrounds it.
 _SHAPE_ERRORS = frozenset(
     {
         "additionalProperties",
@@ -37,25 +36,25 @@ _SHAPE_ERRORS = frozenset(
         "unevaluatedProperties",
     }
 )
-#: Of these one alternative suffices, so that each must be impossible.
+#: One alternative is enough, so these are unavoidable only if every alternative is.
 _ALTERNATIVE_ERRORS = frozenset({"anyOf", "oneOf"})
 
 
 def rule_errors(rules: Sequence[AlertRule], types: Mapping[str, FindErrors]) -> Iterator[FieldError]:
-    """What the known `types` have against the tasks of `rules`."""
+    """Yield the errors that the known `types` find in the tasks of `rules`, whatever the alerts will be."""
     for index, rule in enumerate(rules):
         if rule.task is None:
             continue
         if rule.task.type not in types:
-            why = f"unknown task type {rule.task.type!r}: no worker has registered it"
-            yield (index, "task", "type"), why
+            message = f"unknown task type {rule.task.type!r}: no worker has registered it"
+            yield (index, "task", "type"), message
             continue
-        for path, why in islice(_parameter_errors(rule.task, types[rule.task.type]), MAX_ERRORS):
-            yield (index, "task", "parameters", *path), why
+        for path, message in islice(_parameter_errors(rule.task, types[rule.task.type]), MAX_ERRORS):
+            yield (index, "task", "parameters", *path), message
 
 
 def new_task(task: AlertTask, alert_id: int, words: Mapping[str, str], timeout_s: float | None) -> NewTask:
-    """The task to store. Texts that are filled in may have become too long for a name, which is cut."""
+    """Return the task to store. Its name is cut if the filled template is too long."""
     return NewTask(
         name=templates.render(task.name, words)[:MAX_NAME] or words["rule"],
         type=task.type,
@@ -67,14 +66,6 @@ def new_task(task: AlertTask, alert_id: int, words: Mapping[str, str], timeout_s
     )
 
 
-def schema_errors(schema: dict[str, Any]) -> FindErrors:
-    """Of a schema that is none, which is a worker's mistake: nothing. Whoever runs the task checks again."""
-    try:
-        return jsonschema_rs.Draft202012Validator(schema, offline=True, mask="the value").iter_errors
-    except (ValueError, jsonschema_rs.ReferencingError):
-        return lambda _: ()
-
-
 def _parameter_errors(task: AlertTask, errors: FindErrors) -> Iterator[FieldError]:
     filled = templates.render(task.parameters, {name: name for name in TEMPLATE_VARIABLES})
     for error in errors(filled):
@@ -83,7 +74,7 @@ def _parameter_errors(task: AlertTask, errors: FindErrors) -> Iterator[FieldErro
 
 
 def _is_unavoidable(error: jsonschema_rs.ValidationError, parameters: dict[str, Any]) -> bool:
-    """Whether it is an error whatever the texts will say."""
+    """Return whether this is an error whatever the templates will be filled with."""
     kind: Any = error.kind
     if not templates.has_variables(_at(parameters, error.instance_path)) or kind.name in _SHAPE_ERRORS:
         return True

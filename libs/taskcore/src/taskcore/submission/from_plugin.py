@@ -1,12 +1,12 @@
-"""What an attempt may do with other tasks: submit one, and see how one stands."""
+"""What a plugin may do with other tasks: submit one, and look one up."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
-import jsonschema_rs
 import msgspec
 from sqlalchemy import Executable
 
@@ -15,45 +15,40 @@ from taskcore.db.workers import workers
 from taskcore.domain.tasks import MAX_TASK_BYTES, NewTask
 from taskcore.errors import InvalidTask
 from taskcore.observability.tracing.propagation import current_traceparent, trace_id_of
+from taskcore.submission.schemas import compile_schema
 from taskcore.submission.spec import TaskSubmission, new_task, storage_errors
 
 MAX_ERRORS = 5
 MAX_IDEMPOTENCY_KEY = 255
 
-#: What is nobody's business but Taskcore's own.
-_HIDDEN = {
-    "fingerprint",
-    "isolated",
-    "lease_token",
-    "executor",
-    "delete_at",
-    "checkpoint",
-    "dependents_state",
-    "trace_context",
-}
-#: What clients know by another name than the table.
-_NAMES = {"timeout_s": "timeout", "delete_after_s": "delete_after"}
+#: The columns that a plugin sees. Two have another name outside of the database.
+_COLUMNS = (
+    *("id", "name", "type", "queue", "status", "priority", "parameters", "labels", "description", "run_at"),
+    *("max_attempts", "attempt", "failures", "crashes", "worker_losses", "pause_requested", "progress", "result"),
+    *("error", "reason", "worker_id", "request_id", "idempotency_key", "created_at", "started_at", "finished_at"),
+)
+_RENAMED_COLUMNS = {"timeout": "timeout_s", "delete_after": "delete_after_s"}
 
-#: Runs a statement with these parameters, and answers its rows.
+#: Executes a statement with these parameters and returns its rows.
 ExecuteStatement = Callable[[Executable, Mapping[str, Any]], list[Any]]
 
 
 def submit_task(execute: ExecuteStatement, document: Mapping[str, Any], actor: str) -> int:
-    """Store the task that `document` describes as for `POST /tasks`, plus an `idempotency_key`. Return its id.
+    """Store a task that is described as for `POST /tasks`, with its `idempotency_key` as a member. Return its id.
 
     Raises:
-        InvalidTask: if the API would refuse it, or if it depends on other tasks, which only the API can check.
+        InvalidTask: when the API would refuse the task, or when it has `depends_on`, which only the API can check.
     """
     submission, key = parse_submission(document)
     rows = execute(workers.get_type(), {"type_name": submission.type})
     if not rows:
         raise InvalidTask(f"type: unknown task type {submission.type!r}: no worker has registered it")
     _check_parameters(submission, rows[0].schema)
-    return _stored(execute, new_task(submission, rows[0], None, key), actor)
+    return _store(execute, new_task(submission, rows[0], None, key), actor)
 
 
 def parse_submission(document: Mapping[str, Any]) -> tuple[TaskSubmission, str | None]:
-    """Return the task that `document` describes, and its idempotency key. Raise `InvalidTask`.
+    """Return the task that `document` describes, and its idempotency key. Raises `InvalidTask`.
 
     The parameters are not checked, since their schema is in the database.
     """
@@ -65,12 +60,17 @@ def parse_submission(document: Mapping[str, Any]) -> tuple[TaskSubmission, str |
 
 
 def get_task(execute: ExecuteStatement, task_id: int) -> Mapping[str, Any] | None:
-    """As `GET /tasks/{id}` has it, but for `available_actions` and `trace_url`. JSON values only."""
+    """Return a task as in `GET /tasks/{id}`, without `available_actions` and `trace_url`, or `None` if there is none.
+
+    All values are JSON.
+    """
     rows = execute(queries.get_task(), {"task_id": task_id})
     if not rows:
         return None
-    shown = {_NAMES.get(name, name): _plain(value) for name, value in rows[0]._asdict().items() if name not in _HIDDEN}
-    shown["trace_id"] = trace_id_of(rows[0].trace_context)
+    row = rows[0]._mapping
+    shown = {name: _in_utc(row[name]) for name in _COLUMNS}
+    shown |= {name: row[column] for name, column in _RENAMED_COLUMNS.items()}
+    shown["trace_id"] = trace_id_of(row["trace_context"])
     plain: Mapping[str, Any] = msgspec.to_builtins(shown)
     return plain
 
@@ -79,41 +79,33 @@ def _parse_fields(fields: dict[str, Any]) -> TaskSubmission:
     try:
         plain = msgspec.to_builtins(fields)
         size = len(msgspec.json.encode(plain))
-        asked = msgspec.convert(plain, TaskSubmission)
-    except (RecursionError, TypeError, ValueError, OverflowError) as exc:  # msgspec's ValidationError is among them
+        submission = msgspec.convert(plain, TaskSubmission)
+    except (RecursionError, TypeError, ValueError, OverflowError) as exc:  # includes msgspec's ValidationError
         raise InvalidTask(str(exc)) from exc
     if size > MAX_TASK_BYTES:
         raise InvalidTask(f"it has more than {MAX_TASK_BYTES} bytes of JSON")
-    if asked.depends_on:
-        raise InvalidTask("depends_on: cannot be given by a task; submit over the API")
-    for path, why in storage_errors(asked):
-        raise InvalidTask(f"{'.'.join(map(str, path))}: {why}")
-    return asked
+    if submission.depends_on:
+        raise InvalidTask("depends_on: a plugin cannot submit dependencies; use the API")
+    for path, message in storage_errors(submission):
+        raise InvalidTask(f"{'.'.join(map(str, path))}: {message}")
+    return submission
 
 
-def _check_parameters(asked: TaskSubmission, schema: dict[str, Any]) -> None:
-    try:
-        validator = jsonschema_rs.Draft202012Validator(schema, offline=True, mask="the value")
-    except (ValueError, jsonschema_rs.ReferencingError):  # a worker's mistake: whoever runs the task checks again
-        return
-    faults = [f"{'.'.join(map(str, ('parameters', *e.instance_path)))}: {e.message}" for e in _few(validator, asked)]
-    if faults:
-        raise InvalidTask("; ".join(faults))
+def _check_parameters(submission: TaskSubmission, schema: dict[str, Any]) -> None:
+    errors = islice(compile_schema(schema, submission.type)(submission.parameters), MAX_ERRORS)
+    if messages := [f"{'.'.join(map(str, ('parameters', *e.instance_path)))}: {e.message}" for e in errors]:
+        raise InvalidTask("; ".join(messages))
 
 
-def _few(validator: Any, asked: TaskSubmission) -> list[Any]:
-    return [error for _, error in zip(range(MAX_ERRORS), validator.iter_errors(asked.parameters), strict=False)]
-
-
-def _stored(run: ExecuteStatement, task: NewTask, by: str) -> int:
-    statement, parameters = submit.submit([task], by, current_traceparent())
-    if rows := run(statement, parameters):
+def _store(execute: ExecuteStatement, task: NewTask, actor: str) -> int:
+    statement, parameters = submit.submit([task], actor, current_traceparent())
+    if rows := execute(statement, parameters):
         return int(rows[0].id)
-    (other,) = run(submit.task_by_key(), {"its_key": task.idempotency_key})
-    if other.fingerprint != task.fingerprint:
-        raise InvalidTask(f"idempotency_key: {task.idempotency_key!r} came before, with another task")
-    return int(other.id)
+    (stored,) = execute(submit.task_by_key(), {"its_key": task.idempotency_key})
+    if stored.fingerprint != task.fingerprint:
+        raise InvalidTask(f"idempotency_key: {task.idempotency_key!r} was used for a different task")
+    return int(stored.id)
 
 
-def _plain(value: Any) -> Any:
+def _in_utc(value: Any) -> Any:
     return value.astimezone(UTC) if isinstance(value, datetime) else value

@@ -1,6 +1,6 @@
-"""Firing a schedule: one transaction in which its times are dealt with and its tasks submitted, or nothing happens.
+"""Fire a schedule: submit the tasks of its due times and record those times, in one transaction.
 
-The caller opens it (READ COMMITTED) and, once it is committed, wakes whoever sends tasks on.
+The caller opens the transaction (READ COMMITTED), and wakes the relay after the commit.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from taskcore.observability.tracing.propagation import current_traceparent
 from taskcore.submission.recurrence import Recurrence, recurrence
 from taskcore.submission.spec import TaskSpec, TypeDefaults, new_task
 
-#: Of the span in which its tasks are submitted.
+#: An attribute of the span in which the tasks are submitted.
 SCHEDULE_ID_ATTRIBUTE = "taskcore.schedule.id"
 
 
 @dataclass(frozen=True, slots=True)
 class FiredTask:
-    """What a schedule submitted for `due_at`."""
+    """The task that a schedule submitted for `due_at`."""
 
     task_id: int
     due_at: datetime
@@ -47,14 +47,14 @@ class FiredTask:
 
 @dataclass(frozen=True, slots=True)
 class OverlapConflict:
-    """A task that the schedule submitted before is not over, and its policy allows no other beside it."""
+    """An earlier task of the schedule is not finished, and the overlap policy allows no second one."""
 
     task_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class FireResult:
-    """What became of a schedule's times. `fired` are the tasks."""
+    """What was done with the due times of a schedule."""
 
     name: str
     plan: FirePlan
@@ -63,7 +63,7 @@ class FireResult:
 
 @dataclass(frozen=True, slots=True)
 class _UnknownTypeDefaults:
-    """Of a type that no worker has brought yet: its tasks wait for one."""
+    """For a type that no worker has registered yet. Its tasks wait for such a worker."""
 
     queue: str = DEFAULT_QUEUE
     max_attempts: int = RetryPolicy().max_attempts
@@ -71,14 +71,13 @@ class _UnknownTypeDefaults:
 
 
 class AlreadyFired(TaskcoreError):
-    """A time was dealt with before. Nobody can who keeps to the lock; the key is there in case that somebody does."""
+    """A due time was recorded before. The lock prevents this; the primary key is the second defence."""
 
 
 async def fire_due(connection: AsyncConnection, schedule_id: int, now: datetime | None = None) -> FireResult | None:
-    """Deal with all times of the schedule that are due, and with those that wait.
+    """Fire what is due and what waits, by the database's clock unless `now` is given.
 
-    `moment` counts as now; None: the database's own. None is answered when there is nothing to do: somebody else was
-    faster or is at it, or the schedule is paused or gone.
+    Returns `None` when there is nothing to do: the schedule is paused or deleted, or another coordinator fires it.
     """
     row = (await connection.execute(fires.try_lock_schedule(), {"of": schedule_id, "moment": now})).first()
     if row is None:
@@ -86,25 +85,25 @@ async def fire_due(connection: AsyncConnection, schedule_id: int, now: datetime 
     schedule = LockedSchedule.from_row(row)
     times = _recurrence(schedule)
     due = _due(schedule, times)
-    known = {"of": schedule_id, "times": list(due.times)}
-    state = fires.FireState._make((await connection.execute(fires.fire_state(), known)).one())
+    due_times = {"of": schedule_id, "times": list(due.times)}
+    state = fires.FireState._make((await connection.execute(fires.fire_state(), due_times)).one())
     due = DueTimes(tuple(time for time in due.times if time not in state.taken), due.earlier_count)
-    made = plan_fires(due, state.waiting, schedule.moment, _policy(schedule), has_active_task=state.busy is not None)
+    plan = plan_fires(due, state.waiting, schedule.moment, _policy(schedule), has_active_task=state.busy is not None)
     is_due = schedule.next_at is not None and schedule.next_at <= schedule.moment
-    if not is_due and list(made.waits) == state.waiting:
+    if not is_due and list(plan.waits) == state.waiting:
         return None
-    following = times.after(schedule.moment) if is_due else schedule.next_at
-    fired = await _submit(connection, schedule, made.fires, _actor(schedule), schedule.jitter_s)
-    await _record_plan(connection, schedule, made, fired, following)
-    return FireResult(schedule.name, made, fired)
+    next_at = times.after(schedule.moment) if is_due else schedule.next_at
+    fired = await _submit(connection, schedule, plan.fires, _actor(schedule), schedule.jitter_s)
+    await _record_plan(connection, schedule, plan, fired, next_at)
+    return FireResult(schedule.name, plan, fired)
 
 
 async def run_now(
     connection: AsyncConnection, schedule_id: int, actor: str | None = None
 ) -> FiredTask | OverlapConflict | None:
-    """Submit its task at once, beside its times, paused or not. None: there is no such schedule.
+    """Submit the schedule's task now, apart from its due times, even if it is paused. `None` if there is no schedule.
 
-    `by` signs the task's history, where somebody asked for it; otherwise the schedule does.
+    `actor` signs the task's history. [default: the schedule]
     """
     row = (await connection.execute(fires.lock_schedule(), {"of": schedule_id})).first()
     if row is None:
@@ -122,18 +121,18 @@ async def run_now(
 async def _record_plan(
     connection: AsyncConnection,
     schedule: LockedSchedule,
-    made: FirePlan,
+    plan: FirePlan,
     fired: Sequence[FiredTask],
-    following: datetime | None,
+    next_at: datetime | None,
 ) -> None:
-    rows = fires.fire_rows([(one.due_at, one.task_id) for one in fired], made.skips, made.waits)
+    rows = fires.fire_rows([(one.due_at, one.task_id) for one in fired], plan.skips, plan.waits)
     recorded = (await connection.execute(fires.record_fires(), {"of": schedule.id, "rows": rows})).all()
-    kept = (*made.fires, *made.skips, *made.waits)
+    kept = (*plan.fires, *plan.skips, *plan.waits)
     if len(recorded) != len(kept):
-        raise AlreadyFired(f"schedule {schedule.id}: one of {', '.join(map(str, kept))} was dealt with before")
-    if made.dropped:
-        await connection.execute(fires.delete_waiting(), {"of": schedule.id, "times": list(made.dropped)})
-    values = {"of": schedule.id, "following": following, "fired": max(kept, default=None), "more_missed": made.missed}
+        raise AlreadyFired(f"schedule {schedule.id}: one of {', '.join(map(str, kept))} was fired before")
+    if plan.dropped:
+        await connection.execute(fires.delete_waiting(), {"of": schedule.id, "times": list(plan.dropped)})
+    values = {"of": schedule.id, "following": next_at, "fired": max(kept, default=None), "more_missed": plan.missed}
     await connection.execute(fires.advance_schedule(), values)
 
 
@@ -142,10 +141,10 @@ async def _submit(
 ) -> tuple[FiredTask, ...]:
     if not times:
         return ()
-    asked = msgspec.convert({"name": schedule.name, **schedule.task}, TaskSpec)
-    rows = (await connection.execute(workers.get_type(), {"type_name": asked.type})).all()
-    known: TypeDefaults = rows[0] if rows else _UnknownTypeDefaults()
-    task = new_task(asked, known, request_id=None, idempotency_key=None)
+    spec = msgspec.convert({"name": schedule.name, **schedule.task}, TaskSpec)
+    rows = (await connection.execute(workers.get_type(), {"type_name": spec.type})).all()
+    defaults: TypeDefaults = rows[0] if rows else _UnknownTypeDefaults()
+    task = new_task(spec, defaults, request_id=None, idempotency_key=None)
     tasks = [_task(task, schedule, due_at, jitter_s) for due_at in times]
     with trace.get_tracer("taskcore").start_as_current_span(
         "fire schedule",
@@ -163,7 +162,7 @@ def _task(task: NewTask, schedule: LockedSchedule, due_at: datetime, jitter_s: f
 
 
 def _due(schedule: LockedSchedule, times: Recurrence) -> DueTimes:
-    """What has not been dealt with: `next_at` itself, which need not be one of `times`, and what came since."""
+    """Return `next_at`, which need not be one of `times`, and the due times after it."""
     if schedule.next_at is None or schedule.next_at > schedule.moment:
         return DueTimes()
     limit = _policy(schedule).limit
@@ -184,7 +183,7 @@ def _recurrence(schedule: LockedSchedule) -> Recurrence:
 
 
 def _policy(schedule: LockedSchedule) -> FirePolicy:
-    """What fires at once is no larger than a batch may be."""
+    """Return the policy, with a limit that keeps the tasks of one firing below the size of a batch."""
     size = len(msgspec.json.encode(schedule.task))
     limit = min(schedule.catch_up_limit, max(1, MAX_BATCH_BYTES // size))
     return FirePolicy(schedule.overlap, schedule.catch_up, limit)

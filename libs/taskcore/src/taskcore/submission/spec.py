@@ -1,4 +1,4 @@
-"""What may be asked of Taskcore: a task as clients and plugins describe it, checked, and made into one to store."""
+"""The description of a task, as clients, plugins and schedules give it, and how it becomes a task to store."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CANONICAL = msgspec.json.Encoder(order="sorted")
 
 
 class TaskSpec(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
-    """What a task may say of itself, wherever it comes from."""
+    """The description of a task from any source."""
 
     name: Name
     type: Identifier
@@ -45,17 +45,17 @@ class TaskSpec(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_def
 
 
 class TaskSubmission(TaskSpec, frozen=True):
-    """A task to run. What is left out comes from its type.
+    """A task to run. Its type provides what is left out.
 
-    In seconds: `timeout` bounds each attempt, `delete_after` counts from the task's end. It waits until the tasks whose
-    ids are in `depends_on` have succeeded.
+    `timeout` limits each attempt and `delete_after` counts from the end of the task, both in seconds. The task waits
+    until all tasks whose ids are in `depends_on` have succeeded.
     """
 
     depends_on: Annotated[list[DependencyId], Meta(max_length=MAX_DEPENDENCIES)] = []
 
 
 class TypeDefaults(Protocol):
-    """What its type says for a task that leaves it out."""
+    """What a type provides for tasks that leave it out."""
 
     @property
     def queue(self) -> str: ...
@@ -68,7 +68,7 @@ class TypeDefaults(Protocol):
 
 
 def new_task(spec: TaskSpec, defaults: TypeDefaults, request_id: str | None, idempotency_key: str | None) -> NewTask:
-    """The task to store."""
+    """Return the task to store."""
     return NewTask(
         name=spec.name,
         type=spec.type,
@@ -80,7 +80,7 @@ def new_task(spec: TaskSpec, defaults: TypeDefaults, request_id: str | None, ide
         priority=spec.priority,
         description=spec.description,
         labels=spec.labels,
-        run_at=spec.run_at and spec.run_at.astimezone(UTC),  # PostgreSQL knows no zone beyond 15:59
+        run_at=spec.run_at and spec.run_at.astimezone(UTC),  # PostgreSQL accepts UTC offsets below 16 hours only
         idempotency_key=idempotency_key,
         fingerprint=None if idempotency_key is None else _fingerprint(spec),
         request_id=request_id,
@@ -88,7 +88,7 @@ def new_task(spec: TaskSpec, defaults: TypeDefaults, request_id: str | None, ide
 
 
 def storage_errors(spec: TaskSpec) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """What JSON can say and PostgreSQL cannot keep: the path of each, and why; at most one a field."""
+    """Yield what JSON allows and PostgreSQL cannot store: path and message, at most one per field."""
     try:
         check_document(spec.parameters, ("parameters",))
     except InvalidDocument as exc:
@@ -97,20 +97,20 @@ def storage_errors(spec: TaskSpec) -> Iterator[tuple[tuple[str | int, ...], str]
         if "\0" in text:
             yield (name,), "contains a NUL character"
     for name, text in (("type", spec.type), ("queue", spec.queue or "")):
-        if text.endswith("\n"):  # which Python's `$` lets pass
+        if text.endswith("\n"):  # which `$` in a pattern lets pass
             yield (name,), "ends in a line break"
     if (spec.queue or "").startswith(limits.RESERVED_QUEUE_PREFIXES):
-        yield ("queue",), "begins with what the broker or the workers keep for themselves: amq. or worker."
+        yield ("queue",), "begins with a reserved prefix: amq. or worker."
     for key, value in spec.labels.items():
         if "\0" in key or "\0" in value:
             yield ("labels", key), "contains a NUL character"
     if spec.run_at is not None and not MIN_RUN_AT <= spec.run_at <= MAX_RUN_AT:
-        yield ("run_at",), "must lie between the years 1970 and 9999"
+        yield ("run_at",), "must be between the years 1970 and 9999"
 
 
-def _fingerprint(asked: TaskSpec) -> str:
-    """Of what it asks for: the order of members, white space and defaults that are spelled out do not count.
+def _fingerprint(spec: TaskSpec) -> str:
+    """Return a hash that ignores the order of members, white space, and defaults that are spelled out.
 
-    Nor do members that a later version adds, as long as they are left out.
+    Members that a later version adds do not change it, as long as a task leaves them out.
     """
-    return hashlib.sha256(_CANONICAL.encode(asked)).hexdigest()
+    return hashlib.sha256(_CANONICAL.encode(spec)).hexdigest()

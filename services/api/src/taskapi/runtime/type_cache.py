@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import jsonschema_rs
-import structlog
-
 from taskapi.runtime.database import Database
 from taskcore.db.workers import workers
+from taskcore.submission.schemas import FindErrors, compile_schema
 
 MAX_AGE_S = 2.0
-
-log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class KnownType:
-    """What submitting a task needs, and what may be done to a running one.
-
-    Without a `validator` any parameters are accepted; the worker checks them again.
-    """
+    """The defaults of a type, the schema of its parameters, and what may be done to its tasks while they run."""
 
     name: str
     queue: str
@@ -33,10 +26,7 @@ class KnownType:
     can_cancel: bool
     can_pause: bool
     schema: dict[str, Any]
-    validator: jsonschema_rs.Validator | None
-
-    def parameter_errors(self, parameters: dict[str, Any]) -> Iterator[jsonschema_rs.ValidationError]:
-        return iter(()) if self.validator is None else self.validator.iter_errors(parameters)
+    parameter_errors: FindErrors
 
 
 class TypeCache:
@@ -66,7 +56,7 @@ class TypeCache:
     def _known(self, row: Any) -> KnownType:
         known = self._types.get(row.name)
         is_same = known is not None and known.schema == row.schema
-        validator = known.validator if known is not None and is_same else _compiled(row.name, row.schema)
+        errors = known.parameter_errors if known is not None and is_same else compile_schema(row.schema, row.name)
         return KnownType(
             row.name,
             row.queue,
@@ -75,13 +65,5 @@ class TypeCache:
             row.can_cancel,
             row.can_pause,
             row.schema,
-            validator,
+            errors,
         )
-
-
-def _compiled(name: str, schema: dict[str, Any]) -> jsonschema_rs.Validator | None:
-    try:
-        return jsonschema_rs.Draft202012Validator(schema, offline=True, mask="the value")
-    except (ValueError, jsonschema_rs.ReferencingError) as exc:  # the mistake of a plugin, not of the client
-        log.warning("task_type.invalid_schema", task_type=name, error=str(exc))
-        return None

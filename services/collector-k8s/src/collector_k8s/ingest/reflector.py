@@ -12,7 +12,6 @@ import time
 
 import structlog
 
-from collector_k8s.backoff import Backoff
 from collector_k8s.clock import monotonic_s
 from collector_k8s.cluster.client import ClusterClient, ClusterError, ReadTimedOut, ResourceExpired
 from collector_k8s.cluster.event_pages import list_pages
@@ -22,6 +21,7 @@ from collector_k8s.health import CollectorStatus
 from collector_k8s.ingest.buffer import Put, Stopped
 from collector_k8s.ingest.event_filter import EventFilter
 from collector_k8s.metrics import RECONNECTS
+from taskcore.domain.backoff import Backoff
 from taskcore.settings import KubernetesSettings
 
 #: After a watch of this length, an error is a new one and resets the backoff.
@@ -59,7 +59,7 @@ class Reflector:
         self._stopped = stopped
         self._position = position
         self._seen_at = seen_at
-        self._backoff = Backoff(random.Random())
+        self._backoff = Backoff(rng=random.Random())
         self._watch: Watch | None = None
 
     def run(self) -> None:

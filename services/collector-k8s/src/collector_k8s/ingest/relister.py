@@ -7,13 +7,13 @@ import threading
 
 import structlog
 
-from collector_k8s.backoff import Backoff
 from collector_k8s.clock import monotonic_s
 from collector_k8s.cluster.client import ClusterClient, ClusterError
 from collector_k8s.cluster.event_pages import list_pages
 from collector_k8s.events.buffer_item import BufferItem
 from collector_k8s.ingest.buffer import Put, Stopped
 from collector_k8s.ingest.event_filter import EventFilter
+from taskcore.domain.backoff import Backoff
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -36,7 +36,7 @@ class Relister:
         self._event_filter = event_filter
         self._put = put
         self._stopped = stopped
-        self._backoff = Backoff(random.Random())
+        self._backoff = Backoff(rng=random.Random())
 
     def run(self) -> None:
         wait_s = self._interval_s

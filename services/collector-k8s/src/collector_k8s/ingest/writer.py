@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import structlog
 
-from collector_k8s.backoff import Backoff
 from collector_k8s.events.buffer_item import BufferItem
 from collector_k8s.health import CollectorStatus
 from collector_k8s.ingest.buffer import EventBuffer
@@ -18,6 +17,7 @@ from collector_k8s.lease import LeaseLost
 from collector_k8s.metrics import EVENTS_REJECTED
 from collector_k8s.store.event_store import EventStore
 from taskcore.db.engine import is_database_unavailable
+from taskcore.domain.backoff import Backoff
 from taskcore.errors import first_line
 
 BATCH_SIZE = 500
@@ -45,7 +45,7 @@ class EventWriter:
         self._scopes = scopes
         self._status = status
         self._stopped = stopped
-        self._backoff = Backoff(random.Random())
+        self._backoff = Backoff(rng=random.Random())
         self._resolve_at = time.monotonic() + RESOLVE_INTERVAL_S
 
     def run(self) -> None:

@@ -12,6 +12,7 @@ from taskcore.db.workers import workers
 from taskcore.errors import InvalidSettings, first_line
 from taskcore.settings import PREFIX, AlertRule, Settings
 from taskcore.submission import from_alert
+from taskcore.submission.schemas import FindErrors, compile_schema
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -36,10 +37,10 @@ def validate_rules(settings: Settings, engine: Engine) -> None:
         log.warning("alerts.type_unknown", setting=setting, error=error)
 
 
-def _known_types(rules: Sequence[AlertRule], engine: Engine) -> Mapping[str, from_alert.FindErrors]:
+def _known_types(rules: Sequence[AlertRule], engine: Engine) -> Mapping[str, FindErrors]:
     names = {rule.task.type for rule in rules if rule.task is not None}
     if not names:
         return {}
     with engine.connect() as connection:
         rows = [connection.execute(workers.get_type(), {"type_name": name}).first() for name in sorted(names)]
-    return {row.name: from_alert.schema_errors(row.schema) for row in rows if row is not None}
+    return {row.name: compile_schema(row.schema, row.name) for row in rows if row is not None}

@@ -20,7 +20,7 @@ from taskcore.leasing.lease_manager import SOFT_FENCE_SHARE, Directives
 from taskcore.leasing.liveness import LivenessSignals
 from taskcore.live_settings import CurrentSettings
 from taskcore.observability.logging import set_log_level
-from taskcore.plugins.cancellation import InterruptCause
+from taskcore.plugins.interrupts import InterruptCause
 from taskcore.settings import Settings
 from taskworker.supervisor.executor_handle import ExecutorHandle
 from taskworker.supervisor.executor_pool import ExecutorPool

@@ -39,7 +39,7 @@ class ForkServerDied(TaskcoreError):
 
 
 class TaskProcess:
-    """One task process. `status` is its wait status, or `None` when its exit was not seen. `ended` is set at its exit."""
+    """One task process. `ended` is set at its exit. `status` is its wait status, or `None` when that is unknown."""
 
     def __init__(self, server: _ForkServerProcess, number: int) -> None:
         self._server = server

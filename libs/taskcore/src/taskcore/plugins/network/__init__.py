@@ -1,1 +1,1 @@
-"""The network as tasks may use it: fit addresses only, an end in time, and connections that can be cut."""
+"""HTTP for tasks: to allowed addresses only, with one deadline, over connections that an interrupt can close."""

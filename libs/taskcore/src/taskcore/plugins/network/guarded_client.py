@@ -1,4 +1,4 @@
-"""An httpx client on the guarded network: no proxies, no environment, one deadline for all it does."""
+"""An httpx client on the guarded network: no proxies, no environment variables, one deadline for everything."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ from taskcore.settings import HttpSettings
 
 
 def guarded_client(ssl_context: ssl.SSLContext, network: GuardedNetwork, tracer: Tracer = NO_TRACER) -> httpx.Client:
-    """A client for one request and its redirects."""
+    """Return a client for one request and its redirects."""
     return httpx.Client(
         transport=GuardedTransport(ssl_context, network, tracer),
-        timeout=None,  # the network's own deadline rules
+        timeout=None,  # the network has a deadline of its own
         trust_env=False,
     )
 
 
 @contextmanager
 def http_client(
-    settings: HttpSettings, interruption: CancellationToken, timeout_s: float | None, tracer: Tracer = NO_TRACER
+    settings: HttpSettings, cancellation: CancellationToken, timeout_s: float | None, tracer: Tracer = NO_TRACER
 ) -> Iterator[httpx.Client]:
-    """A client under the operator's settings, whose connections are cut when the attempt is to stop."""
+    """Open a client with the operator's settings. An interrupt closes its connections."""
     ends_at = time.monotonic() + (timeout_s or settings.timeout_s)
-    with SocketRegistry() as sockets, interruption.on_interrupt(sockets.shutdown_all):
+    with SocketRegistry() as sockets, cancellation.on_interrupt(sockets.shutdown_all):
         network = GuardedNetwork(sockets, settings.allowed_networks, ends_at)
         with guarded_client(make_ssl_context(settings), network, tracer) as client:
             yield client
 
 
 def make_ssl_context(settings: HttpSettings) -> ssl.SSLContext:
-    """The authorities that servers' certificates are checked by."""
+    """Return a context with the certificate authorities to trust."""
     if settings.ca_file is None:
         return httpx.create_ssl_context(trust_env=False)
     return ssl.create_default_context(cafile=settings.ca_file)
 
 
 class GuardedTransport(httpx.BaseTransport):
-    """What `httpx.HTTPTransport` does, on a network of our own, which that one cannot be given."""
+    """Does what `httpx.HTTPTransport` does, which does not accept a network backend."""
 
     def __init__(
         self, ssl_context: ssl.SSLContext, network: httpcore.NetworkBackend, tracer: Tracer = NO_TRACER
@@ -58,7 +58,7 @@ class GuardedTransport(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         with http_spans.request_span(self._tracer, request.method, str(request.url)) as span:
-            response = self._pool.handle_request(_core(request, http_spans.inject(span, request.headers.raw)))
+            response = self._pool.handle_request(_to_httpcore(request, http_spans.inject(span, request.headers.raw)))
             http_spans.set_status(span, response.status)
         return httpx.Response(
             response.status, headers=response.headers, stream=_Body(response), extensions=response.extensions
@@ -68,7 +68,7 @@ class GuardedTransport(httpx.BaseTransport):
         self._pool.close()
 
 
-def _core(request: httpx.Request, headers: http_spans.Headers) -> httpcore.Request:
+def _to_httpcore(request: httpx.Request, headers: http_spans.Headers) -> httpcore.Request:
     url = request.url
     return httpcore.Request(
         method=request.method,

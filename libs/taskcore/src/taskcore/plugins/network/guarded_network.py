@@ -1,8 +1,8 @@
-"""The network as `http_request` sees it: only fit addresses, and an end in time.
+"""An httpcore network backend that connects to allowed addresses only, and that has one deadline.
 
-The address that was checked is the one that is connected to, so that neither a redirect nor a second answer of the
-DNS leads elsewhere. Host header, SNI and certificate stay those of the host's name. Only the time that a name takes to
-resolve is bounded by the system's resolver alone.
+It connects to the very address that it checked, so that neither a redirect nor a second DNS reply leads elsewhere.
+Host header, SNI and certificate are those of the host name. Name resolution is the only step that the deadline does
+not cover: the system's resolver limits its time.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ WRITE_CHUNK = 64 * 1024
 
 
 class ForbiddenAddress(TaskcoreError):
-    """A host has an address that tasks may not connect to."""
+    """Tasks may not connect to an address of this host."""
 
 
 class GuardedNetwork(httpcore.NetworkBackend):
-    """Connects to public addresses and to `allowed` networks; `ends_at` (of the monotonic clock) ends everything.
+    """Connects to public addresses and to `allowed` networks, until `ends_at` by the monotonic clock.
 
-    So does cutting the `sockets`.
+    `sockets` can close its connections earlier.
     """
 
     def __init__(self, sockets: SocketRegistry, allowed: Sequence[Network], ends_at: float) -> None:
@@ -48,15 +48,15 @@ class GuardedNetwork(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        """Connect to the first of the host's addresses that answers.
+        """Connect to the first address of the host that accepts a connection.
 
         Raises:
-            ForbiddenAddress: when any of the host's addresses is one: a mixed answer is not to be trusted.
+            ForbiddenAddress: when any of the host's addresses is not allowed. A mixed DNS reply is suspicious.
         """
         addresses = resolve(host, port)
         for address in addresses:
             if not is_allowed(parse_address(address), self._allowed):
-                raise ForbiddenAddress(f"{host} is {address}, an address that tasks may not connect to")
+                raise ForbiddenAddress(f"{host} resolves to {address}, to which tasks may not connect")
         return self._connect_first(addresses, port)
 
     def connect_unix_socket(
@@ -80,7 +80,7 @@ class GuardedNetwork(httpcore.NetworkBackend):
 
 
 class DeadlineStream(httpcore.NetworkStream):
-    """A stream on which every operation has what is left of the time: a peer that drips cannot stretch it."""
+    """A stream whose operations share one deadline, which a slow peer cannot extend."""
 
     def __init__(self, connection: socket.socket, ends_at: float) -> None:
         self._connection = connection
@@ -123,7 +123,7 @@ class DeadlineStream(httpcore.NetworkStream):
 
 @contextmanager
 def translate_errors(timeout: type[Exception], error: type[Exception]) -> Iterator[None]:
-    """The socket's own exceptions as those of httpcore."""
+    """Translate exceptions of the socket into those of httpcore."""
     try:
         yield
     except TimeoutError as exc:
@@ -142,7 +142,7 @@ def close_on_error(connection: socket.socket) -> Iterator[None]:
 
 
 def resolve(host: str, port: int) -> list[str]:
-    """The host's addresses in the system's order, each once. An address is its own."""
+    """Return the distinct addresses of the host, in the order of the system's resolver."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as exc:
@@ -151,8 +151,8 @@ def resolve(host: str, port: int) -> list[str]:
 
 
 def remaining_s(ends_at: float, error: type[httpcore.TimeoutException]) -> float:
-    """The seconds that are left. Raises `error` when none are."""
+    """Return the seconds that are left. Raises `error` when none are."""
     left = ends_at - time.monotonic()
     if left <= 0:
-        raise error("the time for the request is over")
+        raise error("the request took too long")
     return left

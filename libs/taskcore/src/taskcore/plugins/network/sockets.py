@@ -1,4 +1,4 @@
-"""The connections of one attempt, which another thread can cut when the attempt is to stop."""
+"""The connections of one attempt, which another thread can shut down when the attempt has to stop."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from types import TracebackType
 
 
 class SocketRegistry:
-    """A context: at its end the connections are let go of."""
+    """A context manager, which forgets its connections at the end. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        # Duplicates, because a TLS handshake takes the socket itself away into an object that is not at hand yet.
+        # Duplicates, because a TLS handshake moves the socket into an object that exists only after it.
         self._open: list[socket.socket] = []
-        self._is_cut = False
+        self._is_shut_down = False
 
     def __enter__(self) -> SocketRegistry:
         return self
@@ -27,12 +27,12 @@ class SocketRegistry:
             self._open = []
 
     def connect(self, host: str, port: int, timeout_s: float | None) -> socket.socket:
-        """A connection to the first address of `host` that answers. Raises `OSError` where none does."""
+        """Connect to the first address of `host` that accepts a connection. Raises `OSError` if none does."""
         failure = OSError(f"{host} has no address")
         for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
             connection = socket.socket(family, kind, protocol)
             try:
-                self._keep(connection)
+                self._register(connection)
                 connection.settimeout(timeout_s)
                 connection.connect(address)
             except OSError as exc:
@@ -46,15 +46,15 @@ class SocketRegistry:
         raise failure
 
     def shutdown_all(self) -> None:
-        """Whoever reads, writes or connects meets the end, now and from now on."""
+        """Shut all connections down. Any read, write or connect fails from now on."""
         with self._lock:
-            self._is_cut = True
+            self._is_shut_down = True
             for duplicate in self._open:
                 with suppress(OSError):
                     duplicate.shutdown(socket.SHUT_RDWR)
 
-    def _keep(self, connection: socket.socket) -> None:
+    def _register(self, connection: socket.socket) -> None:
         with self._lock:
-            if self._is_cut:
-                raise ConnectionAbortedError("the attempt is to stop")
+            if self._is_shut_down:
+                raise ConnectionAbortedError("the attempt has to stop")
             self._open.append(connection.dup())
