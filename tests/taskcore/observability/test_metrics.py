@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from uuid import UUID
 
 from prometheus_client import Histogram
 from prometheus_client.samples import Sample
 
-from taskcore.observability.metrics import ENQUEUE_TO_START_SECONDS, RUN_BUCKETS, BoundedLabels, record_claims
+from taskcore.domain.tasks import Claim, ClaimedTask, Lease
+from taskcore.observability.metrics import ENQUEUE_TO_START_SECONDS, RUN_BUCKETS, AttemptMetrics, BoundedLabels
 
 
 def test_names_beyond_the_limit_share_one_label() -> None:
@@ -32,6 +34,7 @@ def test_batch_of_values_counts_like_each_of_them() -> None:
     for wait in waits:
         expected.labels("batched").observe(wait)
 
-    record_claims(("batched", wait) for wait in waits)
+    task = ClaimedTask(Lease(1, 1, UUID(int=1)), "t", "batched", "default", {}, 0, 4, 0.0)
+    AttemptMetrics().claimed([Claim(task, wait) for wait in waits], asked_ns=0)
 
     assert values(ENQUEUE_TO_START_SECONDS, "batched") == values(expected, "batched")

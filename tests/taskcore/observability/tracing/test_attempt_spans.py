@@ -29,8 +29,8 @@ from taskcore.observability.tracing.bounded_processor import BATCH_SIZE, Bounded
 from taskcore.observability.tracing.propagation import current_traceparent
 from taskcore.observability.tracing.provider import Tracing
 from taskcore.plugins import Parameters, Plugin, Plugins, TaskContext, build_plugins
-from taskcore.plugins.cancellation import InterruptCause
 from taskcore.plugins.context import NullServices
+from taskcore.plugins.interrupts import InterruptCause
 from taskcore.settings import Settings
 from tests.taskcore.execution.isolation.behaviours import OTHER, load
 

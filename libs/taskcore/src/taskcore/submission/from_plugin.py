@@ -67,7 +67,7 @@ def get_task(execute: ExecuteStatement, task_id: int) -> Mapping[str, Any] | Non
     rows = execute(queries.get_task(), {"task_id": task_id})
     if not rows:
         return None
-    row = rows[0]._mapping
+    row = rows[0]._asdict()
     shown = {name: _in_utc(row[name]) for name in _COLUMNS}
     shown |= {name: row[column] for name, column in _RENAMED_COLUMNS.items()}
     shown["trace_id"] = trace_id_of(row["trace_context"])
