@@ -12,7 +12,7 @@ import pytest
 from taskcore.leasing.executor_exits import ExitKind
 from taskcore.leasing.lease_manager import SOFT_FENCE_SHARE, Directives
 from taskcore.leasing.liveness import LivenessSignals
-from taskcore.plugins.cancellation import InterruptCause
+from taskcore.plugins.interrupts import InterruptCause
 from taskcore.settings import Settings, WorkerSettings
 from taskworker.supervisor.executor_pool import ExecutorPool
 from taskworker.supervisor.protocol import (

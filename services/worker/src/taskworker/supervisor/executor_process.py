@@ -28,7 +28,6 @@ from taskcore.observability.multiprocess_metrics import preallocate_files
 from taskcore.observability.redaction import Redactor
 from taskcore.observability.tracing.provider import Tracing
 from taskcore.plugins import load_plugins
-from taskcore.plugins.interrupts import InterruptCause
 from taskcore.settings import Settings
 from taskworker.supervisor.attempt_table import AttemptTable
 from taskworker.supervisor.protocol import (

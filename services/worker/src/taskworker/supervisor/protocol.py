@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from taskcore.leasing.lost_claims import AttemptKey
-from taskcore.plugins.cancellation import InterruptCause
+from taskcore.plugins.interrupts import InterruptCause
 
 
 @dataclass(frozen=True, slots=True)
