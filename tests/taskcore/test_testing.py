@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Annotated
 
@@ -36,10 +37,13 @@ class Copy(Plugin[CopyParameters]):
 
 
 class WaitForever(Plugin[CopyParameters]):
+    """Calls the class attribute once it waits."""
+
     name = "wait_forever"
+    on_start: Callable[[], object]
 
     def run(self, ctx: TaskContext, params: CopyParameters) -> object:
-        ctx.log.info("waiting")
+        self.on_start()
         ctx.wait(600)
         return None
 
@@ -136,11 +140,12 @@ def test_other_tasks_are_those_that_the_test_gives() -> None:
 
 def test_interrupt_from_another_thread_ends_the_attempt() -> None:
     env = AttemptEnvironment()
-    timer = threading.Timer(0.05, env.interrupt, [InterruptCause.TIMEOUT])
-    timer.start()
+
+    class Interruptible(WaitForever):
+        on_start = threading.Thread(target=env.interrupt, args=[InterruptCause.TIMEOUT]).start
 
     with pytest.raises(Interrupted) as interrupted:
-        env.run(WaitForever)
+        env.run(Interruptible)
 
     assert interrupted.value.cause is InterruptCause.TIMEOUT
 
@@ -150,7 +155,7 @@ def test_interrupt_before_the_start_ends_the_attempt_at_once() -> None:
     env.interrupt()
 
     with pytest.raises(Interrupted):
-        env.run(WaitForever)
+        env.run(Copy)
 
     assert env.log_lines == []
 
