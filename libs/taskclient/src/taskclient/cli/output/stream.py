@@ -23,7 +23,7 @@ class StreamPrinter(Generic[S]):
     to_line: Callable[[S], str]
 
     def print(self, records: Generator[S, None, R], output: OutputFormat) -> R | None:
-        """Print each record as it arrives. Return what `records` returns, or None if the reader has closed the output."""
+        """Print each record as it arrives. Return what `records` returns, or None if the reader closed the output."""
         while True:
             try:
                 record = next(records)
