@@ -1,266 +1,143 @@
-"""Spans of traced attempts, in threads and in processes of their own. None of them reaches another task."""
+"""The spans of an attempt: their parents, times and outcomes."""
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
-from typing import Any, cast
-from uuid import uuid4
+from collections.abc import Callable
+from contextvars import copy_context
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
-from opentelemetry import context, trace
+from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context
 
-from harness.span_recorder import SpanRecorder
-from taskcore.domain.outcomes import AttemptOutcome, AttemptResult
-from taskcore.domain.tasks import Claim, ClaimedTask, Lease
-from taskcore.execution.executor import Executor
-from taskcore.execution.isolation.child_spans import MAX_SPANS
-from taskcore.execution.isolation.forkserver import ForkServer
-from taskcore.observability.metrics import SPANS_DROPPED
-from taskcore.observability.tracing import span_codec
-from taskcore.observability.tracing.bounded_processor import BATCH_SIZE, BoundedSpanProcessor
-from taskcore.observability.tracing.propagation import current_traceparent
+from taskcore.domain import outcomes
+from taskcore.domain.outcomes import AttemptResult, Reason
+from taskcore.domain.tasks import Claim, ClaimedTask, FinishedAttempt, Lease
+from taskcore.observability.tracing.attempt_spans import AttemptTracer
+from taskcore.observability.tracing.propagation import (
+    parse_traceparent,
+)
 from taskcore.observability.tracing.provider import Tracing
-from taskcore.plugins import Parameters, Plugin, Plugins, TaskContext, build_plugins
-from taskcore.plugins.context import NullServices
-from taskcore.plugins.interrupts import InterruptCause
-from taskcore.settings import Settings
-from tests.taskcore.execution.isolation.behaviours import OTHER, load
 
 SUBMITTED = "00-" + "a" * 32 + "-" + "1" * 16 + "-01"
+SENT = "00-" + "a" * 32 + "-" + "2" * 16 + "-01"
+SENT_LATER = "00-" + "b" * 32 + "-" + "3" * 16 + "-01"
+CLAIMED_AT = datetime(2026, 11, 21, 12, 0, 0, 250_001, tzinfo=UTC)
 
 
-class RecordingServices(NullServices):
-    """Remembers the contexts in which tasks are submitted."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.submitted: list[str | None] = []
-
-    def submit(self, task: Mapping[str, Any]) -> int:
-        self.submitted.append(current_traceparent())
-        return 12
+def by_name(exporter: InMemorySpanExporter) -> dict[str, ReadableSpan]:
+    return {span.name: span for span in exporter.get_finished_spans()}
 
 
-class ExecutorHarness:
-    """An executor without a database, and the spans that it made."""
+class Attempt:
+    """An attempt that is claimed, and observed by a tracer only."""
 
-    def __init__(self, plugins: Plugins, load: Callable[[], Plugins] = load) -> None:
-        self.kept = InMemorySpanExporter()
-        self.tracing = Tracing.start(Settings(), "tests", extra_processors=[SimpleSpanProcessor(self.kept)])
-        self.services = RecordingServices()
-        self.executor = Executor(
-            cast("Any", None),
-            plugins,
-            Settings(),
-            worker_id=1,
-            incarnation=1,
-            forkserver=ForkServer(Settings(), load),
-            make_services=lambda claimed: self.services,
-            tracing=self.tracing,
+    def __init__(self, tracing: Tracing, number: int, sent: str | None, queued_s: float | None = 1.25) -> None:
+        self._tracer = AttemptTracer(tracing)
+        self._task = ClaimedTask(Lease(7, number, UUID(int=1)), "t", "noop", "default", {}, 0, 4, 0.0)
+        self._tracer.claimed([Claim(self._task, queued_s, CLAIMED_AT, SUBMITTED, sent)], asked_ns=1_000)
+
+    def run(self, plugin: Callable[[], AttemptResult | None]) -> None:
+        copy_context().run(self._run, plugin)
+
+    def settle(self, result: AttemptResult, *, was_held: bool = True) -> None:
+        finished = [FinishedAttempt(self._task.lease, "noop", result)]
+        (self._tracer.settled if was_held else self._tracer.refused)(finished, asked_ns=2_000)
+
+    def _run(self, plugin: Callable[[], AttemptResult | None]) -> None:
+        result = None
+        self._tracer.started(self._task)
+        try:
+            result = plugin()
+        finally:
+            self._tracer.ended(self._task, result)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "sent", "parent", "links"),
+    [
+        (1, SENT, SENT, ()),
+        (1, None, SUBMITTED, ()),
+        (1, SENT_LATER, SUBMITTED, ()),
+        (2, SENT_LATER, SENT_LATER, (SUBMITTED,)),
+        (2, None, None, (SUBMITTED,)),
+        (2, SENT, None, (SUBMITTED,)),  # a message of an earlier attempt
+    ],
+)
+def test_attempt_continues_the_trace_of_its_own_message_only(
+    tracing: Tracing,
+    exporter: InMemorySpanExporter,
+    attempt: int,
+    sent: str | None,
+    parent: str | None,
+    links: tuple[str, ...],
+) -> None:
+    Attempt(tracing, attempt, sent).settle(outcomes.succeeded(None))
+
+    process = by_name(exporter)["process default"]
+    assert process.parent == parse_traceparent(parent)
+    assert [link.context for link in process.links] == [parse_traceparent(text) for text in links]
+
+
+def test_wait_ends_at_the_claim_by_the_clock_of_the_database(tracing: Tracing, exporter: InMemorySpanExporter) -> None:
+    Attempt(tracing, 1, SENT)
+    Attempt(tracing, 1, SENT, queued_s=None)  # a recovered claim, whose wait is unknown
+
+    (wait,) = [span for span in exporter.get_finished_spans() if span.name == "wait in default"]
+    assert (_time(wait.start_time), _time(wait.end_time)) == (CLAIMED_AT - timedelta(seconds=1.25), CLAIMED_AT)
+
+
+def _time(ns: int | None) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=(ns or 0) // 1_000)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "was_held", "outcome", "is_error"),
+    [
+        (outcomes.succeeded(None), True, "succeeded", False),
+        (outcomes.released(Reason.WORKER_STOPPED), True, "released", False),
+        (outcomes.failed("went wrong\nfor long", Reason.NON_RETRYABLE), True, "failed", True),
+        (outcomes.succeeded(None), False, "refused", False),
+    ],
+)
+def test_outcome_of_an_attempt_is_on_its_spans(
+    tracing: Tracing,
+    exporter: InMemorySpanExporter,
+    verdict: AttemptResult,
+    was_held: bool,
+    outcome: str,
+    is_error: bool,
+) -> None:
+    attempt = Attempt(tracing, 1, SENT)
+
+    attempt.run(lambda: verdict)
+    attempt.settle(verdict, was_held=was_held)
+
+    spans = by_name(exporter)
+    assert spans["process default"].attributes is not None
+    assert spans["process default"].attributes["taskcore.attempt.outcome"] == outcome
+    for name in ("process default", "run noop"):
+        assert (not spans[name].status.is_ok, spans[name].status.description) == (
+            is_error,
+            "went wrong" if is_error else None,
         )
 
-    def run(self, type_: str, *, is_sampled: bool = True, **parameters: str) -> AttemptResult:
-        claimed = ClaimedTask(Lease(7, 1, uuid4()), "t", type_, "default", parameters, 0, 4, time.monotonic())
-        submitted = SUBMITTED if is_sampled else None
-        self.executor.observers.claimed([Claim(claimed, None, datetime.now(UTC), submitted)], time.time_ns())
-        finished = self.executor.run(claimed)
-        assert finished is not None
-        return finished.result
 
-    @property
-    def spans(self) -> dict[str, ReadableSpan]:
-        return {span.name: span for span in self.kept.get_finished_spans()}
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[ExecutorHarness]:
-    harness = ExecutorHarness(load())
-    yield harness
-    harness.executor.close()
-
-
-@pytest.fixture
-def harness(shared: ExecutorHarness) -> ExecutorHarness:
-    shared.kept.clear()
-    shared.services.submitted.clear()
-    return shared
-
-
-def ids(span: ReadableSpan) -> tuple[int, int]:
-    assert span.context is not None
-    return span.context.trace_id, span.context.span_id
-
-
-def parent_ids(span: ReadableSpan) -> tuple[int, int]:
-    assert span.parent is not None
-    return span.parent.trace_id, span.parent.span_id
-
-
-def test_spans_of_a_task_process_are_exported_by_its_executor(harness: ExecutorHarness) -> None:
-    harness.run("isolated", behaviour="trace_steps")
-
-    run, step, read = (harness.spans[name] for name in ("run isolated", "resize", "read"))
-    assert (parent_ids(step), parent_ids(read)) == (ids(run), ids(step))
-    assert (step.attributes, read.kind) == ({"pixels": 640}, SpanKind.CLIENT)
-    assert (step.status.status_code, step.status.description) == (StatusCode.ERROR, "blurred")
-    assert [(event.name, event.attributes) for event in step.events] == [("half", {"of": "it"})]
-    assert [(link.context.trace_id, link.context.span_id) for link in read.links] == [(OTHER.trace_id, OTHER.span_id)]
-    assert read.instrumentation_scope is not None
-    assert (read.instrumentation_scope.name, read.resource) == ("library", run.resource)
-    assert (run.start_time or 0) <= (step.start_time or 0) <= (read.end_time or 0) <= (step.end_time or 0)
-
-
-def test_task_submitted_in_a_task_process_continues_the_current_span(harness: ExecutorHarness) -> None:
-    harness.run("isolated", behaviour="trace_steps")
-
-    trace_id, span_id = ids(harness.spans["read"])
-    assert harness.services.submitted == [f"00-{trace_id:032x}-{span_id:016x}-01"]
-
-
-def test_task_process_of_an_untraced_attempt_does_not_load_the_sdk(harness: ExecutorHarness) -> None:
-    verdict = harness.run("isolated", behaviour="trace_steps", is_sampled=False)
-
-    assert '"has_sdk":false' in str(verdict.result_json)
-    assert harness.services.submitted == [None]
-    assert harness.spans == {}
-
-
-def test_values_that_cannot_be_encoded_do_not_harm_the_attempt(harness: ExecutorHarness) -> None:
-    verdict = harness.run("isolated", behaviour="trace_oddly")
-
-    (odd,) = [span for span in harness.kept.get_finished_spans() if "large" in (span.attributes or {})]
-    assert verdict.result_json == '"traced"'
-    assert odd.attributes is not None
-    assert (odd.attributes["large"], odd.attributes["nan"]) == (str(2**70), "nan")
-    assert odd.to_json().isascii()
-
-
-def test_spans_beyond_the_limit_are_counted(harness: ExecutorHarness) -> None:
-    before = SPANS_DROPPED.labels("queue_full")._value.get()
-
-    harness.run("isolated", behaviour="trace_much")
-
-    assert [span.name for span in harness.kept.get_finished_spans()].count("much") == MAX_SPANS
-    assert SPANS_DROPPED.labels("queue_full")._value.get() - before == 200
-
-
-def test_spans_of_a_process_that_crashes_are_lost_and_the_run_is_an_error(harness: ExecutorHarness) -> None:
-    verdict = harness.run("isolated", behaviour="trace_and_die")
-
-    assert verdict.outcome is AttemptOutcome.CRASHED
-    assert "before" not in harness.spans
-    assert harness.spans["run isolated"].status.status_code is StatusCode.ERROR
-
-
-@pytest.mark.parametrize("data", [b"", b"[[1]]", b'[["n",["' + b"a" * 32 + b'","x"],null,0,0,0,{},[],[],0,null,""]]'])
-def test_malformed_spans_are_refused(harness: ExecutorHarness, data: bytes) -> None:
-    with pytest.raises(ValueError, match=r".+"):
-        harness.tracing.export_encoded(data, "a" * 32, 0)
-
-
-def test_spans_of_another_trace_are_ignored(harness: ExecutorHarness) -> None:
-    with harness.tracing.tracer.start_as_current_span("here"):
-        pass
-    packed, _ = span_codec.encode_spans(harness.kept.get_finished_spans())
-    harness.kept.clear()
-
-    harness.tracing.export_encoded(packed, "a" * 32, 0)
-
-    assert harness.spans == {}
-
-
-def test_spans_that_do_not_fit_are_left_out_and_counted() -> None:
-    traced = SpanRecorder()
-    for _ in range(500):
-        traced.tracer.start_span("large", attributes={"text": "x" * span_codec.MAX_TEXT}).end()
-
-    packed, left_out = span_codec.encode_spans(traced.spans)
-
-    assert len(packed) <= span_codec.MAX_BYTES + 2
-    assert 0 < left_out < 500
-
-
-class LeakySpans(Plugin[Parameters]):
-    """Leaves a library's span in its thread's context when it is interrupted."""
-
-    name = "leaky"
-
-    def __init__(self) -> None:
-        self.tracing: Tracing
-        self.started = threading.Event()
-
-    def run(self, ctx: TaskContext, params: Parameters) -> object:
-        with self.tracing.tracer.start_as_current_span("library's"):
-            context.attach(set_span_in_context(self.tracing.tracer.start_span("left")))
-            self.started.set()
-            ctx.wait(600)
-        return None
-
-
-@pytest.mark.parametrize("is_sampled", [True, False])
-def test_cancelled_attempt_leaves_no_span_in_its_thread(is_sampled: bool) -> None:
-    leaky = LeakySpans()
-    harness = ExecutorHarness({"leaky": leaky})
-    leaky.tracing = harness.tracing
-
-    with ThreadPoolExecutor(1) as thread:
-        attempt = thread.submit(harness.run, "leaky", is_sampled=is_sampled)
-        assert leaky.started.wait(60)
-        assert harness.executor.running.interrupt(7, 1, InterruptCause.CANCEL)
-        verdict = attempt.result(60)
-        current = thread.submit(trace.get_current_span).result(60)
-
-    assert verdict.outcome is AttemptOutcome.CANCELLED
-    assert current is trace.INVALID_SPAN
-    assert ("library's" in harness.spans) == is_sampled
-
-
-class InterruptingSpan(ReadableSpan):
-    """A span whose export interrupts its thread."""
-
-    @property
-    def context(self) -> Any:
+def test_calls_are_children_of_the_run_and_the_context_is_restored_afterwards(
+    tracing: Tracing, exporter: InMemorySpanExporter
+) -> None:
+    def perform() -> AttemptResult | None:
+        tracing.tracer.start_span("a call").end()
         raise KeyboardInterrupt
 
+    with pytest.raises(KeyboardInterrupt):
+        Attempt(tracing, 1, SENT).run(perform)
 
-def test_spans_whose_export_was_interrupted_do_not_fill_the_queue_for_good() -> None:
-    kept = InMemorySpanExporter()
-    export = BoundedSpanProcessor(kept, limit=BATCH_SIZE)
-    traced = SpanRecorder(export)
-    for _ in range(BATCH_SIZE - 1):
-        with pytest.raises(KeyboardInterrupt):
-            export.on_end(InterruptingSpan("lost"))
-
-    traced.tracer.start_span("first").end()
-    export.force_flush()
-    for _ in range(BATCH_SIZE):
-        traced.tracer.start_span("later").end()
-    export.shutdown()
-
-    assert len(kept.get_finished_spans()) == 1 + BATCH_SIZE
-
-
-class Submitting(Plugin[Parameters]):
-    name = "submitting"
-
-    def run(self, ctx: TaskContext, params: Parameters) -> object:
-        with ctx.tracer.start_as_current_span("step"):
-            return ctx.submit("noop")
-
-
-def test_task_submitted_in_a_thread_continues_the_plugins_own_span() -> None:
-    harness = ExecutorHarness(build_plugins([Submitting]))
-
-    harness.run("submitting")
-
-    trace_id, span_id = ids(harness.spans["step"])
-    assert parent_ids(harness.spans["step"]) == ids(harness.spans["run submitting"])
-    assert harness.services.submitted == [f"00-{trace_id:032x}-{span_id:016x}-01"]
+    spans = by_name(exporter)
+    run = spans["run noop"].context
+    assert run is not None
+    assert spans["a call"].parent is not None
+    assert spans["a call"].parent.span_id == run.span_id
+    assert trace.get_current_span() is trace.INVALID_SPAN
