@@ -7,7 +7,7 @@ from typing import Any
 
 from collector_k8s.clock import monotonic_s
 from collector_k8s.events.buffer_item import BufferItem
-from collector_k8s.events.event import Event
+from taskcore.domain.kubernetes_events import Event
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
 
-from collector_k8s.events.event import StoredEvent
+from taskcore.domain.kubernetes_events import StoredEvent
 
 
 class RecordingHook:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -13,6 +13,7 @@ from hypothesis.strategies import integers, lists, tuples
 from pydantic import ValidationError
 
 from taskcore.domain.alerts import TEMPLATE_VARIABLES, aggregate_updates, first_matching_rule
+from taskcore.domain.kubernetes_events import StoredEvent
 from taskcore.settings import AlertRule, AlertSettings, AlertTask
 from taskcore.submission.from_alert import new_task, rule_errors
 from taskcore.submission.schemas import compile_schema
@@ -31,33 +32,40 @@ EMAIL = {
 }
 
 
-@dataclass(frozen=True)
-class Seen:
-    id: int = 1
-    cluster: str = "home"
-    namespace: str = "shop"
-    kind: str = "Pod"
-    name: str = "web-1"
-    reason: str = "BackOff"
-    type: str = "Warning"
-    message: str = "Back-off restarting"
-    count: int = 1
-    first_at: datetime = AT
-    at: datetime = AT
+EVENT = StoredEvent(
+    uid="u-1",
+    resource_version="1",
+    namespace="shop",
+    kind="Pod",
+    name="web-1",
+    reason="BackOff",
+    type="Warning",
+    message="Back-off restarting",
+    component="kubelet",
+    count=1,
+    first_at=AT,
+    at=AT,
+    id=1,
+    cluster="home",
+)
+
+
+def stored(id: int = 1, **changes: Any) -> StoredEvent:
+    return replace(EVENT, id=id, **changes)
 
 
 @pytest.mark.parametrize(
     ("event", "rule"),
     [
-        (Seen(), "warning"),
-        (Seen(type="Normal"), None),
-        (Seen(reason="Failed"), "pod_failed"),
-        (Seen(reason="Failed", kind="Job"), "warning"),
-        (Seen(reason="FailedScheduling"), "failed_scheduling"),
-        (Seen(reason="OOMKilling", type="Normal", kind="Node"), "oom_killed"),
+        (stored(), "warning"),
+        (stored(type="Normal"), None),
+        (stored(reason="Failed"), "pod_failed"),
+        (stored(reason="Failed", kind="Job"), "warning"),
+        (stored(reason="FailedScheduling"), "failed_scheduling"),
+        (stored(reason="OOMKilling", type="Normal", kind="Node"), "oom_killed"),
     ],
 )
-def test_the_first_rule_that_matches_counts(event: Seen, rule: str | None) -> None:
+def test_the_first_rule_that_matches_counts(event: StoredEvent, rule: str | None) -> None:
     found = first_matching_rule(AlertSettings().rules, event)
 
     assert (found and found.name) == rule
@@ -65,7 +73,7 @@ def test_the_first_rule_that_matches_counts(event: Seen, rule: str | None) -> No
 
 def test_what_is_counted_is_how_much_a_count_grew_and_at_least_one() -> None:
     rule = AlertRule(name="all")
-    grown, same, first = Seen(1, name="a", count=7), Seen(2, name="b", count=4), Seen(3, name="c", count=5)
+    grown, same, first = stored(1, name="a", count=7), stored(2, name="b", count=4), stored(3, name="c", count=5)
 
     seen = aggregate_updates([(rule, event) for event in (first, same, grown)], {1: 5, 2: 4})
 
@@ -74,7 +82,7 @@ def test_what_is_counted_is_how_much_a_count_grew_and_at_least_one() -> None:
 
 def test_one_that_was_not_known_was_first_seen_when_the_cluster_says_so() -> None:
     rule = AlertRule(name="all")
-    event = Seen(first_at=AT - timedelta(hours=1), count=9)
+    event = stored(first_at=AT - timedelta(hours=1), count=9)
 
     (new,), (known,) = aggregate_updates([(rule, event)], {}), aggregate_updates([(rule, event)], {1: 8})
 
@@ -83,9 +91,9 @@ def test_one_that_was_not_known_was_first_seen_when_the_cluster_says_so() -> Non
 
 def test_events_of_one_object_and_reason_are_one_sighting_with_the_last_ones_message() -> None:
     rule = AlertRule(name="all")
-    later = Seen(2, message="later", at=AT + timedelta(minutes=1), first_at=AT + timedelta(minutes=1))
+    later = stored(2, message="later", at=AT + timedelta(minutes=1), first_at=AT + timedelta(minutes=1))
 
-    (one,) = aggregate_updates([(rule, later), (rule, Seen(1, message="earlier"))], {})
+    (one,) = aggregate_updates([(rule, later), (rule, stored(1, message="earlier"))], {})
 
     assert (one.count, one.message, one.first_at, one.last_at) == (2, "later", AT, later.at)
 
@@ -93,7 +101,7 @@ def test_events_of_one_object_and_reason_are_one_sighting_with_the_last_ones_mes
 def test_a_template_is_filled_in_wherever_there_is_text() -> None:
     parameters = {"to": ["ops@$cluster.example"], "$kind": {"n": 5, "text": "$kind $object: ${message} for $$5"}}
     task = AlertTask(type="send_email", parameters=parameters, queue="mail", max_attempts=9)
-    (seen,) = aggregate_updates([(AlertRule(name="mine"), Seen(message="$cluster"))], {})
+    (seen,) = aggregate_updates([(AlertRule(name="mine"), stored(message="$cluster"))], {})
 
     made = new_task(task, 12, seen.template_values, 30.0)
 
@@ -113,7 +121,7 @@ def test_a_template_is_filled_in_wherever_there_is_text() -> None:
 def test_a_name_that_comes_out_too_long_is_cut_and_one_that_comes_out_empty_is_the_rules(
     message: str, name: str
 ) -> None:
-    (seen,) = aggregate_updates([(AlertRule(name="mine"), Seen(message=message))], {})
+    (seen,) = aggregate_updates([(AlertRule(name="mine"), stored(message=message))], {})
 
     assert new_task(AlertTask(type="noop", name="$message"), 1, seen.template_values, None).name == name
 
@@ -172,7 +180,7 @@ def test_a_type_that_nobody_brought_is_at_fault_and_a_schema_that_is_none_is_not
 
 
 def test_every_name_has_its_word() -> None:
-    (seen,) = aggregate_updates([(AlertRule(name="mine"), replace(Seen(), name="the object"))], {})
+    (seen,) = aggregate_updates([(AlertRule(name="mine"), replace(stored(), name="the object"))], {})
 
     assert tuple(seen.template_values) == TEMPLATE_VARIABLES
     assert (seen.template_values["object"], seen.template_values["rule"]) == ("the object", "mine")
@@ -192,7 +200,7 @@ def test_what_is_counted_does_not_depend_on_how_versions_came_in_batches(
             counts[event_id] = counts.get(event_id, 0) + more
         current = {event_id for event_id, _ in versions[first:last]}
 
-        seen = aggregate_updates([(rule, Seen(event_id, count=counts[event_id])) for event_id in current], told)
+        seen = aggregate_updates([(rule, stored(event_id, count=counts[event_id])) for event_id in current], told)
 
         total += sum(one.count for one in seen)
         told |= {event_id: counts[event_id] for event_id in current}

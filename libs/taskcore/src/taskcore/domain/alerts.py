@@ -7,38 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol, TypeVar
 
+from taskcore.domain.kubernetes_events import StoredEvent
+
 #: The variables of a rule's task template, in the order in which error messages list them.
 TEMPLATE_VARIABLES = ("cluster", "namespace", "kind", "object", "reason", "type", "message", "rule")
 
 #: What identifies an open alert: cluster, namespace, kind, name, reason.
 AlertKey = tuple[str, str, str, str, str]
-
-
-class Event(Protocol):
-    """The current version of an event that was just stored. `count` is how often it has happened so far."""
-
-    @property
-    def id(self) -> int: ...
-    @property
-    def cluster(self) -> str: ...
-    @property
-    def namespace(self) -> str: ...
-    @property
-    def kind(self) -> str: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def reason(self) -> str: ...
-    @property
-    def type(self) -> str: ...
-    @property
-    def message(self) -> str: ...
-    @property
-    def count(self) -> int: ...
-    @property
-    def first_at(self) -> datetime: ...
-    @property
-    def at(self) -> datetime: ...
 
 
 class Rule(Protocol):
@@ -91,11 +66,13 @@ class AlertUpdate:
         return {name: getattr(self, "name" if name == "object" else name) for name in TEMPLATE_VARIABLES}
 
 
-def first_matching_rule(rules: Iterable[R], event: Event) -> R | None:
+def first_matching_rule(rules: Iterable[R], event: StoredEvent) -> R | None:
     return next((rule for rule in rules if _matches(rule, event)), None)
 
 
-def aggregate_updates(matched: Iterable[tuple[Rule, Event]], previous_counts: Mapping[int, int]) -> list[AlertUpdate]:
+def aggregate_updates(
+    matched: Iterable[tuple[Rule, StoredEvent]], previous_counts: Mapping[int, int]
+) -> list[AlertUpdate]:
     """Return one update per alert, sorted by key.
 
     `previous_counts` maps an event's id to the count of its previous version, if there was one.
@@ -107,7 +84,7 @@ def aggregate_updates(matched: Iterable[tuple[Rule, Event]], previous_counts: Ma
     return [found[key] for key in sorted(found)]
 
 
-def _matches(rule: Rule, event: Event) -> bool:
+def _matches(rule: Rule, event: StoredEvent) -> bool:
     wanted = (
         (rule.types, event.type),
         (rule.kinds, event.kind),
@@ -117,7 +94,7 @@ def _matches(rule: Rule, event: Event) -> bool:
     return all(not values or value in values for values, value in wanted)
 
 
-def _update_from(rule: Rule, event: Event, counted: int | None) -> AlertUpdate:
+def _update_from(rule: Rule, event: StoredEvent, counted: int | None) -> AlertUpdate:
     return AlertUpdate(
         rule=rule.name,
         cluster=event.cluster,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from collector_k8s.events.event import Event
+from taskcore.domain.kubernetes_events import Event
 
 
 @dataclass(frozen=True, slots=True)

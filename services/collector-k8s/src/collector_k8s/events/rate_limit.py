@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from collector_k8s.events.event import Event
+from taskcore.domain.kubernetes_events import Event
 
 #: The most recently used keys are remembered, up to this number.
 MAX_KEYS = 20_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from collector_k8s.events.event import Event
+from taskcore.domain.kubernetes_events import Event
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ import msgspec
 import structlog
 
 from collector_k8s.cluster.client import ClusterClient
-from collector_k8s.events.event import Event, MalformedEvent, parse_event
+from collector_k8s.events.event_document import MalformedEvent, parse_event
 from collector_k8s.ingest.pod_tasks import PodTasks
 from collector_k8s.metrics import EVENTS_REJECTED
+from taskcore.domain.kubernetes_events import Event
 from taskcore.settings import KubernetesSettings
 
 log = structlog.stdlib.get_logger(__name__)

@@ -11,7 +11,8 @@ import structlog
 from msgspec import Struct
 
 from collector_k8s.cluster.client import ClusterClient, ClusterError
-from collector_k8s.events.event import Event, task_id_of
+from collector_k8s.events.event_document import task_id_of
+from taskcore.domain.kubernetes_events import Event
 
 PodKey = tuple[str, str, str]  # namespace, name, uid
 

@@ -12,7 +12,8 @@ from taskcore.db.kubernetes import alerts
 from taskcore.db.notify import OUTBOX, SyncNotifier
 from taskcore.db.tasks import submit
 from taskcore.db.workers import workers
-from taskcore.domain.alerts import AlertUpdate, Event, aggregate_updates, first_matching_rule
+from taskcore.domain.alerts import AlertUpdate, aggregate_updates, first_matching_rule
+from taskcore.domain.kubernetes_events import StoredEvent
 from taskcore.live_settings import CurrentSettings
 from taskcore.observability.tracing.propagation import current_traceparent
 from taskcore.settings import AlertTask
@@ -28,7 +29,7 @@ class AlertHook:
         self._settings = settings
         self._notifier = SyncNotifier(engine)
 
-    def on_stored(self, connection: Connection, events: Sequence[Event]) -> bool:
+    def on_stored(self, connection: Connection, events: Sequence[StoredEvent]) -> bool:
         """Count new current versions in their alerts, open alerts, and submit the tasks of those that open.
 
         Return whether tasks were submitted, so that `after_commit` has to be called.

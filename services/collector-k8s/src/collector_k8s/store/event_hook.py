@@ -7,7 +7,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
-from collector_k8s.events.event import StoredEvent
+from taskcore.domain.kubernetes_events import StoredEvent
 
 
 class EventHook(Protocol):

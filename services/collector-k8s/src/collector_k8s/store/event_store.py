@@ -18,7 +18,6 @@ from sqlalchemy import Connection, Engine
 from collector_k8s.clock import monotonic_s
 from collector_k8s.events import rate_limit
 from collector_k8s.events.buffer_item import BufferItem
-from collector_k8s.events.event import Event, StoredEvent
 from collector_k8s.events.versions import CurrentVersion, VersionPlan, missing_task_ids, new_versions, plan_versions
 from collector_k8s.lease import Lease, LeaseLost
 from collector_k8s.metrics import EVENTS, EVENTS_RATE_LIMITED, GAPS
@@ -26,6 +25,7 @@ from collector_k8s.store.event_hook import EventHook
 from taskcore.db.engine import is_database_unavailable
 from taskcore.db.kubernetes import events as k8s_events
 from taskcore.db.kubernetes.collector_leases import fence
+from taskcore.domain.kubernetes_events import Event, StoredEvent
 
 log = structlog.stdlib.get_logger(__name__)
 

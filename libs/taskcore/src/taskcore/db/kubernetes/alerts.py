@@ -7,14 +7,13 @@ which is the order of `taskcore.domain.alerts.aggregate_updates`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from functools import cache
-from typing import Any
 
 import msgspec
 from sqlalchemy import (
     BigInteger,
     Boolean,
-    DateTime,
     Executable,
     Text,
     and_,
@@ -28,7 +27,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import aliased
-from sqlalchemy.types import TypeEngine
 
 from taskcore.db.models import Alert, K8sCursor, K8sEvent
 from taskcore.db.sql import actor_param, bigint_param, bigints_param, const_text, recordset, seconds_param, texts_param
@@ -37,12 +35,7 @@ from taskcore.domain.alerts import AlertUpdate
 BATCH = 500
 
 _KEY = ("cluster", "namespace", "kind", "name", "reason")
-_SEEN: dict[str, type[TypeEngine[Any]] | TypeEngine[Any]] = {
-    **dict.fromkeys(("rule", *_KEY, "type", "message"), Text),
-    "count": BigInteger,
-    "first_at": DateTime(timezone=True),
-    "last_at": DateTime(timezone=True),
-}
+_SEEN = {field.name: Alert.__table__.c[field.name].type for field in fields(AlertUpdate)}
 
 
 @cache

@@ -6,12 +6,11 @@ cluster, so what they read stays valid until they end.
 
 from __future__ import annotations
 
+from dataclasses import fields
 from functools import cache
-from typing import Any
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     DateTime,
     Executable,
     Interval,
@@ -25,27 +24,14 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.types import TypeEngine
 
 from taskcore.db.models import K8sCursor, K8sEvent, K8sGap
 from taskcore.db.sql import bigint_param, bigints_param, const_bool, const_text, recordset, seconds_param, texts_param
+from taskcore.domain.kubernetes_events import Event
 
-EVENT_COLUMNS: dict[str, type[TypeEngine[Any]] | TypeEngine[Any]] = {
-    "uid": Text,
-    "resource_version": Text,
-    "is_current": Boolean,
-    "namespace": Text,
-    "kind": Text,
-    "name": Text,
-    "reason": Text,
-    "type": Text,
-    "message": Text,
-    "component": Text,
-    "count": BigInteger,
-    "first_at": DateTime(timezone=True),
-    "at": DateTime(timezone=True),
-    "task_id": BigInteger,
-}
+_FIELDS = {field.name for field in fields(Event)}
+#: The columns of a version that the collector fills in, with their types.
+EVENT_COLUMNS = {column.name: column.type for column in K8sEvent.__table__.c if column.name in _FIELDS | {"is_current"}}
 
 _OF_CLUSTER = bindparam("of_cluster", type_=Text)
 _IN_NAMESPACE = bindparam("in_namespace", type_=Text)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
 from msgspec import Struct
 
 from taskcore.domain.documents import clean_text
+from taskcore.domain.kubernetes_events import Event
 from taskcore.errors import TaskcoreError
 
 TASK_LABEL = "taskcore.io/task-id"
@@ -18,37 +18,6 @@ MAX_NAME_LENGTH = 256
 
 class MalformedEvent(TaskcoreError):
     """The cluster sent an object that is not a valid event."""
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One version of an event.
-
-    `kind`, `name` and `involved_uid` identify the object that the event is about. `at` is when it was last observed.
-    """
-
-    uid: str
-    resource_version: str
-    namespace: str
-    kind: str
-    name: str
-    reason: str
-    type: str
-    message: str
-    component: str
-    count: int
-    first_at: datetime
-    at: datetime
-    task_id: int | None = None
-    involved_uid: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredEvent(Event):
-    """A version that the open transaction has stored as the current one of its event."""
-
-    id: int = 0
-    cluster: str = ""
 
 
 class ObjectMeta(Struct, rename="camel"):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from collector_k8s.events.event import MalformedEvent, parse_event, task_id_of
+from collector_k8s.events.event_document import MalformedEvent, parse_event, task_id_of
 from tests.collector_k8s.sample_events import NOON
 
 CORE: dict[str, Any] = {
