@@ -1,8 +1,9 @@
-"""When a schedule is due: a cron line in a time zone, or an interval. The line is read by cronsim, the clock by us.
+"""When a schedule is due: at the times of a cron line in a time zone, or at an interval.
 
-Daylight saving, as Debian's cron has it: a fixed time that the clock jumps over comes right after the jump, and one
-that the clock shows twice comes once, at the first. A line whose minute or hour begins with `*` follows real time: it
-comes whenever the clock shows a time that it names.
+cronsim parses the line. The clock changes are handled here, because cronsim misses times when a clock changes by half
+an hour. The rules are those of Debian's cron: a fixed time that the clock skips fires right after the gap, and one that
+the clock shows twice fires the first time only. A line whose minute or hour begins with `*` fires whenever the clock
+shows a matching time.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from taskcore.errors import InvalidRecurrence
 MIN_EVERY_S = 1.0
 MAX_EVERY_S = 366 * 86_400.0
 MAX_CRON_LENGTH = 1_000
-#: Weekdays and leap days repeat within 40 years, even across 2100.
+#: Weekdays and leap days repeat within 40 years, even across 2100, so that a line without a match by then has none.
 SEARCH_HORIZON = timedelta(days=41 * 366)
 
 NICKNAMES = {
@@ -39,23 +40,23 @@ NICKNAMES = {
 
 _DAY = timedelta(days=1)
 _MINUTE = timedelta(minutes=1)
-#: Of the machine, not of the world: they may differ between two that run schedules.
+#: Zones that differ between machines.
 _LOCAL_ZONES = {"localtime", "posixrules", "Factory"}
 
 
 class Recurrence(ABC):
-    """Times that follow one another. All are aware and in UTC."""
+    """An infinite series of times, which are aware and in UTC."""
 
     @abstractmethod
     def after(self, at: datetime) -> datetime | None:
-        """The first one later than `at`; None: there is none."""
+        """Return the first time later than `at`, or `None`."""
 
     @abstractmethod
     def between(self, after: datetime, until: datetime, limit: int) -> DueTimes:
-        """Those later than `after` and not later than `until`. Up to `newest` are listed."""
+        """Return the times later than `after` and not later than `until`: the newest up to `limit`, and a count."""
 
     def upcoming(self, at: datetime, count: int) -> list[datetime]:
-        """The first `count` later than `at`."""
+        """Return the first `count` times later than `at`."""
         times: list[datetime] = []
         while len(times) < count and (following := self.after(times[-1] if times else at)) is not None:
             times.append(following)
@@ -65,10 +66,10 @@ class Recurrence(ABC):
 def recurrence(
     *, cron: str | None = None, every_s: float | None = None, timezone: str = "UTC", anchor_at: datetime
 ) -> Recurrence:
-    """Of `cron` in `timezone`, or of `every_s` seconds, counted from `anchor_at`; exactly one of the two.
+    """Return the recurrence of `cron` in `timezone`, or of `every_s` seconds from `anchor_at`. Give one of the two.
 
     Raises:
-        InvalidRecurrence: whose `field` is `cron`, `every_s` or `timezone`.
+        InvalidRecurrence: with the `field` `cron`, `every_s` or `timezone`.
     """
     zone = _zone(timezone)
     if (cron is None) == (every_s is None):
@@ -77,7 +78,7 @@ def recurrence(
         return _interval(every_s, anchor_at)
     line = CronRecurrence(_parsed(str(cron)), zone)
     if line.after(anchor_at) is None:
-        raise InvalidRecurrence("cron", f"{cron!r} never comes")
+        raise InvalidRecurrence("cron", f"{cron!r} never matches")
     return line
 
 
@@ -103,9 +104,9 @@ class IntervalRecurrence(Recurrence):
         return self.anchor + number * self.every
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # read once, and itself the key of what is cached
+@dataclass(frozen=True, slots=True, eq=False)  # hashed by identity, as the key of a cache
 class ParsedCron:
-    """A cron line as it was read. `walls` are the times of day, as the clock shows them."""
+    """A parsed cron line. `times_of_day` are wall clock times. `is_fixed` lines have no `*` in minute or hour."""
 
     times_of_day: tuple[timedelta, ...]
     is_fixed: bool
@@ -121,7 +122,7 @@ class CronRecurrence(Recurrence):
     zone: tzinfo
 
     def after(self, at: datetime) -> datetime | None:
-        # From the day before: where the clock goes back over midnight, its last hour comes again.
+        # From the day before: when the clock goes back over midnight, its last hour is repeated.
         for day in self._days(self._date(at) - _DAY, self._date(at + SEARCH_HORIZON)):
             times = _times(self.line, self.zone, day)
             number = bisect_right(times, at)
@@ -152,7 +153,7 @@ class CronRecurrence(Recurrence):
 
 @lru_cache(maxsize=32)
 def _times(line: ParsedCron, zone: tzinfo, day: date) -> tuple[datetime, ...]:
-    """When `line` comes on `day`: in UTC, oldest first."""
+    """Return the times of `line` on `day`, oldest first."""
     midnight, next_midnight = (datetime.combine(one, time(), zone) for one in (day, day + _DAY))
     if midnight.utcoffset() == next_midnight.utcoffset():
         start = midnight.astimezone(UTC)
@@ -162,20 +163,20 @@ def _times(line: ParsedCron, zone: tzinfo, day: date) -> tuple[datetime, ...]:
 
 
 def _instants(line: ParsedCron, zone: tzinfo, wall: datetime) -> list[datetime]:
-    """When the clock shows `wall`, on a day when it is changed."""
+    """Return the times at which `line` fires for the wall clock time `wall`, on a day with a clock change."""
     first, second = _readings(zone, wall)
     if first <= second:
         return [first] if line.is_fixed else [first, second]
     if not line.is_fixed:
         return []
-    while first > second:  # the clock jumps over it
+    while first > second:  # the clock skips this time
         wall += _MINUTE
         first, second = _readings(zone, wall)
     return [first]
 
 
 def _readings(zone: tzinfo, wall: datetime) -> tuple[datetime, datetime]:
-    """By the offset before a change and by the one after it: the later one first if the clock never shows it."""
+    """Return `wall` by the offset before a change, and by the one after it. The first is later if `wall` is skipped."""
     before, after = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
     return before, after
 
@@ -186,12 +187,12 @@ def _zone(name: str) -> ZoneInfo:
             return ZoneInfo(name)
     except (LookupError, ValueError, OSError):
         pass
-    raise InvalidRecurrence("timezone", f"there is no time zone {name[:100]!r}; it is one such as Europe/Berlin or UTC")
+    raise InvalidRecurrence("timezone", f"unknown time zone {name[:100]!r}; examples are Europe/Berlin and UTC")
 
 
 def _interval(every_s: float, anchor_at: datetime) -> IntervalRecurrence:
     if not (math.isfinite(every_s) and MIN_EVERY_S <= every_s <= MAX_EVERY_S):
-        raise InvalidRecurrence("every_s", f"is not a number of seconds from {MIN_EVERY_S:g} to {MAX_EVERY_S:.0f}")
+        raise InvalidRecurrence("every_s", f"must be a number of seconds from {MIN_EVERY_S:g} to {MAX_EVERY_S:.0f}")
     return IntervalRecurrence(timedelta(seconds=every_s), anchor_at.astimezone(UTC))
 
 
@@ -205,8 +206,8 @@ def _parsed(cron: str) -> ParsedCron:
     try:
         calendar = CronSim(" ".join(fields), datetime(2000, 1, 1, tzinfo=UTC))
     except CronSimError as exc:
-        raise InvalidRecurrence("cron", f"is not a cron line, or never comes: {str(exc).lower()}") from exc
-    except (ValueError, AssertionError) as exc:  # a number of thousands of digits, a step of what is no number
+        raise InvalidRecurrence("cron", f"is not a cron line, or never matches: {str(exc).lower()}") from exc
+    except (ValueError, AssertionError) as exc:  # a number with thousands of digits, a step that is no number
         raise InvalidRecurrence("cron", "is not a cron line") from exc
     walls = [timedelta(hours=hour, minutes=minute) for hour in calendar.hours for minute in calendar.minutes]
     return ParsedCron(tuple(sorted(walls)), not any(field.startswith("*") for field in fields[:2]), calendar)
