@@ -1,4 +1,4 @@
-"""The scribe: what attempts tell is written, in time and once, and bounded while the database is away."""
+"""Reports of attempts are stored in time and once, and bounded while the database is unavailable."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from taskcore.execution.report_writer import ReportWriter
 from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 
 
-def held(stage: DatabaseHarness) -> Lease:
+def claim_task(stage: DatabaseHarness) -> Lease:
     token = uuid4()
     (task_id,) = stage.submit(new_task())
     stage.claim([task_id], token=token)
@@ -35,70 +35,68 @@ def line(lease: Lease, number: int, message: str = "a line", fields: str | None 
 
 
 @pytest.fixture
-def writing(stage: DatabaseHarness) -> Iterator[ReportWriter]:
-    """One whose thread runs."""
-    one = ReportWriter(stage.engine)
-    one.start()
-    yield one
-    one.stop()
+def writer(stage: DatabaseHarness) -> Iterator[ReportWriter]:
+    """A writer whose thread runs."""
+    writer = ReportWriter(stage.engine)
+    writer.start()
+    yield writer
+    writer.stop()
 
 
-def test_what_is_told_is_written_before_long(stage: DatabaseHarness, writing: ReportWriter) -> None:
-    lease = held(stage)
+def test_reports_are_stored_soon(stage: DatabaseHarness, writer: ReportWriter) -> None:
+    lease = claim_task(stage)
 
-    writing.add_line(line(lease, 1, fields='{"n": 1}'))
-    writing.set_progress(lease, '{"percent": 10}')
-    writing.set_progress(lease, '{"percent": 20}')
+    writer.add_line(line(lease, 1, fields='{"n": 1}'))
+    writer.set_progress(lease, '{"percent": 10}')
+    writer.set_progress(lease, '{"percent": 20}')
 
     eventually(lambda: bool(stage.sql("SELECT 1 FROM task WHERE progress IS NOT NULL")), 30, description="the progress")
     assert [row.progress for row in stage.sql("SELECT progress FROM task")] == [{"percent": 20}]
     assert [(row.line, row.fields) for row in stage.sql("SELECT * FROM task_log")] == [(1, {"n": 1})]
 
 
-def test_a_flush_leaves_nothing_unwritten(stage: DatabaseHarness) -> None:
-    lease = held(stage)
-    one = ReportWriter(stage.engine)
+def test_flush_stores_everything(stage: DatabaseHarness) -> None:
+    lease = claim_task(stage)
+    writer = ReportWriter(stage.engine)
     count = 3 * report_writer.MAX_BATCH
     for number in range(1, count + 1):
-        one.add_line(line(lease, number))
+        writer.add_line(line(lease, number))
 
-    one.flush()
+    writer.flush()
 
     assert stage.sql("SELECT count(*), max(line) FROM task_log")[0][:] == (count, count)
 
 
-def test_stopping_writes_what_is_left(stage: DatabaseHarness) -> None:
-    lease = held(stage)
-    one = ReportWriter(stage.engine)
-    one.start()
-    one.add_line(line(lease, 1))
+def test_stop_stores_what_is_left(stage: DatabaseHarness) -> None:
+    lease = claim_task(stage)
+    writer = ReportWriter(stage.engine)
+    writer.start()
+    writer.add_line(line(lease, 1))
 
-    one.stop()
+    writer.stop()
 
     assert len(stage.sql("SELECT 1 FROM task_log")) == 1
 
 
-def test_while_the_database_is_away_the_newest_lines_are_kept_and_the_rest_is_counted(
-    stage: DatabaseHarness, database_url: str
-) -> None:
-    lease = held(stage)
+def test_newest_lines_are_kept_while_the_database_is_unavailable(stage: DatabaseHarness, database_url: str) -> None:
+    lease = claim_task(stage)
     engine = sync_engine(database_url, name="tests", pool_size=1)
-    is_away = True
+    is_unavailable = True
 
     @event.listens_for(engine, "do_connect")
     def refuse(*_: Any) -> None:
-        if is_away:
-            raise psycopg.OperationalError("away")
+        if is_unavailable:
+            raise psycopg.OperationalError("unavailable")
 
-    one = ReportWriter(engine, max_buffered_bytes=35)
+    writer = ReportWriter(engine, max_buffered_bytes=35)
     for number in range(1, 7):
-        one.add_line(line(lease, number, "0123456789"))
+        writer.add_line(line(lease, number, "0123456789"))
 
     with pytest.raises(DBAPIError) as caught:
-        one.flush()
-    one.add_line(line(lease, 7, "0123456789"))
-    is_away = False
-    one.flush()
+        writer.flush()
+    writer.add_line(line(lease, 7, "0123456789"))
+    is_unavailable = False
+    writer.flush()
     engine.dispose()
 
     assert is_database_unavailable(caught.value)
@@ -111,20 +109,20 @@ def test_while_the_database_is_away_the_newest_lines_are_kept_and_the_rest_is_co
     ]
 
 
-def test_a_report_that_cannot_be_stored_holds_up_nothing(stage: DatabaseHarness) -> None:
-    lease = held(stage)
-    one = ReportWriter(stage.engine)
-    one.add_line(line(lease, 1, "NUL \0"))
-    one.set_progress(lease, "1")
-    one.flush()
+def test_report_that_cannot_be_stored_holds_up_nothing(stage: DatabaseHarness) -> None:
+    lease = claim_task(stage)
+    writer = ReportWriter(stage.engine)
+    writer.add_line(line(lease, 1, "NUL \0"))
+    writer.set_progress(lease, "1")
+    writer.flush()
 
-    one.add_line(line(lease, 2))
-    one.flush()
+    writer.add_line(line(lease, 2))
+    writer.flush()
 
     assert [row.line for row in stage.sql("SELECT line FROM task_log")] == [2]
 
 
-class Unfriendly:
+class RaisingRepr:
     def __repr__(self) -> str:
         raise RuntimeError("no")
 
@@ -134,31 +132,31 @@ class Unfriendly:
     [
         {"when": UUID(int=0), "what": {1, 2}, "nan": float("nan"), "nul": "\0", "half": "\ud800"},
         {"error": ValueError("broken")},
-        {"object": Unfriendly()},
+        {"object": RaisingRepr()},
         {"large": "x" * 10_000},
         {"far": 2**70},
         {1: {2: 3}},
     ],
 )
-def test_any_line_is_kept(stage: DatabaseHarness, fields: dict[Any, Any]) -> None:
-    lease = held(stage)
-    one = ReportWriter(stage.engine)
+def test_any_line_is_stored(stage: DatabaseHarness, fields: dict[Any, Any]) -> None:
+    lease = claim_task(stage)
+    writer = ReportWriter(stage.engine)
     message, cleaned = clean_line("a \0 line " + "ä" * 10_000, fields)
 
-    one.add_line(line(lease, 1, message, cleaned))
-    one.flush()
+    writer.add_line(line(lease, 1, message, cleaned))
+    writer.flush()
 
     (row,) = stage.sql("SELECT octet_length(message) AS bytes, fields FROM task_log")
     assert row.bytes <= MAX_LINE_BYTES + 10
     assert row.fields
 
 
-def test_fields_are_kept_as_they_are_where_they_fit() -> None:
+def test_fields_that_fit_are_kept_unchanged() -> None:
     assert clean_line("said", {"n": 1, "who": ["a"]}) == ("said", '{"n":1,"who":["a"]}')
     assert clean_line("said", {}) == ("said", None)
 
 
 @pytest.mark.parametrize("value", [object(), "x" * 100, {"deep": [[]] * 60}])
-def test_a_document_that_is_no_json_or_too_large_is_refused(value: Any) -> None:
+def test_document_that_is_not_json_or_too_large_is_refused(value: Any) -> None:
     with pytest.raises(InvalidDocument):
         clean_json(value, 100)

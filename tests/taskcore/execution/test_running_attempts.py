@@ -1,4 +1,4 @@
-"""What runs: it can be told to stop one by one or altogether, and its timeouts are kept."""
+"""Running attempts: they can be interrupted one by one or all at once, and their timeouts are kept."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ from taskcore.plugins.interrupts import InterruptCause, Interrupted
 
 
 def claimed(task_id: int = 1, attempt: int = 1, **fields: Any) -> ClaimedTask:
-    given: dict[str, Any] = {"name": "t", "type": "noop", "queue": "default", "parameters": {}, "failures": 0}
+    defaults: dict[str, Any] = {"name": "t", "type": "noop", "queue": "default", "parameters": {}, "failures": 0}
     return ClaimedTask(
-        Lease(task_id, attempt, uuid4()), max_attempts=4, claimed_at=time.monotonic(), **{**given, **fields}
+        Lease(task_id, attempt, uuid4()), max_attempts=4, claimed_at=time.monotonic(), **{**defaults, **fields}
     )
 
 
-class Notes:
-    """A board that remembers."""
+class RecordingTable:
+    """An attempt table that records calls."""
 
     def __init__(self) -> None:
         self.placed: list[tuple[int, bool, bool]] = []
         self.cleared: list[int] = []
 
-    def place(self, claimed: ClaimedTask, deadline: float | None, in_process: bool) -> int:
-        self.placed.append((claimed.lease.task_id, deadline is not None, in_process))
+    def place(self, claimed: ClaimedTask, deadline: float | None, own_process: bool) -> int:
+        self.placed.append((claimed.lease.task_id, deadline is not None, own_process))
         return len(self.placed)
 
     def clear(self, slot: int) -> None:
         self.cleared.append(slot)
 
 
-def test_a_timeout_interrupts_however_many_later_ones_there_are() -> None:
+def test_earliest_timeout_interrupts_among_later_ones() -> None:
     running = RunningAttempts()
     later = [running.start(claimed(n, timeout_s=600)) for n in range(2, 5)]
-    soon = running.start(claimed(1, timeout_s=0.05))
+    earliest = running.start(claimed(1, timeout_s=0.05))
 
     with pytest.raises(Interrupted) as caught:
-        soon.cancellation.wait(60)
+        earliest.cancellation.wait(60)
 
     assert caught.value.cause is InterruptCause.TIMEOUT
     assert [one.cancellation.cause for one in later] == [None] * 3
 
 
-def test_a_timeout_that_lies_nearer_than_the_one_waited_for_is_kept_too() -> None:
+def test_timeout_earlier_than_the_awaited_one_is_kept() -> None:
     running = RunningAttempts()
     for seconds in (0.15, 0.1, 0.05):
         attempt = running.start(claimed(timeout_s=seconds))
@@ -56,14 +56,14 @@ def test_a_timeout_that_lies_nearer_than_the_one_waited_for_is_kept_too() -> Non
             attempt.cancellation.wait(60)
 
 
-def test_an_attempt_without_a_timeout_goes_on() -> None:
+def test_attempt_without_a_timeout_has_no_deadline() -> None:
     running = RunningAttempts()
     attempt = running.start(claimed())
 
     assert attempt.cancellation.deadline is None
 
 
-def test_the_clock_of_a_process_starts_when_there_is_one() -> None:
+def test_timeout_of_an_own_process_starts_on_request() -> None:
     running = RunningAttempts()
     attempt = running.start(claimed(timeout_s=0.05), own_process=True)
     attempt.cancellation.wait(0.2)
@@ -74,7 +74,7 @@ def test_the_clock_of_a_process_starts_when_there_is_one() -> None:
         attempt.cancellation.wait(60)
 
 
-def test_only_the_attempt_that_is_meant_is_interrupted() -> None:
+def test_interrupt_hits_exactly_the_defaults_attempt() -> None:
     running = RunningAttempts()
     attempt = running.start(claimed(7, attempt=2))
 
@@ -84,7 +84,7 @@ def test_only_the_attempt_that_is_meant_is_interrupted() -> None:
     assert attempt.cancellation.cause is InterruptCause.CANCEL
 
 
-def test_what_cannot_be_cancelled_can_still_be_stopped() -> None:
+def test_attempt_that_cannot_be_cancelled_can_be_shut_down() -> None:
     running = RunningAttempts()
     running.start(claimed(7), can_cancel=False)
 
@@ -92,7 +92,7 @@ def test_what_cannot_be_cancelled_can_still_be_stopped() -> None:
     assert running.interrupt_all(InterruptCause.SHUTDOWN) == 1
 
 
-def test_what_ended_is_neither_found_nor_waited_for() -> None:
+def test_ended_attempt_is_forgotten() -> None:
     running = RunningAttempts()
     attempt = running.start(claimed(7))
     running.end(attempt)
@@ -101,7 +101,7 @@ def test_what_ended_is_neither_found_nor_waited_for() -> None:
     assert running.wait_until_none(0)
 
 
-def test_a_later_attempt_outlives_the_end_of_an_earlier_one() -> None:
+def test_end_of_an_earlier_attempt_keeps_the_later_one() -> None:
     running = RunningAttempts()
     earlier = running.start(claimed(7, attempt=1))
     later = running.start(claimed(7, attempt=2))
@@ -110,7 +110,7 @@ def test_a_later_attempt_outlives_the_end_of_an_earlier_one() -> None:
     assert running.attempts() == [later]
 
 
-def test_a_pause_is_asked_for_without_interrupting() -> None:
+def test_pause_request_does_not_interrupt() -> None:
     running = RunningAttempts()
     attempt = running.start(claimed(7))
 
@@ -119,12 +119,12 @@ def test_a_pause_is_asked_for_without_interrupting() -> None:
     assert attempt.cancellation.cause is None
 
 
-def test_the_board_knows_what_runs_and_where() -> None:
-    board = Notes()
-    running = RunningAttempts(board)
+def test_table_shows_what_runs_and_where() -> None:
+    table = RecordingTable()
+    running = RunningAttempts(table)
     attempt = running.start(claimed(7, timeout_s=600))
     running.start(claimed(8), own_process=True)
     running.end(attempt)
 
-    assert board.placed == [(7, True, False), (8, False, True)]
-    assert board.cleared == [1]
+    assert table.placed == [(7, True, False), (8, False, True)]
+    assert table.cleared == [1]

@@ -1,4 +1,4 @@
-"""What a running attempt tells and asks, seen from its plugin."""
+"""The services of an attempt, as its plugin sees them."""
 
 from __future__ import annotations
 
@@ -46,20 +46,20 @@ def plugin(run_: Run) -> type[Plugin[NoParameters]]:
 
 
 def executor(engine: Any, run_: Run) -> Executor:
-    scribe = ReportWriter(engine)
+    writer = ReportWriter(engine)
     return Executor(
         engine,
         build_plugins([plugin(run_)]),
         Settings(),
         worker_id=1,
         incarnation=1,
-        make_services=partial(DatabaseServices, engine, scribe, Redactor(["token"])),
-        flush_reports=scribe.flush,
+        make_services=partial(DatabaseServices, engine, writer, Redactor(["token"])),
+        flush_reports=writer.flush,
     )
 
 
-def perform(stage: DatabaseHarness, run_: Run, engine: Any = None) -> str:
-    """Run a task to its end. Answers its status."""
+def run_to_end(stage: DatabaseHarness, run_: Run, engine: Any = None) -> str:
+    """Run a task, settle it, and return its status."""
     one = executor(engine or stage.engine, run_)
     (task_id,) = stage.submit(new_task(max_attempts=1))
     (claimed,) = one.claim(uuid4(), [task_id])
@@ -73,7 +73,7 @@ def lines(stage: DatabaseHarness) -> list[Any]:
     return stage.sql("SELECT level, message, fields FROM task_log ORDER BY line")
 
 
-def test_what_was_logged_is_there_when_the_end_is(stage: DatabaseHarness) -> None:
+def test_log_lines_are_stored_before_the_result(stage: DatabaseHarness) -> None:
     def run(ctx: TaskContext) -> None:
         log = ctx.log.bind(page=1)
         log.info("started", event="x")
@@ -83,7 +83,7 @@ def test_what_was_logged_is_there_when_the_end_is(stage: DatabaseHarness) -> Non
         except ValueError:
             log.exception("failed")
 
-    assert perform(stage, run) == "succeeded"
+    assert run_to_end(stage, run) == "succeeded"
 
     found = lines(stage)
     assert [tuple(row) for row in found[:2]] == [
@@ -93,12 +93,12 @@ def test_what_was_logged_is_there_when_the_end_is(stage: DatabaseHarness) -> Non
     assert "ValueError: broken" in found[2].fields["exception"]
 
 
-def test_a_log_is_cut_and_says_so(stage: DatabaseHarness) -> None:
+def test_long_log_is_cut_with_a_last_line(stage: DatabaseHarness) -> None:
     def run(ctx: TaskContext) -> None:
         for number in range(MAX_LINES + 5):
             ctx.log.debug(f"line {number}")
 
-    perform(stage, run)
+    run_to_end(stage, run)
 
     found = lines(stage)
     assert len(found) == MAX_LINES + 1
@@ -106,44 +106,44 @@ def test_a_log_is_cut_and_says_so(stage: DatabaseHarness) -> None:
     assert found[MAX_LINES].message.startswith("cut here")
 
 
-def test_the_last_progress_is_kept(stage: DatabaseHarness) -> None:
+def test_last_progress_is_stored(stage: DatabaseHarness) -> None:
     def run(ctx: TaskContext) -> None:
         for percent in range(5):
             ctx.progress({"percent": percent, "nan": float("nan")})
 
-    perform(stage, run)
+    run_to_end(stage, run)
 
     assert [row.progress for row in stage.sql("SELECT progress FROM task")] == [{"percent": 4, "nan": None}]
 
 
 @pytest.mark.parametrize("size", [17, 257])
-def test_what_is_too_large_is_refused(stage: DatabaseHarness, size: int) -> None:
+def test_document_that_is_too_large_is_refused(stage: DatabaseHarness, size: int) -> None:
     def run(ctx: TaskContext) -> None:
         tell = ctx.progress if size == 17 else ctx.save_checkpoint
         with pytest.raises(InvalidDocument, match="bytes"):
             tell("x" * size * 1024)
 
-    assert perform(stage, run) == "succeeded"
+    assert run_to_end(stage, run) == "succeeded"
 
 
-def test_a_checkpoint_is_durable_when_the_call_returns(stage: DatabaseHarness) -> None:
+def test_checkpoint_is_durable_when_the_call_returns(stage: DatabaseHarness) -> None:
     def run(ctx: TaskContext) -> None:
         ctx.save_checkpoint({"page": 3})
         assert stage.sql("SELECT checkpoint FROM task")[0].checkpoint == {"page": 3}
 
-    assert perform(stage, run) == "succeeded"
+    assert run_to_end(stage, run) == "succeeded"
 
 
-def test_a_checkpoint_of_an_attempt_that_lost_its_lease_is_refused(stage: DatabaseHarness) -> None:
+def test_checkpoint_after_a_lost_lease_is_refused(stage: DatabaseHarness) -> None:
     def run(ctx: TaskContext) -> None:
         stage.settle_as_lost(stage.sql("SELECT * FROM task"), by="coordinator")
         with pytest.raises(LeaseLost):
             ctx.save_checkpoint(1)
 
-    assert perform(stage, run) == "queued"
+    assert run_to_end(stage, run) == "queued"
 
 
-def test_a_checkpoint_waits_for_a_database_that_is_away(stage: DatabaseHarness, database_url: str) -> None:
+def test_checkpoint_waits_for_an_unavailable_database(stage: DatabaseHarness, database_url: str) -> None:
     engine = sync_engine(database_url, name="tests", pool_size=1)
     refusals = 0
 
@@ -152,7 +152,7 @@ def test_a_checkpoint_waits_for_a_database_that_is_away(stage: DatabaseHarness, 
         nonlocal refusals
         if 0 < refusals < 3:
             refusals += 1
-            raise psycopg.OperationalError("away")
+            raise psycopg.OperationalError("unavailable")
 
     def run(ctx: TaskContext) -> None:
         nonlocal refusals
@@ -160,13 +160,13 @@ def test_a_checkpoint_waits_for_a_database_that_is_away(stage: DatabaseHarness, 
         refusals = 1
         ctx.save_checkpoint({"page": 3})
 
-    assert perform(stage, run, engine) == "succeeded"
+    assert run_to_end(stage, run, engine) == "succeeded"
     assert refusals == 3
     assert stage.sql("SELECT checkpoint FROM task")[0].checkpoint == {"page": 3}
     engine.dispose()
 
 
-def test_whoever_waits_for_the_database_can_be_interrupted(stage: DatabaseHarness, database_url: str) -> None:
+def test_wait_for_the_database_can_be_interrupted(stage: DatabaseHarness, database_url: str) -> None:
     engine = sync_engine(database_url, name="tests", pool_size=1)
     interrupt: list[Callable[[], object]] = []
 
@@ -174,7 +174,7 @@ def test_whoever_waits_for_the_database_can_be_interrupted(stage: DatabaseHarnes
     def refuse(*_: Any) -> None:
         if interrupt:
             interrupt[0]()
-            raise psycopg.OperationalError("away")
+            raise psycopg.OperationalError("unavailable")
 
     def run(ctx: TaskContext) -> None:
         engine.dispose()
@@ -184,25 +184,25 @@ def test_whoever_waits_for_the_database_can_be_interrupted(stage: DatabaseHarnes
         finally:
             interrupt.clear()
 
-    assert perform(stage, run, engine) == "cancelled"
+    assert run_to_end(stage, run, engine) == "cancelled"
     engine.dispose()
 
 
-def know(stage: DatabaseHarness, schema: dict[str, Any]) -> None:
-    """The type `child` is known."""
+def register_child(stage: DatabaseHarness, schema: dict[str, Any]) -> None:
+    """Register the type `child`."""
     known = {"name": "child", "description": "", "queue": "children", "schema": schema, "max_attempts": 7, "retry": {}}
     stage.run(workers.register_types([known]))
 
 
-def test_an_attempt_submits_another_task_and_signs_it(stage: DatabaseHarness) -> None:
-    know(stage, {"type": "object", "properties": {"n": {"type": "integer"}}})
+def test_submitted_task_is_signed_by_the_submitting_task(stage: DatabaseHarness) -> None:
+    register_child(stage, {"type": "object", "properties": {"n": {"type": "integer"}}})
     ids: list[int] = []
 
     def run(ctx: TaskContext) -> None:
         ids.append(ctx.submit("child", {"n": 1}, priority=3, labels={"of": str(ctx.task_id)}))
         ids.append(ctx.submit("child", name="second", run_at=datetime.now(UTC) + timedelta(hours=1)))
 
-    assert perform(stage, run) == "succeeded"
+    assert run_to_end(stage, run) == "succeeded"
 
     first, second = stage.sql("SELECT * FROM task WHERE id = ANY(:ids) ORDER BY id", ids=ids)
     assert (first.name, first.queue, first.parameters, first.priority, first.max_attempts, first.status) == (
@@ -219,8 +219,8 @@ def test_an_attempt_submits_another_task_and_signs_it(stage: DatabaseHarness) ->
     ]
 
 
-def test_the_same_key_is_the_same_task_and_another_task_with_it_is_refused(stage: DatabaseHarness) -> None:
-    know(stage, {})
+def test_idempotency_key_returns_the_same_task_and_refuses_another(stage: DatabaseHarness) -> None:
+    register_child(stage, {})
 
     def run(ctx: TaskContext) -> None:
         first = ctx.submit("child", {"n": 1}, idempotency_key="mine")
@@ -229,7 +229,7 @@ def test_the_same_key_is_the_same_task_and_another_task_with_it_is_refused(stage
             ctx.submit("child", {"n": 2}, idempotency_key="mine")
         assert ctx.submit("child", {"n": 1}) != ctx.submit("child", {"n": 1})
 
-    assert perform(stage, run) == "succeeded"
+    assert run_to_end(stage, run) == "succeeded"
 
 
 @pytest.mark.parametrize(
@@ -246,20 +246,20 @@ def test_the_same_key_is_the_same_task_and_another_task_with_it_is_refused(stage
         ("child", {"what": object()}, {}, "object"),
     ],
 )
-def test_what_the_api_would_refuse_is_refused(
+def test_task_that_the_api_would_refuse_is_refused(
     stage: DatabaseHarness, type_: str, parameters: dict[str, Any], fields: dict[str, Any], named: str
 ) -> None:
-    know(stage, {"type": "object", "properties": {"n": {"type": "integer"}}})
+    register_child(stage, {"type": "object", "properties": {"n": {"type": "integer"}}})
 
     def run(ctx: TaskContext) -> None:
         with pytest.raises(InvalidTask, match=named):
             ctx.submit(type_, parameters, **fields)
 
-    assert perform(stage, run) == "succeeded"
+    assert run_to_end(stage, run) == "succeeded"
     assert stage.sql("SELECT count(*) FROM task")[0][0] == 1
 
 
-def test_an_attempt_sees_how_another_task_stands(stage: DatabaseHarness) -> None:
+def test_plugin_sees_another_task_as_the_api_shows_it(stage: DatabaseHarness) -> None:
     (other,) = stage.submit(new_task(timeout_s=5.0, parameters={"n": 1}))
     seen: list[Any] = []
 
@@ -267,7 +267,7 @@ def test_an_attempt_sees_how_another_task_stands(stage: DatabaseHarness) -> None
         seen.append(ctx.get(other))
         assert ctx.get(12345) is None
 
-    assert perform(stage, run) == "succeeded"
+    assert run_to_end(stage, run) == "succeeded"
 
     (task,) = seen
     assert (task["id"], task["status"], task["parameters"], task["timeout"]) == (other, "queued", {"n": 1}, 5.0)

@@ -1,4 +1,4 @@
-"""Slots: a process claims no more than it has room for, and look-ahead is for short tasks only."""
+"""Slots: a process claims no more than it has capacity for, and prefetches short tasks only."""
 
 from __future__ import annotations
 
@@ -17,203 +17,203 @@ def claimed(task_id: int, type_: str = "noop") -> ClaimedTask:
     return ClaimedTask(Lease(task_id, 1, uuid4()), "t", type_, "default", {}, 0, 4, time.monotonic())
 
 
-def nobody() -> None:
-    """Nobody waits."""
+def ignore() -> None:
+    """Wake nothing."""
 
 
-def reserve(holding: SlotPool, wanted: int, *, only_any: bool = False) -> Capacity:
-    return holding.reserve(wanted, general_only=only_any, wake=nobody)
+def reserve(slots: SlotPool, wanted: int, *, general_only: bool = False) -> Capacity:
+    return slots.reserve(wanted, general_only=general_only, wake=ignore)
 
 
 @pytest.fixture
-def holding() -> SlotPool:
+def slots() -> SlotPool:
     return SlotPool(threads=2, prefetch_short=3)
 
 
-def learn(holding: SlotPool, type_: str = "noop", ran_s: float = 0.001) -> None:
+def learn(slots: SlotPool, type_: str = "noop", ran_s: float = 0.001) -> None:
     for _ in range(MIN_SAMPLES):
-        holding.durations.observe(type_, ran_s)
+        slots.durations.observe(type_, ran_s)
 
 
-def test_there_is_room_for_as_many_as_there_are_threads_and_more_for_short_ones(holding: SlotPool) -> None:
-    assert reserve(holding, 10) == Capacity(2, 3)
-    assert reserve(holding, 10) == Capacity(0, 0)
+def test_capacity_is_a_slot_per_thread_and_more_for_short_tasks(slots: SlotPool) -> None:
+    assert reserve(slots, 10) == Capacity(2, 3)
+    assert reserve(slots, 10) == Capacity(0, 0)
 
 
-def test_nothing_is_taken_ahead_behind_a_task_that_is_not_short(holding: SlotPool) -> None:
-    holding.add_claimed(reserve(holding, 1), [claimed(1, "long")])
+def test_nothing_is_prefetched_while_a_long_task_runs(slots: SlotPool) -> None:
+    slots.add_claimed(reserve(slots, 1), [claimed(1, "long")])
 
-    assert reserve(holding, 10) == Capacity(1, 0)
+    assert reserve(slots, 10) == Capacity(1, 0)
 
 
-def test_short_tasks_are_taken_ahead_behind_short_ones(holding: SlotPool) -> None:
-    learn(holding)
-    holding.add_claimed(reserve(holding, 2), [claimed(1), claimed(2)])
+def test_short_tasks_are_prefetched_while_short_tasks_run(slots: SlotPool) -> None:
+    learn(slots)
+    slots.add_claimed(reserve(slots, 2), [claimed(1), claimed(2)])
 
-    assert reserve(holding, 10) == Capacity(0, 3)
-    assert reserve(holding, 10, only_any=True) == Capacity(0, 0)
+    assert reserve(slots, 10) == Capacity(0, 3)
+    assert reserve(slots, 10, general_only=True) == Capacity(0, 0)
 
 
 def test_one_long_run_makes_a_type_long_for_a_while() -> None:
-    paces = TypeDurations()
+    durations = TypeDurations()
     for _ in range(MIN_SAMPLES):
-        paces.observe("noop", 0.001)
-    assert paces.short_types() == ["noop"]
+        durations.observe("noop", 0.001)
+    assert durations.short_types() == ["noop"]
 
-    paces.observe("noop", 0.5)
-    assert paces.short_types() == []
+    durations.observe("noop", 0.5)
+    assert durations.short_types() == []
 
     for _ in range(500):
-        paces.observe("noop", 0.001)
-    assert paces.short_types() == ["noop"]
+        durations.observe("noop", 0.001)
+    assert durations.short_types() == ["noop"]
 
 
-def test_the_slot_of_a_long_task_is_free_again_when_its_end_is_written(holding: SlotPool) -> None:
+def test_slot_of_a_long_task_is_freed_when_its_result_is_stored(slots: SlotPool) -> None:
     woken: list[int] = []
     long = claimed(1, "long")
-    holding.add_claimed(reserve(holding, 2), [long, claimed(2, "long")])
-    assert not holding.reserve(1, general_only=False, wake=lambda: woken.append(1))
+    slots.add_claimed(reserve(slots, 2), [long, claimed(2, "long")])
+    assert not slots.reserve(1, general_only=False, wake=lambda: woken.append(1))
 
-    holding.start(1)
-    holding.finish(long)
+    slots.start(1)
+    slots.finish(long)
     assert woken == []
-    holding.release([long.lease])
+    slots.release([long.lease])
 
     assert woken == [1]
-    assert reserve(holding, 5).total == 1
+    assert reserve(slots, 5).total == 1
 
 
-def test_a_short_task_that_has_ended_is_held_without_a_slot_until_its_end_is_written(holding: SlotPool) -> None:
-    learn(holding)
+def test_finished_short_task_is_held_without_a_slot_until_its_result_is_stored(slots: SlotPool) -> None:
+    learn(slots)
     short = claimed(1)
-    holding.add_claimed(reserve(holding, 2), [short])
-    holding.start(1)
+    slots.add_claimed(reserve(slots, 2), [short])
+    slots.start(1)
 
-    holding.finish(short)
+    slots.finish(short)
 
-    assert holding.snapshot() == [short]
-    assert reserve(holding, 10).total == 5
-    holding.release([short.lease])
-    assert holding.snapshot() == []
+    assert slots.snapshot() == [short]
+    assert reserve(slots, 10).total == 5
+    slots.release([short.lease])
+    assert slots.snapshot() == []
 
 
-def test_the_late_end_of_an_attempt_leaves_the_next_one_held(holding: SlotPool) -> None:
+def test_late_end_of_an_attempt_leaves_the_next_attempt_held(slots: SlotPool) -> None:
     first = claimed(1, "long")
     second = first._replace(lease=Lease(1, 2, uuid4()))
     for one in (first, second):
-        holding.add_claimed(reserve(holding, 1), [one])
-        holding.start(1)
+        slots.add_claimed(reserve(slots, 1), [one])
+        slots.start(1)
 
-    holding.finish(first)
-    holding.release([first.lease])
+    slots.finish(first)
+    slots.release([first.lease])
 
-    assert holding.snapshot() == [second]
+    assert slots.snapshot() == [second]
 
 
-def test_a_closed_gate_gives_back_what_was_not_started_and_lets_the_rest_end(holding: SlotPool) -> None:
+def test_close_returns_unstarted_tasks_and_keeps_started_ones(slots: SlotPool) -> None:
     started, unstarted = claimed(1), claimed(2)
-    holding.add_claimed(reserve(holding, 2), [started, unstarted])
-    assert holding.start(1) == started
+    slots.add_claimed(reserve(slots, 2), [started, unstarted])
+    assert slots.start(1) == started
 
-    assert holding.close() == [unstarted]
+    assert slots.close() == [unstarted]
 
-    assert holding.start(2) is None
-    assert holding.snapshot() == [started]
-    assert reserve(holding, 1) == Capacity(0, 0)
-    assert holding.next_for_idle_thread("default") is None
+    assert slots.start(2) is None
+    assert slots.snapshot() == [started]
+    assert reserve(slots, 1) == Capacity(0, 0)
+    assert slots.next_for_idle_thread("default") is None
 
 
-def test_what_is_claimed_while_the_gate_closes_is_given_back(holding: SlotPool) -> None:
-    room = reserve(holding, 1)
-    holding.close()
+def test_tasks_claimed_during_close_are_returned(slots: SlotPool) -> None:
+    capacity = reserve(slots, 1)
+    slots.close()
     late = claimed(1)
 
-    assert holding.add_claimed(room, [late]) == [late]
+    assert slots.add_claimed(capacity, [late]) == [late]
 
 
-def test_ready_tasks_go_to_idle_threads_and_then_to_whichever_is_done_first(holding: SlotPool) -> None:
-    learn(holding, "short", 0.01)
+def test_ready_tasks_go_to_idle_threads_then_to_the_first_that_finishes(slots: SlotPool) -> None:
+    learn(slots, "short", 0.01)
     first = claimed(1, "short")
-    holding.add_claimed(reserve(holding, 2), [first, claimed(2, "short")])
-    holding.add_claimed(reserve(holding, 1), [claimed(3, "short")])
+    slots.add_claimed(reserve(slots, 2), [first, claimed(2, "short")])
+    slots.add_claimed(reserve(slots, 1), [claimed(3, "short")])
 
-    called = [holding.next_for_idle_thread("default") for _ in range(3)]
-    assert [one and one.lease.task_id for one in called] == [1, 2, None]
-    holding.start(1)
-    holding.start(2)
+    assigned = [slots.next_for_idle_thread("default") for _ in range(3)]
+    assert [one and one.lease.task_id for one in assigned] == [1, 2, None]
+    slots.start(1)
+    slots.start(2)
 
-    holding.finish(first)
-    after = holding.next_task()
+    slots.finish(first)
+    after = slots.next_task()
     assert after is not None
     assert after.lease.task_id == 3
-    assert holding.next_task() is None
+    assert slots.next_task() is None
 
 
-def test_instant_tasks_are_left_to_one_thread_while_it_gets_on(holding: SlotPool) -> None:
-    learn(holding)
-    holding.add_claimed(reserve(holding, 3), [claimed(1), claimed(2), claimed(3)])
+def test_very_short_tasks_stay_with_one_thread_while_it_makes_progress(slots: SlotPool) -> None:
+    learn(slots)
+    slots.add_claimed(reserve(slots, 3), [claimed(1), claimed(2), claimed(3)])
 
-    assert holding.next_for_idle_thread("default") is not None
+    assert slots.next_for_idle_thread("default") is not None
 
-    assert holding.next_for_idle_thread("default") is None
-    assert holding.has_ready("default")
-
-
-def test_a_thread_that_is_stuck_in_an_instant_task_does_not_hold_up_the_others(holding: SlotPool) -> None:
-    learn(holding)
-    holding.add_claimed(reserve(holding, 2), [claimed(1), claimed(2)])
-    assert holding.next_for_idle_thread("default") is not None
-
-    eventually(lambda: holding.next_for_idle_thread("default"))
+    assert slots.next_for_idle_thread("default") is None
+    assert slots.has_ready("default")
 
 
-def test_a_withdrawn_task_never_starts() -> None:
-    holding = SlotPool(threads=2, prefetch_short=0)
+def test_stuck_thread_does_not_hold_up_very_short_tasks(slots: SlotPool) -> None:
+    learn(slots)
+    slots.add_claimed(reserve(slots, 2), [claimed(1), claimed(2)])
+    assert slots.next_for_idle_thread("default") is not None
+
+    eventually(lambda: slots.next_for_idle_thread("default"))
+
+
+def test_removed_task_never_starts() -> None:
+    slots = SlotPool(threads=2, prefetch_short=0)
     waiting, running = claimed(1), claimed(2)
-    holding.add_claimed(reserve(holding, 2), [running, waiting])
-    assert holding.next_for_idle_thread("default") == running
-    holding.start(running.lease.task_id)
+    slots.add_claimed(reserve(slots, 2), [running, waiting])
+    assert slots.next_for_idle_thread("default") == running
+    slots.start(running.lease.task_id)
 
-    assert holding.remove_unstarted(waiting.lease.task_id, 2) is None
-    assert holding.remove_unstarted(waiting.lease.task_id, 1) == waiting
-    assert holding.remove_unstarted(running.lease.task_id, 1) is None
+    assert slots.remove_unstarted(waiting.lease.task_id, 2) is None
+    assert slots.remove_unstarted(waiting.lease.task_id, 1) == waiting
+    assert slots.remove_unstarted(running.lease.task_id, 1) is None
 
-    assert holding.start(waiting.lease.task_id) is None
-    assert holding.snapshot() == [running]
+    assert slots.start(waiting.lease.task_id) is None
+    assert slots.snapshot() == [running]
 
 
-def test_a_suspended_process_begins_nothing_and_keeps_what_runs() -> None:
-    holding = SlotPool(threads=2, prefetch_short=0)
+def test_suspend_returns_unstarted_tasks_and_keeps_running_ones() -> None:
+    slots = SlotPool(threads=2, prefetch_short=0)
     waiting, running = claimed(1), claimed(2)
-    holding.add_claimed(reserve(holding, 2), [running, waiting])
-    holding.next_for_idle_thread("default")
-    holding.start(running.lease.task_id)
+    slots.add_claimed(reserve(slots, 2), [running, waiting])
+    slots.next_for_idle_thread("default")
+    slots.start(running.lease.task_id)
 
-    holding.suspend()
+    assert slots.suspend() == [waiting]
 
-    assert holding.snapshot() == [running]
-    assert not reserve(holding, 1)
-    holding.resume()
-    assert reserve(holding, 1).general == 1
+    assert slots.snapshot() == [running]
+    assert not reserve(slots, 1)
+    slots.resume()
+    assert reserve(slots, 1).general == 1
 
 
-def test_of_two_queues_the_task_that_was_claimed_first_is_next(holding: SlotPool) -> None:
+def test_next_task_is_the_one_claimed_first_in_any_queue(slots: SlotPool) -> None:
     earlier = claimed(1)
     later = [claimed(2)._replace(queue="busy", claimed_at=earlier.claimed_at + 1) for _ in range(2)]
-    holding.add_claimed(reserve(holding, 2), [later[0], earlier])
+    slots.add_claimed(reserve(slots, 2), [later[0], earlier])
 
-    assert holding.next_task() == earlier
+    assert slots.next_task() == earlier
 
 
-def test_what_waits_behind_a_run_that_is_not_short_any_more_is_for_others(holding: SlotPool) -> None:
-    learn(holding)
+def test_tasks_behind_a_run_that_is_no_longer_short_are_overdue(slots: SlotPool) -> None:
+    learn(slots)
     running, waiting = claimed(1), claimed(2)._replace(claimed_at=time.monotonic() - 60)
-    holding.add_claimed(reserve(holding, 2), [running, waiting])
-    assert holding.next_for_idle_thread("default") == running
-    holding.start(1)
+    slots.add_claimed(reserve(slots, 2), [running, waiting])
+    assert slots.next_for_idle_thread("default") == running
+    slots.start(1)
 
-    assert holding.take_overdue(5) == [waiting]
+    assert slots.take_overdue(5) == [waiting]
 
-    assert holding.snapshot() == [running]
-    assert not holding.durations.is_short("noop")
-    assert holding.take_overdue(5) == []
+    assert slots.snapshot() == [running]
+    assert not slots.durations.is_short("noop")
+    assert slots.take_overdue(5) == []

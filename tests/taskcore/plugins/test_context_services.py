@@ -1,4 +1,4 @@
-"""What any plugin may use by its context: named databases, and an HTTP client on the guarded network."""
+"""The databases and the HTTP client of a plugin's context."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.taskworker.types.environments import database_context, loopback_conte
 from tests.taskworker.types.http_server import HttpServer
 
 
-def test_a_database_that_may_be_written_keeps_what_was_written(empty_database_url: str) -> None:
+def test_writable_database_keeps_writes(empty_database_url: str) -> None:
     ctx = database_context(empty_database_url, read_only=False)
 
     with ctx.database("default") as connection:
@@ -25,7 +25,7 @@ def test_a_database_that_may_be_written_keeps_what_was_written(empty_database_ur
     assert query(empty_database_url, "SELECT n FROM t") == [(1,)]
 
 
-def test_what_fails_is_not_committed(empty_database_url: str) -> None:
+def test_failed_transaction_is_not_committed(empty_database_url: str) -> None:
     ctx = database_context(empty_database_url, read_only=False)
 
     with pytest.raises(ZeroDivisionError), ctx.database("default") as connection:  # noqa: PT012
@@ -35,7 +35,7 @@ def test_what_fails_is_not_committed(empty_database_url: str) -> None:
     assert query(empty_database_url, "SELECT to_regclass('t')") == [(None,)]
 
 
-def test_a_read_only_database_is_read_only_in_each_transaction(empty_database_url: str) -> None:
+def test_read_only_database_is_read_only_in_each_transaction(empty_database_url: str) -> None:
     ctx = database_context(empty_database_url)
 
     with ctx.database("default") as connection:
@@ -45,14 +45,14 @@ def test_a_read_only_database_is_read_only_in_each_transaction(empty_database_ur
             connection.execute("CREATE TABLE t (n int)")
 
 
-def test_a_statement_that_takes_too_long_is_ended(empty_database_url: str) -> None:
+def test_statement_timeout_cancels_the_statement(empty_database_url: str) -> None:
     ctx = database_context(empty_database_url, timeout_s=0.05)
 
     with pytest.raises(psycopg.errors.QueryCanceled), ctx.database("default") as connection:
         connection.execute("SELECT pg_sleep(600)")
 
 
-def test_an_interrupt_cancels_the_query(empty_database_url: str) -> None:
+def test_interrupt_cancels_the_query(empty_database_url: str) -> None:
     ctx = database_context(empty_database_url)
 
     with pytest.raises(psycopg.errors.QueryCanceled), ctx.database("default") as connection:  # noqa: PT012
@@ -60,7 +60,7 @@ def test_an_interrupt_cancels_the_query(empty_database_url: str) -> None:
         connection.execute("SELECT pg_sleep(600)")
 
 
-def test_a_database_that_is_not_configured_or_not_there_says_so_without_its_url() -> None:
+def test_error_of_a_missing_database_hides_its_url() -> None:
     ctx = make_context(databases={"gone": {"url": f"postgresql://me:hush@127.0.0.1:{free_port()}/secret"}})
 
     with pytest.raises(UnknownDatabase, match="gone"), ctx.database("other"):
@@ -72,15 +72,15 @@ def test_a_database_that_is_not_configured_or_not_there_says_so_without_its_url(
     assert "127.0.0.1" not in str(caught.value)
 
 
-def test_a_request_goes_where_the_operator_allows(site: HttpServer) -> None:
+def test_request_reaches_an_allowed_network(site: HttpServer) -> None:
     with loopback_context().http() as client:
-        answer = client.post(site.url, json={"n": 1})
+        response = client.post(site.url, json={"n": 1})
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
     assert len(site.requests) == 1
 
 
-def test_a_request_goes_nowhere_else(site: HttpServer) -> None:
+def test_request_to_another_network_is_refused(site: HttpServer) -> None:
     with pytest.raises(ForbiddenAddress), make_context().http() as client:
         client.get(site.url)
 

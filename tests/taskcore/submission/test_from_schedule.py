@@ -1,4 +1,4 @@
-"""A schedule fires: its tasks, its rows and its next time, on a real database."""
+"""Firing a schedule: its tasks, its rows and its next due time, in a real database."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def hours(*numbers: int) -> list[datetime]:
     return [NOON + number * HOUR for number in numbers]
 
 
-async def test_a_time_that_is_due_makes_one_task_of_what_the_schedule_says(
+async def test_due_time_submits_one_task_as_the_schedule_describes(
     stage: DatabaseHarness, scheduler: Scheduler
 ) -> None:
     stage.register_type("noop", queue="elsewhere", max_attempts=7)
@@ -47,7 +47,7 @@ async def test_a_time_that_is_due_makes_one_task_of_what_the_schedule_says(
     assert (after.next_at, after.last_at, after.missed) == (NOON + HOUR, NOON, 0)
 
 
-async def test_nothing_happens_before_the_time_nor_again_after_it(stage: DatabaseHarness, scheduler: Scheduler) -> None:
+async def test_nothing_fires_early_or_twice(stage: DatabaseHarness, scheduler: Scheduler) -> None:
     one = add_schedule(stage, NOON)
 
     await scheduler.step(NOON - MINUTE)
@@ -59,9 +59,7 @@ async def test_nothing_happens_before_the_time_nor_again_after_it(stage: Databas
     assert fired_times(stage, one) == [NOON]
 
 
-async def test_what_a_type_that_nobody_has_brought_submits_waits_for_it(
-    stage: DatabaseHarness, scheduler: Scheduler
-) -> None:
+async def test_task_of_an_unknown_type_waits_for_a_worker(stage: DatabaseHarness, scheduler: Scheduler) -> None:
     add_schedule(stage, NOON, task={"type": "unheard_of"})
 
     await scheduler.step(NOON)
@@ -79,7 +77,7 @@ async def test_what_a_type_that_nobody_has_brought_submits_waits_for_it(
         ("all", 2, hours(4, 5), 4),
     ],
 )
-async def test_after_an_outage_its_policy_says_what_is_caught_up(
+async def test_catch_up_policy_decides_after_an_outage(
     stage: DatabaseHarness, scheduler: Scheduler, catch_up: str, limit: int, times: list[datetime], missed: int
 ) -> None:
     one = add_schedule(stage, NOON, catch_up=catch_up, catch_up_limit=limit)
@@ -90,7 +88,7 @@ async def test_after_an_outage_its_policy_says_what_is_caught_up(
     assert (get_schedule(stage, one).missed, get_schedule(stage, one).next_at) == (missed, NOON + 6 * HOUR)
 
 
-async def test_late_times_that_are_not_caught_up_leave_no_task(stage: DatabaseHarness, scheduler: Scheduler) -> None:
+async def test_missed_times_leave_no_task(stage: DatabaseHarness, scheduler: Scheduler) -> None:
     one = add_schedule(stage, NOON, catch_up="none")
 
     await scheduler.step(NOON + 2 * MINUTE)
@@ -99,9 +97,7 @@ async def test_late_times_that_are_not_caught_up_leave_no_task(stage: DatabaseHa
     assert stage.sql("SELECT 1 FROM task") == []
 
 
-async def test_with_skip_a_time_has_no_task_while_the_one_before_runs(
-    stage: DatabaseHarness, scheduler: Scheduler
-) -> None:
+async def test_skip_skips_while_the_previous_task_runs(stage: DatabaseHarness, scheduler: Scheduler) -> None:
     one = add_schedule(stage, NOON, overlap="skip")
 
     for number in range(3):
@@ -113,7 +109,7 @@ async def test_with_skip_a_time_has_no_task_while_the_one_before_runs(
     assert skipped_times(stage, one) == hours(1, 2)
 
 
-async def test_a_task_that_runs_for_long_is_not_forgotten_by_all_that_is_skipped(
+async def test_long_running_task_is_found_after_many_skipped_times(
     stage: DatabaseHarness, scheduler: Scheduler
 ) -> None:
     one = add_schedule(stage, NOON, overlap="skip", every_s=60.0, catch_up_limit=1_000)
@@ -126,9 +122,7 @@ async def test_a_task_that_runs_for_long_is_not_forgotten_by_all_that_is_skipped
     assert len(skipped_times(stage, one)) == 32 * 15
 
 
-async def test_with_queue_times_wait_for_the_one_before_and_run_one_after_the_other(
-    stage: DatabaseHarness, scheduler: Scheduler
-) -> None:
+async def test_queue_runs_times_one_after_the_other(stage: DatabaseHarness, scheduler: Scheduler) -> None:
     one = add_schedule(stage, NOON, overlap="queue", catch_up="none")
 
     for number in range(3):
@@ -147,7 +141,7 @@ async def test_with_queue_times_wait_for_the_one_before_and_run_one_after_the_ot
     assert pause_s == 0.0
 
 
-async def test_when_too_many_wait_the_oldest_are_given_up(stage: DatabaseHarness, scheduler: Scheduler) -> None:
+async def test_oldest_waiting_times_are_missed_beyond_the_limit(stage: DatabaseHarness, scheduler: Scheduler) -> None:
     one = add_schedule(stage, NOON, overlap="queue", catch_up_limit=2)
 
     for number in range(5):
@@ -157,7 +151,7 @@ async def test_when_too_many_wait_the_oldest_are_given_up(stage: DatabaseHarness
     assert get_schedule(stage, one).missed == 2
 
 
-async def test_a_paused_schedule_does_nothing(stage: DatabaseHarness, scheduler: Scheduler) -> None:
+async def test_paused_schedule_does_not_fire(stage: DatabaseHarness, scheduler: Scheduler) -> None:
     one = add_schedule(stage, NOON, paused_at=NOON)
 
     assert await scheduler.step(NOON + HOUR) == IDLE_S
@@ -165,7 +159,7 @@ async def test_a_paused_schedule_does_nothing(stage: DatabaseHarness, scheduler:
     assert fires(stage, one) == []
 
 
-async def test_jitter_delays_the_task_and_not_the_time(stage: DatabaseHarness, scheduler: Scheduler) -> None:
+async def test_jitter_delays_the_task_and_not_the_due_time(stage: DatabaseHarness, scheduler: Scheduler) -> None:
     next_at = datetime.now(UTC) + HOUR
     one = add_schedule(stage, next_at, jitter_s=600.0)
 
@@ -177,9 +171,7 @@ async def test_jitter_delays_the_task_and_not_the_time(stage: DatabaseHarness, s
     assert fired_times(stage, one) == [next_at]
 
 
-async def test_a_cron_line_is_followed_in_its_zone_over_a_change_of_clocks(
-    stage: DatabaseHarness, scheduler: Scheduler
-) -> None:
+async def test_cron_line_fires_in_its_zone_across_a_clock_change(stage: DatabaseHarness, scheduler: Scheduler) -> None:
     first = datetime(2026, 3, 28, 1, 30, tzinfo=UTC)  # 02:30 in Berlin; the next night has none
     one = add_schedule(stage, first, cron="30 2 * * *", timezone="Europe/Berlin")
 
@@ -192,9 +184,7 @@ async def test_a_cron_line_is_followed_in_its_zone_over_a_change_of_clocks(
     ]
 
 
-async def test_what_is_caught_up_at_once_is_no_larger_than_a_batch(
-    stage: DatabaseHarness, scheduler: Scheduler
-) -> None:
+async def test_catch_up_is_no_larger_than_a_batch(stage: DatabaseHarness, scheduler: Scheduler) -> None:
     large = {"type": "noop", "parameters": {"text": "x" * 1_000_000}}
     one = add_schedule(stage, NOON, catch_up="all", overlap="allow", task=large)
 

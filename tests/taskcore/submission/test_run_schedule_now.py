@@ -1,4 +1,4 @@
-"""Running a schedule by hand, and what is kept of its fires."""
+"""Running a schedule by hand, and the retention of its fires."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def start(engine: AsyncEngine, schedule_id: int, by: str | None = None) ->
     return await in_transaction(engine, run_now, schedule_id, by)
 
 
-async def test_run_now_submits_at_once_and_leaves_the_times_alone(stage: DatabaseHarness, engine: AsyncEngine) -> None:
+async def test_run_now_submits_at_once_and_keeps_the_due_times(stage: DatabaseHarness, engine: AsyncEngine) -> None:
     next_at = datetime.now(UTC) + HOUR
     one = add_schedule(stage, next_at, jitter_s=600.0, paused_at=NOON)
 
@@ -45,7 +45,7 @@ async def test_run_now_submits_at_once_and_leaves_the_times_alone(stage: Databas
     assert (get_schedule(stage, one).next_at, get_schedule(stage, one).last_at) == (next_at, started.due_at)
 
 
-async def test_run_now_heeds_overlap(stage: DatabaseHarness, engine: AsyncEngine) -> None:
+async def test_run_now_respects_overlap(stage: DatabaseHarness, engine: AsyncEngine) -> None:
     one = add_schedule(stage, NOON, "one", overlap="skip")
     other = add_schedule(stage, NOON, "other")
 
@@ -59,7 +59,7 @@ async def test_run_now_heeds_overlap(stage: DatabaseHarness, engine: AsyncEngine
     assert await start(engine, 1_000) is None
 
 
-async def test_of_many_who_say_run_now_at_once_one_does_it(stage: DatabaseHarness, engine: AsyncEngine) -> None:
+async def test_concurrent_run_now_submits_one_task(stage: DatabaseHarness, engine: AsyncEngine) -> None:
     one = add_schedule(stage, NOON, overlap="skip")
 
     answers = await asyncio.gather(*(start(engine, one) for _ in range(8)))
@@ -68,7 +68,7 @@ async def test_of_many_who_say_run_now_at_once_one_does_it(stage: DatabaseHarnes
     assert answers.count(OverlapConflict(started.task_id)) == 7
 
 
-async def test_old_fires_go_but_for_the_newest_hundred_and_what_runs_or_waits(
+async def test_old_fires_are_deleted_except_the_newest_and_unfinished(
     stage: DatabaseHarness, engine: AsyncEngine
 ) -> None:
     one = add_schedule(stage, NOON, "one")

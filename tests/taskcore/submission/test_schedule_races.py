@@ -1,4 +1,4 @@
-"""Several coordinators and one database: exactly one task for each time, whoever dies and whatever the clock does."""
+"""Several coordinators and one database: exactly one task per due time, despite crashes and clock changes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ COORDINATORS = 3
 
 @pytest.fixture
 async def engines(database_url: str) -> AsyncIterator[list[AsyncEngine]]:
-    """One for each coordinator."""
+    """Return an engine for each coordinator."""
     engines = [
         async_engine(database_url, name=f"coordinator {n}", pool_size=2, options=KEY_LOOKUP_OPTIONS) for n in range(3)
     ]
@@ -39,9 +39,7 @@ async def engines(database_url: str) -> AsyncIterator[list[AsyncEngine]]:
         await engine.dispose()
 
 
-async def test_of_several_coordinators_that_see_the_same_time_one_fires_it(
-    stage: DatabaseHarness, engines: list[AsyncEngine]
-) -> None:
+async def test_one_of_several_coordinators_fires_a_due_time(stage: DatabaseHarness, engines: list[AsyncEngine]) -> None:
     schedules = [add_schedule(stage, MONDAY, str(number)) for number in range(40)]
 
     async def fire_all(scheduler: Scheduler) -> None:
@@ -55,7 +53,7 @@ async def test_of_several_coordinators_that_see_the_same_time_one_fires_it(
     assert len(stage.sql("SELECT 1 FROM task")) == len(schedules) * 5
 
 
-async def test_a_coordinator_that_is_cut_off_in_the_middle_leaves_nothing_and_another_fires(
+async def test_cut_off_coordinator_leaves_nothing_and_another_fires(
     stage: DatabaseHarness, engines: list[AsyncEngine]
 ) -> None:
     one = add_schedule(stage, MONDAY)
@@ -63,7 +61,7 @@ async def test_a_coordinator_that_is_cut_off_in_the_middle_leaves_nothing_and_an
     async with engines[2].connect() as obstacle:
         await obstacle.execution_options(isolation_level="READ COMMITTED")
         await obstacle.execute(text("LOCK TABLE schedule_fire IN EXCLUSIVE MODE"))
-        step = asyncio.create_task(cut_off.step(MONDAY))  # which has submitted the task when it gets to the lock
+        step = asyncio.create_task(cut_off.step(MONDAY))  # which submits the task before it waits for the lock
         await asyncio.to_thread(stage.wait_for_blocked, 1)
         stage.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'coordinator 0'")
         with pytest.raises(OperationalError):
@@ -79,26 +77,26 @@ async def test_a_coordinator_that_is_cut_off_in_the_middle_leaves_nothing_and_an
 
 
 @dataclass(frozen=True)
-class Look:
-    """One of the coordinators looks, or all do at once, after the clock was moved. `fails`: it dies in the middle."""
+class Turn:
+    """One coordinator looks for due times, or all do `together`, after the clock moved. If it `fails`, it crashes."""
 
-    who: int
+    coordinator: int
     minutes: float
     together: bool
     fails: bool
 
 
-LOOKS = st.builds(
-    Look,
-    who=st.integers(0, COORDINATORS - 1),
+TURNS = st.builds(
+    Turn,
+    coordinator=st.integers(0, COORDINATORS - 1),
     minutes=st.one_of(st.integers(1, 90), st.integers(-240, 900), st.floats(0.01, 2)),
     together=st.booleans(),
     fails=st.integers(0, 4).map(lambda one: one == 0),
 )
 
 
-def foreseen(moments: list[datetime], catch_up: CatchUp) -> tuple[list[datetime], int]:
-    """What fires of the hours from Monday on, and how many are missed, if each of `moments` is lived through once."""
+def predict(moments: list[datetime], catch_up: CatchUp) -> tuple[list[datetime], int]:
+    """Return which hours from Monday on fire, and how many are missed, when turns happen at `moments`."""
     fire: list[datetime] = []
     missed = 0
     following = MONDAY
@@ -119,7 +117,7 @@ def foreseen(moments: list[datetime], catch_up: CatchUp) -> tuple[list[datetime]
 
 
 class Week:
-    """A database in which weeks are lived through."""
+    """A database in which weeks pass."""
 
     def __init__(self, stage: DatabaseHarness, runner: asyncio.Runner, engines: list[AsyncEngine]) -> None:
         self._stage = stage
@@ -127,32 +125,32 @@ class Week:
         self._engines = engines
         self._schedulers = [Scheduler(Database(engine)) for engine in engines]
 
-    def live(self, looks: list[Look], catch_up: CatchUp) -> None:
+    def live(self, turns: list[Turn], catch_up: CatchUp) -> None:
         for table in ("schedule", "task", "outbox", "task_history"):
             self._stage.sql(f"DELETE FROM {table}")
         one = add_schedule(self._stage, MONDAY, catch_up=catch_up)
         clock = MONDAY - HOUR
         moments = []
-        for look in looks:
-            clock = min(clock + timedelta(minutes=look.minutes), MONDAY + timedelta(days=7))
-            self._runner.run(self._look(look, clock, one))
-            moments += [] if look.fails else [clock]
-        times, missed = foreseen(moments, catch_up)
+        for turn in turns:
+            clock = min(clock + timedelta(minutes=turn.minutes), MONDAY + timedelta(days=7))
+            self._runner.run(self._take_turn(turn, clock, one))
+            moments += [] if turn.fails else [clock]
+        times, missed = predict(moments, catch_up)
         assert fired_times(self._stage, one) == times
         assert get_schedule(self._stage, one).missed == missed
         tasks = self._stage.sql("SELECT id FROM task ORDER BY id")
         assert sorted(fire.task_id for fire in fires(self._stage, one)) == [row.id for row in tasks]
 
-    async def _look(self, look: Look, clock: datetime, schedule_id: int) -> None:
-        if look.fails:
+    async def _take_turn(self, turn: Turn, clock: datetime, schedule_id: int) -> None:
+        if turn.fails:
             with suppress(ZeroDivisionError):
-                await self._die_in_the_middle(self._engines[look.who], clock, schedule_id)
-        elif look.together:
+                await self._crash(self._engines[turn.coordinator], clock, schedule_id)
+        elif turn.together:
             await asyncio.gather(*(scheduler.step(clock) for scheduler in self._schedulers))
         else:
-            await self._schedulers[look.who].step(clock)
+            await self._schedulers[turn.coordinator].step(clock)
 
-    async def _die_in_the_middle(self, engine: AsyncEngine, clock: datetime, schedule_id: int) -> None:
+    async def _crash(self, engine: AsyncEngine, clock: datetime, schedule_id: int) -> None:
         async with engine.connect() as connection:
             await connection.execution_options(isolation_level="READ COMMITTED")
             async with connection.begin():
@@ -173,14 +171,16 @@ def week(stage: DatabaseHarness, database_url: str) -> Iterator[Week]:
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(looks=st.lists(LOOKS, min_size=20, max_size=60), catch_up=st.sampled_from(CatchUp))
-def test_a_week_of_hours_fires_as_foreseen_whoever_leads_and_whatever_the_clock_does(
-    week: Week, looks: list[Look], catch_up: CatchUp
+@given(turns=st.lists(TURNS, min_size=20, max_size=60), catch_up=st.sampled_from(CatchUp))
+def test_week_of_hours_fires_as_predicted_despite_crashes_and_clock_changes(
+    week: Week, turns: list[Turn], catch_up: CatchUp
 ) -> None:
-    week.live(looks, catch_up)
+    week.live(turns, catch_up)
 
 
-def test_a_week_of_hours_without_trouble_has_168_tasks_and_one(week: Week) -> None:
-    looks = [Look(who=number % COORDINATORS, minutes=60, together=False, fails=False) for number in range(7 * 24 + 1)]
+def test_undisturbed_week_of_hours_fires_169_times(week: Week) -> None:
+    turns = [
+        Turn(coordinator=number % COORDINATORS, minutes=60, together=False, fails=False) for number in range(7 * 24 + 1)
+    ]
 
-    week.live(looks, CatchUp.NONE)
+    week.live(turns, CatchUp.NONE)

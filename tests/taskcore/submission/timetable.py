@@ -1,4 +1,4 @@
-"""Schedules for tests, and what came of them."""
+"""Create schedules, and read what they fired."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.taskcore.db.db_harness import DatabaseHarness
 
 
 def add_schedule(stage: DatabaseHarness, next_at: datetime, name: str = "s", **fields: Any) -> int:
-    """By default an hourly one, counted from `next_at`, that catches up everything and lets tasks overlap."""
+    """Add a schedule: hourly from `next_at`, catching up everything, with overlap, unless `fields` differ."""
     values: dict[str, Any] = {
         "name": name,
         "anchor_at": next_at,
@@ -40,12 +40,12 @@ def get_schedule(stage: DatabaseHarness, schedule_id: int) -> Any:
 
 
 def fires(stage: DatabaseHarness, schedule_id: int) -> list[Any]:
-    """Oldest first."""
+    """Return the recorded due times, oldest first."""
     return stage.sql("SELECT * FROM schedule_fire WHERE schedule_id = :id ORDER BY due_at", id=schedule_id)
 
 
 def fired_times(stage: DatabaseHarness, schedule_id: int) -> list[datetime]:
-    """The times for which there is a task, oldest first."""
+    """Return the due times with a task, oldest first."""
     return [row.due_at for row in fires(stage, schedule_id) if row.task_id is not None]
 
 

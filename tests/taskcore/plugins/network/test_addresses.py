@@ -1,4 +1,4 @@
-"""Which addresses a task may connect to."""
+"""The addresses that a task may connect to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from taskcore.plugins.network.addresses import is_allowed, parse_address
 @pytest.mark.parametrize(
     "address", ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::1"]
 )
-def test_a_public_address_is_allowed(address: str) -> None:
+def test_public_address_is_allowed(address: str) -> None:
     assert is_allowed(parse_address(address), [])
 
 
@@ -57,7 +57,7 @@ def test_a_public_address_is_allowed(address: str) -> None:
         "2001:0:808:808::80ff:fffe",
     ],
 )
-def test_an_address_that_is_not_public_is_forbidden_in_every_disguise(address: str) -> None:
+def test_private_address_is_forbidden_in_every_form(address: str) -> None:
     assert not is_allowed(parse_address(address), [])
 
 
@@ -71,13 +71,13 @@ def test_an_address_that_is_not_public_is_forbidden_in_every_disguise(address: s
         ("64:ff9b::a01:203", "10.0.0.0/8"),
     ],
 )
-def test_an_address_in_an_allowed_network_is_allowed(address: str, network: str) -> None:
+def test_address_in_an_allowed_network_is_allowed(address: str, network: str) -> None:
     assert is_allowed(parse_address(address), [ip_network(network)])
 
 
-def test_an_allowed_network_allows_no_other_one() -> None:
+def test_allowed_network_allows_no_other() -> None:
     assert not is_allowed(parse_address("10.1.2.3"), [ip_network("10.2.0.0/16"), ip_network("fd00::/8")])
 
 
-def test_an_allowed_tunnel_does_not_allow_what_is_behind_it() -> None:
+def test_allowed_tunnel_does_not_allow_its_embedded_address() -> None:
     assert not is_allowed(parse_address("2002:7f00:1::1"), [ip_network("2002::/16")])
