@@ -6,13 +6,12 @@ import asyncio
 from typing import Any
 
 import structlog
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from collector_analytics.collect_analytics import QUEUE, CollectAnalytics
 from collector_analytics.configured.sources import configured_sources
 from taskcore.db.engine import is_database_unavailable
-from taskcore.db.notify import SCHEDULES
+from taskcore.db.notify import SCHEDULES, notify
 from taskcore.db.schedules.managed import ensure_managed_schedule
 from taskcore.errors import first_line
 from taskcore.live_settings import CurrentSettings
@@ -60,7 +59,7 @@ class ScheduleReconciler:
         async with asyncio.timeout(self._timeout_s), self._engine.connect() as connection:
             is_changed = bool((await connection.execute(statement)).all())
             if is_changed:
-                await connection.execute(text(f"NOTIFY {SCHEDULES}"))
+                await connection.execute(notify(SCHEDULES))
         return is_changed
 
     async def _try_reconcile(self) -> bool:

@@ -14,7 +14,7 @@ from contextlib import suppress
 
 import psycopg
 import structlog
-from sqlalchemy import Engine, make_url, text
+from sqlalchemy import Engine, Executable, make_url, text
 
 from taskcore.db.engine import CONNECT_TIMEOUT_S, is_database_unavailable
 
@@ -35,6 +35,10 @@ DEBOUNCE_S = 0.05
 MAX_RECONNECT_S = 5.0
 
 log = structlog.stdlib.get_logger(__name__)
+
+
+def notify(channel: str) -> Executable:
+    return text(f"NOTIFY {channel}")
 
 
 class SyncNotifier:
@@ -63,7 +67,7 @@ class SyncNotifier:
         try:
             with self._engine.connect() as connection:
                 for channel in channels:
-                    connection.execute(text(f"NOTIFY {channel}"))
+                    connection.execute(notify(channel))
         except Exception as exc:  # only a wake-up: its receivers also poll
             if not is_database_unavailable(exc):
                 log.exception("notification.not_sent", channels=channels)

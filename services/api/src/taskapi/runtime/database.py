@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager
 from typing import Any, Self
 
 from psycopg.errors import DeadlockDetected
-from sqlalchemy import Executable, Row, literal_column, select
+from sqlalchemy import Executable, Row
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from taskapi.runtime.request_spans import statement_span, transaction_span
 from taskcore.db.engine import async_engine
-from taskcore.db.models import Task
+from taskcore.db.tasks import queries
 from taskcore.observability.tracing.provider import NO_TRACING, Tracing
 
 POOL_SIZE = 10
@@ -68,7 +68,7 @@ class Database:
 
     async def ping(self) -> None:
         """Raise when the database is unavailable or has no schema."""
-        await self._execute(select(literal_column("1")).select_from(Task).limit(0), None)
+        await self._execute(queries.read_nothing(), None)
 
     async def _execute(self, statement: Executable, parameters: Mapping[str, Any] | None) -> Rows:
         with statement_span(self._tracing, statement):

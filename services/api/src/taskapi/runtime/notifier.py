@@ -10,10 +10,9 @@ import asyncio
 from contextvars import Context
 
 import structlog
-from sqlalchemy import text
 
 from taskapi.runtime.database import Database
-from taskcore.db.notify import OUTBOX
+from taskcore.db.notify import OUTBOX, notify
 from taskcore.errors import first_line
 
 PAUSE_S = 0.01
@@ -44,7 +43,7 @@ class Notifier:
             channels, self._wanted = self._wanted, set()
             try:
                 for channel in channels:
-                    await self._database.write(text(f"NOTIFY {channel}"))
+                    await self._database.write(notify(channel))
             except Exception as exc:  # the receivers poll, and the change itself has succeeded
                 log.warning("notification.not_sent", error=first_line(exc))
                 return

@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import text
-
+from taskcore.db.analytics.usage import queue_depths
 from taskcore.metrics import Metric, MetricContext, MetricSource, Sample
-
-QUEUES = text("""
-    SELECT queue.name, count(outbox.task_id) AS depth,
-        extract(epoch FROM now() - min(outbox.available_at)) AS oldest_age_s
-    FROM queue LEFT JOIN outbox ON outbox.queue = queue.name AND (outbox.is_due OR outbox.available_at <= now())
-    GROUP BY queue.name
-""")
 
 
 class Queues(MetricSource):
@@ -29,7 +21,7 @@ class Queues(MetricSource):
 
     def collect(self, ctx: MetricContext) -> Iterable[Sample]:
         """Return a depth for every queue, and an age where a task waits."""
-        for row in ctx.database.execute(QUEUES):
+        for row in ctx.database.execute(queue_depths()):
             yield Sample("queue_depth", row.depth, {"queue": row.name})
             if row.oldest_age_s is not None:
                 yield Sample("queue_oldest_age_seconds", float(row.oldest_age_s), {"queue": row.name})

@@ -8,31 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import text
-
-from collector_analytics.builtin.history_window import HAPPENED, parameters_of
+from taskcore.db.analytics import usage
+from taskcore.db.analytics.history_window import window_parameters
 from taskcore.domain.metrics import bucket_start
 from taskcore.metrics import Metric, MetricContext, MetricSource, Sample, Window
 
 DAY = timedelta(days=1)
-
-_REMEMBER = """
-INSERT INTO submitter_day (day, submitter)
-SELECT DISTINCT (at AT TIME ZONE 'UTC')::date, substr(actor, length('user:') + 1)
-FROM {rows} AS entry
-WHERE from_status IS NULL AND to_status IS NOT NULL AND starts_with(actor, 'user:') AND at < :until_time
-ORDER BY 1, 2
-ON CONFLICT DO NOTHING
-"""
-REMEMBER = text(HAPPENED + _REMEMBER.format(rows="happened"))
-REMEMBER_ALL = text(_REMEMBER.format(rows="task_history"))
-
-OF_DAY = text("""
-    SELECT count(*) AS submitters, count(*) FILTER (WHERE NOT EXISTS (
-        SELECT 1 FROM submitter_day AS before WHERE before.submitter = today.submitter AND before.day < today.day
-    )) AS newcomers
-    FROM submitter_day AS today WHERE day = :that_day
-""")
 
 
 class Submitters(MetricSource):
@@ -50,11 +31,11 @@ class Submitters(MetricSource):
     def collect(self, ctx: MetricContext) -> Iterable[Sample]:
         """Return samples for complete days. The first window also stores all earlier submitters as known."""
         if ctx.is_first:
-            ctx.database.execute(REMEMBER_ALL, {"until_time": ctx.window.end})
+            ctx.database.execute(usage.store_earlier_submitters(), {"until_time": ctx.window.end})
         else:
-            ctx.database.execute(REMEMBER, parameters_of(ctx.window))
+            ctx.database.execute(usage.store_submitters(), window_parameters(ctx.window))
         for day in _complete_days(ctx.window):
-            row = ctx.database.execute(OF_DAY, {"that_day": day.astimezone(UTC).date()}).one()
+            row = ctx.database.execute(usage.submitters_of_day(), {"that_day": day.astimezone(UTC).date()}).one()
             yield Sample("submitters_per_day", row.submitters, bucket=day)
             yield Sample("new_submitters_per_day", row.newcomers, bucket=day)
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import text
-
+from taskcore.db.analytics.usage import count_tasks
 from taskcore.metrics import Metric, MetricContext, MetricSource, Sample
-
-TASKS = text("SELECT status, type, queue, count(*) AS number FROM task GROUP BY 1, 2, 3")
 
 
 class Tasks(MetricSource):
@@ -20,5 +17,5 @@ class Tasks(MetricSource):
         return [Metric("tasks", "Tasks by status, type and queue")]
 
     def collect(self, ctx: MetricContext) -> Iterable[Sample]:
-        for row in ctx.database.execute(TASKS):
+        for row in ctx.database.execute(count_tasks()):
             yield Sample("tasks", row.number, {"status": row.status, "type": row.type, "queue": row.queue})

@@ -4,20 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import text
-
-from collector_analytics.builtin.history_window import HAPPENED, KNOWN, parameters_of
+from taskcore.db.analytics.history_window import window_parameters
+from taskcore.db.analytics.usage import throughput
 from taskcore.metrics import Kind, Metric, MetricContext, MetricSource, Sample
-
-THROUGHPUT = text(f"""
-{HAPPENED}
-SELECT known.type, known.queue, happened.to_status AS outcome, happened.from_status IS NULL AS is_submitted,
-    coalesce(happened.to_status IN ('succeeded', 'failed', 'cancelled'), false) AS is_finished, count(*) AS number
-FROM happened {KNOWN}
-WHERE happened.to_status IS NOT NULL
-    AND (happened.from_status IS NULL OR happened.to_status IN ('succeeded', 'failed', 'cancelled'))
-GROUP BY 1, 2, 3, 4, 5
-""")
 
 
 class Throughput(MetricSource):
@@ -39,7 +28,7 @@ class Throughput(MetricSource):
     def collect(self, ctx: MetricContext) -> Iterable[Sample]:
         submitted: dict[tuple[str, str], int] = {}
         finished: dict[tuple[str, str], int] = {}
-        for row in ctx.database.execute(THROUGHPUT, parameters_of(ctx.window)):
+        for row in ctx.database.execute(throughput(), window_parameters(ctx.window)):
             if row.is_submitted:
                 submitted[row.type, row.queue] = submitted.get((row.type, row.queue), 0) + row.number
             if row.is_finished:

@@ -4,17 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import text
-
+from taskcore.db.analytics.usage import worker_slots
 from taskcore.metrics import Metric, MetricContext, MetricSource, Sample
-
-WORKERS = text("""
-    WITH live AS (SELECT id, slots FROM worker WHERE seen_at + lease_s * interval '1 second' >= now())
-    SELECT count(*) AS workers, coalesce(sum(slots), 0) AS slots,
-        (SELECT count(*) FROM task WHERE status IN ('running', 'cancelling') AND worker_id IN (SELECT id FROM live))
-        AS in_use
-    FROM live
-""")
 
 
 class Workers(MetricSource):
@@ -30,7 +21,7 @@ class Workers(MetricSource):
         ]
 
     def collect(self, ctx: MetricContext) -> Iterable[Sample]:
-        row = ctx.database.execute(WORKERS).one()
+        row = ctx.database.execute(worker_slots()).one()
         return [
             Sample("workers_live", row.workers),
             Sample("slots", row.slots),

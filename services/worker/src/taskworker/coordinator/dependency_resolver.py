@@ -7,9 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
-from sqlalchemy import text
 
-from taskcore.db.notify import SETTLED
+from taskcore.db.notify import SETTLED, notify
 from taskcore.db.tasks import dependencies, dependency_resolution
 from taskcore.domain.states import Status
 from taskcore.wakeup import Wakeup
@@ -66,7 +65,7 @@ class DependencyResolver:
         rows = await self._database.execute(dependency_resolution.cancel_descendants(), ids=ids)
         if rows:
             log.info("tasks.cancelled", count=len(rows), reason="dependency_failed")
-            await self._database.execute(text(f"NOTIFY {SETTLED}"))
+            await self._database.execute(notify(SETTLED))
         return len(rows)
 
     async def _reblock(self, ids: list[int]) -> int:

@@ -50,6 +50,12 @@ class TaskFilter:
 
 
 @cache
+def read_nothing() -> Executable:
+    """Return no row. Fails if the database is unavailable or has no schema."""
+    return select(literal_column("1")).select_from(Task).limit(0)
+
+
+@cache
 def get_task() -> Executable:
     """Parameter: task_id."""
     return select(*Task.__table__.c).where(Task.id == bigint_param("task_id"))
