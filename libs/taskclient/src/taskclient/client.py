@@ -11,7 +11,7 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from taskclient.analytics.calls import AnalyticsCalls
-from taskclient.connection import IDEMPOTENCY_KEY_HEADER, TIMEOUT_S, Call, Connection, QueryParameters
+from taskclient.connection import IDEMPOTENCY_KEY_HEADER, TIMEOUT_S, Call, Connection, build_query
 from taskclient.errors import WaitTimeout
 from taskclient.kubernetes.calls import KubernetesCalls
 from taskclient.models import (
@@ -104,7 +104,7 @@ class Client(AnalyticsCalls, KubernetesCalls, ScheduleCalls, TraceCalls):
         return self._connection.request(call, BatchAnswer)
 
     def get(self, task_id: int) -> Task:
-        return self._connection.request(Call("GET", f"/tasks/{task_id}"), Task)
+        return self._connection.get(f"/tasks/{task_id}", Task)
 
     def list(
         self,
@@ -122,23 +122,20 @@ class Client(AnalyticsCalls, KubernetesCalls, ScheduleCalls, TraceCalls):
 
         A task matches any of the given statuses, types and queues, and all of the given labels.
         """
-        pairs = [("label", f"{key}={value}") for key, value in labels]
-        for name, values in (("status", status), ("type", type), ("queue", queue)):
-            pairs += [(name, str(value)) for value in values]
-        for name, value in (("q", search), ("limit", limit), ("offset", offset), ("cursor", cursor)):
-            pairs += [(name, str(value))] if value is not None else []
-        return self._connection.request(Call("GET", "/tasks", pairs), TaskPage)
+        pairs = [f"{key}={value}" for key, value in labels]
+        filters = {"label": pairs, "status": status, "type": type, "queue": queue, "q": search}
+        return self._connection.get("/tasks", TaskPage, **filters, limit=limit, offset=offset, cursor=cursor)
 
     def counts(self) -> StatusCounts:
-        return self._connection.request(Call("GET", "/tasks/status"), StatusCounts)
+        return self._connection.get("/tasks/status", StatusCounts)
 
     def history(self, task_id: int) -> Sequence[HistoryEntry]:
         """Return a task's transitions, oldest first. Available after the task was deleted, too."""
-        return self._connection.request(Call("GET", f"/tasks/{task_id}/history"), Items[HistoryEntry]).items
+        return self._connection.get(f"/tasks/{task_id}/history", Items[HistoryEntry]).items
 
     def attempts(self, task_id: int) -> Sequence[Attempt]:
         """Return a task's attempts, oldest first; the running one is last."""
-        return self._connection.request(Call("GET", f"/tasks/{task_id}/attempts"), Items[Attempt]).items
+        return self._connection.get(f"/tasks/{task_id}/attempts", Items[Attempt]).items
 
     def logs(
         self, task_id: int, *, attempt: int | None = None, after: str | None = None, limit: int | None = None
@@ -147,17 +144,15 @@ class Client(AnalyticsCalls, KubernetesCalls, ScheduleCalls, TraceCalls):
 
         `after` is the `next_after` of the page before.
         """
-        given = (("attempt", attempt), ("after", after), ("limit", limit))
-        pairs = [(name, str(value)) for name, value in given if value is not None]
-        return self._connection.request(Call("GET", f"/tasks/{task_id}/logs", pairs), LogPage)
+        return self._connection.get(f"/tasks/{task_id}/logs", LogPage, attempt=attempt, after=after, limit=limit)
 
     def dependencies(self, task_id: int) -> Sequence[RelatedTask]:
         """Return the tasks that this task depends on, ordered by id."""
-        return self._related(f"/tasks/{task_id}/dependencies")
+        return self._connection.get_all(f"/tasks/{task_id}/dependencies", RelatedTaskPage)
 
     def dependents(self, task_id: int) -> Sequence[RelatedTask]:
         """Return the tasks that depend on this task, ordered by id."""
-        return self._related(f"/tasks/{task_id}/dependents")
+        return self._connection.get_all(f"/tasks/{task_id}/dependents", RelatedTaskPage)
 
     def wait(self, task_id: int, timeout: timedelta | None = None) -> Task:
         """Wait until the task has finished, with whatever status, and return it.
@@ -182,45 +177,43 @@ class Client(AnalyticsCalls, KubernetesCalls, ScheduleCalls, TraceCalls):
 
     def cancel(self, task_id: int, reason: str | None = None) -> Task:
         """Cancel a task. A running one is `cancelling` until its attempt has stopped."""
-        return self._connection.request(Call("POST", f"/tasks/{task_id}/cancel", body=_reason_body(reason)), Task)
+        return self._connection.post(f"/tasks/{task_id}/cancel", Task, _reason_body(reason))
 
     def pause(self, task_id: int, reason: str | None = None) -> Task:
         """Pause a task. A running one has `pause_requested` set until its plugin pauses."""
-        return self._connection.request(Call("POST", f"/tasks/{task_id}/pause", body=_reason_body(reason)), Task)
+        return self._connection.post(f"/tasks/{task_id}/pause", Task, _reason_body(reason))
 
     def resume(self, task_id: int) -> Task:
-        return self._connection.request(Call("POST", f"/tasks/{task_id}/resume"), Task)
+        return self._connection.post(f"/tasks/{task_id}/resume", Task)
 
     def retry(self, task_id: int) -> Task:
-        return self._connection.request(Call("POST", f"/tasks/{task_id}/retry"), Task)
+        return self._connection.post(f"/tasks/{task_id}/retry", Task)
 
     def delete(self, task_id: int) -> None:
         self._connection.send(Call("DELETE", f"/tasks/{task_id}"))
 
     def task_types(self) -> Sequence[TaskType]:
-        return self._connection.request(Call("GET", "/task-types"), Items[TaskType]).items
+        return self._connection.get("/task-types", Items[TaskType]).items
 
     def workers(self) -> Sequence[Worker]:
-        return self._connection.request(Call("GET", "/workers"), Items[Worker]).items
+        return self._connection.get("/workers", Items[Worker]).items
 
     def queues(self) -> Sequence[Queue]:
-        return self._connection.request(Call("GET", "/queues"), Items[Queue]).items
+        return self._connection.get("/queues", Items[Queue]).items
 
     def pause_queue(self, name: str, reason: str | None = None) -> Queue:
         """Start no more tasks of this queue until it is resumed. Running tasks continue."""
-        return self._connection.request(
-            Call("POST", f"/queues/{quote(name, safe='')}/pause", body=_reason_body(reason)), Queue
-        )
+        return self._connection.post(f"/queues/{quote(name, safe='')}/pause", Queue, _reason_body(reason))
 
     def resume_queue(self, name: str) -> Queue:
-        return self._connection.request(Call("POST", f"/queues/{quote(name, safe='')}/resume"), Queue)
+        return self._connection.post(f"/queues/{quote(name, safe='')}/resume", Queue)
 
     def settings(self) -> Sequence[Setting]:
         """Return the live settings: those that can be changed while processes run."""
-        return self._connection.request(Call("GET", "/settings"), Items[Setting]).items
+        return self._connection.get("/settings", Items[Setting]).items
 
     def setting(self, name: str) -> Setting:
-        return self._connection.request(Call("GET", _setting_path(name)), Setting)
+        return self._connection.get(_setting_path(name), Setting)
 
     def set_setting(self, name: str, value: Any) -> Setting:
         """Override a live setting for every process, within seconds, until it is unset."""
@@ -229,18 +222,10 @@ class Client(AnalyticsCalls, KubernetesCalls, ScheduleCalls, TraceCalls):
     def unset_setting(self, name: str) -> Setting:
         return self._connection.request(Call("DELETE", _setting_path(name)), Setting)
 
-    def _related(self, path: str) -> Sequence[RelatedTask]:
-        page = self._connection.request(Call("GET", path), RelatedTaskPage)
-        items = page.items
-        while page.next_after is not None:
-            page = self._connection.request(Call("GET", path, [("after", str(page.next_after))]), RelatedTaskPage)
-            items = items + page.items
-        return items
-
     def _wait_once(self, task_id: int, wait_s: float) -> Task:
-        parameters: QueryParameters = [("timeout", f"{wait_s:g}")]
+        query = build_query(timeout=f"{wait_s:g}")
         return self._connection.request(
-            Call("GET", f"/tasks/{task_id}/wait", parameters, timeout_s=wait_s + TIMEOUT_S), Task
+            Call("GET", f"/tasks/{task_id}/wait", query, timeout_s=wait_s + TIMEOUT_S), Task
         )
 
 

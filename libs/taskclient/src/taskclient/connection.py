@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import httpx
 import msgspec
@@ -22,6 +22,7 @@ from taskclient.retry import RetryPolicy, parse_retry_after, plan_retry
 from taskclient.users import parse_user
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 QueryParameters = Sequence[tuple[str, str]]
 
 BASE_PATH = "/api/v1"
@@ -48,6 +49,13 @@ class Call:
     def is_retryable(self) -> bool:
         """Whether the request may be sent again although the first one may have been carried out."""
         return self.method in {"GET", "PUT"} or IDEMPOTENCY_KEY_HEADER in self.headers
+
+
+class _Page(Protocol[T_co]):
+    @property
+    def items(self) -> Sequence[T_co]: ...
+    @property
+    def next_after(self) -> int | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +98,24 @@ class Connection:
             return msgspec.json.decode(response.content, type=response_type)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise UnexpectedResponse(self.address, str(error)) from error
+
+    def get(self, path: str, response_type: type[T], /, **query: Any) -> T:
+        """Return the decoded response to a GET request, with the `query` of `build_query`."""
+        return self.request(Call("GET", path, build_query(**query)), response_type)
+
+    def post(self, path: str, response_type: type[T], body: Any = None) -> T:
+        """Return the decoded response to a POST request."""
+        return self.request(Call("POST", path, body=body), response_type)
+
+    def get_all(self, path: str, page_type: type[_Page[T]], /, **query: Any) -> Sequence[T]:
+        """Return the items of all pages of a list."""
+        items, after = list[T](), 0
+        while True:
+            page = self.get(path, page_type, after=after, **query)
+            items += page.items
+            if page.next_after is None:
+                return items
+            after = page.next_after
 
     def send(self, call: Call) -> httpx.Response:
         """Return a successful response, after as many tries as the retry policy allows."""
@@ -137,6 +163,12 @@ class Connection:
         )
 
 
+def build_query(**values: Any) -> QueryParameters:
+    """Return query parameters without those that are None. Sequences repeat a parameter; times become ISO 8601."""
+    pairs = [(name, item) for name, value in values.items() for item in (value if _is_many(value) else [value])]
+    return [(name, _to_text(item)) for name, item in pairs if item is not None]
+
+
 def parse_address(text: str) -> str:
     """Return `http://host:port[/prefix]` without a trailing slash. The default scheme is http. Raise ValueError."""
     address = text if "://" in text else f"http://{text}"
@@ -147,6 +179,14 @@ def parse_address(text: str) -> str:
     if url.scheme not in {"http", "https"} or not url.host:
         raise ValueError(f"{text!r} is not an address such as http://127.0.0.1:8080")
     return str(url.copy_with(query=None, fragment=None)).rstrip("/")
+
+
+def _is_many(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def _to_text(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def _decode_problem(response: httpx.Response) -> Problem:

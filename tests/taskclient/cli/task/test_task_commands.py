@@ -188,7 +188,7 @@ def test_related_tasks_are_listed_to_the_last_page(cli: RunCli, server: FakeTask
 
     table = cli("task", words, "--id", "5")
 
-    assert [request.query for request in server.requests] == [{}, {"after": ["3"]}]
+    assert [request.query for request in server.requests] == [{"after": ["0"]}, {"after": ["3"]}]
     assert "(deleted)" in table.stdout
     assert table.stdout.splitlines()[-1] == "total: 2"
     as_json = cli("task", words, "5", "-o", "json")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from taskclient.analytics.models import Analytics, Metric
-from taskclient.connection import Call, Connection
+from taskclient.connection import Connection
 from taskclient.models import Items
 
 
@@ -17,7 +17,7 @@ class AnalyticsCalls:
 
     def metrics(self) -> Sequence[Metric]:
         """Return every metric that has samples, ordered by name."""
-        return self._connection.request(Call("GET", "/analytics/metrics"), Items[Metric]).items
+        return self._connection.get("/analytics/metrics", Items[Metric]).items
 
     def analytics(
         self,
@@ -35,10 +35,11 @@ class AnalyticsCalls:
 
         Each series is separate, unless `group_by` names the labels to group series by. An empty `group_by` merges all.
         """
-        pairs = [("metric", metric), *(("label", f"{key}={value}") for key, value in labels)]
-        pairs += [(name, at.isoformat()) for name, at in (("from", since), ("to", until)) if at is not None]
-        given = (("bucket", bucket_s), ("aggregation", aggregation), ("across", across))
-        pairs += [(name, str(value)) for name, value in given if value is not None]
-        if group_by is not None:
-            pairs += [("group_by", name) for name in group_by or ("",)]
-        return self._connection.request(Call("GET", "/analytics", pairs), Analytics)
+        merged = {
+            "aggregation": aggregation,
+            "across": across,
+            "group_by": group_by if group_by or group_by is None else [""],
+        }
+        selected = {"metric": metric, "label": [f"{key}={value}" for key, value in labels]}
+        period = {"from": since, "to": until, "bucket": bucket_s}
+        return self._connection.get("/analytics", Analytics, **selected, **period, **merged)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from taskclient.connection import Call, Connection
+from taskclient.connection import Connection
 from taskclient.kubernetes.models import Alert, AlertPage, EventPage, EventVersionPage, KubernetesEvent, TaskEventPage
 
 
@@ -20,10 +20,6 @@ class ObjectFilter:
     name: Sequence[str] = ()
     reason: Sequence[str] = ()
 
-    def query(self) -> list[tuple[str, str]]:
-        fields = ("cluster", "namespace", "kind", "name", "reason")
-        return [(field, value) for field in fields for value in getattr(self, field)]
-
 
 ALL_OBJECTS = ObjectFilter()
 
@@ -35,7 +31,7 @@ class KubernetesCalls:
 
     def events(
         self,
-        about: ObjectFilter = ALL_OBJECTS,
+        objects: ObjectFilter = ALL_OBJECTS,
         *,
         type: Sequence[str] = (),
         since: datetime | None = None,
@@ -48,29 +44,20 @@ class KubernetesCalls:
 
         With `after` (the `next_after` of a page), return what was stored since, in that order.
         """
-        pairs = [*about.query(), *(("type", value) for value in type)]
-        at = None if since is None else since.isoformat()
-        pairs += _given(since=at, q=search, limit=limit, before=before, after=after)
-        return self._connection.request(Call("GET", "/events", pairs), EventPage)
+        page = {"limit": limit, "before": before, "after": after}
+        return self._connection.get("/events", EventPage, **asdict(objects), type=type, since=since, q=search, **page)
 
     def event_versions(self, event_id: int) -> Sequence[KubernetesEvent]:
         """Return every stored version of the event that `event_id` is a version of, in the order of storing."""
-        path, items, after = f"/events/{event_id}/versions", list[KubernetesEvent](), 0
-        while True:
-            page = self._connection.request(Call("GET", path, [("after", str(after))]), EventVersionPage)
-            items += page.items
-            if page.next_after is None:
-                return items
-            after = page.next_after
+        return self._connection.get_all(f"/events/{event_id}/versions", EventVersionPage)
 
     def task_events(self, task_id: int, *, after: int | None = None, limit: int | None = None) -> TaskEventPage:
         """Return a page of the events about a task's pods after the id `after`, in the order of their arrival."""
-        pairs = _given(after=after, limit=limit)
-        return self._connection.request(Call("GET", f"/tasks/{task_id}/events", pairs), TaskEventPage)
+        return self._connection.get(f"/tasks/{task_id}/events", TaskEventPage, after=after, limit=limit)
 
     def alerts(
         self,
-        about: ObjectFilter = ALL_OBJECTS,
+        objects: ObjectFilter = ALL_OBJECTS,
         *,
         status: str | None = None,
         limit: int | None = None,
@@ -81,12 +68,8 @@ class KubernetesCalls:
 
         With `after` (the `next_after` of a page), return those that opened since, in that order.
         """
-        pairs = about.query() + _given(status=status, limit=limit, before=before, after=after)
-        return self._connection.request(Call("GET", "/alerts", pairs), AlertPage)
+        page = {"limit": limit, "before": before, "after": after}
+        return self._connection.get("/alerts", AlertPage, **asdict(objects), status=status, **page)
 
     def resolve_alert(self, alert_id: int) -> Alert:
-        return self._connection.request(Call("POST", f"/alerts/{alert_id}/resolve"), Alert)
-
-
-def _given(**values: str | int | None) -> list[tuple[str, str]]:
-    return [(name, str(value)) for name, value in values.items() if value is not None]
+        return self._connection.post(f"/alerts/{alert_id}/resolve", Alert)

@@ -24,7 +24,7 @@ class EventStream:
     def __init__(
         self,
         client: Client,
-        about: ObjectFilter = ALL_OBJECTS,
+        objects: ObjectFilter = ALL_OBJECTS,
         *,
         type: tuple[str, ...] = (),
         since: datetime | None = None,
@@ -32,7 +32,7 @@ class EventStream:
         count: int = 100,
     ) -> None:
         self._client = client
-        self._about = about
+        self._objects = objects
         self._type = type
         self._since = since
         self._search = search
@@ -55,7 +55,7 @@ class EventStream:
 
     def _page(self, limit: int) -> EventPage:
         page = self._client.events(
-            self._about, type=self._type, since=self._since, search=self._search, limit=limit, after=self._after
+            self._objects, type=self._type, since=self._since, search=self._search, limit=limit, after=self._after
         )
         self._after = page.next_after
         return page
@@ -65,10 +65,10 @@ class AlertStream:
     """Alerts. The first read returns the latest `count` with this `status`, later ones those that opened since."""
 
     def __init__(
-        self, client: Client, about: ObjectFilter = ALL_OBJECTS, *, status: str = "open", count: int = 100
+        self, client: Client, objects: ObjectFilter = ALL_OBJECTS, *, status: str = "open", count: int = 100
     ) -> None:
         self._client = client
-        self._about = about
+        self._objects = objects
         self._status = status
         self._count = count
         self._after: str | None = None
@@ -76,13 +76,13 @@ class AlertStream:
     def read_new(self) -> Iterator[Alert]:
         """Yield new alerts in the order of opening, including those that have been resolved meanwhile."""
         if self._after is None:
-            page = self._client.alerts(self._about, status=self._status, limit=self._count)
+            page = self._client.alerts(self._objects, status=self._status, limit=self._count)
             self._after = page.next_after
             yield from reversed(page.items)
             return
         has_more = True
         while has_more:
-            page = self._client.alerts(self._about, status="all", limit=PAGE_SIZE, after=self._after)
+            page = self._client.alerts(self._objects, status="all", limit=PAGE_SIZE, after=self._after)
             self._after, has_more = page.next_after, page.has_more
             yield from page.items
 

@@ -16,7 +16,7 @@ from taskclient.schedules.models import (
     ScheduleRun,
 )
 
-PAGE_SIZE = "1000"
+PAGE_SIZE = 1_000
 
 
 class ScheduleCalls:
@@ -26,21 +26,14 @@ class ScheduleCalls:
 
     def schedules(self) -> Sequence[Schedule]:
         """Return all schedules, ordered by id."""
-        items, after = list[Schedule](), 0
-        while True:
-            pairs = [("after", str(after)), ("limit", PAGE_SIZE)]
-            page = self._connection.request(Call("GET", "/schedules", pairs), SchedulePage)
-            items += page.items
-            if page.next_after is None:
-                return items
-            after = page.next_after
+        return self._connection.get_all("/schedules", SchedulePage, limit=PAGE_SIZE)
 
     def schedule(self, schedule_id: int) -> Schedule:
-        return self._connection.request(Call("GET", _path(schedule_id)), Schedule)
+        return self._connection.get(_path(schedule_id), Schedule)
 
     def create_schedule(self, new: NewSchedule) -> Schedule:
         """Create a schedule. Raise ApiError `schedule_exists` when the name is taken."""
-        return self._connection.request(Call("POST", "/schedules", body=new), Schedule)
+        return self._connection.post("/schedules", Schedule, new)
 
     def change_schedule(self, schedule_id: int, **changes: Any) -> Schedule:
         """Change the given fields, which are those of `NewSchedule`. A `task` replaces the whole task."""
@@ -53,39 +46,35 @@ class ScheduleCalls:
     def pause_schedule(self, schedule_id: int, reason: str | None = None) -> Schedule:
         """Submit nothing until the schedule is resumed."""
         body = None if reason is None else {"reason": reason}
-        return self._connection.request(Call("POST", f"{_path(schedule_id)}/pause", body=body), Schedule)
+        return self._connection.post(f"{_path(schedule_id)}/pause", Schedule, body)
 
     def resume_schedule(self, schedule_id: int) -> Schedule:
         """Continue from now. Times that passed during the pause are not made up for."""
-        return self._connection.request(Call("POST", f"{_path(schedule_id)}/resume"), Schedule)
+        return self._connection.post(f"{_path(schedule_id)}/resume", Schedule)
 
     def run_schedule(self, schedule_id: int) -> ScheduleRun:
         """Submit the schedule's task now.
 
         Raise ApiError `schedule_overlap` when the overlap policy forbids it while the previous task is unfinished.
         """
-        return self._connection.request(Call("POST", f"{_path(schedule_id)}/run"), ScheduleRun)
+        return self._connection.post(f"{_path(schedule_id)}/run", ScheduleRun)
 
     def schedule_fires(
         self, schedule_id: int, *, before: datetime | None = None, limit: int | None = None
     ) -> ScheduleFirePage:
         """Return a page of the schedule's fires, newest first. `before` is the `next_before` of the page before."""
-        given = (("before", None if before is None else before.isoformat()), ("limit", limit))
-        pairs = [(name, str(value)) for name, value in given if value is not None]
-        return self._connection.request(Call("GET", f"{_path(schedule_id)}/fires", pairs), ScheduleFirePage)
+        return self._connection.get(f"{_path(schedule_id)}/fires", ScheduleFirePage, before=before, limit=limit)
 
     def preview_schedule(self, schedule_id: int, count: int = 10) -> SchedulePreview:
         """Return the schedule's next `count` times."""
-        return self._connection.request(
-            Call("GET", f"{_path(schedule_id)}/preview", [("count", str(count))]), SchedulePreview
-        )
+        return self._connection.get(f"{_path(schedule_id)}/preview", SchedulePreview, count=count)
 
     def preview_times(
         self, *, cron: str | None = None, every_s: float | None = None, timezone: str = "UTC", count: int = 10
     ) -> SchedulePreview:
         """Return the next times of a cron line, or of an interval from now. Nothing is stored."""
         asked = {"cron": cron, "every_s": every_s, "timezone": timezone, "count": count}
-        return self._connection.request(Call("POST", "/schedules/preview", body=asked), SchedulePreview)
+        return self._connection.post("/schedules/preview", SchedulePreview, asked)
 
 
 def _path(schedule_id: int) -> str:

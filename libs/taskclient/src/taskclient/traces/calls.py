@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from taskclient.connection import Call, Connection
+from taskclient.connection import Connection
 from taskclient.traces.models import TaskTrace
 
 
@@ -13,4 +13,4 @@ class TraceCalls:
 
     def trace(self, task_id: int) -> TaskTrace:
         """Return the spans of a task. Raise ApiError when it is not sampled, or no trace backend can be queried."""
-        return self._connection.request(Call("GET", f"/tasks/{task_id}/trace"), TaskTrace)
+        return self._connection.get(f"/tasks/{task_id}/trace", TaskTrace)
