@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
+from taskcore.db.workers.leases import HeldAttempt
 from taskcore.domain.outcomes import MAX_CRASHES, MAX_WORKER_LOSSES, AttemptOutcome, AttemptResult, ChargedAs
 from taskcore.domain.states import Status
+from taskcore.domain.tasks import Lease
 from taskcore.leasing.executor_exits import ExecutorExit, ExitKind, plan_results
 from taskcore.plugins import Plugins, build_plugins
 from taskworker.types.noop import Noop
@@ -15,13 +17,13 @@ from taskworker.types.noop import Noop
 PLUGINS: Plugins = build_plugins([Noop])
 
 
-def held(task_id: int, **fields: Any) -> Any:
-    known = {"attempt": 1, "lease_token": uuid4(), "type": "noop", "failures": 0, "crashes": 0, "worker_losses": 0}
-    return SimpleNamespace(id=task_id, max_attempts=4, status="running", **{**known, **fields})
+def held(task_id: int, **counters: Any) -> HeldAttempt:
+    attempt = HeldAttempt(Lease(task_id, 1, uuid4()), "noop", Status.RUNNING, executor=1, max_attempts=4)
+    return replace(attempt, **counters)
 
 
-def result(exit_: ExecutorExit, row: Any) -> AttemptResult:
-    (finished,) = plan_results(exit_, [row], PLUGINS)
+def result(exit_: ExecutorExit, attempt: HeldAttempt) -> AttemptResult:
+    (finished,) = plan_results(exit_, [attempt], PLUGINS)
     return finished.result
 
 

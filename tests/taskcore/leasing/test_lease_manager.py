@@ -69,8 +69,8 @@ def test_directives_name_the_attempts_to_cancel_and_to_pause(stage: DatabaseHarn
     stage.sql("UPDATE task SET status = 'cancelling' WHERE id = :id", id=cancelled)
     stage.sql("UPDATE task SET pause_requested = true WHERE id = :id", id=paused)
 
-    eventually(lambda: [row.id for row in manager.directives.get().cancel] == [cancelled])
-    eventually(lambda: [row.id for row in manager.directives.get().pause] == [paused])
+    eventually(lambda: [one.lease.task_id for one in manager.directives.get().cancel] == [cancelled])
+    eventually(lambda: [one.lease.task_id for one in manager.directives.get().pause] == [paused])
 
 
 def test_attempts_of_a_dead_process_are_settled(stage: DatabaseHarness, start: StartManager) -> None:

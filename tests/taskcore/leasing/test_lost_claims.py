@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from uuid import uuid4
 
 import pytest
 
+from taskcore.db.workers.leases import HeldAttempt
+from taskcore.domain.states import Status
+from taskcore.domain.tasks import AttemptKey, Lease
 from taskcore.leasing.lost_claims import (
     ARRIVAL_GRACE_S,
     MAX_REPORT_AGE_S,
     NEVER_REPORTED,
-    AttemptKey,
     Comparison,
     LostClaimDetector,
     ProcessReport,
@@ -22,13 +24,7 @@ LIMIT_S = ARRIVAL_GRACE_S + MAX_REPORT_AGE_S
 NOW = 1_000.0
 
 
-class Row(NamedTuple):
-    id: int
-    attempt: int
-    executor: int
-
-
-FIRST, SECOND = Row(1, 1, 7), Row(2, 1, 7)
+FIRST, SECOND = (HeldAttempt(Lease(task_id, 1, uuid4()), "noop", Status.RUNNING, executor=7) for task_id in (1, 2))
 
 
 def report(*attempts: AttemptKey, incarnation: int = 7, age_s: float = 0.0) -> ProcessReport:
@@ -50,12 +46,14 @@ def report(*attempts: AttemptKey, incarnation: int = 7, age_s: float = 0.0) -> P
     ],
 )
 def test_attempts_of_the_database_and_the_processes_are_compared(
-    held: Sequence[Row], reports: Sequence[ProcessReport], comparison: Comparison
+    held: Sequence[HeldAttempt], reports: Sequence[ProcessReport], comparison: Comparison
 ) -> None:
     assert compare(held, {report.incarnation: report for report in reports}, NOW) == comparison
 
 
-def lost_at(detector: LostClaimDetector, now: float, *, missing: Any = (), unknown: Any = ()) -> list[Any]:
+def lost_at(
+    detector: LostClaimDetector, now: float, *, missing: Sequence[HeldAttempt] = (), unknown: Sequence[HeldAttempt] = ()
+) -> list[HeldAttempt]:
     return detector.check(Comparison(missing, unknown), now)
 
 

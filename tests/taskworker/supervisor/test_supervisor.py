@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
+from taskcore.db.workers.leases import HeldAttempt
+from taskcore.domain.states import Status
+from taskcore.domain.tasks import Lease
 from taskcore.leasing.executor_exits import ExitKind
 from taskcore.leasing.lease_manager import SOFT_FENCE_SHARE, Directives
 from taskcore.leasing.liveness import LivenessSignals
@@ -73,8 +76,8 @@ def harness() -> Iterator[Harness]:
     harness.processes.close()
 
 
-def held(task_id: int, executor: int) -> SimpleNamespace:
-    return SimpleNamespace(id=task_id, attempt=1, executor=executor)
+def held(task_id: int, executor: int) -> HeldAttempt:
+    return HeldAttempt(Lease(task_id, 1, uuid4()), "noop", Status.RUNNING, executor)
 
 
 def test_executors_start_once_the_worker_is_registered(harness: Harness) -> None:

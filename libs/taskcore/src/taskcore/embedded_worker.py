@@ -143,10 +143,10 @@ class EmbeddedWorker:
         if directives.worker_id != self._executor.worker_id:
             self._executor.worker_id = directives.worker_id
             self._liveness.switch_to(directives.worker_id)
-        for row in directives.cancel:
-            self._service.interrupt(row.id, row.attempt, InterruptCause.CANCEL)
-        for row in directives.pause:
-            self._service.request_pause(row.id, row.attempt)
+        for held in directives.cancel:
+            self._service.interrupt(*held.key, InterruptCause.CANCEL)
+        for held in directives.pause:
+            self._service.request_pause(*held.key)
         for _, (task_id, attempt) in directives.drop:
             self._service.interrupt(task_id, attempt, InterruptCause.FENCE)
         self._service.consume(directives.queues)

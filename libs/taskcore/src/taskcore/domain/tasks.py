@@ -56,6 +56,10 @@ class NewTask:
     trace_context: str | None = None
 
 
+#: The id of a task and the number of its attempt.
+AttemptKey = tuple[int, int]
+
+
 class Lease(NamedTuple):
     """A worker's right to one attempt. Every write of the attempt names all three fields (a fencing token)."""
 

@@ -11,14 +11,13 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
+from taskcore.db.workers.leases import HeldAttempt
 from taskcore.domain import outcomes
 from taskcore.domain.outcomes import AttemptResult, Reason
 from taskcore.domain.retry import plan_retry
-from taskcore.domain.tasks import FinishedAttempt, Lease
+from taskcore.domain.tasks import AttemptKey, FinishedAttempt
 from taskcore.execution.exit_status import describe_exit
-from taskcore.leasing.lost_claims import AttemptKey
 from taskcore.plugins import Plugins
 
 
@@ -43,34 +42,30 @@ class ExecutorExit:
     timed_out: frozenset[AttemptKey] = field(default=frozenset())
 
 
-def plan_results(exit_: ExecutorExit, held: Sequence[Any], plugins: Plugins) -> list[FinishedAttempt]:
-    """Return the results, for `settlements.settle`, of the attempts that the process held: rows of `leases`."""
-    return [
-        FinishedAttempt(Lease(row.id, row.attempt, row.lease_token), row.type, _plan_result(exit_, row, plugins))
-        for row in held
-    ]
+def plan_results(exit_: ExecutorExit, held: Sequence[HeldAttempt], plugins: Plugins) -> list[FinishedAttempt]:
+    """Return the results, for `settlements.settle`, of the attempts that the process held."""
+    return [attempt.finish(_plan_result(exit_, attempt, plugins)) for attempt in held]
 
 
-def _plan_result(exit_: ExecutorExit, row: Any, plugins: Plugins) -> AttemptResult:
-    attempt = (row.id, row.attempt)
+def _plan_result(exit_: ExecutorExit, attempt: HeldAttempt, plugins: Plugins) -> AttemptResult:
     match exit_.kind:
         case ExitKind.FENCED:
-            return outcomes.worker_lost(row.worker_losses)
+            return outcomes.worker_lost(attempt.worker_losses)
         case ExitKind.DRAINED:
             return outcomes.released(Reason.WORKER_STOPPED)
-        case ExitKind.STUCK if attempt in exit_.timed_out:
-            return _timed_out(row, plugins)
-        case ExitKind.CRASHED if exit_.running == {attempt}:
-            return outcomes.crashed(describe_exit(exit_.exit_code), row.crashes)
+        case ExitKind.STUCK if attempt.key in exit_.timed_out:
+            return _timed_out(attempt, plugins)
+        case ExitKind.CRASHED if exit_.running == {attempt.key}:
+            return outcomes.crashed(describe_exit(exit_.exit_code), attempt.crashes)
         case ExitKind.CRASHED:
-            return outcomes.released(Reason.PROCESS_CRASHED, isolated=attempt in exit_.running)
+            return outcomes.released(Reason.PROCESS_CRASHED, isolated=attempt.key in exit_.running)
         case ExitKind.UNRESPONSIVE:
-            return outcomes.released(Reason.PROCESS_STOPPED, isolated=attempt in exit_.running)
+            return outcomes.released(Reason.PROCESS_STOPPED, isolated=attempt.key in exit_.running)
         case _:
             return outcomes.released(Reason.PROCESS_STOPPED)
 
 
-def _timed_out(row: Any, plugins: Plugins) -> AttemptResult:
-    policy = plugins[row.type].retry
-    wait = plan_retry(policy, row.max_attempts, row.failures + 1, random.uniform(-1, 1))
+def _timed_out(attempt: HeldAttempt, plugins: Plugins) -> AttemptResult:
+    policy = plugins[attempt.type].retry
+    wait = plan_retry(policy, attempt.max_attempts, attempt.failures + 1, random.uniform(-1, 1))
     return outcomes.timed_out("took longer than its timeout, and its process had to be killed", wait)

@@ -14,22 +14,24 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, Executable
 
 from taskcore.db.engine import is_database_unavailable
-from taskcore.db.notify import DEPENDENTS, OUTBOX, SETTLED
+from taskcore.db.notify import DEPENDENTS, OUTBOX, SETTLED, notify
 from taskcore.db.overrides import list_overrides
 from taskcore.db.queues import queues as queue_queries
 from taskcore.db.tasks import settlements
 from taskcore.db.workers import leases, workers
+from taskcore.db.workers.leases import HeldAttempt
 from taskcore.domain import outcomes
 from taskcore.domain.outcomes import Reason
-from taskcore.domain.tasks import FinishedAttempt, Lease, worker_actor
+from taskcore.domain.states import Status
+from taskcore.domain.tasks import AttemptKey, FinishedAttempt, worker_actor
 from taskcore.errors import first_line
 from taskcore.leasing import executor_exits
 from taskcore.leasing.dedicated_connection import DedicatedConnection
 from taskcore.leasing.executor_exits import ExecutorExit
-from taskcore.leasing.lost_claims import AttemptKey, LostClaimDetector, ProcessReport, compare
+from taskcore.leasing.lost_claims import LostClaimDetector, ProcessReport, compare
 from taskcore.leasing.registration import register_types, register_worker
 from taskcore.live_settings import to_overrides
 from taskcore.observability.metrics import LEASE_LOSSES, record_results
@@ -54,8 +56,8 @@ class Directives:
     """What the executors have to do: attempts to cancel, to pause, or to drop because the lease is gone."""
 
     worker_id: int
-    cancel: Sequence[Any]
-    pause: Sequence[Any]
+    cancel: Sequence[HeldAttempt]
+    pause: Sequence[HeldAttempt]
     drop: Sequence[tuple[int, AttemptKey]]  # (incarnation, attempt)
     queues: Sequence[str]
     overrides: Mapping[str, Any]  # of live settings
@@ -182,28 +184,28 @@ class LeaseManager:
             self._unsettled_exits.append(self._exits.get())
         while self._unsettled_exits:
             worker_id, exit_ = self._unsettled_exits[0]
-            held = self._connection.execute(leases.held_by_executor(), worker=worker_id, incarnation=exit_.incarnation)
+            held = self._held(leases.held_by_executor(), worker=worker_id, incarnation=exit_.incarnation)
             self._settle(worker_id, executor_exits.plan_results(exit_, held, self._plugins))
             self._unsettled_exits.pop(0)
 
     def _reconcile(self) -> None:
         """Requeue what only the database holds, and let the executors drop what only they hold."""
         reports = {report.incarnation: report for report in self._reports()}
-        held = self._connection.execute(leases.held_by_worker(), worker=self.worker_id)
+        held = self._held(leases.held_by_worker(), worker=self.worker_id)
         now = time.monotonic()
         comparison = compare(held, reports, now)
         if lost := self._lost_claims.check(comparison, now):
             result = outcomes.released(Reason.CLAIM_LOST)
-            self._settle(
-                self.worker_id or 0,
-                [FinishedAttempt(Lease(row.id, row.attempt, row.lease_token), row.type, result) for row in lost],
-            )
-        cancel = [row for row in held if row.status == "cancelling"]
-        pause = [row for row in held if row.pause_requested]
+            self._settle(self.worker_id or 0, [attempt.finish(result) for attempt in lost])
+        cancel = [attempt for attempt in held if attempt.status is Status.CANCELLING]
+        pause = [attempt for attempt in held if attempt.pause_requested]
         overrides = to_overrides(self._connection.execute(list_overrides()))
         self.directives.put(
             Directives(self.worker_id or 0, cancel, pause, comparison.surplus, self._queues_to_consume(), overrides)
         )
+
+    def _held(self, statement: Executable, **parameters: Any) -> list[HeldAttempt]:
+        return [HeldAttempt.from_row(row) for row in self._connection.execute(statement, **parameters)]
 
     def _settle(self, worker_id: int, batch: list[FinishedAttempt]) -> None:
         if batch:
@@ -212,7 +214,7 @@ class LeaseManager:
             )
             record_results(batch)
             for channel in (OUTBOX, DEPENDENTS, SETTLED):
-                self._connection.execute(text(f"NOTIFY {channel}"))
+                self._connection.execute(notify(channel))
             log.warning("tasks.recovered", count=len(batch), task_ids=[one.lease.task_id for one in batch[:10]])
 
     def _queues_to_consume(self) -> list[str]:

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Any
 
-from taskcore.domain.tasks import ClaimedTask
-from taskcore.leasing.lost_claims import AttemptKey
+from taskcore.domain.tasks import AttemptKey, ClaimedTask
 
 NO_SLOT = -1
 

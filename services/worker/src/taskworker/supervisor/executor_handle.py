@@ -11,8 +11,9 @@ from typing import Protocol
 
 import structlog
 
+from taskcore.domain.tasks import AttemptKey
 from taskcore.leasing.executor_exits import ExecutorExit, ExitKind
-from taskcore.leasing.lost_claims import MAX_REPORT_AGE_S, NEVER_REPORTED, AttemptKey, ProcessReport
+from taskcore.leasing.lost_claims import MAX_REPORT_AGE_S, NEVER_REPORTED, ProcessReport
 from taskworker.supervisor.attempt_table import AttemptTable
 from taskworker.supervisor.kill_plan import ExecutorState
 from taskworker.supervisor.protocol import Command, Interrupt, Report, RequestPause, SetFence

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
+from taskcore.domain.tasks import AttemptKey
 from taskcore.leasing.executor_exits import ExitKind
-from taskcore.leasing.lost_claims import MAX_REPORT_AGE_S, AttemptKey
+from taskcore.leasing.lost_claims import MAX_REPORT_AGE_S
 from taskworker.supervisor.attempt_table import AttemptEntry
 
 #: A process that is silent for less than this may only be slow, however short the lease is.

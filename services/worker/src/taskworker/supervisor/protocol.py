@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from taskcore.leasing.lost_claims import AttemptKey
+from taskcore.domain.tasks import AttemptKey
 from taskcore.plugins.interrupts import InterruptCause
 
 

@@ -178,10 +178,10 @@ class Supervisor:
                 self._apply(directives)
 
     def _apply(self, directives: Directives) -> None:
-        for row in directives.cancel:
-            self._send(row.executor, Interrupt(row.id, row.attempt, InterruptCause.CANCEL))
-        for row in directives.pause:
-            self._send(row.executor, RequestPause(row.id, row.attempt))
+        for held in directives.cancel:
+            self._send(held.executor, Interrupt(*held.key, InterruptCause.CANCEL))
+        for held in directives.pause:
+            self._send(held.executor, RequestPause(*held.key))
         for incarnation, (task_id, attempt) in directives.drop:
             self._send(incarnation, Interrupt(task_id, attempt, InterruptCause.FENCE))
         self._settings.apply_overrides(directives.overrides)

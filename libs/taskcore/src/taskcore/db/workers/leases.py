@@ -30,7 +30,7 @@ from taskcore.db.sql import bigint_param, int_param, interval, status_in
 from taskcore.domain.liveness import RECONNECT_GRACE_S
 from taskcore.domain.outcomes import AttemptResult
 from taskcore.domain.states import HELD, Status
-from taskcore.domain.tasks import FinishedAttempt, Lease
+from taskcore.domain.tasks import AttemptKey, FinishedAttempt, Lease
 
 ORPHANS_LIMIT = 1_000
 
@@ -62,12 +62,12 @@ class HeldAttempt:
     lease: Lease
     type: str
     status: Status
-    failures: int
-    crashes: int
-    worker_losses: int
-    max_attempts: int
-    executor: int | None
-    pause_requested: bool
+    executor: int
+    failures: int = 0
+    crashes: int = 0
+    worker_losses: int = 0
+    max_attempts: int = 1
+    pause_requested: bool = False
 
     @classmethod
     def from_row(cls, row: Any) -> HeldAttempt:
@@ -76,17 +76,16 @@ class HeldAttempt:
             Lease(row.id, row.attempt, row.lease_token),
             row.type,
             Status(row.status),
+            row.executor,
             row.failures,
             row.crashes,
             row.worker_losses,
             row.max_attempts,
-            row.executor,
             row.pause_requested,
         )
 
     @property
-    def key(self) -> tuple[int, int]:
-        """The task's id and the attempt's number."""
+    def key(self) -> AttemptKey:
         return self.lease.task_id, self.lease.attempt
 
     def finish(self, result: AttemptResult) -> FinishedAttempt:

@@ -50,12 +50,6 @@ def deregister_worker() -> Executable:
 
 
 @cache
-def delete_all_workers() -> Executable:
-    """Delete every worker's row. For a process that knows that no worker is running."""
-    return delete(Worker)
-
-
-@cache
 def list_workers() -> Executable:
     held = (
         select(func.count())
