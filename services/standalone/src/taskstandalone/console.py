@@ -49,7 +49,7 @@ def print_welcome(settings: Settings) -> None:
 
 
 def print_drain_hint(running: int, grace_s: float) -> None:
-    """Tell how long the drain may take and how to shorten it, unless no task is running."""
+    """Print how long the drain may take and how to shorten it, unless no task is running."""
     if running:
         print(
             f"Waiting up to {grace_s:g} s for {running} running tasks; press Ctrl-C again to return them to the queue",

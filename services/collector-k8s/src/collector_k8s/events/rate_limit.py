@@ -25,8 +25,8 @@ V = TypeVar("V")
 class RateState:
     """The number of events per key until `now`.
 
-    `limited_at` tells when the limit was last exceeded. Its keys have the minute that an event states, even when that
-    is in the future.
+    `limited_at` is when the limit was last exceeded. Its keys have the minute of the event's own timestamp, which may
+    be in the future.
     """
 
     now: datetime

@@ -29,7 +29,7 @@ class VersionPlan:
 def new_versions(received: Iterable[Event], known: Mapping[str, CurrentVersion]) -> list[Event]:
     """Return the received versions that are not stored as current, each once.
 
-    Some may be stored as earlier versions: `known` does not tell.
+    Some may already be stored as earlier versions, which are not in `known`.
     """
     versions = {(event.uid, event.resource_version): event for event in received}
     return [

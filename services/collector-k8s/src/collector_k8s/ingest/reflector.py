@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -32,45 +33,34 @@ MIN_WATCH_S = 0.5
 log = structlog.stdlib.get_logger(__name__)
 
 
+@dataclass(eq=False)
 class Reflector:
     """Reads one scope in one thread, until `stopped` is set.
 
     `position` and `seen_at` (in `monotonic_s`) are where the previous leader stopped reading.
     """
 
-    def __init__(
-        self,
-        scope: str,
-        settings: KubernetesSettings,
-        cluster: ClusterClient,
-        event_filter: EventFilter,
-        put: Put,
-        status: CollectorStatus,
-        stopped: threading.Event,
-        position: str | None = None,
-        seen_at: float | None = None,
-    ) -> None:
-        self._scope = scope
-        self._settings = settings
-        self._cluster = cluster
-        self._event_filter = event_filter
-        self._put = put
-        self._status = status
-        self._stopped = stopped
-        self._position = position
-        self._seen_at = seen_at
-        self._backoff = Backoff(rng=random.Random())
-        self._watch: Watch | None = None
+    scope: str
+    settings: KubernetesSettings
+    cluster: ClusterClient
+    event_filter: EventFilter
+    put: Put
+    status: CollectorStatus
+    stopped: threading.Event
+    position: str | None = None
+    seen_at: float | None = None
+    _backoff: Backoff = field(default_factory=lambda: Backoff(rng=random.Random()), init=False)
+    _watch: Watch | None = field(default=None, init=False)
 
     def run(self) -> None:
-        while not self._stopped.is_set():
+        while not self.stopped.is_set():
             started = time.monotonic()
             try:
                 self._list_and_watch()
             except Stopped:
                 return
             except Exception as exc:  # nothing else reads these events, so any error is logged and retried
-                if not self._stopped.is_set():
+                if not self.stopped.is_set():
                     self._recover(exc, time.monotonic() - started)
 
     def interrupt(self) -> None:
@@ -80,17 +70,17 @@ class Reflector:
 
     def _list_and_watch(self) -> None:
         """List unless there is a position to start from, then watch until the server ends the watch."""
-        if self._position is None:
-            self._position = self._list()
-        started, seen_at = time.monotonic(), self._seen_at
-        watch = self._watch = Watch(self._cluster, self._scope, self._position)
+        if self.position is None:
+            self.position = self._list()
+        started, seen_at = time.monotonic(), self.seen_at
+        watch = self._watch = Watch(self.cluster, self.scope, self.position)
         try:
-            self._status.connected(self._scope)
+            self.status.connected(self.scope)
             for event in watch:
-                if self._stopped.is_set():
+                if self.stopped.is_set():
                     return
                 self._handle(event)
-            if self._seen_at == seen_at and time.monotonic() - started < MIN_WATCH_S:
+            if self.seen_at == seen_at and time.monotonic() - started < MIN_WATCH_S:
                 self._pause()
             else:
                 self._handle_end()
@@ -105,63 +95,63 @@ class Reflector:
         """
         started = monotonic_s()
         version = ""
-        for page in list_pages(self._cluster, self._scope):
-            self._status.connected(self._scope)
+        for page in list_pages(self.cluster, self.scope):
+            self.status.connected(self.scope)
             for raw in page.items or []:
-                if (event := self._event_filter.accept(raw)) is not None:
-                    self._put(BufferItem(self._scope, monotonic_s(), event))
+                if (event := self.event_filter.accept(raw)) is not None:
+                    self.put(BufferItem(self.scope, monotonic_s(), event))
             version = version or page.metadata.resource_version
         if not version:
             raise ClusterError("the list has no resourceVersion to watch from")
-        gap_since, self._seen_at = self._gap_since(started), started
-        self._status.listed(self._scope)
-        self._put(BufferItem(self._scope, started, position=version, gap_since=gap_since))
+        gap_since, self.seen_at = self._gap_since(started), started
+        self.status.listed(self.scope)
+        self.put(BufferItem(self.scope, started, position=version, gap_since=gap_since))
         return version
 
     def _gap_since(self, now: float) -> float | None:
         """Return the start of the gap when the cluster may have deleted events before they were read."""
-        if self._seen_at is None or now - self._seen_at <= self._settings.event_ttl_s:
+        if self.seen_at is None or now - self.seen_at <= self.settings.event_ttl_s:
             return None
-        log.error("events.lost", scope=self._scope, stale_s=round(now - self._seen_at))
-        return self._seen_at
+        log.error("events.lost", scope=self.scope, stale_s=round(now - self.seen_at))
+        return self.seen_at
 
     def _handle(self, event: WatchEvent) -> None:
         """Put an event or a bookmark into the buffer. A deletion means that the event expired in the cluster only."""
-        self._position = version = resource_version_of(event.object) or self._position
-        self._seen_at = seen_at = monotonic_s()
+        self.position = version = resource_version_of(event.object) or self.position
+        self.seen_at = seen_at = monotonic_s()
         self._backoff.reset()
-        (self._status.bookmark_seen if event.type == "BOOKMARK" else self._status.seen)(self._scope)
-        if event.type in ("ADDED", "MODIFIED") and (accepted := self._event_filter.accept(event.object)) is not None:
-            self._put(BufferItem(self._scope, seen_at, accepted, version))
+        (self.status.bookmark_seen if event.type == "BOOKMARK" else self.status.seen)(self.scope)
+        if event.type in ("ADDED", "MODIFIED") and (accepted := self.event_filter.accept(event.object)) is not None:
+            self.put(BufferItem(self.scope, seen_at, accepted, version))
         elif event.type == "BOOKMARK":
-            self._put(BufferItem(self._scope, seen_at, position=version))
-        if monotonic_s() - seen_at > 2 * self._settings.bookmark_interval_s:
-            # What the connection still holds is as old, and must not be taken for a sign of life. A new watch tells
-            # whether the cluster still has what follows.
+            self.put(BufferItem(self.scope, seen_at, position=version))
+        if monotonic_s() - seen_at > 2 * self.settings.bookmark_interval_s:
+            # What the connection still holds is as old, and must not count as a sign of life. Only a new watch can find
+            # out whether the cluster still has the following changes.
             raise ClusterError("storing fell too far behind the watch, which starts again")
 
     def _handle_end(self) -> None:
         """The server ended the watch in order: the cluster is alive, and all changes until now have been read."""
         self._backoff.reset()
-        self._status.seen(self._scope)
-        self._seen_at = monotonic_s()
-        self._put(BufferItem(self._scope, self._seen_at, position=self._position))
+        self.status.seen(self.scope)
+        self.seen_at = monotonic_s()
+        self.put(BufferItem(self.scope, self.seen_at, position=self.position))
 
     def _recover(self, error: Exception, lasted_s: float) -> None:
-        RECONNECTS.labels(self._settings.cluster).inc()
-        self._status.failed(self._scope, str(error))
-        if isinstance(error, ResourceExpired) and self._position is not None:
-            log.warning("watch.expired", scope=self._scope, position=self._position, error=str(error))
-            self._position = None
-        elif isinstance(error, ReadTimedOut) and not self._status.has_bookmarks(self._scope):
-            self._position = None  # the cluster is quiet, or the connection half-open: a list tells
+        RECONNECTS.labels(self.settings.cluster).inc()
+        self.status.failed(self.scope, str(error))
+        if isinstance(error, ResourceExpired) and self.position is not None:
+            log.warning("watch.expired", scope=self.scope, position=self.position, error=str(error))
+            self.position = None
+        elif isinstance(error, ReadTimedOut) and not self.status.has_bookmarks(self.scope):
+            self.position = None  # the cluster is quiet, or the connection half-open: a list finds out
         elif isinstance(error, ClusterError):
-            log.warning("cluster.error", scope=self._scope, status=error.status, error=str(error))
+            log.warning("cluster.error", scope=self.scope, status=error.status, error=str(error))
         else:
-            log.error("reflector.failed", scope=self._scope, exc_info=error)
+            log.error("reflector.failed", scope=self.scope, exc_info=error)
         if lasted_s > STABLE_WATCH_S:
             self._backoff.reset()
         self._pause(error.retry_after_s if isinstance(error, ClusterError) else None)
 
     def _pause(self, at_least_s: float | None = None) -> None:
-        self._stopped.wait(self._backoff.next_s(at_least_s))
+        self.stopped.wait(self._backoff.next_s(at_least_s))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -18,42 +19,34 @@ from taskcore.domain.backoff import Backoff
 log = structlog.stdlib.get_logger(__name__)
 
 
+@dataclass(eq=False)
 class Relister:
     """Lists one scope every `interval_s` in one thread, until `stopped` is set."""
 
-    def __init__(
-        self,
-        scope: str,
-        interval_s: float,
-        cluster: ClusterClient,
-        event_filter: EventFilter,
-        put: Put,
-        stopped: threading.Event,
-    ) -> None:
-        self._scope = scope
-        self._interval_s = interval_s
-        self._cluster = cluster
-        self._event_filter = event_filter
-        self._put = put
-        self._stopped = stopped
-        self._backoff = Backoff(rng=random.Random())
+    scope: str
+    interval_s: float
+    cluster: ClusterClient
+    event_filter: EventFilter
+    put: Put
+    stopped: threading.Event
+    _backoff: Backoff = field(default_factory=lambda: Backoff(rng=random.Random()), init=False)
 
     def run(self) -> None:
-        wait_s = self._interval_s
-        while not self._stopped.wait(wait_s):
+        wait_s = self.interval_s
+        while not self.stopped.wait(wait_s):
             try:
                 self._list()
             except Stopped:
                 return
             except Exception as exc:  # the watch continues, and the next list may succeed
-                log.warning("relist.failed", scope=self._scope, error=str(exc))
+                log.warning("relist.failed", scope=self.scope, error=str(exc))
                 wait_s = self._backoff.next_s(exc.retry_after_s if isinstance(exc, ClusterError) else None)
             else:
                 self._backoff.reset()
-                wait_s = self._interval_s
+                wait_s = self.interval_s
 
     def _list(self) -> None:
-        for page in list_pages(self._cluster, self._scope):
+        for page in list_pages(self.cluster, self.scope):
             for raw in page.items or []:
-                if (event := self._event_filter.accept(raw)) is not None:
-                    self._put(BufferItem(self._scope, monotonic_s(), event, is_relist=True))
+                if (event := self.event_filter.accept(raw)) is not None:
+                    self.put(BufferItem(self.scope, monotonic_s(), event, is_relist=True))

@@ -6,7 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -27,26 +27,18 @@ RESOLVE_INTERVAL_S = 5.0
 log = structlog.stdlib.get_logger(__name__)
 
 
+@dataclass(eq=False)
 class EventWriter:
     """Writes in one thread, until `stopped` is set."""
 
-    def __init__(
-        self,
-        cluster: str,
-        buffer: EventBuffer,
-        store: EventStore,
-        scopes: Sequence[str],
-        status: CollectorStatus,
-        stopped: threading.Event,
-    ) -> None:
-        self._cluster = cluster
-        self._buffer = buffer
-        self._store = store
-        self._scopes = scopes
-        self._status = status
-        self._stopped = stopped
-        self._backoff = Backoff(rng=random.Random())
-        self._resolve_at = time.monotonic() + RESOLVE_INTERVAL_S
+    cluster: str
+    buffer: EventBuffer
+    store: EventStore
+    scopes: Sequence[str]
+    status: CollectorStatus
+    stopped: threading.Event
+    _backoff: Backoff = field(default_factory=lambda: Backoff(rng=random.Random()), init=False)
+    _resolve_at: float = field(default_factory=lambda: time.monotonic() + RESOLVE_INTERVAL_S, init=False)
 
     def run(self) -> None:
         """Write until stopped. What is left in the buffer is dropped: its position is not stored, so it is read again.
@@ -54,16 +46,16 @@ class EventWriter:
         Raises:
             LeaseLost
         """
-        while not self._stopped.is_set():
-            if items := self._buffer.take(BATCH_SIZE):
+        while not self.stopped.is_set():
+            if items := self.buffer.take(BATCH_SIZE):
                 self._write(items)
             if len(items) < BATCH_SIZE:  # otherwise an event in the buffer may belong to an alert that seems inactive
                 self._resolve_inactive()
 
     def _write(self, items: Sequence[BufferItem]) -> None:
-        while not self._stopped.is_set():
+        while not self.stopped.is_set():
             try:
-                self._store.store(items)
+                self.store.store(items)
             except LeaseLost:
                 raise
             except Exception as exc:
@@ -72,7 +64,7 @@ class EventWriter:
                     return
                 self._wait_for_database(exc)
             else:
-                self._status.has_database = True
+                self.status.has_database = True
                 self._backoff.reset()
                 return
 
@@ -84,24 +76,24 @@ class EventWriter:
             self._write(items[middle:])
         elif (event := items[0].event) is not None:
             log.error("event.store_failed", uid=event.uid, version=event.resource_version, error=first_line(exc))
-            EVENTS_REJECTED.labels(self._cluster).inc()
+            EVENTS_REJECTED.labels(self.cluster).inc()
             self._write([replace(items[0], event=None)])
         else:
             log.error("cursor.store_failed", position=items[0].position, exc_info=exc)
-            self._stopped.wait(self._backoff.next_s())
+            self.stopped.wait(self._backoff.next_s())
 
     def _wait_for_database(self, exc: Exception) -> None:
-        if self._status.has_database:
+        if self.status.has_database:
             log.warning("database.unavailable", error=first_line(exc))
-        self._status.has_database = False
-        self._stopped.wait(min(self._backoff.next_s(), MAX_RETRY_WAIT_S))
+        self.status.has_database = False
+        self.stopped.wait(min(self._backoff.next_s(), MAX_RETRY_WAIT_S))
 
     def _resolve_inactive(self) -> None:
         if time.monotonic() < self._resolve_at:
             return
         self._resolve_at = time.monotonic() + RESOLVE_INTERVAL_S
         try:
-            self._store.resolve_inactive(self._scopes)
+            self.store.resolve_inactive(self.scopes)
         except LeaseLost:
             raise
         except Exception as exc:  # the next attempt may succeed

@@ -76,7 +76,7 @@ class Account:
         """Recursively chown `tree` to this account, unless it owns it already."""
         if self.is_current_user or tree.lstat().st_uid == self.uid:
             return
-        for path in [*tree.rglob("*"), tree]:  # the root last: its owner tells that everything else is done
+        for path in [*tree.rglob("*"), tree]:  # the root last: once it has a new owner, everything else has too
             os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
     def grant_traverse(self, path: Path) -> None:
