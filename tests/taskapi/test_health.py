@@ -43,6 +43,9 @@ async def test_the_document_has_every_call_and_its_problems(api: httpx.AsyncClie
         assert operation["summary"]
         assert operation["tags"]
         assert not any(status.startswith("5") and status != "503" for status in operation["responses"])
+        headers = [header for response in operation["responses"].values() for header in response["headers"].values()]
+        assert all(isinstance(header["description"], str) for header in headers)
+    assert {"Location", "X-Request-Id"} == set(operations["submit_task"]["responses"]["201"]["headers"])
     problem = operations["submit_task"]["responses"]["422"]["content"]["application/problem+json"]["schema"]
     assert problem == {"$ref": "#/components/schemas/Problem"}
 

@@ -43,11 +43,8 @@ SCHEMA_MODULES: Sequence[ModuleType] = (
 )
 
 _REF = "#/components/schemas/{name}"
-_STRING = {"required": True, "schema": {"type": "string"}}
-_REQUEST_ID = {
-    "X-Request-Id": {"description": "The id of the request: the client's own, or a generated one.", **_STRING}
-}
-_RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait before the next try.", **_STRING}}
+_REQUEST_ID = {"X-Request-Id": "The id of the request: the client's own, or a generated one."}
+_RETRY_AFTER = {"Retry-After": "Seconds to wait before the next try."}
 
 
 @get("/", include_in_schema=False)

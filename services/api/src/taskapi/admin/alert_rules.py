@@ -1,4 +1,4 @@
-"""Check the tasks of alert rules when the rules are set, because an alert that opens later has nobody to tell."""
+"""Check the tasks of alert rules when the rules are set: an error when an alert opens would go unseen."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ async def list_settings(services: NamedDependency[Services]) -> Settings:
     responses=problem_responses(404, 409),
 )
 async def get_setting(services: NamedDependency[Services], name: _Name) -> Setting:
-    """Return its current value, and the source of it."""
+    """Return the current value of a setting, and its source."""
     live = _live(name)
     return _present(services, live, (await _rows(services)).get(name))
 
@@ -88,7 +88,7 @@ async def set_setting(
     responses=problem_responses(404, 409),
 )
 async def unset_setting(services: NamedDependency[Services], name: _Name) -> Setting:
-    """Let each process use its own setting again, and return that of the API. It need not be overridden."""
+    """Remove the override, if there is one, and return the setting as the API was started with."""
     live = _live(name)
     await services.database.write(overrides.remove_override(), {"setting": name})
     return await _after_change(services, live)

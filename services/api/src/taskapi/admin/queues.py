@@ -36,7 +36,7 @@ async def list_queues(services: NamedDependency[Services]) -> Queues:
 async def pause_queue(
     request: Request[Any, Any, Any], services: NamedDependency[Services], queue_name: QueueName, user: User = None
 ) -> Queue:
-    """Start none of its tasks until it is resumed. Running tasks continue. The queue need not have had tasks yet."""
+    """Start no task of the queue until it is resumed. Running tasks continue. The queue need not exist yet."""
     reason = await read_reason(request)
     await services.database.write(queues.pause_queue(), {"of": queue_name, "why": reason, "by": actor(user)})
     return await _fetch_queue(services, queue_name)
@@ -51,7 +51,7 @@ async def pause_queue(
     responses=problem_responses(404),
 )
 async def resume_queue(services: NamedDependency[Services], queue_name: QueueName) -> Queue:
-    """Start its tasks again."""
+    """Start the tasks of the queue again."""
     await services.database.write(queues.resume_queue(), {"of": queue_name})
     services.notifier.notify()
     return await _fetch_queue(services, queue_name)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from litestar.datastructures import ResponseHeader
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import HeaderParameter, PathParameter
+from litestar.params import HeaderParameter, ParameterKwarg, PathParameter, QueryParameter
 
 from taskapi.schemas import Problem
 from taskcore.domain import tasks as limits
@@ -25,8 +25,21 @@ PUBLIC_NAMES = {
     "from_": "from",
 }
 
-TaskId = Annotated[
-    int, PathParameter(ge=1, le=MAX_INTEGER, schema_extra={"maximum": MAX_INTEGER}, description="A task's id.")
+
+def id_in_path(description: str) -> ParameterKwarg:
+    return PathParameter(ge=1, le=MAX_INTEGER, schema_extra={"maximum": MAX_INTEGER}, description=description)
+
+
+TaskId = Annotated[int, id_in_path("A task's id.")]
+Limit = Annotated[int, QueryParameter(ge=1, le=1_000)]
+AfterId = Annotated[
+    int,
+    QueryParameter(
+        ge=0,
+        le=MAX_INTEGER,
+        schema_extra={"minimum": 0, "maximum": MAX_INTEGER},
+        description="`next_after` of the previous page.",
+    ),
 ]
 QueueName = Annotated[
     str,

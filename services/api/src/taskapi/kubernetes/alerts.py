@@ -8,10 +8,10 @@ from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromQuery
 
-from taskapi.http.parameters import User, actor, problem_responses
+from taskapi.http.parameters import Limit, User, actor, problem_responses
 from taskapi.http.problems import ProblemError, not_found
 from taskapi.kubernetes import schemas
-from taskapi.kubernetes.parameters import AfterAlert, AlertId, AnyOf, BeforeAlert, Limit, decode_id, reject_both
+from taskapi.kubernetes.parameters import AfterAlert, AlertId, AnyOf, BeforeAlert, decode_id, reject_both
 from taskapi.runtime.services import Services
 from taskapi.schemas import Problem, ProblemCode
 from taskapi.tasks.presenters import from_row

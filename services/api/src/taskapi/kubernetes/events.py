@@ -11,16 +11,14 @@ from litestar import get
 from litestar.di import NamedDependency
 
 from taskapi.http.paging import parse_time
-from taskapi.http.parameters import TaskId, problem_responses
+from taskapi.http.parameters import AfterId, Limit, TaskId, problem_responses
 from taskapi.http.problems import not_found
 from taskapi.kubernetes import schemas
 from taskapi.kubernetes.parameters import (
     After,
-    AfterId,
     AnyOf,
     Before,
     EventId,
-    Limit,
     Search,
     Time,
     decode_after,
@@ -162,7 +160,7 @@ async def _page(
 async def _since(
     services: Services, event_filter: EventFilter, limit: int, after: _Position, newest: _Position
 ) -> schemas.EventPage:
-    """Return what has been stored after `after`. Later than `newest` is fine: it is there next time as well."""
+    """Return what has been stored after `after`, even if that was after `newest` was read."""
     rows = await services.database.read(
         event_queries.follow_events(event_filter, limit=limit + 1, after_id=after.event_id),
     )

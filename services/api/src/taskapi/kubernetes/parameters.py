@@ -6,32 +6,19 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from litestar.params import PathParameter, QueryParameter
+from litestar.params import QueryParameter
 
+from taskapi.http.parameters import id_in_path
 from taskapi.http.problems import invalid_field
 from taskcore.domain.documents import MAX_INTEGER
 
-EventId = Annotated[
-    int, PathParameter(ge=1, le=MAX_INTEGER, schema_extra={"maximum": MAX_INTEGER}, description="An event's id.")
-]
-AlertId = Annotated[
-    int, PathParameter(ge=1, le=MAX_INTEGER, schema_extra={"maximum": MAX_INTEGER}, description="An alert's id.")
-]
+EventId = Annotated[int, id_in_path("An event's id.")]
+AlertId = Annotated[int, id_in_path("An alert's id.")]
 AnyOf = Annotated[list[str] | None, QueryParameter(description="May be repeated to match any of the values.")]
 Time = Annotated[
     str | None, QueryParameter(schema_extra={"format": "date-time"}, description="Only events from this time on.")
 ]
 Search = Annotated[str | None, QueryParameter(max_length=255, description="Part of the message, case-insensitive.")]
-Limit = Annotated[int, QueryParameter(ge=1, le=1_000)]
-AfterId = Annotated[
-    int,
-    QueryParameter(
-        ge=0,
-        le=MAX_INTEGER,
-        schema_extra={"minimum": 0, "maximum": MAX_INTEGER},
-        description="`next_after` of the previous page.",
-    ),
-]
 Before = Annotated[
     str | None,
     QueryParameter(max_length=40, pattern=r"^-?[0-9]{1,18}\.[0-9]{1,19}$", description="`next_before` of a page."),

@@ -36,7 +36,7 @@ from taskcore.submission.from_schedule import OverlapConflict, run_now
 async def pause_schedule(
     request: Request[Any, Any, Any], services: NamedDependency[Services], schedule_id: ScheduleId
 ) -> schemas.Schedule:
-    """Skip its times until it is resumed. A running task continues. Pausing it again replaces the reason."""
+    """Skip the times of the schedule until it is resumed. A running task continues. Pausing again sets the reason."""
     reason = await read_reason(request)
     if not await services.database.write(schedules.pause_schedule(), {"of": schedule_id, "why": reason}):
         raise not_found(ProblemCode.SCHEDULE_NOT_FOUND, schedule_id)
@@ -53,7 +53,7 @@ async def pause_schedule(
     responses=problem_responses(404),
 )
 async def resume_schedule(services: NamedDependency[Services], schedule_id: ScheduleId) -> schemas.Schedule:
-    """Continue with the next time; those of the pause are not made up for. The schedule need not be paused."""
+    """Continue the schedule with its next time. Those of the pause are not made up for. It need not be paused."""
     async with services.database.transaction() as connection:
         row = (await connection.execute(fires.lock_schedule(), {"of": schedule_id})).first()
         if row is None:
@@ -79,7 +79,7 @@ async def resume_schedule(services: NamedDependency[Services], schedule_id: Sche
 async def run_schedule(
     services: NamedDependency[Services], schedule_id: ScheduleId, user: User = None
 ) -> Response[schemas.ScheduleRun]:
-    """Submit its task now, even while it is paused. Refused while the previous task runs, unless tasks may overlap."""
+    """Submit the task of the schedule now, paused or not, unless the previous one is unfinished and may not overlap."""
     async with services.database.transaction() as connection:
         done = await run_now(connection, schedule_id, actor=actor(user))
     if done is None:

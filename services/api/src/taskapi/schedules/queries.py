@@ -11,12 +11,12 @@ from litestar import Request, get, post
 from litestar.di import NamedDependency
 
 from taskapi.http.paging import parse_time
-from taskapi.http.parameters import problem_responses
+from taskapi.http.parameters import AfterId, Limit, problem_responses
 from taskapi.http.problems import not_found
 from taskapi.http.request_body import JsonBody
 from taskapi.runtime.services import Services
 from taskapi.schedules import schemas
-from taskapi.schedules.parameters import After, Before, Count, Limit, ScheduleId
+from taskapi.schedules.parameters import Before, Count, ScheduleId
 from taskapi.schedules.validation import parse_recurrence
 from taskapi.schemas import ProblemCode
 from taskapi.tasks.presenters import from_row
@@ -36,7 +36,7 @@ _PREVIEW = JsonBody(schemas.PreviewRequest, {"cron": "*/5 8-18 * * MON-FRI", "ti
     responses=problem_responses(),
 )
 async def list_schedules(
-    services: NamedDependency[Services], after: After = 0, limit: Limit = 100
+    services: NamedDependency[Services], after: AfterId = 0, limit: Limit = 100
 ) -> schemas.SchedulePage:
     """Return a page of schedules, by id."""
     rows = await services.database.read(schedules.list_schedules(), {"after_id": after, "most": limit + 1})
@@ -89,7 +89,7 @@ async def list_fires(
 async def preview_schedule(
     services: NamedDependency[Services], schedule_id: ScheduleId, count: Count = 10
 ) -> schemas.SchedulePreview:
-    """Return its next times from now, ignoring a pause."""
+    """Return the next times of the schedule, ignoring a pause."""
     row = await fetch_schedule_row(services, schedule_id)
     recurrence = parse_recurrence(row.cron, row.every_s, row.timezone, row.anchor_at)
     return await _preview(recurrence, row.timezone, await database_now(services), count)

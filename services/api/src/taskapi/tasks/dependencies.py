@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from litestar import get
 from litestar.di import NamedDependency
-from litestar.params import QueryParameter
 from sqlalchemy import Executable
 
-from taskapi.http.parameters import TaskId, problem_responses
+from taskapi.http.parameters import AfterId, Limit, TaskId, problem_responses
 from taskapi.runtime.services import Services
 from taskapi.schemas import RelatedTask, RelatedTaskPage
 from taskapi.tasks import presenters
 from taskapi.tasks.queries import fetch_task_row
 from taskcore.db.tasks import dependencies
-from taskcore.domain.documents import MAX_INTEGER
-
-_After = Annotated[
-    int,
-    QueryParameter(
-        ge=0,
-        le=MAX_INTEGER,
-        schema_extra={"minimum": 0, "maximum": MAX_INTEGER},
-        description="`next_after` of the previous page.",
-    ),
-]
-_Limit = Annotated[int, QueryParameter(ge=1, le=1_000)]
 
 
 @get(
@@ -37,7 +22,7 @@ _Limit = Annotated[int, QueryParameter(ge=1, le=1_000)]
     responses=problem_responses(404),
 )
 async def list_dependencies(
-    services: NamedDependency[Services], task_id: TaskId, after: _After = 0, limit: _Limit = 1_000
+    services: NamedDependency[Services], task_id: TaskId, after: AfterId = 0, limit: Limit = 1_000
 ) -> RelatedTaskPage:
     """Return the tasks that must succeed before this one runs."""
     return await _page(services, task_id, dependencies.list_dependencies(), after, limit)
@@ -51,7 +36,7 @@ async def list_dependencies(
     responses=problem_responses(404),
 )
 async def list_dependents(
-    services: NamedDependency[Services], task_id: TaskId, after: _After = 0, limit: _Limit = 1_000
+    services: NamedDependency[Services], task_id: TaskId, after: AfterId = 0, limit: Limit = 1_000
 ) -> RelatedTaskPage:
     """Return the tasks that depend on this one directly."""
     return await _page(services, task_id, dependencies.list_dependents(), after, limit)

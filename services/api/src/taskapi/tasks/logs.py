@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
 from taskapi import schemas
-from taskapi.http.parameters import TaskId, problem_responses
+from taskapi.http.parameters import Limit, TaskId, problem_responses
 from taskapi.http.problems import invalid_field
 from taskapi.runtime.services import Services
 from taskapi.tasks import presenters
@@ -29,7 +29,6 @@ _After = Annotated[
         max_length=19, pattern=r"^[0-9]{1,9}\.[0-9]{1,9}$", description="`next_after` of the previous page."
     ),
 ]
-_Limit = Annotated[int, QueryParameter(ge=1, le=1_000)]
 
 
 @get(
@@ -44,7 +43,7 @@ async def get_logs(
     task_id: TaskId,
     attempt: _Attempt = 0,
     after: _After = None,
-    limit: _Limit = 100,
+    limit: Limit = 100,
 ) -> schemas.LogPage:
     """Return log lines, oldest first, attempt by attempt. Those of a running attempt appear within about a second."""
     await fetch_task_row(services, task_id)

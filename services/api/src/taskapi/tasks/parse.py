@@ -67,7 +67,7 @@ def parse_batch(body: bytes) -> Batch:
 
 
 def check_types(items: Sequence[BatchItem], types: Mapping[str, KnownType]) -> None:
-    """Reject the tasks whose type or parameters are not valid."""
+    """Reject the items whose type or parameters are not valid."""
     room = MAX_ERRORS
     for item in items:
         if errors := list(islice(type_errors(item.spec, types, item.path), max(room, 1))):
