@@ -216,7 +216,7 @@ def test_trace_of_a_scheduled_task_starts_where_it_fires(served: System, receive
 
 
 @pytest.mark.parametrize(
-    "trouble", [OtlpReceiver.hang, lambda receiver: receiver.answer_with(503)], ids=["silent", "503"]
+    "trouble", [OtlpReceiver.hang, lambda receiver: receiver.respond_with(503)], ids=["silent", "503"]
 )
 def test_tasks_do_not_wait_for_a_failing_endpoint(
     served: System, worker: Service, receiver: OtlpReceiver, trouble: Callable[[OtlpReceiver], None]
