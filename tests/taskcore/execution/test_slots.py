@@ -10,7 +10,7 @@ import pytest
 from harness.waiting import eventually
 from taskcore.domain.tasks import ClaimedTask, Lease
 from taskcore.execution.slots import Capacity, SlotPool
-from taskcore.execution.type_durations import MIN_SAMPLES, TypeDurations
+from taskcore.execution.type_durations import MIN_SAMPLES
 
 
 def claimed(task_id: int, type_: str = "noop") -> ClaimedTask:
@@ -52,20 +52,6 @@ def test_short_tasks_are_prefetched_while_short_tasks_run(slots: SlotPool) -> No
 
     assert reserve(slots, 10) == Capacity(0, 3)
     assert reserve(slots, 10, general_only=True) == Capacity(0, 0)
-
-
-def test_one_long_run_makes_a_type_long_for_a_while() -> None:
-    durations = TypeDurations()
-    for _ in range(MIN_SAMPLES):
-        durations.observe("noop", 0.001)
-    assert durations.short_types() == ["noop"]
-
-    durations.observe("noop", 0.5)
-    assert durations.short_types() == []
-
-    for _ in range(500):
-        durations.observe("noop", 0.001)
-    assert durations.short_types() == ["noop"]
 
 
 def test_slot_of_a_long_task_is_freed_when_its_result_is_stored(slots: SlotPool) -> None:

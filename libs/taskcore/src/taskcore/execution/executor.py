@@ -34,7 +34,7 @@ from taskcore.domain.tasks import ClaimedTask, FinishedAttempt, worker_actor
 from taskcore.execution.attempt_runner import AttemptRunner
 from taskcore.execution.isolation.forkserver import ForkServer
 from taskcore.execution.running_attempts import RunningAttempts
-from taskcore.observability.attempt_observer import AttemptObservers
+from taskcore.observability.attempt_observer import AttemptObserver, AttemptObservers
 from taskcore.observability.log_context import LogContext
 from taskcore.observability.metrics import CLAIMS_REFUSED, AttemptMetrics
 from taskcore.observability.tracing.attempt_spans import AttemptTracer
@@ -59,6 +59,7 @@ class Executor:
     It is the `incarnation`-th process of the worker `worker_id`, which changes when the worker registers again.
     `engine` must run each statement in a transaction of its own. `make_services` is called once per attempt.
     `flush_reports` writes the log lines and the progress of attempts, so that they are stored before their results.
+    `observers` are called after those for log context, metrics and traces.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Executor:
         make_services: Callable[[ClaimedTask], AttemptServices] = _null_services,
         flush_reports: Callable[[], None] = lambda: None,
         tracing: Tracing = NO_TRACING,
+        observers: Sequence[AttemptObserver] = (),
     ) -> None:
         self._engine = engine
         self._plugins = plugins
@@ -82,7 +84,7 @@ class Executor:
         self._types = list(plugins)
         self._flush_reports = flush_reports
         self._tracer = AttemptTracer(tracing)
-        self.observers = AttemptObservers([LogContext(), AttemptMetrics(), self._tracer])
+        self.observers = AttemptObservers([LogContext(), AttemptMetrics(), self._tracer, *observers])
         self.running = running or RunningAttempts()
         self._runner = AttemptRunner(
             plugins, settings, self.running, forkserver or ForkServer(settings), make_services, self._tracer
@@ -204,7 +206,8 @@ class Executor:
         results = settlements.result_rows(batch, self._tracer.span_ids(batch))
         rows = self._execute(settlements.settle(), rows=results, by=worker_actor(self.worker_id))
         stored = {row.id for row in rows}
-        self.observers.settled([one for one in batch if one.lease.task_id in stored], asked_ns)
+        if settled := [one for one in batch if one.lease.task_id in stored]:
+            self.observers.settled(settled, asked_ns)
         if refused := [one for one in batch if one.lease.task_id not in stored]:
             self.observers.refused(refused, asked_ns)
             log.warning(
