@@ -3,13 +3,15 @@
 PYTHON ?= python3
 PORT ?= $(or $(TASKCORE_API__PORT),8080)
 ARGS ?=
+DURATIONS ?=
 ONLY ?=
 LIST ?=
+WORKERS ?= auto
 BASE ?= python:3.13-slim-bookworm
 BUILD ?=
 DEV ?=
 IMAGES ?= taskcore-
-VERSION ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' libs/taskcore/pyproject.toml)
+VERSION ?= $(shell cat VERSION)
 REVISION ?= $(shell git describe --always --abbrev=40 --dirty)
 
 BIN := .venv/bin
@@ -18,13 +20,15 @@ PACKAGES := libs/taskcore libs/taskclient services/api services/worker services/
 IN_IMAGES := api worker collector-analytics collector-k8s
 OWN := taskcore taskclient taskapi taskworker collector-analytics collector-k8s taskstandalone
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# A file goes to one worker, whose tests may share a system of processes. The servers are shared by all workers.
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --timeout 600
 INSTALL := $(PIP) install --quiet --no-deps --require-hashes
 COMPOSE ?= $(shell docker compose version > /dev/null 2>&1 && echo docker compose || echo docker-compose)
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links $(OWN:%=--no-emit-package %)
 
 .DELETE_ON_ERROR:
-.PHONY: help run up compose down logs test test-containers check bench faults docs lock images $(IN_IMAGES:%=image-%) clean
+.PHONY: help run up compose down logs test test-fast test-containers check bench faults docs lock images $(IN_IMAGES:%=image-%) clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1	/p' Makefile | expand -t 17
@@ -59,7 +63,10 @@ up down logs: export COMPOSE_FILE := compose.yaml$(if $(DEV),:compose.dev.yaml)$
 
 test: .venv/.dev  ## run all tests; ARGS="tests/taskstandalone -k adopted" for some
 	harness/rabbitmq/provide_rabbitmq
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(DURATIONS:%=--durations=%) $(ARGS)
+
+test-fast: .venv/.dev  ## run the tests that need neither Taskcore's programs nor much time
+	$(PYTEST) -m 'not slow and not system' $(ARGS)
 
 test-containers: .venv/.dev  ## run the tests that need a container engine: they build and run the images
 	$(BIN)/python -m pytest tests/containers/engine $(ARGS)
@@ -116,7 +123,7 @@ clean:  ## remove everything that make created, except the data in .taskcore
 	echo "Taskcore needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Choose another" \
 		"with make PYTHON=/path/to/python3.12" >&2; exit 1
 
-.venv/.packages: .venv/.python requirements/run.txt $(PACKAGES:%=%/pyproject.toml)
+.venv/.packages: .venv/.python VERSION requirements/run.txt $(PACKAGES:%=%/pyproject.toml)
 	@echo 'Installing the dependencies of Taskcore into .venv'
 	$(INSTALL) -r requirements/run.txt
 	$(PIP) install --quiet --no-deps --no-build-isolation --no-index $(PACKAGES:%=-e ./%)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from harness.reaper import Reaper
+
+TESTS = Path(__file__).parent
 
 pytest_plugins = [
     "harness.postgres",
@@ -29,3 +32,49 @@ def reaper() -> Iterator[Reaper]:
     reaper = Reaper()
     yield reaper
     reaper.close()
+
+
+#: Fixtures that start programs, and fixtures that start a server for one test or use the broker.
+SYSTEM_FIXTURES = {"services"}
+SLOW_FIXTURES = {"private_postgres", "private_rabbitmq", "rabbitmq_management"}
+
+#: Files whose tests race, generate inputs, or start processes, which takes seconds.
+SLOW_FILES = {
+    "collector_analytics/test_hanging_databases.py",
+    "collector_k8s/ingest/test_failures_in_any_order.py",
+    "collector_k8s/ingest/test_slow_storage.py",
+    "taskapi/test_contract.py",
+    "taskcore/db/tasks/test_dependencies.py",
+    "taskcore/db/tasks/test_history_feed.py",
+    "taskcore/db/tasks/test_interleavings.py",
+    "taskcore/db/tasks/test_reference_model.py",
+    "taskcore/submission/test_schedule_races.py",
+    "taskstandalone/postgres/test_embedded_postgres.py",
+    "taskworker/types/command/test_run_command_interrupts.py",
+}
+SLOW_FOLDERS = {"taskcore/execution/isolation"}
+SYSTEM_FOLDERS = {"system", "faults"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by what they start, and put the files with long tests first, so that a parallel run ends evenly."""
+    for item in items:
+        if is_in(item, SYSTEM_FOLDERS) or uses(item, SYSTEM_FIXTURES):
+            item.add_marker("system")
+        if path_of(item) in SLOW_FILES or is_in(item, SLOW_FOLDERS) or uses(item, SLOW_FIXTURES):
+            item.add_marker("slow")
+    long_files = {item.path for item in items if item.get_closest_marker("system") or item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long_files)
+
+
+def path_of(item: pytest.Item) -> str:
+    """Return the file of a test, relative to this folder."""
+    return item.path.relative_to(TESTS).as_posix() if item.path.is_relative_to(TESTS) else ""
+
+
+def is_in(item: pytest.Item, folders: set[str]) -> bool:
+    return any(path_of(item).startswith(f"{folder}/") for folder in folders)
+
+
+def uses(item: pytest.Item, fixtures: set[str]) -> bool:
+    return not fixtures.isdisjoint(getattr(item, "fixturenames", ()))

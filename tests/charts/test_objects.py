@@ -90,12 +90,11 @@ def test_every_object_has_the_common_labels(values: str) -> None:
 
 def test_all_charts_have_the_version_of_the_packages() -> None:
     metadata = load_chart().metadata
-    package = re.search(r'^version = "(.*)"', (ROOT / "libs/taskcore/pyproject.toml").read_text(), re.M)
+    version = (ROOT / "VERSION").read_text().strip()
 
-    assert package is not None
-    assert {metadata["version"], metadata["appVersion"]} == {package[1]}
-    assert {one["version"] for one in metadata["dependencies"]} == {package[1]}
-    assert {(one["version"], one["appVersion"]) for one in load_chart().dependencies} == {(package[1], package[1])}
+    assert {metadata["version"], metadata["appVersion"]} == {version}
+    assert {one["version"] for one in metadata["dependencies"]} == {version}
+    assert {(one["version"], one["appVersion"]) for one in load_chart().dependencies} == {(version, version)}
 
 
 def test_service_templates_have_at_most_five_lines() -> None:

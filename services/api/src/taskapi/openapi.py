@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
 from functools import cache
+from importlib.metadata import version
 from types import ModuleType
 from typing import Any
 
@@ -26,7 +27,7 @@ from taskapi.traces import schemas as traces_schemas
 
 CONFIG = OpenAPIConfig(
     title="Taskcore",
-    version="0.1.0",
+    version=version("taskapi"),
     description="A task service: submit tasks, follow their progress, and manage schedules, queues and alerts.",
     use_handler_docstrings=True,
     path="/openapi",
