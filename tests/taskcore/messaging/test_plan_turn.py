@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from taskcore.messaging.consumer import MAX_IDLE_HOLD_S, Turn, TurnState, plan_turn
+from taskcore.messaging.consumer import MAX_IDLE_HOLD_S, Turn, plan_turn
 
 JUST_NOW = 0.0
 TOO_LONG = MAX_IDLE_HOLD_S
@@ -27,4 +27,4 @@ TOO_LONG = MAX_IDLE_HOLD_S
 def test_turn_follows_from_slots_and_messages(
     is_closed: bool, unclaimed: int, full_for_s: float | None, turn: Turn
 ) -> None:
-    assert plan_turn(TurnState(is_closed, unclaimed, full_for_s)) is turn
+    assert plan_turn(is_closed=is_closed, unclaimed=unclaimed, full_for_s=full_for_s) is turn

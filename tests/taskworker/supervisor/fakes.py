@@ -6,12 +6,14 @@ import os
 from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from queue import SimpleQueue
 from uuid import uuid4
 
 from taskcore.domain.tasks import ClaimedTask, Lease
 from taskcore.leasing.executor_exits import ExecutorExit
-from taskcore.leasing.lease_manager import Directives
+from taskcore.leasing.lease_manager import Directives, LeaseManager
+from taskcore.reconnecting_thread import ReconnectingThread
 from taskcore.settings import Settings
 from taskworker.supervisor.attempt_table import AttemptTable
 from taskworker.supervisor.protocol import Command
@@ -21,17 +23,21 @@ def claimed(task_id: int, attempt: int = 1) -> ClaimedTask:
     return ClaimedTask(Lease(task_id, attempt, uuid4()), "t", "noop", "default", {}, 0, 4, 0.0)
 
 
-class FakeLease:
+class FakeLease(LeaseManager):
     """Registered as worker 1, with the whole lease left, until a test says otherwise."""
 
     def __init__(self) -> None:
         self.worker_id: int | None = 1
         self.directives: SimpleQueue[Directives] = SimpleQueue()
-        self.is_fresh = True
+        self.has_heartbeats = True
         self.share_left = 1.0
         self.losses = 0
         self.exits: list[tuple[int, ExecutorExit]] = []
         self.is_deregistered = False
+
+    @property
+    def is_fresh(self) -> bool:
+        return self.has_heartbeats
 
     def start(self) -> None:
         pass
@@ -49,8 +55,12 @@ class FakeLease:
         self.is_deregistered = True
 
 
-class FakeSignal:
-    is_connected = True
+class FakeSignal(ReconnectingThread):
+    name = "fake"
+    reconnect_delay_s = 0.0
+
+    def __init__(self) -> None:
+        self.is_connected = True
 
     def start(self) -> None:
         pass
@@ -58,8 +68,11 @@ class FakeSignal:
     def stop(self) -> None:
         pass
 
+    def _hold_connection(self) -> None:
+        raise AssertionError("no thread runs")
 
-class FakeProcess:
+
+class FakeProcess(BaseProcess):
     """An executor process that only exists as the other end of its pipe."""
 
     def __init__(self, worker_id: int, incarnation: int, attempt_table: AttemptTable, pipe: Connection) -> None:
@@ -67,21 +80,29 @@ class FakeProcess:
         self.incarnation = incarnation
         self.attempts = attempt_table.writer()
         self.pipe = pipe
-        self.exitcode: int | None = None
-        self.sentinel, self._alive = os.pipe()
+        self._exitcode: int | None = None
+        self._sentinel, self._alive = os.pipe()
+
+    @property
+    def sentinel(self) -> int:
+        return self._sentinel
+
+    @property
+    def exitcode(self) -> int | None:
+        return self._exitcode
 
     def is_alive(self) -> bool:
-        return self.exitcode is None
+        return self._exitcode is None
 
     def kill(self) -> None:
         self.exit(-9)
 
-    def join(self) -> None:
-        assert self.exitcode is not None
+    def join(self, timeout: float | None = None) -> None:
+        assert self._exitcode is not None
 
     def exit(self, exitcode: int) -> None:
-        if self.exitcode is None:
-            self.exitcode = exitcode
+        if self._exitcode is None:
+            self._exitcode = exitcode
             os.close(self._alive)
 
     def commands(self) -> list[Command]:

@@ -100,7 +100,7 @@ def test_worker_is_ready_when_an_executor_has_reported(harness: Harness) -> None
     harness.supervisor.tick()
 
     assert harness.supervisor.is_ready
-    harness.lease.is_fresh = False
+    harness.lease.has_heartbeats = False
     assert not harness.supervisor.is_ready
 
 

@@ -133,10 +133,9 @@ class EmbeddedWorker:
         if is_up and not self._is_fenced:
             log.error("worker.fenced", worker_id=self._executor.worker_id)
             self._lease.record_loss()
-            self._service.fence()
-        if self._is_fenced and not is_up:
-            self._service.unfence()
-        self._is_fenced = is_up
+        if is_up != self._is_fenced:
+            self._is_fenced = is_up
+            self._service.set_fence(is_up)
 
     def _apply(self, directives: Directives) -> None:
         """Do what the database asks. After a suspend longer than the lease, the worker has a new id."""

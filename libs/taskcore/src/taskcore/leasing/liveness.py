@@ -1,36 +1,27 @@
-"""All liveness signals of a worker: when it has lost every one of them, others declare it dead and it has to stop."""
+"""All liveness signals of a worker: connections by which others see that it lives, and it sees whether they can.
+
+A worker that has lost all of them is declared dead, and has to stop.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from taskcore.leasing.control_listener import ControlListener
 from taskcore.messaging.brokers import connection_parameters
 from taskcore.messaging.presence import Presence
+from taskcore.reconnecting_thread import ReconnectingThread
 from taskcore.settings import Settings
 
-
-class LivenessSignal(Protocol):
-    """A connection that ends with the worker: others see that it lives, and it sees whether they can."""
-
-    def start(self) -> None: ...
-
-    def stop(self) -> None: ...
-
-    @property
-    def is_connected(self) -> bool: ...
-
-
 #: Makes the signals of the worker with this id. They call the second argument when the database has news for it.
-LivenessSignalFactory = Callable[[int, Callable[[], None]], Sequence[LivenessSignal]]
+LivenessSignalFactory = Callable[[int, Callable[[], None]], Sequence[ReconnectingThread]]
 
 
 def default_signals(settings: Settings) -> LivenessSignalFactory:
     """Return a factory of two signals, one in PostgreSQL and one in RabbitMQ."""
 
-    def make(worker_id: int, wake: Callable[[], None]) -> Sequence[LivenessSignal]:
+    def make(worker_id: int, wake: Callable[[], None]) -> Sequence[ReconnectingThread]:
         listener = ControlListener(settings.database_url.get_secret_value(), worker_id, on_wake=wake)
         return [listener, Presence(connection_parameters(settings), worker_id)]
 
@@ -55,7 +46,7 @@ class LivenessSignals:
         self._wake = wake
         self._tolerance_s = tolerance_s
         self._clock = clock
-        self._signals: Sequence[LivenessSignal] = ()
+        self._signals: Sequence[ReconnectingThread] = ()
         self._last_connected_at = 0.0
 
     def switch_to(self, worker_id: int | None) -> None:

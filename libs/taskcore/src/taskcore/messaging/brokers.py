@@ -48,27 +48,31 @@ def queue_arguments(queue_type: str) -> dict[str, Any]:
     return {"x-queue-type": "quorum", "x-delivery-limit": DELIVERY_LIMIT} if queue_type == "quorum" else {}
 
 
-class _NoImplicitQueues(DramatiqBroker):
-    """A broker whose actors declare no queue; Dramatiq's own would make every worker consume `default`."""
+class _ClaimingBroker(DramatiqBroker):
+    """A broker for claiming consumers. `make_consumer` has to be set before a Dramatiq worker starts."""
+
+    make_consumer: ConsumerFactory | None = None
+
+    def _build_consumer(self, transport: Transport, queue_name: str, timeout_ms: int) -> Consumer:
+        if self.make_consumer is None:
+            raise RuntimeError("set make_consumer before this broker consumes")
+        return self.make_consumer(transport, queue_name, timeout_ms / 1000)
 
     def declare_actor(self, actor: Actor[Any, Any]) -> None:
+        """Declare no queue with the actor; Dramatiq's own would make every worker consume `default`."""
         self.emit_before("declare_actor", actor)
         self.actors[actor.actor_name] = actor
         self.emit_after("declare_actor", actor)
 
 
-class RabbitBroker(_NoImplicitQueues, RabbitmqBroker):
-    """A broker that only consumes: the relay publishes through a `RabbitPublisher`.
-
-    `make_consumer` has to be set before a Dramatiq worker starts.
-    """
+class RabbitBroker(_ClaimingBroker, RabbitmqBroker):
+    """A broker that only consumes: the relay publishes through a `RabbitPublisher`."""
 
     def __init__(self, settings: Settings, *, prefetch: int) -> None:
         super().__init__(url=settings.amqp_url.get_secret_value(), middleware=[])
         self.parameters = connection_parameters(settings)
         self._prefetch = prefetch
         self._arguments = queue_arguments(settings.queue_type)
-        self.make_consumer: ConsumerFactory | None = None
 
     def declare_queue(self, queue_name: str, *, ensure: bool = False) -> None:
         """Add the queue to those that are consumed; its consumer declares it to the server whenever it connects."""
@@ -79,15 +83,14 @@ class RabbitBroker(_NoImplicitQueues, RabbitmqBroker):
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:
         transport = RabbitTransport(self.parameters, queue_name, self._arguments, self._prefetch)
-        return _build(self.make_consumer, transport, queue_name, timeout)
+        return self._build_consumer(transport, queue_name, timeout)
 
 
-class MemoryBroker(_NoImplicitQueues, StubBroker):
+class MemoryBroker(_ClaimingBroker, StubBroker):
     """A broker for standalone and tests. Its messages live in this process only; losing them loses no task."""
 
     def __init__(self) -> None:
         super().__init__(middleware=[])
-        self.make_consumer: ConsumerFactory | None = None
 
     def declare_queue(self, queue_name: str) -> None:
         if queue_name not in self.queues:
@@ -98,7 +101,7 @@ class MemoryBroker(_NoImplicitQueues, StubBroker):
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 100) -> Consumer:
         if queue_name not in self.queues:
             raise QueueNotFound(queue_name)  # type: ignore[no-untyped-call]
-        return _build(self.make_consumer, StubTransport(self.queues[queue_name]), queue_name, timeout)
+        return self._build_consumer(StubTransport(self.queues[queue_name]), queue_name, timeout)
 
 
 Broker = RabbitBroker | MemoryBroker
@@ -109,9 +112,3 @@ def consumer_factory(slots: SlotPool, executor: Executor) -> ConsumerFactory:
     return lambda transport, queue_name, timeout_s: ClaimingConsumer(
         transport, queue_name, slots, executor, timeout_s=timeout_s
     )
-
-
-def _build(make: ConsumerFactory | None, transport: Transport, queue_name: str, timeout_ms: int) -> Consumer:
-    if make is None:
-        raise RuntimeError("set make_consumer before this broker consumes")
-    return make(transport, queue_name, timeout_ms / 1000)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 from uuid import uuid4
@@ -48,21 +47,13 @@ class Turn(Enum):
     REQUEUE = auto()  # no slot has been free for too long: requeue the messages, then as HOLD
 
 
-@dataclass(frozen=True, slots=True)
-class TurnState:
-    """What a turn depends on. `full_for_s` is how long no slot has been free; None means that one was."""
-
-    is_closed: bool
-    unclaimed: int
-    full_for_s: float | None
-
-
-def plan_turn(state: TurnState) -> Turn:
-    if state.is_closed:
+def plan_turn(*, is_closed: bool, unclaimed: int, full_for_s: float | None) -> Turn:
+    """Plan with that many `unclaimed` messages. `full_for_s`: how long no slot has been free; None if one was."""
+    if is_closed:
         return Turn.DRAIN
-    if state.full_for_s is None:
-        return Turn.CLAIM if state.unclaimed else Turn.RECEIVE
-    return Turn.REQUEUE if state.unclaimed and state.full_for_s >= MAX_IDLE_HOLD_S else Turn.HOLD
+    if full_for_s is None:
+        return Turn.CLAIM if unclaimed else Turn.RECEIVE
+    return Turn.REQUEUE if unclaimed and full_for_s >= MAX_IDLE_HOLD_S else Turn.HOLD
 
 
 class ClaimingConsumer(Consumer):
@@ -103,7 +94,8 @@ class ClaimingConsumer(Consumer):
 
     def _take_turn(self) -> None:
         full_for_s = None if self._full_since is None else time.monotonic() - self._full_since
-        match plan_turn(TurnState(self._slots.is_closed, len(self._unclaimed), full_for_s)):
+        turn = plan_turn(is_closed=self._slots.is_closed, unclaimed=len(self._unclaimed), full_for_s=full_for_s)
+        match turn:
             case Turn.DRAIN:
                 self._requeue_all()
                 self._transport.process_events(self._timeout_s)

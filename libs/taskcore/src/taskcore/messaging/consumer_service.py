@@ -63,13 +63,13 @@ class ConsumerService:
         if claimed is not None:
             self._completer.add(_as_released(claimed))
 
-    def fence(self) -> None:
-        """Interrupt all attempts and start none until `unfence`. Results that are not stored yet are kept."""
-        self._executor.discard(self._slots.suspend())
-        self._executor.running.interrupt_all(InterruptCause.FENCE)
-
-    def unfence(self) -> None:
-        self._slots.resume()
+    def set_fence(self, is_up: bool) -> None:
+        """Interrupt all attempts and start none while the fence is up. Results that are not stored yet are kept."""
+        if is_up:
+            self._executor.discard(self._slots.suspend())
+            self._executor.running.interrupt_all(InterruptCause.FENCE)
+        else:
+            self._slots.resume()
 
     def request_pause(self, task_id: int, attempt: int) -> None:
         """Ask an attempt to pause, now or as soon as it has started."""

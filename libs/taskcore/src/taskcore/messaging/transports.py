@@ -94,7 +94,7 @@ class RabbitTransport:
 
     def wake(self) -> None:
         try:
-            self._connection.add_callback_threadsafe(_noop)
+            self._connection.add_callback_threadsafe(lambda: None)  # any callback ends the wait
         except pika.exceptions.ConnectionWrongStateError:
             return  # nothing waits on a closed connection
 
@@ -167,7 +167,3 @@ def _dramatiq_errors() -> Iterator[None]:
         yield
     except (AssertionError, OSError, ValueError, pika.exceptions.AMQPError) as exc:
         raise ConnectionClosed(exc) from exc  # type: ignore[no-untyped-call]
-
-
-def _noop() -> None:
-    """Do nothing: any callback ends the wait."""

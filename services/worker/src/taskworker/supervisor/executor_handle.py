@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from typing import Protocol
+from multiprocessing.process import BaseProcess
 
 import structlog
 
@@ -22,22 +22,6 @@ from taskworker.supervisor.protocol import Command, Interrupt, Report, RequestPa
 MAX_OBSERVATION_GAP_S = 0.5
 
 log = structlog.stdlib.get_logger(__name__)
-
-
-class Process(Protocol):
-    """What the supervisor uses of a `multiprocessing.Process`."""
-
-    @property
-    def sentinel(self) -> int: ...
-
-    @property
-    def exitcode(self) -> int | None: ...
-
-    def is_alive(self) -> bool: ...
-
-    def kill(self) -> None: ...
-
-    def join(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -60,7 +44,7 @@ class SilenceTimer:
 class ExecutorHandle:
     """One process. `interrupted_at`: when attempts were interrupted; `timed_out`: those that it was killed for."""
 
-    process: Process
+    process: BaseProcess
     pipe: Connection
     attempt_table: AttemptTable
     worker_id: int

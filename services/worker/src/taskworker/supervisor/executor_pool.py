@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import structlog
@@ -15,18 +16,18 @@ from taskcore.observability.metrics import EXECUTOR_EXITS
 from taskcore.settings import Settings
 from taskworker.supervisor import executor_process
 from taskworker.supervisor.attempt_table import AttemptTable
-from taskworker.supervisor.executor_handle import ExecutorHandle, Process
+from taskworker.supervisor.executor_handle import ExecutorHandle
 from taskworker.supervisor.protocol import ConsumeQueues
 
 #: Starts a process from (settings, worker id, incarnation, attempt table). Returns it with our end of its pipe.
-StartProcess = Callable[[Settings, int, int, AttemptTable], tuple[Process, Connection]]
+StartProcess = Callable[[Settings, int, int, AttemptTable], tuple[BaseProcess, Connection]]
 
 log = structlog.stdlib.get_logger(__name__)
 
 
 def start_executor_process(
     settings: Settings, worker_id: int, incarnation: int, attempt_table: AttemptTable
-) -> tuple[Process, Connection]:
+) -> tuple[BaseProcess, Connection]:
     context = get_context("spawn")
     ours, theirs = context.Pipe(duplex=True)
     process = context.Process(

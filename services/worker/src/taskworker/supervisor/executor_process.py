@@ -29,17 +29,8 @@ from taskcore.observability.redaction import Redactor
 from taskcore.observability.tracing.provider import Tracing
 from taskcore.plugins import load_plugins
 from taskcore.settings import Settings
+from taskworker.supervisor import protocol
 from taskworker.supervisor.attempt_table import AttemptTable
-from taskworker.supervisor.protocol import (
-    Command,
-    ConsumeQueues,
-    Interrupt,
-    Report,
-    RequestPause,
-    SetFence,
-    SetLogLevel,
-    Stop,
-)
 
 REPORT_INTERVAL_S = 1.0
 #: The fork server starts this late because a worker that has just started has a backlog to work on.
@@ -97,23 +88,21 @@ def _run_commands(service: ConsumerService, pipe: Connection) -> None:
         try:
             if not pipe.poll(0.1 if stopping else None):
                 continue
-            command: Command = pipe.recv()
+            command: protocol.Command = pipe.recv()
         except (EOFError, OSError):
             os._exit(1)
         match command:
-            case SetLogLevel(level=level):
+            case protocol.SetLogLevel(level=level):
                 set_log_level(level)
-            case ConsumeQueues(queues=queues):
+            case protocol.ConsumeQueues(queues=queues):
                 service.consume(queues)
-            case Interrupt(task_id=task_id, attempt=attempt, cause=cause):
+            case protocol.Interrupt(task_id=task_id, attempt=attempt, cause=cause):
                 service.interrupt(task_id, attempt, cause)
-            case RequestPause(task_id=task_id, attempt=attempt):
+            case protocol.RequestPause(task_id=task_id, attempt=attempt):
                 service.request_pause(task_id, attempt)
-            case SetFence(is_up=True):
-                service.fence()
-            case SetFence(is_up=False):
-                service.unfence()
-            case Stop(grace_s=grace_s):
+            case protocol.SetFence(is_up=is_up):
+                service.set_fence(is_up)
+            case protocol.Stop(grace_s=grace_s):
                 if stopping is not None:
                     os._exit(1)
                 stopping = threading.Thread(target=service.stop, args=(grace_s,), daemon=True)
@@ -126,7 +115,7 @@ def _send_reports(slots: SlotPool, running: RunningAttempts, pipe: Connection) -
         as_of = time.monotonic()
         attempts = frozenset((task.lease.task_id, task.lease.attempt) for task in slots.snapshot())
         try:
-            pipe.send(Report(as_of, attempts, len(running.attempts())))
+            pipe.send(protocol.Report(as_of, attempts, len(running.attempts())))
         except OSError:
             return  # the main thread sees the broken pipe, too
         time.sleep(REPORT_INTERVAL_S)

@@ -9,14 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from multiprocessing.connection import wait
-from queue import SimpleQueue
 from threading import Event
-from typing import Protocol
 
 import structlog
 
-from taskcore.leasing.executor_exits import ExecutorExit, ExitKind
-from taskcore.leasing.lease_manager import SOFT_FENCE_SHARE, Directives
+from taskcore.leasing.executor_exits import ExitKind
+from taskcore.leasing.lease_manager import SOFT_FENCE_SHARE, Directives, LeaseManager
 from taskcore.leasing.liveness import LivenessSignals
 from taskcore.live_settings import CurrentSettings
 from taskcore.observability.logging import set_log_level
@@ -36,26 +34,6 @@ HARD_FENCE_SHARE = 0.1
 log = structlog.stdlib.get_logger(__name__)
 
 
-class Lease(Protocol):
-    """What the supervisor needs of a `LeaseManager`."""
-
-    worker_id: int | None
-    directives: SimpleQueue[Directives]
-
-    @property
-    def is_fresh(self) -> bool: ...
-
-    def start(self) -> None: ...
-
-    def is_expiring(self, share: float) -> bool: ...
-
-    def record_loss(self) -> None: ...
-
-    def record_exit(self, worker_id: int, exit_: ExecutorExit) -> None: ...
-
-    def deregister(self, timeout_s: float) -> None: ...
-
-
 class Supervisor:
     """One worker, from its registration to its end.
 
@@ -65,7 +43,7 @@ class Supervisor:
     def __init__(
         self,
         settings: Settings,
-        lease: Lease,
+        lease: LeaseManager,
         executors: ExecutorPool,
         liveness: LivenessSignals,
         *,
@@ -132,11 +110,7 @@ class Supervisor:
             self._wait()
 
     def _wait(self) -> None:
-        wait_objects = self._executors.wait_objects()
-        if wait_objects:
-            wait(wait_objects, timeout=TICK_INTERVAL_S)
-        else:
-            self.stop.wait(TICK_INTERVAL_S)
+        wait(self._executors.wait_objects(), timeout=TICK_INTERVAL_S)
 
     def _kill_stuck(self, handle: ExecutorHandle) -> None:
         kill = plan_kill(
