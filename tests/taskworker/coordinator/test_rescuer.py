@@ -53,7 +53,7 @@ class Cluster:
         self.rescued += 1
 
     def set_without_lock(self, *replies: list[tuple[int, int]]) -> None:
-        """Set the pairs of worker and lock that nobody holds, one list for each time of asking; the last one stays."""
+        """Set the pairs of worker and lock that nobody holds, one list for each query; the last one is repeated."""
         remaining = list(replies)
 
         def reply() -> list[Any]:

@@ -57,7 +57,7 @@ class MetricContext:
 
     `database` is Taskcore's own, in the transaction that stores the samples. `bucket` is the time bucket that is
     measured. A source that `is_windowed` counts what happened in `window`, and gets each window exactly once; for
-    others `window` is from the bucket's start until now. `is_first` tells that nothing of the source is stored yet.
+    others `window` is from the bucket's start until now. `is_first`: no sample of the source is stored yet.
     """
 
     task: TaskContext

@@ -61,6 +61,6 @@ def test_child_is_sampled_if_its_parent_is(flags: str, is_sampled: bool) -> None
 def test_number_of_remembered_names_is_limited() -> None:
     sampler = RateLimitedRootSampler(ratio=1.0, max_per_s=1e-6)
 
-    followed = sum(decisions(sampler, f"call {number}", 1) for number in range(3 * MAX_NAMES))
+    sampled = sum(decisions(sampler, f"call {number}", 1) for number in range(3 * MAX_NAMES))
 
-    assert MAX_NAMES <= followed <= MAX_NAMES + 1
+    assert MAX_NAMES <= sampled <= MAX_NAMES + 1

@@ -69,7 +69,7 @@ class DependencyResolver:
         return len(rows)
 
     async def _reblock(self, ids: list[int]) -> int:
-        """Block again the tasks that were cancelled because of a parent that somebody has since retried."""
+        """Block again the tasks that were cancelled because of a parent that has been retried since."""
         children = await self._database.execute(dependency_resolution.find_reblockable(), ids=ids)
         reblocked, marked = await self._while_locked(
             dependency_resolution.lock_with_parents(),

@@ -1,4 +1,4 @@
-"""The rescuer: puts back what dead workers held, and sweeps for tasks that all other rules missed."""
+"""The rescuer: returns the tasks of dead workers to their queue, and sweeps for tasks that all other rules missed."""
 
 from __future__ import annotations
 

@@ -163,7 +163,7 @@ def _end(span: Span, result: AttemptResult | None) -> None:
 
 
 def _parent(attempt: int, submitted: SpanContext | None, sent: SpanContext | None) -> SpanContext | None:
-    """Choose the parent span. A message may date from an earlier attempt; its trace id then gives it away."""
+    """Choose the parent span. A message of an earlier attempt has another trace id and is no parent."""
     is_first = attempt == 1
     goes_on = sent is not None and submitted is not None and sent.trace_id == submitted.trace_id
     if sent is not None and goes_on == is_first:
