@@ -21,8 +21,11 @@ from taskapi.runtime.notifier import Notifier
 from taskapi.runtime.request_spans import statement_span
 from taskcore.db.tasks.submit import tasks_by_key
 from taskcore.observability.tracing.provider import Tracing
+from tests.taskapi.api_helpers import submit
+from tests.taskapi.traces.trace_helpers import TRACE, api_client
 
 SECRET = "hunter2"
+INVALID = trace.INVALID_SPAN_CONTEXT
 
 
 def named(exporter: InMemorySpanExporter, name: str) -> ReadableSpan:
@@ -54,6 +57,23 @@ def test_caching_the_name_of_a_statement_does_not_keep_it_alive(tracing: Tracing
     gc.collect()
 
     assert gone() is None
+
+
+@pytest.mark.parametrize("call", ["cancel", "pause", "resume"])
+async def test_an_action_on_a_task_is_one_transaction_even_if_refused(
+    database_url: str, tracing: Tracing, exporter: InMemorySpanExporter, call: str
+) -> None:
+    async with api_client(database_url, tracing) as api:
+        task_id = await submit(api, type="noop")
+        response = await api.post(
+            f"/tasks/{task_id}/{call}", headers={"traceparent": f"00-{TRACE}-00000000000000a1-01"}
+        )
+
+    assert response.status_code == (409 if call == "resume" else 200)
+    names = [
+        span.name for span in exporter.get_finished_spans() if f"{(span.context or INVALID).trace_id:032x}" == TRACE
+    ]
+    assert names.count("TRANSACTION") == 1
 
 
 class RecordingDatabase(Database):

@@ -130,11 +130,11 @@ async def _rows(services: Services) -> dict[str, Any]:
 
 def _present(services: Services, live: LiveSetting, row: Any) -> Setting:
     """Return the setting. `row` is its override, if any; an override that is no longer valid does not count."""
-    own = services.settings.base
-    value, source = live.value_in(own), str(layer_of(live.section, live.field))
+    base = services.settings.base
+    value, source = live.value_in(base), str(layer_of(live.section, live.field))
     if row is not None:
         try:
-            value, source = live.value_in(live.apply(own, row.value)), str(Layer.DATABASE)
+            value, source = live.value_in(live.apply(base, row.value)), str(Layer.DATABASE)
         except InvalidLiveSetting:
             row = None
     return Setting(

@@ -45,9 +45,8 @@ async def list_alerts(
         names=name or (),
         reasons=reason or (),
     )
-    ((newest,),) = await services.database.read(
-        alert_queries.newest_alert_id()
-    )  # before the alerts are read: any that opens meanwhile has a greater id
+    # Read before the alerts: one that opens in between has a greater id.
+    ((newest,),) = await services.database.read(alert_queries.newest_alert_id())
     if after is not None:
         return await _since(services, alert_filter, limit, decode_id("after", after), newest)
     until_id = newest if before is None else decode_id("before", before) - 1

@@ -84,9 +84,8 @@ async def list_events(
     )
     until = None if before is None else decode_before(before)
     since_position = None if after is None else _Position(*decode_after(after))
-    (row,) = await services.database.read(
-        event_queries.newest_ids()
-    )  # first: what is stored meanwhile has a greater id
+    # Read before the events: what is stored in between has a greater id.
+    (row,) = await services.database.read(event_queries.newest_ids())
     newest = _Position(row.event_id, row.gap_id)
     if since_position is not None:
         return await _since(services, event_filter, limit, since_position, newest)

@@ -68,10 +68,10 @@ def parse_batch(body: bytes) -> Batch:
 
 def check_types(items: Sequence[BatchItem], types: Mapping[str, KnownType]) -> None:
     """Reject the items whose type or parameters are not valid."""
-    room = MAX_ERRORS
+    remaining = MAX_ERRORS
     for item in items:
-        if errors := list(islice(type_errors(item.spec, types, item.path), max(room, 1))):
-            room -= len(errors)
+        if errors := list(islice(type_errors(item.spec, types, item.path), max(remaining, 1))):
+            remaining -= len(errors)
             item.reject(errors)
 
 

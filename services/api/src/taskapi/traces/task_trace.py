@@ -57,21 +57,21 @@ async def get_trace(services: NamedDependency[Services], task_id: TaskId) -> sch
 
 async def fetch_trace(services: Services, task: RowMapping) -> schemas.TaskTrace:
     """Raise `ProblemError` when the task has no trace, or there is nothing to read it from."""
-    own = trace_id_of(task["trace_context"])
-    if own is None:
+    submission = trace_id_of(task["trace_context"])
+    if submission is None:
         raise _not_recorded(task["id"], services.tracing.is_enabled)
     if (source := services.traces.source) is None:
         raise _viewer_not_configured()
     rows = await services.database.read(queries.list_attempts(), {"task_id": task["id"]})
-    attempts = plan_traces(own, [row._mapping for row in rows])
+    attempts = plan_traces(submission, [row._mapping for row in rows])
     spans = await source.find_spans(list(attempts.by_trace))
     traces = await asyncio.to_thread(_traces, services, task["id"], attempts, spans)
     return schemas.TaskTrace(task["id"], source.name, traces)
 
 
-def plan_traces(own: str, attempts: Sequence[RowMapping]) -> TracedAttempts:
-    """Return the traces to read. `own` is that of the submission, which the first attempt continues."""
-    traced = TracedAttempts({own: [1]})
+def plan_traces(submission: str, attempts: Sequence[RowMapping]) -> TracedAttempts:
+    """Return the traces to read. The first attempt continues the trace of the `submission`."""
+    traced = TracedAttempts({submission: [1]})
     for row in attempts[-MAX_ATTEMPTS:]:
         if row["trace_id"] is not None:
             known = traced.by_trace.setdefault(row["trace_id"], [])

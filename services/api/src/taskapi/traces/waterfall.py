@@ -68,8 +68,8 @@ def _bar(span: TraceSpan, begin: float, length: float, colour: int) -> str:
     width = max(min(span.duration_s / length * 100, 100 - left), MIN_BAR_WIDTH)
     kind = "wait" if span.name.startswith("wait ") else f"c{colour}"
     failed = " failed" if span.status == "error" else ""
-    place = f'x="{left:.3f}%" width="{width:.3f}%" y="15%" height="70%" rx="2"'
-    return f'<svg aria-hidden="true"><rect class="{kind}{failed}" {place}/></svg>'
+    position = f'x="{left:.3f}%" width="{width:.3f}%" y="15%" height="70%" rx="2"'
+    return f'<svg aria-hidden="true"><rect class="{kind}{failed}" {position}/></svg>'
 
 
 def _details(span: TraceSpan, begin: float) -> str:
