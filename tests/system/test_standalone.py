@@ -202,10 +202,10 @@ def test_continues_after_a_kill(services: Services, data_dir: Path, reaper: Reap
 
 def test_continues_after_a_graceful_stop(services: Services, data_dir: Path, reaper: Reaper) -> None:
     with running(services, data_dir, reaper) as stopped, client(stopped) as api:
-        with open_database(data_dir) as stage:
-            beat = add_schedule(stage, datetime.now(UTC), "beat", every_s=1.0)
-            stage.sql("NOTIFY taskcore_schedules")
-            eventually(lambda: fired_times(stage, beat))
+        with open_database(data_dir) as db:
+            beat = add_schedule(db, datetime.now(UTC), "beat", every_s=1.0)
+            db.sql("NOTIFY taskcore_schedules")
+            eventually(lambda: fired_times(db, beat))
         task_ids = submit(api, 50, "sleep", parameters={"seconds": 0.2}) + submit_delayed(api, 5, seconds=4)
         eventually(lambda: "running" in statuses(api, task_ids))
         assert stopped.terminate() == 0
@@ -218,10 +218,10 @@ def test_continues_after_a_graceful_stop(services: Services, data_dir: Path, rea
         for task_id in task_ids:
             attempts = api.get(f"/tasks/{task_id}/attempts").json()["items"]
             assert {attempt["outcome"] for attempt in attempts} <= {"released", "succeeded"}
-        with open_database(data_dir) as stage:
+        with open_database(data_dir) as db:
             restarted = datetime.now(UTC)
-            times = eventually(lambda: [times for times in [fired_times(stage, beat)] if times[-1] > restarted])[0]
-            stage.sql("DELETE FROM schedule")
+            times = eventually(lambda: [times for times in [fired_times(db, beat)] if times[-1] > restarted])[0]
+            db.sql("DELETE FROM schedule")
     assert [later - earlier for earlier, later in pairwise(times)] == [timedelta(seconds=1)] * (len(times) - 1)
 
 

@@ -132,12 +132,12 @@ async def watched(database_url: str) -> AsyncIterator[CurrentSettings]:
 
 
 async def test_watcher_reads_a_change_on_notify(
-    stage: DatabaseHarness, database_url: str, watched: CurrentSettings
+    db: DatabaseHarness, database_url: str, watched: CurrentSettings
 ) -> None:
     changed = asyncio.Event()
     watched.on_change(changed.set)
 
-    stage.run(set_override(), setting="log.level", given='"debug"', by="me")
+    db.run(set_override(), setting="log.level", given='"debug"', by="me")
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("NOTIFY taskcore_settings")
     await asyncio.wait_for(changed.wait(), 60)
@@ -145,22 +145,22 @@ async def test_watcher_reads_a_change_on_notify(
     assert watched.now.log.level == "debug"
 
 
-async def test_watcher_finds_a_change_without_notify(stage: DatabaseHarness, watched: CurrentSettings) -> None:
+async def test_watcher_finds_a_change_without_notify(db: DatabaseHarness, watched: CurrentSettings) -> None:
     changed = asyncio.Event()
     watched.on_change(changed.set)
-    stage.run(set_override(), setting="log.level", given='"error"', by="me")
+    db.run(set_override(), setting="log.level", given='"error"', by="me")
     await asyncio.wait_for(changed.wait(), 60)
     changed.clear()
 
-    stage.run(remove_override(), setting="log.level")
+    db.run(remove_override(), setting="log.level")
     await asyncio.wait_for(changed.wait(), 60)
 
     assert watched.now == watched.base
 
 
-def test_last_override_of_a_setting_wins(stage: DatabaseHarness) -> None:
+def test_last_override_of_a_setting_wins(db: DatabaseHarness) -> None:
     for given, by in (('{"noop": {}}', "me"), ("null", "you")):
-        stage.run(set_override(), setting="retention.types", given=given, by=by)
+        db.run(set_override(), setting="retention.types", given=given, by=by)
 
-    (row,) = stage.sql("SELECT value, changed_by FROM setting")
+    (row,) = db.sql("SELECT value, changed_by FROM setting")
     assert tuple(row) == (None, "you")

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.taskcore.conftest import stage
+from tests.taskcore.conftest import db
 
-__all__ = ["stage"]
+__all__ = ["db"]

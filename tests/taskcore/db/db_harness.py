@@ -1,4 +1,4 @@
-"""A small stage for tests of the statements: a database, and the verbs that happen on it."""
+"""A migrated database for tests of statements, with the verbs that clients, workers and coordinators perform on it."""
 
 from __future__ import annotations
 

@@ -43,11 +43,9 @@ def ask_through_the_engine(engine: Engine) -> int:
 
 
 @pytest.mark.parametrize("ask", [ask_directly, ask_through_the_engine])
-def test_a_call_to_a_server_that_hung_never_ended(
-    stage: DatabaseHarness, engine: Engine, ask: Callable[[Engine], int]
-) -> None:
+def test_a_call_to_a_hanging_server_ends(db: DatabaseHarness, engine: Engine, ask: Callable[[Engine], int]) -> None:
     assert ask(engine) == 1
-    (backend,) = stage.sql("SELECT pid FROM pg_stat_activity WHERE application_name = 'bounded'")
+    (backend,) = db.sql("SELECT pid FROM pg_stat_activity WHERE application_name = 'bounded'")
     os.kill(backend.pid, signal.SIGSTOP)
 
     try:
@@ -60,10 +58,10 @@ def test_a_call_to_a_server_that_hung_never_ended(
     assert ask(engine) == 1
 
 
-def test_calls_that_were_given_up_went_on_in_a_server_that_is_only_slow(stage: DatabaseHarness, engine: Engine) -> None:
+def test_a_call_past_its_deadline_ends_in_a_slow_server_too(db: DatabaseHarness, engine: Engine) -> None:
     with engine.connect() as connection, pytest.raises(OperationalError) as raised:
         connection.execute(text("SELECT pg_sleep(600)"))
 
     assert is_database_unavailable(raised.value)
     going_on = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'bounded' AND state = 'active'"
-    eventually(lambda: not stage.sql(going_on))
+    eventually(lambda: not db.sql(going_on))

@@ -28,7 +28,7 @@ def test_two_upgrades_at_once_wait_for_each_other(empty_database_url: str) -> No
     migrations.check(empty_database_url)
 
 
-def test_a_database_that_cannot_be_used_is_said_in_a_line(empty_database_url: str) -> None:
+def test_an_unusable_database_is_reported_in_one_line(empty_database_url: str) -> None:
     strange = make_url(empty_database_url).set(username="stranger", password="hidden")
     environment = os.environ | {"TASKCORE_DATABASE_URL": strange.render_as_string(hide_password=False)}
 

@@ -22,15 +22,15 @@ FEW = 3
 
 
 @pytest.fixture
-def ids(stage: DatabaseHarness) -> list[int]:
+def ids(db: DatabaseHarness) -> list[int]:
     """Of tasks, in tables that were analysed when they were empty."""
-    stage.register_worker()
-    (first,) = stage.submit(new_task())
-    stage.run_to_end(first)
+    db.register_worker()
+    (first,) = db.submit(new_task())
+    db.run_to_end(first)
     for table in ("task_attempt", "task_history", "outbox", "task"):
-        stage.sql(f"DELETE FROM {table}")
-    stage.sql("ANALYZE")
-    return stage.submit(*[new_task() for _ in range(MANY)])
+        db.sql(f"DELETE FROM {table}")
+    db.sql("ANALYZE")
+    return db.submit(*[new_task() for _ in range(MANY)])
 
 
 def most_read(engine: Engine, statement: Executable, **parameters: Any) -> int:
@@ -58,26 +58,26 @@ def _rows_read(node: dict[str, Any]) -> int:
     return round(rows)
 
 
-def test_a_claim_reads_what_it_claims(stage: DatabaseHarness, ids: list[int]) -> None:
+def test_a_claim_reads_what_it_claims(db: DatabaseHarness, ids: list[int]) -> None:
     few = {"ids": ids[:FEW], "short_ids": [], "types": ["noop"], "short_types": []}
 
-    assert most_read(stage.engine, claims.claim(), **few, token=uuid4(), worker=1, incarnation=1) == FEW
+    assert most_read(db.engine, claims.claim(), **few, token=uuid4(), worker=1, incarnation=1) == FEW
 
 
-def test_a_settlement_reads_what_it_settles(stage: DatabaseHarness, ids: list[int]) -> None:
+def test_a_settlement_reads_what_it_settles(db: DatabaseHarness, ids: list[int]) -> None:
     token = uuid4()
-    leases = [Lease(row.id, row.attempt, token) for row in stage.claim(ids[:FEW], token=token)]
+    leases = [Lease(row.id, row.attempt, token) for row in db.claim(ids[:FEW], token=token)]
     ends = [FinishedAttempt(lease, "noop", outcomes.succeeded(None), 0.0, 0.1) for lease in leases]
 
-    assert most_read(stage.engine, settlements.settle(), rows=settlements.result_rows(ends), by="me") == FEW
+    assert most_read(db.engine, settlements.settle(), rows=settlements.result_rows(ends), by="me") == FEW
 
 
 @pytest.mark.parametrize("dispatch", [outbox.dispatch(), outbox.dispatch_traced()])
-def test_a_dispatch_reads_what_it_marks(stage: DatabaseHarness, ids: list[int], dispatch: Executable) -> None:
-    stage.sql("UPDATE task SET attempt = 1, trace_context = 'x'")
-    stage.sql(
+def test_a_dispatch_reads_what_it_marks(db: DatabaseHarness, ids: list[int], dispatch: Executable) -> None:
+    db.sql("UPDATE task SET attempt = 1, trace_context = 'x'")
+    db.sql(
         "INSERT INTO task_attempt (task_id, attempt, worker_id, started_at, finished_at, outcome) "
         "SELECT id, 1, 1, now(), now(), 'failed' FROM task"
     )
 
-    assert most_read(stage.engine, dispatch, of="default", room=FEW) == FEW
+    assert most_read(db.engine, dispatch, of="default", room=FEW) == FEW

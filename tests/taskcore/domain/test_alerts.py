@@ -65,13 +65,13 @@ def stored(id: int = 1, **changes: Any) -> StoredEvent:
         (stored(reason="OOMKilling", type="Normal", kind="Node"), "oom_killed"),
     ],
 )
-def test_the_first_rule_that_matches_counts(event: StoredEvent, rule: str | None) -> None:
+def test_the_first_matching_rule_applies(event: StoredEvent, rule: str | None) -> None:
     found = first_matching_rule(AlertSettings().rules, event)
 
     assert (found and found.name) == rule
 
 
-def test_what_is_counted_is_how_much_a_count_grew_and_at_least_one() -> None:
+def test_an_update_counts_the_growth_of_an_event_and_at_least_one() -> None:
     rule = AlertRule(name="all")
     grown, same, first = stored(1, name="a", count=7), stored(2, name="b", count=4), stored(3, name="c", count=5)
 
@@ -80,7 +80,7 @@ def test_what_is_counted_is_how_much_a_count_grew_and_at_least_one() -> None:
     assert [(one.name, one.count) for one in seen] == [("a", 2), ("b", 1), ("c", 5)]
 
 
-def test_one_that_was_not_known_was_first_seen_when_the_cluster_says_so() -> None:
+def test_a_new_event_was_first_seen_when_the_cluster_says() -> None:
     rule = AlertRule(name="all")
     event = stored(first_at=AT - timedelta(hours=1), count=9)
 
@@ -89,7 +89,7 @@ def test_one_that_was_not_known_was_first_seen_when_the_cluster_says_so() -> Non
     assert (new.first_at, known.first_at) == (AT - timedelta(hours=1), AT)
 
 
-def test_events_of_one_object_and_reason_are_one_sighting_with_the_last_ones_message() -> None:
+def test_events_of_one_object_and_reason_make_one_update_with_the_last_message() -> None:
     rule = AlertRule(name="all")
     later = stored(2, message="later", at=AT + timedelta(minutes=1), first_at=AT + timedelta(minutes=1))
 
@@ -98,7 +98,7 @@ def test_events_of_one_object_and_reason_are_one_sighting_with_the_last_ones_mes
     assert (one.count, one.message, one.first_at, one.last_at) == (2, "later", AT, later.at)
 
 
-def test_a_template_is_filled_in_wherever_there_is_text() -> None:
+def test_a_template_is_rendered_wherever_there_is_text() -> None:
     parameters = {"to": ["ops@$cluster.example"], "$kind": {"n": 5, "text": "$kind $object: ${message} for $$5"}}
     task = AlertTask(type="send_email", parameters=parameters, queue="mail", max_attempts=9)
     (seen,) = aggregate_updates([(AlertRule(name="mine"), stored(message="$cluster"))], {})
@@ -118,9 +118,7 @@ def test_a_template_is_filled_in_wherever_there_is_text() -> None:
 
 
 @pytest.mark.parametrize(("message", "name"), [("m" * 300, "m" * 255), ("", "mine")])
-def test_a_name_that_comes_out_too_long_is_cut_and_one_that_comes_out_empty_is_the_rules(
-    message: str, name: str
-) -> None:
+def test_a_rendered_name_is_truncated_or_falls_back_to_the_rules_name(message: str, name: str) -> None:
     (seen,) = aggregate_updates([(AlertRule(name="mine"), stored(message=message))], {})
 
     assert new_task(AlertTask(type="noop", name="$message"), 1, seen.template_values, None).name == name
@@ -135,14 +133,14 @@ def test_a_name_that_comes_out_too_long_is_cut_and_one_that_comes_out_empty_is_t
         ({"parameters": {"a": "nul \0"}}, "a: contains a NUL character"),
     ],
 )
-def test_a_template_that_cannot_be_filled_in_is_no_setting(members: dict[str, Any], said: str) -> None:
+def test_an_invalid_template_is_refused_as_a_setting(members: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=r"task\.(name|parameters)") as refused:
         AlertSettings.model_validate({"rules": [{"name": "mine", "task": {"type": "noop", **members}}]})
 
     assert said in str(refused.value)
 
 
-def test_two_rules_of_one_name_are_no_setting() -> None:
+def test_duplicate_rule_names_are_refused_as_a_setting() -> None:
     with pytest.raises(ValidationError, match="two rules are named mine"):
         AlertSettings(rules=(AlertRule(name="mine"), AlertRule(name="mine")))
 
@@ -162,7 +160,7 @@ def test_two_rules_of_one_name_are_no_setting() -> None:
         ({"subject": "$message"}, ()),
     ],
 )
-def test_parameters_that_no_words_make_fit_are_at_fault(
+def test_parameters_that_no_event_can_make_valid_are_refused(
     parameters: dict[str, Any], path: tuple[str | int, ...] | None
 ) -> None:
     rules = [AlertRule(name="inactivity"), AlertRule(name="mine", task=AlertTask(type="mail", parameters=parameters))]
@@ -172,14 +170,14 @@ def test_parameters_that_no_words_make_fit_are_at_fault(
     assert found == ([] if path is None else [(1, "task", "parameters", *path)])
 
 
-def test_a_type_that_nobody_brought_is_at_fault_and_a_schema_that_is_none_is_not() -> None:
+def test_an_unknown_type_is_refused_and_an_invalid_schema_is_ignored() -> None:
     rules = [AlertRule(name="mine", task=AlertTask(type="mail"))]
 
     assert [path for path, _ in rule_errors(rules, {})] == [(0, "task", "type")]
     assert list(rule_errors(rules, {"mail": compile_schema({"type": 5}, "mail")})) == []
 
 
-def test_every_name_has_its_word() -> None:
+def test_every_template_variable_has_a_value() -> None:
     (seen,) = aggregate_updates([(AlertRule(name="mine"), replace(stored(), name="the object"))], {})
 
     assert tuple(seen.template_values) == TEMPLATE_VARIABLES
@@ -191,9 +189,7 @@ def test_every_name_has_its_word() -> None:
     versions=lists(tuples(integers(0, 2), integers(1, 5)), max_size=12),
     cuts=lists(integers(0, 12), max_size=5),
 )
-def test_what_is_counted_does_not_depend_on_how_versions_came_in_batches(
-    versions: list[tuple[int, int]], cuts: list[int]
-) -> None:
+def test_counts_do_not_depend_on_the_batches_of_versions(versions: list[tuple[int, int]], cuts: list[int]) -> None:
     rule, total, counts, told = AlertRule(name="all"), 0, dict[int, int](), dict[int, int]()
     for first, last in pairwise([0, *sorted(cuts), len(versions)]):
         for event_id, more in versions[first:last]:

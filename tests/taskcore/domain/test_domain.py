@@ -17,13 +17,13 @@ from taskcore.domain.states import REBLOCK, TERMINAL, TRANSITIONS, Action, Statu
 from taskcore.errors import InvalidDocument, first_line
 
 
-def test_only_a_person_leads_out_of_a_terminal_status() -> None:
+def test_only_users_lead_out_of_a_terminal_status() -> None:
     leaving = [t for t in TRANSITIONS if t.sources & TERMINAL]
 
     assert {t.action for t in leaving if t is not REBLOCK} == {Action.RETRY, Action.DELETE}
 
 
-def test_every_status_but_the_first_ones_can_be_reached() -> None:
+def test_every_status_can_be_reached() -> None:
     reached = {t.target for t in TRANSITIONS}
 
     assert reached >= set(Status)
@@ -40,12 +40,12 @@ def test_every_status_but_the_first_ones_can_be_reached() -> None:
         (Status.SUCCEEDED, {Action.DELETE}),
     ],
 )
-def test_what_can_be_done_depends_on_the_status(status: Status, actions: set[Action]) -> None:
+def test_available_actions_depend_on_the_status(status: Status, actions: set[Action]) -> None:
     assert set(available_actions(status)) == actions
 
 
 @given(failures=st.integers(1, 99), spread=st.floats(-1, 1))
-def test_waits_grow_up_to_the_cap_whatever_the_jitter(failures: int, spread: float) -> None:
+def test_waits_grow_up_to_the_cap_with_any_jitter(failures: int, spread: float) -> None:
     policy = RetryPolicy()
 
     earlier, later = policy.wait_after(failures, spread), policy.wait_after(failures + 1, -spread)
@@ -55,12 +55,12 @@ def test_waits_grow_up_to_the_cap_whatever_the_jitter(failures: int, spread: flo
     assert earlier <= policy.cap * (1 + policy.jitter)
 
 
-def test_no_attempt_is_planned_beyond_the_last() -> None:
+def test_no_retry_is_planned_after_the_last_attempt() -> None:
     assert plan_retry(RetryPolicy(), 4, 3, 0.0) is not None
     assert plan_retry(RetryPolicy(), 4, 4, 0.0) is None
 
 
-def test_a_list_of_waits_repeats_its_last() -> None:
+def test_the_last_listed_wait_repeats() -> None:
     hours = RetryPolicy(waits=(timedelta(hours=3), timedelta(hours=4), timedelta(hours=6)), jitter=0)
 
     assert [hours.wait_after(n, 0.5) for n in (1, 2, 3, 4)] == [timedelta(hours=h) for h in (3, 4, 6, 6)]
@@ -78,14 +78,14 @@ def test_a_list_of_waits_repeats_its_last() -> None:
         ({"k\0": 1}, ()),
     ],
 )
-def test_what_cannot_be_stored_is_refused_with_its_path(value: Any, path: tuple[str | int, ...]) -> None:
+def test_an_invalid_document_is_refused_with_the_path(value: Any, path: tuple[str | int, ...]) -> None:
     with pytest.raises(InvalidDocument) as caught:
         check_document(value)
 
     assert caught.value.path == path
 
 
-def test_a_document_may_be_nested_as_deep_as_the_limit() -> None:
+def test_a_document_may_be_nested_up_to_the_limit() -> None:
     def nested(depth: int) -> Any:
         value: Any = 1
         for _ in range(depth):
@@ -107,7 +107,7 @@ json_like = st.recursive(
 
 
 @given(json_like)
-def test_cleaning_leaves_nothing_but_big_integers_to_refuse(value: Any) -> None:
+def test_a_clean_document_is_valid_except_for_big_integers(value: Any) -> None:
     cleaned = clean_document(value)
 
     assert faults(cleaned) <= {"is an integer beyond 64 bits"}
@@ -121,7 +121,7 @@ def faults(value: Any) -> set[str]:
     return set()
 
 
-def test_the_middle_of_a_long_text_is_cut_out() -> None:
+def test_the_middle_of_a_long_text_is_omitted() -> None:
     text = clean_text("start" + "x" * 100_000 + "end\0")
 
     assert text.startswith("start")
@@ -129,7 +129,7 @@ def test_the_middle_of_a_long_text_is_cut_out() -> None:
     assert len(text) < 20_000
 
 
-def test_what_no_process_can_be_had_for_is_tried_later_and_later_but_not_for_ever() -> None:
+def test_starting_a_process_is_retried_with_backoff_up_to_a_limit() -> None:
     verdicts = [outcomes.could_not_start(losses, "no process") for losses in range(20)]
 
     waits = [verdict.retry_in.total_seconds() for verdict in verdicts if verdict.retry_in is not None]
@@ -139,5 +139,5 @@ def test_what_no_process_can_be_had_for_is_tried_later_and_later_but_not_for_eve
     assert (verdicts[-1].status, verdicts[-1].reason) == (Status.FAILED, "worker_lost")
 
 
-def test_an_error_that_says_nothing_is_told_by_its_kind() -> None:
+def test_an_error_without_a_message_is_described_by_its_repr() -> None:
     assert (first_line(TimeoutError()), first_line(OSError("one\ntwo"))) == ("TimeoutError()", "one")

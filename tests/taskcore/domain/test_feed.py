@@ -101,7 +101,7 @@ VERBS = {"begin": 30, "draw": 10, "commit": 20, "roll_back": 10, "let_go": 30, "
 
 @settings(max_examples=300, deadline=None)
 @given(chance=st.randoms(use_true_random=True), room=st.integers(1, 6))
-def test_every_prefix_and_its_resume_are_the_whole(chance: Random, room: int) -> None:
+def test_every_prefix_and_its_continuation_are_complete(chance: Random, room: int) -> None:
     world = World()
     readers = [Reader(world, 0, room)]
 
@@ -127,7 +127,7 @@ def test_every_prefix_and_its_resume_are_the_whole(chance: Random, room: int) ->
             assert {id_ for id_ in world.visible if id_ <= shown.cursor} <= seen
 
 
-def test_nothing_is_shown_twice_to_a_reader_that_stays() -> None:
+def test_a_reader_that_does_not_restart_gets_each_row_once() -> None:
     page = advance(Position(), [Row(1), Row(4)], is_complete=True, now=0.0)
     page = advance(page.position.with_writers(frozenset({"a"})), [Row(2)], is_complete=True, now=1.0)
 
@@ -135,7 +135,7 @@ def test_nothing_is_shown_twice_to_a_reader_that_stays() -> None:
     assert page.position == Position(4, (Gap(3, 3, 0.0, frozenset({"a"})),))
 
 
-def test_the_cursor_waits_for_the_writers_of_the_moment_and_for_no_later_ones() -> None:
+def test_the_cursor_waits_only_for_the_writers_of_that_moment() -> None:
     position = advance(Position(), [Row(2)], is_complete=True, now=0.0).position.with_writers(frozenset({"a", "b"}))
     assert position.cursor == 0
 
@@ -148,12 +148,12 @@ def test_the_cursor_waits_for_the_writers_of_the_moment_and_for_no_later_ones() 
     assert (position.cursor, position.rows_beyond_cursor, position.gap_age_s(3.0)) == (2, 0, 0.0)
 
 
-def test_a_reader_whose_cursor_is_below_the_floor_is_told_what_it_may_have_missed() -> None:
+def test_a_reader_below_the_floor_learns_which_rows_may_have_expired() -> None:
     page = advance(Position(10), [Row(21, floor=20)], is_complete=True, now=0.0)
 
     assert page.expired == (11, 19)
     assert page.position.gaps == (Gap(20, 20, 0.0),)
 
 
-def test_a_reader_that_begins_has_missed_nothing() -> None:
+def test_for_a_reader_that_starts_nothing_has_expired() -> None:
     assert advance(Position(), [Row(21, floor=20)], is_complete=True, now=0.0).expired is None

@@ -34,11 +34,11 @@ def allow(catch_up: CatchUp, limit: int = 100) -> FirePolicy:
 
 
 @pytest.mark.parametrize("catch_up", CatchUp)
-def test_what_is_not_late_fires_whatever_the_policy(catch_up: CatchUp) -> None:
+def test_times_that_are_not_late_fire_whatever_the_policy(catch_up: CatchUp) -> None:
     assert planned(ago(0.9, 0.5, 0), allow(catch_up)) == FirePlan(fires=ago(0.9, 0.5, 0))
 
 
-def test_after_an_outage_none_of_the_late_ones_fires_or_the_newest_or_all() -> None:
+def test_after_an_outage_none_the_last_or_all_late_times_fire() -> None:
     due = ago(150, 90, 30, 0)
 
     assert planned(due, allow(CatchUp.NONE)) == FirePlan(fires=ago(0), missed=3)
@@ -48,18 +48,18 @@ def test_after_an_outage_none_of_the_late_ones_fires_or_the_newest_or_all() -> N
     assert planned(due[:3], allow(CatchUp.LAST)) == FirePlan(fires=ago(30), missed=2)
 
 
-def test_no_more_than_the_limit_is_caught_up_and_the_rest_is_counted() -> None:
+def test_catch_up_stops_at_the_limit_and_counts_the_rest() -> None:
     assert planned(ago(5, 4, 3, 2), allow(CatchUp.ALL, 3), earlier=7) == FirePlan(fires=ago(4, 3, 2), missed=8)
 
 
-def test_with_skip_the_first_fires_alone_and_only_if_nothing_runs() -> None:
+def test_skip_fires_only_the_first_time_and_only_without_an_active_task() -> None:
     policy = FirePolicy(Overlap.SKIP, CatchUp.ALL)
 
     assert planned(ago(2, 1, 0), policy) == FirePlan(fires=ago(2), skips=ago(1, 0))
     assert planned(ago(2, 1, 0), policy, is_busy=True) == FirePlan(skips=ago(2, 1, 0))
 
 
-def test_with_queue_one_fires_and_the_others_wait_however_long_it_takes() -> None:
+def test_queue_fires_one_time_and_the_others_wait() -> None:
     policy = FirePolicy(Overlap.QUEUE, CatchUp.NONE)
 
     assert planned(ago(0.5, 0), policy) == FirePlan(fires=ago(0.5), waits=ago(0))
@@ -67,7 +67,7 @@ def test_with_queue_one_fires_and_the_others_wait_however_long_it_takes() -> Non
     assert planned((), policy, ago(90, 30)) == FirePlan(fires=ago(90), waits=ago(30))
 
 
-def test_when_too_many_wait_the_oldest_are_missed() -> None:
+def test_when_too_many_times_wait_the_oldest_are_missed() -> None:
     policy = FirePolicy(Overlap.QUEUE, CatchUp.ALL, limit=2)
 
     assert planned(ago(0), policy, ago(9, 8), is_busy=True) == FirePlan(waits=ago(8, 0), dropped=ago(9), missed=1)
@@ -83,7 +83,7 @@ def test_when_too_many_wait_the_oldest_are_missed() -> None:
     limit=st.integers(1, 20),
     is_busy=st.booleans(),
 )
-def test_each_time_has_exactly_one_fate(
+def test_each_time_gets_exactly_one_decision(
     due: list[int],
     waiting: list[int],
     earlier: int,
@@ -108,9 +108,7 @@ def test_each_time_has_exactly_one_fate(
 
 @settings(deadline=None)
 @given(jitter_s=st.floats(0.001, 1e5), schedule_id=st.integers(1), at=st.datetimes(timezones=st.just(UTC)))
-def test_jitter_is_the_same_for_the_same_time_and_less_than_asked(
-    jitter_s: float, schedule_id: int, at: datetime
-) -> None:
+def test_jitter_is_stable_and_within_its_limit(jitter_s: float, schedule_id: int, at: datetime) -> None:
     run_at = jittered_run_at(schedule_id, at.replace(year=2026, day=1), jitter_s)
 
     assert run_at == jittered_run_at(schedule_id, at.replace(year=2026, day=1), jitter_s)
@@ -118,7 +116,7 @@ def test_jitter_is_the_same_for_the_same_time_and_less_than_asked(
     assert timedelta(0) <= run_at - at.replace(year=2026, day=1) <= timedelta(seconds=jitter_s)
 
 
-def test_different_times_are_spread_and_without_jitter_there_is_no_delay() -> None:
+def test_jitter_spreads_times_and_zero_jitter_does_not_delay() -> None:
     offsets = {run_at - at for at in ago(*range(50)) if (run_at := jittered_run_at(1, at, 3_600)) is not None}
 
     assert len(offsets) == 50

@@ -48,14 +48,14 @@ class Scripted(Plugin[NumberParameters]):
 class ExecutorHarness:
     """An executor with one scripted plugin and a real database."""
 
-    def __init__(self, stage: DatabaseHarness, tracing: Tracing = NO_TRACING) -> None:
-        self.stage = stage
+    def __init__(self, db: DatabaseHarness, tracing: Tracing = NO_TRACING) -> None:
+        self.db = db
         plugins = build_plugins([Scripted])
         self.plugin = plugins["scripted"]
-        self.executor = Executor(stage.engine, plugins, Settings(), worker_id=1, incarnation=1, tracing=tracing)
+        self.executor = Executor(db.engine, plugins, Settings(), worker_id=1, incarnation=1, tracing=tracing)
 
     def claim(self, **fields: Any) -> ClaimedTask:
-        (task_id,) = self.stage.submit(new_task(type="scripted", **fields))
+        (task_id,) = self.db.submit(new_task(type="scripted", **fields))
         (claimed,) = self.executor.claim(uuid4(), [task_id])
         return claimed
 
@@ -68,13 +68,13 @@ class ExecutorHarness:
         self.plugin.behaviour = behaviour  # type: ignore[attr-defined]
         claimed = self.claim(**fields)
         self.executor.settle([self.run_claimed(claimed)])
-        (row,) = self.stage.sql("SELECT * FROM task WHERE id = :id", id=claimed.lease.task_id)
+        (row,) = self.db.sql("SELECT * FROM task WHERE id = :id", id=claimed.lease.task_id)
         return row
 
 
 @pytest.fixture
-def harness(stage: DatabaseHarness) -> ExecutorHarness:
-    return ExecutorHarness(stage)
+def harness(db: DatabaseHarness) -> ExecutorHarness:
+    return ExecutorHarness(db)
 
 
 def test_plugin_gets_typed_parameters_and_task_gets_its_result(harness: ExecutorHarness) -> None:
@@ -156,8 +156,8 @@ def test_result_that_cannot_be_stored_fails_its_own_task_only(harness: ExecutorH
 
     harness.executor.settle([harness.run_claimed(good), finished._replace(result=unstorable)])
 
-    assert harness.stage.status(good.lease.task_id) == Status.SUCCEEDED
-    (row,) = harness.stage.sql("SELECT status, reason FROM task WHERE id = :id", id=bad.lease.task_id)
+    assert harness.db.status(good.lease.task_id) == Status.SUCCEEDED
+    (row,) = harness.db.sql("SELECT status, reason FROM task WHERE id = :id", id=bad.lease.task_id)
     assert tuple(row) == (Status.FAILED, "invalid_result")
 
 
@@ -169,8 +169,8 @@ def test_result_of_a_released_task_is_refused(harness: ExecutorHarness) -> None:
 
     harness.executor.settle([finished])
 
-    assert harness.stage.status(claimed.lease.task_id) == Status.QUEUED
-    assert harness.stage.history(claimed.lease.task_id) == ["queued", "running", "queued"]
+    assert harness.db.status(claimed.lease.task_id) == Status.QUEUED
+    assert harness.db.history(claimed.lease.task_id) == ["queued", "running", "queued"]
 
 
 def interrupting(harness: ExecutorHarness, cause: InterruptCause) -> Callable[[TaskContext, NumberParameters], object]:
@@ -197,7 +197,7 @@ def test_result_after_a_timeout_is_a_failure_and_retried(harness: ExecutorHarnes
     row = harness.run(interrupting(harness, InterruptCause.TIMEOUT), timeout_s=30)
 
     assert (row.status, row.failures, row.error) == (Status.RETRYING, 1, "took longer than its timeout of 30 s")
-    assert harness.stage.sql("SELECT outcome FROM task_attempt")[0].outcome == AttemptOutcome.TIMED_OUT
+    assert harness.db.sql("SELECT outcome FROM task_attempt")[0].outcome == AttemptOutcome.TIMED_OUT
 
 
 def test_last_timeout_fails_the_task(harness: ExecutorHarness) -> None:
@@ -234,14 +234,14 @@ def test_plugin_finds_the_checkpoint_of_an_earlier_attempt(harness: ExecutorHarn
 
 
 @pytest.mark.parametrize("at", ["start", "end"])
-def test_failing_span_processor_does_not_harm_the_task(stage: DatabaseHarness, at: str) -> None:
-    harness = ExecutorHarness(stage, Tracing.start(Settings(), "tests", extra_processors=[RaisingProcessor(at)]))
+def test_failing_span_processor_does_not_harm_the_task(db: DatabaseHarness, at: str) -> None:
+    harness = ExecutorHarness(db, Tracing.start(Settings(), "tests", extra_processors=[RaisingProcessor(at)]))
     harness.plugin.behaviour = lambda ctx, params: 5  # type: ignore[attr-defined]
-    (task_id,) = stage.submit(new_task(type="scripted"))
-    stage.sql("UPDATE task SET trace_context = :text", text="00-" + "a" * 32 + "-" + "1" * 16 + "-01")
+    (task_id,) = db.submit(new_task(type="scripted"))
+    db.sql("UPDATE task SET trace_context = :text", text="00-" + "a" * 32 + "-" + "1" * 16 + "-01")
 
     (claimed,) = harness.executor.claim(uuid4(), [task_id])
     harness.executor.settle([harness.run_claimed(claimed)])
 
-    assert stage.status(task_id) == Status.SUCCEEDED
-    assert stage.sql("SELECT result FROM task")[0].result == 5
+    assert db.status(task_id) == Status.SUCCEEDED
+    assert db.sql("SELECT result FROM task")[0].result == 5

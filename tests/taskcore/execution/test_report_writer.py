@@ -23,10 +23,10 @@ from taskcore.execution.report_writer import ReportWriter
 from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 
 
-def claim_task(stage: DatabaseHarness) -> Lease:
+def claim_task(db: DatabaseHarness) -> Lease:
     token = uuid4()
-    (task_id,) = stage.submit(new_task())
-    stage.claim([task_id], token=token)
+    (task_id,) = db.submit(new_task())
+    db.claim([task_id], token=token)
     return Lease(task_id, 1, token)
 
 
@@ -35,51 +35,51 @@ def line(lease: Lease, number: int, message: str = "a line", fields: str | None 
 
 
 @pytest.fixture
-def writer(stage: DatabaseHarness) -> Iterator[ReportWriter]:
+def writer(db: DatabaseHarness) -> Iterator[ReportWriter]:
     """A writer whose thread runs."""
-    writer = ReportWriter(stage.engine)
+    writer = ReportWriter(db.engine)
     writer.start()
     yield writer
     writer.stop()
 
 
-def test_reports_are_stored_soon(stage: DatabaseHarness, writer: ReportWriter) -> None:
-    lease = claim_task(stage)
+def test_reports_are_stored_soon(db: DatabaseHarness, writer: ReportWriter) -> None:
+    lease = claim_task(db)
 
     writer.add_line(line(lease, 1, fields='{"n": 1}'))
     writer.set_progress(lease, '{"percent": 10}')
     writer.set_progress(lease, '{"percent": 20}')
 
-    eventually(lambda: bool(stage.sql("SELECT 1 FROM task WHERE progress IS NOT NULL")), 30, description="the progress")
-    assert [row.progress for row in stage.sql("SELECT progress FROM task")] == [{"percent": 20}]
-    assert [(row.line, row.fields) for row in stage.sql("SELECT * FROM task_log")] == [(1, {"n": 1})]
+    eventually(lambda: bool(db.sql("SELECT 1 FROM task WHERE progress IS NOT NULL")), 30, description="the progress")
+    assert [row.progress for row in db.sql("SELECT progress FROM task")] == [{"percent": 20}]
+    assert [(row.line, row.fields) for row in db.sql("SELECT * FROM task_log")] == [(1, {"n": 1})]
 
 
-def test_flush_stores_everything(stage: DatabaseHarness) -> None:
-    lease = claim_task(stage)
-    writer = ReportWriter(stage.engine)
+def test_flush_stores_everything(db: DatabaseHarness) -> None:
+    lease = claim_task(db)
+    writer = ReportWriter(db.engine)
     count = 3 * report_writer.MAX_BATCH
     for number in range(1, count + 1):
         writer.add_line(line(lease, number))
 
     writer.flush()
 
-    assert stage.sql("SELECT count(*), max(line) FROM task_log")[0][:] == (count, count)
+    assert db.sql("SELECT count(*), max(line) FROM task_log")[0][:] == (count, count)
 
 
-def test_stop_stores_what_is_left(stage: DatabaseHarness) -> None:
-    lease = claim_task(stage)
-    writer = ReportWriter(stage.engine)
+def test_stop_stores_what_is_left(db: DatabaseHarness) -> None:
+    lease = claim_task(db)
+    writer = ReportWriter(db.engine)
     writer.start()
     writer.add_line(line(lease, 1))
 
     writer.stop()
 
-    assert len(stage.sql("SELECT 1 FROM task_log")) == 1
+    assert len(db.sql("SELECT 1 FROM task_log")) == 1
 
 
-def test_newest_lines_are_kept_while_the_database_is_unavailable(stage: DatabaseHarness, database_url: str) -> None:
-    lease = claim_task(stage)
+def test_newest_lines_are_kept_while_the_database_is_unavailable(db: DatabaseHarness, database_url: str) -> None:
+    lease = claim_task(db)
     engine = sync_engine(database_url, name="tests", pool_size=1)
     is_unavailable = True
 
@@ -100,7 +100,7 @@ def test_newest_lines_are_kept_while_the_database_is_unavailable(stage: Database
     engine.dispose()
 
     assert is_database_unavailable(caught.value)
-    rows = stage.sql("SELECT line, message FROM task_log ORDER BY line")
+    rows = db.sql("SELECT line, message FROM task_log ORDER BY line")
     assert [(row.line, row.message) for row in rows] == [
         (4, "4 lines are missing: the database was unavailable"),
         (5, "0123456789"),
@@ -109,9 +109,9 @@ def test_newest_lines_are_kept_while_the_database_is_unavailable(stage: Database
     ]
 
 
-def test_report_that_cannot_be_stored_holds_up_nothing(stage: DatabaseHarness) -> None:
-    lease = claim_task(stage)
-    writer = ReportWriter(stage.engine)
+def test_report_that_cannot_be_stored_holds_up_nothing(db: DatabaseHarness) -> None:
+    lease = claim_task(db)
+    writer = ReportWriter(db.engine)
     writer.add_line(line(lease, 1, "NUL \0"))
     writer.set_progress(lease, "1")
     writer.flush()
@@ -119,7 +119,7 @@ def test_report_that_cannot_be_stored_holds_up_nothing(stage: DatabaseHarness) -
     writer.add_line(line(lease, 2))
     writer.flush()
 
-    assert [row.line for row in stage.sql("SELECT line FROM task_log")] == [2]
+    assert [row.line for row in db.sql("SELECT line FROM task_log")] == [2]
 
 
 class RaisingRepr:
@@ -138,15 +138,15 @@ class RaisingRepr:
         {1: {2: 3}},
     ],
 )
-def test_any_line_is_stored(stage: DatabaseHarness, fields: dict[Any, Any]) -> None:
-    lease = claim_task(stage)
-    writer = ReportWriter(stage.engine)
+def test_any_line_is_stored(db: DatabaseHarness, fields: dict[Any, Any]) -> None:
+    lease = claim_task(db)
+    writer = ReportWriter(db.engine)
     message, cleaned = clean_line("a \0 line " + "ä" * 10_000, fields)
 
     writer.add_line(line(lease, 1, message, cleaned))
     writer.flush()
 
-    (row,) = stage.sql("SELECT octet_length(message) AS bytes, fields FROM task_log")
+    (row,) = db.sql("SELECT octet_length(message) AS bytes, fields FROM task_log")
     assert row.bytes <= MAX_LINE_BYTES + 10
     assert row.fields
 

@@ -11,11 +11,11 @@ from tests.taskcore.messaging.worker_harness import MemoryHarness, RabbitHarness
 
 
 @pytest.fixture(params=["memory", "quorum", "classic"])
-async def harness(request: pytest.FixtureRequest, stage: DatabaseHarness) -> AsyncIterator[WorkerHarness]:
+async def harness(request: pytest.FixtureRequest, db: DatabaseHarness) -> AsyncIterator[WorkerHarness]:
     harness: WorkerHarness
     if request.param == "memory":
-        harness = MemoryHarness(stage)
+        harness = MemoryHarness(db)
     else:
-        harness = RabbitHarness(stage, request.getfixturevalue("amqp_url"), request.param)
+        harness = RabbitHarness(db, request.getfixturevalue("amqp_url"), request.param)
     yield harness
     await harness.close()

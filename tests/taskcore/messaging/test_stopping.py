@@ -37,18 +37,18 @@ def allow_writes(engine: Engine, allowed: bool) -> None:
         connection.execute(text(f"SET default_transaction_read_only = {'off' if allowed else 'on'}"))
 
 
-def claimed_task(stage: DatabaseHarness) -> ClaimedTask:
+def claimed_task(db: DatabaseHarness) -> ClaimedTask:
     """A claimed task of a queue that the service does not consume, so that no thread takes it."""
     token = uuid4()
-    (task_id,) = stage.submit(new_task(queue="elsewhere"))
-    (row,) = stage.claim([task_id], token=token)
+    (task_id,) = db.submit(new_task(queue="elsewhere"))
+    (row,) = db.claim([task_id], token=token)
     return ClaimedTask(Lease(task_id, row.attempt, token), "t", "noop", "elsewhere", {}, 0, 4, 0.0)
 
 
 async def test_running_tasks_have_their_grace_while_the_database_is_unavailable(
-    stage: DatabaseHarness, engine: Engine
+    db: DatabaseHarness, engine: Engine
 ) -> None:
-    harness = MemoryHarness(stage)
+    harness = MemoryHarness(db)
     types, slots = build_plugins([Gated]), SlotPool(threads=2, prefetch_short=0)
     types["gated"].gate = harness.gate  # type: ignore[attr-defined]
     executor = Executor(engine, types, harness.settings, worker_id=1, incarnation=1)
@@ -57,7 +57,7 @@ async def test_running_tasks_have_their_grace_while_the_database_is_unavailable(
     service.consume(["default"])
     (running,) = await harness.submit(type="gated")
     await harness.until(lambda: executor.running.attempts())
-    slots.add_claimed(slots.reserve(1, general_only=True, wake=lambda: None), [waiting := claimed_task(stage)])
+    slots.add_claimed(slots.reserve(1, general_only=True, wake=lambda: None), [waiting := claimed_task(db)])
 
     allow_writes(engine, False)
     stopping = asyncio.create_task(asyncio.to_thread(service.stop, 30))
@@ -67,8 +67,8 @@ async def test_running_tasks_have_their_grace_while_the_database_is_unavailable(
     await asyncio.to_thread(allow_writes, engine, True)
     await stopping
 
-    assert stage.status(running) == "succeeded"
-    assert stage.status(waiting.lease.task_id) == "queued"
+    assert db.status(running) == "succeeded"
+    assert db.status(waiting.lease.task_id) == "queued"
     await harness.close()
 
 
@@ -77,7 +77,7 @@ class CannotStop(EmbeddedWorker):
         raise OSError("the database is unavailable")
 
 
-async def test_a_failing_stop_does_not_hang_the_drain(stage: DatabaseHarness) -> None:
-    worker = CannotStop(Settings(), stage.engine, MemoryBroker(), {}, lambda worker_id, wake: [])
+async def test_a_failing_stop_does_not_hang_the_drain(db: DatabaseHarness) -> None:
+    worker = CannotStop(Settings(), db.engine, MemoryBroker(), {}, lambda worker_id, wake: [])
 
     await asyncio.wait_for(drain(worker, 30, asyncio.Queue()), 10)

@@ -14,7 +14,7 @@ from tests.taskcore.db.db_harness import DatabaseHarness
 
 
 @pytest.fixture
-def stage(database_url: str) -> Iterator[DatabaseHarness]:
+def db(database_url: str) -> Iterator[DatabaseHarness]:
     engine = sync_engine(database_url, name="tests", pool_size=5, options=KEY_LOOKUP_OPTIONS)
     yield DatabaseHarness(engine)
     engine.dispose()

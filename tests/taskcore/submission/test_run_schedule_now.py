@@ -30,28 +30,28 @@ async def start(engine: AsyncEngine, schedule_id: int, by: str | None = None) ->
     return await in_transaction(engine, run_now, schedule_id, by)
 
 
-async def test_run_now_submits_at_once_and_keeps_the_due_times(stage: DatabaseHarness, engine: AsyncEngine) -> None:
+async def test_run_now_submits_at_once_and_keeps_the_due_times(db: DatabaseHarness, engine: AsyncEngine) -> None:
     next_at = datetime.now(UTC) + HOUR
-    one = add_schedule(stage, next_at, jitter_s=600.0, paused_at=NOON)
+    one = add_schedule(db, next_at, jitter_s=600.0, paused_at=NOON)
 
     started = await start(engine, one, "user:me")
 
     assert isinstance(started, FiredTask)
-    assert [step.actor for step in stage.sql("SELECT actor FROM task_history")] == ["user:me"]
-    (row,) = stage.sql("SELECT id, status, labels FROM task")
+    assert [step.actor for step in db.sql("SELECT actor FROM task_history")] == ["user:me"]
+    (row,) = db.sql("SELECT id, status, labels FROM task")
     assert (row.id, row.status) == (started.task_id, "queued")
     assert row.labels == {"taskcore.io/schedule": "s"}
-    assert fired_times(stage, one) == [started.due_at]
-    assert (get_schedule(stage, one).next_at, get_schedule(stage, one).last_at) == (next_at, started.due_at)
+    assert fired_times(db, one) == [started.due_at]
+    assert (get_schedule(db, one).next_at, get_schedule(db, one).last_at) == (next_at, started.due_at)
 
 
-async def test_run_now_respects_overlap(stage: DatabaseHarness, engine: AsyncEngine) -> None:
-    one = add_schedule(stage, NOON, "one", overlap="skip")
-    other = add_schedule(stage, NOON, "other")
+async def test_run_now_respects_overlap(db: DatabaseHarness, engine: AsyncEngine) -> None:
+    one = add_schedule(db, NOON, "one", overlap="skip")
+    other = add_schedule(db, NOON, "other")
 
     first = await start(engine, one)
     assert await start(engine, one) == OverlapConflict(first.task_id)
-    finish_tasks(stage, [first.task_id])
+    finish_tasks(db, [first.task_id])
     assert isinstance(await start(engine, one), FiredTask)
     assert isinstance(await start(engine, other), FiredTask)
     assert isinstance(await start(engine, other), FiredTask)
@@ -59,8 +59,8 @@ async def test_run_now_respects_overlap(stage: DatabaseHarness, engine: AsyncEng
     assert await start(engine, 1_000) is None
 
 
-async def test_concurrent_run_now_submits_one_task(stage: DatabaseHarness, engine: AsyncEngine) -> None:
-    one = add_schedule(stage, NOON, overlap="skip")
+async def test_concurrent_run_now_submits_one_task(db: DatabaseHarness, engine: AsyncEngine) -> None:
+    one = add_schedule(db, NOON, overlap="skip")
 
     answers = await asyncio.gather(*(start(engine, one) for _ in range(8)))
 
@@ -68,31 +68,29 @@ async def test_concurrent_run_now_submits_one_task(stage: DatabaseHarness, engin
     assert answers.count(OverlapConflict(started.task_id)) == 7
 
 
-async def test_old_fires_are_deleted_except_the_newest_and_unfinished(
-    stage: DatabaseHarness, engine: AsyncEngine
-) -> None:
-    one = add_schedule(stage, NOON, "one")
-    other = add_schedule(stage, NOON, "other")
+async def test_old_fires_are_deleted_except_the_newest_and_unfinished(db: DatabaseHarness, engine: AsyncEngine) -> None:
+    one = add_schedule(db, NOON, "one")
+    other = add_schedule(db, NOON, "other")
     for schedule_id, count in ((one, 150), (other, 50)):
-        stage.sql(
+        db.sql(
             "INSERT INTO schedule_fire (schedule_id, due_at)"
             " SELECT :id, now() - number * interval '1 day' FROM generate_series(1, :count) number",
             id=schedule_id,
             count=count,
         )
     await start(engine, one)
-    stage.sql(
+    db.sql(
         "UPDATE schedule_fire SET due_at = now() - interval '1 year' WHERE schedule_id = :id AND task_id IS NOT NULL",
         id=one,
     )
-    stage.sql("INSERT INTO schedule_fire VALUES (:id, now() - interval '2 years', NULL, true)", id=one)
+    db.sql("INSERT INTO schedule_fire VALUES (:id, now() - interval '2 years', NULL, true)", id=one)
 
     async with engine.connect() as connection:
         await connection.execute(schedule_fires.delete_old_fires(), {"after_s": KEEP_FIRES_S})
 
-    assert len(fires(stage, one)) == 100 + 2
-    assert len(fires(stage, other)) == 50
-    finish_all_tasks(stage)
+    assert len(fires(db, one)) == 100 + 2
+    assert len(fires(db, other)) == 50
+    finish_all_tasks(db)
     async with engine.connect() as connection:
         await connection.execute(schedule_fires.delete_old_fires(), {"after_s": KEEP_FIRES_S})
-    assert len(fires(stage, one)) == 100 + 1
+    assert len(fires(db, one)) == 100 + 1

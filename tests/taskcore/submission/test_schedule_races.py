@@ -39,41 +39,41 @@ async def engines(database_url: str) -> AsyncIterator[list[AsyncEngine]]:
         await engine.dispose()
 
 
-async def test_one_of_several_coordinators_fires_a_due_time(stage: DatabaseHarness, engines: list[AsyncEngine]) -> None:
-    schedules = [add_schedule(stage, MONDAY, str(number)) for number in range(40)]
+async def test_one_of_several_coordinators_fires_a_due_time(db: DatabaseHarness, engines: list[AsyncEngine]) -> None:
+    schedules = [add_schedule(db, MONDAY, str(number)) for number in range(40)]
 
     async def fire_all(scheduler: Scheduler) -> None:
-        while any(len(fired_times(stage, one)) < 5 for one in schedules):
+        while any(len(fired_times(db, one)) < 5 for one in schedules):
             await scheduler.step(MONDAY + 4 * HOUR)
 
     await asyncio.gather(*(fire_all(Scheduler(Database(engine))) for engine in engines))
 
     for one in schedules:
-        assert fired_times(stage, one) == [MONDAY + number * HOUR for number in range(5)]
-    assert len(stage.sql("SELECT 1 FROM task")) == len(schedules) * 5
+        assert fired_times(db, one) == [MONDAY + number * HOUR for number in range(5)]
+    assert len(db.sql("SELECT 1 FROM task")) == len(schedules) * 5
 
 
 async def test_cut_off_coordinator_leaves_nothing_and_another_fires(
-    stage: DatabaseHarness, engines: list[AsyncEngine]
+    db: DatabaseHarness, engines: list[AsyncEngine]
 ) -> None:
-    one = add_schedule(stage, MONDAY)
+    one = add_schedule(db, MONDAY)
     cut_off, other = (Scheduler(Database(engine)) for engine in engines[:2])
     async with engines[2].connect() as obstacle:
         await obstacle.execution_options(isolation_level="READ COMMITTED")
         await obstacle.execute(text("LOCK TABLE schedule_fire IN EXCLUSIVE MODE"))
         step = asyncio.create_task(cut_off.step(MONDAY))  # which submits the task before it waits for the lock
-        await asyncio.to_thread(stage.wait_for_blocked, 1)
-        stage.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'coordinator 0'")
+        await asyncio.to_thread(db.wait_for_blocked, 1)
+        db.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'coordinator 0'")
         with pytest.raises(OperationalError):
             await step
         await obstacle.rollback()
 
-    assert (fires(stage, one), stage.sql("SELECT 1 FROM task")) == ([], [])
+    assert (fires(db, one), db.sql("SELECT 1 FROM task")) == ([], [])
     await other.step(MONDAY)
     await cut_off.step(MONDAY)
 
-    assert fired_times(stage, one) == [MONDAY]
-    assert len(stage.sql("SELECT 1 FROM task")) == 1
+    assert fired_times(db, one) == [MONDAY]
+    assert len(db.sql("SELECT 1 FROM task")) == 1
 
 
 @dataclass(frozen=True)
@@ -119,8 +119,8 @@ def predict(moments: list[datetime], catch_up: CatchUp) -> tuple[list[datetime],
 class Week:
     """A database in which weeks pass."""
 
-    def __init__(self, stage: DatabaseHarness, runner: asyncio.Runner, engines: list[AsyncEngine]) -> None:
-        self._stage = stage
+    def __init__(self, db: DatabaseHarness, runner: asyncio.Runner, engines: list[AsyncEngine]) -> None:
+        self._stage = db
         self._runner = runner
         self._engines = engines
         self._schedulers = [Scheduler(Database(engine)) for engine in engines]
@@ -159,13 +159,13 @@ class Week:
 
 
 @pytest.fixture
-def week(stage: DatabaseHarness, database_url: str) -> Iterator[Week]:
+def week(db: DatabaseHarness, database_url: str) -> Iterator[Week]:
     with asyncio.Runner() as runner:
         engines = [
             async_engine(database_url, name="tests", pool_size=2, options=KEY_LOOKUP_OPTIONS)
             for _ in range(COORDINATORS)
         ]
-        yield Week(stage, runner, engines)
+        yield Week(db, runner, engines)
         for engine in engines:
             runner.run(engine.dispose())
 

@@ -13,7 +13,7 @@ from taskcore.db.models import Schedule
 from tests.taskcore.db.db_harness import DatabaseHarness
 
 
-def add_schedule(stage: DatabaseHarness, next_at: datetime, name: str = "s", **fields: Any) -> int:
+def add_schedule(db: DatabaseHarness, next_at: datetime, name: str = "s", **fields: Any) -> int:
     """Add a schedule: hourly from `next_at`, catching up everything, with overlap, unless `fields` differ."""
     values: dict[str, Any] = {
         "name": name,
@@ -30,40 +30,40 @@ def add_schedule(stage: DatabaseHarness, next_at: datetime, name: str = "s", **f
         **({} if "cron" in fields else {"every_s": 3_600.0}),
         **fields,
     }
-    (row,) = stage.run(insert(Schedule).values(**values).returning(Schedule.id))
+    (row,) = db.run(insert(Schedule).values(**values).returning(Schedule.id))
     return int(row.id)
 
 
-def get_schedule(stage: DatabaseHarness, schedule_id: int) -> Any:
-    (row,) = stage.sql("SELECT * FROM schedule WHERE id = :id", id=schedule_id)
+def get_schedule(db: DatabaseHarness, schedule_id: int) -> Any:
+    (row,) = db.sql("SELECT * FROM schedule WHERE id = :id", id=schedule_id)
     return row
 
 
-def fires(stage: DatabaseHarness, schedule_id: int) -> list[Any]:
+def fires(db: DatabaseHarness, schedule_id: int) -> list[Any]:
     """Return the recorded due times, oldest first."""
-    return stage.sql("SELECT * FROM schedule_fire WHERE schedule_id = :id ORDER BY due_at", id=schedule_id)
+    return db.sql("SELECT * FROM schedule_fire WHERE schedule_id = :id ORDER BY due_at", id=schedule_id)
 
 
-def fired_times(stage: DatabaseHarness, schedule_id: int) -> list[datetime]:
+def fired_times(db: DatabaseHarness, schedule_id: int) -> list[datetime]:
     """Return the due times with a task, oldest first."""
-    return [row.due_at for row in fires(stage, schedule_id) if row.task_id is not None]
+    return [row.due_at for row in fires(db, schedule_id) if row.task_id is not None]
 
 
-def skipped_times(stage: DatabaseHarness, schedule_id: int) -> list[datetime]:
-    return [row.due_at for row in fires(stage, schedule_id) if row.task_id is None and not row.waits]
+def skipped_times(db: DatabaseHarness, schedule_id: int) -> list[datetime]:
+    return [row.due_at for row in fires(db, schedule_id) if row.task_id is None and not row.waits]
 
 
-def waiting_times(stage: DatabaseHarness, schedule_id: int) -> list[datetime]:
-    return [row.due_at for row in fires(stage, schedule_id) if row.waits]
+def waiting_times(db: DatabaseHarness, schedule_id: int) -> list[datetime]:
+    return [row.due_at for row in fires(db, schedule_id) if row.waits]
 
 
-def finish_tasks(stage: DatabaseHarness, task_ids: Sequence[int]) -> None:
-    stage.sql("UPDATE task SET status = 'succeeded', finished_at = now() WHERE id = ANY(:ids)", ids=list(task_ids))
-    stage.sql("DELETE FROM outbox WHERE task_id = ANY(:ids)", ids=list(task_ids))
+def finish_tasks(db: DatabaseHarness, task_ids: Sequence[int]) -> None:
+    db.sql("UPDATE task SET status = 'succeeded', finished_at = now() WHERE id = ANY(:ids)", ids=list(task_ids))
+    db.sql("DELETE FROM outbox WHERE task_id = ANY(:ids)", ids=list(task_ids))
 
 
-def finish_all_tasks(stage: DatabaseHarness) -> None:
-    finish_tasks(stage, [row.id for row in stage.sql("SELECT id FROM task")])
+def finish_all_tasks(db: DatabaseHarness) -> None:
+    finish_tasks(db, [row.id for row in db.sql("SELECT id FROM task")])
 
 
 async def in_transaction(engine: AsyncEngine, act: Callable[..., Awaitable[Any]], *given: Any) -> Any:

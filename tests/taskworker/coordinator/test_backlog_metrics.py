@@ -35,13 +35,13 @@ def fresh(engine: AsyncEngine) -> BacklogCollector:
     return BacklogCollector(engine, asyncio.get_running_loop(), cache_s=0, queue_labels=BoundedLabels(MAX_QUEUE_LABELS))
 
 
-async def test_backlog_is_counted_by_queue_and_by_status(stage: DatabaseHarness, engine: AsyncEngine) -> None:
-    stage.register_worker()
-    old, *_ = stage.submit(*[new_task(queue="mail") for _ in range(3)], new_task(queue="mail", priority=7))
-    held, paused = stage.submit(new_task(), new_task())
-    stage.claim([held])
-    stage.run(actions.pause(), task=paused, by="me", why="because")
-    stage.sql("UPDATE outbox SET available_at = now() - interval '1 hour' WHERE task_id = :id", id=old)
+async def test_backlog_is_counted_by_queue_and_by_status(db: DatabaseHarness, engine: AsyncEngine) -> None:
+    db.register_worker()
+    old, *_ = db.submit(*[new_task(queue="mail") for _ in range(3)], new_task(queue="mail", priority=7))
+    held, paused = db.submit(new_task(), new_task())
+    db.claim([held])
+    db.run(actions.pause(), task=paused, by="me", why="because")
+    db.sql("UPDATE outbox SET available_at = now() - interval '1 hour' WHERE task_id = :id", id=old)
 
     seen = await scrape(fresh(engine))
 
@@ -57,11 +57,11 @@ async def test_backlog_is_counted_by_queue_and_by_status(stage: DatabaseHarness,
     assert seen["taskcore_workers_live{}"] == 1
 
 
-async def test_paused_queue_has_no_age_and_no_lag(stage: DatabaseHarness, engine: AsyncEngine) -> None:
-    stage.register_worker()
-    stage.submit(new_task(queue="mail"))
-    stage.sql("UPDATE outbox SET available_at = now() - interval '1 hour'")
-    stage.sql("UPDATE queue SET paused_at = now() WHERE name = 'mail'")
+async def test_paused_queue_has_no_age_and_no_lag(db: DatabaseHarness, engine: AsyncEngine) -> None:
+    db.register_worker()
+    db.submit(new_task(queue="mail"))
+    db.sql("UPDATE outbox SET available_at = now() - interval '1 hour'")
+    db.sql("UPDATE queue SET paused_at = now() WHERE name = 'mail'")
     gauges = fresh(engine)
 
     await scrape(gauges)
@@ -73,13 +73,13 @@ async def test_paused_queue_has_no_age_and_no_lag(stage: DatabaseHarness, engine
 
 
 async def test_message_that_a_worker_has_room_for_and_that_is_not_sent_is_lag(
-    stage: DatabaseHarness, engine: AsyncEngine
+    db: DatabaseHarness, engine: AsyncEngine
 ) -> None:
-    stage.submit(new_task())
-    stage.sql("UPDATE outbox SET available_at = now() - interval '1 hour'")
+    db.submit(new_task())
+    db.sql("UPDATE outbox SET available_at = now() - interval '1 hour'")
     gauges = fresh(engine)
     unserved = [await scrape(gauges), await scrape(gauges)]
-    stage.register_worker()
+    db.register_worker()
     first_seen = await scrape(gauges)
 
     still_there = await scrape(gauges)
@@ -88,30 +88,30 @@ async def test_message_that_a_worker_has_room_for_and_that_is_not_sent_is_lag(
     assert 3_600 <= still_there["taskcore_outbox_lag_seconds{}"] < 4_200
 
 
-async def test_relay_that_has_moved_on_has_no_lag(stage: DatabaseHarness, engine: AsyncEngine) -> None:
-    stage.register_worker()
-    ids = stage.submit(*[new_task() for _ in range(2)])
-    stage.sql("UPDATE outbox SET available_at = now() - interval '1 hour'")
+async def test_relay_that_has_moved_on_has_no_lag(db: DatabaseHarness, engine: AsyncEngine) -> None:
+    db.register_worker()
+    ids = db.submit(*[new_task() for _ in range(2)])
+    db.sql("UPDATE outbox SET available_at = now() - interval '1 hour'")
     gauges = fresh(engine)
     await scrape(gauges)
-    stage.sql("UPDATE outbox SET dispatched_at = now() WHERE task_id = :id", id=ids[0])
+    db.sql("UPDATE outbox SET dispatched_at = now() WHERE task_id = :id", id=ids[0])
 
     seen = await scrape(gauges)
 
     assert seen["taskcore_outbox_lag_seconds{}"] == 0
 
 
-async def test_delay_that_is_not_ended_is_lag(stage: DatabaseHarness, engine: AsyncEngine) -> None:
-    stage.submit(new_task())
-    stage.sql("UPDATE outbox SET is_due = false, available_at = now() - interval '1 hour'")
+async def test_delay_that_is_not_ended_is_lag(db: DatabaseHarness, engine: AsyncEngine) -> None:
+    db.submit(new_task())
+    db.sql("UPDATE outbox SET is_due = false, available_at = now() - interval '1 hour'")
 
     seen = await scrape(fresh(engine))
 
     assert 3_600 <= seen["taskcore_outbox_lag_seconds{}"] < 4_200
 
 
-async def test_queues_beyond_the_limit_share_one_label(stage: DatabaseHarness, engine: AsyncEngine) -> None:
-    stage.submit(*[new_task(queue=f"invented-{number:04}") for number in range(3 * MAX_QUEUE_LABELS)])
+async def test_queues_beyond_the_limit_share_one_label(db: DatabaseHarness, engine: AsyncEngine) -> None:
+    db.submit(*[new_task(queue=f"invented-{number:04}") for number in range(3 * MAX_QUEUE_LABELS)])
 
     seen = await scrape(fresh(engine))
 
@@ -121,10 +121,10 @@ async def test_queues_beyond_the_limit_share_one_label(stage: DatabaseHarness, e
     assert depths["taskcore_queue_depth{other}"] >= 2 * MAX_QUEUE_LABELS
 
 
-async def test_gauges_are_cached(stage: DatabaseHarness, engine: AsyncEngine) -> None:
+async def test_gauges_are_cached(db: DatabaseHarness, engine: AsyncEngine) -> None:
     gauges = BacklogCollector(engine, asyncio.get_running_loop(), cache_s=3_600)
     before = await scrape(gauges)
-    stage.submit(new_task())
+    db.submit(new_task())
 
     after = await scrape(gauges)
 
@@ -150,10 +150,10 @@ async def test_database_that_never_answers_does_not_block_the_page() -> None:
     assert [name.partition("{")[0] for name in seen] == ["taskcore_build_info"]
 
 
-async def test_old_gauges_are_not_served_when_the_database_fails(stage: DatabaseHarness, engine: AsyncEngine) -> None:
+async def test_old_gauges_are_not_served_when_the_database_fails(db: DatabaseHarness, engine: AsyncEngine) -> None:
     gauges = fresh(engine)
     assert "taskcore_workers_live{}" in await scrape(gauges)
-    stage.sql("ALTER TABLE worker RENAME TO elsewhere")
+    db.sql("ALTER TABLE worker RENAME TO elsewhere")
 
     seen = await scrape(gauges)
 

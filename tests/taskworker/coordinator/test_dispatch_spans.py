@@ -45,10 +45,10 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
     await engine.dispose()
 
 
-def submit_traced(stage: DatabaseHarness, count: int, trace_context: str = SAMPLED) -> list[int]:
-    stage.register_worker()
-    ids = stage.submit(*[new_task() for _ in range(count)])
-    stage.sql("UPDATE task SET trace_context = :context", context=trace_context)
+def submit_traced(db: DatabaseHarness, count: int, trace_context: str = SAMPLED) -> list[int]:
+    db.register_worker()
+    ids = db.submit(*[new_task() for _ in range(count)])
+    db.sql("UPDATE task SET trace_context = :context", context=trace_context)
     return ids
 
 
@@ -59,9 +59,9 @@ async def relay_once(engine: AsyncEngine, tracing: Tracing) -> RecordingPublishe
 
 
 async def test_message_of_a_traced_task_carries_the_context_of_its_span(
-    stage: DatabaseHarness, engine: AsyncEngine, tracing: Tracing
+    db: DatabaseHarness, engine: AsyncEngine, tracing: Tracing
 ) -> None:
-    ids = submit_traced(stage, 2)
+    ids = submit_traced(db, 2)
 
     publisher = await relay_once(engine, tracing)
 
@@ -71,12 +71,12 @@ async def test_message_of_a_traced_task_carries_the_context_of_its_span(
 
 @pytest.mark.parametrize(("trace_context", "trace_id"), [("nonsense", "a" * 32), (SAMPLED, "nonsense"), ("\t", "")])
 async def test_malformed_contexts_stop_no_message(
-    stage: DatabaseHarness, engine: AsyncEngine, tracing: Tracing, trace_context: str, trace_id: str
+    db: DatabaseHarness, engine: AsyncEngine, tracing: Tracing, trace_context: str, trace_id: str
 ) -> None:
-    (task_id,) = submit_traced(stage, 1, trace_context)
-    stage.run_to_end(task_id, worker_lost(0))
-    stage.sql("UPDATE task_attempt SET trace_id = :trace_id, span_id = 'x'", trace_id=trace_id)
-    stage.make_due(task_id)
+    (task_id,) = submit_traced(db, 1, trace_context)
+    db.run_to_end(task_id, worker_lost(0))
+    db.sql("UPDATE task_attempt SET trace_id = :trace_id, span_id = 'x'", trace_id=trace_id)
+    db.make_due(task_id)
 
     publisher = await relay_once(engine, tracing)
 
@@ -85,9 +85,9 @@ async def test_malformed_contexts_stop_no_message(
 
 @pytest.mark.parametrize("moment", ["start", "end"])
 async def test_span_processors_that_raise_stop_no_message(
-    stage: DatabaseHarness, engine: AsyncEngine, moment: str
+    db: DatabaseHarness, engine: AsyncEngine, moment: str
 ) -> None:
-    ids = submit_traced(stage, 2)
+    ids = submit_traced(db, 2)
 
     publisher = await relay_once(
         engine, Tracing.start(Settings(), "tests", extra_processors=[RaisingProcessor(moment)])

@@ -146,16 +146,16 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
     await engine.dispose()
 
 
-async def test_slow_broker_does_not_keep_leases_from_expiring(stage: DatabaseHarness, engine: AsyncEngine) -> None:
+async def test_slow_broker_does_not_keep_leases_from_expiring(db: DatabaseHarness, engine: AsyncEngine) -> None:
     async def is_worker_gone(worker_id: int) -> bool:
         await asyncio.sleep(0.3)  # longer than `silence_s`
         return False
 
-    dead = stage.register_worker()
-    stage.run(leases.set_liveness_lock(), worker=dead, lock=77)
-    (task_id,) = stage.submit(new_task())
-    stage.claim([task_id], worker=dead)
-    stage.sql("UPDATE worker SET seen_at = now() - interval '1 minute'")
+    dead = db.register_worker()
+    db.run(leases.set_liveness_lock(), worker=dead, lock=77)
+    (task_id,) = db.submit(new_task())
+    db.claim([task_id], worker=dead)
+    db.sql("UPDATE worker SET seen_at = now() - interval '1 minute'")
     rescuer = Rescuer(
         Database(engine),
         CurrentSettings(Settings()),
@@ -166,5 +166,5 @@ async def test_slow_broker_does_not_keep_leases_from_expiring(stage: DatabaseHar
     )
 
     async with asyncio.timeout(60):
-        while stage.status(task_id) != "queued":
+        while db.status(task_id) != "queued":
             await rescuer.step()

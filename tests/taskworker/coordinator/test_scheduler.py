@@ -22,37 +22,35 @@ def hours(*numbers: int) -> list[datetime]:
 
 
 async def test_scheduler_sleeps_until_the_next_due_time_but_not_for_long(
-    stage: DatabaseHarness, scheduler: Scheduler
+    db: DatabaseHarness, scheduler: Scheduler
 ) -> None:
     assert await scheduler.step(NOON) == IDLE_S
-    one = add_schedule(stage, NOON + HOUR)
+    one = add_schedule(db, NOON + HOUR)
     assert await scheduler.step(NOON) == IDLE_S
     assert await scheduler.step(NOON + HOUR - timedelta(seconds=2)) == pytest.approx(2)
 
     assert await scheduler.step(NOON + HOUR) == 0.0
-    assert fired_times(stage, one) == [NOON + HOUR]
+    assert fired_times(db, one) == [NOON + HOUR]
 
 
-async def test_schedule_that_cannot_be_fired_does_not_delay_others(
-    stage: DatabaseHarness, scheduler: Scheduler
-) -> None:
-    broken = add_schedule(stage, NOON - HOUR, "broken", cron="@daily", timezone="No/Where")
-    whole = add_schedule(stage, NOON, "whole")
+async def test_schedule_that_cannot_be_fired_does_not_delay_others(db: DatabaseHarness, scheduler: Scheduler) -> None:
+    broken = add_schedule(db, NOON - HOUR, "broken", cron="@daily", timezone="No/Where")
+    whole = add_schedule(db, NOON, "whole")
 
     assert await scheduler.step(NOON) == 0.0
     assert await scheduler.step(NOON) == IDLE_S
 
-    assert (fires(stage, broken), fired_times(stage, whole)) == ([], [NOON])
-    stage.sql("UPDATE schedule SET timezone = 'UTC' WHERE id = :id", id=broken)
+    assert (fires(db, broken), fired_times(db, whole)) == ([], [NOON])
+    db.sql("UPDATE schedule SET timezone = 'UTC' WHERE id = :id", id=broken)
     scheduler.wake()
     await scheduler.step(NOON)
-    assert fired_times(stage, broken) == [NOON - HOUR]
+    assert fired_times(db, broken) == [NOON - HOUR]
 
 
 async def test_schedule_that_another_coordinator_has_locked_is_skipped(
-    stage: DatabaseHarness, scheduler: Scheduler, engine: AsyncEngine
+    db: DatabaseHarness, scheduler: Scheduler, engine: AsyncEngine
 ) -> None:
-    one = add_schedule(stage, NOON)
+    one = add_schedule(db, NOON)
     async with engine.connect() as other:
         await other.execution_options(isolation_level="READ COMMITTED")
         await other.execute(schedule_fires.try_lock_schedule(), {"of": one, "moment": NOON})
@@ -61,33 +59,33 @@ async def test_schedule_that_another_coordinator_has_locked_is_skipped(
 
         await other.rollback()
     await scheduler.step(NOON)
-    assert fired_times(stage, one) == [NOON]
+    assert fired_times(db, one) == [NOON]
 
 
 async def test_due_time_is_not_fired_again_when_the_schedule_is_set_back(
-    stage: DatabaseHarness, scheduler: Scheduler
+    db: DatabaseHarness, scheduler: Scheduler
 ) -> None:
-    one = add_schedule(stage, NOON)
+    one = add_schedule(db, NOON)
     await scheduler.step(NOON + HOUR)
 
-    stage.sql("UPDATE schedule SET next_at = :at", at=NOON)
+    db.sql("UPDATE schedule SET next_at = :at", at=NOON)
     await scheduler.step(NOON + 2 * HOUR)
 
-    assert fired_times(stage, one) == hours(0, 1, 2)
-    assert len(stage.sql("SELECT 1 FROM task")) == 3
+    assert fired_times(db, one) == hours(0, 1, 2)
+    assert len(db.sql("SELECT 1 FROM task")) == 3
 
 
 async def test_fire_without_the_lock_violates_the_key_and_submits_nothing(
-    stage: DatabaseHarness, engine: AsyncEngine
+    db: DatabaseHarness, engine: AsyncEngine
 ) -> None:
-    one = add_schedule(stage, NOON)
-    stage.sql(
+    one = add_schedule(db, NOON)
+    db.sql(
         "CREATE FUNCTION intrude() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
         " INSERT INTO schedule_fire (schedule_id, due_at) SELECT id, next_at FROM schedule; RETURN NEW; END $$"
     )
-    stage.sql("CREATE TRIGGER intrude AFTER INSERT ON task FOR EACH ROW EXECUTE FUNCTION intrude()")
+    db.sql("CREATE TRIGGER intrude AFTER INSERT ON task FOR EACH ROW EXECUTE FUNCTION intrude()")
 
     with pytest.raises(AlreadyFired):
         await in_transaction(engine, fire_due, one, NOON)
 
-    assert stage.sql("SELECT 1 FROM task") == []
+    assert db.sql("SELECT 1 FROM task") == []

@@ -30,7 +30,7 @@ ActionOutcome = bool | str | None
 class Subject:
     """A task, and the lease that was given on it first."""
 
-    stage: DatabaseHarness
+    db: DatabaseHarness
     task: int
     held: Held
 
@@ -53,7 +53,7 @@ def user_action(verb: str, *statements: Executable) -> ConcurrentAction:
     def do(scene: Subject, _: UUID) -> bool:
         given = {"task": scene.task, "by": "me", "why": None}
         for statement in statements * 3:
-            with scene.stage.engine.connect().execution_options(isolation_level="READ COMMITTED") as connection:
+            with scene.db.engine.connect().execution_options(isolation_level="READ COMMITTED") as connection:
                 connection.execute(hold, {"task": scene.task, "ids": [scene.task]})
                 rows = connection.execute(statement, given).all()
                 connection.commit()
@@ -66,7 +66,7 @@ def user_action(verb: str, *statements: Executable) -> ConcurrentAction:
 
 def worker_result(how: str, verdict: AttemptResult) -> ConcurrentAction:
     return ConcurrentAction(
-        lambda scene, _: bool(scene.stage.settle(*scene.held, verdict)),
+        lambda scene, _: bool(scene.db.settle(*scene.held, verdict)),
         lambda model, scene, _: model.settle(scene.held, how),
     )
 
@@ -81,7 +81,7 @@ def predict_rescue(model: ReferenceModel, scene: Subject, _: UUID) -> bool:
 
 def submit_child(scene: Subject, _: UUID) -> ActionOutcome:
     """As the API does it. Answers how the child starts; a task that is gone cannot be depended on."""
-    with scene.stage.engine.connect().execution_options(isolation_level="READ COMMITTED") as connection:
+    with scene.db.engine.connect().execution_options(isolation_level="READ COMMITTED") as connection:
         rows = connection.execute(dependencies.lock_tasks(), {"ids": [scene.task]}).all()
         if not rows:
             return False
@@ -107,7 +107,7 @@ ACTIONS = {
     "retry": user_action("retry", actions.retry()),
     "delete": user_action("delete", actions.delete_task()),
     "claim": ConcurrentAction(
-        lambda scene, token: bool(scene.stage.claim([scene.task], token=token)),
+        lambda scene, token: bool(scene.db.claim([scene.task], token=token)),
         lambda model, scene, token: bool(model.claim([scene.task], 1, token)),
     ),
     "succeed": worker_result("succeeds", outcomes.succeeded("1")),
@@ -115,10 +115,10 @@ ACTIONS = {
     "put off": worker_result("fails", outcomes.retry_later("no luck", DAY)),
     "submit a child": ConcurrentAction(submit_child, predict_child),
     "give up": ConcurrentAction(
-        lambda scene, _: bool(scene.stage.fail_unknown_type(after_s=-60)),
+        lambda scene, _: bool(scene.db.fail_unknown_type(after_s=-60)),
         lambda model, scene, _: bool(model.fail_unknown_type("soft")),
     ),
-    "rescue": ConcurrentAction(lambda scene, _: bool(scene.stage.rescue_orphans()), predict_rescue),
+    "rescue": ConcurrentAction(lambda scene, _: bool(scene.db.rescue_orphans()), predict_rescue),
 }
 
 
@@ -132,19 +132,19 @@ def predict_serial(
     return answers, expected_snapshots(model)
 
 
-def wait_until_blocked_or_done(stage: DatabaseHarness, acts: list[Future[ActionOutcome]]) -> None:
+def wait_until_blocked_or_done(db: DatabaseHarness, acts: list[Future[ActionOutcome]]) -> None:
     blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    while sum(act.done() for act in acts) + stage.sql(blocked)[0][0] < len(acts):
+    while sum(act.done() for act in acts) + db.sql(blocked)[0][0] < len(acts):
         pass
 
 
 def run_concurrently(pool: ThreadPoolExecutor, scene: Subject, acts: Actions, held: int) -> dict[UUID, ActionOutcome]:
     """All begin while somebody else has locked the task `held`; the first that waits is the first that goes on."""
     running: list[Future[ActionOutcome]] = []
-    with scene.stage.engine.connect().execution_options(isolation_level="READ COMMITTED") as third:
+    with scene.db.engine.connect().execution_options(isolation_level="READ COMMITTED") as third:
         third.execute(text("SELECT 1 FROM task WHERE id = :id FOR UPDATE"), {"id": held})
         for act, token in acts:
             running.append(pool.submit(act.run, scene, token))
-            wait_until_blocked_or_done(scene.stage, running)
+            wait_until_blocked_or_done(scene.db, running)
         third.commit()
     return {token: one.result() for (_, token), one in zip(acts, running, strict=True)}

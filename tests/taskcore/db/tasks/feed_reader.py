@@ -56,8 +56,8 @@ def end(connection: Connection, *, is_committed: bool) -> None:
     connection.close()
 
 
-def all_ids(stage: DatabaseHarness) -> list[int]:
-    return [row.id for row in stage.sql("SELECT id FROM task_history ORDER BY id")]
+def all_ids(db: DatabaseHarness) -> list[int]:
+    return [row.id for row in db.sql("SELECT id FROM task_history ORDER BY id")]
 
 
 def assert_nothing_missed(reader: Reader, whole: list[int]) -> None:
@@ -74,8 +74,8 @@ def assert_nothing_missed(reader: Reader, whole: list[int]) -> None:
 
 
 @contextmanager
-def second_engine(stage: DatabaseHarness, pool_size: int) -> Iterator[Engine]:
-    """Another engine on the stage's database."""
-    engine = sync_engine(stage.engine.url.render_as_string(hide_password=False), name="tests", pool_size=pool_size)
+def second_engine(db: DatabaseHarness, pool_size: int) -> Iterator[Engine]:
+    """Another engine on the same database."""
+    engine = sync_engine(db.engine.url.render_as_string(hide_password=False), name="tests", pool_size=pool_size)
     yield engine
     engine.dispose()

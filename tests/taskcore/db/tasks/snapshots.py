@@ -12,8 +12,8 @@ from tests.taskcore.db.tasks.reference_model import ModelTask, ReferenceModel
 
 #: Of every task that ever was: what is left of one that was deleted is its history.
 TASKS = """
-    SELECT h.task_id, h.steps, t.status, t.attempt, t.failures, t.crashes, t.worker_losses, t.isolated, t.pause_requested,
-        t.lease_token, t.dependents_state, t.checkpoint, t.result IS NOT NULL AS has_result,
+    SELECT h.task_id, h.steps, t.status, t.attempt, t.failures, t.crashes, t.worker_losses, t.isolated,
+        t.pause_requested, t.lease_token, t.dependents_state, t.checkpoint, t.result IS NOT NULL AS has_result,
         t.finished_at IS NOT NULL AS is_over, o.available_at <= now() AS is_due,
         (SELECT array_agg(attempt || ':' || outcome ORDER BY attempt)
          FROM task_attempt a WHERE a.task_id = h.task_id) AS attempts
@@ -48,13 +48,13 @@ class Snapshot:
     attempts: tuple[str, ...] = ()
 
 
-def clear(stage: DatabaseHarness) -> None:
+def clear(db: DatabaseHarness) -> None:
     """To truncate would take several times as long."""
     for table in ("task", "task_history", "task_attempt", "task_dependency", "outbox", "queue", "worker"):
-        stage.sql(f"DELETE FROM {table}")
+        db.sql(f"DELETE FROM {table}")
 
 
-def take_snapshots(stage: DatabaseHarness) -> dict[int, Snapshot]:
+def take_snapshots(db: DatabaseHarness) -> dict[int, Snapshot]:
     return {
         row.task_id: Snapshot(
             row.status,
@@ -69,7 +69,7 @@ def take_snapshots(stage: DatabaseHarness) -> dict[int, Snapshot]:
             row.is_due,
             tuple(row.attempts or ()),
         )
-        for row in stage.sql(TASKS)
+        for row in db.sql(TASKS)
     }
 
 
@@ -95,9 +95,9 @@ def _expected(task: ModelTask) -> Snapshot:
     )
 
 
-def assert_consistent(stage: DatabaseHarness) -> None:
+def assert_consistent(db: DatabaseHarness) -> None:
     """Every step is one that there is, and follows the one before; the rest says the same as the last of them."""
-    for one in take_snapshots(stage).values():
+    for one in take_snapshots(db).values():
         assert one.steps[0][0] is None
         assert set(one.steps) <= STEPS
         assert all(before[1] == after[0] for before, after in pairwise(one.steps))
@@ -106,7 +106,7 @@ def assert_consistent(stage: DatabaseHarness) -> None:
             assert one == Snapshot(None, one.steps)
         else:
             _assert_agrees(one, Status(one.status))
-    assert not stage.sql(UNREQUESTED_RESTARTS)
+    assert not db.sql(UNREQUESTED_RESTARTS)
 
 
 def _assert_agrees(one: Snapshot, status: Status) -> None:

@@ -48,347 +48,343 @@ async def pass_on(dependents: DependencyResolver) -> int:
     return batches
 
 
-def statuses(stage: DatabaseHarness, *task_ids: int) -> list[str]:
-    return [stage.status(task_id) for task_id in task_ids]
+def statuses(db: DatabaseHarness, *task_ids: int) -> list[str]:
+    return [db.status(task_id) for task_id in task_ids]
 
 
-async def test_a_task_runs_once_all_that_it_depends_on_have_succeeded(
-    stage: DatabaseHarness, dependents: DependencyResolver
+async def test_a_task_runs_once_all_its_parents_have_succeeded(
+    db: DatabaseHarness, dependents: DependencyResolver
 ) -> None:
-    first, second = stage.submit(new_task(), new_task())
-    child = stage.submit_with_parents(first, second, priority=7)
-    assert (stage.status(child), stage.claim([child]), stage.dispatch(9)) == ("blocked", [], [first, second])
+    first, second = db.submit(new_task(), new_task())
+    child = db.submit_with_parents(first, second, priority=7)
+    assert (db.status(child), db.claim([child]), db.dispatch(9)) == ("blocked", [], [first, second])
 
-    stage.run_to_end(first)
+    db.run_to_end(first)
     await pass_on(dependents)
-    assert stage.status(child) == "blocked"
-    stage.run_to_end(second)
+    assert db.status(child) == "blocked"
+    db.run_to_end(second)
     await pass_on(dependents)
 
-    assert stage.status(child) == "queued"
-    assert stage.history(child) == ["blocked", "queued"]
-    assert stage.dispatch(9) == [child]
-    assert [row.dependents_state for row in stage.sql("SELECT dependents_state FROM task ORDER BY id")] == [
+    assert db.status(child) == "queued"
+    assert db.history(child) == ["blocked", "queued"]
+    assert db.dispatch(9) == [child]
+    assert [row.dependents_state for row in db.sql("SELECT dependents_state FROM task ORDER BY id")] == [
         "resolved"
     ] * 2 + [None]
 
 
-async def test_an_unblocked_task_still_waits_for_its_time(
-    stage: DatabaseHarness, dependents: DependencyResolver
-) -> None:
-    (parent,) = stage.submit(new_task())
-    child = stage.submit_with_parents(parent, run_at=datetime.now(UTC) + timedelta(hours=1))
+async def test_an_unblocked_task_still_waits_for_its_time(db: DatabaseHarness, dependents: DependencyResolver) -> None:
+    (parent,) = db.submit(new_task())
+    child = db.submit_with_parents(parent, run_at=datetime.now(UTC) + timedelta(hours=1))
 
-    stage.run_to_end(parent)
+    db.run_to_end(parent)
     await pass_on(dependents)
 
-    assert (stage.status(child), stage.dispatch(9)) == ("scheduled", [])
-    assert stage.sql("SELECT available_at = run_at FROM outbox JOIN task ON task.id = task_id")[0][0]
+    assert (db.status(child), db.dispatch(9)) == ("scheduled", [])
+    assert db.sql("SELECT available_at = run_at FROM outbox JOIN task ON task.id = task_id")[0][0]
 
 
 @pytest.mark.parametrize("how", ["failed", "cancelled"])
-async def test_every_descendant_of_what_came_to_nothing_is_cancelled(
-    stage: DatabaseHarness, dependents: DependencyResolver, how: str
+async def test_every_descendant_of_an_unsuccessful_task_is_cancelled(
+    db: DatabaseHarness, dependents: DependencyResolver, how: str
 ) -> None:
-    (root, bystander) = stage.submit(new_task(), new_task())
-    child = stage.submit_with_parents(root, bystander, delete_after_s=5)
-    paused = stage.submit_with_parents(root)
-    stage.run(actions.pause(), task=paused, by="me", why=None)
-    grandchild = stage.submit_with_parents(child, paused)
+    (root, bystander) = db.submit(new_task(), new_task())
+    child = db.submit_with_parents(root, bystander, delete_after_s=5)
+    paused = db.submit_with_parents(root)
+    db.run(actions.pause(), task=paused, by="me", why=None)
+    grandchild = db.submit_with_parents(child, paused)
 
     if how == "failed":
-        stage.run_to_end(root, FAILED)
+        db.run_to_end(root, FAILED)
     else:
-        stage.run(actions.cancel(), task=root, by="me", why="not needed")
+        db.run(actions.cancel(), task=root, by="me", why="not needed")
     await pass_on(dependents)
 
-    assert statuses(stage, child, paused, grandchild, bystander) == ["cancelled"] * 3 + ["queued"]
-    rows = stage.sql("SELECT reason, error, finished_at FROM task WHERE id IN (:a, :b)", a=child, b=grandchild)
+    assert statuses(db, child, paused, grandchild, bystander) == ["cancelled"] * 3 + ["queued"]
+    rows = db.sql("SELECT reason, error, finished_at FROM task WHERE id IN (:a, :b)", a=child, b=grandchild)
     said = {"failed": "failed", "cancelled": "was cancelled"}[how]
     assert {(row.reason, row.error) for row in rows} == {
         ("dependency_failed", f"task {root}, on which it depends, {said}")
     }
     assert all(row.finished_at for row in rows)
-    assert stage.sql("SELECT delete_at - finished_at FROM task WHERE id = :id", id=child)[0][0] == timedelta(seconds=5)
-    assert stage.history(grandchild) == ["blocked", "cancelled"]
+    assert db.sql("SELECT delete_at - finished_at FROM task WHERE id = :id", id=child)[0][0] == timedelta(seconds=5)
+    assert db.history(grandchild) == ["blocked", "cancelled"]
 
 
-async def test_a_task_that_is_submitted_when_all_is_decided_starts_as_decided(
-    stage: DatabaseHarness, dependents: DependencyResolver
+async def test_a_task_submitted_after_its_parents_finished_starts_accordingly(
+    db: DatabaseHarness, dependents: DependencyResolver
 ) -> None:
-    good, bad, open_ = stage.submit(new_task(), new_task(), new_task())
-    stage.run_to_end(good)
-    stage.run_to_end(bad, FAILED)
+    good, bad, open_ = db.submit(new_task(), new_task(), new_task())
+    db.run_to_end(good)
+    db.run_to_end(bad, FAILED)
 
-    free, in_vain = stage.submit_with_parents(good), stage.submit_with_parents(good, bad, open_)
-    follower = stage.submit_with_parents(in_vain)
+    free, in_vain = db.submit_with_parents(good), db.submit_with_parents(good, bad, open_)
+    follower = db.submit_with_parents(in_vain)
 
-    assert statuses(stage, free, in_vain, follower) == ["queued", "cancelled", "cancelled"]
-    assert stage.history(in_vain) == ["cancelled"]
-    (task,) = stage.sql("SELECT reason, error, finished_at IS NULL FROM task WHERE id = :id", id=in_vain)
+    assert statuses(db, free, in_vain, follower) == ["queued", "cancelled", "cancelled"]
+    assert db.history(in_vain) == ["cancelled"]
+    (task,) = db.sql("SELECT reason, error, finished_at IS NULL FROM task WHERE id = :id", id=in_vain)
     assert tuple(task) == ("dependency_failed", f"task {bad}, on which it depends, failed", False)
     assert not await pass_on(dependents)
-    assert stage.dispatch(9) == [open_, free]
+    assert db.dispatch(9) == [open_, free]
 
 
-async def test_a_parent_that_is_retried_arms_again_what_its_failure_cancelled(
-    stage: DatabaseHarness, dependents: DependencyResolver
+async def test_retrying_a_parent_blocks_again_what_its_failure_cancelled(
+    db: DatabaseHarness, dependents: DependencyResolver
 ) -> None:
-    (root, other) = stage.submit(new_task(), new_task())
-    child, others = stage.submit_with_parents(root), stage.submit_with_parents(root, other)
-    grandchild = stage.submit_with_parents(child)
-    by_hand = stage.submit_with_parents(root)
-    stage.run(actions.cancel(), task=by_hand, by="me", why=None)
-    stage.run_to_end(root, FAILED)
-    stage.run_to_end(other, FAILED)
+    (root, other) = db.submit(new_task(), new_task())
+    child, others = db.submit_with_parents(root), db.submit_with_parents(root, other)
+    grandchild = db.submit_with_parents(child)
+    by_hand = db.submit_with_parents(root)
+    db.run(actions.cancel(), task=by_hand, by="me", why=None)
+    db.run_to_end(root, FAILED)
+    db.run_to_end(other, FAILED)
     await pass_on(dependents)
-    late = stage.submit_with_parents(root)
-    assert statuses(stage, child, others, grandchild, late) == ["cancelled"] * 4
+    late = db.submit_with_parents(root)
+    assert statuses(db, child, others, grandchild, late) == ["cancelled"] * 4
 
-    assert stage.apply_action(actions.retry(), root)
+    assert db.apply_action(actions.retry(), root)
     await pass_on(dependents)
 
-    assert statuses(stage, child, others, grandchild, late) == ["blocked", "cancelled", "blocked", "blocked"]
-    assert stage.status(by_hand) == "cancelled"
-    assert stage.history(grandchild) == ["blocked", "cancelled", "blocked"]
-    (task,) = stage.sql("SELECT reason, error, finished_at, delete_at FROM task WHERE id = :id", id=grandchild)
+    assert statuses(db, child, others, grandchild, late) == ["blocked", "cancelled", "blocked", "blocked"]
+    assert db.status(by_hand) == "cancelled"
+    assert db.history(grandchild) == ["blocked", "cancelled", "blocked"]
+    (task,) = db.sql("SELECT reason, error, finished_at, delete_at FROM task WHERE id = :id", id=grandchild)
     assert tuple(task) == (None, None, None, None)
-    stage.run_to_end(root)
+    db.run_to_end(root)
     await pass_on(dependents)
-    assert statuses(stage, child, grandchild, late) == ["queued", "blocked", "queued"]
-    assert stage.apply_action(actions.retry(), other)
+    assert statuses(db, child, grandchild, late) == ["queued", "blocked", "queued"]
+    assert db.apply_action(actions.retry(), other)
     await pass_on(dependents)
-    assert stage.status(others) == "blocked"
-    stage.run_to_end(other)
+    assert db.status(others) == "blocked"
+    db.run_to_end(other)
     await pass_on(dependents)
-    assert stage.status(others) == "queued"
+    assert db.status(others) == "queued"
 
 
-async def test_a_parent_that_is_retried_and_over_before_anybody_looked_is_passed_on(
-    stage: DatabaseHarness, dependents: DependencyResolver
+async def test_a_parent_retried_and_finished_between_two_steps_is_resolved(
+    db: DatabaseHarness, dependents: DependencyResolver
 ) -> None:
-    good, bad = stage.submit(new_task(max_attempts=1), new_task(max_attempts=1))
-    of_good, of_bad = stage.submit_with_parents(good), stage.submit_with_parents(bad)
+    good, bad = db.submit(new_task(max_attempts=1), new_task(max_attempts=1))
+    of_good, of_bad = db.submit_with_parents(good), db.submit_with_parents(bad)
     for parent in (good, bad):
-        stage.run_to_end(parent, FAILED)
+        db.run_to_end(parent, FAILED)
     await pass_on(dependents)
 
     for parent, verdict in ((good, None), (bad, FAILED)):
-        stage.apply_action(actions.retry(), parent)
-        stage.run_to_end(parent, verdict)
+        db.apply_action(actions.retry(), parent)
+        db.run_to_end(parent, verdict)
     await pass_on(dependents)
 
-    assert statuses(stage, of_good, of_bad) == ["queued", "cancelled"]
+    assert statuses(db, of_good, of_bad) == ["queued", "cancelled"]
 
 
-async def test_a_child_is_retried_only_once_nothing_that_it_depends_on_came_to_nothing(
-    stage: DatabaseHarness, dependents: DependencyResolver
+async def test_a_child_cannot_be_retried_while_a_parent_is_unsuccessful(
+    db: DatabaseHarness, dependents: DependencyResolver
 ) -> None:
-    (root,) = stage.submit(new_task())
-    child = stage.submit_with_parents(root)
-    stage.run_to_end(root, FAILED)
+    (root,) = db.submit(new_task())
+    child = db.submit_with_parents(root)
+    db.run_to_end(root, FAILED)
     await pass_on(dependents)
-    assert not stage.apply_action(actions.retry(), child)
+    assert not db.apply_action(actions.retry(), child)
 
-    stage.apply_action(actions.retry(), root)
+    db.apply_action(actions.retry(), root)
 
-    assert stage.apply_action(actions.retry(), child)
-    assert stage.status(child) == "blocked"
-    stage.run_to_end(root)
+    assert db.apply_action(actions.retry(), child)
+    assert db.status(child) == "blocked"
+    db.run_to_end(root)
     await pass_on(dependents)
-    assert stage.status(child) == "queued"
+    assert db.status(child) == "queued"
 
 
-async def test_a_paused_child_that_is_resumed_waits_for_what_is_not_over(
-    stage: DatabaseHarness, dependents: DependencyResolver
+async def test_a_resumed_child_waits_for_its_unfinished_parents(
+    db: DatabaseHarness, dependents: DependencyResolver
 ) -> None:
-    (parent,) = stage.submit(new_task())
-    early, late = stage.submit_with_parents(parent), stage.submit_with_parents(parent)
+    (parent,) = db.submit(new_task())
+    early, late = db.submit_with_parents(parent), db.submit_with_parents(parent)
     for child in (early, late):
-        stage.run(actions.pause(), task=child, by="me", why=None)
+        db.run(actions.pause(), task=child, by="me", why=None)
 
-    stage.apply_action(actions.resume(), early)
-    assert stage.status(early) == "blocked"
-    stage.run_to_end(parent)
+    db.apply_action(actions.resume(), early)
+    assert db.status(early) == "blocked"
+    db.run_to_end(parent)
     await pass_on(dependents)
-    stage.apply_action(actions.resume(), late)
+    db.apply_action(actions.resume(), late)
 
-    assert statuses(stage, early, late) == ["queued", "queued"]
+    assert statuses(db, early, late) == ["queued", "queued"]
 
 
-async def test_what_others_wait_for_is_not_deleted_before_it_was_passed_on(
-    stage: DatabaseHarness, dependents: DependencyResolver
+async def test_a_parent_cannot_be_deleted_before_it_is_resolved(
+    db: DatabaseHarness, dependents: DependencyResolver
 ) -> None:
-    (good, bad) = stage.submit(new_task(), new_task())
-    of_good, of_bad = stage.submit_with_parents(good), stage.submit_with_parents(good, bad)
-    assert not stage.run(actions.delete_task(), task=good, by="me")
-    stage.run_to_end(good)
-    stage.run_to_end(bad, FAILED)
-    assert not stage.run(actions.delete_task(), task=good, by="me")
+    (good, bad) = db.submit(new_task(), new_task())
+    of_good, of_bad = db.submit_with_parents(good), db.submit_with_parents(good, bad)
+    assert not db.run(actions.delete_task(), task=good, by="me")
+    db.run_to_end(good)
+    db.run_to_end(bad, FAILED)
+    assert not db.run(actions.delete_task(), task=good, by="me")
     await pass_on(dependents)
 
-    assert stage.run(actions.delete_task(), task=good, by="me")
+    assert db.run(actions.delete_task(), task=good, by="me")
 
-    assert statuses(stage, of_good, of_bad) == ["queued", "cancelled"]
-    stage.apply_action(actions.retry(), bad)
+    assert statuses(db, of_good, of_bad) == ["queued", "cancelled"]
+    db.apply_action(actions.retry(), bad)
     await pass_on(dependents)
-    stage.run_to_end(bad)
+    db.run_to_end(bad)
     await pass_on(dependents)
-    assert stage.status(of_bad) == "queued"
+    assert db.status(of_bad) == "queued"
 
 
-async def test_a_failed_dependency_that_is_gone_arms_nothing(
-    stage: DatabaseHarness, dependents: DependencyResolver
+async def test_a_deleted_unsuccessful_parent_blocks_nothing_again(
+    db: DatabaseHarness, dependents: DependencyResolver
 ) -> None:
-    (gone, retried) = stage.submit(new_task(), new_task())
-    child = stage.submit_with_parents(gone, retried)
-    stage.run_to_end(gone, FAILED)
-    stage.run_to_end(retried, FAILED)
+    (gone, retried) = db.submit(new_task(), new_task())
+    child = db.submit_with_parents(gone, retried)
+    db.run_to_end(gone, FAILED)
+    db.run_to_end(retried, FAILED)
     await pass_on(dependents)
-    assert stage.run(actions.delete_task(), task=gone, by="me")
+    assert db.run(actions.delete_task(), task=gone, by="me")
 
-    stage.apply_action(actions.retry(), retried)
+    db.apply_action(actions.retry(), retried)
     await pass_on(dependents)
 
-    assert stage.status(child) == "cancelled"
-    assert not stage.apply_action(actions.retry(), child)
+    assert db.status(child) == "cancelled"
+    assert not db.apply_action(actions.retry(), child)
 
 
 @pytest.mark.parametrize("ends", [None, FAILED])
-async def test_children_that_are_submitted_while_their_parent_ends_do_not_wait_for_ever(
-    stage: DatabaseHarness, dependents: DependencyResolver, ends: Any
+async def test_children_submitted_while_their_parent_finishes_do_not_wait_forever(
+    db: DatabaseHarness, dependents: DependencyResolver, ends: Any
 ) -> None:
     family = []
     for _ in range(200):
-        (parent,) = stage.submit(new_task(max_attempts=1))
+        (parent,) = db.submit(new_task(max_attempts=1))
         token = uuid4()
-        stage.claim([parent], token=token)
+        db.claim([parent], token=token)
         with ThreadPoolExecutor(2) as pool:
-            ended = pool.submit(stage.settle, parent, 1, token, ends)
-            family.append(pool.submit(stage.submit_with_parents, parent).result())
+            ended = pool.submit(db.settle, parent, 1, token, ends)
+            family.append(pool.submit(db.submit_with_parents, parent).result())
             assert ended.result() == [parent]
         await dependents.step()
 
     await pass_on(dependents)
 
-    assert set(statuses(stage, *family)) == {"cancelled" if ends else "queued"}
+    assert set(statuses(db, *family)) == {"cancelled" if ends else "queued"}
 
 
 @pytest.mark.parametrize("ends", [(None, None), (None, FAILED), (FAILED, FAILED)])
-async def test_parents_that_end_at_once_are_passed_on_by_two_coordinators(
-    stage: DatabaseHarness, database_url: str, ends: tuple[Any, Any]
+async def test_two_coordinators_resolve_parents_that_finish_at_once(
+    db: DatabaseHarness, database_url: str, ends: tuple[Any, Any]
 ) -> None:
     async with racing(database_url, 2) as finish:
         children = []
         for _ in range(100):
-            parents = stage.submit(new_task(max_attempts=1), new_task(max_attempts=1))
-            children.append(await asyncio.to_thread(stage.submit_with_parents, *parents))
+            parents = db.submit(new_task(max_attempts=1), new_task(max_attempts=1))
+            children.append(await asyncio.to_thread(db.submit_with_parents, *parents))
             token = uuid4()
-            await asyncio.to_thread(stage.claim, parents, token=token)
+            await asyncio.to_thread(db.claim, parents, token=token)
             await together(
-                *(partial(stage.settle, one, 1, token, verdict) for one, verdict in zip(parents, ends, strict=True))
+                *(partial(db.settle, one, 1, token, verdict) for one, verdict in zip(parents, ends, strict=True))
             )
         await finish()
 
-    assert set(statuses(stage, *children)) == {"queued" if ends == (None, None) else "cancelled"}
-    assert max(len(stage.history(child)) for child in children) == 2
+    assert set(statuses(db, *children)) == {"queued" if ends == (None, None) else "cancelled"}
+    assert max(len(db.history(child)) for child in children) == 2
 
 
-async def test_whatever_people_do_while_parents_end_nothing_waits_for_ever(
-    stage: DatabaseHarness, database_url: str
+async def test_nothing_waits_forever_whatever_users_do_while_parents_finish(
+    db: DatabaseHarness, database_url: str
 ) -> None:
     async with racing(database_url, 2) as finish:
         families = []
         for _ in range(150):
-            first, second = stage.submit(new_task(max_attempts=1), new_task(max_attempts=1))
-            child = await asyncio.to_thread(stage.submit_with_parents, first, second)
-            families.append((first, second, child, await asyncio.to_thread(stage.submit_with_parents, child)))
+            first, second = db.submit(new_task(max_attempts=1), new_task(max_attempts=1))
+            child = await asyncio.to_thread(db.submit_with_parents, first, second)
+            families.append((first, second, child, await asyncio.to_thread(db.submit_with_parents, child)))
             steps: list[Callable[[], Any]] = [
-                partial(stage.run_to_end, first, FAILED),
-                partial(stage.run_to_end, second, random.choice([None, FAILED])),
-                partial(stage.apply_action, actions.retry(), first),
-                partial(stage.run, actions.pause(), task=child, by="me", why=None),
-                partial(stage.apply_action, actions.resume(), child),
-                partial(stage.apply_action, actions.retry(), child),
-                partial(stage.apply_action, actions.retry(), second),
+                partial(db.run_to_end, first, FAILED),
+                partial(db.run_to_end, second, random.choice([None, FAILED])),
+                partial(db.apply_action, actions.retry(), first),
+                partial(db.run, actions.pause(), task=child, by="me", why=None),
+                partial(db.apply_action, actions.resume(), child),
+                partial(db.apply_action, actions.retry(), child),
+                partial(db.apply_action, actions.retry(), second),
             ]
             random.shuffle(steps)
             await together(*steps)
         await finish()
         for first, second, child, _ in families:
             await together(
-                partial(stage.apply_action, actions.resume(), child),
-                partial(stage.apply_action, actions.retry(), first),
-                partial(stage.apply_action, actions.retry(), second),
+                partial(db.apply_action, actions.resume(), child),
+                partial(db.apply_action, actions.retry(), first),
+                partial(db.apply_action, actions.retry(), second),
             )
         await finish()
         for first, second, *_ in families:
-            await together(partial(stage.run_to_end, first), partial(stage.run_to_end, second))
+            await together(partial(db.run_to_end, first), partial(db.run_to_end, second))
         await finish()
 
     for first, second, child, grandchild in families:
-        assert statuses(stage, first, second, child, grandchild) == ["succeeded", "succeeded", "queued", "blocked"]
-    assert not stage.sql("SELECT id FROM task WHERE status = 'succeeded' AND dependents_state <> 'resolved'")
+        assert statuses(db, first, second, child, grandchild) == ["succeeded", "succeeded", "queued", "blocked"]
+    assert not db.sql("SELECT id FROM task WHERE status = 'succeeded' AND dependents_state <> 'resolved'")
 
 
 @pytest.mark.parametrize("shape", ["chain", "fan"])
 async def test_ten_thousand_descendants_are_cancelled_in_batches(
-    stage: DatabaseHarness, dependents: DependencyResolver, shape: str
+    db: DatabaseHarness, dependents: DependencyResolver, shape: str
 ) -> None:
-    (root,) = stage.submit(new_task())
-    with stage.engine.connect().execution_options(isolation_level="READ COMMITTED") as connection, connection.begin():
+    (root,) = db.submit(new_task())
+    with db.engine.connect().execution_options(isolation_level="READ COMMITTED") as connection, connection.begin():
         blocked = [(new_task(), DependencyState(Status.BLOCKED))] * 10_000
         ids = [row.id for row in connection.execute(*submit_planned(blocked))]
         parents = [root, *ids[:-1]] if shape == "chain" else [root] * len(ids)
         connection.execute(*add_dependencies(zip(ids, parents, strict=True)))
-    stage.run(actions.cancel(), task=root, by="me", why=None)
+    db.run(actions.cancel(), task=root, by="me", why=None)
 
     batches = await pass_on(dependents)
 
-    assert stage.sql("SELECT status, count(*) FROM task GROUP BY status") == [("cancelled", 10_001)]
+    assert db.sql("SELECT status, count(*) FROM task GROUP BY status") == [("cancelled", 10_001)]
     assert 10 <= batches < 200
     largest = "SELECT max(n) FROM (SELECT count(*) AS n FROM task_history GROUP BY at) AS batches WHERE n < 10000"
-    assert stage.sql(largest)[0][0] <= dependency_resolution.CHILDREN_LIMIT
+    assert db.sql(largest)[0][0] <= dependency_resolution.CHILDREN_LIMIT
 
 
-async def test_ten_thousand_tasks_that_wait_for_one_run_once_it_has_succeeded(
-    stage: DatabaseHarness, dependents: DependencyResolver
+async def test_ten_thousand_children_run_once_their_parent_has_succeeded(
+    db: DatabaseHarness, dependents: DependencyResolver
 ) -> None:
-    (root,) = stage.submit(new_task())
-    with stage.engine.connect().execution_options(isolation_level="READ COMMITTED") as connection, connection.begin():
+    (root,) = db.submit(new_task())
+    with db.engine.connect().execution_options(isolation_level="READ COMMITTED") as connection, connection.begin():
         blocked = [(new_task(), DependencyState(Status.BLOCKED))] * 10_000
         ids = [row.id for row in connection.execute(*submit_planned(blocked))]
         connection.execute(*add_dependencies((child, root) for child in ids))
-    stage.run_to_end(root)
+    db.run_to_end(root)
 
     await pass_on(dependents)
 
-    assert stage.sql("SELECT status, count(*) FROM task GROUP BY status ORDER BY 2") == [
+    assert db.sql("SELECT status, count(*) FROM task GROUP BY status ORDER BY 2") == [
         ("succeeded", 1),
         ("queued", 10_000),
     ]
-    assert stage.sql("SELECT count(*) FROM outbox")[0][0] == 10_000
+    assert db.sql("SELECT count(*) FROM outbox")[0][0] == 10_000
 
 
-async def test_a_blocked_task_that_everybody_forgot_is_found_by_the_sweep(
-    stage: DatabaseHarness, dependents: DependencyResolver
-) -> None:
-    good, bad, open_ = stage.submit(new_task(), new_task(), new_task())
+async def test_the_sweep_finds_a_stuck_blocked_task(db: DatabaseHarness, dependents: DependencyResolver) -> None:
+    good, bad, open_ = db.submit(new_task(), new_task(), new_task())
     of_good, of_bad, waits = (
-        stage.submit_with_parents(good),
-        stage.submit_with_parents(good, bad),
-        stage.submit_with_parents(good, open_),
+        db.submit_with_parents(good),
+        db.submit_with_parents(good, bad),
+        db.submit_with_parents(good, open_),
     )
-    stage.run_to_end(good)
-    stage.run_to_end(bad, FAILED)
-    stage.sql("UPDATE task SET dependents_state = 'resolved' WHERE id IN (:good, :bad)", good=good, bad=bad)
+    db.run_to_end(good)
+    db.run_to_end(bad, FAILED)
+    db.sql("UPDATE task SET dependents_state = 'resolved' WHERE id IN (:good, :bad)", good=good, bad=bad)
     assert not await pass_on(dependents)
 
-    assert len(stage.run(dependency_resolution.requeue_stuck(), after_id=0, until_id=1000)) == 2
+    assert len(db.run(dependency_resolution.requeue_stuck(), after_id=0, until_id=1000)) == 2
 
     await pass_on(dependents)
-    assert statuses(stage, of_good, of_bad, waits) == ["queued", "cancelled", "blocked"]
-    assert not stage.run(dependency_resolution.requeue_stuck(), after_id=0, until_id=1000)
+    assert statuses(db, of_good, of_bad, waits) == ["queued", "cancelled", "blocked"]
+    assert not db.run(dependency_resolution.requeue_stuck(), after_id=0, until_id=1000)
 
 
 async def together(*steps: Callable[[], Any]) -> None:

@@ -36,9 +36,9 @@ STARTS: dict[str, tuple[str, ...]] = {
 }
 
 
-def begin(stage: DatabaseHarness, start: str) -> tuple[Subject, ReferenceModel]:
-    (task,) = stage.submit(new_task())
-    scene, model = Subject(stage, task, (task, 1, uuid4())), ReferenceModel()
+def begin(db: DatabaseHarness, start: str) -> tuple[Subject, ReferenceModel]:
+    (task,) = db.submit(new_task())
+    scene, model = Subject(db, task, (task, 1, uuid4())), ReferenceModel()
     model.submit(ModelTask(task, "default", 4, "soft", runs_in_future=False))
     for name in STARTS[start]:
         assert ACTIONS[name].run(scene, scene.held[2])
@@ -47,14 +47,14 @@ def begin(stage: DatabaseHarness, start: str) -> tuple[Subject, ReferenceModel]:
 
 
 @pytest.mark.parametrize("start", STARTS)
-def test_two_at_once_do_what_one_after_the_other_does(
-    stage: DatabaseHarness, start: str, coordinate: Callable[[], None]
+def test_two_concurrent_actions_have_a_serial_result(
+    db: DatabaseHarness, start: str, coordinate: Callable[[], None]
 ) -> None:
-    stage.register_type("noop", can_cancel=True, can_pause=True)
+    db.register_type("noop", can_cancel=True, can_pause=True)
     with ThreadPoolExecutor(2) as pool:
         for first, second in product(ACTIONS, repeat=2):
-            clear(stage)
-            scene, model = begin(stage, start)
+            clear(db)
+            scene, model = begin(db, start)
             acts = [(ACTIONS[first], uuid4()), (ACTIONS[second], uuid4())]
 
             came_about = run_concurrently(pool, scene, acts, scene.task)
@@ -62,13 +62,15 @@ def test_two_at_once_do_what_one_after_the_other_does(
                 coordinate()
 
             legal = [predict_serial(model, scene, acts), predict_serial(model, scene, acts[::-1])]
-            assert (came_about, take_snapshots(stage)) in legal, f"{first}, then {second}, from {start}"
+            assert (came_about, take_snapshots(db)) in legal, f"{first}, then {second}, from {start}"
 
 
-def test_all_at_once_leave_every_task_sound(stage: DatabaseHarness, coordinate: Callable[[], None]) -> None:
-    stage.register_type("noop", can_cancel=True, can_pause=True)
+def test_many_concurrent_actions_leave_every_task_consistent(
+    db: DatabaseHarness, coordinate: Callable[[], None]
+) -> None:
+    db.register_type("noop", can_cancel=True, can_pause=True)
     chance = random.Random(11)
-    scenes = [begin(stage, chance.choice(list(STARTS)))[0] for _ in range(20)]
+    scenes = [begin(db, chance.choice(list(STARTS)))[0] for _ in range(20)]
     todo = [(scene, name) for scene in scenes for name in ACTIONS for _ in range(3)]
     chance.shuffle(todo)
 
@@ -76,17 +78,17 @@ def test_all_at_once_leave_every_task_sound(stage: DatabaseHarness, coordinate: 
         list(pool.map(lambda one: ACTIONS[one[1]].run(one[0], uuid4()), todo))
     coordinate()
 
-    assert_consistent(stage)
+    assert_consistent(db)
 
 
-def test_a_success_that_comes_after_a_cancel_does_not_win(stage: DatabaseHarness) -> None:
-    stage.register_type("noop")
-    scene, _ = begin(stage, "cancelling")
+def test_a_success_after_a_cancel_does_not_win(db: DatabaseHarness) -> None:
+    db.register_type("noop")
+    scene, _ = begin(db, "cancelling")
 
     assert ACTIONS["succeed"].run(scene, uuid4())
 
-    assert stage.status(scene.task) == "cancelled"
-    assert_consistent(stage)
+    assert db.status(scene.task) == "cancelled"
+    assert_consistent(db)
 
 
 #: How a child and what it depends on come to where a coordinator finds them: who acts, and what they do.
@@ -122,10 +124,10 @@ def foresee_passing_on(model: ReferenceModel, *_: object) -> bool:
 
 @pytest.mark.parametrize("held", ["child", "parent"])
 @pytest.mark.parametrize("start", FAMILIES)
-def test_passing_on_and_whatever_else_is_done_at_once_lead_where_one_after_the_other_does(
-    stage: DatabaseHarness, start: str, held: str, coordinate: Callable[[], None]
+def test_resolution_and_a_concurrent_action_have_a_serial_result(
+    db: DatabaseHarness, start: str, held: str, coordinate: Callable[[], None]
 ) -> None:
-    stage.register_type("noop", can_cancel=True, can_pause=True)
+    db.register_type("noop", can_cancel=True, can_pause=True)
 
     def run_coordinator(*_: object) -> bool:
         coordinate()
@@ -136,27 +138,27 @@ def test_passing_on_and_whatever_else_is_done_at_once_lead_where_one_after_the_o
     others = [(who, verb) for who in ("child", "parent") for verb in verbs]
     with ThreadPoolExecutor(2) as pool:
         for (who, verb), is_first in product(others, (True, False)):
-            clear(stage)
-            scene, model = begin_family(stage, FAMILIES[start], pass_on)
+            clear(db)
+            scene, model = begin_family(db, FAMILIES[start], pass_on)
             acts = [(of(who, ACTIONS[verb]), uuid4()), (pass_on, uuid4())][:: 1 if is_first else -1]
 
             came_about = run_concurrently(pool, scene, acts, scene.task - (held == "parent"))
             coordinate()
 
             legal = [predict_serial(model, scene, acts), predict_serial(model, scene, acts[::-1])]
-            assert (came_about, take_snapshots(stage)) in legal, f"{verb} of {who}, first: {is_first}, when {start}"
+            assert (came_about, take_snapshots(db)) in legal, f"{verb} of {who}, first: {is_first}, when {start}"
 
 
 def begin_family(
-    stage: DatabaseHarness, steps: tuple[tuple[str, str], ...], pass_on: ConcurrentAction
+    db: DatabaseHarness, steps: tuple[tuple[str, str], ...], pass_on: ConcurrentAction
 ) -> tuple[Subject, ReferenceModel]:
-    scene, model = begin(stage, "queued")
-    child = stage.submit_with_parents(scene.task)
+    scene, model = begin(db, "queued")
+    child = db.submit_with_parents(scene.task)
     model.submit(ModelTask(child, "default", 4, "soft", runs_in_future=False, depends_on=(scene.task,)))
     scene = replace(scene, task=child)
     for who, verb in steps:
         act = pass_on if verb == "pass on" else of(who, ACTIONS[verb])
         assert act.run(scene, scene.held[2])
         assert act.predict(model, scene, scene.held[2])
-    assert take_snapshots(stage) == expected_snapshots(model)
+    assert take_snapshots(db) == expected_snapshots(model)
     return scene, model

@@ -75,14 +75,14 @@ ASKED = st.fixed_dictionaries(
 class Life(RuleBasedStateMachine):
     """Whoever acts, acts mostly where it can, and now and then on what is over, gone, or held by another."""
 
-    def __init__(self, stage: DatabaseHarness, coordinate: Callable[[], None]) -> None:
+    def __init__(self, db: DatabaseHarness, coordinate: Callable[[], None]) -> None:
         super().__init__()
-        self.stage = stage
+        self.db = db
         self.coordinate = coordinate
         self.model = ReferenceModel()
         self.crew: list[int] = []
         self.leases: list[Held] = []  # all that ever were
-        clear(stage)
+        clear(db)
 
     def one(self, pick: int, *statuses: Status) -> int:
         """A task at one of `statuses`, as a rule."""
@@ -92,9 +92,9 @@ class Life(RuleBasedStateMachine):
 
     @initialize(asked=st.lists(ASKED, min_size=3, max_size=3))
     def begin(self, asked: list[dict[str, Any]]) -> None:
-        self.stage.register_type("soft", can_cancel=True, can_pause=True)
-        self.stage.register_type("hard", can_cancel=False, can_pause=False)
-        self.stage.register_type("rare")
+        self.db.register_type("soft", can_cancel=True, can_pause=True)
+        self.db.register_type("hard", can_cancel=False, can_pause=False)
+        self.db.register_type("rare")
         self.hire()
         for one in asked:
             self.submit(one)
@@ -120,9 +120,9 @@ class Life(RuleBasedStateMachine):
         run_at = datetime.now(UTC) + timedelta(days=1) if asked["runs_in_future"] else None
         fields = {"queue": asked["queue"], "max_attempts": asked["max_attempts"], "run_at": run_at}
         parents = self.parents(asked.pop("parents"))
-        id_ = self.stage.submit_with_parents(*parents, type=asked["type"], **fields)
+        id_ = self.db.submit_with_parents(*parents, type=asked["type"], **fields)
         counts = {"crashes": asked["crashes"], "worker_losses": asked["worker_losses"]}
-        self.stage.sql(
+        self.db.sql(
             "UPDATE task SET crashes = :crashes, worker_losses = :worker_losses WHERE id = :id", id=id_, **counts
         )
         self.model.submit(ModelTask(id_, depends_on=parents, **asked))
@@ -136,7 +136,7 @@ class Life(RuleBasedStateMachine):
         before = {id_: list[tuple[str | None, str | None]](task.history) for id_, task in self.model.tasks.items()}
         self.coordinate()
         self.model.resolve_dependencies()
-        for id_, one in take_snapshots(self.stage).items():
+        for id_, one in take_snapshots(self.db).items():
             assert list(one.steps[: len(before[id_])]) == before[id_]
             self.model.tasks[id_].history = [
                 (Status(source) if source else None, Status(to) if to else None) for source, to in one.steps
@@ -144,13 +144,13 @@ class Life(RuleBasedStateMachine):
 
     def time_comes(self, pick: int) -> None:
         task = self.one(pick, *CLAIMABLE)
-        self.stage.make_due(task)
+        self.db.make_due(task)
         self.model.come_due(task)
 
     # Workers
 
     def hire(self, _: int = 0) -> None:
-        worker = self.stage.register_worker(types=["soft", "hard"])
+        worker = self.db.register_worker(types=["soft", "hard"])
         self.crew.append(worker)
         self.model.live_workers.add(worker)
 
@@ -158,7 +158,7 @@ class Life(RuleBasedStateMachine):
         """By whatever messages: the first, duplicates, stale ones. A worker that is thought dead claims as well."""
         chosen = [self.one(pick, *CLAIMABLE) for pick in picks]
         worker, token = self.crew[sum(picks) % len(self.crew)], uuid4()
-        rows = self.stage.claim(chosen, worker=worker, token=token, types=["soft", "hard"])
+        rows = self.db.claim(chosen, worker=worker, token=token, types=["soft", "hard"])
         claimed = self.model.claim(chosen, worker, token)
         assert [(row.id, row.attempt, token) for row in rows] == claimed
         assert [row.checkpoint for row in rows] == [self.model.tasks[id_].checkpoint for id_, *_ in claimed]
@@ -180,42 +180,42 @@ class Life(RuleBasedStateMachine):
     def report(self, pick: int) -> None:
         for held in self.lease(pick):
             documents = attempt_reports.document_rows({Lease(*held): str(pick)})
-            rows = self.stage.run(attempt_reports.save_checkpoint(), rows=documents)
+            rows = self.db.run(attempt_reports.save_checkpoint(), rows=documents)
             assert bool(rows) == self.model.save(held, pick)
 
     def give_up(self, _: int) -> None:
-        self.stage.sql("UPDATE task_type SET seen_at = now() - interval '1 day'")
-        given_up = self.stage.fail_unknown_type(after_s=3600)
+        self.db.sql("UPDATE task_type SET seen_at = now() - interval '1 day'")
+        given_up = self.db.fail_unknown_type(after_s=3600)
         unserved = ["rare"] if self.model.live_workers else ["soft", "hard", "rare"]
         assert sorted(given_up) == sorted(self.model.fail_unknown_type(*unserved))
 
     def forget(self, pick: int) -> None:
         """Retention."""
         ids = {self.one(pick + more, *TERMINAL) for more in (0, 5)}
-        gone = {row.id for row in self.stage.run(retention.delete_expired(), ids=list(ids), shortest_s=-60.0)}
+        gone = {row.id for row in self.db.run(retention.delete_expired(), ids=list(ids), shortest_s=-60.0)}
         assert gone == self.model.expire(ids)
 
     def heartbeat(self, of: int) -> None:
         worker = self.crew[of % len(self.crew)]
-        answered = bool(self.stage.run(leases.heartbeat(), worker=worker))
+        answered = bool(self.db.run(leases.heartbeat(), worker=worker))
         assert answered == (worker in self.model.live_workers)
 
     def expire(self, of: int) -> None:
         worker = self.crew[of % len(self.crew)]
-        self.stage.sql("UPDATE worker SET seen_at = now() - interval '1 hour' WHERE id = :id", id=worker)
-        buried = {row.id for row in self.stage.run(leases.delete_expired_workers())}
+        self.db.sql("UPDATE worker SET seen_at = now() - interval '1 hour' WHERE id = :id", id=worker)
+        buried = {row.id for row in self.db.run(leases.delete_expired_workers())}
         assert buried == {worker} & self.model.live_workers
         self.model.live_workers.discard(worker)
 
     def rescue(self, _: int) -> None:
-        rows = self.stage.run(leases.orphaned_attempts())
+        rows = self.db.run(leases.orphaned_attempts())
         orphans = {(row.id, row.attempt, row.lease_token) for row in rows}
         assert orphans == {held for held in self.model.held() if self.model.is_orphaned(held)}
         self.end(orphans, "is lost")
 
     def end(self, helds: set[Held], how: str) -> None:
         batch = [FinishedAttempt(Lease(*held), "soft", self.verdict(held[0], how)) for held in sorted(helds)]
-        rows = self.stage.run(settlements.settle(), rows=settlements.result_rows(batch), by="worker:1")
+        rows = self.db.run(settlements.settle(), rows=settlements.result_rows(batch), by="worker:1")
         expected = [held[0] for held in sorted(helds) if self.model.settle(held, how)]
         assert sorted(row.id for row in rows) == expected
 
@@ -266,17 +266,17 @@ class Life(RuleBasedStateMachine):
 
     def pause_queue(self, pick: int) -> None:
         queue = QUEUES[pick % 2]
-        self.stage.run(queues.pause_queue(), of=queue, why=None, by="me")
+        self.db.run(queues.pause_queue(), of=queue, why=None, by="me")
         self.model.paused_queues.add(queue)
 
     def resume_queue(self, pick: int) -> None:
         queue = QUEUES[pick % 2]
-        self.stage.run(queues.resume_queue(), of=queue)
+        self.db.run(queues.resume_queue(), of=queue)
         self.model.paused_queues.discard(queue)
 
     def change(self, is_done: bool, task: int, *statements: Any, **parameters: Any) -> None:
         """As the API does: the first of `statements` that fits how the task stands."""
-        with self.stage.engine.connect().execution_options(isolation_level="READ COMMITTED") as connection:
+        with self.db.engine.connect().execution_options(isolation_level="READ COMMITTED") as connection:
             values = {"task": task, "by": "me", **parameters}
             connection.execute(dependencies.lock_task_and_parents(), values)
             assert any(connection.execute(statement, values).all() for statement in statements) == is_done
@@ -284,15 +284,15 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def the_database_says_what_the_model_says(self) -> None:
-        assert take_snapshots(self.stage) == expected_snapshots(self.model)
+        assert take_snapshots(self.db) == expected_snapshots(self.model)
 
     def teardown(self) -> None:
-        assert_consistent(self.stage)
+        assert_consistent(self.db)
 
 
-def test_statements_do_what_the_model_does(stage: DatabaseHarness, coordinate: Callable[[], None]) -> None:
+def test_statements_agree_with_the_reference_model(db: DatabaseHarness, coordinate: Callable[[], None]) -> None:
     run_machine(
-        cast("type[Life]", lambda: Life(stage, coordinate)),
+        cast("type[Life]", lambda: Life(db, coordinate)),
         settings=settings(
             max_examples=EXAMPLES,
             stateful_step_count=STEPS,

@@ -22,22 +22,22 @@ HOUR = 3600.0
 MakeRetention = Callable[..., Retention]
 
 
-def finish(stage: DatabaseHarness, task_id: int, status: str = "succeeded", *, ago_s: float = 0.0) -> None:
+def finish(db: DatabaseHarness, task_id: int, status: str = "succeeded", *, ago_s: float = 0.0) -> None:
     """A task that was submitted and ended `ago_s` ago, with all that belongs to one."""
-    stage.claim([task_id], token=uuid4())
-    stage.sql(
+    db.claim([task_id], token=uuid4())
+    db.sql(
         "UPDATE task SET status = :status, lease_token = NULL, created_at = now() - :ago * interval '1 second',"
         " finished_at = now() - :ago * interval '1 second' WHERE id = :id",
         status=status,
         ago=ago_s,
         id=task_id,
     )
-    stage.sql("INSERT INTO task_attempt VALUES (:id, 1, 1, now(), now(), 'succeeded')", id=task_id)
-    stage.sql("INSERT INTO task_log VALUES (:id, 1, 1, now(), 'info', 'said')", id=task_id)
+    db.sql("INSERT INTO task_attempt VALUES (:id, 1, 1, now(), now(), 'succeeded')", id=task_id)
+    db.sql("INSERT INTO task_log VALUES (:id, 1, 1, now(), 'info', 'said')", id=task_id)
 
 
-def left(stage: DatabaseHarness) -> list[int]:
-    return [row.id for row in stage.sql("SELECT id FROM task ORDER BY id")]
+def left(db: DatabaseHarness) -> list[int]:
+    return [row.id for row in db.sql("SELECT id FROM task ORDER BY id")]
 
 
 @pytest.fixture
@@ -56,20 +56,20 @@ async def run(one: Retention) -> None:
         continue
 
 
-async def test_a_task_goes_with_all_that_belongs_to_it_and_its_history_says_why(
-    stage: DatabaseHarness, keeping: MakeRetention
+async def test_a_task_is_deleted_with_its_rows_and_history_gives_the_reason(
+    db: DatabaseHarness, keeping: MakeRetention
 ) -> None:
-    old, young = stage.submit(new_task(), new_task())
-    finish(stage, old, ago_s=HOUR + 60)
-    finish(stage, young, ago_s=HOUR - 60)
-    stage.sql("INSERT INTO task_dependency VALUES (:old, :young), (:young, :old)", old=old, young=young)
+    old, young = db.submit(new_task(), new_task())
+    finish(db, old, ago_s=HOUR + 60)
+    finish(db, young, ago_s=HOUR - 60)
+    db.sql("INSERT INTO task_dependency VALUES (:old, :young), (:young, :old)", old=old, young=young)
 
     await run(keeping(succeeded_s=HOUR))
 
-    assert left(stage) == [young]
+    assert left(db) == [young]
     for table in ("task_attempt", "task_log", "task_dependency"):
-        assert [row.task_id for row in stage.sql(f"SELECT task_id FROM {table}")] == [young]
-    (deletion,) = stage.sql("SELECT * FROM task_history WHERE to_status IS NULL")
+        assert [row.task_id for row in db.sql(f"SELECT task_id FROM {table}")] == [young]
+    (deletion,) = db.sql("SELECT * FROM task_history WHERE to_status IS NULL")
     assert (deletion.task_id, deletion.from_status, deletion.actor, deletion.details) == (
         old,
         "succeeded",
@@ -78,7 +78,7 @@ async def test_a_task_goes_with_all_that_belongs_to_it_and_its_history_says_why(
     )
 
 
-async def test_each_type_and_status_has_its_own_time(stage: DatabaseHarness, keeping: MakeRetention) -> None:
+async def test_each_type_and_status_has_its_own_retention_time(db: DatabaseHarness, keeping: MakeRetention) -> None:
     asked = [
         ("noop", "succeeded"),
         ("noop", "failed"),
@@ -86,16 +86,16 @@ async def test_each_type_and_status_has_its_own_time(stage: DatabaseHarness, kee
         ("mail", "succeeded"),
         ("mail", "failed"),
     ]
-    ids = stage.submit(*[new_task(type=type_) for type_, _ in asked])
+    ids = db.submit(*[new_task(type=type_) for type_, _ in asked])
     for task_id, (_, status) in zip(ids, asked, strict=True):
-        finish(stage, task_id, status, ago_s=2 * HOUR)
+        finish(db, task_id, status, ago_s=2 * HOUR)
 
     await run(keeping(succeeded_s=HOUR, failed_s=HOUR, types={"mail": {"failed_s": None}, "other": {}}))
 
-    assert left(stage) == [ids[2], ids[4]]
+    assert left(db) == [ids[2], ids[4]]
 
 
-def test_what_a_type_leaves_out_is_as_for_all() -> None:
+def test_a_type_inherits_the_limits_it_does_not_set() -> None:
     settings = RetentionSettings.model_validate(
         {"succeeded_s": 5, "failed_s": 9, "types": {"mail": {"failed_s": None, "cancelled_s": 2}}}
     )
@@ -115,57 +115,55 @@ def test_what_a_type_leaves_out_is_as_for_all() -> None:
 
 
 @pytest.mark.parametrize("dependents_state", ["pending", "reblock"])
-async def test_what_is_still_to_be_passed_on_stays(
-    stage: DatabaseHarness, keeping: MakeRetention, dependents_state: str
+async def test_a_task_that_is_not_resolved_is_kept(
+    db: DatabaseHarness, keeping: MakeRetention, dependents_state: str
 ) -> None:
-    waited_for, settled = stage.submit(new_task(), new_task(delete_after_s=1.0))
+    waited_for, settled = db.submit(new_task(), new_task(delete_after_s=1.0))
     for task_id in (waited_for, settled):
-        finish(stage, task_id, ago_s=HOUR)
-    stage.sql("UPDATE task SET delete_at = now()")
-    stage.sql("UPDATE task SET dependents_state = :it WHERE id = :id", it=dependents_state, id=waited_for)
-    stage.sql("UPDATE task SET dependents_state = 'resolved' WHERE id = :id", id=settled)
+        finish(db, task_id, ago_s=HOUR)
+    db.sql("UPDATE task SET delete_at = now()")
+    db.sql("UPDATE task SET dependents_state = :it WHERE id = :id", it=dependents_state, id=waited_for)
+    db.sql("UPDATE task SET dependents_state = 'resolved' WHERE id = :id", id=settled)
 
     await run(keeping(succeeded_s=60))
 
-    assert left(stage) == [waited_for]
+    assert left(db) == [waited_for]
 
 
-async def test_what_is_not_over_stays_however_old_it_is(stage: DatabaseHarness, keeping: MakeRetention) -> None:
+async def test_an_unfinished_task_is_kept_however_old_it_is(db: DatabaseHarness, keeping: MakeRetention) -> None:
     statuses = ("queued", "running", "retrying", "paused", "blocked", "scheduled", "cancelling")
-    ids = stage.submit(*[new_task() for _ in statuses])
+    ids = db.submit(*[new_task() for _ in statuses])
     for task_id, status in zip(ids, statuses, strict=True):
-        finish(stage, task_id, status, ago_s=HOUR)
-    stage.sql("UPDATE task SET delete_at = now()")
+        finish(db, task_id, status, ago_s=HOUR)
+    db.sql("UPDATE task SET delete_at = now()")
 
     await run(keeping(succeeded_s=1, failed_s=1, cancelled_s=1))
 
-    assert left(stage) == ids
+    assert left(db) == ids
 
 
-async def test_a_task_with_a_time_of_its_own_goes_when_that_has_come(
-    stage: DatabaseHarness, keeping: MakeRetention
-) -> None:
+async def test_a_task_with_delete_after_is_deleted_at_that_time(db: DatabaseHarness, keeping: MakeRetention) -> None:
     token = uuid4()
-    due, later, never = stage.submit(new_task(delete_after_s=30.0), new_task(delete_after_s=30.0), new_task())
-    stage.claim([due, later, never], token=token)
+    due, later, never = db.submit(new_task(delete_after_s=30.0), new_task(delete_after_s=30.0), new_task())
+    db.claim([due, later, never], token=token)
     for task_id in (due, later, never):
-        stage.settle(task_id, 1, token)
-    stage.sql("UPDATE task SET delete_at = delete_at - interval '31 seconds' WHERE id = :id", id=due)
+        db.settle(task_id, 1, token)
+    db.sql("UPDATE task SET delete_at = delete_at - interval '31 seconds' WHERE id = :id", id=due)
 
     await run(keeping())
 
-    assert left(stage) == [later, never]
-    (deletion,) = stage.sql("SELECT details FROM task_history WHERE to_status IS NULL")
+    assert left(db) == [later, never]
+    (deletion,) = db.sql("SELECT details FROM task_history WHERE to_status IS NULL")
     assert deletion.details == {"reason": "delete_after", "type": "noop", "queue": "default"}
 
 
-async def test_many_go_batch_by_batch_and_the_walk_waits_where_they_are_young(
-    stage: DatabaseHarness, keeping: MakeRetention
+async def test_tasks_are_deleted_in_batches_and_the_walk_waits_at_young_tasks(
+    db: DatabaseHarness, keeping: MakeRetention
 ) -> None:
     count = 2 * retention.BATCH + 10
-    stage.submit(*[new_task() for _ in range(count + 5)])
-    stage.sql("UPDATE task SET status = 'succeeded', finished_at = now()")
-    stage.sql(
+    db.submit(*[new_task() for _ in range(count + 5)])
+    db.sql("UPDATE task SET status = 'succeeded', finished_at = now()")
+    db.sql(
         "UPDATE task SET finished_at = now() - interval '2 hours', created_at = now() - interval '2 hours'"
         " WHERE id <= :last",
         last=count,
@@ -175,56 +173,54 @@ async def test_many_go_batch_by_batch_and_the_walk_waits_where_they_are_young(
     steps = [await one.step() for _ in range(4)]
 
     assert steps == [True, True, False, False]
-    assert len(left(stage)) == 5
+    assert len(left(db)) == 5
 
 
-async def test_a_setting_that_changes_sends_the_walk_back_to_the_start(
-    stage: DatabaseHarness, keeping: MakeRetention
-) -> None:
-    (task_id,) = stage.submit(new_task())
-    finish(stage, task_id, "failed", ago_s=2 * HOUR)
+async def test_a_changed_setting_restarts_the_walk(db: DatabaseHarness, keeping: MakeRetention) -> None:
+    (task_id,) = db.submit(new_task())
+    finish(db, task_id, "failed", ago_s=2 * HOUR)
     current = CurrentSettings(Settings(retention=RetentionSettings(succeeded_s=HOUR)))
     one = keeping(current)
     await run(one)
-    assert left(stage) == [task_id]
+    assert left(db) == [task_id]
 
     current.apply_overrides({"retention.failed_s": HOUR})
     await run(one)
 
-    assert left(stage) == []
+    assert left(db) == []
 
 
-def test_several_at_once_delete_each_task_once(stage: DatabaseHarness) -> None:
-    ids = stage.submit(*[new_task() for _ in range(200)])
-    stage.sql("UPDATE task SET status = 'succeeded', finished_at = now() - interval '1 hour', delete_at = now()")
+def test_concurrent_retentions_delete_each_task_once(db: DatabaseHarness) -> None:
+    ids = db.submit(*[new_task() for _ in range(200)])
+    db.sql("UPDATE task SET status = 'succeeded', finished_at = now() - interval '1 hour', delete_at = now()")
 
     def delete(number: int) -> int:
         if number % 2:
-            return len(stage.run(retention.delete_expired(), ids=ids, shortest_s=60.0))
-        return len(stage.run(retention.delete_due()))
+            return len(db.run(retention.delete_expired(), ids=ids, shortest_s=60.0))
+        return len(db.run(retention.delete_due()))
 
     with ThreadPoolExecutor(8) as pool:
         deleted = list(pool.map(delete, range(16)))
 
     assert sum(deleted) == 200
-    assert stage.sql("SELECT count(*) FROM task_history WHERE to_status IS NULL")[0][0] == 200
+    assert db.sql("SELECT count(*) FROM task_history WHERE to_status IS NULL")[0][0] == 200
 
 
-def test_a_task_that_ended_again_meanwhile_is_not_taken_for_an_old_one(stage: DatabaseHarness) -> None:
-    (task_id,) = stage.submit(new_task())
-    finish(stage, task_id, ago_s=0)
+def test_a_task_that_has_finished_again_meanwhile_is_kept(db: DatabaseHarness) -> None:
+    (task_id,) = db.submit(new_task())
+    finish(db, task_id, ago_s=0)
 
-    assert stage.run(retention.delete_expired(), ids=[task_id], shortest_s=60.0) == []
+    assert db.run(retention.delete_expired(), ids=[task_id], shortest_s=60.0) == []
 
 
-async def test_the_history_of_deleted_tasks_goes_later(stage: DatabaseHarness, keeping: MakeRetention) -> None:
-    first, second = stage.submit(new_task(), new_task())
+async def test_the_history_of_deleted_tasks_is_deleted_later(db: DatabaseHarness, keeping: MakeRetention) -> None:
+    first, second = db.submit(new_task(), new_task())
     for task_id in (first, second):
-        finish(stage, task_id, ago_s=2 * HOUR)
-    stage.sql("UPDATE task_history SET at = at - interval '2 days'")
+        finish(db, task_id, ago_s=2 * HOUR)
+    db.sql("UPDATE task_history SET at = at - interval '2 days'")
     one = keeping(succeeded_s=HOUR, history_s=24 * HOUR)
 
     await run(one)
 
-    found: list[Any] = stage.sql("SELECT task_id, to_status FROM task_history ORDER BY id")
+    found: list[Any] = db.sql("SELECT task_id, to_status FROM task_history ORDER BY id")
     assert [tuple(row) for row in found] == [(first, None), (second, None)]
