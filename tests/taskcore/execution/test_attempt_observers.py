@@ -57,19 +57,19 @@ def observer() -> RecordingObserver:
 
 
 @pytest.fixture
-def executor(stage: DatabaseHarness, observer: RecordingObserver) -> Executor:
+def executor(db: DatabaseHarness, observer: RecordingObserver) -> Executor:
     plugins = build_plugins([Marked])
-    return Executor(stage.engine, plugins, Settings(), worker_id=1, incarnation=1, observers=[observer])
+    return Executor(db.engine, plugins, Settings(), worker_id=1, incarnation=1, observers=[observer])
 
 
-def claim(stage: DatabaseHarness, executor: Executor, count: int = 1) -> list[ClaimedTask]:
-    return executor.claim(uuid4(), stage.submit(*(new_task() for _ in range(count))))
+def claim(db: DatabaseHarness, executor: Executor, count: int = 1) -> list[ClaimedTask]:
+    return executor.claim(uuid4(), db.submit(*(new_task() for _ in range(count))))
 
 
 def test_hooks_follow_the_walk_of_an_attempt(
-    stage: DatabaseHarness, executor: Executor, observer: RecordingObserver
+    db: DatabaseHarness, executor: Executor, observer: RecordingObserver
 ) -> None:
-    first, second = claim(stage, executor, count=2)
+    first, second = claim(db, executor, count=2)
 
     finished = [executor.run(task) for task in (first, second)]
     executor.settle([one for one in finished if one is not None])
@@ -85,18 +85,18 @@ def test_hooks_follow_the_walk_of_an_attempt(
 
 
 def test_context_of_an_attempt_comes_from_its_observers_and_ends_with_it(
-    stage: DatabaseHarness, executor: Executor
+    db: DatabaseHarness, executor: Executor
 ) -> None:
-    results = [executor.run(task) for task in claim(stage, executor, count=2)]
+    results = [executor.run(task) for task in claim(db, executor, count=2)]
 
     assert [one and one.result.result_json for one in results] == ['"task 1"', '"task 2"']
     assert MARK.get() is None
 
 
 def test_result_after_a_lost_lease_is_refused(
-    stage: DatabaseHarness, executor: Executor, observer: RecordingObserver
+    db: DatabaseHarness, executor: Executor, observer: RecordingObserver
 ) -> None:
-    (task,) = claim(stage, executor)
+    (task,) = claim(db, executor)
     finished = executor.run(task)
     assert finished is not None
     executor.release([task])
@@ -107,9 +107,9 @@ def test_result_after_a_lost_lease_is_refused(
 
 
 def test_discarded_task_ends_without_a_result(
-    stage: DatabaseHarness, executor: Executor, observer: RecordingObserver
+    db: DatabaseHarness, executor: Executor, observer: RecordingObserver
 ) -> None:
-    (task,) = claim(stage, executor)
+    (task,) = claim(db, executor)
 
     executor.discard([task])
 
