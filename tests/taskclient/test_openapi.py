@@ -13,8 +13,8 @@ from pydantic import SecretStr
 from taskapi.app import create_app
 from taskclient import models
 from taskclient.analytics.models import Analytics, Metric
-from taskclient.kubernetes.models import Alert, AlertPage, EventPage, EventVersionPage, TaskEventPage
-from taskclient.models import Items
+from taskclient.kubernetes.models import Alert, AlertPage, EventPage, KubernetesEvent
+from taskclient.models import GrowingPage, Items, Page
 from taskclient.schedules.models import (
     NewSchedule,
     Schedule,
@@ -40,9 +40,9 @@ RESPONSES: dict[str, Any] = {
     "get_task_attempts": Items[models.Attempt],
     "wait_for_task": models.Task,
     "get_task_trace": TaskTrace,
-    "get_task_logs": models.LogPage,
-    "list_dependencies": models.RelatedTaskPage,
-    "list_dependents": models.RelatedTaskPage,
+    "get_task_logs": GrowingPage[models.LogLine, str],
+    "list_dependencies": Page[models.RelatedTask],
+    "list_dependents": Page[models.RelatedTask],
     "cancel_task": models.Task,
     "pause_task": models.Task,
     "resume_task": models.Task,
@@ -58,8 +58,8 @@ RESPONSES: dict[str, Any] = {
     "set_setting": models.Setting,
     "unset_setting": models.Setting,
     "list_events": EventPage,
-    "list_event_versions": EventVersionPage,
-    "list_task_events": TaskEventPage,
+    "list_event_versions": Page[KubernetesEvent],
+    "list_task_events": GrowingPage[KubernetesEvent, int],
     "list_alerts": AlertPage,
     "resolve_alert": Alert,
     "list_metrics": Items[Metric],

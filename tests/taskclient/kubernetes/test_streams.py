@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from taskclient.client import Client
-from taskclient.kubernetes.streams import AlertStream, EventStream, TaskEventStream, poll
+from taskclient.kubernetes.streams import alert_stream, event_stream, poll, task_event_stream
 from tests.taskclient.bodies import alert, event, gap, page
 from tests.taskclient.fake_task_server import FakeTaskServer
 
@@ -19,7 +19,7 @@ def test_event_stream_yields_each_event_once(client: Client, server: FakeTaskSer
         page(event(8), next_after="9.2", gaps=[gap(id=2)]),
         page(next_after="9.2"),
     )
-    stream = EventStream(client, type=("Warning",), count=2)
+    stream = event_stream(client, type=("Warning",), count=2)
 
     reads = [[record.id for record in stream.read_new()] for _ in range(3)]
 
@@ -51,7 +51,7 @@ def test_alert_stream_yields_open_alerts_then_new_ones(client: Client, server: F
         page(alert(6), next_after="6", has_more=True),
         page(alert(7), next_after="8"),
     )
-    stream = AlertStream(client)
+    stream = alert_stream(client)
 
     reads = [[alert.id for alert in stream.read_new()] for _ in range(2)]
 
@@ -62,7 +62,7 @@ def test_alert_stream_yields_open_alerts_then_new_ones(client: Client, server: F
 
 def test_task_events_are_read_page_by_page(client: Client, server: FakeTaskServer) -> None:
     server.on("GET", "/tasks/5/events", page(event(1), next_after=1, has_more=True), page(event(2), next_after=2))
-    stream = TaskEventStream(client, 5)
+    stream = task_event_stream(client, 5)
 
     assert [alert.id for alert in stream.read_new()] == [1, 2]
     assert [request.query.get("after") for request in server.requests] == [None, ["1"]]

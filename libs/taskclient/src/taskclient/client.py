@@ -6,24 +6,24 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
 from taskclient.analytics.calls import AnalyticsCalls
-from taskclient.connection import IDEMPOTENCY_KEY_HEADER, TIMEOUT_S, Call, Connection, build_query
+from taskclient.connection import TIMEOUT_S, Call, Connection, build_query
 from taskclient.errors import WaitTimeout
 from taskclient.kubernetes.calls import KubernetesCalls
 from taskclient.models import (
     Attempt,
     BatchAnswer,
+    GrowingPage,
     HistoryEntry,
     Items,
-    LogPage,
+    LogLine,
     NewTask,
+    Page,
     Queue,
     RelatedTask,
-    RelatedTaskPage,
     Setting,
     StatusCounts,
     Task,
@@ -33,7 +33,7 @@ from taskclient.models import (
 )
 from taskclient.retry import DEFAULT_RETRY_POLICY, RetryPolicy
 from taskclient.schedules.calls import ScheduleCalls
-from taskclient.traces.calls import TraceCalls
+from taskclient.traces.models import TaskTrace
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8080"
 MAX_WAIT_S = 30.0
@@ -41,7 +41,7 @@ EARLY_RESPONSE_PAUSE_S = 0.5
 BATCH_TIMEOUT_S = 120.0
 
 
-class Client(AnalyticsCalls, KubernetesCalls, ScheduleCalls, TraceCalls):
+class Client(AnalyticsCalls, KubernetesCalls, ScheduleCalls):
     """A Taskcore server at `address`. Thread-safe. Close it, or use it as a context manager.
 
     `user` is the actor that the server records in the history; see `taskclient.users`. Raise ValueError when it cannot
@@ -67,9 +67,7 @@ class Client(AnalyticsCalls, KubernetesCalls, ScheduleCalls, TraceCalls):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -84,8 +82,8 @@ class Client(AnalyticsCalls, KubernetesCalls, ScheduleCalls, TraceCalls):
 
         Without an `idempotency_key` every call generates one, so that a retry within the call stores the task once.
         """
-        headers = {IDEMPOTENCY_KEY_HEADER: idempotency_key or str(uuid.uuid4())}
-        return self._connection.request(Call("POST", "/tasks", body=task, headers=headers), Task)
+        call = Call("POST", "/tasks", body=task, idempotency_key=idempotency_key or str(uuid.uuid4()))
+        return self._connection.request(call, Task)
 
     def submit_batch(
         self, tasks: Sequence[NewTask], *, atomic: bool = True, idempotency_key: str | None = None
@@ -98,7 +96,7 @@ class Client(AnalyticsCalls, KubernetesCalls, ScheduleCalls, TraceCalls):
             "POST",
             "/tasks/batch",
             body={"tasks": tasks, "atomic": atomic},
-            headers={IDEMPOTENCY_KEY_HEADER: idempotency_key or str(uuid.uuid4())},
+            idempotency_key=idempotency_key or str(uuid.uuid4()),
             timeout_s=BATCH_TIMEOUT_S,
         )
         return self._connection.request(call, BatchAnswer)
@@ -139,20 +137,25 @@ class Client(AnalyticsCalls, KubernetesCalls, ScheduleCalls, TraceCalls):
 
     def logs(
         self, task_id: int, *, attempt: int | None = None, after: str | None = None, limit: int | None = None
-    ) -> LogPage:
+    ) -> GrowingPage[LogLine, str]:
         """Return a page of log lines of all attempts, or of one, oldest first.
 
         `after` is the `next_after` of the page before.
         """
-        return self._connection.get(f"/tasks/{task_id}/logs", LogPage, attempt=attempt, after=after, limit=limit)
+        page = GrowingPage[LogLine, str]
+        return self._connection.get(f"/tasks/{task_id}/logs", page, attempt=attempt, after=after, limit=limit)
 
     def dependencies(self, task_id: int) -> Sequence[RelatedTask]:
         """Return the tasks that this task depends on, ordered by id."""
-        return self._connection.get_all(f"/tasks/{task_id}/dependencies", RelatedTaskPage)
+        return self._connection.get_all(f"/tasks/{task_id}/dependencies", Page[RelatedTask])
 
     def dependents(self, task_id: int) -> Sequence[RelatedTask]:
         """Return the tasks that depend on this task, ordered by id."""
-        return self._connection.get_all(f"/tasks/{task_id}/dependents", RelatedTaskPage)
+        return self._connection.get_all(f"/tasks/{task_id}/dependents", Page[RelatedTask])
+
+    def trace(self, task_id: int) -> TaskTrace:
+        """Return the spans of a task. Raise ApiError when it is not sampled, or no trace backend can be queried."""
+        return self._connection.get(f"/tasks/{task_id}/trace", TaskTrace)
 
     def wait(self, task_id: int, timeout: timedelta | None = None) -> Task:
         """Wait until the task has finished, with whatever status, and return it.
@@ -177,11 +180,11 @@ class Client(AnalyticsCalls, KubernetesCalls, ScheduleCalls, TraceCalls):
 
     def cancel(self, task_id: int, reason: str | None = None) -> Task:
         """Cancel a task. A running one is `cancelling` until its attempt has stopped."""
-        return self._connection.post(f"/tasks/{task_id}/cancel", Task, _reason_body(reason))
+        return self._connection.post(f"/tasks/{task_id}/cancel", Task, {"reason": reason})
 
     def pause(self, task_id: int, reason: str | None = None) -> Task:
         """Pause a task. A running one has `pause_requested` set until its plugin pauses."""
-        return self._connection.post(f"/tasks/{task_id}/pause", Task, _reason_body(reason))
+        return self._connection.post(f"/tasks/{task_id}/pause", Task, {"reason": reason})
 
     def resume(self, task_id: int) -> Task:
         return self._connection.post(f"/tasks/{task_id}/resume", Task)
@@ -203,7 +206,7 @@ class Client(AnalyticsCalls, KubernetesCalls, ScheduleCalls, TraceCalls):
 
     def pause_queue(self, name: str, reason: str | None = None) -> Queue:
         """Start no more tasks of this queue until it is resumed. Running tasks continue."""
-        return self._connection.post(f"/queues/{quote(name, safe='')}/pause", Queue, _reason_body(reason))
+        return self._connection.post(f"/queues/{quote(name, safe='')}/pause", Queue, {"reason": reason})
 
     def resume_queue(self, name: str) -> Queue:
         return self._connection.post(f"/queues/{quote(name, safe='')}/resume", Queue)
@@ -227,10 +230,6 @@ class Client(AnalyticsCalls, KubernetesCalls, ScheduleCalls, TraceCalls):
         return self._connection.request(
             Call("GET", f"/tasks/{task_id}/wait", query, timeout_s=wait_s + TIMEOUT_S), Task
         )
-
-
-def _reason_body(reason: str | None) -> dict[str, str] | None:
-    return None if reason is None else {"reason": reason}
 
 
 def _setting_path(name: str) -> str:

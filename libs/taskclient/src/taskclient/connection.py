@@ -6,23 +6,21 @@ The calls themselves are in `taskclient.client`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
-from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, TypeVar
 
 import httpx
 import msgspec
 
 from taskclient.errors import ApiError, ServerUnreachable, TaskClientError, UnexpectedResponse
-from taskclient.models import Problem
+from taskclient.models import Page, Problem
 from taskclient.retry import RetryPolicy, parse_retry_after, plan_retry
 from taskclient.users import parse_user
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 QueryParameters = Sequence[tuple[str, str]]
 
 BASE_PATH = "/api/v1"
@@ -42,20 +40,13 @@ class Call:
     path: str
     query: QueryParameters = ()
     body: Any = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    idempotency_key: str | None = None
     timeout_s: float = TIMEOUT_S
 
     @property
     def is_retryable(self) -> bool:
         """Whether the request may be sent again although the first one may have been carried out."""
-        return self.method in {"GET", "PUT"} or IDEMPOTENCY_KEY_HEADER in self.headers
-
-
-class _Page(Protocol[T_co]):
-    @property
-    def items(self) -> Sequence[T_co]: ...
-    @property
-    def next_after(self) -> int | None: ...
+        return self.method in {"GET", "PUT"} or self.idempotency_key is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +60,7 @@ class _FailedTry:
 
 
 class Connection:
-    """A pool of connections to the server at `address`. Close it, or use it as a context manager."""
+    """A pool of connections to the server at `address`."""
 
     def __init__(
         self, address: str, user: str | None, retry_policy: RetryPolicy, sleep: Callable[[float], None]
@@ -79,14 +70,6 @@ class Connection:
         self._sleep = sleep
         headers = {"Accept": "application/json"} | ({} if user is None else {USER_HEADER: parse_user(user)})
         self._http = httpx.Client(base_url=self.address + BASE_PATH, headers=headers)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         self._http.close()
@@ -104,10 +87,9 @@ class Connection:
         return self.request(Call("GET", path, build_query(**query)), response_type)
 
     def post(self, path: str, response_type: type[T], body: Any = None) -> T:
-        """Return the decoded response to a POST request."""
         return self.request(Call("POST", path, body=body), response_type)
 
-    def get_all(self, path: str, page_type: type[_Page[T]], /, **query: Any) -> Sequence[T]:
+    def get_all(self, path: str, page_type: type[Page[T]], /, **query: Any) -> Sequence[T]:
         """Return the items of all pages of a list."""
         items, after = list[T](), 0
         while True:
@@ -147,19 +129,18 @@ class Connection:
         return _FailedTry(ApiError(_decode_problem(response)), call.is_retryable and is_unavailable, retry_after_s)
 
     def _build(self, call: Call) -> httpx.Request:
-        headers = dict(call.headers)
+        headers = {} if call.idempotency_key is None else {IDEMPOTENCY_KEY_HEADER: call.idempotency_key}
         content = None
         if call.body is not None:
             headers["Content-Type"] = "application/json"
             content = msgspec.json.encode(call.body)
-        timeout = httpx.Timeout(call.timeout_s, connect=5.0)
         return self._http.build_request(
             call.method,
             call.path,
             params=httpx.QueryParams(list(call.query)),
             headers=headers,
             content=content,
-            timeout=timeout,
+            timeout=httpx.Timeout(call.timeout_s, connect=5.0),
         )
 
 

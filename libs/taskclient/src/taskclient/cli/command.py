@@ -11,27 +11,31 @@ from taskclient.cli.options import shared_options
 from taskclient.cli.session import Session
 
 
-class Command(click.Command):
+class _WithAliases(click.Command):
     def __init__(self, *args: Any, aliases: Sequence[str] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.aliases = aliases
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_help_text(ctx, formatter)
+        if self.aliases:
+            formatter.write_paragraph()
+            with formatter.indentation():
+                formatter.write_text(f"Aliases: {', '.join(self.aliases)}")
+
+
+class Command(_WithAliases):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self.params.extend(shared_options())
 
     def invoke(self, ctx: click.Context) -> Any:
         ctx.ensure_object(Session).configure_logging()
         return super().invoke(ctx)
 
-    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        super().format_help_text(ctx, formatter)
-        _write_aliases(self.aliases, formatter)
 
-
-class Group(click.Group):
+class Group(_WithAliases, click.Group):
     command_class = Command
-
-    def __init__(self, *args: Any, aliases: Sequence[str] = (), **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.aliases = aliases
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order in which they were added."""
@@ -47,20 +51,9 @@ class Group(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(names[n], c.get_short_help_str(width)) for n, c in self.commands.items()])
 
-    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        super().format_help_text(ctx, formatter)
-        _write_aliases(self.aliases, formatter)
-
 
 Group.group_class = Group
 
 
 def _aliases(command: click.Command) -> Sequence[str]:
-    return command.aliases if isinstance(command, Command | Group) else ()
-
-
-def _write_aliases(aliases: Sequence[str], formatter: click.HelpFormatter) -> None:
-    if aliases:
-        formatter.write_paragraph()
-        with formatter.indentation():
-            formatter.write_text(f"Aliases: {', '.join(aliases)}")
+    return command.aliases if isinstance(command, _WithAliases) else ()

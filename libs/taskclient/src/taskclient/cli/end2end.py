@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
+from typing import Any
 
 import click
 import msgspec
@@ -34,7 +35,7 @@ MAX_TASKS = 100_000  # the server counts up to this number
     metavar="N",
     help="Number of tasks to submit.",
 )
-@click.option("--type", "task_type", metavar="T", help="Submit tasks of this type only. [default: half and half]")
+@click.option("--type", metavar="T", help="Submit tasks of this type only. [default: half and half]")
 @click.option("--database", default="default", show_default=True, help="Database of the run_query tasks.")
 @click.option("--to", default="end2end@example.com", show_default=True, help="Recipient of the send_email tasks.")
 @click.option(
@@ -49,27 +50,18 @@ MAX_TASKS = 100_000  # the server counts up to this number
     help="Time limit, including the time to submit.",
 )
 @click.pass_obj
-def end2end(
-    session: Session,
-    *,
-    count: int,
-    task_type: str | None,
-    database: str,
-    to: str,
-    batch_size: int,
-    timeout: float,
-) -> None:
+def end2end(session: Session, /, *, batch_size: int, timeout: float, **options: Any) -> None:
     """Submit many tasks and wait until all have finished.
 
     Half are run_query, half send_email. Exit with 0 if all succeeded, 3 if a task failed or was cancelled, 4 if some
     did not finish in time.
     """
-    plan = Plan(uuid.uuid4(), count, task_type, database, to)
+    plan = Plan(uuid.uuid4(), **options)
     console = session.console()
-    console.print(f"submitting {count} tasks with the label {'='.join(plan.label)}")
+    console.print(f"submitting {plan.count} tasks with the label {'='.join(plan.label)}")
     with session.client() as client:
         check = EndToEndCheck(client, plan, timeout, Clock())
-        show_progress(console, count, check.run(batch_size))
+        show_progress(console, plan.count, check.run(batch_size))
         summary = check.summarize()
     session.show(summary, summary_view)
     _exit_unless_succeeded(summary)

@@ -11,7 +11,7 @@ import click
 
 from taskclient.cli.output.formatting import escape_control
 from taskclient.errors import ApiError, TaskClientError, WaitTimeout
-from taskclient.models import Problem, Status, Task
+from taskclient.models import Problem
 
 MAX_FIELD_ERRORS = 20
 
@@ -61,8 +61,3 @@ def describe_problem(problem: Problem) -> str:
     if problem.request_id:
         lines.append(f"request id: {problem.request_id}")
     return "\n  ".join(lines)
-
-
-def exit_code_for(task: Task) -> ExitCode:
-    """Return the exit code for a finished task."""
-    return ExitCode.SUCCESS if task.status == Status.SUCCEEDED else ExitCode.TASK_FAILED

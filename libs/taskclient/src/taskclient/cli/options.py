@@ -43,42 +43,46 @@ class Seconds(click.FloatRange):
         return timedelta(seconds=super().convert(value, param, ctx))
 
 
+def combine(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Return a decorator that gives a command these options. Its help shows them in this order."""
+
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
 def shared_options(address_variable: str | None = None, user_variable: str | None = None) -> list[click.Parameter]:
     """Return the options of every command, which fill in the Session.
 
     Only the root command names environment variables, so that they never override an option given before a command.
     """
     return [
-        click.Option(
-            ["--address"],
+        _session_option(
+            "--address",
             metavar="URL",
             type=ParsedOption("url", parse_address),
             envvar=address_variable,
-            expose_value=False,
-            callback=_remember,
             help=f"The server's address. [default: TASKCORE_ADDRESS, or {DEFAULT_ADDRESS}]",
         ),
-        click.Option(
-            ["-o", "--output"],
+        _session_option(
+            "-o",
+            "--output",
             type=click.Choice([form.value for form in OutputFormat]),
-            expose_value=False,
-            callback=_remember,
             help="Output format. [default: table]",
         ),
-        click.Option(
-            ["--user"],
+        _session_option(
+            "--user",
             metavar="NAME",
             type=ParsedOption("name", parse_user),
             envvar=user_variable,
-            expose_value=False,
-            callback=_remember,
             help="User name to record in the history. [default: TASKCORE_USER, or your login name]",
         ),
-        click.Option(
-            ["--log-level"],
+        _session_option(
+            "--log-level",
             type=click.Choice(LOG_LEVELS, case_sensitive=False),
-            expose_value=False,
-            callback=_remember,
             help="Lowest level to log on stderr. [default: warning]",
         ),
     ]
@@ -102,44 +106,41 @@ def takes_task_id(function: Callable[Concatenate[int, P], T]) -> Callable[P, T]:
     return command
 
 
-def takes_timeout(function: F, name: str = "--timeout") -> F:
-    """Give a command `--timeout SECONDS`, which its function gets as a timedelta or None."""
+def takes_timeout(function: F, name: str = "--timeout", flag: str | None = None) -> F:
+    """Give a command `--timeout SECONDS`, which its function gets as a timedelta or None.
+
+    If it requires a `flag`, that has to be an eager option.
+    """
+
+    def check(context: click.Context, _: click.Parameter, value: timedelta | None) -> timedelta | None:
+        if value is not None and flag is not None and not context.params[flag]:
+            raise click.UsageError(f"{name} requires --{flag}.")
+        return value
+
     return click.option(
-        name, type=Seconds(min=0, max=10**9), metavar="SECONDS", help="Maximum time to wait. [default: no limit]"
+        name,
+        type=Seconds(min=0, max=10**9),
+        callback=check,
+        metavar="SECONDS",
+        help="Maximum time to wait. [default: no limit]",
     )(function)
 
 
-def takes_wait(function: Callable[P, T]) -> Callable[P, T]:
-    """Give a command `--wait` (`is_waiting`) and `--wait-timeout`, which requires it."""
-
-    @click.option(
-        "--wait", "is_waiting", is_flag=True, help="Wait until the task has finished; exit with 3 unless it succeeded."
-    )
-    @functools.partial(takes_timeout, name="--wait-timeout")
-    @functools.wraps(function)
-    def command(*args: P.args, **kwargs: P.kwargs) -> T:
-        if kwargs["wait_timeout"] is not None and not kwargs["is_waiting"]:
-            raise click.UsageError("--wait-timeout requires --wait.")
-        return function(*args, **kwargs)
-
-    return command
+def takes_wait(function: F) -> F:
+    """Give a command `--wait` and `--wait-timeout`, which requires it."""
+    text = "Wait until the task has finished; exit with 3 unless it succeeded."
+    flag = click.option("--wait", is_flag=True, is_eager=True, help=text)
+    return flag(takes_timeout(function, "--wait-timeout", flag="wait"))
 
 
-def takes_follow(what: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Give a command `--follow` (`is_following`) and `--timeout`, which requires it."""
+def takes_follow(what: str) -> Callable[[F], F]:
+    """Give a command `--follow` and `--timeout`, which requires it."""
+    flag = click.option("-f", "--follow", is_flag=True, is_eager=True, help=f"Print {what}, one per line.")
+    return combine(flag, functools.partial(takes_timeout, flag="follow"))
 
-    def decorate(function: Callable[P, T]) -> Callable[P, T]:
-        @click.option("-f", "--follow", "is_following", is_flag=True, help=f"Print {what}, one per line.")
-        @takes_timeout
-        @functools.wraps(function)
-        def command(*args: P.args, **kwargs: P.kwargs) -> T:
-            if kwargs["timeout"] is not None and not kwargs["is_following"]:
-                raise click.UsageError("--timeout requires --follow.")
-            return function(*args, **kwargs)
 
-        return command
-
-    return decorate
+def _session_option(*names: str, **attributes: Any) -> click.Parameter:
+    return click.Option(names, expose_value=False, callback=_remember, **attributes)
 
 
 def _remember(context: click.Context, option: click.Parameter, value: str | None) -> None:

@@ -63,8 +63,9 @@ def parse_run_at(text: str) -> datetime:
     return parse_time(text, datetime.now(UTC))
 
 
-def parse_ago(text: str, now: datetime) -> datetime:
-    """Parse ISO 8601 with a time zone, or a duration before `now`: `30s`, `5m`, `2h`, `7d`."""
+def parse_since(text: str) -> datetime:
+    """Parse ISO 8601 with a time zone, or a duration before now by this machine's clock: `30s`, `5m`, `2h`, `7d`."""
+    now = datetime.now(UTC)
     if match := AGO.fullmatch(text):
         return _later(now, -float(match[1]), UNITS[match[2]], text)
     try:
@@ -72,11 +73,6 @@ def parse_ago(text: str, now: datetime) -> datetime:
     except ValueError as error:
         reason = str(error).replace("a delay such as +30s, +5m, +2h or +1d", "how long ago, such as 30s, 5m, 2h or 7d")
         raise ValueError(reason) from error
-
-
-def parse_since(text: str) -> datetime:
-    """Parse as `parse_ago` does, relative to this machine's clock."""
-    return parse_ago(text, datetime.now(UTC))
 
 
 def parse_duration(text: str) -> int:

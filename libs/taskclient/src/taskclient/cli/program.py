@@ -12,16 +12,14 @@ from taskclient.cli.end2end import end2end
 from taskclient.cli.exit_codes import exit_on_error
 from taskclient.cli.kubernetes.alerts import alert, alerts
 from taskclient.cli.kubernetes.events import event, events
+from taskclient.cli.lists import task_type, worker
 from taskclient.cli.options import shared_options
 from taskclient.cli.queue import queue
 from taskclient.cli.schedule.group import schedule
 from taskclient.cli.serve import serve
 from taskclient.cli.setting import setting
 from taskclient.cli.task.group import task
-from taskclient.cli.task.history import history
-from taskclient.cli.task.trace import trace
-from taskclient.cli.task_type import task_type
-from taskclient.cli.worker import worker
+from taskclient.cli.task.show import history, trace
 
 
 class Program(Group):

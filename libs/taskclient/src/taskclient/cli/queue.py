@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from taskclient.cli.command import Group
-from taskclient.cli.output.views import QUEUE_COLUMNS, fields_view
+from taskclient.cli.output.views import QUEUE_COLUMNS
 from taskclient.cli.session import Session
 
 
@@ -29,7 +29,7 @@ def list_queues(session: Session) -> None:
 def pause(session: Session, name: str, reason: str | None) -> None:
     """Start no more tasks of the queue NAME until it is resumed. Running tasks continue."""
     with session.client() as client:
-        session.show(client.pause_queue(name, reason), fields_view)
+        session.show_fields(client.pause_queue(name, reason))
 
 
 @queue.command("resume")
@@ -38,4 +38,4 @@ def pause(session: Session, name: str, reason: str | None) -> None:
 def resume(session: Session, name: str) -> None:
     """Resume the paused queue NAME."""
     with session.client() as client:
-        session.show(client.resume_queue(name), fields_view)
+        session.show_fields(client.resume_queue(name))

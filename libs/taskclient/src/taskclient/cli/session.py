@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+import msgspec
 from rich.console import Console, RenderableType
 
-from taskclient.cli.output.views import Columns, list_view
+from taskclient.cli.output.views import Columns, fields_view, list_view
 from taskclient.cli.output.writer import OutputFormat, show
 from taskclient.client import DEFAULT_ADDRESS, Client
 from taskclient.users import login_name
@@ -32,6 +33,9 @@ class Session:
 
     def show(self, value: T, view: Callable[[T], RenderableType]) -> None:
         show(value, self.output, view)
+
+    def show_fields(self, record: msgspec.Struct) -> None:
+        self.show(record, fields_view)
 
     def show_list(self, items: Sequence[T], columns: Columns[T]) -> None:
         """Print the items and their number."""

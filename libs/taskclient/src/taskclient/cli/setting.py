@@ -8,7 +8,7 @@ import click
 
 from taskclient.cli.command import Group
 from taskclient.cli.options import ParsedOption
-from taskclient.cli.output.views import SETTING_COLUMNS, fields_view
+from taskclient.cli.output.views import SETTING_COLUMNS
 from taskclient.cli.parsing import parse_value
 from taskclient.cli.session import Session
 
@@ -34,7 +34,7 @@ def list_settings(session: Session) -> None:
 def get(session: Session, name: str) -> None:
     """Show a live setting, such as coordinator.sweep_every_s, with the schema of its values."""
     with session.client() as client:
-        session.show(client.setting(name), fields_view)
+        session.show_fields(client.setting(name))
 
 
 @setting.command("set")
@@ -44,7 +44,7 @@ def get(session: Session, name: str) -> None:
 def set_(session: Session, name: str, value: Any) -> None:
     """Override a live setting for every process. VALUE is JSON or text: 15, null, debug, '{"noop": {}}'."""
     with session.client() as client:
-        session.show(client.set_setting(name, value), fields_view)
+        session.show_fields(client.set_setting(name, value))
 
 
 @setting.command("unset")
@@ -53,4 +53,4 @@ def set_(session: Session, name: str, value: Any) -> None:
 def unset(session: Session, name: str) -> None:
     """Remove an override: each process uses its own setting again."""
     with session.client() as client:
-        session.show(client.unset_setting(name), fields_view)
+        session.show_fields(client.unset_setting(name))

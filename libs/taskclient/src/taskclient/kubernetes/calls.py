@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from taskclient.connection import Connection
-from taskclient.kubernetes.models import Alert, AlertPage, EventPage, EventVersionPage, KubernetesEvent, TaskEventPage
+from taskclient.kubernetes.models import Alert, AlertPage, EventPage, KubernetesEvent
+from taskclient.models import GrowingPage, Page
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +50,14 @@ class KubernetesCalls:
 
     def event_versions(self, event_id: int) -> Sequence[KubernetesEvent]:
         """Return every stored version of the event that `event_id` is a version of, in the order of storing."""
-        return self._connection.get_all(f"/events/{event_id}/versions", EventVersionPage)
+        return self._connection.get_all(f"/events/{event_id}/versions", Page[KubernetesEvent])
 
-    def task_events(self, task_id: int, *, after: int | None = None, limit: int | None = None) -> TaskEventPage:
+    def task_events(
+        self, task_id: int, *, after: int | None = None, limit: int | None = None
+    ) -> GrowingPage[KubernetesEvent, int]:
         """Return a page of the events about a task's pods after the id `after`, in the order of their arrival."""
-        return self._connection.get(f"/tasks/{task_id}/events", TaskEventPage, after=after, limit=limit)
+        page = GrowingPage[KubernetesEvent, int]
+        return self._connection.get(f"/tasks/{task_id}/events", page, after=after, limit=limit)
 
     def alerts(
         self,

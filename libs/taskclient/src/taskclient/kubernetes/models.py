@@ -6,6 +6,8 @@ from datetime import datetime
 
 import msgspec
 
+from taskclient.models import GrowingPage
+
 
 class KubernetesEvent(msgspec.Struct, frozen=True):
     """A version of an event. `kind`, `namespace` and `name` identify the object that the event is about."""
@@ -42,29 +44,11 @@ class EventGap(msgspec.Struct, frozen=True):
     until_at: datetime
 
 
-class EventPage(msgspec.Struct, frozen=True):
+class EventPage(GrowingPage[KubernetesEvent, str], frozen=True):
     """A page, newest first; with `after`, in the order of storing."""
 
-    items: list[KubernetesEvent]
     gaps: list[EventGap]
     next_before: str | None
-    next_after: str | None
-    has_more: bool
-
-
-class EventVersionPage(msgspec.Struct, frozen=True):
-    """A page, ordered by id. `next_after` is None on the last page."""
-
-    items: list[KubernetesEvent]
-    next_after: int | None
-
-
-class TaskEventPage(msgspec.Struct, frozen=True):
-    """A page, ordered by id. Pass `next_after` as `after` to continue. It is None while there are no events."""
-
-    items: list[KubernetesEvent]
-    next_after: int | None
-    has_more: bool
 
 
 class Alert(msgspec.Struct, frozen=True):
@@ -87,10 +71,7 @@ class Alert(msgspec.Struct, frozen=True):
     resolved_by: str | None
 
 
-class AlertPage(msgspec.Struct, frozen=True):
+class AlertPage(GrowingPage[Alert, str], frozen=True):
     """A page, latest to open first; with `after`, in the order of opening."""
 
-    items: list[Alert]
     next_before: str | None
-    next_after: str | None
-    has_more: bool

@@ -4,22 +4,21 @@ Statuses and actions are plain text, so that a task with one from a newer server
 `Status`.
 """
 
-from taskclient.models.batches import BatchAnswer, BatchResult
-from taskclient.models.histories import Attempt, HistoryEntry, LogLine, LogPage
-from taskclient.models.items import Items
+from taskclient.models.histories import Attempt, HistoryEntry, LogLine
+from taskclient.models.pages import GrowingPage, Items, Page
 from taskclient.models.problems import FieldError, Problem
-from taskclient.models.settings import Setting
 from taskclient.models.tasks import (
     TERMINAL,
+    BatchAnswer,
+    BatchResult,
     NewTask,
     RelatedTask,
-    RelatedTaskPage,
     Status,
     StatusCounts,
     Task,
     TaskPage,
 )
-from taskclient.models.workers import Queue, TaskType, Worker
+from taskclient.models.workers import Queue, Setting, TaskType, Worker
 
 __all__ = [
     "TERMINAL",
@@ -27,15 +26,15 @@ __all__ = [
     "BatchAnswer",
     "BatchResult",
     "FieldError",
+    "GrowingPage",
     "HistoryEntry",
     "Items",
     "LogLine",
-    "LogPage",
     "NewTask",
+    "Page",
     "Problem",
     "Queue",
     "RelatedTask",
-    "RelatedTaskPage",
     "Setting",
     "Status",
     "StatusCounts",

@@ -43,11 +43,3 @@ class LogLine(msgspec.Struct, frozen=True):
     level: str
     message: str
     fields: dict[str, Any] | None
-
-
-class LogPage(msgspec.Struct, frozen=True):
-    """A page, oldest first. Pass `next_after` as `after` to continue. It is None while there are no lines."""
-
-    items: list[LogLine]
-    next_after: str | None
-    has_more: bool

@@ -1,4 +1,4 @@
-"""Tasks, as they are submitted and as the server returns them."""
+"""Tasks, as they are submitted and as the server returns them, alone, in batches and in pages."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
+
+from taskclient.models.problems import Problem
 
 
 class Status(StrEnum):
@@ -96,13 +98,6 @@ class RelatedTask(msgspec.Struct, frozen=True):
     status: str | None
 
 
-class RelatedTaskPage(msgspec.Struct, frozen=True):
-    """A page, ordered by id. `next_after` is None on the last page."""
-
-    items: list[RelatedTask]
-    next_after: int | None
-
-
 class TaskPage(msgspec.Struct, frozen=True):
     """A page, newest first. `next_cursor` is None on the last page. `total_is_capped`: there are more than `total`."""
 
@@ -126,3 +121,19 @@ class StatusCounts(msgspec.Struct, frozen=True):
     failed: int
     cancelled: int
     total: int
+
+
+class BatchResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The result for the task at `index`: created (`id`), already there (`id`, `existing`), or refused (`problem`)."""
+
+    index: int
+    id: int | None = None
+    existing: bool = False
+    problem: Problem | None = None
+
+
+class BatchAnswer(msgspec.Struct, frozen=True):
+    created: int
+    existing: int
+    refused: int
+    results: list[BatchResult]

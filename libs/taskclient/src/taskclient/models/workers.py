@@ -1,4 +1,4 @@
-"""Task types, workers and queues."""
+"""Task types, workers, queues and live settings."""
 
 from __future__ import annotations
 
@@ -56,3 +56,15 @@ class Queue(msgspec.Struct, frozen=True):
     paused_at: datetime | None = None
     pause_reason: str | None = None
     paused_by: str | None = None
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """A live setting: its effective value and where that comes from. `schema` is the JSON Schema of its values."""
+
+    name: str
+    value: Any
+    default: Any
+    source: str
+    schema: dict[str, Any]
+    changed_by: str | None
+    changed_at: datetime | None

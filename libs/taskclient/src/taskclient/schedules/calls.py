@@ -45,8 +45,7 @@ class ScheduleCalls:
 
     def pause_schedule(self, schedule_id: int, reason: str | None = None) -> Schedule:
         """Submit nothing until the schedule is resumed."""
-        body = None if reason is None else {"reason": reason}
-        return self._connection.post(f"{_path(schedule_id)}/pause", Schedule, body)
+        return self._connection.post(f"{_path(schedule_id)}/pause", Schedule, {"reason": reason})
 
     def resume_schedule(self, schedule_id: int) -> Schedule:
         """Continue from now. Times that passed during the pause are not made up for."""

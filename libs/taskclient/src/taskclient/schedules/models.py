@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from taskclient.models import Page
+
 
 class ScheduledTask(msgspec.Struct, frozen=True, omit_defaults=True):
     """The task to submit at each time, with the fields of `NewTask`. `name` defaults to the schedule's."""
@@ -70,12 +72,8 @@ class Schedule(msgspec.Struct, frozen=True):
     changed_at: datetime
 
 
-class SchedulePage(msgspec.Struct, frozen=True):
-    """A page, ordered by id. `next_after` is None on the last page."""
-
-    items: list[Schedule]
+class SchedulePage(Page[Schedule], frozen=True):
     total: int
-    next_after: int | None
 
 
 class ScheduleRun(msgspec.Struct, frozen=True):

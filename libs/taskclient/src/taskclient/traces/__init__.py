@@ -1,1 +1,1 @@
-"""Traces of tasks: models and calls."""
+"""Traces of tasks: models."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from typing import Any
 
 import click
 
@@ -36,7 +36,10 @@ def list_metrics(session: Session) -> None:
 )
 @click.option("--until", type=ParsedOption("time", parse_since), help="End, in the format of --since. [default: now]")
 @click.option(
-    "--bucket", type=ParsedOption("duration", parse_duration), help="Width of a bucket: 30m, 1h, 7d. [default: 1d]"
+    "--bucket",
+    "bucket_s",
+    type=ParsedOption("duration", parse_duration),
+    help="Width of a bucket: 30m, 1h, 7d. [default: 1d]",
 )
 @click.option(
     "--label",
@@ -61,30 +64,17 @@ def list_metrics(session: Session) -> None:
 @click.pass_obj
 def show(
     session: Session,
+    /,
     metric: str,
     *,
-    since: datetime | None,
-    until: datetime | None,
-    bucket: int | None,
-    labels: tuple[tuple[str, str], ...],
     groups: tuple[str, ...],
     is_total: bool,
-    aggregation: str | None,
-    across: str | None,
     is_chart: bool,
+    **options: Any,
 ) -> None:
     """Show the values of METRIC, by default per day for the last 30 days. Times are UTC."""
     if is_total and groups:
         raise click.UsageError("--total and --group-by exclude each other.")
     with session.client() as client:
-        values = client.analytics(
-            metric,
-            labels=labels,
-            since=since,
-            until=until,
-            bucket_s=bucket,
-            aggregation=aggregation,
-            across=across,
-            group_by=groups if groups or is_total else None,
-        )
+        values = client.analytics(metric, group_by=groups if groups or is_total else None, **options)
     session.show(values, chart if is_chart else values_view)

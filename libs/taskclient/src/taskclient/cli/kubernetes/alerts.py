@@ -7,13 +7,12 @@ from datetime import timedelta
 import click
 
 from taskclient.cli.command import Command, Group
-from taskclient.cli.kubernetes.options import refuse_before, takes_object_filter, takes_page
+from taskclient.cli.kubernetes.options import takes_object_filter, takes_page
 from taskclient.cli.kubernetes.views import PRINTER, alerts_view
 from taskclient.cli.options import takes_follow
-from taskclient.cli.output.views import fields_view
 from taskclient.cli.session import Session
 from taskclient.kubernetes.calls import ObjectFilter
-from taskclient.kubernetes.streams import AlertStream, poll
+from taskclient.kubernetes.streams import alert_stream, poll
 
 
 @click.command("alerts", cls=Command)
@@ -29,15 +28,14 @@ def alerts(
     is_all: bool,
     limit: int,
     before: str | None,
-    is_following: bool,
+    follow: bool,
     timeout: timedelta | None,
 ) -> None:
     """Show open alerts, the latest to open first."""
-    refuse_before(before, is_following)
     status = "all" if is_all else "open"
     with session.client() as client:
-        if is_following:
-            stream = AlertStream(client, objects, status=status, count=limit)
+        if follow:
+            stream = alert_stream(client, objects, status=status, count=limit)
             PRINTER.print(poll(stream.read_new, timeout), session.output)
         else:
             session.show(client.alerts(objects, status=status, limit=limit, before=before), alerts_view)
@@ -54,4 +52,4 @@ def alert() -> None:
 def resolve(session: Session, alert_id: int) -> None:
     """Resolve an alert. The next event with the same object and reason opens a new one."""
     with session.client() as client:
-        session.show(client.resolve_alert(alert_id), fields_view)
+        session.show_fields(client.resolve_alert(alert_id))

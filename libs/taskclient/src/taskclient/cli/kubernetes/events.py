@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
+from typing import Any
 
 import click
 
 from taskclient.cli.command import Command, Group
-from taskclient.cli.kubernetes.options import refuse_before, takes_object_filter, takes_page
+from taskclient.cli.kubernetes.options import takes_object_filter, takes_page
 from taskclient.cli.kubernetes.views import PRINTER, VERSION_COLUMNS, events_view
 from taskclient.cli.options import ParsedOption, takes_follow
 from taskclient.cli.parsing import parse_since
 from taskclient.cli.session import Session
 from taskclient.kubernetes.calls import ObjectFilter
-from taskclient.kubernetes.streams import EventStream, poll
+from taskclient.kubernetes.streams import event_stream, poll
 
 
 @click.command("events", cls=Command, aliases=("ev",))
 @takes_object_filter
-@click.option("--type", "types", multiple=True, metavar="TEXT", help="Normal or Warning. Repeatable: any of them.")
+@click.option("--type", multiple=True, metavar="TEXT", help="Normal or Warning. Repeatable: any of them.")
 @click.option(
     "--since",
     type=ParsedOption("time", parse_since),
@@ -31,27 +32,24 @@ from taskclient.kubernetes.streams import EventStream, poll
 def events(
     session: Session,
     objects: ObjectFilter,
+    /,
     *,
-    types: tuple[str, ...],
-    since: datetime | None,
-    search: str | None,
     limit: int,
     before: str | None,
-    is_following: bool,
+    follow: bool,
     timeout: timedelta | None,
+    **filters: Any,
 ) -> None:
     """Show Kubernetes events and gaps in them, newest first.
 
     With --follow, print the newest ones ordered by time, then each new one as it is stored, no version twice.
     """
-    refuse_before(before, is_following)
     with session.client() as client:
-        if is_following:
-            stream = EventStream(client, objects, type=types, since=since, search=search, count=limit)
+        if follow:
+            stream = event_stream(client, objects, count=limit, **filters)
             PRINTER.print(poll(stream.read_new, timeout), session.output)
-            return
-        page = client.events(objects, type=types, since=since, search=search, limit=limit, before=before)
-        session.show(page, events_view)
+        else:
+            session.show(client.events(objects, limit=limit, before=before, **filters), events_view)
 
 
 @click.group(cls=Group)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate
 
 import click
 
+from taskclient.cli.options import P, T, combine
 from taskclient.kubernetes.calls import ObjectFilter
-
-P = ParamSpec("P")
-T = TypeVar("T")
-F = TypeVar("F", bound=Callable[..., Any])
 
 PAGE_SIZE = 30
 
@@ -26,21 +23,26 @@ def takes_object_filter(function: Callable[Concatenate[ObjectFilter, P], T]) -> 
     def command(*args: P.args, **kwargs: P.kwargs) -> T:
         return function(ObjectFilter(**{name: kwargs.pop(name) for name in _FIELDS}), *args, **kwargs)  # type: ignore[arg-type]
 
-    for name in reversed(_FIELDS):
-        text = f"Only this {name}. Repeatable: any of them."
-        command = click.option(f"--{name}", name, multiple=True, metavar="TEXT", help=text)(command)
-    return command
+    text = "Only this {}. Repeatable: any of them."
+    options = (click.option(f"--{n}", multiple=True, metavar="TEXT", help=text.format(n)) for n in _FIELDS)
+    return combine(*options)(command)
 
 
-def takes_page(function: F) -> F:
-    """Give a command `--limit` and `--before`."""
-    limit = click.option(
-        "--limit", type=click.IntRange(1, 1_000), default=PAGE_SIZE, show_default=True, metavar="N", help="Page size."
-    )
-    before = click.option("--before", metavar="CURSOR", help="Next page: the value in the last line of a page.")
-    return limit(before(function))
-
-
-def refuse_before(before: str | None, is_following: bool) -> None:
-    if before is not None and is_following:
+def _refuse_to_follow(context: click.Context, _: click.Parameter, before: str | None) -> str | None:
+    if before is not None and context.params["follow"]:
         raise click.UsageError("--before cannot be combined with --follow.")
+    return before
+
+
+#: Gives a command `--limit`, and `--before`, which excludes `--follow`.
+takes_page = combine(
+    click.option(
+        "--limit", type=click.IntRange(1, 1_000), default=PAGE_SIZE, show_default=True, metavar="N", help="Page size."
+    ),
+    click.option(
+        "--before",
+        callback=_refuse_to_follow,
+        metavar="CURSOR",
+        help="Next page: the value in the last line of a page.",
+    ),
+)

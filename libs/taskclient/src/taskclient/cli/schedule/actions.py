@@ -9,7 +9,7 @@ from rich.text import Text
 
 from taskclient.cli.command import Command
 from taskclient.cli.options import takes_wait
-from taskclient.cli.output.views import Deletion, fields_view
+from taskclient.cli.output.views import Deletion
 from taskclient.cli.schedule.options import find_schedule_id, takes_schedule
 from taskclient.cli.session import Session
 from taskclient.cli.task.wait import wait_for_submitted
@@ -33,7 +33,7 @@ def delete(session: Session, schedule: str) -> None:
 def pause(session: Session, schedule: str, reason: str | None) -> None:
     """Submit nothing until the schedule is resumed. Running tasks continue."""
     with session.client() as client:
-        session.show(client.pause_schedule(find_schedule_id(client, schedule), reason), fields_view)
+        session.show_fields(client.pause_schedule(find_schedule_id(client, schedule), reason))
 
 
 @click.command("resume", cls=Command)
@@ -42,17 +42,17 @@ def pause(session: Session, schedule: str, reason: str | None) -> None:
 def resume(session: Session, schedule: str) -> None:
     """Resume a schedule from now on. Times that passed during the pause are not made up for."""
     with session.client() as client:
-        session.show(client.resume_schedule(find_schedule_id(client, schedule)), fields_view)
+        session.show_fields(client.resume_schedule(find_schedule_id(client, schedule)))
 
 
 @click.command("run", cls=Command)
 @takes_schedule
 @takes_wait
 @click.pass_obj
-def run(session: Session, schedule: str, is_waiting: bool, wait_timeout: timedelta | None) -> None:
+def run(session: Session, schedule: str, wait: bool, wait_timeout: timedelta | None) -> None:
     """Submit a schedule's task now, in addition to its times."""
     with session.client() as client:
         submitted = client.run_schedule(find_schedule_id(client, schedule))
-        if is_waiting:
+        if wait:
             wait_for_submitted(session, client, submitted.task_id, wait_timeout)
-        session.show(submitted, fields_view)
+        session.show_fields(submitted)

@@ -6,12 +6,8 @@ import click
 
 from taskclient.cli.command import Group
 from taskclient.cli.schedule.actions import delete, pause, resume, run
-from taskclient.cli.schedule.change import change
-from taskclient.cli.schedule.create import create
-from taskclient.cli.schedule.fires import fires
-from taskclient.cli.schedule.get import get
-from taskclient.cli.schedule.list import list_schedules
-from taskclient.cli.schedule.preview import preview
+from taskclient.cli.schedule.edit import change, create
+from taskclient.cli.schedule.show import fires, get, list_schedules, preview
 
 
 @click.group(cls=Group)

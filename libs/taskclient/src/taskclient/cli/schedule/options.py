@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import click
 
 from taskclient.cli.exit_codes import ExitCode, exit_with_error
-from taskclient.cli.options import F, ParsedOption
+from taskclient.cli.options import F, ParsedOption, combine
 from taskclient.cli.parsing import parse_duration
 from taskclient.cli.task.options import drop_unset, takes_task_fields, task_fields
 from taskclient.client import Client
+from taskclient.schedules.models import NewSchedule
 
 OVERLAPS = ("skip", "queue", "allow")
 CATCH_UPS = ("none", "last", "all")
 
-_TIMES = (
+#: Gives a command `--cron`, `--every` and `--timezone`.
+takes_schedule_times = combine(
     click.option("--cron", metavar="LINE", help='At the times of a cron line: "*/5 8-18 * * MON-FRI", @daily.'),
     click.option(
         "--every", "every_s", type=ParsedOption("duration", parse_duration), help="Interval: 90s, 10m, 1h, 7d."
     ),
     click.option("--timezone", metavar="ZONE", help="Time zone of --cron, such as Europe/Berlin. [default: UTC]"),
 )
-_POLICIES = (
+#: Gives a command the other options that describe a schedule and its task, except the type of the task.
+takes_schedule_options = combine(
     click.option("--description", metavar="D", help="Description."),
     click.option(
         "--jitter",
@@ -45,62 +47,17 @@ _POLICIES = (
         metavar="N",
         help="How many missed times to run at most. [default: 100]",
     ),
-)
-_SCHEDULE_FIELDS = (
-    "cron",
-    "every_s",
-    "timezone",
-    "description",
-    "jitter_s",
-    "overlap",
-    "catch_up",
-    "catch_up_limit",
+    click.option("--task-name", metavar="NAME", help="Name of the task. [default: the schedule's]"),
+    takes_task_fields,
 )
 
 
-def takes_schedule_times(function: F) -> F:
-    """Give a command `--cron`, `--every` and `--timezone`."""
-    return _with_options(_TIMES, function)
+def takes_schedule(function: F, *, is_required: bool = True) -> F:
+    """Give a command `--id N`, or a number or name as argument. Its function gets it as `schedule`.
 
+    Unless it is required, `schedule` may be None.
+    """
 
-def takes_schedule_policies(function: F) -> F:
-    """Give a command the options for description, jitter, overlap and catch-up."""
-    return _with_options(_POLICIES, function)
-
-
-def takes_scheduled_task(function: F) -> F:
-    """Give a command the options that describe the schedule's task, except its type."""
-    name = click.option("--task-name", metavar="NAME", help="Name of the task. [default: the schedule's]")
-    return name(takes_task_fields(function))
-
-
-def takes_schedule(function: F) -> F:
-    """Give a command `--id N`, or a number or name as argument. Its function gets it as `schedule`."""
-    return _takes_schedule(function, is_required=True)
-
-
-def takes_optional_schedule(function: F) -> F:
-    """Do as `takes_schedule` does, except that `schedule` may be None."""
-    return _takes_schedule(function, is_required=False)
-
-
-def find_schedule_id(client: Client, schedule: str) -> int:
-    """Return the id of the schedule with this number or name. Exit with an error if the name does not exist."""
-    if schedule.isascii() and schedule.isdigit():
-        return int(schedule)
-    ids = [found.id for found in client.schedules() if found.name == schedule]
-    return ids[0] if ids else exit_with_error(f"no schedule is named {schedule!r}", ExitCode.ERROR)
-
-
-def split_options(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the given fields of the schedule, and those of its task."""
-    if options["cron"] is not None and options["every_s"] is not None:
-        raise click.UsageError("--cron and --every exclude each other.")
-    fields = drop_unset(**{name: options.pop(name) for name in _SCHEDULE_FIELDS})
-    return fields, task_fields(name=options.pop("task_name"), **options)
-
-
-def _takes_schedule(function: F, *, is_required: bool) -> F:
     @click.option("--id", "schedule_id", type=click.IntRange(min=1), metavar="N", help="The schedule's id.")
     @click.argument("schedule", required=False, metavar="[N|NAME]")
     @functools.wraps(function)
@@ -115,7 +72,17 @@ def _takes_schedule(function: F, *, is_required: bool) -> F:
     return cast("F", command)
 
 
-def _with_options(options: Sequence[Callable[[F], F]], function: F) -> F:
-    for option in reversed(options):
-        function = option(function)
-    return function
+def find_schedule_id(client: Client, schedule: str) -> int:
+    """Return the id of the schedule with this number or name. Exit with an error if the name does not exist."""
+    if schedule.isascii() and schedule.isdigit():
+        return int(schedule)
+    ids = [found.id for found in client.schedules() if found.name == schedule]
+    return ids[0] if ids else exit_with_error(f"no schedule is named {schedule!r}", ExitCode.ERROR)
+
+
+def split_options(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the given fields of the schedule, and those of its task."""
+    if options["cron"] is not None and options["every_s"] is not None:
+        raise click.UsageError("--cron and --every exclude each other.")
+    fields = drop_unset(**{name: options.pop(name) for name in NewSchedule.__struct_fields__ if name in options})
+    return fields, task_fields(name=options.pop("task_name"), **options)

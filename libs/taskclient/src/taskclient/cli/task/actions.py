@@ -7,7 +7,7 @@ from rich.text import Text
 
 from taskclient.cli.command import Command
 from taskclient.cli.options import takes_task_id
-from taskclient.cli.output.views import Deletion, fields_view
+from taskclient.cli.output.views import Deletion
 from taskclient.cli.session import Session
 
 takes_reason = click.option("--reason", metavar="TEXT", help="Reason, recorded in the task's history.")
@@ -20,7 +20,7 @@ takes_reason = click.option("--reason", metavar="TEXT", help="Reason, recorded i
 def cancel(session: Session, task_id: int, reason: str | None) -> None:
     """Cancel an unfinished task. A running one is asked to stop, if its type supports that."""
     with session.client() as client:
-        session.show(client.cancel(task_id, reason), fields_view)
+        session.show_fields(client.cancel(task_id, reason))
 
 
 @click.command("pause", cls=Command)
@@ -30,7 +30,7 @@ def cancel(session: Session, task_id: int, reason: str | None) -> None:
 def pause(session: Session, task_id: int, reason: str | None) -> None:
     """Pause a waiting task, or ask a running one to pause, if its type supports that."""
     with session.client() as client:
-        session.show(client.pause(task_id, reason), fields_view)
+        session.show_fields(client.pause(task_id, reason))
 
 
 @click.command("resume", cls=Command)
@@ -39,7 +39,7 @@ def pause(session: Session, task_id: int, reason: str | None) -> None:
 def resume(session: Session, task_id: int) -> None:
     """Resume a paused task."""
     with session.client() as client:
-        session.show(client.resume(task_id), fields_view)
+        session.show_fields(client.resume(task_id))
 
 
 @click.command("retry", cls=Command)
@@ -48,7 +48,7 @@ def resume(session: Session, task_id: int) -> None:
 def retry(session: Session, task_id: int) -> None:
     """Run a failed or cancelled task again."""
     with session.client() as client:
-        session.show(client.retry(task_id), fields_view)
+        session.show_fields(client.retry(task_id))
 
 
 @click.command("delete", cls=Command)

@@ -9,7 +9,6 @@ import click
 
 from taskclient.cli.command import Command
 from taskclient.cli.options import ParsedOption, takes_wait
-from taskclient.cli.output.views import fields_view
 from taskclient.cli.parsing import parse_run_at
 from taskclient.cli.session import Session
 from taskclient.cli.task.options import takes_task_fields, task_fields
@@ -42,7 +41,7 @@ def create(
     *,
     name: str,
     task_type: str,
-    is_waiting: bool,
+    wait: bool,
     wait_timeout: timedelta | None,
     **options: Any,
 ) -> None:
@@ -50,6 +49,6 @@ def create(
     new = NewTask(name=name, type=task_type, **task_fields(**options))
     with session.client() as client:
         task = client.submit(new)
-        if is_waiting:
+        if wait:
             wait_for_submitted(session, client, task.id, wait_timeout)
-        session.show(task, fields_view)
+        session.show_fields(task)

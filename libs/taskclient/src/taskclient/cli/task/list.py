@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -32,13 +32,12 @@ PAGE_SIZE = 30
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Tasks to show, instead of --pageCount.")
 @click.option(
     "--status",
-    "statuses",
     multiple=True,
     type=click.Choice([s.value for s in Status]),
     help="Only this status. Repeatable.",
 )
-@click.option("--type", "types", multiple=True, metavar="T", help="Only this type. Repeatable.")
-@click.option("--queue", "queues", multiple=True, metavar="Q", help="Only this queue. Repeatable.")
+@click.option("--type", multiple=True, metavar="T", help="Only this type. Repeatable.")
+@click.option("--queue", multiple=True, metavar="Q", help="Only this queue. Repeatable.")
 @click.option(
     "--label",
     "labels",
@@ -50,30 +49,20 @@ PAGE_SIZE = 30
 @click.pass_obj
 def list_tasks(
     session: Session,
+    /,
     *,
     page_number: int | None,
     page_count: int | None,
     offset: int | None,
     limit: int | None,
-    statuses: Sequence[str],
-    types: Sequence[str],
-    queues: Sequence[str],
-    labels: Sequence[tuple[str, str]],
-    search: str | None,
+    **filters: Any,
 ) -> None:
     """Show a page of tasks, newest first. Without filters, of all tasks."""
     size = _either(limit, "--limit", page_count, "--pageCount") or PAGE_SIZE
     _either(offset, "--offset", page_number, "--pageNumber")
     with session.client() as client:
-        page = client.list(
-            status=statuses,
-            type=types,
-            queue=queues,
-            labels=labels,
-            search=search,
-            limit=size,
-            offset=offset if offset is not None else ((page_number or 1) - 1) * size,
-        )
+        offset = offset if offset is not None else ((page_number or 1) - 1) * size
+        page = client.list(**filters, limit=size, offset=offset)
         session.show(page, task_page_view)
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
-from taskclient.cli.options import F, ParsedOption
+from taskclient.cli.options import ParsedOption, combine
 from taskclient.cli.parsing import parse_object, parse_pair, parse_parameter, unique_pairs
 
-_OPTIONS = (
+#: Gives a command the options that `task_fields` reads.
+takes_task_fields = combine(
     click.option(
         "-p",
         "--parameter",
@@ -49,13 +50,6 @@ _OPTIONS = (
         help="Delete the task this long after its end. [default: as the retention settings say]",
     ),
 )
-
-
-def takes_task_fields(function: F) -> F:
-    """Give a command the options that `task_fields` reads."""
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
 
 
 def task_fields(

@@ -8,14 +8,13 @@ from typing import NoReturn
 import click
 
 from taskclient.cli.command import Command
-from taskclient.cli.exit_codes import ExitCode, exit_code_for, exit_with_error
+from taskclient.cli.exit_codes import ExitCode, exit_with_error
 from taskclient.cli.options import takes_task_id, takes_timeout
 from taskclient.cli.output.formatting import first_line
-from taskclient.cli.output.views import fields_view
 from taskclient.cli.session import Session
 from taskclient.client import Client
 from taskclient.errors import WaitTimeout
-from taskclient.models import Task
+from taskclient.models import Status, Task
 
 
 @click.command("wait", cls=Command)
@@ -40,16 +39,15 @@ def wait_and_show(session: Session, client: Client, task_id: int, timeout: timed
         with session.console().status(f"waiting for task {task_id}"):
             task = client.wait(task_id, timeout)
     except WaitTimeout as error:
-        session.show(error.task, fields_view)
+        session.show_fields(error.task)
         raise
-    session.show(task, fields_view)
+    session.show_fields(task)
     exit_by_status(task)
 
 
 def exit_by_status(task: Task) -> NoReturn:
     """Exit with the code for a finished task. If it did not succeed, print why."""
-    code = exit_code_for(task)
-    if code is not ExitCode.SUCCESS:
+    if task.status != Status.SUCCEEDED:
         why = first_line(task.error) or task.reason
-        exit_with_error(f"task {task.id} {task.status}" + (f": {why}" if why else ""), code)
-    click.get_current_context().exit(code)
+        exit_with_error(f"task {task.id} {task.status}" + (f": {why}" if why else ""), ExitCode.TASK_FAILED)
+    click.get_current_context().exit(ExitCode.SUCCESS)
