@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 from psycopg.rows import dict_row
@@ -17,18 +17,24 @@ from tests.collector_k8s.fakes.event_json import Event
 FAST_SETTINGS = {"bookmark_interval_s": 5.0}
 
 
-class CollectorThread:
-    """Starts at once, with the given settings of `kubernetes`."""
+def collector_settings(database_url: str, **kubernetes: Any) -> Settings:
+    return Settings(database_url=SecretStr(database_url), kubernetes=KubernetesSettings(**FAST_SETTINGS | kubernetes))
 
-    def __init__(self, database_url: str, **kubernetes: Any) -> None:
-        self.settings = Settings(
-            database_url=SecretStr(database_url),
-            kubernetes=KubernetesSettings(**FAST_SETTINGS | kubernetes),
-        )
-        self.status = new_status(self.settings)
+
+class CollectorThread:
+    """Starts at once, and stops at the end of a `with` statement."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.status = new_status(settings)
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=run, args=(self.settings, self._stop, self.status))
+        self._thread = threading.Thread(target=run, args=(settings, self._stop, self.status))
         self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     @property
     def is_running(self) -> bool:

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from collector_k8s.lease import Lease
 from taskcore.db.engine import sync_engine
-from tests.collector_k8s.collector_thread import CollectorThread, StoredEvents
+from tests.collector_k8s.collector_thread import CollectorThread, StoredEvents, collector_settings
 from tests.collector_k8s.database import acquire
 from tests.collector_k8s.fakes.cluster import FakeCluster, running_cluster
 
@@ -48,7 +48,9 @@ def start_collector(cluster: FakeCluster, database_url: str) -> Iterator[StartCo
     collectors: list[CollectorThread] = []
 
     def start(**kubernetes: Any) -> CollectorThread:
-        collectors.append(CollectorThread(database_url, kubeconfig=cluster.kubeconfig, **kubernetes))
+        collectors.append(
+            CollectorThread(collector_settings(database_url, kubeconfig=cluster.kubeconfig, **kubernetes))
+        )
         return collectors[-1]
 
     yield start

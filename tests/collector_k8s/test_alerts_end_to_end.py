@@ -13,20 +13,17 @@ from pydantic import SecretStr
 from collector_k8s.process import run
 from harness.waiting import eventually
 from taskcore.errors import InvalidSettings
-from taskcore.settings import AlertRule, AlertSettings, AlertTask, KubernetesSettings, Settings
+from taskcore.settings import AlertRule, AlertSettings, AlertTask, Settings
+from tests.collector_k8s.collector_thread import CollectorThread, collector_settings
 from tests.collector_k8s.fakes.cluster import FakeCluster
 from tests.collector_k8s.fakes.event_json import event
-from tests.collector_k8s.test_process import running
 
 EMAIL = {"to": ["ops@example.org"], "subject": "$object", "body": "$message"}
 RULES = [{"name": "out_of_memory", "reasons": ["OOMKilling"], "task": {"type": "send_email", "parameters": EMAIL}}]
 
 
 def test_an_alert_submits_one_task_even_after_a_new_list(cluster: FakeCluster, database_url: str) -> None:
-    settings = Settings(
-        database_url=SecretStr(database_url),
-        kubernetes=KubernetesSettings(kubeconfig=cluster.kubeconfig, bookmark_interval_s=1),
-    )
+    settings = collector_settings(database_url, kubeconfig=cluster.kubeconfig, bookmark_interval_s=1)
     with psycopg.connect(database_url, autocommit=True) as database:
 
         def rows(sql: str) -> list[Any]:
@@ -35,13 +32,13 @@ def test_an_alert_submits_one_task_even_after_a_new_list(cluster: FakeCluster, d
         rules = json.dumps(RULES)
         database.execute("INSERT INTO setting (name, value, changed_by) VALUES ('alerts.rules', %s, 'me')", [rules])
         cluster.put(event("a", reason="OOMKilling", message="web-1 was killed", count=2), event("b", reason="BackOff"))
-        with running(settings):
+        with CollectorThread(settings):
             eventually(lambda: rows("SELECT count FROM alert") == [(2,)])
             cluster.put(event("a", reason="OOMKilling", message="web-1 was killed", count=5))
             eventually(lambda: rows("SELECT count FROM alert") == [(5,)])
         database.execute("DELETE FROM k8s_cursor")
         cluster.put(event("c", reason="BackOff"))
-        with running(settings):
+        with CollectorThread(settings):
             eventually(lambda: rows("SELECT count(*) FROM k8s_event WHERE is_current") == [(3,)])
 
         (alert,) = rows("SELECT id, rule, task_id, count FROM alert")

@@ -16,7 +16,7 @@ import pytest
 from kubernetes.client import ApiException
 
 from harness.waiting import eventually
-from tests.collector_k8s.collector_thread import CollectorThread, StoredEvents, versions_of
+from tests.collector_k8s.collector_thread import CollectorThread, StoredEvents, collector_settings, versions_of
 from tests.collector_k8s.fakes.cluster import names, running_cluster
 from tests.collector_k8s.fakes.event_json import CORE_V1, EVENTS_V1, Event, event
 from tests.collector_k8s.fakes.official_client import OfficialClient
@@ -37,7 +37,8 @@ class EventNamespace:
         return [self.client.create(event(name, self.name, **fields)) for name in object_names]
 
     def start_collector(self, database_url: str) -> CollectorThread:
-        return CollectorThread(database_url, kubeconfig=self.kubeconfig, namespaces=(self.name,), api=self.group)
+        settings = {"kubeconfig": self.kubeconfig, "namespaces": (self.name,), "api": self.group}
+        return CollectorThread(collector_settings(database_url, **settings))
 
 
 @pytest.fixture(params=CLUSTERS)

@@ -9,7 +9,7 @@ import pytest
 from harness.postgres import PostgresServer
 from harness.waiting import eventually
 from taskcore.db import migrations
-from tests.collector_k8s.collector_thread import CollectorThread, StoredEvents, versions_of
+from tests.collector_k8s.collector_thread import CollectorThread, StoredEvents, collector_settings, versions_of
 from tests.collector_k8s.conftest import StartCollector
 from tests.collector_k8s.fakes.cluster import FakeCluster
 from tests.collector_k8s.fakes.event_json import event
@@ -118,7 +118,7 @@ def test_the_collector_waits_for_an_unavailable_database(
 ) -> None:
     migrations.upgrade(private_postgres.url)
     stored = StoredEvents(private_postgres.url)
-    collector = CollectorThread(private_postgres.url, kubeconfig=cluster.kubeconfig)
+    collector = CollectorThread(collector_settings(private_postgres.url, kubeconfig=cluster.kubeconfig))
     events = cluster.put(event("before"))
     eventually(lambda: stored.has_all(events))
 

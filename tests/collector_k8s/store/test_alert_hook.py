@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from sqlalchemy import Engine
 
@@ -11,27 +10,14 @@ from collector_k8s.store.alert_hook import AlertHook
 from taskcore.db.kubernetes import alerts
 from taskcore.db.workers import workers
 from taskcore.live_settings import CurrentSettings
-from taskcore.settings import AlertRule, AlertSettings, AlertTask, Settings
+from taskcore.settings import AlertSettings, Settings
 from tests.collector_k8s.database import query, transaction
 from tests.collector_k8s.event_rows import event, store
+from tests.collector_k8s.store.alert_harness import add_events, alert_hook
 from tests.taskcore.db.db_harness import DatabaseHarness
-
-EMAIL = AlertTask(type="mail", parameters={"to": "ops@example.org", "body": "$object: $message"})
-MINE = AlertRule(name="hook", types=("Warning",), task=EMAIL)
 
 #: Names of characters of four bytes each, by their first character. They are not compressible.
 NAMES = {"namespace": 0x20000, "kind": 0x21000, "name": 0x22000, "reason": 0x23000}
-
-
-def alert_hook(engine: Engine, *rules: AlertRule, resolve_after_s: float | None = None) -> AlertHook:
-    return AlertHook(
-        CurrentSettings(Settings(alerts=AlertSettings(rules=rules or (MINE,), resolve_after_s=resolve_after_s))), engine
-    )
-
-
-def add_events(engine: Engine, hook: AlertHook, *events: dict[str, Any]) -> bool:
-    with transaction(engine) as connection:
-        return hook.on_stored(connection, store(connection, *events))
 
 
 def test_an_event_opens_an_alert_and_further_ones_are_counted(engine: Engine) -> None:
@@ -42,8 +28,8 @@ def test_an_event_opens_an_alert_and_further_ones_are_counted(engine: Engine) ->
 
     found = query(engine, "SELECT name, count, message, rule, resolved_at FROM alert ORDER BY id")
     assert [tuple(row) for row in found] == [
-        ("web-1", 6, "again", "hook", None),
-        ("web-2", 1, "Back-off restarting", "hook", None),
+        ("web-1", 6, "again", "warnings", None),
+        ("web-2", 1, "Back-off restarting", "warnings", None),
     ]
 
 

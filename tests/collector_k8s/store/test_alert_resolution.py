@@ -15,7 +15,7 @@ from taskcore.db.kubernetes import events
 from taskcore.settings import AlertRule
 from tests.collector_k8s.database import acquire, query, transaction
 from tests.collector_k8s.event_rows import event
-from tests.collector_k8s.store.test_alert_hook import add_events, alert_hook
+from tests.collector_k8s.store.alert_harness import add_events, alert_hook
 
 
 def mark_seen(engine: Engine, *scopes: str, ago_s: float = 0, cluster: str = "home") -> None:
