@@ -33,6 +33,7 @@ WORDS = {
     r"comes? to nothing|came to nothing|in vain": "is unsuccessful",
     r"pass(ed|es|ing)? on (to )?dependents|passing on": "dependency resolution",
     r"so many": "up to N",
+    r'(?<=""")answers': "Return …",
     r"(told|said|asked) otherwise": "[default: …]",
     r"thought better": "withdrew the request",
     r"gives? itself up": "stops",

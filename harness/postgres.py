@@ -16,12 +16,13 @@ import pytest
 from psycopg import sql
 from sqlalchemy.engine import make_url
 
+from harness.memory import memory_directory
 from harness.reaper import Reaper
 from harness.shared_addresses import shared_addresses
 from taskcore.db import migrations
 from taskstandalone.postgres.embedded_postgres import EmbeddedPostgres
 
-NON_DURABLE_SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "400"}
+NON_DURABLE_SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "400", "max_wal_size": "256MB"}
 TEMPLATE_DATABASE = "taskcore_template"
 
 
@@ -97,8 +98,9 @@ class PostgresServer(PostgresDatabases):
 
 
 @contextmanager
-def running_postgres(reaper: Reaper, settings: dict[str, str]) -> Iterator[PostgresServer]:
-    with tempfile.TemporaryDirectory(prefix="taskcore-test-") as directory:
+def running_postgres(reaper: Reaper, settings: dict[str, str], parent: str | None = None) -> Iterator[PostgresServer]:
+    """Run a server with its data in a new directory in `parent`, by default on the disk."""
+    with tempfile.TemporaryDirectory(prefix="taskcore-test-", dir=parent) as directory:
         reaper.watch_directory(Path(directory))
         server = PostgresServer(Path(directory), reaper, settings)
         server.start()
@@ -136,7 +138,7 @@ def postgres_server(request: pytest.FixtureRequest, reaper: Reaper) -> Iterator[
     if shared := shared_addresses(request.config):
         yield PostgresDatabases(shared["postgres"])
     else:
-        with running_postgres(reaper, NON_DURABLE_SETTINGS) as server:
+        with running_postgres(reaper, NON_DURABLE_SETTINGS, memory_directory()) as server:
             yield server
 
 
@@ -163,5 +165,5 @@ def empty_database_url(postgres_server: PostgresDatabases) -> Iterator[str]:
 @pytest.fixture
 def private_postgres(reaper: Reaper) -> Iterator[PostgresServer]:
     """Yield a private, durable server with an empty database, which the test may stop and crash."""
-    with running_postgres(reaper, {}) as server:
+    with running_postgres(reaper, {}, memory_directory()) as server:
         yield server

@@ -8,8 +8,9 @@ from typing import Protocol
 
 import pytest
 
+from harness.memory import memory_directory
 from harness.postgres import NON_DURABLE_SETTINGS, running_postgres
-from harness.rabbitmq.broker import given_broker, running_rabbitmq
+from harness.rabbitmq.broker import SMALL_WAL, given_broker, running_rabbitmq
 from harness.reaper import Reaper
 from harness.shared_addresses import KEY
 
@@ -38,12 +39,12 @@ class SharedServers:
     def _addresses(self) -> dict[str, str]:
         reaper = Reaper()
         self._stack.callback(reaper.close)
-        postgres = self._stack.enter_context(running_postgres(reaper, NON_DURABLE_SETTINGS))
+        postgres = self._stack.enter_context(running_postgres(reaper, NON_DURABLE_SETTINGS, memory_directory()))
         postgres.create_template()
         addresses = {"postgres": postgres.url}
         if not given_broker():
             try:
-                broker = self._stack.enter_context(running_rabbitmq(reaper))
+                broker = self._stack.enter_context(running_rabbitmq(reaper, SMALL_WAL, memory_directory()))
             except pytest.fail.Exception:  # the tests that need a broker fail with the reason
                 return addresses
             addresses |= {"amqp": broker.amqp_url, "management": broker.management.url}

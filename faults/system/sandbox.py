@@ -11,13 +11,9 @@ from uuid import uuid4
 
 from harness.postgres import TEMPLATE_DATABASE, PostgresServer, running_postgres
 from harness.processes import Services
-from harness.rabbitmq.broker import RabbitMQ, running_rabbitmq
+from harness.rabbitmq.broker import SMALL_WAL, RabbitMQ, running_rabbitmq
 from harness.rabbitmq.management import VirtualHost
 from harness.reaper import Reaper
-
-#: RabbitMQ keeps the write-ahead log of its quorum queues in memory too, 512 MiB by default: its memory would grow for
-#: minutes, whatever the queues contain.
-SMALL_WAL = "-ra wal_max_size_bytes 16777216"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import pytest
 
+from harness.memory import memory_directory
 from harness.rabbitmq.container import RabbitMQContainer, docker_engine
 from harness.rabbitmq.management import ManagementApi, VirtualHost
 from harness.rabbitmq.node import RabbitMQNode, find_rabbitmq_bin
@@ -26,6 +27,10 @@ MISSING_BROKER_HELP = (
     "These tests need RabbitMQ. Install rabbitmq-server (`make test` does so as root on Debian), start a Docker "
     "engine, or set TASKCORE_TEST_AMQP_URL to a broker with the management plugin."
 )
+
+#: RabbitMQ keeps the write-ahead log of its quorum queues in memory too, 512 MiB by default: its memory would grow for
+#: minutes, whatever the queues contain.
+SMALL_WAL = "-ra wal_max_size_bytes 16777216"
 
 
 class RabbitMQ(Protocol):
@@ -52,8 +57,9 @@ class RabbitMQ(Protocol):
 
 
 @contextmanager
-def running_rabbitmq(reaper: Reaper, erlang_arguments: str = "") -> Iterator[RabbitMQ]:
-    with tempfile.TemporaryDirectory(prefix="taskcore-test-", ignore_cleanup_errors=True) as directory:
+def running_rabbitmq(reaper: Reaper, erlang_arguments: str = "", parent: str | None = None) -> Iterator[RabbitMQ]:
+    """Run a broker with its data in a new directory in `parent`, by default on the disk."""
+    with tempfile.TemporaryDirectory(prefix="taskcore-test-", dir=parent, ignore_cleanup_errors=True) as directory:
         reaper.watch_directory(Path(directory))
         broker: RabbitMQ
         if programs := find_rabbitmq_bin():
@@ -85,7 +91,7 @@ def rabbitmq_management(request: pytest.FixtureRequest, reaper: Reaper) -> Itera
         with closing(ManagementApi(*addresses)) as management:
             yield management
     else:
-        with running_rabbitmq(reaper) as broker:
+        with running_rabbitmq(reaper, SMALL_WAL, memory_directory()) as broker:
             yield broker.management
 
 
@@ -105,5 +111,5 @@ def amqp_url(virtual_host: VirtualHost) -> str:
 @pytest.fixture
 def private_rabbitmq(reaper: Reaper) -> Iterator[RabbitMQ]:
     """Yield a private broker, which the test may stop and kill."""
-    with running_rabbitmq(reaper) as broker:
+    with running_rabbitmq(reaper, SMALL_WAL, memory_directory()) as broker:
         yield broker

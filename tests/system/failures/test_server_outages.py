@@ -11,9 +11,10 @@ from typing import Literal
 import httpx
 import pytest
 
+from harness.memory import memory_directory
 from harness.postgres import PostgresServer, running_postgres
 from harness.processes import Services
-from harness.rabbitmq.broker import RabbitMQ, running_rabbitmq
+from harness.rabbitmq.broker import SMALL_WAL, RabbitMQ, running_rabbitmq
 from harness.reaper import Reaper
 from harness.waiting import eventually
 from taskcore.db import migrations
@@ -25,7 +26,7 @@ LEASE_S = 10
 @pytest.fixture(scope="module")
 def postgres(reaper: Reaper) -> Iterator[PostgresServer]:
     """Yield a database that the test can stop."""
-    with running_postgres(reaper, {}) as server:
+    with running_postgres(reaper, {}, memory_directory()) as server:
         migrations.upgrade(server.url)
         yield server
 
@@ -33,7 +34,7 @@ def postgres(reaper: Reaper) -> Iterator[PostgresServer]:
 @pytest.fixture(scope="module")
 def rabbitmq(reaper: Reaper) -> Iterator[RabbitMQ]:
     """Yield a broker that the test can stop."""
-    with running_rabbitmq(reaper) as broker:
+    with running_rabbitmq(reaper, SMALL_WAL, memory_directory()) as broker:
         yield broker
 
 
