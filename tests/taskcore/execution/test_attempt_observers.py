@@ -45,10 +45,10 @@ class RecordingObserver(AttemptObserver):
         self.calls.append(("ended", task.lease.task_id, result and result.outcome))
 
     def settled(self, batch: Sequence[FinishedAttempt], asked_ns: int) -> None:
-        self.calls.append(("settled", [one.lease.task_id for one in batch]))
+        self.calls += [("settled", one.lease.task_id) for one in batch]
 
     def refused(self, batch: Sequence[FinishedAttempt], asked_ns: int) -> None:
-        self.calls.append(("refused", [one.lease.task_id for one in batch]))
+        self.calls += [("refused", one.lease.task_id) for one in batch]
 
 
 @pytest.fixture
@@ -80,7 +80,8 @@ def test_hooks_follow_the_walk_of_an_attempt(
         ("ended", 1, AttemptOutcome.SUCCEEDED),
         ("started", 2, None),
         ("ended", 2, AttemptOutcome.SUCCEEDED),
-        ("settled", [1, 2]),
+        ("settled", 1),
+        ("settled", 2),
     ]
 
 
@@ -103,7 +104,7 @@ def test_result_after_a_lost_lease_is_refused(
 
     executor.settle([finished])
 
-    assert observer.calls[-2:] == [("settled", [1]), ("refused", [1])]
+    assert observer.calls[-2:] == [("settled", 1), ("refused", 1)]
 
 
 def test_discarded_task_ends_without_a_result(

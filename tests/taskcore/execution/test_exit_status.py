@@ -10,11 +10,11 @@ from taskcore.execution.exit_status import describe_exit
 @pytest.mark.parametrize(
     ("exit_code", "words"),
     [
-        (-9, "its process was killed by signal 9 (SIGKILL), as the kernel does when memory is short"),
-        (-11, "its process was killed by signal 11 (SIGSEGV)"),
-        (-60, "its process was killed by signal 60 (unnamed)"),
-        (3, "its process exited with status 3"),
-        (None, "its process exited with an unknown status"),
+        (-9, "was killed by signal 9 (SIGKILL), as the kernel does when memory is short"),
+        (-11, "was killed by signal 11 (SIGSEGV)"),
+        (-60, "was killed by signal 60 (unnamed)"),
+        (3, "exited with status 3"),
+        (None, "exited with an unknown status"),
     ],
 )
 def test_exit_is_described_in_words(exit_code: int | None, words: str) -> None:

@@ -67,7 +67,9 @@ class ExecutorHarness:
     def run(self, type_: str, *, is_sampled: bool = True, **parameters: str) -> AttemptResult:
         claimed = ClaimedTask(Lease(7, 1, uuid4()), "t", type_, "default", parameters, 0, 4, time.monotonic())
         submitted = SUBMITTED if is_sampled else None
-        self.executor.observers.claimed([Claim(claimed, None, datetime.now(UTC), submitted)], time.time_ns())
+        claim = Claim(claimed, None, datetime.now(UTC), submitted)
+        for observer in self.executor.observers:
+            observer.claimed([claim], time.time_ns())
         finished = self.executor.run(claimed)
         assert finished is not None
         return finished.result

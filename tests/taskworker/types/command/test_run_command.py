@@ -106,7 +106,7 @@ def test_command_runs_in_the_configured_directory(tmp_path: Any) -> None:
 @pytest.mark.parametrize(
     ("program", "message"),
     [
-        ("import sys; print('no luck'); sys.exit(3)", "it exited with code 3\nno luck"),
+        ("import sys; print('no luck'); sys.exit(3)", "it exited with status 3\nno luck"),
         ("import os; os.kill(os.getpid(), 9)", r"it was killed by signal 9 \(SIGKILL\)"),
     ],
 )

@@ -34,7 +34,7 @@ from taskcore.domain.tasks import ClaimedTask, FinishedAttempt, worker_actor
 from taskcore.execution.attempt_runner import AttemptRunner
 from taskcore.execution.isolation.forkserver import ForkServer
 from taskcore.execution.running_attempts import RunningAttempts
-from taskcore.observability.attempt_observer import AttemptObserver, AttemptObservers
+from taskcore.observability.attempt_observer import AttemptObserver
 from taskcore.observability.log_context import LogContext
 from taskcore.observability.metrics import CLAIMS_REFUSED, AttemptMetrics
 from taskcore.observability.tracing.attempt_spans import AttemptTracer
@@ -84,7 +84,7 @@ class Executor:
         self._types = list(plugins)
         self._flush_reports = flush_reports
         self._tracer = AttemptTracer(tracing)
-        self.observers = AttemptObservers([LogContext(), AttemptMetrics(), self._tracer, *observers])
+        self.observers = (LogContext(), AttemptMetrics(), self._tracer, *observers)
         self.running = running or RunningAttempts()
         self._runner = AttemptRunner(
             plugins, settings, self.running, forkserver or ForkServer(settings), make_services, self._tracer
@@ -169,8 +169,9 @@ class Executor:
 
     def discard(self, claimed: Sequence[ClaimedTask]) -> None:
         """Forget tasks that have not started and whose leases are lost."""
-        for one in claimed:
-            self.observers.ended(one, None)
+        for observer in self.observers:
+            for one in claimed:
+                observer.ended(one, None)
 
     def prestart_forkserver(self) -> None:
         """Start the fork server before the first task needs it. On failure that task starts it again."""
@@ -187,17 +188,20 @@ class Executor:
         asked_ns = time.time_ns()
         rows = self._execute(statement, token=token, worker=self.worker_id, **parameters)
         found = claims.to_claims(rows, token, traceparents)
-        self.observers.claimed(found, asked_ns)
+        for observer in self.observers:
+            observer.claimed(found, asked_ns)
         return [claim.task for claim in found]
 
     def _run_observed(self, claimed: ClaimedTask) -> FinishedAttempt | None:
-        self.observers.started(claimed)
+        for observer in self.observers:
+            observer.started(claimed)
         result = None
         try:
             finished = self._runner.run(claimed)
             result = None if finished is None else finished.result
         finally:
-            self.observers.ended(claimed, result)
+            for observer in self.observers:
+                observer.ended(claimed, result)
         return finished
 
     def _settle(self, batch: Sequence[FinishedAttempt]) -> list[Any]:
@@ -206,10 +210,12 @@ class Executor:
         results = settlements.result_rows(batch, self._tracer.span_ids(batch))
         rows = self._execute(settlements.settle(), rows=results, by=worker_actor(self.worker_id))
         stored = {row.id for row in rows}
-        if settled := [one for one in batch if one.lease.task_id in stored]:
-            self.observers.settled(settled, asked_ns)
-        if refused := [one for one in batch if one.lease.task_id not in stored]:
-            self.observers.refused(refused, asked_ns)
+        settled = [one for one in batch if one.lease.task_id in stored]
+        refused = [one for one in batch if one.lease.task_id not in stored]
+        for observer in self.observers:
+            observer.settled(settled, asked_ns)
+            observer.refused(refused, asked_ns)
+        if refused:
             log.warning(
                 "tasks.results_refused", count=len(refused), task_ids=[one.lease.task_id for one in refused[:10]]
             )

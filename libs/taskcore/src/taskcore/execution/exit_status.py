@@ -1,4 +1,4 @@
-"""The end of a process in words, as it is stored with a task that crashed."""
+"""The exit of a process in words, for the errors of tasks."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import signal
 
 
 def describe_exit(exit_code: int | None) -> str:
-    """Describe an exit code in the convention of `subprocess`: negative for a signal, `None` when it is unknown."""
+    """Return the predicate of a sentence about a process that has exited, such as "exited with status 3".
+
+    Exit codes are those of `subprocess`: negative for a signal. `None` means that it is unknown.
+    """
     if exit_code is None:
-        return "its process exited with an unknown status"
+        return "exited with an unknown status"
     if exit_code >= 0:
-        return f"its process exited with status {exit_code}"
+        return f"exited with status {exit_code}"
     hint = ", as the kernel does when memory is short" if exit_code == -signal.SIGKILL else ""
-    return f"its process was killed by signal {-exit_code} ({_name(-exit_code)}){hint}"
+    return f"was killed by signal {-exit_code} ({_name(-exit_code)}){hint}"
 
 
 def _name(number: int) -> str:

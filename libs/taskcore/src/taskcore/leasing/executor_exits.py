@@ -56,7 +56,7 @@ def _plan_result(exit_: ExecutorExit, attempt: HeldAttempt, plugins: Plugins) ->
         case ExitKind.STUCK if attempt.key in exit_.timed_out:
             return _timed_out(attempt, plugins)
         case ExitKind.CRASHED if exit_.running == {attempt.key}:
-            return outcomes.crashed(describe_exit(exit_.exit_code), attempt.crashes)
+            return outcomes.crashed(f"its process {describe_exit(exit_.exit_code)}", attempt.crashes)
         case ExitKind.CRASHED:
             return outcomes.released(Reason.PROCESS_CRASHED, isolated=attempt.key in exit_.running)
         case ExitKind.UNRESPONSIVE:

@@ -28,34 +28,7 @@ class AttemptObserver:
         """
 
     def settled(self, batch: Sequence[FinishedAttempt], asked_ns: int) -> None:
-        """A statement that was sent at `asked_ns` (Unix time) stored these results."""
+        """A statement that was sent at `asked_ns` (Unix time) stored these results. There may be none."""
 
     def refused(self, batch: Sequence[FinishedAttempt], asked_ns: int) -> None:
-        """The same statement did not store these results, because their leases were gone."""
-
-
-class AttemptObservers(AttemptObserver):
-    """Call each of several observers, in their order."""
-
-    def __init__(self, observers: Sequence[AttemptObserver]) -> None:
-        self._observers = tuple(observers)
-
-    def claimed(self, claims: Sequence[Claim], asked_ns: int) -> None:
-        for observer in self._observers:
-            observer.claimed(claims, asked_ns)
-
-    def started(self, task: ClaimedTask) -> None:
-        for observer in self._observers:
-            observer.started(task)
-
-    def ended(self, task: ClaimedTask, result: AttemptResult | None) -> None:
-        for observer in self._observers:
-            observer.ended(task, result)
-
-    def settled(self, batch: Sequence[FinishedAttempt], asked_ns: int) -> None:
-        for observer in self._observers:
-            observer.settled(batch, asked_ns)
-
-    def refused(self, batch: Sequence[FinishedAttempt], asked_ns: int) -> None:
-        for observer in self._observers:
-            observer.refused(batch, asked_ns)
+        """The same statement did not store these results, because their leases were gone. Often there are none."""

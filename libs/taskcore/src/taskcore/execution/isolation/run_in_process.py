@@ -167,4 +167,5 @@ def _to_result(end: messages.End | None, process: TaskProcess, claimed: ClaimedT
             return outcomes.crashed("its process ran out of memory", claimed.crashes)
     if process.status is None:
         return outcomes.worker_lost(claimed.worker_losses)
-    return outcomes.crashed(describe_exit(os.waitstatus_to_exitcode(process.status)), claimed.crashes)
+    exit_code = os.waitstatus_to_exitcode(process.status)
+    return outcomes.crashed(f"its process {describe_exit(exit_code)}", claimed.crashes)

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import math
 import os
-import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Annotated
 
 import msgspec
 from opentelemetry.trace import Span
 
+from taskcore.execution.exit_status import describe_exit
 from taskcore.execution.isolation.rlimits import set_memory_limit
 from taskcore.observability.tracing.client_spans import ClientSpan, client_span, set_error
 from taskcore.observability.tracing.propagation import traceparent
@@ -133,14 +133,6 @@ def memory_limiter(memory_mb: int | None) -> Callable[[], None] | None:
     if memory_mb is None:
         return None
     return partial(set_memory_limit, memory_mb * MIB)
-
-
-def describe_exit(exit_code: int) -> str:
-    if exit_code >= 0:
-        return f"exited with code {exit_code}"
-    known: Sequence[int] = sorted(signal.valid_signals())
-    name = signal.Signals(-exit_code).name if -exit_code in known else "unknown"
-    return f"was killed by signal {-exit_code} ({name})"
 
 
 def _command_span(ctx: TaskContext, command: CommandSettings) -> ClientSpan:
