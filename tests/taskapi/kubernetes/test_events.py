@@ -2,50 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
-from datetime import datetime, timedelta
-from random import Random
+from datetime import datetime
 from typing import Any, cast
 
 import httpx
-import psycopg
-import pytest
-from sqlalchemy import Connection, Select, insert, text
+from sqlalchemy import Connection, Select, text
 
-from taskcore.db.engine import sync_engine
 from taskcore.db.kubernetes import event_queries
 from taskcore.db.kubernetes.event_queries import EventFilter
-from taskcore.db.models import K8sGap
-from tests.collector_k8s.event_rows import AT, event, store
+from tests.collector_k8s.event_rows import event, store
 from tests.taskapi.api_helpers import field_errors_of, problem_of, submit
-
-
-@pytest.fixture
-def collected(database_url: str) -> Iterator[Connection]:
-    engine = sync_engine(database_url, name="tests", pool_size=2)
-    with engine.connect() as connection:
-        yield connection
-    engine.dispose()
-
-
-def minutes(count: float) -> datetime:
-    return AT + timedelta(minutes=count)
-
-
-def store_gap(connection: Connection, **members: Any) -> None:
-    defaults = {"cluster": "home", "namespace": "", "kind": "lost", "from_at": AT, "until_at": AT}
-    connection.execute(insert(K8sGap).values({**defaults, **members}))
-
-
-async def ask(api: httpx.AsyncClient, path: str = "/events", **query: Any) -> dict[str, Any]:
-    response = await api.get(path, params=query)
-    assert response.status_code == 200, response.text
-    return dict(response.json())
-
-
-def messages(page: dict[str, Any]) -> list[str]:
-    return [item["message"] for item in page["items"]]
+from tests.taskapi.kubernetes.event_helpers import ask, messages, minutes, store_gap
 
 
 async def test_a_page_has_the_current_version_of_each_event_newest_first(
@@ -137,50 +104,6 @@ async def test_only_gaps_that_may_hide_matching_events_are_returned(
     assert len((await ask(api, reason="Failed", kind="Job"))["gaps"]) == 2
 
 
-async def test_following_returns_each_new_version_once_in_the_order_of_storing(
-    api: httpx.AsyncClient, collected: Connection
-) -> None:
-    store(collected, event(1, message="there before"))
-    after = (await ask(api))["next_after"]
-
-    store(collected, event(2, message="late", at=minutes(-99)), event(3, message="a", at=minutes(5)))
-    store_gap(collected)
-    first = await ask(api, after=after, limit=1)
-    store(collected, event(4, message="superseded"), event(5, uid="uid-4", message="b"))
-    second = await ask(api, after=first["next_after"])
-    third = await ask(api, after=second["next_after"])
-
-    assert (messages(first), messages(second), messages(third)) == (["late"], ["a", "b"], [])
-    assert [page["has_more"] for page in (first, second, third)] == [True, False, False]
-    assert [len(page["gaps"]) for page in (first, second, third)] == [1, 0, 0]
-
-
-async def test_following_with_a_filter_continues_after_events_that_do_not_match(
-    api: httpx.AsyncClient, collected: Connection
-) -> None:
-    start = await ask(api, kind="Node")
-    *_, last = store(collected, *(event(n) for n in range(3)))
-
-    page = await ask(api, kind="Node", after=start["next_after"])
-
-    assert page["items"] == []
-    assert page["next_after"] == f"{last.id}.0"
-
-
-async def test_ids_of_two_clusters_become_visible_in_order(
-    api: httpx.AsyncClient, collected: Connection, database_url: str
-) -> None:
-    after = (await ask(api))["next_after"]
-    with collected.execution_options(isolation_level="READ COMMITTED").begin():
-        store(collected, event(1, message="slow"))
-        with psycopg.connect(database_url, options="-c lock_timeout=200ms") as other:
-            columns = "cluster, namespace, kind, from_at, until_at"
-            with pytest.raises(psycopg.errors.LockNotAvailable):
-                other.execute(f"INSERT INTO k8s_gap ({columns}) VALUES ('other', '', 'lost', now(), now())")
-
-    assert messages(await ask(api, after=after)) == ["slow"]
-
-
 async def test_all_versions_of_an_event_are_returned(api: httpx.AsyncClient, collected: Connection) -> None:
     rows = store(collected, event(1), event(2, uid="uid-1"), event(3), event(4, uid="uid-1"))
     path = f"/events/{rows[1].id}/versions"
@@ -229,31 +152,6 @@ async def test_an_invalid_query_is_named(api: httpx.AsyncClient) -> None:
         ({"kinds": "Pod"}, "kinds"),
     ):
         assert field in field_errors_of(await api.get("/events", params=query)), query
-
-
-async def test_a_follower_gets_every_event_once_while_clusters_write(api: httpx.AsyncClient, database_url: str) -> None:
-    engine = sync_engine(database_url, name="tests", pool_size=3)
-    after, found = (await ask(api))["next_after"], list[int]()
-
-    def write(cluster: str) -> None:
-        random = Random(cluster)
-        for number in range(0, 150, 3):
-            with engine.connect().execution_options(isolation_level="READ COMMITTED") as connection:
-                store(connection, *(event(n, cluster=cluster) for n in range(number, number + 3)))
-                connection.execute(text("SELECT pg_sleep(:s)"), {"s": random.random() / 100})
-                connection.commit()
-
-    writing = [asyncio.create_task(asyncio.to_thread(write, cluster)) for cluster in ("a", "b", "c")]
-    is_over = False
-    while not is_over:
-        is_over = all(task.done() for task in writing)
-        page = await ask(api, after=after, limit=7)
-        after, is_over = page["next_after"], is_over and not page["has_more"]
-        found += [item["id"] for item in page["items"]]
-
-    await asyncio.gather(*writing)
-    engine.dispose()
-    assert len(found) == len(set(found)) == 450
 
 
 def test_each_filter_has_its_index(collected: Connection) -> None:
