@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from litestar import Litestar, Router
@@ -19,63 +18,64 @@ from taskapi.middleware import errors
 from taskapi.middleware.request import RequestMiddleware
 from taskapi.runtime.services import Services
 from taskapi.schedules import actions as steering
-from taskapi.schedules import definitions, queries
+from taskapi.schedules import definitions
+from taskapi.schedules import queries as schedules
 from taskapi.tasks import actions, dependencies, logs, submit
 from taskapi.tasks import queries as tasks
-from taskapi.traces import page
-from taskapi.traces import task_trace as traces
+from taskapi.traces import page, task_trace
 from taskcore.observability.tracing.memory_store import InMemorySpanStore
 from taskcore.observability.tracing.provider import NO_TRACING, Tracing
 from taskcore.settings import Settings, load_settings
 
 BASE_PATH = "/api/v1"
 
-HANDLERS: Sequence[Any] = (
-    submit.submit_task,
-    submit.submit_batch,
-    tasks.list_tasks,
-    tasks.count_tasks,
-    tasks.get_task,
-    tasks.get_history,
-    tasks.get_attempts,
-    tasks.wait_for_task,
-    traces.get_trace,
-    logs.get_logs,
-    dependencies.list_dependencies,
-    dependencies.list_dependents,
-    actions.cancel_task,
-    actions.pause_task,
-    actions.resume_task,
-    actions.retry_task,
-    actions.delete_task,
-    workers.list_task_types,
-    workers.list_workers,
-    queues.list_queues,
-    queues.pause_queue,
-    queues.resume_queue,
-    live_settings.list_settings,
-    live_settings.get_setting,
-    live_settings.set_setting,
-    live_settings.unset_setting,
-    events.list_events,
-    events.list_event_versions,
-    events.list_task_events,
-    alerts.list_alerts,
-    alerts.resolve_alert,
-    analytics.list_metrics,
-    analytics.get_analytics,
-    queries.list_schedules,
-    queries.get_schedule,
-    queries.list_fires,
-    queries.preview_schedule,
-    queries.preview_recurrence,
-    definitions.create_schedule,
-    definitions.change_schedule,
-    definitions.delete_schedule,
-    steering.pause_schedule,
-    steering.resume_schedule,
-    steering.run_schedule,
-)
+#: By tag.
+HANDLERS: Mapping[str, Sequence[Any]] = {
+    "tasks": (
+        submit.submit_task,
+        submit.submit_batch,
+        tasks.list_tasks,
+        tasks.count_tasks,
+        tasks.get_task,
+        tasks.get_task_history,
+        tasks.get_task_attempts,
+        tasks.wait_for_task,
+        task_trace.get_task_trace,
+        logs.get_task_logs,
+        events.list_task_events,
+        dependencies.list_dependencies,
+        dependencies.list_dependents,
+        actions.cancel_task,
+        actions.pause_task,
+        actions.resume_task,
+        actions.retry_task,
+        actions.delete_task,
+    ),
+    "types": (workers.list_task_types,),
+    "workers": (workers.list_workers,),
+    "queues": (queues.list_queues, queues.pause_queue, queues.resume_queue),
+    "settings": (
+        live_settings.list_settings,
+        live_settings.get_setting,
+        live_settings.set_setting,
+        live_settings.unset_setting,
+    ),
+    "kubernetes": (events.list_events, events.list_event_versions, alerts.list_alerts, alerts.resolve_alert),
+    "analytics": (analytics.list_metrics, analytics.get_analytics),
+    "schedules": (
+        schedules.list_schedules,
+        schedules.get_schedule,
+        schedules.list_schedule_fires,
+        schedules.preview_schedule,
+        schedules.preview_recurrence,
+        definitions.create_schedule,
+        definitions.change_schedule,
+        definitions.delete_schedule,
+        steering.pause_schedule,
+        steering.resume_schedule,
+        steering.run_schedule,
+    ),
+}
 
 
 def create_app(
@@ -92,25 +92,23 @@ def create_app(
     services = Services.from_settings(settings or load_settings(), tracing, metrics, span_store)
     app = Litestar(
         route_handlers=[
-            Router(BASE_PATH, route_handlers=HANDLERS, before_request=reject_unknown_parameters),
-            health.livez,
-            health.readyz,
-            health.healthcheck,
-            health.metrics,
+            *(
+                Router(BASE_PATH, route_handlers=handlers, tags=[tag], before_request=reject_unknown_parameters)
+                for tag, handlers in HANDLERS.items()
+            ),
+            Router(
+                "/", route_handlers=[health.livez, health.readyz, health.healthcheck, health.metrics], tags=["health"]
+            ),
             page.show_trace,
             openapi.index,
             openapi.document,
         ],
         dependencies={"services": Provide(lambda: services, sync_to_thread=False)},
         exception_handlers={Exception: errors.handle_exception},
-        lifespan=[_lifespan(services)],
+        lifespan=[lambda _: services.open()],
         openapi_config=openapi.CONFIG,
         logging_config=None,
     )
     app.state.services = services
     app.asgi_handler = RequestMiddleware(app.asgi_handler, services)
     return app
-
-
-def _lifespan(services: Services) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
-    return lambda _: services.open()

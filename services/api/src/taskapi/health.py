@@ -6,13 +6,12 @@ import asyncio
 import time
 
 from litestar import Response, get
-from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from taskapi.http.parameters import PROBLEM_MEDIA_TYPE
 from taskapi.http.problems import ProblemError
-from taskapi.runtime.services import Services
+from taskapi.runtime.services import AppServices
 from taskapi.schemas import HealthStatus, Problem, ProblemCode, Uptime
 
 READY_TIMEOUT_S = 2
@@ -20,7 +19,7 @@ READY_TIMEOUT_S = 2
 _STARTED = time.monotonic()
 
 
-@get("/livez", operation_id="livez", summary="Is the process alive?", tags=["health"])
+@get("/livez", summary="Is the process alive?")
 async def livez() -> HealthStatus:
     """Checks the process only."""
     return HealthStatus("ok")
@@ -28,9 +27,7 @@ async def livez() -> HealthStatus:
 
 @get(
     "/readyz",
-    operation_id="readyz",
     summary="Can it serve?",
-    tags=["health"],
     responses={
         503: ResponseSpec(
             Problem,
@@ -39,7 +36,7 @@ async def livez() -> HealthStatus:
         )
     },
 )
-async def readyz(services: NamedDependency[Services]) -> HealthStatus:
+async def readyz(services: AppServices) -> HealthStatus:
     """Checks the database as well, for up to two seconds. Fails while the process is draining."""
     if services.draining.is_set():
         raise _shutting_down()
@@ -52,14 +49,14 @@ async def readyz(services: NamedDependency[Services]) -> HealthStatus:
     return HealthStatus("ok")
 
 
-@get("/healthcheck", operation_id="healthcheck", summary="How long has it been up?", tags=["health"])
+@get("/healthcheck", summary="How long has it been up?")
 async def healthcheck() -> Uptime:
     """Return the seconds since the process started."""
     return Uptime(time.monotonic() - _STARTED)
 
 
-@get("/metrics", operation_id="metrics", summary="Metrics for Prometheus", tags=["health"], media_type="text/plain")
-async def metrics(services: NamedDependency[Services]) -> Response[bytes]:
+@get("/metrics", summary="Metrics for Prometheus", media_type="text/plain")
+async def metrics(services: AppServices) -> Response[bytes]:
     """Return the metrics of all processes of this API in Prometheus' text format."""
     text = await asyncio.to_thread(generate_latest, services.metrics)
     return Response(text, media_type=CONTENT_TYPE_LATEST.removesuffix("; charset=utf-8"))

@@ -13,13 +13,14 @@ from types import ModuleType
 from typing import Any
 
 import msgspec
-from litestar import Litestar, Request, get
+from litestar import Litestar, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.routes import HTTPRoute
 
 from taskapi import schemas
 from taskapi.analytics import schemas as analytics_schemas
+from taskapi.http.parameters import HttpRequest
 from taskapi.http.request_body import JsonBody
 from taskapi.kubernetes import schemas as kubernetes_schemas
 from taskapi.schedules import schemas as schedules_schemas
@@ -29,6 +30,7 @@ CONFIG = OpenAPIConfig(
     title="Taskcore",
     version=version("taskapi"),
     description="A task service: submit tasks, follow their progress, and manage schedules, queues and alerts.",
+    operation_id_creator=lambda handler, *_: handler.handler_name,
     use_handler_docstrings=True,
     path="/openapi",
     render_plugins=[],
@@ -55,7 +57,7 @@ async def index() -> dict[str, str]:
 
 
 @get("/openapi.json", include_in_schema=False)
-async def document(request: Request[Any, Any, Any]) -> dict[str, Any]:
+async def document(request: HttpRequest) -> dict[str, Any]:
     return _document(request.app)
 
 
@@ -73,7 +75,7 @@ def _document(app: Litestar) -> dict[str, Any]:
 def _handlers(app: Litestar) -> Iterator[tuple[str, HTTPRouteHandler]]:
     for route in app.routes:
         if isinstance(route, HTTPRoute):
-            yield from ((str(handler.operation_id), handler) for handler in route.route_handlers)
+            yield from ((handler.handler_name, handler) for handler in route.route_handlers)
 
 
 def _complete(operation: dict[str, Any], body: JsonBody[Any] | None) -> None:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Request, delete, get, put
-from litestar.di import NamedDependency
+from litestar import delete, get, put
 from litestar.params import PathParameter
 
 from taskapi.admin.alert_rules import RULES_SETTING, check_alert_rules
 from taskapi.http.field_errors import field_error
-from taskapi.http.parameters import User, actor, problem_responses
+from taskapi.http.parameters import HttpRequest, User, actor, problem_responses
 from taskapi.http.problems import ProblemError, invalid, not_found
 from taskapi.http.request_body import JsonBody
-from taskapi.runtime.services import Services
+from taskapi.runtime.services import AppServices, Services
 from taskapi.schemas import Problem, ProblemCode, Setting, SettingChange, Settings
 from taskcore.db import overrides
 from taskcore.db.notify import SETTINGS
@@ -24,33 +23,19 @@ from taskcore.live_settings import LiveSetting, is_setting, live_settings
 from taskcore.settings import Layer, layer_of
 from taskcore.settings import Settings as ProcessSettings
 
-MAX_BYTES = 64 * 1024
-
 _CHANGE = JsonBody(SettingChange, {"value": 15})
 _Name = Annotated[str, PathParameter(max_length=255, description="For example `coordinator.sweep_every_s`.")]
 
 
-@get(
-    "/settings",
-    operation_id="list_settings",
-    summary="List live settings",
-    tags=["settings"],
-    responses=problem_responses(),
-)
-async def list_settings(services: NamedDependency[Services]) -> Settings:
+@get("/settings", summary="List live settings", responses=problem_responses())
+async def list_settings(services: AppServices) -> Settings:
     """Return the settings that can be changed while processes run, with their current values."""
     rows = await _rows(services)
     return Settings([_present(services, live, rows.get(name)) for name, live in live_settings().items()])
 
 
-@get(
-    "/settings/{name:str}",
-    operation_id="get_setting",
-    summary="Get a live setting",
-    tags=["settings"],
-    responses=problem_responses(404, 409),
-)
-async def get_setting(services: NamedDependency[Services], name: _Name) -> Setting:
+@get("/settings/{name:str}", summary="Get a live setting", responses=problem_responses(404, 409))
+async def get_setting(services: AppServices, name: _Name) -> Setting:
     """Return the current value of a setting, and its source."""
     live = _live(name)
     return _present(services, live, (await _rows(services)).get(name))
@@ -58,16 +43,11 @@ async def get_setting(services: NamedDependency[Services], name: _Name) -> Setti
 
 @put(
     "/settings/{name:str}",
-    operation_id="set_setting",
     summary="Override a live setting",
-    tags=["settings"],
-    request_max_body_size=MAX_BYTES,
     responses=problem_responses(404, 409, 413, 415),
-    opt=_CHANGE.opt,
+    **_CHANGE.options,
 )
-async def set_setting(
-    request: Request[Any, Any, Any], services: NamedDependency[Services], name: _Name, user: User = None
-) -> Setting:
+async def set_setting(request: HttpRequest, services: AppServices, name: _Name, user: User = None) -> Setting:
     """Override the setting in every process, within seconds, until the override is removed."""
     live = _live(name)
     value = (await _CHANGE.read(request)).value
@@ -81,13 +61,11 @@ async def set_setting(
 
 @delete(
     "/settings/{name:str}",
-    operation_id="unset_setting",
     summary="Remove a live setting's override",
-    tags=["settings"],
     status_code=200,
     responses=problem_responses(404, 409),
 )
-async def unset_setting(services: NamedDependency[Services], name: _Name) -> Setting:
+async def unset_setting(services: AppServices, name: _Name) -> Setting:
     """Remove the override, if there is one, and return the setting as the API was started with."""
     live = _live(name)
     await services.database.write(overrides.remove_override(), {"setting": name})

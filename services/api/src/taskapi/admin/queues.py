@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from litestar import get, post
 
-from litestar import Request, get, post
-from litestar.di import NamedDependency
-
-from taskapi.http.parameters import QueueName, User, actor, problem_responses
+from taskapi.http.parameters import HttpRequest, QueueName, User, actor, problem_responses
 from taskapi.http.problems import not_found
-from taskapi.http.request_body import MAX_REASON_BYTES, read_reason, reason_body
-from taskapi.runtime.services import Services
+from taskapi.http.request_body import read_reason, reason_body
+from taskapi.runtime.services import AppServices, Services
 from taskapi.schemas import ProblemCode, Queue, Queues
 from taskapi.tasks.presenters import from_row
 from taskcore.db.queues import queues
 
 
-@get("/queues", operation_id="list_queues", summary="List queues", tags=["queues"], responses=problem_responses())
-async def list_queues(services: NamedDependency[Services]) -> Queues:
+@get("/queues", summary="List queues", responses=problem_responses())
+async def list_queues(services: AppServices) -> Queues:
     """Return every queue that has had a task or was paused, by name."""
     rows = await services.database.read(queues.list_queues())
     return Queues([from_row(Queue, row) for row in rows])
@@ -25,32 +22,20 @@ async def list_queues(services: NamedDependency[Services]) -> Queues:
 
 @post(
     "/queues/{queue_name:str}/pause",
-    operation_id="pause_queue",
     summary="Pause a queue",
-    tags=["queues"],
     status_code=200,
-    request_max_body_size=MAX_REASON_BYTES,
     responses=problem_responses(413, 415),
-    opt=reason_body("the mail server is being moved").opt,
+    **reason_body("the mail server is being moved").options,
 )
-async def pause_queue(
-    request: Request[Any, Any, Any], services: NamedDependency[Services], queue_name: QueueName, user: User = None
-) -> Queue:
+async def pause_queue(request: HttpRequest, services: AppServices, queue_name: QueueName, user: User = None) -> Queue:
     """Start no task of the queue until it is resumed. Running tasks continue. The queue need not exist yet."""
     reason = await read_reason(request)
     await services.database.write(queues.pause_queue(), {"of": queue_name, "why": reason, "by": actor(user)})
     return await _fetch_queue(services, queue_name)
 
 
-@post(
-    "/queues/{queue_name:str}/resume",
-    operation_id="resume_queue",
-    summary="Resume a queue",
-    tags=["queues"],
-    status_code=200,
-    responses=problem_responses(404),
-)
-async def resume_queue(services: NamedDependency[Services], queue_name: QueueName) -> Queue:
+@post("/queues/{queue_name:str}/resume", summary="Resume a queue", status_code=200, responses=problem_responses(404))
+async def resume_queue(services: AppServices, queue_name: QueueName) -> Queue:
     """Start the tasks of the queue again."""
     await services.database.write(queues.resume_queue(), {"of": queue_name})
     services.notifier.notify()

@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 from litestar import get
-from litestar.di import NamedDependency
 
 from taskapi import schemas
 from taskapi.http.parameters import problem_responses
-from taskapi.runtime.services import Services
+from taskapi.runtime.services import AppServices
 from taskapi.tasks.presenters import from_row
 from taskcore.db.workers import workers
 
 
-@get(
-    "/task-types",
-    operation_id="list_task_types",
-    summary="List task types",
-    tags=["types"],
-    responses=problem_responses(),
-)
-async def list_task_types(services: NamedDependency[Services]) -> schemas.TaskTypes:
+@get("/task-types", summary="List task types", responses=problem_responses())
+async def list_task_types(services: AppServices) -> schemas.TaskTypes:
     """Return every type that a worker has registered, by name."""
     rows = await services.database.read(workers.list_types())
     return schemas.TaskTypes([from_row(schemas.TaskType, row) for row in rows])
 
 
-@get("/workers", operation_id="list_workers", summary="List workers", tags=["workers"], responses=problem_responses())
-async def list_workers(services: NamedDependency[Services]) -> schemas.Workers:
+@get("/workers", summary="List workers", responses=problem_responses())
+async def list_workers(services: AppServices) -> schemas.Workers:
     """Return the live workers, and those that were live a moment ago."""
     rows = await services.database.read(workers.list_workers())
     return schemas.Workers([from_row(schemas.Worker, row) for row in rows])

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from litestar import get
-from litestar.di import NamedDependency
 from litestar.params import FromQuery, QueryParameter
 
 from taskapi.analytics import schemas
@@ -16,7 +15,7 @@ from taskapi.http.paging import parse_labels
 from taskapi.http.parameters import problem_responses
 from taskapi.http.problems import invalid_field, not_found
 from taskapi.runtime.database import Rows
-from taskapi.runtime.services import Services
+from taskapi.runtime.services import AppServices, Services
 from taskapi.schemas import ProblemCode
 from taskapi.tasks import presenters
 from taskcore.db.analytics import queries
@@ -49,28 +48,16 @@ _To = Annotated[str | None, QueryParameter(schema_extra={"format": "date-time"},
 _Bucket = Annotated[int, QueryParameter(ge=1, le=MAX_BUCKET_S, description="Width of a bucket in seconds.")]
 
 
-@get(
-    "/analytics/metrics",
-    operation_id="list_metrics",
-    summary="List metrics",
-    tags=["analytics"],
-    responses=problem_responses(),
-)
-async def list_metrics(services: NamedDependency[Services]) -> schemas.Metrics:
+@get("/analytics/metrics", summary="List metrics", responses=problem_responses())
+async def list_metrics(services: AppServices) -> schemas.Metrics:
     """Return every metric that has been collected, by name."""
     rows = await services.database.read(queries.list_metrics())
     return schemas.Metrics([presenters.from_row(schemas.Metric, row) for row in rows])
 
 
-@get(
-    "/analytics",
-    operation_id="get_analytics",
-    summary="Get the values of a metric",
-    tags=["analytics"],
-    responses=problem_responses(404),
-)
+@get("/analytics", summary="Get the values of a metric", responses=problem_responses(404))
 async def get_analytics(
-    services: NamedDependency[Services],
+    services: AppServices,
     metric: _Metric,
     label: _Label = None,
     from_: _From = None,

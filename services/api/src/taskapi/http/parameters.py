@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
+from litestar import Request
 from litestar.datastructures import ResponseHeader
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter, ParameterKwarg, PathParameter, QueryParameter
@@ -15,6 +16,8 @@ from taskcore.domain.documents import MAX_INTEGER
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 
 MAX_USER = 255
+
+HttpRequest = Request[Any, Any, Any]
 
 #: The public names of parameters that have another name in the handlers.
 PUBLIC_NAMES = {

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import msgspec
-from litestar import Request
 from litestar.exceptions import HTTPException
 from litestar.status_codes import HTTP_415_UNSUPPORTED_MEDIA_TYPE
 
 from taskapi.http.field_errors import Path, field_error_of
 from taskapi.http.json_errors import json_error
+from taskapi.http.parameters import HttpRequest
 from taskapi.http.problems import ProblemError, invalid, invalid_field
 from taskapi.schemas import ActionReason
 
-MAX_REASON_BYTES = 64 * 1024
+MAX_BYTES = 64 * 1024
 _REASON = msgspec.json.Decoder(ActionReason)
 _OUT_OF_RANGE = ("Number out of range", "Integer value out of range")
 
@@ -32,14 +32,15 @@ class JsonBody(Generic[T]):
 
     struct: type[T]
     example: Any
+    max_bytes: int = MAX_BYTES
     is_required: bool = True
 
     @property
-    def opt(self) -> Mapping[str, Any]:
-        """The `opt` of the handler, where `taskapi.openapi` finds the body."""
-        return {"body": self}
+    def options(self) -> Mapping[str, Any]:
+        """The options of the handler: the limit, and the body itself in `opt`, where `taskapi.openapi` finds it."""
+        return {"request_max_body_size": self.max_bytes, "opt": {"body": self}}
 
-    async def read(self, request: Request[Any, Any, Any]) -> T:
+    async def read(self, request: HttpRequest) -> T:
         """Return the decoded body. Raise `ProblemError`, which names the invalid field."""
         return decode(await read_json_body(request), msgspec.json.Decoder(self.struct))
 
@@ -49,7 +50,7 @@ def reason_body(example: str) -> JsonBody[ActionReason]:
     return JsonBody(ActionReason, {"reason": example}, is_required=False)
 
 
-async def read_reason(request: Request[Any, Any, Any]) -> str | None:
+async def read_reason(request: HttpRequest) -> str | None:
     """Return the reason in the body, if there is one. Raise `ProblemError` when it is not valid."""
     body = await read_json_body(request)
     reason = decode(body, _REASON).reason if body else None
@@ -58,7 +59,7 @@ async def read_reason(request: Request[Any, Any, Any]) -> str | None:
     return reason
 
 
-async def read_json_body(request: Request[Any, Any, Any]) -> bytes:
+async def read_json_body(request: HttpRequest) -> bytes:
     """Return the body. Raise 415 when its Content-Type is neither JSON nor missing."""
     content_type, _ = request.content_type
     if content_type and content_type != "application/json" and not content_type.endswith("+json"):

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
-from litestar import Request
 from litestar.handlers import BaseRouteHandler
 
-from taskapi.http.parameters import PUBLIC_NAMES
+from taskapi.http.parameters import PUBLIC_NAMES, HttpRequest
 from taskapi.http.problems import ProblemError, invalid
 from taskapi.schemas import FieldError
 
@@ -16,7 +14,7 @@ from taskapi.schemas import FieldError
 _NOT_IN_QUERY = frozenset({"request", "services", "idempotency_key", "user"})
 
 
-def reject_unknown_parameters(request: Request[Any, Any, Any]) -> None:
+def reject_unknown_parameters(request: HttpRequest) -> None:
     """Raise `ProblemError` for query parameters that are unknown, repeated, or contain a NUL. Runs before handlers."""
     if not request.scope["query_string"]:
         return

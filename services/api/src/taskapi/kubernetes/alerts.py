@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Literal
 
 from litestar import get, post
-from litestar.di import NamedDependency
 from litestar.params import FromQuery
 
 from taskapi.http.parameters import Limit, User, actor, problem_responses
 from taskapi.http.problems import ProblemError, not_found
 from taskapi.kubernetes import schemas
 from taskapi.kubernetes.parameters import AfterAlert, AlertId, AnyOf, BeforeAlert, decode_id, reject_both
-from taskapi.runtime.services import Services
+from taskapi.runtime.services import AppServices, Services
 from taskapi.schemas import Problem, ProblemCode
 from taskapi.tasks.presenters import from_row
 from taskcore.db.kubernetes import alert_queries, alerts
@@ -22,9 +21,9 @@ _Status = Literal["open", "resolved", "all"]
 _IS_OPEN = {"open": True, "resolved": False, "all": None}
 
 
-@get("/alerts", operation_id="list_alerts", summary="List alerts", tags=["kubernetes"], responses=problem_responses())
+@get("/alerts", summary="List alerts", responses=problem_responses())
 async def list_alerts(
-    services: NamedDependency[Services],
+    services: AppServices,
     status: FromQuery[_Status] = "open",
     cluster: AnyOf = None,
     namespace: AnyOf = None,
@@ -62,14 +61,9 @@ async def list_alerts(
 
 
 @post(
-    "/alerts/{alert_id:int}/resolve",
-    operation_id="resolve_alert",
-    summary="Resolve an alert",
-    tags=["kubernetes"],
-    status_code=200,
-    responses=problem_responses(404, 409),
+    "/alerts/{alert_id:int}/resolve", summary="Resolve an alert", status_code=200, responses=problem_responses(404, 409)
 )
-async def resolve_alert(services: NamedDependency[Services], alert_id: AlertId, user: User = None) -> schemas.Alert:
+async def resolve_alert(services: AppServices, alert_id: AlertId, user: User = None) -> schemas.Alert:
     """Resolve an alert. The next event of the same object and reason opens another one."""
     rows = await services.database.write(alerts.resolve(), {"alert_id": alert_id, "by": actor(user)})
     if not rows:

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from litestar import get
-from litestar.di import NamedDependency
 
 from taskapi.http.paging import parse_time
 from taskapi.http.parameters import AfterId, Limit, TaskId, problem_responses
@@ -27,7 +26,7 @@ from taskapi.kubernetes.parameters import (
     encode_before,
     reject_both,
 )
-from taskapi.runtime.services import Services
+from taskapi.runtime.services import AppServices, Services
 from taskapi.schemas import ProblemCode
 from taskapi.tasks.presenters import from_row
 from taskapi.tasks.queries import fetch_task_row
@@ -45,15 +44,9 @@ class _Position:
     gap_id: int
 
 
-@get(
-    "/events",
-    operation_id="list_events",
-    summary="List Kubernetes events",
-    tags=["kubernetes"],
-    responses=problem_responses(),
-)
+@get("/events", summary="List Kubernetes events", responses=problem_responses())
 async def list_events(
-    services: NamedDependency[Services],
+    services: AppServices,
     cluster: AnyOf = None,
     namespace: AnyOf = None,
     kind: AnyOf = None,
@@ -92,15 +85,9 @@ async def list_events(
     return await _page(services, event_filter, limit, until, newest)
 
 
-@get(
-    "/events/{event_id:int}/versions",
-    operation_id="list_event_versions",
-    summary="List an event's versions",
-    tags=["kubernetes"],
-    responses=problem_responses(404),
-)
+@get("/events/{event_id:int}/versions", summary="List an event's versions", responses=problem_responses(404))
 async def list_event_versions(
-    services: NamedDependency[Services], event_id: EventId, after: AfterId = 0, limit: Limit = 1_000
+    services: AppServices, event_id: EventId, after: AfterId = 0, limit: Limit = 1_000
 ) -> schemas.EventVersionPage:
     """Return all stored versions of an event, in the order of storing. `event_id` is that of any version."""
     values = {"one": event_id, "after_id": after, "most": limit + 1}
@@ -111,15 +98,9 @@ async def list_event_versions(
     return schemas.EventVersionPage(items, items[-1].id if len(rows) > limit else None)
 
 
-@get(
-    "/tasks/{task_id:int}/events",
-    operation_id="list_task_events",
-    summary="List the Kubernetes events about a task",
-    tags=["tasks"],
-    responses=problem_responses(404),
-)
+@get("/tasks/{task_id:int}/events", summary="List the Kubernetes events about a task", responses=problem_responses(404))
 async def list_task_events(
-    services: NamedDependency[Services], task_id: TaskId, after: AfterId = 0, limit: Limit = 1_000
+    services: AppServices, task_id: TaskId, after: AfterId = 0, limit: Limit = 1_000
 ) -> schemas.TaskEventPage:
     """Return the events about pods whose label `taskcore.io/task-id` is this id, in the order of storing."""
     values = {"task": task_id, "after_id": after, "most": limit + 1}

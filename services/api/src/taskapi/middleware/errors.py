@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import structlog
-from litestar import Request, Response
+from litestar import Response
 from litestar.exceptions import (
     HTTPException,
     InternalServerException,
@@ -20,7 +20,7 @@ from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from psycopg.errors import DeadlockDetected, UndefinedColumn, UndefinedTable
 from sqlalchemy.exc import DBAPIError
 
-from taskapi.http.parameters import PROBLEM_MEDIA_TYPE, PUBLIC_NAMES
+from taskapi.http.parameters import PROBLEM_MEDIA_TYPE, PUBLIC_NAMES, HttpRequest
 from taskapi.http.problems import ProblemError, concurrent_update, invalid, too_large
 from taskapi.middleware.request import request_id_of
 from taskapi.schemas import FieldError, Problem, ProblemCode
@@ -36,14 +36,14 @@ _MISSING = re.compile(r"Missing required \w+ parameter '([^']*)'")
 log = structlog.stdlib.get_logger(__name__)
 
 
-def handle_exception(request: Request[Any, Any, Any], exc: Exception) -> Response[Problem]:
+def handle_exception(request: HttpRequest, exc: Exception) -> Response[Problem]:
     """Return the problem for `exc`. An unexpected exception is logged, and the client gets no details of it."""
     problem, headers = _problem(request, exc)
     problem = msgspec.structs.replace(problem, request_id=request_id_of(request.scope))
     return Response(problem, status_code=problem.status, headers=headers, media_type=PROBLEM_MEDIA_TYPE)
 
 
-def _problem(request: Request[Any, Any, Any], exc: Exception) -> tuple[Problem, dict[str, str]]:
+def _problem(request: HttpRequest, exc: Exception) -> tuple[Problem, dict[str, str]]:
     match exc:
         case ProblemError():
             return exc.problem, exc.headers

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import Self
 
+from litestar.di import NamedDependency
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from taskapi.runtime.completion_waiters import CompletionWaiters
@@ -70,3 +71,7 @@ class Services:
             await self.traces.close()
             await self.notifier.close()
             await self.database.close()
+
+
+#: The services as a parameter of a handler.
+AppServices = NamedDependency[Services]

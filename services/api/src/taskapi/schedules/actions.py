@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from litestar import Response, post
 
-from litestar import Request, Response, post
-from litestar.di import NamedDependency
-
-from taskapi.http.parameters import User, actor, location, problem_responses
+from taskapi.http.parameters import HttpRequest, User, actor, location, problem_responses
 from taskapi.http.problems import not_found
-from taskapi.http.request_body import MAX_REASON_BYTES, read_reason, reason_body
-from taskapi.runtime.services import Services
+from taskapi.http.request_body import read_reason, reason_body
+from taskapi.runtime.services import AppServices
 from taskapi.schedules import schemas
 from taskapi.schedules.parameters import ScheduleId
 from taskapi.schedules.problems import schedule_overlap
@@ -25,17 +22,12 @@ from taskcore.submission.from_schedule import OverlapConflict, run_now
 
 @post(
     "/schedules/{schedule_id:int}/pause",
-    operation_id="pause_schedule",
     summary="Pause a schedule",
-    tags=["schedules"],
     status_code=200,
-    request_max_body_size=MAX_REASON_BYTES,
     responses=problem_responses(404, 413, 415),
-    opt=reason_body("the mail server is being moved").opt,
+    **reason_body("the mail server is being moved").options,
 )
-async def pause_schedule(
-    request: Request[Any, Any, Any], services: NamedDependency[Services], schedule_id: ScheduleId
-) -> schemas.Schedule:
+async def pause_schedule(request: HttpRequest, services: AppServices, schedule_id: ScheduleId) -> schemas.Schedule:
     """Skip the times of the schedule until it is resumed. A running task continues. Pausing again sets the reason."""
     reason = await read_reason(request)
     if not await services.database.write(schedules.pause_schedule(), {"of": schedule_id, "why": reason}):
@@ -46,13 +38,11 @@ async def pause_schedule(
 
 @post(
     "/schedules/{schedule_id:int}/resume",
-    operation_id="resume_schedule",
     summary="Resume a schedule",
-    tags=["schedules"],
     status_code=200,
     responses=problem_responses(404),
 )
-async def resume_schedule(services: NamedDependency[Services], schedule_id: ScheduleId) -> schemas.Schedule:
+async def resume_schedule(services: AppServices, schedule_id: ScheduleId) -> schemas.Schedule:
     """Continue the schedule with its next time. Those of the pause are not made up for. It need not be paused."""
     async with services.database.transaction() as connection:
         row = (await connection.execute(fires.lock_schedule(), {"of": schedule_id})).first()
@@ -69,15 +59,13 @@ async def resume_schedule(services: NamedDependency[Services], schedule_id: Sche
 
 @post(
     "/schedules/{schedule_id:int}/run",
-    operation_id="run_schedule",
     summary="Run a schedule's task now",
-    tags=["schedules"],
     response_description="The task was submitted.",
     response_headers=[location("task")],
     responses=problem_responses(404, 409),
 )
 async def run_schedule(
-    services: NamedDependency[Services], schedule_id: ScheduleId, user: User = None
+    services: AppServices, schedule_id: ScheduleId, user: User = None
 ) -> Response[schemas.ScheduleRun]:
     """Submit the task of the schedule now, paused or not, unless the previous one is unfinished and may not overlap."""
     async with services.database.transaction() as connection:

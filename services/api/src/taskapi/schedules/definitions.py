@@ -6,16 +6,15 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
-from litestar import Request, Response, delete, patch, post
-from litestar.di import NamedDependency
+from litestar import Response, delete, patch, post
 from msgspec import UNSET
 from psycopg.errors import UniqueViolation
 from sqlalchemy.exc import IntegrityError
 
-from taskapi.http.parameters import User, actor, location, problem_responses
+from taskapi.http.parameters import HttpRequest, User, actor, location, problem_responses
 from taskapi.http.problems import not_found
 from taskapi.http.request_body import JsonBody
-from taskapi.runtime.services import Services
+from taskapi.runtime.services import AppServices, Services
 from taskapi.schedules import schemas
 from taskapi.schedules.parameters import ScheduleId
 from taskapi.schedules.problems import schedule_exists, schedule_managed
@@ -27,24 +26,19 @@ from taskcore.db.schedules import fires, schedules
 from taskcore.domain.tasks import MAX_TASK_BYTES
 
 _NIGHTLY = {"name": "nightly", "cron": "30 2 * * *", "timezone": "Europe/Berlin", "task": {"type": "noop"}}
-_SUBMISSION = JsonBody(schemas.ScheduleSubmission, _NIGHTLY)
-_CHANGE = JsonBody(schemas.ScheduleChange, {"every_s": 600, "overlap": "queue"})
+_SUBMISSION = JsonBody(schemas.ScheduleSubmission, _NIGHTLY, MAX_TASK_BYTES)
+_CHANGE = JsonBody(schemas.ScheduleChange, {"every_s": 600, "overlap": "queue"}, MAX_TASK_BYTES)
 
 
 @post(
     "/schedules",
-    operation_id="create_schedule",
     summary="Create a schedule",
-    tags=["schedules"],
-    request_max_body_size=MAX_TASK_BYTES,
     response_description="The schedule was created.",
     response_headers=[location("schedule")],
     responses=problem_responses(409, 413, 415),
-    opt=_SUBMISSION.opt,
+    **_SUBMISSION.options,
 )
-async def create_schedule(
-    request: Request[Any, Any, Any], services: NamedDependency[Services], user: User = None
-) -> Response[schemas.Schedule]:
+async def create_schedule(request: HttpRequest, services: AppServices, user: User = None) -> Response[schemas.Schedule]:
     """Create a schedule. Its name must be unique, and its task is checked like a submitted one."""
     submission = await _SUBMISSION.read(request)
     await check_schedule(services, submission)
@@ -70,16 +64,11 @@ async def create_schedule(
 
 @patch(
     "/schedules/{schedule_id:int}",
-    operation_id="change_schedule",
     summary="Change a schedule",
-    tags=["schedules"],
-    request_max_body_size=MAX_TASK_BYTES,
     responses=problem_responses(404, 409, 413, 415),
-    opt=_CHANGE.opt,
+    **_CHANGE.options,
 )
-async def change_schedule(
-    request: Request[Any, Any, Any], services: NamedDependency[Services], schedule_id: ScheduleId
-) -> schemas.Schedule:
+async def change_schedule(request: HttpRequest, services: AppServices, schedule_id: ScheduleId) -> schemas.Schedule:
     """Change a schedule. A new interval counts from its last time, a new cron line or time zone applies from now."""
     change = await _CHANGE.read(request)
     await check_schedule(services, change)
@@ -93,14 +82,8 @@ async def change_schedule(
     return await fetch_schedule(services, schedule_id)
 
 
-@delete(
-    "/schedules/{schedule_id:int}",
-    operation_id="delete_schedule",
-    summary="Delete a schedule",
-    tags=["schedules"],
-    responses=problem_responses(404, 409),
-)
-async def delete_schedule(services: NamedDependency[Services], schedule_id: ScheduleId) -> None:
+@delete("/schedules/{schedule_id:int}", summary="Delete a schedule", responses=problem_responses(404, 409))
+async def delete_schedule(services: AppServices, schedule_id: ScheduleId) -> None:
     """Delete a schedule. The tasks that it submitted stay."""
     if not await services.database.write(schedules.delete_schedule(), {"of": schedule_id}):
         raise schedule_managed(await fetch_schedule_row(services, schedule_id))

@@ -7,14 +7,13 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from litestar import Request, get, post
-from litestar.di import NamedDependency
+from litestar import get, post
 
 from taskapi.http.paging import parse_time
-from taskapi.http.parameters import AfterId, Limit, problem_responses
+from taskapi.http.parameters import AfterId, HttpRequest, Limit, problem_responses
 from taskapi.http.problems import not_found
 from taskapi.http.request_body import JsonBody
-from taskapi.runtime.services import Services
+from taskapi.runtime.services import AppServices, Services
 from taskapi.schedules import schemas
 from taskapi.schedules.parameters import Before, Count, ScheduleId
 from taskapi.schedules.validation import parse_recurrence
@@ -23,21 +22,11 @@ from taskapi.tasks.presenters import from_row
 from taskcore.db.schedules import schedules
 from taskcore.submission.recurrence import Recurrence
 
-MAX_BYTES = 64 * 1024
-
 _PREVIEW = JsonBody(schemas.PreviewRequest, {"cron": "*/5 8-18 * * MON-FRI", "timezone": "Europe/Berlin"})
 
 
-@get(
-    "/schedules",
-    operation_id="list_schedules",
-    summary="List schedules",
-    tags=["schedules"],
-    responses=problem_responses(),
-)
-async def list_schedules(
-    services: NamedDependency[Services], after: AfterId = 0, limit: Limit = 100
-) -> schemas.SchedulePage:
+@get("/schedules", summary="List schedules", responses=problem_responses())
+async def list_schedules(services: AppServices, after: AfterId = 0, limit: Limit = 100) -> schemas.SchedulePage:
     """Return a page of schedules, by id."""
     rows = await services.database.read(schedules.list_schedules(), {"after_id": after, "most": limit + 1})
     ((total,),) = await services.database.read(schedules.count_schedules())
@@ -45,27 +34,15 @@ async def list_schedules(
     return schemas.SchedulePage(items, total, items[-1].id if len(rows) > limit else None)
 
 
-@get(
-    "/schedules/{schedule_id:int}",
-    operation_id="get_schedule",
-    summary="Get a schedule",
-    tags=["schedules"],
-    responses=problem_responses(404),
-)
-async def get_schedule(services: NamedDependency[Services], schedule_id: ScheduleId) -> schemas.Schedule:
+@get("/schedules/{schedule_id:int}", summary="Get a schedule", responses=problem_responses(404))
+async def get_schedule(services: AppServices, schedule_id: ScheduleId) -> schemas.Schedule:
     """Return the schedule with its next and last time."""
     return await fetch_schedule(services, schedule_id)
 
 
-@get(
-    "/schedules/{schedule_id:int}/fires",
-    operation_id="list_schedule_fires",
-    summary="List a schedule's fires",
-    tags=["schedules"],
-    responses=problem_responses(404),
-)
-async def list_fires(
-    services: NamedDependency[Services], schedule_id: ScheduleId, before: Before = None, limit: Limit = 100
+@get("/schedules/{schedule_id:int}/fires", summary="List a schedule's fires", responses=problem_responses(404))
+async def list_schedule_fires(
+    services: AppServices, schedule_id: ScheduleId, before: Before = None, limit: Limit = 100
 ) -> schemas.ScheduleFirePage:
     """Return each past time and its outcome, newest first. Missed times are counted, not listed."""
     values = {"of": schedule_id, "until": parse_time("before", before), "most": limit + 1}
@@ -80,14 +57,10 @@ async def list_fires(
 
 
 @get(
-    "/schedules/{schedule_id:int}/preview",
-    operation_id="preview_schedule",
-    summary="Preview a schedule's next times",
-    tags=["schedules"],
-    responses=problem_responses(404),
+    "/schedules/{schedule_id:int}/preview", summary="Preview a schedule's next times", responses=problem_responses(404)
 )
 async def preview_schedule(
-    services: NamedDependency[Services], schedule_id: ScheduleId, count: Count = 10
+    services: AppServices, schedule_id: ScheduleId, count: Count = 10
 ) -> schemas.SchedulePreview:
     """Return the next times of the schedule, ignoring a pause."""
     row = await fetch_schedule_row(services, schedule_id)
@@ -97,17 +70,12 @@ async def preview_schedule(
 
 @post(
     "/schedules/preview",
-    operation_id="preview_recurrence",
     summary="Preview the next times of a cron line or an interval",
-    tags=["schedules"],
     status_code=200,
-    request_max_body_size=MAX_BYTES,
     responses=problem_responses(413, 415),
-    opt=_PREVIEW.opt,
+    **_PREVIEW.options,
 )
-async def preview_recurrence(
-    request: Request[Any, Any, Any], services: NamedDependency[Services]
-) -> schemas.SchedulePreview:
+async def preview_recurrence(request: HttpRequest, services: AppServices) -> schemas.SchedulePreview:
     """Return the next times without storing anything."""
     preview = await _PREVIEW.read(request)
     now = await database_now(services)

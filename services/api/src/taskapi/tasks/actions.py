@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from litestar import Request, delete, post
-from litestar.di import NamedDependency
+from litestar import delete, post
 from sqlalchemy import Executable, Row, RowMapping
 
-from taskapi.http.parameters import TaskId, User, actor, problem_responses
+from taskapi.http.parameters import HttpRequest, TaskId, User, actor, problem_responses
 from taskapi.http.problems import ProblemError, concurrent_update, not_found
-from taskapi.http.request_body import MAX_REASON_BYTES, read_reason, reason_body
-from taskapi.runtime.services import Services
+from taskapi.http.request_body import read_reason, reason_body
+from taskapi.runtime.services import AppServices, Services
 from taskapi.schemas import Problem, ProblemCode, Task
 from taskapi.tasks.queries import fetch_task, present_task
 from taskcore.db.notify import COMMANDS, DEPENDENTS, SETTLED
@@ -30,17 +29,12 @@ _PREVENTS: Mapping[Action, Callable[[], Executable]] = {
 
 @post(
     "/tasks/{task_id:int}/cancel",
-    operation_id="cancel_task",
     summary="Cancel a task",
-    tags=["tasks"],
     status_code=200,
-    request_max_body_size=MAX_REASON_BYTES,
     responses=problem_responses(404, 409, 413, 415),
-    opt=reason_body("no longer needed").opt,
+    **reason_body("no longer needed").options,
 )
-async def cancel_task(
-    request: Request[Any, Any, Any], services: NamedDependency[Services], task_id: TaskId, user: User = None
-) -> Task:
+async def cancel_task(request: HttpRequest, services: AppServices, task_id: TaskId, user: User = None) -> Task:
     """Cancel a waiting task at once. Ask a running one to stop, if its type can: it is `cancelling` until it has."""
     reason = await read_reason(request)
     statements = actions.cancel(), actions.request_cancel()
@@ -53,17 +47,12 @@ async def cancel_task(
 
 @post(
     "/tasks/{task_id:int}/pause",
-    operation_id="pause_task",
     summary="Pause a task",
-    tags=["tasks"],
     status_code=200,
-    request_max_body_size=MAX_REASON_BYTES,
     responses=problem_responses(404, 409, 413, 415),
-    opt=reason_body("not before noon").opt,
+    **reason_body("not before noon").options,
 )
-async def pause_task(
-    request: Request[Any, Any, Any], services: NamedDependency[Services], task_id: TaskId, user: User = None
-) -> Task:
+async def pause_task(request: HttpRequest, services: AppServices, task_id: TaskId, user: User = None) -> Task:
     """Pause a waiting task at once. Ask a running one to pause (`pause_requested`), if its type can continue later."""
     reason = await read_reason(request)
     await _execute(services, Action.PAUSE, task_id, user, actions.pause(), actions.request_pause(), why=reason)
@@ -71,15 +60,8 @@ async def pause_task(
     return await fetch_task(services, task_id)
 
 
-@post(
-    "/tasks/{task_id:int}/resume",
-    operation_id="resume_task",
-    summary="Resume a task",
-    tags=["tasks"],
-    status_code=200,
-    responses=problem_responses(404, 409),
-)
-async def resume_task(services: NamedDependency[Services], task_id: TaskId, user: User = None) -> Task:
+@post("/tasks/{task_id:int}/resume", summary="Resume a task", status_code=200, responses=problem_responses(404, 409))
+async def resume_task(services: AppServices, task_id: TaskId, user: User = None) -> Task:
     """Let a paused task wait again for its `run_at` and its dependencies, or withdraw a requested pause."""
     await _execute(services, Action.RESUME, task_id, user, actions.resume(), actions.withdraw_pause())
     services.notifier.notify()
@@ -87,15 +69,8 @@ async def resume_task(services: NamedDependency[Services], task_id: TaskId, user
     return await fetch_task(services, task_id)
 
 
-@post(
-    "/tasks/{task_id:int}/retry",
-    operation_id="retry_task",
-    summary="Retry a task",
-    tags=["tasks"],
-    status_code=200,
-    responses=problem_responses(404, 409),
-)
-async def retry_task(services: NamedDependency[Services], task_id: TaskId, user: User = None) -> Task:
+@post("/tasks/{task_id:int}/retry", summary="Retry a task", status_code=200, responses=problem_responses(404, 409))
+async def retry_task(services: AppServices, task_id: TaskId, user: User = None) -> Task:
     """Run a failed or cancelled task again, with all its attempts.
 
     The tasks that were cancelled because of it wait for it again. A task cannot be retried while one that it depends
@@ -108,14 +83,8 @@ async def retry_task(services: NamedDependency[Services], task_id: TaskId, user:
     return await fetch_task(services, task_id)
 
 
-@delete(
-    "/tasks/{task_id:int}",
-    operation_id="delete_task",
-    summary="Delete a task",
-    tags=["tasks"],
-    responses=problem_responses(404, 409),
-)
-async def delete_task(services: NamedDependency[Services], task_id: TaskId, user: User = None) -> None:
+@delete("/tasks/{task_id:int}", summary="Delete a task", responses=problem_responses(404, 409))
+async def delete_task(services: AppServices, task_id: TaskId, user: User = None) -> None:
     """Delete a task, unless it runs or other tasks wait for it. Its history stays."""
     await _execute(services, Action.DELETE, task_id, user, actions.delete_task())
 

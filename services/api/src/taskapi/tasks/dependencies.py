@@ -3,40 +3,27 @@
 from __future__ import annotations
 
 from litestar import get
-from litestar.di import NamedDependency
 from sqlalchemy import Executable
 
 from taskapi.http.parameters import AfterId, Limit, TaskId, problem_responses
-from taskapi.runtime.services import Services
+from taskapi.runtime.services import AppServices, Services
 from taskapi.schemas import RelatedTask, RelatedTaskPage
 from taskapi.tasks import presenters
 from taskapi.tasks.queries import fetch_task_row
 from taskcore.db.tasks import dependencies
 
 
-@get(
-    "/tasks/{task_id:int}/dependencies",
-    operation_id="list_dependencies",
-    summary="List what a task depends on",
-    tags=["tasks"],
-    responses=problem_responses(404),
-)
+@get("/tasks/{task_id:int}/dependencies", summary="List what a task depends on", responses=problem_responses(404))
 async def list_dependencies(
-    services: NamedDependency[Services], task_id: TaskId, after: AfterId = 0, limit: Limit = 1_000
+    services: AppServices, task_id: TaskId, after: AfterId = 0, limit: Limit = 1_000
 ) -> RelatedTaskPage:
     """Return the tasks that must succeed before this one runs."""
     return await _page(services, task_id, dependencies.list_dependencies(), after, limit)
 
 
-@get(
-    "/tasks/{task_id:int}/dependents",
-    operation_id="list_dependents",
-    summary="List what depends on a task",
-    tags=["tasks"],
-    responses=problem_responses(404),
-)
+@get("/tasks/{task_id:int}/dependents", summary="List what depends on a task", responses=problem_responses(404))
 async def list_dependents(
-    services: NamedDependency[Services], task_id: TaskId, after: AfterId = 0, limit: Limit = 1_000
+    services: AppServices, task_id: TaskId, after: AfterId = 0, limit: Limit = 1_000
 ) -> RelatedTaskPage:
     """Return the tasks that depend on this one directly."""
     return await _page(services, task_id, dependencies.list_dependents(), after, limit)

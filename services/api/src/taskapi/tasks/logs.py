@@ -6,13 +6,12 @@ import re
 from typing import Annotated
 
 from litestar import get
-from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
 from taskapi import schemas
 from taskapi.http.parameters import Limit, TaskId, problem_responses
 from taskapi.http.problems import invalid_field
-from taskapi.runtime.services import Services
+from taskapi.runtime.services import AppServices
 from taskapi.tasks import presenters
 from taskapi.tasks.queries import fetch_task_row
 from taskcore.db.tasks import attempt_reports
@@ -31,19 +30,9 @@ _After = Annotated[
 ]
 
 
-@get(
-    "/tasks/{task_id:int}/logs",
-    operation_id="get_task_logs",
-    summary="Get a task's logs",
-    tags=["tasks"],
-    responses=problem_responses(404),
-)
-async def get_logs(
-    services: NamedDependency[Services],
-    task_id: TaskId,
-    attempt: _Attempt = 0,
-    after: _After = None,
-    limit: Limit = 100,
+@get("/tasks/{task_id:int}/logs", summary="Get a task's logs", responses=problem_responses(404))
+async def get_task_logs(
+    services: AppServices, task_id: TaskId, attempt: _Attempt = 0, after: _After = None, limit: Limit = 100
 ) -> schemas.LogPage:
     """Return log lines, oldest first, attempt by attempt. Those of a running attempt appear within about a second."""
     await fetch_task_row(services, task_id)

@@ -7,7 +7,6 @@ from contextlib import suppress
 from typing import Annotated
 
 from litestar import get
-from litestar.di import NamedDependency
 from litestar.params import FromQuery, QueryParameter
 from sqlalchemy import RowMapping
 
@@ -15,7 +14,7 @@ from taskapi import schemas
 from taskapi.http.paging import decode_cursor, encode_cursor, parse_labels, parse_time
 from taskapi.http.parameters import TaskId, problem_responses
 from taskapi.http.problems import invalid_field, not_found
-from taskapi.runtime.services import Services
+from taskapi.runtime.services import AppServices, Services
 from taskapi.schemas import ProblemCode
 from taskapi.tasks import presenters
 from taskcore.db.tasks import queries
@@ -41,9 +40,9 @@ _Timeout = Annotated[
 ]
 
 
-@get("/tasks", operation_id="list_tasks", summary="List tasks", tags=["tasks"], responses=problem_responses())
+@get("/tasks", summary="List tasks", responses=problem_responses())
 async def list_tasks(
-    services: NamedDependency[Services],
+    services: AppServices,
     status: FromQuery[list[Status] | None] = None,
     type: FromQuery[list[str] | None] = None,
     queue: FromQuery[list[str] | None] = None,
@@ -82,14 +81,8 @@ async def list_tasks(
     )
 
 
-@get(
-    "/tasks/status",
-    operation_id="count_tasks",
-    summary="Count per status",
-    tags=["tasks"],
-    responses=problem_responses(),
-)
-async def count_tasks(services: NamedDependency[Services]) -> schemas.StatusCounts:
+@get("/tasks/status", summary="Count per status", responses=problem_responses())
+async def count_tasks(services: AppServices) -> schemas.StatusCounts:
     """Return how many tasks have each status."""
     rows = await services.database.read(queries.count_by_status())
     counts = {str(status): 0 for status in Status}
@@ -97,26 +90,14 @@ async def count_tasks(services: NamedDependency[Services]) -> schemas.StatusCoun
     return schemas.StatusCounts(**counts, total=sum(counts.values()))
 
 
-@get(
-    "/tasks/{task_id:int}",
-    operation_id="get_task",
-    summary="Get a task",
-    tags=["tasks"],
-    responses=problem_responses(404),
-)
-async def get_task(services: NamedDependency[Services], task_id: TaskId) -> schemas.Task:
+@get("/tasks/{task_id:int}", summary="Get a task", responses=problem_responses(404))
+async def get_task(services: AppServices, task_id: TaskId) -> schemas.Task:
     """Return the task with its current status, progress and result."""
     return await fetch_task(services, task_id)
 
 
-@get(
-    "/tasks/{task_id:int}/history",
-    operation_id="get_task_history",
-    summary="Get a task's history",
-    tags=["tasks"],
-    responses=problem_responses(404),
-)
-async def get_history(services: NamedDependency[Services], task_id: TaskId) -> schemas.History:
+@get("/tasks/{task_id:int}/history", summary="Get a task's history", responses=problem_responses(404))
+async def get_task_history(services: AppServices, task_id: TaskId) -> schemas.History:
     """Return each transition of the task, oldest first. The history outlives the task."""
     rows = await services.database.read(queries.list_history(), {"task_id": task_id})
     if not rows:
@@ -124,14 +105,8 @@ async def get_history(services: NamedDependency[Services], task_id: TaskId) -> s
     return schemas.History([presenters.from_row(schemas.HistoryEntry, row) for row in rows])
 
 
-@get(
-    "/tasks/{task_id:int}/attempts",
-    operation_id="get_task_attempts",
-    summary="Get a task's attempts",
-    tags=["tasks"],
-    responses=problem_responses(404),
-)
-async def get_attempts(services: NamedDependency[Services], task_id: TaskId) -> schemas.Attempts:
+@get("/tasks/{task_id:int}/attempts", summary="Get a task's attempts", responses=problem_responses(404))
+async def get_task_attempts(services: AppServices, task_id: TaskId) -> schemas.Attempts:
     """Return each attempt, oldest first; a running one is the last."""
     task = await fetch_task_row(services, task_id)
     rows = await services.database.read(queries.list_attempts(), {"task_id": task_id})
@@ -141,14 +116,8 @@ async def get_attempts(services: NamedDependency[Services], task_id: TaskId) -> 
     return schemas.Attempts(items)
 
 
-@get(
-    "/tasks/{task_id:int}/wait",
-    operation_id="wait_for_task",
-    summary="Wait for a task to finish",
-    tags=["tasks"],
-    responses=problem_responses(404),
-)
-async def wait_for_task(services: NamedDependency[Services], task_id: TaskId, timeout_s: _Timeout = 30) -> schemas.Task:
+@get("/tasks/{task_id:int}/wait", summary="Wait for a task to finish", responses=problem_responses(404))
+async def wait_for_task(services: AppServices, task_id: TaskId, timeout_s: _Timeout = 30) -> schemas.Task:
     """Return the task as soon as it is finished, or after `timeout` seconds with whatever status it has then."""
     with services.completion_waiters.waiting_for(task_id) as finished:
         task = await fetch_task(services, task_id)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from litestar import Request, Response, post
-from litestar.di import NamedDependency
+from litestar import Response, post
 from litestar.openapi.datastructures import ResponseSpec
 
-from taskapi.http.parameters import IdempotencyKey, User, actor, location, problem_responses
+from taskapi.http.parameters import HttpRequest, IdempotencyKey, User, actor, location, problem_responses
 from taskapi.http.problems import ProblemError, concurrent_update, invalid_field
 from taskapi.http.request_body import JsonBody, read_json_body
 from taskapi.middleware.request import request_id_of
-from taskapi.runtime.services import Services
+from taskapi.runtime.services import AppServices, Services
 from taskapi.runtime.type_cache import KnownType
 from taskapi.schemas import BatchAnswer, BatchSubmission, Task, TaskSubmission
 from taskapi.tasks import presenters
@@ -35,23 +33,17 @@ _EXAMPLE = {"name": "first steps", "type": "noop", "parameters": {}}
 
 @post(
     "/tasks",
-    operation_id="submit_task",
     summary="Submit a task",
-    tags=["tasks"],
-    request_max_body_size=MAX_TASK_BYTES,
     response_description="The task was stored.",
     response_headers=[location("task")],
     responses={
         200: ResponseSpec(Task, description="The task was stored before, with the same idempotency key."),
         **problem_responses(409, 413, 415),
     },
-    opt=JsonBody(TaskSubmission, _EXAMPLE).opt,
+    **JsonBody(TaskSubmission, _EXAMPLE, MAX_TASK_BYTES).options,
 )
 async def submit_task(
-    request: Request[Any, Any, Any],
-    services: NamedDependency[Services],
-    idempotency_key: IdempotencyKey = None,
-    user: User = None,
+    request: HttpRequest, services: AppServices, idempotency_key: IdempotencyKey = None, user: User = None
 ) -> Response[Task]:
     """Store a task. Once the response is 201, the task is durable."""
     item = parse_task(await read_json_body(request))
@@ -74,22 +66,16 @@ async def submit_task(
 
 @post(
     "/tasks/batch",
-    operation_id="submit_batch",
     summary="Submit many tasks",
-    tags=["tasks"],
-    request_max_body_size=MAX_BATCH_BYTES,
     response_description="At least one task was stored.",
     responses={
         200: ResponseSpec(BatchAnswer, description="No task was stored: all of them were stored before."),
         **problem_responses(409, 413, 415),
     },
-    opt=JsonBody(BatchSubmission, {"tasks": [_EXAMPLE], "atomic": True}).opt,
+    **JsonBody(BatchSubmission, {"tasks": [_EXAMPLE], "atomic": True}, MAX_BATCH_BYTES).options,
 )
 async def submit_batch(
-    request: Request[Any, Any, Any],
-    services: NamedDependency[Services],
-    idempotency_key: IdempotencyKey = None,
-    user: User = None,
+    request: HttpRequest, services: AppServices, idempotency_key: IdempotencyKey = None, user: User = None
 ) -> Response[BatchAnswer]:
     """Store all tasks or none. Unless `atomic`, store those that are valid; `results` has one entry for each task."""
     body = await read_json_body(request)

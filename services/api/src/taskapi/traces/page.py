@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from html import escape
 
 from litestar import Response, get
-from litestar.di import NamedDependency
 
 from taskapi.http.parameters import TaskId
 from taskapi.http.problems import ProblemError
-from taskapi.runtime.services import Services
+from taskapi.runtime.services import AppServices
 from taskapi.schemas import ProblemCode
 from taskapi.tasks import queries
 from taskapi.traces.schemas import TaskTrace, Trace
@@ -41,7 +40,7 @@ ADVICE: Mapping[str, str] = {
 
 
 @get("/tasks/{task_id:int}/trace", include_in_schema=False, media_type="text/html")
-async def show_trace(services: NamedDependency[Services], task_id: TaskId) -> Response[str]:
+async def show_trace(services: AppServices, task_id: TaskId) -> Response[str]:
     """Return the traces of `GET /api/v1/tasks/{id}/trace` as a page."""
     heading = f"<h1>Task {task_id}</h1>"
     try:

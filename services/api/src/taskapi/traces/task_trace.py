@@ -9,13 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from litestar import get
-from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from sqlalchemy import RowMapping
 
 from taskapi.http.parameters import PROBLEM_MEDIA_TYPE, TaskId, problem_responses
 from taskapi.http.problems import ProblemError
-from taskapi.runtime.services import Services
+from taskapi.runtime.services import AppServices, Services
 from taskapi.runtime.trace_sources import SpansByTrace
 from taskapi.schemas import Problem, ProblemCode
 from taskapi.tasks.queries import fetch_task_row
@@ -45,12 +44,10 @@ class TracedAttempts:
 
 @get(
     "/tasks/{task_id:int}/trace",
-    operation_id="get_task_trace",
     summary="Get a task's trace",
-    tags=["tasks"],
     responses={**problem_responses(404, 409), 503: _UNAVAILABLE},
 )
-async def get_trace(services: NamedDependency[Services], task_id: TaskId) -> schemas.TaskTrace:
+async def get_task_trace(services: AppServices, task_id: TaskId) -> schemas.TaskTrace:
     """Return the spans of the submission of a task, and of its last 10 attempts."""
     return await fetch_trace(services, await fetch_task_row(services, task_id))
 
