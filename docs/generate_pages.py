@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,25 +96,18 @@ def settings_page() -> str:
 
 
 def _section(title: str, model: type[BaseModel], head: str, prefix: str, example: str = "") -> str:
-    text, _ = _documentation(model)
+    text = " ".join((inspect.getdoc(model) or "").split())
     shown = f"\n```json\n{example}\n```\n" if example else ""
     return f"\n## {title}\n\n{text}\n{shown}" + "".join(_table(model, head, prefix, list(model.model_fields)))
 
 
 def _table(model: type[BaseModel], head: str, prefix: str, names: list[str]) -> Iterator[str]:
-    _, meanings = _documentation(model)
     yield f"\n| {head} | default | values | meaning |\n| --- | --- | --- | --- |\n"
     for name in names:
         field = model.model_fields[name]
         variable = f"{prefix}{name.upper() if prefix else name}"
-        yield f"| `{variable}` | {_default(field)} | {_values(field)} | {meanings.get(name, '')} |\n"
-
-
-def _documentation(model: type[BaseModel]) -> tuple[str, dict[str, str]]:
-    """Return the text of the model's docstring, and the meanings in its section `Attributes`."""
-    text, _, attributes = (inspect.getdoc(model) or "").partition("\nAttributes:\n")
-    found = re.findall(r"(?m)^    (\w+): ((?:.|\n(?=      ))+)", attributes)
-    return " ".join(text.split()), {name: " ".join(meaning.split()) for name, meaning in found}
+        meaning = " ".join((field.description or "").split())
+        yield f"| `{variable}` | {_default(field)} | {_values(field)} | {meaning} |\n"
 
 
 def _default(field: FieldInfo) -> str:

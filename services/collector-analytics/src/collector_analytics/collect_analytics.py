@@ -18,7 +18,7 @@ from taskcore.errors import TaskcoreError, first_line
 from taskcore.live_settings import CurrentSettings, to_overrides
 from taskcore.metrics import MetricSource, load_sources, without_conflicts
 from taskcore.plugins import Parameters, Plugin, RetryPolicy, TaskContext
-from taskcore.settings import Settings, seconds
+from taskcore.settings import Settings
 
 QUEUE = "analytics"
 NOT_CONFIGURED = (
@@ -92,4 +92,4 @@ def _start_run(ctx: TaskContext, engine: Engine) -> CollectionRun:
         current = CurrentSettings(ctx.settings)
         current.apply_overrides(to_overrides(connection.execute(list_overrides()).all()))
     task = replace(ctx, settings=current.now)
-    return CollectionRun(task, engine, clock.at, clock.settled, seconds(current.now.analytics.interval_s))
+    return CollectionRun(task, engine, clock.at, clock.settled, timedelta(seconds=current.now.analytics.interval_s))

@@ -16,55 +16,46 @@ from taskcore.settings.field_types import LIVE, Age, Identifier, Seconds, Sectio
 
 
 class QueryMetric(Section):
-    """A metric that a query measures, by its name under `analytics.queries`.
-
-    Attributes:
-        database: Name of one of `databases`.
-        sql: Query that returns one number, or a label and a number in each row.
-        label: Name of the label.
-        description: What the metric means.
-        timeout_s: Timeout of the query.
-    """
+    """A metric that a query measures, by its name under `analytics.queries`."""
 
     database: Identifier
+    """Name of one of `databases`."""
     sql: Annotated[str, Field(min_length=1)]
+    """Query that returns one number, or a label and a number in each row."""
     label: Identifier = "label"
+    """Name of the label."""
     description: str = ""
+    """What the metric means."""
     timeout_s: Seconds = 60
+    """Timeout of the query."""
 
 
 class CounterMetric(Section):
-    """A metric that is read from a JSON document, by its name under `analytics.counters`.
-
-    Attributes:
-        url: Where the document is. The URL may lead into the private network, because an operator sets it.
-        pointer: JSON pointer (RFC 6901) to a number, or to an object of numbers, whose keys then are values of `label`.
-        headers: Headers of the request.
-        label: Name of the label.
-        description: What the metric means.
-        timeout_s: Timeout of the request.
-    """
+    """A metric that is read from a JSON document, by its name under `analytics.counters`."""
 
     url: Annotated[str, Field(pattern=r"^https?://")]
+    """Where the document is. The URL may lead into the private network, because an operator sets it."""
     pointer: Annotated[str, Field(pattern=r"^(/([^~]|~[01])*)?$")] = ""
+    """JSON pointer (RFC 6901) to a number, or to an object of numbers, whose keys then are values of `label`."""
     headers: dict[str, SecretStr] = Field(default_factory=dict)
+    """Headers of the request."""
     label: Identifier = "label"
+    """Name of the label."""
     description: str = ""
+    """What the metric means."""
     timeout_s: Seconds = 30
+    """Timeout of the request."""
 
 
 class AnalyticsSettings(Section):
-    """What `collector-analytics` measures, beside the metrics of Taskcore and of plugins.
-
-    Attributes:
-        interval_s: Interval between measurements, which is also the length of a time bucket.
-        queries: Metrics that SQL queries measure, by name.
-        counters: Metrics that are read from JSON documents, by name.
-    """
+    """What `collector-analytics` measures, beside the metrics of Taskcore and of plugins."""
 
     interval_s: Annotated[Annotated[float, Field(ge=1, le=86_400)], LIVE] = 1_800
+    """Interval between measurements, which is also the length of a time bucket."""
     queries: dict[Identifier, QueryMetric] = Field(default_factory=dict)
+    """Metrics that SQL queries measure, by name."""
     counters: dict[Identifier, CounterMetric] = Field(default_factory=dict)
+    """Metrics that are read from JSON documents, by name."""
 
 
 #: Such as `type=Warning,involvedObject.kind!=Node`. Only the cluster knows which fields exist.
@@ -72,42 +63,40 @@ SELECTOR = r"^[A-Za-z][\w./-]*\s*(==|=|!=)([^,=\\]|\\.)*(,\s*[A-Za-z][\w./-]*\s*
 
 
 class KubernetesSettings(Section):
-    """Which cluster `collector-k8s` watches: its own in a pod, unless `kubeconfig` names another.
-
-    Attributes:
-        cluster: Name under which the events are stored.
-        kubeconfig: Path of a kubeconfig file.
-        context: Context in that file; its current one by default.
-        namespaces: Namespaces to watch; all when empty.
-        field_selector: Field selector that events must match.
-        reasons: Reasons that events must have; all when empty.
-        api: API group whose events are read.
-        page_size: Events in one page of a list.
-        watch_timeout_s: How long a watch may last, where that is less than `bookmark_interval_s`.
-        bookmark_interval_s: How often the cluster gives a sign of life, if only by ending the watch. After twice this
-            time without one the watch is stale.
-        relist_interval_s: Interval between lists, which find what a watch missed.
-        event_ttl_s: How long the cluster keeps events.
-        buffer: How many events may wait to be stored before reading pauses.
-        max_events_per_minute: How many events of one reason and namespace are stored in a minute; more are counted.
-        read_pods: Whether to read the label `taskcore.io/task-id` of pods, which needs the right to get them.
-    """
+    """Which cluster `collector-k8s` watches: its own in a pod, unless `kubeconfig` names another."""
 
     cluster: Identifier = "default"
+    """Name under which the events are stored."""
     kubeconfig: Path | None = None
+    """Path of a kubeconfig file."""
     context: str | None = None
+    """Context in that file; its current one by default."""
     namespaces: tuple[Identifier, ...] = ()
+    """Namespaces to watch; all when empty."""
     field_selector: Annotated[str | None, Field(pattern=SELECTOR)] = None
+    """Field selector that events must match."""
     reasons: tuple[str, ...] = ()
+    """Reasons that events must have; all when empty."""
     api: Literal["v1", "events.k8s.io/v1"] = "v1"
+    """API group whose events are read."""
     page_size: Annotated[int, Field(ge=1, le=10_000)] = 500
+    """Events in one page of a list."""
     watch_timeout_s: Seconds = 300
+    """How long a watch may last, where that is less than `bookmark_interval_s`."""
     bookmark_interval_s: Seconds = 60
+    """How often the cluster gives a sign of life, if only by ending the watch. After twice this time without one the
+    watch is stale.
+    """
     relist_interval_s: Seconds = 300
+    """Interval between lists, which find what a watch missed."""
     event_ttl_s: Seconds = 3_600
+    """How long the cluster keeps events."""
     buffer: Annotated[int, Field(ge=1, le=100_000)] = 1_000
+    """How many events may wait to be stored before reading pauses."""
     max_events_per_minute: Annotated[int, Field(ge=1)] = 10_000
+    """How many events of one reason and namespace are stored in a minute; more are counted."""
     read_pods: bool = False
+    """Whether to read the label `taskcore.io/task-id` of pods, which needs the right to get them."""
 
 
 class AlertTask(Section):
@@ -142,23 +131,20 @@ def _template_error(path: templates.Path, why: str) -> PydanticCustomError:
 
 
 class AlertRule(Section):
-    """Which events raise an alert: those that match every list that is not empty. The first matching rule applies.
-
-    Attributes:
-        name: Name of the rule, which must be unique.
-        types: Event types.
-        kinds: Kinds of the involved object.
-        reasons: Event reasons.
-        namespaces: Namespaces of the involved object.
-        task: Task to submit when an alert opens.
-    """
+    """Which events raise an alert: those that match every list that is not empty. The first matching rule applies."""
 
     name: Identifier
+    """Name of the rule, which must be unique."""
     types: tuple[str, ...] = ()
+    """Event types."""
     kinds: tuple[str, ...] = ()
+    """Kinds of the involved object."""
     reasons: tuple[str, ...] = ()
+    """Event reasons."""
     namespaces: tuple[str, ...] = ()
+    """Namespaces of the involved object."""
     task: AlertTask | None = None
+    """Task to submit when an alert opens."""
 
 
 DEFAULT_RULES = (
@@ -177,13 +163,11 @@ def _check_unique_names(rules: tuple[AlertRule, ...]) -> tuple[AlertRule, ...]:
 
 
 class AlertSettings(Section):
-    """Alerts about Kubernetes events.
-
-    Attributes:
-        rules: Which events raise an alert.
-        resolve_after_s: How long after the last matching event an alert is resolved, as long as the cluster can be
-            watched. Null, which can be set live, leaves resolving to people.
-    """
+    """Alerts about Kubernetes events."""
 
     rules: Annotated[tuple[AlertRule, ...], AfterValidator(_check_unique_names), LIVE] = DEFAULT_RULES
+    """Which events raise an alert."""
     resolve_after_s: Annotated[Age, LIVE] = 86_400
+    """How long after the last matching event an alert is resolved, as long as the cluster can be watched. Null, which
+    can be set live, leaves resolving to people.
+    """

@@ -24,4 +24,4 @@ LIVE = Live()
 class Section(BaseModel):
     """A group of settings. It is immutable and rejects unknown members."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)

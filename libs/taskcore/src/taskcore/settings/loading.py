@@ -8,7 +8,6 @@ like the variable in lower case without the prefix: `database_url`, `smtp__passw
 from __future__ import annotations
 
 import os
-from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
@@ -52,18 +51,7 @@ class Layer(StrEnum):
 
 
 class Settings(BaseSettings):
-    """Everything that an operator can set.
-
-    Attributes:
-        database_url: PostgreSQL, 15 or newer.
-        amqp_url: RabbitMQ, 3.10 or newer.
-        queue_type: Type of the queues in RabbitMQ.
-        data_dir: Where `taskcore-standalone` keeps its data.
-        databases: Databases that `run_query` may use, by name.
-        commands: Commands that `run_command` may run, by name.
-        trace_url_template: URL of a trace's page, with `{trace_id}` and perhaps `{task_id}`, for the `trace_url` of
-            tasks. The variable `TRACE_URL_TEMPLATE` is read too.
-    """
+    """Everything that an operator can set."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -71,12 +59,17 @@ class Settings(BaseSettings):
         extra="forbid",
         frozen=True,
         hide_input_in_errors=True,
+        use_attribute_docstrings=True,
     )
 
     database_url: SecretStr = SecretStr("postgresql://taskcore@127.0.0.1:5432/taskcore")
+    """PostgreSQL, 15 or newer."""
     amqp_url: SecretStr = SecretStr("amqp://guest:guest@127.0.0.1:5672/%2F")
+    """RabbitMQ, 3.10 or newer."""
     queue_type: Literal["quorum", "classic"] = "quorum"
+    """Type of the queues in RabbitMQ."""
     data_dir: Path = Path(".taskcore")
+    """Where `taskcore-standalone` keeps its data."""
     api: ApiSettings = ApiSettings()
     worker: WorkerSettings = WorkerSettings()
     coordinator: CoordinatorSettings = CoordinatorSettings()
@@ -84,7 +77,9 @@ class Settings(BaseSettings):
     health: HealthSettings = HealthSettings()
     smtp: SmtpSettings = SmtpSettings()
     databases: dict[str, DatabaseSettings] = Field(default_factory=dict)
+    """Databases that `run_query` may use, by name."""
     commands: dict[str, CommandSettings] = Field(default_factory=dict)
+    """Commands that `run_command` may run, by name."""
     http: HttpSettings = HttpSettings()
     analytics: AnalyticsSettings = AnalyticsSettings()
     kubernetes: KubernetesSettings = KubernetesSettings()
@@ -95,15 +90,13 @@ class Settings(BaseSettings):
     trace_url_template: TraceUrl | None = Field(
         default=None, validation_alias=AliasChoices(f"{PREFIX}TRACE_URL_TEMPLATE", "trace_url_template")
     )
+    """URL of a trace's page, with `{trace_id}` and perhaps `{task_id}`, for the `trace_url` of tasks. The variable
+    `TRACE_URL_TEMPLATE` is read too.
+    """
 
     @classmethod
     def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **__: Any
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Put the constructor's arguments above all layers."""
         return (init_settings, *_layers(settings_cls).values())
@@ -133,11 +126,6 @@ def layer_of(section: str, field: str) -> Layer:
     return Layer.DEFAULT
 
 
-def seconds(value: float) -> timedelta:
-    """Return a setting in seconds as a duration."""
-    return timedelta(seconds=value)
-
-
 def _layers(settings_cls: type[BaseSettings]) -> dict[Layer, PydanticBaseSettingsSource]:
     """Return the sources of values, strongest first."""
     layers: dict[Layer, PydanticBaseSettingsSource] = {}
@@ -151,15 +139,10 @@ def _layers(settings_cls: type[BaseSettings]) -> dict[Layer, PydanticBaseSetting
         )
     layers[Layer.ENVIRONMENT] = EnvSettingsSource(settings_cls)
     if file := os.environ.get(f"{PREFIX}CONFIG"):
-        layers[Layer.FILE] = YamlConfigSettingsSource(settings_cls, yaml_file=_require_file(file))
+        if not Path(file).is_file():
+            raise InvalidSettings(f"{PREFIX}CONFIG: no such file: {file!r}")
+        layers[Layer.FILE] = YamlConfigSettingsSource(settings_cls, yaml_file=file)
     return layers
-
-
-def _require_file(file: str) -> Path:
-    path = Path(file)
-    if not path.is_file():
-        raise InvalidSettings(f"{PREFIX}CONFIG: no such file: {file!r}")
-    return path
 
 
 def _variable(path: tuple[int | str, ...]) -> str:

@@ -11,18 +11,16 @@ from taskcore.settings.field_types import Seconds, Section
 TRACE_ID_PLACEHOLDER = "{trace_id}"
 
 
-def _check_trace_url(template: str) -> str:
-    if TRACE_ID_PLACEHOLDER not in template:
-        raise ValueError(f"must contain {TRACE_ID_PLACEHOLDER}")
-    if not template.startswith(("http://", "https://")):
-        raise ValueError("must be a URL that begins with http:// or https://")
-    return template
-
-
 def _check_http_url(url: str) -> str:
     if not url.startswith(("http://", "https://")):
         raise ValueError("must be a URL that begins with http:// or https://")
     return url
+
+
+def _check_trace_url(template: str) -> str:
+    if TRACE_ID_PLACEHOLDER not in template:
+        raise ValueError(f"must contain {TRACE_ID_PLACEHOLDER}")
+    return _check_http_url(template)
 
 
 TraceUrl = Annotated[str, AfterValidator(_check_trace_url)]
@@ -30,24 +28,21 @@ HttpUrl = Annotated[str, AfterValidator(_check_http_url)]
 
 
 class TracingSettings(Section):
-    """Tracing, which is off without an `endpoint`.
-
-    Attributes:
-        endpoint: Where spans are sent by OTLP over HTTP. `/v1/traces` is appended to a URL without a path.
-        headers: Headers of each export request.
-        sample_ratio: Share of root spans (requests, schedules that fire) that are sampled.
-        max_traces_per_s: Sampled traces a second of each kind and process, so that tracing does not multiply a load.
-        queue_size: How many spans may wait to be exported. More are dropped and counted.
-        timeout_s: Timeout of an export request.
-        query_url: Where the trace viewer returns a trace as OTLP JSON, such as
-            `http://jaeger:16686/api/v3/traces/{trace_id}` or `http://tempo:3200/api/v2/traces/{trace_id}`. The API and
-            `task-cli trace` then show it.
-    """
+    """Tracing, which is off without an `endpoint`."""
 
     endpoint: HttpUrl | None = None
+    """Where spans are sent by OTLP over HTTP. `/v1/traces` is appended to a URL without a path."""
     headers: dict[str, SecretStr] = Field(default_factory=dict)
+    """Headers of each export request."""
     sample_ratio: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Share of root spans (requests, schedules that fire) that are sampled."""
     max_traces_per_s: Annotated[float, Field(gt=0, le=1_000_000)] = 20
+    """Sampled traces a second of each kind and process, so that tracing does not multiply a load."""
     queue_size: Annotated[int, Field(ge=512, le=1_000_000)] = 4_096
+    """How many spans may wait to be exported. More are dropped and counted."""
     timeout_s: Seconds = 5
+    """Timeout of an export request."""
     query_url: TraceUrl | None = None
+    """Where the trace viewer returns a trace as OTLP JSON, such as `http://jaeger:16686/api/v3/traces/{trace_id}` or
+    `http://tempo:3200/api/v2/traces/{trace_id}`. The API and `task-cli trace` then show it.
+    """
