@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from functools import partial
 from importlib.metadata import version
 
-from prometheus_client import CollectorRegistry, Metric, ProcessCollector, disable_created_metrics
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client import CollectorRegistry, Info, Metric, ProcessCollector, disable_created_metrics
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
@@ -19,7 +18,9 @@ def build_registry(service: str, *collectors: Collector | CollectorRegistry) -> 
     """Return a registry with the metrics of `collectors` and `taskcore_build_info` of `service`."""
     disable_created_metrics()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
-    for collector in (_BuildInfo(service), *collectors):
+    build = Info("taskcore_build", "Always 1: service and version", registry=registry)
+    build.info({"service": service, "version": version("taskcore")})
+    for collector in collectors:
         registry.register(collector)
     return registry
 
@@ -52,16 +53,6 @@ class MultiprocessMetrics(Collector):
         yield from merged
         pids = self._files.live_pids()
         yield from SummedCollector(*(ProcessCollector(pid=partial(int, pid), registry=None) for pid in pids)).collect()
-
-
-class _BuildInfo(Collector):
-    def __init__(self, service: str) -> None:
-        self._labels = (service, version("taskcore"))
-
-    def collect(self) -> Iterable[Metric]:
-        info = GaugeMetricFamily("taskcore_build_info", "Always 1: service and version", labels=["service", "version"])
-        info.add_metric(self._labels, 1)
-        yield info
 
 
 def _sum_families(known: Metric, other: Metric) -> Metric:

@@ -6,8 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 import structlog
-from opentelemetry.context import Context
-from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from taskcore.observability.metrics import SPANS_DROPPED
@@ -18,37 +17,28 @@ EXPORT_INTERVAL_S = 1.0
 log = structlog.stdlib.get_logger(__name__)
 
 
-class BoundedSpanProcessor(SpanProcessor):
+class BoundedSpanProcessor(BatchSpanProcessor):
     """Queues up to `limit` spans for export and drops the rest."""
 
     def __init__(self, exporter: SpanExporter, limit: int) -> None:
         self._limit = limit
         self._lock = threading.Lock()
         self._queued = 0
-        self._inner = BatchSpanProcessor(
+        super().__init__(
             _CountingExporter(exporter, self._on_taken),
             max_queue_size=limit + BATCH_SIZE,
             max_export_batch_size=BATCH_SIZE,
             schedule_delay_millis=EXPORT_INTERVAL_S * 1000,
         )
 
-    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Ignore it: only finished spans are exported."""
-
     def on_end(self, span: ReadableSpan) -> None:
         with self._lock:
             has_room = self._queued < self._limit
             self._queued += has_room
         if has_room:
-            self._inner.on_end(span)
+            super().on_end(span)
         else:
             SPANS_DROPPED.labels("queue_full").inc()
-
-    def shutdown(self) -> None:
-        self._inner.shutdown()  # type: ignore[no-untyped-call]
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        return self._inner.force_flush(timeout_millis)
 
     def _on_taken(self, count: int) -> None:
         """Count down. A short batch means an empty queue: reset what interrupted attempts may have counted too high."""
