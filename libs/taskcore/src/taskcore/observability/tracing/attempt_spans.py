@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 
 from opentelemetry import trace
 from opentelemetry.context import attach
@@ -15,7 +14,7 @@ from taskcore.domain.tasks import Claim, ClaimedTask, FinishedAttempt, Lease, Sp
 from taskcore.observability.attempt_observer import AttemptObserver
 from taskcore.observability.tracing import conventions
 from taskcore.observability.tracing.client_spans import NO_TRACER, enter_untraced
-from taskcore.observability.tracing.propagation import child_context, links_to, parse_traceparent
+from taskcore.observability.tracing.propagation import child_context, ids_of, links_to, parse_traceparent
 from taskcore.observability.tracing.provider import Tracing, suppress_errors
 
 ERROR_OUTCOMES = frozenset(
@@ -102,15 +101,12 @@ class AttemptTrace:
         )
         self._run: Span = trace.INVALID_SPAN
         self._run_name = f"run {claim.task.type}"
-        if claim.queued_s is not None and claim.claimed_at is not None:
-            wait_parent = submitted if attempt == 1 else parent
-            self._add_wait(f"wait in {queue}", task_attributes, wait_parent, claim.claimed_at, claim.queued_s)
+        self._add_wait(claim, task_attributes, submitted if attempt == 1 else parent)
         self._add_statement("claim", asked_ns)
 
     @property
     def span_ids(self) -> SpanIds:
-        context = self._process.get_span_context()
-        return SpanIds(f"{context.trace_id:032x}", f"{context.span_id:016x}")
+        return SpanIds(*ids_of(self._process.get_span_context()))
 
     def start_run(self) -> None:
         """Start the span `run` and make it current, for the rest of this context."""
@@ -132,18 +128,14 @@ class AttemptTrace:
             self._process.set_attribute(conventions.OUTCOME, outcome)
             _end(self._process, result)
 
-    def _add_wait(
-        self,
-        name: str,
-        attributes: conventions.Attributes,
-        parent: SpanContext | None,
-        claimed_at: datetime,
-        queued_s: float,
-    ) -> None:
+    def _add_wait(self, claim: Claim, attributes: conventions.Attributes, parent: SpanContext | None) -> None:
         """Add the wait in the queue. Start and end are by the database's clock, as in the history."""
-        until_ns = _ns(claimed_at)
+        if claim.queued_s is None or claim.claimed_at is None:
+            return
+        until_ns = int(claim.claimed_at.timestamp()) * 1_000_000_000 + claim.claimed_at.microsecond * 1_000
+        started_ns = until_ns - round(claim.queued_s * 1_000_000) * 1_000
         context = trace.set_span_in_context(self._process) if parent is None else child_context(parent)
-        started_ns = until_ns - round(queued_s * 1_000_000) * 1_000
+        name = f"wait in {claim.task.queue}"
         self._tracer.start_span(name, context, attributes=attributes, start_time=started_ns).end(until_ns)
 
     def _add_statement(self, name: str, asked_ns: int) -> None:
@@ -169,7 +161,3 @@ def _parent(attempt: int, submitted: SpanContext | None, sent: SpanContext | Non
     if sent is not None and goes_on == is_first:
         return sent
     return submitted if is_first else None
-
-
-def _ns(moment: datetime) -> int:
-    return int(moment.timestamp()) * 1_000_000_000 + moment.microsecond * 1_000

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
-from typing import Any
 
-from opentelemetry.context import Context
-from opentelemetry.sdk.trace import Event, ReadableSpan, Span, SpanProcessor
-from opentelemetry.trace import Link, SpanContext, SpanKind
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+from opentelemetry.trace import SpanContext, SpanKind
 
 from taskcore.domain.documents import clean_text
+from taskcore.observability.tracing.propagation import ids_of
+from taskcore.observability.tracing.span_codec import clean_attributes
 from taskcore.observability.tracing.span_record import SpanEvent, SpanLink, SpanRecord
 
 MAX_TRACES = 500
@@ -35,12 +34,9 @@ class InMemorySpanStore(SpanProcessor):
         self._traces: OrderedDict[str, list[SpanRecord]] = OrderedDict()
         self._count = 0
 
-    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Ignore it: only finished spans are kept."""
-
     def on_end(self, span: ReadableSpan) -> None:
         with self._lock:
-            count = len(self._traces.get(f"{_valid(span.context).trace_id:032x}", ()))
+            count = len(self._traces.get(ids_of(_valid(span.context))[0], ()))
         if count >= self._max_spans_per_trace:
             return  # before the cost of a record: a large batch is one trace
         record = to_record(span)
@@ -55,12 +51,6 @@ class InMemorySpanStore(SpanProcessor):
         with self._lock:
             return list(self._traces.get(trace_id, ()))
 
-    def shutdown(self) -> None:
-        """Keep the spans readable."""
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        return True
-
     def _keep(self, span: SpanRecord) -> None:
         kept = self._traces.setdefault(span.trace_id, [])
         if len(kept) < self._max_spans_per_trace:  # other threads may have added some
@@ -74,11 +64,11 @@ class InMemorySpanStore(SpanProcessor):
 
 
 def to_record(span: ReadableSpan) -> SpanRecord:
-    context, parent = _valid(span.context), span.parent
+    trace_id, span_id = ids_of(_valid(span.context))
     return SpanRecord(
-        trace_id=f"{context.trace_id:032x}",
-        span_id=f"{context.span_id:016x}",
-        parent_id=None if parent is None else f"{parent.span_id:016x}",
+        trace_id=trace_id,
+        span_id=span_id,
+        parent_id=None if span.parent is None else ids_of(span.parent)[1],
         service=str(span.resource.attributes.get("service.name", "")),
         name=_text(span.name),
         kind=span.kind.name.lower(),
@@ -86,9 +76,12 @@ def to_record(span: ReadableSpan) -> SpanRecord:
         end_ns=span.end_time or 0,
         status=span.status.status_code.name.lower(),
         status_message=_text(span.status.description) if span.status.description else None,
-        attributes=_plain(span.attributes or {}),
-        links=tuple(_link(link) for link in span.links),
-        events=tuple(_event(event) for event in span.events[-MAX_EVENTS:]),
+        attributes=clean_attributes(span.attributes, MAX_TEXT),
+        links=tuple(SpanLink(*ids_of(link.context)) for link in span.links),
+        events=tuple(
+            SpanEvent(_text(event.name), event.timestamp, clean_attributes(event.attributes, MAX_TEXT))
+            for event in span.events[-MAX_EVENTS:]
+        ),
     )
 
 
@@ -96,31 +89,6 @@ def _is_read_request(span: SpanRecord) -> bool:
     """Whether the span is the root of a request that changes nothing."""
     is_request = span.kind == SpanKind.SERVER.name.lower() and span.parent_id is None
     return is_request and span.attributes.get("http.request.method") in READ_METHODS
-
-
-def _link(link: Link) -> SpanLink:
-    return SpanLink(f"{link.context.trace_id:032x}", f"{link.context.span_id:016x}")
-
-
-def _event(event: Event) -> SpanEvent:
-    return SpanEvent(_text(event.name), event.timestamp, _plain(event.attributes or {}))
-
-
-def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    return {_text(name): _value(value) for name, value in attributes.items()}
-
-
-def _value(value: Any) -> Any:
-    match value:
-        case str():
-            return _text(value)
-        case bool() | float():
-            return value
-        case int() if -(2**63) <= value < 2**63:
-            return value
-        case list() | tuple():
-            return [_value(one) for one in value]
-    return _text(str(value))
 
 
 def _text(text: str) -> str:

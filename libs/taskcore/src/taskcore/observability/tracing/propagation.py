@@ -18,7 +18,7 @@ def traceparent(span: Span) -> str | None:
     context = span.get_span_context()
     if not context.trace_flags.sampled or not context.is_valid:
         return None
-    return f"00-{context.trace_id:032x}-{context.span_id:016x}-01"
+    return "00-{}-{}-01".format(*ids_of(context))
 
 
 def current_traceparent() -> str | None:
@@ -53,6 +53,11 @@ def parse_traceparent(text: str | None) -> SpanContext | None:
         return None
     context = trace.get_current_span(_propagator.extract({"traceparent": text}, Context())).get_span_context()
     return context if context.is_valid else None
+
+
+def ids_of(context: SpanContext) -> tuple[str, str]:
+    """Return the trace id and the span id in hexadecimal."""
+    return trace.format_trace_id(context.trace_id), trace.format_span_id(context.span_id)
 
 
 def remote_context(trace_id: str, span_id: str) -> SpanContext:

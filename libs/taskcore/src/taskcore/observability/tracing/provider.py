@@ -106,15 +106,13 @@ def suppress_errors() -> Iterator[None]:
 
 
 def _exporter(settings: TracingSettings) -> OTLPSpanExporter:
+    endpoint = settings.endpoint or ""
+    has_path = urlsplit(endpoint).path.strip("/")
     return OTLPSpanExporter(
-        endpoint=_with_path(settings.endpoint or ""),
+        endpoint=endpoint if has_path else endpoint.rstrip("/") + OTLP_PATH,
         headers={name: value.get_secret_value() for name, value in settings.headers.items()},
         timeout=settings.timeout_s,
     )
-
-
-def _with_path(endpoint: str) -> str:
-    return endpoint if urlsplit(endpoint).path.strip("/") else endpoint.rstrip("/") + OTLP_PATH
 
 
 def _resource(service: str) -> Resource:

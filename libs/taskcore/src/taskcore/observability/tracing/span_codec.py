@@ -12,10 +12,10 @@ import msgspec
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
+from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 
 from taskcore.domain.documents import clean_text
-from taskcore.observability.tracing.propagation import remote_context
+from taskcore.observability.tracing.propagation import ids_of, remote_context
 
 MAX_BYTES = 1024 * 1024
 MAX_TEXT = 4_096
@@ -69,17 +69,16 @@ def _encode(span: ReadableSpan) -> EncodedSpan:
     assert context is not None
     return EncodedSpan(
         name=_clean_value(span.name),
-        id=_id(context),
-        parent=None if span.parent is None else _id(span.parent),
+        id=ids_of(context),
+        parent=None if span.parent is None else ids_of(span.parent),
         kind=span.kind.value,
         start_ns=span.start_time or 0,
         end_ns=span.end_time or 0,
-        attributes=_clean_attributes(span.attributes),
+        attributes=clean_attributes(span.attributes),
         events=[
-            EncodedEvent(_clean_value(one.name), one.timestamp, _clean_attributes(one.attributes))
-            for one in span.events
+            EncodedEvent(_clean_value(one.name), one.timestamp, clean_attributes(one.attributes)) for one in span.events
         ],
-        links=[(_id(one.context), _clean_attributes(one.attributes)) for one in span.links],
+        links=[(ids_of(one.context), clean_attributes(one.attributes)) for one in span.links],
         status=span.status.status_code.value,
         description=_clean_value(span.status.description),
         scope="" if span.instrumentation_scope is None else _clean_value(span.instrumentation_scope.name),
@@ -93,12 +92,12 @@ def _decode(one: EncodedSpan, resource: Resource) -> ReadableSpan:
         remote_context(*one.id),
         None if one.parent is None else remote_context(*one.parent),
         resource,
-        _clean_attributes(one.attributes),
+        clean_attributes(one.attributes),
         [
-            Event(_clean_value(event.name), _clean_attributes(event.attributes), _time(event.time_ns))
+            Event(_clean_value(event.name), clean_attributes(event.attributes), _time(event.time_ns))
             for event in one.events
         ],
-        [Link(remote_context(*of), _clean_attributes(attributes)) for of, attributes in one.links],
+        [Link(remote_context(*of), clean_attributes(attributes)) for of, attributes in one.links],
         SpanKind(one.kind),
         status=Status(StatusCode(one.status), _clean_value(one.description) if is_error else None),
         start_time=_time(one.start_ns),
@@ -107,23 +106,21 @@ def _decode(one: EncodedSpan, resource: Resource) -> ReadableSpan:
     )
 
 
-def _id(context: SpanContext) -> _Id:
-    return f"{context.trace_id:032x}", f"{context.span_id:016x}"
-
-
 def _time(since_epoch_ns: int) -> int:
     return max(0, min(since_epoch_ns, INT64 - 1))
 
 
-def _clean_attributes(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {_clean_value(name): _clean_value(value) for name, value in (attributes or {}).items() if value is not None}
+def clean_attributes(attributes: Mapping[str, Any] | None, max_text: int = MAX_TEXT) -> dict[str, Any]:
+    """Return attributes that JSON and protobuf can both represent, with texts of up to `max_text` characters."""
+    given = {name: value for name, value in (attributes or {}).items() if value is not None}
+    return {_clean_value(name, max_text): _clean_value(value, max_text) for name, value in given.items()}
 
 
-def _clean_value(value: Any) -> Any:
+def _clean_value(value: Any, max_text: int = MAX_TEXT) -> Any:
     """Return a value that JSON and protobuf can both represent. Numbers that neither can become text."""
     match value:
         case str():
-            return clean_text(value[:MAX_TEXT])
+            return clean_text(value[:max_text])
         case bool() | None:
             return value
         case int() if -INT64 <= value < INT64:
@@ -131,5 +128,5 @@ def _clean_value(value: Any) -> Any:
         case float() if value - value == 0:  # finite
             return value
         case list() | tuple():
-            return [_clean_value(one) for one in value]
-    return clean_text(str(value)[:MAX_TEXT])
+            return [_clean_value(one, max_text) for one in value]
+    return clean_text(str(value)[:max_text])

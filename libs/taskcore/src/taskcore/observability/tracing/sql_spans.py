@@ -26,11 +26,19 @@ def statement_span(tracer: Tracer, connection: psycopg.Connection[Any], query: o
     if not is_sampled():
         return NO_SPAN
     text = _text(query)
-    operation = _operation(text)
-    attributes = _attributes(connection, operation)
+    found = _OPERATION.match(text)
+    operation = found.group(1).upper() if found else "QUERY"
+    info = connection.info
+    attributes: dict[str, str | int] = {
+        db.DB_SYSTEM_NAME: "postgresql",
+        db.DB_NAMESPACE: info.dbname,
+        db.DB_OPERATION_NAME: operation,
+        server.SERVER_ADDRESS: info.host,
+        server.SERVER_PORT: info.port,
+    }
     if arguments is not None and isinstance(query, str | bytes):
         attributes[db.DB_QUERY_TEXT] = text[:MAX_QUERY_TEXT]
-    return client_span(tracer, f"{operation} {connection.info.dbname}", attributes, _error_type)
+    return client_span(tracer, f"{operation} {info.dbname}", attributes, _error_type)
 
 
 def traced_cursor(tracer: Tracer) -> type[psycopg.Cursor[Any]]:
@@ -52,17 +60,6 @@ def traced_cursor(tracer: Tracer) -> type[psycopg.Cursor[Any]]:
     return TracedCursor
 
 
-def _attributes(connection: psycopg.Connection[Any], operation: str) -> dict[str, str | int]:
-    info = connection.info
-    return {
-        db.DB_SYSTEM_NAME: "postgresql",
-        db.DB_NAMESPACE: info.dbname,
-        db.DB_OPERATION_NAME: operation,
-        server.SERVER_ADDRESS: info.host,
-        server.SERVER_PORT: info.port,
-    }
-
-
 def _text(query: object) -> str:
     match query:
         case str():
@@ -72,11 +69,6 @@ def _text(query: object) -> str:
         case Composable():
             return query.as_string()
     return ""
-
-
-def _operation(text: str) -> str:
-    found = _OPERATION.match(text)
-    return found.group(1).upper() if found else "QUERY"
 
 
 def _error_type(exc: BaseException) -> str:
