@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -71,9 +72,11 @@ class BacklogCollector(Collector):
         lag_s = max(self._stuck_s(queues), -float(next_due_s or 0), 0.0)
         return [
             *_queue_gauges(queues, self._queue_labels),
-            _gauge("taskcore_outbox_lag_seconds", "How long the next message has waited for the relay", lag_s),
-            _status_gauge(counts),
-            _gauge("taskcore_workers_live", "Workers that hold a lease", live),
+            GaugeMetricFamily(
+                "taskcore_outbox_lag_seconds", "How long the next message has waited for the relay", lag_s
+            ),
+            _gauge("taskcore_tasks", "Unfinished tasks", "status", counts),
+            GaugeMetricFamily("taskcore_workers_live", "Workers that hold a lease", live),
         ]
 
     def _stuck_s(self, queues: Sequence[Any]) -> float:
@@ -89,29 +92,21 @@ class BacklogCollector(Collector):
 
 
 def _queue_gauges(queues: Sequence[Any], labels: BoundedLabels) -> Iterable[Metric]:
-    depths: dict[str, int] = {}
+    depths: Counter[str] = Counter()
     ages: dict[str, float] = {}
     for row in queues:
         name = labels[row.name]
-        depths[name] = depths.get(name, 0) + row.depth
-        if row.oldest_age_s is not None:
-            ages[name] = max(ages.get(name, 0.0), float(row.oldest_age_s))
-    depth = GaugeMetricFamily("taskcore_queue_depth", "Tasks that are due and unclaimed", labels=["queue"])
-    age = GaugeMetricFamily(
-        "taskcore_queue_oldest_age_seconds", "How long the oldest of them has been due", labels=["queue"]
-    )
-    for name, count in depths.items():
-        depth.add_metric([name], count)
-        age.add_metric([name], ages.get(name, 0.0))
-    return [depth, age]
+        depths[name] += row.depth
+        ages[name] = max(ages.get(name, 0.0), float(row.oldest_age_s or 0))
+    return [
+        _gauge("taskcore_queue_depth", "Tasks that are due and unclaimed", "queue", depths),
+        _gauge("taskcore_queue_oldest_age_seconds", "How long the oldest of them has been due", "queue", ages),
+    ]
 
 
-def _status_gauge(counts: dict[str, int]) -> Metric:
-    tasks = GaugeMetricFamily("taskcore_tasks", "Unfinished tasks", labels=["status"])
-    for status, count in counts.items():
-        tasks.add_metric([status], count)
-    return tasks
-
-
-def _gauge(name: str, documentation: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, documentation, value=value)
+def _gauge(name: str, documentation: str, label: str, values: Mapping[str, float]) -> Metric:
+    """Return a gauge with one value for each value of `label`."""
+    gauge = GaugeMetricFamily(name, documentation, labels=[label])
+    for label_value, value in values.items():
+        gauge.add_metric([label_value], value)
+    return gauge

@@ -127,15 +127,13 @@ class Relay:
         if now < self._check_lost_at:
             return
         self._check_lost_at = now + LOST_CHECK_INTERVAL_S
+        after_s = self._settings.now.coordinator.resend_after_s
         for queue in [name for name, flow in self._flows.items() if flow.in_flight]:
             ready = await self._publisher.ready_count(queue)
-            if ready is not None:
-                await self._undispatch_lost(queue, ready)
-
-    async def _undispatch_lost(self, queue: str, ready: int) -> None:
-        after_s = self._settings.now.coordinator.resend_after_s
-        lost = await self._database.execute(outbox.undispatch_lost(), of=queue, ready=ready, after_s=after_s)
-        if lost:
-            MESSAGES_RESENT.labels(QUEUE_LABELS[queue]).inc(len(lost))
-            log.warning("messages.lost", queue=queue, count=len(lost), ready=ready)
-            self._wakeup.wake()
+            if ready is None:
+                continue
+            lost = await self._database.execute(outbox.undispatch_lost(), of=queue, ready=ready, after_s=after_s)
+            if lost:
+                MESSAGES_RESENT.labels(QUEUE_LABELS[queue]).inc(len(lost))
+                log.warning("messages.lost", queue=queue, count=len(lost), ready=ready)
+                self._wakeup.wake()

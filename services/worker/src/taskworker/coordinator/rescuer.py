@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import structlog
@@ -29,6 +29,7 @@ RECHECK_DELAY_S = 0.25
 SLICE_SIZE = 50_000
 MAX_LOGGED_IDS = 10
 ACTOR = "coordinator"
+BLOCKED = frozenset({Status.BLOCKED})
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -77,9 +78,11 @@ class Rescuer:
             await self._rescue()
         if time.monotonic() - self._swept_at >= self._settings.now.coordinator.sweep_every_s:
             self._swept_at = time.monotonic()
-            await self._restore_rows()
-            await self._delete_stale_rows()
-            await self._requeue_stuck()
+            # A waiting task without an outbox row would wait for ever.
+            await self._repair_slices("outbox.rows_restored", outbox.restore_missing_rows(), CLAIMABLE)
+            _log_repair("outbox.stale_rows_deleted", await self._execute(outbox.delete_stale_rows()))
+            # Blocked tasks that have no unfinished parent: their dependencies are resolved again.
+            await self._repair_slices("dependencies.requeued", dependency_resolution.requeue_stuck(), BLOCKED)
             await self._fail_unknown_types()
 
     async def _delete_dead_workers(self) -> bool:
@@ -121,29 +124,13 @@ class Rescuer:
             if len(rows) < leases.ORPHANS_LIMIT:
                 return
 
-    async def _restore_rows(self) -> None:
-        """Restore missing outbox rows: a waiting task without one would wait for ever."""
-        async for bounds in self._slices(CLAIMABLE):
-            rows = await self._execute(outbox.restore_missing_rows(), **bounds)
-            _log_repair("outbox.rows_restored", [row.task_id for row in rows])
-
-    async def _delete_stale_rows(self) -> None:
-        rows = await self._execute(outbox.delete_stale_rows())
-        _log_repair("outbox.stale_rows_deleted", [row.task_id for row in rows])
-
-    async def _requeue_stuck(self) -> None:
-        """Resolve again the dependencies of blocked tasks that have no unfinished parent."""
-        async for bounds in self._slices({Status.BLOCKED}):
-            rows = await self._execute(dependency_resolution.requeue_stuck(), **bounds)
-            _log_repair("dependencies.requeued", [row.id for row in rows])
-
-    async def _slices(self, statuses: Collection[Status]) -> AsyncIterator[dict[str, int]]:
-        """Yield the bounds `after_id` and `until_id` of slices that together hold all tasks in `statuses`."""
-        ((first, last),) = await self._execute(queries.id_range(frozenset(statuses)))
+    async def _repair_slices(self, event: str, repair: Executable, statuses: frozenset[Status]) -> None:
+        """Run `repair` on slices of the ids that together hold all tasks in `statuses`."""
+        ((first, last),) = await self._execute(queries.id_range(statuses))
         if first is None:
             return
         for after_id in range(first - 1, last, SLICE_SIZE):
-            yield {"after_id": after_id, "until_id": after_id + SLICE_SIZE}
+            _log_repair(event, await self._execute(repair, after_id=after_id, until_id=after_id + SLICE_SIZE))
 
     async def _fail_unknown_types(self) -> None:
         """Fail tasks whose type no worker has known for long.
@@ -173,7 +160,7 @@ class Rescuer:
         return rows
 
 
-def _log_repair(event: str, task_ids: list[int]) -> None:
-    """Log an error: what the sweep repairs is a fault of another rule."""
-    if task_ids:
-        log.error(event, count=len(task_ids), task_ids=task_ids[:MAX_LOGGED_IDS])
+def _log_repair(event: str, rows: Sequence[Any]) -> None:
+    """Log the tasks whose ids are in `rows`, as an error: what the sweep repairs is a fault of another rule."""
+    if rows:
+        log.error(event, count=len(rows), task_ids=[task_id for (task_id,) in rows[:MAX_LOGGED_IDS]])
