@@ -74,6 +74,6 @@ def test_spans_whose_export_was_interrupted_do_not_fill_the_queue_for_good() -> 
     export.force_flush()
     for _ in range(BATCH_SIZE):
         traced.tracer.start_span("later").end()
-    export.shutdown()
+    export.shutdown()  # type: ignore[no-untyped-call]
 
     assert len(kept.get_finished_spans()) == 1 + BATCH_SIZE
