@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from taskcore.db.queues import outbox
 from taskcore.db.tasks import actions, claims, dependencies, settlements
@@ -35,6 +36,12 @@ class DatabaseHarness:
             result = connection.execute(statement, parameters)
             return list(result) if result.returns_rows else []
 
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        options = {"isolation_level": "READ COMMITTED"}
+        with self.engine.connect().execution_options(**options) as connection, connection.begin():
+            yield connection
+
     def sql(self, statement: str, **parameters: Any) -> list[Any]:
         return self.run(text(statement), **parameters)
 
@@ -43,11 +50,8 @@ class DatabaseHarness:
         return [row.id for row in self.run(statement, **parameters)]
 
     def submit_with_parents(self, *parents: int, **fields: Any) -> int:
-        """A task that depends on `parents`, as the API submits it."""
-        with (
-            self.engine.connect().execution_options(isolation_level="READ COMMITTED") as connection,
-            connection.begin(),
-        ):
+        """Submit a task that depends on `parents`, as the API does."""
+        with self.transaction() as connection:
             rows = connection.execute(dependencies.lock_tasks(), {"ids": list(parents)}).all()
             start = plan_start([state_of(row.id, Status(row.status)) for row in rows])
             (row,) = connection.execute(*submit_planned([(new_task(**fields), start)]))
@@ -55,29 +59,23 @@ class DatabaseHarness:
         return int(row.id)
 
     def fail_unknown_type(self, *, after_s: float) -> list[int]:
-        """What waits for types that nobody serves, as the rescuer does."""
-        with (
-            self.engine.connect().execution_options(isolation_level="READ COMMITTED") as connection,
-            connection.begin(),
-        ):
+        """Fail the waiting tasks of types that no worker serves, as the rescuer does."""
+        with self.transaction() as connection:
             ids = list(connection.scalars(actions.lock_unknown_type(), {"after_s": float(after_s)}))
             return list(connection.scalars(actions.fail_unknown_type(), {"ids": ids}))
 
     def apply_action(self, statement: Any, task_id: int) -> bool:
         """Resume or retry a task, as the API does."""
         values = {"task": task_id, "by": "me"}
-        with (
-            self.engine.connect().execution_options(isolation_level="READ COMMITTED") as connection,
-            connection.begin(),
-        ):
+        with self.transaction() as connection:
             connection.execute(dependencies.lock_task_and_parents(), values)
             return bool(connection.execute(statement, values).all())
 
-    def run_to_end(self, task_id: int, verdict: AttemptResult | None = None) -> None:
-        """The task runs and ends, without a failure unless `verdict` says otherwise."""
+    def run_to_end(self, task_id: int, result: AttemptResult | None = None) -> None:
+        """Claim and settle the task: it succeeds, unless there is another `result`."""
         token = uuid4()
         (row,) = self.claim([task_id], token=token)
-        assert self.settle(task_id, row.attempt, token, verdict) == [task_id]
+        assert self.settle(task_id, row.attempt, token, result) == [task_id]
 
     def register_worker(
         self, *, lease_s: float = 30, queues: Sequence[str] = (), types: Sequence[str] = ("noop",)
@@ -90,14 +88,14 @@ class DatabaseHarness:
         return self.run(claims.claim(), ids=list(ids), worker=worker, token=token or uuid4(), **{**parameters, **more})
 
     def settle(
-        self, task_id: int, attempt: int, token: UUID, verdict: AttemptResult | None = None, worker: int = 1
+        self, task_id: int, attempt: int, token: UUID, result: AttemptResult | None = None, worker: int = 1
     ) -> list[int]:
-        verdict = verdict or outcomes.succeeded(None)
-        rows = settlements.result_rows([FinishedAttempt(Lease(task_id, attempt, token), "noop", verdict, 0.0, 0.1)])
+        result = result or outcomes.succeeded(None)
+        rows = settlements.result_rows([FinishedAttempt(Lease(task_id, attempt, token), "noop", result, 0.0, 0.1)])
         return [r.id for r in self.run(settlements.settle(), rows=rows, by=f"worker:{worker}")]
 
     def register_type(self, name: str, **fields: Any) -> None:
-        """A worker brings the type `name`."""
+        """Register the type `name`, as a worker does."""
         known = {"name": name, "description": "", "queue": "default", "schema": {}, "max_attempts": 4, "retry": {}}
         self.run(workers.register_types([{**known, **fields}]))
 
@@ -105,7 +103,7 @@ class DatabaseHarness:
         return self.settle_as_lost(self.run(leases.orphaned_attempts()), by="coordinator")
 
     def settle_as_lost(self, held: Sequence[Any], *, by: str) -> list[int]:
-        """Settle what is `held` by somebody who is gone."""
+        """Settle the rows `held`, whose worker is gone."""
         attempts = map(leases.HeldAttempt.from_row, held)
         batch = [attempt.finish(worker_lost(attempt.worker_losses)) for attempt in attempts]
         return [row.id for row in self.run(settlements.settle(), rows=settlements.result_rows(batch), by=by)]
@@ -124,11 +122,11 @@ class DatabaseHarness:
         self.sql("UPDATE outbox SET available_at = now() WHERE task_id = :id", id=task_id)
 
     def wait_for_blocked(self, count: int) -> None:
-        """Until `count` statements of this database wait for a lock."""
+        """Wait until `count` statements of this database wait for a lock."""
         deadline = time.monotonic() + 60
         waiting = (
             "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
         )
         while self.sql(waiting)[0][0] < count:
-            assert time.monotonic() < deadline, "nobody waits for a lock"
+            assert time.monotonic() < deadline, "no statement waits for a lock"
             time.sleep(0.01)

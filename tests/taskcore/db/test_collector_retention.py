@@ -1,4 +1,4 @@
-"""Retention of what collectors stored."""
+"""Retention of what collectors store."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Keep = Callable[..., Awaitable[None]]
 
 @pytest.fixture
 async def keep(database_url: str) -> AsyncIterator[Keep]:
-    """Deletes whatever these settings do not keep."""
+    """Yield a function that deletes what these settings do not keep."""
     engine = async_engine(database_url, name="tests", pool_size=1, options=KEY_LOOKUP_OPTIONS)
 
     async def run(**retention: Any) -> None:

@@ -1,4 +1,4 @@
-"""A server that hangs is a server that is away."""
+"""A server that hangs counts as unavailable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Statements that go by key read no more than that, though statistics are of when there was nothing to read."""
+"""Statements that look up rows by key read no others, although statistics date from when the tables were empty."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FEW = 3
 
 @pytest.fixture
 def ids(db: DatabaseHarness) -> list[int]:
-    """Of tasks, in tables that were analysed when they were empty."""
+    """Return ids of tasks in tables that were analysed while they were empty."""
     db.register_worker()
     (first,) = db.submit(new_task())
     db.run_to_end(first)
@@ -34,7 +34,7 @@ def ids(db: DatabaseHarness) -> list[int]:
 
 
 def most_read(engine: Engine, statement: Executable, **parameters: Any) -> int:
-    """How many rows the busiest node of its plan read from a table. It is executed, too."""
+    """Execute the statement, and return how many rows the busiest node of its plan read from a table."""
     prepared = prepare(statement)
     pooled = engine.raw_connection()
     connection: psycopg.Connection[Any] = pooled.driver_connection  # type: ignore[assignment]

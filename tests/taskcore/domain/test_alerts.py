@@ -1,4 +1,4 @@
-"""What rules make of events: which match, what is counted, and what their templates may say."""
+"""What rules make of events: which rule matches, what is counted, and what templates may contain."""
 
 from __future__ import annotations
 

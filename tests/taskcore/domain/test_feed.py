@@ -1,4 +1,4 @@
-"""The reader's bookkeeping, against every order in which writers and readers can take their steps."""
+"""The reader's position, against every order in which writers and readers can take their steps."""
 
 from __future__ import annotations
 
@@ -21,12 +21,15 @@ class Row:
 class Writer:
     name: str
     drawn: list[int] = field(default_factory=list)
-    is_over: bool = False  # committed or rolled back, and still holding the lock
+    is_finished: bool = False  # committed or rolled back, and still holding the lock
 
 
 @dataclass
 class World:
-    """PostgreSQL as the feed sees it: ids are drawn under the lock, seen at the commit, and the lock let go after."""
+    """PostgreSQL as the feed sees it.
+
+    Ids are allocated under the lock and visible at the commit; the lock is released after that.
+    """
 
     last_id: int = 0
     visible: list[int] = field(default_factory=list)
@@ -39,21 +42,21 @@ class World:
         self.draw(-1)
 
     def draw(self, pick: int) -> None:
-        for writer in self._pick(pick, is_over=False):
+        for writer in self._pick(pick, is_finished=False):
             self.last_id += 1
             writer.drawn.append(self.last_id)
 
     def commit(self, pick: int) -> None:
-        for writer in self._pick(pick, is_over=False):
+        for writer in self._pick(pick, is_finished=False):
             self.visible = sorted(self.visible + writer.drawn)
-            writer.is_over = True
+            writer.is_finished = True
 
     def roll_back(self, pick: int) -> None:
-        for writer in self._pick(pick, is_over=False):
-            writer.is_over = True
+        for writer in self._pick(pick, is_finished=False):
+            writer.is_finished = True
 
     def let_go(self, pick: int) -> None:
-        for writer in self._pick(pick, is_over=True):
+        for writer in self._pick(pick, is_finished=True):
             self.writers.remove(writer)
 
     def crash(self, pick: int) -> None:
@@ -63,8 +66,8 @@ class World:
     def holders(self) -> frozenset[str]:
         return frozenset(writer.name for writer in self.writers)
 
-    def _pick(self, pick: int, *, is_over: bool) -> list[Writer]:
-        found = [writer for writer in self.writers if writer.is_over is is_over]
+    def _pick(self, pick: int, *, is_finished: bool) -> list[Writer]:
+        found = [writer for writer in self.writers if writer.is_finished is is_finished]
         return [found[pick % len(found)]] if found else []
 
 
@@ -77,7 +80,7 @@ class Reader:
         self.has_to_watch = False
 
     def step(self) -> None:
-        """Its two halves, by turns: others act in between."""
+        """Take the reader's two steps in turn: others act in between."""
         if self.has_to_watch:
             self.position = self.position.with_writers(self.world.holders())
         else:
@@ -95,7 +98,7 @@ class Reader:
         return id_ > self.position.last_id or any(gap.first <= id_ <= gap.last for gap in self.position.gaps)
 
 
-#: What happens, and how often.
+#: The steps, and how often each is chosen.
 VERBS = {"begin": 30, "draw": 10, "commit": 20, "roll_back": 10, "let_go": 30, "crash": 1, "read": 80, "resume": 3}
 
 

@@ -1,4 +1,4 @@
-"""What becomes of the times that are due: pure rules."""
+"""What happens to due times: pure rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a collector stores: samples that stay, metrics that are known, and cursors."""
+"""What the analytics collector stores: samples, metrics and cursors."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def stored(db: DatabaseHarness) -> list[Any]:
 
 
 def lag_seen_by_another_role(db: DatabaseHarness) -> timedelta:
-    """To which it is hidden since when others have been at work."""
+    """Return the lag as seen by a role that may not see when other roles' transactions began."""
     with db.engine.connect() as connection:
         connection.execute(text("SET ROLE pg_signal_backend"))
         clock = connection.execute(analytics.read_clock()).one()

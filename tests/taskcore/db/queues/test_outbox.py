@@ -1,4 +1,4 @@
-"""The outbox: what is sent next, and what must be sent again."""
+"""The outbox: what is dispatched next, and what must be dispatched again."""
 
 from __future__ import annotations
 

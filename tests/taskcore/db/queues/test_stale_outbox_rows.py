@@ -1,4 +1,4 @@
-"""Outbox rows that should not be there, and what they must not do."""
+"""Outbox rows that should not exist, and what they must not do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Schedules that services keep for themselves."""
+"""Schedules that services manage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be done to a task, in the database and on the model; and two such acts at once."""
+"""Actions on a task, in the database and on the reference model, and how to run two of them concurrently."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ActionOutcome = bool | str | None
 
 @dataclass
 class Subject:
-    """A task, and the lease that was given on it first."""
+    """A task, and the first lease that was given on it."""
 
     db: DatabaseHarness
     task: int
@@ -37,7 +37,10 @@ class Subject:
 
 @dataclass(frozen=True)
 class ConcurrentAction:
-    """`do` it in the database, `foresee` it on the model; each answers whether anything was done, or what."""
+    """An action: `run` performs it in the database, `predict` on the model.
+
+    Both return whether, or what, it changed.
+    """
 
     run: Callable[[Subject, UUID], ActionOutcome]
     predict: Callable[[ReferenceModel, Subject, UUID], ActionOutcome]
@@ -47,31 +50,26 @@ Actions = list[tuple[ConcurrentAction, UUID]]
 
 
 def user_action(verb: str, *statements: Executable) -> ConcurrentAction:
-    """As the API does it: whatever fits how the task stands, and once more when it has moved in between."""
-    hold = dependencies.lock_task_and_parents() if verb in ("resume", "retry") else dependencies.lock_tasks()
+    """As the API performs it: lock the task, then execute the first statement that its status allows."""
+    lock = dependencies.lock_task_and_parents() if verb in ("resume", "retry") else dependencies.lock_tasks()
 
-    def do(scene: Subject, _: UUID) -> bool:
-        given = {"task": scene.task, "by": "me", "why": None}
-        for statement in statements * 3:
-            with scene.db.engine.connect().execution_options(isolation_level="READ COMMITTED") as connection:
-                connection.execute(hold, {"task": scene.task, "ids": [scene.task]})
-                rows = connection.execute(statement, given).all()
-                connection.commit()
-            if rows:
-                return True
-        return False
+    def run(subject: Subject, _: UUID) -> bool:
+        values = {"task": subject.task, "ids": [subject.task], "by": "me", "why": None}
+        with subject.db.transaction() as connection:
+            connection.execute(lock, values)
+            return any(connection.execute(statement, values).all() for statement in statements)
 
-    return ConcurrentAction(do, lambda model, scene, _: bool(getattr(model, verb)(scene.task)))
+    return ConcurrentAction(run, lambda model, subject, _: bool(getattr(model, verb)(subject.task)))
 
 
-def worker_result(how: str, verdict: AttemptResult) -> ConcurrentAction:
+def worker_result(how: str, result: AttemptResult) -> ConcurrentAction:
     return ConcurrentAction(
-        lambda scene, _: bool(scene.db.settle(*scene.held, verdict)),
-        lambda model, scene, _: model.settle(scene.held, how),
+        lambda subject, _: bool(subject.db.settle(*subject.held, result)),
+        lambda model, subject, _: model.settle(subject.held, how),
     )
 
 
-def predict_rescue(model: ReferenceModel, scene: Subject, _: UUID) -> bool:
+def predict_rescue(model: ReferenceModel, subject: Subject, _: UUID) -> bool:
     held = model.held()
     if not held:
         return False
@@ -79,23 +77,26 @@ def predict_rescue(model: ReferenceModel, scene: Subject, _: UUID) -> bool:
     return model.settle(lost, "is lost")
 
 
-def submit_child(scene: Subject, _: UUID) -> ActionOutcome:
-    """As the API does it. Answers how the child starts; a task that is gone cannot be depended on."""
-    with scene.db.engine.connect().execution_options(isolation_level="READ COMMITTED") as connection:
-        rows = connection.execute(dependencies.lock_tasks(), {"ids": [scene.task]}).all()
+def submit_child(subject: Subject, _: UUID) -> ActionOutcome:
+    """Submit a task that depends on the subject, as the API does.
+
+    Returns the child's status; False if the subject is deleted.
+    """
+    with subject.db.engine.connect().execution_options(isolation_level="READ COMMITTED") as connection:
+        rows = connection.execute(dependencies.lock_tasks(), {"ids": [subject.task]}).all()
         if not rows:
             return False
         start = plan_start([state_of(row.id, Status(row.status)) for row in rows])
         (child,) = connection.execute(*submit_planned([(new_task(), start)])).all()
-        connection.execute(*add_dependencies([(child.id, scene.task)]))
+        connection.execute(*add_dependencies([(child.id, subject.task)]))
         connection.commit()
     return str(child.status)
 
 
-def predict_child(model: ReferenceModel, scene: Subject, _: UUID) -> ActionOutcome:
-    if model.tasks[scene.task].status is None:
+def predict_child(model: ReferenceModel, subject: Subject, _: UUID) -> ActionOutcome:
+    if model.tasks[subject.task].status is None:
         return False
-    child = ModelTask(max(model.tasks) + 1, "default", 4, "soft", runs_in_future=False, depends_on=(scene.task,))
+    child = ModelTask(max(model.tasks) + 1, "default", 4, "soft", runs_in_future=False, depends_on=(subject.task,))
     model.submit(child)
     return child.status
 
@@ -107,44 +108,46 @@ ACTIONS = {
     "retry": user_action("retry", actions.retry()),
     "delete": user_action("delete", actions.delete_task()),
     "claim": ConcurrentAction(
-        lambda scene, token: bool(scene.db.claim([scene.task], token=token)),
-        lambda model, scene, token: bool(model.claim([scene.task], 1, token)),
+        lambda subject, token: bool(subject.db.claim([subject.task], token=token)),
+        lambda model, subject, token: bool(model.claim([subject.task], 1, token)),
     ),
     "succeed": worker_result("succeeds", outcomes.succeeded("1")),
     "fail": worker_result("fails for good", outcomes.failed("no", "non_retryable")),
     "put off": worker_result("fails", outcomes.retry_later("no luck", DAY)),
     "submit a child": ConcurrentAction(submit_child, predict_child),
     "give up": ConcurrentAction(
-        lambda scene, _: bool(scene.db.fail_unknown_type(after_s=-60)),
-        lambda model, scene, _: bool(model.fail_unknown_type("soft")),
+        lambda subject, _: bool(subject.db.fail_unknown_type(after_s=-60)),
+        lambda model, subject, _: bool(model.fail_unknown_type("soft")),
     ),
-    "rescue": ConcurrentAction(lambda scene, _: bool(scene.db.rescue_orphans()), predict_rescue),
+    "rescue": ConcurrentAction(lambda subject, _: bool(subject.db.rescue_orphans()), predict_rescue),
 }
 
 
 def predict_serial(
-    model: ReferenceModel, scene: Subject, acts: Actions
+    model: ReferenceModel, subject: Subject, planned: Actions
 ) -> tuple[dict[UUID, ActionOutcome], dict[int, Snapshot]]:
-    """What each of `acts` answers, one after the other, and how the task and its children stand in the end."""
+    """Return the results of the planned actions, performed one after the other, and the final snapshots."""
     model = deepcopy(model)
-    answers = {token: act.predict(model, scene, token) for act, token in acts}
+    results = {token: action.predict(model, subject, token) for action, token in planned}
     model.resolve_dependencies()
-    return answers, expected_snapshots(model)
+    return results, expected_snapshots(model)
 
 
-def wait_until_blocked_or_done(db: DatabaseHarness, acts: list[Future[ActionOutcome]]) -> None:
+def wait_until_blocked_or_done(db: DatabaseHarness, planned: list[Future[ActionOutcome]]) -> None:
     blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    while sum(act.done() for act in acts) + db.sql(blocked)[0][0] < len(acts):
+    while sum(action.done() for action in planned) + db.sql(blocked)[0][0] < len(planned):
         pass
 
 
-def run_concurrently(pool: ThreadPoolExecutor, scene: Subject, acts: Actions, held: int) -> dict[UUID, ActionOutcome]:
-    """All begin while somebody else has locked the task `held`; the first that waits is the first that goes on."""
+def run_concurrently(
+    pool: ThreadPoolExecutor, subject: Subject, planned: Actions, held: int
+) -> dict[UUID, ActionOutcome]:
+    """Start all while a third transaction has locked the task `held`: the first that waits is the first to continue."""
     running: list[Future[ActionOutcome]] = []
-    with scene.db.engine.connect().execution_options(isolation_level="READ COMMITTED") as third:
+    with subject.db.engine.connect().execution_options(isolation_level="READ COMMITTED") as third:
         third.execute(text("SELECT 1 FROM task WHERE id = :id FOR UPDATE"), {"id": held})
-        for act, token in acts:
-            running.append(pool.submit(act.run, scene, token))
-            wait_until_blocked_or_done(scene.db, running)
+        for action, token in planned:
+            running.append(pool.submit(action.run, subject, token))
+            wait_until_blocked_or_done(subject.db, running)
         third.commit()
-    return {token: one.result() for (_, token), one in zip(acts, running, strict=True)}
+    return {token: one.result() for (_, token), one in zip(planned, running, strict=True)}

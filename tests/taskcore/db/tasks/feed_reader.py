@@ -1,4 +1,4 @@
-"""A reader of the feed that remembers what it was shown, and transactions that write to it, left open."""
+"""A reader of the feed that remembers what it received, and open transactions that write history."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Reader:
         self.shown += page.rows
 
     def read_to_the_end(self) -> None:
-        """Of what is committed, and until no gap is open."""
+        """Read until everything committed is received and no gap is open."""
         while True:
             before = self.position
             self.read()
@@ -47,7 +47,7 @@ def open_transaction(engine: Engine) -> Connection:
 
 
 def write_in(connection: Connection, count: int = 1) -> None:
-    """`count` rows of history, uncommitted."""
+    """Write `count` rows of history without committing them."""
     connection.execute(*submit([new_task() for _ in range(count)]))
 
 
@@ -61,7 +61,7 @@ def all_ids(db: DatabaseHarness) -> list[int]:
 
 
 def assert_nothing_missed(reader: Reader, whole: list[int]) -> None:
-    """What every prefix of the reader lacks lies beyond the cursor that comes with it."""
+    """Whatever a prefix of the reader's rows lacks lies beyond the cursor that came with it."""
     seen = {id_ for id_ in whole if id_ <= reader.start}
     due = iter([id_ for id_ in whole if id_ > reader.start])
     waiting = next(due, None)
@@ -75,7 +75,7 @@ def assert_nothing_missed(reader: Reader, whole: list[int]) -> None:
 
 @contextmanager
 def second_engine(db: DatabaseHarness, pool_size: int) -> Iterator[Engine]:
-    """Another engine on the same database."""
+    """Yield another engine on the same database."""
     engine = sync_engine(db.engine.url.render_as_string(hide_password=False), name="tests", pool_size=pool_size)
     yield engine
     engine.dispose()

@@ -1,4 +1,4 @@
-"""What every step must do to a task, said once more in plain Python: from the documentation, not from the SQL."""
+"""What every action must do to a task, written again in plain Python: from the documentation, not from the SQL."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Held = tuple[int, int, UUID]
 
 UNSUCCESSFUL = (Status.FAILED, Status.CANCELLED)
 
-#: What ends an attempt, by what it leaves behind: the outcome that is kept and what is counted.
+#: The ends of an attempt: the outcome that is stored, and the counter that it increments.
 RESULTS = {
     "succeeds": ("succeeded", None),
     "fails": ("failed", "failures"),
@@ -70,7 +70,7 @@ class ModelTask:
         self.dependents_state = self.dependents_state and "reblock"
 
     def end(self, how: str) -> tuple[Status, bool]:
-        """Where the task comes to by the end of this attempt, and whether at once."""
+        """Return the status after this attempt's end, and whether the task may run at once."""
         match how:
             case "succeeds":
                 return Status.SUCCEEDED, True
@@ -102,24 +102,24 @@ class ReferenceModel:
                 parent.dependents_state = parent.dependents_state or "resolved"
             elif parent.status != Status.SUCCEEDED:
                 parent.dependents_state = "reblock" if parent.dependents_state == "reblock" else "pending"
-        if self._is_in_vain(task):
+        if self._has_failed_parent(task):
             self._cascade(task)
         else:
             self._wait(task)
 
     def _wait(self, task: ModelTask) -> None:
-        """For what it depends on, for its time, or for nothing."""
-        if self._waits(task):
+        """Let the task wait for its parents, for its `run_at`, or for a worker."""
+        if self._has_incomplete_parent(task):
             task.move(Status.BLOCKED)
         else:
             task.move(Status.SCHEDULED if task.runs_in_future else Status.QUEUED, is_due=not task.runs_in_future)
 
-    def _waits(self, task: ModelTask) -> bool:
-        """Some of what it depends on has not succeeded. What is gone had."""
+    def _has_incomplete_parent(self, task: ModelTask) -> bool:
+        """Some parent has not succeeded. A deleted one had."""
         return any(self.tasks[id_].status not in (Status.SUCCEEDED, None) for id_ in task.depends_on)
 
-    def _is_in_vain(self, task: ModelTask) -> bool:
-        """Some of what it depends on came to nothing, or is gone without having succeeded."""
+    def _has_failed_parent(self, task: ModelTask) -> bool:
+        """Some parent failed, was cancelled, or was deleted without having succeeded."""
         parents = [self.tasks[id_] for id_ in task.depends_on]
         gone = [parent.history[-1][0] for parent in parents if parent.status is None]
         return any(parent.status in UNSUCCESSFUL for parent in parents) or any(end != Status.SUCCEEDED for end in gone)
@@ -129,13 +129,13 @@ class ReferenceModel:
         task.is_cancelled_by_parent = True
 
     def resolve_dependencies(self) -> None:
-        """What the ends of tasks, and their retries, mean for those that depend on them, until nothing is left."""
+        """Apply the ends and retries of tasks to their dependents, until nothing is left to do."""
         for task in (self.tasks[id_] for id_ in sorted(self.tasks)):
-            if task.status is Status.CANCELLED and task.is_cancelled_by_parent and not self._is_in_vain(task):
+            if task.status is Status.CANCELLED and task.is_cancelled_by_parent and not self._has_failed_parent(task):
                 task.restart(Status.BLOCKED)
-            if task.status in (Status.BLOCKED, Status.PAUSED) and self._is_in_vain(task):
+            if task.status in (Status.BLOCKED, Status.PAUSED) and self._has_failed_parent(task):
                 self._cascade(task)
-            if task.status is Status.BLOCKED and not self._waits(task):
+            if task.status is Status.BLOCKED and not self._has_incomplete_parent(task):
                 self._wait(task)
         for task in self.tasks.values():
             if task.dependents_state:
@@ -182,7 +182,7 @@ class ReferenceModel:
         return is_held
 
     def expire(self, ids: Iterable[int]) -> set[int]:
-        """Their time is up."""
+        """The retention time of these tasks has ended."""
         return {id_ for id_ in ids if self.tasks[id_].status in TERMINAL and self.delete(id_)}
 
     def fail_unknown_type(self, *types: str) -> list[int]:
@@ -224,9 +224,9 @@ class ReferenceModel:
 
     def retry(self, id_: int) -> bool:
         task = self.tasks[id_]
-        if task.status not in UNSUCCESSFUL or self._is_in_vain(task):
+        if task.status not in UNSUCCESSFUL or self._has_failed_parent(task):
             return False
-        task.restart(Status.BLOCKED if self._waits(task) else Status.QUEUED)
+        task.restart(Status.BLOCKED if self._has_incomplete_parent(task) else Status.QUEUED)
         return True
 
     def delete(self, id_: int) -> bool:

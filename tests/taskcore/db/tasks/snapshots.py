@@ -1,4 +1,4 @@
-"""How tasks stand in the database, in the terms of the model; and what is true of every task, whatever happened."""
+"""The state of tasks in the database, in the terms of the model, and the invariants that always hold."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from taskcore.domain.states import CLAIMABLE, HELD, TERMINAL, TRANSITIONS, Statu
 from tests.taskcore.db.db_harness import DatabaseHarness
 from tests.taskcore.db.tasks.reference_model import ModelTask, ReferenceModel
 
-#: Of every task that ever was: what is left of one that was deleted is its history.
+#: One row per task that ever existed. A deleted one has only its history.
 TASKS = """
     SELECT h.task_id, h.steps, t.status, t.attempt, t.failures, t.crashes, t.worker_losses, t.isolated,
         t.pause_requested, t.lease_token, t.dependents_state, t.checkpoint, t.result IS NOT NULL AS has_result,
@@ -21,7 +21,7 @@ TASKS = """
           FROM task_history GROUP BY task_id) h
     LEFT JOIN task t ON t.id = h.task_id LEFT JOIN outbox o ON o.task_id = h.task_id
 """
-#: Steps out of where a task was over that nobody asked for. What its dependency's end had cancelled follows that one.
+#: Transitions out of a terminal status that no user requested, except that a task follows its retried parent.
 UNREQUESTED_RESTARTS = """
     SELECT 1 FROM task_history WHERE from_status IN ('succeeded', 'failed', 'cancelled') AND actor <> 'me'
         AND to_status IS NOT NULL AND (from_status, to_status) IS DISTINCT FROM ('cancelled', 'blocked')
@@ -33,7 +33,7 @@ Step = tuple[str | None, str | None]
 
 @dataclass(frozen=True)
 class Snapshot:
-    """`is_due` is None where there is no outbox row. Of a task that was deleted only `steps` say something."""
+    """The state of a task. `is_due` is None without an outbox row. A deleted task has only `steps`."""
 
     status: str | None
     steps: tuple[Step, ...]
@@ -49,7 +49,7 @@ class Snapshot:
 
 
 def clear(db: DatabaseHarness) -> None:
-    """To truncate would take several times as long."""
+    """DELETE, because TRUNCATE takes several times as long."""
     for table in ("task", "task_history", "task_attempt", "task_dependency", "outbox", "queue", "worker"):
         db.sql(f"DELETE FROM {table}")
 
@@ -96,7 +96,7 @@ def _expected(task: ModelTask) -> Snapshot:
 
 
 def assert_consistent(db: DatabaseHarness) -> None:
-    """Every step is one that there is, and follows the one before; the rest says the same as the last of them."""
+    """Every step is a known transition that continues the one before, and the state agrees with the last one."""
     for one in take_snapshots(db).values():
         assert one.steps[0][0] is None
         assert set(one.steps) <= STEPS

@@ -1,4 +1,4 @@
-"""Telling running tasks to stop or to pause, and pausing tasks and queues that wait."""
+"""Asking running tasks to stop or to pause, and pausing waiting tasks and queues."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def interrupt(db: DatabaseHarness, task_id: int) -> bool:
 
 
 @pytest.mark.parametrize(
-    "verdict",
+    "result",
     [
         outcomes.succeeded('{"n": 1}'),
         outcomes.failed("broken", "attempts_exhausted"),
@@ -35,9 +35,7 @@ def interrupt(db: DatabaseHarness, task_id: int) -> bool:
         outcomes.paused(),
     ],
 )
-def test_a_task_asked_to_stop_is_cancelled_however_its_attempt_ends(
-    db: DatabaseHarness, verdict: AttemptResult
-) -> None:
+def test_a_task_asked_to_stop_is_cancelled_however_its_attempt_ends(db: DatabaseHarness, result: AttemptResult) -> None:
     token = uuid4()
     db.register_type("noop")
     task_id = running(db, token)
@@ -45,7 +43,7 @@ def test_a_task_asked_to_stop_is_cancelled_however_its_attempt_ends(
     assert interrupt(db, task_id)
     assert not interrupt(db, task_id)
 
-    assert db.settle(task_id, 1, token, verdict) == [task_id]
+    assert db.settle(task_id, 1, token, result) == [task_id]
     (task,) = db.sql("SELECT status, reason, error, result FROM task")
     assert tuple(task) == ("cancelled", "cancelled", "too late", None)
     assert db.history(task_id) == ["queued", "running", "cancelling", "cancelled"]

@@ -1,4 +1,4 @@
-"""The history as a feed, on real connections: who resumes misses nothing, and no open transaction is in the way."""
+"""The history as a feed, on real connections: no reader misses a row, and open transactions do not block it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.taskcore.db.tasks.feed_reader import (
 
 @pytest.fixture
 def db(db: DatabaseHarness) -> DatabaseHarness:
-    """With the queue there already: the first submit to a queue makes it, and others wait for that to commit."""
+    """With an existing queue: the first submit to a queue creates it, and others wait for that to commit."""
     db.sql("INSERT INTO queue (name) VALUES ('default')")
     return db
 
@@ -73,7 +73,7 @@ def test_rolled_back_rows_do_not_hold_up_the_cursor(db: DatabaseHarness) -> None
 
 
 def test_an_open_transaction_without_history_does_not_hold_up_the_cursor(db: DatabaseHarness) -> None:
-    """It keeps `pg_snapshot_xmin` back for as long as it likes."""
+    """Such a transaction keeps `pg_snapshot_xmin` back for as long as it likes."""
     stranger = open_transaction(db.engine)
     stranger.execute(text("INSERT INTO queue (name) VALUES ('elsewhere')"))
     undone = open_transaction(db.engine)
@@ -136,7 +136,7 @@ def test_readers_miss_nothing_while_transactions_end_in_any_order(db: DatabaseHa
 
 
 def test_readers_miss_nothing_while_workers_claim_settle_and_fail(db: DatabaseHarness) -> None:
-    """All the real writers, each committing when it may, a tenth of them rolled back half-way."""
+    """All kinds of writers, each committing when it can, a tenth of them rolled back half-way."""
     task_ids = db.submit(*[new_task() for _ in range(200)])
     reader = Reader(db.engine, room=40)
     is_over = Event()
@@ -223,66 +223,8 @@ async def test_the_feed_can_be_read_asynchronously(db: DatabaseHarness, database
     await engine.dispose()
 
 
-def test_a_reader_that_resumes_below_deleted_history_learns_of_it(db: DatabaseHarness) -> None:
-    db.submit(*[new_task() for _ in range(10)])
-    db.sql("UPDATE task_history SET at = at - interval '1 day' WHERE id <= 6")
-    db.sql("DELETE FROM task")
-
-    assert [db.run(history_feed.delete_oldest(), after_s=3600.0, room=4)[0][0] for _ in range(4)] == [3, 3, 0, 0]
-    db.sql("UPDATE task_history SET at = at - interval '1 day'")
-    while db.run(history_feed.delete_oldest(), after_s=3600.0, room=4)[0][0]:
-        pass
-
-    assert all_ids(db) == [10]
-    assert history_feed.read(db.engine, Position(3)).expired == (4, 9)
-    assert history_feed.read(db.engine, Position(9)).expired is None
-    assert history_feed.read(db.engine, Position()).expired is None
-
-
-def test_the_history_of_an_existing_task_and_all_later_history_is_kept(db: DatabaseHarness) -> None:
-    db.submit(*[new_task() for _ in range(5)])
-    db.sql("UPDATE task_history SET at = at - interval '1 day'")
-    db.sql("DELETE FROM task WHERE id <> 3")
-
-    while db.run(history_feed.delete_oldest(), after_s=3600.0, room=4)[0][0]:
-        pass
-
-    assert all_ids(db) == [3, 4, 5]
-
-
-def test_the_end_of_a_task_is_kept_while_another_depends_on_it(db: DatabaseHarness) -> None:
-    db.submit(*[new_task() for _ in range(5)])
-    db.sql("UPDATE task_history SET at = at - interval '1 day'")
-    db.sql("DELETE FROM task")
-    db.sql("INSERT INTO task_dependency (task_id, depends_on) VALUES (9, 2)")
-
-    while db.run(history_feed.delete_oldest(), after_s=3600.0, room=4)[0][0]:
-        pass
-
-    assert all_ids(db) == [2, 3, 4, 5]
-
-
-@pytest.mark.parametrize(("days_ago", "kept"), [(0, [5]), (2, [3, 4, 5]), (3, [2, 3, 4, 5]), (99, [2, 3, 4, 5])])
-def test_history_that_analytics_has_not_counted_is_kept_for_thirty_days(
-    db: DatabaseHarness, days_ago: int, kept: list[int]
-) -> None:
-    db.submit(*[new_task() for _ in range(5)])
-    db.sql("UPDATE task_history SET at = now() - interval '1 day' * (ARRAY[31, 3, 2, 2, 2])[id]")
-    db.sql("DELETE FROM task")
-    db.sql(
-        "INSERT INTO analytics_cursor (source, until) VALUES ('all', now()),"
-        " ('other', now() - interval '1 day' * :days - interval '1 hour')",
-        days=days_ago,
-    )
-
-    while db.run(history_feed.delete_oldest(), after_s=3600.0, room=4)[0][0]:
-        pass
-
-    assert all_ids(db) == kept
-
-
 def test_every_writer_holds_the_lock_before_its_first_id(db: DatabaseHarness) -> None:
-    """The trigger notes which id the sequence gave last, at the moment when it takes the lock."""
+    """The trigger records the last id of the sequence at the moment when it takes the lock."""
     db.sql("CREATE TABLE noted (last bigint)")
     body = db.sql("SELECT prosrc FROM pg_proc WHERE proname = 'lock_history_shared'")[0].prosrc
     noted = body.replace("RETURN", "INSERT INTO noted SELECT last_value FROM task_history_id_seq; RETURN")
@@ -308,6 +250,6 @@ def test_every_writer_holds_the_lock_before_its_first_id(db: DatabaseHarness) ->
 
 
 def test_sessions_do_not_cache_ids(db: DatabaseHarness) -> None:
-    """A session that kept ids for later would use them without having held the lock when it drew them."""
+    """A session that cached ids would use them without having held the lock when they were allocated."""
     cached = "SELECT seqcache FROM pg_sequence WHERE seqrelid = 'task_history_id_seq'::regclass"
     assert db.sql(cached)[0].seqcache == 1

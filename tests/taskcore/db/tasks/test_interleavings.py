@@ -1,4 +1,4 @@
-"""Two at once on one task, in both orders: what comes about is what one after the other would have done."""
+"""Two concurrent actions on one task, in both orders: the result is that of one after the other."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.taskcore.db.tasks.concurrent_actions import (
 from tests.taskcore.db.tasks.reference_model import ModelTask, ReferenceModel
 from tests.taskcore.db.tasks.snapshots import assert_consistent, clear, expected_snapshots, take_snapshots
 
-#: How the task comes to where the two find it.
+#: The actions that bring the task to the state in which the two find it.
 STARTS: dict[str, tuple[str, ...]] = {
     "queued": (),
     "running": ("claim",),
@@ -55,13 +55,13 @@ def test_two_concurrent_actions_have_a_serial_result(
         for first, second in product(ACTIONS, repeat=2):
             clear(db)
             scene, model = begin(db, start)
-            acts = [(ACTIONS[first], uuid4()), (ACTIONS[second], uuid4())]
+            planned = [(ACTIONS[first], uuid4()), (ACTIONS[second], uuid4())]
 
-            came_about = run_concurrently(pool, scene, acts, scene.task)
+            came_about = run_concurrently(pool, scene, planned, scene.task)
             if "submit a child" in (first, second):
                 coordinate()
 
-            legal = [predict_serial(model, scene, acts), predict_serial(model, scene, acts[::-1])]
+            legal = [predict_serial(model, scene, planned), predict_serial(model, scene, planned[::-1])]
             assert (came_about, take_snapshots(db)) in legal, f"{first}, then {second}, from {start}"
 
 
@@ -91,7 +91,7 @@ def test_a_success_after_a_cancel_does_not_win(db: DatabaseHarness) -> None:
     assert_consistent(db)
 
 
-#: How a child and what it depends on come to where a coordinator finds them: who acts, and what they do.
+#: The actions that bring a child and its parent to the state in which a coordinator finds them: whose, and which.
 FAMILIES: dict[str, tuple[tuple[str, str], ...]] = {
     "it succeeded": (("parent", "claim"), ("parent", "succeed")),
     "it failed": (("parent", "claim"), ("parent", "fail")),
@@ -108,16 +108,16 @@ FAMILIES: dict[str, tuple[tuple[str, str], ...]] = {
 }
 
 
-def of(who: str, act: ConcurrentAction) -> ConcurrentAction:
-    """`act` of the family's child or of its parent, which is the task before it."""
+def of(who: str, action: ConcurrentAction) -> ConcurrentAction:
+    """Return `action` on the family's child, or on its parent, which is the task before it."""
     of_parent = who == "parent"
     return ConcurrentAction(
-        lambda scene, token: act.run(replace(scene, task=scene.task - of_parent), token),
-        lambda model, scene, token: act.predict(model, replace(scene, task=scene.task - of_parent), token),
+        lambda scene, token: action.run(replace(scene, task=scene.task - of_parent), token),
+        lambda model, scene, token: action.predict(model, replace(scene, task=scene.task - of_parent), token),
     )
 
 
-def foresee_passing_on(model: ReferenceModel, *_: object) -> bool:
+def predict_resolution(model: ReferenceModel, *_: object) -> bool:
     model.resolve_dependencies()
     return True
 
@@ -133,19 +133,19 @@ def test_resolution_and_a_concurrent_action_have_a_serial_result(
         coordinate()
         return True
 
-    pass_on = ConcurrentAction(run_coordinator, foresee_passing_on)
+    pass_on = ConcurrentAction(run_coordinator, predict_resolution)
     verbs = ("cancel", "pause", "resume", "retry", "delete", "claim", "submit a child")
     others = [(who, verb) for who in ("child", "parent") for verb in verbs]
     with ThreadPoolExecutor(2) as pool:
         for (who, verb), is_first in product(others, (True, False)):
             clear(db)
             scene, model = begin_family(db, FAMILIES[start], pass_on)
-            acts = [(of(who, ACTIONS[verb]), uuid4()), (pass_on, uuid4())][:: 1 if is_first else -1]
+            planned = [(of(who, ACTIONS[verb]), uuid4()), (pass_on, uuid4())][:: 1 if is_first else -1]
 
-            came_about = run_concurrently(pool, scene, acts, scene.task - (held == "parent"))
+            came_about = run_concurrently(pool, scene, planned, scene.task - (held == "parent"))
             coordinate()
 
-            legal = [predict_serial(model, scene, acts), predict_serial(model, scene, acts[::-1])]
+            legal = [predict_serial(model, scene, planned), predict_serial(model, scene, planned[::-1])]
             assert (came_about, take_snapshots(db)) in legal, f"{verb} of {who}, first: {is_first}, when {start}"
 
 
@@ -157,8 +157,8 @@ def begin_family(
     model.submit(ModelTask(child, "default", 4, "soft", runs_in_future=False, depends_on=(scene.task,)))
     scene = replace(scene, task=child)
     for who, verb in steps:
-        act = pass_on if verb == "pass on" else of(who, ACTIONS[verb])
-        assert act.run(scene, scene.held[2])
-        assert act.predict(model, scene, scene.held[2])
+        action = pass_on if verb == "pass on" else of(who, ACTIONS[verb])
+        assert action.run(scene, scene.held[2])
+        assert action.predict(model, scene, scene.held[2])
     assert take_snapshots(db) == expected_snapshots(model)
     return scene, model

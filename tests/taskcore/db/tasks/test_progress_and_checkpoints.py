@@ -1,4 +1,4 @@
-"""What a running attempt tells: only while it is held, and never twice."""
+"""What a running attempt reports: stored only while it is held, and never twice."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def line(task_id: int, token: UUID, number: int, **members: Any) -> dict[str, An
     return {**given, "task_id": task_id, "token": str(token), "line": number, **members}
 
 
-def told(task_id: int, token: UUID, document: Any, attempt: int = 1) -> dict[str, Any]:
+def report(task_id: int, token: UUID, document: Any, attempt: int = 1) -> dict[str, Any]:
     return {"task_id": task_id, "attempt": attempt, "token": str(token), "document": document}
 
 
@@ -51,10 +51,10 @@ def test_a_repeated_line_is_stored_once(db: DatabaseHarness) -> None:
     (task_id,) = db.submit(new_task())
     db.claim([task_id], token=token)
 
-    for message in ("told", "repeated"):
+    for message in ("report", "repeated"):
         db.run(attempt_reports.append_log_lines(), rows=rows(line(task_id, token, 1, message=message)))
 
-    assert [row.message for row in db.sql("SELECT message FROM task_log")] == ["told"]
+    assert [row.message for row in db.sql("SELECT message FROM task_log")] == ["report"]
 
 
 def test_reports_of_an_attempt_that_is_not_held_are_ignored(db: DatabaseHarness) -> None:
@@ -64,11 +64,11 @@ def test_reports_of_an_attempt_that_is_not_held_are_ignored(db: DatabaseHarness)
 
     for lease in ((uuid4(), 1), (token, 2)):
         db.run(attempt_reports.append_log_lines(), rows=rows(line(task_id, lease[0], 1, attempt=lease[1])))
-        db.run(attempt_reports.set_progress(), rows=rows(told(task_id, lease[0], 1, lease[1])))
-        assert db.run(attempt_reports.save_checkpoint(), rows=rows(told(task_id, lease[0], 1, lease[1]))) == []
+        db.run(attempt_reports.set_progress(), rows=rows(report(task_id, lease[0], 1, lease[1])))
+        assert db.run(attempt_reports.save_checkpoint(), rows=rows(report(task_id, lease[0], 1, lease[1]))) == []
     db.settle(task_id, 1, token)
     db.run(attempt_reports.append_log_lines(), rows=rows(line(task_id, token, 1)))
-    db.run(attempt_reports.set_progress(), rows=rows(told(task_id, token, 1)))
+    db.run(attempt_reports.set_progress(), rows=rows(report(task_id, token, 1)))
 
     assert not db.sql("SELECT 1 FROM task_log")
     (task,) = db.sql("SELECT progress, checkpoint FROM task")
@@ -91,9 +91,9 @@ def test_progress_of_many_tasks_is_stored_in_one_statement(db: DatabaseHarness) 
     ids = db.submit(*[new_task() for _ in range(3)])
     db.claim(ids, token=token)
 
-    reports = [told(one, token, {"percent": n}) for n, one in enumerate(ids)]
+    reports = [report(one, token, {"percent": n}) for n, one in enumerate(ids)]
     db.run(attempt_reports.set_progress(), rows=rows(*reports))
-    db.run(attempt_reports.set_progress(), rows=rows(told(ids[0], token, [1, None]), told(ids[1], token, None)))
+    db.run(attempt_reports.set_progress(), rows=rows(report(ids[0], token, [1, None]), report(ids[1], token, None)))
 
     kept = [row.progress for row in db.sql("SELECT progress FROM task ORDER BY id")]
     assert kept == [[1, None], None, {"percent": 2}]
@@ -104,7 +104,7 @@ def test_the_next_attempt_gets_the_checkpoint(db: DatabaseHarness) -> None:
     (task_id,) = db.submit(new_task())
     db.claim([task_id], token=token)
 
-    kept = db.run(attempt_reports.save_checkpoint(), rows=rows(told(task_id, token, {"page": 7})))
+    kept = db.run(attempt_reports.save_checkpoint(), rows=rows(report(task_id, token, {"page": 7})))
 
     assert [row.id for row in kept] == [task_id]
     db.settle_as_lost(db.sql("SELECT * FROM task"), by="worker:1")
@@ -118,7 +118,9 @@ def test_asynchronous_commit_ends_with_the_statement(db: DatabaseHarness) -> Non
 
     with db.engine.connect() as connection:
         connection.exec_driver_sql("SET synchronous_commit = 'local'")
-        ((during,),) = connection.execute(attempt_reports.set_progress(), {"rows": rows(told(task_id, token, 1))}).all()
+        ((during,),) = connection.execute(
+            attempt_reports.set_progress(), {"rows": rows(report(task_id, token, 1))}
+        ).all()
         after = connection.exec_driver_sql("SHOW synchronous_commit").scalar()
 
     assert (during, after) == ("off", "local")

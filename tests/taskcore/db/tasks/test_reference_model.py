@@ -1,11 +1,10 @@
-"""Every statement that changes tasks, in every order that a machine can think of, against a model in plain Python.
+"""Every statement that changes tasks, in random orders, against a reference model in plain Python.
 
-`HYPOTHESIS_PROFILE=long` takes its time.
+Set `HYPOTHESIS_PROFILE=long` for a long run.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -20,60 +19,18 @@ from taskcore.db.queues import queues
 from taskcore.db.tasks import actions, attempt_reports, dependencies, retention, settlements
 from taskcore.db.workers import leases
 from taskcore.domain import outcomes
-from taskcore.domain.outcomes import MAX_CRASHES, MAX_WORKER_LOSSES, AttemptOutcome, AttemptResult
+from taskcore.domain.outcomes import AttemptOutcome, AttemptResult
 from taskcore.domain.retry import RetryPolicy, plan_retry
 from taskcore.domain.states import CLAIMABLE, IDLE, TERMINAL, Status
 from taskcore.domain.tasks import FinishedAttempt, Lease
 from tests.taskcore.db.db_harness import DatabaseHarness
-from tests.taskcore.db.tasks.reference_model import RESULTS, Held, ModelTask, ReferenceModel
+from tests.taskcore.db.tasks.model_inputs import ASKED, EXAMPLES, HOW, PICK, QUEUES, STEPS, VERB
+from tests.taskcore.db.tasks.reference_model import Held, ModelTask, ReferenceModel
 from tests.taskcore.db.tasks.snapshots import assert_consistent, clear, expected_snapshots, take_snapshots
 
-EXAMPLES = {"long": 2_000}.get(os.environ.get("HYPOTHESIS_PROFILE", ""), 60)
-STEPS = 50
 
-#: What can happen, and how often.
-VERBS = {
-    "claim": 8,
-    "settle": 8,
-    "time_comes": 4,
-    "cancel": 3,
-    "pause": 2,
-    "resume": 2,
-    "retry": 3,
-    "submit": 3,
-    "pass_on": 4,
-    "delete": 1,
-    "rescue": 2,
-    "report": 1,
-    "give_up": 1,
-    "forget": 1,
-    "expire": 1,
-    "hire": 1,
-    "heartbeat": 1,
-    "pause_queue": 1,
-    "resume_queue": 2,
-    "settle_with_a_wrong_token": 1,
-}
-QUEUES = ("one", "two")
-
-VERB = st.sampled_from([verb for verb, weight in VERBS.items() for _ in range(weight)])
-PICK = st.integers(0, 999)
-HOW = st.sampled_from(sorted(RESULTS))
-ASKED = st.fixed_dictionaries(
-    {
-        "queue": st.sampled_from(QUEUES),
-        "max_attempts": st.integers(1, 3),
-        "type": st.sampled_from(["soft", "soft", "hard", "rare"]),
-        "runs_in_future": st.booleans(),
-        "parents": st.lists(PICK, max_size=2),
-        "crashes": st.sampled_from([0, MAX_CRASHES - 1]),
-        "worker_losses": st.sampled_from([0, MAX_WORKER_LOSSES - 1]),
-    }
-)
-
-
-class Life(RuleBasedStateMachine):
-    """Whoever acts, acts mostly where it can, and now and then on what is over, gone, or held by another."""
+class TaskStateMachine(RuleBasedStateMachine):
+    """Actors act mostly where they can, and now and then on a finished, deleted or foreign task."""
 
     def __init__(self, db: DatabaseHarness, coordinate: Callable[[], None]) -> None:
         super().__init__()
@@ -85,7 +42,7 @@ class Life(RuleBasedStateMachine):
         clear(db)
 
     def one(self, pick: int, *statuses: Status) -> int:
-        """A task at one of `statuses`, as a rule."""
+        """Return a task with one of `statuses`, usually."""
         fitting = [task.id for task in self.model.tasks.values() if task.status in statuses]
         ids = fitting if fitting and pick % 5 != 4 else sorted(self.model.tasks)
         return ids[pick // 5 % len(ids)]
@@ -101,7 +58,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(verb=VERB, picks=st.lists(PICK, min_size=1, max_size=3), asked=ASKED, how=HOW)
     def step(self, verb: str, picks: list[int], asked: dict[str, Any], how: str) -> None:
-        """One rule for all: of many, each example would use but a few."""
+        """One rule for everything: with many rules, each example would use only a few."""
         match verb:
             case "submit":
                 self.submit(asked)
@@ -131,8 +88,8 @@ class Life(RuleBasedStateMachine):
         there = [task.id for task in self.model.tasks.values() if task.status is not None]
         return tuple({there[pick % len(there)] for pick in picks}) if there else ()
 
-    def pass_on(self, _: int) -> None:
-        """The model knows where this leads, not by which steps."""
+    def resolve_dependencies(self, _: int) -> None:
+        """The model knows the result of the resolution, not its steps."""
         before = {id_: list[tuple[str | None, str | None]](task.history) for id_, task in self.model.tasks.items()}
         self.coordinate()
         self.model.resolve_dependencies()
@@ -155,7 +112,7 @@ class Life(RuleBasedStateMachine):
         self.model.live_workers.add(worker)
 
     def claim(self, picks: list[int]) -> None:
-        """By whatever messages: the first, duplicates, stale ones. A worker that is thought dead claims as well."""
+        """Claim by any messages: first ones, duplicates, stale ones. A worker that counts as dead claims as well."""
         chosen = [self.one(pick, *CLAIMABLE) for pick in picks]
         worker, token = self.crew[sum(picks) % len(self.crew)], uuid4()
         rows = self.db.claim(chosen, worker=worker, token=token, types=["soft", "hard"])
@@ -165,14 +122,14 @@ class Life(RuleBasedStateMachine):
         self.leases += claimed
 
     def settle(self, picks: list[int], how: str) -> None:
-        """Also twice, and long after another has got the task."""
+        """Settle, also twice, and long after another worker has got the task."""
         self.end({held for pick in picks for held in self.lease(pick)}, how)
 
     def settle_with_a_wrong_token(self, picks: list[int], how: str) -> None:
         self.end({(id_, attempt, uuid4()) for id_, attempt, _ in self.lease(picks[0])}, how)
 
     def lease(self, pick: int) -> list[Held]:
-        """One that is held, as a rule; an old one otherwise, or none."""
+        """Return a lease that is held, usually; otherwise an old one, or none."""
         live = self.model.held()
         leases = live if live and pick % 4 != 3 else self.leases
         return [leases[pick // 4 % len(leases)]] if leases else []
@@ -190,7 +147,7 @@ class Life(RuleBasedStateMachine):
         assert sorted(given_up) == sorted(self.model.fail_unknown_type(*unserved))
 
     def forget(self, pick: int) -> None:
-        """Retention."""
+        """Run retention."""
         ids = {self.one(pick + more, *TERMINAL) for more in (0, 5)}
         gone = {row.id for row in self.db.run(retention.delete_expired(), ids=list(ids), shortest_s=-60.0)}
         assert gone == self.model.expire(ids)
@@ -292,7 +249,7 @@ class Life(RuleBasedStateMachine):
 
 def test_statements_agree_with_the_reference_model(db: DatabaseHarness, coordinate: Callable[[], None]) -> None:
     run_machine(
-        cast("type[Life]", lambda: Life(db, coordinate)),
+        cast("type[TaskStateMachine]", lambda: TaskStateMachine(db, coordinate)),
         settings=settings(
             max_examples=EXAMPLES,
             stateful_step_count=STEPS,

@@ -1,4 +1,4 @@
-"""Retention: what is old goes, in small batches; what is not over, or still to be passed on, never does."""
+"""Retention: old tasks are deleted in small batches, but never one that is unfinished or not yet resolved."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MakeRetention = Callable[..., Retention]
 
 
 def finish(db: DatabaseHarness, task_id: int, status: str = "succeeded", *, ago_s: float = 0.0) -> None:
-    """A task that was submitted and ended `ago_s` ago, with all that belongs to one."""
+    """Give the task an end `ago_s` seconds ago, and rows in all tables."""
     db.claim([task_id], token=uuid4())
     db.sql(
         "UPDATE task SET status = :status, lease_token = NULL, created_at = now() - :ago * interval '1 second',"
@@ -42,7 +42,7 @@ def left(db: DatabaseHarness) -> list[int]:
 
 @pytest.fixture
 async def keeping(database_url: str) -> AsyncIterator[MakeRetention]:
-    """Makes a retention with these settings."""
+    """Yield a function that creates a retention with these settings."""
     engine = async_engine(database_url, name="tests", pool_size=2, options=KEY_LOOKUP_OPTIONS)
     yield lambda current=None, **settings: Retention(
         Database(engine), current or CurrentSettings(Settings(retention=RetentionSettings(**settings)))
@@ -51,7 +51,7 @@ async def keeping(database_url: str) -> AsyncIterator[MakeRetention]:
 
 
 async def run(one: Retention) -> None:
-    """Until there is nothing more to do at once."""
+    """Run until there is nothing more to do at once."""
     while await one.step():
         continue
 

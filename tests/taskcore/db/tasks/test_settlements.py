@@ -1,4 +1,4 @@
-"""Settling and returning: an attempt ends once, and only by who holds it."""
+"""Settlements: an attempt ends once, and only its holder can end it."""
 
 from __future__ import annotations
 
