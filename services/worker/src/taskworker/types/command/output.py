@@ -44,12 +44,15 @@ class CommandOutput:
             if time.monotonic() >= ends_at:
                 return False
             if not is_open:
-                _wait_one_interval(process)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(POLL_INTERVAL_S)
             elif poll.poll(POLL_INTERVAL_S * 1000):
                 is_open = self._add(os.read(process.stdout.fileno(), CHUNK_BYTES))
             elif process.poll() is not None:
                 break
-        self._log_rest()
+        if self._line:
+            self._log_line(self._line)
+            self._line = b""
         return True
 
     def _add(self, chunk: bytes) -> bool:
@@ -65,16 +68,6 @@ class CommandOutput:
             self._line = self._line[MAX_LINE_BYTES:]
         return bool(chunk)
 
-    def _log_rest(self) -> None:
-        if self._line:
-            self._log_line(self._line)
-            self._line = b""
-
     def _log_line(self, line: bytes) -> None:
         for start in range(0, max(1, len(line)), MAX_LINE_BYTES):
             self._log.info(line[start : start + MAX_LINE_BYTES].decode("utf-8", "replace").rstrip("\r"))
-
-
-def _wait_one_interval(process: subprocess.Popen[bytes]) -> None:
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(POLL_INTERVAL_S)

@@ -12,16 +12,14 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Annotated
 
 import msgspec
-from opentelemetry.trace import Span
 
 from taskcore.execution.exit_status import describe_exit
 from taskcore.execution.isolation.rlimits import set_memory_limit
-from taskcore.observability.tracing.client_spans import ClientSpan, client_span, set_error
+from taskcore.observability.tracing.client_spans import client_span, set_error
 from taskcore.observability.tracing.propagation import traceparent
 from taskcore.plugins import Fail, Interrupted, Isolation, Parameters, Plugin, TaskContext
 from taskcore.settings import CommandSettings
@@ -64,9 +62,12 @@ class RunCommand(Plugin[RunCommandParameters]):
         if refusal := find_violation(command, params):
             return Fail(refusal, reason="bad_arguments")
         output = CommandOutput(ctx.log)
-        with _command_span(ctx, command) as span:
-            exit_code = execute(command, params, output, trace_environment(span))
-            _record_exit_code(span, exit_code)
+        program = os.path.basename(command.argv[0])  # a span has no arguments, which may hold secrets
+        with client_span(ctx.tracer, program, {"process.executable.name": program}) as span:
+            exit_code = execute(command, params, output, traceparent(span))
+            span.set_attribute("process.exit.code", exit_code)
+            if exit_code != 0:
+                set_error(span, str(exit_code))
         if exit_code != 0:
             raise CommandFailed(f"{params.command} {describe_exit(exit_code)}\n{output.tail}".rstrip())
         return {"exit_code": exit_code, "output": output.tail}
@@ -81,18 +82,18 @@ def find_violation(command: CommandSettings, params: RunCommandParameters) -> st
     return None
 
 
-def execute(
-    command: CommandSettings, params: RunCommandParameters, output: CommandOutput, context: Mapping[str, str]
-) -> int:
+def execute(command: CommandSettings, params: RunCommandParameters, output: CommandOutput, parent: str | None) -> int:
     """Run the command until it exits. Return its exit code, negative if a signal ended it.
 
-    `context` is added to its environment; the operator's variables take precedence.
+    It continues the trace of the span `parent`, unless the operator sets the variable for that.
 
     Raises:
         CommandFailed: if it takes longer than the operator allows.
         OSError: if it cannot be started.
     """
     ends_at = math.inf if command.timeout_s is None else time.monotonic() + command.timeout_s
+    # It limits the command and each process that it starts.
+    limit_memory = None if command.memory_mb is None else partial(set_memory_limit, command.memory_mb * MIB)
     with tempfile.TemporaryFile() as stdin:
         stdin.write((params.stdin or "").encode("utf-8", "replace"))
         stdin.seek(0)
@@ -101,9 +102,9 @@ def execute(
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env=build_environment({**context, **command.env}),
+            env=build_environment(command, parent),
             cwd=command.cwd,
-            preexec_fn=memory_limiter(command.memory_mb),
+            preexec_fn=limit_memory,
         )
     with process:
         try:
@@ -117,31 +118,7 @@ def execute(
     return process.returncode
 
 
-def build_environment(variables: Mapping[str, str]) -> dict[str, str]:
+def build_environment(command: CommandSettings, parent: str | None) -> dict[str, str]:
     inherited = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
-    return {**inherited, **variables}
-
-
-def trace_environment(span: Span) -> dict[str, str]:
-    """Return the environment variables that let a command continue the trace."""
-    context = traceparent(span)
-    return {} if context is None else {TRACEPARENT: context}
-
-
-def memory_limiter(memory_mb: int | None) -> Callable[[], None] | None:
-    """Return a function that limits the address space of the command and of each process that it starts."""
-    if memory_mb is None:
-        return None
-    return partial(set_memory_limit, memory_mb * MIB)
-
-
-def _command_span(ctx: TaskContext, command: CommandSettings) -> ClientSpan:
-    """Start a span. It names the program but not its arguments, which may hold secrets."""
-    program = os.path.basename(command.argv[0])
-    return client_span(ctx.tracer, program, {"process.executable.name": program})
-
-
-def _record_exit_code(span: Span, exit_code: int) -> None:
-    span.set_attribute("process.exit.code", exit_code)
-    if exit_code != 0:
-        set_error(span, str(exit_code))
+    context = {} if parent is None else {TRACEPARENT: parent}
+    return {**inherited, **context, **command.env}

@@ -31,10 +31,8 @@ def send(
 
 def is_permanent(exc: smtplib.SMTPException | OSError) -> bool:
     """Return whether a retry would fail too: after a 5xx reply (RFC 5321, 4.2.1), or if a feature is not supported."""
-    if isinstance(exc, smtplib.SMTPRecipientsRefused):
-        return all(code >= 500 for code, _ in exc.recipients.values())
-    if isinstance(exc, smtplib.SMTPResponseException):
-        return exc.smtp_code >= 500
+    if replies := _replies(exc):
+        return all(code >= 500 for code, _ in replies)
     return isinstance(exc, smtplib.SMTPNotSupportedError)
 
 
@@ -43,16 +41,14 @@ def describe_error(exc: smtplib.SMTPException | OSError) -> str:
     if isinstance(exc, smtplib.SMTPRecipientsRefused):
         refusals = "; ".join(f"{address}: {format_reply(reply)}" for address, reply in exc.recipients.items())
         return f"every recipient was refused: {refusals}"
-    if isinstance(exc, smtplib.SMTPResponseException):
-        return f"the SMTP server refused: {format_reply((exc.smtp_code, exc.smtp_error))}"
-    return str(exc)
+    replies = _replies(exc)
+    return f"the SMTP server refused: {format_reply(replies[0])}" if replies else str(exc)
 
 
 def error_type(exc: BaseException) -> str:
     """Return the code of the server's first reply, or the name of the exception's class."""
-    if isinstance(exc, smtplib.SMTPRecipientsRefused) and exc.recipients:
-        return str(next(iter(exc.recipients.values()))[0])
-    return str(exc.smtp_code) if isinstance(exc, smtplib.SMTPResponseException) else type(exc).__name__
+    replies = _replies(exc)
+    return str(replies[0][0]) if replies else type(exc).__name__
 
 
 def format_reply(reply: tuple[int, bytes | str]) -> str:
@@ -62,9 +58,15 @@ def format_reply(reply: tuple[int, bytes | str]) -> str:
     return f"{code} {' '.join(words.split())}"
 
 
+def _replies(exc: BaseException) -> list[tuple[int, bytes | str]]:
+    if isinstance(exc, smtplib.SMTPRecipientsRefused):
+        return list(exc.recipients.values())
+    return [(exc.smtp_code, exc.smtp_error)] if isinstance(exc, smtplib.SMTPResponseException) else []
+
+
 @contextmanager
 def _session(settings: SmtpSettings, sockets: SocketRegistry) -> Iterator[smtplib.SMTP]:
-    session = _connect(settings, sockets)
+    session = _Session(settings, sockets)
     try:
         if settings.tls == "starttls":
             session.starttls(context=_tls_context(settings))
@@ -78,20 +80,13 @@ def _session(settings: SmtpSettings, sockets: SocketRegistry) -> Iterator[smtpli
         session.close()
 
 
-def _connect(settings: SmtpSettings, sockets: SocketRegistry) -> smtplib.SMTP:
-    tls = _tls_context(settings) if settings.tls == "tls" else None
-    return _Session(settings.host, settings.port, settings.timeout_s, sockets, tls)
-
-
 class _Session(smtplib.SMTP):
     """A session over a socket that can be closed from another thread. With `tls`, it uses TLS from the start."""
 
-    def __init__(
-        self, host: str, port: int, timeout_s: float, sockets: SocketRegistry, tls: ssl.SSLContext | None
-    ) -> None:
+    def __init__(self, settings: SmtpSettings, sockets: SocketRegistry) -> None:
         self._sockets = sockets
-        self._tls = tls
-        super().__init__(host, port, timeout=timeout_s)
+        self._tls = _tls_context(settings) if settings.tls == "tls" else None
+        super().__init__(settings.host, settings.port, timeout=settings.timeout_s)
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         connection = self._sockets.connect(host, port, timeout)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import httpx
@@ -24,13 +24,7 @@ class Response:
 
     def to_result(self) -> dict[str, Any]:
         """Return the task's result. The values of a repeated header are joined by commas."""
-        return {
-            "status": self.status,
-            "headers": dict(self.headers),
-            "body": self.body,
-            "truncated": self.truncated,
-            "url": self.url,
-        }
+        return asdict(self) | {"headers": dict(self.headers)}
 
     def error_message(self) -> str:
         """Return the status and the start of the body."""
