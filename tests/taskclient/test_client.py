@@ -62,7 +62,7 @@ def test_client_gives_up_on_a_server_that_stays_unavailable(
     with pytest.raises(ApiError) as refusal:
         client.get(5)
 
-    assert refusal.value.code == "database_unavailable"
+    assert refusal.value.problem.code == "database_unavailable"
     assert pauses == [0.2, 0.4, 0.8]
 
 
@@ -94,9 +94,9 @@ def test_api_error_carries_the_whole_problem(client: Client, server: FakeTaskSer
     with pytest.raises(ApiError) as refusal:
         client.submit(NOOP)
 
-    assert (refusal.value.status, refusal.value.code) == (422, "invalid_task")
-    assert refusal.value.detail == "One field is wrong"
-    assert [(error.field, error.message) for error in refusal.value.errors] == [("parameters.to", "is missing")]
+    assert (refusal.value.problem.status, refusal.value.problem.code) == (422, "invalid_task")
+    assert refusal.value.problem.detail == "One field is wrong"
+    assert [(error.field, error.message) for error in refusal.value.problem.errors] == [("parameters.to", "is missing")]
 
 
 def test_error_page_of_a_proxy_is_an_api_error(client: Client, server: FakeTaskServer) -> None:
@@ -105,7 +105,7 @@ def test_error_page_of_a_proxy_is_an_api_error(client: Client, server: FakeTaskS
     with pytest.raises(ApiError) as refusal:
         client.get(5)
 
-    assert (refusal.value.status, refusal.value.code) == (502, "http_502")
+    assert (refusal.value.problem.status, refusal.value.problem.code) == (502, "http_502")
 
 
 def test_page_of_another_program_is_an_unexpected_response(client: Client, server: FakeTaskServer) -> None:

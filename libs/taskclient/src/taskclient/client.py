@@ -168,7 +168,9 @@ class Client(AnalyticsCalls, KubernetesCalls, ScheduleCalls):
             wait_s = MAX_WAIT_S
             if timeout is not None:
                 wait_s = min(wait_s, max(0.0, timeout.total_seconds() - (asked - started)))
-            task = self._wait_once(task_id, wait_s)
+            query = build_query(timeout=f"{wait_s:g}")
+            call = Call("GET", f"/tasks/{task_id}/wait", query, timeout_s=wait_s + TIMEOUT_S)
+            task = self._connection.request(call, Task)
             if task.is_terminal:
                 return task
             now = self._clock()
@@ -224,12 +226,6 @@ class Client(AnalyticsCalls, KubernetesCalls, ScheduleCalls):
 
     def unset_setting(self, name: str) -> Setting:
         return self._connection.request(Call("DELETE", _setting_path(name)), Setting)
-
-    def _wait_once(self, task_id: int, wait_s: float) -> Task:
-        query = build_query(timeout=f"{wait_s:g}")
-        return self._connection.request(
-            Call("GET", f"/tasks/{task_id}/wait", query, timeout_s=wait_s + TIMEOUT_S), Task
-        )
 
 
 def _setting_path(name: str) -> str:

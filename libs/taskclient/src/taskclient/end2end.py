@@ -64,10 +64,6 @@ class Summary(msgspec.Struct, frozen=True):
     tasks_per_second: float
     failures: list[Failure]
 
-    @property
-    def finished(self) -> int:
-        return self.counts.succeeded + self.counts.failed + self.counts.cancelled
-
 
 @dataclass(frozen=True, slots=True)
 class Clock:
@@ -109,14 +105,13 @@ class EndToEndCheck:
 
     def summarize(self) -> Summary:
         counts = self.count()
-        finished = counts.succeeded + counts.failed + counts.cancelled
         return Summary(
             label="=".join(self._plan.label),
             tasks=self._plan.count,
             counts=counts,
             seconds=round(self._elapsed_s, 3),
-            tasks_per_second=round(finished / self._elapsed_s, 1) if self._elapsed_s > 0 else 0.0,
-            failures=self._failures() if finished > counts.succeeded else [],
+            tasks_per_second=round(counts.finished / self._elapsed_s, 1) if self._elapsed_s > 0 else 0.0,
+            failures=self._failures() if counts.finished > counts.succeeded else [],
         )
 
     def _take_snapshot(self) -> Snapshot:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from taskclient.models import FieldError, Problem, Task
+from taskclient.models import Problem, Task
 
 
 class TaskClientError(Exception):
@@ -26,22 +26,6 @@ class ApiError(TaskClientError):
     def __init__(self, problem: Problem) -> None:
         super().__init__(f"{problem.title} ({problem.status} {problem.code})")
         self.problem = problem
-
-    @property
-    def status(self) -> int:
-        return self.problem.status
-
-    @property
-    def code(self) -> str:
-        return self.problem.code
-
-    @property
-    def detail(self) -> str | None:
-        return self.problem.detail
-
-    @property
-    def errors(self) -> list[FieldError]:
-        return self.problem.errors
 
 
 class UnexpectedResponse(TaskClientError):

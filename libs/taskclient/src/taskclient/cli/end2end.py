@@ -69,7 +69,7 @@ def end2end(session: Session, /, *, batch_size: int, timeout: float, **options: 
 
 def summary_view(summary: Summary) -> RenderableType:
     speed = f"{summary.tasks_per_second:g} tasks/s"
-    text = f"{summary.finished} of {summary.tasks} finished in {summary.seconds:.1f} s: {speed}"
+    text = f"{summary.counts.finished} of {summary.tasks} finished in {summary.seconds:.1f} s: {speed}"
     return Group(counts_view(summary.counts), Text(text))
 
 
@@ -90,7 +90,7 @@ def show_progress(console: Console, count: int, snapshots: Iterable[Snapshot]) -
 
 def _exit_unless_succeeded(summary: Summary) -> None:
     failures = [_describe_failure(failure) for failure in summary.failures]
-    if (late := summary.tasks - summary.finished) > 0:
+    if (late := summary.tasks - summary.counts.finished) > 0:
         message = f"{late} of {summary.tasks} tasks did not finish in time"
         exit_with_error("\n  ".join([message, *failures]), ExitCode.TIMED_OUT)
     if (unsuccessful := summary.tasks - summary.counts.succeeded) > 0:

@@ -122,6 +122,10 @@ class StatusCounts(msgspec.Struct, frozen=True):
     cancelled: int
     total: int
 
+    @property
+    def finished(self) -> int:
+        return self.succeeded + self.failed + self.cancelled
+
 
 class BatchResult(msgspec.Struct, frozen=True, omit_defaults=True):
     """The result for the task at `index`: created (`id`), already there (`id`, `existing`), or refused (`problem`)."""

@@ -11,16 +11,12 @@ from rich.text import Text
 from taskclient.analytics.models import Analytics, Metric
 from taskclient.cli.analytics.chart import format_number, heading
 from taskclient.cli.output.formatting import escape_control, first_line
-from taskclient.cli.output.views import Columns, list_view
+from taskclient.cli.output.views import Columns, fields, list_view
 
 Row = tuple[datetime, dict[str, str], float]
 
 METRIC_COLUMNS: Columns[Metric] = {
-    "name": lambda metric: metric.name,
-    "kind": lambda metric: metric.kind,
-    "unit": lambda metric: metric.unit,
-    "labels": lambda metric: metric.labels,
-    "series": lambda metric: metric.series,
+    **fields("name", "kind", "unit", "labels", "series"),
     "first": lambda metric: metric.first_at,
     "last": lambda metric: metric.last_at,
     "description": lambda metric: first_line(metric.description),

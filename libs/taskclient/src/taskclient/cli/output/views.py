@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import msgspec
@@ -28,13 +29,16 @@ from taskclient.models import (
 T = TypeVar("T")
 Columns = dict[str, Callable[[T], Any]]
 
+
+def fields(*names: str) -> Columns[Any]:
+    """Return columns that show the fields with these names."""
+    return {name.replace("_", " "): attrgetter(name) for name in names}
+
+
 TASK_COLUMNS: Columns[Task] = {
     "id": lambda task: task.id,
     "name": lambda task: first_line(task.name),
-    "type": lambda task: task.type,
-    "queue": lambda task: task.queue,
-    "status": lambda task: format_status(task.status),
-    "priority": lambda task: task.priority,
+    **fields("type", "queue", "status", "priority"),
     "attempt": lambda task: f"{task.attempt}/{task.max_attempts}",
     "created": lambda task: task.created_at,
     "finished": lambda task: task.finished_at,
@@ -43,66 +47,39 @@ HISTORY_COLUMNS: Columns[HistoryEntry] = {
     "at": lambda entry: entry.at,
     "from": lambda entry: format_status(entry.from_status),
     "to": lambda entry: format_status(entry.to_status) if entry.to_status else "(deleted)",
-    "attempt": lambda entry: entry.attempt,
-    "actor": lambda entry: entry.actor,
-    "details": lambda entry: entry.details,
+    **fields("attempt", "actor", "details"),
 }
-LOG_COLUMNS: Columns[LogLine] = {
-    "at": lambda line: line.at,
-    "attempt": lambda line: line.attempt,
-    "level": lambda line: line.level,
-    "message": lambda line: line.message,
-    "fields": lambda line: line.fields,
-}
+LOG_COLUMNS: Columns[LogLine] = fields("at", "attempt", "level", "message", "fields")
 RELATED_COLUMNS: Columns[RelatedTask] = {
     "id": lambda task: task.id,
     "name": lambda task: first_line(task.name),
-    "status": lambda task: format_status(task.status) if task.status else "(deleted)",
+    "status": lambda task: task.status or "(deleted)",
 }
 SETTING_COLUMNS: Columns[Setting] = {
-    "name": lambda setting: setting.name,
-    "value": lambda setting: setting.value,
-    "default": lambda setting: setting.default,
-    "source": lambda setting: setting.source,
+    **fields("name", "value", "default", "source"),
     "changed": lambda setting: setting.changed_at,
     "by": lambda setting: setting.changed_by,
 }
 TYPE_COLUMNS: Columns[TaskType] = {
-    "name": lambda task_type: task_type.name,
-    "queue": lambda task_type: task_type.queue,
+    **fields("name", "queue"),
     "attempts": lambda task_type: task_type.max_attempts,
     "served": lambda task_type: task_type.is_served,
     "description": lambda task_type: first_line(task_type.description),
 }
 WORKER_COLUMNS: Columns[Worker] = {
-    "id": lambda worker: worker.id,
-    "host": lambda worker: worker.host,
-    "pid": lambda worker: worker.pid,
+    **fields("id", "host", "pid"),
     "live": lambda worker: worker.is_live,
     "held": lambda worker: f"{worker.held}/{worker.slots}",
-    "queues": lambda worker: worker.queues,
-    "types": lambda worker: worker.types,
+    **fields("queues", "types"),
     "started": lambda worker: worker.started_at,
     "seen": lambda worker: worker.seen_at,
 }
 QUEUE_COLUMNS: Columns[Queue] = {
-    "name": lambda queue: queue.name,
-    "waiting": lambda queue: queue.waiting,
-    "dispatched": lambda queue: queue.dispatched,
-    "delayed": lambda queue: queue.delayed,
-    "running": lambda queue: queue.running,
-    "live slots": lambda queue: queue.live_slots,
+    **fields("name", "waiting", "dispatched", "delayed", "running", "live_slots"),
     "oldest (s)": lambda queue: None if queue.oldest_age_s is None else f"{queue.oldest_age_s:.1f}",
     "paused": lambda queue: queue.pause_reason or queue.paused_at,
     "by": lambda queue: queue.paused_by,
 }
-
-
-class Deletion(msgspec.Struct, frozen=True):
-    """What is printed after a deletion."""
-
-    id: int
-    deleted: bool = True
 
 
 def fields_view(record: msgspec.Struct) -> RenderableType:
@@ -111,7 +88,7 @@ def fields_view(record: msgspec.Struct) -> RenderableType:
     rows.add_column(no_wrap=True)
     rows.add_column(overflow="fold")
     for name, value in msgspec.structs.asdict(record).items():
-        rows.add_row(name, format_status(value) if name == "status" else format_cell(value))
+        rows.add_row(name, _cell(name, value))
     return rows
 
 
@@ -135,6 +112,11 @@ def list_view(items: Sequence[T], columns: Columns[T], footer: str | None = None
     for name in columns:
         table.add_column(name.upper(), overflow="fold", no_wrap=name in {"id", "status"})
     for item in items:
-        values = (read(item) for read in columns.values())
-        table.add_row(*(value if isinstance(value, Text) else format_cell(value) for value in values))
+        table.add_row(*(_cell(name, read(item)) for name, read in columns.items()))
     return Group(table, Text(footer or f"total: {len(items)}"))
+
+
+def _cell(name: str, value: Any) -> Text:
+    if isinstance(value, Text):
+        return value
+    return format_status(value) if name == "status" else format_cell(value)

@@ -9,7 +9,6 @@ from rich.text import Text
 
 from taskclient.cli.command import Command
 from taskclient.cli.options import takes_wait
-from taskclient.cli.output.views import Deletion
 from taskclient.cli.schedule.options import find_schedule_id, takes_schedule
 from taskclient.cli.session import Session
 from taskclient.cli.task.wait import wait_for_submitted
@@ -23,7 +22,7 @@ def delete(session: Session, schedule: str) -> None:
     with session.client() as client:
         schedule_id = find_schedule_id(client, schedule)
         client.delete_schedule(schedule_id)
-    session.show(Deletion(schedule_id), lambda deletion: Text(f"schedule {deletion.id} deleted"))
+    session.show({"id": schedule_id, "deleted": True}, lambda _: Text(f"schedule {schedule_id} deleted"))
 
 
 @click.command("pause", cls=Command)

@@ -7,7 +7,6 @@ from rich.text import Text
 
 from taskclient.cli.command import Command
 from taskclient.cli.options import takes_task_id
-from taskclient.cli.output.views import Deletion
 from taskclient.cli.session import Session
 
 takes_reason = click.option("--reason", metavar="TEXT", help="Reason, recorded in the task's history.")
@@ -58,4 +57,4 @@ def delete(session: Session, task_id: int) -> None:
     """Delete a task that is not running. Its history stays."""
     with session.client() as client:
         client.delete(task_id)
-    session.show(Deletion(task_id), lambda deletion: Text(f"task {deletion.id} deleted"))
+    session.show({"id": task_id, "deleted": True}, lambda _: Text(f"task {task_id} deleted"))

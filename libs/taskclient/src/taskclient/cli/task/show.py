@@ -1,4 +1,4 @@
-"""`task-cli task get`, `history`, `dependencies`, `dependents`, `trace` and `status`; also `task-cli history` and `trace`."""
+"""`task-cli task get`, `history`, `dependencies`, `dependents`, `trace` and `status`."""
 
 from __future__ import annotations
 
