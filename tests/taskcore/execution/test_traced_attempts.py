@@ -125,18 +125,18 @@ def test_task_submitted_in_a_task_process_continues_the_current_span(harness: Ex
 
 
 def test_task_process_of_an_untraced_attempt_does_not_load_the_sdk(harness: ExecutorHarness) -> None:
-    verdict = harness.run("isolated", behaviour="trace_steps", is_sampled=False)
+    result = harness.run("isolated", behaviour="trace_steps", is_sampled=False)
 
-    assert '"has_sdk":false' in str(verdict.result_json)
+    assert '"has_sdk":false' in str(result.result_json)
     assert harness.services.submitted == [None]
     assert harness.spans == {}
 
 
 def test_values_that_cannot_be_encoded_do_not_harm_the_attempt(harness: ExecutorHarness) -> None:
-    verdict = harness.run("isolated", behaviour="trace_oddly")
+    result = harness.run("isolated", behaviour="trace_oddly")
 
     (odd,) = [span for span in harness.kept.get_finished_spans() if "large" in (span.attributes or {})]
-    assert verdict.result_json == '"traced"'
+    assert result.result_json == '"traced"'
     assert odd.attributes is not None
     assert (odd.attributes["large"], odd.attributes["nan"]) == (str(2**70), "nan")
     assert odd.to_json().isascii()
@@ -152,9 +152,9 @@ def test_spans_beyond_the_limit_are_counted(harness: ExecutorHarness) -> None:
 
 
 def test_spans_of_a_process_that_crashes_are_lost_and_the_run_is_an_error(harness: ExecutorHarness) -> None:
-    verdict = harness.run("isolated", behaviour="trace_and_die")
+    result = harness.run("isolated", behaviour="trace_and_die")
 
-    assert verdict.outcome is AttemptOutcome.CRASHED
+    assert result.outcome is AttemptOutcome.CRASHED
     assert "before" not in harness.spans
     assert harness.spans["run isolated"].status.status_code is StatusCode.ERROR
 
@@ -186,10 +186,10 @@ def test_cancelled_attempt_leaves_no_span_in_its_thread(is_sampled: bool) -> Non
         attempt = thread.submit(harness.run, "leaky", is_sampled=is_sampled)
         assert leaky.started.wait(60)
         assert harness.executor.running.interrupt(7, 1, InterruptCause.CANCEL)
-        verdict = attempt.result(60)
+        result = attempt.result(60)
         current = thread.submit(trace.get_current_span).result(60)
 
-    assert verdict.outcome is AttemptOutcome.CANCELLED
+    assert result.outcome is AttemptOutcome.CANCELLED
     assert current is trace.INVALID_SPAN
     assert ("library's" in harness.spans) == is_sampled
 

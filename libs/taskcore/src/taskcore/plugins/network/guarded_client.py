@@ -33,9 +33,9 @@ def http_client(
     settings: HttpSettings, cancellation: CancellationToken, timeout_s: float | None, tracer: Tracer = NO_TRACER
 ) -> Iterator[httpx.Client]:
     """Open a client with the operator's settings. An interrupt closes its connections."""
-    ends_at = time.monotonic() + (timeout_s or settings.timeout_s)
+    deadline = time.monotonic() + (timeout_s or settings.timeout_s)
     with SocketRegistry() as sockets, cancellation.on_interrupt(sockets.shutdown_all):
-        network = GuardedNetwork(sockets, settings.allowed_networks, ends_at)
+        network = GuardedNetwork(sockets, settings.allowed_networks, deadline)
         with guarded_client(make_ssl_context(settings), network, tracer) as client:
             yield client
 

@@ -30,15 +30,15 @@ class ForbiddenAddress(TaskcoreError):
 
 
 class GuardedNetwork(httpcore.NetworkBackend):
-    """Connects to public addresses and to `allowed` networks, until `ends_at` by the monotonic clock.
+    """Connects to public addresses and to `allowed` networks, until `deadline` by the monotonic clock.
 
     `sockets` can close its connections earlier.
     """
 
-    def __init__(self, sockets: SocketRegistry, allowed: Sequence[Network], ends_at: float) -> None:
+    def __init__(self, sockets: SocketRegistry, allowed: Sequence[Network], deadline: float) -> None:
         self._sockets = sockets
         self._allowed = allowed
-        self._ends_at = ends_at
+        self._deadline = deadline
 
     def connect_tcp(
         self,
@@ -67,7 +67,7 @@ class GuardedNetwork(httpcore.NetworkBackend):
     def _connect_first(self, addresses: Sequence[str], port: int) -> httpcore.NetworkStream:
         failure: Exception = httpcore.ConnectError("the host has no address")
         for address in addresses:
-            left = remaining_s(self._ends_at, httpcore.ConnectTimeout)
+            left = remaining_s(self._deadline, httpcore.ConnectTimeout)
             try:
                 with translate_errors(httpcore.ConnectTimeout, httpcore.ConnectError):
                     connection = self._sockets.connect(address, port, left)
@@ -75,36 +75,36 @@ class GuardedNetwork(httpcore.NetworkBackend):
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as exc:
                 failure = exc
             else:
-                return DeadlineStream(connection, self._ends_at)
+                return DeadlineStream(connection, self._deadline)
         raise failure
 
 
 class DeadlineStream(httpcore.NetworkStream):
     """A stream whose operations share one deadline, which a slow peer cannot extend."""
 
-    def __init__(self, connection: socket.socket, ends_at: float) -> None:
+    def __init__(self, connection: socket.socket, deadline: float) -> None:
         self._connection = connection
-        self._ends_at = ends_at
+        self._deadline = deadline
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        self._connection.settimeout(remaining_s(self._ends_at, httpcore.ReadTimeout))
+        self._connection.settimeout(remaining_s(self._deadline, httpcore.ReadTimeout))
         with translate_errors(httpcore.ReadTimeout, httpcore.ReadError):
             return self._connection.recv(max_bytes)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         rest = memoryview(buffer)
         while rest:
-            self._connection.settimeout(remaining_s(self._ends_at, httpcore.WriteTimeout))
+            self._connection.settimeout(remaining_s(self._deadline, httpcore.WriteTimeout))
             with translate_errors(httpcore.WriteTimeout, httpcore.WriteError):
                 rest = rest[self._connection.send(rest[:WRITE_CHUNK]) :]
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        self._connection.settimeout(remaining_s(self._ends_at, httpcore.ConnectTimeout))
+        self._connection.settimeout(remaining_s(self._deadline, httpcore.ConnectTimeout))
         with translate_errors(httpcore.ConnectTimeout, httpcore.ConnectError), close_on_error(self._connection):
             return DeadlineStream(
-                ssl_context.wrap_socket(self._connection, server_hostname=server_hostname), self._ends_at
+                ssl_context.wrap_socket(self._connection, server_hostname=server_hostname), self._deadline
             )
 
     def close(self) -> None:
@@ -150,9 +150,9 @@ def resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
 
 
-def remaining_s(ends_at: float, error: type[httpcore.TimeoutException]) -> float:
+def remaining_s(deadline: float, error: type[httpcore.TimeoutException]) -> float:
     """Return the seconds that are left. Raises `error` when none are."""
-    left = ends_at - time.monotonic()
+    left = deadline - time.monotonic()
     if left <= 0:
         raise error("the request took too long")
     return left
