@@ -3,8 +3,8 @@
 The consumer claims, a worker thread runs, and the completer settles, each by calling the one executor of its process:
 
     ClaimingConsumer ─▶ claim ─▶ SlotPool ─▶ run ─▶ BatchCompleter ─▶ settle
-                          │                     │                          │
-                   db.tasks.claims       AttemptRunner          db.tasks.settlements
+                          │                   │                         │
+                   db.tasks.claims      AttemptRunner          db.tasks.settlements
 
 What watches this (metrics, log context, traces) is an `AttemptObserver`.
 """
