@@ -18,7 +18,6 @@ from taskclient.cli.output.formatting import escape_control, first_line
 from taskclient.cli.output.views import counts_view
 from taskclient.cli.session import Session
 from taskclient.end2end import Clock, EndToEndCheck, Failure, Plan, Snapshot, Summary
-from taskclient.models import StatusCounts
 
 MAX_TASKS = 100_000  # the server counts up to this number
 
@@ -73,10 +72,6 @@ def summary_view(summary: Summary) -> RenderableType:
     return Group(counts_view(summary.counts), Text(text))
 
 
-def describe_counts(counts: StatusCounts) -> str:
-    return ", ".join(f"{name} {number}" for name, number in msgspec.structs.asdict(counts).items())
-
-
 def show_progress(console: Console, count: int, snapshots: Iterable[Snapshot]) -> None:
     """Print each count as a line; on a terminal, show a progress bar too."""
     columns = (TextColumn("finished"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -85,7 +80,8 @@ def show_progress(console: Console, count: int, snapshots: Iterable[Snapshot]) -
         for snapshot in snapshots:
             progress.update(bar, completed=snapshot.finished)
             if snapshot.counts is not None:
-                console.print(f"{snapshot.elapsed_s:.0f} s: {describe_counts(snapshot.counts)}")
+                counts = msgspec.structs.asdict(snapshot.counts).items()
+                console.print(f"{snapshot.elapsed_s:.0f} s: {', '.join(f'{name} {number}' for name, number in counts)}")
 
 
 def _exit_unless_succeeded(summary: Summary) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -27,7 +26,8 @@ def serve(session: Session) -> NoReturn:
     Requires `taskworker` in the same environment. The worker takes its settings from TASKCORE_… variables. Of the
     options only --log-level applies: a worker connects to the database, not to --address.
     """
-    worker = next((path for path in _candidates() if os.access(path, os.X_OK)), None)
+    candidates = (Path(sys.executable).with_name(WORKER), Path(sysconfig.get_path("scripts")) / WORKER)
+    worker = next((path for path in candidates if os.access(path, os.X_OK)), None)
     if worker is None:
         exit_with_error(
             f"{WORKER} is not installed beside {sys.executable}: install the package {WORKER} in the same environment",
@@ -35,8 +35,3 @@ def serve(session: Session) -> NoReturn:
         )
     level = {LOG_LEVEL_VARIABLE: session.log_level} if session.log_level else {}
     os.execve(worker, [str(worker), "run"], {**os.environ, **level})
-
-
-def _candidates() -> Iterator[Path]:
-    yield Path(sys.executable).with_name(WORKER)
-    yield Path(sysconfig.get_path("scripts")) / WORKER

@@ -56,7 +56,8 @@ class RunQuery(Plugin[RunQueryParameters]):
         """
         database = ctx.settings.databases.get(params.database)
         if database is None:
-            return _unknown_database(params.database, sorted(ctx.settings.databases))
+            known = ", ".join(sorted(ctx.settings.databases)) or "none"
+            return Fail(f"no database is configured as {params.database!r}; configured: {known}", "unknown_database")
         try:
             return _run(ctx, params, database)
         except psycopg.Error as exc:
@@ -94,8 +95,3 @@ def _run(ctx: TaskContext, params: RunQueryParameters, database: DatabaseSetting
         if not columns:
             return session.execute(connection, query, arguments)
         return session.fetch(connection, query, arguments, columns, max_rows)
-
-
-def _unknown_database(name: str, configured: list[str]) -> Fail:
-    known = ", ".join(configured) or "none"
-    return Fail(f"no database is configured as {name!r}; configured: {known}", reason="unknown_database")
