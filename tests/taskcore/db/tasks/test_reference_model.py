@@ -160,8 +160,8 @@ class TaskStateMachine(RuleBasedStateMachine):
     def expire(self, of: int) -> None:
         worker = self.crew[of % len(self.crew)]
         self.db.sql("UPDATE worker SET seen_at = now() - interval '1 hour' WHERE id = :id", id=worker)
-        buried = {row.id for row in self.db.run(leases.delete_expired_workers())}
-        assert buried == {worker} & self.model.live_workers
+        deleted = {row.id for row in self.db.run(leases.delete_expired_workers())}
+        assert deleted == {worker} & self.model.live_workers
         self.model.live_workers.discard(worker)
 
     def rescue(self, _: int) -> None:
@@ -177,7 +177,7 @@ class TaskStateMachine(RuleBasedStateMachine):
         assert sorted(row.id for row in rows) == expected
 
     def verdict(self, id_: int, how: str) -> AttemptResult:
-        """As whoever holds it would say, from what its claim told of it."""
+        """Return the result that the holder would report, from what its claim returned."""
         task = self.model.tasks[id_]
         match how:
             case "fails" | "times out":

@@ -21,7 +21,7 @@ DATABASE_UNAVAILABLE = (OperationalError, InterfaceError, TimeoutError, Connecti
 
 
 #: For processes whose statements all look up rows by key. No plan that was made for an empty table may outlive it, and
-#: none is made anew for each execution, which took as long as the claim itself.
+#: no plan is made again for each execution, which took as long as the claim itself.
 KEY_LOOKUP_OPTIONS = (
     "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c plan_cache_mode=force_generic_plan"
 )

@@ -129,6 +129,10 @@ class FinishedAttempt(NamedTuple):
     ran_s: float | None = None
 
 
+#: The name under which coordinators appear in the history.
+COORDINATOR = "coordinator"
+
+
 def worker_actor(worker_id: int) -> str:
     """Return the name under which a worker appears in the history."""
     return f"worker:{worker_id}"

@@ -13,6 +13,7 @@ from taskcore.db.notify import OUTBOX, SyncNotifier
 from taskcore.db.tasks import submit
 from taskcore.db.workers import workers
 from taskcore.domain.alerts import AlertUpdate, aggregate_updates, first_matching_rule
+from taskcore.domain.events import INACTIVITY
 from taskcore.domain.kubernetes_events import StoredEvent
 from taskcore.live_settings import CurrentSettings
 from taskcore.observability.tracing.propagation import current_traceparent
@@ -66,7 +67,7 @@ class AlertHook:
         parameters = {"of": cluster, "scopes": list(scopes), "resolve_after_s": resolve_after_s}
         resolved = connection.execute(alerts.resolve_inactive(), parameters).all()
         for row in resolved:
-            log.info("alert.resolved", alert_id=row.id, by="inactivity")
+            log.info("alert.resolved", alert_id=row.id, by=INACTIVITY)
         return len(resolved) == alerts.BATCH
 
 

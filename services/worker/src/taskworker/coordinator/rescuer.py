@@ -17,6 +17,7 @@ from taskcore.db.workers import leases
 from taskcore.domain.liveness import RECONNECT_GRACE_S
 from taskcore.domain.outcomes import worker_lost
 from taskcore.domain.states import CLAIMABLE, Status
+from taskcore.domain.tasks import COORDINATOR
 from taskcore.live_settings import CurrentSettings
 from taskcore.observability.metrics import TASKS_RESCUED, record_results
 from taskcore.wakeup import Wakeup
@@ -28,7 +29,6 @@ DATABASE_SILENCE_S = 5.0
 RECHECK_DELAY_S = 0.25
 SLICE_SIZE = 50_000
 MAX_LOGGED_IDS = 10
-ACTOR = "coordinator"
 BLOCKED = frozenset({Status.BLOCKED})
 
 log = structlog.stdlib.get_logger(__name__)
@@ -116,7 +116,7 @@ class Rescuer:
         while rows := await self._execute(leases.orphaned_attempts()):
             orphans = map(leases.HeldAttempt.from_row, rows)
             batch = [orphan.finish(worker_lost(orphan.worker_losses)) for orphan in orphans]
-            rescued = await self._execute(settlements.settle(), rows=settlements.result_rows(batch), by=ACTOR)
+            rescued = await self._execute(settlements.settle(), rows=settlements.result_rows(batch), by=COORDINATOR)
             TASKS_RESCUED.inc(len(rescued))
             record_results(batch)
             log.warning("tasks.rescued", count=len(rescued))

@@ -31,6 +31,7 @@ from sqlalchemy.orm import aliased
 from taskcore.db.models import Alert, K8sCursor, K8sEvent
 from taskcore.db.sql import actor_param, bigint_param, bigints_param, const_text, recordset, seconds_param, texts_param
 from taskcore.domain.alerts import AlertUpdate
+from taskcore.domain.events import INACTIVITY
 
 BATCH = 500
 
@@ -124,7 +125,7 @@ def resolve_inactive() -> Executable:
     return (
         update(Alert)
         .where(Alert.id == inactive.c.id, Alert.resolved_at.is_(None))
-        .values(resolved_at=func.now(), resolved_by=const_text("inactivity"))
+        .values(resolved_at=func.now(), resolved_by=const_text(INACTIVITY))
         .returning(Alert.id)
     )
 

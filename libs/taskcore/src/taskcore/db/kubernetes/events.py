@@ -27,6 +27,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from taskcore.db.models import K8sCursor, K8sEvent, K8sGap
 from taskcore.db.sql import bigint_param, bigints_param, const_bool, const_text, recordset, seconds_param, texts_param
+from taskcore.domain.events import GapKind
 from taskcore.domain.kubernetes_events import Event
 
 _FIELDS = {field.name for field in fields(Event)}
@@ -114,7 +115,7 @@ def record_lost() -> Executable:
     return insert(K8sGap).values(
         cluster=_OF_CLUSTER,
         namespace=_IN_NAMESPACE,
-        kind=const_text("lost"),
+        kind=const_text(GapKind.LOST),
         from_at=func.now() - seconds_param("ago_s"),
         until_at=func.now(),
     )
@@ -131,7 +132,7 @@ def record_rate_limited() -> Executable:
         .where(
             K8sGap.cluster == _OF_CLUSTER,
             K8sGap.namespace == _IN_NAMESPACE,
-            K8sGap.kind == const_text("rate_limited"),
+            K8sGap.kind == const_text(GapKind.RATE_LIMITED),
             K8sGap.reason == _FOR_REASON,
             K8sGap.from_at == _MINUTE,
             K8sGap.until_at == _MINUTE + _LENGTH,  # which finds it by the index
@@ -143,7 +144,7 @@ def record_rate_limited() -> Executable:
     given = select(
         _OF_CLUSTER,
         _IN_NAMESPACE,
-        const_text("rate_limited"),
+        const_text(GapKind.RATE_LIMITED),
         _FOR_REASON,
         bigint_param("more"),
         _MINUTE,

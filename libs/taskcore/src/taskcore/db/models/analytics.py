@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import CheckConstraint, Date, ForeignKey, Identity, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from taskcore.db.models.base import Model
+from taskcore.db.models.base import Model, one_of
+from taskcore.domain.metrics import Kind
 
 
 class AnalyticsMetric(Model):
@@ -22,7 +23,7 @@ class AnalyticsMetric(Model):
     kind: Mapped[str]
     source: Mapped[str]
 
-    __table_args__ = (CheckConstraint("kind IN ('gauge', 'count')", name="kind"),)
+    __table_args__ = (CheckConstraint(one_of("kind", Kind), name="kind"),)
 
 
 class AnalyticsSeries(Model):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ARRAY, BigInteger, DateTime, MetaData, Text, text
@@ -32,3 +34,11 @@ class Model(DeclarativeBase):
 
 def now() -> Mapped[datetime]:
     return mapped_column(server_default=text("now()"))
+
+
+def one_of(column: str, values: Iterable[StrEnum]) -> str:
+    """Return the SQL condition that `column` is one of `values`, members of one enum."""
+    members = frozenset(values)
+    kind = type(next(iter(members)))
+    listed = ", ".join(f"'{member}'" for member in kind if member in members)
+    return f"{column} IN ({listed})"

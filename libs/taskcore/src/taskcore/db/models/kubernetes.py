@@ -7,7 +7,8 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, Identity, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from taskcore.db.models.base import Model, now
+from taskcore.db.models.base import Model, now, one_of
+from taskcore.domain.events import GapKind
 
 
 class CollectorLease(Model):
@@ -90,7 +91,7 @@ class K8sGap(Model):
     until_at: Mapped[datetime]
 
     __table_args__ = (
-        CheckConstraint("kind IN ('lost', 'rate_limited')", name="kind"),
+        CheckConstraint(one_of("kind", GapKind), name="kind"),
         Index("k8s_gap_newest", "until_at", "id"),
     )
 

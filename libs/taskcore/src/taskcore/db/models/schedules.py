@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index, Integer, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from taskcore.db.models.base import Model, now
+from taskcore.db.models.base import Model, now, one_of
+from taskcore.domain.schedules import CatchUp, Overlap
 
 
 class Schedule(Model):
@@ -44,8 +45,8 @@ class Schedule(Model):
 
     __table_args__ = (
         CheckConstraint("(cron IS NULL) <> (every_s IS NULL)", name="times"),
-        CheckConstraint("overlap IN ('skip', 'queue', 'allow')", name="overlap"),
-        CheckConstraint("catch_up IN ('none', 'last', 'all')", name="catch_up"),
+        CheckConstraint(one_of("overlap", Overlap), name="overlap"),
+        CheckConstraint(one_of("catch_up", CatchUp), name="catch_up"),
         Index("schedule_due", "next_at", postgresql_where=text("paused_at IS NULL AND next_at IS NOT NULL")),
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,13 +10,15 @@ from sqlalchemy import CheckConstraint, Identity, Index, Integer, SmallInteger, 
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from taskcore.db.models.base import Model, now
+from taskcore.db.models.base import Model, now, one_of
+from taskcore.domain.dependencies import DependentsState
 from taskcore.domain.states import HELD, IDLE, TERMINAL, Status
 
-
-def _among(statuses: Iterable[Status]) -> str:
-    listed = ", ".join(f"'{s}'" for s in Status if s in frozenset(statuses))
-    return f"status IN ({listed})"
+_HAS_ENDED = one_of("status", TERMINAL)
+#: What `dependency_resolution.pending_parents` looks for.
+_UNRESOLVED = (
+    f"dependents_state = '{DependentsState.REBLOCK}' OR dependents_state = '{DependentsState.PENDING}' AND {_HAS_ENDED}"
+)
 
 
 class Task(Model):
@@ -69,18 +70,21 @@ class Task(Model):
     dependents_state: Mapped[str | None]
 
     __table_args__ = (
-        CheckConstraint(_among(Status), name="status"),
-        CheckConstraint("dependents_state IN ('pending', 'resolved', 'reblock')", name="dependents_state"),
+        CheckConstraint(one_of("status", Status), name="status"),
+        CheckConstraint(one_of("dependents_state", DependentsState), name="dependents_state"),
         # Partial indexes: a finished task costs the hot paths nothing.
-        Index("task_idle", "status", "id", postgresql_where=text(_among(IDLE))),
-        Index("task_held", "worker_id", "id", postgresql_where=text(_among(HELD))),
-        Index("task_unsuccessful", "status", "id", postgresql_where=text(_among({Status.FAILED, Status.CANCELLED}))),
+        Index("task_idle", "status", "id", postgresql_where=text(one_of("status", IDLE))),
+        Index("task_held", "worker_id", "id", postgresql_where=text(one_of("status", HELD))),
+        Index(
+            "task_unsuccessful",
+            "status",
+            "id",
+            postgresql_where=text(one_of("status", {Status.FAILED, Status.CANCELLED})),
+        ),
         Index(
             "task_dependents_pending",
             "id",
-            postgresql_where=text(
-                f"dependents_state = 'reblock' OR dependents_state = 'pending' AND {_among(TERMINAL)}"
-            ),
+            postgresql_where=text(_UNRESOLVED),
         ),
         Index("task_delete_at", "delete_at", postgresql_where=text("delete_at IS NOT NULL")),
         Index("task_by_type", "type", "id"),

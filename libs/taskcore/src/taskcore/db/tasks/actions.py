@@ -41,6 +41,7 @@ from taskcore.db.workers.workers import IS_LIVE
 from taskcore.domain.dependencies import DependentsState
 from taskcore.domain.outcomes import Reason
 from taskcore.domain.states import CANCEL, DELETE, EXPIRE_UNKNOWN_TYPE, PAUSE, REQUEST_CANCEL, RESUME, RETRY, Status
+from taskcore.domain.tasks import COORDINATOR
 
 UNKNOWN_TYPE_LIMIT = 1_000
 
@@ -159,7 +160,7 @@ def fail_unknown_type() -> Executable:
         was, EXPIRE_UNKNOWN_TYPE.sources, const_text(Status.FAILED), reason=reason, error=error, **finished_columns()
     )
     details = func.jsonb_build_object(const_text("reason"), reason)
-    return select(rows.c.id).add_cte(insert_history(rows, const_text("coordinator"), details), delete_outbox(rows))
+    return select(rows.c.id).add_cte(insert_history(rows, const_text(COORDINATOR), details), delete_outbox(rows))
 
 
 @cache

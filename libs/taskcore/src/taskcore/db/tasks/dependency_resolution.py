@@ -27,11 +27,12 @@ from taskcore.db.tasks.transitions import (
 from taskcore.domain.dependencies import UNSUCCESSFUL, DependentsState
 from taskcore.domain.outcomes import Reason
 from taskcore.domain.states import CANCEL_DEPENDENT, REBLOCK, TERMINAL, UNBLOCK, Status
+from taskcore.domain.tasks import COORDINATOR
 
 PARENTS_LIMIT = 100
 CHILDREN_LIMIT = 1_000
 
-_ACTOR = const_text("coordinator")
+_ACTOR = const_text(COORDINATOR)
 _Child = aliased(Task)
 
 

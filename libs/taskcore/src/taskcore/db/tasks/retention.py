@@ -26,10 +26,11 @@ from taskcore.db.sql import (
 from taskcore.db.tasks.dependencies import has_pending_dependents
 from taskcore.db.tasks.transitions import delete_tasks
 from taskcore.domain.states import TERMINAL, Status
+from taskcore.domain.tasks import COORDINATOR
 
 BATCH = 500
 
-_ACTOR = const_text("coordinator")
+_ACTOR = const_text(COORDINATOR)
 
 
 class RetentionRule(NamedTuple):

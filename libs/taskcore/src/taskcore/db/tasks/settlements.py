@@ -90,7 +90,7 @@ def settle() -> Executable:
 
 def _held(given: TableValuedAlias) -> Select[Any]:
     """The tasks that are still held, locked, with the state that each will have."""
-    is_cancelled = _was(Status.CANCELLING)
+    is_cancelled = status_in_unindexed(Task.status, {Status.CANCELLING})
     may_run_again = given.c.status.in_([const_text(Status.RETRYING), const_text(Status.QUEUED)])
     started_at = Task.started_at + interval(func.coalesce(given.c.waited_s, literal_column("0")))
     # The trace of a dead worker is unknown, but a first attempt continues the trace of the submission.
@@ -213,10 +213,6 @@ def _outbox(settled: CTE) -> CTE:
     )
 
 
-def _was(status: Status) -> ColumnElement[bool]:
-    return status_in_unindexed(Task.status, {status})
-
-
 def result_rows(batch: Sequence[FinishedAttempt], span_ids: Mapping[Lease, SpanIds] = _NO_SPANS) -> str:
     """Return the parameter `rows` of `settle`. `span_ids` are those of the traced attempts."""
     return msgspec.json.encode([_row(one, span_ids.get(one.lease)) for one in batch]).decode()
@@ -241,21 +237,21 @@ class _Row(msgspec.Struct, omit_defaults=True):
 
 
 def _row(one: FinishedAttempt, span_ids: SpanIds | None) -> _Row:
-    lease, verdict = one.lease, one.result
+    lease, result = one.lease, one.result
     return _Row(
         lease.task_id,
         lease.attempt,
         lease.token,
-        verdict.status,
-        verdict.outcome,
-        verdict.charged_as,
-        verdict.isolated,
-        None if verdict.result_json is None else msgspec.Raw(verdict.result_json.encode()),
-        verdict.error,
-        verdict.reason,
-        None if verdict.retry_in is None else verdict.retry_in.total_seconds(),
+        result.status,
+        result.outcome,
+        result.charged_as,
+        result.isolated,
+        None if result.result_json is None else msgspec.Raw(result.result_json.encode()),
+        result.error,
+        result.reason,
+        None if result.retry_in is None else result.retry_in.total_seconds(),
         one.waited_s,
         one.ran_s,
-        None if span_ids is None else span_ids.trace_id,
-        None if span_ids is None else span_ids.span_id,
+        span_ids and span_ids.trace_id,
+        span_ids and span_ids.span_id,
     )

@@ -20,7 +20,7 @@ from taskcore.db.tasks import actions, history_feed
 from taskcore.domain import outcomes
 from taskcore.domain.feed import Position
 from tests.taskcore.db.db_harness import DatabaseHarness, new_task
-from tests.taskcore.db.tasks.feed_reader import (
+from tests.taskcore.db.tasks.history.feed_reader import (
     Reader,
     all_ids,
     assert_nothing_missed,

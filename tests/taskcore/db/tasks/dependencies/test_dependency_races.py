@@ -16,7 +16,7 @@ import pytest
 from taskcore.db.tasks import actions
 from taskworker.coordinator.dependency_resolver import DependencyResolver
 from tests.taskcore.db.db_harness import DatabaseHarness, new_task
-from tests.taskcore.db.tasks.dependency_helpers import FAILED, coordinating, resolve_all, statuses
+from tests.taskcore.db.tasks.dependencies.dependency_helpers import FAILED, coordinating, resolve_all, statuses
 
 
 @pytest.mark.parametrize("ends", [None, FAILED])

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from taskworker.coordinator.dependency_resolver import DependencyResolver
-from tests.taskcore.db.tasks.dependency_helpers import coordinating
+from tests.taskcore.db.tasks.dependencies.dependency_helpers import coordinating
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from taskcore.domain.dependencies import DependencyState
 from taskcore.domain.states import Status
 from taskworker.coordinator.dependency_resolver import DependencyResolver
 from tests.taskcore.db.db_harness import DatabaseHarness, new_task
-from tests.taskcore.db.tasks.dependency_helpers import FAILED, resolve_all, statuses
+from tests.taskcore.db.tasks.dependencies.dependency_helpers import FAILED, resolve_all, statuses
 
 
 @pytest.mark.parametrize("shape", ["chain", "fan"])

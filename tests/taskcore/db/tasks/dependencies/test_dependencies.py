@@ -9,7 +9,7 @@ import pytest
 from taskcore.db.tasks import actions
 from taskworker.coordinator.dependency_resolver import DependencyResolver
 from tests.taskcore.db.db_harness import DatabaseHarness, new_task
-from tests.taskcore.db.tasks.dependency_helpers import FAILED, resolve_all, statuses
+from tests.taskcore.db.tasks.dependencies.dependency_helpers import FAILED, resolve_all, statuses
 
 
 async def test_a_task_runs_once_all_its_parents_have_succeeded(
@@ -78,12 +78,12 @@ async def test_a_task_submitted_after_its_parents_finished_starts_accordingly(
     db.run_to_end(good)
     db.run_to_end(bad, FAILED)
 
-    free, in_vain = db.submit_with_parents(good), db.submit_with_parents(good, bad, open_)
-    follower = db.submit_with_parents(in_vain)
+    free, doomed = db.submit_with_parents(good), db.submit_with_parents(good, bad, open_)
+    follower = db.submit_with_parents(doomed)
 
-    assert statuses(db, free, in_vain, follower) == ["queued", "cancelled", "cancelled"]
-    assert db.history(in_vain) == ["cancelled"]
-    (task,) = db.sql("SELECT reason, error, finished_at IS NULL FROM task WHERE id = :id", id=in_vain)
+    assert statuses(db, free, doomed, follower) == ["queued", "cancelled", "cancelled"]
+    assert db.history(doomed) == ["cancelled"]
+    (task,) = db.sql("SELECT reason, error, finished_at IS NULL FROM task WHERE id = :id", id=doomed)
     assert tuple(task) == ("dependency_failed", f"task {bad}, on which it depends, failed", False)
     assert not await resolve_all(resolver)
     assert db.dispatch(9) == [open_, free]

@@ -7,7 +7,7 @@ import pytest
 from taskcore.db.tasks import history_feed
 from taskcore.domain.feed import Position
 from tests.taskcore.db.db_harness import DatabaseHarness, new_task
-from tests.taskcore.db.tasks.feed_reader import (
+from tests.taskcore.db.tasks.history.feed_reader import (
     all_ids,
 )
 
