@@ -64,5 +64,5 @@ def _figure(value: float) -> str:
 def _bar(section: str, name: str) -> str:
     if (section, name) not in TARGETS:
         return ""
-    word, bar = TARGETS[section, name]
-    return f"  {word} {bar:,}"
+    word, limit = TARGETS[section, name]
+    return f"  {word} {limit:,}"

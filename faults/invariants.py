@@ -114,9 +114,9 @@ def _rejections(submissions: Sequence[Submission]) -> str:
 
 def _count_mismatch(system: SupervisedSystem) -> str:
     counts: Callable[[], dict[str, int]] = lambda: system.api.get("/tasks/status").json()  # noqa: E731
-    said = {status: count for status, count in counts().items() if count and status != "total"}
+    reported = {status: count for status, count in counts().items() if count and status != "total"}
     counted = {row["status"]: row["count"] for row in system.sql("SELECT status, count(*) FROM task GROUP BY 1")}
-    return "" if said == counted else f"the API counts {said}, SQL {counted}"
+    return "" if reported == counted else f"the API counts {reported}, SQL {counted}"
 
 
 def _rule(system: SupervisedSystem, name: str, query: str) -> str:

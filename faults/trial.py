@@ -61,16 +61,16 @@ class Trial:
         if not holds:
             self.failures.append(what)
 
-    def at_most(self, name: str, measured: float, bar: float) -> None:
+    def at_most(self, name: str, measured: float, limit: float) -> None:
         """Record the figure, and a failure when it exceeds the limit. A smoke run ignores limits."""
         self.figures[name] = round(measured, 3)
-        if measured > bar and not self.config.is_smoke:
-            self.failures.append(f"{name}: {measured:.3g}, the limit is {bar:.3g}")
+        if measured > limit and not self.config.is_smoke:
+            self.failures.append(f"{name}: {measured:.3g}, the limit is {limit:.3g}")
 
-    def at_least(self, name: str, measured: float, bar: float) -> None:
+    def at_least(self, name: str, measured: float, limit: float) -> None:
         self.figures[name] = round(measured, 4)
-        if measured < bar and not self.config.is_smoke:
-            self.failures.append(f"{name}: {measured:.4g}, the limit is {bar:.4g}")
+        if measured < limit and not self.config.is_smoke:
+            self.failures.append(f"{name}: {measured:.4g}, the limit is {limit:.4g}")
 
     def gate(self, name: str) -> Path:
         """Return a path that does not exist yet; tasks of type `work` can wait for it to appear."""
@@ -108,7 +108,7 @@ class Trial:
             load.stop()
             backlog.stop()
             self.submissions += load.submissions
-        self._note_answers(load)
+        self._note_responses(load)
 
     def drain(self) -> None:
         """Wait until no task is open, at most `DRAIN_TIMEOUT_S`."""
@@ -156,23 +156,23 @@ class Trial:
             self.at_most("recovered after s", recovered_s, within_s)
         self.require(backlog.is_known_since(over_at), "the database was unavailable after the fault")
 
-    def _count_completed(self, load: LoadGenerator, bar: float) -> None:
+    def _count_completed(self, load: LoadGenerator, limit: float) -> None:
         """Check the share of completed tasks, without the latest ones, which had no time to finish."""
         until = time.monotonic() - 2.5
         submissions = [submission for submission in list(load.submissions) if submission.due_at <= until]
         ids = [task_id for submission in submissions for task_id in submission.ids]
         finished = "SELECT count(*) FROM task WHERE id = ANY(%s) AND status IN ('succeeded', 'failed', 'cancelled')"
-        self.at_least("completed", self.system.scalar(finished, ids) / max(1, count_tasks(submissions)), bar)
+        self.at_least("completed", self.system.scalar(finished, ids) / max(1, count_tasks(submissions)), limit)
 
-    def _note_answers(self, load: LoadGenerator) -> None:
-        answers = {str(answer): count for answer, count in load.responses().items() if answer != 201}
-        if answers:
+    def _note_responses(self, load: LoadGenerator) -> None:
+        responses = {str(response): count for response, count in load.responses().items() if response != 201}
+        if responses:
             self.figures["responses other than 201"] = ", ".join(
-                f"{answer}: {count}" for answer, count in answers.items()
+                f"{response}: {count}" for response, count in responses.items()
             )
             self.figures["slowest response s"] = round(load.slowest_s(), 2)
         for bad in ("500", "timeout"):
-            self.require(bad not in answers, f"{answers.get(bad)} submissions got {bad}")
+            self.require(bad not in responses, f"{responses.get(bad)} submissions got {bad}")
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -76,7 +76,7 @@ class HttpServer:
             def log_message(self, *_: object) -> None:
                 """Log nothing: `requests` has every request."""
 
-            def answer(self) -> None:
+            def respond(self) -> None:
                 parts = urlsplit(self.path)
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 headers = {name.lower(): value for name, value in self.headers.items()}
@@ -88,7 +88,7 @@ class HttpServer:
                 if self.command != "HEAD":
                     self.wfile.write(response.body)
 
-            do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = answer
+            do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = respond
 
         return Handler
 

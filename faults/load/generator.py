@@ -79,17 +79,17 @@ class LoadGenerator:
     async def _try(self, submission: Submission, request: bytes) -> tuple[int, bytes]:
         """Send one request. Status 0 means that its result is unknown."""
         began = time.monotonic()
-        answer: int | str = "broken"
+        outcome: int | str = "broken"
         status, body = 0, b""
         try:
             async with asyncio.timeout(RESPONSE_TIMEOUT_S):
-                answer = status = (found := await self._ask(request))[0]
+                outcome = status = (found := await self._send(request))[0]
                 body = found[1]
         except TimeoutError:
-            answer = "timeout"
+            outcome = "timeout"
         except CONNECTION_ERRORS:
             pass
-        submission.requests.append(Request(began, time.monotonic() - began, answer))
+        submission.requests.append(Request(began, time.monotonic() - began, outcome))
         return status, body
 
     async def _cancel(self, submission: Submission) -> None:
@@ -97,18 +97,18 @@ class LoadGenerator:
         await asyncio.sleep(CANCEL_AFTER_S)
         with suppress(TimeoutError, *CONNECTION_ERRORS):
             async with asyncio.timeout(RESPONSE_TIMEOUT_S):
-                await self._ask(post_request(self._url, f"/api/v1/tasks/{submission.ids[0]}/cancel", b"{}"))
+                await self._send(post_request(self._url, f"/api/v1/tasks/{submission.ids[0]}/cancel", b"{}"))
 
-    async def _ask(self, request: bytes) -> tuple[int, bytes]:
+    async def _send(self, request: bytes) -> tuple[int, bytes]:
         """Send a request, on an idle connection if possible. The server may have closed that; then open a new one."""
         if self._idle:
             try:
-                return await self._ask_over(self._idle.pop(), request)
+                return await self._send_on(self._idle.pop(), request)
             except CONNECTION_ERRORS:
                 self._idle.clear()
-        return await self._ask_over(await Connection.open(self._url), request)
+        return await self._send_on(await Connection.open(self._url), request)
 
-    async def _ask_over(self, connection: Connection, request: bytes) -> tuple[int, bytes]:
+    async def _send_on(self, connection: Connection, request: bytes) -> tuple[int, bytes]:
         found = await connection.request(request)
         self._idle.append(connection)
         return found

@@ -60,8 +60,8 @@ class Submission:
         return json.dumps(self.tasks[0] if len(self.tasks) == 1 else {"tasks": self.tasks}).encode()
 
     def record_accepted(self, body: bytes) -> None:
-        answer = json.loads(body)
-        self.ids = [answer["id"]] if len(self.tasks) == 1 else [one["id"] for one in answer["results"]]
+        response = json.loads(body)
+        self.ids = [response["id"]] if len(self.tasks) == 1 else [one["id"] for one in response["results"]]
 
 
 def mixed_submissions(seed: int = 1) -> Iterator[Submission]:

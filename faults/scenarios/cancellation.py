@@ -39,12 +39,12 @@ def cancel_running(trial: Trial) -> None:
         with trial.under_load():
             cancelled = {name: _cancel(trial, *kind[:2]) for name, kind in kinds.items()}
     trial.drain()
-    for name, (_, _, bar) in kinds.items():
+    for name, (_, _, limit) in kinds.items():
         took = [row["s"] for row in trial.system.sql(TOOK, cancelled[name])]
         trial.require(
             len(took) == len(cancelled[name]), f"{name}: {len(took)} of {len(cancelled[name])} were cancelled"
         )
-        trial.at_most(f"cancel {name} p95 s", percentile(took, 0.95), bar)
+        trial.at_most(f"cancel {name} p95 s", percentile(took, 0.95), limit)
 
 
 def _cancel(trial: Trial, type_: str, parameters: dict[str, Any]) -> list[int]:

@@ -17,10 +17,10 @@ from harness.ports import free_port
 from harness.processes import Service
 from harness.waiting import eventually
 from tests.system.system import FINAL_STATUSES, System
-from tests.system.system import PLUGINS as ACCEPTANCE_PLUGINS
+from tests.system.system import PLUGINS as SYSTEM_TEST_PLUGINS
 
-PLUGINS = Path(__file__).with_name("plugins")
-CLOCK_DIR = Path(__file__).with_name("clock")
+PLUGINS = Path(__file__).parents[1] / "plugins"
+CLOCK_DIR = Path(__file__).parents[1] / "clock"
 #: Settings for the task types of the load.
 TYPE_SETTINGS = {"TASKCORE_HTTP__ALLOWED_NETWORKS": '["127.0.0.0/8"]', "TASKCORE_HTTP__TIMEOUT_S": "600"}
 WORKERS = ("worker-1", "worker-2")
@@ -60,7 +60,7 @@ class SupervisedSystem(System):
     def start_restartable_api(self) -> None:
         self._add("api", "taskapi", TASKCORE_API__PORT=self._port)
         self.api = httpx.Client(base_url=f"{self.url}/api/v1", trust_env=False, timeout=90)
-        eventually(self._answers, description="the API being ready")
+        eventually(self._is_api_ready, description="the API being ready")
 
     def close(self) -> None:
         self.restarter.close()
@@ -100,7 +100,7 @@ class SupervisedSystem(System):
         page = httpx.get(f"{self.restarter[name].url}/metrics", trust_env=False, timeout=30).text
         return sum(float(line.split()[-1]) for line in page.splitlines() if line.startswith(counter))
 
-    def _answers(self) -> bool:
+    def _is_api_ready(self) -> bool:
         try:
             return httpx.get(f"{self.url}/readyz", trust_env=False, timeout=10).is_success
         except httpx.TransportError:
@@ -125,7 +125,7 @@ class SupervisedSystem(System):
 
     def _add(self, name: str, *command: str, **env: str) -> None:
         paths = {
-            "PYTHONPATH": f"{PLUGINS}:{ACCEPTANCE_PLUGINS}:{CLOCK_DIR}",
+            "PYTHONPATH": f"{PLUGINS}:{SYSTEM_TEST_PLUGINS}:{CLOCK_DIR}",
             "FAULTS_CLOCK": str(self._clock(name)),
             DIRECTORY_VARIABLE: str(self.journal.directory),
         }

@@ -18,7 +18,7 @@ from tests.containers.dockerfiles import ROOT
 
 OURS = {"migrate", "api", "coordinator", "worker", "collector-analytics", "collector-k8s"}
 SERVERS = {"postgres", "rabbitmq"}
-#: How long what is told to stop may take by its settings.
+#: How long a stop may take according to the settings.
 LEAVING_S = {"api": 5, "worker": 25 + 8, "collector-analytics": 25 + 8}
 
 

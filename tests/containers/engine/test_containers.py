@@ -15,7 +15,7 @@ from harness.waiting import eventually
 from tests.containers.dockerfiles import SERVICES
 from tests.containers.engine.containers import Containers, has_zombies, log_tail, stop, wait_until_healthy
 
-#: Each kind of process, by its image and what it is told. One of them wants a place for files.
+#: Each kind of process: its image and its arguments. One of them needs a place for files.
 PROCESSES = {
     "api": ("api", ()),
     "worker": ("worker", ()),

@@ -41,9 +41,9 @@ def test_image_contains_only_locked_and_own_packages(
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_installed_packages_are_compatible(containers: Containers, images: Mapping[str, str], service: str) -> None:
-    said = json.loads(containers.run_and_read(images[service], "python", "-c", LOOK_AROUND))
+    reported = json.loads(containers.run_and_read(images[service], "python", "-c", LOOK_AROUND))
 
-    assert list(_unmet(said["required"], said["versions"])) == []
+    assert list(_unmet(reported["required"], reported["versions"])) == []
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -102,10 +102,10 @@ def test_tasks_are_done_once_despite_a_killed_worker_and_restarted_servers(stack
 
 def _assert_trace_is_shown(stack: Stack, task: dict[str, Any], names: set[str]) -> None:
     """Assert that the API links to the viewer and returns the trace from there."""
-    told = stack.ask(f"/tasks/{task['id']}/trace")
-    (trace,) = told["traces"]
+    shown = stack.ask(f"/tasks/{task['id']}/trace")
+    (trace,) = shown["traces"]
 
-    assert told["source"] == "viewer"
+    assert shown["source"] == "viewer"
     assert {span["name"] for span in trace["spans"]} >= names  # more may have arrived since
     assert trace["url"] == task["trace_url"] == stack.page_of(trace["trace_id"])
 

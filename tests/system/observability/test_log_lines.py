@@ -17,9 +17,13 @@ from tests.system.system import System
 @pytest.fixture(scope="module")
 def system(make_system: MakeSystem) -> System:
     """Return a system whose trace endpoint does not exist. Sampled tasks have a trace id all the same."""
-    nobody = f"http://127.0.0.1:{free_port()}"
+    missing_endpoint = f"http://127.0.0.1:{free_port()}"
     system = make_system(
-        {"TASKCORE_TRACING__ENDPOINT": nobody, "TASKCORE_LOG__LEVEL": "debug", "TASKCORE_WORKER__PROCESSES": "1"}
+        {
+            "TASKCORE_TRACING__ENDPOINT": missing_endpoint,
+            "TASKCORE_LOG__LEVEL": "debug",
+            "TASKCORE_WORKER__PROCESSES": "1",
+        }
     )
     system.start(coordinators=1, workers=1)
     return system
@@ -50,15 +54,15 @@ def test_log_line_of_an_attempt_names_task_attempt_request_and_trace(
     system.wait_for(task_id, "succeeded")
 
     of_task = [line for event in ("by a library", "by the context") for line in lines(worker, event)]
-    said = [line for line in of_task if line["task_id"] == task_id]
+    own_lines = [line for line in of_task if line["task_id"] == task_id]
 
-    assert len(said) == 2
-    trace_id = said[0]["trace_id"]
+    assert len(own_lines) == 2
+    trace_id = own_lines[0]["trace_id"]
     assert len(trace_id) == 32
-    for line in said:
+    for line in own_lines:
         assert (line["task_type"], line["attempt"]) == (type_, 1)
         assert (line["request_id"], line["trace_id"]) == (f"the-request-of-{type_}", trace_id)
-    assert [line["logger"] for line in said] == ["a.library", "taskcore.execution.services"]
+    assert [line["logger"] for line in own_lines] == ["a.library", "taskcore.execution.services"]
 
 
 def test_no_secret_is_logged_or_stored(system: System, worker: Service) -> None:

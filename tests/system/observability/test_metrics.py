@@ -119,9 +119,9 @@ def test_every_query_aggregates_by_existing_labels(pages: list[str]) -> None:
 
 
 def test_every_declared_metric_is_exposed_by_some_process(pages: list[str]) -> None:
-    told = {family.name.removesuffix("_total") for page in pages for family in text_string_to_metric_families(page)}
+    exposed = {family.name.removesuffix("_total") for page in pages for family in text_string_to_metric_families(page)}
 
-    assert set(declared()) <= told
+    assert set(declared()) <= exposed
 
 
 def test_dashboard_asks_for_the_data_source_on_import() -> None:

@@ -137,14 +137,14 @@ def test_calls_of_plugins_are_children_of_their_run_also_when_isolated(served: S
     telling = served.submit("run_command", {"command": "tell"})
     served.wait_for(asking)
     served.wait_for(telling)
-    told = served.scalar("SELECT result ->> 'output' FROM task WHERE id = %s", telling).strip()
+    reported = served.scalar("SELECT result ->> 'output' FROM task WHERE id = %s", telling).strip()
 
     for task_id, call, run in ((asking, "GET", "run http_request"), (telling, "sh", "run run_command")):
         (spans,) = traces_of(receiver, task_id)
         assert named(spans, call).parent_id == named(spans, run).span_id
         assert (named(spans, call).kind, named(spans, call).resource) == ("CLIENT", named(spans, run).resource)
         if call == "sh":
-            assert told == f"00-{spans[0].trace_id}-{named(spans, call).span_id}-01"
+            assert reported == f"00-{spans[0].trace_id}-{named(spans, call).span_id}-01"
     (request,) = [request for request in receiver.requests if request.path == "/there"]
     assert request.headers["traceparent"].split("-")[1] == traces_of(receiver, asking)[0][0].trace_id
 
@@ -174,7 +174,7 @@ def test_task_joins_the_trace_of_its_request(served: System, receiver: OtlpRecei
 
 def test_task_of_an_unsampled_caller_is_not_sampled(served: System) -> None:
     headers = {"traceparent": f"00-{CALLER[0]}-{CALLER[1]}-00"}
-    body = {"name": "nobody looks", "type": "noop"}
+    body = {"name": "unsampled", "type": "noop"}
     task_id = served.api.post("/tasks", json=body, headers=headers).json()["id"]
     served.wait_for(task_id)
 
