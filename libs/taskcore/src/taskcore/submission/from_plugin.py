@@ -43,8 +43,9 @@ def submit_task(execute: ExecuteStatement, document: Mapping[str, Any], actor: s
     rows = execute(workers.get_type(), {"type_name": submission.type})
     if not rows:
         raise InvalidTask(f"type: unknown task type {submission.type!r}: no worker has registered it")
-    _check_parameters(submission, rows[0].schema)
-    return _store(execute, new_task(submission, rows[0], None, key), actor)
+    known = workers.RegisteredType.from_row(rows[0])
+    _check_parameters(submission, known.schema)
+    return _store(execute, new_task(submission, known, None, key), actor)
 
 
 def parse_submission(document: Mapping[str, Any]) -> tuple[TaskSubmission, str | None]:

@@ -142,8 +142,8 @@ async def _submit(
     if not times:
         return ()
     spec = msgspec.convert({"name": schedule.name, **schedule.task}, TaskSpec)
-    rows = (await connection.execute(workers.get_type(), {"type_name": spec.type})).all()
-    defaults: TypeDefaults = rows[0] if rows else _UnknownTypeDefaults()
+    row = (await connection.execute(workers.get_type(), {"type_name": spec.type})).first()
+    defaults: TypeDefaults = workers.RegisteredType.from_row(row) if row else _UnknownTypeDefaults()
     task = new_task(spec, defaults, request_id=None, idempotency_key=None)
     tasks = [_task(task, schedule, due_at, jitter_s) for due_at in times]
     with trace.get_tracer("taskcore").start_as_current_span(

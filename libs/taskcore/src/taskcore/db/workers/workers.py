@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any
 
@@ -14,6 +15,24 @@ from taskcore.db.sql import bigint_param, interval, status_in, texts_param
 from taskcore.domain.states import HELD
 
 IS_LIVE = Worker.seen_at + interval(Worker.lease_s) >= func.now()
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredType:
+    """A task type as a worker has registered it. `schema` is the JSON Schema of its parameters."""
+
+    name: str
+    queue: str
+    schema: dict[str, Any]
+    max_attempts: int
+    timeout_s: float | None
+    can_cancel: bool
+    can_pause: bool
+
+    @classmethod
+    def from_row(cls, row: Any) -> RegisteredType:
+        """Convert a row of `get_type`."""
+        return cls(**{field.name: getattr(row, field.name) for field in fields(cls)})
 
 
 def register_worker(
