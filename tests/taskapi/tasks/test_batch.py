@@ -29,7 +29,7 @@ async def test_one_invalid_task_refuses_the_batch_and_each_error_is_named(
         task_body(),
         task_body(name=""),
         task_body(type="greet"),
-        task_body(type="unheard-of"),
+        task_body(type="no_such_type"),
         task_body(priority="high"),
         5,
     ]
@@ -41,7 +41,7 @@ async def test_one_invalid_task_refuses_the_batch_and_each_error_is_named(
 
 
 async def test_without_atomic_the_valid_tasks_are_stored(api: httpx.AsyncClient, database: Database) -> None:
-    body = {"tasks": [task_body(), task_body(name=""), task_body(type="unheard-of"), task_body()], "atomic": False}
+    body = {"tasks": [task_body(), task_body(name=""), task_body(type="no_such_type"), task_body()], "atomic": False}
 
     response = await api.post("/tasks/batch", json=body)
 

@@ -127,13 +127,13 @@ async def test_without_a_viewer_the_page_names_the_setting(database_url: str, da
 async def test_the_page_of_an_unsampled_or_unknown_task_says_so(api: httpx.AsyncClient) -> None:
     task_id = await submit(api)
 
-    unfollowed = await api.get(f"http://api/tasks/{task_id}/trace")
-    nobody = await api.get("http://api/tasks/4711/trace")
+    unsampled = await api.get(f"http://api/tasks/{task_id}/trace")
+    unknown = await api.get("http://api/tasks/4711/trace")
 
-    assert (unfollowed.status_code, nobody.status_code) == (404, 404)
-    assert f"Task {task_id} has no trace" in Page(unfollowed.text).text
-    assert "There is no task 4711." in Page(nobody.text).text
-    assert "default-src 'none'" in nobody.headers["content-security-policy"]
+    assert (unsampled.status_code, unknown.status_code) == (404, 404)
+    assert f"Task {task_id} has no trace" in Page(unsampled.text).text
+    assert "There is no task 4711." in Page(unknown.text).text
+    assert "default-src 'none'" in unknown.headers["content-security-policy"]
 
 
 @pytest.mark.parametrize(
