@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from opentelemetry.trace import Link, NonRecordingSpan, SpanKind, Status, StatusCode, Tracer, set_span_in_context
 
+from taskcore.domain.tasks import SpanIds
 from taskcore.observability.tracing.memory_store import MAX_TEXT, InMemorySpanStore
 from taskcore.observability.tracing.propagation import remote_context
 from taskcore.observability.tracing.provider import Tracing
-from taskcore.observability.tracing.span_record import SpanLink
 from taskcore.settings import Settings
 
 
@@ -41,7 +41,7 @@ def test_all_parts_of_a_span_are_kept() -> None:
     assert (kept.start_ns, kept.end_ns, kept.status, kept.status_message) == (1_000, 2_000, "error", "no luck")
     assert len(kept.attributes["text"]) == MAX_TEXT
     assert (kept.attributes["n"], kept.attributes["list"]) == (1, ["a?", "b"])
-    assert kept.links == (SpanLink("a" * 32, "b" * 16),)
+    assert kept.links == (SpanIds("a" * 32, "b" * 16),)
     assert [(event.name, event.time_ns, event.attributes) for event in kept.events] == [("tried", 1_500, {"n": 2})]
 
 

@@ -108,7 +108,7 @@ class Claim(NamedTuple):
 
 
 class SpanIds(NamedTuple):
-    """The ids of an attempt's trace and of its `process` span, in hexadecimal digits."""
+    """The ids of a trace and of one of its spans, in hexadecimal digits. For an attempt that is its span `process`."""
 
     trace_id: str
     span_id: str

@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from taskcore.observability.tracing.span_record import SpanEvent, SpanLink, SpanRecord
+from taskcore.domain.tasks import SpanIds
+from taskcore.observability.tracing.span_record import SpanEvent, SpanRecord
 
 TRACE_BYTES = 16
 SPAN_BYTES = 8
@@ -142,8 +143,8 @@ def _parent(text: str | None) -> str | None:
     return found if found.strip("0") else None
 
 
-def _links(links: Sequence[_Link]) -> Sequence[SpanLink]:
-    return tuple(SpanLink(hex_id(one.trace_id, TRACE_BYTES), hex_id(one.span_id, SPAN_BYTES)) for one in links)
+def _links(links: Sequence[_Link]) -> Sequence[SpanIds]:
+    return tuple(SpanIds(hex_id(one.trace_id, TRACE_BYTES), hex_id(one.span_id, SPAN_BYTES)) for one in links)
 
 
 def _ns(value: int | str) -> int:

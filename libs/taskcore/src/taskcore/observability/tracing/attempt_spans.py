@@ -106,7 +106,7 @@ class AttemptTrace:
 
     @property
     def span_ids(self) -> SpanIds:
-        return SpanIds(*ids_of(self._process.get_span_context()))
+        return ids_of(self._process.get_span_context())
 
     def start_run(self) -> None:
         """Start the span `run` and make it current, for the rest of this context."""

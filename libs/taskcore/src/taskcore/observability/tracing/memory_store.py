@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from dataclasses import dataclass, field
 
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.trace import SpanContext, SpanKind
@@ -11,33 +11,28 @@ from opentelemetry.trace import SpanContext, SpanKind
 from taskcore.domain.documents import clean_text
 from taskcore.observability.tracing.propagation import ids_of
 from taskcore.observability.tracing.span_codec import clean_attributes
-from taskcore.observability.tracing.span_record import SpanEvent, SpanLink, SpanRecord
+from taskcore.observability.tracing.span_record import SpanEvent, SpanRecord
 
-MAX_TRACES = 500
-MAX_SPANS = 20_000
-MAX_SPANS_PER_TRACE = 1_000
 MAX_TEXT = 2_000
 MAX_EVENTS = 20
 READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
+@dataclass(eq=False)
 class InMemorySpanStore(SpanProcessor):
     """Keeps the newest traces, each with its first spans up to a limit. Traces of read requests are not kept."""
 
-    def __init__(
-        self, max_traces: int = MAX_TRACES, max_spans: int = MAX_SPANS, max_spans_per_trace: int = MAX_SPANS_PER_TRACE
-    ) -> None:
-        self._max_traces = max_traces
-        self._max_spans = max_spans
-        self._max_spans_per_trace = max_spans_per_trace
-        self._lock = threading.Lock()
-        self._traces: OrderedDict[str, list[SpanRecord]] = OrderedDict()
-        self._count = 0
+    max_traces: int = 500
+    max_spans: int = 20_000
+    max_spans_per_trace: int = 1_000
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _traces: dict[str, list[SpanRecord]] = field(default_factory=dict, init=False)
+    _count: int = field(default=0, init=False)
 
     def on_end(self, span: ReadableSpan) -> None:
         with self._lock:
-            count = len(self._traces.get(ids_of(_valid(span.context))[0], ()))
-        if count >= self._max_spans_per_trace:
+            count = len(self._traces.get(ids_of(_valid(span.context)).trace_id, ()))
+        if count >= self.max_spans_per_trace:
             return  # before the cost of a record: a large batch is one trace
         record = to_record(span)
         with self._lock:
@@ -53,10 +48,10 @@ class InMemorySpanStore(SpanProcessor):
 
     def _keep(self, span: SpanRecord) -> None:
         kept = self._traces.setdefault(span.trace_id, [])
-        if len(kept) < self._max_spans_per_trace:  # other threads may have added some
+        if len(kept) < self.max_spans_per_trace:  # other threads may have added some
             kept.append(span)
             self._count += 1
-        while len(self._traces) > self._max_traces or self._count > self._max_spans:
+        while len(self._traces) > self.max_traces or self._count > self.max_spans:
             self._evict(next(iter(self._traces)))
 
     def _evict(self, trace_id: str) -> None:
@@ -64,11 +59,11 @@ class InMemorySpanStore(SpanProcessor):
 
 
 def to_record(span: ReadableSpan) -> SpanRecord:
-    trace_id, span_id = ids_of(_valid(span.context))
+    ids = ids_of(_valid(span.context))
     return SpanRecord(
-        trace_id=trace_id,
-        span_id=span_id,
-        parent_id=None if span.parent is None else ids_of(span.parent)[1],
+        trace_id=ids.trace_id,
+        span_id=ids.span_id,
+        parent_id=None if span.parent is None else ids_of(span.parent).span_id,
         service=str(span.resource.attributes.get("service.name", "")),
         name=_text(span.name),
         kind=span.kind.name.lower(),
@@ -77,7 +72,7 @@ def to_record(span: ReadableSpan) -> SpanRecord:
         status=span.status.status_code.name.lower(),
         status_message=_text(span.status.description) if span.status.description else None,
         attributes=clean_attributes(span.attributes, MAX_TEXT),
-        links=tuple(SpanLink(*ids_of(link.context)) for link in span.links),
+        links=tuple(ids_of(link.context) for link in span.links),
         events=tuple(
             SpanEvent(_text(event.name), event.timestamp, clean_attributes(event.attributes, MAX_TEXT))
             for event in span.events[-MAX_EVENTS:]

@@ -10,6 +10,8 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, TraceFlags
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from taskcore.domain.tasks import SpanIds
+
 _propagator = TraceContextTextMapPropagator()
 
 
@@ -55,9 +57,8 @@ def parse_traceparent(text: str | None) -> SpanContext | None:
     return context if context.is_valid else None
 
 
-def ids_of(context: SpanContext) -> tuple[str, str]:
-    """Return the trace id and the span id in hexadecimal."""
-    return trace.format_trace_id(context.trace_id), trace.format_span_id(context.span_id)
+def ids_of(context: SpanContext) -> SpanIds:
+    return SpanIds(trace.format_trace_id(context.trace_id), trace.format_span_id(context.span_id))
 
 
 def remote_context(trace_id: str, span_id: str) -> SpanContext:

@@ -15,33 +15,26 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 
 from taskcore.domain.documents import clean_text
+from taskcore.domain.tasks import SpanIds
 from taskcore.observability.tracing.propagation import ids_of, remote_context
 
 MAX_BYTES = 1024 * 1024
 MAX_TEXT = 4_096
 INT64 = 2**63
 
-_Id = tuple[str, str]
-
-
-class EncodedEvent(msgspec.Struct, array_like=True):
-    name: str
-    time_ns: int
-    attributes: dict[str, Any]
-
 
 class EncodedSpan(msgspec.Struct, array_like=True):
-    """`id` and `parent` are pairs of trace id and span id, in hexadecimal."""
+    """Events consist of name, Unix time in nanoseconds, and attributes."""
 
     name: str
-    id: _Id
-    parent: _Id | None
+    id: SpanIds
+    parent: SpanIds | None
     kind: int
     start_ns: int
     end_ns: int
     attributes: dict[str, Any]
-    events: list[EncodedEvent]
-    links: list[tuple[_Id, dict[str, Any]]]
+    events: list[tuple[str, int, dict[str, Any]]]
+    links: list[tuple[SpanIds, dict[str, Any]]]
     status: int
     description: str | None
     scope: str
@@ -61,7 +54,7 @@ def encode_spans(spans: Sequence[ReadableSpan]) -> tuple[bytes, int]:
 def decode_spans(data: bytes, trace_id: str, resource: Resource) -> list[ReadableSpan]:
     """Return the spans that belong to `trace_id`. Raises `ValueError` for malformed data or ids."""
     encoded = msgspec.json.decode(data, type=list[EncodedSpan])
-    return [_decode(one, resource) for one in encoded if one.id[0] == trace_id]
+    return [_decode(one, resource) for one in encoded if one.id.trace_id == trace_id]
 
 
 def _encode(span: ReadableSpan) -> EncodedSpan:
@@ -75,9 +68,7 @@ def _encode(span: ReadableSpan) -> EncodedSpan:
         start_ns=span.start_time or 0,
         end_ns=span.end_time or 0,
         attributes=clean_attributes(span.attributes),
-        events=[
-            EncodedEvent(_clean_value(one.name), one.timestamp, clean_attributes(one.attributes)) for one in span.events
-        ],
+        events=[(_clean_value(one.name), one.timestamp, clean_attributes(one.attributes)) for one in span.events],
         links=[(ids_of(one.context), clean_attributes(one.attributes)) for one in span.links],
         status=span.status.status_code.value,
         description=_clean_value(span.status.description),
@@ -93,10 +84,7 @@ def _decode(one: EncodedSpan, resource: Resource) -> ReadableSpan:
         None if one.parent is None else remote_context(*one.parent),
         resource,
         clean_attributes(one.attributes),
-        [
-            Event(_clean_value(event.name), clean_attributes(event.attributes), _time(event.time_ns))
-            for event in one.events
-        ],
+        [Event(_clean_value(name), clean_attributes(given), _time(time_ns)) for name, time_ns, given in one.events],
         [Link(remote_context(*of), clean_attributes(attributes)) for of, attributes in one.links],
         SpanKind(one.kind),
         status=Status(StatusCode(one.status), _clean_value(one.description) if is_error else None),

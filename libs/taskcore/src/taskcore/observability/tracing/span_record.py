@@ -6,13 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from taskcore.domain.tasks import SpanIds
 from taskcore.observability.tracing import conventions
-
-
-@dataclass(frozen=True, slots=True)
-class SpanLink:
-    trace_id: str
-    span_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +35,10 @@ class SpanRecord:
     status: str = "unset"
     status_message: str | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
-    links: Sequence[SpanLink] = ()
+    links: Sequence[SpanIds] = ()
     events: Sequence[SpanEvent] = ()
 
     @property
     def task_id(self) -> str | None:
-        """The id of the task that the span is about, if it has one."""
         found = self.attributes.get(conventions.TASK_ID)
         return None if found is None else str(found)
