@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -13,31 +14,25 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from taskcore.settings import HealthSettings
 
 
+@dataclass(eq=False)
 class HealthServer:
     """Serves on a thread of its own.
 
     Each `/readyz` calls `is_ready` and `details`, which must be quick; `details` are added to the JSON response.
     """
 
-    def __init__(
-        self,
-        settings: HealthSettings,
-        registry: CollectorRegistry,
-        is_ready: Callable[[], bool],
-        details: Callable[[], Mapping[str, object]] = dict,
-    ) -> None:
-        self._settings = settings
-        self._registry = registry
-        self._is_ready = is_ready
-        self._details = details
-        self._started = time.monotonic()
-        self._server: ThreadingHTTPServer | None = None
+    settings: HealthSettings
+    registry: CollectorRegistry
+    is_ready: Callable[[], bool]
+    details: Callable[[], Mapping[str, object]] = dict
+    _started: float = field(default_factory=time.monotonic, init=False)
+    _server: ThreadingHTTPServer | None = field(default=None, init=False)
 
     def start(self) -> None:
         """Start to listen, unless the port is set to 0. Raises `OSError` when the port is taken."""
-        if self._settings.port == 0:
+        if self.settings.port == 0:
             return
-        self._server = ThreadingHTTPServer((self._settings.host, self._settings.port), self._handler())
+        self._server = ThreadingHTTPServer((self.settings.host, self.settings.port), self._handler())
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, name="health", daemon=True).start()
 
@@ -49,14 +44,14 @@ class HealthServer:
     def respond(self, path: str) -> tuple[int, str, bytes]:
         """Return the status, content type and body for a GET of `path`."""
         if path == "/metrics":
-            return 200, CONTENT_TYPE_LATEST, generate_latest(self._registry)
+            return 200, CONTENT_TYPE_LATEST, generate_latest(self.registry)
         if path == "/livez":
             return _json(200, {"status": "ok"})
         if path == "/healthcheck":
             return _json(200, {"uptime": time.monotonic() - self._started})
         if path == "/readyz":
-            is_ready = self._is_ready()
-            return _json(200 if is_ready else 503, {"status": "ok" if is_ready else "not ready", **self._details()})
+            is_ready = self.is_ready()
+            return _json(200 if is_ready else 503, {"status": "ok" if is_ready else "not ready", **self.details()})
         return _json(404, {"status": "not found"})
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -20,41 +22,33 @@ from taskcore.db.queues import backlog, outbox
 from taskcore.observability.metrics import QUEUE_LABELS, BoundedLabels
 from taskworker.coordinator.database import Database
 
-CACHE_S = 10.0
 READ_TIMEOUT_S = 2.0
 
 log = structlog.stdlib.get_logger(__name__)
 
 
+@dataclass(eq=False)
 class BacklogCollector(Collector):
     """Called on any thread but that of `loop`, which runs `engine`. Without the database there are no gauges."""
 
-    def __init__(
-        self,
-        engine: AsyncEngine,
-        loop: asyncio.AbstractEventLoop,
-        *,
-        cache_s: float = CACHE_S,
-        queue_labels: BoundedLabels = QUEUE_LABELS,
-    ) -> None:
-        self._database = Database(engine)
-        self._loop = loop
-        self._cache_s = cache_s
-        self._queue_labels = queue_labels
-        self._lock = threading.Lock()
-        self._refresh_at = float("-inf")
-        self._gauges: Sequence[Metric] = ()
-        self._heads: dict[str, int] = {}
+    engine: AsyncEngine
+    loop: asyncio.AbstractEventLoop
+    cache_s: float = 10.0
+    queue_labels: BoundedLabels = QUEUE_LABELS
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _refresh_at: float = field(default=-math.inf, init=False)
+    _gauges: Sequence[Metric] = field(default=(), init=False)
+    _heads: dict[str, int] = field(default_factory=dict, init=False)
 
     def collect(self) -> Iterable[Metric]:
         with self._lock:
             if time.monotonic() >= self._refresh_at:
                 self._gauges = self._refresh()
-                self._refresh_at = time.monotonic() + self._cache_s
+                self._refresh_at = time.monotonic() + self.cache_s
             return self._gauges
 
     def _refresh(self) -> Sequence[Metric]:
-        reading = asyncio.run_coroutine_threadsafe(self._read(), self._loop)
+        reading = asyncio.run_coroutine_threadsafe(self._read(), self.loop)
         try:
             return reading.result(READ_TIMEOUT_S)
         except Exception as exc:  # the missing gauges raise an alert
@@ -65,13 +59,14 @@ class BacklogCollector(Collector):
             return ()
 
     async def _read(self) -> Sequence[Metric]:
-        queues = await self._database.execute(backlog.queue_backlogs())
-        ((next_due_s,),) = await self._database.execute(outbox.next_due())
-        counts = {row.what: row.count for row in await self._database.execute(backlog.active_counts())}
+        database = Database(self.engine)
+        queues = await database.execute(backlog.queue_backlogs())
+        ((next_due_s,),) = await database.execute(outbox.next_due())
+        counts = {row.what: row.count for row in await database.execute(backlog.active_counts())}
         live = counts.pop(backlog.LIVE_WORKERS)
         lag_s = max(self._stuck_s(queues), -float(next_due_s or 0), 0.0)
         return [
-            *_queue_gauges(queues, self._queue_labels),
+            *_queue_gauges(queues, self.queue_labels),
             GaugeMetricFamily(
                 "taskcore_outbox_lag_seconds", "How long the next message has waited for the relay", lag_s
             ),

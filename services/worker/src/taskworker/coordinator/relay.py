@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -27,37 +28,29 @@ PROMOTE_INTERVAL_S = 0.2
 log = structlog.stdlib.get_logger(__name__)
 
 
+@dataclass(eq=False)
 class Relay:
     """Call `wake` when there may be new work. Polling, slow when idle, finds work whose wake-up was lost."""
 
-    def __init__(
-        self,
-        database: Database,
-        publisher: Publisher,
-        settings: CurrentSettings,
-        on_round: Callable[[], None] = lambda: None,
-        tracing: Tracing = NO_TRACING,
-    ) -> None:
-        self._database = database
-        self._publisher = publisher
-        self._settings = settings
-        self._on_round = on_round
-        self._tracing = tracing
-        self._wakeup = Wakeup()
-        self._flows: dict[str, QueueFlow] = {}
-        self._observed_at = time.monotonic()
-        self._promote_at = 0.0
-        self._check_lost_at = 0.0
-        self._pause_s = IDLE_S
+    database: Database
+    publisher: Publisher
+    settings: CurrentSettings
+    on_round: Callable[[], None] = lambda: None
+    tracing: Tracing = NO_TRACING
+    _wakeup: Wakeup = field(default_factory=Wakeup, init=False)
+    _flows: dict[str, QueueFlow] = field(default_factory=dict, init=False)
+    _observed_at: float = field(default_factory=time.monotonic, init=False)
+    _promote_at: float = field(default=0.0, init=False)
+    _check_lost_at: float = field(default=0.0, init=False)
+    _pause_s: float = field(default=IDLE_S, init=False)
 
     def wake(self) -> None:
         self._wakeup.wake()
 
     async def run(self) -> None:
-        """Run until cancelled."""
         while True:
             self._pause_s = await self.step()
-            self._on_round()
+            self.on_round()
             await self._wakeup.wait(self._pause_s)
 
     async def step(self) -> float:
@@ -78,18 +71,18 @@ class Relay:
         now = time.monotonic()
         if now < self._promote_at:
             return self._promote_at - now
-        ((wait,),) = await self._database.execute(outbox.next_due())
+        ((wait,),) = await self.database.execute(outbox.next_due())
         if wait is not None and wait <= 0:
-            while len(await self._database.execute(outbox.promote_due())) == outbox.DUE_LIMIT:
+            while len(await self.database.execute(outbox.promote_due())) == outbox.DUE_LIMIT:
                 continue
-            ((wait,),) = await self._database.execute(outbox.next_due())
+            ((wait,),) = await self.database.execute(outbox.next_due())
         next_due_s = None if wait is None else max(0.0, float(wait))
         self._promote_at = now + min(PROMOTE_INTERVAL_S if next_due_s is None else next_due_s, IDLE_S)
         return next_due_s
 
     async def _dispatch(self) -> tuple[int, bool]:
         """Fill each queue's window. Return how many messages were sent, and whether any served queue has a backlog."""
-        loads = await self._database.execute(outbox.queue_loads())
+        loads = await self.database.execute(outbox.queue_loads())
         now = time.monotonic()
         elapsed_s, self._observed_at = now - self._observed_at, now
         sent, has_backlog = 0, False
@@ -107,16 +100,16 @@ class Relay:
     async def _send(self, queue: str, room: int) -> int:
         """Send up to `room` messages. Return how many the broker confirmed."""
         started_ns = time.time_ns()
-        dispatch = outbox.dispatch_traced() if self._tracing.is_enabled else outbox.dispatch()
-        rows = await self._database.execute(dispatch, of=queue, room=room)
+        dispatch = outbox.dispatch_traced() if self.tracing.is_enabled else outbox.dispatch()
+        rows = await self.database.execute(dispatch, of=queue, room=room)
         if not rows:
             return 0
         task_ids = [row.task_id for row in rows]
-        spans = DispatchSpans(self._tracing, queue, rows, started_ns)
-        unconfirmed = await self._publisher.publish(queue, task_ids, spans.contexts)
+        spans = DispatchSpans(self.tracing, queue, rows, started_ns)
+        unconfirmed = await self.publisher.publish(queue, task_ids, spans.contexts)
         spans.end(unconfirmed)
         if unconfirmed:
-            await self._database.execute(outbox.undispatch(), ids=unconfirmed)
+            await self.database.execute(outbox.undispatch(), ids=unconfirmed)
             log.warning("messages.unconfirmed", queue=queue, count=len(unconfirmed))
         count = len(task_ids) - len(unconfirmed)
         MESSAGES_SENT.labels(QUEUE_LABELS[queue]).inc(count)
@@ -127,12 +120,12 @@ class Relay:
         if now < self._check_lost_at:
             return
         self._check_lost_at = now + LOST_CHECK_INTERVAL_S
-        after_s = self._settings.now.coordinator.resend_after_s
+        after_s = self.settings.now.coordinator.resend_after_s
         for queue in [name for name, flow in self._flows.items() if flow.in_flight]:
-            ready = await self._publisher.ready_count(queue)
+            ready = await self.publisher.ready_count(queue)
             if ready is None:
                 continue
-            lost = await self._database.execute(outbox.undispatch_lost(), of=queue, ready=ready, after_s=after_s)
+            lost = await self.database.execute(outbox.undispatch_lost(), of=queue, ready=ready, after_s=after_s)
             if lost:
                 MESSAGES_RESENT.labels(QUEUE_LABELS[queue]).inc(len(lost))
                 log.warning("messages.lost", queue=queue, count=len(lost), ready=ready)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -25,7 +27,6 @@ from taskworker.coordinator.database import Database
 
 INTERVAL_S = 1.0
 ORPHANS_INTERVAL_S = 4.0
-DATABASE_SILENCE_S = 5.0
 RECHECK_DELAY_S = 0.25
 SLICE_SIZE = 50_000
 MAX_LOGGED_IDS = 10
@@ -34,6 +35,7 @@ BLOCKED = frozenset({Status.BLOCKED})
 log = structlog.stdlib.get_logger(__name__)
 
 
+@dataclass(eq=False)
 class Rescuer:
     """Rescues the tasks of dead workers every second, and sweeps every `coordinator.sweep_every_s`.
 
@@ -42,27 +44,20 @@ class Rescuer:
     `reconnect_grace_s`, so that workers can send a heartbeat first.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        settings: CurrentSettings,
-        is_worker_gone: Callable[[int], Awaitable[bool]],
-        on_rescued: Callable[[], None],
-        *,
-        silence_s: float = DATABASE_SILENCE_S,
-        reconnect_grace_s: float = RECONNECT_GRACE_S,
-    ) -> None:
-        self._database = database
-        self._settings = settings
-        self._is_worker_gone = is_worker_gone
-        self._on_rescued = on_rescued
-        self._silence_s, self._reconnect_grace_s = silence_s, reconnect_grace_s
-        self._wakeup = Wakeup()
-        settings.on_change(self._wakeup.wake)
-        self._swept_at = float("-inf")
-        self._orphans_at = 0.0
-        self._executing_since: float | None = float("-inf")
-        self._delete_expired_from = 0.0
+    database: Database
+    settings: CurrentSettings
+    is_worker_gone: Callable[[int], Awaitable[bool]]
+    on_rescued: Callable[[], None]
+    silence_s: float = 5.0
+    reconnect_grace_s: float = RECONNECT_GRACE_S
+    _wakeup: Wakeup = field(default_factory=Wakeup, init=False)
+    _swept_at: float = field(default=-math.inf, init=False)
+    _orphans_at: float = field(default=0.0, init=False)
+    _executing_since: float | None = field(default=-math.inf, init=False)
+    _delete_expired_from: float = field(default=0.0, init=False)
+
+    def __post_init__(self) -> None:
+        self.settings.on_change(self._wakeup.wake)
 
     async def run(self) -> None:
         """Run until cancelled. The jitter keeps several coordinators out of step."""
@@ -76,7 +71,7 @@ class Rescuer:
             self._orphans_at = time.monotonic() + ORPHANS_INTERVAL_S
             await self._delete_expired_workers()
             await self._rescue()
-        if time.monotonic() - self._swept_at >= self._settings.now.coordinator.sweep_every_s:
+        if time.monotonic() - self._swept_at >= self.settings.now.coordinator.sweep_every_s:
             self._swept_at = time.monotonic()
             # A waiting task without an outbox row would wait for ever.
             await self._repair_slices("outbox.rows_restored", outbox.restore_missing_rows(), CLAIMABLE)
@@ -91,7 +86,7 @@ class Rescuer:
         A worker whose connection was cut gets a moment to come back with another lock.
         """
         without_lock = await self._execute(leases.workers_without_lock())
-        suspects = [row for row in without_lock if await self._is_worker_gone(row.id)]
+        suspects = [row for row in without_lock if await self.is_worker_gone(row.id)]
         if not suspects:
             return False
         await asyncio.sleep(RECHECK_DELAY_S)
@@ -120,7 +115,7 @@ class Rescuer:
             TASKS_RESCUED.inc(len(rescued))
             record_results(batch)
             log.warning("tasks.rescued", count=len(rescued))
-            self._on_rescued()
+            self.on_rescued()
             if len(rows) < leases.ORPHANS_LIMIT:
                 return
 
@@ -138,12 +133,12 @@ class Rescuer:
         They are locked in a statement of their own: one that waits for a lock does not see the outbox row that was
         written meanwhile.
         """
-        after_s = self._settings.now.coordinator.fail_unknown_type_after_s
+        after_s = self.settings.now.coordinator.fail_unknown_type_after_s
         if not await self._execute(actions.find_unknown_type(), after_s=after_s):
             return
         count = actions.UNKNOWN_TYPE_LIMIT
         while count == actions.UNKNOWN_TYPE_LIMIT:
-            async with self._database.transaction() as connection:
+            async with self.database.transaction() as connection:
                 ids = list(await connection.scalars(actions.lock_unknown_type(), {"after_s": after_s}))
                 count = len((await connection.execute(actions.fail_unknown_type(), {"ids": ids})).all())
             if count:
@@ -153,9 +148,9 @@ class Rescuer:
         """Run `statement`, and delay the expiry of leases when the database did not answer for `silence_s`."""
         if self._executing_since is None:
             self._executing_since = time.monotonic()
-        rows = await self._database.execute(statement, **parameters)
-        if time.monotonic() - self._executing_since > self._silence_s:
-            self._delete_expired_from = time.monotonic() + self._reconnect_grace_s
+        rows = await self.database.execute(statement, **parameters)
+        if time.monotonic() - self._executing_since > self.silence_s:
+            self._delete_expired_from = time.monotonic() + self.reconnect_grace_s
         self._executing_since = None
         return rows
 
