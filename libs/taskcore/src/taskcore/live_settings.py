@@ -26,6 +26,8 @@ from taskcore.wakeup import Wakeup
 
 POLL_INTERVAL_S = 5.0
 
+Read = Callable[[Executable], Awaitable[Sequence[Any]]]
+
 log = structlog.stdlib.get_logger(__name__)
 
 
@@ -43,17 +45,12 @@ class LiveSetting:
 
     def value_in(self, settings: Settings) -> Any:
         """Return the value in `settings` as JSON."""
-        return self.type.dump_python(
-            getattr(getattr(settings, self.section), self.field), mode="json", exclude_unset=True
-        )
+        value = getattr(getattr(settings, self.section), self.field)
+        return self.type.dump_python(value, mode="json", exclude_unset=True)
 
     def default_value(self) -> Any:
         """Return the built-in default as JSON."""
         return self.value_in(Settings.model_construct())
-
-    def json_schema(self) -> dict[str, Any]:
-        """Return the JSON Schema of the values."""
-        return self.type.json_schema()
 
     def apply(self, settings: Settings, value: Any) -> Settings:
         """Return `settings` with `value`, which is JSON, put in. Raises `InvalidSetting`."""
@@ -69,7 +66,6 @@ class LiveSetting:
 
 @cache
 def live_settings() -> Mapping[str, LiveSetting]:
-    """Return all live settings by name."""
     found: dict[str, LiveSetting] = {}
     for section, holder in Settings.model_fields.items():
         if isinstance(holder.default, BaseModel):
@@ -123,13 +119,7 @@ class CurrentSettings:
 class SettingsWatcher:
     """Reads the overrides on each NOTIFY and every `POLL_INTERVAL_S` seconds. `read` runs a statement."""
 
-    def __init__(
-        self,
-        settings: CurrentSettings,
-        read: Callable[[Executable], Awaitable[Sequence[Any]]],
-        *,
-        name: str,
-    ) -> None:
+    def __init__(self, settings: CurrentSettings, read: Read, *, name: str) -> None:
         self._settings = settings
         self._read = read
         self._wakeup = Wakeup()

@@ -1,18 +1,7 @@
 """The interface of metric sources: what a source implements, what it gets, and how installed sources are found.
 
-    class Carts(MetricSource):
-        name = "carts"
-
-        def describe(self) -> Iterable[Metric]:
-            return [Metric("carts_open", "Carts that are not paid for yet")]
-
-        def collect(self, ctx: MetricContext) -> Iterable[Sample]:
-            with ctx.databases("shop") as connection:
-                for (count,) in connection.execute("SELECT count(*) FROM cart WHERE paid_at IS NULL"):
-                    yield Sample("carts_open", count)
-
-A distribution registers the class under the entry-point group `taskcore.metrics`. Every collector that has the
-distribution installed then measures it.
+A distribution registers its sources under the entry-point group `taskcore.metrics`. Every collector that has the
+distribution installed then measures them. docs/analytics.md has an example.
 """
 
 from __future__ import annotations

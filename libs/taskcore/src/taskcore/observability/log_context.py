@@ -6,17 +6,14 @@ from collections.abc import MutableMapping
 from contextvars import ContextVar
 from typing import Any
 
-from opentelemetry import trace
-
 from taskcore.domain.tasks import ClaimedTask
 from taskcore.observability.attempt_observer import AttemptObserver
+from taskcore.observability.tracing.propagation import current_traceparent, trace_id_of
 
 _current: ContextVar[ClaimedTask | None] = ContextVar("attempt", default=None)
 
 
 class LogContext(AttemptObserver):
-    """Give the fields of an attempt to every line that is logged while it runs."""
-
     def started(self, task: ClaimedTask) -> None:
         _current.set(task)
 
@@ -35,12 +32,6 @@ def add_attempt_fields(_logger: object, _method: str, line: MutableMapping[str, 
         line.setdefault("attempt", claimed.lease.attempt)
         if claimed.request_id is not None:
             line.setdefault("request_id", claimed.request_id)
-    if "trace_id" not in line and (trace_id := _current_trace_id()) is not None:
+    if "trace_id" not in line and (trace_id := trace_id_of(current_traceparent())) is not None:
         line["trace_id"] = trace_id
     return line
-
-
-def _current_trace_id() -> str | None:
-    """Return the id of the trace that this thread or coroutine is in, if that is sampled."""
-    context = trace.get_current_span().get_span_context()
-    return trace.format_trace_id(context.trace_id) if context.is_valid and context.trace_flags.sampled else None

@@ -34,15 +34,8 @@ def configure_logging(settings: LogSettings) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,  # follows the root logger's level, which may change
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_formatter(settings, shared))
-    logging.getLogger().handlers[:] = [handler]
-    set_log_level(settings.level)
-
-
-def _formatter(settings: LogSettings, shared: list[Any]) -> logging.Formatter:
     redactor = Redactor(settings.redacted_fields)
-    return structlog.stdlib.ProcessorFormatter(
+    formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
@@ -52,6 +45,10 @@ def _formatter(settings: LogSettings, shared: list[Any]) -> logging.Formatter:
             lambda _, __, line: redactor.redact_text(str(line)),  # for values that are not text until rendered
         ],
     )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    logging.getLogger().handlers[:] = [handler]
+    set_log_level(settings.level)
 
 
 def _renderer(settings: LogSettings) -> Any:
@@ -69,7 +66,6 @@ def _fallback_json(value: object) -> str:
 
 
 def set_log_level(level: str) -> None:
-    """Change the level of all loggers from now on."""
     number = logging.getLevelNamesMapping()[level.upper()]
     logging.getLogger().setLevel(number)
     for name in CHATTY_LOGGERS:

@@ -63,8 +63,6 @@ _attempts_of = cache(ATTEMPTS.labels)
 
 
 class AttemptMetrics(AttemptObserver):
-    """Count attempts, a batch at a time."""
-
     def claimed(self, claims: Sequence[Claim], asked_ns: int) -> None:
         waits = ((claim.task.type, claim.queued_s) for claim in claims if claim.queued_s is not None)
         for type_, seconds in _by_type(waits).items():

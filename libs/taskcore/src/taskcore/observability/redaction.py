@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 REDACTED = "***"
@@ -24,16 +25,7 @@ class Redactor:
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = tuple(f" {_words(name)} " for name in names)
-        self._cache: dict[str, bool] = {}
-
-    def is_secret(self, key: str) -> bool:
-        is_secret = self._cache.get(key)
-        if is_secret is None:
-            words = f" {_words(key)} "
-            is_secret = any(name in words for name in self._names)
-            if len(self._cache) < MAX_CACHED_KEYS:
-                self._cache[key] = is_secret
-        return is_secret
+        self._is_secret = lru_cache(MAX_CACHED_KEYS)(self._has_secret_name)
 
     def redact_fields(self, fields: Mapping[Any, Any]) -> dict[Any, Any]:
         """Return a copy of `fields` without secrets, at any depth of mappings and lists."""
@@ -45,8 +37,12 @@ class Redactor:
             return text
         return _PASSWORD_IN_URL.sub(rf"\1{REDACTED}@", text)
 
+    def _has_secret_name(self, key: str) -> bool:
+        words = f" {_words(key)} "
+        return any(name in words for name in self._names)
+
     def _field(self, name: Any, value: Any, depth: int) -> Any:
-        return REDACTED if isinstance(name, str) and self.is_secret(name) else self._value(value, depth)
+        return REDACTED if isinstance(name, str) and self._is_secret(name) else self._value(value, depth)
 
     def _value(self, value: Any, depth: int) -> Any:
         if isinstance(value, str):

@@ -1,8 +1,6 @@
 """Loads settings in layers: defaults < file (`TASKCORE_CONFIG`, YAML) < environment (`TASKCORE_…`) < secrets directory.
 
-They are read once, in a process's `__main__`, and passed down. The variable of a nested setting has a double
-underscore: `TASKCORE_SMTP__HOST`. A secrets directory (`TASKCORE_SECRETS_DIR`) holds one file for each setting, named
-like the variable in lower case without the prefix: `database_url`, `smtp__password`.
+They are read once, in a process's `__main__`, and passed down. docs/settings.md describes the layers.
 """
 
 from __future__ import annotations

@@ -120,7 +120,7 @@ def _present(services: Services, live: LiveSetting, row: Any) -> Setting:
         value=value,
         default=live.default_value(),
         source=source,
-        schema=live.json_schema(),
+        schema=live.type.json_schema(),
         changed_by=None if row is None else row.changed_by,
         changed_at=None if row is None else row.changed_at,
     )

@@ -34,7 +34,6 @@ class DependencyResolver:
         self._wakeup.wake()
 
     async def run(self) -> None:
-        """Run until cancelled."""
         while True:
             while await self.step():
                 continue

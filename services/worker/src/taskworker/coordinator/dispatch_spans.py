@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from opentelemetry import trace
-from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from taskcore.observability.tracing import conventions
 from taskcore.observability.tracing.propagation import child_context, links_to, parse_traceparent, traceparent
@@ -46,11 +46,12 @@ class DispatchSpans:
 
     def _open(self, row: Any, started_ns: int) -> tuple[Span, Span]:
         submitted = parse_traceparent(row.trace_context)
+        last_attempt = parse_traceparent(f"00-{row.trace_id}-{row.span_id}-01")
         relay = self._tracer.start_span(
             f"relay {self._queue}",
             child_context(None if row.attempt else submitted),
             attributes=conventions.task_attributes(row.task_id, row.type, row.attempt + 1),
-            links=_earlier(row) if row.attempt else None,
+            links=links_to(submitted, last_attempt) if row.attempt else None,
             start_time=started_ns,
         )
         publish = self._tracer.start_span(
@@ -60,7 +61,3 @@ class DispatchSpans:
             conventions.message_attributes("publish", "send", self._queue, row.task_id),
         )
         return relay, publish
-
-
-def _earlier(row: Any) -> list[Link]:
-    return links_to(parse_traceparent(row.trace_context), parse_traceparent(f"00-{row.trace_id}-{row.span_id}-01"))

@@ -54,14 +54,13 @@ class Retention:
         self._collector_retention = CollectorRetention(database)
         self._policy: Policy = []
         self._after_id = 0
-        self._walk_started_at = 0.0
+        self._restart_walk_at = 0.0
         self._walk_at = 0.0
         self._delete_history_at = 0.0
         self._wakeup = Wakeup()
         settings.on_change(self._wakeup.wake)
 
     async def run(self) -> None:
-        """Run until cancelled."""
         while True:
             pause_s = BUSY_S if await self.step() else IDLE_S * random.uniform(0.8, 1.2)
             await self._wakeup.wait(pause_s)
@@ -79,20 +78,16 @@ class Retention:
     async def _walk(self, policy: Policy) -> bool:
         now = time.monotonic()
         if policy != self._policy:
-            self._policy, self._walk_at = policy, now
-            self._start_walk(now)
+            self._policy, self._walk_at, self._restart_walk_at = policy, now, now
         shortest_s = shortest_age_s(policy)
         if shortest_s is None or now < self._walk_at:
             return False
-        if now - self._walk_started_at >= RESTART_WALK_S:
-            self._start_walk(now)
+        if now >= self._restart_walk_at:
+            self._after_id, self._restart_walk_at = 0, now + RESTART_WALK_S
         if await self._expire(shortest_s):
             return True
         self._walk_at = now + RECHECK_S
         return False
-
-    def _start_walk(self, now: float) -> None:
-        self._after_id, self._walk_started_at = 0, now
 
     async def _expire(self, shortest_s: float) -> bool:
         """Delete the old ones among the next tasks of the walk. Return whether later tasks may be old too."""

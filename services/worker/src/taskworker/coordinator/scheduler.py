@@ -47,7 +47,6 @@ class Scheduler:
         self._wakeup.wake()
 
     async def run(self) -> None:
-        """Run until cancelled."""
         while True:
             pause_s = await self.step()
             await self._prune()

@@ -18,8 +18,6 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class BoundedSpanProcessor(BatchSpanProcessor):
-    """Queues up to `limit` spans for export and drops the rest."""
-
     def __init__(self, exporter: SpanExporter, limit: int) -> None:
         self._limit = limit
         self._lock = threading.Lock()

@@ -7,31 +7,21 @@ from contextlib import AbstractContextManager, nullcontext
 from random import getrandbits
 from types import TracebackType
 
+from opentelemetry import trace
 from opentelemetry.context import Context, attach
 from opentelemetry.semconv.attributes.error_attributes import ERROR_TYPE
-from opentelemetry.trace import (
-    INVALID_SPAN,
-    NonRecordingSpan,
-    NoOpTracer,
-    Span,
-    SpanContext,
-    SpanKind,
-    Status,
-    StatusCode,
-    Tracer,
-    set_span_in_context,
-)
+from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, Tracer
 
 from taskcore.observability.tracing.conventions import Attributes
 from taskcore.observability.tracing.propagation import is_sampled
 
 ClientSpan = AbstractContextManager[Span]
 
-NO_TRACER: Tracer = NoOpTracer()
-NO_SPAN: ClientSpan = nullcontext(INVALID_SPAN)
+NO_TRACER: Tracer = trace.NoOpTracer()
+NO_SPAN: ClientSpan = nullcontext(trace.INVALID_SPAN)
 
 #: Shared by all untraced attempts of this process: most attempts are untraced, and nothing reads the ids.
-_UNSAMPLED = set_span_in_context(
+_UNSAMPLED = trace.set_span_in_context(
     NonRecordingSpan(SpanContext(getrandbits(128), getrandbits(64), is_remote=False)), Context()
 )
 

@@ -8,11 +8,7 @@ from opentelemetry.semconv.attributes import db_attributes as db
 
 Attributes = Mapping[str, str | int | float | bool]
 
-RABBITMQ = "rabbitmq"
-
 TASK_ID = "taskcore.task.id"
-TASK_TYPE = "taskcore.task.type"
-ATTEMPT = "taskcore.task.attempt"
 OUTCOME = "taskcore.attempt.outcome"
 
 
@@ -29,7 +25,7 @@ def statement_attributes(operation: str, table: str) -> Attributes:
 def message_attributes(operation: str, kind: str, queue: str, task_id: int) -> Attributes:
     """Return a message's attributes. `operation` is our name, `kind` (`send`, `process`) the conventions'."""
     return {
-        "messaging.system": RABBITMQ,
+        "messaging.system": "rabbitmq",
         "messaging.operation.name": operation,
         "messaging.operation.type": kind,
         "messaging.destination.name": queue,
@@ -38,4 +34,4 @@ def message_attributes(operation: str, kind: str, queue: str, task_id: int) -> A
 
 
 def task_attributes(task_id: int, type_: str, attempt: int) -> Attributes:
-    return {TASK_ID: task_id, TASK_TYPE: type_, ATTEMPT: attempt}
+    return {TASK_ID: task_id, "taskcore.task.type": type_, "taskcore.task.attempt": attempt}
