@@ -103,18 +103,24 @@ def test_a_template_is_rendered_wherever_there_is_text() -> None:
     task = AlertTask(type="send_email", parameters=parameters, queue="mail", max_attempts=9)
     (seen,) = aggregate_updates([(AlertRule(name="mine"), stored(message="$cluster"))], {})
 
-    made = new_task(task, 12, seen.template_values, 30.0)
+    task_of_alert = new_task(task, 12, seen.template_values, 30.0)
 
     text = "Pod web-1: $cluster for $5"
-    assert made.parameters == {"to": ["ops@home.example"], "$kind": {"n": 5, "text": text}}
-    assert (made.name, made.type, made.queue, made.max_attempts, made.timeout_s) == (
+    assert task_of_alert.parameters == {"to": ["ops@home.example"], "$kind": {"n": 5, "text": text}}
+    assert (
+        task_of_alert.name,
+        task_of_alert.type,
+        task_of_alert.queue,
+        task_of_alert.max_attempts,
+        task_of_alert.timeout_s,
+    ) == (
         "mine: BackOff",
         "send_email",
         "mail",
         9,
         30.0,
     )
-    assert made.labels == {"taskcore.io/alert": "12"}
+    assert task_of_alert.labels == {"taskcore.io/alert": "12"}
 
 
 @pytest.mark.parametrize(("message", "name"), [("m" * 300, "m" * 255), ("", "mine")])
@@ -190,15 +196,15 @@ def test_every_template_variable_has_a_value() -> None:
     cuts=lists(integers(0, 12), max_size=5),
 )
 def test_counts_do_not_depend_on_the_batches_of_versions(versions: list[tuple[int, int]], cuts: list[int]) -> None:
-    rule, total, counts, told = AlertRule(name="all"), 0, dict[int, int](), dict[int, int]()
+    rule, total, counts, previous = AlertRule(name="all"), 0, dict[int, int](), dict[int, int]()
     for first, last in pairwise([0, *sorted(cuts), len(versions)]):
         for event_id, more in versions[first:last]:
             counts[event_id] = counts.get(event_id, 0) + more
         current = {event_id for event_id, _ in versions[first:last]}
 
-        seen = aggregate_updates([(rule, stored(event_id, count=counts[event_id])) for event_id in current], told)
+        seen = aggregate_updates([(rule, stored(event_id, count=counts[event_id])) for event_id in current], previous)
 
         total += sum(one.count for one in seen)
-        told |= {event_id: counts[event_id] for event_id in current}
+        previous |= {event_id: counts[event_id] for event_id in current}
 
     assert total == sum(counts.values())

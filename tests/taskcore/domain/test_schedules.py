@@ -95,15 +95,15 @@ def test_each_time_gets_exactly_one_decision(
     times = ago(*sorted(due, reverse=True))
     waited = ago(*sorted(waiting, reverse=True))
 
-    made = planned(times, FirePolicy(overlap, catch_up, limit), waited, earlier if due else 0, is_busy)
+    plan = planned(times, FirePolicy(overlap, catch_up, limit), waited, earlier if due else 0, is_busy)
 
-    kept = [*made.fires, *made.skips, *made.waits]
+    kept = [*plan.fires, *plan.skips, *plan.waits]
     assert kept == sorted(set(kept))
     assert set(kept) <= {*times, *waited}
-    assert len(kept) + made.missed == len(times) + len(waited) + (earlier if due else 0)
-    assert set(made.dropped) == set(waited) - set(kept)
+    assert len(kept) + plan.missed == len(times) + len(waited) + (earlier if due else 0)
+    assert set(plan.dropped) == set(waited) - set(kept)
     if is_busy and overlap is not Overlap.ALLOW:
-        assert not made.fires
+        assert not plan.fires
 
 
 @settings(deadline=None)

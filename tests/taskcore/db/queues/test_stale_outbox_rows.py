@@ -49,10 +49,10 @@ def test_failing_an_unknown_type_during_a_retry_leaves_no_row(db: DatabaseHarnes
 
 
 def test_the_message_of_a_stale_row_does_not_block_its_queue(db: DatabaseHarness) -> None:
-    over, waiting = db.submit(new_task(), new_task())
-    db.sql("UPDATE task SET status = 'failed' WHERE id = :id", id=over)
+    finished, waiting = db.submit(new_task(), new_task())
+    db.sql("UPDATE task SET status = 'failed' WHERE id = :id", id=finished)
     messages: queue.Queue[bytes] = queue.Queue()
-    for task_id in (over, waiting):
+    for task_id in (finished, waiting):
         messages.put(encode("default", task_id))
     executor = Executor(db.engine, build_plugins([Noop]), Settings(), worker_id=db.register_worker(), incarnation=1)
     holding = SlotPool(threads=1, prefetch_short=0)
@@ -65,8 +65,8 @@ def test_the_message_of_a_stale_row_does_not_block_its_queue(db: DatabaseHarness
 
 
 def test_a_stale_row_is_deleted_once_its_message_seems_lost(db: DatabaseHarness) -> None:
-    over, waiting = db.submit(new_task(), new_task())
-    db.sql("UPDATE task SET status = 'failed' WHERE id = :id", id=over)
+    finished, waiting = db.submit(new_task(), new_task())
+    db.sql("UPDATE task SET status = 'failed' WHERE id = :id", id=finished)
     db.sql("UPDATE outbox SET redeliveries = 1, dispatched_at = now()")
 
     db.run(outbox.delete_stale_rows())

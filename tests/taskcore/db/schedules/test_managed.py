@@ -26,16 +26,16 @@ def test_concurrent_copies_create_it_once_and_it_is_due_at_once(db: DatabaseHarn
         answers = list(copies.map(lambda _: ensure(db), range(8)))
 
     assert sorted(map(len, answers)) == [0] * 7 + [1]
-    made = row(db)
-    assert made.next_at == made.anchor_at <= made.now
-    assert (made.managed_by, made.every_s, made.task) == ("collector", 60.0, TASK)
+    schedule = row(db)
+    assert schedule.next_at == schedule.anchor_at <= schedule.now
+    assert (schedule.managed_by, schedule.every_s, schedule.task) == ("collector", 60.0, TASK)
 
 
 def test_without_run_at_start_the_first_time_is_one_interval_away(db: DatabaseHarness) -> None:
     ensure(db, run_at_start=False)
 
-    made = row(db)
-    assert (made.next_at - made.anchor_at).total_seconds() == 60
+    schedule = row(db)
+    assert (schedule.next_at - schedule.anchor_at).total_seconds() == 60
 
 
 def test_a_changed_interval_counts_from_the_last_time_but_never_in_the_past(db: DatabaseHarness) -> None:
@@ -64,7 +64,7 @@ def test_a_changed_task_does_not_change_the_times(db: DatabaseHarness) -> None:
 
 
 def test_another_owners_schedule_of_that_name_is_not_changed(db: DatabaseHarness) -> None:
-    ensure(db, managed_by="somebody else")
+    ensure(db, managed_by="another owner")
 
     assert not ensure(db, 5.0)
 

@@ -75,11 +75,11 @@ def test_exactly_one_of_a_concurrent_end_and_cancel_wins(db: DatabaseHarness) ->
     task_ids = [running(db, token) for _ in range(100)]
 
     with ThreadPoolExecutor(8) as pool:
-        told = [pool.submit(interrupt, db, task_id) for task_id in task_ids]
+        requested = [pool.submit(interrupt, db, task_id) for task_id in task_ids]
         ended = [pool.submit(db.settle, task_id, 1, token) for task_id in task_ids]
 
     assert all(one.result() for one in ended)
-    for task_id, one in zip(task_ids, told, strict=True):
+    for task_id, one in zip(task_ids, requested, strict=True):
         expected = ["cancelling", "cancelled"] if one.result() else ["succeeded"]
         assert db.history(task_id) == ["queued", "running", *expected]
 
@@ -87,17 +87,17 @@ def test_exactly_one_of_a_concurrent_end_and_cancel_wins(db: DatabaseHarness) ->
 def test_a_running_task_pauses_at_the_end_of_its_attempt_unless_finished(db: DatabaseHarness) -> None:
     token = uuid4()
     db.register_type("noop", can_pause=True)
-    paused, over, withdrawn = (running(db, token) for _ in range(3))
-    for task_id in (paused, over, withdrawn):
+    paused, finished, withdrawn = (running(db, token) for _ in range(3))
+    for task_id in (paused, finished, withdrawn):
         assert db.run(actions.request_pause(), task=task_id)
     assert db.run(actions.withdraw_pause(), task=withdrawn)
     assert not db.run(actions.withdraw_pause(), task=withdrawn)
 
     db.settle(paused, 1, token, outcomes.released("worker_stopped"))
-    db.settle(over, 1, token)
+    db.settle(finished, 1, token)
     db.settle(withdrawn, 1, token, outcomes.released("worker_stopped"))
 
-    assert [db.status(task_id) for task_id in (paused, over, withdrawn)] == ["paused", "succeeded", "queued"]
+    assert [db.status(task_id) for task_id in (paused, finished, withdrawn)] == ["paused", "succeeded", "queued"]
     assert db.run(actions.resume(), task=paused, by="me")
     assert db.dispatch(5) == [paused, withdrawn]
 

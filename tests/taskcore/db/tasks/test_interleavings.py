@@ -57,12 +57,12 @@ def test_two_concurrent_actions_have_a_serial_result(
             scene, model = begin(db, start)
             planned = [(ACTIONS[first], uuid4()), (ACTIONS[second], uuid4())]
 
-            came_about = run_concurrently(pool, scene, planned, scene.task)
+            result = run_concurrently(pool, scene, planned, scene.task)
             if "submit a child" in (first, second):
                 coordinate()
 
             legal = [predict_serial(model, scene, planned), predict_serial(model, scene, planned[::-1])]
-            assert (came_about, take_snapshots(db)) in legal, f"{first}, then {second}, from {start}"
+            assert (result, take_snapshots(db)) in legal, f"{first}, then {second}, from {start}"
 
 
 def test_many_concurrent_actions_leave_every_task_consistent(
@@ -108,9 +108,9 @@ FAMILIES: dict[str, tuple[tuple[str, str], ...]] = {
 }
 
 
-def of(who: str, action: ConcurrentAction) -> ConcurrentAction:
+def of(whose: str, action: ConcurrentAction) -> ConcurrentAction:
     """Return `action` on the family's child, or on its parent, which is the task before it."""
-    of_parent = who == "parent"
+    of_parent = whose == "parent"
     return ConcurrentAction(
         lambda scene, token: action.run(replace(scene, task=scene.task - of_parent), token),
         lambda model, scene, token: action.predict(model, replace(scene, task=scene.task - of_parent), token),
@@ -133,31 +133,31 @@ def test_resolution_and_a_concurrent_action_have_a_serial_result(
         coordinate()
         return True
 
-    pass_on = ConcurrentAction(run_coordinator, predict_resolution)
+    resolution = ConcurrentAction(run_coordinator, predict_resolution)
     verbs = ("cancel", "pause", "resume", "retry", "delete", "claim", "submit a child")
-    others = [(who, verb) for who in ("child", "parent") for verb in verbs]
+    others = [(whose, verb) for whose in ("child", "parent") for verb in verbs]
     with ThreadPoolExecutor(2) as pool:
-        for (who, verb), is_first in product(others, (True, False)):
+        for (whose, verb), is_first in product(others, (True, False)):
             clear(db)
-            scene, model = begin_family(db, FAMILIES[start], pass_on)
-            planned = [(of(who, ACTIONS[verb]), uuid4()), (pass_on, uuid4())][:: 1 if is_first else -1]
+            scene, model = begin_family(db, FAMILIES[start], resolution)
+            planned = [(of(whose, ACTIONS[verb]), uuid4()), (resolution, uuid4())][:: 1 if is_first else -1]
 
-            came_about = run_concurrently(pool, scene, planned, scene.task - (held == "parent"))
+            result = run_concurrently(pool, scene, planned, scene.task - (held == "parent"))
             coordinate()
 
             legal = [predict_serial(model, scene, planned), predict_serial(model, scene, planned[::-1])]
-            assert (came_about, take_snapshots(db)) in legal, f"{verb} of {who}, first: {is_first}, when {start}"
+            assert (result, take_snapshots(db)) in legal, f"{verb} of {whose}, first: {is_first}, when {start}"
 
 
 def begin_family(
-    db: DatabaseHarness, steps: tuple[tuple[str, str], ...], pass_on: ConcurrentAction
+    db: DatabaseHarness, steps: tuple[tuple[str, str], ...], resolution: ConcurrentAction
 ) -> tuple[Subject, ReferenceModel]:
     scene, model = begin(db, "queued")
     child = db.submit_with_parents(scene.task)
     model.submit(ModelTask(child, "default", 4, "soft", runs_in_future=False, depends_on=(scene.task,)))
     scene = replace(scene, task=child)
-    for who, verb in steps:
-        action = pass_on if verb == "pass on" else of(who, ACTIONS[verb])
+    for whose, verb in steps:
+        action = resolution if verb == "pass on" else of(whose, ACTIONS[verb])
         assert action.run(scene, scene.held[2])
         assert action.predict(model, scene, scene.held[2])
     assert take_snapshots(db) == expected_snapshots(model)

@@ -19,7 +19,7 @@ BATCH = 500
 
 @cache
 def delete_old_samples() -> Executable:
-    """By their bucket. Their series stay, and so do the days on which somebody submitted tasks."""
+    """By their bucket. Their series stay, and so do the days on which users submitted tasks."""
     old = select(AnalyticsSample.series_id, AnalyticsSample.bucket).where(AnalyticsSample.bucket < _before())
     return _delete(old.order_by(AnalyticsSample.bucket).limit(BATCH), AnalyticsSample)
 

@@ -111,10 +111,10 @@ async def together(*steps: Callable[[], Any]) -> None:
 @asynccontextmanager
 async def racing(url: str, coordinators: int) -> AsyncIterator[Callable[[], Any]]:
     """Run that many coordinators. Yields a function that waits until nothing is left to resolve."""
-    over = asyncio.Event()
+    stopping = asyncio.Event()
 
     async def work(resolver: DependencyResolver) -> None:
-        while not over.is_set():
+        while not stopping.is_set():
             await resolver.step()
 
     async with coordinating(url) as first, coordinating(url) as second, coordinating(url) as last:
@@ -127,5 +127,5 @@ async def racing(url: str, coordinators: int) -> AsyncIterator[Callable[[], Any]
         try:
             yield finish
         finally:
-            over.set()
+            stopping.set()
             await asyncio.gather(*workers)

@@ -68,7 +68,7 @@ def assert_nothing_missed(reader: Reader, whole: list[int]) -> None:
     for shown in reader.shown:
         seen.add(shown.row.id)
         while waiting is not None and waiting <= shown.cursor:
-            assert waiting in seen, f"{waiting} is missed by who resumes from {shown.cursor}"
+            assert waiting in seen, f"{waiting} is missed by a reader that resumes from {shown.cursor}"
             waiting = next(due, None)
     assert seen == set(whole)
 

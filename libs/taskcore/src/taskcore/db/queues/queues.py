@@ -1,4 +1,4 @@
-"""Queues: how many tasks wait in each and for how long, who serves it, and pausing it."""
+"""Queues: how many tasks wait in each and for how long, which workers serve it, and pausing it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Schedules that services manage: their times come from a setting, and nobody else changes them."""
+"""Schedules that services manage: their times come from a setting, and users cannot change them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def ensure_managed_schedule(
     `notify.SCHEDULES`. A changed interval counts from now on, see `next_time_after_change`. A schedule of that name
     that is not managed by `managed_by` is left unchanged.
     """
-    made = upsert(Schedule).values(
+    statement = upsert(Schedule).values(
         name=name,
         description=description,
         every_s=every_s,
@@ -45,18 +45,19 @@ def ensure_managed_schedule(
         next_at=func.now() if run_at_start else func.now() + timedelta(seconds=every_s),
         created_by=managed_by,
     )
-    differs = Schedule.every_s.is_distinct_from(made.excluded.every_s)
-    following = next_time_after_change(made.excluded.every_s)
-    return made.on_conflict_do_update(
+    differs = Schedule.every_s.is_distinct_from(statement.excluded.every_s)
+    next_at = next_time_after_change(statement.excluded.every_s)
+    return statement.on_conflict_do_update(
         index_elements=[Schedule.name],
         set_={
-            "every_s": made.excluded.every_s,
-            "anchor_at": case((differs, following), else_=Schedule.anchor_at),
-            "next_at": case((differs, following), else_=Schedule.next_at),
-            "task": made.excluded.task,
+            "every_s": statement.excluded.every_s,
+            "anchor_at": case((differs, next_at), else_=Schedule.anchor_at),
+            "next_at": case((differs, next_at), else_=Schedule.next_at),
+            "task": statement.excluded.task,
             "changed_at": func.now(),
         },
-        where=(Schedule.managed_by == managed_by) & or_(differs, Schedule.task.is_distinct_from(made.excluded.task)),
+        where=(Schedule.managed_by == managed_by)
+        & or_(differs, Schedule.task.is_distinct_from(statement.excluded.task)),
     ).returning(Schedule.id)
 
 

@@ -1,7 +1,7 @@
 """The history as a feed: every row as soon as it is visible, and a cursor from which a reader can resume.
 
 A transaction that writes history holds a shared advisory lock from before its first id until its commit is visible; a
-trigger takes it. Readers look at the lock's holders and never take it, so nobody waits for anybody, and other
+trigger takes it. Readers look at the lock's holders and never take it, so no transaction waits for another, and other
 transactions do not hold up the cursor, however long they stay open. `taskcore.domain.feed` has the rules for gaps.
 """
 

@@ -67,15 +67,15 @@ def insert_outbox(rows: CTE) -> CTE:
     is_queued = rows.c.status == const_text(Status.QUEUED)
     available_at = case((is_queued, func.now()), else_=rows.c.run_at)
     columns = ["task_id", "queue", "priority", "is_due", "available_at"]
-    made = upsert(Outbox).from_select(
+    statement = upsert(Outbox).from_select(
         columns,
         select(rows.c.id, rows.c.queue, rows.c.priority, is_queued, available_at).where(
             rows.c.status.in_([const_text(Status.QUEUED), const_text(Status.SCHEDULED)])
         ),
     )
     # There should be no such row, but a stale one must not keep the task from running.
-    fresh = {name: made.excluded[name] for name in columns[1:]} | {"dispatched_at": null()}
-    return made.on_conflict_do_update(index_elements=[Outbox.task_id], set_=fresh).cte("outbox_rows")
+    values = {name: statement.excluded[name] for name in columns[1:]} | {"dispatched_at": null()}
+    return statement.on_conflict_do_update(index_elements=[Outbox.task_id], set_=values).cte("outbox_rows")
 
 
 def finished_columns() -> dict[str, ColumnElement[datetime]]:

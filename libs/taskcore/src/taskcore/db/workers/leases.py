@@ -160,7 +160,7 @@ def delete_expired_workers() -> Executable:
 
 @cache
 def delete_all_workers() -> Executable:
-    """Delete every worker, for a caller who knows that all of them are dead."""
+    """Delete every worker. For a caller that knows that all of them are dead."""
     return delete(Worker)
 
 

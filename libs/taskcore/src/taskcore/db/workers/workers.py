@@ -1,4 +1,4 @@
-"""Workers and the task types they bring: who is alive, and what they can run."""
+"""Workers and the task types they bring: which workers are alive, and what they can run."""
 
 from __future__ import annotations
 
