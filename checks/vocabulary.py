@@ -46,7 +46,7 @@ NAMES = {
     "Holding": "SlotPool",
     "Paces": "TypeDurations",
     "Settler": "BatchCompleter",
-    "WorkerServices": "AttemptServices",
+    "WorkerServices": "DatabaseServices",
     "NoServices": "NullServices",
     "Interruption": "CancellationToken",
     "InProcessWorker": "EmbeddedWorker",
