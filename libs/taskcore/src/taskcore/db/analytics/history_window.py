@@ -18,7 +18,7 @@ SLACK = timedelta(seconds=MAX_TRANSACTION_S)
 def _bisection(name: str, at: str) -> str:
     """Return a recursive CTE whose rows are the steps of a search for the first row at or after the parameter `at`.
 
-    Each step looks at the row in the middle of [low, high) and continues in the half that the wanted row is in. The last
+    Each step looks at the row in the middle of [low, high) and continues in the half that has the wanted row. The last
     step has low >= high: see `_first_id`.
     """
     return f"""

@@ -60,7 +60,7 @@ def throughput() -> Executable:
 
 @cache
 def attempt_durations() -> Executable:
-    """Per type, for the attempts that ended in a window: run_s and wait_s, a list with a value for each of `quantiles`."""
+    """Per type, for the attempts that ended in a window: run_s and wait_s, each a list by the parameter `quantiles`."""
     return text(f"""
         {WITH_ENTRIES},
         ended AS (

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    CTE,
     Executable,
     Float,
     and_,
@@ -75,20 +76,7 @@ def claim() -> Executable:
     for each task that the worker now holds; `queued_s` is how long the task could have been claimed already. All others
     were refused: see `still_due`.
     """
-    wanted = or_(
-        and_(Task.id == func.any(bigints_param()), Task.type == func.any(texts_param("types"))),
-        and_(Task.id == func.any(bigints_param("short_ids")), Task.type == func.any(texts_param("short_types"))),
-    )
-    candidates = (
-        select(Task.id, Task.status)
-        .join_from(Outbox, Task, key_equals(Task.id, Outbox.task_id))
-        .where(Outbox.task_id == func.any(func.array_cat(bigints_param(), bigints_param("short_ids"))), wanted)
-        .where(Outbox.available_at <= func.now(), status_in_unindexed(Task.status, CLAIM.sources))
-        .where(Outbox.queue.not_in(paused_queues()))
-        .order_by(Task.id + literal_column("0"))  # forces a sort: the planner would read a whole index in this order
-        .with_for_update(of=Task)
-        .cte("candidates")
-    )
+    candidates = _candidates()
     # A row that another transaction deleted, or moved into the future, while this one waited for the lock is not
     # deleted here, and so not claimed.
     entitled = (
@@ -113,7 +101,29 @@ def claim() -> Executable:
         .returning(*_CLAIMED, entitled.c.status.label("was"), waited.label("queued_s"))
         .cte("claimed")
     )
-    history = (
+    answered = [column for column in claimed.c if column is not claimed.c.was]
+    return select(*answered).order_by(claimed.c.id).add_cte(_history(claimed))
+
+
+def _candidates() -> CTE:
+    wanted = or_(
+        and_(Task.id == func.any(bigints_param()), Task.type == func.any(texts_param("types"))),
+        and_(Task.id == func.any(bigints_param("short_ids")), Task.type == func.any(texts_param("short_types"))),
+    )
+    return (
+        select(Task.id, Task.status)
+        .join_from(Outbox, Task, key_equals(Task.id, Outbox.task_id))
+        .where(Outbox.task_id == func.any(func.array_cat(bigints_param(), bigints_param("short_ids"))), wanted)
+        .where(Outbox.available_at <= func.now(), status_in_unindexed(Task.status, CLAIM.sources))
+        .where(Outbox.queue.not_in(paused_queues()))
+        .order_by(Task.id + literal_column("0"))  # forces a sort: the planner would read a whole index in this order
+        .with_for_update(of=Task)
+        .cte("candidates")
+    )
+
+
+def _history(claimed: CTE) -> CTE:
+    return (
         insert(TaskHistory)
         .from_select(
             ["task_id", "attempt", "from_status", "to_status", "actor"],
@@ -121,8 +131,6 @@ def claim() -> Executable:
         )
         .cte("history")
     )
-    answered = [column for column in claimed.c if column is not claimed.c.was]
-    return select(*answered).order_by(claimed.c.id).add_cte(history)
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -10,10 +10,12 @@ from typing import Any
 import msgspec
 from sqlalchemy import (
     CTE,
+    ColumnElement,
     DateTime,
     Executable,
     Float,
     SmallInteger,
+    TableValuedAlias,
     Text,
     bindparam,
     case,
@@ -24,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.types import TypeEngine
 
 from taskcore.db.models import Outbox, Queue, Task, TaskHistory
@@ -51,6 +54,7 @@ TASK_COLUMNS: dict[str, type[TypeEngine[Any]] | TypeEngine[Any]] = {
     "request_id": Text,
     "trace_context": Text,
 }
+_STORED = Task.id, Task.idempotency_key, Task.queue, Task.priority, Task.status, Task.run_at, Task.created_at
 
 
 def submit(
@@ -90,26 +94,8 @@ def _submit() -> Executable:
     asked = recordset("asked", **TASK_COLUMNS)
     queued = const_text(Status.QUEUED)
     is_due = func.coalesce(asked.c.run_at <= func.now(), const_bool(True))
-    stored = (
-        upsert(Task)
-        .from_select(
-            [*TASK_COLUMNS, "status"],
-            select(
-                *(asked.c[name] for name in TASK_COLUMNS), case((is_due, queued), else_=const_text(Status.SCHEDULED))
-            ),
-        )
-        .on_conflict_do_nothing(index_elements=[Task.idempotency_key], index_where=Task.idempotency_key.is_not(None))
-        .returning(
-            Task.id,
-            Task.idempotency_key,
-            Task.queue,
-            Task.priority,
-            Task.status,
-            Task.run_at,
-            Task.created_at,
-        )
-        .cte("stored")
-    )
+    status = case((is_due, queued), else_=const_text(Status.SCHEDULED))
+    stored = insert_tasks(asked, {"status": status})
     history = (
         insert(TaskHistory)
         .from_select(
@@ -134,6 +120,20 @@ def _submit() -> Executable:
     )
     answer = select(stored.c.id, stored.c.idempotency_key, stored.c.status, stored.c.created_at)
     return answer.order_by(stored.c.id).add_cte(history, outbox, insert_queues(stored))
+
+
+def insert_tasks(
+    asked: TableValuedAlias, values: Mapping[str, ColumnElement[Any]], *more: InstrumentedAttribute[Any]
+) -> CTE:
+    """Insert the tasks of `asked`, with `values`, unless their idempotency key is taken. Returns `more` columns too."""
+    given = select(*(asked.c[name] for name in TASK_COLUMNS), *values.values())
+    return (
+        upsert(Task)
+        .from_select([*TASK_COLUMNS, *values], given)
+        .on_conflict_do_nothing(index_elements=[Task.idempotency_key], index_where=Task.idempotency_key.is_not(None))
+        .returning(*_STORED, *more)
+        .cte("stored")
+    )
 
 
 def insert_queues(stored: CTE) -> CTE:

@@ -11,11 +11,10 @@ from functools import cache
 
 import msgspec
 from sqlalchemy import BigInteger, Executable, Text, and_, case, func, insert, literal_column, null, or_, select, update
-from sqlalchemy.dialects.postgresql import insert as upsert
 
 from taskcore.db.models import Task, TaskDependency, TaskHistory
 from taskcore.db.sql import actor_param, const_text, interval, recordset, status_in_unindexed
-from taskcore.db.tasks.submit import TASK_COLUMNS, insert_queues, with_trace_context
+from taskcore.db.tasks.submit import TASK_COLUMNS, insert_queues, insert_tasks, with_trace_context
 from taskcore.db.tasks.transitions import insert_outbox
 from taskcore.domain.dependencies import UNSUCCESSFUL, DependencyState, DependentsState
 from taskcore.domain.outcomes import Reason
@@ -55,23 +54,7 @@ def _submit_planned() -> Executable:
         "finished_at": case((is_cancelled, func.now())),
         "delete_at": case((is_cancelled, func.now() + interval(asked.c.delete_after_s))),
     }
-    stored = (
-        upsert(Task)
-        .from_select([*TASK_COLUMNS, *planned], select(*(asked.c[name] for name in TASK_COLUMNS), *planned.values()))
-        .on_conflict_do_nothing(index_elements=[Task.idempotency_key], index_where=Task.idempotency_key.is_not(None))
-        .returning(
-            Task.id,
-            Task.idempotency_key,
-            Task.queue,
-            Task.priority,
-            Task.status,
-            Task.run_at,
-            Task.reason,
-            Task.error,
-            Task.created_at,
-        )
-        .cte("stored")
-    )
+    stored = insert_tasks(asked, planned, Task.reason, Task.error)
     details = func.jsonb_build_object(const_text("reason"), stored.c.reason, const_text("error"), stored.c.error)
     history = (
         insert(TaskHistory)
@@ -93,7 +76,7 @@ def _submit_planned() -> Executable:
 
 @cache
 def _add_dependencies() -> Executable:
-    """Store the dependencies, and new_state each unfinished parent as having dependents to resolve.
+    """Store the dependencies, and mark each unfinished parent as having dependents to resolve.
 
     Nothing is left to resolve for a parent that has already failed or been cancelled.
     """
