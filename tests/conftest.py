@@ -41,18 +41,24 @@ SLOW_FIXTURES = {"private_postgres", "private_rabbitmq", "rabbitmq_management"}
 #: Files whose tests race, generate inputs, or start processes, which takes seconds.
 SLOW_FILES = {
     "collector_analytics/test_hanging_databases.py",
+    "collector_analytics/test_measurement.py",
     "collector_k8s/ingest/test_failures_in_any_order.py",
     "collector_k8s/ingest/test_slow_storage.py",
+    "taskapi/kubernetes/test_following_events.py",
     "taskapi/test_contract.py",
-    "taskcore/db/tasks/dependencies/test_dependencies.py",
-    "taskcore/db/tasks/history/test_history_feed.py",
+    "taskcore/db/test_migrations.py",
     "taskcore/db/tasks/test_interleavings.py",
     "taskcore/db/tasks/test_reference_model.py",
     "taskcore/submission/test_schedule_races.py",
-    "taskstandalone/postgres/test_embedded_postgres.py",
     "taskworker/types/command/test_run_command_interrupts.py",
 }
-SLOW_FOLDERS = {"taskcore/execution/isolation"}
+SLOW_FOLDERS = {
+    "charts",
+    "taskcore/db/tasks/dependencies",
+    "taskcore/db/tasks/history",
+    "taskcore/execution/isolation",
+    "taskstandalone/postgres",
+}
 SYSTEM_FOLDERS = {"system", "faults"}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from checks import sizes, sql_outside_db, vocabulary
+from tests.conftest import SLOW_FILES, SLOW_FOLDERS, SYSTEM_FOLDERS, TESTS
 
 
 @pytest.mark.parametrize(
@@ -58,3 +59,10 @@ def test_long_file_and_full_folder_are_found() -> None:
     folder = {f"b/m{number}.py": "" for number in range(sizes.MAX_MODULES + 1)} | {"b/__init__.py": ""}
 
     assert len(list(sizes.problems(files | folder))) == 2
+
+
+def test_slow_files_and_folders_exist() -> None:
+    folders = SLOW_FOLDERS | SYSTEM_FOLDERS
+
+    assert [name for name in SLOW_FILES if not (TESTS / name).is_file()] == []
+    assert [name for name in folders if not (TESTS / name).is_dir()] == []
