@@ -10,16 +10,12 @@ import pytest
 from sqlalchemy import Engine, text
 
 from taskcore.db.engine import KEY_LOOKUP_OPTIONS, sync_engine
-from taskcore.db.notify import SyncNotifier
 from taskcore.domain.tasks import ClaimedTask, Lease
 from taskcore.embedded_worker import EmbeddedWorker, drain
-from taskcore.execution.completer import BatchCompleter
-from taskcore.execution.executor import Executor
-from taskcore.execution.slots import SlotPool
 from taskcore.messaging.brokers import MemoryBroker
 from taskcore.messaging.consumer_service import ConsumerService
 from taskcore.plugins import build_plugins
-from taskcore.settings import Settings
+from taskcore.settings import Settings, WorkerSettings
 from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 from tests.taskcore.messaging.worker_harness import Gated, MemoryHarness
 
@@ -49,10 +45,11 @@ async def test_running_tasks_have_their_grace_while_the_database_is_unavailable(
     db: DatabaseHarness, engine: Engine
 ) -> None:
     harness = MemoryHarness(db)
-    types, slots = build_plugins([Gated]), SlotPool(threads=2, prefetch_short=0)
+    settings = Settings(worker=WorkerSettings(threads=2, prefetch_short=0))
+    types = build_plugins([Gated])
     types["gated"].gate = harness.gate  # type: ignore[attr-defined]
-    executor = Executor(engine, types, harness.settings, worker_id=1, incarnation=1)
-    service = ConsumerService(harness.broker(2), slots, executor, BatchCompleter(executor, slots, SyncNotifier(engine)))
+    service = ConsumerService(settings, engine, harness.broker(settings), types, worker_id=1, incarnation=1)
+    executor, slots = service.executor, service.slots
     service.start()
     service.consume(["default"])
     (running,) = await harness.submit(type="gated")

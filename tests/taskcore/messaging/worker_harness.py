@@ -13,10 +13,6 @@ import pika
 from pydantic import SecretStr
 
 from harness.waiting import eventually
-from taskcore.db.notify import SyncNotifier
-from taskcore.execution.completer import BatchCompleter
-from taskcore.execution.executor import Executor
-from taskcore.execution.slots import SlotPool
 from taskcore.messaging.brokers import Broker, MemoryBroker, RabbitBroker
 from taskcore.messaging.consumer_service import ConsumerService
 from taskcore.messaging.publisher import MemoryPublisher, Publisher, RabbitPublisher
@@ -82,7 +78,7 @@ class WorkerHarness(ABC):
         self._services: list[ConsumerService] = []
 
     @abstractmethod
-    def broker(self, prefetch: int) -> Broker:
+    def broker(self, settings: Settings) -> Broker:
         """Make the broker of another service."""
 
     @abstractmethod
@@ -100,12 +96,10 @@ class WorkerHarness(ABC):
         types = build_plugins(plugins)
         if "gated" in types:
             types["gated"].gate = self.gate  # type: ignore[attr-defined]
-        executor = Executor(self.database.engine, types, self.settings, worker_id=worker, incarnation=1)
-        slots = SlotPool(threads=threads, prefetch_short=prefetch_short)
-        completer = BatchCompleter(executor, slots, SyncNotifier(self.database.engine))
-        service = ConsumerService(
-            self.broker(threads + prefetch_short), slots, executor, completer, idle_timeout_ms=100
-        )
+        limits = self.settings.worker.model_copy(update={"threads": threads, "prefetch_short": prefetch_short})
+        settings = self.settings.model_copy(update={"worker": limits})
+        engine, broker = self.database.engine, self.broker(settings)
+        service = ConsumerService(settings, engine, broker, types, worker_id=worker, incarnation=1, idle_timeout_ms=100)
         service.start()
         service.consume(queues or ("default",))
         self._services.append(service)
@@ -158,7 +152,7 @@ class MemoryHarness(WorkerHarness):
         self._broker = MemoryBroker()
         self.publisher = MemoryPublisher(self._broker)
 
-    def broker(self, prefetch: int) -> Broker:
+    def broker(self, settings: Settings) -> Broker:
         return SharedQueues(self._broker)
 
     def put_raw(self, queue_name: str, body: bytes) -> None:
@@ -171,8 +165,8 @@ class RabbitHarness(WorkerHarness):
         super().__init__(database, Settings(amqp_url=SecretStr(amqp_url), queue_type=queue_type))  # type: ignore[arg-type]
         self.publisher = RabbitPublisher(self.settings)
 
-    def broker(self, prefetch: int) -> Broker:
-        return RabbitBroker(self.settings, prefetch=prefetch)
+    def broker(self, settings: Settings) -> Broker:
+        return RabbitBroker(settings)
 
     def put_raw(self, queue_name: str, body: bytes) -> None:
         with pika.BlockingConnection(pika.URLParameters(self.settings.amqp_url.get_secret_value())) as connection:

@@ -15,6 +15,7 @@ from taskcore.domain.tasks import Lease
 from taskcore.leasing.executor_exits import ExitKind
 from taskcore.leasing.lease_manager import SOFT_FENCE_SHARE, Directives
 from taskcore.leasing.liveness import LivenessSignals
+from taskcore.leasing.lost_claims import ProcessReport
 from taskcore.plugins.interrupts import InterruptCause
 from taskcore.settings import Settings, WorkerSettings
 from taskworker.supervisor.executor_pool import ExecutorPool
@@ -22,7 +23,6 @@ from taskworker.supervisor.protocol import (
     Command,
     ConsumeQueues,
     Interrupt,
-    Report,
     RequestPause,
     SetFence,
     SetLogLevel,
@@ -96,7 +96,7 @@ def test_worker_is_ready_when_an_executor_has_reported(harness: Harness) -> None
     first, _ = harness.start()
     assert not harness.supervisor.is_ready
 
-    first.pipe.send(Report(harness.now, frozenset(), 0))
+    first.pipe.send(ProcessReport(1, harness.now))
     harness.supervisor.tick()
 
     assert harness.supervisor.is_ready
@@ -176,8 +176,8 @@ def test_expiring_lease_fences_the_executors_and_a_renewed_one_unfences_them(har
 
 def test_at_the_hard_fence_only_idle_executors_survive(harness: Harness) -> None:
     first, second = harness.start()
-    first.pipe.send(Report(time.monotonic(), frozenset(), 0))
-    second.pipe.send(Report(time.monotonic(), frozenset({(9, 1)}), 1))
+    first.pipe.send(ProcessReport(1, time.monotonic()))
+    second.pipe.send(ProcessReport(2, time.monotonic(), frozenset({(9, 1)}), running=1))
     harness.supervisor.tick()
 
     harness.lease.share_left = HARD_FENCE_SHARE

@@ -10,24 +10,16 @@ import queue
 import signal
 import threading
 import time
-from functools import partial
 
 import structlog
 from sqlalchemy import Engine
 
-from taskcore.db.notify import SyncNotifier
 from taskcore.errors import DatabaseUnavailable
-from taskcore.execution.completer import BatchCompleter
-from taskcore.execution.executor import Executor
-from taskcore.execution.report_writer import ReportWriter
-from taskcore.execution.services import DatabaseServices
-from taskcore.execution.slots import SlotPool
 from taskcore.leasing.lease_manager import SOFT_FENCE_SHARE, Directives, LeaseManager
 from taskcore.leasing.liveness import LivenessSignalFactory, LivenessSignals
 from taskcore.leasing.lost_claims import ProcessReport
 from taskcore.messaging.brokers import Broker
 from taskcore.messaging.consumer_service import ConsumerService
-from taskcore.observability.redaction import Redactor
 from taskcore.observability.tracing.provider import NO_TRACING, Tracing
 from taskcore.plugins import Plugins
 from taskcore.plugins.interrupts import InterruptCause
@@ -56,22 +48,10 @@ class EmbeddedWorker:
         self._settings = settings
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run_directives, name="directives", daemon=True)
-        self._report_writer = ReportWriter(engine)
-        self._executor = Executor(
-            engine,
-            plugins,
-            settings,
-            worker_id=0,
-            incarnation=INCARNATION,
-            make_services=partial(
-                DatabaseServices, engine, self._report_writer, Redactor(settings.log.redacted_fields)
-            ),
-            flush_reports=self._report_writer.flush,
-            tracing=tracing,
+        self._service = ConsumerService(
+            settings, engine, broker, plugins, worker_id=0, incarnation=INCARNATION, tracing=tracing
         )
-        self._slots = SlotPool(threads=settings.worker.threads, prefetch_short=settings.worker.prefetch_short)
-        completer = BatchCompleter(self._executor, self._slots, SyncNotifier(engine))
-        self._service = ConsumerService(broker, self._slots, self._executor, completer)
+        self._executor = self._service.executor
         self._lease = LeaseManager(settings, engine, plugins, self._reports, slots=settings.worker.threads)
         self._liveness = LivenessSignals(make_signals, self._lease.wake, settings.worker.heartbeat_s)
         self._is_fenced = False
@@ -83,7 +63,6 @@ class EmbeddedWorker:
             self._apply(self._lease.directives.get(timeout=REGISTRATION_TIMEOUT_S))
         except queue.Empty:
             raise DatabaseUnavailable from None
-        self._report_writer.start()
         self._service.start()
         self._thread.start()
 
@@ -95,7 +74,7 @@ class EmbeddedWorker:
     @property
     def held_count(self) -> int:
         """How many tasks are claimed and not settled yet."""
-        return len(self._slots.snapshot())
+        return len(self._service.held())
 
     def stop(self, grace_s: float) -> None:
         log.info("worker.draining", worker_id=self._executor.worker_id, grace_s=grace_s)
@@ -105,19 +84,19 @@ class EmbeddedWorker:
     def force_stop(self) -> None:
         """Release all tasks now. Their threads end with the process."""
         self._executor.close()
-        self._service.release(self._slots.close() + self._slots.snapshot())
+        slots = self._service.slots
+        self._service.release(slots.close() + slots.snapshot())
         self._shut_down()
 
     def _shut_down(self) -> None:
         self._stopping.set()
-        self._report_writer.stop()
+        self._service.report_writer.stop()
         self._thread.join()
         self._liveness.stop()
         self._lease.deregister(self._settings.worker.lease_s)
 
     def _reports(self) -> list[ProcessReport]:
-        attempts = frozenset((task.lease.task_id, task.lease.attempt) for task in self._slots.snapshot())
-        return [ProcessReport(INCARNATION, time.monotonic(), attempts)]
+        return [ProcessReport(INCARNATION, time.monotonic(), self._service.held())]
 
     def _run_directives(self) -> None:
         while not self._stopping.is_set():

@@ -44,7 +44,7 @@ async def _run(settings: Settings) -> None:
     url = settings.database_url.get_secret_value()
     limit_s = settings.worker.lease_s / 2
     engine = sync_engine(url, name=NAME, pool_size=4, options=KEY_LOOKUP_OPTIONS, statement_deadline_s=limit_s)
-    broker = RabbitBroker(settings, prefetch=settings.worker.threads + settings.worker.prefetch_short)
+    broker = RabbitBroker(settings)
     tracing = Tracing.start(settings, "taskcore-collector-analytics").set_global()
     worker = EmbeddedWorker(
         settings, engine, broker, build_plugins([CollectAnalytics]), default_signals(settings), tracing

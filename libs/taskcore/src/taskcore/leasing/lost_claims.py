@@ -23,11 +23,15 @@ NEVER_REPORTED = float("-inf")
 
 @dataclass(frozen=True, slots=True)
 class ProcessReport:
-    """The attempts, as (task id, attempt), that a process held at the monotonic time `as_of`."""
+    """The attempts that a process held, claimed and not settled, at the monotonic time `as_of`.
+
+    `running`: how many attempts ran, in its threads and in processes of their own.
+    """
 
     incarnation: int
     as_of: float
     attempts: frozenset[AttemptKey] = frozenset()
+    running: int = 0
 
     def is_fresh(self, now: float) -> bool:
         return now - self.as_of < MAX_REPORT_AGE_S

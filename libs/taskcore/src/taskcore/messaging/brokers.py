@@ -7,6 +7,7 @@ actor. Dramatiq's own Retries, AgeLimit and Callbacks, and the queues for them, 
 from __future__ import annotations
 
 import queue
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -15,11 +16,7 @@ from dramatiq import Actor, Consumer
 from dramatiq import Broker as DramatiqBroker
 from dramatiq.brokers.rabbitmq import RabbitmqBroker
 from dramatiq.brokers.stub import StubBroker
-from dramatiq.errors import QueueNotFound
 
-from taskcore.execution.executor import Executor
-from taskcore.execution.slots import SlotPool
-from taskcore.messaging.consumer import ClaimingConsumer
 from taskcore.messaging.transports import RabbitTransport, StubTransport, Transport
 from taskcore.settings import Settings
 
@@ -51,12 +48,13 @@ def queue_arguments(queue_type: str) -> dict[str, Any]:
 class _ClaimingBroker(DramatiqBroker):
     """A broker for claiming consumers. `make_consumer` has to be set before a Dramatiq worker starts."""
 
-    make_consumer: ConsumerFactory | None = None
+    make_consumer: ConsumerFactory
 
-    def _build_consumer(self, transport: Transport, queue_name: str, timeout_ms: int) -> Consumer:
-        if self.make_consumer is None:
-            raise RuntimeError("set make_consumer before this broker consumes")
-        return self.make_consumer(transport, queue_name, timeout_ms / 1000)
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:
+        return self.make_consumer(self._open_transport(queue_name), queue_name, timeout / 1000)
+
+    @abstractmethod
+    def _open_transport(self, queue_name: str) -> Transport: ...
 
     def declare_actor(self, actor: Actor[Any, Any]) -> None:
         """Declare no queue with the actor; Dramatiq's own would make every worker consume `default`."""
@@ -68,10 +66,10 @@ class _ClaimingBroker(DramatiqBroker):
 class RabbitBroker(_ClaimingBroker, RabbitmqBroker):
     """A broker that only consumes: the relay publishes through a `RabbitPublisher`."""
 
-    def __init__(self, settings: Settings, *, prefetch: int) -> None:
+    def __init__(self, settings: Settings) -> None:
         super().__init__(url=settings.amqp_url.get_secret_value(), middleware=[])
         self.parameters = connection_parameters(settings)
-        self._prefetch = prefetch
+        self._prefetch = settings.worker.threads + settings.worker.prefetch_short
         self._arguments = queue_arguments(settings.queue_type)
 
     def declare_queue(self, queue_name: str, *, ensure: bool = False) -> None:
@@ -81,9 +79,8 @@ class RabbitBroker(_ClaimingBroker, RabbitmqBroker):
             self.queues.add(queue_name)
             self.emit_after("declare_queue", queue_name)
 
-    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:
-        transport = RabbitTransport(self.parameters, queue_name, self._arguments, self._prefetch)
-        return self._build_consumer(transport, queue_name, timeout)
+    def _open_transport(self, queue_name: str) -> Transport:
+        return RabbitTransport(self.parameters, queue_name, self._arguments, self._prefetch)
 
 
 class MemoryBroker(_ClaimingBroker, StubBroker):
@@ -98,17 +95,8 @@ class MemoryBroker(_ClaimingBroker, StubBroker):
             self.queues[queue_name] = queue.Queue()
             self.emit_after("declare_queue", queue_name)
 
-    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 100) -> Consumer:
-        if queue_name not in self.queues:
-            raise QueueNotFound(queue_name)  # type: ignore[no-untyped-call]
-        return self._build_consumer(StubTransport(self.queues[queue_name]), queue_name, timeout)
+    def _open_transport(self, queue_name: str) -> Transport:
+        return StubTransport(self.queues[queue_name])
 
 
 Broker = RabbitBroker | MemoryBroker
-
-
-def consumer_factory(slots: SlotPool, executor: Executor) -> ConsumerFactory:
-    """Return what makes the consumers of a process, all of which share `slots`."""
-    return lambda transport, queue_name, timeout_s: ClaimingConsumer(
-        transport, queue_name, slots, executor, timeout_s=timeout_s
-    )

@@ -57,15 +57,13 @@ def plan_turn(*, is_closed: bool, unclaimed: int, full_for_s: float | None) -> T
 
 
 class ClaimingConsumer(Consumer):
-    """Consumes one queue."""
+    """Consumes one queue. All consumers of a process share `slots` and `executor`."""
 
-    def __init__(
-        self, transport: Transport, queue: str, slots: SlotPool, executor: Executor, *, timeout_s: float
-    ) -> None:
-        self._transport = transport
-        self._queue = queue
+    def __init__(self, slots: SlotPool, executor: Executor, transport: Transport, queue: str, timeout_s: float) -> None:
         self._slots = slots
         self._executor = executor
+        self._transport = transport
+        self._queue = queue
         self._timeout_s = timeout_s
         self._unclaimed: list[Delivery] = []
         self._full_since: float | None = None

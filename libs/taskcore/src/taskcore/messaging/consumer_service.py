@@ -1,23 +1,34 @@
-"""What a process consumes: Dramatiq's worker, its threads, and the actor that passes claimed tasks to the executor."""
+"""What a process consumes: Dramatiq's worker, its threads, and the executor that runs the tasks they claim."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import dramatiq
 import structlog
 from dramatiq.worker import Worker
+from sqlalchemy import Engine
 
+from taskcore.db.notify import SyncNotifier
 from taskcore.domain.outcomes import Reason, released
-from taskcore.domain.tasks import ClaimedTask, FinishedAttempt
+from taskcore.domain.tasks import AttemptKey, ClaimedTask, FinishedAttempt
 from taskcore.errors import first_line
 from taskcore.execution.completer import BatchCompleter
 from taskcore.execution.executor import Executor
+from taskcore.execution.report_writer import ReportWriter
+from taskcore.execution.running_attempts import AttemptTable, RunningAttempts
+from taskcore.execution.services import DatabaseServices
 from taskcore.execution.slots import SlotPool
-from taskcore.messaging.brokers import Broker, consumer_factory
+from taskcore.messaging.brokers import Broker
+from taskcore.messaging.consumer import ClaimingConsumer
 from taskcore.messaging.messages import ACTOR
+from taskcore.observability.redaction import Redactor
+from taskcore.observability.tracing.provider import NO_TRACING, Tracing
+from taskcore.plugins import Plugins
 from taskcore.plugins.interrupts import InterruptCause
+from taskcore.settings import Settings
 
 IDLE_TIMEOUT_MS = 1_000
 FLUSH_TIMEOUT_S = 5.0
@@ -27,26 +38,43 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class ConsumerService:
-    """Consumes queues until it is stopped. A process has one."""
+    """Consumes queues until it is stopped. A process has one: the `incarnation`-th of the worker `worker_id`."""
 
     def __init__(
         self,
+        settings: Settings,
+        engine: Engine,
         broker: Broker,
-        slots: SlotPool,
-        executor: Executor,
-        completer: BatchCompleter,
+        plugins: Plugins,
         *,
+        worker_id: int,
+        incarnation: int,
+        attempt_table: AttemptTable | None = None,
+        tracing: Tracing = NO_TRACING,
         idle_timeout_ms: int = IDLE_TIMEOUT_MS,
     ) -> None:
         self._broker = broker
-        self._slots = slots
-        self._executor = executor
-        self._completer = completer
-        broker.make_consumer = consumer_factory(slots, executor)
-        _declare_actor(broker, slots, executor, completer)
-        self._worker = Worker(broker, worker_threads=slots.threads, worker_timeout=idle_timeout_ms)
+        self.slots = SlotPool(threads=settings.worker.threads, prefetch_short=settings.worker.prefetch_short)
+        self.report_writer = ReportWriter(engine)
+        redactor = Redactor(settings.log.redacted_fields)
+        self.executor = Executor(
+            engine,
+            plugins,
+            settings,
+            worker_id=worker_id,
+            incarnation=incarnation,
+            running=RunningAttempts(attempt_table),
+            make_services=partial(DatabaseServices, engine, self.report_writer, redactor),
+            flush_reports=self.report_writer.flush,
+            tracing=tracing,
+        )
+        self._completer = BatchCompleter(self.executor, self.slots, SyncNotifier(engine))
+        broker.make_consumer = partial(ClaimingConsumer, self.slots, self.executor)
+        dramatiq.actor(actor_name=ACTOR, broker=broker)(self._run)
+        self._worker = Worker(broker, worker_threads=self.slots.threads, worker_timeout=idle_timeout_ms)
 
     def start(self) -> None:
+        self.report_writer.start()
         self._completer.start()
         self._worker.start()
 
@@ -55,25 +83,29 @@ class ConsumerService:
         for queue in queues:
             self._broker.declare_queue(queue)
 
+    def held(self) -> frozenset[AttemptKey]:
+        """Return the attempts that are claimed and not settled yet."""
+        return frozenset((task.lease.task_id, task.lease.attempt) for task in self.slots.snapshot())
+
     def interrupt(self, task_id: int, attempt: int, cause: InterruptCause) -> None:
         """Stop an attempt, whether it has started or not. Do nothing if it is not here."""
-        if self._executor.running.interrupt(task_id, attempt, cause):
+        if self.executor.running.interrupt(task_id, attempt, cause):
             return
-        claimed = self._slots.remove_unstarted(task_id, attempt)
+        claimed = self.slots.remove_unstarted(task_id, attempt)
         if claimed is not None:
             self._completer.add(_as_released(claimed))
 
     def set_fence(self, is_up: bool) -> None:
         """Interrupt all attempts and start none while the fence is up. Results that are not stored yet are kept."""
         if is_up:
-            self._executor.discard(self._slots.suspend())
-            self._executor.running.interrupt_all(InterruptCause.FENCE)
+            self.executor.discard(self.slots.suspend())
+            self.executor.running.interrupt_all(InterruptCause.FENCE)
         else:
-            self._slots.resume()
+            self.slots.resume()
 
     def request_pause(self, task_id: int, attempt: int) -> None:
         """Ask an attempt to pause, now or as soon as it has started."""
-        self._executor.running.request_pause(task_id, attempt)
+        self.executor.running.request_pause(task_id, attempt)
 
     def stop(self, grace_s: float) -> None:
         """Release tasks that have not started, and let the others finish within `grace_s`.
@@ -81,12 +113,12 @@ class ConsumerService:
         What still runs then is interrupted, and released if that does not end it.
         """
         deadline = time.monotonic() + grace_s
-        self.release(self._slots.close())
-        self._slots.wait_until_idle(deadline - time.monotonic())
+        self.release(self.slots.close())
+        self.slots.wait_until_idle(deadline - time.monotonic())
         self._interrupt_running()
         self._stop_threads()
         self._completer.stop(max(0.0, deadline - time.monotonic()) + FLUSH_TIMEOUT_S)
-        unfinished = self._slots.snapshot()
+        unfinished = self.slots.snapshot()
         if unfinished:
             log.warning("tasks.released", count=len(unfinished))
         self.release(unfinished)
@@ -97,19 +129,32 @@ class ConsumerService:
         The supervisor or the rescuer recovers those that the completer cannot write before this process ends.
         """
         try:
-            self._executor.release(claimed)
+            self.executor.release(claimed)
         except Exception as exc:  # the running attempts must have their grace in any case
             log.warning("tasks.release_failed", count=len(claimed), error=first_line(exc))
             for task in claimed:
                 self._completer.add(_as_released(task))
 
+    def _run(self, task_id: int) -> None:
+        """Run the task, then every other that is ready: the broker calls a thread only when it is idle."""
+        claimed = self.slots.start(task_id) or self.slots.next_task()
+        while claimed is not None:
+            finished = self.executor.run(claimed)
+            if finished is None:
+                self.slots.release([claimed.lease])
+            else:
+                self.slots.durations.observe(claimed.type, finished.ran_s or 0.0)
+                self.slots.finish(claimed)
+                self._completer.add(finished)
+            claimed = self.slots.next_task()
+
     def _interrupt_running(self) -> None:
         """Interrupt what still runs after the grace, and leave it a moment to end."""
-        running = self._executor.running
+        running = self.executor.running
         if count := running.interrupt_all(InterruptCause.SHUTDOWN):
             log.warning("tasks.interrupted", count=count)
         running.wait_until_none(INTERRUPT_GRACE_S)
-        self._executor.close()
+        self.executor.close()
         running.wait_until_none(INTERRUPT_GRACE_S / 2)
 
     def _stop_threads(self) -> None:
@@ -121,20 +166,3 @@ class ConsumerService:
 
 def _as_released(claimed: ClaimedTask) -> FinishedAttempt:
     return FinishedAttempt(claimed.lease, claimed.type, released(Reason.WORKER_STOPPED))
-
-
-def _declare_actor(broker: Broker, slots: SlotPool, executor: Executor, completer: BatchCompleter) -> None:
-    def run(task_id: int) -> None:
-        """Run the task, then every other that is ready: the broker calls a thread only when it is idle."""
-        claimed = slots.start(task_id) or slots.next_task()
-        while claimed is not None:
-            finished = executor.run(claimed)
-            if finished is None:
-                slots.release([claimed.lease])
-            else:
-                slots.durations.observe(claimed.type, finished.ran_s or 0.0)
-                slots.finish(claimed)
-                completer.add(finished)
-            claimed = slots.next_task()
-
-    dramatiq.actor(actor_name=ACTOR, broker=broker)(run)

@@ -13,10 +13,10 @@ import structlog
 
 from taskcore.domain.tasks import AttemptKey
 from taskcore.leasing.executor_exits import ExecutorExit, ExitKind
-from taskcore.leasing.lost_claims import MAX_REPORT_AGE_S, NEVER_REPORTED, ProcessReport
+from taskcore.leasing.lost_claims import NEVER_REPORTED, ProcessReport
 from taskworker.supervisor.attempt_table import AttemptTable
 from taskworker.supervisor.kill_plan import ExecutorState
-from taskworker.supervisor.protocol import Command, Interrupt, Report, RequestPause, SetFence
+from taskworker.supervisor.protocol import Command, Interrupt, RequestPause, SetFence
 
 #: The most that one observation adds to a silence: a supervisor that was stopped itself has not listened.
 MAX_OBSERVATION_GAP_S = 0.5
@@ -49,7 +49,7 @@ class ExecutorHandle:
     attempt_table: AttemptTable
     worker_id: int
     incarnation: int
-    report: Report | None = None
+    report: ProcessReport | None = None
     silence: SilenceTimer = field(default_factory=SilenceTimer)
     interrupted_at: dict[AttemptKey, float] = field(default_factory=dict)
     timed_out: frozenset[AttemptKey] = frozenset()
@@ -77,8 +77,9 @@ class ExecutorHandle:
     @property
     def is_idle(self) -> bool:
         """Whether the process certainly runs nothing."""
-        is_fresh = self.report is not None and time.monotonic() - self.report.as_of < MAX_REPORT_AGE_S
-        return self.report is not None and is_fresh and not self.report.running and not self.attempt_table.entries()
+        if self.report is None or not self.report.is_fresh(time.monotonic()):
+            return False
+        return not self.report.running and not self.attempt_table.entries()
 
     def kill(self, kind: ExitKind, timed_out: Collection[AttemptKey] = ()) -> None:
         """Kill the process. The reason of the first call stands."""
@@ -104,9 +105,7 @@ class ExecutorHandle:
 
     def process_report(self) -> ProcessReport:
         """Return the last report for the lease manager."""
-        if self.report is None:
-            return ProcessReport(self.incarnation, NEVER_REPORTED)
-        return ProcessReport(self.incarnation, self.report.as_of, self.report.attempts)
+        return self.report or ProcessReport(self.incarnation, NEVER_REPORTED)
 
     def exit(self) -> ExecutorExit:
         """Describe how the process, which is dead, has ended."""

@@ -9,23 +9,14 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
-from functools import partial
 from multiprocessing.connection import Connection
 
 from taskcore.db.engine import KEY_LOOKUP_OPTIONS, sync_engine
-from taskcore.db.notify import SyncNotifier
-from taskcore.execution.completer import BatchCompleter
-from taskcore.execution.executor import Executor
-from taskcore.execution.report_writer import ReportWriter
-from taskcore.execution.running_attempts import RunningAttempts
-from taskcore.execution.services import DatabaseServices
-from taskcore.execution.slots import SlotPool
+from taskcore.leasing.lost_claims import ProcessReport
 from taskcore.messaging.brokers import RabbitBroker
 from taskcore.messaging.consumer_service import ConsumerService
 from taskcore.observability.logging import configure_logging, set_log_level
 from taskcore.observability.multiprocess_metrics import preallocate_files
-from taskcore.observability.redaction import Redactor
 from taskcore.observability.tracing.provider import Tracing
 from taskcore.plugins import load_plugins
 from taskcore.settings import Settings
@@ -51,35 +42,24 @@ def main(settings: Settings, worker_id: int, incarnation: int, pipe: Connection,
         options=KEY_LOOKUP_OPTIONS,
         statement_deadline_s=settings.worker.lease_s / 2,
     )
-    report_writer = ReportWriter(engine)
-    running = RunningAttempts(attempt_table.writer())
-    executor = Executor(
-        engine,
-        load_plugins(),
+    service = ConsumerService(
         settings,
+        engine,
+        RabbitBroker(settings),
+        load_plugins(),
         worker_id=worker_id,
         incarnation=incarnation,
-        running=running,
-        make_services=partial(DatabaseServices, engine, report_writer, Redactor(settings.log.redacted_fields)),
-        flush_reports=report_writer.flush,
+        attempt_table=attempt_table.writer(),
         tracing=tracing,
     )
-    slots = SlotPool(threads=settings.worker.threads, prefetch_short=settings.worker.prefetch_short)
-    broker = RabbitBroker(settings, prefetch=slots.threads + slots.prefetch_short)
-    service = ConsumerService(broker, slots, executor, BatchCompleter(executor, slots, SyncNotifier(engine)))
-    report_writer.start()
     service.start()
-    _call_later(PRESTART_DELAY_S, executor.prestart_forkserver)
-    threading.Thread(target=_send_reports, args=(slots, running, pipe), name="reports", daemon=True).start()
+    prestart = threading.Timer(PRESTART_DELAY_S, service.executor.prestart_forkserver)
+    prestart.daemon = True
+    prestart.start()
+    threading.Thread(target=_send_reports, args=(service, incarnation, pipe), name="reports", daemon=True).start()
     _run_commands(service, pipe)
     tracing.stop()
     os._exit(0)  # threads that do not end must not keep the process alive
-
-
-def _call_later(seconds: float, call: Callable[[], None]) -> None:
-    timer = threading.Timer(seconds, call)
-    timer.daemon = True
-    timer.start()
 
 
 def _run_commands(service: ConsumerService, pipe: Connection) -> None:
@@ -109,13 +89,13 @@ def _run_commands(service: ConsumerService, pipe: Connection) -> None:
                 stopping.start()
 
 
-def _send_reports(slots: SlotPool, running: RunningAttempts, pipe: Connection) -> None:
+def _send_reports(service: ConsumerService, incarnation: int, pipe: Connection) -> None:
     """Report which attempts are claimed and not settled, until the pipe breaks."""
+    running = service.executor.running
     while True:
-        as_of = time.monotonic()
-        attempts = frozenset((task.lease.task_id, task.lease.attempt) for task in slots.snapshot())
+        report = ProcessReport(incarnation, time.monotonic(), service.held(), len(running.attempts()))
         try:
-            pipe.send(protocol.Report(as_of, attempts, len(running.attempts())))
+            pipe.send(report)
         except OSError:
             return  # the main thread sees the broken pipe, too
         time.sleep(REPORT_INTERVAL_S)

@@ -1,10 +1,9 @@
-"""What the supervisor and an executor process send each other over their pipe."""
+"""The commands that the supervisor sends to an executor process, which answers with `ProcessReport`s."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from taskcore.domain.tasks import AttemptKey
 from taskcore.plugins.interrupts import InterruptCause
 
 
@@ -52,15 +51,3 @@ class SetLogLevel:
 
 
 Command = SetLogLevel | ConsumeQueues | Stop | Interrupt | RequestPause | SetFence
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """The attempts that the process held, claimed and not settled, at the monotonic time `as_of`.
-
-    `running`: how many attempts ran, in its threads and in processes of their own.
-    """
-
-    as_of: float
-    attempts: frozenset[AttemptKey]
-    running: int
