@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -12,7 +12,7 @@ from taskcore.db.engine import KEY_LOOKUP_OPTIONS, async_engine
 from taskcore.domain.outcomes import worker_lost
 from taskcore.live_settings import CurrentSettings
 from taskcore.messaging.brokers import MemoryBroker
-from taskcore.messaging.publisher import NO_CONTEXTS, MemoryPublisher
+from taskcore.messaging.publisher import NO_CONTEXTS, Contexts, MemoryPublisher
 from taskcore.observability.tracing.provider import Tracing
 from taskcore.settings import Settings
 from taskworker.coordinator.database import Database
@@ -30,12 +30,10 @@ class RecordingPublisher(MemoryPublisher):
         self.sent: list[int] = []
         self.traceparents: dict[int, str] = {}
 
-    async def publish(
-        self, queue: str, task_ids: Sequence[int], traceparents: Mapping[int, str] = NO_CONTEXTS
-    ) -> list[int]:
+    async def publish(self, queue: str, task_ids: Sequence[int], contexts: Contexts = NO_CONTEXTS) -> list[int]:
         self.sent += task_ids
-        self.traceparents |= traceparents
-        return await super().publish(queue, task_ids, traceparents)
+        self.traceparents |= contexts
+        return await super().publish(queue, task_ids, contexts)
 
 
 @pytest.fixture

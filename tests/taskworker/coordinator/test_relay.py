@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 
 from taskcore.db.queues import outbox
 from taskcore.live_settings import CurrentSettings
-from taskcore.messaging.publisher import NO_CONTEXTS
+from taskcore.messaging.publisher import NO_CONTEXTS, Contexts
 from taskcore.settings import CoordinatorSettings, Settings
 from taskworker.coordinator.relay import Relay
 from taskworker.coordinator.window import IDLE_S, MIN_PAUSE_S
@@ -27,9 +27,7 @@ class FakePublisher:
         self.unconfirmed: list[int] = []
         self.ready: int | None = 0
 
-    async def publish(
-        self, queue: str, task_ids: Sequence[int], traceparents: Mapping[int, str] = NO_CONTEXTS
-    ) -> list[int]:
+    async def publish(self, queue: str, task_ids: Sequence[int], contexts: Contexts = NO_CONTEXTS) -> list[int]:
         self.published.append((queue, list(task_ids)))
         return [task_id for task_id in task_ids if task_id in self.unconfirmed]
 

@@ -34,8 +34,8 @@ def handle() -> Iterator[ExecutorHandle]:
 
 def test_a_process_that_does_not_read_does_not_block_its_supervisor(handle: ExecutorHandle) -> None:
     for _ in range(MANY):
-        handle.send(Interrupt(7, 1, InterruptCause.CANCEL))
-        handle.send(RequestPause(8, 1))
+        handle.send(Interrupt((7, 1), InterruptCause.CANCEL))
+        handle.send(RequestPause((8, 1)))
 
     assert handle.kill_kind is None
     assert list(handle.interrupted_at) == [(7, 1)]
@@ -44,7 +44,7 @@ def test_a_process_that_does_not_read_does_not_block_its_supervisor(handle: Exec
 @pytest.mark.parametrize("command", [SetFence(True), Stop(25)])
 def test_a_process_that_cannot_be_asked_to_stop_is_killed(handle: ExecutorHandle, command: SetFence | Stop) -> None:
     for _ in range(MANY):
-        handle.send(RequestPause(8, 1))
+        handle.send(RequestPause((8, 1)))
 
     handle.send(command)
 

@@ -111,8 +111,8 @@ def test_directives_reach_the_executor_that_holds_the_attempt(harness: Harness) 
     harness.supervisor.tick()
 
     first, second = harness.commands()
-    assert first == [Interrupt(3, 1, InterruptCause.CANCEL)]
-    assert second == [RequestPause(4, 1), Interrupt(5, 1, InterruptCause.FENCE)]
+    assert first == [Interrupt((3, 1), InterruptCause.CANCEL)]
+    assert second == [RequestPause((4, 1)), Interrupt((5, 1), InterruptCause.FENCE)]
 
 
 def test_directives_for_the_worker_that_this_was_are_ignored(harness: Harness) -> None:

@@ -122,11 +122,11 @@ class EmbeddedWorker:
             self._executor.worker_id = directives.worker_id
             self._liveness.switch_to(directives.worker_id)
         for held in directives.cancel:
-            self._service.interrupt(*held.key, InterruptCause.CANCEL)
+            self._service.interrupt(held.key, InterruptCause.CANCEL)
         for held in directives.pause:
-            self._service.request_pause(*held.key)
-        for _, (task_id, attempt) in directives.drop:
-            self._service.interrupt(task_id, attempt, InterruptCause.FENCE)
+            self._service.request_pause(held.key)
+        for _, key in directives.drop:
+            self._service.interrupt(key, InterruptCause.FENCE)
         self._service.consume(directives.queues)
 
 

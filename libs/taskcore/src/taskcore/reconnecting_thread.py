@@ -39,17 +39,12 @@ class ReconnectingThread(ABC):
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            was_connected = self._hold_once()
+            try:
+                self._hold_connection()
+            except Exception as exc:  # reconnect whatever the error is: nothing else restarts this thread
+                if not self._stopping.is_set():
+                    log.warning(f"{self.name}.lost", error=first_line(exc))
+            finally:
+                was_connected, self.is_connected = self.is_connected, False
             if not was_connected:
                 self._stopping.wait(self.reconnect_delay_s)
-
-    def _hold_once(self) -> bool:
-        """Return whether a connection was made."""
-        try:
-            self._hold_connection()
-        except Exception as exc:  # reconnect whatever the error is: nothing else restarts this thread
-            if not self._stopping.is_set():
-                log.warning(f"{self.name}.lost", error=first_line(exc))
-        finally:
-            was_connected, self.is_connected = self.is_connected, False
-        return was_connected

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import click
@@ -46,9 +47,8 @@ async def _run(settings: Settings) -> None:
     engine = sync_engine(url, name=NAME, pool_size=4, options=KEY_LOOKUP_OPTIONS, statement_deadline_s=limit_s)
     broker = RabbitBroker(settings)
     tracing = Tracing.start(settings, "taskcore-collector-analytics").set_global()
-    worker = EmbeddedWorker(
-        settings, engine, broker, build_plugins([CollectAnalytics]), default_signals(settings), tracing
-    )
+    make_signals = partial(default_signals, settings)
+    worker = EmbeddedWorker(settings, engine, broker, build_plugins([CollectAnalytics]), make_signals, tracing)
     health = HealthServer(settings.health, build_registry(NAME, REGISTRY), lambda: worker.is_ready)
     health.start()
     worker.start()

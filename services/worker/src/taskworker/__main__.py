@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+from functools import partial
 
 import click
 import structlog
@@ -78,7 +79,7 @@ def _build_supervisor(settings: Settings) -> Supervisor:
     executors = ExecutorPool(settings)
     slots = settings.worker.processes * settings.worker.threads
     lease = LeaseManager(settings, engine, load_plugins(), executors.reports, slots=slots)
-    liveness = LivenessSignals(default_signals(settings), lease.wake, settings.worker.heartbeat_s)
+    liveness = LivenessSignals(partial(default_signals, settings), lease.wake, settings.worker.heartbeat_s)
     return Supervisor(settings, lease, executors, liveness)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from taskcore.db.workers.leases import HeldAttempt
@@ -39,7 +39,7 @@ class ExecutorExit:
     kind: ExitKind
     exit_code: int | None
     running: frozenset[AttemptKey] = frozenset()
-    timed_out: frozenset[AttemptKey] = field(default=frozenset())
+    timed_out: frozenset[AttemptKey] = frozenset()
 
 
 def plan_results(exit_: ExecutorExit, held: Sequence[HeldAttempt], plugins: Plugins) -> list[FinishedAttempt]:

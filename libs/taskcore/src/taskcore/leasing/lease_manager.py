@@ -6,9 +6,12 @@ thread watches `expires_at`, and kills the executors before another worker may r
 
 from __future__ import annotations
 
+import os
 import queue
+import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,7 +35,7 @@ from taskcore.leasing import executor_exits
 from taskcore.leasing.dedicated_connection import DedicatedConnection
 from taskcore.leasing.executor_exits import ExecutorExit
 from taskcore.leasing.lost_claims import LostClaimDetector, ProcessReport, compare
-from taskcore.leasing.registration import register_types, register_worker
+from taskcore.leasing.registration import type_row
 from taskcore.live_settings import to_overrides
 from taskcore.observability.metrics import LEASE_LOSSES, record_results
 from taskcore.plugins import Plugins
@@ -84,8 +87,7 @@ class LeaseManager:
         self._plugins = plugins
         self._reports = reports
         self._connection = DedicatedConnection(engine, timeout_s=settings.worker.lease_s / 2)
-        self._exits: queue.SimpleQueue[tuple[int, ExecutorExit]] = queue.SimpleQueue()
-        self._unsettled_exits: list[tuple[int, ExecutorExit]] = []
+        self._unsettled_exits: deque[tuple[int, ExecutorExit]] = deque()
         self._lost_claims = LostClaimDetector()
         self._woken = threading.Event()
         self._stopping = threading.Event()
@@ -122,7 +124,7 @@ class LeaseManager:
 
     def record_exit(self, worker_id: int, exit_: ExecutorExit) -> None:
         """Settle what the process held as soon as the database is available."""
-        self._exits.put((worker_id, exit_))
+        self._unsettled_exits.append((worker_id, exit_))
         self.wake()
 
     def deregister(self, timeout_s: float) -> None:
@@ -138,7 +140,10 @@ class LeaseManager:
                 self._step()
             except Exception as exc:  # whatever fails in one round, the lease has to be renewed in the next
                 pause_s = min(RETRY_DELAY_S, pause_s)
-                _log_failure(exc)
+                if is_database_unavailable(exc):
+                    log.warning("database.unavailable", error=first_line(exc))
+                else:
+                    log.exception("lease_manager.error")
             self._woken.wait(pause_s)
             self._stopping.wait(DEBOUNCE_S)
             self._woken.clear()
@@ -173,20 +178,26 @@ class LeaseManager:
 
     def _register(self) -> None:
         sent_at = time.monotonic()
-        self._connection.execute(register_types(self._plugins))
-        (row,) = self._connection.execute(register_worker(self._settings.worker, self._plugins, slots=self._slots))
+        self._connection.execute(workers.register_types([type_row(plugin) for plugin in self._plugins.values()]))
+        statement = workers.register_worker(
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            slots=self._slots,
+            queues=self._settings.worker.queues,
+            types=sorted(self._plugins),
+            lease_s=self._settings.worker.lease_s,
+        )
+        (row,) = self._connection.execute(statement)
         self._types_refreshed_at, self.expires_at = sent_at, sent_at + self._settings.worker.lease_s
         self.worker_id = row.id
         log.info("worker.registered", worker_id=row.id, types=sorted(self._plugins))
 
     def _settle_exits(self) -> None:
-        while not self._exits.empty():
-            self._unsettled_exits.append(self._exits.get())
         while self._unsettled_exits:
             worker_id, exit_ = self._unsettled_exits[0]
             held = self._held(leases.held_by_executor(), worker=worker_id, incarnation=exit_.incarnation)
             self._settle(worker_id, executor_exits.plan_results(exit_, held, self._plugins))
-            self._unsettled_exits.pop(0)
+            self._unsettled_exits.popleft()
 
     def _reconcile(self) -> None:
         """Requeue what only the database holds, and let the executors drop what only they hold."""
@@ -223,10 +234,3 @@ class LeaseManager:
             return list(self._settings.worker.queues)
         known = {row.name for row in self._connection.execute(queue_queries.queue_names())}
         return sorted(known | {plugin.queue for plugin in self._plugins.values()})
-
-
-def _log_failure(exc: Exception) -> None:
-    if is_database_unavailable(exc):
-        log.warning("database.unavailable", error=first_line(exc))
-    else:
-        log.exception("lease_manager.error")

@@ -18,14 +18,10 @@ from taskcore.settings import Settings
 LivenessSignalFactory = Callable[[int, Callable[[], None]], Sequence[ReconnectingThread]]
 
 
-def default_signals(settings: Settings) -> LivenessSignalFactory:
-    """Return a factory of two signals, one in PostgreSQL and one in RabbitMQ."""
-
-    def make(worker_id: int, wake: Callable[[], None]) -> Sequence[ReconnectingThread]:
-        listener = ControlListener(settings.database_url.get_secret_value(), worker_id, on_wake=wake)
-        return [listener, Presence(connection_parameters(settings), worker_id)]
-
-    return make
+def default_signals(settings: Settings, worker_id: int, wake: Callable[[], None]) -> Sequence[ReconnectingThread]:
+    """Return two signals, one in PostgreSQL and one in RabbitMQ."""
+    listener = ControlListener(settings.database_url.get_secret_value(), worker_id, on_wake=wake)
+    return [listener, Presence(connection_parameters(settings), worker_id)]
 
 
 class LivenessSignals:

@@ -1,35 +1,14 @@
-"""Registering a worker and its task types in the database."""
+"""A worker's task types as rows of the database."""
 
 from __future__ import annotations
 
-import os
-import socket
 from typing import Any
 
-from sqlalchemy import Executable
-
-from taskcore.db.workers import workers
 from taskcore.domain.retry import RetryPolicy
-from taskcore.plugins import Plugin, Plugins
-from taskcore.settings import WorkerSettings
+from taskcore.plugins import Plugin
 
 
-def register_worker(settings: WorkerSettings, plugins: Plugins, *, slots: int) -> Executable:
-    return workers.register_worker(
-        host=socket.gethostname(),
-        pid=os.getpid(),
-        slots=slots,
-        queues=settings.queues,
-        types=sorted(plugins),
-        lease_s=settings.lease_s,
-    )
-
-
-def register_types(plugins: Plugins) -> Executable:
-    return workers.register_types([_type_row(plugin) for plugin in plugins.values()])
-
-
-def _type_row(plugin: Plugin[Any]) -> dict[str, Any]:
+def type_row(plugin: Plugin[Any]) -> dict[str, Any]:
     return {
         "name": plugin.name,
         "description": plugin.description,

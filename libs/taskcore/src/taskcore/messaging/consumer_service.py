@@ -87,11 +87,11 @@ class ConsumerService:
         """Return the attempts that are claimed and not settled yet."""
         return frozenset((task.lease.task_id, task.lease.attempt) for task in self.slots.snapshot())
 
-    def interrupt(self, task_id: int, attempt: int, cause: InterruptCause) -> None:
+    def interrupt(self, key: AttemptKey, cause: InterruptCause) -> None:
         """Stop an attempt, whether it has started or not. Do nothing if it is not here."""
-        if self.executor.running.interrupt(task_id, attempt, cause):
+        if self.executor.running.interrupt(*key, cause):
             return
-        claimed = self.slots.remove_unstarted(task_id, attempt)
+        claimed = self.slots.remove_unstarted(*key)
         if claimed is not None:
             self._completer.add(_as_released(claimed))
 
@@ -103,9 +103,9 @@ class ConsumerService:
         else:
             self.slots.resume()
 
-    def request_pause(self, task_id: int, attempt: int) -> None:
+    def request_pause(self, key: AttemptKey) -> None:
         """Ask an attempt to pause, now or as soon as it has started."""
-        self.executor.running.request_pause(task_id, attempt)
+        self.executor.running.request_pause(*key)
 
     def stop(self, grace_s: float) -> None:
         """Release tasks that have not started, and let the others finish within `grace_s`.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pika
 
 from taskcore.reconnecting_thread import ReconnectingThread
@@ -30,10 +28,7 @@ class Presence(ReconnectingThread):
         with pika.BlockingConnection(self._parameters) as connection:
             channel = connection.channel()
             while not self._stopping.is_set():
-                self._declare(channel)
+                # Repeatedly, because a policy or an operator can delete the queue while the connection stays open.
+                channel.queue_declare(self._queue, exclusive=True, arguments={"x-queue-type": "classic"})
                 self.is_connected = True
                 connection.process_data_events(CHECK_INTERVAL_S)
-
-    def _declare(self, channel: Any) -> None:
-        """Declare the queue, repeatedly: a policy or an operator can delete it while the connection stays open."""
-        channel.queue_declare(self._queue, exclusive=True, arguments={"x-queue-type": "classic"})

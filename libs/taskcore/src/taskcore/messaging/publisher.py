@@ -17,15 +17,15 @@ from taskcore.messaging.presence import presence_queue
 from taskcore.messaging.publisher_connection import ConfirmConnection
 from taskcore.settings import Settings
 
-NO_CONTEXTS: Mapping[int, str] = MappingProxyType({})
+#: Traceparents by task id.
+Contexts = Mapping[int, str]
+NO_CONTEXTS: Contexts = MappingProxyType({})
 
 log = structlog.stdlib.get_logger(__name__)
 
 
 class Publisher(Protocol):
-    async def publish(
-        self, queue: str, task_ids: Sequence[int], traceparents: Mapping[int, str] = NO_CONTEXTS
-    ) -> list[int]:
+    async def publish(self, queue: str, task_ids: Sequence[int], contexts: Contexts = NO_CONTEXTS) -> list[int]:
         """Send a message for each task, with its traceparent if there is one.
 
         Return the ids that the broker did not confirm: all of them when it is unavailable.
@@ -46,12 +46,10 @@ class MemoryPublisher:
     def __init__(self, broker: MemoryBroker) -> None:
         self._broker = broker
 
-    async def publish(
-        self, queue: str, task_ids: Sequence[int], traceparents: Mapping[int, str] = NO_CONTEXTS
-    ) -> list[int]:
+    async def publish(self, queue: str, task_ids: Sequence[int], contexts: Contexts = NO_CONTEXTS) -> list[int]:
         self._broker.declare_queue(queue)
         for task_id in task_ids:
-            self._broker.enqueue(build_message(queue, task_id, traceparents.get(task_id)))
+            self._broker.enqueue(build_message(queue, task_id, contexts.get(task_id)))
         return []
 
     async def ready_count(self, queue: str) -> int | None:
@@ -74,13 +72,11 @@ class RabbitPublisher:
         self._connection: ConfirmConnection | None = None
         self._retry_at = 0.0
 
-    async def publish(
-        self, queue: str, task_ids: Sequence[int], traceparents: Mapping[int, str] = NO_CONTEXTS
-    ) -> list[int]:
+    async def publish(self, queue: str, task_ids: Sequence[int], contexts: Contexts = NO_CONTEXTS) -> list[int]:
         try:
             connection = await self._connect()
             await connection.declare_queue(queue, self._arguments)
-            return await connection.publish(queue, task_ids, traceparents)
+            return await connection.publish(queue, task_ids, contexts)
         except BrokerUnavailable as exc:
             log.warning("broker.unavailable", error=str(exc))
             await self.close()

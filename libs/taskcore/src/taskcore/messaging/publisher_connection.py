@@ -7,7 +7,8 @@ import itertools
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import pika
 import structlog
@@ -21,6 +22,8 @@ CONFIRM_TIMEOUT_S = 10.0
 CONNECT_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 2.0
 NOT_FOUND = 404
+
+Result = TypeVar("Result")
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -71,13 +74,9 @@ class ConfirmConnection:
             if not opened.done():
                 opened.set_exception(BrokerUnavailable(f"cannot reach the broker: {error!r}"))
 
-        def succeed(channel: Channel) -> None:
-            if not opened.done():
-                opened.set_result(channel)
-
         connection = _BufferedConnection(
             parameters,
-            on_open_callback=lambda c: c.channel(on_open_callback=succeed),
+            on_open_callback=lambda c: c.channel(on_open_callback=partial(_set_result, opened)),
             on_open_error_callback=fail,
             on_close_callback=fail,
         )
@@ -98,8 +97,7 @@ class ConfirmConnection:
         declared: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
         def on_declared(frame: Any) -> None:
-            if not declared.done():
-                declared.set_result(frame.method.message_count)
+            _set_result(declared, frame.method.message_count)
             self._changed.set()
 
         self._require_open()
@@ -127,12 +125,11 @@ class ConfirmConnection:
         """Ask on a channel of its own, because the broker closes the channel if the queue does not exist."""
         reply: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
-        def set_reply(exists: bool) -> None:
-            if not reply.done():
-                reply.set_result(exists)
+        def on_close(_channel: Channel, reason: BaseException) -> None:
+            _set_result(reply, getattr(reason, "reply_code", 0) != NOT_FOUND)
 
         def ask(channel: Channel) -> None:
-            channel.add_on_close_callback(lambda _, reason: set_reply(getattr(reason, "reply_code", 0) != NOT_FOUND))
+            channel.add_on_close_callback(on_close)
             channel.queue_declare(queue, passive=True, callback=lambda _: channel.close())
 
         self._require_open()
@@ -191,6 +188,12 @@ class ConfirmConnection:
     def _fail(self, reason: BaseException) -> None:
         self._failure = self._failure or reason
         self._changed.set()
+
+
+def _set_result(future: asyncio.Future[Result], result: Result) -> None:
+    """Do nothing if the future has a result, or if nobody waits for it any more."""
+    if not future.done():
+        future.set_result(result)
 
 
 @asynccontextmanager

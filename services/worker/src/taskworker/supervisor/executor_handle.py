@@ -67,7 +67,7 @@ class ExecutorHandle:
         except OSError:
             return  # it is dead, which the supervisor notices next
         if isinstance(command, Interrupt):
-            self.interrupted_at.setdefault((command.task_id, command.attempt), time.monotonic())
+            self.interrupted_at.setdefault(command.key, time.monotonic())
 
     def set_fence(self, is_up: bool) -> None:
         if self.is_fenced != is_up:

@@ -79,8 +79,11 @@ class ExecutorPool:
             self._handles.remove(handle)
             handle.process.join()
             handle.pipe.close()
-            exits.append((handle.worker_id, handle.exit()))
-            _record_exit(exits[-1][1])
+            exit_ = handle.exit()
+            exits.append((handle.worker_id, exit_))
+            EXECUTOR_EXITS.labels(exit_.kind).inc()
+            write = log.info if exit_.kind is ExitKind.DRAINED else log.error
+            write("executor.exited", kind=exit_.kind, exit_code=exit_.exit_code, incarnation=exit_.incarnation)
         return exits
 
     def kill_all(self, kind: ExitKind) -> None:
@@ -93,9 +96,3 @@ class ExecutorPool:
     def reports(self) -> list[ProcessReport]:
         """Return the last report of each live process. An attempt of a process that is not listed is lost."""
         return [handle.process_report() for handle in self]
-
-
-def _record_exit(exit_: ExecutorExit) -> None:
-    EXECUTOR_EXITS.labels(exit_.kind).inc()
-    write = log.info if exit_.kind is ExitKind.DRAINED else log.error
-    write("executor.exited", kind=exit_.kind, exit_code=exit_.exit_code, incarnation=exit_.incarnation)

@@ -76,10 +76,10 @@ def _run_commands(service: ConsumerService, pipe: Connection) -> None:
                 set_log_level(level)
             case protocol.ConsumeQueues(queues=queues):
                 service.consume(queues)
-            case protocol.Interrupt(task_id=task_id, attempt=attempt, cause=cause):
-                service.interrupt(task_id, attempt, cause)
-            case protocol.RequestPause(task_id=task_id, attempt=attempt):
-                service.request_pause(task_id, attempt)
+            case protocol.Interrupt(key=key, cause=cause):
+                service.interrupt(key, cause)
+            case protocol.RequestPause(key=key):
+                service.request_pause(key)
             case protocol.SetFence(is_up=is_up):
                 service.set_fence(is_up)
             case protocol.Stop(grace_s=grace_s):

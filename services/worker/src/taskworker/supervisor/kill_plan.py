@@ -50,13 +50,10 @@ def plan_kill(state: ExecutorState, now: float, *, kill_after_s: float, lease_s:
     interrupted = frozenset(e.key for e in state.running if state.interrupted_at.get(e.key, inf) < limit)
     late = frozenset(e.key for e in state.running if e.deadline is not None and e.deadline < limit)
     stuck = interrupted | late
-    if _is_unresponsive(state, lease_s) or (stuck and _is_ambiguous(state)):
+    max_silence_s = max(lease_s, MIN_SILENCE_S if state.has_reported else STARTUP_TIMEOUT_S)
+    if state.silent_s > max_silence_s or (stuck and _is_ambiguous(state)):
         return Kill(ExitKind.UNRESPONSIVE, stuck)
     return Kill(ExitKind.STUCK, stuck, late - interrupted) if stuck else None
-
-
-def _is_unresponsive(state: ExecutorState, lease_s: float) -> bool:
-    return state.silent_s > max(lease_s, MIN_SILENCE_S if state.has_reported else STARTUP_TIMEOUT_S)
 
 
 def _is_ambiguous(state: ExecutorState) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from taskcore.domain.tasks import AttemptKey
 from taskcore.plugins.interrupts import InterruptCause
 
 
@@ -25,8 +26,7 @@ class Stop:
 class Interrupt:
     """Stop this attempt if it is here."""
 
-    task_id: int
-    attempt: int
+    key: AttemptKey
     cause: InterruptCause
 
 
@@ -34,8 +34,7 @@ class Interrupt:
 class RequestPause:
     """Ask this attempt to pause if it is here."""
 
-    task_id: int
-    attempt: int
+    key: AttemptKey
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,11 +153,11 @@ class Supervisor:
 
     def _apply(self, directives: Directives) -> None:
         for held in directives.cancel:
-            self._send(held.executor, Interrupt(*held.key, InterruptCause.CANCEL))
+            self._send(held.executor, Interrupt(held.key, InterruptCause.CANCEL))
         for held in directives.pause:
-            self._send(held.executor, RequestPause(*held.key))
-        for incarnation, (task_id, attempt) in directives.drop:
-            self._send(incarnation, Interrupt(task_id, attempt, InterruptCause.FENCE))
+            self._send(held.executor, RequestPause(held.key))
+        for incarnation, key in directives.drop:
+            self._send(incarnation, Interrupt(key, InterruptCause.FENCE))
         self._settings.apply_overrides(directives.overrides)
         if directives.queues != self._queues:
             self._queues = list(directives.queues)
