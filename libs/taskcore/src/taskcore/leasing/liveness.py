@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from taskcore.leasing.control_listener import ControlListener
 from taskcore.messaging.brokers import connection_parameters
@@ -24,40 +25,33 @@ def default_signals(settings: Settings, worker_id: int, wake: Callable[[], None]
     return [listener, Presence(connection_parameters(settings), worker_id)]
 
 
+@dataclass(eq=False)
 class LivenessSignals:
     """The signals of one worker at a time: a process that gets a new lease is a new worker.
 
     `tolerance_s`: how long all signals may be lost before `all_lost` says so.
     """
 
-    def __init__(
-        self,
-        make: LivenessSignalFactory,
-        wake: Callable[[], None],
-        tolerance_s: float,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._make = make
-        self._wake = wake
-        self._tolerance_s = tolerance_s
-        self._clock = clock
-        self._signals: Sequence[ReconnectingThread] = ()
-        self._last_connected_at = 0.0
+    make: LivenessSignalFactory
+    wake: Callable[[], None]
+    tolerance_s: float
+    clock: Callable[[], float] = time.monotonic
+    _signals: Sequence[ReconnectingThread] = field(default=(), init=False)
+    _last_connected_at: float = field(default=0.0, init=False)
 
     def switch_to(self, worker_id: int | None) -> None:
         """Replace the signals by those of `worker_id`, or by none."""
         self.stop()
-        self._last_connected_at = self._clock()
-        self._signals = () if worker_id is None else self._make(worker_id, self._wake)
+        self._last_connected_at = self.clock()
+        self._signals = () if worker_id is None else self.make(worker_id, self.wake)
         for each in self._signals:
             each.start()
 
     def all_lost(self) -> bool:
         """Return whether all signals have been lost for longer than coordinators wait before they declare death."""
         if not self._signals or any(each.is_connected for each in self._signals):
-            self._last_connected_at = self._clock()
-        return self._clock() - self._last_connected_at > self._tolerance_s
+            self._last_connected_at = self.clock()
+        return self.clock() - self._last_connected_at > self.tolerance_s
 
     def stop(self) -> None:
         for each in self._signals:
