@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from checks import sizes, sql_outside_db, vocabulary
+from checks import bare_statuses, sizes, sql_outside_db, vocabulary
 from checks.sources import tracked_texts
 
 
 def main() -> int:
     """Run all checks."""
     texts = tracked_texts()
-    problems = [problem for check in (vocabulary, sql_outside_db, sizes) for problem in check.problems(texts)]
+    problems = [problem for check in (vocabulary, sql_outside_db, bare_statuses, sizes) for problem in check.problems(texts)]
     print("".join(f"{problem}\n" for problem in problems), end="")
     return 1 if problems else 0
 
