@@ -10,6 +10,7 @@ import structlog
 
 from taskcore.db.notify import SETTLED, notify
 from taskcore.db.tasks import dependencies, dependency_resolution
+from taskcore.domain.dependencies import DependentsState
 from taskcore.domain.states import Status
 from taskcore.wakeup import Wakeup
 from taskworker.coordinator.database import Database
@@ -42,8 +43,8 @@ class DependencyResolver:
     async def step(self) -> bool:
         """Resolve one batch. Return whether anything was done, in which case there may be more."""
         rows = await self._database.execute(dependency_resolution.pending_parents())
-        retried = [row.id for row in rows if row.dependents_state == "reblock"]
-        finished = [row for row in rows if row.dependents_state != "reblock"]
+        retried = [row.id for row in rows if row.dependents_state == DependentsState.REBLOCK]
+        finished = [row for row in rows if row.dependents_state != DependentsState.REBLOCK]
         succeeded = [row.id for row in finished if row.status == Status.SUCCEEDED]
         unsuccessful = [row.id for row in finished if row.status != Status.SUCCEEDED]
         done = 0

@@ -81,7 +81,8 @@ def cancel_descendants() -> Executable:
         .join(root, root.c.id == causes.c.root)
         .cte("was")
     )
-    how = case((was.c.how == const_text(Status.FAILED), const_text("failed")), else_=const_text("was cancelled"))
+    failed = const_text(Status.FAILED)  # also the word of the sentence below
+    how = case((was.c.how == failed, failed), else_=const_text("was cancelled"))
     error = func.concat(const_text("task "), was.c.root, const_text(", on which it depends, "), how)
     reason = const_text(Reason.DEPENDENCY_FAILED)
     cancelled = update_status(
