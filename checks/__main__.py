@@ -11,7 +11,8 @@ from checks.sources import tracked_texts
 def main() -> int:
     """Run all checks."""
     texts = tracked_texts()
-    problems = [problem for check in (vocabulary, sql_outside_db, bare_statuses, sizes) for problem in check.problems(texts)]
+    checks = (vocabulary, sql_outside_db, bare_statuses, sizes)
+    problems = [problem for check in checks for problem in check.problems(texts)]
     print("".join(f"{problem}\n" for problem in problems), end="")
     return 1 if problems else 0
 
