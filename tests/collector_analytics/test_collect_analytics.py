@@ -12,7 +12,7 @@ from collector_analytics.collect_analytics import (
     CollectionFailed,
     collect_all,
 )
-from taskcore.db.overrides import set_override
+from taskcore.db.live_settings import set_override
 from taskcore.metrics import Kind, Metric, MetricContext, MetricSource, Sample
 from taskcore.plugins.interrupts import InterruptCause, Interrupted
 from tests.collector_analytics.analytics_harness import AnalyticsHarness

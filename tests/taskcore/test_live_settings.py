@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from taskcore.db.engine import async_engine
-from taskcore.db.overrides import remove_override, set_override
+from taskcore.db.live_settings import remove_override, set_override
 from taskcore.errors import InvalidLiveSetting
 from taskcore.live_settings import CurrentSettings, SettingsWatcher, is_setting, live_settings
 from taskcore.settings import CoordinatorSettings, Layer, RetentionSettings, Settings, layer_of, load_settings

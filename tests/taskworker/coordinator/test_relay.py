@@ -13,7 +13,7 @@ from taskcore.live_settings import CurrentSettings
 from taskcore.messaging.publisher import NO_CONTEXTS, Contexts
 from taskcore.settings import CoordinatorSettings, Settings
 from taskworker.coordinator.relay import Relay
-from taskworker.coordinator.window import IDLE_S, MIN_PAUSE_S
+from taskworker.coordinator.relay_window import IDLE_S, MIN_PAUSE_S
 from tests.taskworker.coordinator.fake_database import FakeDatabase, row
 
 RESEND_AFTER_S = 7.0

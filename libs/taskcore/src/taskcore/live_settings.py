@@ -18,8 +18,8 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from sqlalchemy import Executable
 
 from taskcore.db.engine import is_database_unavailable
+from taskcore.db.live_settings import list_overrides
 from taskcore.db.notify import SETTINGS, Listener
-from taskcore.db.overrides import list_overrides
 from taskcore.errors import InvalidLiveSetting
 from taskcore.settings import Live, Settings
 from taskcore.wakeup import Wakeup

@@ -13,7 +13,7 @@ from collector_analytics.configured.sources import configured_sources
 from collector_analytics.measurement import CollectionRun, measure
 from taskcore.db.analytics import samples
 from taskcore.db.engine import sync_engine
-from taskcore.db.overrides import list_overrides
+from taskcore.db.live_settings import list_overrides
 from taskcore.errors import TaskcoreError, first_line
 from taskcore.live_settings import CurrentSettings, to_overrides
 from taskcore.metrics import MetricSource, load_sources, without_conflicts

@@ -18,7 +18,7 @@ from collector_k8s.leader_session import LeaderSession
 from collector_k8s.store.alert_hook import AlertHook
 from collector_k8s.store.alert_rules import validate_rules
 from taskcore.db.engine import KEY_LOOKUP_OPTIONS, is_database_unavailable, sync_engine
-from taskcore.db.overrides import list_overrides
+from taskcore.db.live_settings import list_overrides
 from taskcore.live_settings import CurrentSettings, to_overrides
 from taskcore.settings import Settings
 

@@ -20,8 +20,8 @@ import structlog
 from sqlalchemy import Engine, Executable
 
 from taskcore.db.engine import is_database_unavailable
+from taskcore.db.live_settings import list_overrides
 from taskcore.db.notify import DEPENDENTS, OUTBOX, SETTLED, notify
-from taskcore.db.overrides import list_overrides
 from taskcore.db.queues import queues as queue_queries
 from taskcore.db.tasks import settlements
 from taskcore.db.workers import leases, workers

@@ -1,5 +1,6 @@
 """All that an operator can set. `taskcore.settings.loading` describes where values come from."""
 
+from taskcore.settings.api import ApiSettings
 from taskcore.settings.collectors import (
     AlertRule,
     AlertSettings,
@@ -10,16 +11,11 @@ from taskcore.settings.collectors import (
 )
 from taskcore.settings.field_types import Live
 from taskcore.settings.loading import PREFIX, Layer, Settings, layer_of, load_settings
-from taskcore.settings.processes import (
-    ApiSettings,
-    CoordinatorSettings,
-    HealthSettings,
-    LogSettings,
-    RetentionSettings,
-    WorkerSettings,
-)
+from taskcore.settings.observability import HealthSettings, LogSettings
+from taskcore.settings.retention import RetentionSettings
 from taskcore.settings.task_types import CommandSettings, DatabaseSettings, HttpSettings, SmtpSettings
 from taskcore.settings.tracing import TRACE_ID_PLACEHOLDER, TracingSettings
+from taskcore.settings.worker import CoordinatorSettings, WorkerSettings
 
 __all__ = [
     "PREFIX",

@@ -23,17 +23,13 @@ from pydantic_settings import (
 )
 
 from taskcore.errors import InvalidSettings
+from taskcore.settings.api import ApiSettings
 from taskcore.settings.collectors import AlertSettings, AnalyticsSettings, KubernetesSettings
-from taskcore.settings.processes import (
-    ApiSettings,
-    CoordinatorSettings,
-    HealthSettings,
-    LogSettings,
-    RetentionSettings,
-    WorkerSettings,
-)
+from taskcore.settings.observability import HealthSettings, LogSettings
+from taskcore.settings.retention import RetentionSettings
 from taskcore.settings.task_types import CommandSettings, DatabaseSettings, HttpSettings, SmtpSettings
 from taskcore.settings.tracing import TraceUrl, TracingSettings
+from taskcore.settings.worker import CoordinatorSettings, WorkerSettings
 
 PREFIX = "TASKCORE_"
 

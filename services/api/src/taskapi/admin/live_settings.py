@@ -15,7 +15,7 @@ from taskapi.http.problems import ProblemError, invalid, not_found
 from taskapi.http.request_body import JsonBody
 from taskapi.runtime.services import AppServices, Services
 from taskapi.schemas import Problem, ProblemCode, Setting, SettingChange, Settings
-from taskcore.db import overrides
+from taskcore.db import live_settings as overrides
 from taskcore.db.notify import SETTINGS
 from taskcore.domain.documents import check_document
 from taskcore.errors import InvalidDocument, InvalidLiveSetting

@@ -20,7 +20,7 @@ from taskcore.observability.tracing.provider import NO_TRACING, Tracing
 from taskcore.wakeup import Wakeup
 from taskworker.coordinator.database import Database
 from taskworker.coordinator.dispatch_spans import DispatchSpans
-from taskworker.coordinator.window import IDLE_S, QueueFlow, plan_pause, window
+from taskworker.coordinator.relay_window import IDLE_S, QueueFlow, plan_pause, window
 
 LOST_CHECK_INTERVAL_S = 5.0
 PROMOTE_INTERVAL_S = 0.2

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskworker.coordinator.window import IDLE_S, MAX_PAUSE_S, MAX_WINDOW, MIN_PAUSE_S, QueueFlow, plan_pause, window
+from taskworker.coordinator.relay_window import (
+    IDLE_S,
+    MAX_PAUSE_S,
+    MAX_WINDOW,
+    MIN_PAUSE_S,
+    QueueFlow,
+    plan_pause,
+    window,
+)
 
 SLOW = QueueFlow(in_flight=8, claims_per_s=100)
 FAST = QueueFlow(in_flight=40, claims_per_s=2_000)

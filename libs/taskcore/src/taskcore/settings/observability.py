@@ -1,0 +1,45 @@
+"""Settings of health endpoints and logs, which all processes share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from taskcore.settings.field_types import LIVE, Port, Section
+
+#: Words run together are a name of their own: `apikey` does not match `api_key`.
+REDACTED_FIELDS = (
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "token",
+    "authorization",
+    "credentials",
+    "api_key",
+    "apikey",
+    "access_key",
+    "private_key",
+    "cookie",
+)
+
+
+class HealthSettings(Section):
+    """Where every process but the API serves its health checks and metrics."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: Port = 5050
+    """Port to listen on; 0 turns the server off."""
+
+
+class LogSettings(Section):
+    """Logs, which go to stderr."""
+
+    level: Annotated[Literal["debug", "info", "warning", "error"], LIVE] = "info"
+    """Lines below this level are dropped."""
+    format: Literal["auto", "console", "json"] = "auto"
+    """`auto` is `console` on a terminal and `json` elsewhere."""
+    redacted_fields: tuple[str, ...] = REDACTED_FIELDS
+    """Fields whose names contain one of these words are logged without their values, in the logs of tasks too.
+    Passwords in URLs are never logged.
+    """
