@@ -8,12 +8,18 @@ from types import ModuleType
 import msgspec
 import pytest
 
-from taskapi.openapi import SCHEMA_MODULES
+from taskapi import health
+from taskapi.analytics import schemas as api_analytics
+from taskapi.kubernetes import schemas as api_kubernetes
+from taskapi.schedules import schemas as api_schedules
+from taskapi.schemas import batches, history, problems, settings, tasks, workers
+from taskapi.traces import schemas as api_traces
 from taskclient import models
 from taskclient.analytics import models as analytics
 from taskclient.kubernetes import models as kubernetes
 from taskclient.schedules import models as schedules
 from taskclient.traces import models as traces
+from taskcore.submission import spec
 
 #: The API's name of structs that have another one in the client.
 SERVER_NAMES = {"NewTask": "TaskSubmission", "NewSchedule": "ScheduleSubmission", "Series": "AnalyticsSeries"}
@@ -28,7 +34,8 @@ def structs(*modules: ModuleType) -> Iterator[tuple[str, type[msgspec.Struct]]]:
                 yield name, struct
 
 
-SERVER = dict(structs(*SCHEMA_MODULES))
+SERVER = dict(structs(batches, health, history, problems, settings, tasks, workers, spec))
+SERVER |= structs(api_analytics, api_kubernetes, api_schedules, api_traces)
 CLIENT = dict(structs(models, analytics, kubernetes, schedules, traces))
 
 

@@ -9,7 +9,7 @@ import httpx
 import jsonschema_rs
 
 import taskapi
-from taskapi.schemas import TaskSubmission
+from taskcore.submission.spec import TaskSubmission
 from tests.taskapi.api_helpers import submit, task_body
 
 

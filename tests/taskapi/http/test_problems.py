@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from taskapi.http.problems import MAX_ERRORS, invalid, merge_problems, not_found, too_large
-from taskapi.schemas import FieldError, ProblemCode
+from taskapi.schemas.problems import FieldError, ProblemCode
 
 PAGE = Path(__file__).parents[3] / "docs" / "http_api.md"
 

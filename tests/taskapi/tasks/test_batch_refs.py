@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from taskapi.schemas import BatchTask
+from taskapi.schemas.batches import BatchTask
 from taskapi.tasks.batch_item import BatchItem
 from taskapi.tasks.batch_refs import order_by_dependencies
 

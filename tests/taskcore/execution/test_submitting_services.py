@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from taskapi import schemas
+from taskapi.schemas.tasks import Task
 from taskcore.db.workers import workers
 from taskcore.errors import InvalidTask
 from taskcore.plugins.context import TaskContext
@@ -97,4 +97,4 @@ def test_plugin_sees_another_task_as_the_api_shows_it(db: DatabaseHarness) -> No
     (task,) = seen
     assert (task["id"], task["status"], task["parameters"], task["timeout"]) == (other, "queued", {"n": 1}, 5.0)
     assert task["created_at"].endswith("Z")
-    assert task.keys() == set(schemas.Task.__struct_fields__) - {"available_actions", "trace_url"}
+    assert task.keys() == set(Task.__struct_fields__) - {"available_actions", "trace_url"}

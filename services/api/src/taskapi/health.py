@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+import msgspec
 from litestar import Response, get
 from litestar.openapi.datastructures import ResponseSpec
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -12,11 +13,21 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from taskapi.http.parameters import PROBLEM_MEDIA_TYPE
 from taskapi.http.problems import ProblemError
 from taskapi.runtime.services import AppServices
-from taskapi.schemas import HealthStatus, Problem, ProblemCode, Uptime
+from taskapi.schemas.problems import Problem, ProblemCode
 
 READY_TIMEOUT_S = 2
 
 _STARTED = time.monotonic()
+
+
+class HealthStatus(msgspec.Struct, frozen=True):
+    status: str
+
+
+class Uptime(msgspec.Struct, frozen=True):
+    """Seconds since the process started."""
+
+    uptime: float
 
 
 @get("/livez", summary="Is the process alive?")
@@ -39,7 +50,8 @@ async def livez() -> HealthStatus:
 async def readyz(services: AppServices) -> HealthStatus:
     """Checks the database as well, for up to two seconds. Fails while the process is draining."""
     if services.draining.is_set():
-        raise _shutting_down()
+        problem = Problem("The server is shutting down", 503, ProblemCode.SHUTTING_DOWN)
+        raise ProblemError(problem, {"Retry-After": "1"})
     ping = asyncio.create_task(services.database.ping())
     done, _ = await asyncio.wait([ping], timeout=READY_TIMEOUT_S)
     if not done:
@@ -60,8 +72,3 @@ async def metrics(services: AppServices) -> Response[bytes]:
     """Return the metrics of all processes of this API in Prometheus' text format."""
     text = await asyncio.to_thread(generate_latest, services.metrics)
     return Response(text, media_type=CONTENT_TYPE_LATEST.removesuffix("; charset=utf-8"))
-
-
-def _shutting_down() -> ProblemError:
-    problem = Problem("The server is shutting down", 503, ProblemCode.SHUTTING_DOWN)
-    return ProblemError(problem, {"Retry-After": "1"})

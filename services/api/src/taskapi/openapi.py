@@ -6,25 +6,19 @@ schemas as msgspec generates them, with every constraint; the headers; and that 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import version
-from types import ModuleType
 from typing import Any
 
 import msgspec
-from litestar import Litestar, get
+from litestar import Litestar, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.routes import HTTPRoute
 
-from taskapi import schemas
-from taskapi.analytics import schemas as analytics_schemas
 from taskapi.http.parameters import HttpRequest
 from taskapi.http.request_body import JsonBody
-from taskapi.kubernetes import schemas as kubernetes_schemas
-from taskapi.schedules import schemas as schedules_schemas
-from taskapi.traces import schemas as traces_schemas
 
 CONFIG = OpenAPIConfig(
     title="Taskcore",
@@ -34,15 +28,6 @@ CONFIG = OpenAPIConfig(
     use_handler_docstrings=True,
     path="/openapi",
     render_plugins=[],
-)
-
-#: Where the structs of requests and responses are.
-SCHEMA_MODULES: Sequence[ModuleType] = (
-    schemas,
-    analytics_schemas,
-    kubernetes_schemas,
-    schedules_schemas,
-    traces_schemas,
 )
 
 _REF = "#/components/schemas/{name}"
@@ -68,14 +53,14 @@ def _document(app: Litestar) -> dict[str, Any]:
     for path in whole["paths"].values():
         for operation in path.values():
             _complete(operation, handlers[operation["operationId"]].opt.get("body"))
-    whole["components"]["schemas"] = _schemas(whole["components"]["schemas"].keys())
+    _, whole["components"]["schemas"] = msgspec.json.schema_components(_types(handlers.values()), ref_template=_REF)
     return whole
 
 
 def _handlers(app: Litestar) -> Iterator[tuple[str, HTTPRouteHandler]]:
     for route in app.routes:
         if isinstance(route, HTTPRoute):
-            yield from ((handler.handler_name, handler) for handler in route.route_handlers)
+            yield from ((one.handler_name, one) for one in route.route_handlers if one.resolve_include_in_schema())
 
 
 def _complete(operation: dict[str, Any], body: JsonBody[Any] | None) -> None:
@@ -103,15 +88,11 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in schema.items() if key != "oneOf"} | alternatives[0]
 
 
-def _schemas(names: Set[str]) -> dict[str, Any]:
-    _, components = msgspec.json.schema_components(list(_structs()), ref_template=_REF)
-    if missing := names - components.keys():
-        raise LookupError(f"handlers use structs that no module of SCHEMA_MODULES has: {sorted(missing)}")
-    return components
-
-
-def _structs() -> Iterator[type[msgspec.Struct]]:
-    for module in SCHEMA_MODULES:
-        for name, struct in vars(module).items():
-            if isinstance(struct, type) and issubclass(struct, msgspec.Struct) and not name.startswith("_"):
-                yield struct
+def _types(handlers: Iterable[HTTPRouteHandler]) -> Iterator[Any]:
+    """Return the types of all bodies and responses."""
+    for handler in handlers:
+        if (body := handler.opt.get("body")) is not None:
+            yield body.struct
+        response = handler.parsed_fn_signature.return_type
+        yield response.inner_types[0].annotation if response.is_subclass_of(Response) else response.annotation
+        yield from (other.data_container for other in (handler.responses or {}).values())

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
 from litestar import delete, get, put
 from litestar.params import PathParameter
 
-from taskapi.admin.alert_rules import RULES_SETTING, check_alert_rules
 from taskapi.http.field_errors import field_error
 from taskapi.http.parameters import HttpRequest, User, actor, problem_responses
 from taskapi.http.problems import ProblemError, invalid, not_found
 from taskapi.http.request_body import JsonBody
 from taskapi.runtime.services import AppServices, Services
-from taskapi.schemas import Problem, ProblemCode, Setting, SettingChange, Settings
+from taskapi.schemas.problems import Problem, ProblemCode
+from taskapi.schemas.settings import Setting, SettingChange, Settings
 from taskcore.db import live_settings as overrides
 from taskcore.db.notify import SETTINGS
 from taskcore.domain.documents import check_document
 from taskcore.errors import InvalidDocument, InvalidLiveSetting
 from taskcore.live_settings import LiveSetting, is_setting, live_settings
-from taskcore.settings import Layer, layer_of
+from taskcore.settings import AlertRule, Layer, layer_of
 from taskcore.settings import Settings as ProcessSettings
+from taskcore.submission.from_alert import rule_errors
 
 _CHANGE = JsonBody(SettingChange, {"value": 15})
 _Name = Annotated[str, PathParameter(max_length=255, description="For example `coordinator.sweep_every_s`.")]
@@ -52,8 +54,8 @@ async def set_setting(request: HttpRequest, services: AppServices, name: _Name, 
     live = _live(name)
     value = (await _CHANGE.read(request)).value
     changed = _check(services, live, value)
-    if name == RULES_SETTING:
-        await check_alert_rules(services, changed.alerts.rules)
+    if name == "alerts.rules":
+        await _check_alert_rules(services, changed.alerts.rules)
     given = msgspec.json.encode(value).decode()
     await services.database.write(overrides.set_override(), {"setting": name, "given": given, "by": actor(user)})
     return await _after_change(services, live)
@@ -92,6 +94,15 @@ def _check(services: Services, live: LiveSetting, value: Any) -> ProcessSettings
         raise ProblemError(invalid([field_error(exc.path, exc.message)])) from exc
     except InvalidLiveSetting as exc:
         raise ProblemError(invalid([field_error(("value", *path), message) for path, message in exc.errors])) from exc
+
+
+async def _check_alert_rules(services: Services, rules: Sequence[AlertRule]) -> None:
+    """Raise `ProblemError`, which names each invalid part of a task: an error when an alert opens would go unseen."""
+    wanted = {rule.task.type for rule in rules if rule.task is not None}
+    types = await services.type_cache.get(wanted)
+    errors = rule_errors(rules, {name: types[name].parameter_errors for name in wanted if name in types})
+    if field_errors := [field_error(("value", *path), message) for path, message in errors]:
+        raise ProblemError(invalid(field_errors))
 
 
 async def _after_change(services: Services, live: LiveSetting) -> Setting:

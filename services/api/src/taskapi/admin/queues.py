@@ -8,7 +8,8 @@ from taskapi.http.parameters import HttpRequest, QueueName, User, actor, problem
 from taskapi.http.problems import not_found
 from taskapi.http.request_body import read_reason, reason_body
 from taskapi.runtime.services import AppServices, Services
-from taskapi.schemas import ProblemCode, Queue, Queues
+from taskapi.schemas.problems import ProblemCode
+from taskapi.schemas.workers import Queue, Queues
 from taskapi.tasks.presenters import from_row
 from taskcore.db.queues import queues
 

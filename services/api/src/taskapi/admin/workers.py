@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from litestar import get
 
-from taskapi import schemas
 from taskapi.http.parameters import problem_responses
 from taskapi.runtime.services import AppServices
+from taskapi.schemas.workers import TaskType, TaskTypes, Worker, Workers
 from taskapi.tasks.presenters import from_row
 from taskcore.db.workers import workers
 
 
 @get("/task-types", summary="List task types", responses=problem_responses())
-async def list_task_types(services: AppServices) -> schemas.TaskTypes:
+async def list_task_types(services: AppServices) -> TaskTypes:
     """Return every type that a worker has registered, by name."""
     rows = await services.database.read(workers.list_types())
-    return schemas.TaskTypes([from_row(schemas.TaskType, row) for row in rows])
+    return TaskTypes([from_row(TaskType, row) for row in rows])
 
 
 @get("/workers", summary="List workers", responses=problem_responses())
-async def list_workers(services: AppServices) -> schemas.Workers:
+async def list_workers(services: AppServices) -> Workers:
     """Return the live workers, and those that were live a moment ago."""
     rows = await services.database.read(workers.list_workers())
-    return schemas.Workers([from_row(schemas.Worker, row) for row in rows])
+    return Workers([from_row(Worker, row) for row in rows])

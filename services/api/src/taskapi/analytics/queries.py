@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from litestar import get
 from litestar.params import FromQuery, QueryParameter
 
 from taskapi.analytics import schemas
-from taskapi.analytics.time_range import plan_range
-from taskapi.http.paging import parse_labels
+from taskapi.http.paging import parse_labels, parse_time
 from taskapi.http.parameters import problem_responses
 from taskapi.http.problems import invalid_field, not_found
 from taskapi.runtime.database import Rows
 from taskapi.runtime.services import AppServices, Services
-from taskapi.schemas import ProblemCode
+from taskapi.schemas.problems import ProblemCode
 from taskapi.tasks import presenters
 from taskcore.db.analytics import queries
 from taskcore.db.analytics.queries import Aggregation, SampleQuery
-from taskcore.domain.metrics import Kind
+from taskcore.domain.metrics import Kind, bucket_start
 
 MAX_POINTS = 10_000
 MAX_BUCKET_S = 366 * 86_400
+DEFAULT_RANGE = timedelta(days=30)
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(9000, 1, 1, tzinfo=UTC)
 
 _Metric = Annotated[
     str,
@@ -72,7 +74,7 @@ async def get_analytics(
     `aggregation` defaults to `sum` for a count and `avg` for a gauge; `across` defaults to `sum`, and to `max` for a
     gauge in seconds. Buckets without samples are omitted.
     """
-    start, end = plan_range(from_, to, bucket, datetime.now(UTC))
+    start, end = _plan_range(from_, to, bucket, datetime.now(UTC))
     known = await _metric(services, metric)
     sample_query = SampleQuery(
         metric,
@@ -86,6 +88,27 @@ async def get_analytics(
     )
     rows = await services.database.read(queries.read_samples(sample_query, MAX_POINTS + 1))
     return _present(known, sample_query, rows)
+
+
+def _plan_range(since: str | None, until: str | None, bucket_s: int, now: datetime) -> tuple[datetime, datetime]:
+    """Return the start of the bucket of `since`, and the end of that of `until`: a part of one would look like a drop.
+
+    Raise `ProblemError` if they are not valid.
+    """
+    end = _time("to", until) or now
+    start = _time("from", since) or end - DEFAULT_RANGE
+    if start >= end:
+        raise invalid_field("from", "is not before to")
+    width = timedelta(seconds=bucket_s)
+    last = bucket_start(end, width)
+    return bucket_start(start, width), last if last == end else last + width
+
+
+def _time(field: str, text: str | None) -> datetime | None:
+    time = parse_time(field, text)
+    if time is not None and not EARLIEST <= time <= LATEST:
+        raise invalid_field(field, "must be between the years 1970 and 9000")
+    return time
 
 
 async def _metric(services: Services, name: str) -> schemas.Metric:

@@ -6,7 +6,7 @@ import re
 
 import msgspec
 
-from taskapi.schemas import FieldError
+from taskapi.schemas.problems import FieldError
 
 MAX_PART = 100
 MAX_MESSAGE = 500

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from taskapi.http.field_errors import Path, as_field
 from taskapi.http.problems import ProblemError, invalid, malformed
-from taskapi.schemas import FieldError
+from taskapi.schemas.problems import FieldError
 from taskcore.domain.documents import MAX_DEPTH
 
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|[{}\[\]:,]|[^\s"{}\[\]:,]+', re.DOTALL)

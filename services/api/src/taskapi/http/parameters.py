@@ -9,7 +9,7 @@ from litestar.datastructures import ResponseHeader
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter, ParameterKwarg, PathParameter, QueryParameter
 
-from taskapi.schemas import Problem
+from taskapi.schemas.problems import Problem
 from taskcore.domain import tasks as limits
 from taskcore.domain.documents import MAX_INTEGER
 

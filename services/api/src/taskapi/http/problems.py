@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from taskapi.schemas import FieldError, Problem, ProblemCode
+from taskapi.schemas.problems import FieldError, Problem, ProblemCode
 
 MAX_ERRORS = 100
 

@@ -14,7 +14,7 @@ from taskapi.http.field_errors import Path, field_error_of
 from taskapi.http.json_errors import json_error
 from taskapi.http.parameters import HttpRequest
 from taskapi.http.problems import ProblemError, invalid, invalid_field
-from taskapi.schemas import ActionReason
+from taskapi.schemas.tasks import ActionReason
 
 MAX_BYTES = 64 * 1024
 _REASON = msgspec.json.Decoder(ActionReason)

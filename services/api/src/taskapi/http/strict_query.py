@@ -8,7 +8,7 @@ from litestar.handlers import BaseRouteHandler
 
 from taskapi.http.parameters import PUBLIC_NAMES, HttpRequest
 from taskapi.http.problems import ProblemError, invalid
-from taskapi.schemas import FieldError
+from taskapi.schemas.problems import FieldError
 
 #: Parameters of handlers that are not in the query; those of the path are left out as well.
 _NOT_IN_QUERY = frozenset({"request", "services", "idempotency_key", "user"})

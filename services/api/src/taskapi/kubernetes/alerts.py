@@ -12,7 +12,7 @@ from taskapi.http.problems import ProblemError, not_found
 from taskapi.kubernetes import schemas
 from taskapi.kubernetes.parameters import AfterAlert, AlertId, AnyOf, BeforeAlert, decode_id, reject_both
 from taskapi.runtime.services import AppServices, Services
-from taskapi.schemas import Problem, ProblemCode
+from taskapi.schemas.problems import Problem, ProblemCode
 from taskapi.tasks.presenters import from_row
 from taskcore.db.kubernetes import alert_queries, alerts
 from taskcore.db.kubernetes.alert_queries import AlertFilter

@@ -27,7 +27,7 @@ from taskapi.kubernetes.parameters import (
     reject_both,
 )
 from taskapi.runtime.services import AppServices, Services
-from taskapi.schemas import ProblemCode
+from taskapi.schemas.problems import ProblemCode
 from taskapi.tasks.presenters import from_row
 from taskapi.tasks.queries import fetch_task_row
 from taskcore.db.kubernetes import event_queries

@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from taskapi.http.parameters import PROBLEM_MEDIA_TYPE, PUBLIC_NAMES, HttpRequest
 from taskapi.http.problems import ProblemError, concurrent_update, invalid, too_large
 from taskapi.middleware.request import request_id_of
-from taskapi.schemas import FieldError, Problem, ProblemCode
+from taskapi.schemas.problems import FieldError, Problem, ProblemCode
 from taskcore.db.engine import is_database_unavailable
 from taskcore.errors import first_line
 

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, Self
 
-from taskapi.runtime.trace_links import TraceLinks
 from taskapi.runtime.trace_viewer import TraceViewer
 from taskcore.observability.tracing.memory_store import InMemorySpanStore
 from taskcore.observability.tracing.span_record import SpanRecord
-from taskcore.settings import Settings
+from taskcore.settings import TRACE_ID_PLACEHOLDER, Settings
 
 SpansByTrace = Mapping[str, Sequence[SpanRecord]]
+
+
+@dataclass(frozen=True, slots=True)
+class TraceLinks:
+    """Builds links to the pages of traces from the setting `trace_url_template`. Without it there are none."""
+
+    template: str | None
+
+    def url_for(self, task_id: int, trace_id: str | None) -> str | None:
+        if self.template is None or trace_id is None:
+            return None
+        return self.template.replace(TRACE_ID_PLACEHOLDER, trace_id).replace("{task_id}", str(task_id))
 
 
 class TraceSource(Protocol):
@@ -23,7 +33,17 @@ class TraceSource(Protocol):
     async def find_spans(self, trace_ids: Sequence[str]) -> SpansByTrace:
         """Return the spans of each trace in any order; none for a trace that is unknown."""
 
-    async def close(self) -> None: ...
+
+class LocalSource:
+    """The spans in the memory of this process."""
+
+    name: Literal["local"] = "local"
+
+    def __init__(self, spans: InMemorySpanStore) -> None:
+        self._spans = spans
+
+    async def find_spans(self, trace_ids: Sequence[str]) -> SpansByTrace:
+        return {trace_id: self._spans.spans(trace_id) for trace_id in trace_ids}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +61,5 @@ class Traces:
         return cls(links, None if local is None else LocalSource(local))
 
     async def close(self) -> None:
-        if self.source is not None:
+        if isinstance(self.source, TraceViewer):
             await self.source.close()
-
-
-class LocalSource:
-    """The spans in the memory of this process."""
-
-    name: Literal["local"] = "local"
-
-    def __init__(self, spans: InMemorySpanStore) -> None:
-        self._spans = spans
-
-    async def find_spans(self, trace_ids: Sequence[str]) -> SpansByTrace:
-        return {trace_id: self._spans.spans(trace_id) for trace_id in trace_ids}
-
-    async def close(self) -> None:
-        await asyncio.sleep(0)

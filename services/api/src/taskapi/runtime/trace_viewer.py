@@ -11,7 +11,7 @@ import structlog
 
 from taskapi.http.problems import ProblemError
 from taskapi.runtime.otlp import decode_otlp
-from taskapi.schemas import Problem, ProblemCode
+from taskapi.schemas.problems import Problem, ProblemCode
 from taskcore.observability.tracing.span_record import SpanRecord
 from taskcore.settings import TRACE_ID_PLACEHOLDER
 

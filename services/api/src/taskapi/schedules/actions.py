@@ -5,15 +5,13 @@ from __future__ import annotations
 from litestar import Response, post
 
 from taskapi.http.parameters import HttpRequest, User, actor, location, problem_responses
-from taskapi.http.problems import not_found
+from taskapi.http.problems import ProblemError, not_found
 from taskapi.http.request_body import read_reason, reason_body
 from taskapi.runtime.services import AppServices
 from taskapi.schedules import schemas
-from taskapi.schedules.parameters import ScheduleId
-from taskapi.schedules.problems import schedule_overlap
-from taskapi.schedules.queries import fetch_schedule
+from taskapi.schedules.queries import ScheduleId, fetch_schedule
 from taskapi.schedules.validation import parse_recurrence
-from taskapi.schemas import ProblemCode
+from taskapi.schemas.problems import Problem, ProblemCode
 from taskcore.db.notify import SCHEDULES
 from taskcore.db.schedules import fires, schedules
 from taskcore.observability.metrics import TASKS_SUBMITTED
@@ -73,7 +71,9 @@ async def run_schedule(
     if done is None:
         raise not_found(ProblemCode.SCHEDULE_NOT_FOUND, schedule_id)
     if isinstance(done, OverlapConflict):
-        raise schedule_overlap(done.task_id)
+        title = "The previous task of the schedule is not finished"
+        detail = f"Task {done.task_id} of this schedule is not finished, and its overlap is not `allow`."
+        raise ProblemError(Problem(title, 409, ProblemCode.SCHEDULE_OVERLAP, detail=detail, task_id=done.task_id))
     TASKS_SUBMITTED.inc()
     services.notifier.notify()
     headers = {"Location": f"/api/v1/tasks/{done.task_id}"}

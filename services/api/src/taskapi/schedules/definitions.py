@@ -12,15 +12,13 @@ from psycopg.errors import UniqueViolation
 from sqlalchemy.exc import IntegrityError
 
 from taskapi.http.parameters import HttpRequest, User, actor, location, problem_responses
-from taskapi.http.problems import not_found
+from taskapi.http.problems import ProblemError, not_found
 from taskapi.http.request_body import JsonBody
 from taskapi.runtime.services import AppServices, Services
 from taskapi.schedules import schemas
-from taskapi.schedules.parameters import ScheduleId
-from taskapi.schedules.problems import schedule_exists, schedule_managed
-from taskapi.schedules.queries import database_now, fetch_schedule, fetch_schedule_row
+from taskapi.schedules.queries import ScheduleId, database_now, fetch_schedule, fetch_schedule_row
 from taskapi.schedules.validation import check_schedule, parse_recurrence
-from taskapi.schemas import ProblemCode
+from taskapi.schemas.problems import Problem, ProblemCode
 from taskcore.db.notify import SCHEDULES
 from taskcore.db.schedules import fires, schedules
 from taskcore.domain.tasks import MAX_TASK_BYTES
@@ -56,7 +54,7 @@ async def create_schedule(request: HttpRequest, services: AppServices, user: Use
     )
     rows = await services.database.write(statement)
     if not rows:
-        raise schedule_exists(submission.name)
+        raise _name_taken(submission.name)
     services.notifier.notify(SCHEDULES)
     answer = await fetch_schedule(services, rows[0].id)
     return Response(answer, headers={"Location": f"/api/v1/schedules/{answer.id}"})
@@ -76,7 +74,7 @@ async def change_schedule(request: HttpRequest, services: AppServices, schedule_
         await _apply(services, schedule_id, change)
     except IntegrityError as exc:
         if isinstance(exc.orig, UniqueViolation):
-            raise schedule_exists(str(change.name)) from exc
+            raise _name_taken(str(change.name)) from exc
         raise
     services.notifier.notify(SCHEDULES)
     return await fetch_schedule(services, schedule_id)
@@ -86,7 +84,7 @@ async def change_schedule(request: HttpRequest, services: AppServices, schedule_
 async def delete_schedule(services: AppServices, schedule_id: ScheduleId) -> None:
     """Delete a schedule. The tasks that it submitted stay."""
     if not await services.database.write(schedules.delete_schedule(), {"of": schedule_id}):
-        raise schedule_managed(await fetch_schedule_row(services, schedule_id))
+        raise _managed(await fetch_schedule_row(services, schedule_id))
     services.notifier.notify(SCHEDULES)
 
 
@@ -96,7 +94,7 @@ async def _apply(services: Services, schedule_id: int, change: schemas.ScheduleC
         if row is None:
             raise not_found(ProblemCode.SCHEDULE_NOT_FOUND, schedule_id)
         if row.managed_by is not None:
-            raise schedule_managed(row)
+            raise _managed(row)
         values = _values(change)
         values |= _next_time(row, values)
         await connection.execute(schedules.update_schedule(schedule_id, **values))
@@ -125,3 +123,16 @@ def _next_time(row: Any, values: dict[str, Any]) -> dict[str, Any]:
     if (cron, timezone) == (row.cron, row.timezone):
         return {}
     return {"next_at": recurrence.after(row.moment)}
+
+
+def _name_taken(name: str) -> ProblemError:
+    detail = f"There is already a schedule named {name!r}."
+    return ProblemError(Problem("The name is taken", 409, ProblemCode.SCHEDULE_EXISTS, detail=detail))
+
+
+def _managed(schedule: Any) -> ProblemError:
+    """Return the problem of changing a managed schedule. Its description names the setting to change instead."""
+    detail = f"{schedule.name} is managed by {schedule.managed_by}, whose settings determine its times."
+    if schedule.description:
+        detail += f" {schedule.description}."
+    return ProblemError(Problem("A service manages this schedule", 409, ProblemCode.SCHEDULE_MANAGED, detail=detail))

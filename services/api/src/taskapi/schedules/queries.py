@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from litestar import get, post
+from litestar.params import QueryParameter
 
 from taskapi.http.paging import parse_time
-from taskapi.http.parameters import AfterId, HttpRequest, Limit, problem_responses
+from taskapi.http.parameters import AfterId, HttpRequest, Limit, id_in_path, problem_responses
 from taskapi.http.problems import not_found
 from taskapi.http.request_body import JsonBody
 from taskapi.runtime.services import AppServices, Services
 from taskapi.schedules import schemas
-from taskapi.schedules.parameters import Before, Count, ScheduleId
 from taskapi.schedules.validation import parse_recurrence
-from taskapi.schemas import ProblemCode
+from taskapi.schemas.problems import ProblemCode
 from taskapi.tasks.presenters import from_row
 from taskcore.db.schedules import schedules
 from taskcore.submission.recurrence import Recurrence
+
+ScheduleId = Annotated[int, id_in_path("A schedule's id.")]
+_Before = Annotated[
+    str | None, QueryParameter(schema_extra={"format": "date-time"}, description="`next_before` of the previous page.")
+]
+_Count = Annotated[int, QueryParameter(ge=1, le=schemas.MAX_PREVIEW, description="Number of times.")]
 
 _PREVIEW = JsonBody(schemas.PreviewRequest, {"cron": "*/5 8-18 * * MON-FRI", "timezone": "Europe/Berlin"})
 
@@ -42,7 +48,7 @@ async def get_schedule(services: AppServices, schedule_id: ScheduleId) -> schema
 
 @get("/schedules/{schedule_id:int}/fires", summary="List a schedule's fires", responses=problem_responses(404))
 async def list_schedule_fires(
-    services: AppServices, schedule_id: ScheduleId, before: Before = None, limit: Limit = 100
+    services: AppServices, schedule_id: ScheduleId, before: _Before = None, limit: Limit = 100
 ) -> schemas.ScheduleFirePage:
     """Return each past time and its outcome, newest first. Missed times are counted, not listed."""
     values = {"of": schedule_id, "until": parse_time("before", before), "most": limit + 1}
@@ -60,7 +66,7 @@ async def list_schedule_fires(
     "/schedules/{schedule_id:int}/preview", summary="Preview a schedule's next times", responses=problem_responses(404)
 )
 async def preview_schedule(
-    services: AppServices, schedule_id: ScheduleId, count: Count = 10
+    services: AppServices, schedule_id: ScheduleId, count: _Count = 10
 ) -> schemas.SchedulePreview:
     """Return the next times of the schedule, ignoring a pause."""
     row = await fetch_schedule_row(services, schedule_id)

@@ -9,7 +9,7 @@ from taskapi.http.field_errors import Path, field_error
 from taskapi.http.problems import ProblemError, invalid, invalid_field
 from taskapi.runtime.services import Services
 from taskapi.schedules.schemas import ScheduleChange, ScheduledTask, ScheduleSubmission
-from taskapi.schemas import FieldError
+from taskapi.schemas.problems import FieldError
 from taskapi.tasks.parse import type_errors
 from taskcore.domain.schedules import RESERVED_PREFIX
 from taskcore.errors import InvalidRecurrence

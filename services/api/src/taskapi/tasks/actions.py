@@ -12,7 +12,8 @@ from taskapi.http.parameters import HttpRequest, TaskId, User, actor, problem_re
 from taskapi.http.problems import ProblemError, concurrent_update, not_found
 from taskapi.http.request_body import read_reason, reason_body
 from taskapi.runtime.services import AppServices, Services
-from taskapi.schemas import Problem, ProblemCode, Task
+from taskapi.schemas.problems import Problem, ProblemCode
+from taskapi.schemas.tasks import Task
 from taskapi.tasks.queries import fetch_task, present_task
 from taskcore.db.notify import COMMANDS, DEPENDENTS, SETTLED
 from taskcore.db.tasks import actions, dependencies, queries

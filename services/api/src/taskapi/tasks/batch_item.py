@@ -8,7 +8,8 @@ from typing import Any
 
 from taskapi.http.field_errors import Path
 from taskapi.http.problems import invalid
-from taskapi.schemas import BatchResult, BatchTask, FieldError, Problem, ProblemCode
+from taskapi.schemas.batches import BatchResult, BatchTask
+from taskapi.schemas.problems import FieldError, Problem, ProblemCode
 from taskcore.domain.tasks import NewTask
 from taskcore.submission.spec import TaskSubmission
 

@@ -8,7 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from taskapi.http.field_errors import field_error
 from taskapi.http.problems import invalid_field
-from taskapi.schemas import FieldError
+from taskapi.schemas.problems import FieldError
 from taskapi.tasks.batch_item import BatchItem
 from taskcore.domain.dependencies import MAX_BATCH_DEPENDENCIES
 

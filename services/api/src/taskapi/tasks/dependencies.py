@@ -7,7 +7,7 @@ from sqlalchemy import Executable
 
 from taskapi.http.parameters import AfterId, Limit, TaskId, problem_responses
 from taskapi.runtime.services import AppServices, Services
-from taskapi.schemas import RelatedTask, RelatedTaskPage
+from taskapi.schemas.tasks import RelatedTask, RelatedTaskPage
 from taskapi.tasks import presenters
 from taskapi.tasks.queries import fetch_task_row
 from taskcore.db.tasks import dependencies

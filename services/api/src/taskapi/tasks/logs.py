@@ -8,10 +8,10 @@ from typing import Annotated
 from litestar import get
 from litestar.params import QueryParameter
 
-from taskapi import schemas
 from taskapi.http.parameters import Limit, TaskId, problem_responses
 from taskapi.http.problems import invalid_field
 from taskapi.runtime.services import AppServices
+from taskapi.schemas.history import LogLine, LogPage
 from taskapi.tasks import presenters
 from taskapi.tasks.queries import fetch_task_row
 from taskcore.db.tasks import attempt_reports
@@ -33,7 +33,7 @@ _After = Annotated[
 @get("/tasks/{task_id:int}/logs", summary="Get a task's logs", responses=problem_responses(404))
 async def get_task_logs(
     services: AppServices, task_id: TaskId, attempt: _Attempt = 0, after: _After = None, limit: Limit = 100
-) -> schemas.LogPage:
+) -> LogPage:
     """Return log lines, oldest first, attempt by attempt. Those of a running attempt appear within about a second."""
     await fetch_task_row(services, task_id)
     position = max(_position(after), (attempt, 0))
@@ -41,9 +41,9 @@ async def get_task_logs(
     rows = await services.database.read(
         attempt_reports.list_log_lines(), {**values, "after_attempt": position[0], "after_line": position[1]}
     )
-    items = [presenters.from_row(schemas.LogLine, row) for row in rows[:limit]]
+    items = [presenters.from_row(LogLine, row) for row in rows[:limit]]
     next_after = f"{items[-1].attempt}.{items[-1].line}" if items else after
-    return schemas.LogPage(items, next_after, has_more=len(rows) > limit)
+    return LogPage(items, next_after, has_more=len(rows) > limit)
 
 
 def _position(after: str | None) -> tuple[int, int]:

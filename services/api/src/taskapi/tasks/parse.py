@@ -13,7 +13,8 @@ from taskapi.http.field_errors import Path, field_error
 from taskapi.http.problems import MAX_ERRORS, ProblemError, invalid, merge_problems, too_large
 from taskapi.http.request_body import decode
 from taskapi.runtime.type_cache import KnownType
-from taskapi.schemas import BatchTask, FieldError
+from taskapi.schemas.batches import BatchTask
+from taskapi.schemas.problems import FieldError
 from taskapi.tasks.batch_item import BatchItem
 from taskcore.domain.tasks import MAX_BATCH_TASKS, MAX_TASK_BYTES
 from taskcore.submission.spec import TaskSpec, TaskSubmission, storage_errors

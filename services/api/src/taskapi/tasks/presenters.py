@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 import msgspec
 from sqlalchemy import Row, RowMapping
 
-from taskapi import schemas
-from taskapi.runtime.trace_links import TraceLinks
+from taskapi.runtime.trace_sources import TraceLinks
 from taskapi.runtime.type_cache import KnownType
+from taskapi.schemas.history import Attempt
+from taskapi.schemas.tasks import Task
 from taskcore.domain.states import Status, available_actions
 from taskcore.domain.tasks import NewTask
 from taskcore.observability.tracing.propagation import trace_id_of
@@ -21,12 +22,10 @@ S = TypeVar("S", bound=msgspec.Struct)
 #: The columns of fields that have another name.
 _COLUMN_NAMES = {"timeout": "timeout_s", "delete_after": "delete_after_s"}
 _COMPUTED_FIELDS = {"available_actions", "trace_id", "trace_url"}
-_TASK_COLUMNS = {
-    name: _COLUMN_NAMES.get(name, name) for name in schemas.Task.__struct_fields__ if name not in _COMPUTED_FIELDS
-}
+_TASK_COLUMNS = {name: _COLUMN_NAMES.get(name, name) for name in Task.__struct_fields__ if name not in _COMPUTED_FIELDS}
 
 
-def task(row: RowMapping, types: Mapping[str, KnownType], links: TraceLinks) -> schemas.Task:
+def task(row: RowMapping, types: Mapping[str, KnownType], links: TraceLinks) -> Task:
     """Return the task of a row of the table `task`."""
     columns = {name: row[column] for name, column in _TASK_COLUMNS.items()}
     columns["status"] = status = Status(row["status"])
@@ -39,13 +38,13 @@ def task(row: RowMapping, types: Mapping[str, KnownType], links: TraceLinks) -> 
     )
     trace_id = trace_id_of(row["trace_context"])
     trace_url = links.url_for(row["id"], trace_id)
-    return schemas.Task(**columns, trace_id=trace_id, trace_url=trace_url, available_actions=list(actions))
+    return Task(**columns, trace_id=trace_id, trace_url=trace_url, available_actions=list(actions))
 
 
-def stored_task(task: NewTask, row: Any, trace_context: str | None, links: TraceLinks) -> schemas.Task:
+def stored_task(task: NewTask, row: Any, trace_context: str | None, links: TraceLinks) -> Task:
     """Return a task that was just stored. `row` is what `taskcore.db.tasks.submit` returned for it."""
     status, trace_id = Status(row.status), trace_id_of(trace_context)
-    return schemas.Task(
+    return Task(
         id=row.id,
         name=task.name,
         type=task.type,
@@ -80,18 +79,16 @@ def stored_task(task: NewTask, row: Any, trace_context: str | None, links: Trace
     )
 
 
-def attempt(row: RowMapping, links: TraceLinks) -> schemas.Attempt:
+def attempt(row: RowMapping, links: TraceLinks) -> Attempt:
     """Return the attempt of a row of the table `task_attempt`."""
-    columns = {name: row[name] for name in schemas.Attempt.__struct_fields__ if name not in _COMPUTED_FIELDS}
-    return schemas.Attempt(
-        **columns, trace_id=row["trace_id"], trace_url=links.url_for(row["task_id"], row["trace_id"])
-    )
+    columns = {name: row[name] for name in Attempt.__struct_fields__ if name not in _COMPUTED_FIELDS}
+    return Attempt(**columns, trace_id=row["trace_id"], trace_url=links.url_for(row["task_id"], row["trace_id"]))
 
 
-def running_attempt(task: RowMapping, links: TraceLinks) -> schemas.Attempt:
+def running_attempt(task: RowMapping, links: TraceLinks) -> Attempt:
     """Return the running attempt of a task. Only its worker knows its trace, unless it continues that of the task."""
     trace_id = trace_id_of(task["trace_context"]) if task["attempt"] == 1 else None
-    return schemas.Attempt(
+    return Attempt(
         attempt=task["attempt"],
         worker_id=task["worker_id"],
         started_at=task["started_at"],

@@ -10,12 +10,13 @@ from litestar import get
 from litestar.params import FromQuery, QueryParameter
 from sqlalchemy import RowMapping
 
-from taskapi import schemas
 from taskapi.http.paging import decode_cursor, encode_cursor, parse_labels, parse_time
 from taskapi.http.parameters import TaskId, problem_responses
 from taskapi.http.problems import invalid_field, not_found
 from taskapi.runtime.services import AppServices, Services
-from taskapi.schemas import ProblemCode
+from taskapi.schemas.history import Attempts, History, HistoryEntry
+from taskapi.schemas.problems import ProblemCode
+from taskapi.schemas.tasks import StatusCounts, Task, TaskPage
 from taskapi.tasks import presenters
 from taskcore.db.tasks import queries
 from taskcore.db.tasks.queries import TOTAL_LIMIT, TaskFilter
@@ -53,7 +54,7 @@ async def list_tasks(
     limit: _Limit = 30,
     cursor: _Cursor = None,
     offset: _Offset = 0,
-) -> schemas.TaskPage:
+) -> TaskPage:
     """Return a page of tasks, newest first. A cursor neither repeats nor misses a task while others are added."""
     if cursor is not None and offset:
         raise invalid_field("offset", "cannot be given together with cursor")
@@ -73,7 +74,7 @@ async def list_tasks(
     ((total,),) = await services.database.read(queries.count_tasks(task_filter))
     page = rows[:limit]
     types = await services.type_cache.get({row.type for row in page})
-    return schemas.TaskPage(
+    return TaskPage(
         items=[presenters.task(row._mapping, types, services.traces.links) for row in page],
         total=min(total, TOTAL_LIMIT),
         total_is_capped=total > TOTAL_LIMIT,
@@ -82,42 +83,42 @@ async def list_tasks(
 
 
 @get("/tasks/status", summary="Count per status", responses=problem_responses())
-async def count_tasks(services: AppServices) -> schemas.StatusCounts:
+async def count_tasks(services: AppServices) -> StatusCounts:
     """Return how many tasks have each status."""
     rows = await services.database.read(queries.count_by_status())
     counts = {str(status): 0 for status in Status}
     counts.update((status, count) for status, count in rows)
-    return schemas.StatusCounts(**counts, total=sum(counts.values()))
+    return StatusCounts(**counts, total=sum(counts.values()))
 
 
 @get("/tasks/{task_id:int}", summary="Get a task", responses=problem_responses(404))
-async def get_task(services: AppServices, task_id: TaskId) -> schemas.Task:
+async def get_task(services: AppServices, task_id: TaskId) -> Task:
     """Return the task with its current status, progress and result."""
     return await fetch_task(services, task_id)
 
 
 @get("/tasks/{task_id:int}/history", summary="Get a task's history", responses=problem_responses(404))
-async def get_task_history(services: AppServices, task_id: TaskId) -> schemas.History:
+async def get_task_history(services: AppServices, task_id: TaskId) -> History:
     """Return each transition of the task, oldest first. The history outlives the task."""
     rows = await services.database.read(queries.list_history(), {"task_id": task_id})
     if not rows:
         raise not_found(ProblemCode.TASK_NOT_FOUND, task_id)
-    return schemas.History([presenters.from_row(schemas.HistoryEntry, row) for row in rows])
+    return History([presenters.from_row(HistoryEntry, row) for row in rows])
 
 
 @get("/tasks/{task_id:int}/attempts", summary="Get a task's attempts", responses=problem_responses(404))
-async def get_task_attempts(services: AppServices, task_id: TaskId) -> schemas.Attempts:
+async def get_task_attempts(services: AppServices, task_id: TaskId) -> Attempts:
     """Return each attempt, oldest first; a running one is the last."""
     task = await fetch_task_row(services, task_id)
     rows = await services.database.read(queries.list_attempts(), {"task_id": task_id})
     items = [presenters.attempt(row._mapping, services.traces.links) for row in rows]
     if task["status"] in HELD and all(item.attempt != task["attempt"] for item in items):
         items.append(presenters.running_attempt(task, services.traces.links))
-    return schemas.Attempts(items)
+    return Attempts(items)
 
 
 @get("/tasks/{task_id:int}/wait", summary="Wait for a task to finish", responses=problem_responses(404))
-async def wait_for_task(services: AppServices, task_id: TaskId, timeout_s: _Timeout = 30) -> schemas.Task:
+async def wait_for_task(services: AppServices, task_id: TaskId, timeout_s: _Timeout = 30) -> Task:
     """Return the task as soon as it is finished, or after `timeout` seconds with whatever status it has then."""
     with services.completion_waiters.waiting_for(task_id) as finished:
         task = await fetch_task(services, task_id)
@@ -130,12 +131,12 @@ async def wait_for_task(services: AppServices, task_id: TaskId, timeout_s: _Time
     return await fetch_task(services, task_id)
 
 
-async def fetch_task(services: Services, task_id: int) -> schemas.Task:
+async def fetch_task(services: Services, task_id: int) -> Task:
     """Raise `ProblemError` when there is no such task."""
     return await present_task(services, await fetch_task_row(services, task_id))
 
 
-async def present_task(services: Services, row: RowMapping) -> schemas.Task:
+async def present_task(services: Services, row: RowMapping) -> Task:
     return presenters.task(row, await services.type_cache.get([row["type"]]), services.traces.links)
 
 

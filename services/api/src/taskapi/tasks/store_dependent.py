@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from taskapi.http.field_errors import field_error
 from taskapi.http.problems import ProblemError, concurrent_update, merge_problems
 from taskapi.runtime.database import Database
-from taskapi.schemas import FieldError
+from taskapi.schemas.problems import FieldError
 from taskapi.tasks.batch_item import BatchItem
 from taskapi.tasks.store import MAX_TRIES, count_submitted, existing_by_key
 from taskcore.db.tasks import dependencies

@@ -14,7 +14,8 @@ from taskapi.http.request_body import JsonBody, read_json_body
 from taskapi.middleware.request import request_id_of
 from taskapi.runtime.services import AppServices, Services
 from taskapi.runtime.type_cache import KnownType
-from taskapi.schemas import BatchAnswer, BatchSubmission, Task, TaskSubmission
+from taskapi.schemas.batches import BatchAnswer, BatchSubmission
+from taskapi.schemas.tasks import Task
 from taskapi.tasks import presenters
 from taskapi.tasks.batch_item import BatchItem
 from taskapi.tasks.batch_refs import order_by_dependencies
@@ -24,7 +25,7 @@ from taskapi.tasks.store_dependent import store_dependent
 from taskcore.db.tasks import queries
 from taskcore.domain.tasks import MAX_BATCH_BYTES, MAX_TASK_BYTES
 from taskcore.observability.tracing.propagation import current_traceparent
-from taskcore.submission.spec import new_task
+from taskcore.submission.spec import TaskSubmission, new_task
 
 MAX_KEY_LENGTH = 255
 

@@ -10,7 +10,7 @@ from litestar import Response, get
 from taskapi.http.parameters import TaskId
 from taskapi.http.problems import ProblemError
 from taskapi.runtime.services import AppServices
-from taskapi.schemas import ProblemCode
+from taskapi.schemas.problems import ProblemCode
 from taskapi.tasks import queries
 from taskapi.traces.schemas import TaskTrace, Trace
 from taskapi.traces.style import CONTENT_SECURITY_POLICY, STYLE

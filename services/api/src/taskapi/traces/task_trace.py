@@ -16,7 +16,7 @@ from taskapi.http.parameters import PROBLEM_MEDIA_TYPE, TaskId, problem_response
 from taskapi.http.problems import ProblemError
 from taskapi.runtime.services import AppServices, Services
 from taskapi.runtime.trace_sources import SpansByTrace
-from taskapi.schemas import Problem, ProblemCode
+from taskapi.schemas.problems import Problem, ProblemCode
 from taskapi.tasks.queries import fetch_task_row
 from taskapi.traces import schemas
 from taskapi.traces.tree import Branch, build_tree
