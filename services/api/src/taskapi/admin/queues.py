@@ -10,7 +10,7 @@ from taskapi.http.request_body import read_reason, reason_body
 from taskapi.runtime.services import AppServices, Services
 from taskapi.schemas.problems import ProblemCode
 from taskapi.schemas.workers import Queue, Queues
-from taskapi.tasks.presenters import from_row
+from taskapi.tasks.presenters import from_row, from_rows
 from taskcore.db.queues import queues
 
 
@@ -18,7 +18,7 @@ from taskcore.db.queues import queues
 async def list_queues(services: AppServices) -> Queues:
     """Return every queue that has had a task or was paused, by name."""
     rows = await services.database.read(queues.list_queues())
-    return Queues([from_row(Queue, row) for row in rows])
+    return Queues(from_rows(Queue, rows))
 
 
 @post(

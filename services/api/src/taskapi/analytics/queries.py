@@ -54,7 +54,7 @@ _Bucket = Annotated[int, QueryParameter(ge=1, le=MAX_BUCKET_S, description="Widt
 async def list_metrics(services: AppServices) -> schemas.Metrics:
     """Return every metric that has been collected, by name."""
     rows = await services.database.read(queries.list_metrics())
-    return schemas.Metrics([presenters.from_row(schemas.Metric, row) for row in rows])
+    return schemas.Metrics(presenters.from_rows(schemas.Metric, rows))
 
 
 @get("/analytics", summary="Get the values of a metric", responses=problem_responses(404))

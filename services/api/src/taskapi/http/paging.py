@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
@@ -13,6 +14,7 @@ import msgspec
 from taskapi.http.problems import invalid_field
 from taskcore.domain.documents import MAX_INTEGER
 
+_PAIR = re.compile(r"(-?[0-9]{1,19})\.([0-9]{1,19})")
 _AWARE = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
@@ -30,6 +32,14 @@ def decode_cursor(cursor: str) -> int:
     if not 0 < last_id <= MAX_INTEGER or encode_cursor(last_id) != cursor:
         raise invalid_field("cursor", "is not a cursor of this API")
     return last_id
+
+
+def decode_pair(field: str, text: str) -> tuple[int, int]:
+    """Return the two numbers of a position such as `17.4`. Raise `ProblemError` for anything else."""
+    match = _PAIR.fullmatch(text)
+    if match is None or int(match[2]) > MAX_INTEGER or abs(int(match[1])) > MAX_INTEGER:
+        raise invalid_field(field, f"is not `next_{field}` of a page")
+    return int(match[1]), int(match[2])
 
 
 def parse_time(field: str, text: str | None) -> datetime | None:

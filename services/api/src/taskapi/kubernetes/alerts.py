@@ -13,7 +13,7 @@ from taskapi.kubernetes import schemas
 from taskapi.kubernetes.parameters import AfterAlert, AlertId, AnyOf, BeforeAlert, decode_id, reject_both
 from taskapi.runtime.services import AppServices, Services
 from taskapi.schemas.problems import Problem, ProblemCode
-from taskapi.tasks.presenters import from_row
+from taskapi.tasks.presenters import first_rows, from_row
 from taskcore.db.kubernetes import alert_queries, alerts
 from taskcore.db.kubernetes.alert_queries import AlertFilter
 
@@ -50,8 +50,7 @@ async def list_alerts(
         return await _since(services, alert_filter, limit, decode_id("after", after), newest)
     until_id = newest if before is None else decode_id("before", before) - 1
     rows = await services.database.read(alert_queries.list_alerts(alert_filter, limit=limit + 1, until_id=until_id))
-    items = [from_row(schemas.Alert, row) for row in rows[:limit]]
-    has_more = len(rows) > limit
+    items, has_more = first_rows(schemas.Alert, rows, limit)
     return schemas.AlertPage(
         items,
         next_before=str(items[-1].id) if has_more else None,
@@ -75,8 +74,7 @@ async def _since(
     services: Services, alert_filter: AlertFilter, limit: int, after: int, newest: int
 ) -> schemas.AlertPage:
     rows = await services.database.read(alert_queries.follow_alerts(alert_filter, limit=limit + 1, after_id=after))
-    items = [from_row(schemas.Alert, row) for row in rows[:limit]]
-    has_more = len(rows) > limit
+    items, has_more = first_rows(schemas.Alert, rows, limit)
     last = items[-1].id if items else after
     reached = last if has_more else max(last, newest)
     return schemas.AlertPage(items, next_before=None, next_after=str(reached), has_more=has_more)

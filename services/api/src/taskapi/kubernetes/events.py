@@ -9,7 +9,7 @@ from typing import Any
 
 from litestar import get
 
-from taskapi.http.paging import parse_time
+from taskapi.http.paging import decode_pair, parse_time
 from taskapi.http.parameters import AfterId, Limit, TaskId, problem_responses
 from taskapi.http.problems import not_found
 from taskapi.kubernetes import schemas
@@ -20,15 +20,13 @@ from taskapi.kubernetes.parameters import (
     EventId,
     Search,
     Time,
-    decode_after,
     decode_before,
-    encode_after,
     encode_before,
     reject_both,
 )
 from taskapi.runtime.services import AppServices, Services
 from taskapi.schemas.problems import ProblemCode
-from taskapi.tasks.presenters import from_row
+from taskapi.tasks.presenters import first_rows, from_rows
 from taskapi.tasks.queries import fetch_task_row
 from taskcore.db.kubernetes import event_queries
 from taskcore.db.kubernetes.event_queries import EventFilter
@@ -42,6 +40,9 @@ class _Position:
 
     event_id: int
     gap_id: int
+
+    def __str__(self) -> str:
+        return f"{self.event_id}.{self.gap_id}"
 
 
 @get("/events", summary="List Kubernetes events", responses=problem_responses())
@@ -76,7 +77,7 @@ async def list_events(
         search=q,
     )
     until = None if before is None else decode_before(before)
-    since_position = None if after is None else _Position(*decode_after(after))
+    since_position = None if after is None else _Position(*decode_pair("after", after))
     # Read before the events: what is stored in between has a greater id.
     (row,) = await services.database.read(event_queries.newest_ids())
     newest = _Position(row.event_id, row.gap_id)
@@ -94,8 +95,8 @@ async def list_event_versions(
     rows = await services.database.read(event_queries.list_versions(), values)
     if not rows and not after:
         raise not_found(ProblemCode.EVENT_NOT_FOUND, event_id)
-    items = _events(rows[:limit])
-    return schemas.EventVersionPage(items, items[-1].id if len(rows) > limit else None)
+    items, has_more = first_rows(schemas.KubernetesEvent, rows, limit)
+    return schemas.EventVersionPage(items, items[-1].id if has_more else None)
 
 
 @get("/tasks/{task_id:int}/events", summary="List the Kubernetes events about a task", responses=problem_responses(404))
@@ -107,8 +108,8 @@ async def list_task_events(
     rows = await services.database.read(event_queries.list_task_events(), values)
     if not rows:
         await fetch_task_row(services, task_id)
-    items = _events(rows[:limit])
-    return schemas.TaskEventPage(items, items[-1].id if items else after or None, has_more=len(rows) > limit)
+    items, has_more = first_rows(schemas.KubernetesEvent, rows, limit)
+    return schemas.TaskEventPage(items, items[-1].id if items else after or None, has_more)
 
 
 async def _page(
@@ -117,8 +118,7 @@ async def _page(
     """Return the events before `before` [default: now], newest first."""
     statement = event_queries.list_events(event_filter, limit=limit + 1, until_id=newest.event_id, before=before)
     rows = await services.database.read(statement)
-    items = _events(rows[:limit])
-    has_more = len(rows) > limit
+    items, has_more = first_rows(schemas.KubernetesEvent, rows, limit)
     gaps = await services.database.read(
         event_queries.list_gaps(
             event_filter,
@@ -130,9 +130,9 @@ async def _page(
     )
     return schemas.EventPage(
         items,
-        _gaps(gaps),
+        from_rows(schemas.EventGap, gaps),
         next_before=encode_before(items[-1].at, items[-1].id) if has_more else None,
-        next_after=encode_after(newest.event_id, newest.gap_id) if before is None else None,
+        next_after=str(newest) if before is None else None,
         has_more=has_more,
     )
 
@@ -142,29 +142,21 @@ async def _since(
 ) -> schemas.EventPage:
     """Return what has been stored after `after`, even if that was after `newest` was read."""
     rows = await services.database.read(
-        event_queries.follow_events(event_filter, limit=limit + 1, after_id=after.event_id),
+        event_queries.follow_events(event_filter, limit=limit + 1, after_id=after.event_id)
     )
     found = await services.database.read(
-        event_queries.follow_gaps(event_filter, limit=MAX_GAPS + 1, after_id=after.gap_id),
+        event_queries.follow_gaps(event_filter, limit=MAX_GAPS + 1, after_id=after.gap_id)
     )
-    items, gaps = _events(rows[:limit]), _gaps(found[:MAX_GAPS])
-    more_events, more_gaps = len(rows) > limit, len(found) > MAX_GAPS
-    reached = encode_after(
+    items, more_events = first_rows(schemas.KubernetesEvent, rows, limit)
+    gaps, more_gaps = first_rows(schemas.EventGap, found, MAX_GAPS)
+    reached = _Position(
         _reached(items, newest.event_id, after.event_id, is_all=not more_events),
         _reached(gaps, newest.gap_id, after.gap_id, is_all=not more_gaps),
     )
-    return schemas.EventPage(items, gaps, next_before=None, next_after=reached, has_more=more_events or more_gaps)
+    return schemas.EventPage(items, gaps, next_before=None, next_after=str(reached), has_more=more_events or more_gaps)
 
 
 def _reached(items: Sequence[Any], newest: int, after: int, *, is_all: bool) -> int:
     """Return the id to continue after. When all were read, that is at least `newest`, even if it does not match."""
     last = items[-1].id if items else after
     return max(last, newest) if is_all else last
-
-
-def _events(rows: Sequence[Any]) -> list[schemas.KubernetesEvent]:
-    return [from_row(schemas.KubernetesEvent, row) for row in rows]
-
-
-def _gaps(rows: Sequence[Any]) -> list[schemas.EventGap]:
-    return [from_row(schemas.EventGap, row) for row in rows]

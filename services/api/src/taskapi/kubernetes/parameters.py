@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from litestar.params import QueryParameter
 
+from taskapi.http.paging import decode_pair
 from taskapi.http.parameters import id_in_path
 from taskapi.http.problems import invalid_field
-from taskcore.domain.documents import MAX_INTEGER
 
 EventId = Annotated[int, id_in_path("An event's id.")]
 AlertId = Annotated[int, id_in_path("An alert's id.")]
@@ -32,19 +31,15 @@ After = Annotated[
     ),
 ]
 BeforeAlert = Annotated[
-    str | None,
-    QueryParameter(max_length=19, pattern=r"^[0-9]{1,19}$", description="`next_before` of a page."),
+    str | None, QueryParameter(max_length=19, pattern=r"^[0-9]{1,19}$", description="`next_before` of a page.")
 ]
 AfterAlert = Annotated[
     str | None,
     QueryParameter(
-        max_length=19,
-        pattern=r"^[0-9]{1,19}$",
-        description="`next_after` of a page. Not together with `before`.",
+        max_length=19, pattern=r"^[0-9]{1,19}$", description="`next_after` of a page. Not together with `before`."
     ),
 ]
 
-_POSITION = re.compile(r"(-?[0-9]{1,19})\.([0-9]{1,19})")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -61,29 +56,13 @@ def encode_before(at: datetime, event_id: int) -> str:
 
 def decode_before(text: str) -> tuple[datetime, int]:
     """Return time and id. Raise `ProblemError` for anything that `encode_before` did not make."""
-    microseconds, event_id = _position("before", text)
+    microseconds, event_id = decode_pair("before", text)
     try:
         return _EPOCH + microseconds * _MICROSECOND, event_id
     except OverflowError as exc:
         raise invalid_field("before", "is not `next_before` of a page") from exc
 
 
-def encode_after(event_id: int, gap_id: int) -> str:
-    return f"{event_id}.{gap_id}"
-
-
-def decode_after(text: str) -> tuple[int, int]:
-    """Return the ids of an event and a gap. Raise `ProblemError` for anything that `encode_after` did not make."""
-    return _position("after", text)
-
-
 def decode_id(field: str, text: str) -> int:
     """Return the id of an alert. Raise `ProblemError` when `text` is no id."""
-    return _position(field, f"0.{text}")[1]
-
-
-def _position(field: str, text: str) -> tuple[int, int]:
-    match = _POSITION.fullmatch(text)
-    if match is None or int(match[2]) > MAX_INTEGER or abs(int(match[1])) > MAX_INTEGER:
-        raise invalid_field(field, f"is not `next_{field}` of a page")
-    return int(match[1]), int(match[2])
+    return decode_pair(field, f"0.{text}")[1]

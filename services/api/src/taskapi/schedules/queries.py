@@ -18,7 +18,7 @@ from taskapi.runtime.services import AppServices, Services
 from taskapi.schedules import schemas
 from taskapi.schedules.validation import parse_recurrence
 from taskapi.schemas.problems import ProblemCode
-from taskapi.tasks.presenters import from_row
+from taskapi.tasks.presenters import first_rows, from_row
 from taskcore.db.schedules import schedules
 from taskcore.submission.recurrence import Recurrence
 
@@ -36,8 +36,8 @@ async def list_schedules(services: AppServices, after: AfterId = 0, limit: Limit
     """Return a page of schedules, by id."""
     rows = await services.database.read(schedules.list_schedules(), {"after_id": after, "most": limit + 1})
     ((total,),) = await services.database.read(schedules.count_schedules())
-    items = [from_row(schemas.Schedule, row) for row in rows[:limit]]
-    return schemas.SchedulePage(items, total, items[-1].id if len(rows) > limit else None)
+    items, has_more = first_rows(schemas.Schedule, rows, limit)
+    return schemas.SchedulePage(items, total, items[-1].id if has_more else None)
 
 
 @get("/schedules/{schedule_id:int}", summary="Get a schedule", responses=problem_responses(404))

@@ -34,5 +34,5 @@ async def _page(services: Services, task_id: int, statement: Executable, after: 
     rows = await services.database.read(statement, values)
     if not rows:
         await fetch_task_row(services, task_id)
-    items = [presenters.from_row(RelatedTask, row) for row in rows[:limit]]
-    return RelatedTaskPage(items, items[-1].id if len(rows) > limit else None)
+    items, has_more = presenters.first_rows(RelatedTask, rows, limit)
+    return RelatedTaskPage(items, items[-1].id if has_more else None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC
 from typing import Any, TypeVar
 
@@ -79,28 +79,29 @@ def stored_task(task: NewTask, row: Any, trace_context: str | None, links: Trace
     )
 
 
-def attempt(row: RowMapping, links: TraceLinks) -> Attempt:
+def attempt(row: RowMapping | Mapping[str, Any], links: TraceLinks) -> Attempt:
     """Return the attempt of a row of the table `task_attempt`."""
-    columns = {name: row[name] for name in Attempt.__struct_fields__ if name not in _COMPUTED_FIELDS}
-    return Attempt(**columns, trace_id=row["trace_id"], trace_url=links.url_for(row["task_id"], row["trace_id"]))
+    columns = {name: row[name] for name in Attempt.__struct_fields__ if name != "trace_url"}
+    return Attempt(**columns, trace_url=links.url_for(row["task_id"], row["trace_id"]))
 
 
 def running_attempt(task: RowMapping, links: TraceLinks) -> Attempt:
     """Return the running attempt of a task. Only its worker knows its trace, unless it continues that of the task."""
     trace_id = trace_id_of(task["trace_context"]) if task["attempt"] == 1 else None
-    return Attempt(
-        attempt=task["attempt"],
-        worker_id=task["worker_id"],
-        started_at=task["started_at"],
-        finished_at=None,
-        outcome=None,
-        error=None,
-        trace_id=trace_id,
-        trace_url=links.url_for(task["id"], trace_id),
-    )
+    unknown = {"finished_at": None, "outcome": None, "error": None}
+    return attempt({**task, **unknown, "task_id": task["id"], "trace_id": trace_id}, links)
 
 
 def from_row(struct: type[S], row: Row[Any]) -> S:
     """Return a `struct` whose fields are columns of `row`."""
     columns = row._mapping
     return struct(**{name: columns[_COLUMN_NAMES.get(name, name)] for name in struct.__struct_fields__})
+
+
+def from_rows(struct: type[S], rows: Iterable[Row[Any]]) -> list[S]:
+    return [from_row(struct, row) for row in rows]
+
+
+def first_rows(struct: type[S], rows: Sequence[Row[Any]], limit: int) -> tuple[list[S], bool]:
+    """Return up to `limit` of `rows` for a page, and whether there are more."""
+    return from_rows(struct, rows[:limit]), len(rows) > limit

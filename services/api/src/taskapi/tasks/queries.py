@@ -103,7 +103,7 @@ async def get_task_history(services: AppServices, task_id: TaskId) -> History:
     rows = await services.database.read(queries.list_history(), {"task_id": task_id})
     if not rows:
         raise not_found(ProblemCode.TASK_NOT_FOUND, task_id)
-    return History([presenters.from_row(HistoryEntry, row) for row in rows])
+    return History(presenters.from_rows(HistoryEntry, rows))
 
 
 @get("/tasks/{task_id:int}/attempts", summary="Get a task's attempts", responses=problem_responses(404))

@@ -20,6 +20,7 @@ from taskapi.tasks import presenters
 from taskapi.tasks.batch_item import BatchItem
 from taskapi.tasks.batch_refs import order_by_dependencies
 from taskapi.tasks.parse import Batch, check_types, parse_batch, parse_task
+from taskapi.tasks.queries import present_task
 from taskapi.tasks.store import store_task, store_tasks
 from taskapi.tasks.store_dependent import store_dependent
 from taskcore.db.tasks import queries
@@ -120,8 +121,7 @@ async def _fetch_stored(services: Services, item: BatchItem) -> Task:
     rows = await services.database.read(queries.get_task(), {"task_id": item.id})
     if not rows:
         raise concurrent_update()
-    types = await services.type_cache.get([rows[0].type])
-    return presenters.task(rows[0]._mapping, types, services.traces.links)
+    return await present_task(services, rows[0]._mapping)
 
 
 def _batch_answer(batch: Batch) -> BatchAnswer:
