@@ -11,7 +11,7 @@ from litestar.params import PathParameter
 
 from taskapi.http.field_errors import field_error
 from taskapi.http.parameters import HttpRequest, User, actor, problem_responses
-from taskapi.http.problems import ProblemError, invalid, not_found
+from taskapi.http.problems import ProblemError, invalid, not_found, raise_if_any
 from taskapi.http.request_body import JsonBody
 from taskapi.runtime.services import AppServices, Services
 from taskapi.schemas.problems import Problem, ProblemCode
@@ -101,8 +101,7 @@ async def _check_alert_rules(services: Services, rules: Sequence[AlertRule]) -> 
     wanted = {rule.task.type for rule in rules if rule.task is not None}
     types = await services.type_cache.get(wanted)
     errors = rule_errors(rules, {name: types[name].parameter_errors for name in wanted if name in types})
-    if field_errors := [field_error(("value", *path), message) for path, message in errors]:
-        raise ProblemError(invalid(field_errors))
+    raise_if_any(field_error(("value", *path), message) for path, message in errors)
 
 
 async def _after_change(services: Services, live: LiveSetting) -> Setting:

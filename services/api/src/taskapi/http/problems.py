@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -22,6 +22,12 @@ class ProblemError(Exception):
 
 def invalid(errors: Sequence[FieldError]) -> Problem:
     return Problem("The request is not valid", 422, ProblemCode.INVALID, errors=list(errors[:MAX_ERRORS]))
+
+
+def raise_if_any(errors: Iterable[FieldError]) -> None:
+    """Raise `ProblemError` if there are `errors`."""
+    if found := list(errors):
+        raise ProblemError(invalid(found))
 
 
 def invalid_field(field: str, message: str) -> ProblemError:

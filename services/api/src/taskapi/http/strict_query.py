@@ -7,7 +7,7 @@ from functools import cache
 from litestar.handlers import BaseRouteHandler
 
 from taskapi.http.parameters import PUBLIC_NAMES, HttpRequest
-from taskapi.http.problems import ProblemError, invalid
+from taskapi.http.problems import raise_if_any
 from taskapi.schemas.problems import FieldError
 
 #: Parameters of handlers that are not in the query; those of the path are left out as well.
@@ -25,8 +25,7 @@ def reject_unknown_parameters(request: HttpRequest) -> None:
         FieldError(name, "is given more than once") for name in given if name in once and len(given.getall(name)) > 1
     ]
     errors += [FieldError(name, "contains a NUL character") for name, value in given.multi_items() if "\0" in value]
-    if errors:
-        raise ProblemError(invalid(errors))
+    raise_if_any(errors)
 
 
 @cache

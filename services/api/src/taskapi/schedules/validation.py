@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from taskapi.http.field_errors import Path, field_error
-from taskapi.http.problems import ProblemError, invalid, invalid_field
+from taskapi.http.problems import invalid_field, raise_if_any
 from taskapi.runtime.services import Services
 from taskapi.schedules.schemas import ScheduleChange, ScheduledTask, ScheduleSubmission
 from taskapi.schemas.problems import FieldError
@@ -21,8 +21,7 @@ _PREFIX: Path = ("task",)
 
 async def check_schedule(services: Services, schedule: ScheduleSubmission | ScheduleChange) -> None:
     """Raise `ProblemError`, which names each invalid field. `parse_recurrence` checks the times."""
-    if errors := list(_text_errors(schedule)):
-        raise ProblemError(invalid(errors))
+    raise_if_any(_text_errors(schedule))
     if isinstance(schedule.task, ScheduledTask):
         await _check_task(services, schedule.task)
 
@@ -47,11 +46,9 @@ async def _check_task(services: Services, task: ScheduledTask) -> None:
         labels=task.labels,
         description=task.description,
     )
-    if errors := [field_error((*_PREFIX, *path), message) for path, message in storage_errors(submission)]:
-        raise ProblemError(invalid(errors))
+    raise_if_any(field_error((*_PREFIX, *path), message) for path, message in storage_errors(submission))
     types = await services.type_cache.get([task.type])
-    if errors := list(type_errors(submission, types, _PREFIX)):
-        raise ProblemError(invalid(errors))
+    raise_if_any(type_errors(submission, types, _PREFIX))
 
 
 def _text_errors(schedule: ScheduleSubmission | ScheduleChange) -> Iterator[FieldError]:

@@ -10,7 +10,7 @@ from typing import Annotated, TypeVar
 import msgspec
 
 from taskapi.http.field_errors import Path, field_error
-from taskapi.http.problems import MAX_ERRORS, ProblemError, invalid, merge_problems, too_large
+from taskapi.http.problems import MAX_ERRORS, ProblemError, merge_problems, raise_if_any, too_large
 from taskapi.http.request_body import decode
 from taskapi.runtime.type_cache import KnownType
 from taskapi.schemas.batches import BatchTask
@@ -101,6 +101,5 @@ def _parse_item(index: int, raw: msgspec.Raw) -> BatchItem:
 
 def _decode(raw: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T], prefix: Path = ()) -> T:
     spec = decode(raw, decoder, prefix)
-    if errors := [field_error((*prefix, *path), message) for path, message in storage_errors(spec)]:
-        raise ProblemError(invalid(errors))
+    raise_if_any(field_error((*prefix, *path), message) for path, message in storage_errors(spec))
     return spec
