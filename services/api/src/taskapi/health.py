@@ -7,10 +7,9 @@ import time
 
 import msgspec
 from litestar import Response, get
-from litestar.openapi.datastructures import ResponseSpec
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from taskapi.http.parameters import PROBLEM_MEDIA_TYPE
+from taskapi.http.parameters import problem_response
 from taskapi.http.problems import ProblemError
 from taskapi.runtime.services import AppServices
 from taskapi.schemas.problems import Problem, ProblemCode
@@ -39,13 +38,7 @@ async def livez() -> HealthStatus:
 @get(
     "/readyz",
     summary="Can it serve?",
-    responses={
-        503: ResponseSpec(
-            Problem,
-            media_type=PROBLEM_MEDIA_TYPE,
-            description="The database is unavailable, or the process is draining.",
-        )
-    },
+    responses={503: problem_response("The database is unavailable, or the process is draining.")},
 )
 async def readyz(services: AppServices) -> HealthStatus:
     """Checks the database as well, for up to two seconds. Fails while the process is draining."""

@@ -93,12 +93,11 @@ def actor(user: str | None) -> str:
 
 def problem_responses(*statuses: int) -> dict[int, ResponseSpec]:
     """Return the problem responses of a call: `statuses`, and those that every call can have."""
-    return {
-        status: ResponseSpec(
-            Problem, media_type=PROBLEM_MEDIA_TYPE, description=_DESCRIPTIONS[status], generate_examples=False
-        )
-        for status in sorted({*statuses, 400, 422, 503})
-    }
+    return {status: problem_response(_DESCRIPTIONS[status]) for status in sorted({*statuses, 400, 422, 503})}
+
+
+def problem_response(description: str) -> ResponseSpec:
+    return ResponseSpec(Problem, media_type=PROBLEM_MEDIA_TYPE, description=description, generate_examples=False)
 
 
 def location(resource: str) -> ResponseHeader:

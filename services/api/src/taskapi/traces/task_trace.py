@@ -9,10 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from litestar import get
-from litestar.openapi.datastructures import ResponseSpec
 from sqlalchemy import RowMapping
 
-from taskapi.http.parameters import PROBLEM_MEDIA_TYPE, TaskId, problem_responses
+from taskapi.http.parameters import TaskId, problem_response, problem_responses
 from taskapi.http.problems import ProblemError
 from taskapi.runtime.services import AppServices, Services
 from taskapi.runtime.trace_sources import SpansByTrace
@@ -26,11 +25,8 @@ from taskcore.observability.tracing.propagation import trace_id_of
 MAX_ATTEMPTS = 10
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_UNAVAILABLE = ResponseSpec(
-    Problem,
-    media_type=PROBLEM_MEDIA_TYPE,
-    description="The database or the trace viewer is unavailable: try again after `Retry-After` seconds.",
-    generate_examples=False,
+_UNAVAILABLE = problem_response(
+    "The database or the trace viewer is unavailable: try again after `Retry-After` seconds."
 )
 
 
