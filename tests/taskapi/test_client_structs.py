@@ -23,8 +23,8 @@ from taskcore.submission import spec
 
 #: The API's name of structs that have another one in the client.
 SERVER_NAMES = {"NewTask": "TaskSubmission", "NewSchedule": "ScheduleSubmission", "Series": "AnalyticsSeries"}
-#: Generic, for the lists of the API that have nothing but items.
-WITHOUT_SERVER = {"Items"}
+#: Generic, for the lists and pages of the API.
+WITHOUT_SERVER = {"Items", "Page", "GrowingPage"}
 
 
 def structs(*modules: ModuleType) -> Iterator[tuple[str, type[msgspec.Struct]]]:
