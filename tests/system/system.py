@@ -148,4 +148,4 @@ class System:
 
 
 def _task(type_: str, parameters: Mapping[str, Any] | None, fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {"name": f"acceptance {type_}", "type": type_, "parameters": dict(parameters or {}), **fields}
+    return {"name": f"system test {type_}", "type": type_, "parameters": dict(parameters or {}), **fields}
