@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from taskstandalone.postgres.account import Account, UnusableDirectory
+from taskstandalone.postgres.account import Account
+from taskstandalone.postgres.paths import PostgresFailed
 
 NEITHER_OWNER_NOR_GROUP = Account(uid=65534, gid=65534, is_current_user=False)
 
@@ -50,7 +51,7 @@ def test_a_link_is_refused_as_a_private_directory(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
 
-    with pytest.raises(UnusableDirectory):
+    with pytest.raises(PostgresFailed):
         Account.for_server().make_private_directory(tmp_path / "link")
 
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
+from aiosmtpd.handlers import Mailbox
+from aiosmtpd.smtp import SMTP
 from pydantic import SecretStr
 
 from taskcore.db import migrations
 from taskcore.errors import TaskcoreError
 from taskcore.observability.logging import configure_logging
-from taskcore.settings import DatabaseSettings, Settings, load_settings
+from taskcore.settings import DatabaseSettings, Settings, SmtpSettings, load_settings
 from taskstandalone.console import address_of, require_free_port
-from taskstandalone.mailbox import run_mailbox
 from taskstandalone.postgres.embedded_postgres import EmbeddedPostgres
 from taskstandalone.process import serve
 
@@ -42,8 +46,20 @@ async def _run(settings: Settings, database_url: str) -> None:
     if "smtp" in settings.model_fields_set:
         await serve(complete)
         return
-    async with run_mailbox(settings.data_dir.resolve() / "mail") as smtp:
+    async with _run_mailbox(settings.data_dir.resolve() / "mail") as smtp:
         await serve(complete.model_copy(update={"smtp": smtp}))
+
+
+@asynccontextmanager
+async def _run_mailbox(directory: Path) -> AsyncIterator[SmtpSettings]:
+    """Run a mail server that stores every message in a Maildir. Yield the settings to reach it on this machine."""
+    directory.parent.mkdir(parents=True, exist_ok=True)  # the handler creates the Maildir itself
+    handler = Mailbox(directory)
+    server = await asyncio.get_running_loop().create_server(lambda: SMTP(handler), "127.0.0.1", 0)
+    try:
+        yield SmtpSettings(host="127.0.0.1", port=server.sockets[0].getsockname()[1])
+    finally:
+        server.close()
 
 
 if __name__ == "__main__":

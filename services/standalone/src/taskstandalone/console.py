@@ -8,22 +8,14 @@ from taskcore.errors import TaskcoreError
 from taskcore.settings import Settings
 
 
-class PortInUse(TaskcoreError):
-    """The port is in use."""
-
-
 def require_free_port(settings: Settings) -> None:
-    """Fail before anything is started when the API could not listen.
-
-    Raises:
-        PortInUse
-    """
+    """Raise `TaskcoreError`, before anything is started, when the API could not listen."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((settings.api.host, settings.api.port))
         except OSError as exc:
-            raise PortInUse(
+            raise TaskcoreError(
                 f"cannot listen on {settings.api.host}:{settings.api.port} ({exc.strerror}); choose another port: "
                 "`make run PORT=8081`, or TASKCORE_API__PORT"
             ) from exc

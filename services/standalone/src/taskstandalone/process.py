@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from functools import partial
 
 from granian.constants import Interfaces
 from granian.server.embed import Server
@@ -44,7 +43,11 @@ async def serve(settings: Settings) -> None:
     span_store = None if settings.tracing.query_url else InMemorySpanStore()
     extra_processors = [span_store] if span_store else []
     tracing = Tracing.start(settings, "taskcore-standalone", extra_processors=extra_processors).set_global()
-    worker = EmbeddedWorker(settings, engine, broker, load_plugins(), partial(_liveness_signals, url), tracing)
+
+    def liveness_signals(worker_id: int, wake: Callable[[], None]) -> list[ControlListener]:
+        return [ControlListener(url, worker_id, on_wake=wake)]  # no presence queue: there is no RabbitMQ
+
+    worker = EmbeddedWorker(settings, engine, broker, load_plugins(), liveness_signals, tracing)
     coordinator_database = coordinator_engine(settings)
     backlog = BacklogCollector(coordinator_database, asyncio.get_running_loop())
     app = create_app(settings, tracing, build_registry("standalone", REGISTRY, backlog), span_store)
@@ -84,8 +87,3 @@ def _release_former_workers(engine: Engine) -> None:
     with engine.connect() as connection:
         connection.execute(leases.delete_all_workers())
         connection.execute(outbox.undispatch_all())
-
-
-def _liveness_signals(url: str, worker_id: int, wake: Callable[[], None]) -> list[ControlListener]:
-    """Return the only signal: without RabbitMQ there is no presence queue."""
-    return [ControlListener(url, worker_id, on_wake=wake)]

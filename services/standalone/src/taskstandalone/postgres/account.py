@@ -9,23 +9,14 @@ from __future__ import annotations
 import os
 import pwd
 import stat
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from taskcore.errors import TaskcoreError
+from taskstandalone.postgres.paths import PostgresFailed
 
 UNPRIVILEGED_USERS = ("nobody", "daemon")
-
-
-class UnusableAccount(TaskcoreError):
-    """There is no account that the embedded PostgreSQL can run as."""
-
-
-class UnusableDirectory(TaskcoreError):
-    """A directory does not belong to the account that needs it, or cannot be made accessible to it."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +29,17 @@ class Account:
 
     @classmethod
     def for_server(cls) -> Account:
-        """Return the current user, or for root the first unprivileged account of this machine."""
+        """Return the current user, or for root the first unprivileged account of this machine.
+
+        Raises `PostgresFailed` when there is none.
+        """
         if os.geteuid() != 0:
             return cls(os.geteuid(), os.getegid(), is_current_user=True)
         for name in UNPRIVILEGED_USERS:
             with suppress(KeyError):
                 entry = pwd.getpwnam(name)
                 return cls(entry.pw_uid, entry.pw_gid, is_current_user=False)
-        raise UnusableAccount(
+        raise PostgresFailed(
             f"PostgreSQL refuses to run as root, and there is no account named {' or '.join(UNPRIVILEGED_USERS)}. "
             "Start Taskcore as a user other than root."
         )
@@ -58,14 +52,13 @@ class Account:
     def make_private_directory(self, directory: Path) -> None:
         """Create a directory that only this account can use, or check that the existing one belongs to it.
 
-        Raises:
-            UnusableDirectory: it is a link, a file, or owned by another account.
+        Raises `PostgresFailed` when it is a link, a file, or owned by another account.
         """
         with suppress(FileExistsError):
             directory.mkdir(mode=0o700)
         status = directory.lstat()
         if not stat.S_ISDIR(status.st_mode) or status.st_uid not in (self.uid, os.geteuid()):
-            raise UnusableDirectory(
+            raise PostgresFailed(
                 f"{directory} has to be a directory of uid {self.uid}, but it is a link, a file or owned by uid "
                 f"{status.st_uid}. Remove it if you know where it comes from."
             )
@@ -92,7 +85,7 @@ class Account:
         """Let this account read and run installed programs, which may have been installed with a umask of 077."""
         if not self.is_current_user:
             self.grant_traverse(tree)
-            for path in _tree(tree):
+            for path in [tree, *(path for path in tree.rglob("*") if not path.is_symlink())]:
                 self._grant(path, read=True, execute=bool(path.stat().st_mode & stat.S_IXUSR))
 
     def _grant(self, path: Path, *, read: bool = False, execute: bool = False) -> None:
@@ -104,9 +97,4 @@ class Account:
         try:
             path.chmod(stat.S_IMODE(status.st_mode) | wanted)
         except OSError as exc:
-            raise UnusableDirectory(f"uid {self.uid}, which runs PostgreSQL, cannot reach {path}: {exc}") from exc
-
-
-def _tree(root: Path) -> Iterator[Path]:
-    yield root
-    yield from (path for path in root.rglob("*") if not path.is_symlink())
+            raise PostgresFailed(f"uid {self.uid}, which runs PostgreSQL, cannot reach {path}: {exc}") from exc

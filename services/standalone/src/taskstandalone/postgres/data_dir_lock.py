@@ -28,10 +28,8 @@ class DataDirLock:
     def acquire(self) -> None:
         """Acquire the lock, or fail at once if its holder is alive.
 
-        Children of a killed holder may keep the lock for a moment, which is waited for.
-
-        Raises:
-            DataDirInUse: with the holder's pid.
+        Children of a killed holder may keep the lock for a moment, which is waited for. Raises `DataDirInUse` with the
+        holder's pid.
         """
         if self._file is not None:
             raise DataDirInUse(f"this process already uses {self._path.parent}")

@@ -14,8 +14,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self
+from typing import IO, Any, Literal, Self
 from urllib.parse import quote
 
 import psutil
@@ -26,7 +25,7 @@ from psycopg.pq import PGconn, Ping
 from taskstandalone.postgres import paths, postmaster
 from taskstandalone.postgres.account import Account
 from taskstandalone.postgres.data_dir_lock import DataDirLock
-from taskstandalone.postgres.paths import PORT, PostgresFailed, socket_name
+from taskstandalone.postgres.paths import PORT, SOCKET_NAME, PostgresFailed
 from taskstandalone.postgres.postmaster import STOP_TIMEOUT_S, PidFile
 
 DATABASE = "taskcore"
@@ -112,9 +111,7 @@ class EmbeddedPostgres:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def _prepare(self, account: Account) -> None:
@@ -138,14 +135,7 @@ class EmbeddedPostgres:
         locale = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]  # the same on every machine
         log.info("postgres.creating", data_dir=str(self.data_dir))
         with self.log_file.open("ab") as output:
-            result = subprocess.run(
-                [*command, *options, *locale],
-                stdout=output,
-                stderr=output,
-                cwd="/",
-                env=paths.environment(),
-                **account.popen_options,
-            )
+            result = subprocess.run([*command, *options, *locale], **_program_options(account, output))
         if result.returncode != 0:
             raise self._failed(f"initdb exited with {result.returncode}")
         new.rename(self.cluster_dir)
@@ -157,7 +147,7 @@ class EmbeddedPostgres:
             recorded = PidFile.read(self.cluster_dir)
             directory = recorded.socket_dir or paths.socket_dir(self.data_dir)
             server = next((process for process in processes if process.pid == recorded.pid), None)
-            if server and recorded.status == "ready" and not (directory / socket_name()).exists():
+            if server and recorded.status == "ready" and not (directory / SOCKET_NAME).exists():
                 log.warning("postgres.socket_lost", pid=server.pid, sockets=str(directory))
                 postmaster.stop(server, signal.SIGINT)
             elif server and self._wait_until_ready(server):
@@ -175,23 +165,14 @@ class EmbeddedPostgres:
         account.grant_traverse(directory)
         account.make_private_directory(directory)
         # No server is running. PostgreSQL would trust these files if their pid belonged to another program by now.
-        lock_file = directory / f"{socket_name()}.lock"
-        for stale in (self.cluster_dir / "postmaster.pid", directory / socket_name(), lock_file):
+        for stale in (self.cluster_dir / "postmaster.pid", directory / SOCKET_NAME, directory / f"{SOCKET_NAME}.lock"):
             stale.unlink(missing_ok=True)
         command = [str(paths.binaries_dir() / "postgres"), "-D", str(self.cluster_dir)]
         listen = ["-k", str(directory), "-p", str(PORT)]
         settings = [f"--{name}={value}" for name, value in self._settings.items()]
         with self.log_file.open("ab") as output:
-            self._server = psutil.Popen(
-                [*command, *listen, *settings],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                cwd="/",
-                env=paths.environment(),
-                start_new_session=True,
-                **account.popen_options,
-            )
+            options = _program_options(account, output)
+            self._server = psutil.Popen([*command, *listen, *settings], start_new_session=True, **options)
         log.info("postgres.started", pid=self._server.pid, data_dir=str(self.data_dir))
         if not self._wait_until_ready(self._server):
             raise self._failed("PostgreSQL exited while it started")
@@ -228,3 +209,9 @@ class EmbeddedPostgres:
     def _failed(self, reason: str) -> PostgresFailed:
         tail = self.log_file.read_text(errors="replace").splitlines()[-20:] if self.log_file.exists() else []
         return PostgresFailed("\n".join([f"{reason}. The end of {self.log_file}:", *tail]))
+
+
+def _program_options(account: Account, output: IO[bytes]) -> dict[str, Any]:
+    """Return how `subprocess` is to start a program of PostgreSQL."""
+    streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
+    return {**streams, "cwd": "/", "env": paths.environment(), **account.popen_options}

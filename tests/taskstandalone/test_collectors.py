@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from harness.waiting import eventually
 from taskcore.errors import InvalidSettings
 from taskcore.settings import KubernetesSettings, Settings
-from taskstandalone.kubernetes_events import collect_kubernetes_events, validate_cluster
+from taskstandalone.collectors import collect_kubernetes_events, validate_collectors
 from tests.collector_k8s.fakes.cluster import running_cluster
 from tests.collector_k8s.fakes.event_json import event
 
@@ -43,7 +43,7 @@ async def test_without_a_cluster_nothing_is_collected(database_url: str, monkeyp
 
 def test_a_missing_kubeconfig_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidSettings, match="TASKCORE_KUBERNETES__KUBECONFIG"):
-        validate_cluster(Settings(kubernetes=KubernetesSettings(kubeconfig=tmp_path / "missing")))
+        validate_collectors(Settings(kubernetes=KubernetesSettings(kubeconfig=tmp_path / "missing")))
 
 
 def stored_names(database_url: str) -> list[str]:
