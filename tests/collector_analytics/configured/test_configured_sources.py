@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from collector_analytics.collect_analytics import CollectionFailed, collect_all
-from collector_analytics.configured.sources import configured_sources
+from collector_analytics.collect_analytics import CollectionFailed, collect_all, configured_sources
 from collector_analytics.validation import validate_configured_metrics
 from harness.http_server import HttpServer, Response
 from tests.collector_analytics import product_database

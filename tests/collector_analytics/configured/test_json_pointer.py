@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from collector_analytics.configured.json_pointer import resolve_pointer
+from collector_analytics.configured.counters import resolve_pointer
 
 
 def test_pointers_are_resolved_as_in_rfc_6901() -> None:

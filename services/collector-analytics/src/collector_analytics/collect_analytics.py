@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Engine
 
-from collector_analytics.configured.sources import configured_sources
+from collector_analytics.configured.counters import CounterSource
+from collector_analytics.configured.queries import QuerySource
 from collector_analytics.measurement import CollectionRun, measure
 from taskcore.db.analytics import samples
 from taskcore.db.engine import sync_engine
@@ -49,14 +50,17 @@ class CollectAnalytics(Plugin[CollectAnalyticsParameters]):
         url = ctx.settings.database_url.get_secret_value()
         engine = sync_engine(url, name="collect_analytics", pool_size=1)
         try:
-            return collect_all(ctx, engine, all_sources(ctx.settings), params.configured)
+            sources = without_conflicts([*load_sources(), *configured_sources(ctx.settings)])
+            return collect_all(ctx, engine, sources, params.configured)
         finally:
             engine.dispose()
 
 
-def all_sources(settings: Settings) -> Sequence[MetricSource]:
-    """Return the installed sources and the configured ones."""
-    return without_conflicts([*load_sources(), *configured_sources(settings)])
+def configured_sources(settings: Settings) -> Iterator[MetricSource]:
+    for name, query in settings.analytics.queries.items():
+        yield QuerySource(name, query)
+    for name, counter in settings.analytics.counters.items():
+        yield CounterSource(name, counter)
 
 
 def collect_all(

@@ -110,11 +110,7 @@ def _store(connection: Connection, source: str, rows: list[SampleRow], until: da
 
 
 def _validated(source: MetricSource, samples: Iterable[Sample], bucket: datetime) -> list[SampleRow]:
-    """Return the rows to store.
-
-    Raises:
-        ValueError: a sample is invalid, so that none is stored.
-    """
+    """Return the rows to store. Raises `ValueError` when a sample is invalid, so that none is stored."""
     metrics = {metric.name for metric in source.describe()}
     rows: dict[Any, SampleRow] = {}
     for sample in samples:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from collector_analytics.collect_analytics import QUEUE, CollectAnalytics
-from collector_analytics.configured.sources import configured_sources
+from collector_analytics.collect_analytics import QUEUE, CollectAnalytics, configured_sources
 from taskcore.db.engine import is_database_unavailable
 from taskcore.db.notify import SCHEDULES, notify
 from taskcore.db.schedules.managed import ensure_managed_schedule
 from taskcore.errors import first_line
 from taskcore.live_settings import CurrentSettings
-from taskcore.settings import Settings
 from taskcore.wakeup import Wakeup
 
 NAME = "taskcore.analytics"
@@ -37,49 +34,43 @@ class ScheduleReconciler:
         self._current = current
         self._engine = engine
         self._timeout_s = timeout_s
-        self._task = _task(current.base)
+        configured = sorted(source.name for source in configured_sources(current.base))
+        self._task = {
+            "name": CollectAnalytics.name,
+            "type": CollectAnalytics.name,
+            "queue": QUEUE,
+            "parameters": {"configured": configured} if configured else {},
+        }
         self._wakeup = Wakeup()
         current.on_change(self._wakeup.wake)
 
     async def run(self) -> None:
         """Reconcile until cancelled."""
         while True:
-            pause_s = RECONCILE_INTERVAL_S if await self._try_reconcile() else RETRY_S
-            await self._wakeup.wait(pause_s)
+            await self._wakeup.wait(await self._try_reconcile())
 
-    async def reconcile(self) -> bool:
-        """Create or update the schedule. Return whether anything changed."""
-        statement = ensure_managed_schedule(
-            NAME,
-            managed_by=MANAGED_BY,
-            every_s=self._current.now.analytics.interval_s,
-            task=self._task,
-            description="Collects usage metrics; its interval is the live setting analytics.interval_s",
-        )
-        async with asyncio.timeout(self._timeout_s), self._engine.connect() as connection:
-            is_changed = bool((await connection.execute(statement)).all())
-            if is_changed:
-                await connection.execute(notify(SCHEDULES))
-        return is_changed
-
-    async def _try_reconcile(self) -> bool:
+    async def _try_reconcile(self) -> float:
+        """Create or update the schedule. Return the seconds until the next time."""
         try:
-            if await self.reconcile():
-                log.info("schedule.changed", schedule=NAME, every_s=self._current.now.analytics.interval_s)
+            await self._reconcile()
         except Exception as exc:  # nothing is collected without the schedule, so retry after any error
             if is_database_unavailable(exc):
                 log.warning("database.unavailable", error=first_line(exc))
             else:
                 log.exception("schedule.reconcile_failed")
-            return False
-        return True
+            return RETRY_S
+        return RECONCILE_INTERVAL_S
 
-
-def _task(settings: Settings) -> dict[str, Any]:
-    configured = sorted(source.name for source in configured_sources(settings))
-    return {
-        "name": CollectAnalytics.name,
-        "type": CollectAnalytics.name,
-        "queue": QUEUE,
-        "parameters": {"configured": configured} if configured else {},
-    }
+    async def _reconcile(self) -> None:
+        every_s = self._current.now.analytics.interval_s
+        statement = ensure_managed_schedule(
+            NAME,
+            managed_by=MANAGED_BY,
+            every_s=every_s,
+            task=self._task,
+            description="Collects usage metrics; its interval is the live setting analytics.interval_s",
+        )
+        async with asyncio.timeout(self._timeout_s), self._engine.connect() as connection:
+            if (await connection.execute(statement)).all():
+                await connection.execute(notify(SCHEDULES))
+                log.info("schedule.changed", schedule=NAME, every_s=every_s)

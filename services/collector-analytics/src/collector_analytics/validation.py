@@ -28,10 +28,7 @@ log = structlog.stdlib.get_logger(__name__)
 def validate_configured_metrics(settings: Settings, timeout_s: float = CHECK_TIMEOUT_S) -> None:
     """Check the names of metrics, and have the databases parse the queries without running them.
 
-    A query that cannot be checked in time is logged and accepted.
-
-    Raises:
-        InvalidSettings: with a line for each invalid setting.
+    A query that cannot be checked in time is logged and accepted. Raises `InvalidSettings` with a line for each error.
     """
     errors = [*_name_conflicts(settings), *_query_errors(settings, timeout_s)]
     if errors:

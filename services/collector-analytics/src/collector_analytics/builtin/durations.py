@@ -1,4 +1,4 @@
-"""How long attempts waited in their queue, and how long they ran."""
+"""How long the attempts that finished in a window waited in their queue, and how long they ran."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
 class Durations(MetricSource):
-    """Percentiles of the attempts that finished in a window."""
-
     name = "durations"
     is_windowed = True
 

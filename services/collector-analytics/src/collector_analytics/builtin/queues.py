@@ -9,8 +9,6 @@ from taskcore.metrics import Metric, MetricContext, MetricSource, Sample
 
 
 class Queues(MetricSource):
-    """Due tasks that no worker has claimed."""
-
     name = "queues"
 
     def describe(self) -> Iterable[Metric]:

@@ -9,8 +9,6 @@ from taskcore.metrics import Metric, MetricContext, MetricSource, Sample
 
 
 class Tasks(MetricSource):
-    """Counts the stored tasks."""
-
     name = "tasks"
 
     def describe(self) -> Iterable[Metric]:

@@ -1,7 +1,8 @@
-"""How many tasks were submitted, and how many finished."""
+"""How many tasks were submitted in a window, and how many finished."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from taskcore.db.analytics.history_window import window_parameters
@@ -10,8 +11,6 @@ from taskcore.metrics import Kind, Metric, MetricContext, MetricSource, Sample
 
 
 class Throughput(MetricSource):
-    """Counts the transitions of a window."""
-
     name = "throughput"
     is_windowed = True
 
@@ -19,20 +18,18 @@ class Throughput(MetricSource):
         return [
             Metric("submitted", "Tasks submitted, by type and queue", kind=Kind.COUNT),
             Metric(
-                "finished",
-                "Tasks finished, by type and outcome, and again after each retry by hand",
-                kind=Kind.COUNT,
+                "finished", "Tasks finished, by type and outcome, and again after each retry by hand", kind=Kind.COUNT
             ),
         ]
 
     def collect(self, ctx: MetricContext) -> Iterable[Sample]:
-        submitted: dict[tuple[str, str], int] = {}
-        finished: dict[tuple[str, str], int] = {}
+        submitted: Counter[tuple[str, str]] = Counter()
+        finished: Counter[tuple[str, str]] = Counter()
         for row in ctx.database.execute(throughput(), window_parameters(ctx.window)):
             if row.is_submitted:
-                submitted[row.type, row.queue] = submitted.get((row.type, row.queue), 0) + row.number
+                submitted[row.type, row.queue] += row.number
             if row.is_finished:
-                finished[row.type, row.outcome] = finished.get((row.type, row.outcome), 0) + row.number
+                finished[row.type, row.outcome] += row.number
         for (type_, queue), number in submitted.items():
             yield Sample("submitted", number, {"type": type_, "queue": queue})
         for (type_, outcome), number in finished.items():

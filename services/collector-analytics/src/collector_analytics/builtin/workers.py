@@ -9,8 +9,6 @@ from taskcore.metrics import Metric, MetricContext, MetricSource, Sample
 
 
 class Workers(MetricSource):
-    """Counts live workers, and the slots that they have and use."""
-
     name = "workers"
 
     def describe(self) -> Iterable[Metric]:
@@ -22,8 +20,6 @@ class Workers(MetricSource):
 
     def collect(self, ctx: MetricContext) -> Iterable[Sample]:
         row = ctx.database.execute(worker_slots()).one()
-        return [
-            Sample("workers_live", row.workers),
-            Sample("slots", row.slots),
-            Sample("slots_in_use", row.in_use),
-        ]
+        yield Sample("workers_live", row.workers)
+        yield Sample("slots", row.slots)
+        yield Sample("slots_in_use", row.in_use)

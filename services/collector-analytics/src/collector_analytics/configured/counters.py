@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
@@ -9,13 +10,13 @@ from typing import Any
 import httpx
 import msgspec
 
-from collector_analytics.configured.json_pointer import resolve_pointer
 from taskcore.metrics import Metric, MetricContext, MetricSource, Sample
 from taskcore.plugins.network.guarded_client import http_client
 from taskcore.settings import CounterMetric
 
 #: The operator has set the address, so it may be in an internal network.
 ANY_NETWORK = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
+ARRAY_INDEX = re.compile(r"0|[1-9][0-9]{0,9}")
 
 
 class CounterSource(MetricSource):
@@ -48,6 +49,20 @@ class CounterSource(MetricSource):
             if not response.is_success:
                 raise ConnectionError(f"the address returned status {response.status_code}")
             return msgspec.json.decode(_body(response, http.max_body_bytes))
+
+
+def resolve_pointer(document: Any, pointer: str) -> Any:
+    """Return the value that the JSON pointer (RFC 6901) refers to. Raises `LookupError` when there is none."""
+    found = document
+    for part in pointer.split("/")[1:]:
+        key = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(found, dict) and key in found:
+            found = found[key]
+        elif isinstance(found, list) and ARRAY_INDEX.fullmatch(key) and int(key) < len(found):
+            found = found[int(key)]
+        else:
+            raise LookupError(f"the document has no value at {pointer!r}")
+    return found
 
 
 def _body(response: httpx.Response, max_bytes: int) -> bytes:

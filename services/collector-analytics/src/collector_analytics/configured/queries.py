@@ -41,13 +41,14 @@ class QuerySource(MetricSource):
             if len(rows) > 1:
                 raise ValueError("the query returns more than one number; return a label before each number")
             return [Sample(self._metric, value) for (value,) in rows if value is not None]
-        label = self._query.label
-        return [Sample(self._metric, value, {label: _text(name)}) for name, value in rows if value is not None]
+        return [
+            Sample(self._metric, value, {self._query.label: "" if name is None else str(name)})
+            for name, value in rows
+            if value is not None
+        ]
 
     def _rows(self, connection: psycopg.Connection[Any]) -> list[tuple[Any, ...]]:
-        connection.read_only = True
-        timeout_ms = max(1, round(self._query.timeout_s * 1000))
-        connection.execute("SELECT set_config('statement_timeout', %s, true)", [str(timeout_ms)])
+        _begin_read_only(connection, self._query.timeout_s)
         rows: list[tuple[Any, ...]] = []
         with connection.cursor() as cursor, closing(cursor.stream(self._query.sql.encode())) as stream:  # type: ignore[type-var]
             for row in stream:
@@ -65,8 +66,7 @@ def require_numeric_columns(connection: psycopg.Connection[Any], sql: str, timeo
         psycopg.Error: it is not one valid statement.
         ValueError: it returns neither a number nor a label and a number.
     """
-    connection.read_only = True
-    connection.execute("SELECT set_config('statement_timeout', %s, true)", [str(max(1, round(timeout_s * 1000)))])
+    _begin_read_only(connection, timeout_s)
     description = _describe(connection, sql)
     types = [description.ftype(i) for i in range(description.nfields)]
     if len(types) not in (1, 2):
@@ -76,6 +76,12 @@ def require_numeric_columns(connection: psycopg.Connection[Any], sql: str, timeo
     if types[-1] not in NUMERIC_OIDS:
         column = (description.fname(len(types) - 1) or b"").decode()
         raise ValueError(f"the query's column {column!r} is not a number")
+
+
+def _begin_read_only(connection: psycopg.Connection[Any], timeout_s: float) -> None:
+    """Start a read-only transaction whose statements have a timeout."""
+    connection.read_only = True
+    connection.execute("SELECT set_config('statement_timeout', %s, true)", [str(max(1, round(timeout_s * 1000)))])
 
 
 def _describe(connection: psycopg.Connection[Any], sql: str) -> PGresult:
@@ -95,7 +101,3 @@ def _checked(result: PGresult) -> PGresult:
     if result.status != ExecStatus.COMMAND_OK:
         raise error_from_result(result)
     return result
-
-
-def _text(label: Any) -> str:
-    return "" if label is None else str(label)
