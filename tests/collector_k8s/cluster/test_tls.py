@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from collector_k8s.cluster.client import ClusterClient, ClusterError
-from collector_k8s.cluster.event_pages import list_pages
-from collector_k8s.cluster.watch import Watch
+from collector_k8s.cluster.list_watch import Watch, list_pages
 from taskcore.settings import KubernetesSettings
 from tests.collector_k8s.fakes.cluster import FakeCluster
 from tests.collector_k8s.fakes.event_json import event

@@ -32,11 +32,7 @@ class CollectorStatus:
         self._with_bookmarks: set[str] = set()
         self.has_database = True
         STALENESS.labels(cluster).set_function(self.staleness_s)
-        IS_LEADER.labels(cluster).set_function(lambda: float(self.state == CollectorState.LEADER))
-
-    @property
-    def state(self) -> CollectorState:
-        return self._state
+        IS_LEADER.labels(cluster).set_function(lambda: float(self._state == CollectorState.LEADER))
 
     def enter(self, state: CollectorState, reason: str = "", scopes: tuple[str, ...] = ()) -> None:
         """Change the state. `scopes` are the streams that have to be seen from now on."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -26,49 +27,40 @@ RETRY_PERIOD_S = 1.0
 log = structlog.stdlib.get_logger(__name__)
 
 
+@dataclass(eq=False)
 class LeaderElector:
     """Acquires the lease `name` for this copy, which `holder` identifies to operators.
 
     `on_heartbeat` is called each time that the database has answered.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        name: str,
-        holder: str,
-        status: CollectorStatus,
-        *,
-        on_heartbeat: Callable[[], None] = lambda: None,
-        ttl_s: float = TTL_S,
-    ) -> None:
-        self._engine = engine
-        self._name = name
-        self._holder = holder
-        self._status = status
-        self._on_heartbeat = on_heartbeat
-        self._ttl_s = ttl_s
+    engine: Engine
+    name: str
+    holder: str
+    status: CollectorStatus
+    on_heartbeat: Callable[[], None] = lambda: None
+    ttl_s: float = TTL_S
 
     def acquire(self, stop: threading.Event) -> Lease | None:
         """Wait until no other copy holds the lease. `None` when `stop` was set first."""
         is_created = False
         while not stop.is_set():
-            is_created = is_created or self._try(create_lease(), lease=self._name) is not None
-            rows = self._try(acquire_lease(), lease=self._name, by=self._holder, ttl_s=self._ttl_s)
+            is_created = is_created or self._try(create_lease(), lease=self.name) is not None
+            rows = self._try(acquire_lease(), lease=self.name, by=self.holder, ttl_s=self.ttl_s)
             if rows:
-                log.info("lease.acquired", lease=self._name, epoch=rows[0].epoch)
-                return Lease(self._name, rows[0].epoch)
+                log.info("lease.acquired", lease=self.name, epoch=rows[0].epoch)
+                return Lease(self.name, rows[0].epoch)
             if rows is not None:
-                self._on_heartbeat()
+                self.on_heartbeat()
             stop.wait(RETRY_PERIOD_S)
         return None
 
     def renew_until_lost(self, lease: Lease, stopped: threading.Event) -> None:
         """Renew the lease until `stopped` is set, and set it when another copy has acquired the lease."""
         while not stopped.wait(RENEW_PERIOD_S):
-            rows = self._try(renew_lease(), lease=lease.name, mine=lease.epoch, ttl_s=self._ttl_s)
+            rows = self._try(renew_lease(), lease=lease.name, mine=lease.epoch, ttl_s=self.ttl_s)
             if rows:
-                self._on_heartbeat()
+                self.on_heartbeat()
             elif rows is not None:
                 log.error("lease.lost", lease=lease.name, epoch=lease.epoch)
                 stopped.set()
@@ -80,13 +72,13 @@ class LeaderElector:
     def _try(self, statement: Executable, **parameters: object) -> list[Any] | None:
         """Return the rows, or `None` while the database, or its schema, is not ready."""
         try:
-            with self._engine.connect() as connection:
+            with self.engine.connect() as connection:
                 result = connection.execute(statement, parameters)
                 rows = list(result) if result.returns_rows else []
         except SQLAlchemyError as exc:
-            if self._status.has_database:
+            if self.status.has_database:
                 log.warning("database.unavailable", error=first_line(exc))
-            self._status.has_database = False
+            self.status.has_database = False
             return None
-        self._status.has_database = True
+        self.status.has_database = True
         return rows

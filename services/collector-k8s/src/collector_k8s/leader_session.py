@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from functools import partial
 
 import structlog
 from sqlalchemy import Engine
@@ -16,13 +15,11 @@ from collector_k8s.cluster.client import ClusterClient
 from collector_k8s.health import CollectorState, CollectorStatus
 from collector_k8s.ingest.buffer import EventBuffer
 from collector_k8s.ingest.event_filter import EventFilter
-from collector_k8s.ingest.reflector import Reflector
-from collector_k8s.ingest.relister import Relister
+from collector_k8s.ingest.reflector import Reflector, Relister
 from collector_k8s.ingest.writer import EventWriter
 from collector_k8s.leader_elector import LeaderElector
 from collector_k8s.lease import Lease, LeaseLost
-from collector_k8s.store.event_hook import EventHook
-from collector_k8s.store.event_store import EventStore, StoreLimits
+from collector_k8s.store.event_store import EventHook, EventStore, StoreLimits
 from taskcore.db.kubernetes.events import list_cursors
 from taskcore.live_settings import CurrentSettings
 
@@ -69,7 +66,11 @@ class LeaderSession:
         """Work until `stop` is set or the lease is lost."""
         loops = [self._writer.run, lambda: elector.renew_until_lost(self._lease, self._stopped)]
         loops += [reflector.run for reflector in self._reflectors] + [relister.run for relister in self._relisters]
-        threads = [_start_thread(partial(self._run_loop, loop)) for loop in loops]
+        threads = [
+            threading.Thread(target=self._run_loop, args=(loop,), name="collector-k8s", daemon=True) for loop in loops
+        ]
+        for thread in threads:
+            thread.start()
         while not stop.wait(POLL_S) and not self._stopped.is_set():
             continue
         self._stopped.set()
@@ -96,9 +97,3 @@ def _positions(engine: Engine, cluster: str) -> dict[str, tuple[str, float]]:
     with engine.connect() as connection:
         rows = connection.execute(list_cursors(), {"of_cluster": cluster}).all()
     return {row.scope: (row.resource_version, monotonic_s() - float(row.silent_s)) for row in rows}
-
-
-def _start_thread(target: Callable[[], None]) -> threading.Thread:
-    thread = threading.Thread(target=target, name="collector-k8s", daemon=True)
-    thread.start()
-    return thread

@@ -39,8 +39,7 @@ def is_configured(settings: KubernetesSettings) -> bool:
 def validate(settings: KubernetesSettings) -> None:
     """Check that the kubeconfig, if one is given, exists, can be parsed and has the wanted context.
 
-    Raises:
-        InvalidSettings: with the name of the setting.
+    Raises `InvalidSettings` with the name of the setting.
     """
     if (found := _find_kubeconfig(settings)) is None:
         return

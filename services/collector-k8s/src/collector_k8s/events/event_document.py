@@ -21,8 +21,8 @@ class MalformedEvent(TaskcoreError):
 
 
 class ObjectMeta(Struct, rename="camel"):
-    uid: str
-    resource_version: str
+    uid: str = ""
+    resource_version: str = ""
     namespace: str | None = None
     creation_timestamp: datetime | None = None
     labels: dict[str, str] | None = None
@@ -70,8 +70,7 @@ class EventDocument(Struct, rename="camel"):
 def parse_event(raw: bytes | msgspec.Raw, now: datetime) -> Event:
     """Parse an event from JSON. An event without any time is taken to be from `now`.
 
-    Raises:
-        MalformedEvent: it is not an event, or has no uid or resource version.
+    Raises `MalformedEvent` when it is not an event, or has no uid or resource version.
     """
     try:
         document = _decoder.decode(raw)

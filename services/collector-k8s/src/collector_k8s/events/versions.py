@@ -53,11 +53,7 @@ def missing_task_ids(received: Iterable[Event], known: Mapping[str, CurrentVersi
 
 def plan_versions(new: Sequence[Event], known: Mapping[str, CurrentVersion]) -> VersionPlan:
     """Decide how to store `new`, in whatever order it was received."""
-    newest: dict[str, Event] = {}
-    for event in new:
-        other = newest.get(event.uid)
-        if other is None or is_newer(event.resource_version, other.resource_version):
-            newest[event.uid] = event
+    newest = {event.uid: event for event in sorted(new, key=lambda event: _rank(event.resource_version))}
     planned = VersionPlan()
     for event in new:
         stored = known.get(event.uid)
@@ -72,4 +68,8 @@ def plan_versions(new: Sequence[Event], known: Mapping[str, CurrentVersion]) -> 
 
 def is_newer(version: str, other: str) -> bool:
     """Compare two resource versions of one object as growing numbers. Other texts at least have a fixed order."""
-    return (len(version), version) > (len(other), other)
+    return _rank(version) > _rank(other)
+
+
+def _rank(version: str) -> tuple[int, str]:
+    return len(version), version

@@ -26,11 +26,7 @@ class EventBuffer:
         self._stopped = stopped
 
     def put(self, item: BufferItem) -> None:
-        """Add an item, waiting for room.
-
-        Raises:
-            Stopped
-        """
+        """Add an item, waiting for room. Raises `Stopped`."""
         while not self._stopped.is_set():
             try:
                 self._queue.put(item, timeout=POLL_S)

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections import OrderedDict
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import msgspec
 import structlog
+from msgspec import Struct
 
-from collector_k8s.cluster.client import ClusterClient
-from collector_k8s.events.event_document import MalformedEvent, parse_event
-from collector_k8s.ingest.pod_tasks import PodTasks
+from collector_k8s.cluster.client import ClusterClient, ClusterError
+from collector_k8s.events.event_document import MalformedEvent, ObjectMeta, parse_event, task_id_of
 from collector_k8s.metrics import EVENTS_REJECTED
 from taskcore.domain.kubernetes_events import Event
 from taskcore.settings import KubernetesSettings
+
+PodKey = tuple[str, str, str]  # namespace, name, uid
+
+MAX_PODS = 10_000
+RETRY_AFTER_S = 30.0
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -39,3 +47,50 @@ class EventFilter:
         if self._pods is not None and event.task_id is None and event.kind == "Pod":
             return replace(event, task_id=self._pods.task_id(event))
         return event
+
+
+class _Pod(Struct):
+    metadata: ObjectMeta
+
+
+class PodTasks:
+    """Which task a pod ran, by its label. Looks up each pod once.
+
+    After a failed lookup, events are stored without their task for a while. Thread-safe.
+    """
+
+    def __init__(self, cluster: ClusterClient) -> None:
+        self._cluster = cluster
+        self._lock = threading.Lock()
+        self._known: OrderedDict[PodKey, int | None] = OrderedDict()
+        self._retry_at = 0.0
+
+    def task_id(self, event: Event) -> int | None:
+        """Return the task of the pod that `event` is about. `None` when it ran no task, or the lookup fails."""
+        pod = (event.namespace, event.name, event.involved_uid)
+        with self._lock:
+            if pod in self._known:
+                self._known.move_to_end(pod)
+                return self._known[pod]
+            if time.monotonic() < self._retry_at:
+                return None
+        return self._look_up(*pod)
+
+    def _look_up(self, namespace: str, name: str, uid: str) -> int | None:
+        try:
+            pod = msgspec.json.decode(self._cluster.read_pod(namespace, name), type=_Pod)
+        except (ClusterError, msgspec.DecodeError) as exc:
+            if isinstance(exc, ClusterError) and exc.status == 404:
+                return self._remember((namespace, name, uid), None)
+            self._retry_at = time.monotonic() + RETRY_AFTER_S
+            log.warning("pod.lookup_failed", namespace=namespace, pod=name, error=str(exc))
+            return None
+        is_successor = bool(uid and pod.metadata.uid) and pod.metadata.uid != uid  # a newer pod of the same name
+        return self._remember((namespace, name, uid), None if is_successor else task_id_of(pod.metadata.labels))
+
+    def _remember(self, pod: PodKey, task_id: int | None) -> int | None:
+        with self._lock:
+            self._known[pod] = task_id
+            while len(self._known) > MAX_PODS:
+                self._known.popitem(last=False)
+        return task_id

@@ -43,8 +43,7 @@ class EventWriter:
     def run(self) -> None:
         """Write until stopped. What is left in the buffer is dropped: its position is not stored, so it is read again.
 
-        Raises:
-            LeaseLost
+        Raises `LeaseLost`.
         """
         while not self.stopped.is_set():
             if items := self.buffer.take(BATCH_SIZE):

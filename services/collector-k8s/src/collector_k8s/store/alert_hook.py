@@ -8,10 +8,10 @@ import structlog
 from opentelemetry import trace
 from sqlalchemy import Connection, Engine
 
+from collector_k8s.store.alert_rules import known_types
 from taskcore.db.kubernetes import alerts
 from taskcore.db.notify import OUTBOX, SyncNotifier
 from taskcore.db.tasks import submit
-from taskcore.db.workers import workers
 from taskcore.domain.alerts import AlertUpdate, aggregate_updates, first_matching_rule
 from taskcore.domain.events import INACTIVITY
 from taskcore.domain.kubernetes_events import StoredEvent
@@ -24,17 +24,14 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class AlertHook:
-    """The alerts of one cluster, for the thread that writes its events."""
+    """The `EventHook` for the alerts of one cluster, for the thread that writes its events."""
 
     def __init__(self, settings: CurrentSettings, engine: Engine) -> None:
         self._settings = settings
         self._notifier = SyncNotifier(engine)
 
     def on_stored(self, connection: Connection, events: Sequence[StoredEvent]) -> bool:
-        """Count new current versions in their alerts, open alerts, and submit the tasks of those that open.
-
-        Return whether tasks were submitted, so that `after_commit` has to be called.
-        """
+        """Count new current versions in their alerts, open alerts, and submit the tasks of those that open."""
         rules = {rule.name: rule for rule in self._settings.now.alerts.rules}
         matches = [
             (rule, event) for event in events if (rule := first_matching_rule(rules.values(), event)) is not None
@@ -57,10 +54,7 @@ class AlertHook:
         self._notifier.flush()
 
     def resolve_inactive(self, connection: Connection, cluster: str, scopes: Sequence[str]) -> bool:
-        """Resolve a batch of the alerts of `cluster` without a new event for `resolve_after_s`, while it could be read.
-
-        Return whether there may be more of them.
-        """
+        """Resolve a batch of the alerts of `cluster` that had no new event for `resolve_after_s` while it was read."""
         resolve_after_s = self._settings.now.alerts.resolve_after_s
         if resolve_after_s is None:
             return False
@@ -84,10 +78,11 @@ def _upsert(connection: Connection, updates: Sequence[AlertUpdate]) -> Iterator[
 
 def _submit(connection: Connection, to_submit: Sequence[tuple[int, AlertUpdate, AlertTask]]) -> None:
     """Submit the tasks of alerts. A task of an unknown type waits for a worker that registers the type."""
-    timeouts = {name: _timeout_s(connection, name) for name in sorted({task.type for _, _, task in to_submit})}
+    types = known_types(connection, [task for _, _, task in to_submit])
     task_ids: dict[int, int] = {}
     for alert_id, update, task in to_submit:
-        new = from_alert.new_task(task, alert_id, update.template_values, timeouts[task.type])
+        timeout_s = types[task.type].timeout_s if task.type in types else None
+        new = from_alert.new_task(task, alert_id, update.template_values, timeout_s)
         with trace.get_tracer("taskcore").start_as_current_span(
             "raise alert",
             attributes={"taskcore.alert.id": alert_id},
@@ -98,8 +93,3 @@ def _submit(connection: Connection, to_submit: Sequence[tuple[int, AlertUpdate, 
         task_ids[alert_id] = row.id
     if task_ids:
         connection.execute(alerts.set_task_ids(), {"ids": list(task_ids), "tasks": list(task_ids.values())})
-
-
-def _timeout_s(connection: Connection, type_name: str) -> float | None:
-    row = connection.execute(workers.get_type(), {"type_name": type_name}).first()
-    return None if row is None else row.timeout_s

@@ -10,10 +10,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
 
 import msgspec
 import structlog
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, Executable, Result
 
 from collector_k8s.clock import monotonic_s
 from collector_k8s.events import rate_limit
@@ -21,7 +22,6 @@ from collector_k8s.events.buffer_item import BufferItem
 from collector_k8s.events.versions import CurrentVersion, VersionPlan, missing_task_ids, new_versions, plan_versions
 from collector_k8s.lease import Lease, LeaseLost
 from collector_k8s.metrics import EVENTS, EVENTS_RATE_LIMITED, GAPS
-from collector_k8s.store.event_hook import EventHook
 from taskcore.db.engine import is_database_unavailable
 from taskcore.db.kubernetes import events as k8s_events
 from taskcore.db.kubernetes.collector_leases import fence
@@ -42,6 +42,25 @@ class StoreLimits:
     max_age_s: Callable[[], float | None] = lambda: None
 
 
+class EventHook(Protocol):
+    """What reacts to stored events."""
+
+    def on_stored(self, connection: Connection, events: Sequence[StoredEvent]) -> bool:
+        """React to new current versions, in the transaction that stores them.
+
+        Return whether `after_commit` has to be called.
+        """
+
+    def after_commit(self) -> None:
+        """Follow up once the transaction has been committed."""
+
+    def resolve_inactive(self, connection: Connection, cluster: str, scopes: Sequence[str]) -> bool:
+        """Resolve a batch of inactive alerts. Called every few seconds, in a transaction of its own.
+
+        `scopes` are those of the cluster that are being read. Return whether there may be more.
+        """
+
+
 class EventStore:
     """Stores the events of one cluster, in one thread, for as long as one lease is held."""
 
@@ -54,11 +73,7 @@ class EventStore:
         self._rates = rate_limit.RateState(datetime.min.replace(tzinfo=UTC))
 
     def store(self, items: Sequence[BufferItem]) -> None:
-        """Store all `items` or none.
-
-        Raises:
-            LeaseLost
-        """
+        """Store all `items` or none. Raises `LeaseLost`."""
         with self._engine.begin() as connection:
             now = self._lock_lease(connection)
             live, relisted = self._recent(items, now)
@@ -76,11 +91,7 @@ class EventStore:
             self._hook.after_commit()
 
     def resolve_inactive(self, scopes: Sequence[str]) -> None:
-        """Resolve the alerts that have become inactive.
-
-        Raises:
-            LeaseLost
-        """
+        """Resolve the alerts that have become inactive. Raises `LeaseLost`."""
         has_more = True
         while has_more:
             with self._engine.begin() as connection:
@@ -109,7 +120,7 @@ class EventStore:
         uids = sorted({event.uid for event in events})
         if not uids:
             return {}
-        rows = connection.execute(k8s_events.current_versions(), {"of_cluster": self._cluster, "uids": uids})
+        rows = self._execute(connection, k8s_events.current_versions(), uids=uids)
         return {row.uid: CurrentVersion(row.id, row.resource_version, row.task_id) for row in rows}
 
     def _admit(
@@ -123,11 +134,11 @@ class EventStore:
         """Return the new current versions."""
         if planned.superseded:
             connection.execute(k8s_events.mark_superseded(), {"ids": planned.superseded})
-        rows = [_row(event, True) for event in planned.current] + [_row(event, False) for event in planned.earlier]
+        rows = [asdict(event) | {"is_current": True} for event in planned.current]
+        rows += [asdict(event) | {"is_current": False} for event in planned.earlier]
         if not rows:
             return []
-        parameters = {"of_cluster": self._cluster, "rows": msgspec.json.encode(rows).decode()}
-        added = connection.execute(k8s_events.add_versions(), parameters)
+        added = self._execute(connection, k8s_events.add_versions(), rows=msgspec.json.encode(rows).decode())
         ids = {(row.uid, row.resource_version): row.id for row in added}
         return [
             StoredEvent(**asdict(event), id=ids[event.uid, event.resource_version], cluster=self._cluster)
@@ -136,25 +147,24 @@ class EventStore:
 
     def _set_task_ids(self, connection: Connection, task_ids: Mapping[int, int]) -> None:
         if task_ids:
-            parameters = {"ids": list(task_ids), "tasks": list(task_ids.values())}
-            connection.execute(k8s_events.set_task_ids(), parameters)
+            connection.execute(k8s_events.set_task_ids(), {"ids": list(task_ids), "tasks": list(task_ids.values())})
 
     def _record_gaps(
         self, connection: Connection, items: Sequence[BufferItem], limited: Counter[rate_limit.RateKey]
     ) -> None:
         for item in items:
             if item.gap_since is not None:
-                gap = {"in_namespace": item.scope, "ago_s": monotonic_s() - item.gap_since}
-                connection.execute(k8s_events.record_lost(), {"of_cluster": self._cluster, **gap})
+                ago_s = monotonic_s() - item.gap_since
+                self._execute(connection, k8s_events.record_lost(), in_namespace=item.scope, ago_s=ago_s)
         for (namespace, reason, minute), count in limited.items():
             gap = {"in_namespace": namespace, "for_reason": reason, "minute": minute, "more": count}
-            connection.execute(k8s_events.record_rate_limited(), {"of_cluster": self._cluster, **gap})
+            self._execute(connection, k8s_events.record_rate_limited(), **gap)
 
     def _set_cursors(self, connection: Connection, items: Sequence[BufferItem]) -> None:
         last = {item.scope: item for item in items if item.position is not None}
         for scope, item in last.items():
-            cursor = {"of_scope": scope, "version": item.position, "ago_s": monotonic_s() - item.seen_at}
-            connection.execute(k8s_events.set_cursor(), {"of_cluster": self._cluster, **cursor})
+            ago_s = monotonic_s() - item.seen_at
+            self._execute(connection, k8s_events.set_cursor(), of_scope=scope, version=item.position, ago_s=ago_s)
 
     def _call_hook(self, connection: Connection, stored: Sequence[StoredEvent]) -> bool:
         """Call the hook in a savepoint: its errors must not keep events from being stored."""
@@ -177,13 +187,12 @@ class EventStore:
         results = [self._call_hook(connection, half) for half in (stored[:middle], stored[middle:])]
         return any(results)
 
+    def _execute(self, connection: Connection, statement: Executable, **parameters: object) -> Result[Any]:
+        return connection.execute(statement, {"of_cluster": self._cluster, **parameters})
+
     def _count(self, planned: VersionPlan, limited: Counter[rate_limit.RateKey], items: Sequence[BufferItem]) -> None:
         for event in [*planned.current, *planned.earlier]:
             type_ = event.type if event.type in ("Normal", "Warning") else "other"
             EVENTS.labels(self._cluster, type_).inc()
         EVENTS_RATE_LIMITED.labels(self._cluster).inc(limited.total())
         GAPS.labels(self._cluster).inc(sum(item.gap_since is not None for item in items))
-
-
-def _row(event: Event, is_current: bool) -> dict[str, object]:
-    return {**asdict(event), "is_current": is_current}

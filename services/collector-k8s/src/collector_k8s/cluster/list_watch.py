@@ -1,4 +1,4 @@
-"""One watch request and the events in its stream."""
+"""The pages of a list of events, and the events in the stream of a watch."""
 
 from __future__ import annotations
 
@@ -17,6 +17,21 @@ CHUNK_BYTES = 64 * 1024
 T = TypeVar("T")
 
 
+class Metadata(Struct, rename="camel"):
+    resource_version: str = ""
+    continue_: str | None = msgspec.field(default=None, name="continue")
+
+
+class VersionedObject(Struct):
+    metadata: Metadata
+
+
+class EventPage(VersionedObject):
+    """One page. `metadata.resource_version` is the same on every page of a list: a watch can start from it."""
+
+    items: list[msgspec.Raw] | None = None
+
+
 class WatchEvent(Struct):
     """One line of the stream. `type` is ADDED, MODIFIED, DELETED or BOOKMARK."""
 
@@ -24,17 +39,20 @@ class WatchEvent(Struct):
     object: msgspec.Raw
 
 
-class _Metadata(Struct, rename="camel"):
-    resource_version: str = ""
-
-
-class _VersionedObject(Struct):
-    metadata: _Metadata
-
-
 class _Status(Struct):
     code: int | None = None
     message: str = ""
+
+
+def list_pages(cluster: ClusterClient, scope: str) -> Iterator[EventPage]:
+    """Yield all pages. After a `ClusterError`, the caller has to start again with the first page."""
+    token: str | None = None
+    while True:
+        page = _decode(cluster.list_events(scope, token), _page_decoder, "list")
+        yield page
+        token = page.metadata.continue_
+        if not token:
+            return
 
 
 class Watch:
@@ -80,13 +98,14 @@ def resource_version_of(raw: msgspec.Raw) -> str:
     return _decode(raw, _version_decoder).metadata.resource_version
 
 
-def _decode(raw: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> T:
+def _decode(raw: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T], source: str = "watch") -> T:
     try:
         return decoder.decode(raw)
     except msgspec.DecodeError as exc:
-        raise ClusterError(f"cannot decode the watch: {exc}") from exc
+        raise ClusterError(f"cannot decode the {source}: {exc}") from exc
 
 
+_page_decoder = msgspec.json.Decoder(EventPage)
 _event_decoder = msgspec.json.Decoder(WatchEvent)
-_version_decoder = msgspec.json.Decoder(_VersionedObject)
+_version_decoder = msgspec.json.Decoder(VersionedObject)
 _status_decoder = msgspec.json.Decoder(_Status)
