@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
-from functools import partial
 from typing import Any
 
 import psycopg
@@ -60,7 +59,13 @@ def _query_errors(settings: Settings, timeout_s: float) -> Iterator[str]:
 
 def _query_error(settings: Settings, query: QueryMetric, timeout_s: float, unavailable: set[str]) -> str | None:
     """Return what is wrong with the query. A database that does not answer is added to `unavailable`."""
-    name, connect = query.database, partial(_connect, 2 * timeout_s)
+
+    def connect(url: str, **options: Any) -> DeadlineConnection:
+        connection = DeadlineConnection.connect(url, **options)
+        connection.deadline_s = 2 * timeout_s
+        return connection
+
+    name = query.database
     try:
         with closing(open_connection(name, settings.databases[name], 0, connect)) as connection:
             require_numeric_columns(connection, query.sql, timeout_s)
@@ -71,12 +76,6 @@ def _query_error(settings: Settings, query: QueryMetric, timeout_s: float, unava
     except (psycopg.Error, ValueError) as exc:
         return first_line(exc)
     return None
-
-
-def _connect(deadline_s: float, url: str, **options: Any) -> DeadlineConnection:
-    connection = DeadlineConnection.connect(url, **options)
-    connection.deadline_s = deadline_s
-    return connection
 
 
 def _variable(*parts: str) -> str:

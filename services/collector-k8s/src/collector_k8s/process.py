@@ -44,10 +44,8 @@ def run(
 ) -> None:
     """Collect until `stop` is set. Wait for a database or a cluster that is unavailable.
 
-    `on_change` is called with the current settings whenever live ones have changed.
-
-    Raises:
-        InvalidSettings: the kubeconfig is missing or lacks the context, or the task of an alert rule is invalid.
+    `on_change` is called with the current settings whenever live ones have changed. Raises `InvalidSettings` when the
+    kubeconfig is missing or lacks the context, or the task of an alert rule is invalid.
     """
     validate(settings.kubernetes)
     status = status or new_status(settings)

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
-import httpx
 import msgspec
 
 from taskcore.metrics import Metric, MetricContext, MetricSource, Sample
@@ -48,7 +47,12 @@ class CounterSource(MetricSource):
         ):
             if not response.is_success:
                 raise ConnectionError(f"the address returned status {response.status_code}")
-            return msgspec.json.decode(_body(response, http.max_body_bytes))
+            body = b""
+            for chunk in response.iter_bytes():
+                body += chunk
+                if len(body) > http.max_body_bytes:
+                    raise ValueError(f"the document is longer than {http.max_body_bytes} bytes")
+            return msgspec.json.decode(body)
 
 
 def resolve_pointer(document: Any, pointer: str) -> Any:
@@ -63,15 +67,6 @@ def resolve_pointer(document: Any, pointer: str) -> Any:
         else:
             raise LookupError(f"the document has no value at {pointer!r}")
     return found
-
-
-def _body(response: httpx.Response, max_bytes: int) -> bytes:
-    body = b""
-    for chunk in response.iter_bytes():
-        body += chunk
-        if len(body) > max_bytes:
-            raise ValueError(f"the document is longer than {max_bytes} bytes")
-    return body
 
 
 def _number(value: Any) -> float:

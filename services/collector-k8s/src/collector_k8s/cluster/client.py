@@ -58,9 +58,7 @@ class ResourceExpired(ClusterError):
 class ClusterClient:
     """A thread-safe client for one cluster. In all methods, the `scope` is a namespace; empty means all namespaces.
 
-    Raises:
-        NoClusterConfigured: there is neither a kubeconfig nor a pod's service account.
-        UnusableKubeconfig: the configuration cannot be read at the moment.
+    Its constructor raises `NoClusterConfigured` and `UnusableKubeconfig`, as `load_configuration` does.
     """
 
     def __init__(self, settings: KubernetesSettings) -> None:

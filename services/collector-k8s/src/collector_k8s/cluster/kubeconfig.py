@@ -61,7 +61,7 @@ def load_configuration(settings: KubernetesSettings) -> Configuration:
     """Return the address and the credentials of the cluster, freshly read from their files.
 
     Raises:
-        NoClusterConfigured
+        NoClusterConfigured: there is neither a kubeconfig nor a pod's service account.
         UnusableKubeconfig: a file cannot be read at the moment.
     """
     configuration = Configuration()

@@ -53,12 +53,12 @@ def missing_task_ids(received: Iterable[Event], known: Mapping[str, CurrentVersi
 
 def plan_versions(new: Sequence[Event], known: Mapping[str, CurrentVersion]) -> VersionPlan:
     """Decide how to store `new`, in whatever order it was received."""
-    newest = {event.uid: event for event in sorted(new, key=lambda event: _rank(event.resource_version))}
+    newest = {event.uid: event for event in sorted(new, key=lambda event: age_order(event.resource_version))}
     planned = VersionPlan()
     for event in new:
         stored = known.get(event.uid)
         is_newest = newest[event.uid] is event
-        if is_newest and (stored is None or is_newer(event.resource_version, stored.resource_version)):
+        if is_newest and (stored is None or age_order(event.resource_version) > age_order(stored.resource_version)):
             planned.current.append(event)
             planned.superseded.extend([stored.id] if stored else [])
         else:
@@ -66,10 +66,9 @@ def plan_versions(new: Sequence[Event], known: Mapping[str, CurrentVersion]) -> 
     return planned
 
 
-def is_newer(version: str, other: str) -> bool:
-    """Compare two resource versions of one object as growing numbers. Other texts at least have a fixed order."""
-    return _rank(version) > _rank(other)
+def age_order(version: str) -> tuple[int, str]:
+    """Return the key that sorts the resource versions of one object, which are growing numbers, from old to new.
 
-
-def _rank(version: str) -> tuple[int, str]:
+    Other texts at least have a fixed order.
+    """
     return len(version), version

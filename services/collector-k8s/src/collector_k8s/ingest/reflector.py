@@ -80,7 +80,7 @@ class Reflector:
                     return
                 self._handle(event)
             if self.seen_at == seen_at and time.monotonic() - started < MIN_WATCH_S:
-                self._pause()
+                self.stopped.wait(self._backoff.next_s())
             else:
                 self._handle_end()
         finally:
@@ -150,10 +150,7 @@ class Reflector:
             log.error("reflector.failed", scope=self.scope, exc_info=error)
         if lasted_s > STABLE_WATCH_S:
             self._backoff.reset()
-        self._pause(error.retry_after_s if isinstance(error, ClusterError) else None)
-
-    def _pause(self, at_least_s: float | None = None) -> None:
-        self.stopped.wait(self._backoff.next_s(at_least_s))
+        self.stopped.wait(self._backoff.next_s(error.retry_after_s if isinstance(error, ClusterError) else None))
 
 
 @dataclass(eq=False)
