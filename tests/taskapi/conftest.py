@@ -32,14 +32,17 @@ GREET = {
 ANYTHING = {"type": "object"}
 
 
-def register_type(
-    url: str, name: str, schema: dict[str, Any], *, queue: str = "default", max_attempts: int = 4, **more: Any
-) -> None:
+def register_type(url: str, name: str, schema: dict[str, Any], **more: Any) -> None:
     """Register a task type, like a worker does when it starts."""
-    known = {"name": name, "description": "", "queue": queue, "schema": schema, "retry": {}, **more}
+    register_types(url, {"name": name, "schema": schema, **more})
+
+
+def register_types(url: str, *types: dict[str, Any]) -> None:
+    defaults = {"description": "", "queue": "default", "retry": {}, "max_attempts": 4}
     engine = sync_engine(url, name="test", pool_size=1)
     with engine.connect() as connection:
-        connection.execute(workers.register_types([{**known, "max_attempts": max_attempts}]))
+        for one in types:  # one by one, since they may have different columns
+            connection.execute(workers.register_types([{**defaults, **one}]))
     engine.dispose()
 
 
@@ -50,10 +53,13 @@ def transport_to(app: Litestar) -> httpx.ASGITransport:
 
 @pytest.fixture
 def app(database_url: str) -> Litestar:
-    register_type(database_url, "noop", ANYTHING)
-    register_type(database_url, "greet", GREET, queue="greetings", max_attempts=7, timeout_s=90)
-    register_type(database_url, "stubborn", ANYTHING, can_cancel=False)
-    register_type(database_url, "patient", ANYTHING, can_pause=True)
+    register_types(
+        database_url,
+        {"name": "noop", "schema": ANYTHING},
+        {"name": "greet", "schema": GREET, "queue": "greetings", "max_attempts": 7, "timeout_s": 90},
+        {"name": "stubborn", "schema": ANYTHING, "can_cancel": False},
+        {"name": "patient", "schema": ANYTHING, "can_pause": True},
+    )
     return create_app(Settings(database_url=SecretStr(database_url)))
 
 
