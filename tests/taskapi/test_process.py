@@ -41,8 +41,10 @@ def test_it_listens_on_the_loopback_interface_only(server: Service) -> None:
 def test_a_too_large_body_gets_a_response_without_being_read(http: httpx.Client) -> None:
     large = json.dumps(task_body(parameters={str(n): "x" * 60_000 for n in range(35)}))
 
-    problem_of(http.post("/tasks", content=large, headers={"Content-Type": "application/json"}), 413, "too_large")
+    response = http.post("/tasks", content=large, headers={"Content-Type": "application/json"})
 
+    problem_of(response, 413, "too_large")
+    assert response.headers["Connection"] == "close"
     assert http.post("/tasks", json=task_body()).status_code == 201
 
 

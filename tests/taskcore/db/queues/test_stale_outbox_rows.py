@@ -55,8 +55,8 @@ def test_the_message_of_a_stale_row_does_not_block_its_queue(db: DatabaseHarness
     for task_id in (finished, waiting):
         messages.put(encode("default", task_id))
     executor = Executor(db.engine, build_plugins([Noop]), Settings(), worker_id=db.register_worker(), incarnation=1)
-    holding = SlotPool(threads=1, prefetch_short=0)
-    consumer = ClaimingConsumer(holding, executor, StubTransport(messages), "default", 0.1)
+    slots = SlotPool(threads=1, prefetch_short=0)
+    consumer = ClaimingConsumer(slots, executor, StubTransport(messages), "default", 0.1)
 
     handed_on = [next(consumer), next(consumer), next(consumer)]
 

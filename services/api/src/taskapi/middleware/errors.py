@@ -28,6 +28,8 @@ from taskcore.db.engine import is_database_unavailable
 from taskcore.errors import first_line
 
 RETRY_AFTER = {"Retry-After": "2"}
+#: The server closes a connection whose request body was not read; a client that is not told sends its next request there.
+CLOSE = {"Connection": "close"}
 
 #: The database has no schema yet, or an older one: to a client it is unavailable until it has been upgraded.
 _NOT_UPGRADED = (UndefinedTable, UndefinedColumn)
@@ -48,7 +50,7 @@ def _problem(request: HttpRequest, exc: Exception) -> tuple[Problem, dict[str, s
         case ProblemError():
             return exc.problem, exc.headers
         case RequestEntityTooLarge():
-            return too_large("body", request.route_handler.resolve_request_max_body_size() or 0), {}
+            return too_large("body", request.route_handler.resolve_request_max_body_size() or 0), CLOSE
         case ValidationException():
             return invalid(list(_parameter_errors(exc))), {}
         case NotFoundException():
