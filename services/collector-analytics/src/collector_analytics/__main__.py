@@ -34,7 +34,11 @@ NAME = "collector-analytics"
 
 
 @click.command(help="Collect usage metrics on a schedule. Any number of copies shares the work.")
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="TASKCORE_LOG__LEVEL")
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="Lowest level to log. [default: the setting log.level]",
+)
 def run(log_level: str | None) -> None:
     settings = _with_own_queue(configure(log_level))
     validate_configured_metrics(settings)

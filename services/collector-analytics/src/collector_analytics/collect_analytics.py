@@ -41,7 +41,7 @@ class CollectAnalytics(Plugin[CollectAnalyticsParameters]):
     """Runs at most one at a time, by the overlap rule of its schedule."""
 
     name = "collect_analytics"
-    description = "Measures how Taskcore, and what the operator has configured, is used, and stores the samples."
+    description = "Measures how Taskcore and the configured products are used, and stores the samples."
     queue = QUEUE
     retry = RetryPolicy(max_attempts=3, waits=(timedelta(seconds=5), timedelta(seconds=30)))
     timeout = timedelta(hours=1)  # a source that hangs must not stop all collection for good

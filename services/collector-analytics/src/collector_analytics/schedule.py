@@ -68,7 +68,7 @@ class ScheduleReconciler:
             managed_by=MANAGED_BY,
             every_s=every_s,
             task=self._task,
-            description="Collects usage metrics; its interval is the live setting analytics.interval_s",
+            description="The live setting analytics.interval_s is the interval at which it collects usage metrics",
         )
         async with asyncio.timeout(self._timeout_s), self._engine.connect() as connection:
             if (await connection.execute(statement)).all():

@@ -18,7 +18,11 @@ from taskcore.service_main import configure, run_program
 
 
 @click.command()
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="TASKCORE_LOG__LEVEL")
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="Lowest level to log. [default: the setting log.level]",
+)
 def cli(log_level: str | None) -> None:
     """Collect the events of a Kubernetes cluster. Any number of copies is safe: one collects, the others stand by."""
     settings = configure(log_level)

@@ -36,7 +36,9 @@ from taskworker.supervisor.supervisor import Supervisor
 RECONNECT_MS = "500"
 
 LOG_LEVEL = click.option(
-    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="TASKCORE_LOG__LEVEL"
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="Lowest level to log. [default: the setting log.level]",
 )
 
 log = structlog.stdlib.get_logger(__name__)

@@ -28,7 +28,7 @@ from taskcore.db.engine import is_database_unavailable
 from taskcore.errors import first_line
 
 RETRY_AFTER = {"Retry-After": "2"}
-#: The server closes a connection whose request body was not read; a client that is not told sends its next request there.
+#: The server closes a connection whose request body it did not read: the client must not send another one there.
 CLOSE = {"Connection": "close"}
 
 #: The database has no schema yet, or an older one: to a client it is unavailable until it has been upgraded.

@@ -19,6 +19,13 @@ from taskcore.db.notify import COMMANDS, DEPENDENTS, SETTLED
 from taskcore.db.tasks import actions, dependencies, queries
 from taskcore.domain.states import Action, Status
 
+_PARTICIPLES = {
+    Action.CANCEL: "cancelled",
+    Action.PAUSE: "paused",
+    Action.RESUME: "resumed",
+    Action.RETRY: "retried",
+    Action.DELETE: "deleted",
+}
 #: Actions that may block the task again, and what locks it for them: no parent may finish until it is blocked.
 _LOCKS = {Action.RESUME: dependencies.lock_task_and_parents, Action.RETRY: dependencies.lock_task_and_parents}
 #: What else than its status may prevent an action: a row when it does.
@@ -130,8 +137,8 @@ async def _refusal(services: Services, action: Action, task: RowMapping, other: 
 
 def _not_available(action: Action, status: Status, type_name: str) -> ProblemError:
     is_type = status is Status.RUNNING and action in (Action.CANCEL, Action.PAUSE)
-    which = f"A task of type {type_name} that is {status}" if is_type else f"A task that is {status}"
-    return _conflict(ProblemCode.ACTION_NOT_AVAILABLE, f"{which} does not allow the action {action}.", status)
+    which = f"A {status} task of type {type_name}" if is_type else f"A {status} task"
+    return _conflict(ProblemCode.ACTION_NOT_AVAILABLE, f"{which} cannot be {_PARTICIPLES[action]}.", status)
 
 
 def _conflict(code: ProblemCode, detail: str, status: Status) -> ProblemError:

@@ -44,7 +44,10 @@ def create(session: Session, /, *, name: str, task_type: str, run_at_start: bool
 @takes_schedule_options
 @click.pass_obj
 def change(session: Session, /, *, schedule: str, name: str | None, task_type: str | None, **options: Any) -> None:
-    """Change the given fields of a schedule and of its task. --cron replaces --every, and the reverse."""
+    """Change the given fields of a schedule and of its task; the others keep their values.
+
+    --cron replaces --every, and the reverse. The defaults below are those of `schedule create`.
+    """
     fields, task = split_options(options)
     fields |= drop_unset(name=name)
     task |= drop_unset(type=task_type)
