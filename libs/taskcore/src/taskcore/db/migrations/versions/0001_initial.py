@@ -1,4 +1,4 @@
-"""The whole schema. `0001_initial.sql` has it as SQL; the models say what each table and column is for."""
+"""The whole schema. `0001_initial/` has it as SQL, by subject; the models say what each table and column is for."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ TABLES = (
 
 
 def upgrade() -> None:
-    script = Path(__file__).with_suffix(".sql").read_text()
-    for statement in script.split(";\n\n"):  # psycopg takes one statement at a time
-        op.execute(statement)
+    for script in sorted(Path(__file__).with_suffix("").glob("*.sql")):
+        for statement in script.read_text().split(";\n\n"):  # psycopg takes one statement at a time
+            op.execute(statement)
 
 
 def downgrade() -> None:
