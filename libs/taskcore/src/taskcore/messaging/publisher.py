@@ -1,4 +1,4 @@
-"""Publishing, for the relay alone: many messages at once, with word of which of them the broker has stored."""
+"""The publisher of the relay: it sends many messages at once and returns those that the broker did not confirm."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def submit(
 
 
 def with_trace_context(tasks: Sequence[NewTask], trace_context: str | None) -> Sequence[NewTask]:
-    """Return `tasks`, of which the first ones continue a trace. Tracing all of a large batch would multiply load."""
+    """Return `tasks`; only the first ones continue a trace. Tracing all of a large batch would multiply load."""
     if trace_context is None:
         return tasks
     traced = [replace(task, trace_context=trace_context) for task in tasks[:MAX_TRACED_PER_BATCH]]
