@@ -23,7 +23,7 @@ def reply_to_others(host: VirtualHost) -> int:
 
 
 def test_a_queue_that_a_policy_deletes_is_declared_again(virtual_host: VirtualHost) -> None:
-    presence = Presence(pika.URLParameters(virtual_host.amqp_url), WORKER)
+    presence = Presence([pika.URLParameters(virtual_host.amqp_url)], WORKER)
     presence.start()
     eventually(lambda: reply_to_others(virtual_host) == RESOURCE_LOCKED)
 
@@ -37,7 +37,7 @@ def test_a_queue_that_a_policy_deletes_is_declared_again(virtual_host: VirtualHo
 
 def test_an_unexpected_error_does_not_end_the_presence(virtual_host: VirtualHost) -> None:
     parameters = FailingParameters(virtual_host.amqp_url)
-    presence = Presence(parameters, WORKER)
+    presence = Presence([parameters], WORKER)
 
     presence.start()
 

@@ -76,3 +76,56 @@ def test_secrets_are_hidden_when_settings_are_printed(monkeypatch: pytest.Monkey
     monkeypatch.setenv("TASKCORE_SMTP__PASSWORD", "hush")
 
     assert "hush" not in repr(load_settings())
+
+
+BAD_AMQP_URLS = [
+    "",
+    "h",
+    "amqp://h:port",
+    "amqp://h:0",
+    "amqp://h:70000",
+    "amqp://[::1",
+    "amqp://",
+    "amqp:///vhost",
+    "http://h",
+    "amqp://h?verify=verify_none",
+    "amqps://h/v?cacertfile=x",
+    "amqp://h/v#fragment",
+    "amqp://user@h",
+    "amqp://h/a/b",
+    "amqp://h,",
+    "amqp://h,amqp://h:port",
+    "amqp://a,http://b",
+]
+
+
+@pytest.mark.parametrize("url", BAD_AMQP_URLS)
+def test_address_of_rabbitmq_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("TASKCORE_AMQP_URL", url.replace("//", "//u:sesame@") if url == "amqp://h:port" else url)
+
+    with pytest.raises(InvalidSettings, match=r"^TASKCORE_AMQP_URL: ") as caught:
+        load_settings()
+
+    assert "sesame" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "urls",
+    [
+        "amqp://h",
+        "amqps://user:pass,word@h:5671/%2F",
+        "amqp://[::1]:5672/v",
+        "amqp://u:p@a:5672/%2F,amqp://u:p@b/%2F, AMQPS://c",
+    ],
+)
+def test_one_address_of_rabbitmq_or_several_are_accepted(monkeypatch: pytest.MonkeyPatch, urls: str) -> None:
+    monkeypatch.setenv("TASKCORE_AMQP_URL", urls)
+
+    assert load_settings().amqp_url.get_secret_value() == urls
+
+
+def test_key_without_a_certificate_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TASKCORE_AMQP_TLS__KEY_FILE", "/etc/key.pem")
+
+    with pytest.raises(InvalidSettings, match=r"^TASKCORE_AMQP_TLS: .*certificate_file"):
+        load_settings()

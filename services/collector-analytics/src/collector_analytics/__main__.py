@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import click
@@ -19,7 +18,7 @@ from collector_analytics.schedule import DATABASE_TIMEOUT_S, ScheduleReconciler
 from collector_analytics.validation import validate_configured_metrics
 from taskcore.db.engine import KEY_LOOKUP_OPTIONS, async_engine, sync_engine
 from taskcore.embedded_worker import EmbeddedWorker, drain, stop_signals
-from taskcore.leasing.liveness import default_signals
+from taskcore.leasing.liveness import signal_factory
 from taskcore.live_settings import CurrentSettings, SettingsWatcher
 from taskcore.messaging.brokers import RabbitBroker
 from taskcore.observability.exposition import build_registry
@@ -51,7 +50,7 @@ async def _run(settings: Settings) -> None:
     engine = sync_engine(url, name=NAME, pool_size=4, options=KEY_LOOKUP_OPTIONS, statement_deadline_s=limit_s)
     broker = RabbitBroker(settings)
     tracing = Tracing.start(settings, "taskcore-collector-analytics").set_global()
-    make_signals = partial(default_signals, settings)
+    make_signals = signal_factory(settings)
     worker = EmbeddedWorker(settings, engine, broker, build_plugins([CollectAnalytics]), make_signals, tracing)
     health = HealthServer(settings.health, build_registry(NAME, REGISTRY), lambda: worker.is_ready)
     health.start()

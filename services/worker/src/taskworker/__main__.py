@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import time
-from functools import partial
 
 import click
 import structlog
@@ -16,7 +15,7 @@ from prometheus_client import PROCESS_COLLECTOR, REGISTRY
 
 from taskcore.db.engine import sync_engine
 from taskcore.leasing.lease_manager import LeaseManager
-from taskcore.leasing.liveness import LivenessSignals, default_signals
+from taskcore.leasing.liveness import LivenessSignals, signal_factory
 from taskcore.live_settings import CurrentSettings
 from taskcore.messaging.publisher import RabbitPublisher
 from taskcore.observability.exposition import MultiprocessMetrics, SummedCollector, build_registry
@@ -81,7 +80,7 @@ def _build_supervisor(settings: Settings) -> Supervisor:
     executors = ExecutorPool(settings)
     slots = settings.worker.processes * settings.worker.threads
     lease = LeaseManager(settings, engine, load_plugins(), executors.reports, slots=slots)
-    liveness = LivenessSignals(partial(default_signals, settings), lease.wake, settings.worker.heartbeat_s)
+    liveness = LivenessSignals(signal_factory(settings), lease.wake, settings.worker.heartbeat_s)
     return Supervisor(settings, lease, executors, liveness)
 
 

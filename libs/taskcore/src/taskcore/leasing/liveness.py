@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from taskcore.leasing.control_listener import ControlListener
-from taskcore.messaging.brokers import connection_parameters
+from taskcore.messaging.addresses import connection_parameters
 from taskcore.messaging.presence import Presence
 from taskcore.reconnecting_thread import ReconnectingThread
 from taskcore.settings import Settings
@@ -19,10 +19,19 @@ from taskcore.settings import Settings
 LivenessSignalFactory = Callable[[int, Callable[[], None]], Sequence[ReconnectingThread]]
 
 
-def default_signals(settings: Settings, worker_id: int, wake: Callable[[], None]) -> Sequence[ReconnectingThread]:
-    """Return two signals, one in PostgreSQL and one in RabbitMQ."""
-    listener = ControlListener(settings.database_url.get_secret_value(), worker_id, on_wake=wake)
-    return [listener, Presence(connection_parameters(settings), worker_id)]
+def signal_factory(settings: Settings) -> LivenessSignalFactory:
+    """Make two signals for each worker, one in PostgreSQL and one in RabbitMQ.
+
+    Raises:
+        InvalidSettings: when the settings of RabbitMQ cannot be used.
+    """
+    parameters = connection_parameters(settings)
+
+    def make(worker_id: int, wake: Callable[[], None]) -> Sequence[ReconnectingThread]:
+        listener = ControlListener(settings.database_url.get_secret_value(), worker_id, on_wake=wake)
+        return [listener, Presence(parameters, worker_id)]
+
+    return make
 
 
 @dataclass(eq=False)

@@ -11,17 +11,13 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-import pika
 from dramatiq import Actor, Consumer
 from dramatiq import Broker as DramatiqBroker
-from dramatiq.brokers.rabbitmq import RabbitmqBroker
 from dramatiq.brokers.stub import StubBroker
 
+from taskcore.messaging.addresses import connection_parameters
 from taskcore.messaging.transports import RabbitTransport, StubTransport, Transport
 from taskcore.settings import Settings
-
-HEARTBEAT_S = 10
-BLOCKED_CONNECTION_TIMEOUT_S = 30
 
 #: How often RabbitMQ may deliver a message again. High enough to have no effect, because the database counts crashes.
 #: Only RabbitMQ 4 takes -1 for "unlimited"; RabbitMQ 3 drops every message that is returned once.
@@ -29,15 +25,6 @@ DELIVERY_LIMIT = 1_000_000
 
 #: Makes the consumer of one queue: (transport, queue name, timeout in seconds).
 ConsumerFactory = Callable[[Transport, str, float], Consumer]
-
-
-def connection_parameters(settings: Settings) -> pika.URLParameters:
-    parameters = pika.URLParameters(settings.amqp_url.get_secret_value())
-    parameters.heartbeat = HEARTBEAT_S
-    parameters.blocked_connection_timeout = BLOCKED_CONNECTION_TIMEOUT_S
-    parameters.socket_timeout = 5
-    parameters.stack_timeout = 10
-    return parameters
 
 
 def queue_arguments(queue_type: str) -> dict[str, Any]:
@@ -63,12 +50,12 @@ class _ClaimingBroker(DramatiqBroker):
         self.emit_after("declare_actor", actor)
 
 
-class RabbitBroker(_ClaimingBroker, RabbitmqBroker):
+class RabbitBroker(_ClaimingBroker):
     """A broker that only consumes: the relay publishes through a `RabbitPublisher`."""
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(url=settings.amqp_url.get_secret_value(), middleware=[])
-        self.parameters = connection_parameters(settings)
+        self._addresses = connection_parameters(settings)
+        super().__init__(middleware=[])
         self._prefetch = settings.worker.threads + settings.worker.prefetch_short
         self._arguments = queue_arguments(settings.queue_type)
 
@@ -76,11 +63,11 @@ class RabbitBroker(_ClaimingBroker, RabbitmqBroker):
         """Add the queue to those that are consumed; its consumer declares it to the server whenever it connects."""
         if queue_name not in self.queues:
             self.emit_before("declare_queue", queue_name)
-            self.queues.add(queue_name)
+            self.queues[queue_name] = None
             self.emit_after("declare_queue", queue_name)
 
     def _open_transport(self, queue_name: str) -> Transport:
-        return RabbitTransport(self.parameters, queue_name, self._arguments, self._prefetch)
+        return RabbitTransport(self._addresses, queue_name, self._arguments, self._prefetch)
 
 
 class MemoryBroker(_ClaimingBroker, StubBroker):

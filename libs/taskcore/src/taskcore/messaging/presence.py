@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pika
 
+from taskcore.messaging.addresses import shuffled
 from taskcore.reconnecting_thread import ReconnectingThread
 
 CHECK_INTERVAL_S = 1.0
@@ -19,13 +22,13 @@ class Presence(ReconnectingThread):
     name = "presence"
     reconnect_delay_s = 1.0
 
-    def __init__(self, parameters: pika.URLParameters, worker_id: int) -> None:
+    def __init__(self, parameters: Sequence[pika.ConnectionParameters], worker_id: int) -> None:
         super().__init__()
         self._parameters = parameters
         self._queue = presence_queue(worker_id)
 
     def _hold_connection(self) -> None:
-        with pika.BlockingConnection(self._parameters) as connection:
+        with pika.BlockingConnection(shuffled(self._parameters)) as connection:
             channel = connection.channel()
             while not self._stopping.is_set():
                 # Repeatedly, because a policy or an operator can delete the queue while the connection stays open.

@@ -11,7 +11,8 @@ import structlog
 
 from taskcore.domain.liveness import RECONNECT_GRACE_S
 from taskcore.errors import BrokerUnavailable
-from taskcore.messaging.brokers import MemoryBroker, connection_parameters, queue_arguments
+from taskcore.messaging.addresses import connection_parameters
+from taskcore.messaging.brokers import MemoryBroker, queue_arguments
 from taskcore.messaging.messages import build_message
 from taskcore.messaging.presence import presence_queue
 from taskcore.messaging.publisher_connection import ConfirmConnection

@@ -16,10 +16,10 @@ from pika.adapters.asyncio_connection import AsyncioConnection
 from pika.channel import Channel
 
 from taskcore.errors import BrokerUnavailable
+from taskcore.messaging.addresses import CONNECT_TIMEOUT_S, shuffled
 from taskcore.messaging.messages import encode
 
 CONFIRM_TIMEOUT_S = 10.0
-CONNECT_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 2.0
 NOT_FOUND = 404
 
@@ -65,7 +65,18 @@ class ConfirmConnection:
         channel.confirm_delivery(self._on_confirm)
 
     @classmethod
-    async def open(cls, parameters: pika.URLParameters) -> ConfirmConnection:
+    async def open(cls, addresses: Sequence[pika.ConnectionParameters]) -> ConfirmConnection:
+        """Connect to the first of `addresses` that answers. Raise `BrokerUnavailable` when none does."""
+        failure = BrokerUnavailable()
+        for parameters in shuffled(addresses):
+            try:
+                return await cls._open(parameters)
+            except BrokerUnavailable as exc:
+                failure = exc
+        raise failure
+
+    @classmethod
+    async def _open(cls, parameters: pika.ConnectionParameters) -> ConfirmConnection:
         opened: asyncio.Future[Channel] = asyncio.get_running_loop().create_future()
         closed = asyncio.Event()
 

@@ -19,6 +19,7 @@ import pika.exceptions
 from dramatiq.errors import ConnectionClosed
 from pika.adapters.blocking_connection import BlockingChannel
 
+from taskcore.messaging.addresses import shuffled
 from taskcore.messaging.messages import decode
 
 
@@ -60,7 +61,7 @@ class RabbitTransport:
         self._inbox: deque[Delivery] = deque()
         self._consumer_tag: str | None = None
         with _dramatiq_errors():
-            self._connection = pika.BlockingConnection(parameters)
+            self._connection = pika.BlockingConnection(shuffled(parameters))
             self._channel = self._connection.channel()
             self._channel.queue_declare(queue_name, durable=True, arguments=arguments)
             self._channel.basic_qos(prefetch_count=prefetch)

@@ -1,5 +1,6 @@
 """All that an operator can set. `taskcore.settings.loading` describes where values come from."""
 
+from taskcore.settings.amqp import AmqpTlsSettings
 from taskcore.settings.api import ApiSettings
 from taskcore.settings.collectors import (
     AlertRule,
@@ -23,6 +24,7 @@ __all__ = [
     "AlertRule",
     "AlertSettings",
     "AlertTask",
+    "AmqpTlsSettings",
     "ApiSettings",
     "CommandSettings",
     "CoordinatorSettings",

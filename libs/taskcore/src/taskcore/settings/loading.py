@@ -23,6 +23,7 @@ from pydantic_settings import (
 )
 
 from taskcore.errors import InvalidSettings
+from taskcore.settings.amqp import AmqpTlsSettings, AmqpUrls
 from taskcore.settings.api import ApiSettings
 from taskcore.settings.collectors import AlertSettings, AnalyticsSettings, KubernetesSettings
 from taskcore.settings.observability import HealthSettings, LogSettings
@@ -58,8 +59,9 @@ class Settings(BaseSettings):
 
     database_url: SecretStr = SecretStr("postgresql://taskcore@127.0.0.1:5432/taskcore")
     """PostgreSQL, 15 or newer."""
-    amqp_url: SecretStr = SecretStr("amqp://guest:guest@127.0.0.1:5672/%2F")
-    """RabbitMQ, 3.10 or newer."""
+    amqp_url: AmqpUrls = SecretStr("amqp://guest:guest@127.0.0.1:5672/%2F")
+    """RabbitMQ, 3.10 or newer. The addresses of several nodes are separated by commas, and tried until one answers."""
+    amqp_tls: AmqpTlsSettings = AmqpTlsSettings()
     queue_type: Literal["quorum", "classic"] = "quorum"
     """Type of the queues in RabbitMQ."""
     data_dir: Path = Path(".taskcore")
