@@ -120,7 +120,7 @@ def _default(field: FieldInfo) -> str:
         listed = ", ".join(one.model_dump_json(exclude_unset=True) for one in value)
         return f"`[{listed}]`"
     if isinstance(value, tuple) and value:
-        return f"`{json.dumps(value)}`"
+        return f"`{json.dumps(value, default=str)}`"
     return "" if value in (None, (), {}, "") else f"`{value}`"
 
 

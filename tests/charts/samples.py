@@ -40,7 +40,7 @@ EVERYTHING: Values = merge_values(
                 "headersSecret": "headers",
             },
             "traceUrlTemplate": "https://jaeger.example.com/trace/{trace_id}",
-            "config": {"http": {"max_body_bytes": 2_000_000}},
+            "config": {"http": {"max_body_bytes": 200_000}},
             "extraEnv": [{"name": "NO_PROXY", "value": "10.0.0.0/8"}],
             "networkPolicy": {"metricsFrom": _PROMETHEUS, "databaseTo": [{"ipBlock": {"cidr": "10.1.2.3/32"}}]},
             "monitoring": {

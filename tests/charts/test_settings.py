@@ -74,7 +74,7 @@ def test_values_become_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
     assert (settings.worker.grace_s, settings.worker.threads, settings.worker.processes) == (90.5, 3, 5)
     assert settings.worker.queues == ("default", "mail")
-    assert settings.http.max_body_bytes == 2_000_000
+    assert settings.http.max_body_bytes == 200_000
     assert settings.retention.succeeded_s == 86_400
     assert settings.trace_url_template == "https://jaeger.example.com/trace/{trace_id}"
     assert settings.tracing.endpoint == "http://jaeger:4318"

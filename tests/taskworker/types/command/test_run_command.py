@@ -140,6 +140,37 @@ def test_child_that_keeps_the_output_open_is_not_waited_for() -> None:
     assert environment(program).run(RunCommand, command="it")["output"] == "done\n"
 
 
+def test_child_that_goes_on_writing_is_not_waited_for() -> None:
+    program = """
+import os, sys
+if os.fork() == 0:
+    while True:
+        os.write(1, b"tick" * 10_000)
+sys.stdout.write("x" * 1_000_000 + "done")
+"""
+
+    result = environment(program, timeout_s=60).run(RunCommand, command="it")
+
+    assert result["exit_code"] == 0
+
+
+def test_all_that_the_command_wrote_is_read_after_its_exit() -> None:
+    program = "import os, sys; os.fork() or os._exit(os.system('sleep 5')); sys.stdout.write('x' * 60_000 + 'end')"
+
+    env = environment(program)
+    result = env.run(RunCommand, command="it")
+
+    assert result["output"].endswith("xend")
+    assert sum(len(line.message) for line in env.log_lines) == 60_003
+
+
+def test_command_that_closes_its_output_is_waited_for() -> None:
+    program = "import os, time; os.close(1); os.close(2); time.sleep(0.2); os._exit(3)"
+
+    with pytest.raises(CommandFailed, match="3"):
+        environment(program).run(RunCommand, command="it")
+
+
 def test_long_output_is_truncated_and_long_lines_are_split() -> None:
     env = environment("print('x' * 1_000_000); print('end')")
 

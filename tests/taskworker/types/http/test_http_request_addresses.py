@@ -46,6 +46,20 @@ def test_private_networks_are_forbidden(url: str) -> None:
     assert outcome.reason == "forbidden_address"
 
 
+@pytest.mark.parametrize("host", ["168.63.129.16", "[::ffff:168.63.129.16]", "169.254.169.254"])
+def test_metadata_address_is_forbidden_by_default(host: str) -> None:
+    outcome = make_environment(http={"allowed_networks": ["169.254.0.0/16"]}).run(HttpRequest, url=f"http://{host}/")
+
+    assert outcome.reason == "forbidden_address"
+
+
+def test_denied_network_is_forbidden_although_it_is_allowed(site: HttpServer) -> None:
+    env = make_environment(http={"allowed_networks": ["127.0.0.0/8"], "denied_networks": ["127.0.0.2/32"]})
+
+    assert env.run(HttpRequest, url=f"http://127.0.0.1:{site.port}/")["status"] == 200
+    assert env.run(HttpRequest, url=f"http://127.0.0.2:{site.port}/").reason == "forbidden_address"
+
+
 def test_redirect_to_a_forbidden_address_is_refused(site: HttpServer) -> None:
     env = make_environment(http={"allowed_networks": ["127.0.0.1/32", "::1/128"]})
     site.replies["/"] = Reply(302, {"Location": f"http://127.0.0.2:{site.port}/secret"})

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
+from taskcore.domain.tasks import MAX_TASK_BYTES
 from taskcore.settings.field_types import Port, Seconds, Section
 
 
@@ -68,14 +69,39 @@ class CommandSettings(Section):
     """Limit of the address space of each of its processes."""
 
 
+#: Where clouds give a machine its metadata and credentials: AWS, Google, Azure, Oracle and others (169.254.169.254),
+#: AWS over IPv6, ECS, EKS, Google over IPv6, Azure's WireServer, Oracle, Alibaba, Scaleway and Tencent.
+METADATA_ADDRESSES = tuple(
+    ip_network(address)
+    for address in (
+        "169.254.169.254",
+        "fd00:ec2::254",
+        "169.254.170.2",
+        "169.254.170.23",
+        "fd00:ec2::23",
+        "fd20:ce::254",
+        "168.63.129.16",
+        "192.0.0.192",
+        "100.100.100.200",
+        "169.254.42.42",
+        "fd00:42::42",
+        "169.254.0.23",
+    )
+)
+
+
 class HttpSettings(Section):
     """The HTTP client of `http_request` and of `ctx.http`."""
 
     allowed_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     """Loopback, link-local or private networks that requests may reach."""
+    denied_networks: tuple[IPv4Network | IPv6Network, ...] = METADATA_ADDRESSES
+    """Networks that requests may not reach, even if they are public or in `allowed_networks`: by default the addresses
+    at which clouds give out a machine's credentials.
+    """
     timeout_s: Seconds = 30
     """Timeout of a request."""
-    max_body_bytes: Annotated[int, Field(ge=1, le=16 * 1024 * 1024)] = 1024 * 1024
-    """How many bytes of a response's body are read."""
+    max_body_bytes: Annotated[int, Field(ge=1, le=MAX_TASK_BYTES)] = MAX_TASK_BYTES
+    """How many bytes of a response's body are read. A result, with headers and escapes, can hold no more than 1 MiB."""
     ca_file: Path | None = None
     """Certificate authorities (PEM) to verify servers with, instead of the public ones."""

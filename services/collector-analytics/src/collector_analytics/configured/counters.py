@@ -39,7 +39,7 @@ class CounterSource(MetricSource):
         return [Sample(self._metric, _number(found))]
 
     def _document(self, ctx: MetricContext) -> Any:
-        http = ctx.settings.http.model_copy(update={"allowed_networks": ANY_NETWORK})
+        http = ctx.settings.http.model_copy(update={"allowed_networks": ANY_NETWORK, "denied_networks": ()})
         headers = {name: value.get_secret_value() for name, value in self._counter.headers.items()}
         with (
             http_client(http, ctx.task.cancellation, self._counter.timeout_s) as client,

@@ -35,7 +35,7 @@ def http_client(
     """Open a client with the operator's settings. An interrupt closes its connections."""
     deadline = time.monotonic() + (timeout_s or settings.timeout_s)
     with SocketRegistry() as sockets, cancellation.on_interrupt(sockets.shutdown_all):
-        network = GuardedNetwork(sockets, settings.allowed_networks, deadline)
+        network = GuardedNetwork(sockets, settings.allowed_networks, settings.denied_networks, deadline)
         with guarded_client(make_ssl_context(settings), network, tracer) as client:
             yield client
 

@@ -32,12 +32,15 @@ class ForbiddenAddress(TaskcoreError):
 class GuardedNetwork(httpcore.NetworkBackend):
     """Connects to public addresses and to `allowed` networks, until `deadline` by the monotonic clock.
 
-    `sockets` can close its connections earlier.
+    It never connects to `denied` networks. `sockets` can close its connections earlier.
     """
 
-    def __init__(self, sockets: SocketRegistry, allowed: Sequence[Network], deadline: float) -> None:
+    def __init__(
+        self, sockets: SocketRegistry, allowed: Sequence[Network], denied: Sequence[Network], deadline: float
+    ) -> None:
         self._sockets = sockets
         self._allowed = allowed
+        self._denied = denied
         self._deadline = deadline
 
     def connect_tcp(
@@ -55,7 +58,7 @@ class GuardedNetwork(httpcore.NetworkBackend):
         """
         addresses = resolve(host, port)
         for address in addresses:
-            if not is_allowed(parse_address(address), self._allowed):
+            if not is_allowed(parse_address(address), self._allowed, self._denied):
                 raise ForbiddenAddress(f"{host} resolves to {address}, to which tasks may not connect")
         return self._connect_first(addresses, port)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
+import struct
 import subprocess
+import termios
 import time
 from contextlib import suppress
 
@@ -32,15 +35,15 @@ class CommandOutput:
         return f"…\n{text}" if self._is_truncated else text
 
     def read_until_exit(self, process: subprocess.Popen[bytes], ends_at: float) -> bool:
-        """Read until the process has exited and its output is complete. Return False if `ends_at` comes first.
+        """Read until the process has exited, and all that it wrote. Return False if `ends_at` comes first.
 
-        `ends_at` is a time of the monotonic clock. A child process that keeps the pipe open is not waited for.
+        `ends_at` is a time of the monotonic clock. What its children write after its exit is not read.
         """
         assert process.stdout is not None
         poll = select.poll()
         poll.register(process.stdout, select.POLLIN)
         is_open = True
-        while is_open or process.poll() is None:
+        while process.poll() is None:
             if time.monotonic() >= ends_at:
                 return False
             if not is_open:
@@ -48,12 +51,19 @@ class CommandOutput:
                     process.wait(POLL_INTERVAL_S)
             elif poll.poll(POLL_INTERVAL_S * 1000):
                 is_open = self._add(os.read(process.stdout.fileno(), CHUNK_BYTES))
-            elif process.poll() is not None:
-                break
+        self._drain(process.stdout.fileno())
+        return True
+
+    def _drain(self, pipe: int) -> None:
+        """Read what is in the pipe now: its writers may never stop, and may keep it open for ever."""
+        left = _bytes_in(pipe)
+        while left > 0:
+            chunk = os.read(pipe, min(left, CHUNK_BYTES))
+            left -= len(chunk)
+            self._add(chunk)
         if self._line:
             self._log_line(self._line)
             self._line = b""
-        return True
 
     def _add(self, chunk: bytes) -> bool:
         """Return False at the end of the output."""
@@ -71,3 +81,8 @@ class CommandOutput:
     def _log_line(self, line: bytes) -> None:
         for start in range(0, max(1, len(line)), MAX_LINE_BYTES):
             self._log.info(line[start : start + MAX_LINE_BYTES].decode("utf-8", "replace").rstrip("\r"))
+
+
+def _bytes_in(pipe: int) -> int:
+    (size,) = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, struct.pack("i", 0)))
+    return int(size)

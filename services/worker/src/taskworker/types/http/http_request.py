@@ -113,7 +113,7 @@ def _send(ctx: TaskContext, params: HttpRequestParameters) -> Response:
 
 
 def _request(client: httpx.Client, params: HttpRequestParameters) -> httpx.Request:
-    # A compressed body would have to be decompressed to limit its size. One that comes anyway is not decompressed.
+    # Some servers send what they keep compressed as it is, whatever the client accepts.
     headers = httpx.Headers({"Accept-Encoding": "identity", **params.headers})
     content: str | bytes | None = params.body
     if params.json is not None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import codecs
+from bisect import bisect_right
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import httpx
+import msgspec
+
+from taskcore.domain.tasks import MAX_TASK_BYTES
+from taskworker.types.http.body import read_body
 
 MAX_EXCERPT_CHARS = 500
 MAX_REDIRECTS = 10
@@ -23,8 +27,21 @@ class Response:
     url: str
 
     def to_result(self) -> dict[str, Any]:
-        """Return the task's result. The values of a repeated header are joined by commas."""
-        return asdict(self) | {"headers": dict(self.headers)}
+        """Return the task's result. The body is cut to what a result can hold.
+
+        The values of a repeated header are joined by commas, those of Set-Cookie, which may contain commas, by line
+        ends.
+        """
+        result = asdict(self) | {"headers": self._joined_headers()}
+        room = MAX_TASK_BYTES - _json_bytes(result | {"body": ""})
+        body = _longest_prefix(self.body, room)
+        return result | {"body": body, "truncated": self.truncated or len(body) < len(self.body)}
+
+    def _joined_headers(self) -> dict[str, str]:
+        headers = dict(self.headers)
+        if cookies := self.headers.get_list("Set-Cookie"):
+            headers["set-cookie"] = "\n".join(cookies)
+        return headers
 
     def error_message(self) -> str:
         """Return the status and the start of the body."""
@@ -40,8 +57,6 @@ class Response:
 def send_request(client: httpx.Client, request: httpx.Request, follow_redirects: bool, max_bytes: int) -> Response:
     """Send `request` and read up to `max_bytes` of the response's body.
 
-    The body is decoded by the charset of its type, or as UTF-8, with replacement characters for invalid bytes.
-
     Raises:
         httpx.TooManyRedirects: after ten redirects.
         httpx.RemoteProtocolError: if a redirect has no valid URL.
@@ -50,11 +65,10 @@ def send_request(client: httpx.Client, request: httpx.Request, follow_redirects:
     if follow_redirects:
         response = _follow(client, response)
     try:
-        body, truncated = _read(response, max_bytes)
+        body, truncated = read_body(response, max_bytes)
     finally:
         response.close()
-    text = body.decode(_charset(response), "replace")
-    return Response(response.status_code, response.headers, text, truncated, str(response.url))
+    return Response(response.status_code, response.headers, body, truncated, str(response.url))
 
 
 def _follow(client: httpx.Client, response: httpx.Response) -> httpx.Response:
@@ -70,17 +84,14 @@ def _follow(client: httpx.Client, response: httpx.Response) -> httpx.Response:
     raise httpx.TooManyRedirects(f"more than {MAX_REDIRECTS}", request=response.request)
 
 
-def _read(response: httpx.Response, max_bytes: int) -> tuple[bytes, bool]:
-    body = bytearray()
-    for chunk in response.iter_raw():
-        body += chunk
-        if len(body) > max_bytes:
-            return bytes(body[:max_bytes]), True
-    return bytes(body), False
+def _longest_prefix(text: str, max_json_bytes: int) -> str:
+    """Return the start of `text` that has up to `max_json_bytes` within a JSON string."""
+    start = text[:max_json_bytes]
+    if _json_bytes(start) - 2 <= max_json_bytes:
+        return start
+    lengths = range(len(start) + 1)
+    return start[: bisect_right(lengths, max_json_bytes, key=lambda length: _json_bytes(start[:length]) - 2) - 1]
 
 
-def _charset(response: httpx.Response) -> str:
-    try:
-        return codecs.lookup(response.charset_encoding or "utf-8").name
-    except LookupError:
-        return "utf-8"
+def _json_bytes(value: object) -> int:
+    return len(msgspec.json.encode(value))
