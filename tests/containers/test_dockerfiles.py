@@ -54,7 +54,8 @@ def test_health_check_uses_the_served_port(service: str) -> None:
 
     assert json.loads(check.partition("CMD ")[2]) == ["python", "-m", "taskcore.probe", section]
     assert values(image, "EXPOSE") == [str(DEFAULT_PORTS[section])]
-    assert f"TASKCORE_{section.upper()}__HOST=0.0.0.0" in shlex.split(environment)
+    host = "0.0.0.0" if section == "api" else "::"
+    assert f"TASKCORE_{section.upper()}__HOST={host}" in shlex.split(environment)
 
 
 @pytest.mark.parametrize("service", SERVICES[1:])

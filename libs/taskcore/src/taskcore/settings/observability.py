@@ -27,7 +27,7 @@ class HealthSettings(Section):
     """Where every process but the API serves its health checks and metrics."""
 
     host: str = "127.0.0.1"
-    """Address to listen on."""
+    """Address to listen on. `::` means all addresses, of IPv4 and IPv6."""
     port: Port = 5050
     """Port to listen on; 0 turns the server off."""
 
