@@ -6,7 +6,7 @@ ARGS ?=
 DURATIONS ?=
 ONLY ?=
 LIST ?=
-WORKERS ?= auto
+WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) * 3 / 2)))
 BASE ?= python:3.13-slim-bookworm
 BUILD ?=
 DEV ?=
@@ -20,8 +20,8 @@ PACKAGES := libs/taskcore libs/taskclient services/api services/worker services/
 IN_IMAGES := api worker collector-analytics collector-k8s
 OWN := taskcore taskclient taskapi taskworker collector-analytics collector-k8s taskstandalone
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# A file goes to one worker, whose tests may share a system of processes. The servers are shared by all workers.
-PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --timeout 600
+# More workers than processors, because many tests wait. The servers are shared by all workers.
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --timeout 600
 INSTALL := $(PIP) install --quiet --no-deps --require-hashes
 COMPOSE ?= $(shell docker compose version > /dev/null 2>&1 && echo docker compose || echo docker-compose)
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
@@ -61,12 +61,13 @@ up down logs: export VERSION := $(VERSION)
 up down logs: export REVISION := $(REVISION)
 up down logs: export COMPOSE_FILE := compose.yaml$(if $(DEV),:compose.dev.yaml)$(patsubst %,:%,$(wildcard compose.override.yaml))
 
+# A file goes to one worker, because its tests may share a system of processes.
 test: .venv/.dev  ## run all tests; ARGS="tests/taskstandalone -k adopted" for some
 	harness/rabbitmq/provide_rabbitmq
-	$(PYTEST) $(DURATIONS:%=--durations=%) $(ARGS)
+	$(PYTEST) --dist loadfile --no-loadscope-reorder $(DURATIONS:%=--durations=%) $(ARGS)
 
 test-fast: .venv/.dev  ## run the tests that need neither Taskcore's programs nor much time
-	$(PYTEST) -m 'not slow and not system' $(ARGS)
+	$(PYTEST) --dist worksteal -m 'not slow and not system' $(ARGS)
 
 test-containers: .venv/.dev  ## run the tests that need a container engine: they build and run the images
 	$(BIN)/python -m pytest tests/containers/engine $(ARGS)

@@ -15,6 +15,7 @@ from psycopg.rows import dict_row
 from pydantic import SecretStr
 
 from taskapi.app import create_app
+from taskapi.runtime.services import Services
 from taskcore.db.engine import sync_engine
 from taskcore.db.workers import workers
 from taskcore.settings import Settings
@@ -51,8 +52,14 @@ def transport_to(app: Litestar) -> httpx.ASGITransport:
     return httpx.ASGITransport(app=cast("Any", app))
 
 
+@pytest.fixture(scope="session")
+def routes() -> Litestar:
+    """Return an application without a database. It is shared, because its routes take long to register."""
+    return create_app(Settings(database_url=SecretStr("postgresql://127.0.0.1:1/none")))
+
+
 @pytest.fixture
-def app(database_url: str) -> Litestar:
+def app(routes: Litestar, database_url: str) -> Litestar:
     register_types(
         database_url,
         {"name": "noop", "schema": ANYTHING},
@@ -60,7 +67,8 @@ def app(database_url: str) -> Litestar:
         {"name": "stubborn", "schema": ANYTHING, "can_cancel": False},
         {"name": "patient", "schema": ANYTHING, "can_pause": True},
     )
-    return create_app(Settings(database_url=SecretStr(database_url)))
+    routes.state.services = Services.from_settings(Settings(database_url=SecretStr(database_url)))
+    return routes
 
 
 @pytest.fixture

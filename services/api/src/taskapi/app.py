@@ -89,7 +89,6 @@ def create_app(
     `/metrics` exposes `metrics` [default: those of this process]. Traces are read from `span_store` when there is no
     trace viewer.
     """
-    services = Services.from_settings(settings or load_settings(), tracing, metrics, span_store)
     app = Litestar(
         route_handlers=[
             *(
@@ -103,12 +102,12 @@ def create_app(
             openapi.index,
             openapi.document,
         ],
-        dependencies={"services": Provide(lambda: services, sync_to_thread=False)},
+        dependencies={"services": Provide(lambda: app.state.services, sync_to_thread=False)},
         exception_handlers={Exception: errors.handle_exception},
-        lifespan=[lambda _: services.open()],
+        lifespan=[lambda app: app.state.services.open()],
         openapi_config=openapi.CONFIG,
         logging_config=None,
     )
-    app.state.services = services
-    app.asgi_handler = RequestMiddleware(app.asgi_handler, services)
+    app.state.services = Services.from_settings(settings or load_settings(), tracing, metrics, span_store)
+    app.asgi_handler = RequestMiddleware(app.asgi_handler, app.state)
     return app

@@ -7,6 +7,7 @@ import time
 from uuid import uuid4
 
 import structlog
+from litestar.datastructures import State
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
@@ -30,14 +31,15 @@ def request_id_of(scope: Scope) -> str:
 class RequestMiddleware:
     """Wraps the whole application, so that a 404 is counted as well."""
 
-    def __init__(self, app: ASGIApp, services: Services) -> None:
+    def __init__(self, app: ASGIApp, state: State) -> None:
         self._app = app
-        self._services = services
+        self._state = state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
+        services: Services = self._state.services
         started = time.perf_counter()
         request_id = _request_id(scope)
         scope["state"]["request_id"] = request_id
@@ -47,11 +49,11 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                close = [(b"connection", b"close")] if self._services.draining.is_set() else []
+                close = [(b"connection", b"close")] if services.draining.is_set() else []
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode()), *close]
             await send(message)
 
-        with bound_contextvars(request_id=request_id), request_span(self._services.tracing, scope) as span:
+        with bound_contextvars(request_id=request_id), request_span(services.tracing, scope) as span:
             try:
                 await self._app(scope, receive, send_with_id)
             finally:
