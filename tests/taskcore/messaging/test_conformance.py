@@ -146,8 +146,8 @@ async def test_stopping_lets_running_tasks_finish_and_releases_the_rest(harness:
 
 async def test_threads_that_stop_early_do_not_shorten_the_grace_of_the_others(harness: WorkerHarness) -> None:
     service = harness.start_service(threads=16)
-    await harness.submit(15, type="sleeping", parameters={"seconds": 1})
-    (longest,) = await harness.submit(type="sleeping", parameters={"seconds": 4})
+    await harness.submit(15, type="sleeping", parameters={"seconds": 0.2})
+    (longest,) = await harness.submit(type="sleeping", parameters={"seconds": 1.5})
     await harness.until(lambda: harness.count("running") + harness.count("succeeded") == 16)
 
     await harness.stop(service, grace_s=12)
