@@ -36,6 +36,14 @@ def test_each_service_gets_only_the_secrets_that_it_needs(service: str) -> None:
     assert rendered.of_kind("Secret") == rendered.of_kind("StatefulSet") == []
 
 
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_url_past_a_pooler_comes_from_the_same_secret(service: str) -> None:
+    rendered = render(PRODUCTION, set_value("global.database.directKey", "direct"))
+
+    reference = {"secretKeyRef": {"name": "our-postgresql", "key": "direct"}}
+    assert environment(rendered, service)["TASKCORE_DATABASE_DIRECT_URL"] == reference
+
+
 @pytest.mark.parametrize(
     ("left", "sentence"),
     [

@@ -162,6 +162,7 @@ def test_changed_settings_restart_the_affected_services() -> None:
         ("api.config.api.drain_s", 0, "use the value api.drainSeconds instead"),
         ("global.config.tracing.endpoint", "http://a", "use the value global.tracing.endpoint instead"),
         ("global.config.database_url", "postgresql://a", "comes from a Secret: global.database.existingSecret"),
+        ("global.config.database_direct_url", "postgresql://a", "comes from a Secret: global.database.directKey"),
         ("worker.config.amqp_url", "amqp://a", "comes from a Secret: global.amqp.existingSecret"),
         ("worker.config.databases.shop.url", "postgresql://a", "name it as settingsSecret of the service"),
         ("global.config.smtp.password", "a", "under the key smtp__password"),

@@ -146,7 +146,12 @@ def test_every_value_is_documented_and_every_object_is_closed() -> None:
 
 
 def test_defaults_contain_no_password_and_start_no_database() -> None:
-    assert VALUES["global"]["database"] == {"existingSecret": "", "key": "database_url", "development": False}
+    assert VALUES["global"]["database"] == {
+        "existingSecret": "",
+        "key": "database_url",
+        "directKey": "",
+        "development": False,
+    }
     assert VALUES["global"]["amqp"] == {"existingSecret": "", "key": "amqp_url", "development": False}
     assert not [path for path, _ in _properties(SCHEMA) if "password" in path.lower() and _is_in(VALUES, path)]
 

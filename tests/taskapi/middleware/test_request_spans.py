@@ -11,6 +11,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
+from pydantic import SecretStr
 from sqlalchemy import Executable, text
 from sqlalchemy.exc import DBAPIError
 from structlog.contextvars import bound_contextvars, get_contextvars
@@ -21,6 +22,7 @@ from taskapi.runtime.notifier import Notifier
 from taskapi.runtime.request_spans import statement_span
 from taskcore.db.tasks.submit import tasks_by_key
 from taskcore.observability.tracing.provider import Tracing
+from taskcore.settings import Settings
 from tests.taskapi.api_helpers import submit
 from tests.taskapi.traces.trace_helpers import TRACE, api_client
 
@@ -36,7 +38,7 @@ def named(exporter: InMemorySpanExporter, name: str) -> ReadableSpan:
 async def test_the_span_of_a_failed_statement_has_the_error_but_no_values(
     database_url: str, tracing: Tracing, exporter: InMemorySpanExporter
 ) -> None:
-    database = Database.from_url(database_url, tracing)
+    database = Database.from_settings(Settings(database_url=SecretStr(database_url)), tracing)
 
     with tracing.tracer.start_as_current_span("request"), pytest.raises(DBAPIError) as raised:
         await database.read(text("SELECT length(:given) / 0").bindparams(given=SECRET))

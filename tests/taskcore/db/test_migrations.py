@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+from alembic.script import ScriptDirectory
 from sqlalchemy import make_url
 
 from taskcore.db import migrations
@@ -26,6 +29,15 @@ def test_two_upgrades_at_once_wait_for_each_other(empty_database_url: str) -> No
         list(pool.map(migrations.upgrade, [empty_database_url] * 2))
 
     migrations.check(empty_database_url)
+
+
+def test_the_installation_may_be_in_a_path_with_a_percent_sign(tmp_path: Path) -> None:
+    directory = tmp_path / "feature%2Fx %(here)s"
+    shutil.copytree(Path(migrations.__file__).parent, directory)
+
+    script = ScriptDirectory.from_config(migrations.alembic_config(directory))
+
+    assert script.get_current_head() == ScriptDirectory.from_config(migrations.alembic_config()).get_current_head()
 
 
 def test_an_unusable_database_is_reported_in_one_line(empty_database_url: str) -> None:

@@ -206,12 +206,11 @@ async def test_messages_of_a_paused_queue_start_no_task_and_are_sent_again_after
     await harness.until(lambda: harness.count("succeeded") == 3)
 
 
-async def test_the_end_of_a_task_that_others_depend_on_is_notified(harness: WorkerHarness) -> None:
+async def test_the_end_of_a_task_that_others_depend_on_is_notified(harness: WorkerHarness, database_url: str) -> None:
     parent, other = harness.database.submit(new_task(), new_task())
     harness.database.submit_with_parents(parent)
     await harness.send([other])
-    url = harness.database.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(url, autocommit=True) as listening:
+    with psycopg.connect(database_url, autocommit=True) as listening:
         listening.execute("LISTEN taskcore_dependents")
         harness.start_service()
         await harness.until(lambda: harness.database.status(other) == "succeeded")

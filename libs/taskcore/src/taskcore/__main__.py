@@ -25,7 +25,7 @@ def main() -> int:
     db.add_parser("check", help="compare the database with the models")
     arguments = parser.parse_args()
     try:
-        url = load_settings().database_url.get_secret_value()
+        url = load_settings().direct_url
         match arguments.command:
             case "upgrade":
                 migrations.upgrade(url, arguments.to)

@@ -123,8 +123,7 @@ class SettingsWatcher:
         self._settings = settings
         self._read = read
         self._wakeup = Wakeup()
-        url = settings.base.database_url.get_secret_value()
-        self._listener = Listener(url, SETTINGS, name=name, on_wake=self._wakeup.wake)
+        self._listener = Listener(settings.base.direct_url, SETTINGS, name=name, on_wake=self._wakeup.wake)
 
     async def run(self) -> None:
         """Run until cancelled."""

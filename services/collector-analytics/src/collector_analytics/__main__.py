@@ -45,9 +45,15 @@ def run(log_level: str | None) -> None:
 
 
 async def _run(settings: Settings) -> None:
-    url = settings.database_url.get_secret_value()
-    limit_s = settings.worker.lease_s / 2
-    engine = sync_engine(url, name=NAME, pool_size=4, options=KEY_LOOKUP_OPTIONS, statement_deadline_s=limit_s)
+    url, pooler = settings.database_url.get_secret_value(), settings.database_pooler
+    engine = sync_engine(
+        url,
+        name=NAME,
+        pool_size=4,
+        options=KEY_LOOKUP_OPTIONS,
+        statement_deadline_s=settings.worker.lease_s / 2,
+        pooler=pooler,
+    )
     broker = RabbitBroker(settings)
     tracing = Tracing.start(settings, "taskcore-collector-analytics").set_global()
     make_signals = signal_factory(settings)
@@ -56,7 +62,8 @@ async def _run(settings: Settings) -> None:
     health.start()
     worker.start()
     signals = stop_signals()
-    reconciling = asyncio.create_task(_reconcile_schedule(settings, async_engine(url, name=NAME, pool_size=1)))
+    reconciler_engine = async_engine(url, name=NAME, pool_size=1, pooler=pooler)
+    reconciling = asyncio.create_task(_reconcile_schedule(settings, reconciler_engine))
     await asyncio.wait([asyncio.create_task(signals.get()), reconciling], return_when=asyncio.FIRST_COMPLETED)
     await drain(worker, settings.worker.grace_s, signals)
     reconciling.cancel()

@@ -48,7 +48,7 @@ class CollectAnalytics(Plugin[CollectAnalyticsParameters]):
 
     def run(self, ctx: TaskContext, params: CollectAnalyticsParameters) -> object:
         url = ctx.settings.database_url.get_secret_value()
-        engine = sync_engine(url, name="collect_analytics", pool_size=1)
+        engine = sync_engine(url, name="collect_analytics", pool_size=1, pooler=ctx.settings.database_pooler)
         try:
             sources = without_conflicts([*load_sources(), *configured_sources(ctx.settings)])
             return collect_all(ctx, engine, sources, params.configured)

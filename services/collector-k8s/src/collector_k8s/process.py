@@ -27,7 +27,7 @@ RETRY_S = 1.0
 #: A database that takes longer counts as unavailable: it may hang while its kernel still answers for it.
 DATABASE_TIMEOUT_S = 10.0
 #: A copy that is frozen in the middle of a transaction must not keep the others from taking over.
-CONNECTION_OPTIONS = f"{KEY_LOOKUP_OPTIONS} -c idle_in_transaction_session_timeout=5s"
+CONNECTION_OPTIONS = {**KEY_LOOKUP_OPTIONS, "idle_in_transaction_session_timeout": "5s"}
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -51,7 +51,12 @@ def run(
     status = status or new_status(settings)
     url = settings.database_url.get_secret_value()
     engine = sync_engine(
-        url, name="collector-k8s", pool_size=4, options=CONNECTION_OPTIONS, statement_deadline_s=DATABASE_TIMEOUT_S
+        url,
+        name="collector-k8s",
+        pool_size=4,
+        options=CONNECTION_OPTIONS,
+        statement_deadline_s=DATABASE_TIMEOUT_S,
+        pooler=settings.database_pooler,
     )
     try:
         validate_rules(settings, engine)

@@ -76,7 +76,8 @@ def run(log_level: str | None) -> None:
 
 
 def _build_supervisor(settings: Settings) -> Supervisor:
-    engine = sync_engine(settings.database_url.get_secret_value(), name="taskworker run", pool_size=1)
+    url = settings.database_url.get_secret_value()
+    engine = sync_engine(url, name="taskworker run", pool_size=1, pooler=settings.database_pooler)
     executors = ExecutorPool(settings)
     slots = settings.worker.processes * settings.worker.threads
     lease = LeaseManager(settings, engine, load_plugins(), executors.reports, slots=slots)

@@ -32,14 +32,16 @@ class DeadlineConnection(psycopg.Connection[TupleRow]):
             raise
 
 
-def set_statement_deadline(engine: Engine, deadline_s: float) -> None:
+def statement_timeout(deadline_s: float | None) -> dict[str, str]:
+    """Return the setting by which a server gives up before the deadline."""
+    return {} if deadline_s is None else {"statement_timeout": f"{int(deadline_s * SERVER_TIMEOUT_SHARE * 1000)}ms"}
+
+
+def set_reply_deadline(engine: Engine, deadline_s: float) -> None:
     """Give the connections that `engine` opens from now on a deadline."""
 
     def connect(_dialect: Any, _record: Any, arguments: Any, parameters: dict[str, Any]) -> DeadlineConnection:
-        options = (
-            f"{parameters.get('options', '')} -c statement_timeout={int(deadline_s * SERVER_TIMEOUT_SHARE * 1000)}"
-        )
-        connection = DeadlineConnection.connect(*arguments, **{**parameters, "options": options.strip()})
+        connection = DeadlineConnection.connect(*arguments, **parameters)
         connection.deadline_s = deadline_s
         return connection
 

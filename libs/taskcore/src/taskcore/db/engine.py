@@ -3,59 +3,71 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from psycopg.errors import ProgramLimitExceeded, ReadOnlySqlTransaction
-from sqlalchemy import URL, Engine, create_engine, make_url
+from sqlalchemy import Engine, ExceptionContext, create_engine, event
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from taskcore.db.deadlines import set_statement_deadline
-
-CONNECT_TIMEOUT_S = 5
+from taskcore.db.connections import CONNECT_TIMEOUT_S, driver_parameters, session_statement
+from taskcore.db.deadlines import set_reply_deadline, statement_timeout
+from taskcore.settings import Pooler
 
 #: The errors of a database that is unreachable, restarting or out of connections.
 DATABASE_UNAVAILABLE = (OperationalError, InterfaceError, TimeoutError, ConnectionError, asyncio.TimeoutError)
 
+#: The driver; everything else comes in the arguments of each connection.
+DRIVER = "postgresql+psycopg://"
 
 #: For processes whose statements all look up rows by key. No plan that was made for an empty table may outlive it, and
 #: no plan is made again for each execution, which took as long as the claim itself.
-KEY_LOOKUP_OPTIONS = (
-    "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c plan_cache_mode=force_generic_plan"
-)
-
-
-#: Times come in UTC: Python compares times of one daylight-saving zone by their wall clocks. A process that is stopped
-#: or cut off in the middle of a transaction holds its locks no longer than this.
-BASE_OPTIONS = "-c TimeZone=UTC -c idle_in_transaction_session_timeout=10s"
+KEY_LOOKUP_OPTIONS: Mapping[str, str] = {
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "plan_cache_mode": "force_generic_plan",
+}
 
 
 def sync_engine(
-    url: str, *, name: str, pool_size: int, options: str = "", statement_deadline_s: float | None = None
+    url: str,
+    *,
+    name: str,
+    pool_size: int,
+    options: Mapping[str, str] | None = None,
+    statement_deadline_s: float | None = None,
+    pooler: Pooler = "none",
 ) -> Engine:
     """Create an engine with up to `pool_size` connections, shown as `name` in pg_stat_activity.
 
-    Each statement is a transaction of its own, unless the caller asks for another isolation level. A server that takes
-    longer than `statement_deadline_s` to reply counts as unavailable.
+    Each statement is a transaction of its own, unless the caller asks for another isolation level. `options` are
+    settings of PostgreSQL for its sessions. A server that takes longer than `statement_deadline_s` to reply counts as
+    unavailable.
     """
-    engine = create_engine(_url(url), **_options(name, pool_size, options))
+    settings = {**(options or {}), **statement_timeout(statement_deadline_s)}
+    parameters = driver_parameters(url, name=name)
+    engine = create_engine(DRIVER, **_options(parameters, pool_size, pooler))
     if statement_deadline_s is not None:
-        set_statement_deadline(engine, statement_deadline_s)
+        set_reply_deadline(engine, statement_deadline_s)
+    return _prepared(engine, parameters, settings, pooler)
+
+
+def async_engine(
+    url: str, *, name: str, pool_size: int, options: Mapping[str, str] | None = None, pooler: Pooler = "none"
+) -> AsyncEngine:
+    """As `sync_engine`, for asyncio."""
+    parameters = driver_parameters(url, name=name)
+    engine = create_async_engine(DRIVER, **_options(parameters, pool_size, pooler))
+    _prepared(engine.sync_engine, parameters, options or {}, pooler)
     return engine
 
 
-def async_engine(url: str, *, name: str, pool_size: int, options: str = "") -> AsyncEngine:
-    """As `sync_engine`, for asyncio."""
-    return create_async_engine(_url(url), **_options(name, pool_size, options))
-
-
-def _url(url: str) -> URL:
-    return make_url(url).set(drivername="postgresql+psycopg")
-
-
-def _options(name: str, pool_size: int, options: str) -> dict[str, Any]:
+def _options(parameters: Mapping[str, Any], pool_size: int, pooler: Pooler) -> dict[str, Any]:
+    # Behind a transaction pooler, a statement that one server connection has prepared is met by the next as unknown.
+    unprepared = {"prepare_threshold": None} if pooler == "transaction" else {}
     return {
         "isolation_level": "AUTOCOMMIT",
         "hide_parameters": True,  # errors are logged, and parameters of tasks may be secret
@@ -64,17 +76,30 @@ def _options(name: str, pool_size: int, options: str) -> dict[str, Any]:
         "pool_timeout": CONNECT_TIMEOUT_S,
         "json_serializer": lambda value: msgspec.json.encode(value).decode(),
         "json_deserializer": msgspec.json.decode,
-        "connect_args": {
-            "application_name": name,
-            "connect_timeout": CONNECT_TIMEOUT_S,
-            "options": f"{BASE_OPTIONS} {options}".strip(),
-            # A server that vanishes silently is noticed after about 15 s.
-            "keepalives_idle": 5,
-            "keepalives_interval": 3,
-            "keepalives_count": 3,
-            "tcp_user_timeout": int(timedelta(seconds=15).total_seconds() * 1000),
-        },
+        "connect_args": {**parameters, **unprepared},
     }
+
+
+def _prepared(engine: Engine, parameters: Mapping[str, Any], settings: Mapping[str, str], pooler: Pooler) -> Engine:
+    """Give each new session its settings, and leave servers that accept no writes any more."""
+    event.listen(engine, "handle_error", _leave_read_only_server)
+    if pooler == "none":  # a transaction pooler would give the settings to another client
+        statement = session_statement(parameters, settings)
+        event.listen(engine, "connect", lambda connection, _record: _execute(connection, statement))
+    return engine
+
+
+def _execute(connection: Any, statement: str) -> None:
+    """Execute on the connection of the driver, which is in autocommit mode, or on SQLAlchemy's wrapper around it."""
+    cursor = connection.cursor()
+    cursor.execute(statement)
+    cursor.close()
+
+
+def _leave_read_only_server(context: ExceptionContext) -> None:
+    """Connect again after a refused write: of several hosts, another may be the primary by now."""
+    if isinstance(context.original_exception, ReadOnlySqlTransaction):
+        context.is_disconnect = True
 
 
 def is_database_unavailable(exc: BaseException) -> bool:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 import psycopg
 import structlog
-from sqlalchemy import Engine, Executable, make_url, text
+from sqlalchemy import Engine, Executable, text
 
-from taskcore.db.engine import CONNECT_TIMEOUT_S, is_database_unavailable
+from taskcore.db.connections import connect_async
+from taskcore.db.engine import is_database_unavailable
+from taskcore.errors import first_line
 
 #: Tasks may have become available. From the API to the relay.
 OUTBOX = "taskcore_outbox"
@@ -32,6 +33,7 @@ SETTINGS = "taskcore_settings"
 SCHEDULES = "taskcore_schedules"
 
 DEBOUNCE_S = 0.05
+MIN_RECONNECT_S = 0.1
 MAX_RECONNECT_S = 5.0
 
 log = structlog.stdlib.get_logger(__name__)
@@ -77,27 +79,33 @@ class Listener:
     """Listens to one channel on a connection of its own while `run` runs, and reconnects."""
 
     def __init__(self, url: str, channel: str, *, name: str, on_wake: Callable[[], None]) -> None:
-        self._conninfo = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+        self._url = url
         self._channel = channel
         self._name = name
         self._on_wake = on_wake
+        self._failure = ""
 
     async def run(self) -> None:
-        """Run until cancelled. Also wakes after each reconnection, because a notification may have been missed."""
-        wait_s = 0.1
+        """Run until cancelled, whatever the server answers: a standby refuses LISTEN, until it is promoted.
+
+        Also wakes after each reconnection, because a notification may have been missed.
+        """
+        wait_s = MIN_RECONNECT_S
         while True:
-            with suppress(psycopg.OperationalError):
-                connection = await psycopg.AsyncConnection.connect(
-                    self._conninfo,
-                    autocommit=True,
-                    application_name=self._name,
-                    connect_timeout=CONNECT_TIMEOUT_S,
-                )
-                async with connection:
+            try:
+                async with await connect_async(self._url, name=self._name) as connection:
                     await connection.execute(f"LISTEN {self._channel}")
-                    wait_s = 0.1
+                    wait_s, self._failure = MIN_RECONNECT_S, ""
                     self._on_wake()
                     async for _ in connection.notifies():
                         self._on_wake()
+            except (psycopg.Error, OSError) as exc:
+                self._report(first_line(exc))
             await asyncio.sleep(wait_s)
             wait_s = min(MAX_RECONNECT_S, wait_s * 2)
+
+    def _report(self, failure: str) -> None:
+        """Log a failure unless it is the same as before."""
+        if failure != self._failure:
+            log.warning("listener.lost", channel=self._channel, error=failure)
+        self._failure = failure

@@ -34,9 +34,10 @@ def execute(engine: Engine, statement: Executable, parameters: Mapping[str, Any]
     try:
         return execute_on(connection, statement, parameters)
     except psycopg.Error as exc:
-        if connection.broken:
+        is_lost = connection.broken or isinstance(exc, psycopg.errors.ReadOnlySqlTransaction)
+        if is_lost:  # or of no use: see `taskcore.db.engine`
             pooled.invalidate(exc)
-        raise _translated(exc, engine.dialect, is_lost=connection.broken) from exc
+        raise _translated(exc, engine.dialect, is_lost=is_lost) from exc
     finally:
         pooled.close()
 

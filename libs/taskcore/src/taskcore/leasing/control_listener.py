@@ -6,11 +6,11 @@ The lock is a new one for each connection. A notification means that somebody ha
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import psycopg
-from sqlalchemy import make_url
 
-from taskcore.db.engine import CONNECT_TIMEOUT_S
+from taskcore.db.connections import connect
 from taskcore.db.notify import COMMANDS, SETTINGS
 from taskcore.db.prepared import execute_on
 from taskcore.db.workers import leases
@@ -30,7 +30,7 @@ class ControlListener(ReconnectingThread):
     def __init__(self, url: str, worker_id: int, *, on_wake: Callable[[], None]) -> None:
         super().__init__()
         self._worker_id = worker_id
-        self._conninfo = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+        self._url = url
         self._on_wake = on_wake
 
     def _hold_connection(self) -> None:
@@ -45,19 +45,10 @@ class ControlListener(ReconnectingThread):
                     with close_after(connection, REPLY_TIMEOUT_S):
                         connection.execute("SELECT 1")
 
-    def _connect(self) -> psycopg.Connection[tuple[int, str]]:
-        return psycopg.connect(
-            self._conninfo,
-            autocommit=True,
-            application_name=f"taskworker {self._worker_id}, listening",
-            connect_timeout=CONNECT_TIMEOUT_S,
-            keepalives_idle=5,
-            keepalives_interval=3,
-            keepalives_count=3,
-            tcp_user_timeout=15_000,
-        )
+    def _connect(self) -> psycopg.Connection[Any]:
+        return connect(self._url, name=f"taskworker {self._worker_id}, listening")
 
-    def _take_lock_and_listen(self, connection: psycopg.Connection[tuple[int, str]]) -> None:
+    def _take_lock_and_listen(self, connection: psycopg.Connection[Any]) -> None:
         with close_after(connection, REPLY_TIMEOUT_S):
             (row,) = execute_on(connection, leases.acquire_liveness_lock(), {})
             execute_on(connection, leases.set_liveness_lock(), {"worker": self._worker_id, "lock": row.lock_id})

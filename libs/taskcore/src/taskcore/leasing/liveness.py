@@ -28,7 +28,7 @@ def signal_factory(settings: Settings) -> LivenessSignalFactory:
     parameters = connection_parameters(settings)
 
     def make(worker_id: int, wake: Callable[[], None]) -> Sequence[ReconnectingThread]:
-        listener = ControlListener(settings.database_url.get_secret_value(), worker_id, on_wake=wake)
+        listener = ControlListener(settings.direct_url, worker_id, on_wake=wake)
         return [listener, Presence(parameters, worker_id)]
 
     return make

@@ -10,6 +10,7 @@ from taskcore.settings.collectors import (
     KubernetesSettings,
     QueryMetric,
 )
+from taskcore.settings.database_url import DatabaseUrl, Pooler, database_parameters
 from taskcore.settings.field_types import Live
 from taskcore.settings.loading import PREFIX, Layer, Settings, layer_of, load_settings
 from taskcore.settings.observability import HealthSettings, LogSettings
@@ -30,18 +31,21 @@ __all__ = [
     "CoordinatorSettings",
     "CounterMetric",
     "DatabaseSettings",
+    "DatabaseUrl",
     "HealthSettings",
     "HttpSettings",
     "KubernetesSettings",
     "Layer",
     "Live",
     "LogSettings",
+    "Pooler",
     "QueryMetric",
     "RetentionSettings",
     "Settings",
     "SmtpSettings",
     "TracingSettings",
     "WorkerSettings",
+    "database_parameters",
     "layer_of",
     "load_settings",
 ]

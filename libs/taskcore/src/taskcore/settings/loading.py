@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -26,6 +26,7 @@ from taskcore.errors import InvalidSettings
 from taskcore.settings.amqp import AmqpTlsSettings, AmqpUrls
 from taskcore.settings.api import ApiSettings
 from taskcore.settings.collectors import AlertSettings, AnalyticsSettings, KubernetesSettings
+from taskcore.settings.database_url import DatabaseUrl, Pooler
 from taskcore.settings.observability import HealthSettings, LogSettings
 from taskcore.settings.retention import RetentionSettings
 from taskcore.settings.task_types import CommandSettings, DatabaseSettings, HttpSettings, SmtpSettings
@@ -57,8 +58,14 @@ class Settings(BaseSettings):
         use_attribute_docstrings=True,
     )
 
-    database_url: SecretStr = SecretStr("postgresql://taskcore@127.0.0.1:5432/taskcore")
-    """PostgreSQL, 15 or newer."""
+    database_url: DatabaseUrl = SecretStr("postgresql://taskcore@127.0.0.1:5432/taskcore")
+    """PostgreSQL, 15 or newer: [docs/postgresql.md](postgresql.md) has hosts, TLS, poolers and failover."""
+    database_direct_url: DatabaseUrl | None = None
+    """The same database without the pooler, for connections that must stay the same: listeners, liveness locks and
+    migrations. [default: `database_url`]
+    """
+    database_pooler: Pooler = "none"
+    """Whether `database_url` leads to a pooler that may change the server connection with each transaction."""
     amqp_url: AmqpUrls = SecretStr("amqp://guest:guest@127.0.0.1:5672/%2F")
     """RabbitMQ, 3.10 or newer. The addresses of several nodes are separated by commas, and tried until one answers."""
     amqp_tls: AmqpTlsSettings = AmqpTlsSettings()
@@ -89,6 +96,18 @@ class Settings(BaseSettings):
     """URL of a trace's page, with `{trace_id}` and perhaps `{task_id}`, for the `trace_url` of tasks. The variable
     `TRACE_URL_TEMPLATE` is read too.
     """
+
+    @property
+    def direct_url(self) -> str:
+        """The URL for connections that no pooler may exchange."""
+        return (self.database_direct_url or self.database_url).get_secret_value()
+
+    @field_validator("database_pooler")
+    @classmethod
+    def _check_direct_url(cls, pooler: Pooler, info: ValidationInfo) -> Pooler:
+        if pooler == "transaction" and not info.data.get("database_direct_url", True):
+            raise ValueError(f"{pooler} also needs {PREFIX}DATABASE_DIRECT_URL, which leads past the pooler")
+        return pooler
 
     @classmethod
     def settings_customise_sources(

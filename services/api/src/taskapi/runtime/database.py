@@ -16,6 +16,7 @@ from taskapi.runtime.request_spans import statement_span, transaction_span
 from taskcore.db.engine import async_engine
 from taskcore.db.tasks import queries
 from taskcore.observability.tracing.provider import NO_TRACING, Tracing
+from taskcore.settings import Settings
 
 POOL_SIZE = 10
 TIMEOUT_S = 30
@@ -31,10 +32,16 @@ class Database:
         self._tracing = tracing
 
     @classmethod
-    def from_url(cls, url: str, tracing: Tracing = NO_TRACING) -> Self:
-        """Return the database at `url`. It connects at the first call."""
-        options = f"-c statement_timeout={TIMEOUT_S}s -c TimeZone=UTC"
-        return cls(async_engine(url, name="taskapi", pool_size=POOL_SIZE, options=options), tracing)
+    def from_settings(cls, settings: Settings, tracing: Tracing = NO_TRACING) -> Self:
+        """Return the database of the settings. It connects at the first call."""
+        engine = async_engine(
+            settings.database_url.get_secret_value(),
+            name="taskapi",
+            pool_size=POOL_SIZE,
+            options={"statement_timeout": f"{TIMEOUT_S}s"},
+            pooler=settings.database_pooler,
+        )
+        return cls(engine, tracing)
 
     async def close(self) -> None:
         await self._engine.dispose()

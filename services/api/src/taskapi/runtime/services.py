@@ -48,11 +48,10 @@ class Services:
         span_store: InMemorySpanStore | None = None,
     ) -> Self:
         """Return the services, without any connection: the process also starts while the database is unavailable."""
-        url = settings.database_url.get_secret_value()
-        database = Database.from_url(url, tracing)
+        database = Database.from_settings(settings, tracing)
         current = CurrentSettings(settings)
         watcher = SettingsWatcher(current, database.read, name="taskapi settings")
-        waiters = CompletionWaiters(url, database)
+        waiters = CompletionWaiters(settings.direct_url, database)
         registry = metrics or build_registry("api", REGISTRY)
         traces = Traces.from_settings(settings, span_store)
         return cls(

@@ -29,7 +29,13 @@ log = structlog.stdlib.get_logger(__name__)
 
 def coordinator_engine(settings: Settings) -> AsyncEngine:
     url = settings.database_url.get_secret_value()
-    return async_engine(url, name="taskworker coordinate", pool_size=4, options=KEY_LOOKUP_OPTIONS)
+    return async_engine(
+        url,
+        name="taskworker coordinate",
+        pool_size=4,
+        options=KEY_LOOKUP_OPTIONS,
+        pooler=settings.database_pooler,
+    )
 
 
 async def coordinate(
@@ -53,9 +59,8 @@ async def coordinate(
         resolver.wake()
 
     rescuer = Rescuer(database, current, publisher.is_worker_gone, on_rescued)
-    url = current.base.database_url.get_secret_value()
     listeners = [
-        Listener(url, channel, name="taskworker coordinate, listening", on_wake=on_wake)
+        Listener(current.base.direct_url, channel, name="taskworker coordinate, listening", on_wake=on_wake)
         for channel, on_wake in ((OUTBOX, relay.wake), (DEPENDENTS, resolver.wake), (SCHEDULES, scheduler.wake))
     ]
     try:

@@ -41,6 +41,7 @@ def main(settings: Settings, worker_id: int, incarnation: int, pipe: Connection,
         pool_size=5,
         options=KEY_LOOKUP_OPTIONS,
         statement_deadline_s=settings.worker.lease_s / 2,
+        pooler=settings.database_pooler,
     )
     service = ConsumerService(
         settings,

@@ -74,8 +74,8 @@ def assert_nothing_missed(reader: Reader, whole: list[int]) -> None:
 
 
 @contextmanager
-def second_engine(db: DatabaseHarness, pool_size: int) -> Iterator[Engine]:
+def second_engine(database_url: str, pool_size: int) -> Iterator[Engine]:
     """Yield another engine on the same database."""
-    engine = sync_engine(db.engine.url.render_as_string(hide_password=False), name="tests", pool_size=pool_size)
+    engine = sync_engine(database_url, name="tests", pool_size=pool_size)
     yield engine
     engine.dispose()

@@ -107,12 +107,12 @@ def test_later_writers_do_not_keep_a_gap_open(db: DatabaseHarness) -> None:
     assert reader.ids == [2, 3]
 
 
-def test_readers_miss_nothing_while_transactions_end_in_any_order(db: DatabaseHarness) -> None:
+def test_readers_miss_nothing_while_transactions_end_in_any_order(db: DatabaseHarness, database_url: str) -> None:
     """Forty writers are open at once; readers stop at arbitrary rows, and others resume from there."""
     chance = random.Random(7)
     db.submit(new_task())
     readers = [Reader(db.engine, 0, room) for room in (3, 50, history_feed.PAGE_SIZE)]
-    with second_engine(db, 60) as engine:
+    with second_engine(database_url, 60) as engine:
         writers: list[Connection] = []
         for _ in range(600):
             if len(writers) < 40 and chance.random() < 0.5:

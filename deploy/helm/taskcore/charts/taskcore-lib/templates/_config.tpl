@@ -53,6 +53,7 @@
 {{- $service := index . 1 -}}
 {{- $refused := dict
       "database_url" "it comes from a Secret: global.database.existingSecret."
+      "database_direct_url" "it comes from a Secret: global.database.directKey."
       "amqp_url" "it comes from a Secret: global.amqp.existingSecret."
       "databases" "their URLs are secrets. Put them into a Secret as JSON, under the key databases, and name it as settingsSecret of the service."
       "smtp.password" "it is a secret. Put it into a Secret, under the key smtp__password, and name it as settingsSecret of the service."

@@ -30,6 +30,12 @@
 - name: TASKCORE_DATABASE_URL
   valueFrom:
     secretKeyRef: {{ include "taskcore.databaseSecret" . }}
+{{- with .Values.global.database.directKey }}
+{{- $secret := include "taskcore.databaseSecret" $ | fromJson }}
+- name: TASKCORE_DATABASE_DIRECT_URL
+  valueFrom:
+    secretKeyRef: {{ dict "name" $secret.name "key" . | toJson }}
+{{- end }}
 {{- end -}}
 
 {{- define "taskcore.amqpEnvironment" -}}

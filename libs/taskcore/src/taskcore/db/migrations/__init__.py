@@ -39,10 +39,16 @@ def new_revision(database_url: str, message: str) -> None:
     _run(database_url, lambda config: command.revision(config, message, autogenerate=True))
 
 
-def _run(database_url: str, action: Callable[[Config], object]) -> None:
+def alembic_config(directory: Path = Path(__file__).parent) -> Config:
+    """Return Alembic's configuration of the chain in `directory`."""
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent))
+    config.set_main_option("script_location", str(directory).replace("%", "%%"))
     config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
+    return config
+
+
+def _run(database_url: str, action: Callable[[Config], object]) -> None:
+    config = alembic_config()
     engine = sync_engine(database_url, name="taskcore migrations", pool_size=1)
     try:
         with engine.connect().execution_options(isolation_level="READ COMMITTED") as connection:
