@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from taskcore.errors import InvalidSettings
-from taskcore.settings import load_settings
+from taskcore.settings import SmtpSettings, load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -129,3 +130,9 @@ def test_key_without_a_certificate_is_refused(monkeypatch: pytest.MonkeyPatch) -
 
     with pytest.raises(InvalidSettings, match=r"^TASKCORE_AMQP_TLS: .*certificate_file"):
         load_settings()
+
+
+@pytest.mark.parametrize("sender", ["nobody", "Müller, GmbH <tasks@example.com>", "a@b\nBcc: c@d", "", "ä@example.com"])
+def test_mail_sender_that_is_no_address_is_refused(sender: str) -> None:
+    with pytest.raises(ValidationError, match="Taskcore <taskcore@example.com>"):
+        SmtpSettings(sender=sender)

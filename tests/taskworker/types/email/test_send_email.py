@@ -83,10 +83,39 @@ def test_repeated_address_gets_one_message(inbox: Inbox) -> None:
 
 
 def test_given_sender_replaces_the_configured_one(inbox: Inbox) -> None:
-    environment(inbox).run(SendEmail, **MESSAGE, sender="me@example.org")
+    environment(inbox, allowed_senders=["*@example.org"]).run(SendEmail, **MESSAGE, sender="me@example.org")
 
     assert received(inbox)["From"] == "me@example.org"
     assert inbox.envelopes[0].mail_from == "me@example.org"
+
+
+@pytest.mark.parametrize(
+    ("allowed", "sender", "is_sent"),
+    [
+        ([], "Tasks@example.org", True),
+        ([], "boss@example.org", False),
+        (["*@Example.org"], "boss@example.ORG", True),
+        (["*@example.org"], "boss@example.org.evil.example", False),
+        (["*@example.org"], "boss@sub.example.org", False),
+        (["*@example.org", "*@*.example.org"], "boss@sub.example.org", True),
+        (["boss@example.org"], "boss2@example.org", False),
+    ],
+)
+def test_sender_is_the_configured_one_or_allowed(inbox: Inbox, allowed: list[str], sender: str, is_sent: bool) -> None:
+    outcome = environment(inbox, allowed_senders=allowed).run(SendEmail, **MESSAGE, sender=sender)
+
+    assert len(inbox.envelopes) == is_sent
+    assert is_sent or outcome == Fail(f"mails may not be sent from {sender}", "forbidden_sender")
+
+
+@pytest.mark.parametrize("place", ["to", "cc", "bcc"])
+def test_mail_with_a_recipient_that_is_not_allowed_is_not_sent(inbox: Inbox, place: str) -> None:
+    letter = MESSAGE | {place: ["ann@example.org", "eve@evil.example"]}
+
+    outcome = environment(inbox, allowed_recipients=["*@example.org", "*@example.com"]).run(SendEmail, **letter)
+
+    assert outcome == Fail("mails may not be sent to eve@evil.example", "forbidden_recipient")
+    assert inbox.envelopes == []
 
 
 def test_second_attempt_has_the_same_message_id(inbox: Inbox) -> None:
@@ -164,6 +193,18 @@ def test_configured_account_is_used_to_log_in(start_inbox: StartInbox) -> None:
 
     assert inbox.logins == [(b"tasks", b"right")]
     assert len(inbox.envelopes) == 1
+
+
+@login_in_the_clear
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
+@pytest.mark.parametrize("password", ["pässwörd€", "日本", "\udce4\udcff"])
+def test_user_and_password_may_be_any_text(start_inbox: StartInbox, mechanism: str, password: str) -> None:
+    inbox = start_inbox(login=True, auth_require_tls=False, auth_exclude_mechanism={"PLAIN", "LOGIN"} - {mechanism})
+
+    outcome = environment(inbox, username="rübe", password=password).run(SendEmail, **MESSAGE)
+
+    assert inbox.logins[0] == ("rübe".encode(), password.encode("utf-8", "surrogateescape"))
+    assert outcome.reason == "smtp_refused"
 
 
 @login_in_the_clear

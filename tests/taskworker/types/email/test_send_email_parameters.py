@@ -12,25 +12,6 @@ MESSAGE = {"to": ["ann@example.org"], "subject": "Hello", "body": "How are you?\
 
 
 @pytest.mark.parametrize(
-    "subject",
-    [
-        "a\r\nBcc: eve@example.org",
-        "a\nb",
-        "a\n",
-        "a\rb",
-        "a\u2028b",
-        "a\x85b",
-        "a\0b",
-        "=?utf-8?q?a=0d=0aBcc:_eve@example.org?=",
-        "=?utf-8?b?YQ0KQmNjOiBldmVAZXhhbXBsZS5vcmc=?=",
-    ],
-)
-def test_subject_that_could_inject_a_header_is_refused(subject: str) -> None:
-    with pytest.raises(msgspec.ValidationError, match="subject"):
-        parse_parameters(SendEmail, **MESSAGE | {"subject": subject})
-
-
-@pytest.mark.parametrize(
     "address",
     [
         "ann@example.org\r\nBcc: eve@example.org",

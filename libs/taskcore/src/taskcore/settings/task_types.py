@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import re
+from email.utils import parseaddr
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
+from pydantic_core import PydanticCustomError
 
 from taskcore.domain.tasks import MAX_TASK_BYTES
 from taskcore.settings.field_types import Port, Seconds, Section
+
+#: An address in which `*` stands for any characters, and `?` for one. Upper and lower case are the same.
+AddressPattern = Annotated[str, Field(min_length=1, max_length=254)]
+
+
+def _check_mailbox(text: str) -> str:
+    address = parseaddr(text)[1]
+    if not text.isprintable() or not re.fullmatch(r"[!-~]+@[A-Za-z0-9.-]+", address):
+        raise PydanticCustomError("mailbox", "is no address such as `Taskcore <taskcore@example.com>`")
+    return text
 
 
 class SmtpSettings(Section):
@@ -25,8 +38,14 @@ class SmtpSettings(Section):
     """Without one there is no login."""
     password: SecretStr | None = None
     """Password of `username`."""
-    sender: str = "taskcore@localhost"
-    """The `From` address of mails."""
+    sender: Annotated[str, AfterValidator(_check_mailbox)] = "taskcore@localhost"
+    """The `From` address of mails, such as `Taskcore <taskcore@example.com>`."""
+    allowed_senders: tuple[AddressPattern, ...] = ()
+    """Addresses that a task may send from instead, such as `*@example.com`."""
+    allowed_recipients: tuple[AddressPattern, ...] = ("*",)
+    """Addresses that mails may go to, such as `*@example.com`. By default any: then whoever may submit tasks can send mail
+    to everybody.
+    """
     timeout_s: Seconds = 30
     """Timeout of each step."""
     ca_file: Path | None = None

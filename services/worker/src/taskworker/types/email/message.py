@@ -9,21 +9,22 @@ from email.utils import formatdate, parseaddr
 
 import msgspec
 
+from taskworker.types.email.headers import addresses_header, mailbox_header, text_header
 from taskworker.types.email.parameters import SendEmailParameters
 
 
 def build_message(task_id: int, default_sender: str, params: SendEmailParameters) -> EmailMessage:
     """Return the message. No header contains the `bcc` recipients."""
     message = EmailMessage(policy=SMTP)
-    message["From"] = params.sender or default_sender
-    message["To"] = ", ".join(params.to)
+    message["From"] = mailbox_header("From", params.sender or default_sender)
+    message["To"] = addresses_header("To", params.to)
     if params.cc:
-        message["Cc"] = ", ".join(params.cc)
+        message["Cc"] = addresses_header("Cc", params.cc)
     if params.reply_to:
-        message["Reply-To"] = params.reply_to
-    message["Subject"] = params.subject
+        message["Reply-To"] = addresses_header("Reply-To", [params.reply_to])
+    message["Subject"] = text_header("Subject", params.subject)
     message["Date"] = formatdate(usegmt=True)
-    message["Message-ID"] = message_id(task_id, default_sender, params)
+    message["Message-ID"] = addresses_header("Message-ID", [message_id(task_id, default_sender, params)])
     message.set_content(params.body)
     if params.html is not None:
         message.add_alternative(params.html, subtype="html")

@@ -18,6 +18,7 @@ from taskcore.plugins.network.sockets import SocketRegistry
 from taskworker.types.email import smtp
 from taskworker.types.email.message import build_message
 from taskworker.types.email.parameters import SendEmailParameters
+from taskworker.types.email.policy import find_violation
 
 #: Span attributes. Traces hold the number of recipients, not their addresses.
 RECIPIENT_COUNT = "taskcore.email.recipients"
@@ -33,6 +34,8 @@ class SendEmail(Plugin[SendEmailParameters]):
 
         Partial refusal is no failure, temporary or not: another attempt would reach the accepted recipients twice.
         """
+        if refusal := find_violation(ctx.settings.smtp, params):
+            return refusal
         message = build_message(ctx.task_id, ctx.settings.smtp.sender, params)
         try:
             with SocketRegistry() as sockets, ctx.on_interrupt(sockets.shutdown_all), _send_span(ctx, params) as span:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import smtplib
-import socket
-import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from email.message import EmailMessage
@@ -12,6 +10,7 @@ from email.message import EmailMessage
 from taskcore.plugins.network.sockets import SocketRegistry
 from taskcore.settings import SmtpSettings
 from taskworker.types.email.message import sender_address
+from taskworker.types.email.session import SmtpSession, tls_context
 
 Reply = tuple[int, bytes]
 
@@ -66,10 +65,10 @@ def _replies(exc: BaseException) -> list[tuple[int, bytes | str]]:
 
 @contextmanager
 def _session(settings: SmtpSettings, sockets: SocketRegistry) -> Iterator[smtplib.SMTP]:
-    session = _Session(settings, sockets)
+    session = SmtpSession(settings, sockets)
     try:
         if settings.tls == "starttls":
-            session.starttls(context=_tls_context(settings))
+            session.starttls(context=tls_context(settings))
         if settings.username is not None:
             session.login(settings.username, settings.password.get_secret_value() if settings.password else "")
         yield session
@@ -78,20 +77,3 @@ def _session(settings: SmtpSettings, sockets: SocketRegistry) -> Iterator[smtpli
         with suppress(smtplib.SMTPException, OSError):
             session.quit()
         session.close()
-
-
-class _Session(smtplib.SMTP):
-    """A session over a socket that can be closed from another thread. With `tls`, it uses TLS from the start."""
-
-    def __init__(self, settings: SmtpSettings, sockets: SocketRegistry) -> None:
-        self._sockets = sockets
-        self._tls = _tls_context(settings) if settings.tls == "tls" else None
-        super().__init__(settings.host, settings.port, timeout=settings.timeout_s)
-
-    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-        connection = self._sockets.connect(host, port, timeout)
-        return self._tls.wrap_socket(connection, server_hostname=host) if self._tls else connection
-
-
-def _tls_context(settings: SmtpSettings) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=settings.ca_file)
