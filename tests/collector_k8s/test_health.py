@@ -27,6 +27,19 @@ def test_a_copy_is_ready_once_it_knows_its_state() -> None:
     assert status.details() == {"kubernetes": "no cluster", "database": True, "reason": "no kubeconfig"}
 
 
+def test_a_copy_that_cannot_use_its_credentials_is_not_ready() -> None:
+    status = CollectorStatus("here", HOUR_S)
+
+    status.enter(CollectorState.UNUSABLE, reason="no such file: ca.pem")
+
+    assert not status.is_ready()
+    assert status.details() == {
+        "kubernetes": "unusable credentials",
+        "database": True,
+        "reason": "no such file: ca.pem",
+    }
+
+
 def test_a_leader_is_ready_once_every_stream_is_connected() -> None:
     status = leader(HOUR_S)
 

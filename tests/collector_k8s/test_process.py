@@ -45,3 +45,14 @@ def test_without_a_cluster_the_collector_is_ready_and_idle(
         assert collector.status.is_ready()
         assert "no kubeconfig" in str(collector.status.details()["reason"])
     assert select(database_url, "SELECT name FROM collector_lease") == []
+
+
+def test_a_named_cluster_that_cannot_be_used_is_reported(
+    cluster: FakeCluster, database_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "token").unlink()
+
+    with CollectorThread(collector_settings(database_url, kubeconfig=cluster.kubeconfig)) as collector:
+        eventually(lambda: collector.status.details()["kubernetes"] == "unusable credentials")
+        assert not collector.status.is_ready()
+        assert "token" in str(collector.status.details()["reason"])

@@ -30,6 +30,16 @@ def test_an_older_version_is_stored_as_an_earlier_one() -> None:
     assert len(planned.earlier) == 1
 
 
+def test_after_a_set_back_any_other_version_is_newer() -> None:
+    known = {"a": CurrentVersion(id=5, resource_version="9", outdated=frozenset({"7", "9"}))}
+
+    restored = new_versions([event("a", 7), event("a", 8)], known)
+    planned = plan_versions(restored, known)
+
+    assert [one.resource_version for one in planned.current] == ["8"]
+    assert planned.superseded == [5]
+
+
 def test_stored_and_repeated_versions_are_not_new() -> None:
     known = {"a": CurrentVersion(id=5, resource_version="9")}
 

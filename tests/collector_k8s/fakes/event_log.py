@@ -85,6 +85,19 @@ class EventLog:
             self._known_from = self.version
             self._pages.clear()
 
+    def set_back(self, version: int) -> None:
+        """Restore what there was at `version`, as from a backup of etcd. Changes since then never happened."""
+        with self.changed:
+            self._changes = [change for change in self._changes if change.version <= version]
+            self._events.clear()
+            for change in self._changes:
+                key = change.event["metadata"]["namespace"], change.event["metadata"]["name"]
+                self._events.pop(key, None)
+                if change.type != "DELETED":
+                    self._events[key] = change.event
+            self.version = version
+            self._pages.clear()
+
     def lose_events(self) -> None:
         """Delete all events as expired, without any change for watches."""
         with self.changed:

@@ -119,6 +119,8 @@ class Handler(BaseHTTPRequestHandler):
     def _list(self, request: Request, group: str, selected: Selector) -> Response:
         store, limit = self.server.cluster.events, int(request.query.get("limit", 0))
         token = request.query.get("continue")
+        if (wanted := int(request.query.get("resourceVersion", 0))) > store.version:
+            return error_response(504, f"Timeout: Too large resource version: {wanted}, current: {store.version}")
         try:
             page = store.next_page(token, limit) if token else store.first_page(selected, limit)
         except Expired:
@@ -195,6 +197,8 @@ def _kind_of(path: str, query: dict[str, str], method: str) -> RequestKind:
         return "other"
     if query.get("watch", "").lower() in ("true", "1"):
         return "watch"
+    if "resourceVersionMatch" in query:
+        return "check"
     return "page" if "continue" in query else "list"
 
 

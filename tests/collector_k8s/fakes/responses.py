@@ -20,7 +20,8 @@ REASONS = {
     504: "Timeout",
 }
 
-RequestKind = Literal["list", "page", "watch", "other"]  # a page continues a list
+#: A page continues a list; a check asks whether the cluster has reached a version.
+RequestKind = Literal["list", "page", "check", "watch", "other"]
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ class WatchStream:
             changes: list[Change] = []
             while not (self.is_silent or self.last_words is not None):
                 changes = cluster.events.changes_after(self.version)
-                self.version = cluster.events.version
+                self.version = max(self.version, cluster.events.version)
                 left_s = until - time.monotonic()
                 if changes or left_s <= 0:
                     break

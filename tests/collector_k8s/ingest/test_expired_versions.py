@@ -30,6 +30,61 @@ def test_an_expired_position_leads_to_a_list_without_duplicates(
     assert not stored.gaps()  # the outage was shorter than the lifetime of events
 
 
+def test_a_cluster_that_was_set_back_is_listed_at_once_and_leaves_a_gap(
+    cluster: FakeCluster, start_collector: StartCollector, stored: StoredEvents
+) -> None:
+    cluster.bookmark_interval_s = None
+    start_collector(bookmark_interval_s=60)
+    eventually(lambda: cluster.open_streams)
+    (first,) = cluster.put(event("pod", count=1))
+    backup = cluster.events.version
+    events = [first, *cluster.put(event("pod", count=2)), *cluster.put(*(event(f"e{number}") for number in range(5)))]
+    eventually(lambda: stored.has_all(events))
+
+    cluster.events.set_back(backup)
+    cluster.put(event("after"))
+    cluster.cut_streams()
+    eventually(lambda: "after" in stored.names())
+    cluster.put(event("pod", count=4))
+
+    eventually(lambda: stored.sql("SELECT 1 FROM k8s_event WHERE name = 'pod' AND is_current AND count = 4"))
+    assert stored.position() == cluster.events.version
+    assert stored.sql("SELECT count(*) FROM k8s_event WHERE is_current") == [{"count": 7}]
+    (gap,) = stored.gaps()
+    assert (gap["kind"], gap["namespace"]) == ("lost", "")
+
+
+def test_a_set_back_while_the_collector_is_down_is_noticed(
+    cluster: FakeCluster, start_collector: StartCollector, stored: StoredEvents
+) -> None:
+    backup = cluster.events.version
+    first = start_collector()
+    events = cluster.put(event("one"), event("two"))
+    eventually(lambda: stored.has_all(events))
+    first.stop()
+    cluster.events.set_back(backup)
+
+    start_collector()
+
+    eventually(lambda: stored.position() == backup)
+    assert len(stored.gaps()) == 1
+
+
+def test_a_lagging_server_leaves_no_gap(
+    cluster: FakeCluster, start_collector: StartCollector, stored: StoredEvents
+) -> None:
+    cluster.respond_next("check", error_response(504, "Timeout: Too large resource version: 9, current: 5"))
+    start_collector()
+    eventually(lambda: cluster.open_streams)
+
+    cluster.cut_streams()
+    events = cluster.put(event("after"))
+
+    eventually(lambda: stored.has_all(events))
+    eventually(lambda: len(cluster.requests_of("list")) == 2)
+    assert stored.gaps() == []
+
+
 def test_a_watch_refused_with_410_leads_to_a_list(
     cluster: FakeCluster, start_collector: StartCollector, stored: StoredEvents
 ) -> None:

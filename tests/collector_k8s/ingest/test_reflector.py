@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from collector_k8s.ingest.reflector import relist_wait_s
 from harness.waiting import eventually
 from tests.collector_k8s.collector_thread import StoredEvents, versions_of
 from tests.collector_k8s.conftest import StartCollector
@@ -76,6 +77,35 @@ def test_a_relist_finds_events_that_the_watch_missed(
     assert len(cluster.requests_of("watch")) == 1
     assert stored.position() < cluster.events.version
     assert not stored.gaps()
+
+
+def test_relists_can_be_turned_off(cluster: FakeCluster, start_collector: StartCollector, stored: StoredEvents) -> None:
+    start_collector(relist_interval_s=None)
+
+    events = cluster.put(event("watched"))
+
+    eventually(lambda: stored.has_all(events))
+
+
+def test_relists_take_a_twentieth_of_the_time_at_most() -> None:
+    assert relist_wait_s(300, lasted_s=2) == 300
+    assert relist_wait_s(300, lasted_s=60) / (60 + relist_wait_s(300, lasted_s=60)) == 0.95
+
+
+def test_an_unreadable_event_does_not_hide_the_others(
+    cluster: FakeCluster, start_collector: StartCollector, stored: StoredEvents
+) -> None:
+    listed = cluster.put(event("surrogate", message="half of a pair: \ud83d"), event("listed"))
+    cluster.put(event("no-zone", lastTimestamp="2026-03-01T10:05:00"))
+    start_collector()
+    eventually(lambda: stored.has_all(listed))
+
+    cluster.put(event("never", firstTimestamp="0001-01-01T00:00:00+14:00"))
+    watched = cluster.put(event("nul", message="\0 \ud83d"), event("watched"))
+
+    eventually(lambda: stored.has_all(watched))
+    assert stored.names() == ["listed", "nul", "surrogate", "watched"]
+    assert len(cluster.requests_of("list")) == 1
 
 
 def test_namespaces_field_selector_and_reasons_limit_what_is_stored(

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
+from collector_k8s.events.buffer_item import BufferItem
 from collector_k8s.health import CollectorStatus
 from collector_k8s.ingest.buffer import EventBuffer
-from collector_k8s.ingest.writer import EventWriter
+from collector_k8s.ingest.writer import EventWriter, split_at_set_back
 from collector_k8s.lease import Lease
 from collector_k8s.store.event_store import EventStore, StoreLimits
 from harness.waiting import eventually
@@ -26,6 +27,15 @@ def stopped() -> Iterator[threading.Event]:
     stopped = threading.Event()
     yield stopped
     stopped.set()
+
+
+def test_what_was_read_before_a_set_back_is_stored_before() -> None:
+    set_back = BufferItem("", 0, is_set_back=True)
+    one, two, three = items(event("a", 1), event("b", 2), event("c", 3))
+
+    assert list(split_at_set_back([one, two, set_back, three])) == [[one, two], [set_back, three]]
+    assert list(split_at_set_back([set_back, one])) == [[set_back, one]]
+    assert list(split_at_set_back([one])) == [[one]]
 
 
 def start_writer(engine: Engine, lease: Lease, buffer: EventBuffer, stopped: threading.Event) -> threading.Thread:

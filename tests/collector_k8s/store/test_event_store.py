@@ -49,6 +49,18 @@ def test_the_newest_version_is_current_in_any_order(engine: Engine, lease: Lease
     assert stored == [("8", False), ("9", False), ("10", False), ("11", True)]
 
 
+def test_an_event_that_goes_on_after_a_set_back_is_current_whatever_its_version(engine: Engine, lease: Lease) -> None:
+    store = event_store(engine, lease).store
+    store(items(event("a", 5, count=1), event("a", 9, count=5)))
+
+    store([BufferItem("", monotonic_s(), gap_since=monotonic_s(), is_set_back=True), *items(event("a", 5, count=1))])
+    store(items(event("a", 7, count=2)))
+    store(items(event("a", 6, count=1), is_relist=True))
+
+    stored = query(engine, "SELECT resource_version, is_current FROM k8s_event ORDER BY resource_version")
+    assert stored == [("5", False), ("6", False), ("7", True), ("9", False)]
+
+
 def test_the_cursor_is_the_position_of_the_last_item_of_its_scope(engine: Engine, lease: Lease) -> None:
     bookmark = BufferItem("shop", monotonic_s() - 50, position="90")
 

@@ -63,6 +63,10 @@ def stored(id: int = 1, **changes: Any) -> StoredEvent:
         (stored(reason="Failed", kind="Job"), "warning"),
         (stored(reason="FailedScheduling"), "failed_scheduling"),
         (stored(reason="OOMKilling", type="Normal", kind="Node"), "oom_killed"),
+        (stored(reason="SystemOOM", kind="Node"), "oom_killed"),
+        (stored(reason="Unhealthy"), None),
+        (stored(reason="Unhealthy", count=4), None),
+        (stored(reason="Unhealthy", count=5), "unhealthy"),
     ],
 )
 def test_the_first_matching_rule_applies(event: StoredEvent, rule: str | None) -> None:

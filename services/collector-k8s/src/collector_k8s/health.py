@@ -12,6 +12,7 @@ from collector_k8s.metrics import IS_LEADER, STALENESS
 class CollectorState(StrEnum):
     STARTING = "starting"
     NO_CLUSTER = "no cluster"  # healthy: there is nothing to collect
+    UNUSABLE = "unusable credentials"  # a cluster is named, and its kubeconfig or token cannot be used
     STANDBY = "standby"  # another copy collects
     LEADER = "leader"
 
@@ -81,7 +82,7 @@ class CollectorStatus:
         return max((time.monotonic() - at for at in seen_at), default=0.0)
 
     def is_ready(self) -> bool:
-        if self._state == CollectorState.STARTING or not self.has_database:
+        if self._state in (CollectorState.STARTING, CollectorState.UNUSABLE) or not self.has_database:
             return False
         return self._state != CollectorState.LEADER or not self._stale_scopes()
 

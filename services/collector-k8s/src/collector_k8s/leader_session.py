@@ -58,9 +58,9 @@ class LeaderSession:
             Reflector(scope, settings, cluster, events, put, status, stopped, *positions.get(scope, (None, None)))
             for scope in scopes
         ]
-        self._relisters = [
-            Relister(scope, settings.relist_interval_s, cluster, events, put, stopped) for scope in scopes
-        ]
+        interval_s = settings.relist_interval_s
+        relisted = scopes if interval_s is not None else ()
+        self._relisters = [Relister(scope, interval_s or 0, cluster, events, put, stopped) for scope in relisted]
 
     def run(self, elector: LeaderElector, stop: threading.Event) -> None:
         """Work until `stop` is set or the lease is lost."""

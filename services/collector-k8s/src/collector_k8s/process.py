@@ -103,10 +103,11 @@ def _wait_for_cluster(current: CurrentSettings, status: CollectorStatus, stop: t
         try:
             return ClusterClient(current.base.kubernetes)
         except (NoClusterConfigured, UnusableKubeconfig) as exc:
+            is_meant = isinstance(exc, UnusableKubeconfig)
             if str(exc) != reason:
-                log.warning("cluster.not_configured", reason=str(exc))
+                log.warning("cluster.unusable" if is_meant else "cluster.not_configured", reason=str(exc))
             reason = str(exc)
-            status.enter(CollectorState.NO_CLUSTER, reason=reason)
+            status.enter(CollectorState.UNUSABLE if is_meant else CollectorState.NO_CLUSTER, reason=reason)
         stop.wait(CLUSTER_RETRY_S)
     return None
 

@@ -29,6 +29,8 @@ class Rule(Protocol):
     def reasons(self) -> Sequence[str]: ...
     @property
     def namespaces(self) -> Sequence[str]: ...
+    @property
+    def min_count(self) -> int: ...
 
 
 #: In bytes. Four parts of this size and a cluster's name fit into one row of the index on open alerts.
@@ -67,7 +69,9 @@ class AlertUpdate:
 
 
 def first_matching_rule(rules: Iterable[R], event: StoredEvent) -> R | None:
-    return next((rule for rule in rules if _matches(rule, event)), None)
+    """Return the rule that raises an alert: the first that matches, unless the event has to happen more often."""
+    rule = next((rule for rule in rules if _matches(rule, event)), None)
+    return rule if rule is not None and event.count >= rule.min_count else None
 
 
 def aggregate_updates(

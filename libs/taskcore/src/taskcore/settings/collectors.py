@@ -71,6 +71,10 @@ class KubernetesSettings(Section):
     """Path of a kubeconfig file."""
     context: str | None = None
     """Context in that file; its current one by default."""
+    strict_certificates: bool = False
+    """Whether certificates of the cluster must follow RFC 5280 to the letter. kubectl does not demand it, and the
+    authority of some clusters does not. Chain, expiry and host name are always checked.
+    """
     namespaces: tuple[Identifier, ...] = ()
     """Namespaces to watch; all when empty."""
     field_selector: Annotated[str | None, Field(pattern=SELECTOR)] = None
@@ -87,8 +91,10 @@ class KubernetesSettings(Section):
     """How often the cluster gives a sign of life, if only by ending the watch. After twice this time without one the
     watch is stale.
     """
-    relist_interval_s: Seconds = 300
-    """Interval between lists, which find what a watch missed."""
+    relist_interval_s: Seconds | None = 300
+    """Interval between lists of all events, which find what a watch missed. It grows where a list takes long. Null
+    turns them off, which spares a cluster with many events.
+    """
     event_ttl_s: Seconds = 3_600
     """How long the cluster keeps events."""
     buffer: Annotated[int, Field(ge=1, le=100_000)] = 1_000
@@ -143,14 +149,18 @@ class AlertRule(Section):
     """Event reasons."""
     namespaces: tuple[str, ...] = ()
     """Namespaces of the involved object."""
+    min_count: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    """How often such an event must have happened. While it has not, no later rule takes it either."""
     task: AlertTask | None = None
     """Task to submit when an alert opens."""
 
 
+#: A pod that starts or stops fails a few probes, so that only a row of failures is worth an alert.
 DEFAULT_RULES = (
-    AlertRule(name="oom_killed", reasons=("OOMKilled", "OOMKilling")),
+    AlertRule(name="oom_killed", reasons=("OOMKilled", "OOMKilling", "SystemOOM")),
     AlertRule(name="failed_scheduling", reasons=("FailedScheduling",)),
     AlertRule(name="pod_failed", kinds=("Pod",), reasons=("Failed",)),
+    AlertRule(name="unhealthy", reasons=("Unhealthy",), min_count=5),
     AlertRule(name="warning", types=("Warning",)),
 )
 

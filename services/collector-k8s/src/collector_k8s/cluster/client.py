@@ -20,6 +20,7 @@ from urllib3 import HTTPResponse
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from collector_k8s.cluster.kubeconfig import UnusableKubeconfig, load_configuration
+from collector_k8s.cluster.tls import set_strictness
 from taskcore.errors import TaskcoreError, first_line
 from taskcore.settings import KubernetesSettings
 
@@ -27,7 +28,7 @@ CONNECT_TIMEOUT_S = 5.0
 LIST_TIMEOUT_S = 60
 READ_POD_TIMEOUT_S = 5.0
 MAX_MESSAGE_LENGTH = 500
-#: The error message for a resource version from the future: another cluster answers, or it was restored from a backup.
+#: The error message for a resource version from the future.
 TOO_LARGE_VERSION = "Too large resource version"
 
 log = structlog.stdlib.get_logger(__name__)
@@ -52,7 +53,7 @@ class ReadTimedOut(ClusterError):
 
 
 class ResourceExpired(ClusterError):
-    """The API server no longer knows the resource version or the page token of the request."""
+    """The API server does not know the resource version or the page token of the request any more, or not yet."""
 
 
 class ClusterClient:
@@ -73,6 +74,15 @@ class ClusterClient:
             query["_continue"] = continue_token
         with self._request() as client:
             return _body(self._list_or_watch(client, scope, query))
+
+    def require_version(self, scope: str, resource_version: str) -> None:
+        """Raise `ResourceExpired` if the cluster has not reached `resource_version`.
+
+        A watch of events does not tell: it stays silent until the cluster has reached the version.
+        """
+        query = {"limit": 1, "resource_version": resource_version, "resource_version_match": "NotOlderThan"}
+        with self._request() as client:
+            _body(self._list_or_watch(client, scope, query | {"timeout_seconds": LIST_TIMEOUT_S}))
 
     def watch_events(self, scope: str, resource_version: str) -> HTTPResponse:
         """Return a stream of the changes after `resource_version`, one JSON document per line. The caller closes it.
@@ -141,6 +151,7 @@ class ClusterClient:
             client = ApiClient(load_configuration(self._settings))
         except (OSError, ValueError) as exc:  # a certificate file is missing or invalid
             raise UnusableKubeconfig(str(exc)) from exc
+        set_strictness(client, self._settings.strict_certificates)
         client.user_agent = "taskcore-collector-k8s"
         return client
 

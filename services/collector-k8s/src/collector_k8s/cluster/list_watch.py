@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import TypeVar
@@ -94,15 +95,27 @@ class Watch:
 
 
 def resource_version_of(raw: msgspec.Raw) -> str:
-    """Return the resource version of an object or of a bookmark, without decoding the rest."""
-    return _decode(raw, _version_decoder).metadata.resource_version
+    """Return the resource version of an object or of a bookmark, without decoding the rest. Empty if it has none."""
+    try:
+        return _version_decoder.decode(raw).metadata.resource_version
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
 
 
 def _decode(raw: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T], source: str = "watch") -> T:
     try:
         return decoder.decode(raw)
-    except msgspec.DecodeError as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        pass
+    try:
+        return decoder.decode(_without_surrogates(bytes(raw)))
+    except (ValueError, RecursionError) as exc:
         raise ClusterError(f"cannot decode the {source}: {exc}") from exc
+
+
+def _without_surrogates(raw: bytes) -> bytes:
+    """Replace lone surrogates in JSON, which msgspec refuses: one event that has some must not hide the others."""
+    return json.dumps(json.loads(raw), ensure_ascii=False).encode("utf-8", "replace")
 
 
 _page_decoder = msgspec.json.Decoder(EventPage)

@@ -13,7 +13,8 @@ class BufferItem:
 
     `scope` is a namespace; empty means all namespaces. `seen_at` is when it was read, in `monotonic_s`. `position` is a
     resource version up to which everything has been read, this item included. `is_relist` marks items of a relist.
-    `gap_since`: events between that time and `seen_at` may have been lost.
+    `gap_since`: events between that time and `seen_at` may have been lost. `is_set_back`: what follows was read after
+    the cluster had been set back to an earlier resource version.
     """
 
     scope: str
@@ -22,3 +23,4 @@ class BufferItem:
     position: str | None = None
     is_relist: bool = False
     gap_since: float | None = None
+    is_set_back: bool = False

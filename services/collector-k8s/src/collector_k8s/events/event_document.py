@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Annotated
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from taskcore.domain.documents import clean_text
 from taskcore.domain.kubernetes_events import Event
 from taskcore.errors import TaskcoreError
+
+#: A time with its zone.
+Time = Annotated[datetime, Meta(tz=True)]
 
 TASK_LABEL = "taskcore.io/task-id"
 MAX_ID = 2**63 - 1
@@ -24,7 +28,7 @@ class ObjectMeta(Struct, rename="camel"):
     uid: str = ""
     resource_version: str = ""
     namespace: str | None = None
-    creation_timestamp: datetime | None = None
+    creation_timestamp: Time | None = None
     labels: dict[str, str] | None = None
 
 
@@ -40,7 +44,7 @@ class EventSource(Struct):
 
 class EventSeries(Struct, rename="camel"):
     count: int | None = None
-    last_observed_time: datetime | None = None
+    last_observed_time: Time | None = None
 
 
 class EventDocument(Struct, rename="camel"):
@@ -57,13 +61,13 @@ class EventDocument(Struct, rename="camel"):
     reporting_controller: str | None = None
     count: int | None = None
     deprecated_count: int | None = None
-    first_timestamp: datetime | None = None
-    deprecated_first_timestamp: datetime | None = None
-    last_timestamp: datetime | None = None
-    deprecated_last_timestamp: datetime | None = None
+    first_timestamp: Time | None = None
+    deprecated_first_timestamp: Time | None = None
+    last_timestamp: Time | None = None
+    deprecated_last_timestamp: Time | None = None
     reason: str | None = None
     type: str | None = None
-    event_time: datetime | None = None
+    event_time: Time | None = None
     series: EventSeries | None = None
 
 
@@ -74,13 +78,14 @@ def parse_event(raw: bytes | msgspec.Raw, now: datetime) -> Event:
     """
     try:
         document = _decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        at = _last_time(document) or now
+        first_at = _first_time(document) or at
+    except (msgspec.DecodeError, ValueError, OverflowError, RecursionError) as exc:
         raise MalformedEvent(str(exc)) from exc
     identity = (document.metadata.uid, document.metadata.resource_version)
     if not all(0 < len(part) <= MAX_NAME_LENGTH for part in identity):
         raise MalformedEvent("it has no uid or no resourceVersion")
     involved = document.involved_object or document.regarding or ObjectReference()
-    at = _last_time(document) or now
     return Event(
         uid=clean_text(document.metadata.uid),
         resource_version=clean_text(document.metadata.resource_version),
@@ -92,10 +97,10 @@ def parse_event(raw: bytes | msgspec.Raw, now: datetime) -> Event:
         message=clean_text(document.message or document.note or ""),
         component=_name(_component(document)),
         count=_count(document),
-        first_at=min(_first_time(document) or at, at),
+        first_at=min(first_at, at),
         at=at,
         task_id=task_id_of(document.metadata.labels),
-        involved_uid=involved.uid or "",
+        involved_uid=_name(involved.uid),
     )
 
 
@@ -116,12 +121,17 @@ def _last_time(document: EventDocument) -> datetime | None:
     """Return when it was last observed: in a series, the other times stay those of its first occurrence."""
     observed = document.series.last_observed_time if document.series else None
     last = document.last_timestamp or document.deprecated_last_timestamp
-    return observed or last or document.event_time or document.metadata.creation_timestamp
+    return _in_utc(observed or last or document.event_time or document.metadata.creation_timestamp)
 
 
 def _first_time(document: EventDocument) -> datetime | None:
     first = document.first_timestamp or document.deprecated_first_timestamp
-    return first or document.event_time or document.metadata.creation_timestamp
+    return _in_utc(first or document.event_time or document.metadata.creation_timestamp)
+
+
+def _in_utc(time: datetime | None) -> datetime | None:
+    """Raises `OverflowError` for a time that has no year in UTC."""
+    return None if time is None else time.astimezone(UTC)
 
 
 def _count(document: EventDocument) -> int:

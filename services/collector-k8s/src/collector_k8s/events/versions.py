@@ -10,11 +10,22 @@ from taskcore.domain.kubernetes_events import Event
 
 @dataclass(frozen=True, slots=True)
 class CurrentVersion:
-    """The stored version of an event that is the current one."""
+    """The stored version of an event that is the current one.
+
+    `outdated` has all stored versions of the event if the cluster was set back since: then any other one is newer,
+    whatever its number.
+    """
 
     id: int
     resource_version: str
     task_id: int | None = None
+    outdated: frozenset[str] = frozenset()
+
+    def is_stored(self, resource_version: str) -> bool:
+        return resource_version == self.resource_version or resource_version in self.outdated
+
+    def precedes(self, resource_version: str) -> bool:
+        return bool(self.outdated) or age_order(resource_version) > age_order(self.resource_version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +46,7 @@ def new_versions(received: Iterable[Event], known: Mapping[str, CurrentVersion])
     return [
         event
         for event in versions.values()
-        if event.uid not in known or known[event.uid].resource_version != event.resource_version
+        if event.uid not in known or not known[event.uid].is_stored(event.resource_version)
     ]
 
 
@@ -58,12 +69,17 @@ def plan_versions(new: Sequence[Event], known: Mapping[str, CurrentVersion]) -> 
     for event in new:
         stored = known.get(event.uid)
         is_newest = newest[event.uid] is event
-        if is_newest and (stored is None or age_order(event.resource_version) > age_order(stored.resource_version)):
+        if is_newest and (stored is None or stored.precedes(event.resource_version)):
             planned.current.append(event)
             planned.superseded.extend([stored.id] if stored else [])
         else:
             planned.earlier.append(event)
     return planned
+
+
+def is_earlier(version: str, other: str) -> bool:
+    """Return whether `version` precedes `other`. Texts that are no numbers cannot be compared."""
+    return version.isdecimal() and other.isdecimal() and int(version) < int(other)
 
 
 def age_order(version: str) -> tuple[int, str]:

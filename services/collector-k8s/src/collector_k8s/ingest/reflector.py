@@ -17,6 +17,7 @@ from collector_k8s.clock import monotonic_s
 from collector_k8s.cluster.client import ClusterClient, ClusterError, ReadTimedOut, ResourceExpired
 from collector_k8s.cluster.list_watch import Watch, WatchEvent, list_pages, resource_version_of
 from collector_k8s.events.buffer_item import BufferItem
+from collector_k8s.events.versions import is_earlier
 from collector_k8s.health import CollectorStatus
 from collector_k8s.ingest.buffer import Put, Stopped
 from collector_k8s.ingest.event_filter import EventFilter
@@ -28,6 +29,8 @@ from taskcore.settings import KubernetesSettings
 STABLE_WATCH_S = 10.0
 #: A shorter watch without any event counts as a failure, so that a server that ends watches at once is not hammered.
 MIN_WATCH_S = 0.5
+#: Between two relists, this many times the length of a relist passes at least.
+RELIST_PAUSE_FACTOR = 19
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -50,6 +53,7 @@ class Reflector:
     seen_at: float | None = None
     _backoff: Backoff = field(default_factory=lambda: Backoff(rng=random.Random()), init=False)
     _watch: Watch | None = field(default=None, init=False)
+    _expired: str | None = field(default=None, init=False)  # the position before the list
 
     def run(self) -> None:
         while not self.stopped.is_set():
@@ -71,6 +75,8 @@ class Reflector:
         """List unless there is a position to start from, then watch until the server ends the watch."""
         if self.position is None:
             self.position = self._list()
+        else:
+            self.cluster.require_version(self.scope, self.position)
         started, seen_at = time.monotonic(), self.seen_at
         watch = self._watch = Watch(self.cluster, self.scope, self.position)
         try:
@@ -96,16 +102,30 @@ class Reflector:
         version = ""
         for page in list_pages(self.cluster, self.scope):
             self.status.connected(self.scope)
+            if not version:
+                version = page.metadata.resource_version
+                self._check_set_back(version)
             for raw in page.items or []:
                 if (event := self.event_filter.accept(raw)) is not None:
                     self.put(BufferItem(self.scope, monotonic_s(), event))
-            version = version or page.metadata.resource_version
         if not version:
             raise ClusterError("the list has no resourceVersion to watch from")
         gap_since, self.seen_at = self._gap_since(started), started
+        self._expired = None
         self.status.listed(self.scope)
         self.put(BufferItem(self.scope, started, position=version, gap_since=gap_since))
         return version
+
+    def _check_set_back(self, version: str) -> None:
+        """Record when the cluster is behind the expired position: its data was restored from a backup.
+
+        Events since it was last seen may be lost, and its versions count up from an earlier one.
+        """
+        if self._expired is None or not is_earlier(version, self._expired):
+            return
+        log.error("cluster.set_back", scope=self.scope, position=self._expired, version=version)
+        self.put(BufferItem(self.scope, monotonic_s(), gap_since=self.seen_at, is_set_back=True))
+        self._expired, self.seen_at = None, monotonic_s()
 
     def _gap_since(self, now: float) -> float | None:
         """Return the start of the gap when the cluster may have deleted events before they were read."""
@@ -136,14 +156,17 @@ class Reflector:
         self.seen_at = monotonic_s()
         self.put(BufferItem(self.scope, self.seen_at, position=self.position))
 
+    def _forget_position(self) -> None:
+        self._expired, self.position = self.position or self._expired, None
+
     def _recover(self, error: Exception, lasted_s: float) -> None:
         RECONNECTS.labels(self.settings.cluster).inc()
         self.status.failed(self.scope, str(error))
         if isinstance(error, ResourceExpired) and self.position is not None:
             log.warning("watch.expired", scope=self.scope, position=self.position, error=str(error))
-            self.position = None
+            self._forget_position()
         elif isinstance(error, ReadTimedOut) and not self.status.has_bookmarks(self.scope):
-            self.position = None  # the cluster is quiet, or the connection half-open: a list finds out
+            self._forget_position()  # the cluster is quiet, or the connection half-open: a list finds out
         elif isinstance(error, ClusterError):
             log.warning("cluster.error", scope=self.scope, status=error.status, error=str(error))
         else:
@@ -153,11 +176,17 @@ class Reflector:
         self.stopped.wait(self._backoff.next_s(error.retry_after_s if isinstance(error, ClusterError) else None))
 
 
+def relist_wait_s(interval_s: float, lasted_s: float) -> float:
+    """Return the wait before the next list, when the last one took `lasted_s`."""
+    return max(interval_s, RELIST_PAUSE_FACTOR * lasted_s)
+
+
 @dataclass(eq=False)
 class Relister:
     """Lists one scope every `interval_s` in one thread, until `stopped` is set.
 
-    It finds what the watch missed, and does not move the cursor.
+    It finds what the watch missed, and does not move the cursor. Lists take a twentieth of the time at most: after a
+    long one it waits longer.
     """
 
     scope: str
@@ -171,6 +200,7 @@ class Relister:
     def run(self) -> None:
         wait_s = self.interval_s
         while not self.stopped.wait(wait_s):
+            started = time.monotonic()
             try:
                 self._list()
             except Stopped:
@@ -180,7 +210,7 @@ class Relister:
                 wait_s = self._backoff.next_s(exc.retry_after_s if isinstance(exc, ClusterError) else None)
             else:
                 self._backoff.reset()
-                wait_s = self.interval_s
+                wait_s = relist_wait_s(self.interval_s, time.monotonic() - started)
 
     def _list(self) -> None:
         for page in list_pages(self.cluster, self.scope):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import structlog
 
@@ -47,7 +48,8 @@ class EventWriter:
         """
         while not self.stopped.is_set():
             if items := self.buffer.take(BATCH_SIZE):
-                self._write(items)
+                for batch in split_at_set_back(items):
+                    self._write(batch)
             if len(items) < BATCH_SIZE:  # otherwise an event in the buffer may belong to an alert that seems inactive
                 self._resolve_inactive()
 
@@ -98,3 +100,9 @@ class EventWriter:
         except Exception as exc:  # the next attempt may succeed
             if not is_database_unavailable(exc):
                 log.exception("alerts.resolve_failed")
+
+
+def split_at_set_back(items: Sequence[BufferItem]) -> Iterator[Sequence[BufferItem]]:
+    """Yield `items` in parts, so that what was read before a cluster was set back is stored before."""
+    starts = [0, *(at for at, item in enumerate(items) if at and item.is_set_back), len(items)]
+    return (items[start:end] for start, end in pairwise(starts))

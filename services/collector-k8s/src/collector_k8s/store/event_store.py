@@ -76,6 +76,7 @@ class EventStore:
         """Store all `items` or none. Raises `LeaseLost`."""
         with self._engine.begin() as connection:
             now = self._lock_lease(connection)
+            self._record_set_back(connection, items)
             live, relisted = self._recent(items, now)
             known = self._known(connection, [*live, *relisted])
             admitted, limited, rates = self._admit(new_versions(live, known), new_versions(relisted, known), now)
@@ -121,7 +122,10 @@ class EventStore:
         if not uids:
             return {}
         rows = self._execute(connection, k8s_events.current_versions(), uids=uids)
-        return {row.uid: CurrentVersion(row.id, row.resource_version, row.task_id) for row in rows}
+        return {
+            row.uid: CurrentVersion(row.id, row.resource_version, row.task_id, frozenset(row.outdated or ()))
+            for row in rows
+        }
 
     def _admit(
         self, live: Sequence[Event], relisted: Sequence[Event], now: datetime
@@ -148,6 +152,11 @@ class EventStore:
     def _set_task_ids(self, connection: Connection, task_ids: Mapping[int, int]) -> None:
         if task_ids:
             connection.execute(k8s_events.set_task_ids(), {"ids": list(task_ids), "tasks": list(task_ids.values())})
+
+    def _record_set_back(self, connection: Connection, items: Sequence[BufferItem]) -> None:
+        for item in items:
+            if item.is_set_back:
+                self._execute(connection, k8s_events.record_set_back(), of_scope=item.scope)
 
     def _record_gaps(
         self, connection: Connection, items: Sequence[BufferItem], limited: Counter[rate_limit.RateKey]

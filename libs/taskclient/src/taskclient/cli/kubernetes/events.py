@@ -27,7 +27,7 @@ from taskclient.kubernetes.streams import event_stream, poll
 )
 @click.option("-q", "--search", metavar="TEXT", help="Only messages that contain this text, ignoring case.")
 @takes_page
-@takes_follow("each event as it is stored")
+@takes_follow("events as they are stored")
 @click.pass_obj
 def events(
     session: Session,
@@ -42,7 +42,8 @@ def events(
 ) -> None:
     """Show Kubernetes events and gaps in them, newest first.
 
-    With --follow, print the newest ones ordered by time, then each new one as it is stored, no version twice.
+    With --follow, print the newest ones ordered by time, then what is stored, no version twice. Of an event that
+    happens several times between two reads, it prints the latest version; "event versions" has all.
     """
     with session.client() as client:
         if follow:

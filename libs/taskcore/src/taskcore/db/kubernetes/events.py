@@ -16,6 +16,7 @@ from sqlalchemy import (
     Interval,
     Text,
     bindparam,
+    case,
     column,
     func,
     insert,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.orm import aliased
 
 from taskcore.db.models import K8sCursor, K8sEvent, K8sGap
 from taskcore.db.sql import bigint_param, bigints_param, const_bool, const_text, recordset, seconds_param, texts_param
@@ -43,8 +45,19 @@ _LENGTH = literal_column("interval '1 minute'", Interval)
 
 @cache
 def current_versions() -> Executable:
-    """(id, uid, resource_version, task_id) of those of `uids` that are known. Parameters: of_cluster, uids."""
-    return select(K8sEvent.id, K8sEvent.uid, K8sEvent.resource_version, K8sEvent.task_id).where(
+    """(id, uid, resource_version, task_id, outdated) of those of `uids` that are known. Parameters: of_cluster, uids.
+
+    `outdated` has all versions of an event that was stored before the cluster was set back.
+    """
+    version = aliased(K8sEvent)
+    versions = (
+        select(func.array_agg(version.resource_version))
+        .where(version.cluster == K8sEvent.cluster, version.uid == K8sEvent.uid)
+        .scalar_subquery()
+    )
+    set_back_at = select(func.max(K8sCursor.set_back_at)).where(K8sCursor.cluster == _OF_CLUSTER).scalar_subquery()
+    outdated = case((K8sEvent.collected_at < set_back_at, versions)).label("outdated")
+    return select(K8sEvent.id, K8sEvent.uid, K8sEvent.resource_version, K8sEvent.task_id, outdated).where(
         K8sEvent.cluster == _OF_CLUSTER, K8sEvent.uid == func.any(texts_param("uids")), K8sEvent.is_current
     )
 
@@ -106,6 +119,16 @@ def set_cursor() -> Executable:
     return statement.on_conflict_do_update(
         index_elements=[K8sCursor.cluster, K8sCursor.scope],
         set_={"resource_version": new.resource_version, "seen_at": new.seen_at},
+    )
+
+
+@cache
+def record_set_back() -> Executable:
+    """Let what is stored so far be older than whatever comes. Parameters: of_cluster, of_scope."""
+    return (
+        update(K8sCursor)
+        .where(K8sCursor.cluster == _OF_CLUSTER, K8sCursor.scope == bindparam("of_scope", type_=Text))
+        .values(set_back_at=func.now())
     )
 
 

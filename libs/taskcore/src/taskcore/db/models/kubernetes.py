@@ -37,6 +37,7 @@ class K8sCursor(Model):
     scope: Mapped[str] = mapped_column(primary_key=True)  # a namespace; empty: all of them
     resource_version: Mapped[str]
     seen_at: Mapped[datetime]  # when the last event or bookmark came
+    set_back_at: Mapped[datetime | None]  # when the cluster was found at an earlier version than before
 
 
 class K8sEvent(Model):

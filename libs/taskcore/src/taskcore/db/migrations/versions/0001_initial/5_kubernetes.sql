@@ -12,6 +12,7 @@ CREATE TABLE k8s_cursor (
     scope text,
     resource_version text NOT NULL,
     seen_at timestamptz NOT NULL,
+    set_back_at timestamptz,
     PRIMARY KEY (cluster, scope)
 );
 
