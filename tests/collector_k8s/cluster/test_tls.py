@@ -80,7 +80,7 @@ def test_an_authority_that_breaks_the_rfc_is_accepted_unless_certificates_must_b
         strict.list_events("")
 
 
-def test_a_changed_authority_is_read_anew(secure: FakeCluster, authority: CertificateAuthority) -> None:
+def test_a_changed_authority_is_read_again(secure: FakeCluster, authority: CertificateAuthority) -> None:
     client = ClusterClient(KubernetesSettings(kubeconfig=secure.kubeconfig))
     trust = authority.ca_file.read_bytes()
     authority.ca_file.write_bytes(trustme.CA().cert_pem.bytes())

@@ -73,7 +73,8 @@ def decoded(value: str) -> str:
 def test_any_subject_arrives_as_one_line(text: str) -> None:
     value, seen = sent(text_header("Subject", text))
 
-    assert_lengths("Subject", value)
+    if value:
+        assert_lengths("Subject", value)
     assert decoded(value) == seen == clean_line(text)
 
 
@@ -92,7 +93,8 @@ def test_any_subject_arrives_as_one_line(text: str) -> None:
 def test_long_subject_arrives_unchanged(text: str) -> None:
     value, seen = sent(text_header("Subject", text))
 
-    assert value == "" or assert_lengths("Subject", value) is None
+    if value:
+        assert_lengths("Subject", value)
     assert decoded(value) == seen == clean_line(text)
 
 

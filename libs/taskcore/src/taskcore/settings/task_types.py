@@ -43,8 +43,8 @@ class SmtpSettings(Section):
     allowed_senders: tuple[AddressPattern, ...] = ()
     """Addresses that a task may send from instead, such as `*@example.com`."""
     allowed_recipients: tuple[AddressPattern, ...] = ("*",)
-    """Addresses that mails may go to, such as `*@example.com`. By default any: then whoever may submit tasks can send mail
-    to everybody.
+    """Addresses that mails may go to, such as `*@example.com`. By default any: every caller that may submit
+    tasks can then send mail to any address.
     """
     timeout_s: Seconds = 30
     """Timeout of each step."""

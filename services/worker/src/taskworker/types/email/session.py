@@ -36,7 +36,7 @@ class SmtpSession(smtplib.SMTP):
             raise smtplib.SMTPAuthenticationError(code, reply)
         return code, reply
 
-    def auth_cram_md5(self, challenge: bytes | None = None) -> Any:
+    def auth_cram_md5(self, challenge: Any = None) -> Any:
         if challenge is None:
             return None
         return f"{self.user} {hmac.new(_utf8(self.password), challenge, 'md5').hexdigest()}"
