@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, Engine, text
 
-from taskcore.db.queues import outbox
+from taskcore.db.queues import outbox, unserved
 from taskcore.db.tasks import actions, claims, dependencies, settlements
 from taskcore.db.tasks.submit import submit
 from taskcore.db.tasks.submit_dependent import add_dependencies, submit_planned
@@ -60,9 +60,16 @@ class DatabaseHarness:
 
     def fail_unknown_type(self, *, after_s: float) -> list[int]:
         """Fail the waiting tasks of types that no worker serves, as the rescuer does."""
+        waited = {"after_s": float(after_s)}
+        types = [row.name for row in self.run(unserved.unserved_types(), **waited)]
         with self.transaction() as connection:
-            ids = list(connection.scalars(actions.lock_unknown_type(), {"after_s": float(after_s)}))
-            return list(connection.scalars(actions.fail_unknown_type(), {"ids": ids}))
+            ids = list(connection.scalars(actions.lock_unknown_type(), {"types": types, "after_id": 0, **waited}))
+            return list(connection.scalars(actions.fail_unknown_type(), {"ids": ids, **waited}))
+
+    def let_time_pass(self, *, days: int) -> None:
+        """Let all types have been served for the last time, and all due tasks have come due, `days` ago."""
+        for change in ("task_type SET seen_at = {}", "outbox SET available_at = {} WHERE available_at <= now()"):
+            self.sql(f"UPDATE {change.format(f'now() - {days} * interval $$1 day$$')}")
 
     def apply_action(self, statement: Any, task_id: int) -> bool:
         """Resume or retry a task, as the API does."""
@@ -108,8 +115,8 @@ class DatabaseHarness:
         batch = [attempt.finish(worker_lost(attempt.worker_losses)) for attempt in attempts]
         return [row.id for row in self.run(settlements.settle(), rows=settlements.result_rows(batch), by=by)]
 
-    def dispatch(self, room: int, queue: str = "default") -> list[int]:
-        return [row.task_id for row in self.run(outbox.dispatch(), of=queue, room=room)]
+    def dispatch(self, room: int, queue: str = "default", types: Sequence[str] = ("noop",)) -> list[int]:
+        return [row.task_id for row in self.run(outbox.dispatch(), of=queue, room=room, types=list(types))]
 
     def status(self, task_id: int) -> str:
         return str(self.sql("SELECT status FROM task WHERE id = :id", id=task_id)[0].status)
@@ -121,12 +128,12 @@ class DatabaseHarness:
     def make_due(self, task_id: int) -> None:
         self.sql("UPDATE outbox SET available_at = now() WHERE task_id = :id", id=task_id)
 
-    def wait_for_blocked(self, count: int) -> None:
-        """Wait until `count` statements of this database wait for a lock."""
+    def wait_for_blocked(self, count: int, is_over: Callable[[], bool] = lambda: False) -> None:
+        """Wait until `count` statements of this database wait for a lock, or until `is_over`."""
         deadline = time.monotonic() + 60
         waiting = (
             "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
         )
-        while self.sql(waiting)[0][0] < count:
+        while self.sql(waiting)[0][0] < count and not is_over():
             assert time.monotonic() < deadline, "no statement waits for a lock"
             time.sleep(0.01)

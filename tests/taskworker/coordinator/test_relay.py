@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Any
 
 import pytest
 
-from taskcore.db.queues import outbox
+from taskcore.db.queues import loads, outbox, unserved
 from taskcore.live_settings import CurrentSettings
 from taskcore.messaging.publisher import NO_CONTEXTS, Contexts
 from taskcore.settings import CoordinatorSettings, Settings
@@ -45,8 +46,9 @@ class FakePublisher:
 def database() -> FakeDatabase:
     """An outbox with an endless backlog in each queue, and no delayed rows."""
     database, task_ids = FakeDatabase(), count(1)
+    database.on(loads.served_types(), lambda: [row(queues=[], types=["noop"])])
     database.on(outbox.next_due(), lambda: [(None,)])
-    database.on(outbox.dispatch(), lambda of, room: [row(task_id=next(task_ids)) for _ in range(room)])
+    database.on(outbox.dispatch(), lambda of, room, types: [row(task_id=next(task_ids)) for _ in range(room)])
     return database
 
 
@@ -61,13 +63,19 @@ def relay(database: FakeDatabase, publisher: FakePublisher) -> Relay:
     return Relay(database, publisher, CurrentSettings(settings))
 
 
-def set_loads(database: FakeDatabase, *loads: tuple[str, int, int], has_backlog: bool = True) -> None:
+def set_loads(database: FakeDatabase, *queues: tuple[str, int, int], has_backlog: bool = True) -> None:
     """Set each queue's name, messages in flight and live slots."""
     rows = [
-        row(name=name, has_backlog=has_backlog, in_flight=in_flight, live_slots=slots)
-        for name, in_flight, slots in loads
+        row(
+            name=name,
+            head_type="noop" if has_backlog else None,
+            in_flight=in_flight,
+            live_slots=slots,
+            has_parked=False,
+        )
+        for name, in_flight, slots in queues
     ]
-    database.on(outbox.queue_loads(), lambda: rows)
+    database.on(loads.queue_loads(), lambda: rows)
 
 
 async def test_each_queue_gets_as_many_messages_as_its_window_has_room(
@@ -133,3 +141,42 @@ async def test_nothing_is_lost_as_long_as_the_broker_cannot_say(
     await relay.step()
 
     assert database.calls(outbox.undispatch_lost()) == []
+
+
+async def test_tasks_of_unserved_types_are_parked_in_a_queue_with_workers(
+    database: FakeDatabase, publisher: FakePublisher, relay: Relay
+) -> None:
+    load = {"head_type": "rare", "in_flight": 0, "has_parked": False}
+    queues = [row(name="served", live_slots=2, **load), row(name="without_workers", live_slots=0, **load)]
+    database.on(loads.queue_loads(), lambda: queues)
+
+    await relay.step()
+
+    assert database.calls(unserved.park()) == [{"of": "served", "types": ["noop"]}]
+    assert database.calls(outbox.dispatch()) == [{"of": "served", "room": 4, "types": ["noop"]}]
+
+
+async def test_parked_tasks_come_back_and_the_next_round_starts_at_once(database: FakeDatabase, relay: Relay) -> None:
+    load = row(name="served", head_type=None, in_flight=0, live_slots=2, has_parked=True)
+    database.on(loads.queue_loads(), lambda: [load])
+    database.on(unserved.unpark(), lambda of, types: [row(task_id=1)])
+
+    await relay.step()
+
+    assert database.calls(unserved.unpark()) == [{"of": "served", "types": ["noop"]}]
+    await asyncio.wait_for(relay._wakeup.wait(3_600), 60)
+
+
+async def test_parked_tasks_are_looked_for_again_when_a_worker_knows_more(database: FakeDatabase, relay: Relay) -> None:
+    load = row(name="served", head_type=None, in_flight=0, live_slots=2, has_parked=True)
+    database.on(loads.queue_loads(), lambda: [load])
+    await relay.step()
+    await relay.step()
+    database.on(loads.served_types(), lambda: [row(queues=["served"], types=["noop", "rare"])])
+
+    await relay.step()
+
+    assert database.calls(unserved.unpark()) == [
+        {"of": "served", "types": ["noop"]},
+        {"of": "served", "types": ["noop", "rare"]},
+    ]

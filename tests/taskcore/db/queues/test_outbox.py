@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from taskcore.db.queues import outbox
+import pytest
+from sqlalchemy import Executable, text
+
+from taskcore.db.queues import loads, outbox
+from taskcore.db.tasks import claims
 from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 
 
@@ -77,9 +82,9 @@ def test_queue_loads_show_backlog_messages_in_flight_and_live_slots(db: Database
     db.register_worker(queues=["default"])
     db.dispatch(2)
 
-    rows = {row.name: (row.has_backlog, row.in_flight, row.live_slots) for row in db.run(outbox.queue_loads())}
+    rows = {row.name: (row.head_type, row.in_flight, row.live_slots) for row in db.run(loads.queue_loads())}
 
-    assert rows == {"default": (True, 2, 8), "other": (True, 0, 0)}
+    assert rows == {"default": ("noop", 2, 8), "other": ("noop", 0, 0)}
 
 
 def test_a_missing_outbox_row_is_restored(db: DatabaseHarness) -> None:
@@ -92,21 +97,6 @@ def test_a_missing_outbox_row_is_restored(db: DatabaseHarness) -> None:
     assert len(db.claim([lost, kept])) == 2
 
 
-def test_tasks_of_a_type_that_no_worker_serves_fail_in_the_end(db: DatabaseHarness) -> None:
-    db.sql(
-        "INSERT INTO task_type (name, description, queue, schema, max_attempts, retry, seen_at) "
-        "VALUES ('old', '', 'default', '{}', 1, '{}', now() - interval '1 day'), "
-        "('noop', '', 'default', '{}', 1, '{}', now())"
-    )
-    old, new = db.submit(new_task(type="old"), new_task())
-
-    assert db.fail_unknown_type(after_s=3600) == [old]
-
-    (task,) = db.sql("SELECT status, reason FROM task WHERE id = :id", id=old)
-    assert tuple(task) == ("failed", "unknown_type")
-    assert db.status(new) == "queued"
-
-
 def test_submitting_an_idempotency_key_again_stores_nothing(db: DatabaseHarness) -> None:
     db.submit(new_task(idempotency_key="k", fingerprint="f"))
 
@@ -114,3 +104,30 @@ def test_submitting_an_idempotency_key_again_stores_nothing(db: DatabaseHarness)
 
     assert db.sql("SELECT count(*) FROM task")[0][0] == 2
     assert db.sql("SELECT count(*) FROM outbox")[0][0] == 2
+
+
+@pytest.mark.parametrize(
+    ("statement", "parameters"),
+    [
+        (outbox.undispatch_lost(), {"of": "default", "ready": 0, "after_s": -60.0}),
+        (outbox.undispatch_all(), {}),
+        (outbox.undispatch(), {"ids": [2, 1]}),
+        (claims.postpone(), {"ids": [2, 1]}),
+    ],
+)
+def test_messages_are_recalled_while_their_tasks_are_claimed_without_a_deadlock(
+    db: DatabaseHarness, statement: Executable, parameters: dict[str, Any]
+) -> None:
+    first, second = db.submit(new_task(), new_task())
+    db.sql("UPDATE outbox SET dispatched_at = now() - (task_id - 1) * interval '1 minute'")
+    claim = "DELETE FROM outbox WHERE task_id = :id"
+
+    with ThreadPoolExecutor(1) as pool, db.transaction() as claimer:
+        claimer.execute(text(claim), {"id": first})
+        recalled = pool.submit(db.run, statement, **parameters)
+        db.wait_for_blocked(1, recalled.done)
+        claimer.execute(text(claim), {"id": second})
+        claimer.commit()
+        recalled.result(60)
+
+    assert db.sql("SELECT task_id FROM outbox") == []

@@ -187,7 +187,8 @@ class ReferenceModel:
 
     def fail_unknown_type(self, *types: str) -> list[int]:
         """No worker has known these types for too long."""
-        waiting = [task for task in self.tasks.values() if task.status in CLAIMABLE and task.type in types]
+        due = [task for task in self.tasks.values() if task.status in CLAIMABLE and task.is_due]
+        waiting = [task for task in due if task.type in types and task.queue not in self.paused_queues]
         for task in waiting:
             task.move(Status.FAILED)
         return [task.id for task in waiting]

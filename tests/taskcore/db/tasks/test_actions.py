@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from taskcore.db.queues import outbox, queues
+from taskcore.db.queues import loads, queues
 from taskcore.db.tasks import actions
 from taskcore.domain import outcomes
 from taskcore.domain.outcomes import AttemptResult
@@ -162,9 +162,9 @@ def test_nothing_of_a_paused_queue_is_dispatched_or_claimed(db: DatabaseHarness)
 def test_the_relay_sees_no_backlog_in_a_paused_queue(db: DatabaseHarness) -> None:
     db.submit(new_task())
     db.run(queues.pause_queue(), of="default", why=None, by="me")
-    (paused,) = db.run(outbox.queue_loads())
+    (paused,) = db.run(loads.queue_loads())
     db.run(queues.resume_queue(), of="default")
 
-    (resumed,) = db.run(outbox.queue_loads())
+    (resumed,) = db.run(loads.queue_loads())
 
-    assert (paused.has_backlog, resumed.has_backlog) == (False, True)
+    assert (paused.head_type, resumed.head_type) == (None, "noop")

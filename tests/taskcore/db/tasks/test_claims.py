@@ -76,8 +76,8 @@ def test_a_claim_that_waited_while_the_task_was_rescheduled_gets_nothing(db: Dat
             put_off = "UPDATE task SET status = 'retrying', lease_token = NULL WHERE id = :id"
             holder.execute(text(put_off), {"id": task_id})
             later = (
-                "INSERT INTO outbox (task_id, queue, priority, is_due, available_at) "
-                "VALUES (:id, 'default', 0, false, now() + interval '1 hour')"
+                "INSERT INTO outbox (task_id, queue, type, priority, is_due, available_at) "
+                "VALUES (:id, 'default', 'noop', 0, false, now() + interval '1 hour')"
             )
             holder.execute(text(later), {"id": task_id})
             holder.commit()

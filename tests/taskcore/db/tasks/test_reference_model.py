@@ -141,7 +141,7 @@ class TaskStateMachine(RuleBasedStateMachine):
             assert bool(rows) == self.model.save(held, pick)
 
     def give_up(self, _: int) -> None:
-        self.db.sql("UPDATE task_type SET seen_at = now() - interval '1 day'")
+        self.db.let_time_pass(days=1)
         given_up = self.db.fail_unknown_type(after_s=3600)
         unserved = ["rare"] if self.model.live_workers else ["soft", "hard", "rare"]
         assert sorted(given_up) == sorted(self.model.fail_unknown_type(*unserved))

@@ -190,6 +190,7 @@ class LeaseManager:
         (row,) = self._connection.execute(statement)
         self._types_refreshed_at, self.expires_at = sent_at, sent_at + self._settings.worker.lease_s
         self.worker_id = row.id
+        self._connection.execute(notify(OUTBOX))  # tasks may wait for a worker that knows their type
         log.info("worker.registered", worker_id=row.id, types=sorted(self._plugins))
 
     def _settle_exits(self) -> None:

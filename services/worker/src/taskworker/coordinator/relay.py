@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from taskcore.db.queues import outbox
+from taskcore.db.queues import loads, outbox
 from taskcore.live_settings import CurrentSettings
 from taskcore.messaging.publisher import Publisher
 from taskcore.observability.metrics import MESSAGES_RESENT, MESSAGES_SENT, QUEUE_LABELS
@@ -20,6 +20,7 @@ from taskcore.observability.tracing.provider import NO_TRACING, Tracing
 from taskcore.wakeup import Wakeup
 from taskworker.coordinator.database import Database
 from taskworker.coordinator.dispatch_spans import DispatchSpans
+from taskworker.coordinator.parking import Parking, ServedTypes
 from taskworker.coordinator.relay_window import IDLE_S, QueueFlow, plan_pause, window
 
 LOST_CHECK_INTERVAL_S = 5.0
@@ -43,6 +44,12 @@ class Relay:
     _promote_at: float = field(default=0.0, init=False)
     _check_lost_at: float = field(default=0.0, init=False)
     _pause_s: float = field(default=IDLE_S, init=False)
+    _served: ServedTypes = field(init=False)
+    _parking: Parking = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._served = ServedTypes(self.database)
+        self._parking = Parking(self.database, self._served)
 
     def wake(self) -> None:
         self._wakeup.wake()
@@ -82,26 +89,29 @@ class Relay:
 
     async def _dispatch(self) -> tuple[int, bool]:
         """Fill each queue's window. Return how many messages were sent, and whether any served queue has a backlog."""
-        loads = await self.database.execute(outbox.queue_loads())
+        rows = await self.database.execute(loads.queue_loads())
         now = time.monotonic()
         elapsed_s, self._observed_at = now - self._observed_at, now
         sent, has_backlog = 0, False
-        for queue in loads:
+        for queue in rows:
             flow = self._flows.get(queue.name, QueueFlow()).observe(queue.in_flight, elapsed_s)
             room = window(queue.live_slots, flow.claims_per_s) - queue.in_flight
-            if queue.has_backlog and room > 0:
+            if queue.head_type is not None and room > 0:
                 count = await self._send(queue.name, room)
                 sent += count
                 flow = flow.dispatched(count)
-            has_backlog |= queue.has_backlog and queue.live_slots > 0
+            if await self._parking.move(queue):
+                self.wake()
+            has_backlog |= queue.head_type is not None and queue.live_slots > 0
             self._flows[queue.name] = flow
         return sent, has_backlog
 
     async def _send(self, queue: str, room: int) -> int:
-        """Send up to `room` messages. Return how many the broker confirmed."""
+        """Send up to `room` messages for tasks that a live worker knows. Return how many the broker confirmed."""
         started_ns = time.time_ns()
         dispatch = outbox.dispatch_traced() if self.tracing.is_enabled else outbox.dispatch()
-        rows = await self.database.execute(dispatch, of=queue, room=room)
+        types = await self._served.of(queue)
+        rows = await self.database.execute(dispatch, of=queue, room=room, types=types)
         if not rows:
             return 0
         task_ids = [row.task_id for row in rows]

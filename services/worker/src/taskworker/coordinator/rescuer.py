@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Executable
 
-from taskcore.db.queues import outbox
+from taskcore.db.queues import outbox, unserved
 from taskcore.db.tasks import actions, dependency_resolution, queries, settlements
 from taskcore.db.workers import leases
 from taskcore.domain.liveness import RECONNECT_GRACE_S
@@ -134,15 +134,17 @@ class Rescuer:
         written meanwhile.
         """
         after_s = self.settings.now.coordinator.fail_unknown_type_after_s
-        if not await self._execute(actions.find_unknown_type(), after_s=after_s):
-            return
-        count = actions.UNKNOWN_TYPE_LIMIT
-        while count == actions.UNKNOWN_TYPE_LIMIT:
+        types = [row.name for row in await self._execute(unserved.unserved_types(), after_s=after_s)]
+        found, ids, failed = bool(types), [0], 0
+        while found:
+            waiting = {"types": types, "after_s": after_s, "after_id": ids[-1]}
             async with self.database.transaction() as connection:
-                ids = list(await connection.scalars(actions.lock_unknown_type(), {"after_s": after_s}))
-                count = len((await connection.execute(actions.fail_unknown_type(), {"ids": ids})).all())
-            if count:
-                log.warning("tasks.unknown_type_failed", count=count)
+                ids = list(await connection.scalars(actions.lock_unknown_type(), waiting))
+                rows = await connection.execute(actions.fail_unknown_type(), {"ids": ids, "after_s": after_s})
+                failed += len(rows.all())
+            found = len(ids) == actions.UNKNOWN_TYPE_LIMIT
+        if failed:
+            log.warning("tasks.unknown_type_failed", count=failed)
 
     async def _execute(self, statement: Executable, **parameters: Any) -> list[Any]:
         """Run `statement`, and delay the expiry of leases when the database did not answer for `silence_s`."""

@@ -159,15 +159,18 @@ class Outbox(Model):
     """A row from the moment a task may run until it is claimed: short-lived and narrow; the claim deletes it.
 
     `is_due` separates the rows that the relay may dispatch now from delays and retries, so that a million of those are
-    not in the way.
+    not in the way. `is_parked` does the same with due rows whose type no live worker of the queue knows: the relay
+    parks them, and brings them back once such a worker is there.
     """
 
     __tablename__ = "outbox"
 
     task_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     queue: Mapped[str]
+    type: Mapped[str]
     priority: Mapped[int] = mapped_column(SmallInteger)
     is_due: Mapped[bool]
+    is_parked: Mapped[bool] = mapped_column(server_default=text("false"))
     available_at: Mapped[datetime]
     dispatched_at: Mapped[datetime | None]
     redeliveries: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
@@ -178,8 +181,9 @@ class Outbox(Model):
             "queue",
             text("priority DESC"),
             "task_id",
-            postgresql_where=text("is_due AND dispatched_at IS NULL"),
+            postgresql_where=text("is_due AND dispatched_at IS NULL AND NOT is_parked"),
         ),
+        Index("outbox_parked", "queue", "type", "task_id", postgresql_where=text("is_parked")),
         Index("outbox_dispatched", "queue", "dispatched_at", postgresql_where=text("dispatched_at IS NOT NULL")),
         Index("outbox_delayed", "available_at", postgresql_where=text("NOT is_due")),
         {

@@ -19,16 +19,20 @@ COUNT_LIMIT = 100_000
 #: priority rows are ordered by id, which is mostly by age.
 SAMPLE_LIMIT = 1_000
 
+#: The condition of the index that the relay reads.
+_UNDISPATCHED = "is_due AND dispatched_at IS NULL AND NOT is_parked"
+
 _QUEUES = text(f"""
     -- The priorities that occur among each queue's undispatched rows, highest first: one index lookup each.
     WITH RECURSIVE level (queue, priority) AS (
         SELECT name, (
-            SELECT max(priority) FROM outbox WHERE queue = name AND is_due AND dispatched_at IS NULL
+            SELECT max(priority) FROM outbox WHERE queue = name AND {_UNDISPATCHED}
         ) FROM queue
         UNION ALL
         SELECT level.queue, (
             SELECT max(o.priority) FROM outbox o
-            WHERE o.queue = level.queue AND o.is_due AND o.dispatched_at IS NULL AND o.priority < level.priority
+            WHERE o.queue = level.queue AND {_UNDISPATCHED}
+                AND o.priority < level.priority
         ) FROM level WHERE level.priority IS NOT NULL
     ),
     -- The oldest of the first rows of each priority.
@@ -36,7 +40,7 @@ _QUEUES = text(f"""
         SELECT level.queue, min(outbox.available_at) AS oldest
         FROM level CROSS JOIN LATERAL (
             SELECT task_id FROM outbox  -- only the index's columns, so that it is read in its order
-            WHERE queue = level.queue AND priority = level.priority AND is_due AND dispatched_at IS NULL
+            WHERE queue = level.queue AND priority = level.priority AND {_UNDISPATCHED}
             ORDER BY task_id LIMIT {SAMPLE_LIMIT}
         ) first JOIN outbox USING (task_id)
         GROUP BY level.queue
@@ -54,7 +58,7 @@ _QUEUES = text(f"""
     FROM queue
     CROSS JOIN LATERAL (
         SELECT count(*) FROM (
-            SELECT 1 FROM outbox WHERE queue = queue.name AND is_due AND dispatched_at IS NULL LIMIT {COUNT_LIMIT}
+            SELECT 1 FROM outbox WHERE queue = queue.name AND {_UNDISPATCHED} LIMIT {COUNT_LIMIT}
         ) counted
     ) waiting
     CROSS JOIN LATERAL (
@@ -66,7 +70,7 @@ _QUEUES = text(f"""
     LEFT JOIN undispatched ON undispatched.queue = queue.name
     LEFT JOIN LATERAL (
         SELECT task_id, available_at FROM outbox
-        WHERE queue = queue.name AND is_due AND dispatched_at IS NULL
+        WHERE queue = queue.name AND {_UNDISPATCHED}
         ORDER BY priority DESC, task_id LIMIT 1
     ) head ON true
     ORDER BY queue.name

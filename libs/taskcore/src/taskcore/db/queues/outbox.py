@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 from sqlalchemy import (
     CTE,
+    ColumnElement,
     Executable,
     Float,
-    ScalarSelect,
     Select,
+    Update,
     and_,
     bindparam,
     delete,
@@ -18,15 +18,13 @@ from sqlalchemy import (
     func,
     literal_column,
     null,
-    or_,
     select,
     true,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.orm import InstrumentedAttribute
 
-from taskcore.db.models import Outbox, Queue, Task, TaskAttempt, Worker
+from taskcore.db.models import Outbox, Queue, Task, TaskAttempt
 from taskcore.db.sql import (
     bigint_param,
     bigints_param,
@@ -35,11 +33,11 @@ from taskcore.db.sql import (
     key_equals,
     status_in,
     status_in_unindexed,
+    texts_param,
 )
 from taskcore.domain.states import CLAIMABLE
 
 DUE_LIMIT = 10_000
-COUNT_LIMIT = 20_000
 
 
 @cache
@@ -71,50 +69,16 @@ def next_due() -> Executable:
     return select(func.extract("epoch", wait)).where(~Outbox.is_due)
 
 
-@cache
-def queue_loads() -> Executable:
-    """Per queue: name, has_backlog (rows wait to be dispatched), in_flight (dispatched and unclaimed), live_slots.
-
-    A paused queue has no backlog.
-    """
-    to_send: Select[Any] = (
-        select(literal_column("1"))
-        .where(Outbox.queue == Queue.name, Outbox.is_due, Outbox.dispatched_at.is_(None))
-        .limit(1)
-        .correlate(Queue)
-    )
-    sent = (
-        select(literal_column("1").label("one"))
-        .where(Outbox.queue == Queue.name, Outbox.dispatched_at.is_not(None))
-        .limit(COUNT_LIMIT)
-        .correlate(Queue)
-        .subquery()
-    )
-    return select(
-        Queue.name,
-        and_(Queue.paused_at.is_(None), exists(to_send)).label("has_backlog"),
-        select(func.count()).select_from(sent).scalar_subquery().label("in_flight"),
-        live_slots(Queue.name).label("live_slots"),
-    )
-
-
-def live_slots(queue: InstrumentedAttribute[str]) -> ScalarSelect[int]:
-    """How many tasks of `queue` the live workers can run at once."""
-    return (
-        select(func.coalesce(func.sum(Worker.slots), 0))
-        .where(or_(func.cardinality(Worker.queues) == 0, queue == func.any(Worker.queues)))
-        .where(Worker.seen_at + interval(Worker.lease_s) >= func.now())
-        .scalar_subquery()
-    )
-
-
 def paused_queues() -> Select[str]:
     return select(Queue.name).where(Queue.paused_at.is_not(None))
 
 
 @cache
 def dispatch() -> Executable:
-    """Mark the next `room` rows of the queue `of` as dispatched. Returns their task ids, by priority, then by age."""
+    """Mark the next `room` rows of the queue `of` whose type is one of `types` as dispatched.
+
+    Returns their task ids, by priority, then by age.
+    """
     marked = mark_dispatched()
     return select(marked.c.task_id).order_by(marked.c.priority.desc(), marked.c.task_id)
 
@@ -148,7 +112,7 @@ def mark_dispatched() -> CTE:
     """
     chosen = (
         select(Outbox.task_id)
-        .where(Outbox.queue == bindparam("of"), Outbox.is_due, Outbox.dispatched_at.is_(None))
+        .where(is_undispatched(), Outbox.queue == bindparam("of"), Outbox.type == func.any(texts_param("types")))
         .where(Outbox.queue.not_in(paused_queues()))
         .order_by(Outbox.priority.desc(), Outbox.task_id)
         .limit(bigint_param("room"))
@@ -167,13 +131,13 @@ def mark_dispatched() -> CTE:
 @cache
 def undispatch() -> Executable:
     """Unmark `ids`: the broker did not confirm their messages."""
-    return update(Outbox).where(Outbox.task_id == func.any(bigints_param())).values(dispatched_at=null())
+    return _unmark(lock_rows(Outbox.task_id == func.any(bigints_param())))
 
 
 @cache
 def undispatch_all() -> Executable:
     """Unmark every row: a broker that keeps its messages in memory has restarted."""
-    return update(Outbox).where(Outbox.dispatched_at.is_not(None)).values(dispatched_at=null())
+    return _unmark(lock_rows(Outbox.dispatched_at.is_not(None)))
 
 
 @cache
@@ -182,7 +146,7 @@ def undispatch_lost() -> Executable:
 
     The broker still has `ready` messages; it is first in, first out, so they belong to the rows dispatched last. A row
     that was dispatched before those, and longer ago than `after_s` (doubled with each redelivery), has no message any
-    more.
+    more. A row that a claim has locked is not lost.
     """
     of_queue = and_(Outbox.queue == bindparam("of"), Outbox.dispatched_at.is_not(None))
     still_queued = (
@@ -194,13 +158,13 @@ def undispatch_lost() -> Executable:
     )
     doubled = func.power(literal_column("2"), func.least(Outbox.redeliveries, literal_column("6")))
     timeout = interval(bindparam("after_s", type_=Float) * doubled)
-    return (
-        update(Outbox)
-        .where(of_queue, Outbox.dispatched_at < func.clock_timestamp() - timeout)
-        .where(Outbox.task_id.not_in(select(still_queued.c.task_id)))
-        .values(dispatched_at=null(), redeliveries=Outbox.redeliveries + 1)
-        .returning(Outbox.task_id)
+    is_lost = and_(
+        of_queue,
+        Outbox.dispatched_at < func.clock_timestamp() - timeout,
+        Outbox.task_id.not_in(select(still_queued.c.task_id)),
     )
+    unmarked = _unmark(lock_rows(is_lost, skip_locked=True)).values(redeliveries=Outbox.redeliveries + 1)
+    return unmarked.returning(Outbox.task_id)
 
 
 @cache
@@ -212,8 +176,8 @@ def restore_missing_rows() -> Executable:
     return (
         upsert(Outbox)
         .from_select(
-            ["task_id", "queue", "priority", "is_due", "available_at"],
-            select(Task.id, Task.queue, Task.priority, const_bool(True), func.now())
+            ["task_id", "queue", "type", "priority", "is_due", "available_at"],
+            select(Task.id, Task.queue, Task.type, Task.priority, const_bool(True), func.now())
             .where(
                 status_in(Task.status, CLAIMABLE),
                 Task.id > bigint_param("after_id"),
@@ -233,8 +197,22 @@ def delete_stale_rows() -> Executable:
     Only rows whose message was sent again are examined: such a task cannot be claimed, so its message seems lost.
     """
     waits = exists().where(Task.id == Outbox.task_id, status_in_unindexed(Task.status, CLAIMABLE))
-    return (
-        delete(Outbox)
-        .where(Outbox.dispatched_at.is_not(None), Outbox.redeliveries > literal_column("0"), ~waits)
-        .returning(Outbox.task_id)
-    )
+    was_resent = and_(Outbox.dispatched_at.is_not(None), Outbox.redeliveries > literal_column("0"))
+    stale = lock_rows(and_(was_resent, ~waits), skip_locked=True)
+    return delete(Outbox).where(key_equals(Outbox.task_id, stale.c.task_id)).returning(Outbox.task_id)
+
+
+def is_undispatched() -> ColumnElement[bool]:
+    """The condition of the index of the rows that the relay may dispatch."""
+    return and_(Outbox.is_due, Outbox.dispatched_at.is_(None), ~Outbox.is_parked)
+
+
+def lock_rows(which: ColumnElement[bool], *, skip_locked: bool = False) -> CTE:
+    """The rows of `which`, locked in the order of their ids, as claims lock them: no two such statements deadlock."""
+    in_order = Outbox.task_id + literal_column("0")  # forces a sort: the planner would read a whole index in this order
+    rows = select(Outbox.task_id).where(which).order_by(in_order)
+    return rows.with_for_update(skip_locked=skip_locked).cte("locked")
+
+
+def _unmark(rows: CTE) -> Update:
+    return update(Outbox).where(key_equals(Outbox.task_id, rows.c.task_id)).values(dispatched_at=null())

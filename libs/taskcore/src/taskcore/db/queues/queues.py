@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from taskcore.db.models import Outbox, Queue, Task
-from taskcore.db.queues.outbox import live_slots
+from taskcore.db.queues.loads import live_slots
 from taskcore.db.sql import actor_param, status_in
 from taskcore.domain.states import HELD
 

@@ -11,19 +11,34 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Executable, Select, Text, bindparam, case, exists, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    Text,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    literal_column,
+    select,
+    update,
+)
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from taskcore.db.models import Task, TaskType, Worker
+from taskcore.db.models import Outbox, Task, TaskType
+from taskcore.db.queues.outbox import paused_queues
 from taskcore.db.sql import (
     actor_param,
     bigint_param,
     bigints_param,
     const_bool,
     const_text,
+    key_equals,
     seconds_param,
     status_in_unindexed,
+    texts_param,
 )
 from taskcore.db.tasks.dependencies import has_failed_parent, has_incomplete_parent
 from taskcore.db.tasks.transitions import (
@@ -37,7 +52,6 @@ from taskcore.db.tasks.transitions import (
     runs_in_future,
     update_status,
 )
-from taskcore.db.workers.workers import IS_LIVE
 from taskcore.domain.dependencies import DependentsState
 from taskcore.domain.outcomes import Reason
 from taskcore.domain.states import CANCEL, DELETE, EXPIRE_UNKNOWN_TYPE, PAUSE, REQUEST_CANCEL, RESUME, RETRY, Status
@@ -141,19 +155,28 @@ def delete_task() -> Executable:
 
 @cache
 def lock_unknown_type() -> Executable:
-    """Lock tasks that wait for a type that no worker has served for `after_s` seconds.
+    """Lock tasks of `types` that have been due for `after_s` seconds, with ids after `after_id`.
 
-    Returns up to `UNKNOWN_TYPE_LIMIT` ids.
+    Returns up to `UNKNOWN_TYPE_LIMIT` ids. The tasks of paused queues stay.
     """
-    return select(
-        lock_in_status(EXPIRE_UNKNOWN_TYPE.sources, Task.type.in_(_unknown_types()), limit=UNKNOWN_TYPE_LIMIT).c.id
+    waiting = (
+        select(Outbox.task_id)
+        .where(_has_waited(), Outbox.type == func.any(texts_param("types")), Outbox.queue.not_in(paused_queues()))
+        .where(Outbox.task_id > bigint_param("after_id"))
+        .order_by(Outbox.task_id)
+        .limit(UNKNOWN_TYPE_LIMIT)
+        .cte("waiting")
     )
+    rows = select(Task.id).join(waiting, key_equals(Task.id, waiting.c.task_id))
+    is_waiting = status_in_unindexed(Task.status, EXPIRE_UNKNOWN_TYPE.sources)
+    return rows.where(is_waiting).order_by(Task.id + literal_column("0")).with_for_update(of=Task)
 
 
 @cache
 def fail_unknown_type() -> Executable:
-    """Fail `ids`, locked by `lock_unknown_type`. Returns their ids."""
-    was = lock_in_status(EXPIRE_UNKNOWN_TYPE.sources, Task.id == func.any(bigints_param()))
+    """Fail those of `ids`, locked by `lock_unknown_type`, that still have been due for `after_s`. Returns their ids."""
+    still_waits = exists().where(key_equals(Outbox.task_id, Task.id), _has_waited())
+    was = lock_in_status(EXPIRE_UNKNOWN_TYPE.sources, and_(Task.id == func.any(bigints_param()), still_waits))
     error = const_text("no live worker has known this type for too long")
     reason = const_text(Reason.UNKNOWN_TYPE)
     rows = update_status(
@@ -163,16 +186,8 @@ def fail_unknown_type() -> Executable:
     return select(rows.c.id).add_cte(insert_history(rows, const_text(COORDINATOR), details), delete_outbox(rows))
 
 
-@cache
-def find_unknown_type() -> Executable:
-    """Return a type that no worker has served for `after_s` seconds, if any. Cheap, unlike `lock_unknown_type`."""
-    return _unknown_types().limit(1)
-
-
-def _unknown_types() -> Select[Any]:
-    """`seen_at` is renewed only now and then: the type of a live worker counts as known, however old that is."""
-    is_served = exists().where(TaskType.name == func.any(Worker.types), IS_LIVE)
-    return select(TaskType.name).where(TaskType.seen_at < func.now() - seconds_param("after_s"), ~is_served)
+def _has_waited() -> ColumnElement[bool]:
+    return Outbox.available_at < func.now() - seconds_param("after_s")
 
 
 def _set_pause_requested(wanted: bool) -> ReturningUpdate[int]:

@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 
 from taskcore.db.models import Outbox, Task, TaskHistory
-from taskcore.db.queues.outbox import paused_queues
+from taskcore.db.queues.outbox import lock_rows, paused_queues
 from taskcore.db.sql import (
     bigint_param,
     bigints_param,
@@ -164,9 +164,10 @@ def still_due() -> Executable:
 @cache
 def postpone() -> Executable:
     """Make `ids` due again a second from now, because this worker does not know their types. Parameter: ids."""
+    refused = lock_rows(and_(Outbox.task_id == func.any(bigints_param()), Outbox.available_at <= func.now()))
     return (
         update(Outbox)
-        .where(Outbox.task_id == func.any(bigints_param()), Outbox.available_at <= func.now())
+        .where(key_equals(Outbox.task_id, refused.c.task_id))
         .values(is_due=const_bool(False), dispatched_at=null(), available_at=func.now() + interval(literal_column("1")))
     )
 

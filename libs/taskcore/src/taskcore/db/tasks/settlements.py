@@ -147,7 +147,9 @@ def _settled(held: CTE) -> CTE:
             finished_at=finished_at,
             delete_at=finished_at + interval(Task.delete_after_s),
         )
-        .returning(Task.id, Task.queue, Task.priority, Task.status, Task.worker_id, Task.dependents_state, held)
+        .returning(
+            Task.id, Task.queue, Task.type, Task.priority, Task.status, Task.worker_id, Task.dependents_state, held
+        )
         .cte("settled")
     )
 
@@ -200,10 +202,11 @@ def _outbox(settled: CTE) -> CTE:
     return (
         insert(Outbox)
         .from_select(
-            ["task_id", "queue", "priority", "is_due", "available_at"],
+            ["task_id", "queue", "type", "priority", "is_due", "available_at"],
             select(
                 settled.c.id,
                 settled.c.queue,
+                settled.c.type,
                 settled.c.priority,
                 settled.c.becomes == const_text(Status.QUEUED),
                 func.now() + wait,

@@ -54,7 +54,7 @@ TASK_COLUMNS: dict[str, type[TypeEngine[Any]] | TypeEngine[Any]] = {
     "request_id": Text,
     "trace_context": Text,
 }
-_STORED = Task.id, Task.idempotency_key, Task.queue, Task.priority, Task.status, Task.run_at, Task.created_at
+_STORED = Task.id, Task.idempotency_key, Task.queue, Task.type, Task.priority, Task.status, Task.run_at, Task.created_at
 
 
 def submit(
@@ -107,10 +107,11 @@ def _submit() -> Executable:
     outbox = (
         insert(Outbox)
         .from_select(
-            ["task_id", "queue", "priority", "is_due", "available_at"],
+            ["task_id", "queue", "type", "priority", "is_due", "available_at"],
             select(
                 stored.c.id,
                 stored.c.queue,
+                stored.c.type,
                 stored.c.priority,
                 stored.c.status == queued,
                 func.coalesce(stored.c.run_at, func.now()),

@@ -34,6 +34,7 @@ def update_status(was: CTE, sources: Iterable[Status], new_status: ColumnElement
             Task.id,
             Task.attempt,
             Task.queue,
+            Task.type,
             Task.priority,
             Task.run_at,
             Task.status,
@@ -66,15 +67,18 @@ def insert_outbox(rows: CTE) -> CTE:
     """Insert outbox rows for the changed tasks that are now queued (due now) or scheduled (due at `run_at`)."""
     is_queued = rows.c.status == const_text(Status.QUEUED)
     available_at = case((is_queued, func.now()), else_=rows.c.run_at)
-    columns = ["task_id", "queue", "priority", "is_due", "available_at"]
+    columns = ["task_id", "queue", "type", "priority", "is_due", "available_at"]
     statement = upsert(Outbox).from_select(
         columns,
-        select(rows.c.id, rows.c.queue, rows.c.priority, is_queued, available_at).where(
+        select(rows.c.id, rows.c.queue, rows.c.type, rows.c.priority, is_queued, available_at).where(
             rows.c.status.in_([const_text(Status.QUEUED), const_text(Status.SCHEDULED)])
         ),
     )
     # There should be no such row, but a stale one must not keep the task from running.
-    values = {name: statement.excluded[name] for name in columns[1:]} | {"dispatched_at": null()}
+    values = {name: statement.excluded[name] for name in columns[1:]} | {
+        "dispatched_at": null(),
+        "is_parked": const_bool(False),
+    }
     return statement.on_conflict_do_update(index_elements=[Outbox.task_id], set_=values).cte("outbox_rows")
 
 

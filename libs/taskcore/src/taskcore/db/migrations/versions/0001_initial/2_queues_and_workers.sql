@@ -3,8 +3,10 @@
 CREATE TABLE outbox (
     task_id bigint PRIMARY KEY,
     queue text NOT NULL,
+    type text NOT NULL,
     priority smallint NOT NULL,
     is_due boolean NOT NULL,
+    is_parked boolean NOT NULL DEFAULT false,
     available_at timestamptz NOT NULL,
     dispatched_at timestamptz,
     redeliveries smallint NOT NULL DEFAULT 0
@@ -15,7 +17,10 @@ CREATE TABLE outbox (
     autovacuum_vacuum_cost_delay = 0
 );
 
-CREATE INDEX outbox_undispatched ON outbox (queue, priority DESC, task_id) WHERE is_due AND dispatched_at IS NULL;
+CREATE INDEX outbox_undispatched ON outbox (queue, priority DESC, task_id)
+    WHERE is_due AND dispatched_at IS NULL AND NOT is_parked;
+
+CREATE INDEX outbox_parked ON outbox (queue, type, task_id) WHERE is_parked;
 
 CREATE INDEX outbox_dispatched ON outbox (queue, dispatched_at) WHERE dispatched_at IS NOT NULL;
 

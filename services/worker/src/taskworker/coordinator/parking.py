@@ -1,0 +1,81 @@
+"""Which types live workers know, and the tasks of all others, which are parked until a worker knows their type."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+
+from taskcore.db.queues import loads, unserved
+from taskworker.coordinator.database import Database
+
+TYPES_CACHE_S = 0.2
+RETRY_S = 1.0
+LOG_INTERVAL_S = 60.0
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class ServedTypes:
+    """The types that the live workers of each queue know, read at most every `TYPES_CACHE_S`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._workers: Sequence[Any] = ()
+        self._refresh_at = 0.0
+
+    async def of(self, queue: str, *, fresh: bool = False) -> list[str]:
+        if fresh or time.monotonic() >= self._refresh_at:
+            self._workers = await self._database.execute(loads.served_types())
+            self._refresh_at = time.monotonic() + TYPES_CACHE_S
+        serving = [worker for worker in self._workers if not worker.queues or queue in worker.queues]
+        return sorted({type_ for worker in serving for type_ in worker.types})
+
+
+class Parking:
+    """Parks rows and brings them back, queue by queue. `load` is a row of `queue_loads`.
+
+    A queue without a live worker stays as it is: its workers may only be restarting.
+    """
+
+    def __init__(self, database: Database, served: ServedTypes) -> None:
+        self._database = database
+        self._served = served
+        self._parked: Counter[str] = Counter()
+        self._log_at = 0.0
+        self._nothing_for: dict[str, tuple[list[str], float]] = {}
+
+    async def move(self, load: Any) -> bool:
+        """Park or bring back a batch. Return whether there was anything to do, in which case there may be more."""
+        if not load.live_slots or not (load.head_type or load.has_parked):
+            return False
+        types = await self._served.of(load.name)
+        if load.has_parked or load.head_type not in types:
+            types = await self._served.of(load.name, fresh=True)
+        parked = await self._park(load.name, types) if load.head_type and load.head_type not in types else False
+        unparked = await self._unpark(load.name, types) if load.has_parked else False
+        return parked or unparked
+
+    async def _park(self, queue: str, types: list[str]) -> bool:
+        rows = await self._database.execute(unserved.park(), of=queue, types=types)
+        self._parked.update({row.type: row.count for row in rows})
+        if rows and time.monotonic() >= self._log_at:
+            self._log_at = time.monotonic() + LOG_INTERVAL_S
+            log.warning("tasks.unserved", queue=queue, types=dict(self._parked.most_common(10)))
+            self._parked.clear()
+        return bool(rows)
+
+    async def _unpark(self, queue: str, types: list[str]) -> bool:
+        """Another relay may park by older knowledge, so that what found nothing is tried again after `RETRY_S`."""
+        types_then, until = self._nothing_for.get(queue, ([], 0.0))
+        if types_then == types and time.monotonic() < until:
+            return False
+        rows = await self._database.execute(unserved.unpark(), of=queue, types=types)
+        if rows:
+            log.info("tasks.served_again", queue=queue, count=len(rows))
+        else:
+            self._nothing_for[queue] = types, time.monotonic() + RETRY_S
+        return bool(rows)
