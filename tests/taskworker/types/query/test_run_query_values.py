@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -40,6 +41,14 @@ from tests.taskworker.types.environments import database_environment
         ("ARRAY[[TIMESTAMP '2026-01-31 12:30']]", [["2026-01-31T12:30:00"]]),
         ("'{\"a\": [1, null, 2.5]}'::jsonb", {"a": [1, None, 2.5]}),
         ("'[1e400, 123456789012345678901234567890]'::json", ["Infinity", "123456789012345678901234567890"]),
+        ("to_jsonb(trunc(10::numeric ^ 5000))", "1" + "0" * 5000),
+        ("ARRAY[to_json(-trunc(10::numeric ^ 5000))]", ["-1" + "0" * 5000]),
+        ("(repeat('[', 52) || repeat(']', 52))::json", json.loads("[" * 52 + "]" * 52)),
+        ("(repeat('[', 60) || repeat(']', 60))::jsonb", "[" * 60 + "]" * 60),
+        ("(repeat('[', 3000) || repeat(']', 3000))::json", "[" * 3000 + "]" * 3000),
+        ("(repeat('{\"a\": ', 1200) || 'null' || repeat('}', 1200))::json", '{"a": ' * 1200 + "null" + "}" * 1200),
+        ("'1 year -3 days'::interval", "P1Y-3D"),
+        ("'\\x00'::bytea || '\\xff'", "\\x00ff"),
     ],
 )
 def test_value_that_json_lacks_becomes_text(empty_database_url: str, expression: str, value: Any) -> None:

@@ -1,7 +1,8 @@
 r"""Converts PostgreSQL rows to JSON: booleans, numbers and JSON as such, every other type as text.
 
 The text is PostgreSQL's: `numeric` keeps all its digits, `bytea` is `\x` and hexadecimal, intervals (`P1DT2H`), dates
-and timestamps (`2026-01-31T12:00:00+00:00`) are ISO 8601. Arrays are lists of such values.
+and timestamps (`2026-01-31T12:00:00+00:00`) are ISO 8601. Arrays are lists of such values. JSON that is nested too deep
+for a result is text.
 """
 
 from __future__ import annotations
@@ -14,20 +15,41 @@ from typing import Any
 
 from psycopg import Connection
 from psycopg.adapt import Buffer, Loader
-from psycopg.types.string import TextLoader
 
-from taskcore.domain.documents import MAX_INTEGER, MIN_INTEGER
+from taskcore.domain.documents import MAX_DEPTH, MAX_INTEGER, MIN_INTEGER
 
 SESSION_SETTINGS = {"DateStyle": "ISO", "IntervalStyle": "iso_8601", "bytea_output": "hex"}
-JSON_NATIVE_TYPES = frozenset({"bool", "int2", "int4", "int8", "oid", "float4", "float8", "json", "jsonb"})
+JSON_NATIVE_TYPES = frozenset({"bool", "int2", "int4", "int8", "oid", "float4", "float8"})
+JSON_TYPES = frozenset({"json", "jsonb"})
 TIMESTAMP_TYPES = frozenset({"timestamp", "timestamptz"})
 TIMESTAMP = re.compile(r"(\d{4,}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?)(?:([+-]\d\d)(:\d\d)?)?")
+ANY_OTHER_TYPE = 0
+#: How deep a value may be nested: a result has other levels around it, and arrays have up to six dimensions.
+MAX_NESTING = MAX_DEPTH - 12
+MAX_INTEGER_DIGITS = 20
 
 
-class TimestampLoader(Loader):
+class TextLoader(Loader):
+    def load(self, data: Buffer) -> str:
+        """Return the text, which PostgreSQL has converted to UTF-8."""
+        return bytes(data).decode()
+
+
+class JsonLoader(TextLoader):
+    def load(self, data: Buffer) -> Any:
+        """Return the value, or its text if it is nested too deep. Integers of many digits are text."""
+        text = super().load(data)
+        try:
+            value = json.loads(text, parse_int=_parse_integer)
+        except RecursionError:
+            return text
+        return value if _is_nested_up_to(MAX_NESTING, value) else text
+
+
+class TimestampLoader(TextLoader):
     def load(self, data: Buffer) -> str:
         """Return ISO 8601. `infinity` and years BC stay as PostgreSQL writes them."""
-        text = bytes(data).decode()
+        text = super().load(data)
         match = TIMESTAMP.fullmatch(text)
         if not match:
             return text
@@ -37,10 +59,16 @@ class TimestampLoader(Loader):
 
 def register_loaders(connection: Connection[Any]) -> None:
     """Make `connection` load values as described above. It must have the settings in `SESSION_SETTINGS`."""
+    connection.adapters.register_loader(ANY_OTHER_TYPE, TextLoader)
     for info in connection.adapters.types:
         if info.name not in JSON_NATIVE_TYPES:
-            loader = TimestampLoader if info.name in TIMESTAMP_TYPES else TextLoader
-            connection.adapters.register_loader(info.oid, loader)
+            connection.adapters.register_loader(info.oid, _loader(info.name))
+
+
+def _loader(type_name: str) -> type[Loader]:
+    if type_name in JSON_TYPES:
+        return JsonLoader
+    return TimestampLoader if type_name in TIMESTAMP_TYPES else TextLoader
 
 
 class RowBuffer:
@@ -52,9 +80,9 @@ class RowBuffer:
         self._max_rows = max_rows
         self._chars_left = max_chars
 
-    def add(self, row: Sequence[Any]) -> None:
-        """Keep `row`, or mark the rows as truncated. After that, no row is kept."""
-        if self.truncated or len(self.rows) >= self._max_rows:
+    def add(self, row: Sequence[Any] | None) -> None:
+        """Keep `row`, or mark the rows as truncated if it is None. After that, no row is kept."""
+        if row is None or self.truncated or len(self.rows) >= self._max_rows:
             self.truncated = True
             return
         values = [to_json_value(value) for value in row]
@@ -76,3 +104,12 @@ def to_json_value(value: Any) -> Any:
     if isinstance(value, int) and not MIN_INTEGER <= value <= MAX_INTEGER:
         return str(value)
     return value
+
+
+def _parse_integer(digits: str) -> int | str:
+    return int(digits) if len(digits) <= MAX_INTEGER_DIGITS else digits
+
+
+def _is_nested_up_to(depth: int, value: Any) -> bool:
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return depth >= 0 and all(_is_nested_up_to(depth - 1, item) for item in items)

@@ -5,6 +5,9 @@ statement, which must return rows (this excludes COPY, DO, SET and COMMIT) and r
 transaction has taken its snapshot, after which it cannot become writable, and is rolled back, because READ ONLY permits
 EXPLAIN ANALYZE CREATE TABLE AS.
 
+PostgreSQL leaves out a row that is too large for a result. It cannot where the statement cannot be a part of another:
+EXPLAIN, SHOW, CALL, and a WITH that changes data.
+
 An interrupt cancels the statement in the database. Writes happen at least once: if the worker dies after the commit and
 before the result is stored, the statement runs again.
 """
@@ -23,7 +26,7 @@ from taskworker.types.query import session
 from taskworker.types.query.placeholders import Scalar, number_placeholders
 
 # SQLSTATE classes (PostgreSQL's appendix A) for which a retry of the same statement would fail again.
-PERMANENT_CLASSES = frozenset({"0A", "21", "22", "23", "26", "2D", "34", "42"})
+PERMANENT_CLASSES = frozenset({"0A", "21", "22", "23", "26", "2D", "34", "42", "54"})
 PERMANENT_STATES = frozenset({"25001", "25006"})
 
 
@@ -65,6 +68,8 @@ class RunQuery(Plugin[RunQueryParameters]):
             if not is_permanent(exc):
                 raise
             return Fail(describe_error(exc), reason="query_refused")
+        except (ValueError, OverflowError, RecursionError) as exc:  # a value that Python cannot read
+            return Fail(f"a value cannot be read: {exc}", reason="query_refused")
 
 
 def is_permanent(exc: psycopg.Error) -> bool:
@@ -87,11 +92,13 @@ def _run(ctx: TaskContext, params: RunQueryParameters, database: DatabaseSetting
         statement_span(ctx.tracer, connection, query, arguments),
     ):
         columns = session.prepare(connection, query, arguments)
-        if not columns and database.read_only:
+        bounded = session.bound_rows(connection, query, arguments, len(columns))
+        if columns or bounded is not None:
+            with session.stream(connection, query, bounded, arguments) as rows:
+                return session.fetch(connection, rows, columns, max_rows)
+        if database.read_only:
             return Fail(
                 f"database {params.database!r} is read-only: only a statement that returns rows may run",
                 reason="read_only",
             )
-        if not columns:
-            return session.execute(connection, query, arguments)
-        return session.fetch(connection, query, arguments, columns, max_rows)
+        return session.execute(connection, query, arguments)

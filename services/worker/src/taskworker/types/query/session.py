@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any, cast
 
@@ -15,11 +15,13 @@ from psycopg.pq.abc import PGresult
 from taskcore.plugins import TaskContext
 from taskcore.plugins.databases import CANCEL_TIMEOUT_S, open_connection
 from taskcore.settings import DatabaseSettings
+from taskworker.types.query.bounded import bounded_forms
 from taskworker.types.query.json_rows import SESSION_SETTINGS, RowBuffer, register_loaders
 from taskworker.types.query.placeholders import Scalar
 
 MAX_RESULT_CHARS = 512 * 1024
 
+Arguments = Sequence[Scalar] | None
 Result = dict[str, Any]
 
 
@@ -45,7 +47,7 @@ def connect(ctx: TaskContext, name: str, database: DatabaseSettings) -> Iterator
             connection.commit()
 
 
-def prepare(connection: psycopg.Connection[Any], query: str, arguments: Sequence[Scalar] | None) -> list[str]:
+def prepare(connection: psycopg.Connection[Any], query: str, arguments: Arguments) -> list[str]:
     """Have PostgreSQL parse `query` without running it. Return its column names; none if it returns no rows.
 
     Raises:
@@ -55,10 +57,16 @@ def prepare(connection: psycopg.Connection[Any], query: str, arguments: Sequence
     transformer.dump_sequence(arguments or (), [PyFormat.AUTO] * len(arguments or ()))
     _check(connection.pgconn.prepare(b"", query.encode(), transformer.types))
     described = _check(connection.pgconn.describe_prepared(b""))
-    return [(described.fname(i) or b"").decode() for i in range(described.nfields)]
+    return [(described.fname(i) or b"").decode("utf-8", "replace") for i in range(described.nfields)]
 
 
-def execute(connection: psycopg.Connection[Any], query: str, arguments: Sequence[Scalar] | None) -> Result:
+def bound_rows(connection: psycopg.Connection[Any], query: str, arguments: Arguments, columns: int) -> str | None:
+    """Return the form of a valid `query` that bounds its rows, or None if it has none: see `bounded_forms`."""
+    forms = bounded_forms(query, columns, MAX_RESULT_CHARS)
+    return next((form for form in forms if _is_valid(connection, form, arguments)), None)
+
+
+def execute(connection: psycopg.Connection[Any], query: str, arguments: Arguments) -> Result:
     """Run a statement that returns no rows."""
     with psycopg.RawCursor(connection) as cursor:
         cursor.execute(query.encode(), arguments)
@@ -66,28 +74,50 @@ def execute(connection: psycopg.Connection[Any], query: str, arguments: Sequence
 
 
 def fetch(
-    connection: psycopg.Connection[Any],
-    query: str,
-    arguments: Sequence[Scalar] | None,
-    columns: list[str],
-    max_rows: int,
+    connection: psycopg.Connection[Any], rows: Iterable[Sequence[Any] | None], columns: list[str], max_rows: int
 ) -> Result:
-    """Run a statement that returns rows, and stream them: only the rows to keep are in memory.
+    """Read the rows to keep, of which None is one that is too large, and count them.
 
     In a read-only database the statement is cancelled as soon as the limit is reached. Otherwise it is read to its end,
     since a cancel would roll back its writes.
     """
     buffer = RowBuffer(max_rows, MAX_RESULT_CHARS)
     count = 0
-    with psycopg.RawCursor(connection) as cursor:
-        stream = cast("Generator[Sequence[Any], None, None]", cursor.stream(query.encode(), arguments))
-        with closing(stream):
-            for row in stream:
-                count += 1
-                buffer.add(row)
-                if buffer.truncated and connection.read_only:
-                    break
+    for row in rows:
+        count += 1
+        buffer.add(row)
+        if buffer.truncated and connection.read_only:
+            break
     return _result(columns, buffer, len(buffer.rows) if connection.read_only else count)
+
+
+@contextmanager
+def stream(
+    connection: psycopg.Connection[Any], query: str, bounded: str | None, arguments: Arguments
+) -> Iterator[Iterator[Sequence[Any] | None]]:
+    """Run `query`, in its `bounded` form if it has one, and stream its rows."""
+    with psycopg.RawCursor(connection) as cursor:
+        statement = query if bounded is None else bounded
+        rows = cast("Generator[Sequence[Any], None, None]", cursor.stream(statement.encode(), arguments))
+        with closing(rows):
+            yield iter(rows) if bounded is None else _without_sizes(rows)
+
+
+def _without_sizes(rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any] | None]:
+    for size, *row in rows:
+        yield row if size <= MAX_RESULT_CHARS else None
+
+
+def _is_valid(connection: psycopg.Connection[Any], statement: str, arguments: Arguments) -> bool:
+    """Return whether PostgreSQL can parse the statement. The transaction goes on in either case."""
+    connection.execute("SAVEPOINT before")
+    try:
+        prepare(connection, statement, arguments)
+    except (psycopg.ProgrammingError, psycopg.NotSupportedError):
+        connection.execute("ROLLBACK TO before")
+        return False
+    connection.execute("RELEASE before")
+    return True
 
 
 def _begin(connection: psycopg.Connection[Any], timeout_s: float) -> None:
