@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import structlog
@@ -41,7 +41,7 @@ class DependencyResolver:
             await self._wakeup.wait(POLL_INTERVAL_S * random.uniform(0.8, 1.2))
 
     async def step(self) -> bool:
-        """Resolve one batch. Return whether anything was done, in which case there may be more."""
+        """Resolve all dependents of a batch of tasks. Return whether anything was done: there may be more then."""
         rows = await self._database.execute(dependency_resolution.pending_parents())
         retried = [row.id for row in rows if row.dependents_state == DependentsState.REBLOCK]
         finished = [row for row in rows if row.dependents_state != DependentsState.REBLOCK]
@@ -55,39 +55,56 @@ class DependencyResolver:
         return done > 0
 
     async def _unblock(self, ids: list[int]) -> int:
-        rows = await self._database.execute(dependency_resolution.unblock(), ids=ids)
-        if rows:
-            log.debug("tasks.unblocked", count=len(rows))
-            self._on_unblocked()
-        return len(rows)
+        count = 0
+        async for row in self._examine(dependency_resolution.unblock(), ids):
+            count += row.changed
+            if row.changed:
+                self._on_unblocked()
+        log.debug("tasks.unblocked", count=count)
+        return count
 
     async def _cancel_descendants(self, ids: list[int]) -> int:
-        rows = await self._database.execute(dependency_resolution.cancel_descendants(), ids=ids)
-        if rows:
-            log.info("tasks.cancelled", count=len(rows), reason="dependency_failed")
+        count = 0
+        async for row in self._examine(dependency_resolution.cancel_descendants(), ids):
+            count += row.changed
+        if count:
+            log.info("tasks.cancelled", count=count, reason="dependency_failed")
             await self._database.execute(notify(SETTLED))
-        return len(rows)
+        return count
 
     async def _reblock(self, ids: list[int]) -> int:
         """Block again the tasks that were cancelled because of a parent that has been retried since."""
-        children = await self._database.execute(dependency_resolution.find_reblockable(), ids=ids)
-        reblocked, marked = await self._while_locked(
-            dependency_resolution.lock_with_parents(),
-            dependency_resolution.reblock(),
-            dependency_resolution.mark_reblocked(),
-            ids=ids,
-            children=[row.id for row in children],
-        )
-        if reblocked:
-            log.info("tasks.reblocked", count=reblocked)
-        return reblocked + marked
+        lock, count = dependency_resolution.lock_with_parents(), 0
+        async for row in self._examine(dependency_resolution.find_reblockable(), ids):
+            if row.changed:
+                reblock = dependency_resolution.reblock()
+                count += await self._while_locked(lock, reblock, ids=ids, children=row.children)
+        if count:
+            log.info("tasks.reblocked", count=count)
+        return count + await self._while_locked(lock, dependency_resolution.mark_reblocked(), ids=ids, children=[])
+
+    async def _examine(self, statement: Any, ids: list[int]) -> AsyncIterator[Any]:
+        """Execute `statement` until it has examined all dependents of `ids`, and yield the rows that it returns.
+
+        Most tasks have few dependents: these are examined together. Otherwise each parent's are, one batch after the
+        other, so that the time is linear in their number.
+        """
+        (row,) = await self._database.execute(statement, ids=ids, after_id=0)
+        yield row
+        if row.examined < dependency_resolution.CHILDREN_LIMIT:
+            return
+        for parent in ids:
+            row, after_id = None, 0
+            while row is None or row.examined == dependency_resolution.CHILDREN_LIMIT:
+                (row,) = await self._database.execute(statement, ids=[parent], after_id=after_id)
+                after_id = row.last_id
+                yield row
 
     async def _mark_resolved(self, ids: list[int]) -> int:
-        (marked,) = await self._while_locked(dependencies.lock_tasks(), dependency_resolution.mark_resolved(), ids=ids)
-        return marked
+        return await self._while_locked(dependencies.lock_tasks(), dependency_resolution.mark_resolved(), ids=ids)
 
-    async def _while_locked(self, lock: Any, *statements: Any, **parameters: Any) -> list[int]:
-        """Run `statements` while `lock` holds its rows. Return how many rows each of them changed."""
+    async def _while_locked(self, lock: Any, statement: Any, **parameters: Any) -> int:
+        """Run `statement` while `lock` holds its rows. Return how many rows it changed."""
         async with self._database.transaction() as connection:
             await connection.execute(lock, parameters)
-            return [len((await connection.execute(one, parameters)).all()) for one in statements]
+            return len((await connection.execute(statement, parameters)).all())

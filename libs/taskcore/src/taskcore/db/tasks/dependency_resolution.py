@@ -2,15 +2,32 @@
 
 `Task.dependents_state` (see `DependentsState`) is the durable list of tasks to resolve. Any number of coordinators may
 work on it at once: a task that has succeeded stays that way, and a transaction that cancels or blocks the dependents of
-a task locks that task, so that it is not retried and does not finish at the same moment. All of it goes in batches, so
-that nothing is locked for long.
+a task locks that task, so that it is not retried and does not finish at the same moment.
+
+All of it goes in batches, so that nothing is locked for long. `unblock`, `cancel_descendants` and `find_reblockable`
+examine the first `CHILDREN_LIMIT` dependents of each of `ids` with ids after `after_id`. For one parent at a time, each
+dependent is examined once.
 """
 
 from __future__ import annotations
 
 from functools import cache
 
-from sqlalchemy import CTE, BigInteger, ColumnElement, Executable, and_, case, exists, func, or_, select, update
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    ColumnElement,
+    Executable,
+    Select,
+    and_,
+    case,
+    exists,
+    func,
+    or_,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.orm import aliased
 
 from taskcore.db.models import Task, TaskDependency
@@ -46,24 +63,23 @@ def pending_parents() -> Executable:
 
 @cache
 def unblock() -> Executable:
-    """Queue the dependents of `ids` all of whose parents have succeeded.
-
-    Returns the ids of up to `CHILDREN_LIMIT` tasks.
-    """
-    rows = select(Task.id, Task.status).where(_depends_on_ids(), status_in_unindexed(Task.status, UNBLOCK.sources))
-    rows = rows.where(~has_incomplete_parent()).order_by(Task.id).limit(CHILDREN_LIMIT)
+    """Queue the dependents of `ids` all of whose parents have succeeded. Returns (examined, last_id, changed)."""
+    edges = _examined_edges()
+    rows = select(Task.id, Task.status).where(Task.id.in_(select(edges.c.task_id)))
+    rows = rows.where(status_in_unindexed(Task.status, UNBLOCK.sources), ~has_incomplete_parent()).order_by(Task.id)
     becomes = case((runs_in_future(), const_text(Status.SCHEDULED)), else_=const_text(Status.QUEUED))
     unblocked = update_status(rows.with_for_update(of=Task).cte("was"), UNBLOCK.sources, becomes)
-    return select(unblocked.c.id).add_cte(insert_history(unblocked, _ACTOR), insert_outbox(unblocked))
+    return _progress(edges, unblocked).add_cte(insert_history(unblocked, _ACTOR), insert_outbox(unblocked))
 
 
 @cache
 def cancel_descendants() -> Executable:
-    """Cancel all tasks that wait, directly or not, for `ids`, which failed or were cancelled.
+    """Cancel tasks that wait, directly or not, for `ids`, which failed or were cancelled: up to `CHILDREN_LIMIT`.
 
-    Returns the ids of up to `CHILDREN_LIMIT` tasks. If others depend on one of these, it has to be resolved next.
+    Returns (examined, last_id, changed). If others depend on a cancelled task, it has to be resolved next.
     """
-    descendants = _descendants()
+    edges = _examined_edges()
+    descendants = _descendants(edges)
     locked = _locked(descendants)
     root = locked.alias("root")
     # Of each descendant the smallest root that is still unsuccessful now that it is locked: a retry may have come
@@ -89,14 +105,19 @@ def cancel_descendants() -> Executable:
         was, CANCEL_DEPENDENT.sources, const_text(Status.CANCELLED), reason=reason, error=error, **finished_columns()
     )
     details = func.jsonb_build_object(const_text("reason"), reason, const_text("error"), cancelled.c.error)
-    return select(cancelled.c.id).add_cte(insert_history(cancelled, _ACTOR, details))
+    return _progress(edges, cancelled).add_cte(insert_history(cancelled, _ACTOR, details))
 
 
 @cache
 def find_reblockable() -> Executable:
-    """The ids of dependents of `ids`, which were retried, that may wait again; up to `CHILDREN_LIMIT`."""
-    rows = select(Task.id).where(_depends_on_ids(), _is_reblockable())
-    return rows.order_by(Task.id).limit(CHILDREN_LIMIT)
+    """The dependents of `ids`, which were retried, that may wait again. Returns (examined, last_id, changed, children).
+
+    `changed` counts the `children`.
+    """
+    edges = _examined_edges()
+    rows = select(Task.id).where(Task.id.in_(select(edges.c.task_id)), _is_reblockable()).cte("reblockable")
+    children = select(func.array_agg(rows.c.id)).scalar_subquery().label("children")
+    return _progress(edges, rows).add_columns(children)
 
 
 @cache
@@ -166,19 +187,31 @@ def requeue_stuck() -> Executable:
     return update(Task).where(Task.id == unresolved.c.id).values(dependents_state=pending).returning(Task.id)
 
 
-def _depends_on_ids() -> ColumnElement[bool]:
-    return Task.id.in_(select(TaskDependency.task_id).where(TaskDependency.depends_on == func.any(bigints_param())))
+def _examined_edges() -> CTE:
+    """(task_id, depends_on): the next dependents of each of `ids`, read from the index in its order."""
+    parent = select(func.unnest(bigints_param(), type_=BigInteger).label("id")).subquery("parent")
+    following = (
+        select(TaskDependency.task_id, TaskDependency.depends_on)
+        .where(TaskDependency.depends_on == parent.c.id, TaskDependency.task_id > bigint_param("after_id"))
+        .order_by(TaskDependency.task_id)
+        .limit(CHILDREN_LIMIT)
+        .lateral("following")
+    )
+    return select(following.c.task_id, following.c.depends_on).select_from(parent.join(following, true())).cte("edges")
 
 
-def _descendants() -> CTE:
-    """(id, root): the tasks that wait, directly or not, for the task `root` of `ids`."""
+def _progress(edges: CTE, changed: CTE) -> Select[int, int, int]:
+    """(examined, last_id, changed): how many dependents were examined, the last of them, how many were changed."""
+    counted = select(func.count()).select_from(changed).scalar_subquery()
+    return select(func.count().label("examined"), func.max(edges.c.task_id).label("last_id"), counted.label("changed"))
+
+
+def _descendants(edges: CTE) -> CTE:
+    """(id, root): tasks that wait for the task `root` of `ids`: those of `edges`, then those that wait for these."""
     first = (
-        select(TaskDependency.task_id.label("id"), TaskDependency.depends_on.label("root"))
-        .join(_Child, _Child.id == TaskDependency.task_id)
-        .where(
-            TaskDependency.depends_on == func.any(bigints_param()),
-            status_in_unindexed(_Child.status, CANCEL_DEPENDENT.sources),
-        )
+        select(edges.c.task_id.label("id"), edges.c.depends_on.label("root"))
+        .join(_Child, _Child.id == edges.c.task_id)
+        .where(status_in_unindexed(_Child.status, CANCEL_DEPENDENT.sources))
         .cte("reached", recursive=True)
     )
     further = (
