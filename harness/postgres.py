@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -17,12 +18,15 @@ from psycopg import sql
 from sqlalchemy.engine import make_url
 
 from harness.memory import memory_directory
+from harness.postgres_cluster import PostgresCluster, debian_binaries
 from harness.reaper import Reaper
 from harness.shared_addresses import shared_addresses
 from taskcore.db import migrations
 from taskstandalone.postgres.embedded_postgres import EmbeddedPostgres
 
 NON_DURABLE_SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "400", "max_wal_size": "256MB"}
+#: A version of PostgreSQL that Debian packages, for all tests of a run instead of the bundled one.
+VERSION_VARIABLE = "TASKCORE_TEST_POSTGRES_VERSION"
 TEMPLATE_DATABASE = "taskcore_template"
 
 
@@ -65,7 +69,7 @@ class PostgresServer(PostgresDatabases):
 
     def __init__(self, data_dir: Path, reaper: Reaper, settings: dict[str, str]) -> None:
         super().__init__()
-        self._postgres = EmbeddedPostgres(data_dir, settings)
+        self._postgres = _server(data_dir, reaper, settings)
         self._reaper = reaper
 
     def start(self) -> str:
@@ -95,6 +99,13 @@ class PostgresServer(PostgresDatabases):
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         self.stop()
+
+
+def _server(data_dir: Path, reaper: Reaper, settings: dict[str, str]) -> EmbeddedPostgres | PostgresCluster:
+    """Return a server of the bundled version, or of the one that a run of the tests asks for."""
+    if version := os.environ.get(VERSION_VARIABLE):
+        return PostgresCluster(data_dir, reaper, settings, binaries=debian_binaries(int(version)))
+    return EmbeddedPostgres(data_dir, settings)
 
 
 @contextmanager

@@ -118,6 +118,11 @@ class DatabaseHarness:
     def dispatch(self, room: int, queue: str = "default", types: Sequence[str] = ("noop",)) -> list[int]:
         return [row.task_id for row in self.run(outbox.dispatch(), of=queue, room=room, types=list(types))]
 
+    def delete_expired_workers(self) -> list[int]:
+        """Delete the workers whose lease has expired, as the rescuer does."""
+        (clock,) = self.run(leases.read_clock())
+        return [row.id for row in self.run(leases.delete_expired_workers(), now=clock.now, tolerance_s=5.0)]
+
     def status(self, task_id: int) -> str:
         return str(self.sql("SELECT status FROM task WHERE id = :id", id=task_id)[0].status)
 

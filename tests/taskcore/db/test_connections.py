@@ -42,14 +42,18 @@ def alter_database(url: str, **settings: str) -> None:
         execute(url, f"ALTER DATABASE {{}} SET {name} = {value}", make_url(url).database or "")
 
 
+def with_query(url: str, query: str) -> str:
+    return f"{url}{'&' if '?' in url else '?'}{query}"
+
+
 @pytest.fixture
 def odd_url(postgres_server: PostgresDatabases) -> Iterator[str]:
     """Yield the URL of an empty database whose name, as that of its user, has every special character."""
     execute(postgres_server.url, "CREATE ROLE {} SUPERUSER LOGIN PASSWORD 'unused'", ODD_NAME)
     execute(postgres_server.url, "CREATE DATABASE {} OWNER {}", ODD_NAME, ODD_NAME)
-    query = "&".join(f"{name}={quote(str(value))}" for name, value in make_url(postgres_server.url).query.items())
-    odd = quote(ODD_NAME, safe="")
-    yield f"postgresql://{odd}:{odd}@/{odd}?{query}"
+    odd, server = quote(ODD_NAME, safe=""), make_url(postgres_server.url)
+    parameters = {"host": server.host, "port": server.port, **server.query}
+    yield f"postgresql://{odd}:{odd}@/{odd}?" + "&".join(f"{n}={quote(str(v))}" for n, v in parameters.items() if v)
     execute(postgres_server.url, "DROP DATABASE {} WITH (FORCE)", ODD_NAME)
     execute(postgres_server.url, "DROP ROLE {}", ODD_NAME)
 
@@ -162,7 +166,7 @@ def test_options_of_the_url_are_merged_with_ours(empty_database_url: str) -> Non
     options = "-csearch_path=tasks -c role=pg_monitor --statement-timeout=7s -c jit=on -c DateStyle=German"
 
     session = session_of(
-        f"{empty_database_url}&options={quote(options)}",
+        with_query(empty_database_url, f"options={quote(options)}"),
         ("search_path", "role", "statement_timeout", "jit", "datestyle", "enable_seqscan"),
     )
 
@@ -177,7 +181,7 @@ def test_options_of_the_url_are_merged_with_ours(empty_database_url: str) -> Non
 
 
 def test_a_timeout_in_the_url_wins_over_that_of_a_process(empty_database_url: str) -> None:
-    url = f"{empty_database_url}&options={quote('-c statement_timeout=7s')}"
+    url = with_query(empty_database_url, "options=-cstatement_timeout%3D7s")
     engine = sync_engine(url, name="tests", pool_size=1, statement_deadline_s=30)
 
     assert read(engine, "SHOW statement_timeout") == "7s"
@@ -185,7 +189,7 @@ def test_a_timeout_in_the_url_wins_over_that_of_a_process(empty_database_url: st
 
 
 def test_connections_of_their_own_notice_a_server_that_vanished(empty_database_url: str) -> None:
-    with connect(f"{empty_database_url}&keepalives_idle=60", name="tests") as connection:
+    with connect(with_query(empty_database_url, "keepalives_idle=60"), name="tests") as connection:
         parameters = connection.info.get_parameters()
 
     assert (parameters["keepalives_idle"], parameters["tcp_user_timeout"]) == ("60", "15000")

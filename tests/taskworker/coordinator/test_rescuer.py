@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -30,19 +31,20 @@ class Cluster:
 
     def __init__(self) -> None:
         self.database = FakeDatabase()
+        self.database.on(leases.read_clock(), lambda: [row(now=datetime.now(UTC), longest_lease_s=30.0)])
         self.database.on(leases.delete_if_dead(), lambda worker, lock: [row(id=worker)])
         for statuses in (CLAIMABLE, frozenset({Status.BLOCKED})):
             self.database.on(queries.id_range(statuses), lambda: [(None, None)])
         self.gone: set[int] = set()
         self.rescued = 0
 
-    def rescuer(self, reconnect_grace_s: float = 0.0) -> Rescuer:
+    def rescuer(self, reconnect_grace_s: float = 0.0, silence_s: float = LONG_S) -> Rescuer:
         return Rescuer(
             self.database,
             CurrentSettings(Settings()),
             self._is_worker_gone,
             self._on_rescued,
-            silence_s=LONG_S,
+            silence_s=silence_s,
             reconnect_grace_s=reconnect_grace_s,
         )
 
@@ -113,6 +115,22 @@ async def test_no_lease_expires_right_after_the_database_was_silent(
     await cluster.rescuer(reconnect_grace_s).step()  # before its first reply the database counts as silent
 
     assert bool(cluster.database.calls(leases.delete_expired_workers())) is expires
+
+
+@pytest.mark.parametrize("jump", [timedelta(hours=1), timedelta(hours=-1)])
+async def test_no_lease_expires_after_the_clock_of_the_database_jumped(cluster: Cluster, jump: timedelta) -> None:
+    times = iter([datetime.now(UTC), datetime.now(UTC) + jump, datetime.now(UTC) + jump])
+    cluster.database.on(leases.read_clock(), lambda: [row(now=next(times), longest_lease_s=30.0)])
+    cluster.set_without_lock([(1, 10)])
+    cluster.gone = {1}  # each step looks for expired leases, because a worker is dead
+    rescuer = cluster.rescuer(silence_s=5.0)
+
+    await rescuer.step()
+    assert len(cluster.database.calls(leases.delete_expired_workers())) == 1
+    await rescuer.step()
+    await rescuer.step()
+
+    assert len(cluster.database.calls(leases.delete_expired_workers())) == 1
 
 
 async def test_sweep_covers_all_ids_in_slices(cluster: Cluster) -> None:

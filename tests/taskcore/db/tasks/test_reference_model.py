@@ -160,7 +160,7 @@ class TaskStateMachine(RuleBasedStateMachine):
     def expire(self, of: int) -> None:
         worker = self.crew[of % len(self.crew)]
         self.db.sql("UPDATE worker SET seen_at = now() - interval '1 hour' WHERE id = :id", id=worker)
-        deleted = {row.id for row in self.db.run(leases.delete_expired_workers())}
+        deleted = set(self.db.delete_expired_workers())
         assert deleted == {worker} & self.model.live_workers
         self.model.live_workers.discard(worker)
 

@@ -96,6 +96,22 @@ def test_tasks_released_by_a_stopping_worker_cost_nothing(db: DatabaseHarness) -
     assert [row.attempt for row in db.claim([task_id])] == [2]
 
 
+@pytest.mark.parametrize("away", ["1 hour", "-1 hour"])
+def test_no_lease_expires_when_the_clock_is_set_before_the_statement(db: DatabaseHarness, away: str) -> None:
+    db.register_worker(lease_s=30)
+    db.sql("UPDATE worker SET seen_at = now() - interval '31 seconds'")
+    (clock,) = db.sql("SELECT now() + cast(:away AS interval) AS now", away=away)
+
+    assert db.run(leases.delete_expired_workers(), now=clock.now, tolerance_s=5.0) == []
+
+
+def test_a_lease_from_before_the_clock_was_set_back_expires(db: DatabaseHarness) -> None:
+    dead = db.register_worker(lease_s=30)
+    db.sql("UPDATE worker SET seen_at = now() + interval '31 seconds'")
+
+    assert db.delete_expired_workers() == [dead]
+
+
 def test_tasks_of_a_worker_with_an_expired_lease_are_requeued(db: DatabaseHarness) -> None:
     token, other = uuid4(), uuid4()
     dead, live = db.register_worker(lease_s=30), db.register_worker(lease_s=30)
@@ -104,7 +120,7 @@ def test_tasks_of_a_worker_with_an_expired_lease_are_requeued(db: DatabaseHarnes
     db.claim([kept], worker=live, token=other)
     db.sql("UPDATE worker SET seen_at = now() - interval '31 seconds' WHERE id = :id", id=dead)
 
-    assert [row.id for row in db.run(leases.delete_expired_workers())] == [dead]
+    assert db.delete_expired_workers() == [dead]
     assert db.rescue_orphans() == [lost]
 
     assert db.settle(lost, 1, token, worker=dead) == []

@@ -6,7 +6,7 @@ No parameter may have the name of a column: SQLAlchemy would take it for a value
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -17,6 +17,7 @@ from sqlalchemy import (
     BindParameter,
     Boolean,
     ColumnElement,
+    DateTime,
     Float,
     Integer,
     Interval,
@@ -54,6 +55,10 @@ def int_param(name: str) -> BindParameter[int]:
 
 def token_param() -> BindParameter[UUID]:
     return bindparam("token", type_=Uuid)
+
+
+def timestamp_param(name: str) -> BindParameter[datetime]:
+    return bindparam(name, type_=DateTime(timezone=True))
 
 
 def seconds_param(name: str) -> ColumnElement[timedelta]:

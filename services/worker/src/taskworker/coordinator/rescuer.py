@@ -23,6 +23,7 @@ from taskcore.domain.tasks import COORDINATOR
 from taskcore.live_settings import CurrentSettings
 from taskcore.observability.metrics import TASKS_RESCUED, record_results
 from taskcore.wakeup import Wakeup
+from taskworker.coordinator.clock_watch import ClockWatch
 from taskworker.coordinator.database import Database
 
 INTERVAL_S = 1.0
@@ -41,7 +42,8 @@ class Rescuer:
 
     `is_worker_gone` asks the broker about a worker whose liveness lock is gone. `on_rescued` is called when tasks were
     put back in their queue or ended. When the database did not answer for `silence_s`, no lease expires for
-    `reconnect_grace_s`, so that workers can send a heartbeat first.
+    `reconnect_grace_s`, and when its clock jumped by more than that, for the longest lease: workers can send a
+    heartbeat first.
     """
 
     database: Database
@@ -55,9 +57,11 @@ class Rescuer:
     _orphans_at: float = field(default=0.0, init=False)
     _executing_since: float | None = field(default=-math.inf, init=False)
     _delete_expired_from: float = field(default=0.0, init=False)
+    _clock_watch: ClockWatch = field(init=False)
 
     def __post_init__(self) -> None:
         self.settings.on_change(self._wakeup.wake)
+        self._clock_watch = ClockWatch(self.silence_s)
 
     async def run(self) -> None:
         """Run until cancelled. The jitter keeps several coordinators out of step."""
@@ -100,9 +104,13 @@ class Rescuer:
         return bool(dead)
 
     async def _delete_expired_workers(self) -> None:
+        (clock,) = await self._execute(leases.read_clock())
+        if jump_s := self._clock_watch.jump_s(clock.now):
+            log.warning("database.clock_jumped", seconds=round(jump_s, 1))
+            self._delay_expiry(clock.longest_lease_s)
         if time.monotonic() < self._delete_expired_from:
             return
-        expired = await self._execute(leases.delete_expired_workers())
+        expired = await self._execute(leases.delete_expired_workers(), now=clock.now, tolerance_s=self.silence_s)
         if expired:
             log.warning("workers.lease_expired", worker_ids=[row.id for row in expired])
 
@@ -152,9 +160,12 @@ class Rescuer:
             self._executing_since = time.monotonic()
         rows = await self.database.execute(statement, **parameters)
         if time.monotonic() - self._executing_since > self.silence_s:
-            self._delete_expired_from = time.monotonic() + self.reconnect_grace_s
+            self._delay_expiry(self.reconnect_grace_s)
         self._executing_since = None
         return rows
+
+    def _delay_expiry(self, seconds: float) -> None:
+        self._delete_expired_from = max(self._delete_expired_from, time.monotonic() + seconds)
 
 
 def _log_repair(event: str, rows: Sequence[Any]) -> None:

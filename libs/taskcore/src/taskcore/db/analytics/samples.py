@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any
 
 import msgspec
 from sqlalchemy import (
@@ -32,7 +31,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from taskcore.db.models import AnalyticsCursor, AnalyticsMetric, AnalyticsSample, AnalyticsSeries
-from taskcore.db.sql import interval, recordset
+from taskcore.db.sql import interval, recordset, timestamp_param
 from taskcore.domain.metrics import Metric
 
 #: How long a change may take from its `now()` to its commit while its transaction is not seen to be running,
@@ -83,7 +82,7 @@ def upsert_metrics() -> Executable:
 @cache
 def create_cursor() -> Executable:
     """Start counting for the source `of` at `since`, unless it has started. Returns its name if it had not."""
-    statement = upsert(AnalyticsCursor).values(source=bindparam("of", type_=Text), until=_time("since"))
+    statement = upsert(AnalyticsCursor).values(source=bindparam("of", type_=Text), until=timestamp_param("since"))
     return statement.on_conflict_do_nothing().returning(AnalyticsCursor.source)
 
 
@@ -103,7 +102,9 @@ def read_cursor() -> Executable:
 def advance_cursor() -> Executable:
     """Record that the source `of` has been sampled up to `upto`."""
     return (
-        update(AnalyticsCursor).where(AnalyticsCursor.source == bindparam("of", type_=Text)).values(until=_time("upto"))
+        update(AnalyticsCursor)
+        .where(AnalyticsCursor.source == bindparam("of", type_=Text))
+        .values(until=timestamp_param("upto"))
     )
 
 
@@ -148,7 +149,3 @@ def sample_rows(samples: Sequence[tuple[str, dict[str, str], datetime, float]]) 
         for metric, labels, bucket, value in samples
     ]
     return msgspec.json.encode(rows).decode()
-
-
-def _time(name: str) -> Any:
-    return bindparam(name, type_=DateTime(timezone=True))

@@ -5,13 +5,10 @@ A transaction that moves a schedule's next time locks its row first (`fires.lock
 
 from __future__ import annotations
 
-from datetime import datetime
 from functools import cache
 from typing import Any
 
 from sqlalchemy import (
-    BindParameter,
-    DateTime,
     Executable,
     Select,
     Text,
@@ -26,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from taskcore.db.models import Schedule, ScheduleFire
-from taskcore.db.sql import bigint_param
+from taskcore.db.sql import bigint_param, timestamp_param
 
 #: The columns that a change may set, besides those that follow from it.
 UPDATABLE_COLUMNS = (
@@ -100,7 +97,7 @@ def resume_schedule() -> Executable:
     return (
         update(Schedule)
         .where(Schedule.id == bigint_param("of"))
-        .values(paused_at=null(), pause_reason=null(), next_at=_time("following"), changed_at=func.now())
+        .values(paused_at=null(), pause_reason=null(), next_at=timestamp_param("following"), changed_at=func.now())
     )
 
 
@@ -117,7 +114,7 @@ def delete_schedule() -> Executable:
 @cache
 def list_fires() -> Executable:
     """What happened to its times before `until` (null: all), newest first, up to `most`. Parameter: of."""
-    until = func.coalesce(_time("until"), literal_column("'infinity'::timestamptz"))
+    until = func.coalesce(timestamp_param("until"), literal_column("'infinity'::timestamptz"))
     return (
         select(*ScheduleFire.__table__.c)
         .where(ScheduleFire.schedule_id == bigint_param("of"), ScheduleFire.due_at < until)
@@ -136,7 +133,3 @@ def _schedules() -> Select[Any]:
         .scalar_subquery()
     )
     return select(*Schedule.__table__.c, last_task_id.label("last_task_id"))
-
-
-def _time(name: str) -> BindParameter[datetime]:
-    return bindparam(name, type_=DateTime(timezone=True))

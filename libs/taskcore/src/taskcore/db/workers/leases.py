@@ -20,13 +20,14 @@ from sqlalchemy import (
     exists,
     func,
     literal_column,
+    or_,
     select,
     table,
     update,
 )
 
 from taskcore.db.models import Task, Worker
-from taskcore.db.sql import bigint_param, int_param, interval, status_in
+from taskcore.db.sql import bigint_param, int_param, interval, seconds_param, status_in, timestamp_param
 from taskcore.domain.liveness import RECONNECT_GRACE_S
 from taskcore.domain.outcomes import AttemptResult
 from taskcore.domain.states import HELD, Status
@@ -153,9 +154,25 @@ def delete_if_dead() -> Executable:
 
 
 @cache
+def read_clock() -> Executable:
+    """The time of the database (`now`), and the length of the longest lease (`longest_lease_s`)."""
+    return select(func.now().label("now"), func.coalesce(func.max(Worker.lease_s), 0.0).label("longest_lease_s"))
+
+
+@cache
 def delete_expired_workers() -> Executable:
-    """Delete the workers whose lease has expired; they notice at their next heartbeat. Returns their ids."""
-    return delete(Worker).where(Worker.seen_at + interval(Worker.lease_s) < func.now()).returning(Worker.id)
+    """Delete the workers whose lease has expired; they notice at their next heartbeat. Returns their ids.
+
+    Does nothing if the clock is more than `tolerance_s` away from `now`, where it was just before: it has been set. So
+    a lease that ends later than any heartbeat could make it has expired, too.
+    """
+    is_set = or_(
+        func.now() < timestamp_param("now") - seconds_param("tolerance_s"),
+        func.now() > timestamp_param("now") + seconds_param("tolerance_s"),
+    )
+    lease = interval(Worker.lease_s)
+    is_expired = or_(Worker.seen_at + lease < func.now(), Worker.seen_at - lease > func.now())
+    return delete(Worker).where(is_expired, ~is_set).returning(Worker.id)
 
 
 @cache

@@ -1,0 +1,161 @@
+"""Clusters of PostgreSQL of any version, which listen on TCP, follow each other, and take over."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+import psycopg
+import pytest
+
+from harness.ports import free_port
+from harness.reaper import Reaper
+from harness.waiting import eventually
+from taskstandalone.postgres import paths
+from taskstandalone.postgres.account import Account
+
+#: Debian installs each version beside the others.
+DEBIAN_BINARIES = Path("/usr/lib/postgresql")
+OLDEST_SUPPORTED = 15
+USER = "taskcore"
+
+
+def debian_binaries(version: int = OLDEST_SUPPORTED) -> Path:
+    """Return the directory of the programs of a version that Debian packages. Fail the test if it is not installed."""
+    directory = DEBIAN_BINARIES / str(version) / "bin"
+    if not (directory / "postgres").exists():
+        pytest.fail(f"PostgreSQL {version} is not in {directory}: harness/provide_servers installs it", pytrace=False)
+    return directory
+
+
+class PostgresCluster:
+    """One cluster in `directory`. Its server has the same port after each start.
+
+    `environment` is added to that of the server.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        reaper: Reaper,
+        settings: Mapping[str, str] | None = None,
+        *,
+        binaries: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.directory = directory
+        self.socket_dir = directory
+        self.port = free_port()
+        self._reaper = reaper
+        self._settings = dict(settings or {})
+        self._binaries = binaries or paths.binaries_dir()
+        self._environment = {**paths.environment(), **(environment or {})}
+        self._account = Account.for_server()
+        self._server: psutil.Popen | None = None
+        for tree in paths.installation_paths():
+            self._account.grant_read(tree)
+        self._account.grant_traverse(directory)
+        self._account.make_private_directory(directory)
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://{USER}@{self.address}/{USER}"
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int | None:
+        return self._server.pid if self._server else None
+
+    @property
+    def data_dir(self) -> Path:
+        return self.directory / "data"
+
+    def create_standby(self, directory: Path, environment: Mapping[str, str] | None = None) -> PostgresCluster:
+        """Return a running cluster that follows this one. From now on commits wait for it."""
+        standby = PostgresCluster(
+            directory, self._reaper, self._settings, binaries=self._binaries, environment=environment
+        )
+        source = f"host=127.0.0.1 port={self.port} user={USER} application_name=standby"
+        standby._run("pg_basebackup", "-D", str(standby.data_dir), "-d", source, "-R", "-c", "fast", "--no-sync")
+        standby.start()
+        self.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        self.execute("SELECT pg_reload_conf()")
+        waited = "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'"
+        eventually(lambda: self.execute(waited), description="a synchronous standby")
+        return standby
+
+    def start(self) -> str:
+        """Start the server, wait until it accepts connections, and return its URL. Create what does not exist."""
+        if not self.data_dir.exists():
+            self._run("initdb", "-D", str(self.data_dir), "-U", USER, "--auth=trust", "-EUTF8", "--locale=C", "-N")
+        self._launch()
+        if not self.execute(f"SELECT 1 FROM pg_database WHERE datname = '{USER}'", database="postgres"):
+            self.execute(f"CREATE DATABASE {USER}", database="postgres")
+        return self.url
+
+    def _launch(self) -> None:
+        settings = {**self._settings, "listen_addresses": "127.0.0.1", "unix_socket_directories": str(self.directory)}
+        arguments = [f"--{name}={value}" for name, value in settings.items()]
+        command = [str(self._binaries / "postgres"), "-D", str(self.data_dir), "-p", str(self.port), *arguments]
+        with (self.directory / "log").open("ab") as output:
+            self._server = psutil.Popen(command, start_new_session=True, **self._options(output))
+        self._reaper.watch_group(self._server.pid)
+        eventually(self._is_ready, description=f"PostgreSQL being ready: {self.directory / 'log'}")
+
+    def stop(self, mode: Literal["fast", "immediate"] = "fast") -> None:
+        """Stop the server; do nothing when it is already stopped."""
+        if self._server is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self._server.pid, signal.SIGINT if mode == "fast" else signal.SIGQUIT)
+            self._server.wait(60)
+            self._forget()
+
+    def kill(self) -> None:
+        """Send SIGKILL to all of its processes at once, as when its machine loses power."""
+        assert self._server is not None
+        for process in [self._server, *self._server.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        self._server.wait(60)
+        self._forget()
+
+    def promote(self) -> None:
+        """Make a standby the primary, which then waits for no other server, and wait until it accepts writes."""
+        self.execute("ALTER SYSTEM SET synchronous_standby_names = ''")
+        self.execute("SELECT pg_promote(true, 60)")
+
+    def execute(self, statement: str, database: str = USER) -> list[Any]:
+        """Execute a statement, with a superuser's rights, in a session of its own."""
+        with psycopg.connect(self.url, dbname=database, autocommit=True) as connection:
+            cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    def _run(self, program: str, *arguments: str) -> None:
+        with (self.directory / "log").open("ab") as output:
+            command = [str(self._binaries / program), *arguments]
+            subprocess.run(command, check=True, **self._options(output))
+
+    def _options(self, output: Any) -> dict[str, Any]:
+        streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
+        return {**streams, "cwd": "/", "env": self._environment, **self._account.popen_options}
+
+    def _is_ready(self) -> bool:
+        assert self._server is not None
+        assert self._server.poll() is None or pytest.fail((self.directory / "log").read_text()[-2000:])
+        with suppress(psycopg.OperationalError):
+            return bool(self.execute("SELECT 1", database="postgres"))
+        return False
+
+    def _forget(self) -> None:
+        assert self._server is not None
+        self._reaper.forget_group(self._server.pid)
+        self._server = None
