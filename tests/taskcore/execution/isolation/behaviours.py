@@ -95,6 +95,10 @@ def exit_at_once(ctx: TaskContext, params: BehaviourParameters) -> object:
     os._exit(3)
 
 
+def raise_undescribable(ctx: TaskContext, params: BehaviourParameters) -> object:
+    raise SyntaxError("bad template", ("a.tpl", 3, "7", "{{ x }"))  # type: ignore[arg-type]
+
+
 def break_memory(ctx: TaskContext, params: BehaviourParameters) -> object:
     return ctypes.string_at(0)
 
@@ -210,6 +214,7 @@ BEHAVIOURS: dict[str, Callable[[TaskContext, BehaviourParameters], Any]] = {
         submit_invalid_task,
         talk,
         exit_at_once,
+        raise_undescribable,
         break_memory,
         eat_memory,
         compute_in_c,

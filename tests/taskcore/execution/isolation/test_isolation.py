@@ -42,6 +42,13 @@ def test_isolated_task_gets_its_own_process_whatever_its_type(harness: Isolation
     assert f'"pid":{os.getpid()}' not in str(isolated.result_json)
 
 
+def test_exception_that_cannot_be_described_fails_the_attempt(harness: IsolationHarness) -> None:
+    result = harness.run("raise_undescribable")
+
+    assert (result.status, result.outcome, result.is_undescribed) == (Status.RETRYING, AttemptOutcome.FAILED, True)
+    assert str(result.error).startswith("SyntaxError: bad template")
+
+
 def test_services_of_the_executor_serve_the_process(harness: IsolationHarness) -> None:
     result = harness.run("ask")
 

@@ -55,7 +55,11 @@ def check_text(text: str, path: Path, max_bytes: int = MAX_STRING_BYTES) -> None
 
 
 def clean_text(text: str, max_chars: int = 16_384) -> str:
-    """Return `text` with NUL characters and lone surrogates replaced, and the middle cut out if it is too long."""
+    """Return `text` with NUL characters and lone surrogates replaced, and the middle cut out if it is too long.
+
+    The answer is an exact `str`, also for a subclass, whose methods may do anything.
+    """
+    text = "".join(("", text))
     if len(text) > max_chars:
         half = max_chars // 2
         text = f"{text[:half]}\n… {len(text) - max_chars} characters omitted …\n{text[-half:]}"

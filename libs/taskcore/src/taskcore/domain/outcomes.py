@@ -7,6 +7,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
+from taskcore.domain.retry import bound_wait
 from taskcore.domain.states import Status
 
 
@@ -97,6 +98,7 @@ class AttemptResult(NamedTuple):
 
     `result_json` is JSON text. `retry_in` is set if and only if the task will be retried. `isolated` makes the next
     attempt run in a process of its own, because this one may have crashed the process that it shared.
+    `is_undescribed`: what the plugin raised, or its retry policy, failed itself when it was evaluated.
     """
 
     status: Status
@@ -107,6 +109,7 @@ class AttemptResult(NamedTuple):
     reason: str | None = None
     retry_in: timedelta | None = None
     isolated: bool = False
+    is_undescribed: bool = False
 
 
 def succeeded(result: str | None) -> AttemptResult:
@@ -117,19 +120,12 @@ def failed(error: str, reason: str, outcome: AttemptOutcome = AttemptOutcome.FAI
     return AttemptResult(Status.FAILED, outcome, ChargedAs.FAILURE, error=error, reason=reason)
 
 
-def timed_out(error: str, wait: timedelta | None) -> AttemptResult:
-    """The attempt exceeded its timeout, which counts as a failure. `wait` is None when no attempt is left."""
-    if wait is None:
-        return failed(error, Reason.TIMED_OUT, AttemptOutcome.TIMED_OUT)
-    return retry_later(error, wait, AttemptOutcome.TIMED_OUT)
-
-
 def cancelled(error: str | None, reason: str) -> AttemptResult:
     return AttemptResult(Status.CANCELLED, AttemptOutcome.CANCELLED, error=error, reason=reason)
 
 
 def retry_later(error: str, wait: timedelta, outcome: AttemptOutcome = AttemptOutcome.FAILED) -> AttemptResult:
-    return AttemptResult(Status.RETRYING, outcome, ChargedAs.FAILURE, error=error, retry_in=wait)
+    return AttemptResult(Status.RETRYING, outcome, ChargedAs.FAILURE, error=error, retry_in=bound_wait(wait))
 
 
 def paused() -> AttemptResult:
@@ -158,7 +154,7 @@ def worker_lost(losses: int) -> AttemptResult:
 
 
 def could_not_start(losses: int, error: str) -> AttemptResult:
-    """No process could be started for the attempt: retry with backoff, as often as an attempt may be lost."""
+    """The worker could not run the attempt: retry with backoff, as often as an attempt may be lost."""
     result = worker_lost(losses)
     if result.status is Status.FAILED:
         return result

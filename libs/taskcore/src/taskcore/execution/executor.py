@@ -20,7 +20,6 @@ from uuid import UUID
 
 import structlog
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
 
 from taskcore.db import prepared
 from taskcore.db.engine import is_database_unavailable
@@ -35,6 +34,7 @@ from taskcore.execution.attempt_runner import AttemptRunner
 from taskcore.execution.isolation.forkserver import ForkServer
 from taskcore.execution.running_attempts import RunningAttempts
 from taskcore.observability.attempt_observer import AttemptObserver
+from taskcore.observability.exception_text import summarize_exception
 from taskcore.observability.log_context import LogContext
 from taskcore.observability.metrics import CLAIMS_REFUSED, AttemptMetrics
 from taskcore.observability.tracing.attempt_spans import AttemptTracer
@@ -154,7 +154,7 @@ class Executor:
         """
         try:
             rows = self._settle(batch)
-        except DBAPIError as exc:
+        except Exception as exc:  # also what cannot be encoded: it must not keep other results from being stored
             if is_database_unavailable(exc):
                 raise
             return self._settle_one_by_one(batch, exc)
@@ -193,15 +193,17 @@ class Executor:
         return [claim.task for claim in found]
 
     def _run_observed(self, claimed: ClaimedTask) -> FinishedAttempt | None:
-        for observer in self.observers:
-            observer.started(claimed)
-        result = None
         try:
-            finished = self._runner.run(claimed)
-            result = None if finished is None else finished.result
-        finally:
             for observer in self.observers:
-                observer.ended(claimed, result)
+                observer.started(claimed)
+            finished = self._runner.run(claimed)
+        except BaseException as exc:  # a fault of ours, or a process without threads or memory to be had
+            finished = _could_not_run(claimed, exc)
+        try:
+            for observer in self.observers:
+                observer.ended(claimed, None if finished is None else finished.result)
+        except BaseException:
+            log.exception("attempt.observer_failed")
         return finished
 
     def _settle(self, batch: Sequence[FinishedAttempt]) -> list[Any]:
@@ -221,15 +223,22 @@ class Executor:
             )
         return rows
 
-    def _settle_one_by_one(self, batch: Sequence[FinishedAttempt], cause: DBAPIError) -> bool:
+    def _settle_one_by_one(self, batch: Sequence[FinishedAttempt], cause: Exception) -> bool:
         if len(batch) > 1:
             return max([self.settle([one]) for one in batch])
         (one,) = batch
         ids = {"task_id": one.lease.task_id, "task_type": one.type, "attempt": one.lease.attempt}
-        log.error("task.result_not_stored", **ids, error=str(cause.orig))
+        log.error("task.result_not_stored", **ids, error=summarize_exception(cause))
         result = outcomes.failed("its result could not be stored", Reason.INVALID_RESULT)
         rows = self._settle([one._replace(result=result)])
         return any(row.dependents_state is not None for row in rows)
 
     def _execute(self, statement: Any, **parameters: Any) -> list[Any]:
         return prepared.execute(self._engine, statement, parameters)
+
+
+def _could_not_run(claimed: ClaimedTask, exc: BaseException) -> FinishedAttempt:
+    error = f"the worker could not run it: {summarize_exception(exc)}"
+    log.error("attempt.could_not_run", error=error)
+    result = outcomes.could_not_start(claimed.worker_losses, error)._replace(is_undescribed=True)
+    return FinishedAttempt(claimed.lease, claimed.type, result)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import traceback
 from typing import Any
 
 import msgspec
@@ -12,14 +10,18 @@ from opentelemetry.trace import Tracer
 from taskcore.domain import outcomes
 from taskcore.domain.documents import clean_document, clean_text
 from taskcore.domain.outcomes import AttemptOutcome, AttemptResult, Cancel, Fail, Pause, Reason, RetryAfter
-from taskcore.domain.retry import plan_retry
 from taskcore.domain.tasks import MAX_TASK_BYTES, ClaimedTask
 from taskcore.errors import InvalidDocument
+from taskcore.execution.attempt_failure import failed_attempt
+from taskcore.observability.exception_text import ExceptionText, describe_exception, summarize_exception
 from taskcore.observability.tracing.client_spans import NO_TRACER
 from taskcore.plugins import InterruptCause, Plugin
 from taskcore.plugins.cancellation import CancellationToken
 from taskcore.plugins.context import AttemptServices, TaskContext
 from taskcore.settings import Settings
+
+#: The frames of this module at the beginning of a plugin's traceback.
+OWN_FRAMES = 1
 
 
 def run_plugin(
@@ -29,11 +31,7 @@ def run_plugin(
 
     Raises nothing, except `MemoryError` when the attempt has its `own_process`, which then has no memory left.
     """
-    try:
-        params = msgspec.convert(claimed.parameters, plugin.params_type())
-    except Exception as exc:  # a validator of the plugin's own may raise anything
-        return outcomes.failed(clean_text(str(exc)), Reason.INVALID_PARAMETERS)
-    result = _run(plugin, claimed, ctx, params, own_process)
+    result = _run_armed(plugin, claimed, ctx, own_process)
     cause = ctx.cancellation.cause
     return result if cause is None else result_of_interrupt(plugin, claimed, cause)
 
@@ -65,32 +63,61 @@ def result_of_interrupt(plugin: Plugin[Any], claimed: ClaimedTask, cause: Interr
             return outcomes.cancelled("cancelled while it ran", Reason.CANCELLED)
         case InterruptCause.TIMEOUT:
             error = f"took longer than its timeout of {claimed.timeout_s or 0:g} s"
-            return _failed_attempt(plugin, claimed, error, Reason.TIMED_OUT, AttemptOutcome.TIMED_OUT)
+            return failed_attempt(
+                plugin.retry,
+                claimed.max_attempts,
+                claimed.failures + 1,
+                error,
+                reason=Reason.TIMED_OUT,
+                outcome=AttemptOutcome.TIMED_OUT,
+            )
         case InterruptCause.SHUTDOWN:
             return outcomes.released(Reason.WORKER_STOPPED)
         case InterruptCause.FENCE:
             return None
 
 
-def _run(plugin: Plugin[Any], claimed: ClaimedTask, ctx: TaskContext, params: Any, own_process: bool) -> AttemptResult:
-    """Call the plugin. The exception of an interrupt may hit `disarm` too, so that it is called once more."""
+def _run_armed(plugin: Plugin[Any], claimed: ClaimedTask, ctx: TaskContext, own_process: bool) -> AttemptResult:
+    """Do all that may execute foreign code, so that the timeout bounds it.
+
+    The exception of an interrupt may hit `disarm` too, so that it is called once more.
+    """
     try:
         try:
             ctx.cancellation.arm()
-            returned = plugin.run(ctx, params)
+            return _run(plugin, claimed, ctx, own_process)
         finally:
             ctx.cancellation.disarm()
-    except BaseException as exc:  # a plugin may raise anything, even SystemExit: its attempt has failed
+    except BaseException as exc:  # the interrupt, or what else escaped: without a result the task would run for ever
         ctx.cancellation.disarm()
-        if own_process and isinstance(exc, MemoryError):
-            raise
-        return _failed_attempt(plugin, claimed, _format_exception(exc))
+        _reraise_memory_error(exc, own_process)
+        return _failed(plugin, claimed, ExceptionText(summarize_exception(exc), is_complete=False))
+
+
+def _run(plugin: Plugin[Any], claimed: ClaimedTask, ctx: TaskContext, own_process: bool) -> AttemptResult:
+    try:
+        params = msgspec.convert(claimed.parameters, plugin.params_type())
+    except BaseException as exc:  # a validator of the plugin's own may raise anything
+        _reraise_memory_error(exc, own_process)
+        return outcomes.failed(
+            summarize_exception(exc).removeprefix("msgspec.ValidationError: "), Reason.INVALID_PARAMETERS
+        )
+    try:
+        returned = plugin.run(ctx, params)
+    except BaseException as exc:  # a plugin may raise anything, even SystemExit: its attempt has failed
+        _reraise_memory_error(exc, own_process)
+        return _failed(plugin, claimed, describe_exception(exc, OWN_FRAMES))
     try:
         return _to_result(plugin, claimed, returned, ctx.is_pause_requested)
-    except Exception as exc:  # an outcome with values of the wrong type; without a result the task would run for ever
-        if own_process and isinstance(exc, MemoryError):
-            raise
-        return outcomes.failed(_format_exception(exc), Reason.INVALID_RESULT)
+    except BaseException as exc:  # an outcome with values of the wrong type, or a result whose encoding raises
+        _reraise_memory_error(exc, own_process)
+        error = f"what it returned cannot be stored: {summarize_exception(exc)}"
+        return outcomes.failed(clean_text(error), Reason.INVALID_RESULT)
+
+
+def _reraise_memory_error(exc: BaseException, own_process: bool) -> None:
+    if own_process and issubclass(type(exc), MemoryError):  # `isinstance` would ask the exception for its `__class__`
+        raise exc
 
 
 def _to_result(plugin: Plugin[Any], claimed: ClaimedTask, returned: object, is_pause_requested: bool) -> AttemptResult:
@@ -98,7 +125,7 @@ def _to_result(plugin: Plugin[Any], claimed: ClaimedTask, returned: object, is_p
         case None:
             return outcomes.succeeded(None)
         case RetryAfter(wait=wait, error=error):
-            result = _failed_attempt(plugin, claimed, clean_text(error))
+            result = _failed(plugin, claimed, ExceptionText(clean_text(error), is_complete=True))
             return result if result.retry_in is None else outcomes.retry_later(clean_text(error), wait)
         case Cancel(error=error):
             return outcomes.cancelled(clean_text(error), Reason.CANCELLED_BY_PLUGIN)
@@ -120,22 +147,6 @@ def _encode_result(value: object) -> AttemptResult:
     return outcomes.succeeded(text)
 
 
-def _failed_attempt(
-    plugin: Plugin[Any],
-    claimed: ClaimedTask,
-    error: str,
-    reason: Reason = Reason.ATTEMPTS_EXHAUSTED,
-    outcome: AttemptOutcome = AttemptOutcome.FAILED,
-) -> AttemptResult:
-    """Return a retry by the plugin's policy, or a failure for `reason` when no attempt is left."""
-    wait = plan_retry(plugin.retry, claimed.max_attempts, claimed.failures + 1, random.uniform(-1, 1))
-    if wait is None:
-        return outcomes.failed(error, reason, outcome)
-    return outcomes.retry_later(error, wait, outcome)
-
-
-def _format_exception(exc: BaseException) -> str:
-    """Return the error in the first line, then the traceback without our own frame."""
-    summary = "".join(traceback.format_exception_only(exc)).strip()
-    frames = "".join(traceback.format_tb(exc.__traceback__)[1:])
-    return clean_text(f"{summary}\n\n{frames}" if frames else summary)
+def _failed(plugin: Plugin[Any], claimed: ClaimedTask, error: ExceptionText) -> AttemptResult:
+    result = failed_attempt(plugin.retry, claimed.max_attempts, claimed.failures + 1, error.text)
+    return result if error.is_complete else result._replace(is_undescribed=True)

@@ -7,16 +7,15 @@ task can be blamed for it.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from taskcore.db.workers.leases import HeldAttempt
 from taskcore.domain import outcomes
-from taskcore.domain.outcomes import AttemptResult, Reason
-from taskcore.domain.retry import plan_retry
+from taskcore.domain.outcomes import AttemptOutcome, AttemptResult, Reason
 from taskcore.domain.tasks import AttemptKey, FinishedAttempt
+from taskcore.execution.attempt_failure import failed_attempt
 from taskcore.execution.exit_status import describe_exit
 from taskcore.plugins import Plugins
 
@@ -66,6 +65,11 @@ def _plan_result(exit_: ExecutorExit, attempt: HeldAttempt, plugins: Plugins) ->
 
 
 def _timed_out(attempt: HeldAttempt, plugins: Plugins) -> AttemptResult:
-    policy = plugins[attempt.type].retry
-    wait = plan_retry(policy, attempt.max_attempts, attempt.failures + 1, random.uniform(-1, 1))
-    return outcomes.timed_out("took longer than its timeout, and its process had to be killed", wait)
+    return failed_attempt(
+        plugins[attempt.type].retry,
+        attempt.max_attempts,
+        attempt.failures + 1,
+        "took longer than its timeout, and its process had to be killed",
+        reason=Reason.TIMED_OUT,
+        outcome=AttemptOutcome.TIMED_OUT,
+    )

@@ -16,7 +16,7 @@ def type_row(plugin: Plugin[Any]) -> dict[str, Any]:
         "schema": plugin.schema(),
         "max_attempts": plugin.retry.max_attempts,
         "retry": _retry_policy(plugin.retry),
-        "timeout_s": None if plugin.timeout is None else plugin.timeout.total_seconds(),
+        "timeout_s": plugin.timeout_s(),
         "isolation": plugin.isolation,
         "can_cancel": plugin.can_cancel,
         "can_pause": plugin.can_pause,

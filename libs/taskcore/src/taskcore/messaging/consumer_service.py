@@ -12,7 +12,7 @@ from dramatiq.worker import Worker
 from sqlalchemy import Engine
 
 from taskcore.db.notify import SyncNotifier
-from taskcore.domain.outcomes import Reason, released
+from taskcore.domain.outcomes import Reason, could_not_start, released
 from taskcore.domain.tasks import AttemptKey, ClaimedTask, FinishedAttempt
 from taskcore.errors import first_line
 from taskcore.execution.completer import BatchCompleter
@@ -139,14 +139,26 @@ class ConsumerService:
         """Run the task, then every other that is ready: the broker calls a thread only when it is idle."""
         claimed = self.slots.start(task_id) or self.slots.next_task()
         while claimed is not None:
-            finished = self.executor.run(claimed)
-            if finished is None:
-                self.slots.release([claimed.lease])
-            else:
-                self.slots.durations.observe(claimed.type, finished.ran_s or 0.0)
-                self.slots.finish(claimed)
-                self._completer.add(finished)
+            self._run_one(claimed)
             claimed = self.slots.next_task()
+
+    def _run_one(self, claimed: ClaimedTask) -> None:
+        """Run the task, and see to it that its slot is free again afterwards, whatever happens."""
+        finished: FinishedAttempt | None = _as_not_run(claimed)
+        try:
+            finished = self.executor.run(claimed)
+        except BaseException:  # such as no memory even for a description; the thread has to go on
+            log.exception("attempt.could_not_run", task_id=claimed.lease.task_id)
+        finally:
+            self._finish(claimed, finished)
+
+    def _finish(self, claimed: ClaimedTask, finished: FinishedAttempt | None) -> None:
+        if finished is None:
+            self.slots.release([claimed.lease])
+        else:
+            self.slots.durations.observe(claimed.type, finished.ran_s or 0.0)
+            self.slots.finish(claimed)
+            self._completer.add(finished)
 
     def _interrupt_running(self) -> None:
         """Interrupt what still runs after the grace, and leave it a moment to end."""
@@ -166,3 +178,8 @@ class ConsumerService:
 
 def _as_released(claimed: ClaimedTask) -> FinishedAttempt:
     return FinishedAttempt(claimed.lease, claimed.type, released(Reason.WORKER_STOPPED))
+
+
+def _as_not_run(claimed: ClaimedTask) -> FinishedAttempt:
+    result = could_not_start(claimed.worker_losses, "the worker could not run it")
+    return FinishedAttempt(claimed.lease, claimed.type, result)

@@ -10,7 +10,8 @@ from functools import cache
 
 from prometheus_client import Counter, Histogram
 
-from taskcore.domain.tasks import Claim, FinishedAttempt
+from taskcore.domain.outcomes import AttemptResult
+from taskcore.domain.tasks import Claim, ClaimedTask, FinishedAttempt
 from taskcore.observability.attempt_observer import AttemptObserver
 
 #: Seconds: from a task that does nothing to one that runs all night.
@@ -22,6 +23,11 @@ TASKS_SUBMITTED = Counter("taskcore_tasks_submitted", "Tasks stored")
 REQUESTS = Counter("taskcore_http_requests", "HTTP requests answered", ["method", "route", "status"])
 REQUEST_SECONDS = Histogram("taskcore_http_request_seconds", "Time to answer an HTTP request", ["method", "route"])
 ATTEMPTS = Counter("taskcore_attempts", "Attempts settled", ["type", "outcome"])
+ATTEMPTS_UNDESCRIBED = Counter(
+    "taskcore_attempts_undescribed",
+    "Attempts whose exception or retry policy failed itself, or that the worker could not run",
+    ["type"],
+)
 ENQUEUE_TO_START_SECONDS = Histogram(
     "taskcore_enqueue_to_start_seconds", "From when a task became due to its claim", ["type"], buckets=RUN_BUCKETS
 )
@@ -67,6 +73,10 @@ class AttemptMetrics(AttemptObserver):
         waits = ((claim.task.type, claim.queued_s) for claim in claims if claim.queued_s is not None)
         for type_, seconds in _by_type(waits).items():
             _observe_all(_waits_of(type_), seconds)
+
+    def ended(self, task: ClaimedTask, result: AttemptResult | None) -> None:
+        if result is not None and result.is_undescribed:
+            ATTEMPTS_UNDESCRIBED.labels(task.type).inc()
 
     def settled(self, batch: Sequence[FinishedAttempt], asked_ns: int) -> None:
         record_results(batch)

@@ -4,9 +4,9 @@ from taskcore.domain.outcomes import Cancel, Fail, Pause, RetryAfter
 from taskcore.domain.retry import RetryPolicy
 from taskcore.plugins.context import TaskContext
 from taskcore.plugins.interrupts import InterruptCause, Interrupted
+from taskcore.plugins.isolation import Isolation
 from taskcore.plugins.plugin import (
     ENTRY_POINT_GROUP,
-    Isolation,
     Parameters,
     Plugin,
     Plugins,

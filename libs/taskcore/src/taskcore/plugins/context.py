@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import sys
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -17,6 +17,7 @@ from psycopg import Connection
 
 from taskcore.domain.backoff import Backoff
 from taskcore.errors import DatabaseUnavailable
+from taskcore.observability.exception_text import describe_exception
 from taskcore.observability.tracing.client_spans import NO_TRACER
 from taskcore.plugins.cancellation import CancellationToken
 from taskcore.plugins.databases import named_database
@@ -101,7 +102,9 @@ class AttemptLog:
 
     def exception(self, message: str, **fields: Any) -> None:
         """Log an error with the exception that is being handled."""
-        self._write("error", message, {**fields, "exception": traceback.format_exc()})
+        handled = sys.exception()
+        text = None if handled is None else describe_exception(handled).text
+        self._write("error", message, {**fields, "exception": text})
 
     def _write(self, level: str, message: str, fields: Mapping[str, Any]) -> None:
         with self._cancellation.shielded():
