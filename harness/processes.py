@@ -32,13 +32,18 @@ def is_alive(pid: int) -> bool:
 
 
 class Service:
-    """One run of a program in its own process session. `url` is where its API, or its health and metrics, listen."""
+    """One run of a program in its own process session.
+
+    `url` is where its API listens, and `health_url` where its health and metrics do; without an API they are the same.
+    """
 
     def __init__(self, command: tuple[str, ...], environment: Mapping[str, str], log_file: Path, mark: str) -> None:
         self.command = command
         self.log_file = log_file
         api, health = free_port(), free_port()
-        self.url = f"http://127.0.0.1:{api if command[0] in ('taskapi', 'taskcore-standalone') else health}"
+        self.health_url = f"http://127.0.0.1:{health}"
+        has_api = command[0] in ("taskapi", "taskcore-standalone")
+        self.url = f"http://127.0.0.1:{api}" if has_api else self.health_url
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("TASKCORE_")}
         ports = {"TASKCORE_API__PORT": str(api), "TASKCORE_HEALTH__PORT": str(health), "TASKCORE_API__DRAIN_S": "0"}
         with log_file.open("ab") as output:
@@ -67,7 +72,7 @@ class Service:
     @property
     def is_ready(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/readyz", trust_env=False, timeout=10).is_success
+            return httpx.get(f"{self.health_url}/readyz", trust_env=False, timeout=10).is_success
         except httpx.TransportError:
             return False
 

@@ -60,7 +60,7 @@ class SupervisedSystem(System):
     def start_restartable_api(self) -> None:
         self._add("api", "taskapi", TASKCORE_API__PORT=self._port)
         self.api = httpx.Client(base_url=f"{self.url}/api/v1", trust_env=False, timeout=90)
-        eventually(self._is_api_ready, description="the API being ready")
+        eventually(lambda: self.restarter["api"].is_ready, description="the API being ready")
 
     def close(self) -> None:
         self.restarter.close()
@@ -97,14 +97,8 @@ class SupervisedSystem(System):
 
     def metric(self, name: str, counter: str) -> float:
         """Return the counter's sum over all labels, in the current run of the process."""
-        page = httpx.get(f"{self.restarter[name].url}/metrics", trust_env=False, timeout=30).text
+        page = httpx.get(f"{self.restarter[name].health_url}/metrics", trust_env=False, timeout=30).text
         return sum(float(line.split()[-1]) for line in page.splitlines() if line.startswith(counter))
-
-    def _is_api_ready(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/readyz", trust_env=False, timeout=10).is_success
-        except httpx.TransportError:
-            return False
 
     def warm_up_workers(self, *, in_processes: bool = False) -> None:
         """A worker is ready when its executors have been started, which is a few seconds before they are at work.

@@ -12,6 +12,7 @@ import yaml
 from click.testing import CliRunner
 
 from taskclient.cli.program import program
+from taskcore.probe import DEFAULT_PORT
 from tests.charts.rendering import CHART, SERVICES, render, set_value
 from tests.charts.samples import DEVELOPMENT, EVERYTHING, PRODUCTION, VALUE_SETS
 
@@ -30,6 +31,11 @@ def test_api_has_a_service() -> None:
     assert spec["type"] == "ClusterIP"
     assert [(port["port"], port["targetPort"]) for port in spec["ports"]] == [(8080, container["ports"][0]["name"])]
     assert rendered.of_kind("Ingress") == []
+
+
+def test_no_service_publishes_health_and_metrics() -> None:
+    for service in render(EVERYTHING).of_kind("Service"):
+        assert DEFAULT_PORT not in [port["port"] for port in service["spec"]["ports"]]
 
 
 def test_ingress_leads_to_the_api() -> None:
@@ -55,16 +61,15 @@ def test_ingress_without_a_host_is_rejected() -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_monitors_scrape_the_served_port(service: str) -> None:
+def test_monitors_scrape_the_health_port(service: str) -> None:
     rendered = render(EVERYTHING)
-    kind, endpoints = ("ServiceMonitor", "endpoints") if service == "api" else ("PodMonitor", "podMetricsEndpoints")
 
-    monitor = rendered.get(kind, service)
-    served = rendered.get("Service" if service == "api" else "Deployment", service)
-    ports = served["spec"].get("ports") or served["spec"]["template"]["spec"]["containers"][0]["ports"]
-    labels = served["metadata"]["labels"] if service == "api" else served["spec"]["template"]["metadata"]["labels"]
+    monitor = rendered.get("PodMonitor", service)
+    pod = rendered.get("Deployment", service)["spec"]["template"]
+    port = next(port for port in pod["spec"]["containers"][0]["ports"] if port["containerPort"] == DEFAULT_PORT)
+    labels = pod["metadata"]["labels"]
 
-    assert monitor["spec"][endpoints] == [{"port": ports[0]["name"], "path": "/metrics", "interval": "30s"}]
+    assert monitor["spec"]["podMetricsEndpoints"] == [{"port": port["name"], "path": "/metrics", "interval": "30s"}]
     assert monitor["spec"]["selector"]["matchLabels"].items() <= labels.items()
     assert monitor["metadata"]["labels"]["release"] == "kube-prometheus-stack"
 
@@ -73,10 +78,10 @@ def test_monitors_without_allowed_peers_are_rejected() -> None:
     with pytest.raises(helm_python.HelmError, match=r"name its pods in global\.networkPolicy\.metricsFrom"):
         render(PRODUCTION, MONITORS[0])
 
-    assert len(render(PRODUCTION, *MONITORS).of_kind("PodMonitor")) == 4
+    assert len(render(PRODUCTION, *MONITORS).of_kind("PodMonitor")) == 5
     assert (
         len(render(PRODUCTION, MONITORS[0], set_value("global.networkPolicy.enabled", False)).of_kind("PodMonitor"))
-        == 4
+        == 5
     )
 
 
@@ -104,7 +109,7 @@ def test_dashboard_is_that_of_the_file_with_a_name_per_release() -> None:
 def test_monitoring_is_off_by_default() -> None:
     kinds = {one["kind"] for one in render(PRODUCTION).objects}
 
-    assert not kinds & {"ServiceMonitor", "PodMonitor", "PrometheusRule", "ScaledObject"}
+    assert not kinds & {"PodMonitor", "PrometheusRule", "ScaledObject"}
 
 
 @pytest.mark.parametrize("values", VALUE_SETS)

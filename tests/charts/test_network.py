@@ -121,7 +121,7 @@ def test_metrics_are_open_to_the_configured_peers(service: str) -> None:
     rule = rendered.get("NetworkPolicy", service)["spec"]["ingress"][-1]
 
     assert rule["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
-    assert ports([rule]) == [("TCP", container["ports"][0]["containerPort"])]
+    assert ports([rule]) == [("TCP", container["ports"][-1]["containerPort"])]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ from tests.charts.schemas import VERSIONS, schema_errors
 #: Kinds of operators, which Kubernetes has no schemas of, and what they cannot do without.
 CUSTOM = {
     ("keda.sh/v1alpha1", "ScaledObject"): {"scaleTargetRef", "triggers"},
-    ("monitoring.coreos.com/v1", "ServiceMonitor"): {"selector", "endpoints"},
     ("monitoring.coreos.com/v1", "PodMonitor"): {"selector", "podMetricsEndpoints"},
     ("monitoring.coreos.com/v1", "PrometheusRule"): {"groups"},
 }

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from taskcore.probe import DEFAULT_PORTS
+from taskcore.probe import DEFAULT_PORT
 from taskcore.settings import ApiSettings, WorkerSettings
 from taskworker.supervisor.supervisor import SHUTDOWN_MARGIN_S
 from tests.charts.rendering import SERVICES, Object, load_chart, render, set_value
@@ -93,9 +93,10 @@ def test_probes_use_the_port_of_the_image(service: str) -> None:
     (exposed,) = values(stages(IMAGES[service])[1], "EXPOSE")
 
     one = container(pod)
-    (port,) = one["ports"]
+    port = one["ports"][-1]
 
-    assert port["containerPort"] == int(exposed) == DEFAULT_PORTS["api" if service == "api" else "health"]
+    assert [port["containerPort"] for port in one["ports"]] == [int(port) for port in exposed.split()]
+    assert port["containerPort"] == DEFAULT_PORT
     assert {name: one[name]["httpGet"] for name in ("startupProbe", "livenessProbe", "readinessProbe")} == {
         "startupProbe": {"path": "/livez", "port": port["name"]},
         "livenessProbe": {"path": "/livez", "port": port["name"]},

@@ -167,7 +167,7 @@ def test_changed_settings_restart_the_affected_services() -> None:
         ("worker.config.databases.shop.url", "postgresql://a", "name it as settingsSecret of the service"),
         ("global.config.smtp.password", "a", "under the key smtp__password"),
         ("global.config.tracing.headers.a", "b", "name it as global.tracing.headersSecret"),
-        ("api.config.api.port", 80, "the chart's Service, probes and policies rely on 8080"),
+        ("api.config.api.port", 80, "the chart's Service and policies rely on 8080"),
         ("collector-analytics.config.worker.grace_s", 60, "which the chart sets itself: it is not configurable."),
         ("global.config.health.port", 80, "the chart's probes and policies rely on 5050"),
     ],

@@ -8,10 +8,8 @@ import tomllib
 
 import pytest
 
-from taskcore.probe import DEFAULT_PORTS
+from taskcore.probe import DEFAULT_PORT
 from tests.containers.dockerfiles import ROOT, SERVICES, read_instructions, stages, values
-
-SERVING = {"api": "api", "worker": "health", "collector-analytics": "health", "collector-k8s": "health"}
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -45,17 +43,16 @@ def test_image_starts_its_program_unprivileged_and_without_a_shell(service: str)
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_health_check_uses_the_served_port(service: str) -> None:
+def test_image_listens_on_all_addresses_of_both_families(service: str) -> None:
     _, image = stages(service)
-    section = SERVING[service]
+    serves = {"api": {"API": 8080, "HEALTH": DEFAULT_PORT}}.get(service, {"HEALTH": DEFAULT_PORT})
 
     (check,) = values(image, "HEALTHCHECK")
     (environment,) = values(image, "ENV")
 
-    assert json.loads(check.partition("CMD ")[2]) == ["python", "-m", "taskcore.probe", section]
-    assert values(image, "EXPOSE") == [str(DEFAULT_PORTS[section])]
-    host = "0.0.0.0" if section == "api" else "::"
-    assert f"TASKCORE_{section.upper()}__HOST={host}" in shlex.split(environment)
+    assert json.loads(check.partition("CMD ")[2]) == ["python", "-m", "taskcore.probe"]
+    assert values(image, "EXPOSE") == [" ".join(map(str, serves.values()))]
+    assert {f"TASKCORE_{section}__HOST=::" for section in serves} <= set(shlex.split(environment))
 
 
 @pytest.mark.parametrize("service", SERVICES[1:])

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from harness.ports import free_port
 from taskcore.observability.health import HealthServer
-from taskcore.probe import DEFAULT_PORTS
+from taskcore.probe import DEFAULT_PORT
 from taskcore.settings import HealthSettings, Settings
 
 
@@ -21,41 +21,35 @@ def readiness() -> list[bool]:
     return [True]
 
 
-@pytest.fixture
-def port(readiness: list[bool]) -> Iterator[int]:
-    settings = HealthSettings(port=free_port())
+@pytest.fixture(params=["127.0.0.1", "::1", "::"])
+def settings(readiness: list[bool], request: pytest.FixtureRequest) -> Iterator[HealthSettings]:
+    settings = HealthSettings(host=request.param, port=free_port())
     server = HealthServer(settings, CollectorRegistry(), lambda: readiness[-1])
     server.start()
-    yield settings.port
+    yield settings
     server.stop()
 
 
-def probe(section: str, port: int) -> int:
-    variable = f"TASKCORE_{section.upper()}__PORT"
-    command = [sys.executable, "-m", "taskcore.probe", section]
-    return subprocess.run(command, env={variable: str(port)}, timeout=60).returncode
+def probe(settings: HealthSettings) -> int:
+    env = {"TASKCORE_HEALTH__HOST": settings.host, "TASKCORE_HEALTH__PORT": str(settings.port)}
+    return subprocess.run([sys.executable, "-m", "taskcore.probe"], env=env, timeout=60).returncode
 
 
-@pytest.mark.parametrize("section", DEFAULT_PORTS)
-def test_process_is_healthy_if_it_is_ready(section: str, port: int, readiness: list[bool]) -> None:
-    while_ready = probe(section, port)
+def test_process_is_healthy_if_it_is_ready(settings: HealthSettings, readiness: list[bool]) -> None:
+    while_ready = probe(settings)
     readiness.append(False)
-    while_not = probe(section, port)
+    while_not = probe(settings)
 
     assert (while_ready, while_not) == (0, 1)
 
 
 def test_process_that_does_not_respond_is_unhealthy_unless_its_port_is_zero() -> None:
-    free = free_port()
-
-    assert probe("health", free) == 1
-    assert probe("health", 0) == 0
+    assert probe(HealthSettings(port=free_port())) == 1
+    assert probe(HealthSettings(port=0)) == 0
 
 
-def test_probe_knows_the_default_ports() -> None:
-    settings = Settings()
-
-    assert {"api": settings.api.port, "health": settings.health.port} == DEFAULT_PORTS
+def test_probe_knows_the_default_port() -> None:
+    assert Settings().health.port == DEFAULT_PORT
 
 
 def test_probe_imports_no_other_distribution() -> None:

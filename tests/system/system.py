@@ -27,6 +27,7 @@ class System:
         self.database_url = database_url
         self._env = {"TASKCORE_DATABASE_URL": database_url, "TASKCORE_AMQP_URL": amqp_url, **env}
         self.api: httpx.Client
+        self.api_health_url: str
         self.coordinators: list[Service] = []
 
     def start(self, *, coordinators: int = 2, workers: int = 0) -> None:
@@ -36,6 +37,7 @@ class System:
         others += [self.start_worker(ready=False) for _ in range(workers)]
         for service in (api, *others):
             service.wait_until_ready()
+        self.api_health_url = api.health_url
         self.api = httpx.Client(base_url=f"{api.url}/api/v1", trust_env=False, timeout=90)
 
     def start_api(self, *, ready: bool = True) -> Service:

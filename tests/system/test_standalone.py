@@ -133,7 +133,7 @@ def test_one_page_has_the_metrics_of_all_parts(standalone: Service) -> None:
         (task_id,) = submit(api, 1, "sleep", parameters={"seconds": 0})
         eventually(lambda: statuses(api, [task_id]) == ["succeeded"])
 
-    seen = parse_series(scrape(standalone.url))
+    seen = parse_series(scrape(standalone.health_url))
 
     assert seen["taskcore_workers_live{}"] == 1
     assert seen["taskcore_tasks{queued}"] >= 0

@@ -2,21 +2,49 @@
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
 import jsonschema_rs
+from litestar import Litestar
+from prometheus_client import REGISTRY, generate_latest
 
 import taskapi
+from harness.ports import free_port
+from taskapi.health import ApiHealth, health_server
+from taskcore.observability.exposition import build_registry
+from taskcore.settings import HealthSettings
 from taskcore.submission.spec import TaskSubmission
 from tests.taskapi.api_helpers import submit, task_body
 
 
-async def test_the_process_is_live_and_ready(api: httpx.AsyncClient) -> None:
-    assert (await api.get("http://api/livez")).json() == {"status": "ok"}
-    assert (await api.get("http://api/readyz")).json() == {"status": "ok"}
-    assert (await api.get("http://api/healthcheck")).json()["uptime"] > 0
+async def test_the_health_server_reports_the_api(api: httpx.AsyncClient, app: Litestar) -> None:
+    settings = HealthSettings(port=free_port())
+    registry = build_registry("api", REGISTRY)
+
+    async with health_server(app, settings, registry), httpx.AsyncClient(trust_env=False) as client:
+        url = f"http://127.0.0.1:{settings.port}"
+        assert (await client.get(f"{url}/livez")).json() == {"status": "ok"}
+        assert (await client.get(f"{url}/readyz")).json() == {"status": "ok"}
+        app.state.services.draining.set()
+        assert (await client.get(f"{url}/readyz")).json() == {"status": "not ready", "draining": True}
+        assert "taskcore_build_info" in (await client.get(f"{url}/metrics")).text
+
+
+async def test_the_process_is_not_live_while_its_event_loop_hangs(app: Litestar) -> None:
+    health = ApiHealth(app.state.services, asyncio.get_running_loop(), timeout_s=0.05)
+
+    with ThreadPoolExecutor() as threads:
+        assert not threads.submit(health.is_live).result()  # the loop waits here
+    assert await asyncio.to_thread(health.is_live)
+
+
+async def test_clients_of_the_api_see_no_internals(api: httpx.AsyncClient) -> None:
+    for path in ("livez", "readyz", "healthcheck", "metrics"):
+        assert (await api.get(f"http://api/{path}")).status_code == 404
     assert (await api.get("http://api/")).json()["openapi"] == "/openapi.json"
 
 
@@ -25,7 +53,7 @@ async def test_requests_are_counted_by_route_not_by_path(api: httpx.AsyncClient)
     await api.get(f"/tasks/{task_id}")
     await api.get("http://api/a-path-of-a-stranger")
 
-    text = (await api.get("http://api/metrics")).text
+    text = generate_latest(REGISTRY).decode()
 
     assert 'taskcore_http_requests_total{method="GET",route="/api/v1/tasks/{task_id}",status="200"}' in text
     assert 'route="unmatched",status="404"' in text
@@ -38,7 +66,7 @@ async def test_the_document_has_every_call_and_its_problems(api: httpx.AsyncClie
 
     operations = {o["operationId"]: o for path in document["paths"].values() for o in path.values()}
     assert document["openapi"].startswith("3.1")
-    assert {"submit_task", "submit_batch", "list_tasks", "wait_for_task", "cancel_task", "readyz"} <= set(operations)
+    assert {"submit_task", "submit_batch", "list_tasks", "wait_for_task", "cancel_task"} <= set(operations)
     for operation in operations.values():
         assert operation["summary"]
         assert operation["tags"]

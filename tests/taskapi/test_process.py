@@ -78,7 +78,7 @@ def test_it_drains_before_it_stops(services: Services, database_url: str) -> Non
     eventually(lambda: not server.is_ready)
 
     with httpx.Client(base_url=server.url, trust_env=False, timeout=90) as http:
-        problem_of(http.get("/readyz"), 503, "shutting_down")
+        assert http.get(f"{server.health_url}/readyz").json() == {"status": "not ready", "draining": True}
         submitted = http.post("/api/v1/tasks", json=task_body())
         assert (submitted.status_code, submitted.headers["connection"]) == (201, "close")
     assert server.terminate() == 0
@@ -88,7 +88,7 @@ def test_log_lines_are_json_and_have_the_request_id(services: Services, database
     env = {"TASKCORE_DATABASE_URL": database_url, "TASKCORE_LOG__LEVEL": "debug"}
     server = services.start("taskapi", env=env)
 
-    httpx.get(f"{server.url}/livez", headers={"X-Request-Id": "look-for-me"}, trust_env=False)
+    httpx.get(f"{server.url}/api/v1/queues", headers={"X-Request-Id": "look-for-me"}, trust_env=False)
 
     def line() -> dict[str, object]:
         lines = [json.loads(text) for text in server.log.splitlines() if "look-for-me" in text]
@@ -96,7 +96,7 @@ def test_log_lines_are_json_and_have_the_request_id(services: Services, database
 
     eventually(lambda: "look-for-me" in server.log)
     assert line()["request_id"] == "look-for-me"
-    assert line()["route"] == "/livez"
+    assert line()["route"] == "/api/v1/queues"
 
 
 def test_invalid_settings_are_named_at_start(services: Services) -> None:
@@ -107,14 +107,13 @@ def test_invalid_settings_are_named_at_start(services: Services) -> None:
 
 
 def test_a_taken_port_is_refused(services: Services, server: Service, database_url: str) -> None:
-    port = server.url.rpartition(":")[2]
+    for section, url in (("API", server.url), ("HEALTH", server.health_url)):
+        env = {"TASKCORE_DATABASE_URL": database_url, f"TASKCORE_{section}__PORT": url.rpartition(":")[2]}
+        second = services.start("taskapi", env=env, ready=False)
 
-    second = services.start(
-        "taskapi", env={"TASKCORE_DATABASE_URL": database_url, "TASKCORE_API__PORT": port}, ready=False
-    )
-
-    assert second.wait() == 1
-    assert f"port {port}" in second.log
+        assert second.wait() == 1
+        assert url.removeprefix("http://") in second.log
+        assert f"TASKCORE_{section}__PORT" in second.log
 
 
 def test_several_processes_serve_one_port(services: Services, database_url: str) -> None:

@@ -63,6 +63,6 @@ def test_changed_source_restarts_its_service(
         file.write('\nprint("reloaded", flush=True)\n')
 
     eventually(lambda: b"reloaded" in container.logs(), description="the changed source being read")
-    asked = ["python", "-m", "taskcore.probe", "api"]
+    asked = ["python", "-m", "taskcore.probe"]
     eventually(lambda: container.exec_run(asked).exit_code == 0, description="the service being ready again")
     assert stop(container) == 0

@@ -58,11 +58,7 @@ def started(system: System, services: Services, database_url: str) -> list[Servi
 @pytest.fixture(scope="module")
 def pages(system: System, started: list[Service]) -> list[str]:
     """Return the `/metrics` page of each process."""
-    return [scrape(api_url(system)), *(scrape(service.url) for service in (*started, *system.coordinators))]
-
-
-def api_url(system: System) -> str:
-    return str(system.api.base_url).removesuffix("/api/v1/")
+    return [scrape(system.api_health_url), *(scrape(service.url) for service in (*started, *system.coordinators))]
 
 
 def executors(worker: Service) -> list[psutil.Process]:
@@ -206,11 +202,11 @@ def test_lost_lease_is_counted(system: System, worker: Service) -> None:
 
 def test_each_process_of_the_api_exposes_the_metrics_of_all(system: System) -> None:
     name = "taskcore_http_requests_total{GET,/api/v1/queues,200}"
-    before = parse_series(scrape(api_url(system))).get(name, 0)
+    before = parse_series(scrape(system.api_health_url)).get(name, 0)
     for _ in range(30):
-        assert httpx.get(f"{api_url(system)}/api/v1/queues", trust_env=False).status_code == 200
+        assert httpx.get(f"{system.api.base_url}queues", trust_env=False).status_code == 200
 
-    seen = [parse_series(scrape(api_url(system)))[name] for _ in range(6)]
+    seen = [parse_series(scrape(system.api_health_url))[name] for _ in range(6)]
 
     assert seen == [before + 30] * 6
 

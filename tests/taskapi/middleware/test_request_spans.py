@@ -95,7 +95,7 @@ class RecordingDatabase(Database):
 
 async def test_shared_work_runs_outside_the_context_of_any_request(tracing: Tracing, database_url: str) -> None:
     notified, polled = RecordingDatabase(), RecordingDatabase()
-    notifier, waiters = Notifier(notified), CompletionWaiters(database_url, polled)
+    notifier, waiters = Notifier(notified), CompletionWaiters(database_url, polled, max_waiting=10)
 
     with bound_contextvars(request_id="one"), tracing.tracer.start_as_current_span("request"):
         notifier.notify()

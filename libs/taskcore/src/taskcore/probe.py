@@ -1,7 +1,7 @@
-"""`python -m taskcore.probe api`: the health check of our images. Exits with 0 when the process is ready.
+"""`python -m taskcore.probe`: the health check of our images. Exits with 0 when the process is ready.
 
-It runs every few seconds, so it imports very little and reads the port from the environment only. An operator who sets
-the port in a file must replace the health check too.
+It runs every few seconds, so it imports very little and reads the address from the environment only. An operator who
+sets it in a file must replace the health check too.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ import os
 import sys
 
 TIMEOUT_S = 4.0
-#: The default port of each section of the settings.
-DEFAULT_PORTS = {"api": 8080, "health": 5050}
+DEFAULT_PORT = 5050
 
 
-def is_ready(section: str) -> bool:
-    """Whether `/readyz` returns 200 on the port of `section` (`TASKCORE_API__PORT` or `TASKCORE_HEALTH__PORT`).
+def is_ready() -> bool:
+    """Whether `/readyz` returns 200 on `TASKCORE_HEALTH__HOST` and `TASKCORE_HEALTH__PORT`.
 
     A process whose port is 0 does not listen and counts as ready.
     """
-    port = int(os.environ.get(f"TASKCORE_{section.upper()}__PORT") or DEFAULT_PORTS[section])
-    return port == 0 or _responds_ok("127.0.0.1", port)
+    port = int(os.environ.get("TASKCORE_HEALTH__PORT") or DEFAULT_PORT)
+    host = os.environ.get("TASKCORE_HEALTH__HOST", "")
+    return port == 0 or _responds_ok("127.0.0.1" if host in ("", "::", "0.0.0.0") else host, port)
 
 
 def _responds_ok(host: str, port: int) -> bool:
@@ -36,4 +36,4 @@ def _responds_ok(host: str, port: int) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(0 if is_ready(sys.argv[1]) else 1)
+    sys.exit(0 if is_ready() else 1)

@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import sys
+from functools import partial
 from multiprocessing import set_start_method
 from types import FrameType
 
 import structlog
-from granian.constants import Interfaces, Loops
+from granian.constants import Loops
 from granian.log import LogLevels
 from litestar import Litestar
+from prometheus_client import REGISTRY
 
 from taskapi.app import create_app
+from taskapi.health import health_server
 from taskapi.runtime.services import Services
-from taskapi.server import DRAIN_SIGNAL, DrainingServer
-from taskcore.errors import InvalidSettings
+from taskapi.server import DRAIN_SIGNAL, DrainingServer, OwnListener, require_free_ports, server_options
+from taskcore.errors import TaskcoreError
 from taskcore.observability.exposition import MultiprocessMetrics, build_registry
 from taskcore.observability.logging import configure_logging, set_log_level
 from taskcore.observability.multiprocess_metrics import (
@@ -37,10 +39,10 @@ def main() -> None:
     """Serve until SIGTERM or SIGINT."""
     try:
         settings = load_settings()
-    except InvalidSettings as exc:
+        configure_logging(settings.log)
+        require_free_ports(settings)
+    except TaskcoreError as exc:
         sys.exit(f"taskapi: {exc}")
-    configure_logging(settings.log)
-    _check_port_is_free(settings.api)
     log.info("api.starting", address=settings.api.host, port=settings.api.port)
     if settings.api.processes == 1:
         _run_server(settings.api)
@@ -55,14 +57,12 @@ def _run_server(settings: ApiSettings) -> None:
         "taskapi.__main__:serve",
         drain_s=settings.drain_s,
         factory=True,
-        interface=Interfaces.ASGI,
-        address=settings.host,
-        port=settings.port,
         workers=settings.processes,
         loop=Loops.uvloop,
         log_level=LogLevels.warning,
         log_dictconfig={"handlers": {}, "formatters": {}, "loggers": {"_granian": {"propagate": True}}},
-    ).serve()
+        **server_options(settings),
+    ).serve(OwnListener(DrainingServer._spawn_asgi_lifespan_worker, settings.host, settings.port))
 
 
 def serve() -> Litestar:
@@ -72,22 +72,15 @@ def serve() -> Litestar:
     preallocate_files()
     tracing = Tracing.start(settings, "taskcore-api").set_global()
     directory = os.environ.get(DIRECTORY_VARIABLE)
-    registry = build_registry("api", MultiprocessMetrics(MetricFiles(directory))) if directory else None
-    app = create_app(settings, tracing, registry)
+    registry = build_registry("api", MultiprocessMetrics(MetricFiles(directory)) if directory else REGISTRY)
+    is_shared = settings.api.processes > 1
+    health = partial(health_server, settings=settings.health, registry=registry, is_shared=is_shared)
+    app = create_app(settings, tracing, lifespan=[health])
     app.on_shutdown.append(tracing.stop)
     current = app.state.services.settings
     current.on_change(lambda: set_log_level(current.now.log.level))
     app.on_startup.append(_release_waiters_on_signals)
     return app
-
-
-def _check_port_is_free(settings: ApiSettings) -> None:
-    """Exit when the port is taken: Granian would share it, and two APIs would serve alternate requests."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:
-        socket.create_server((settings.host, settings.port), family=family).close()
-    except OSError as exc:
-        sys.exit(f"taskapi: cannot listen on {settings.host}, port {settings.port}: {exc.strerror}")
 
 
 async def _release_waiters_on_signals(app: Litestar) -> None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from litestar import Litestar, Router
 from litestar.di import Provide
-from prometheus_client import CollectorRegistry
 
-from taskapi import health, openapi
+from taskapi import openapi
 from taskapi.admin import live_settings, queues, workers
 from taskapi.analytics import queries as analytics
-from taskapi.http.strict_query import reject_unknown_parameters
+from taskapi.http.strict_parameters import reject_ambiguous
 from taskapi.kubernetes import alerts, events
 from taskapi.middleware import errors
+from taskapi.middleware.bodies import DEFAULT_LIMITS, BodyLimits, BodyMiddleware
+from taskapi.middleware.methods import MethodsMiddleware
 from taskapi.middleware.request import RequestMiddleware
 from taskapi.runtime.services import Services
 from taskapi.schedules import actions as steering
@@ -28,6 +30,8 @@ from taskcore.observability.tracing.provider import NO_TRACING, Tracing
 from taskcore.settings import Settings, load_settings
 
 BASE_PATH = "/api/v1"
+
+Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
 #: By tag.
 HANDLERS: Mapping[str, Sequence[Any]] = {
@@ -81,22 +85,19 @@ HANDLERS: Mapping[str, Sequence[Any]] = {
 def create_app(
     settings: Settings | None = None,
     tracing: Tracing = NO_TRACING,
-    metrics: CollectorRegistry | None = None,
     span_store: InMemorySpanStore | None = None,
+    lifespan: Sequence[Lifespan] = (),
+    limits: BodyLimits = DEFAULT_LIMITS,
 ) -> Litestar:
     """Return the ASGI application. Without `settings` it loads them.
 
-    `/metrics` exposes `metrics` [default: those of this process]. Traces are read from `span_store` when there is no
-    trace viewer.
+    Traces are read from `span_store` when there is no trace viewer. The contexts in `lifespan` are open while it runs.
     """
     app = Litestar(
         route_handlers=[
             *(
-                Router(BASE_PATH, route_handlers=handlers, tags=[tag], before_request=reject_unknown_parameters)
+                Router(BASE_PATH, route_handlers=handlers, tags=[tag], before_request=reject_ambiguous)
                 for tag, handlers in HANDLERS.items()
-            ),
-            Router(
-                "/", route_handlers=[health.livez, health.readyz, health.healthcheck, health.metrics], tags=["health"]
             ),
             page.show_trace,
             openapi.index,
@@ -104,10 +105,10 @@ def create_app(
         ],
         dependencies={"services": Provide(lambda: app.state.services, sync_to_thread=False)},
         exception_handlers={Exception: errors.handle_exception},
-        lifespan=[lambda app: app.state.services.open()],
+        lifespan=[lambda app: app.state.services.open(), *lifespan],
         openapi_config=openapi.CONFIG,
         logging_config=None,
     )
-    app.state.services = Services.from_settings(settings or load_settings(), tracing, metrics, span_store)
-    app.asgi_handler = RequestMiddleware(app.asgi_handler, app.state)
+    app.state.services = Services.from_settings(settings or load_settings(), tracing, span_store)
+    app.asgi_handler = RequestMiddleware(MethodsMiddleware(BodyMiddleware(app.asgi_handler, limits)), app.state)
     return app

@@ -1,67 +1,73 @@
-"""`/livez`, `/readyz`, `/healthcheck`, `/metrics`."""
+"""Whether the API is live and ready, as its health server reports it from a thread of its own."""
 
 from __future__ import annotations
 
 import asyncio
-import time
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
 
-import msgspec
-from litestar import Response, get
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+import structlog
+from litestar import Litestar
+from prometheus_client import CollectorRegistry
 
-from taskapi.http.parameters import problem_response
-from taskapi.http.problems import ProblemError
-from taskapi.runtime.services import AppServices
-from taskapi.schemas.problems import Problem, ProblemCode
+from taskapi.runtime.services import Services
+from taskcore.errors import first_line
+from taskcore.observability.health import HealthServer
+from taskcore.settings import HealthSettings
 
-READY_TIMEOUT_S = 2
+TIMEOUT_S = 2
 
-_STARTED = time.monotonic()
-
-
-class HealthStatus(msgspec.Struct, frozen=True):
-    status: str
-
-
-class Uptime(msgspec.Struct, frozen=True):
-    """Seconds since the process started."""
-
-    uptime: float
+log = structlog.stdlib.get_logger(__name__)
 
 
-@get("/livez", summary="Is the process alive?")
-async def livez() -> HealthStatus:
-    """Checks the process only."""
-    return HealthStatus("ok")
+@dataclass(frozen=True)
+class ApiHealth:
+    """Asks the event loop that serves the requests, for up to two seconds. Connections cannot keep it from asking."""
+
+    services: Services
+    loop: asyncio.AbstractEventLoop
+    timeout_s: float = TIMEOUT_S
+
+    def is_live(self) -> bool:
+        """Whether the event loop runs."""
+        return self._succeeds(asyncio.sleep(0), "loop.unresponsive")
+
+    def is_ready(self) -> bool:
+        """Whether the database responds and the process is not draining."""
+        return not self.services.draining.is_set() and self._succeeds(
+            self.services.database.ping(), "database.unavailable"
+        )
+
+    def details(self) -> dict[str, object]:
+        return {"draining": True} if self.services.draining.is_set() else {}
+
+    def _succeeds(self, check: Coroutine[Any, Any, None], event: str) -> bool:
+        """Whether `check` ends in time. It is not awaited after that: cancelling a query may take a while."""
+        try:
+            future = asyncio.run_coroutine_threadsafe(check, self.loop)
+        except RuntimeError:  # the loop is closed
+            check.close()
+            return False
+        try:
+            future.result(self.timeout_s)
+        except Exception as exc:  # whatever it is, the answer is no, and the log says why
+            future.cancel()
+            log.warning(event, error=first_line(exc))
+            return False
+        return True
 
 
-@get(
-    "/readyz",
-    summary="Can it serve?",
-    responses={503: problem_response("The database is unavailable, or the process is draining.")},
-)
-async def readyz(services: AppServices) -> HealthStatus:
-    """Checks the database as well, for up to two seconds. Fails while the process is draining."""
-    if services.draining.is_set():
-        problem = Problem("The server is shutting down", 503, ProblemCode.SHUTTING_DOWN)
-        raise ProblemError(problem, {"Retry-After": "1"})
-    ping = asyncio.create_task(services.database.ping())
-    done, _ = await asyncio.wait([ping], timeout=READY_TIMEOUT_S)
-    if not done:
-        ping.cancel()  # not awaited: cancelling a query on a silent server may take a while
-        raise TimeoutError("the database does not respond")
-    ping.result()
-    return HealthStatus("ok")
-
-
-@get("/healthcheck", summary="How long has it been up?")
-async def healthcheck() -> Uptime:
-    """Return the seconds since the process started."""
-    return Uptime(time.monotonic() - _STARTED)
-
-
-@get("/metrics", summary="Metrics for Prometheus", media_type="text/plain")
-async def metrics(services: AppServices) -> Response[bytes]:
-    """Return the metrics of all processes of this API in Prometheus' text format."""
-    text = await asyncio.to_thread(generate_latest, services.metrics)
-    return Response(text, media_type=CONTENT_TYPE_LATEST.removesuffix("; charset=utf-8"))
+@asynccontextmanager
+async def health_server(
+    app: Litestar, settings: HealthSettings, registry: CollectorRegistry, *, is_shared: bool = False
+) -> AsyncIterator[None]:
+    """Serve `/livez`, `/readyz`, `/healthcheck` and `/metrics` on `health.port` while `app` runs."""
+    health = ApiHealth(app.state.services, asyncio.get_running_loop())
+    server = HealthServer(settings, registry, health.is_ready, health.details, health.is_live, is_shared=is_shared)
+    server.start()
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(server.stop)

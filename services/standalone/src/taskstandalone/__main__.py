@@ -13,11 +13,12 @@ from aiosmtpd.handlers import Mailbox
 from aiosmtpd.smtp import SMTP
 from pydantic import SecretStr
 
+from taskapi.server import require_free_ports
 from taskcore.db import migrations
 from taskcore.errors import TaskcoreError
 from taskcore.observability.logging import configure_logging
 from taskcore.settings import DatabaseSettings, Settings, SmtpSettings, load_settings
-from taskstandalone.console import address_of, require_free_port
+from taskcore.sockets import local_url
 from taskstandalone.postgres.embedded_postgres import EmbeddedPostgres
 from taskstandalone.process import serve
 
@@ -26,7 +27,7 @@ def main() -> int:
     try:
         settings = load_settings()
         configure_logging(settings.log)
-        require_free_port(settings)
+        require_free_ports(settings)
         with EmbeddedPostgres(settings.data_dir) as postgres:
             migrations.upgrade(postgres.url)
             asyncio.run(_run(settings, postgres.url))
@@ -39,7 +40,8 @@ def main() -> int:
 async def _run(settings: Settings, database_url: str) -> None:
     """Serve with the embedded database and, unless a mail server is configured, a local mailbox."""
     databases = {"default": DatabaseSettings.model_validate({"url": database_url}), **settings.databases}
-    trace_url = settings.trace_url_template or f"{address_of(settings)}/tasks/{{task_id}}/trace#{{trace_id}}"
+    address = local_url(settings.api.host, settings.api.port)
+    trace_url = settings.trace_url_template or f"{address}/tasks/{{task_id}}/trace#{{trace_id}}"
     complete = settings.model_copy(
         update={"database_url": SecretStr(database_url), "databases": databases, "trace_url_template": trace_url}
     )

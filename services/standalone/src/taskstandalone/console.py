@@ -1,34 +1,13 @@
-"""What the person in front of the terminal sees, and the check that comes before everything else."""
+"""What the person in front of the terminal sees."""
 
 from __future__ import annotations
 
-import socket
-
-from taskcore.errors import TaskcoreError
 from taskcore.settings import Settings
-
-
-def require_free_port(settings: Settings) -> None:
-    """Raise `TaskcoreError`, before anything is started, when the API could not listen."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.api.host, settings.api.port))
-        except OSError as exc:
-            raise TaskcoreError(
-                f"cannot listen on {settings.api.host}:{settings.api.port} ({exc.strerror}); choose another port: "
-                "`make run PORT=8081`, or TASKCORE_API__PORT"
-            ) from exc
-
-
-def address_of(settings: Settings) -> str:
-    """Return the URL of the API as seen from this machine."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.api.host, settings.api.host)
-    return f"http://{host}:{settings.api.port}"
+from taskcore.sockets import local_url
 
 
 def print_welcome(settings: Settings) -> None:
-    address = address_of(settings)
+    address = local_url(settings.api.host, settings.api.port)
     data_dir = settings.data_dir.resolve()
     print(
         f"\nTaskcore is at {address}\n"

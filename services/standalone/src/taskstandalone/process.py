@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from functools import partial
 
-from granian.constants import Interfaces
 from granian.server.embed import Server
 from prometheus_client import REGISTRY
 from sqlalchemy import Engine
 
 from taskapi.app import create_app
+from taskapi.health import health_server
 from taskapi.runtime.services import Services
+from taskapi.server import OwnListener, server_options
 from taskcore.db.engine import KEY_LOOKUP_OPTIONS, sync_engine
 from taskcore.db.queues import outbox
 from taskcore.db.workers import leases
@@ -50,17 +52,18 @@ async def serve(settings: Settings) -> None:
     worker = EmbeddedWorker(settings, engine, broker, load_plugins(), liveness_signals, tracing)
     coordinator_database = coordinator_engine(settings)
     backlog = BacklogCollector(coordinator_database, asyncio.get_running_loop())
-    app = create_app(settings, tracing, build_registry("standalone", REGISTRY, backlog), span_store)
+    registry = build_registry("standalone", REGISTRY, backlog)
+    health = partial(health_server, settings=settings.health, registry=registry)
+    app = create_app(settings, tracing, span_store, lifespan=[health])
     services: Services = app.state.services
-    server = Server(
-        app, address=settings.api.host, port=settings.api.port, interface=Interfaces.ASGI, log_enabled=False
-    )
+    server = Server(app, log_enabled=False, **server_options(settings.api))
+    spawn = OwnListener(Server._spawn_asgi_lifespan_worker, settings.api.host, settings.api.port, is_nested=False)
     worker.start()
     current = CurrentSettings(settings)
     current.on_change(lambda: set_log_level(current.now.log.level))
     publisher = MemoryPublisher(broker)
     coordinator = asyncio.create_task(coordinate(current, coordinator_database, publisher, tracing=tracing))
-    api = asyncio.create_task(server.serve())
+    api = asyncio.create_task(server.serve(spawn))
     collectors = asyncio.create_task(run_collectors(current))
     signals = stop_signals()
     print_welcome(settings)

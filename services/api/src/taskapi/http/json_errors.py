@@ -1,7 +1,7 @@
 """Find out why, and where, a JSON body cannot be decoded.
 
 Used only after decoding has failed. The scan visits the tokens without recursion and keeps the current path, so it is
-safe for deeply nested bodies and takes time linear in the size of the body.
+safe for deeply nested bodies. Its time is bounded, and linear in the size of the body.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from taskapi.http.field_errors import Path, as_field
 from taskapi.http.problems import ProblemError, invalid, malformed
 from taskapi.schemas.problems import FieldError
 from taskcore.domain.documents import MAX_DEPTH
+
+#: The place of a fault beyond so many tokens is not looked for.
+MAX_TOKENS = 200_000
 
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|[{}\[\]:,]|[^\s"{}\[\]:,]+', re.DOTALL)
 _NOT_NUMBERS = frozenset({b"NaN", b"Infinity", b"-Infinity"})
@@ -79,9 +82,11 @@ class _Walk:
 
 def _find(body: bytes, end: int) -> _Fault:
     walk = _Walk()
-    for match in _TOKEN.finditer(body):
+    for number, match in enumerate(_TOKEN.finditer(body)):
         if match.start() > end:
             break
+        if number >= MAX_TOKENS:
+            return _Fault((), f"is not valid at byte {end}")
         token = match[0]
         text = _text(token) if token.startswith(b'"') else None
         if (fault := _fault(token, text)) is not None:

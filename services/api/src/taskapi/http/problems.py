@@ -10,6 +10,9 @@ from taskapi.schemas.problems import FieldError, Problem, ProblemCode
 
 MAX_ERRORS = 100
 
+#: The server closes a connection whose request body it did not read: the client must not send another one there.
+CLOSE = {"Connection": "close"}
+
 
 class ProblemError(Exception):
     """The request fails with `problem`, which is sent to the client."""
@@ -53,6 +56,22 @@ def not_found(code: ProblemCode, which: int | str) -> ProblemError:
     """Return the problem of a resource that does not exist; `code` is `<kind>_not_found`."""
     kind = code.removesuffix("_not_found")
     return ProblemError(Problem(f"No such {kind}", 404, code, detail=f"There is no {kind} {which!r}."))
+
+
+def body_timeout() -> ProblemError:
+    """Return the problem of a body that comes too slowly."""
+    return ProblemError(Problem("The body came too slowly", 408, ProblemCode.BODY_TIMEOUT), CLOSE)
+
+
+def too_many_large_bodies() -> ProblemError:
+    problem = Problem("Too many large requests are being handled", 503, ProblemCode.TOO_MANY_LARGE_BODIES)
+    return ProblemError(problem, {"Retry-After": "2", **CLOSE})
+
+
+def too_many_waiting() -> ProblemError:
+    """Return the problem of a call that would wait, while as many wait as may."""
+    problem = Problem("Too many requests are waiting for tasks", 503, ProblemCode.TOO_MANY_WAITING)
+    return ProblemError(problem, {"Retry-After": "2"})
 
 
 def concurrent_update() -> ProblemError:

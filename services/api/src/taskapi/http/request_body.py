@@ -10,13 +10,17 @@ import msgspec
 from litestar.exceptions import HTTPException
 from litestar.status_codes import HTTP_415_UNSUPPORTED_MEDIA_TYPE
 
-from taskapi.http.field_errors import Path, field_error_of
+from taskapi.http.field_errors import Path, field_error, field_error_of
 from taskapi.http.json_errors import json_error
+from taskapi.http.json_values import has_more_values
+from taskapi.http.off_loop import off_loop
 from taskapi.http.parameters import HttpRequest
 from taskapi.http.problems import ProblemError, invalid, invalid_field
 from taskapi.schemas.tasks import ActionReason
 
 MAX_BYTES = 64 * 1024
+#: JSON values of one document, such as a task.
+MAX_VALUES = 100_000
 _REASON = msgspec.json.Decoder(ActionReason)
 _OUT_OF_RANGE = ("Number out of range", "Integer value out of range")
 
@@ -42,7 +46,8 @@ class JsonBody(Generic[T]):
 
     async def read(self, request: HttpRequest) -> T:
         """Return the decoded body. Raise `ProblemError`, which names the invalid field."""
-        return decode(await read_json_body(request), msgspec.json.Decoder(self.struct))
+        body = await read_json_body(request)
+        return await off_loop(len(body), decode, body, msgspec.json.Decoder(self.struct))
 
 
 def reason_body(example: str) -> JsonBody[ActionReason]:
@@ -53,7 +58,7 @@ def reason_body(example: str) -> JsonBody[ActionReason]:
 async def read_reason(request: HttpRequest) -> str | None:
     """Return the reason in the body, if there is one. Raise `ProblemError` when it is not valid."""
     body = await read_json_body(request)
-    reason = decode(body, _REASON).reason if body else None
+    reason = (await off_loop(len(body), decode, body, _REASON)).reason if body else None
     if reason is not None and "\0" in reason:
         raise invalid_field("reason", "contains a NUL character")
     return reason
@@ -68,8 +73,15 @@ async def read_json_body(request: HttpRequest) -> bytes:
     return await request.body()
 
 
-def decode(body: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T], prefix: Path = ()) -> T:
-    """Return the decoded body. Raise `ProblemError`, which names the invalid field below `prefix`."""
+def decode(
+    body: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T], prefix: Path = (), max_values: int = MAX_VALUES
+) -> T:
+    """Return the decoded body. Raise `ProblemError`, which names the invalid field below `prefix`.
+
+    This takes long for large bodies: see `off_loop`.
+    """
+    if has_more_values(body, max_values):
+        raise ProblemError(invalid([field_error(prefix, f"has more than {max_values} JSON values")]))
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as exc:

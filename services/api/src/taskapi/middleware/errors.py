@@ -21,15 +21,13 @@ from psycopg.errors import DeadlockDetected, UndefinedColumn, UndefinedTable
 from sqlalchemy.exc import DBAPIError
 
 from taskapi.http.parameters import PROBLEM_MEDIA_TYPE, PUBLIC_NAMES, HttpRequest
-from taskapi.http.problems import ProblemError, concurrent_update, invalid, too_large
+from taskapi.http.problems import CLOSE, ProblemError, concurrent_update, invalid, too_large
 from taskapi.middleware.request import request_id_of
 from taskapi.schemas.problems import FieldError, Problem, ProblemCode
 from taskcore.db.engine import is_database_unavailable
 from taskcore.errors import first_line
 
 RETRY_AFTER = {"Retry-After": "2"}
-#: The server closes a connection whose request body it did not read: the client must not send another one there.
-CLOSE = {"Connection": "close"}
 
 #: The database has no schema yet, or an older one: to a client it is unavailable until it has been upgraded.
 _NOT_UPGRADED = (UndefinedTable, UndefinedColumn)

@@ -14,6 +14,7 @@ from contextvars import Context
 
 import structlog
 
+from taskapi.http.problems import too_many_waiting
 from taskapi.runtime.database import Database
 from taskcore.db.engine import is_database_unavailable
 from taskcore.db.notify import SETTLED, Listener
@@ -29,10 +30,11 @@ log = structlog.stdlib.get_logger(__name__)
 class CompletionWaiters:
     """The waiting requests, by task."""
 
-    def __init__(self, url: str, database: Database) -> None:
+    def __init__(self, url: str, database: Database, max_waiting: int) -> None:
         self._wakeup = Wakeup()
         self._listener = Listener(url, SETTLED, name="taskapi waiters", on_wake=self._wakeup.wake)
         self._database = database
+        self._max_waiting = max_waiting
         self._waiting: dict[int, set[asyncio.Event]] = {}
         self._watching: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -55,7 +57,12 @@ class CompletionWaiters:
                 del self._waiting[task_id]
 
     def start_watching(self) -> None:
-        """Poll for as long as a request waits, outside the context of any request."""
+        """Poll for as long as a request waits, outside the context of any request.
+
+        Raise `ProblemError` when too many requests wait: each holds a connection.
+        """
+        if sum(map(len, self._waiting.values())) > self._max_waiting:
+            raise too_many_waiting()
         if self._watching is None or self._watching.done():
             self._watching = asyncio.create_task(self._watch(), name="completion waiters", context=Context())
 

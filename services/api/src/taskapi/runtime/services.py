@@ -10,7 +10,6 @@ from threading import Event
 from typing import Self
 
 from litestar.di import NamedDependency
-from prometheus_client import REGISTRY, CollectorRegistry
 
 from taskapi.runtime.completion_waiters import CompletionWaiters
 from taskapi.runtime.database import Database
@@ -18,7 +17,6 @@ from taskapi.runtime.notifier import Notifier
 from taskapi.runtime.trace_sources import Traces
 from taskapi.runtime.type_cache import TypeCache
 from taskcore.live_settings import CurrentSettings, SettingsWatcher
-from taskcore.observability.exposition import build_registry
 from taskcore.observability.tracing.memory_store import InMemorySpanStore
 from taskcore.observability.tracing.provider import NO_TRACING, Tracing
 from taskcore.settings import Settings
@@ -26,7 +24,7 @@ from taskcore.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """`draining` is set once the process is asked to stop, while it still serves. `/metrics` exposes `metrics`."""
+    """`draining` is set once the process is asked to stop, while it still serves."""
 
     database: Database
     type_cache: TypeCache
@@ -34,7 +32,6 @@ class Services:
     completion_waiters: CompletionWaiters
     settings: CurrentSettings
     settings_watcher: SettingsWatcher
-    metrics: CollectorRegistry
     traces: Traces
     tracing: Tracing = NO_TRACING
     draining: Event = field(default_factory=Event)
@@ -44,19 +41,15 @@ class Services:
         cls,
         settings: Settings,
         tracing: Tracing = NO_TRACING,
-        metrics: CollectorRegistry | None = None,
         span_store: InMemorySpanStore | None = None,
     ) -> Self:
         """Return the services, without any connection: the process also starts while the database is unavailable."""
         database = Database.from_settings(settings, tracing)
         current = CurrentSettings(settings)
         watcher = SettingsWatcher(current, database.read, name="taskapi settings")
-        waiters = CompletionWaiters(settings.direct_url, database)
-        registry = metrics or build_registry("api", REGISTRY)
+        waiters = CompletionWaiters(settings.direct_url, database, settings.api.max_waiting)
         traces = Traces.from_settings(settings, span_store)
-        return cls(
-            database, TypeCache(database), Notifier(database), waiters, current, watcher, registry, traces, tracing
-        )
+        return cls(database, TypeCache(database), Notifier(database), waiters, current, watcher, traces, tracing)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:

@@ -36,12 +36,14 @@ class ProblemCode(StrEnum):
     ALERT_RESOLVED = "alert_resolved"
     TRACE_VIEWER_NOT_CONFIGURED = "trace_viewer_not_configured"
     TOO_LARGE = "too_large"
+    BODY_TIMEOUT = "body_timeout"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     INVALID = "invalid"
     INTERNAL_ERROR = "internal_error"
     DATABASE_UNAVAILABLE = "database_unavailable"
     CONCURRENT_UPDATE = "concurrent_update"
-    SHUTTING_DOWN = "shutting_down"
+    TOO_MANY_WAITING = "too_many_waiting"
+    TOO_MANY_LARGE_BODIES = "too_many_large_bodies"
     TRACE_VIEWER_UNAVAILABLE = "trace_viewer_unavailable"
 
 

@@ -20,6 +20,8 @@ from taskcore.domain.tasks import MAX_BATCH_TASKS, MAX_TASK_BYTES
 from taskcore.submission.spec import TaskSpec, TaskSubmission, storage_errors
 
 MAX_ERRORS_PER_TASK = 20
+#: JSON values of all tasks of a batch.
+MAX_BATCH_VALUES = 1_000_000
 
 T = TypeVar("T", bound=TaskSpec)
 
@@ -63,7 +65,7 @@ def parse_task(body: bytes) -> BatchItem:
 
 def parse_batch(body: bytes) -> Batch:
     """Return the batch, with a problem for each invalid task. Raise `ProblemError` when the batch is not valid."""
-    raw = decode(body, _BATCH)
+    raw = decode(body, _BATCH, max_values=MAX_BATCH_VALUES)
     return Batch([_parse_item(index, task) for index, task in enumerate(raw.tasks)], raw.atomic)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 
 from litestar import Response, post
 from litestar.openapi.datastructures import ResponseSpec
 
+from taskapi.http.off_loop import off_loop
 from taskapi.http.parameters import HttpRequest, IdempotencyKey, User, actor, location, problem_responses
 from taskapi.http.problems import ProblemError, concurrent_update, invalid_field
 from taskapi.http.request_body import JsonBody, read_json_body
@@ -48,11 +48,11 @@ async def submit_task(
     request: HttpRequest, services: AppServices, idempotency_key: IdempotencyKey = None, user: User = None
 ) -> Response[Task]:
     """Store a task. Once the response is 201, the task is durable."""
-    item = parse_task(await read_json_body(request))
+    body = await read_json_body(request)
+    item = await off_loop(len(body), parse_task, body)
     types = await services.type_cache.get([item.spec.type])
-    check_types([item], types)
+    await off_loop(len(body), _prepare_one, item, types, request_id_of(request.scope), idempotency_key)
     if item.problem is None:
-        item.task = new_task(item.spec, types[item.spec.type], request_id_of(request.scope), idempotency_key)
         await _store(services, [item], actor(user), is_atomic=True)
     if item.problem is not None:
         raise ProblemError(item.problem)
@@ -81,15 +81,21 @@ async def submit_batch(
 ) -> Response[BatchAnswer]:
     """Store all tasks or none. Unless `atomic`, store those that are valid; `results` has one entry for each task."""
     body = await read_json_body(request)
-    batch = await asyncio.to_thread(parse_batch, body)  # a large batch must not block other requests
+    batch = await off_loop(len(body), parse_batch, body)
     types = await services.type_cache.get({item.spec.type for item in batch.valid})
-    items = await asyncio.to_thread(_prepare, batch, types, request_id_of(request.scope), idempotency_key)
+    items = await off_loop(len(body), _prepare, batch, types, request_id_of(request.scope), idempotency_key)
     await _store(services, items, actor(user), is_atomic=batch.is_atomic)
     batch.check()
     answer = _batch_answer(batch)
     if answer.created:
         services.notifier.notify()
     return Response(answer, status_code=201 if answer.created else 200)
+
+
+def _prepare_one(item: BatchItem, types: Mapping[str, KnownType], request_id: str, idempotency_key: str | None) -> None:
+    check_types([item], types)
+    if item.problem is None:
+        item.task = new_task(item.spec, types[item.spec.type], request_id, idempotency_key)
 
 
 def _prepare(

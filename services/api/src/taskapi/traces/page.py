@@ -9,6 +9,7 @@ from litestar import Response, get
 
 from taskapi.http.parameters import TaskId
 from taskapi.http.problems import ProblemError
+from taskapi.http.strict_parameters import require_plain_ids
 from taskapi.runtime.services import AppServices
 from taskapi.schemas.problems import ProblemCode
 from taskapi.tasks import queries
@@ -39,7 +40,7 @@ ADVICE: Mapping[str, str] = {
 }
 
 
-@get("/tasks/{task_id:int}/trace", include_in_schema=False, media_type="text/html")
+@get("/tasks/{task_id:int}/trace", include_in_schema=False, media_type="text/html", before_request=require_plain_ids)
 async def show_trace(services: AppServices, task_id: TaskId) -> Response[str]:
     """Return the traces of `GET /api/v1/tasks/{id}/trace` as a page."""
     heading = f"<h1>Task {task_id}</h1>"

@@ -2,7 +2,7 @@
        fails, which replaces a preStop hook. Then requests in progress have ten seconds. */ -}}
 {{- define "taskcore.facts.api" -}}
 image: api
-port: {name: http, number: 8080}
+serves: {name: http, number: 8080}
 needs: [database]
 graceSeconds: {{ addf .Values.drainSeconds 10 | ceil | int }}
 settings:

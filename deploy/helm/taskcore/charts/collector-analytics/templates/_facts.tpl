@@ -1,7 +1,6 @@
 {{- /* Facts about this service for the library chart. It is a worker for its own queue, with a grace period of 25 s. */ -}}
 {{- define "taskcore.facts.collector-analytics" -}}
 image: collector-analytics
-port: {name: health, number: 5050}
 needs: [database, amqp]
 graceSeconds: 40
 settings:

@@ -1,7 +1,6 @@
 {{- /* Facts about this service for the library chart. It is the only one with a token, because only it uses the API of the cluster. */ -}}
 {{- define "taskcore.facts.collector-k8s" -}}
 image: collector-k8s
-port: {name: health, number: 5050}
 needs: [database]
 graceSeconds: 30
 hasToken: {{ .Values.ownCluster }}

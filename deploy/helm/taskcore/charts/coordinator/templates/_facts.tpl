@@ -2,7 +2,6 @@
 {{- define "taskcore.facts.coordinator" -}}
 image: worker
 args: [coordinate]
-port: {name: health, number: 5050}
 needs: [database, amqp]
 graceSeconds: 30
 {{- end -}}

@@ -58,9 +58,9 @@
       "databases" "their URLs are secrets. Put them into a Secret as JSON, under the key databases, and name it as settingsSecret of the service."
       "smtp.password" "it is a secret. Put it into a Secret, under the key smtp__password, and name it as settingsSecret of the service."
       "tracing.headers" "they are secrets. Put them into a Secret as JSON, and name it as global.tracing.headersSecret."
-      "api.host" "in a pod the API listens on all addresses."
-      "api.port" "the chart's Service, probes and policies rely on 8080."
-      "health.host" "in a pod /readyz is served on all addresses."
+      "api.host" "in a pod the API listens on all addresses, of IPv4 and IPv6."
+      "api.port" "the chart's Service and policies rely on 8080."
+      "health.host" "in a pod /readyz is served on all addresses, of IPv4 and IPv6."
       "health.port" "the chart's probes and policies rely on 5050." -}}
 {{- range $name, $why := $refused -}}
   {{- $path := splitList "." $name -}}

@@ -55,9 +55,11 @@ spec:
           env:
             {{- include "taskcore.environment" . | nindent 12 }}
           ports:
-            - name: {{ $facts.port.name }}
-              containerPort: {{ $facts.port.number }}
-          {{- include "taskcore.probes" $facts.port.name | nindent 10 }}
+            {{- with $facts.serves }}
+            - {name: {{ .name }}, containerPort: {{ .number }}}
+            {{- end }}
+            - {name: health, containerPort: 5050}
+          {{- include "taskcore.probes" . | nindent 10 }}
           {{- include "taskcore.containerSecurity" . | nindent 10 }}
           {{- include "taskcore.resources" .Values.resources | nindent 10 }}
           volumeMounts:

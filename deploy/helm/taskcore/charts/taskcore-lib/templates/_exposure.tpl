@@ -1,7 +1,7 @@
 {{- /* Access to the API: a Service in the cluster, an Ingress from outside. */ -}}
 
 {{- define "taskcore.service" -}}
-{{- $port := (include "taskcore.facts" . | fromYaml).port -}}
+{{- $port := (include "taskcore.facts" . | fromYaml).serves -}}
 apiVersion: v1
 kind: Service
 metadata:
@@ -53,6 +53,6 @@ spec:
             backend:
               service:
                 name: {{ include "taskcore.name" (list . .Chart.Name) }}
-                port: {name: {{ (include "taskcore.facts" . | fromYaml).port.name }}}
+                port: {name: {{ (include "taskcore.facts" . | fromYaml).serves.name }}}
 {{- end -}}
 {{- end -}}

@@ -1,15 +1,13 @@
-{{- /* A ServiceMonitor where there is a Service, else a PodMonitor. */ -}}
+{{- /* Scrapes every pod on its health port, which no Service or Ingress publishes. */ -}}
 {{- define "taskcore.monitor" -}}
 {{- $monitoring := .Values.global.monitoring -}}
 {{- if $monitoring.monitors -}}
-{{- $facts := include "taskcore.facts" . | fromYaml -}}
-{{- $isService := eq $facts.port.name "http" -}}
 {{- $network := .Values.global.networkPolicy -}}
 {{- if and $network.enabled (not $network.metricsFrom) -}}
   {{- fail "global.monitoring.monitors is on, and the network policies let no Prometheus in: name its pods in global.networkPolicy.metricsFrom, as [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]." -}}
 {{- end -}}
 apiVersion: monitoring.coreos.com/v1
-kind: {{ $isService | ternary "ServiceMonitor" "PodMonitor" }}
+kind: PodMonitor
 metadata:
   name: {{ include "taskcore.name" (list . .Chart.Name) }}
   labels:
@@ -18,8 +16,8 @@ spec:
   selector:
     matchLabels:
       {{- include "taskcore.selector" (list . .Chart.Name) | nindent 6 }}
-  {{ $isService | ternary "endpoints" "podMetricsEndpoints" }}:
-    - port: {{ $facts.port.name }}
+  podMetricsEndpoints:
+    - port: health
       path: /metrics
       interval: {{ $monitoring.interval }}
 {{- end -}}

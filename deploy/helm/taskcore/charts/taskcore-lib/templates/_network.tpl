@@ -16,22 +16,22 @@ spec:
     matchLabels:
       {{- include "taskcore.selector" (list . .Chart.Name) | nindent 6 }}
   policyTypes: [Ingress, Egress]
-  {{- if or (eq $facts.port.name "http") $network.metricsFrom }}
+  {{- if or $facts.serves $network.metricsFrom }}
   ingress:
-    {{- if eq $facts.port.name "http" }}
+    {{- with $facts.serves }}
     - from:
         {{- with $network.apiFrom }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
         - podSelector:
             matchLabels:
-              {{- include "taskcore.selector" (list . "test") | nindent 14 }}
-      ports: [{protocol: TCP, port: {{ $facts.port.number }}}]
+              {{- include "taskcore.selector" (list $ "test") | nindent 14 }}
+      ports: [{protocol: TCP, port: {{ .number }}}]
     {{- end }}
     {{- with $network.metricsFrom }}
     - from:
         {{- toYaml . | nindent 8 }}
-      ports: [{protocol: TCP, port: {{ $facts.port.number }}}]
+      ports: [{protocol: TCP, port: 5050}]
     {{- end }}
   {{- end }}
   egress:

@@ -3,7 +3,6 @@
 {{- define "taskcore.facts.worker" -}}
 image: worker
 args: [run]
-port: {name: health, number: 5050}
 needs: [database, amqp]
 graceSeconds: {{ addf .Values.graceSeconds 15 | ceil | int }}
 settings:

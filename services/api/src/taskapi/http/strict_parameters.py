@@ -1,9 +1,13 @@
-"""Reject unknown and repeated query parameters: a misspelled filter must not return everything."""
+"""Reject what would be taken for something else.
+
+A misspelled filter must not return everything, and `/tasks/1_0` must not be the task 10.
+"""
 
 from __future__ import annotations
 
 from functools import cache
 
+from litestar.exceptions import NotFoundException
 from litestar.handlers import BaseRouteHandler
 
 from taskapi.http.parameters import PUBLIC_NAMES, HttpRequest
@@ -14,8 +18,12 @@ from taskapi.schemas.problems import FieldError
 _NOT_IN_QUERY = frozenset({"request", "services", "idempotency_key", "user"})
 
 
-def reject_unknown_parameters(request: HttpRequest) -> None:
-    """Raise `ProblemError` for query parameters that are unknown, repeated, or contain a NUL. Runs before handlers."""
+def reject_ambiguous(request: HttpRequest) -> None:
+    """Raise for ids that are not plain digits, and for query parameters that are unknown, repeated, or contain a NUL.
+
+    Runs before handlers.
+    """
+    require_plain_ids(request)
     if not request.scope["query_string"]:
         return
     once, many = _known(request.route_handler, frozenset(request.path_params))
@@ -26,6 +34,13 @@ def reject_unknown_parameters(request: HttpRequest) -> None:
     ]
     errors += [FieldError(name, "contains a NUL character") for name, value in given.multi_items() if "\0" in value]
     raise_if_any(errors)
+
+
+def require_plain_ids(request: HttpRequest) -> None:
+    """Litestar reads the ids of the path as Python does, with underscores, signs, spaces and digits of all scripts."""
+    parts = request.scope["path"].split("/")
+    if any(isinstance(value, int) and str(value) not in parts for value in request.path_params.values()):
+        raise NotFoundException
 
 
 @cache
