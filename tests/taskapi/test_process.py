@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import httpx
 import psutil
@@ -124,3 +128,39 @@ def test_several_processes_serve_one_port(services: Services, database_url: str)
     for _ in range(10):
         assert httpx.post(f"{server.url}/api/v1/tasks", json=task_body(), trust_env=False).status_code == 201
     assert server.terminate() == 0
+
+
+def test_silent_connections_take_down_neither_health_nor_the_api(services: Services, database_url: str) -> None:
+    env = {"TASKCORE_API__MAX_CONNECTIONS": "8", "TASKCORE_API__IDLE_TIMEOUT_S": "0.5"}
+    server = services.start("taskapi", env={"TASKCORE_DATABASE_URL": database_url, **env})
+    address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
+
+    with ExitStack() as stack:
+        for _ in range(30):
+            stack.enter_context(socket.create_connection(address))
+
+        for path in ("livez", "readyz", "metrics"):
+            assert httpx.get(f"{server.health_url}/{path}", trust_env=False, timeout=5).is_success
+        assert httpx.get(f"{server.url}/api/v1/queues", trust_env=False, timeout=60).is_success
+
+
+def test_it_listens_on_addresses_of_both_families(services: Services, database_url: str) -> None:
+    env = {"TASKCORE_API__HOST": "::", "TASKCORE_HEALTH__HOST": "::"}
+    server = services.start("taskapi", env={"TASKCORE_DATABASE_URL": database_url, **env})
+
+    for address in ("127.0.0.1", "[::1]"):
+        assert httpx.get(server.url.replace("127.0.0.1", address), trust_env=False).is_success
+
+
+def test_a_failed_start_ends_with_its_error() -> None:
+    program = (
+        "from taskapi.server import *; from taskcore.settings import *; settings = ApiSettings(port=0)\n"
+        "server = DrainingServer('taskapi.nowhere:app', drain_s=3600, **server_options(settings))\n"
+        "server.serve(OwnListener(DrainingServer._spawn_asgi_lifespan_worker, '127.0.0.1', 0))"
+    )
+
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+
+    assert ended.returncode == 1
+    assert "No module named 'taskapi.nowhere'" in ended.stderr
+    assert "ProcessLookupError" not in ended.stderr
