@@ -16,7 +16,7 @@ from taskapi.http.problems import ProblemError, invalid, malformed
 from taskapi.schemas.problems import FieldError
 from taskcore.domain.documents import MAX_DEPTH
 
-#: The place of a fault beyond so many tokens is not looked for.
+#: A fault beyond this many tokens is reported without its path.
 MAX_TOKENS = 200_000
 
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|[{}\[\]:,]|[^\s"{}\[\]:,]+', re.DOTALL)

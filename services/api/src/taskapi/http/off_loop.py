@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from typing import TypeVar
 
-#: Work on so many bytes takes less than a switch to a thread costs the others.
+#: Work on bodies of up to this size takes less time than a switch to a thread and back.
 INLINE_BYTES = 8 * 1024
 THREADS = 2
 

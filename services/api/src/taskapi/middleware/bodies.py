@@ -45,7 +45,7 @@ class BodyMiddleware:
         try:
             await self._app(scope, body.receive, send)
         finally:
-            await self._budget.give_back(body.share)
+            await self._budget.release(body.share)
 
 
 @dataclass(slots=True)
@@ -107,7 +107,7 @@ class _Budget:
             await self.freed.wait_for(lambda: self.left >= size)
             self.left -= size
 
-    async def give_back(self, size: int) -> None:
+    async def release(self, size: int) -> None:
         if size:
             async with self.freed:
                 self.left += size
