@@ -25,6 +25,9 @@ class VirtualHost:
         """Return the names of the existing queues."""
         return {queue["name"] for queue in self._management.request("GET", f"queues/{self.name}").json()}
 
+    def exists(self, queue: str) -> bool:
+        return self._management.request("GET", f"queues/{self.name}/{quote(queue, safe='')}", allow=(404,)).is_success
+
     def depth(self, queue: str) -> int:
         """Return the number of ready messages. It uses AMQP, because the management API's counts lag by seconds."""
         with pika.BlockingConnection(pika.URLParameters(self.amqp_url)) as connection:

@@ -106,7 +106,7 @@ def test_close_returns_unstarted_tasks_and_keeps_started_ones(slots: SlotPool) -
     assert slots.start(2) is None
     assert slots.snapshot() == [started]
     assert reserve(slots, 1) == Capacity(0, 0)
-    assert slots.next_for_idle_thread("default") is None
+    assert slots.next_for_idle_thread() is None
 
 
 def test_tasks_claimed_during_close_are_returned(slots: SlotPool) -> None:
@@ -123,7 +123,7 @@ def test_ready_tasks_go_to_idle_threads_then_to_the_first_that_finishes(slots: S
     slots.add_claimed(reserve(slots, 2), [first, claimed(2, "short")])
     slots.add_claimed(reserve(slots, 1), [claimed(3, "short")])
 
-    assigned = [slots.next_for_idle_thread("default") for _ in range(3)]
+    assigned = [slots.next_for_idle_thread() for _ in range(3)]
     assert [one and one.lease.task_id for one in assigned] == [1, 2, None]
     slots.start(1)
     slots.start(2)
@@ -139,25 +139,25 @@ def test_very_short_tasks_stay_with_one_thread_while_it_makes_progress(slots: Sl
     learn(slots)
     slots.add_claimed(reserve(slots, 3), [claimed(1), claimed(2), claimed(3)])
 
-    assert slots.next_for_idle_thread("default") is not None
+    assert slots.next_for_idle_thread() is not None
 
-    assert slots.next_for_idle_thread("default") is None
-    assert slots.has_ready("default")
+    assert slots.next_for_idle_thread() is None
+    assert slots.has_ready()
 
 
 def test_stuck_thread_does_not_hold_up_very_short_tasks(slots: SlotPool) -> None:
     learn(slots)
     slots.add_claimed(reserve(slots, 2), [claimed(1), claimed(2)])
-    assert slots.next_for_idle_thread("default") is not None
+    assert slots.next_for_idle_thread() is not None
 
-    eventually(lambda: slots.next_for_idle_thread("default"))
+    eventually(lambda: slots.next_for_idle_thread())
 
 
 def test_removed_task_never_starts() -> None:
     slots = SlotPool(threads=2, prefetch_short=0)
     waiting, running = claimed(1), claimed(2)
     slots.add_claimed(reserve(slots, 2), [running, waiting])
-    assert slots.next_for_idle_thread("default") == running
+    assert slots.next_for_idle_thread() == running
     slots.start(running.lease.task_id)
 
     assert slots.remove_unstarted(waiting.lease.task_id, 2) is None
@@ -172,7 +172,7 @@ def test_suspend_returns_unstarted_tasks_and_keeps_running_ones() -> None:
     slots = SlotPool(threads=2, prefetch_short=0)
     waiting, running = claimed(1), claimed(2)
     slots.add_claimed(reserve(slots, 2), [running, waiting])
-    slots.next_for_idle_thread("default")
+    slots.next_for_idle_thread()
     slots.start(running.lease.task_id)
 
     assert slots.suspend() == [waiting]
@@ -184,18 +184,18 @@ def test_suspend_returns_unstarted_tasks_and_keeps_running_ones() -> None:
 
 
 def test_next_task_is_the_one_claimed_first_in_any_queue(slots: SlotPool) -> None:
-    earlier = claimed(1)
-    later = [claimed(2)._replace(queue="busy", claimed_at=earlier.claimed_at + 1) for _ in range(2)]
-    slots.add_claimed(reserve(slots, 2), [later[0], earlier])
+    earlier, later = claimed(1), claimed(2)._replace(queue="busy")
+    slots.add_claimed(reserve(slots, 1), [earlier])
+    slots.add_claimed(reserve(slots, 1), [later])
 
-    assert slots.next_task() == earlier
+    assert [slots.next_task(), slots.next_task()] == [earlier, later]
 
 
 def test_tasks_behind_a_run_that_is_no_longer_short_are_overdue(slots: SlotPool) -> None:
     learn(slots)
     running, waiting = claimed(1), claimed(2)._replace(claimed_at=time.monotonic() - 60)
     slots.add_claimed(reserve(slots, 2), [running, waiting])
-    assert slots.next_for_idle_thread("default") == running
+    assert slots.next_for_idle_thread() == running
     slots.start(1)
 
     assert slots.take_overdue(5) == [waiting]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -100,9 +101,39 @@ async def test_queues_can_be_added_to_a_running_service(harness: WorkerHarness) 
     service = harness.start_service("first")
     await harness.submit(queue="second")
 
-    service.consume(["second"])
+    service.consume(["first", "second"])
 
     await harness.until(lambda: harness.count("succeeded") == 1)
+
+
+async def test_many_queues_need_no_more_threads_than_one(harness: WorkerHarness) -> None:
+    service = harness.start_service("first")
+    await harness.submit(queue="first")
+    await harness.until(lambda: harness.count("succeeded") == 1)
+    threads = threading.active_count()
+    names = [f"queue-{number}" for number in range(40)]
+
+    for name in names:
+        await harness.submit(queue=name)
+    service.consume(["first", *names])
+
+    await harness.until(lambda: harness.count("succeeded") == 41)
+    assert threading.active_count() <= threads
+
+
+async def test_queue_that_is_not_consumed_any_more_keeps_its_messages(harness: WorkerHarness) -> None:
+    service = harness.start_service("first", "second")
+    await harness.submit(queue="second")
+    await harness.until(lambda: harness.count("succeeded") == 1)
+
+    service.consume(["first"])
+    await harness.submit(queue="first")
+    await harness.until(lambda: harness.count("succeeded") == 2)
+    await harness.submit(queue="second")
+    await harness.submit(queue="first")
+
+    await harness.until(lambda: harness.count("succeeded") == 3)
+    assert await harness.publisher.ready_count("second") == 1
 
 
 async def test_other_queues_are_not_consumed(harness: WorkerHarness) -> None:

@@ -18,7 +18,7 @@ TOO_LONG = MAX_IDLE_HOLD_S
         (False, 3, JUST_NOW, Turn.HOLD),
         (False, 3, TOO_LONG, Turn.REQUEUE),
         (False, 0, JUST_NOW, Turn.HOLD),
-        (False, 0, TOO_LONG, Turn.HOLD),
+        (False, 0, TOO_LONG, Turn.REQUEUE),
         (True, 0, None, Turn.DRAIN),
         (True, 3, None, Turn.DRAIN),
         (True, 3, TOO_LONG, Turn.DRAIN),

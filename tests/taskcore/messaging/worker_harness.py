@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import queue
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -13,7 +12,7 @@ import pika
 from pydantic import SecretStr
 
 from harness.waiting import eventually
-from taskcore.messaging.brokers import Broker, MemoryBroker, RabbitBroker
+from taskcore.messaging.brokers import ClaimingBroker, MemoryBroker, RabbitBroker
 from taskcore.messaging.consumer_service import ConsumerService
 from taskcore.messaging.publisher import MemoryPublisher, Publisher, RabbitPublisher
 from taskcore.plugins import Parameters, Plugin, TaskContext, build_plugins
@@ -78,7 +77,7 @@ class WorkerHarness(ABC):
         self._services: list[ConsumerService] = []
 
     @abstractmethod
-    def broker(self, settings: Settings) -> Broker:
+    def broker(self, settings: Settings) -> ClaimingBroker:
         """Make the broker of another service."""
 
     @abstractmethod
@@ -131,33 +130,17 @@ class WorkerHarness(ABC):
         return int(self.database.sql("SELECT count(*) FROM task WHERE status = :status", status=status)[0][0])
 
 
-class SharedQueues(MemoryBroker):
-    """Another consumer of the same queues, like another process."""
-
-    def __init__(self, owner: MemoryBroker) -> None:
-        super().__init__()
-        self.queues = owner.queues
-        self._declared: set[str] = set()
-
-    def declare_queue(self, queue_name: str) -> None:
-        if queue_name not in self._declared:
-            self._declared.add(queue_name)
-            self.queues.setdefault(queue_name, queue.Queue())
-            self.emit_after("declare_queue", queue_name)
-
-
 class MemoryHarness(WorkerHarness):
     def __init__(self, database: DatabaseHarness) -> None:
         super().__init__(database, Settings())
         self._broker = MemoryBroker()
         self.publisher = MemoryPublisher(self._broker)
 
-    def broker(self, settings: Settings) -> Broker:
-        return SharedQueues(self._broker)
+    def broker(self, settings: Settings) -> ClaimingBroker:
+        return MemoryBroker(self._broker.messages)  # another consumer of the same queues, like another process
 
     def put_raw(self, queue_name: str, body: bytes) -> None:
-        self._broker.declare_queue(queue_name)
-        self._broker.queues[queue_name].put(body)
+        self._broker.messages.put(queue_name, [body])
 
 
 class RabbitHarness(WorkerHarness):
@@ -165,7 +148,7 @@ class RabbitHarness(WorkerHarness):
         super().__init__(database, Settings(amqp_url=SecretStr(amqp_url), queue_type=queue_type))  # type: ignore[arg-type]
         self.publisher = RabbitPublisher(self.settings)
 
-    def broker(self, settings: Settings) -> Broker:
+    def broker(self, settings: Settings) -> ClaimingBroker:
         return RabbitBroker(settings)
 
     def put_raw(self, queue_name: str, body: bytes) -> None:

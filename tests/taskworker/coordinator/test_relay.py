@@ -27,6 +27,13 @@ class FakePublisher:
         self.published: list[tuple[str, list[int]]] = []
         self.unconfirmed: list[int] = []
         self.ready: int | None = 0
+        self.refused: set[str] = set()
+
+    def is_refused(self, queue: str) -> bool:
+        return queue in self.refused
+
+    async def delete_queue(self, queue: str) -> bool:
+        return False
 
     async def publish(self, queue: str, task_ids: Sequence[int], contexts: Contexts = NO_CONTEXTS) -> list[int]:
         self.published.append((queue, list(task_ids)))
@@ -106,6 +113,18 @@ async def test_messages_that_the_broker_did_not_confirm_go_back_to_the_outbox(
     await relay.step()
 
     assert database.calls(outbox.undispatch()) == [{"ids": [2, 4]}]
+
+
+async def test_nothing_is_marked_for_a_queue_that_the_broker_refuses(
+    database: FakeDatabase, publisher: FakePublisher, relay: Relay
+) -> None:
+    set_loads(database, ("refused", 0, 2), ("mail", 0, 1))
+    publisher.refused = {"refused"}
+
+    await relay.step()
+
+    assert [queue for queue, _ in publisher.published] == ["mail"]
+    assert [call["of"] for call in database.calls(outbox.dispatch())] == ["mail"]
 
 
 async def test_delayed_rows_are_promoted_until_none_is_due(database: FakeDatabase, relay: Relay) -> None:

@@ -18,7 +18,7 @@ from taskcore.errors import DatabaseUnavailable
 from taskcore.leasing.lease_manager import SOFT_FENCE_SHARE, Directives, LeaseManager
 from taskcore.leasing.liveness import LivenessSignalFactory, LivenessSignals
 from taskcore.leasing.lost_claims import ProcessReport
-from taskcore.messaging.brokers import Broker
+from taskcore.messaging.brokers import ClaimingBroker
 from taskcore.messaging.consumer_service import ConsumerService
 from taskcore.observability.tracing.provider import NO_TRACING, Tracing
 from taskcore.plugins import Plugins
@@ -40,7 +40,7 @@ class EmbeddedWorker:
         self,
         settings: Settings,
         engine: Engine,
-        broker: Broker,
+        broker: ClaimingBroker,
         plugins: Plugins,
         make_signals: LivenessSignalFactory,
         tracing: Tracing = NO_TRACING,

@@ -33,6 +33,10 @@ class BrokerUnavailable(TaskcoreError):
     """The message broker cannot be reached."""
 
 
+class QueueRefused(TaskcoreError):
+    """The broker does not accept the declaration of a queue."""
+
+
 class DatabaseUnavailable(TaskcoreError):
     """The database is currently unavailable."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from uuid import uuid4
@@ -16,8 +15,9 @@ from taskcore.domain import outcomes
 from taskcore.execution.executor import Executor
 from taskcore.execution.slots import SlotPool
 from taskcore.messaging.consumer import ClaimingConsumer
+from taskcore.messaging.memory_transport import MemoryQueues, MemoryTransport
 from taskcore.messaging.messages import encode
-from taskcore.messaging.transports import StubTransport
+from taskcore.messaging.transports import ServedQueues
 from taskcore.plugins import build_plugins
 from taskcore.settings import Settings
 from taskworker.types.noop import Noop
@@ -52,12 +52,12 @@ def test_failing_an_unknown_type_spares_a_task_that_is_retried_meanwhile(db: Dat
 def test_the_message_of_a_stale_row_does_not_block_its_queue(db: DatabaseHarness) -> None:
     finished, waiting = db.submit(new_task(), new_task())
     db.sql("UPDATE task SET status = 'failed' WHERE id = :id", id=finished)
-    messages: queue.Queue[bytes] = queue.Queue()
-    for task_id in (finished, waiting):
-        messages.put(encode("default", task_id))
+    queues = MemoryQueues()
+    queues.put("default", [encode("default", task_id) for task_id in (finished, waiting)])
+    transport = MemoryTransport(queues, ServedQueues(frozenset({"default"})))
     executor = Executor(db.engine, build_plugins([Noop]), Settings(), worker_id=db.register_worker(), incarnation=1)
     slots = SlotPool(threads=1, prefetch_short=0)
-    consumer = ClaimingConsumer(slots, executor, StubTransport(messages), "default", 0.1)
+    consumer = ClaimingConsumer(slots, executor, transport, 0.1)
 
     handed_on = [next(consumer), next(consumer), next(consumer)]
 

@@ -49,8 +49,8 @@ class Capacity:
 class SlotPool:
     """Thread-safe. A slot for each of `threads`, and `prefetch_short` more for tasks of short types.
 
-    A thread that has finished a task takes the next one itself. For tasks that are ready while threads are idle,
-    consumers call `next_for_idle_thread`.
+    A thread that has finished a task takes the next one itself. For tasks that are ready while threads are idle, the
+    consumer calls `next_for_idle_thread`.
     """
 
     def __init__(self, *, threads: int, prefetch_short: int) -> None:
@@ -61,7 +61,7 @@ class SlotPool:
         self._reserved = 0
         self._held: dict[int, ClaimedTask] = {}
         self._unsettled: dict[Lease, ClaimedTask] = {}
-        self._ready: dict[str, deque[ClaimedTask]] = {}  # by queue
+        self._ready: deque[ClaimedTask] = deque()
         self._started: set[int] = set()
         self._active = 0  # threads that were called and have not become idle since
         self._taken_at = 0.0
@@ -98,24 +98,23 @@ class SlotPool:
                 return list(claimed)
             for one in claimed:
                 self._held[one.lease.task_id] = one
-                self._ready.setdefault(one.queue, deque()).append(one)
+                self._ready.append(one)
             return []
 
-    def next_for_idle_thread(self, queue: str) -> ClaimedTask | None:
-        """Return a ready task of `queue` for an idle thread. `None` if there is none, or enough threads are active.
+    def next_for_idle_thread(self) -> ClaimedTask | None:
+        """Return a ready task for an idle thread. `None` if there is none, or enough threads are active.
 
         Very short tasks stay with one thread while it makes progress: handing them to another costs more than a run.
         """
         with self._lock:
-            ready = self._ready.get(queue)
-            if not ready or self._active >= self.threads:
+            if not self._ready or self._active >= self.threads:
                 return None
             makes_progress = time.monotonic() - self._taken_at < SHORT_RUN_S
-            if self._active and makes_progress and self.durations.is_very_short(ready[0].type):
+            if self._active and makes_progress and self.durations.is_very_short(self._ready[0].type):
                 return None
             self._active += 1
             self._taken_at = time.monotonic()
-            return ready.popleft()
+            return self._ready.popleft()
 
     def start(self, task_id: int) -> ClaimedTask | None:
         """Return the task for the thread that was called for it, or `None` if the pool has let go of it since."""
@@ -128,18 +127,17 @@ class SlotPool:
     def next_task(self) -> ClaimedTask | None:
         """Return the oldest ready task for a thread that has finished one. With `None` the thread becomes idle."""
         with self._lock:
-            ready = min((tasks for tasks in self._ready.values() if tasks), key=_claimed_at, default=None)
-            if ready is None:
+            if not self._ready:
                 self._active -= 1
                 return None
             self._taken_at = time.monotonic()
-            one = ready.popleft()
+            one = self._ready.popleft()
             self._started.add(one.lease.task_id)
             return one
 
-    def has_ready(self, queue: str) -> bool:
-        """Return whether claimed tasks of `queue` wait for a thread."""
-        return bool(self._ready.get(queue))
+    def has_ready(self) -> bool:
+        """Return whether claimed tasks wait for a thread."""
+        return bool(self._ready)
 
     def finish(self, one: ClaimedTask) -> None:
         """The attempt has ended. Frees its slot if its type is short."""
@@ -183,9 +181,9 @@ class SlotPool:
         """Remove the tasks that have been ready for `after_s`. What runs in front of them is no longer short."""
         now = time.monotonic()
         with self._lock:
-            overdue = [one for tasks in self._ready.values() for one in tasks if now - one.claimed_at > after_s]
+            overdue = [one for one in self._ready if now - one.claimed_at > after_s]
             for one in overdue:
-                self._ready[one.queue].remove(one)
+                self._ready.remove(one)
                 del self._held[one.lease.task_id]
             slow = {self._held[task_id].type for task_id in self._started if task_id in self._held} if overdue else ()
         for type_ in slow:
@@ -200,10 +198,9 @@ class SlotPool:
             one = self._held.get(task_id)
             if one is None or one.lease.attempt != attempt or task_id in self._started:
                 return None
-            ready = self._ready.get(one.queue)
-            if ready is None or one not in ready:
+            if one not in self._ready:
                 return None  # it is assigned to a thread
-            ready.remove(one)
+            self._ready.remove(one)
             return self._held.pop(task_id)
 
     def snapshot(self) -> list[ClaimedTask]:
@@ -233,7 +230,3 @@ class SlotPool:
         if self._is_closed or self._is_suspended or not self.prefetch_short:
             return False
         return all(self.durations.is_short(one.type) for one in self._held.values())
-
-
-def _claimed_at(tasks: deque[ClaimedTask]) -> float:
-    return tasks[0].claimed_at

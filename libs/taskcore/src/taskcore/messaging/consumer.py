@@ -23,6 +23,7 @@ from taskcore.errors import first_line
 from taskcore.execution.executor import Executor
 from taskcore.execution.slots import Capacity, SlotPool
 from taskcore.execution.type_durations import SHORT_RUN_S
+from taskcore.messaging.brokers import TASKS
 from taskcore.messaging.messages import build_message
 from taskcore.messaging.transports import Delivery, Transport
 
@@ -44,7 +45,7 @@ class Turn(Enum):
     RECEIVE = auto()  # slots are free and no message is at hand: receive some and claim
     CLAIM = auto()  # slots are free and messages are left from the last claim: claim them
     HOLD = auto()  # no slot is free: keep the messages, and claim as soon as a slot is
-    REQUEUE = auto()  # no slot has been free for too long: requeue the messages, then as HOLD
+    REQUEUE = auto()  # no slot has been free for too long: requeue the messages, those not received too, then as HOLD
 
 
 def plan_turn(*, is_closed: bool, unclaimed: int, full_for_s: float | None) -> Turn:
@@ -53,17 +54,16 @@ def plan_turn(*, is_closed: bool, unclaimed: int, full_for_s: float | None) -> T
         return Turn.DRAIN
     if full_for_s is None:
         return Turn.CLAIM if unclaimed else Turn.RECEIVE
-    return Turn.REQUEUE if unclaimed and full_for_s >= MAX_IDLE_HOLD_S else Turn.HOLD
+    return Turn.REQUEUE if full_for_s >= MAX_IDLE_HOLD_S else Turn.HOLD
 
 
 class ClaimingConsumer(Consumer):
-    """Consumes one queue. All consumers of a process share `slots` and `executor`."""
+    """Consumes all queues of a process, in the one thread that Dramatiq has for them."""
 
-    def __init__(self, slots: SlotPool, executor: Executor, transport: Transport, queue: str, timeout_s: float) -> None:
+    def __init__(self, slots: SlotPool, executor: Executor, transport: Transport, timeout_s: float) -> None:
         self._slots = slots
         self._executor = executor
         self._transport = transport
-        self._queue = queue
         self._timeout_s = timeout_s
         self._unclaimed: list[Delivery] = []
         self._full_since: float | None = None
@@ -72,12 +72,12 @@ class ClaimingConsumer(Consumer):
         self._general_only = False  # the unclaimed tasks are not short: do not try slots for short tasks again
 
     def __next__(self) -> MessageProxy | None:
-        claimed = self._slots.next_for_idle_thread(self._queue)
+        claimed = self._slots.next_for_idle_thread()
         if claimed is None:
             self._release_overdue()
             self._take_turn()
-            claimed = self._slots.next_for_idle_thread(self._queue)
-        return None if claimed is None else MessageProxy(build_message(claimed.queue, claimed.lease.task_id))
+            claimed = self._slots.next_for_idle_thread()
+        return None if claimed is None else MessageProxy(build_message(TASKS, claimed.lease.task_id))
 
     def ack(self, message: MessageProxy) -> None:
         """Do nothing: the message was acknowledged when its task was claimed."""
@@ -96,6 +96,7 @@ class ClaimingConsumer(Consumer):
         match turn:
             case Turn.DRAIN:
                 self._requeue_all()
+                self._transport.drain()
                 self._transport.process_events(self._timeout_s)
             case Turn.RECEIVE:
                 if self._receive():
@@ -133,7 +134,7 @@ class ClaimingConsumer(Consumer):
 
     def _poll_timeout_s(self) -> float:
         """Poll briefly while claimed tasks wait: the thread that they are left to may turn out to be stuck."""
-        return SHORT_RUN_S if self._slots.has_ready(self._queue) else self._timeout_s
+        return SHORT_RUN_S if self._slots.has_ready() else self._timeout_s
 
     def _requeue_all(self) -> None:
         self._transport.requeue(self._unclaimed)

@@ -21,7 +21,7 @@ from taskcore.execution.report_writer import ReportWriter
 from taskcore.execution.running_attempts import AttemptTable, RunningAttempts
 from taskcore.execution.services import DatabaseServices
 from taskcore.execution.slots import SlotPool
-from taskcore.messaging.brokers import Broker
+from taskcore.messaging.brokers import ClaimingBroker
 from taskcore.messaging.consumer import ClaimingConsumer
 from taskcore.messaging.messages import ACTOR
 from taskcore.observability.redaction import Redactor
@@ -44,7 +44,7 @@ class ConsumerService:
         self,
         settings: Settings,
         engine: Engine,
-        broker: Broker,
+        broker: ClaimingBroker,
         plugins: Plugins,
         *,
         worker_id: int,
@@ -79,9 +79,8 @@ class ConsumerService:
         self._worker.start()
 
     def consume(self, queues: Iterable[str]) -> None:
-        """Consume `queues`, too. Queues that are consumed already stay so."""
-        for queue in queues:
-            self._broker.declare_queue(queue)
+        """Consume these queues and no others."""
+        self._broker.served.replace(queues)
 
     def held(self) -> frozenset[AttemptKey]:
         """Return the attempts that are claimed and not settled yet."""

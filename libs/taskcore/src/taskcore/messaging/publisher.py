@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
 
 import structlog
+from prometheus_client import Gauge
 
+from taskcore.domain.backoff import Backoff
 from taskcore.domain.liveness import RECONNECT_GRACE_S
-from taskcore.errors import BrokerUnavailable
+from taskcore.errors import BrokerUnavailable, QueueRefused
 from taskcore.messaging.addresses import connection_parameters
 from taskcore.messaging.brokers import MemoryBroker, queue_arguments
-from taskcore.messaging.messages import build_message
+from taskcore.messaging.messages import encode
 from taskcore.messaging.presence import presence_queue
 from taskcore.messaging.publisher_connection import ConfirmConnection
+from taskcore.messaging.queue_channel import FIRST_RETRY_S, MAX_RETRY_S
 from taskcore.settings import Settings
+
+QUEUES_REFUSED = Gauge(
+    "taskcore_queues_refused", "Queues whose declaration the broker does not accept", multiprocess_mode="livemax"
+)
 
 #: Traceparents by task id.
 Contexts = Mapping[int, str]
@@ -26,6 +35,9 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class Publisher(Protocol):
+    def is_refused(self, queue: str) -> bool:
+        """Return whether the broker did not accept the queue a short time ago: publishing to it is of no use."""
+
     async def publish(self, queue: str, task_ids: Sequence[int], contexts: Contexts = NO_CONTEXTS) -> list[int]:
         """Send a message for each task, with its traceparent if there is one.
 
@@ -34,6 +46,9 @@ class Publisher(Protocol):
 
     async def ready_count(self, queue: str) -> int | None:
         """Return how many messages of `queue` wait for a consumer, or None when the broker cannot say."""
+
+    async def delete_queue(self, queue: str) -> bool:
+        """Delete the queue from the broker if it has neither messages nor consumers. Return whether it is gone."""
 
     async def is_worker_gone(self, worker_id: int) -> bool:
         """Return whether the broker is sure that the worker is not connected any more."""
@@ -45,16 +60,21 @@ class MemoryPublisher:
     """Publishes to a MemoryBroker of the same process."""
 
     def __init__(self, broker: MemoryBroker) -> None:
-        self._broker = broker
+        self._messages = broker.messages
+
+    def is_refused(self, queue: str) -> bool:
+        return False
 
     async def publish(self, queue: str, task_ids: Sequence[int], contexts: Contexts = NO_CONTEXTS) -> list[int]:
-        self._broker.declare_queue(queue)
-        for task_id in task_ids:
-            self._broker.enqueue(build_message(queue, task_id, contexts.get(task_id)))
+        self._messages.put(queue, [encode(queue, task_id, contexts.get(task_id)) for task_id in task_ids])
         return []
 
     async def ready_count(self, queue: str) -> int | None:
-        return self._broker.queues[queue].qsize() if queue in self._broker.queues else 0
+        return self._messages.count(queue)
+
+    async def delete_queue(self, queue: str) -> bool:
+        """Return whether it has no messages: then it does not exist."""
+        return self._messages.count(queue) == 0
 
     async def is_worker_gone(self, worker_id: int) -> bool:
         """Return False: this broker knows of no other process."""
@@ -64,32 +84,63 @@ class MemoryPublisher:
         """Do nothing."""
 
 
+@dataclass
+class _Refusal:
+    """Why the broker does not accept a queue, and until when it is not asked again."""
+
+    reason: str
+    retry_at: float
+    backoff: Backoff
+
+
 class RabbitPublisher:
     """Publishes over one channel in confirm mode: a batch is written as a whole, then its confirms are awaited."""
 
     def __init__(self, settings: Settings) -> None:
-        self._parameters = connection_parameters(settings)
+        self._addresses = connection_parameters(settings)
         self._arguments = queue_arguments(settings.queue_type)
         self._connection: ConfirmConnection | None = None
+        self._connecting = asyncio.Lock()
         self._retry_at = 0.0
+        self._refusals: dict[str, _Refusal] = {}
+
+    def is_refused(self, queue: str) -> bool:
+        refusal = self._refusals.get(queue)
+        return refusal is not None and time.monotonic() < refusal.retry_at
 
     async def publish(self, queue: str, task_ids: Sequence[int], contexts: Contexts = NO_CONTEXTS) -> list[int]:
         try:
             connection = await self._connect()
             await connection.declare_queue(queue, self._arguments)
+            self._accept(queue)
             return await connection.publish(queue, task_ids, contexts)
+        except QueueRefused as exc:
+            self._refuse(queue, str(exc))
         except BrokerUnavailable as exc:
             log.warning("broker.unavailable", error=str(exc))
             await self.close()
-            return list(task_ids)
+        return list(task_ids)
 
     async def ready_count(self, queue: str) -> int | None:
         try:
             connection = await self._connect()
-            return await connection.declare_queue(queue, self._arguments, refresh=True)
+            return await connection.count_ready(queue, self._arguments)
+        except QueueRefused as exc:
+            self._refuse(queue, str(exc))
         except BrokerUnavailable:
             await self.close()
-            return None
+        return None
+
+    async def delete_queue(self, queue: str) -> bool:
+        try:
+            connection = await self._connect()
+            is_gone = await connection.delete_unused(queue)
+        except BrokerUnavailable:
+            await self.close()
+            return False
+        if is_gone:
+            self._accept(queue)
+        return is_gone
 
     async def is_worker_gone(self, worker_id: int) -> bool:
         """Return whether the worker's presence queue is gone.
@@ -115,8 +166,23 @@ class RabbitPublisher:
             await connection.close()
 
     async def _connect(self) -> ConfirmConnection:
-        if self._connection is not None and not self._connection.is_open:
-            await self.close()
-        if self._connection is None:
-            self._connection = await ConfirmConnection.open(self._parameters)
-        return self._connection
+        async with self._connecting:
+            if self._connection is not None and not self._connection.is_open:
+                await self.close()
+            if self._connection is None:
+                self._connection = await ConfirmConnection.open(self._addresses)
+            return self._connection
+
+    def _refuse(self, queue: str, reason: str) -> None:
+        """Ask again after a pause that grows. Log each reason once."""
+        known = self._refusals.get(queue)
+        backoff = Backoff(FIRST_RETRY_S, MAX_RETRY_S) if known is None else known.backoff
+        if known is None or known.reason != reason:
+            log.error("queue.refused", queue=queue, error=reason)
+        self._refusals[queue] = _Refusal(reason, time.monotonic() + backoff.next_s(), backoff)
+        QUEUES_REFUSED.set(len(self._refusals))
+
+    def _accept(self, queue: str) -> None:
+        if self._refusals.pop(queue, None) is not None:
+            log.info("queue.accepted", queue=queue)
+            QUEUES_REFUSED.set(len(self._refusals))

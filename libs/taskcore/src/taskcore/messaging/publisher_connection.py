@@ -7,6 +7,7 @@ import itertools
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
@@ -14,9 +15,11 @@ import pika
 import structlog
 from pika.adapters.asyncio_connection import AsyncioConnection
 from pika.channel import Channel
+from pika.exceptions import ChannelClosedByBroker
 
-from taskcore.errors import BrokerUnavailable
+from taskcore.errors import BrokerUnavailable, QueueRefused
 from taskcore.messaging.addresses import CONNECT_TIMEOUT_S, shuffled
+from taskcore.messaging.buffered_connection import BufferedConnection
 from taskcore.messaging.messages import encode
 
 CONFIRM_TIMEOUT_S = 10.0
@@ -28,26 +31,20 @@ Result = TypeVar("Result")
 log = structlog.stdlib.get_logger(__name__)
 
 
-class _BufferedConnection(AsyncioConnection):  # type: ignore[misc]
-    """Sends all frames of one turn of the event loop at once; pika alone makes three system calls per message."""
+@dataclass(eq=False)
+class _Batch:
+    """Messages of one call of `publish`, and how many of them the broker has not confirmed yet."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        self._pending: list[bytes] = []
-        super().__init__(*arguments, **options)
-
-    def _adapter_emit_data(self, data: bytes) -> None:
-        if not self._pending:
-            self.ioloop.call_soon(self._flush)
-        self._pending.append(data)
-
-    def _flush(self) -> None:
-        data, self._pending = b"".join(self._pending), []
-        if not self.is_closed:
-            super()._adapter_emit_data(data)
+    unconfirmed: int
+    rejected: set[int] = field(default_factory=set)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class ConfirmConnection:
-    """A connection with one channel. When either closes, every method raises `BrokerUnavailable`."""
+    """A connection with one channel for messages. When either closes, every method raises `BrokerUnavailable`.
+
+    Any number of calls may wait at the same time.
+    """
 
     def __init__(self, connection: AsyncioConnection, channel: Channel, closed: asyncio.Event) -> None:
         self._connection = connection
@@ -56,9 +53,7 @@ class ConfirmConnection:
         self._closed = closed
         self._declared: set[str] = set()
         self._tag = 0
-        self._unconfirmed: dict[int, int] = {}
-        self._rejected: set[int] = set()
-        self._changed = asyncio.Event()
+        self._unconfirmed: dict[int, tuple[_Batch, int]] = {}  # by tag, in the order of tags
         self._failure: BaseException | None = None
         channel.add_on_close_callback(lambda _channel, reason: self._fail(reason))
         channel.add_on_return_callback(self._on_return)
@@ -85,7 +80,7 @@ class ConfirmConnection:
             if not opened.done():
                 opened.set_exception(BrokerUnavailable(f"cannot reach the broker: {error!r}"))
 
-        connection = _BufferedConnection(
+        connection = BufferedConnection(
             parameters,
             on_open_callback=lambda c: c.channel(on_open_callback=partial(_set_result, opened)),
             on_open_error_callback=fail,
@@ -98,55 +93,53 @@ class ConfirmConnection:
     def is_open(self) -> bool:
         return self._failure is None and self._channel.is_open
 
-    async def declare_queue(self, queue: str, arguments: dict[str, Any], *, refresh: bool = False) -> int:
-        """Declare `queue` and return how many messages in it are ready.
+    async def declare_queue(self, queue: str, arguments: dict[str, Any]) -> None:
+        """Declare `queue`, unless it was declared before. Raise `QueueRefused` when the broker does not want it."""
+        if queue not in self._declared:
+            await self._declare(queue, arguments)
+            self._declared.add(queue)
 
-        Without `refresh`, a queue that was declared before is not declared again, and the result is 0.
-        """
-        if queue in self._declared and not refresh:
-            return 0
-        declared: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-
-        def on_declared(frame: Any) -> None:
-            _set_result(declared, frame.method.message_count)
-            self._changed.set()
-
-        self._require_open()
-        self._channel.queue_declare(queue, durable=True, arguments=arguments, callback=on_declared)
-        await self._wait_until(declared.done)
-        self._declared.add(queue)
-        return declared.result()
+    async def count_ready(self, queue: str, arguments: dict[str, Any]) -> int:
+        """Declare `queue` and return how many messages in it are ready. Raise `QueueRefused` as `declare_queue`."""
+        method = await self._declare(queue, arguments)
+        return int(method.message_count)
 
     async def publish(self, queue: str, task_ids: Sequence[int], traceparents: Mapping[int, str]) -> list[int]:
         """Publish a message for each task and return the ids that the broker rejected or did not confirm in time."""
         self._require_open()
-        self._unconfirmed.clear()
-        self._rejected.clear()
-        self._write_messages(queue, task_ids, traceparents)
+        batch = _Batch(len(task_ids))
+        self._write_messages(batch, queue, task_ids, traceparents)
         try:
-            await self._wait_until(lambda: not self._unconfirmed)
+            async with _unavailable_after(CONFIRM_TIMEOUT_S):
+                while batch.unconfirmed:
+                    self._require_open()
+                    batch.changed.clear()
+                    await batch.changed.wait()
         except BrokerUnavailable as exc:
-            log.warning("broker.unconfirmed", queue=queue, count=len(self._unconfirmed), error=str(exc))
+            log.warning("broker.unconfirmed", queue=queue, count=batch.unconfirmed, error=str(exc))
             self._fail(exc)
-        if self._rejected:
+        if batch.rejected:
             self._declared.discard(queue)  # it was deleted: declare it again
-        return [*self._unconfirmed.values(), *self._rejected]
+        return [*(task_id for of, task_id in self._unconfirmed.values() if of is batch), *batch.rejected]
 
     async def queue_exists(self, queue: str) -> bool:
-        """Ask on a channel of its own, because the broker closes the channel if the queue does not exist."""
-        reply: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        reply = await self._ask(lambda channel, reply: channel.queue_declare(queue, passive=True, callback=reply))
+        return getattr(reply, "reply_code", 0) != NOT_FOUND
 
-        def on_close(_channel: Channel, reason: BaseException) -> None:
-            _set_result(reply, getattr(reason, "reply_code", 0) != NOT_FOUND)
+    async def delete_unused(self, queue: str) -> bool:
+        """Delete `queue` if it has neither messages nor consumers. Return whether it does not exist any more.
 
-        def ask(channel: Channel) -> None:
-            channel.add_on_close_callback(on_close)
-            channel.queue_declare(queue, passive=True, callback=lambda _: channel.close())
-
-        self._require_open()
-        self._connection.channel(on_open_callback=ask)
-        async with _unavailable_after(CONFIRM_TIMEOUT_S):
-            return await reply
+        Not by `if_unused` and `if_empty`, which RabbitMQ does not implement for quorum queues. A message that arrives
+        in between is lost, which loses no task.
+        """
+        reply = await self._ask(lambda channel, reply: channel.queue_declare(queue, passive=True, callback=reply))
+        if isinstance(reply, BaseException):
+            return getattr(reply, "reply_code", 0) == NOT_FOUND
+        if reply.message_count or reply.consumer_count:
+            return False
+        self._declared.discard(queue)
+        reply = await self._ask(lambda channel, reply: channel.queue_delete(queue, callback=reply))
+        return not isinstance(reply, BaseException)
 
     async def close(self) -> None:
         """Close the connection, and wait up to `CLOSE_TIMEOUT_S` for the server's reply."""
@@ -157,22 +150,47 @@ class ConfirmConnection:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self._closed.wait()
 
-    def _write_messages(self, queue: str, task_ids: Sequence[int], traceparents: Mapping[int, str]) -> None:
+    async def _declare(self, queue: str, arguments: dict[str, Any]) -> Any:
+        reply = await self._ask(
+            lambda channel, reply: channel.queue_declare(queue, durable=True, arguments=arguments, callback=reply)
+        )
+        if isinstance(reply, ChannelClosedByBroker):
+            raise QueueRefused(reply.reply_text)
+        if isinstance(reply, BaseException):
+            raise BrokerUnavailable(f"the channel is closed: {reply!r}")
+        return reply
+
+    async def _ask(self, ask: Callable[[Channel, Callable[[Any], None]], Any]) -> Any:
+        """Return the method of the reply, or the error with which the broker closed the channel.
+
+        Each question has a channel of its own, because a refusal closes it.
+        """
+        reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        def on_open(channel: Channel) -> None:
+            def on_reply(frame: Any) -> None:
+                _set_result(reply, frame.method)
+                if channel.is_open:
+                    channel.close()
+
+            channel.add_on_close_callback(lambda _channel, reason: _set_result(reply, reason))
+            ask(channel, on_reply)
+
+        self._require_open()
+        self._connection.channel(on_open_callback=on_open)
+        async with _unavailable_after(CONFIRM_TIMEOUT_S):
+            return await reply
+
+    def _write_messages(
+        self, batch: _Batch, queue: str, task_ids: Sequence[int], traceparents: Mapping[int, str]
+    ) -> None:
         properties = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent.value)
         for task_id in task_ids:
             properties.message_id = str(task_id)
             body = encode(queue, task_id, traceparents.get(task_id))
             self._channel.basic_publish("", queue, body, properties, mandatory=True)
             self._tag += 1
-            self._unconfirmed[self._tag] = task_id
-
-    async def _wait_until(self, is_met: Callable[[], bool]) -> None:
-        """Wait until a callback of the channel has brought about `is_met`."""
-        async with _unavailable_after(CONFIRM_TIMEOUT_S):
-            while not is_met():
-                self._require_open()
-                self._changed.clear()
-                await self._changed.wait()
+            self._unconfirmed[self._tag] = batch, task_id
 
     def _require_open(self) -> None:
         if not self.is_open:
@@ -182,11 +200,15 @@ class ConfirmConnection:
         method = frame.method
         is_ack = isinstance(method, pika.spec.Basic.Ack)
         for tag in self._confirmed_tags(method):
-            task_id = self._unconfirmed.pop(tag, None)
-            if task_id is not None and not is_ack:
-                self._rejected.add(task_id)
-        if not self._unconfirmed:
-            self._changed.set()
+            confirmed = self._unconfirmed.pop(tag, None)
+            if confirmed is None:
+                continue
+            batch, task_id = confirmed
+            if not is_ack:
+                batch.rejected.add(task_id)
+            batch.unconfirmed -= 1
+            if not batch.unconfirmed:
+                batch.changed.set()
 
     def _confirmed_tags(self, method: Any) -> list[int]:
         if not method.multiple:
@@ -194,11 +216,16 @@ class ConfirmConnection:
         return list(itertools.takewhile(lambda tag: tag <= method.delivery_tag, self._unconfirmed))
 
     def _on_return(self, _channel: Any, _method: Any, properties: pika.BasicProperties, _body: bytes) -> None:
-        self._rejected.add(int(properties.message_id or 0))
+        """The queue does not exist. The confirm of the message is still to come."""
+        returned = int(properties.message_id or 0)
+        for batch, task_id in self._unconfirmed.values():
+            if task_id == returned:
+                batch.rejected.add(task_id)
 
     def _fail(self, reason: BaseException) -> None:
         self._failure = self._failure or reason
-        self._changed.set()
+        for batch in {batch for batch, _ in self._unconfirmed.values()}:
+            batch.changed.set()
 
 
 def _set_result(future: asyncio.Future[Result], result: Result) -> None:

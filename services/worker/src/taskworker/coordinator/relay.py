@@ -6,9 +6,11 @@ confirm. A crash in between leaves marked rows whose message was never sent; `_r
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 
@@ -25,6 +27,8 @@ from taskworker.coordinator.relay_window import IDLE_S, QueueFlow, plan_pause, w
 
 LOST_CHECK_INTERVAL_S = 5.0
 PROMOTE_INTERVAL_S = 0.2
+#: Each takes a connection to the database, of which the other loops need some, too.
+CONCURRENT_SENDS = 3
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -92,19 +96,33 @@ class Relay:
         rows = await self.database.execute(loads.queue_loads())
         now = time.monotonic()
         elapsed_s, self._observed_at = now - self._observed_at, now
-        sent, has_backlog = 0, False
+        self._flows = {
+            queue.name: self._flows.get(queue.name, QueueFlow()).observe(queue.in_flight, elapsed_s) for queue in rows
+        }
+        ready = [queue for queue in rows if queue.head_type is not None and not self.publisher.is_refused(queue.name)]
+        rooms = {queue.name: self._room(queue) for queue in ready}
+        sent = await self._send_all({name: room for name, room in rooms.items() if room > 0})
+        self._flows |= {name: self._flows[name].dispatched(count) for name, count in sent.items()}
         for queue in rows:
-            flow = self._flows.get(queue.name, QueueFlow()).observe(queue.in_flight, elapsed_s)
-            room = window(queue.live_slots, flow.claims_per_s) - queue.in_flight
-            if queue.head_type is not None and room > 0:
-                count = await self._send(queue.name, room)
-                sent += count
-                flow = flow.dispatched(count)
             if await self._parking.move(queue):
                 self.wake()
-            has_backlog |= queue.head_type is not None and queue.live_slots > 0
-            self._flows[queue.name] = flow
-        return sent, has_backlog
+        return sum(sent.values()), any(queue.live_slots > 0 for queue in ready)
+
+    def _room(self, queue: Any) -> int:
+        return window(queue.live_slots, self._flows[queue.name].claims_per_s) - int(queue.in_flight)
+
+    async def _send_all(self, rooms: Mapping[str, int]) -> dict[str, int]:
+        """Fill several queues at once, so that many queues do not delay each other. Return the counts by queue."""
+        slots = asyncio.Semaphore(CONCURRENT_SENDS)
+
+        async def send(queue: str, room: int) -> int:
+            async with slots:
+                return await self._send(queue, room)
+
+        counts = await asyncio.gather(*(send(*each) for each in rooms.items()), return_exceptions=True)
+        if failures := [count for count in counts if isinstance(count, BaseException)]:
+            raise failures[0]
+        return dict(zip(rooms, counts, strict=True))  # type: ignore[arg-type]
 
     async def _send(self, queue: str, room: int) -> int:
         """Send up to `room` messages for tasks that a live worker knows. Return how many the broker confirmed."""
