@@ -21,6 +21,7 @@ from taskcore.db.engine import is_database_unavailable
 from taskcore.db.live_settings import list_overrides
 from taskcore.db.notify import SETTINGS, Listener
 from taskcore.errors import InvalidLiveSetting
+from taskcore.observability.outages import DATABASE
 from taskcore.settings import Live, Settings
 from taskcore.wakeup import Wakeup
 
@@ -139,8 +140,11 @@ class SettingsWatcher:
         """Read the overrides once. While the database is unavailable the settings stay as they are."""
         try:
             self._settings.apply_overrides(to_overrides(await self._read(list_overrides())))
+            DATABASE.succeeded()
         except Exception as exc:  # the next read may succeed
-            if not is_database_unavailable(exc):
+            if is_database_unavailable(exc):
+                DATABASE.failed(exc)
+            else:
                 log.exception("settings.read_failed")
 
 

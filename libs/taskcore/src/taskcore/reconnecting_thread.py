@@ -7,13 +7,13 @@ from abc import ABC, abstractmethod
 
 import structlog
 
-from taskcore.errors import first_line
+from taskcore.observability.outages import Outage
 
 log = structlog.stdlib.get_logger(__name__)
 
 
 class ReconnectingThread(ABC):
-    """`name` names the thread and the log event of a lost connection, `NAME.lost`.
+    """`name` names the thread and the log events of a lost connection: see `Outage`.
 
     A connection that was lost is replaced at once; after a failed attempt to connect comes `reconnect_delay_s`.
     """
@@ -23,6 +23,7 @@ class ReconnectingThread(ABC):
 
     def __init__(self) -> None:
         self._stopping = threading.Event()
+        self._outage = Outage(self.name)
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
         self.is_connected = False
 
@@ -35,7 +36,14 @@ class ReconnectingThread(ABC):
 
     @abstractmethod
     def _hold_connection(self) -> None:
-        """Connect, set `is_connected`, and keep the connection until `_stopping` is set. Raise when it is lost."""
+        """Connect and keep the connection until `_stopping` is set. Raise when it is lost.
+
+        Call `_report_connected` again and again meanwhile.
+        """
+
+    def _report_connected(self) -> None:
+        self.is_connected = True
+        self._outage.succeeded()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -43,7 +51,7 @@ class ReconnectingThread(ABC):
                 self._hold_connection()
             except Exception as exc:  # reconnect whatever the error is: nothing else restarts this thread
                 if not self._stopping.is_set():
-                    log.warning(f"{self.name}.lost", error=first_line(exc))
+                    self._outage.failed(exc)
             finally:
                 was_connected, self.is_connected = self.is_connected, False
             if not was_connected:

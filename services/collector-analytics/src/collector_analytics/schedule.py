@@ -11,8 +11,8 @@ from collector_analytics.collect_analytics import QUEUE, CollectAnalytics, confi
 from taskcore.db.engine import is_database_unavailable
 from taskcore.db.notify import SCHEDULES, notify
 from taskcore.db.schedules.managed import ensure_managed_schedule
-from taskcore.errors import first_line
 from taskcore.live_settings import CurrentSettings
+from taskcore.observability.outages import DATABASE
 from taskcore.wakeup import Wakeup
 
 NAME = "taskcore.analytics"
@@ -53,9 +53,10 @@ class ScheduleReconciler:
         """Create or update the schedule. Return the seconds until the next time."""
         try:
             await self._reconcile()
+            DATABASE.succeeded()
         except Exception as exc:  # nothing is collected without the schedule, so retry after any error
             if is_database_unavailable(exc):
-                log.warning("database.unavailable", error=first_line(exc))
+                DATABASE.failed(exc)
             else:
                 log.exception("schedule.reconcile_failed")
             return RETRY_S

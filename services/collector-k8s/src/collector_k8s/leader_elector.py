@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from collector_k8s.health import CollectorStatus
 from collector_k8s.lease import Lease
 from taskcore.db.kubernetes.collector_leases import acquire_lease, create_lease, release_lease, renew_lease
-from taskcore.errors import first_line
+from taskcore.observability.outages import DATABASE
 
 TTL_S = 6.0
 RENEW_PERIOD_S = 2.0
@@ -76,9 +76,9 @@ class LeaderElector:
                 result = connection.execute(statement, parameters)
                 rows = list(result) if result.returns_rows else []
         except SQLAlchemyError as exc:
-            if self.status.has_database:
-                log.warning("database.unavailable", error=first_line(exc))
+            DATABASE.failed(exc)
             self.status.has_database = False
             return None
+        DATABASE.succeeded()
         self.status.has_database = True
         return rows

@@ -17,7 +17,7 @@ from sqlalchemy import Engine, Executable, text
 
 from taskcore.db.connections import connect_async
 from taskcore.db.engine import is_database_unavailable
-from taskcore.errors import first_line
+from taskcore.observability.outages import QUIET_S, Outage
 
 #: Tasks may have become available. From the API to the relay.
 OUTBOX = "taskcore_outbox"
@@ -83,7 +83,7 @@ class Listener:
         self._channel = channel
         self._name = name
         self._on_wake = on_wake
-        self._failure = ""
+        self._outage = Outage("listener", channel=channel)
 
     async def run(self) -> None:
         """Run until cancelled, whatever the server answers: a standby refuses LISTEN, until it is promoted.
@@ -95,17 +95,13 @@ class Listener:
             try:
                 async with await connect_async(self._url, name=self._name) as connection:
                     await connection.execute(f"LISTEN {self._channel}")
-                    wait_s, self._failure = MIN_RECONNECT_S, ""
+                    wait_s = MIN_RECONNECT_S
                     self._on_wake()
-                    async for _ in connection.notifies():
-                        self._on_wake()
+                    while True:
+                        self._outage.succeeded()
+                        async for _ in connection.notifies(timeout=QUIET_S):
+                            self._on_wake()
             except (psycopg.Error, OSError) as exc:
-                self._report(first_line(exc))
+                self._outage.failed(exc)
             await asyncio.sleep(wait_s)
             wait_s = min(MAX_RECONNECT_S, wait_s * 2)
-
-    def _report(self, failure: str) -> None:
-        """Log a failure unless it is the same as before."""
-        if failure != self._failure:
-            log.warning("listener.lost", channel=self._channel, error=failure)
-        self._failure = failure

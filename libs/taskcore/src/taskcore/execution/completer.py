@@ -12,9 +12,9 @@ from taskcore.db.engine import is_database_unavailable
 from taskcore.db.notify import DEPENDENTS, SETTLED, SyncNotifier
 from taskcore.domain.backoff import Backoff
 from taskcore.domain.tasks import FinishedAttempt
-from taskcore.errors import first_line
 from taskcore.execution.executor import Executor
 from taskcore.execution.slots import SlotPool
+from taskcore.observability.outages import DATABASE
 
 MAX_BATCH = 256
 #: After a batch of this size, wait `LINGER_S` for more: a commit of 30 results costs hardly more than one of 5. A
@@ -81,10 +81,12 @@ class BatchCompleter:
         backoff = Backoff(FIRST_RETRY_WAIT_S, MAX_RETRY_WAIT_S)
         while True:
             try:
-                return self._executor.settle(batch)
+                has_dependents = self._executor.settle(batch)
+                DATABASE.succeeded()
+                return has_dependents
             except Exception as exc:  # results must outlive any failure; the lease limits for how long
                 if not is_database_unavailable(exc):
                     log.exception("tasks.not_settled", count=len(batch))
                 else:
-                    log.warning("database.unavailable", waiting_results=len(batch), error=first_line(exc))
+                    DATABASE.failed(exc, waiting_results=len(batch))
             time.sleep(backoff.next_s())

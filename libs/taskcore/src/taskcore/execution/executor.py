@@ -12,6 +12,7 @@ What watches this (metrics, log context, traces) is an `AttemptObserver`.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import copy_context
 from types import MappingProxyType
@@ -36,7 +37,8 @@ from taskcore.execution.running_attempts import RunningAttempts
 from taskcore.observability.attempt_observer import AttemptObserver
 from taskcore.observability.exception_text import summarize_exception
 from taskcore.observability.log_context import LogContext
-from taskcore.observability.metrics import CLAIMS_REFUSED, AttemptMetrics
+from taskcore.observability.metrics import CLAIMS_REFUSED, CLAIMS_TYPE_UNKNOWN, AttemptMetrics
+from taskcore.observability.periodic_warning import PeriodicWarning
 from taskcore.observability.tracing.attempt_spans import AttemptTracer
 from taskcore.observability.tracing.provider import NO_TRACING, Tracing
 from taskcore.plugins import Plugins
@@ -45,6 +47,8 @@ from taskcore.plugins.interrupts import InterruptCause
 from taskcore.settings import Settings
 
 _NO_TRACEPARENTS: Mapping[int, str] = MappingProxyType({})
+
+_TYPE_UNKNOWN = PeriodicWarning("tasks.type_unknown")
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -126,10 +130,10 @@ class Executor:
         All other messages were duplicate or stale.
         """
         due = self._execute(claims.still_due(), ids=list(ids))
-        unknown = [row.id for row in due if row.type not in self._plugins]
-        if unknown:
-            self._execute(claims.postpone(), ids=unknown)
-            log.warning("task.type_unknown", task_ids=unknown[:10], count=len(unknown))
+        if unknown := {row.id: row.type for row in due if row.type not in self._plugins}:
+            self._execute(claims.postpone(), ids=list(unknown))
+            CLAIMS_TYPE_UNKNOWN.inc(len(unknown))
+            _TYPE_UNKNOWN.add(Counter(unknown.values()))
         if paused := [row.id for row in due if row.is_paused and row.type in self._plugins]:
             self._execute(outbox.undispatch(), ids=paused)
         CLAIMS_REFUSED.inc(len(ids) - len(due))

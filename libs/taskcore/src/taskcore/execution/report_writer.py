@@ -17,7 +17,7 @@ from taskcore.db.tasks import attempt_reports
 from taskcore.domain.attempt_reports import LogLine
 from taskcore.domain.backoff import Backoff
 from taskcore.domain.tasks import Lease
-from taskcore.errors import first_line
+from taskcore.observability.outages import DATABASE
 
 FLUSH_INTERVAL_S = 0.5
 FIRST_RETRY_WAIT_S = 1.0
@@ -112,10 +112,11 @@ class ReportWriter:
             self._is_stopping.wait(wait_s)
             try:
                 self.flush()
+                DATABASE.succeeded()
                 backoff.reset()
                 wait_s = FLUSH_INTERVAL_S
             except Exception as exc:  # the database is unavailable: everything is kept for the next round
-                log.warning("database.unavailable", waiting_lines=len(self._lines), error=first_line(exc))
+                DATABASE.failed(exc, waiting_lines=len(self._lines))
                 wait_s = backoff.next_s()
 
     def _drop_excess(self) -> None:

@@ -36,9 +36,9 @@ class ControlListener(ReconnectingThread):
     def _hold_connection(self) -> None:
         with self._connect() as connection:
             self._take_lock_and_listen(connection)
-            self.is_connected = True
             self._on_wake()
             while not self._stopping.is_set():
+                self._report_connected()
                 for _ in connection.notifies(timeout=PING_INTERVAL_S, stop_after=1):
                     self._on_wake()
                 if not self._stopping.is_set():

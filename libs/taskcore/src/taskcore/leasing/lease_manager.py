@@ -38,6 +38,7 @@ from taskcore.leasing.lost_claims import LostClaimDetector, ProcessReport, compa
 from taskcore.leasing.registration import type_row
 from taskcore.live_settings import to_overrides
 from taskcore.observability.metrics import LEASE_LOSSES, record_results
+from taskcore.observability.outages import DATABASE
 from taskcore.plugins import Plugins
 from taskcore.settings import Settings
 
@@ -138,10 +139,11 @@ class LeaseManager:
             pause_s = self._settings.worker.heartbeat_s
             try:
                 self._step()
+                DATABASE.succeeded()
             except Exception as exc:  # whatever fails in one round, the lease has to be renewed in the next
                 pause_s = min(RETRY_DELAY_S, pause_s)
                 if is_database_unavailable(exc):
-                    log.warning("database.unavailable", error=first_line(exc))
+                    DATABASE.failed(exc)
                 else:
                     log.exception("lease_manager.error")
             self._woken.wait(pause_s)

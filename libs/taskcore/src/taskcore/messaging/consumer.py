@@ -19,13 +19,13 @@ from dramatiq.errors import ConnectionClosed
 from taskcore.db.engine import is_database_unavailable
 from taskcore.domain.outcomes import Reason
 from taskcore.domain.tasks import ClaimedTask
-from taskcore.errors import first_line
 from taskcore.execution.executor import Executor
 from taskcore.execution.slots import Capacity, SlotPool
 from taskcore.execution.type_durations import SHORT_RUN_S
 from taskcore.messaging.brokers import TASKS
 from taskcore.messaging.messages import build_message
 from taskcore.messaging.transports import Delivery, Transport
+from taskcore.observability.outages import DATABASE
 
 #: Messages that find no free slot within this time go back to the queue, so that none waits behind a long task.
 MAX_IDLE_HOLD_S = 1.0
@@ -155,7 +155,7 @@ class ClaimingConsumer(Consumer):
         except Exception as exc:  # the lease manager finds them as lost claims, once the database is back
             if not is_database_unavailable(exc):
                 raise
-            log.warning("database.unavailable", error=first_line(exc))
+            DATABASE.failed(exc)
 
     def _claim(self, capacity: Capacity) -> None:
         batch, rest = self._unclaimed[: capacity.total], self._unclaimed[capacity.total :]
@@ -181,11 +181,15 @@ class ClaimingConsumer(Consumer):
         while ids and not self._slots.is_closed:
             try:
                 recovered = self._executor.recover_claim(token, traceparents) if is_repeated else []
-                return recovered or self._executor.claim(token, ids[:general], ids[general:], short_types, traceparents)
+                claimed = recovered or self._executor.claim(
+                    token, ids[:general], ids[general:], short_types, traceparents
+                )
+                DATABASE.succeeded()
+                return claimed
             except Exception as exc:
                 if not is_database_unavailable(exc):
                     raise
-                log.warning("database.unavailable", unclaimed=len(ids), error=first_line(exc))
+                DATABASE.failed(exc, unclaimed=len(ids))
                 is_repeated = True
                 self._wait_for_database()
         return []

@@ -33,5 +33,5 @@ class Presence(ReconnectingThread):
             while not self._stopping.is_set():
                 # Repeatedly, because a policy or an operator can delete the queue while the connection stays open.
                 channel.queue_declare(self._queue, exclusive=True, arguments={"x-queue-type": "classic"})
-                self.is_connected = True
+                self._report_connected()
                 connection.process_data_events(CHECK_INTERVAL_S)

@@ -21,6 +21,7 @@ from taskcore.messaging.messages import encode
 from taskcore.messaging.presence import presence_queue
 from taskcore.messaging.publisher_connection import ConfirmConnection
 from taskcore.messaging.queue_channel import FIRST_RETRY_S, MAX_RETRY_S
+from taskcore.observability.outages import BROKER
 from taskcore.settings import Settings
 
 QUEUES_REFUSED = Gauge(
@@ -113,21 +114,26 @@ class RabbitPublisher:
             connection = await self._connect()
             await connection.declare_queue(queue, self._arguments)
             self._accept(queue)
-            return await connection.publish(queue, task_ids, contexts)
+            unconfirmed = await connection.publish(queue, task_ids, contexts)
+            BROKER.succeeded()
+            return unconfirmed
         except QueueRefused as exc:
             self._refuse(queue, str(exc))
         except BrokerUnavailable as exc:
-            log.warning("broker.unavailable", error=str(exc))
+            BROKER.failed(str(exc))
             await self.close()
         return list(task_ids)
 
     async def ready_count(self, queue: str) -> int | None:
         try:
             connection = await self._connect()
-            return await connection.count_ready(queue, self._arguments)
+            ready = await connection.count_ready(queue, self._arguments)
+            BROKER.succeeded()
+            return ready
         except QueueRefused as exc:
             self._refuse(queue, str(exc))
-        except BrokerUnavailable:
+        except BrokerUnavailable as exc:
+            BROKER.failed(str(exc))
             await self.close()
         return None
 

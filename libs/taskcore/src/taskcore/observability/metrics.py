@@ -33,6 +33,7 @@ ENQUEUE_TO_START_SECONDS = Histogram(
 )
 RUN_SECONDS = Histogram("taskcore_run_seconds", "Run time of an attempt", ["type"], buckets=RUN_BUCKETS)
 CLAIMS_REFUSED = Counter("taskcore_claims_refused", "Messages that claimed nothing: duplicate or stale")
+CLAIMS_TYPE_UNKNOWN = Counter("taskcore_claims_type_unknown", "Messages of a type that the worker does not know")
 RESULTS_REFUSED = Counter("taskcore_results_refused", "Results of attempts whose lease was gone")
 LEASE_LOSSES = Counter("taskcore_lease_losses", "Leases that a worker failed to renew")
 EXECUTOR_EXITS = Counter("taskcore_executor_exits", "Executor processes that exited, by kind of exit", ["kind"])

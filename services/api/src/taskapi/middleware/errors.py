@@ -25,7 +25,7 @@ from taskapi.http.problems import CLOSE, ProblemError, concurrent_update, invali
 from taskapi.middleware.request import request_id_of
 from taskapi.schemas.problems import FieldError, Problem, ProblemCode
 from taskcore.db.engine import is_database_unavailable
-from taskcore.errors import first_line
+from taskcore.observability.outages import DATABASE
 
 RETRY_AFTER = {"Retry-After": "2"}
 
@@ -72,7 +72,7 @@ def _server_problem(exc: Exception) -> tuple[Problem, dict[str, str]]:
         error = concurrent_update()
         return error.problem, error.headers
     if is_database_unavailable(exc) or isinstance(cause, _NOT_UPGRADED):
-        log.warning("database.unavailable", error=first_line(exc))
+        DATABASE.failed(exc)
         return Problem("The database is unavailable", 503, ProblemCode.DATABASE_UNAVAILABLE), RETRY_AFTER
     log.error("request.failed", exc_info=exc)
     return Problem("Internal server error", 500, ProblemCode.INTERNAL_ERROR), {}

@@ -20,6 +20,7 @@ from collector_k8s.store.event_store import EventStore
 from taskcore.db.engine import is_database_unavailable
 from taskcore.domain.backoff import Backoff
 from taskcore.errors import first_line
+from taskcore.observability.outages import DATABASE
 
 BATCH_SIZE = 500
 MAX_RETRY_WAIT_S = 5.0
@@ -84,8 +85,7 @@ class EventWriter:
             self.stopped.wait(self._backoff.next_s())
 
     def _wait_for_database(self, exc: Exception) -> None:
-        if self.status.has_database:
-            log.warning("database.unavailable", error=first_line(exc))
+        DATABASE.failed(exc)
         self.status.has_database = False
         self.stopped.wait(min(self._backoff.next_s(), MAX_RETRY_WAIT_S))
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from taskcore.observability.outages import DATABASE
+
 TIMEOUT_S = 30.0
 
 
@@ -22,6 +24,7 @@ class Database:
         """Run one statement in a transaction of its own. Return its rows, none for a statement without RETURNING."""
         async with asyncio.timeout(TIMEOUT_S), self._engine.connect() as connection:
             result = await connection.execute(statement, parameters)
+            DATABASE.succeeded()
             return list(result) if result.returns_rows else []
 
     @asynccontextmanager

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import structlog
 
 from taskcore.db.queues import loads, unserved
+from taskcore.observability.periodic_warning import PeriodicWarning
 from taskworker.coordinator.database import Database
 
 TYPES_CACHE_S = 0.2
 RETRY_S = 1.0
-LOG_INTERVAL_S = 60.0
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -44,8 +43,7 @@ class Parking:
     def __init__(self, database: Database, served: ServedTypes) -> None:
         self._database = database
         self._served = served
-        self._parked: Counter[str] = Counter()
-        self._log_at = 0.0
+        self._warning = PeriodicWarning("tasks.unserved")
         self._nothing_for: dict[str, tuple[list[str], float]] = {}
 
     async def move(self, load: Any) -> bool:
@@ -61,11 +59,7 @@ class Parking:
 
     async def _park(self, queue: str, types: list[str]) -> bool:
         rows = await self._database.execute(unserved.park(), of=queue, types=types)
-        self._parked.update({row.type: row.count for row in rows})
-        if rows and time.monotonic() >= self._log_at:
-            self._log_at = time.monotonic() + LOG_INTERVAL_S
-            log.warning("tasks.unserved", queue=queue, types=dict(self._parked.most_common(10)))
-            self._parked.clear()
+        self._warning.add({row.type: row.count for row in rows}, queue=queue)
         return bool(rows)
 
     async def _unpark(self, queue: str, types: list[str]) -> bool:

@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from taskcore.db.engine import KEY_LOOKUP_OPTIONS, async_engine, is_database_unavailable
 from taskcore.db.notify import DEPENDENTS, OUTBOX, SCHEDULES, Listener
-from taskcore.errors import first_line
 from taskcore.live_settings import CurrentSettings, SettingsWatcher
 from taskcore.messaging.publisher import Publisher
+from taskcore.observability.outages import DATABASE
 from taskcore.observability.tracing.provider import NO_TRACING, Tracing
 from taskcore.settings import Settings
 from taskworker.coordinator.database import Database
@@ -80,7 +80,7 @@ async def _run_forever(run: Callable[[], Awaitable[None]]) -> None:
             await run()
         except Exception as exc:  # the loop must survive any error, so log it and start again
             if is_database_unavailable(exc):
-                log.warning("database.unavailable", error=first_line(exc))
+                DATABASE.failed(exc)
             else:
                 log.exception("coordinator.failed")
         await asyncio.sleep(RETRY_S)
