@@ -46,7 +46,13 @@ def test_static_setting_exists_although_it_is_not_live(name: str, exists: bool) 
         ("retention.succeeded_s", -1),
         ("retention.types", {"noop": {"succeded_s": 5}}),
         ("retention.types", {"no op": {}}),
-        ("retention.types", {"noop": {"failed_s": 0}}),
+        ("retention.types", {"noop": {"failed_s": 59}}),
+        ("retention.succeeded_s", 1e-9),
+        ("retention.analytics_s", 60),
+        ("coordinator.sweep_every_s", 1e-9),
+        ("coordinator.resend_after_s", 0.5),
+        ("coordinator.fail_unknown_type_after_s", 1),
+        ("alerts.resolve_after_s", 1),
     ],
 )
 def test_invalid_value_is_refused(name: str, value: Any) -> None:

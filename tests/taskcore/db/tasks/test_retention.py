@@ -97,20 +97,20 @@ async def test_each_type_and_status_has_its_own_retention_time(db: DatabaseHarne
 
 def test_a_type_inherits_the_limits_it_does_not_set() -> None:
     settings = RetentionSettings.model_validate(
-        {"succeeded_s": 5, "failed_s": 9, "types": {"mail": {"failed_s": None, "cancelled_s": 2}}}
+        {"succeeded_s": 500, "failed_s": 900, "types": {"mail": {"failed_s": None, "cancelled_s": 200}}}
     )
 
     policy = {(rule.type, str(rule.status)): rule.max_age_s for rule in plan_policy(settings)}
 
     assert policy == {
-        (None, "succeeded"): 5,
-        (None, "failed"): 9,
+        (None, "succeeded"): 500,
+        (None, "failed"): 900,
         (None, "cancelled"): None,
-        ("mail", "succeeded"): 5,
+        ("mail", "succeeded"): 500,
         ("mail", "failed"): None,
-        ("mail", "cancelled"): 2,
+        ("mail", "cancelled"): 200,
     }
-    assert shortest_age_s(plan_policy(settings)) == 2
+    assert shortest_age_s(plan_policy(settings)) == 200
     assert shortest_age_s(plan_policy(RetentionSettings())) is None
 
 
@@ -137,7 +137,7 @@ async def test_an_unfinished_task_is_kept_however_old_it_is(db: DatabaseHarness,
         finish(db, task_id, status, ago_s=HOUR)
     db.sql("UPDATE task SET delete_at = now()")
 
-    await run(keeping(succeeded_s=1, failed_s=1, cancelled_s=1))
+    await run(keeping(succeeded_s=60, failed_s=60, cancelled_s=60))
 
     assert left(db) == ids
 

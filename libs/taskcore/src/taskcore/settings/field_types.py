@@ -10,7 +10,8 @@ from taskcore.domain.tasks import MAX_NAME
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=365 * 86_400)]
-Age = Annotated[float | None, Field(gt=0, le=100 * 365 * 86_400)]
+#: A slip must not delete at once everything that is finished.
+Age = Annotated[float | None, Field(ge=60, le=100 * 365 * 86_400)]
 Identifier = Annotated[str, Field(min_length=1, max_length=MAX_NAME, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.@-]*$")]
 
 

@@ -21,7 +21,7 @@ class TypeRetention(Section):
 
 
 class RetentionSettings(Section):
-    """How long data is kept. What is not set is kept for ever."""
+    """How long data is kept, at least 60 s. What is not set is kept for ever."""
 
     succeeded_s: Annotated[Age, LIVE] = None
     """Age at which succeeded tasks are deleted, counted from their end."""
@@ -35,8 +35,8 @@ class RetentionSettings(Section):
     """Minimum age at which the history of deleted tasks is deleted. The oldest rows go first, up to the first row of a
     task that still exists or that another task depends on. Rows that analytics has yet to count stay for up to 30 days.
     """
-    analytics_s: Annotated[Age, LIVE] = None
-    """Age at which analytics samples are deleted."""
+    analytics_s: Annotated[Annotated[Age, Field(ge=3_600)], LIVE] = None
+    """Age at which analytics samples are deleted. At least an hour."""
     events_s: Annotated[Age, LIVE] = None
     """Age at which Kubernetes events, and gaps between them, are deleted. At least `kubernetes.event_ttl_s` counts."""
     alerts_s: Annotated[Age, LIVE] = None

@@ -33,9 +33,9 @@ class WorkerSettings(Section):
 class CoordinatorSettings(Section):
     """`taskworker coordinate`."""
 
-    resend_after_s: Annotated[Seconds, LIVE] = 15
-    """Age from which an unclaimed message can count as lost. It doubles with each resend."""
-    sweep_every_s: Annotated[Seconds, LIVE] = 30
-    """Interval between sweeps for tasks that are stuck."""
-    fail_unknown_type_after_s: Annotated[Seconds, LIVE] = 86_400
-    """How long a task waits for a worker that knows its type before it fails."""
+    resend_after_s: Annotated[Annotated[Seconds, Field(ge=1)], LIVE] = 15
+    """Age from which an unclaimed message can count as lost, at least 1 s. It doubles with each resend."""
+    sweep_every_s: Annotated[Annotated[Seconds, Field(ge=1)], LIVE] = 30
+    """Interval between sweeps for tasks that are stuck, at least 1 s."""
+    fail_unknown_type_after_s: Annotated[Annotated[Seconds, Field(ge=60)], LIVE] = 86_400
+    """How long a task that is due waits for a worker that knows its type before it fails, at least 60 s."""
