@@ -166,10 +166,16 @@ def test_batch_returns_a_result_for_each_task(client: Client, server: FakeTaskSe
 def test_history_attempts_and_lists_are_decoded(client: Client, server: FakeTaskServer) -> None:
     step = {"id": 1, "task_id": 5, "attempt": 0, "from_status": None, "to_status": "queued", "actor": "api"}
     server.on(
-        "GET", "/tasks/5/history", Answer(200, {"items": [step | {"details": None, "at": "2030-01-02T03:04:05Z"}]})
+        "GET",
+        "/tasks/5/history",
+        Answer(200, {"items": [step | {"details": None, "at": "2030-01-02T03:04:05Z"}], "next_after": None}),
     )
     attempt = {"attempt": 1, "worker_id": 3, "started_at": "2030-01-02T03:04:05Z", "finished_at": None}
-    server.on("GET", "/tasks/5/attempts", Answer(200, {"items": [attempt | {"outcome": None, "error": None}]}))
+    server.on(
+        "GET",
+        "/tasks/5/attempts",
+        Answer(200, {"items": [attempt | {"outcome": None, "error": None}], "next_after": None}),
+    )
     server.on("GET", "/workers", Answer(200, {"items": []}))
 
     assert client.history(5)[0].to_status == Status.QUEUED

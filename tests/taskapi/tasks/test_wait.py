@@ -6,9 +6,11 @@ import asyncio
 from typing import Any
 
 import httpx
+from litestar import Litestar
 
 from harness.waiting import eventually
-from tests.taskapi.api_helpers import Database, mark_finished, submit
+from taskapi.runtime.services import Services
+from tests.taskapi.api_helpers import Database, mark_finished, problem_of, submit
 
 LONG = {"timeout": 60}
 
@@ -104,3 +106,21 @@ async def test_without_a_waiting_request_there_are_no_queries(api: httpx.AsyncCl
     await asyncio.sleep(2.5)
 
     assert connections(database, "taskapi") == before
+
+
+async def test_no_more_requests_wait_than_may(api: httpx.AsyncClient, app: Litestar, database: Database) -> None:
+    settings = app.state.services.settings.now
+    few = settings.model_copy(update={"api": settings.api.model_copy(update={"max_waiting": 2})})
+    app.state.services = Services.from_settings(few)
+    async with app.state.services.open():
+        task_id = await submit(api)
+        calls = await start_waiting(api, database, task_id, task_id)
+
+        refused = await api.get(f"/tasks/{task_id}/wait", params=LONG)
+        at_once = await api.get(f"/tasks/{task_id}/wait", params={"timeout": 0})
+        mark_finished(database, task_id)
+        answers = await asyncio.gather(*calls)
+
+    problem_of(refused, 503, "too_many_waiting")
+    assert int(refused.headers["retry-after"]) > 0
+    assert [answer.status_code for answer in (at_once, *answers)] == [200] * 3

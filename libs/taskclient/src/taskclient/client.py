@@ -127,13 +127,16 @@ class Client(AnalyticsCalls, KubernetesCalls, ScheduleCalls):
     def counts(self) -> StatusCounts:
         return self._connection.get("/tasks/status", StatusCounts)
 
-    def history(self, task_id: int) -> Sequence[HistoryEntry]:
-        """Return a task's transitions, oldest first. Available after the task was deleted, too."""
-        return self._connection.get(f"/tasks/{task_id}/history", Items[HistoryEntry]).items
+    def history(self, task_id: int, *, after: int = 0) -> Sequence[HistoryEntry]:
+        """Return a task's transitions after the one with the id `after`, oldest first.
+
+        Available after the task was deleted, too.
+        """
+        return self._connection.get_all(f"/tasks/{task_id}/history", Page[HistoryEntry], after=after)
 
     def attempts(self, task_id: int) -> Sequence[Attempt]:
         """Return a task's attempts, oldest first; the running one is last."""
-        return self._connection.get(f"/tasks/{task_id}/attempts", Items[Attempt]).items
+        return self._connection.get_all(f"/tasks/{task_id}/attempts", Page[Attempt])
 
     def logs(
         self, task_id: int, *, attempt: int | None = None, after: str | None = None, limit: int | None = None

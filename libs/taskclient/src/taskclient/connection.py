@@ -89,9 +89,9 @@ class Connection:
     def post(self, path: str, response_type: type[T], body: Any = None) -> T:
         return self.request(Call("POST", path, body=body), response_type)
 
-    def get_all(self, path: str, page_type: type[Page[T]], /, **query: Any) -> Sequence[T]:
-        """Return the items of all pages of a list."""
-        items, after = list[T](), 0
+    def get_all(self, path: str, page_type: type[Page[T]], /, *, after: int = 0, **query: Any) -> Sequence[T]:
+        """Return the items of all pages of a list that come after `after`."""
+        items = list[T]()
         while True:
             page = self.get(path, page_type, after=after, **query)
             items += page.items

@@ -42,7 +42,7 @@ class ActivityStream:
 
     def read_new(self, task: Task) -> Iterator[HistoryEntry | Progress | LogLine]:
         """Yield what is new, ordered by time; of progress, only the latest value."""
-        entries = [entry for entry in self._client.history(self._task_id) if entry.id > self._last_entry]
+        entries = self._client.history(self._task_id, after=self._last_entry)
         self._last_entry = max([self._last_entry, *(entry.id for entry in entries)])
         activity: list[HistoryEntry | LogLine] = [*entries, *self._logs.read_new()]
         yield from sorted(activity, key=lambda item: item.at)

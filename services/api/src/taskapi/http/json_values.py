@@ -14,7 +14,10 @@ _PIECE = re.compile(rb'(?:[^"]*' + _STRING + rb"){1,1000}", re.DOTALL)
 
 
 def has_more_values(text: bytes | msgspec.Raw, limit: int) -> bool:
-    """Whether `text` has more than `limit` values, counted by what separates them outside of strings."""
+    """Whether `text` has more than `limit` values.
+
+    They are counted by the signs that begin or separate them outside of strings, which counts an empty list twice.
+    """
     if memoryview(text).nbytes <= limit:  # each value has a character
         return False
     data = bytes(text)

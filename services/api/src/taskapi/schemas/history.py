@@ -27,10 +27,11 @@ class HistoryEntry(msgspec.Struct, frozen=True):
     at: datetime
 
 
-class History(msgspec.Struct, frozen=True):
-    """Oldest first."""
+class HistoryPage(msgspec.Struct, frozen=True):
+    """A page, oldest first. `next_after` is the `after` of the next page, null on the last one."""
 
     items: list[HistoryEntry]
+    next_after: int | None
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -46,10 +47,11 @@ class Attempt(msgspec.Struct, frozen=True):
     trace_url: str | None
 
 
-class Attempts(msgspec.Struct, frozen=True):
-    """Oldest first; a running attempt is the last."""
+class AttemptPage(msgspec.Struct, frozen=True):
+    """A page, oldest first; a running attempt is the last. `next_after` is the `after` of the next page, or null."""
 
     items: list[Attempt]
+    next_after: int | None
 
 
 class LogLine(msgspec.Struct, frozen=True):

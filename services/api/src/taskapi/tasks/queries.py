@@ -8,13 +8,14 @@ from typing import Annotated
 
 from litestar import get
 from litestar.params import FromQuery, QueryParameter
-from sqlalchemy import RowMapping
+from sqlalchemy import Executable, RowMapping
 
 from taskapi.http.paging import decode_cursor, encode_cursor, parse_labels, parse_time
-from taskapi.http.parameters import TaskId, problem_responses
+from taskapi.http.parameters import AfterId, Limit, TaskId, problem_responses
 from taskapi.http.problems import invalid_field, not_found
+from taskapi.runtime.database import Rows
 from taskapi.runtime.services import AppServices, Services
-from taskapi.schemas.history import Attempts, History, HistoryEntry
+from taskapi.schemas.history import AttemptPage, HistoryEntry, HistoryPage
 from taskapi.schemas.problems import ProblemCode
 from taskapi.schemas.tasks import StatusCounts, Task, TaskPage
 from taskapi.tasks import presenters
@@ -98,23 +99,33 @@ async def get_task(services: AppServices, task_id: TaskId) -> Task:
 
 
 @get("/tasks/{task_id:int}/history", summary="Get a task's history", responses=problem_responses(404))
-async def get_task_history(services: AppServices, task_id: TaskId) -> History:
+async def get_task_history(
+    services: AppServices, task_id: TaskId, after: AfterId = 0, limit: Limit = 1_000
+) -> HistoryPage:
     """Return each transition of the task, oldest first. The history outlives the task."""
-    rows = await services.database.read(queries.list_history(), {"task_id": task_id})
-    if not rows:
+    rows = await _read_after(services, queries.list_history(), task_id, after, limit + 1)
+    if not rows and not await _read_after(services, queries.list_history(), task_id, 0, 1):
         raise not_found(ProblemCode.TASK_NOT_FOUND, task_id)
-    return History(presenters.from_rows(HistoryEntry, rows))
+    items, has_more = presenters.first_rows(HistoryEntry, rows, limit)
+    return HistoryPage(items, items[-1].id if has_more else None)
 
 
 @get("/tasks/{task_id:int}/attempts", summary="Get a task's attempts", responses=problem_responses(404))
-async def get_task_attempts(services: AppServices, task_id: TaskId) -> Attempts:
+async def get_task_attempts(
+    services: AppServices, task_id: TaskId, after: AfterId = 0, limit: Limit = 1_000
+) -> AttemptPage:
     """Return each attempt, oldest first; a running one is the last."""
     task = await fetch_task_row(services, task_id)
-    rows = await services.database.read(queries.list_attempts(), {"task_id": task_id})
+    rows = await _read_after(services, queries.list_attempts(), task_id, after, limit + 1)
     items = [presenters.attempt(row._mapping, services.traces.links) for row in rows]
-    if task["status"] in HELD and all(item.attempt != task["attempt"] for item in items):
+    is_running = task["status"] in HELD and task["attempt"] > after
+    if is_running and all(item.attempt != task["attempt"] for item in items):
         items.append(presenters.running_attempt(task, services.traces.links))
-    return Attempts(items)
+    return AttemptPage(items[:limit], items[limit - 1].attempt if len(items) > limit else None)
+
+
+async def _read_after(services: Services, statement: Executable, task_id: int, after: int, most: int) -> Rows:
+    return await services.database.read(statement, {"task_id": task_id, "after": after, "most": most})
 
 
 @get("/tasks/{task_id:int}/wait", summary="Wait for a task to finish", responses=problem_responses(404))

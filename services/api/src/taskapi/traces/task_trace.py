@@ -55,7 +55,8 @@ async def fetch_trace(services: Services, task: RowMapping) -> schemas.TaskTrace
         raise _not_recorded(task["id"], services.tracing.is_enabled)
     if (source := services.traces.source) is None:
         raise _viewer_not_configured()
-    rows = await services.database.read(queries.list_attempts(), {"task_id": task["id"]})
+    last = {"task_id": task["id"], "after": max(task["attempt"] - MAX_ATTEMPTS, 0), "most": MAX_ATTEMPTS}
+    rows = await services.database.read(queries.list_attempts(), last)
     attempts = plan_traces(submission, [row._mapping for row in rows])
     spans = await source.find_spans(list(attempts.by_trace))
     traces = await asyncio.to_thread(_traces, services, task["id"], attempts, spans)
@@ -65,7 +66,7 @@ async def fetch_trace(services: Services, task: RowMapping) -> schemas.TaskTrace
 def plan_traces(submission: str, attempts: Sequence[RowMapping]) -> TracedAttempts:
     """Return the traces to read. The first attempt continues the trace of the `submission`."""
     traced = TracedAttempts({submission: [1]})
-    for row in attempts[-MAX_ATTEMPTS:]:
+    for row in attempts:
         if row["trace_id"] is not None:
             known = traced.by_trace.setdefault(row["trace_id"], [])
             known += [row["attempt"]] if row["attempt"] not in known else []

@@ -98,17 +98,21 @@ def find_finished() -> Executable:
 
 @cache
 def list_history() -> Executable:
-    """A task's history, oldest first. Parameter: task_id."""
+    """Up to `most` of a task's history entries after `after`, oldest first. Parameters: task_id, after, most."""
     return (
-        select(*TaskHistory.__table__.c).where(TaskHistory.task_id == bigint_param("task_id")).order_by(TaskHistory.id)
+        select(*TaskHistory.__table__.c)
+        .where(TaskHistory.task_id == bigint_param("task_id"), TaskHistory.id > bigint_param("after"))
+        .order_by(TaskHistory.id)
+        .limit(bigint_param("most"))
     )
 
 
 @cache
 def list_attempts() -> Executable:
-    """A task's finished attempts, oldest first. Parameter: task_id."""
+    """Up to `most` of a task's finished attempts after `after`, oldest first. Parameters: task_id, after, most."""
     return (
         select(*TaskAttempt.__table__.c)
-        .where(TaskAttempt.task_id == bigint_param("task_id"))
+        .where(TaskAttempt.task_id == bigint_param("task_id"), TaskAttempt.attempt > bigint_param("after"))
         .order_by(TaskAttempt.attempt)
+        .limit(bigint_param("most"))
     )
