@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from collector_k8s.store.alert_hook import AlertHook
 from taskcore.db.kubernetes import alerts
@@ -94,6 +94,45 @@ def test_a_task_has_the_timeout_of_its_type(engine: Engine) -> None:
     add_events(engine, alert_hook(engine), event(1))
 
     assert query(engine, "SELECT timeout_s, queue FROM task") == [(90.0, "default")]
+
+
+def test_the_text_of_an_event_fits_the_parameters_of_the_type(engine: Engine) -> None:
+    schema = {"properties": {"body": {"type": "string", "pattern": "^[^\n]*$", "maxLength": 20}}}
+    mail = {"name": "mail", "description": "", "queue": "q", "schema": schema, "max_attempts": 4, "retry": {}}
+    with engine.connect() as connection:
+        connection.execute(workers.register_types([{**mail, "timeout_s": None}]))
+
+    add_events(engine, alert_hook(engine), event(1, message="two\r\nlines\nor more"))
+
+    assert query(engine, "SELECT parameters ->> 'body' FROM task") == [("web-1: two lines or…",)]
+
+
+def test_a_storm_opens_few_alerts_and_one_for_the_rest(engine: Engine) -> None:
+    hook = alert_hook(engine)
+
+    add_events(engine, hook, *(event(number, name=f"web-{number}", message="late") for number in range(1, 41)))
+    needs_commit_hook = add_events(engine, hook, *(event(number, name=f"web-{number}") for number in range(41, 61)))
+
+    found = query(engine, "SELECT namespace, kind, name, reason, count FROM alert WHERE name LIKE '*%'")
+    assert [tuple(row) for row in found] == [("*", "Pod", "* warnings", "BackOff", 50)]
+    assert query(engine, "SELECT count(*) FROM alert") == [(11,)]
+    assert query(engine, "SELECT count(*) FROM task") == [(11,)]
+    of_group = "SELECT parameters ->> 'body' FROM task JOIN alert ON task_id = task.id WHERE alert.name = '* warnings'"
+    (body,) = query(engine, of_group)[0]
+    assert "Too many alerts of the rule warnings: this one and further ones are counted together. late" in body
+    assert not needs_commit_hook
+
+
+def test_a_minute_later_more_alerts_may_open(engine: Engine) -> None:
+    hook = alert_hook(engine)
+    add_events(engine, hook, *(event(number, name=f"web-{number}") for number in range(1, 12)))
+    with engine.connect() as connection:
+        connection.execute(text("UPDATE alert SET opened_at = now() - interval '61 s'"))
+
+    add_events(engine, hook, event(12, name="web-12"), event(13, name="web-1"))
+
+    assert query(engine, "SELECT count FROM alert WHERE name IN ('web-1', 'web-12') ORDER BY name") == [(2,), (1,)]
+    assert query(engine, "SELECT count FROM alert WHERE name = '* warnings'") == [(1,)]
 
 
 def test_changed_rules_apply_to_later_events(engine: Engine) -> None:

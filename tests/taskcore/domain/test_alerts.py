@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -14,44 +14,8 @@ from pydantic import ValidationError
 
 from taskcore.domain.alerts import TEMPLATE_VARIABLES, aggregate_updates, first_matching_rule
 from taskcore.domain.kubernetes_events import StoredEvent
-from taskcore.settings import AlertRule, AlertSettings, AlertTask
-from taskcore.submission.from_alert import new_task, rule_errors
-from taskcore.submission.schemas import compile_schema
-
-AT = datetime(2030, 1, 2, tzinfo=UTC)
-EMAIL = {
-    "type": "object",
-    "properties": {
-        "to": {"type": "array", "items": {"type": "string", "pattern": "@"}, "minItems": 1},
-        "subject": {"type": "string", "maxLength": 20, "enum": ["nothing else"]},
-        "sender": {"anyOf": [{"type": "string", "pattern": "@"}, {"type": "null"}]},
-        "port": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
-    },
-    "required": ["to"],
-    "additionalProperties": False,
-}
-
-
-EVENT = StoredEvent(
-    uid="u-1",
-    resource_version="1",
-    namespace="shop",
-    kind="Pod",
-    name="web-1",
-    reason="BackOff",
-    type="Warning",
-    message="Back-off restarting",
-    component="kubelet",
-    count=1,
-    first_at=AT,
-    at=AT,
-    id=1,
-    cluster="home",
-)
-
-
-def stored(id: int = 1, **changes: Any) -> StoredEvent:
-    return replace(EVENT, id=id, **changes)
+from taskcore.settings import AlertRule, AlertSettings
+from tests.taskcore.stored_events import AT, stored
 
 
 @pytest.mark.parametrize(
@@ -102,38 +66,6 @@ def test_events_of_one_object_and_reason_make_one_update_with_the_last_message()
     assert (one.count, one.message, one.first_at, one.last_at) == (2, "later", AT, later.at)
 
 
-def test_a_template_is_rendered_wherever_there_is_text() -> None:
-    parameters = {"to": ["ops@$cluster.example"], "$kind": {"n": 5, "text": "$kind $object: ${message} for $$5"}}
-    task = AlertTask(type="send_email", parameters=parameters, queue="mail", max_attempts=9)
-    (seen,) = aggregate_updates([(AlertRule(name="mine"), stored(message="$cluster"))], {})
-
-    task_of_alert = new_task(task, 12, seen.template_values, 30.0)
-
-    text = "Pod web-1: $cluster for $5"
-    assert task_of_alert.parameters == {"to": ["ops@home.example"], "$kind": {"n": 5, "text": text}}
-    assert (
-        task_of_alert.name,
-        task_of_alert.type,
-        task_of_alert.queue,
-        task_of_alert.max_attempts,
-        task_of_alert.timeout_s,
-    ) == (
-        "mine: BackOff",
-        "send_email",
-        "mail",
-        9,
-        30.0,
-    )
-    assert task_of_alert.labels == {"taskcore.io/alert": "12"}
-
-
-@pytest.mark.parametrize(("message", "name"), [("m" * 300, "m" * 255), ("", "mine")])
-def test_a_rendered_name_is_truncated_or_falls_back_to_the_rules_name(message: str, name: str) -> None:
-    (seen,) = aggregate_updates([(AlertRule(name="mine"), stored(message=message))], {})
-
-    assert new_task(AlertTask(type="noop", name="$message"), 1, seen.template_values, None).name == name
-
-
 @pytest.mark.parametrize(
     ("members", "said"),
     [
@@ -153,38 +85,6 @@ def test_an_invalid_template_is_refused_as_a_setting(members: dict[str, Any], sa
 def test_duplicate_rule_names_are_refused_as_a_setting() -> None:
     with pytest.raises(ValidationError, match="two rules are named mine"):
         AlertSettings(rules=(AlertRule(name="mine"), AlertRule(name="mine")))
-
-
-@pytest.mark.parametrize(
-    ("parameters", "path"),
-    [
-        ({"to": ["ops@$cluster"], "subject": "$message"}, None),
-        ({"to": ["$object"], "sender": "$object"}, None),  # it may become one
-        ({"to": ["nobody"]}, ("to", 0)),
-        ({"to": "$object"}, ("to",)),
-        ({"to": []}, ("to",)),
-        ({"to": ["a@b"], "port": "$object"}, ("port",)),
-        ({"to": ["a@b"], "sender": "nobody"}, ("sender",)),
-        ({"to": ["a@b"], "subject": "$$5"}, ("subject",)),
-        ({"to": ["a@b"], "body": "$message"}, ()),
-        ({"subject": "$message"}, ()),
-    ],
-)
-def test_parameters_that_no_event_can_make_valid_are_refused(
-    parameters: dict[str, Any], path: tuple[str | int, ...] | None
-) -> None:
-    rules = [AlertRule(name="inactivity"), AlertRule(name="mine", task=AlertTask(type="mail", parameters=parameters))]
-
-    found = [fault for fault, _ in rule_errors(rules, {"mail": compile_schema(EMAIL, "mail")})]
-
-    assert found == ([] if path is None else [(1, "task", "parameters", *path)])
-
-
-def test_an_unknown_type_is_refused_and_an_invalid_schema_is_ignored() -> None:
-    rules = [AlertRule(name="mine", task=AlertTask(type="mail"))]
-
-    assert [path for path, _ in rule_errors(rules, {})] == [(0, "task", "type")]
-    assert list(rule_errors(rules, {"mail": compile_schema({"type": 5}, "mail")})) == []
 
 
 def test_every_template_variable_has_a_value() -> None:

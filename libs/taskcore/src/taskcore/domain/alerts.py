@@ -36,6 +36,9 @@ class Rule(Protocol):
 #: In bytes. Four parts of this size and a cluster's name fit into one row of the index on open alerts.
 MAX_KEY_PART_BYTES = 512
 
+#: In an alert for several objects, this stands in place of what they do not share.
+ANY = "*"
+
 R = TypeVar("R", bound=Rule)
 
 
@@ -68,6 +71,11 @@ class AlertUpdate:
         return {name: getattr(self, "name" if name == "object" else name) for name in TEMPLATE_VARIABLES}
 
 
+def group_name(rule: str) -> str:
+    """Return the name of the object in the alerts that `rule` opens for groups. No object has a space in its name."""
+    return f"{ANY} {rule}"
+
+
 def first_matching_rule(rules: Iterable[R], event: StoredEvent) -> R | None:
     """Return the rule that raises an alert: the first that matches, unless the event has to happen more often."""
     rule = next((rule for rule in rules if _matches(rule, event)), None)
@@ -84,8 +92,14 @@ def aggregate_updates(
     found: dict[AlertKey, AlertUpdate] = {}
     for rule, event in matched:
         one = _update_from(rule, event, previous_counts.get(event.id))
-        found[one.key] = _merge(found[one.key], one) if one.key in found else one
+        found[one.key] = merge(found[one.key], one) if one.key in found else one
     return [found[key] for key in sorted(found)]
+
+
+def merge(one: AlertUpdate, other: AlertUpdate) -> AlertUpdate:
+    """Return what two updates of one alert amount to."""
+    last = max(one, other, key=lambda sighting: sighting.last_at)
+    return replace(last, count=one.count + other.count, first_at=min(one.first_at, other.first_at))
 
 
 def _matches(rule: Rule, event: StoredEvent) -> bool:
@@ -116,8 +130,3 @@ def _update_from(rule: Rule, event: StoredEvent, counted: int | None) -> AlertUp
 
 def _truncated(text: str) -> str:
     return text.encode()[:MAX_KEY_PART_BYTES].decode(errors="ignore")
-
-
-def _merge(one: AlertUpdate, other: AlertUpdate) -> AlertUpdate:
-    last = max(one, other, key=lambda sighting: sighting.last_at)
-    return replace(last, count=one.count + other.count, first_at=min(one.first_at, other.first_at))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from string import Template
 from typing import Any
 
@@ -11,12 +11,17 @@ Path = tuple[str | int, ...]
 
 def render(value: Any, words: Mapping[str, str]) -> Any:
     """Return `value` with each `$name` in its texts replaced, and `$$` by a dollar sign. Object keys stay unchanged."""
+    return map_texts(value, lambda _, text: Template(text).substitute(words))
+
+
+def map_texts(value: Any, change: Callable[[Path, str], str], path: Path = ()) -> Any:
+    """Return `value` with each text within it replaced by what `change` makes of its path and the text."""
     if isinstance(value, str):
-        return Template(value).substitute(words)
+        return change(path, value)
     if isinstance(value, dict):
-        return {key: render(item, words) for key, item in value.items()}
+        return {key: map_texts(item, change, (*path, key)) for key, item in value.items()}
     if isinstance(value, list):
-        return [render(item, words) for item in value]
+        return [map_texts(item, change, (*path, index)) for index, item in enumerate(value)]
     return value
 
 
@@ -32,7 +37,14 @@ def template_errors(value: Any, names: Collection[str]) -> Iterator[tuple[Path, 
 
 def has_variables(value: Any) -> bool:
     """Return whether `value` contains variables, so that its final form is unknown before it is rendered."""
-    return any(Template(text).get_identifiers() for _, text in iter_texts(value))
+    return any(True for _ in iter_variables(value))
+
+
+def iter_variables(value: Any) -> Iterator[tuple[Path, str]]:
+    """Yield the path and the name of each variable in the texts of `value`."""
+    for path, text in iter_texts(value):
+        for name in Template(text).get_identifiers():
+            yield path, name
 
 
 def iter_texts(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:

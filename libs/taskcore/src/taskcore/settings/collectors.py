@@ -177,6 +177,10 @@ class AlertSettings(Section):
 
     rules: Annotated[tuple[AlertRule, ...], AfterValidator(_check_unique_names), LIVE] = DEFAULT_RULES
     """Which events raise an alert."""
+    max_per_minute: Annotated[Annotated[int, Field(ge=1, le=10_000)], LIVE] = 10
+    """How many alerts a rule may open in a minute. Further ones are grouped by kind and reason: a group is one alert
+    with one task.
+    """
     resolve_after_s: Annotated[Age, LIVE] = 86_400
     """How long after the last matching event an alert is resolved, as long as the cluster can be watched. Null, which
     can be set live, leaves resolving to people.

@@ -82,6 +82,8 @@ class TaskEventPage(msgspec.Struct, frozen=True):
 class Alert(msgspec.Struct, frozen=True):
     """The events of one object and reason that match a rule.
 
+    In a storm, an alert is about a group of objects: its namespace is `*`, and its name `*` and the rule.
+
     `count` is the number of occurrences since the alert opened; `message` and `type` are those of the last event.
     `task_id` is the task that was submitted when it opened. The alert is open until `resolved_at`; `resolved_by` is the
     user who resolved it, or `inactivity` when there were no further events.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import structlog
 from opentelemetry import trace
 from sqlalchemy import Connection, Engine
 
+from collector_k8s import metrics
+from collector_k8s.store.alert_groups import GroupedUpdates, OpenedLately, group_keys, group_updates
 from collector_k8s.store.alert_rules import known_types
 from taskcore.db.kubernetes import alerts
 from taskcore.db.notify import OUTBOX, SyncNotifier
@@ -19,8 +22,18 @@ from taskcore.live_settings import CurrentSettings
 from taskcore.observability.tracing.propagation import current_traceparent
 from taskcore.settings import AlertTask
 from taskcore.submission import from_alert
+from taskcore.submission.schemas import compile_schema
 
 log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedAlert:
+    """An alert that was opened, with what fills the templates of its rule's task."""
+
+    alert_id: int
+    words: Mapping[str, str]
+    task: AlertTask
 
 
 class AlertHook:
@@ -39,14 +52,30 @@ class AlertHook:
         if not matches:
             return False
         rows = connection.execute(alerts.previous_counts(), {"ids": [event.id for _, event in matches]})
-        updates = aggregate_updates(matches, {row.id: row.so_far for row in rows})
+        grouped = self._group(connection, aggregate_updates(matches, {row.id: row.so_far for row in rows}))
         to_submit = [
-            (alert_id, update, task)
-            for alert_id, update in _upsert(connection, updates)
+            OpenedAlert(alert_id, _template_values(grouped, update), task)
+            for alert_id, update in _upsert(connection, grouped.updates)
             if (task := rules[update.rule].task) is not None
         ]
         _submit(connection, to_submit)
         return bool(to_submit)
+
+    def _group(self, connection: Connection, updates: Sequence[AlertUpdate]) -> GroupedUpdates:
+        """Count the updates of a storm in groups."""
+        cluster = updates[0].cluster
+        wanted = {one.key for one in updates} | group_keys(updates)
+        open_rows = connection.execute(alerts.open_keys(), {"rows": alerts.key_rows(wanted)})
+        lately = {
+            row.rule: OpenedLately(row.alerts, row.groups)
+            for row in connection.execute(alerts.opened_lately(), {"of": cluster})
+        }
+        open_keys = {(row.cluster, row.namespace, row.kind, row.name, row.reason) for row in open_rows}
+        grouped = group_updates(updates, open_keys, lately, self._settings.now.alerts.max_per_minute)
+        for rule, count in grouped.grouped.items():
+            log.warning("alerts.grouped", cluster=cluster, rule=rule, alerts=count)
+            metrics.ALERTS_GROUPED.labels(cluster, rule).inc(count)
+        return grouped
 
     def after_commit(self) -> None:
         """Wake up the relay."""
@@ -76,13 +105,29 @@ def _upsert(connection: Connection, updates: Sequence[AlertUpdate]) -> Iterator[
             yield alert_id, update
 
 
-def _submit(connection: Connection, to_submit: Sequence[tuple[int, AlertUpdate, AlertTask]]) -> None:
+def _template_values(grouped: GroupedUpdates, update: AlertUpdate) -> Mapping[str, str]:
+    """Return the words for the task of an alert: of a group, those of its first event, and that it is a group."""
+    first = grouped.firsts.get(update.key)
+    if first is None:
+        return update.template_values
+    message = (
+        f"Too many alerts of the rule {first.rule}: this one and further ones are counted together. {first.message}"
+    )
+    return first.template_values | {"message": message}
+
+
+def _submit(connection: Connection, to_submit: Sequence[OpenedAlert]) -> None:
     """Submit the tasks of alerts. A task of an unknown type waits for a worker that registers the type."""
-    types = known_types(connection, [task for _, _, task in to_submit])
+    types = known_types(connection, [opened.task for opened in to_submit])
+    schemas = {
+        name: compile_schema(types[name].schema if name in types else {}, name)
+        for name in {opened.task.type for opened in to_submit}
+    }
     task_ids: dict[int, int] = {}
-    for alert_id, update, task in to_submit:
+    for opened in to_submit:
+        alert_id, task = opened.alert_id, opened.task
         timeout_s = types[task.type].timeout_s if task.type in types else None
-        new = from_alert.new_task(task, alert_id, update.template_values, timeout_s)
+        new = from_alert.new_task(task, alert_id, opened.words, timeout_s, schemas[task.type])
         with trace.get_tracer("taskcore").start_as_current_span(
             "raise alert",
             attributes={"taskcore.alert.id": alert_id},

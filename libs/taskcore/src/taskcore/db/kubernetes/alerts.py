@@ -6,7 +6,7 @@ which is the order of `taskcore.domain.alerts.aggregate_updates`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from functools import cache
 
@@ -15,6 +15,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Executable,
+    Interval,
     Text,
     and_,
     bindparam,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     column,
     func,
     literal_column,
+    not_,
     select,
     update,
 )
@@ -30,10 +32,11 @@ from sqlalchemy.orm import aliased
 
 from taskcore.db.models import Alert, K8sCursor, K8sEvent
 from taskcore.db.sql import actor_param, bigint_param, bigints_param, const_text, recordset, seconds_param, texts_param
-from taskcore.domain.alerts import AlertUpdate
+from taskcore.domain.alerts import AlertKey, AlertUpdate, group_name
 from taskcore.domain.events import INACTIVITY
 
 BATCH = 500
+MINUTE = literal_column("interval '1 minute'", Interval)
 
 _KEY = ("cluster", "namespace", "kind", "name", "reason")
 _SEEN = {field.name: Alert.__table__.c[field.name].type for field in fields(AlertUpdate)}
@@ -49,6 +52,36 @@ def previous_counts() -> Executable:
         .join(before, is_before)
         .where(K8sEvent.id == func.any(bigints_param()))
         .group_by(K8sEvent.id)
+    )
+
+
+@cache
+def open_keys() -> Executable:
+    """Those of the keys in `rows` that have an open alert."""
+    wanted = recordset("wanted", **{name: _SEEN[name] for name in _KEY})
+    return select(*(Alert.__table__.c[name] for name in _KEY)).where(
+        Alert.resolved_at.is_(None), *(Alert.__table__.c[name] == wanted.c[name] for name in _KEY)
+    )
+
+
+def key_rows(keys: Iterable[AlertKey]) -> str:
+    """Return the parameter `rows` of `open_keys`."""
+    return msgspec.json.encode([dict(zip(_KEY, key, strict=True)) for key in sorted(keys)]).decode()
+
+
+@cache
+def opened_lately() -> Executable:
+    """(rule, alerts, groups): how many of the open alerts of the cluster `of` were opened within a minute."""
+    is_group = func.starts_with(Alert.name, group_name(""))
+    return (
+        select(
+            Alert.rule,
+            func.count().filter(not_(is_group)).label("alerts"),
+            func.count().filter(is_group).label("groups"),
+        )
+        .where(Alert.resolved_at.is_(None), Alert.cluster == bindparam("of", type_=Text))
+        .where(Alert.seen_at > func.now() - MINUTE, Alert.opened_at > func.now() - MINUTE)
+        .group_by(Alert.rule)
     )
 
 

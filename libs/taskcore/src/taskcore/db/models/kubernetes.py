@@ -98,7 +98,10 @@ class K8sGap(Model):
 
 
 class Alert(Model):
-    """Events selected by a rule, counted as one. At most one alert is open per object and reason."""
+    """Events selected by a rule, counted as one. At most one alert is open per object and reason.
+
+    In an alert for a group of objects, the namespace is `*` and the name `*` and the rule.
+    """
 
     __tablename__ = "alert"
 
@@ -114,6 +117,7 @@ class Alert(Model):
     count: Mapped[int]
     first_at: Mapped[datetime]
     last_at: Mapped[datetime]
+    opened_at: Mapped[datetime] = now()  # by the database's clock
     seen_at: Mapped[datetime] = now()  # when its last event was stored, by the database's clock
     task_id: Mapped[int | None]  # submitted when it opened
     resolved_at: Mapped[datetime | None]

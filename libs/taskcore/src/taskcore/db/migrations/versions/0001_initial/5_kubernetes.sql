@@ -75,6 +75,7 @@ CREATE TABLE alert (
     count bigint NOT NULL,
     first_at timestamptz NOT NULL,
     last_at timestamptz NOT NULL,
+    opened_at timestamptz NOT NULL DEFAULT now(),
     seen_at timestamptz NOT NULL DEFAULT now(),
     task_id bigint,
     resolved_at timestamptz,
