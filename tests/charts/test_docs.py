@@ -15,7 +15,7 @@ from tests.charts.schemas import VERSIONS
 
 TEXT = (ROOT / "docs/helm.md").read_text()
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
-INSTALLATIONS = re.findall(r"^helm install ((?:.*\\\n)*.*)$", TEXT, re.M)
+INSTALLATIONS = re.findall(r"^helm upgrade --install ((?:.*\\\n)*.*)$", TEXT, re.M)
 
 
 def values_of(command: str) -> Values:

@@ -56,6 +56,17 @@ def test_migration_runs_before_a_new_version_starts() -> None:
         assert annotations[HOOK] == "pre-install,pre-upgrade"
         assert annotations["helm.sh/hook-delete-policy"] == "before-hook-creation,hook-succeeded"
     assert (job["spec"]["backoffLimit"], job["spec"]["activeDeadlineSeconds"]) == (6, 600)
+    assert job["spec"]["ttlSecondsAfterFinished"] == 3_600
+
+
+def test_a_migration_that_the_server_refuses_is_not_tried_again() -> None:
+    """`taskcore db upgrade` exits with 2 when no further attempt would help."""
+    spec = render(PRODUCTION).get("Job", "migrate")["spec"]
+
+    codes = {"containerName": spec["template"]["spec"]["containers"][0]["name"], "operator": "In", "values": [2]}
+
+    assert spec["podFailurePolicy"] == {"rules": [{"action": "FailJob", "onExitCodes": codes}]}
+    assert spec["template"]["spec"]["restartPolicy"] == "Never"  # which the policy needs
 
 
 @pytest.mark.parametrize("values", [PRODUCTION, EVERYTHING], ids=["production", "everything"])

@@ -11,7 +11,7 @@ from tests.charts.samples import DEVELOPMENT, EVERYTHING, PRODUCTION, VALUE_SETS
 
 DNS = [("UDP", 53), ("TCP", 53)]
 DATABASE, AMQP = ("TCP", 5432), ("TCP", 5672)
-CLUSTER = [("TCP", 443), ("TCP", 6443)]
+CLUSTER = [("TCP", port) for port in (443, 6443, 8443, 16443)]
 CLOSED = set_value("worker.openEgress", False)
 NEEDS: dict[str, list[tuple[str, int]]] = {
     "api": [*DNS, DATABASE],

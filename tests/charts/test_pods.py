@@ -97,11 +97,20 @@ def test_probes_use_the_port_of_the_image(service: str) -> None:
 
     assert [port["containerPort"] for port in one["ports"]] == [int(port) for port in exposed.split()]
     assert port["containerPort"] == DEFAULT_PORT
+    readiness = "/livez" if service == "collector-k8s" else "/readyz"  # helm --wait must not wait for an API server
     assert {name: one[name]["httpGet"] for name in ("startupProbe", "livenessProbe", "readinessProbe")} == {
         "startupProbe": {"path": "/livez", "port": port["name"]},
         "livenessProbe": {"path": "/livez", "port": port["name"]},
-        "readinessProbe": {"path": "/readyz", "port": port["name"]},
+        "readinessProbe": {"path": readiness, "port": port["name"]},
     }
+
+
+@pytest.mark.parametrize("component", [*SERVICES, *SERVERS])
+def test_the_first_probe_waits_for_the_start(component: str) -> None:
+    """A probe that comes too early is a Warning of the cluster."""
+    pods = dict(render(DEVELOPMENT).pods())
+
+    assert container(pods[component])["startupProbe"]["initialDelaySeconds"] >= 5
 
 
 def test_commands_exist_in_the_image() -> None:
@@ -115,7 +124,8 @@ def test_commands_exist_in_the_image() -> None:
         "coordinator": ["coordinate"],
     }
     assert [c for c in SERVICES if "command" in container(pods[c])] == []
-    assert container(pods["migrate"])["command"] == ["python", "-m", "taskcore.init", "taskcore", "db", "upgrade"]
+    migrate = container(pods["migrate"])["command"]
+    assert migrate == ["python", "-m", "taskcore.init", "taskcore", "db", "upgrade", "--wait", "120"]
     assert json.loads(entrypoint)[:3] == ["python", "-m", "taskcore.init"]
 
 

@@ -1,12 +1,13 @@
-"""The number of replicas: fixed, by CPU, or by the age of waiting tasks."""
+"""The number of replicas: fixed, by CPU, or by the age of waiting tasks; and what all of them request together."""
 
 from __future__ import annotations
 
 import helm_python
 import pytest
 
-from tests.charts.rendering import SERVICES, Release, merge_values, render, set_value
-from tests.charts.samples import PRODUCTION
+from tests.charts.rendering import SERVICES, Object, Release, merge_values, render, set_value
+from tests.charts.samples import DEVELOPMENT, PRODUCTION
+from tests.charts.test_pods import container
 
 KEDA = set_value("worker.keda", {"enabled": True, "serverAddress": "http://prometheus:9090"})
 BY_CPU = merge_values(
@@ -108,3 +109,31 @@ def test_large_numbers_stay_integers() -> None:
     assert job["spec"]["activeDeadlineSeconds"] == 2_000_000
     assert pod["spec"]["activeDeadlineSeconds"] == 3_000_060
     assert pod["spec"]["containers"][0]["command"][-1] == "3000000"
+
+
+def test_development_servers_and_services_fit_on_two_cpus() -> None:
+    rendered = render(DEVELOPMENT)
+
+    cpus = sum(requested(one, "cpu", "m") for one in workloads(rendered))
+    memory = sum(requested(one, "memory", "Mi") for one in workloads(rendered))
+
+    assert (cpus, memory) == (500, 1_600)  # as docs/helm.md says
+    assert sum(requested(one, "cpu", "m") for one in workloads(render(PRODUCTION))) == 1_700
+
+
+def test_given_requests_replace_those_of_the_chart() -> None:
+    rendered = render(DEVELOPMENT, set_value("worker.resources.requests", {"cpu": "2"}))
+
+    (one,) = (one for one in workloads(rendered) if one["metadata"]["name"] == "demo-taskcore-worker")
+
+    assert container(one["spec"]["template"])["resources"]["requests"] == {"cpu": "2", "memory": "256Mi"}
+
+
+def workloads(rendered: Release) -> list[Object]:
+    return rendered.of_kind("Deployment") + rendered.of_kind("StatefulSet")
+
+
+def requested(workload: Object, resource: str, unit: str) -> int:
+    """Return what all replicas request together."""
+    amount = container(workload["spec"]["template"])["resources"]["requests"][resource]
+    return int(amount.removesuffix(unit)) * int(workload["spec"]["replicas"])

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from typing import Any
 from urllib.parse import urlsplit
 
 import helm_python
 import pytest
-import yaml
 
-from harness.http_server import HttpServer, Response
-from tests.charts.rendering import SERVICES, Release, load_chart, merge_values, render, set_value
+from tests.charts.rendering import SERVICES, Release, render, set_value
 from tests.charts.samples import DEVELOPMENT, PRODUCTION
 
 NEED_AMQP = {"coordinator", "worker", "collector-analytics"}
@@ -121,46 +117,3 @@ def test_each_release_gets_a_new_password() -> None:
     second = render(DEVELOPMENT, name="other").get("Secret", "postgresql")["stringData"]["password"]
 
     assert first != second
-
-
-def test_existing_password_is_kept(http_server: HttpServer) -> None:
-    """Its Secret remains after helm uninstall, as its volume does."""
-    known = {"password": base64.b64encode(b"as before").decode()}
-    for kind in ("postgresql", "rabbitmq"):
-        _serve_secret(http_server, f"demo-taskcore-{kind}", known)
-
-    with helm_python.Config(kubeconfig_content=_kubeconfig(http_server.url), namespace="tasks") as config:
-        texts = config.render(load_chart(), merge_values(DEVELOPMENT), name="demo", namespace="tasks", is_upgrade=True)
-    secrets = Release(texts).of_kind("Secret")
-
-    assert [one["stringData"]["password"] for one in secrets] == ["as before", "as before"]
-    assert ["taskcore:as before@" in text for text in map(json.dumps, secrets)] == [True, True]
-    assert {one["metadata"]["annotations"]["helm.sh/resource-policy"] for one in secrets} == {"keep"}
-
-
-def _serve_secret(server: HttpServer, name: str, data: dict[str, str]) -> None:
-    """Serve a Secret to Helm's `lookup`, which requests the API's kinds first."""
-    secrets = {"name": "secrets", "singularName": "secret", "namespaced": True, "kind": "Secret", "verbs": ["get"]}
-    secret = {"kind": "Secret", "apiVersion": "v1", "metadata": {"name": name, "namespace": "tasks"}, "data": data}
-    answers: dict[str, Any] = {
-        "/api": {"kind": "APIVersions", "versions": ["v1"]},
-        "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": []},
-        "/api/v1": {"kind": "APIResourceList", "groupVersion": "v1", "resources": [secrets]},
-        f"/api/v1/namespaces/tasks/secrets/{name}": secret,
-    }
-    for path, answer in answers.items():
-        body = json.dumps(answer).encode()
-        server.on("GET", path, Response(200, body, {"Content-Type": "application/json"}))
-
-
-def _kubeconfig(url: str) -> str:
-    return yaml.safe_dump(
-        {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "fake", "cluster": {"server": url}}],
-            "users": [{"name": "fake", "user": {}}],
-            "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "fake"}}],
-            "current-context": "fake",
-        }
-    )

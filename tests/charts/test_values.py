@@ -101,11 +101,27 @@ def test_removed_value_is_rejected(path: str) -> None:
 
 
 def test_values_in_the_file_are_required() -> None:
-    """Deeper in a service Helm keeps null, which has the wrong type."""
+    """Except empty lists and maps: null is Helm's way to leave them out. Deeper in a service Helm keeps it."""
     required = {path: set(schema["required"]) for path, schema in _properties(SCHEMA) if "required" in _members(schema)}
     deeper = {f"global.{name}": value for name, value in VALUES["global"].items() if value and isinstance(value, dict)}
 
-    assert required == {path: set(section) for path, section in (VALUES | deeper).items()}
+    sections = (VALUES | deeper).items()
+    assert required == {path: {name for name in section if section[name] not in ([], {})} for path, section in sections}
+
+
+def empty_values(section: Values, path: str = "") -> Iterator[str]:
+    for name, value in section.items():
+        if value in ([], {}):
+            yield f"{path}{name}"
+        elif isinstance(value, dict):
+            yield from empty_values(value, f"{path}{name}.")
+
+
+def test_null_leaves_an_empty_list_or_map_as_it_is() -> None:
+    without: Values = merge_values(*(set_value(path, None) for path in empty_values(VALUES)))
+
+    assert "collector-k8s.namespaces" in set(empty_values(VALUES))
+    assert render(PRODUCTION, without).texts == render(PRODUCTION).texts
 
 
 @pytest.mark.parametrize("path", WRONG)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
+import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import make_url
 
+from harness.ports import free_port
+from taskcore.__main__ import main
 from taskcore.db import migrations
 
 
@@ -40,12 +41,47 @@ def test_the_installation_may_be_in_a_path_with_a_percent_sign(tmp_path: Path) -
     assert script.get_current_head() == ScriptDirectory.from_config(migrations.alembic_config()).get_current_head()
 
 
-def test_an_unusable_database_is_reported_in_one_line(empty_database_url: str) -> None:
+def test_a_server_that_refuses_is_reported_at_once_in_one_line(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     strange = make_url(empty_database_url).set(username="stranger", password="hidden")
-    environment = os.environ | {"TASKCORE_DATABASE_URL": strange.render_as_string(hide_password=False)}
+    monkeypatch.setenv("TASKCORE_DATABASE_URL", strange.render_as_string(hide_password=False))
 
-    command = [sys.executable, "-m", "taskcore", "db", "upgrade"]
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert main(["db", "upgrade", "--wait", "600"]) == 2
+    assert re.fullmatch(r'taskcore: the database refuses: .*"stranger".*\n', capsys.readouterr().err)
 
-    assert ended.returncode == 1
-    assert re.fullmatch(r'taskcore: the database is unavailable: .*"stranger".*\n', ended.stderr), ended.stderr
+
+def test_a_missing_right_is_reported_in_one_line(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with psycopg.connect(empty_database_url, autocommit=True) as connection:
+        connection.execute("CREATE ROLE guest LOGIN")
+    guest = make_url(empty_database_url).set(username="guest").render_as_string(hide_password=False)
+    monkeypatch.setenv("TASKCORE_DATABASE_URL", guest)
+
+    assert main(["db", "upgrade"]) == 2
+    assert capsys.readouterr().err == "taskcore: the database refuses: permission denied for schema public\n"
+    with psycopg.connect(empty_database_url, autocommit=True) as connection:
+        connection.execute("DROP ROLE guest")
+
+
+def test_a_server_that_does_not_respond_is_unavailable(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TASKCORE_DATABASE_URL", f"postgresql://127.0.0.1:{free_port()}/tasks")
+
+    assert main(["db", "upgrade"]) == 1
+    assert capsys.readouterr().err.startswith("taskcore: the database is unavailable: ")
+
+
+def test_an_upgrade_waits_for_a_server_that_does_not_respond_yet(empty_database_url: str, tmp_path: Path) -> None:
+    url = make_url(empty_database_url)
+    sockets = tmp_path / "sockets"
+    later = url.update_query_dict({"host": str(sockets)}).render_as_string(hide_password=False)
+
+    def start(_: Exception) -> None:
+        sockets.symlink_to(str(url.query["host"]))
+
+    migrations.upgrade_when_available(later, "head", wait_s=60, on_wait=start)
+
+    migrations.check(empty_database_url)

@@ -1,34 +1,40 @@
-"""`taskcore db upgrade`: migrates the database to the schema of this version. Every image has it."""
+"""`taskcore db upgrade`: migrates the database to the schema of this version. Every image has it.
+
+Exit status 1: the database is unavailable, so a later attempt may succeed. 2: it refuses, or a setting is wrong.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from taskcore.db import migrations
 from taskcore.errors import TaskcoreError, first_line
 from taskcore.settings import load_settings
 
 
-def main() -> int:
+def main(given: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="taskcore", description="Manage Taskcore's database.")
     subjects = parser.add_subparsers(required=True, metavar="db")
     db = subjects.add_parser("db", help="the database's schema").add_subparsers(dest="command", required=True)
-    db.add_parser("upgrade", help="migrate to the newest revision, or to --to").add_argument(
-        "--to", default="head", metavar="REVISION"
+    upgrade = db.add_parser("upgrade", help="migrate to the newest revision, or to --to")
+    upgrade.add_argument("--to", default="head", metavar="REVISION")
+    upgrade.add_argument(
+        "--wait", type=float, default=0, metavar="S", help="wait for a server that does not respond yet"
     )
     db.add_parser("downgrade", help="migrate back to --to; the data in newer tables is lost").add_argument(
         "--to", required=True, metavar="REVISION"
     )
     db.add_parser("check", help="compare the database with the models")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(given)
     try:
         url = load_settings().direct_url
         match arguments.command:
             case "upgrade":
-                migrations.upgrade(url, arguments.to)
+                migrations.upgrade_when_available(url, arguments.to, arguments.wait)
             case "downgrade":
                 migrations.downgrade(url, arguments.to)
             case "check":
@@ -36,9 +42,13 @@ def main() -> int:
     except TaskcoreError as exc:
         print(f"taskcore: {exc}", file=sys.stderr)
         return 2
-    except OperationalError as exc:
-        print(f"taskcore: the database is unavailable: {first_line(exc.orig or exc)}", file=sys.stderr)
-        return 1
+    except DBAPIError as exc:
+        is_refusal = migrations.is_refusal(exc)
+        if not is_refusal and not isinstance(exc, OperationalError):
+            raise
+        state = "refuses" if is_refusal else "is unavailable"
+        print(f"taskcore: the database {state}: {first_line(exc.orig or exc)}", file=sys.stderr)
+        return 2 if is_refusal else 1
     return 0
 
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from opentelemetry import trace
 from opentelemetry.trace import Link, SpanContext, SpanKind, StatusCode
@@ -44,10 +44,17 @@ class Isolated(Plugin[BehaviourParameters]):
     name = "isolated"
     isolation = Isolation.PROCESS
     retry = RetryPolicy(initial=timedelta(seconds=1), jitter=0)
-    memory_limit_bytes = 2048 * MIB
+    memory_limit_bytes: ClassVar[int | None] = 2048 * MIB
 
     def run(self, ctx: TaskContext, params: BehaviourParameters) -> object:
         return BEHAVIOURS[params.behaviour](ctx, params)
+
+
+class WithoutLimit(Isolated):
+    """The limit is the worker's."""
+
+    name = "without_limit"
+    memory_limit_bytes = None
 
 
 class InThread(Isolated):
@@ -58,7 +65,7 @@ class InThread(Isolated):
 
 
 def load() -> Plugins:
-    return build_plugins([Isolated, InThread])
+    return build_plugins([Isolated, WithoutLimit, InThread])
 
 
 def write_pids(params: BehaviourParameters, *pids: int) -> None:

@@ -56,7 +56,7 @@ class IsolationHarness:
     """An executor without a database, which runs attempts and returns their results."""
 
     def __init__(self, directory: Path, kill_after_s: float) -> None:
-        settings = Settings(worker={"kill_after_s": kill_after_s})  # type: ignore[arg-type]
+        settings = Settings(worker={"kill_after_s": kill_after_s, "task_memory_mb": 512})  # type: ignore[arg-type]
         self.services = RecordingServices()
         self.executor = Executor(
             cast("Any", None),

@@ -93,6 +93,13 @@ def test_dead_process_is_a_crash_with_its_cause(harness: IsolationHarness, behav
     assert (last.status, last.reason) == (Status.FAILED, Reason.CRASH_LOOP)
 
 
+def test_a_type_without_a_limit_has_that_of_the_worker(harness: IsolationHarness) -> None:
+    """Otherwise a kubelet would kill the whole container, with all other tasks."""
+    result = harness.run("eat_memory", type="without_limit")
+
+    assert (result.outcome, result.error) == (AttemptOutcome.CRASHED, "its process ran out of memory")
+
+
 @pytest.mark.parametrize("cause", [InterruptCause.CANCEL, InterruptCause.TIMEOUT, InterruptCause.SHUTDOWN])
 def test_interrupt_ends_a_system_call_and_leaves_time_for_a_checkpoint(
     harness: IsolationHarness, cause: InterruptCause

@@ -20,6 +20,11 @@ class WorkerSettings(Section):
     """How many short tasks an executor process may claim beyond its threads."""
     queues: tuple[str, ...] = ()
     """Queues to consume; all when empty."""
+    task_memory_mb: Annotated[int, Field(ge=0, le=2**40)] | None = None
+    """How much private memory, in MiB, each process of a task with processes of its own may use, if neither its type
+    nor its command has a limit. 0: any. By default, in a container: its limit less 128 MiB for each executor process
+    and for the supervisor, but at least half of it.
+    """
     heartbeat_s: Seconds = 5
     """Interval between heartbeats."""
     lease_s: Seconds = 30

@@ -4,6 +4,8 @@
 image: api
 serves: {name: http, number: 8080}
 needs: [database]
+requests: {cpu: 200m, memory: 256Mi}
+smallRequests: {cpu: 50m, memory: 128Mi}
 graceSeconds: {{ addf .Values.drainSeconds 10 | ceil | int }}
 settings:
   - {name: api.processes, value: processes}

@@ -3,5 +3,7 @@
 image: worker
 args: [coordinate]
 needs: [database, amqp]
+requests: {cpu: 100m, memory: 128Mi}
+smallRequests: {cpu: 25m, memory: 128Mi}
 graceSeconds: 30
 {{- end -}}

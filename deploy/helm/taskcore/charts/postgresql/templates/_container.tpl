@@ -9,6 +9,7 @@ env:
 {{- /* By TCP: while it initializes the database it listens only on its socket. */}}
 startupProbe:
   exec: {command: [pg_isready, -q, -h, 127.0.0.1, -U, taskcore]}
+  initialDelaySeconds: 5
   periodSeconds: 2
   timeoutSeconds: 5
   failureThreshold: 60

@@ -10,6 +10,7 @@ env:
   - {name: RABBITMQ_NODENAME, value: rabbit@localhost}
 startupProbe:
   tcpSocket: {port: amqp}
+  initialDelaySeconds: 10
   periodSeconds: 3
   failureThreshold: 60
 livenessProbe:

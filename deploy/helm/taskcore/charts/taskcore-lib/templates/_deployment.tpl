@@ -7,9 +7,14 @@ metadata:
   name: {{ include "taskcore.name" (list . .Chart.Name) }}
   labels:
     {{- include "taskcore.labels" (list . .Chart.Name) | nindent 4 }}
+  {{- $replicas := include "taskcore.replicas" . }}
+  {{- if and $replicas (include "taskcore.isScaled" .) }}
+  annotations:
+    {{ include "taskcore.keepsReplicas" . }}: "true"
+  {{- end }}
 spec:
-  {{- if not (include "taskcore.isScaled" .) }}
-  replicas: {{ int .Values.replicas }}
+  {{- with $replicas }}
+  replicas: {{ . }}
   {{- end }}
   revisionHistoryLimit: 3
   strategy:
@@ -59,9 +64,9 @@ spec:
             - {name: {{ .name }}, containerPort: {{ .number }}}
             {{- end }}
             - {name: health, containerPort: 5050}
-          {{- include "taskcore.probes" . | nindent 10 }}
+          {{- include "taskcore.probes" ($facts.readiness | default "/readyz") | nindent 10 }}
           {{- include "taskcore.containerSecurity" . | nindent 10 }}
-          {{- include "taskcore.resources" .Values.resources | nindent 10 }}
+          {{- include "taskcore.resources" (set (deepCopy .Values.resources) "requests" (include "taskcore.requests" . | fromYaml)) | nindent 10 }}
           volumeMounts:
             - {name: tmp, mountPath: /tmp}
             - {name: config, mountPath: /etc/taskcore, readOnly: true}

@@ -46,9 +46,20 @@ resources:
   {{- toYaml $kept | nindent 2 }}
 {{- end -}}
 
+{{- /* Requests that are not given are those of _facts.tpl; beside development servers, which are for small clusters, smaller ones. */ -}}
+{{- define "taskcore.requests" -}}
+{{- $facts := include "taskcore.facts" . | fromYaml -}}
+{{- $isTrial := or .Values.global.database.development .Values.global.amqp.development -}}
+{{- $requests := $isTrial | ternary $facts.smallRequests $facts.requests -}}
+{{- range $name, $amount := .Values.resources.requests | default dict }}{{ $_ := set $requests $name $amount }}{{ end -}}
+{{- toYaml $requests -}}
+{{- end -}}
+
+{{- /* With the path for readiness. The first probe waits for the program to listen: each earlier one would be a Warning of the cluster. */ -}}
 {{- define "taskcore.probes" -}}
 startupProbe:
   httpGet: {path: /livez, port: health}
+  initialDelaySeconds: 5
   periodSeconds: 2
   timeoutSeconds: 5
   failureThreshold: 60
@@ -58,7 +69,7 @@ livenessProbe:
   timeoutSeconds: 5
   failureThreshold: 6
 readinessProbe:
-  httpGet: {path: /readyz, port: health}
+  httpGet: {path: {{ . }}, port: health}
   periodSeconds: 5
   timeoutSeconds: 5
   failureThreshold: 2

@@ -4,13 +4,41 @@
 {{- if or (dig "autoscaling" "enabled" false .Values.AsMap) (dig "keda" "enabled" false .Values.AsMap) }}yes{{ end -}}
 {{- end -}}
 
+{{- /* An autoscaler owns the number, so it is left out. But where the manifest had it before, a cluster would take its absence for
+       1: then the present number is written, from the upgrade that enables the autoscaler on. The annotation remembers it. */ -}}
+{{- define "taskcore.replicas" -}}
+{{- if not (include "taskcore.isScaled" .) -}}
+  {{- int .Values.replicas -}}
+{{- else -}}
+  {{- $name := include "taskcore.name" (list . .Chart.Name) -}}
+  {{- $live := lookup "apps/v1" "Deployment" .Release.Namespace $name -}}
+  {{- if $live -}}
+    {{- $isKept := hasKey (dig "metadata" "annotations" dict $live) (include "taskcore.keepsReplicas" .) -}}
+    {{- if or $isKept (not (include "taskcore.liveScaler" (list . $name))) -}}
+      {{- $scaling := dig "keda" "enabled" false .Values.AsMap | ternary (dig "keda" dict .Values.AsMap) .Values.autoscaling -}}
+      {{- max (int (dig "spec" "replicas" 1 $live)) (int $scaling.minReplicas) -}}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "taskcore.keepsReplicas" -}}
+taskcore.io/keeps-replicas
+{{- end -}}
+
+{{- define "taskcore.liveScaler" -}}
+{{- $root := index . 0 -}}
+{{- $kind := dig "keda" "enabled" false $root.Values.AsMap | ternary (list "keda.sh/v1alpha1" "ScaledObject") (list "autoscaling/v2" "HorizontalPodAutoscaler") -}}
+{{- if lookup (first $kind) (last $kind) $root.Release.Namespace (index . 1) }}yes{{ end -}}
+{{- end -}}
+
 {{- define "taskcore.horizontalpodautoscaler" -}}
 {{- $scaling := .Values.autoscaling -}}
 {{- if $scaling.enabled -}}
 {{- if dig "keda" "enabled" false .Values.AsMap -}}
   {{- fail (printf "%s.autoscaling and %s.keda are both enabled: two autoscalers would work against each other. Enable only one." .Chart.Name .Chart.Name) -}}
 {{- end -}}
-{{- if not (dig "requests" "cpu" "" (.Values.resources | default dict)) -}}
+{{- if not (include "taskcore.requests" . | fromYaml).cpu -}}
   {{- fail (printf "%s.autoscaling needs %s.resources.requests.cpu: its percentage refers to that request." .Chart.Name .Chart.Name) -}}
 {{- end -}}
 {{- include "taskcore.checkRange" (list $scaling (printf "%s.autoscaling" .Chart.Name)) -}}

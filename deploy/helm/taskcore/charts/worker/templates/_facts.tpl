@@ -4,6 +4,8 @@
 image: worker
 args: [run]
 needs: [database, amqp]
+requests: {cpu: 500m, memory: 512Mi}
+smallRequests: {cpu: 100m, memory: 256Mi}
 graceSeconds: {{ addf .Values.graceSeconds 15 | ceil | int }}
 settings:
   - {name: worker.processes, value: processes}

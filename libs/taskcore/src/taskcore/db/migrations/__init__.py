@@ -2,22 +2,61 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from taskcore.db.engine import sync_engine
 
 #: Concurrent upgrades wait for each other on this advisory lock.
 MIGRATION_LOCK = 0x7461736B
+RETRY_S = 1.0
+#: Parts of messages with which a server, or libpq, refuses a connection for good. They have no code before a session.
+REFUSALS = (
+    "password authentication failed",
+    "no password supplied",
+    "no pg_hba.conf entry",
+    "does not exist",
+    "is not permitted to log in",
+    "permission denied for database",
+)
 
 
 def upgrade(database_url: str, revision: str = "head") -> None:
     """Upgrade the schema to `revision`. Safe to run twice, and in several processes at once."""
     _run(database_url, lambda config: command.upgrade(config, revision))
+
+
+def upgrade_when_available(
+    database_url: str, revision: str, wait_s: float, on_wait: Callable[[OperationalError], None] = lambda _: None
+) -> None:
+    """Upgrade, and wait up to `wait_s` for a server that does not respond yet, but not for one that refuses.
+
+    `on_wait` is called after each failed attempt. Raises `OperationalError` when the time is over.
+    """
+    ends_at = time.monotonic() + wait_s
+    while True:
+        try:
+            upgrade(database_url, revision)
+            return
+        except OperationalError as exc:
+            if is_refusal(exc) or time.monotonic() >= ends_at:
+                raise
+            on_wait(exc)
+        time.sleep(RETRY_S)
+
+
+def is_refusal(exc: DBAPIError) -> bool:
+    """Return whether the server refuses the credentials or lacks a right, so that no later attempt would help."""
+    if isinstance(exc.orig, InsufficientPrivilege):
+        return True
+    return isinstance(exc, OperationalError) and any(refusal in str(exc.orig) for refusal in REFUSALS)
 
 
 def downgrade(database_url: str, revision: str) -> None:

@@ -17,8 +17,9 @@ from opentelemetry.trace import Tracer
 from taskcore.domain.tasks import ClaimedTask
 from taskcore.execution.isolation import messages
 from taskcore.execution.isolation.channel import Channel
+from taskcore.execution.isolation.container_memory import container_limit, task_limit
 from taskcore.execution.isolation.remote_services import RemoteServices
-from taskcore.execution.isolation.rlimits import set_memory_limit
+from taskcore.execution.isolation.rlimits import set_data_limit, set_memory_limit
 from taskcore.execution.run_plugin import make_context, run_plugin
 from taskcore.observability.log_context import LogContext
 from taskcore.observability.tracing.client_spans import NO_TRACER
@@ -90,6 +91,8 @@ def _run_attempt(
         file.write(OOM_SCORE_ADJ)
     if plugin.memory_limit_bytes is not None:
         set_memory_limit(plugin.memory_limit_bytes)
+    elif (limit := task_limit(settings.worker, container_limit())) is not None:
+        set_data_limit(limit)
     LogContext().started(claimed)
     context = make_context(claimed, cancellation, settings, services, tracer)
     return messages.encode(messages.Ended(run_plugin(plugin, claimed, context, own_process=True)))
