@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from collector_analytics.builtin.durations import Durations
+from collector_analytics.builtin.largest import MAX_SERIES, OTHER
 from collector_analytics.builtin.queues import Queues
 from collector_analytics.builtin.submitters import Submitters
 from collector_analytics.builtin.tasks import Tasks
 from collector_analytics.builtin.throughput import Throughput
 from collector_analytics.builtin.workers import Workers
 from taskcore.db.tasks import actions
+from taskcore.metrics import MetricSource
 from tests.collector_analytics.analytics_harness import NOON, AnalyticsHarness, clock, minutes
 from tests.taskcore.db.db_harness import new_task
 
@@ -28,6 +30,19 @@ def test_tasks_are_counted_by_status_type_and_queue(analytics: AnalyticsHarness)
         (NOON, "default", "queued", "mail"): 1,
         (NOON, "default", "running", "noop"): 1,
     }
+
+
+@pytest.mark.parametrize("source", [Tasks(), Queues()])
+def test_series_beyond_the_largest_are_one(analytics: AnalyticsHarness, source: MetricSource) -> None:
+    many = MAX_SERIES + 3
+    analytics.submit(*[new_task(queue=f"invented-{number}") for number in range(many)], new_task(queue="invented-7"))
+
+    analytics.measure(source, NOON)
+
+    metric = "tasks" if isinstance(source, Tasks) else "queue_depth"
+    numbers = {key[1]: number for key, number in analytics.samples(metric).items()}
+    assert (numbers["invented-7"], numbers[OTHER], len(numbers)) == (2, 3, MAX_SERIES + 1)
+    assert sum(numbers.values()) == many + 1
 
 
 def test_only_a_queue_with_waiting_tasks_has_an_age(analytics: AnalyticsHarness) -> None:

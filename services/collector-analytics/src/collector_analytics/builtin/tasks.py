@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from collector_analytics.builtin.largest import OTHER, largest
 from taskcore.db.analytics.usage import count_tasks
 from taskcore.metrics import Metric, MetricContext, MetricSource, Sample
 
@@ -15,5 +16,8 @@ class Tasks(MetricSource):
         return [Metric("tasks", "Tasks by status, type and queue")]
 
     def collect(self, ctx: MetricContext) -> Iterable[Sample]:
-        for row in ctx.database.execute(count_tasks()):
-            yield Sample("tasks", row.number, {"status": row.status, "type": row.type, "queue": row.queue})
+        counts: dict[tuple[str, ...], int] = {
+            (row.status, row.type, row.queue): row.number for row in ctx.database.execute(count_tasks())
+        }
+        for (status, type_, queue), number in largest(counts, lambda key: (key[0], OTHER, OTHER)):
+            yield Sample("tasks", number, {"status": status, "type": type_, "queue": queue})

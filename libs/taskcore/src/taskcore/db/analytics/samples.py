@@ -31,7 +31,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from taskcore.db.models import AnalyticsCursor, AnalyticsMetric, AnalyticsSample, AnalyticsSeries
-from taskcore.db.sql import interval, recordset, timestamp_param
+from taskcore.db.sql import const_text, interval, recordset, timestamp_param
 from taskcore.domain.metrics import Metric
 
 #: How long a change may take from its `now()` to its commit while its transaction is not seen to be running,
@@ -45,16 +45,19 @@ def read_clock() -> Executable:
     """One row: `at`, the database's time, and `settled`, the time before which all history is committed.
 
     A transaction that has been writing for longer than a minute is not waited for. A transaction that waits for a lock
-    may be about to write. The start of other roles' transactions may be hidden, but `pg_locks` shows all that wait.
+    may be about to write. `pg_locks` shows both kinds to everybody: who writes holds the lock on its own id. When other
+    roles' transactions began is hidden without `pg_read_all_stats`: those are waited for as long as that.
     """
-    activity = table_of("pg_stat_activity", *(column(name) for name in ("datname", "pid", "backend_xid", "xact_start")))
-    locks = table_of("pg_locks", column("pid"), column("granted", Boolean))
-    waiting = select(locks.c.pid).where(~locks.c.granted)
+    activity = table_of("pg_stat_activity", *(column(name) for name in ("datname", "pid", "xact_start")))
+    locks = table_of("pg_locks", column("pid"), column("locktype"), column("granted", Boolean))
+    writing_or_waiting = select(locks.c.pid).where(
+        or_(locks.c.locktype == const_text("transactionid"), ~locks.c.granted)
+    )
     begun_at = func.coalesce(activity.c.xact_start, literal_column("'-infinity'::timestamptz"))
     oldest = (
         select(func.min(begun_at))
         .where(activity.c.datname == func.current_database())
-        .where(or_(activity.c.backend_xid.is_not(None), activity.c.pid.in_(waiting)))
+        .where(activity.c.pid.in_(writing_or_waiting))
         .where(activity.c.pid != func.pg_backend_pid())
         .scalar_subquery()
     )
