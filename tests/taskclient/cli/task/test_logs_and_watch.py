@@ -110,7 +110,8 @@ def serve_activity(server: FakeTaskServer) -> None:
     ]
     server.on("GET", "/tasks/5", Answer(200, task_body(status="running", progress={"percent": 50})))
     server.on("GET", "/tasks/5/wait", Answer(200, task_body(status="succeeded", progress={"percent": 50})))
-    server.on("GET", "/tasks/5/history", Answer(200, {"items": entries[:2]}), Answer(200, {"items": entries}))
+    pages = [{"items": items, "next_after": None} for items in (entries[:2], entries[2:])]
+    server.on("GET", "/tasks/5/history", *(Answer(200, page) for page in pages))
     server.on("GET", "/tasks/5/logs", after_cursor(line(1, at="2030-01-02T03:04:05Z")))
 
 

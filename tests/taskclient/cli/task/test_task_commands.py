@@ -133,7 +133,7 @@ def test_history_is_available_at_the_root_and_under_task(
     cli: RunCli, server: FakeTaskServer, words: tuple[str, ...]
 ) -> None:
     deletion = ENTRY | {"id": 2, "from_status": "queued", "to_status": None}
-    server.on("GET", "/tasks/5/history", Answer(200, {"items": [ENTRY, deletion]}))
+    server.on("GET", "/tasks/5/history", Answer(200, {"items": [ENTRY, deletion], "next_after": None}))
 
     table, as_json = cli(*words, "--id", "5"), cli(*words, "--id", "5", "-o", "json")
 
