@@ -22,13 +22,17 @@ OWN := taskcore taskclient taskapi taskworker collector-analytics collector-k8s 
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # More workers than processors, because many tests wait. The servers are shared by all workers.
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --timeout 600
+# What stores, finds and moves tasks, and how sessions are set up.
+ON_OLDEST_POSTGRES := $(addprefix tests/taskcore/db/,queues schedules test_connections.py test_migrations.py test_query_plans.py \
+	tasks/test_actions.py tasks/test_claims.py tasks/test_settlements.py tasks/test_submit.py) \
+	tests/taskcore/leasing/test_control_listener.py tests/taskworker/coordinator/test_rescuer.py
 INSTALL := $(PIP) install --quiet --no-deps --require-hashes
 COMPOSE ?= $(shell docker compose version > /dev/null 2>&1 && echo docker compose || echo docker-compose)
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links $(OWN:%=--no-emit-package %)
 
 .DELETE_ON_ERROR:
-.PHONY: help run up compose down logs test test-fast test-containers check bench faults docs lock images $(IN_IMAGES:%=image-%) clean
+.PHONY: help run up compose down logs test test-fast test-oldest-postgres test-containers check bench faults docs lock images $(IN_IMAGES:%=image-%) clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1	/p' Makefile | expand -t 17
@@ -63,11 +67,15 @@ up down logs: export COMPOSE_FILE := compose.yaml$(if $(DEV),:compose.dev.yaml)$
 
 # A file goes to one worker, because its tests may share a system of processes.
 test: .venv/.dev  ## run all tests; ARGS="tests/taskstandalone -k adopted" for some
-	harness/rabbitmq/provide_rabbitmq
+	harness/provide_servers
 	$(PYTEST) --dist loadfile --no-loadscope-reorder $(DURATIONS:%=--durations=%) $(ARGS)
 
 test-fast: .venv/.dev  ## run the tests that need neither Taskcore's programs nor much time
 	$(PYTEST) --dist worksteal -m 'not slow and not system' $(ARGS)
+
+test-oldest-postgres: .venv/.dev  ## run the tests of the hot statements on the oldest PostgreSQL that Debian has here
+	harness/provide_servers
+	TASKCORE_TEST_POSTGRES=debian $(BIN)/python -m pytest $(ON_OLDEST_POSTGRES) $(ARGS)
 
 test-containers: .venv/.dev  ## run the tests that need a container engine: they build and run the images
 	$(BIN)/python -m pytest tests/containers/engine $(ARGS)
@@ -84,7 +92,7 @@ bench: .venv/.dev  ## run the benchmarks; results are written to bench/results.j
 	$(BIN)/python -m bench $(ARGS)
 
 faults: .venv/.dev  ## inject faults under load and check the results; ONLY=name,name for some, LIST=1 for the names
-	harness/rabbitmq/provide_rabbitmq
+	harness/provide_servers
 	$(BIN)/python -m faults $(ONLY:%=--only=%) $(LIST:%=--list) $(ARGS)
 
 docs: .venv/.dev  ## write the generated pages

@@ -25,8 +25,8 @@ from taskcore.db import migrations
 from taskstandalone.postgres.embedded_postgres import EmbeddedPostgres
 
 NON_DURABLE_SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "400", "max_wal_size": "256MB"}
-#: A version of PostgreSQL that Debian packages, for all tests of a run instead of the bundled one.
-VERSION_VARIABLE = "TASKCORE_TEST_POSTGRES_VERSION"
+#: `debian`: the tests of this run use the oldest PostgreSQL that Debian has installed, not the bundled one.
+WHICH_VARIABLE = "TASKCORE_TEST_POSTGRES"
 TEMPLATE_DATABASE = "taskcore_template"
 
 
@@ -102,9 +102,9 @@ class PostgresServer(PostgresDatabases):
 
 
 def _server(data_dir: Path, reaper: Reaper, settings: dict[str, str]) -> EmbeddedPostgres | PostgresCluster:
-    """Return a server of the bundled version, or of the one that a run of the tests asks for."""
-    if version := os.environ.get(VERSION_VARIABLE):
-        return PostgresCluster(data_dir, reaper, settings, binaries=debian_binaries(int(version)))
+    """Return a server of the bundled version, or of the one that this run of the tests asks for."""
+    if os.environ.get(WHICH_VARIABLE) == "debian":
+        return PostgresCluster(data_dir, reaper, settings, binaries=debian_binaries())
     return EmbeddedPostgres(data_dir, settings)
 
 

@@ -22,16 +22,15 @@ from taskstandalone.postgres.account import Account
 
 #: Debian installs each version beside the others.
 DEBIAN_BINARIES = Path("/usr/lib/postgresql")
-OLDEST_SUPPORTED = 15
 USER = "taskcore"
 
 
-def debian_binaries(version: int = OLDEST_SUPPORTED) -> Path:
-    """Return the directory of the programs of a version that Debian packages. Fail the test if it is not installed."""
-    directory = DEBIAN_BINARIES / str(version) / "bin"
-    if not (directory / "postgres").exists():
-        pytest.fail(f"PostgreSQL {version} is not in {directory}: harness/provide_servers installs it", pytrace=False)
-    return directory
+def debian_binaries() -> Path:
+    """Return the directory with the programs of the oldest version that Debian has installed here."""
+    versions = sorted(DEBIAN_BINARIES.glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
+    if not versions:
+        pytest.fail(f"no PostgreSQL in {DEBIAN_BINARIES}: harness/provide_servers installs it", pytrace=False)
+    return versions[0].parent
 
 
 class PostgresCluster:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from taskcore.db import migrations
+from taskcore.db.pooler_check import check_pooler
 from taskcore.errors import TaskcoreError, first_line
 from taskcore.settings import load_settings
 
@@ -31,7 +32,9 @@ def main(given: Sequence[str] | None = None) -> int:
     db.add_parser("check", help="compare the database with the models")
     arguments = parser.parse_args(given)
     try:
-        url = load_settings().direct_url
+        settings = load_settings()
+        check_pooler(settings)
+        url = settings.direct_url
         match arguments.command:
             case "upgrade":
                 migrations.upgrade_when_available(url, arguments.to, arguments.wait)

@@ -20,6 +20,7 @@ from taskapi.app import create_app
 from taskapi.health import health_server
 from taskapi.runtime.services import Services
 from taskapi.server import DRAIN_SIGNAL, DrainingServer, OwnListener, require_free_ports, server_options
+from taskcore.db.pooler_check import check_pooler
 from taskcore.errors import TaskcoreError
 from taskcore.observability.exposition import MultiprocessMetrics, build_registry
 from taskcore.observability.logging import configure_logging, set_log_level
@@ -40,6 +41,7 @@ def main() -> None:
     try:
         settings = load_settings()
         configure_logging(settings.log)
+        check_pooler(settings)
         require_free_ports(settings)
     except TaskcoreError as exc:
         sys.exit(f"taskapi: {exc}")

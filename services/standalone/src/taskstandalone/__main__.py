@@ -40,11 +40,10 @@ def main() -> int:
 async def _run(settings: Settings, database_url: str) -> None:
     """Serve with the embedded database and, unless a mail server is configured, a local mailbox."""
     databases = {"default": DatabaseSettings.model_validate({"url": database_url}), **settings.databases}
+    database = {"database_url": SecretStr(database_url), "database_direct_url": None, "database_pooler": "none"}
     address = local_url(settings.api.host, settings.api.port)
     trace_url = settings.trace_url_template or f"{address}/tasks/{{task_id}}/trace#{{trace_id}}"
-    complete = settings.model_copy(
-        update={"database_url": SecretStr(database_url), "databases": databases, "trace_url_template": trace_url}
-    )
+    complete = settings.model_copy(update={**database, "databases": databases, "trace_url_template": trace_url})
     if "smtp" in settings.model_fields_set:
         await serve(complete)
         return

@@ -41,6 +41,13 @@ _SYNCHRONOUS_COMMIT = """
         ELSE 'on' END, false)
 """
 
+#: Values that do what the required one does, in lower case.
+_AS_GOOD: Mapping[str, tuple[str, ...]] = {
+    "DateStyle": ("iso, dmy", "iso, ymd"),
+    "TimeZone": ("etc/utc", "gmt"),
+    "synchronous_commit": ("remote_apply",),
+}
+
 
 def driver_parameters(url: str, *, name: str) -> dict[str, Any]:
     """Return the arguments with which psycopg connects to `url`, shown as `name` in pg_stat_activity."""
@@ -59,6 +66,13 @@ def session_statement(parameters: Mapping[str, Any], settings: Mapping[str, str]
     if "synchronous_commit=" not in chosen:
         calls.append(_SYNCHRONOUS_COMMIT)
     return f"SELECT {', '.join(calls)}"
+
+
+def unsuitable_settings(found: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings of a session, `found`, that Taskcore cannot work with, and the values that they need."""
+    wanted = {**REQUIRED_SETTINGS, "synchronous_commit": "on"}
+    suitable = {name: {value.lower(), *_AS_GOOD.get(name, ())} for name, value in wanted.items()}
+    return {name: value for name, value in wanted.items() if found.get(name, "").lower() not in suitable[name]}
 
 
 def connect(url: str, *, name: str) -> psycopg.Connection[Any]:
