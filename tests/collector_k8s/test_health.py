@@ -63,6 +63,20 @@ def test_a_leader_with_stale_streams_is_not_ready_and_reports_errors() -> None:
     assert status.details()["stale"] == {"shop": "forbidden", "bank": "silence"}
 
 
+def test_a_stream_that_was_never_seen_becomes_staler() -> None:
+    """No copy of the chart is taken for unready because of it, so the metric has to tell."""
+    forbidden, unusable, standby = leader(HOUR_S), CollectorStatus("here", HOUR_S), CollectorStatus("here", HOUR_S)
+    unusable.enter(CollectorState.UNUSABLE)
+    standby.enter(CollectorState.STANDBY)
+    before = (forbidden.staleness_s(), unusable.staleness_s())
+
+    unusable.enter(CollectorState.UNUSABLE)  # another attempt to read the credentials
+
+    assert forbidden.staleness_s() > before[0] > 0
+    assert unusable.staleness_s() > before[1] > 0
+    assert standby.staleness_s() == 0
+
+
 def test_connecting_again_is_not_a_sign_of_life() -> None:
     status = leader(HOUR_S)
     status.connected("shop")

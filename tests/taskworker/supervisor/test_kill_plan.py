@@ -7,7 +7,15 @@ import pytest
 from taskcore.leasing.executor_exits import ExitKind
 from taskcore.leasing.lost_claims import MAX_REPORT_AGE_S
 from taskworker.supervisor.attempt_table import AttemptEntry
-from taskworker.supervisor.kill_plan import MIN_SILENCE_S, STARTUP_TIMEOUT_S, ExecutorState, Kill, plan_kill
+from taskworker.supervisor.kill_plan import (
+    MAX_STARTUP_TIMEOUT_S,
+    MIN_SILENCE_S,
+    STARTUP_TIMEOUT_S,
+    ExecutorState,
+    Kill,
+    next_startup_timeout_s,
+    plan_kill,
+)
 
 NOW = 1_000.0
 KILL_AFTER_S = 5.0
@@ -57,3 +65,17 @@ def test_a_short_lease_kills_no_process_that_is_only_slow() -> None:
     state = ExecutorState(silent_s=MIN_SILENCE_S - 1)
 
     assert plan_kill(state, NOW, kill_after_s=KILL_AFTER_S, lease_s=1.0) is None
+
+
+def test_a_process_that_was_killed_as_it_started_is_followed_by_one_with_more_time() -> None:
+    timeouts = [STARTUP_TIMEOUT_S]
+    for _ in range(8):
+        timeouts.append(next_startup_timeout_s(timeouts[-1], has_reported=False, was_unresponsive=True))
+
+    assert timeouts[:3] == [STARTUP_TIMEOUT_S, 2 * STARTUP_TIMEOUT_S, 4 * STARTUP_TIMEOUT_S]
+    assert timeouts[-1] == MAX_STARTUP_TIMEOUT_S
+
+
+def test_a_crash_at_the_start_gives_no_more_time_and_a_start_takes_it_back() -> None:
+    assert next_startup_timeout_s(400, has_reported=False, was_unresponsive=False) == 400
+    assert next_startup_timeout_s(400, has_reported=True, was_unresponsive=True) == STARTUP_TIMEOUT_S

@@ -19,6 +19,7 @@ from taskcore.leasing.lost_claims import ProcessReport
 from taskcore.plugins.interrupts import InterruptCause
 from taskcore.settings import Settings, WorkerSettings
 from taskworker.supervisor.executor_pool import ExecutorPool
+from taskworker.supervisor.kill_plan import STARTUP_TIMEOUT_S
 from taskworker.supervisor.protocol import (
     Command,
     ConsumeQueues,
@@ -43,10 +44,11 @@ class Harness:
         self.processes = FakeProcesses()
         self.signal = FakeSignal()
         self.now = time.monotonic()
+        self.executors = ExecutorPool(settings, self.processes.start)
         self.supervisor = Supervisor(
             settings,
             self.lease,
-            ExecutorPool(settings, self.processes.start),
+            self.executors,
             LivenessSignals(lambda worker_id, wake: [self.signal], lambda: None, TOLERANCE_S, clock=lambda: self.now),
             clock=lambda: self.now,
         )
@@ -90,6 +92,20 @@ def test_executors_start_once_the_worker_is_registered(harness: Harness) -> None
 
     assert [process.worker_id for process in harness.processes.started] == [7, 7]
     assert harness.commands() == [[ConsumeQueues(())]] * 2
+
+
+def test_an_executor_that_starts_slowly_gets_more_time_after_it_was_killed(harness: Harness) -> None:
+    """A machine that is short of CPU would otherwise never finish a start."""
+    harness.start()
+    for handle in harness.executors:
+        handle.silence.elapsed_s = STARTUP_TIMEOUT_S + 1
+    harness.supervisor.tick()
+    harness.supervisor.tick()
+    harness.now += RESPAWN_DELAY_S
+    harness.supervisor.tick()
+
+    assert harness.exit_kinds() == [ExitKind.UNRESPONSIVE, ExitKind.UNRESPONSIVE]
+    assert [handle.state().startup_timeout_s for handle in harness.executors] == [2 * STARTUP_TIMEOUT_S] * 2
 
 
 def test_worker_is_ready_when_an_executor_has_reported(harness: Harness) -> None:

@@ -27,6 +27,7 @@ class CollectorStatus:
         self._stale_after_s = stale_after_s
         self._lock = threading.Lock()
         self._state = CollectorState.STARTING
+        self._entered_at = time.monotonic()
         self._reason = ""
         self._seen_at: dict[str, float | None] = {}
         self._errors: dict[str, str] = {}
@@ -38,6 +39,8 @@ class CollectorStatus:
     def enter(self, state: CollectorState, reason: str = "", scopes: tuple[str, ...] = ()) -> None:
         """Change the state. `scopes` are the streams that have to be seen from now on."""
         with self._lock:
+            if state != self._state:
+                self._entered_at = time.monotonic()
             self._state, self._reason, self._seen_at, self._errors = state, reason, dict.fromkeys(scopes), {}
             self._with_bookmarks = set()
 
@@ -76,9 +79,11 @@ class CollectorStatus:
             self._errors[scope] = error
 
     def staleness_s(self) -> float:
-        """Return the time since the stalest stream was seen; 0 without any stream."""
+        """Return the time since the stalest stream was seen, or was to be read first; 0 without any stream."""
         with self._lock:
-            seen_at = [at for at in self._seen_at.values() if at is not None]
+            seen_at = [self._entered_at if at is None else at for at in self._seen_at.values()]
+            if self._state == CollectorState.UNUSABLE:
+                seen_at.append(self._entered_at)
         return max((time.monotonic() - at for at in seen_at), default=0.0)
 
     def is_ready(self) -> bool:

@@ -15,7 +15,7 @@ from taskcore.domain.tasks import AttemptKey
 from taskcore.leasing.executor_exits import ExecutorExit, ExitKind
 from taskcore.leasing.lost_claims import NEVER_REPORTED, ProcessReport
 from taskworker.supervisor.attempt_table import AttemptTable
-from taskworker.supervisor.kill_plan import ExecutorState
+from taskworker.supervisor.kill_plan import STARTUP_TIMEOUT_S, ExecutorState
 from taskworker.supervisor.protocol import Command, Interrupt, RequestPause, SetFence
 
 #: The most that one observation adds to a silence: a supervisor that was stopped itself has not listened.
@@ -49,6 +49,7 @@ class ExecutorHandle:
     attempt_table: AttemptTable
     worker_id: int
     incarnation: int
+    startup_timeout_s: float = STARTUP_TIMEOUT_S
     report: ProcessReport | None = None
     silence: SilenceTimer = field(default_factory=SilenceTimer)
     interrupted_at: dict[AttemptKey, float] = field(default_factory=dict)
@@ -100,7 +101,11 @@ class ExecutorHandle:
 
     def state(self) -> ExecutorState:
         return ExecutorState(
-            self.attempt_table.entries(), self.interrupted_at, self.silence.elapsed_s, self.report is not None
+            self.attempt_table.entries(),
+            self.interrupted_at,
+            self.silence.elapsed_s,
+            self.report is not None,
+            self.startup_timeout_s,
         )
 
     def process_report(self) -> ProcessReport:

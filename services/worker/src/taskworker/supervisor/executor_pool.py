@@ -17,6 +17,7 @@ from taskcore.settings import Settings
 from taskworker.supervisor import executor_process
 from taskworker.supervisor.attempt_table import AttemptTable
 from taskworker.supervisor.executor_handle import ExecutorHandle
+from taskworker.supervisor.kill_plan import STARTUP_TIMEOUT_S, next_startup_timeout_s
 from taskworker.supervisor.protocol import ConsumeQueues
 
 #: Starts a process from (settings, worker id, incarnation, attempt table). Returns it with our end of its pipe.
@@ -48,6 +49,7 @@ class ExecutorPool:
         self._start_process = start_process
         self._handles: list[ExecutorHandle] = []
         self._incarnations = 0
+        self._startup_timeout_s = STARTUP_TIMEOUT_S
 
     def __iter__(self) -> Iterator[ExecutorHandle]:
         return iter(list(self._handles))
@@ -68,7 +70,9 @@ class ExecutorPool:
             self._incarnations += 1
             attempt_table = AttemptTable(self.settings.worker.threads)
             process, pipe = self._start_process(self.settings, worker_id, self._incarnations, attempt_table)
-            handle = ExecutorHandle(process, pipe, attempt_table, worker_id, self._incarnations)
+            handle = ExecutorHandle(
+                process, pipe, attempt_table, worker_id, self._incarnations, self._startup_timeout_s
+            )
             handle.send(ConsumeQueues(tuple(queues)))
             self._handles.append(handle)
 
@@ -81,6 +85,11 @@ class ExecutorPool:
             handle.pipe.close()
             exit_ = handle.exit()
             exits.append((handle.worker_id, exit_))
+            self._startup_timeout_s = next_startup_timeout_s(
+                handle.startup_timeout_s,
+                has_reported=handle.report is not None,
+                was_unresponsive=exit_.kind is ExitKind.UNRESPONSIVE,
+            )
             EXECUTOR_EXITS.labels(exit_.kind).inc()
             write = log.info if exit_.kind is ExitKind.DRAINED else log.error
             write("executor.exited", kind=exit_.kind, exit_code=exit_.exit_code, incarnation=exit_.incarnation)
