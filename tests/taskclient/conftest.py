@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 from click.testing import CliRunner, Result
@@ -38,8 +38,9 @@ def client(server: FakeTaskServer, pauses: list[float]) -> Iterator[Client]:
 def cli(server: FakeTaskServer) -> RunCli:
     """Run `task-cli` with the given arguments against the server."""
 
-    def run(*args: str) -> Result:
-        return CliRunner().invoke(program, list(args), env={"TASKCORE_ADDRESS": server.address}, prog_name="task-cli")
+    def run(*args: str, variables: Mapping[str, str] | None = None) -> Result:
+        env = {"TASKCORE_ADDRESS": server.address} | dict(variables or {})
+        return CliRunner().invoke(program, list(args), env=env, prog_name="task-cli")
 
     return run
 

@@ -180,3 +180,18 @@ async def test_a_silent_viewer_times_out(http_server: HttpServer) -> None:
     released.set()
     await asked.close()
     assert refused.value.problem.detail == "The trace viewer did not respond within 0.2 s."
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("NO_PROXY", "10.0.0.0/8,fd00::/8"), ("ALL_PROXY", "socks5://proxy:1080"), ("SSL_CERT_FILE", "/no/such/file")],
+)
+async def test_variables_of_no_use_do_not_keep_the_api_from_starting(
+    monkeypatch: pytest.MonkeyPatch, http_server: HttpServer, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    viewer = TraceViewer(f"{http_server.url}/t?{{trace_id}}")
+    found = await viewer.find_spans(["1" * 32])
+    await viewer.close()
+
+    assert not any(found.values())

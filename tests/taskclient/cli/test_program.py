@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.taskclient.conftest import RunCli
 from tests.taskclient.fake_task_server import Answer, FakeTaskServer, Request, page_body, task_body
 
 PROGRAM = [sys.executable, "-m", "taskclient"]
@@ -93,6 +95,67 @@ def test_closed_pipe_does_not_hide_a_failed_task(server: FakeTaskServer, broken_
     assert (result.returncode, result.stderr) == (3, b"Error: task 5 failed\n")
 
 
+@pytest.mark.parametrize("output", ["table", "json"])
+def test_closed_output_is_one_line(server: FakeTaskServer, output: str) -> None:
+    server.on("GET", "/tasks", Answer(200, page_body(task_body())))
+
+    result = _run_in_shell(server, f"task list -o {output} >&-")
+
+    assert (result.returncode, result.stderr) == (1, "Error: standard output is closed\n")
+
+
+@pytest.mark.parametrize("arguments", ["task list", "--help"])
+def test_full_disk_is_one_line(server: FakeTaskServer, arguments: str) -> None:
+    server.on("GET", "/tasks", Answer(200, page_body(task_body())))
+
+    result = _run_in_shell(server, f"{arguments} > /dev/full")
+
+    assert (result.returncode, result.stderr) == (1, "Error: cannot write the output: No space left on device\n")
+
+
+def test_closed_standard_error_does_not_change_the_exit_code(server: FakeTaskServer) -> None:
+    server.on("GET", "/tasks/5/wait", Answer(200, task_body(status="failed")))
+
+    assert _run_in_shell(server, "task wait 5 2>&-").returncode == 3
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"NO_PROXY": "10.0.0.0/8,.svc,fd00::/8"},
+        {"NO_PROXY": "[::1]"},
+        {"NO_PROXY": "127.0.0.0/8", "ALL_PROXY": "socks5://proxy:1080"},
+        {"SSL_CERT_FILE": "/no/such/file"},
+    ],
+)
+def test_variables_for_other_hosts_do_no_harm(cli: RunCli, server: FakeTaskServer, variables: dict[str, str]) -> None:
+    server.on("GET", "/tasks", Answer(200, page_body()))
+
+    assert cli("task", "list", variables=variables).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("variables", "arguments", "reason"),
+    [
+        ({"ALL_PROXY": "socks5://proxy:1080"}, [], "is a socks5 proxy; only HTTP proxies are supported"),
+        ({"HTTP_PROXY": "ftp://proxy"}, [], "is no address of a proxy"),
+        (
+            {"SSL_CERT_FILE": "/no/such/file"},
+            ["--address", "https://127.0.0.1:1"],
+            "SSL_CERT_FILE or SSL_CERT_DIR cannot be read: No such file or directory",
+        ),
+    ],
+)
+def test_variables_of_no_use_are_one_line(
+    cli: RunCli, variables: dict[str, str], arguments: list[str], reason: str
+) -> None:
+    result = cli("task", "list", *arguments, variables=variables)
+
+    assert result.exit_code == 1
+    assert reason in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
 def test_table_is_printed_in_a_limited_encoding(server: FakeTaskServer) -> None:
     server.on("GET", "/tasks", Answer(200, page_body(task_body(name="grüße 🎉"))))
 
@@ -129,6 +192,13 @@ def test_serve_without_a_worker_names_the_package_to_install(server: FakeTaskSer
 
     assert result.returncode == 1
     assert "install the package taskworker" in result.stderr
+
+
+def _run_in_shell(server: FakeTaskServer, command: str) -> subprocess.CompletedProcess[str]:
+    program = shlex.join(PROGRAM)
+    return subprocess.run(
+        ["sh", "-c", f"{program} {command}"], env=_env(server), capture_output=True, text=True, check=False
+    )
 
 
 def _env(server: FakeTaskServer) -> dict[str, str]:

@@ -45,7 +45,7 @@ class Client(AnalyticsCalls, KubernetesCalls, ScheduleCalls):
     """A Taskcore server at `address`. Thread-safe. Close it, or use it as a context manager.
 
     `user` is the actor that the server records in the history; see `taskclient.users`. Raise ValueError when it cannot
-    be sent as a header.
+    be sent as a header, and InvalidEnvironment when the proxy or the authorities of the environment are of no use.
 
     Every call raises ApiError, ServerUnreachable or UnexpectedResponse when it fails. Idempotent calls, submitting
     among them, are retried when no response comes or the server answers 503.

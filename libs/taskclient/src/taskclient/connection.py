@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import httpx
 import msgspec
 
+from taskclient.environment import find_authorities, find_proxy
 from taskclient.errors import ApiError, ServerUnreachable, TaskClientError, UnexpectedResponse
 from taskclient.models import Page, Problem
 from taskclient.retry import RetryPolicy, parse_retry_after, plan_retry
@@ -60,7 +61,7 @@ class _FailedTry:
 
 
 class Connection:
-    """A pool of connections to the server at `address`."""
+    """A pool of connections to the server at `address`. Raise InvalidEnvironment: see `taskclient.environment`."""
 
     def __init__(
         self, address: str, user: str | None, retry_policy: RetryPolicy, sleep: Callable[[float], None]
@@ -69,7 +70,14 @@ class Connection:
         self._retry_policy = retry_policy
         self._sleep = sleep
         headers = {"Accept": "application/json"} | ({} if user is None else {USER_HEADER: parse_user(user)})
-        self._http = httpx.Client(base_url=self.address + BASE_PATH, headers=headers)
+        url = httpx.URL(self.address)
+        self._http = httpx.Client(
+            base_url=self.address + BASE_PATH,
+            headers=headers,
+            proxy=find_proxy(url),
+            verify=find_authorities(url),
+            trust_env=False,
+        )
 
     def close(self) -> None:
         self._http.close()

@@ -11,6 +11,10 @@ class TaskClientError(Exception):
     """Base class of the client's errors."""
 
 
+class InvalidEnvironment(TaskClientError):
+    """An environment variable about proxies or certificates is of no use."""
+
+
 class ServerUnreachable(TaskClientError):
     """No response came. The server may have carried out the call all the same."""
 

@@ -10,6 +10,7 @@ from typing import NoReturn
 import click
 
 from taskclient.cli.output.formatting import escape_control
+from taskclient.cli.output.writer import OutputFailed
 from taskclient.errors import ApiError, TaskClientError, WaitTimeout
 from taskclient.models import Problem
 
@@ -34,7 +35,7 @@ def exit_on_error() -> Iterator[None]:
         exit_with_error(str(error), ExitCode.TIMED_OUT)
     except ApiError as error:
         exit_with_error(describe_problem(error.problem), ExitCode.ERROR)
-    except TaskClientError as error:
+    except (TaskClientError, OutputFailed) as error:
         exit_with_error(str(error), ExitCode.ERROR)
     except UnicodeEncodeError:  # an argument with undecodable bytes reached the request
         exit_with_error("an argument is not valid UTF-8", ExitCode.USAGE)

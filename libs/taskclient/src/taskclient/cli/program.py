@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
@@ -9,11 +10,12 @@ import click
 from taskclient.cli.analytics.commands import analytics
 from taskclient.cli.command import Group
 from taskclient.cli.end2end import end2end
-from taskclient.cli.exit_codes import exit_on_error
+from taskclient.cli.exit_codes import ExitCode, exit_on_error
 from taskclient.cli.kubernetes.alerts import alert, alerts
 from taskclient.cli.kubernetes.events import event, events
 from taskclient.cli.lists import task_type, worker
 from taskclient.cli.options import shared_options
+from taskclient.cli.output.writer import discard_output
 from taskclient.cli.queue import queue
 from taskclient.cli.schedule.group import schedule
 from taskclient.cli.serve import serve
@@ -23,6 +25,15 @@ from taskclient.cli.task.show import history, trace
 
 
 class Program(Group):
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command, or print what Click prints itself: help, the version and errors."""
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as error:
+            discard_output()
+            click.echo(f"Error: cannot write the output: {error.strerror}", err=True)
+            sys.exit(ExitCode.ERROR)
+
     def invoke(self, ctx: click.Context) -> Any:
         with exit_on_error():
             return super().invoke(ctx)

@@ -43,7 +43,7 @@ class Session:
 
     def console(self) -> Console:
         """Return a console on stderr for progress messages, so that stdout holds nothing but the result."""
-        return Console(file=sys.stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
     def configure_logging(self) -> None:
         level = (self.log_level or "warning").upper()

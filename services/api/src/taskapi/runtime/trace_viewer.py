@@ -17,6 +17,7 @@ from taskcore.settings import TRACE_ID_PLACEHOLDER
 
 TIMEOUT_S = 5.0
 MAX_BYTES = 8 * 1024 * 1024
+HEADERS = {"Accept": "application/json"}
 NO_TRACE_STATUSES = frozenset({204, 404})
 
 log = structlog.stdlib.get_logger(__name__)
@@ -30,7 +31,7 @@ class TraceViewer:
     def __init__(self, template: str, timeout_s: float = TIMEOUT_S) -> None:
         self._template = template
         self._timeout_s = timeout_s
-        self._http = httpx.AsyncClient(headers={"Accept": "application/json"}, timeout=None)
+        self._http = _make_client()
 
     async def find_spans(self, trace_ids: Sequence[str]) -> Mapping[str, Sequence[SpanRecord]]:
         """Raise `ProblemError` when the viewer is unavailable or its response is not valid."""
@@ -61,6 +62,15 @@ class TraceViewer:
                 budget.take(len(chunk))
                 chunks.append(chunk)
             return b"".join(chunks)
+
+
+def _make_client() -> httpx.AsyncClient:
+    """Return a client with the proxies and certificates of the environment, or without them if they are of no use."""
+    try:
+        return httpx.AsyncClient(headers=HEADERS, timeout=None)
+    except (httpx.InvalidURL, ImportError, OSError, ValueError) as exc:
+        log.warning("trace_viewer.environment_ignored", error=f"{type(exc).__name__}: {exc}")
+        return httpx.AsyncClient(headers=HEADERS, timeout=None, trust_env=False)
 
 
 class _ByteBudget:
