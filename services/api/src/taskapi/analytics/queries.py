@@ -19,6 +19,7 @@ from taskapi.schemas.problems import ProblemCode
 from taskapi.tasks import presenters
 from taskcore.db.analytics import queries
 from taskcore.db.analytics.queries import Aggregation, SampleQuery
+from taskcore.db.stored_values import stored
 from taskcore.domain.metrics import Kind, bucket_start
 
 MAX_POINTS = 10_000
@@ -116,7 +117,7 @@ async def _metric(services: Services, name: str) -> schemas.Metric:
     rows = await services.database.read(queries.get_metric(), {"of": name})
     if not rows:
         raise not_found(ProblemCode.METRIC_NOT_FOUND, name)
-    return schemas.Metric(**{**rows[0]._mapping, "kind": Kind(rows[0].kind)})
+    return schemas.Metric(**{**rows[0]._mapping, "kind": stored(Kind, rows[0].kind)})
 
 
 def _across(metric: schemas.Metric) -> schemas.Across:

@@ -16,6 +16,7 @@ from taskapi.schemas.problems import Problem, ProblemCode
 from taskapi.schemas.tasks import Task
 from taskapi.tasks.queries import fetch_task, present_task
 from taskcore.db.notify import COMMANDS, DEPENDENTS, SETTLED
+from taskcore.db.stored_values import stored
 from taskcore.db.tasks import actions, dependencies, queries
 from taskcore.domain.states import Action, Status
 
@@ -122,7 +123,7 @@ async def _execute(
 
 async def _refusal(services: Services, action: Action, task: RowMapping, other: Row[Any] | None) -> ProblemError:
     """Return why `action` was not allowed. `other` is the row of what else prevents it."""
-    status = Status(task["status"])
+    status = stored(Status, task["status"])
     if action not in (await present_task(services, task)).available_actions:
         return _not_available(action, status, task["type"])
     if other is None:  # the cached task type allows what the stored one does not

@@ -13,6 +13,7 @@ from taskapi.runtime.trace_sources import TraceLinks
 from taskapi.runtime.type_cache import KnownType
 from taskapi.schemas.history import Attempt
 from taskapi.schemas.tasks import Task
+from taskcore.db.stored_values import stored
 from taskcore.domain.states import Status, available_actions
 from taskcore.domain.tasks import NewTask
 from taskcore.observability.tracing.propagation import trace_id_of
@@ -28,7 +29,7 @@ _TASK_COLUMNS = {name: _COLUMN_NAMES.get(name, name) for name in Task.__struct_f
 def task(row: RowMapping, types: Mapping[str, KnownType], links: TraceLinks) -> Task:
     """Return the task of a row of the table `task`."""
     columns = {name: row[column] for name, column in _TASK_COLUMNS.items()}
-    columns["status"] = status = Status(row["status"])
+    columns["status"] = status = stored(Status, row["status"])
     known = types.get(row["type"])
     actions = available_actions(
         status,
@@ -43,7 +44,7 @@ def task(row: RowMapping, types: Mapping[str, KnownType], links: TraceLinks) -> 
 
 def stored_task(task: NewTask, row: Any, trace_context: str | None, links: TraceLinks) -> Task:
     """Return a task that was just stored. `row` is what `taskcore.db.tasks.submit` returned for it."""
-    status, trace_id = Status(row.status), trace_id_of(trace_context)
+    status, trace_id = stored(Status, row.status), trace_id_of(trace_context)
     return Task(
         id=row.id,
         name=task.name,

@@ -85,11 +85,10 @@ async def list_tasks(
 
 @get("/tasks/status", summary="Count per status", responses=problem_responses())
 async def count_tasks(services: AppServices) -> StatusCounts:
-    """Return how many tasks have each status."""
+    """Return how many tasks have each status. The total includes statuses of a newer version."""
     rows = await services.database.read(queries.count_by_status())
-    counts = {str(status): 0 for status in Status}
-    counts.update((status, count) for status, count in rows)
-    return StatusCounts(**counts, total=sum(counts.values()))
+    counts: dict[str, int] = dict(rows)
+    return StatusCounts(**{status: counts.get(status, 0) for status in Status}, total=sum(counts.values()))
 
 
 @get("/tasks/{task_id:int}", summary="Get a task", responses=problem_responses(404))

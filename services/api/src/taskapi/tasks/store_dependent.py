@@ -19,6 +19,7 @@ from taskapi.runtime.database import Database
 from taskapi.schemas.problems import FieldError
 from taskapi.tasks.batch_item import BatchItem
 from taskapi.tasks.store import MAX_TRIES, count_submitted, existing_by_key
+from taskcore.db.stored_values import stored
 from taskcore.db.tasks import dependencies
 from taskcore.db.tasks.submit_dependent import add_dependencies, submit_planned
 from taskcore.domain.dependencies import DependencyState, plan_start, state_of
@@ -96,7 +97,7 @@ async def _lock_parents(connection: AsyncConnection, new: Sequence[BatchItem], i
     if not wanted:
         return _Parents({}, {})
     rows = await connection.execute(dependencies.lock_tasks(), {"ids": sorted(wanted)})
-    states: dict[int | str, DependencyState] = {row.id: state_of(row.id, Status(row.status)) for row in rows}
+    states: dict[int | str, DependencyState] = {row.id: state_of(row.id, stored(Status, row.status)) for row in rows}
     missing = {task_id: f"there is no task {task_id}" for task_id in wanted if task_id not in states}
     if missing:
         for row in await connection.execute(dependencies.deleted_outcomes(), {"ids": sorted(missing)}):

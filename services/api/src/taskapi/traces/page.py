@@ -17,6 +17,7 @@ from taskapi.traces.schemas import TaskTrace, Trace
 from taskapi.traces.style import CONTENT_SECURITY_POLICY, STYLE
 from taskapi.traces.task_trace import fetch_trace
 from taskapi.traces.waterfall import format_duration, linked_attempts, render_waterfall
+from taskcore.db.stored_values import stored
 from taskcore.domain.states import Status
 
 HEADERS = {
@@ -46,14 +47,14 @@ async def show_trace(services: AppServices, task_id: TaskId) -> Response[str]:
     heading = f"<h1>Task {task_id}</h1>"
     try:
         task = await queries.fetch_task_row(services, task_id)
-        heading = _heading(task_id, task["name"], task["type"], Status(task["status"]))
+        heading = _heading(task_id, task["name"], task["type"], stored(Status, task["status"]))
         answer = await fetch_trace(services, task)
     except ProblemError as refused:
         problem = refused.problem
         advice = ADVICE.get(problem.code, "").format(task_id=task_id)
         body = f"<h2>{escape(problem.title)}</h2><p>{escape(problem.detail or '')}</p><p>{advice}</p>"
         return _page(task_id, heading + body, problem.status)
-    return _page(task_id, heading + _traces(answer, Status(task["status"])), 200)
+    return _page(task_id, heading + _traces(answer, stored(Status, task["status"])), 200)
 
 
 def _page(task_id: int, body: str, status: int) -> Response[str]:
