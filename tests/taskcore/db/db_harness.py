@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, text
 
 from taskcore.db.queues import outbox, unserved
 from taskcore.db.tasks import actions, claims, dependencies, settlements
+from taskcore.db.tasks.result_rows import result_rows
 from taskcore.db.tasks.submit import submit
 from taskcore.db.tasks.submit_dependent import add_dependencies, submit_planned
 from taskcore.db.workers import leases, workers
@@ -98,7 +99,7 @@ class DatabaseHarness:
         self, task_id: int, attempt: int, token: UUID, result: AttemptResult | None = None, worker: int = 1
     ) -> list[int]:
         result = result or outcomes.succeeded(None)
-        rows = settlements.result_rows([FinishedAttempt(Lease(task_id, attempt, token), "noop", result, 0.0, 0.1)])
+        rows = result_rows([FinishedAttempt(Lease(task_id, attempt, token), "noop", result, 0.0, 0.1)])
         return [r.id for r in self.run(settlements.settle(), rows=rows, by=f"worker:{worker}")]
 
     def register_type(self, name: str, **fields: Any) -> None:
@@ -113,7 +114,7 @@ class DatabaseHarness:
         """Settle the rows `held`, whose worker is gone."""
         attempts = map(leases.HeldAttempt.from_row, held)
         batch = [attempt.finish(worker_lost(attempt.worker_losses)) for attempt in attempts]
-        return [row.id for row in self.run(settlements.settle(), rows=settlements.result_rows(batch), by=by)]
+        return [row.id for row in self.run(settlements.settle(), rows=result_rows(batch), by=by)]
 
     def dispatch(self, room: int, queue: str = "default", types: Sequence[str] = ("noop",)) -> list[int]:
         return [row.task_id for row in self.run(outbox.dispatch(), of=queue, room=room, types=list(types))]

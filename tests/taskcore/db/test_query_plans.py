@@ -13,6 +13,7 @@ from sqlalchemy import Engine, Executable
 from taskcore.db.prepared import prepare
 from taskcore.db.queues import loads, outbox
 from taskcore.db.tasks import claims, settlements
+from taskcore.db.tasks.result_rows import result_rows
 from taskcore.db.workers import leases
 from taskcore.domain import outcomes
 from taskcore.domain.tasks import FinishedAttempt, Lease
@@ -77,7 +78,7 @@ def test_a_settlement_reads_what_it_settles(db: DatabaseHarness, ids: list[int])
     leases = [Lease(row.id, row.attempt, token) for row in db.claim(ids[:FEW], token=token)]
     ends = [FinishedAttempt(lease, "noop", outcomes.succeeded(None), 0.0, 0.1) for lease in leases]
 
-    assert most_read(db.engine, settlements.settle(), rows=settlements.result_rows(ends), by="me") == FEW
+    assert most_read(db.engine, settlements.settle(), rows=result_rows(ends), by="me") == FEW
 
 
 @pytest.mark.parametrize("dispatch", [outbox.dispatch(), outbox.dispatch_traced()])

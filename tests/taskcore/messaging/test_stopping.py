@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -78,3 +80,30 @@ async def test_a_failing_stop_does_not_hang_the_drain(db: DatabaseHarness) -> No
     worker = CannotStop(Settings(), db.engine, MemoryBroker(), {}, lambda worker_id, wake: [])
 
     await asyncio.wait_for(drain(worker, 30, asyncio.Queue()), 10)
+
+
+class StopsLate(CannotStop):
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.may_stop = threading.Event()
+
+    def stop(self, grace_s: float) -> None:
+        self.may_stop.wait(30)
+
+    def force_stop(self) -> None:
+        pass
+
+
+def test_a_stop_that_ends_after_the_event_loop_does_no_harm(db: DatabaseHarness) -> None:
+    worker = StopsLate(Settings(), db.engine, MemoryBroker(), {}, lambda worker_id, wake: [])
+
+    async def be_forced() -> None:
+        signals: asyncio.Queue[None] = asyncio.Queue()
+        signals.put_nowait(None)
+        await drain(worker, 30, signals)
+
+    asyncio.run(be_forced())
+    (thread,) = (thread for thread in threading.enumerate() if thread.name == "drain")
+    worker.may_stop.set()
+
+    thread.join()  # an exception in a thread fails the test

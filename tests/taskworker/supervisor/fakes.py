@@ -84,6 +84,10 @@ class FakeProcess(BaseProcess):
         self._sentinel, self._alive = os.pipe()
 
     @property
+    def pid(self) -> None:
+        return None
+
+    @property
     def sentinel(self) -> int:
         return self._sentinel
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import time
 from collections.abc import Iterator
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 
 import pytest
 
+from harness.processes import is_alive
+from harness.waiting import eventually
 from taskcore.leasing.executor_exits import ExitKind
 from taskcore.plugins.interrupts import InterruptCause
+from taskcore.settings import Settings
 from taskworker.supervisor.attempt_table import AttemptTable
 from taskworker.supervisor.executor_handle import MAX_OBSERVATION_GAP_S, ExecutorHandle, SilenceTimer
+from taskworker.supervisor.executor_pool import ExecutorPool
 from taskworker.supervisor.protocol import Interrupt, RequestPause, SetFence, Stop
 
 #: More commands than fit in any pipe.
@@ -50,6 +57,33 @@ def test_a_process_that_cannot_be_asked_to_stop_is_killed(handle: ExecutorHandle
 
     handle.process.join()
     assert handle.kill_kind is ExitKind.UNRESPONSIVE
+
+
+def lead_a_group(pipe: Connection, *, then_exit: bool) -> None:
+    """Do as an executor process does whose plugin starts another one."""
+    os.setpgid(0, 0)
+    pipe.send(subprocess.Popen(["sleep", "600"]).pid)
+    time.sleep(0 if then_exit else 600)
+
+
+@pytest.mark.parametrize("dies_by_itself", [True, False])
+def test_what_an_executor_has_started_ends_with_it(dies_by_itself: bool) -> None:
+    context = get_context("spawn")
+    ours, theirs = context.Pipe(duplex=True)
+    process = context.Process(target=lead_a_group, args=(theirs,), kwargs={"then_exit": dies_by_itself})
+    process.start()
+    pool = ExecutorPool(Settings(worker={"processes": 1}), lambda *_: (process, ours))  # type: ignore[arg-type]
+    pool.respawn(1, [])
+    started = ours.recv()
+
+    if dies_by_itself:
+        process.join()
+        pool.reap()
+    else:
+        pool.kill_all(ExitKind.STUCK)
+
+    eventually(lambda: not is_alive(started))
+    process.join()
 
 
 def test_the_first_reason_for_a_kill_stands(handle: ExecutorHandle) -> None:

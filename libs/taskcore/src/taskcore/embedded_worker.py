@@ -1,20 +1,22 @@
 """A worker inside this process: threads instead of executor processes, with the same lease, claims and settlements.
 
-It is for plugins that are trusted not to hold the GIL, because a thread cannot be killed.
+It is for plugins that are trusted not to hold the GIL, because a thread cannot be killed: an attempt that does not stop
+is settled all the same, and its thread goes on unobserved.
 """
 
 from __future__ import annotations
 
 import asyncio
 import queue
-import signal
 import threading
 import time
+from contextlib import suppress
 
 import structlog
 from sqlalchemy import Engine
 
 from taskcore.errors import DatabaseUnavailable
+from taskcore.execution.child_signals import STOP_SIGNALS, reset_signals_in_forks
 from taskcore.leasing.lease_manager import SOFT_FENCE_SHARE, Directives, LeaseManager
 from taskcore.leasing.liveness import LivenessSignalFactory, LivenessSignals
 from taskcore.leasing.lost_claims import ProcessReport
@@ -101,6 +103,7 @@ class EmbeddedWorker:
     def _run_directives(self) -> None:
         while not self._stopping.is_set():
             self._check_fence()
+            self._service.abandon_stuck(self._settings.worker.kill_after_s)
             try:
                 self._apply(self._lease.directives.get(timeout=POLL_INTERVAL_S))
             except queue.Empty:
@@ -131,9 +134,10 @@ class EmbeddedWorker:
 
 
 def stop_signals() -> asyncio.Queue[None]:
-    """Return a queue that gets an item for each SIGTERM and SIGINT from now on."""
+    """Return a queue that gets an item for each SIGTERM and SIGINT from now on, but not for those of forks."""
+    reset_signals_in_forks()
     signals: asyncio.Queue[None] = asyncio.Queue()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in STOP_SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, signals.put_nowait, None)
     return signals
 
@@ -149,7 +153,8 @@ async def drain(worker: EmbeddedWorker, grace_s: float, signals: asyncio.Queue[N
         except Exception:  # the process ends in any case, and the rescuer recovers what it held
             log.exception("worker.drain_failed")
         finally:
-            loop.call_soon_threadsafe(drained.set_result, None)
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(drained.set_result, None)
 
     threading.Thread(target=stop, name="drain", daemon=True).start()
     force = asyncio.create_task(signals.get())

@@ -170,6 +170,8 @@ class ReferenceModel:
         elif task.pause_requested and becomes in CLAIMABLE:
             becomes = Status.PAUSED
         task.isolated |= how in ("crashes", "is returned to run alone") and task.end(how)[0] is Status.QUEUED
+        if how == "is returned" and outcome == "released":
+            task.isolated |= [before for _, before in task.attempts[-2:]] == ["released", "released"]
         task.attempts.append((attempt, outcome))
         task.move(becomes, is_due=is_due)
         task.has_result = becomes is Status.SUCCEEDED

@@ -17,6 +17,7 @@ from hypothesis.stateful import run_state_machine_as_test as run_machine
 
 from taskcore.db.queues import queues
 from taskcore.db.tasks import actions, attempt_reports, dependencies, retention, settlements
+from taskcore.db.tasks.result_rows import result_rows
 from taskcore.db.workers import leases
 from taskcore.domain import outcomes
 from taskcore.domain.outcomes import AttemptOutcome, AttemptResult
@@ -172,9 +173,8 @@ class TaskStateMachine(RuleBasedStateMachine):
 
     def end(self, helds: set[Held], how: str) -> None:
         batch = [FinishedAttempt(Lease(*held), "soft", self.verdict(held[0], how)) for held in sorted(helds)]
-        rows = self.db.run(settlements.settle(), rows=settlements.result_rows(batch), by="worker:1")
-        expected = [held[0] for held in sorted(helds) if self.model.settle(held, how)]
-        assert sorted(row.id for row in rows) == expected
+        rows = self.db.run(settlements.settle(), rows=result_rows(batch), by="worker:1")
+        assert sorted(row.id for row in rows) == [held[0] for held in sorted(helds) if self.model.settle(held, how)]
 
     def verdict(self, id_: int, how: str) -> AttemptResult:
         """Return the result that the holder would report, from what its claim returned."""

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from taskcore.db.tasks import actions
 from taskcore.db.workers import leases
 from taskcore.domain import outcomes
+from taskcore.domain.outcomes import RELEASES_UNTIL_ISOLATED, Reason
 from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 
 
@@ -176,3 +177,30 @@ def test_a_running_task_cannot_be_deleted_and_a_finished_one_leaves_its_history(
     assert len(db.run(actions.delete_task(), task=task_id, by="me")) == 1
 
     assert db.history(task_id) == ["queued", "running", "succeeded", None]
+
+
+def release(db: DatabaseHarness, task_id: int, reason: Reason = Reason.WORKER_STOPPED) -> bool:
+    """Let the next attempt of the task be released. Return whether the one after it is isolated."""
+    db.run_to_end(task_id, outcomes.released(reason))
+    return bool(db.sql("SELECT isolated FROM task WHERE id = :id", id=task_id)[0].isolated)
+
+
+def test_task_whose_attempts_end_again_and_again_with_their_process_is_isolated(db: DatabaseHarness) -> None:
+    (task_id,) = db.submit(new_task())
+
+    assert [release(db, task_id) for _ in range(RELEASES_UNTIL_ISOLATED)] == [False, False, True]
+
+
+def test_attempt_that_ends_by_itself_interrupts_the_row_of_releases(db: DatabaseHarness) -> None:
+    (task_id,) = db.submit(new_task())
+    release(db, task_id)
+    release(db, task_id)
+    db.run_to_end(task_id, outcomes.retry_later("no luck", timedelta(0)))
+
+    assert not release(db, task_id)
+
+
+def test_releases_for_other_reasons_do_not_isolate(db: DatabaseHarness) -> None:
+    (task_id,) = db.submit(new_task())
+
+    assert not any(release(db, task_id, Reason.OVERDUE) for _ in range(5))

@@ -89,6 +89,9 @@ class Reason(StrEnum):
 #: How often a task may crash its own process, and how often it may be lost with a worker that it need not have killed.
 MAX_CRASHES = 3
 MAX_WORKER_LOSSES = 20
+#: A task whose attempts are released this often in a row, each time because its process stops, may be what stops them:
+#: it runs in a process of its own next, where that counts as a crash.
+RELEASES_UNTIL_ISOLATED = 3
 #: The wait before another try to start a process for an attempt.
 MIN_START_BACKOFF, MAX_START_BACKOFF = timedelta(seconds=5), timedelta(minutes=5)
 

@@ -14,7 +14,7 @@ from taskcore.domain.outcomes import AttemptResult, Reason
 from taskcore.domain.tasks import ClaimedTask, FinishedAttempt
 from taskcore.execution.isolation.forkserver import ForkServer, ForkServerDied
 from taskcore.execution.isolation.run_in_process import run_in_process
-from taskcore.execution.run_plugin import make_context, run_plugin
+from taskcore.execution.run_plugin import make_context, result_of_interrupt, run_plugin
 from taskcore.execution.running_attempts import RunningAttempt, RunningAttempts
 from taskcore.observability.tracing.attempt_spans import AttemptTracer
 from taskcore.plugins import Isolation, Plugins
@@ -44,7 +44,7 @@ class AttemptRunner:
         self._tracer = tracer
 
     def run(self, claimed: ClaimedTask) -> FinishedAttempt | None:
-        """Run the attempt to its end. Return `None` when its lease ended before."""
+        """Run the attempt to its end. Return `None` when its lease ended before. Raises `AttemptAbandoned`."""
         plugin = self._plugins[claimed.type]
         own_process = claimed.isolated or plugin.isolation is Isolation.PROCESS
         attempt = self._running.start(claimed, own_process=own_process, can_cancel=plugin.can_cancel)
@@ -58,6 +58,15 @@ class AttemptRunner:
         if result is None:
             return None
         return FinishedAttempt(claimed.lease, claimed.type, result, started - claimed.claimed_at, ended - started)
+
+    def end_abandoned(self, attempt: RunningAttempt) -> FinishedAttempt | None:
+        """Return how an attempt ends whose thread does not stop."""
+        claimed, cause = attempt.claimed, attempt.cancellation.cause
+        result = None if cause is None else result_of_interrupt(self._plugins[claimed.type], claimed, cause)
+        if result is None:
+            return None
+        told = result._replace(error=f"{result.error}; its thread does not stop, and was left to itself")
+        return FinishedAttempt(claimed.lease, claimed.type, told, 0.0, time.monotonic() - claimed.claimed_at)
 
     def prestart_forkserver(self) -> None:
         """Start the fork server before the first task needs it. On failure that task starts it again."""

@@ -27,12 +27,14 @@ from taskcore.db.engine import is_database_unavailable
 from taskcore.db.notify import OUTBOX, SyncNotifier
 from taskcore.db.queues import outbox
 from taskcore.db.tasks import claims, settlements
+from taskcore.db.tasks.result_rows import result_rows
 from taskcore.domain import outcomes
 from taskcore.domain.outcomes import Reason
 from taskcore.domain.states import TERMINAL
 from taskcore.domain.tasks import ClaimedTask, FinishedAttempt, worker_actor
 from taskcore.execution.attempt_runner import AttemptRunner
 from taskcore.execution.isolation.forkserver import ForkServer
+from taskcore.execution.observed_runner import ObservedRunner
 from taskcore.execution.running_attempts import RunningAttempts
 from taskcore.observability.attempt_observer import AttemptObserver
 from taskcore.observability.exception_text import summarize_exception
@@ -90,9 +92,10 @@ class Executor:
         self._tracer = AttemptTracer(tracing)
         self.observers = (LogContext(), AttemptMetrics(), self._tracer, *observers)
         self.running = running or RunningAttempts()
-        self._runner = AttemptRunner(
+        runner = AttemptRunner(
             plugins, settings, self.running, forkserver or ForkServer(settings), make_services, self._tracer
         )
+        self._runner = ObservedRunner(runner, self.running, self.observers)
 
     def claim(
         self,
@@ -140,12 +143,19 @@ class Executor:
         return [row.id for row in due if row.type in self._plugins and not row.is_paused]
 
     def run(self, claimed: ClaimedTask) -> FinishedAttempt | None:
-        """Run the attempt to its end. Never raises, whatever the plugin does.
+        """Run the attempt to its end. Raises nothing but `AttemptAbandoned`, whatever the plugin does.
 
         The attempt has a copy of the thread's context, so that nothing that a plugin sets reaches the next task.
         Returns `None` when the lease ended before the attempt, so that there is nothing to settle.
         """
-        return copy_context().run(self._run_observed, claimed)
+        return copy_context().run(self._runner.run, claimed)
+
+    def abandon_stuck(self, after_s: float) -> list[tuple[ClaimedTask, FinishedAttempt | None]]:
+        """End the attempts that have not stopped `after_s` after their interrupt. Return them with their results.
+
+        Their threads go on unobserved, and `run` raises `AttemptAbandoned` there in the end.
+        """
+        return self._runner.abandon_stuck(after_s)
 
     def settle(self, batch: Sequence[FinishedAttempt]) -> bool:
         """Store results, durably. A result that cannot be stored fails its own task only.
@@ -196,24 +206,10 @@ class Executor:
             observer.claimed(found, asked_ns)
         return [claim.task for claim in found]
 
-    def _run_observed(self, claimed: ClaimedTask) -> FinishedAttempt | None:
-        try:
-            for observer in self.observers:
-                observer.started(claimed)
-            finished = self._runner.run(claimed)
-        except BaseException as exc:  # a fault of ours, or a process without threads or memory to be had
-            finished = _could_not_run(claimed, exc)
-        try:
-            for observer in self.observers:
-                observer.ended(claimed, None if finished is None else finished.result)
-        except BaseException:
-            log.exception("attempt.observer_failed")
-        return finished
-
     def _settle(self, batch: Sequence[FinishedAttempt]) -> list[Any]:
         self._flush_reports()
         asked_ns = time.time_ns()
-        results = settlements.result_rows(batch, self._tracer.span_ids(batch))
+        results = result_rows(batch, self._tracer.span_ids(batch))
         rows = self._execute(settlements.settle(), rows=results, by=worker_actor(self.worker_id))
         stored = {row.id for row in rows}
         settled = [one for one in batch if one.lease.task_id in stored]
@@ -239,10 +235,3 @@ class Executor:
 
     def _execute(self, statement: Any, **parameters: Any) -> list[Any]:
         return prepared.execute(self._engine, statement, parameters)
-
-
-def _could_not_run(claimed: ClaimedTask, exc: BaseException) -> FinishedAttempt:
-    error = f"the worker could not run it: {summarize_exception(exc)}"
-    log.error("attempt.could_not_run", error=error)
-    result = outcomes.could_not_start(claimed.worker_losses, error)._replace(is_undescribed=True)
-    return FinishedAttempt(claimed.lease, claimed.type, result)

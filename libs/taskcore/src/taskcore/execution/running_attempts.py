@@ -12,6 +12,7 @@ from typing import Protocol
 import structlog
 
 from taskcore.domain.tasks import ClaimedTask
+from taskcore.errors import TaskcoreError
 from taskcore.plugins.cancellation import CancellationToken
 from taskcore.plugins.interrupts import InterruptCause
 
@@ -38,6 +39,10 @@ class NullAttemptTable:
         pass
 
 
+class AttemptAbandoned(TaskcoreError):
+    """The attempt has been settled while its thread went on. What the thread has brought about is of no use."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RunningAttempt:
     """One running attempt. `can_cancel` says whether a cancel interrupts its type. Its `context` has its log fields."""
@@ -45,6 +50,7 @@ class RunningAttempt:
     claimed: ClaimedTask
     cancellation: CancellationToken
     slot: int
+    own_process: bool
     can_cancel: bool
     context: Context = field(default_factory=copy_context)
 
@@ -55,6 +61,8 @@ class RunningAttempts:
     def __init__(self, table: AttemptTable | None = None) -> None:
         self.table = table or NullAttemptTable()
         self._attempts: dict[int, RunningAttempt] = {}
+        self._abandoned: set[RunningAttempt] = set()
+        self._end_lock = threading.Lock()
         self._changed = threading.Condition()
         self._next_check = math.inf  # when the watchdog looks at the deadlines again
         self._watchdog: threading.Thread | None = None
@@ -64,7 +72,7 @@ class RunningAttempts:
         has_deadline = claimed.timeout_s is not None and not own_process
         deadline = time.monotonic() + (claimed.timeout_s or 0) if has_deadline else None
         slot = self.table.place(claimed, deadline, own_process)
-        attempt = RunningAttempt(claimed, CancellationToken(deadline), slot, can_cancel)
+        attempt = RunningAttempt(claimed, CancellationToken(deadline), slot, own_process, can_cancel)
         self._attempts[claimed.lease.task_id] = attempt
         if deadline is not None:
             self._watch(deadline)
@@ -77,11 +85,22 @@ class RunningAttempts:
             self._watch(attempt.cancellation.deadline)
 
     def end(self, attempt: RunningAttempt) -> None:
-        """Remove an attempt."""
-        task_id = attempt.claimed.lease.task_id
-        if self._attempts.get(task_id) is attempt:  # after a lost lease a later attempt of the task may run here too
-            del self._attempts[task_id]
-        self.table.clear(attempt.slot)
+        """Remove an attempt. Raises `AttemptAbandoned` when `abandon_stuck` has done so before."""
+        with self._end_lock:
+            if attempt in self._abandoned:
+                self._abandoned.remove(attempt)
+                raise AttemptAbandoned
+            self._remove(attempt)
+
+    def abandon_stuck(self, after_s: float) -> list[RunningAttempt]:
+        """Remove the attempts in threads that have not stopped `after_s` after their interrupt, and return them."""
+        limit = time.monotonic() - after_s
+        with self._end_lock:
+            stuck = [attempt for attempt in self.attempts() if _is_stuck(attempt, limit)]
+            for attempt in stuck:
+                self._abandoned.add(attempt)
+                self._remove(attempt)
+        return stuck
 
     def interrupt(self, task_id: int, attempt_number: int, cause: InterruptCause) -> bool:
         """Interrupt one attempt. Return False if it does not run here, was interrupted, or cannot be cancelled."""
@@ -111,6 +130,12 @@ class RunningAttempts:
         while self._attempts and time.monotonic() < until:
             time.sleep(0.01)
         return not self._attempts
+
+    def _remove(self, attempt: RunningAttempt) -> None:
+        task_id = attempt.claimed.lease.task_id
+        if self._attempts.get(task_id) is attempt:  # after a lost lease a later attempt of the task may run here too
+            del self._attempts[task_id]
+        self.table.clear(attempt.slot)
 
     def _find(self, task_id: int, attempt_number: int) -> RunningAttempt | None:
         attempt = self._attempts.get(task_id)
@@ -144,5 +169,13 @@ class RunningAttempts:
             if deadline > now:
                 earliest = min(earliest, deadline)
             elif attempt.cancellation.interrupt(InterruptCause.TIMEOUT):
-                attempt.context.run(log.info, "attempt.timed_out", timeout_s=attempt.claimed.timeout_s)
+                attempt.context.copy().run(log.info, "attempt.timed_out", timeout_s=attempt.claimed.timeout_s)
         return earliest
+
+
+def _is_stuck(attempt: RunningAttempt, limit: float) -> bool:
+    """Not while the worker stops: what does not end then is released anyway."""
+    token = attempt.cancellation
+    if attempt.own_process or token.interrupted_at is None or token.cause is InterruptCause.SHUTDOWN:
+        return False
+    return token.interrupted_at < limit

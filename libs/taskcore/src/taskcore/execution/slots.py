@@ -135,6 +135,11 @@ class SlotPool:
             self._started.add(one.lease.task_id)
             return one
 
+    def replace_thread(self) -> None:
+        """A thread that was called does not stop: it no longer counts, and must not ask for another task."""
+        with self._lock:
+            self._active -= 1
+
     def has_ready(self) -> bool:
         """Return whether claimed tasks wait for a thread."""
         return bool(self._ready)

@@ -24,6 +24,7 @@ from taskcore.db.live_settings import list_overrides
 from taskcore.db.notify import DEPENDENTS, OUTBOX, SETTLED, notify
 from taskcore.db.queues import queues as queue_queries
 from taskcore.db.tasks import settlements
+from taskcore.db.tasks.result_rows import result_rows
 from taskcore.db.workers import leases, workers
 from taskcore.db.workers.leases import HeldAttempt
 from taskcore.domain import outcomes
@@ -223,9 +224,7 @@ class LeaseManager:
 
     def _settle(self, worker_id: int, batch: list[FinishedAttempt]) -> None:
         if batch:
-            self._connection.execute(
-                settlements.settle(), rows=settlements.result_rows(batch), by=worker_actor(worker_id)
-            )
+            self._connection.execute(settlements.settle(), rows=result_rows(batch), by=worker_actor(worker_id))
             record_results(batch)
             for channel in (OUTBOX, DEPENDENTS, SETTLED):
                 self._connection.execute(notify(channel))

@@ -18,12 +18,13 @@ from taskcore.errors import first_line
 from taskcore.execution.completer import BatchCompleter
 from taskcore.execution.executor import Executor
 from taskcore.execution.report_writer import ReportWriter
-from taskcore.execution.running_attempts import AttemptTable, RunningAttempts
+from taskcore.execution.running_attempts import AttemptAbandoned, AttemptTable, RunningAttempts
 from taskcore.execution.services import DatabaseServices
 from taskcore.execution.slots import SlotPool
 from taskcore.messaging.brokers import ClaimingBroker
 from taskcore.messaging.consumer import ClaimingConsumer
 from taskcore.messaging.messages import ACTOR
+from taskcore.messaging.replacement_threads import ReplacementThreads
 from taskcore.observability.redaction import Redactor
 from taskcore.observability.tracing.provider import NO_TRACING, Tracing
 from taskcore.plugins import Plugins
@@ -72,6 +73,7 @@ class ConsumerService:
         broker.make_consumer = partial(ClaimingConsumer, self.slots, self.executor)
         dramatiq.actor(actor_name=ACTOR, broker=broker)(self._run)
         self._worker = Worker(broker, worker_threads=self.slots.threads, worker_timeout=idle_timeout_ms)
+        self._threads = ReplacementThreads(self._worker)
 
     def start(self) -> None:
         self.report_writer.start()
@@ -122,6 +124,13 @@ class ConsumerService:
             log.warning("tasks.released", count=len(unfinished))
         self.release(unfinished)
 
+    def abandon_stuck(self, after_s: float) -> None:
+        """Settle the attempts that have not stopped `after_s` after their interrupt. New threads replace theirs."""
+        for claimed, finished in self.executor.abandon_stuck(after_s):
+            self.slots.replace_thread()
+            self._threads.replace()
+            self._finish(claimed, finished)
+
     def release(self, claimed: Sequence[ClaimedTask]) -> None:
         """Return tasks to their queue. While the database is unavailable, leave that to the completer.
 
@@ -138,18 +147,16 @@ class ConsumerService:
         """Run the task, then every other that is ready: the broker calls a thread only when it is idle."""
         claimed = self.slots.start(task_id) or self.slots.next_task()
         while claimed is not None:
-            self._run_one(claimed)
-            claimed = self.slots.next_task()
-
-    def _run_one(self, claimed: ClaimedTask) -> None:
-        """Run the task, and see to it that its slot is free again afterwards, whatever happens."""
-        finished: FinishedAttempt | None = _as_not_run(claimed)
-        try:
-            finished = self.executor.run(claimed)
-        except BaseException:  # such as no memory even for a description; the thread has to go on
-            log.exception("attempt.could_not_run", task_id=claimed.lease.task_id)
-        finally:
+            try:
+                finished = self.executor.run(claimed)
+            except AttemptAbandoned:
+                self._threads.put_back(claimed)
+                return
+            except BaseException:  # such as no memory even for a description; the thread and the slot must be free
+                log.exception("attempt.could_not_run", task_id=claimed.lease.task_id)
+                finished = _as_not_run(claimed)
             self._finish(claimed, finished)
+            claimed = self.slots.next_task()
 
     def _finish(self, claimed: ClaimedTask, finished: FinishedAttempt | None) -> None:
         if finished is None:

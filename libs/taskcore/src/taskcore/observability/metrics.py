@@ -28,6 +28,9 @@ ATTEMPTS_UNDESCRIBED = Counter(
     "Attempts whose exception or retry policy failed itself, or that the worker could not run",
     ["type"],
 )
+ATTEMPTS_ABANDONED = Counter(
+    "taskcore_attempts_abandoned", "Attempts that were settled while their threads did not stop", ["type"]
+)
 ENQUEUE_TO_START_SECONDS = Histogram(
     "taskcore_enqueue_to_start_seconds", "From when a task became due to its claim", ["type"], buckets=RUN_BUCKETS
 )

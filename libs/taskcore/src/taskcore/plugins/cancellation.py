@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import _thread
 import threading
+import time
 
 from taskcore.plugins.cancellation_scopes import Callback, InterruptCallback, Shield
 from taskcore.plugins.interrupts import INTERRUPTED, InterruptCause, Interrupted
@@ -38,8 +39,8 @@ from taskcore.plugins.thread_exceptions import is_thread_starting, raise_thread_
 class CancellationToken:
     """Thread-safe. The attempt's thread calls `arm` before the plugin's code and `disarm` after it.
 
-    The exception may hit `disarm` itself. A second `disarm` then completes the first. `deadline` is by the monotonic
-    clock.
+    The exception may hit `disarm` itself. A second `disarm` then completes the first. `deadline` and
+    `interrupted_at` are by the monotonic clock.
     """
 
     __slots__ = (
@@ -54,12 +55,14 @@ class CancellationToken:
         "_thread",
         "cause",
         "deadline",
+        "interrupted_at",
         "is_pause_requested",
     )
 
     def __init__(self, deadline: float | None = None) -> None:
         self.deadline = deadline
         self.cause: InterruptCause | None = None
+        self.interrupted_at: float | None = None
         self.is_pause_requested = False
         # Reentrant, because the exception may hit the attempt's thread between taking the lock and releasing it.
         self._lock = threading.RLock()
@@ -77,7 +80,7 @@ class CancellationToken:
         with self._lock:
             if self.cause is not None or self._is_disarmed:
                 return False
-            self.cause = cause
+            self.cause, self.interrupted_at = cause, time.monotonic()
             if self._event is not None:
                 self._event.set()
             self._raise()

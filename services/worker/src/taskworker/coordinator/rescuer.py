@@ -15,6 +15,7 @@ from sqlalchemy import Executable
 
 from taskcore.db.queues import outbox, unserved
 from taskcore.db.tasks import actions, dependency_resolution, queries, settlements
+from taskcore.db.tasks.result_rows import result_rows
 from taskcore.db.workers import leases
 from taskcore.domain.liveness import RECONNECT_GRACE_S
 from taskcore.domain.outcomes import worker_lost
@@ -119,7 +120,7 @@ class Rescuer:
         while rows := await self._execute(leases.orphaned_attempts()):
             orphans = map(leases.HeldAttempt.from_row, rows)
             batch = [orphan.finish(worker_lost(orphan.worker_losses)) for orphan in orphans]
-            rescued = await self._execute(settlements.settle(), rows=settlements.result_rows(batch), by=COORDINATOR)
+            rescued = await self._execute(settlements.settle(), rows=result_rows(batch), by=COORDINATOR)
             TASKS_RESCUED.inc(len(rescued))
             record_results(batch)
             log.warning("tasks.rescued", count=len(rescued))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import select
+import signal
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -86,7 +89,14 @@ class ExecutorHandle:
         """Kill the process. The reason of the first call stands."""
         if self.kill_kind is None:
             self.kill_kind, self.timed_out = kind, frozenset(timed_out)
+        self.kill_group()
         self.process.kill()
+
+    def kill_group(self) -> None:
+        """Kill what the process has started, and what is left of that after its own end."""
+        if (pid := self.process.pid) is not None:
+            with suppress(ProcessLookupError, PermissionError):  # there is no such group, or only dead processes in it
+                os.killpg(pid, signal.SIGKILL)
 
     def read_reports(self) -> None:
         before = self.report

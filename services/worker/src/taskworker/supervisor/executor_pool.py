@@ -81,6 +81,7 @@ class ExecutorPool:
         exits = []
         for handle in [handle for handle in self._handles if not handle.process.is_alive()]:
             self._handles.remove(handle)
+            handle.kill_group()
             handle.process.join()
             handle.pipe.close()
             exit_ = handle.exit()

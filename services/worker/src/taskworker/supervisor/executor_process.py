@@ -1,6 +1,7 @@
 """An executor process: it claims, runs and settles tasks, and exchanges commands and reports with its supervisor.
 
-It exits when it is asked to, and at once when the pipe breaks: without the supervisor nobody renews its lease.
+It exits when it is asked to, and at once when the pipe breaks: without the supervisor nobody renews its lease. It leads
+a process group, which ends with it: the processes that plugins in threads start.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 from multiprocessing.connection import Connection
 
 from taskcore.db.engine import KEY_LOOKUP_OPTIONS, sync_engine
+from taskcore.execution.child_signals import ignore_stop_signals
 from taskcore.leasing.lost_claims import ProcessReport
 from taskcore.messaging.brokers import RabbitBroker
 from taskcore.messaging.consumer_service import ConsumerService
@@ -30,8 +32,8 @@ PRESTART_DELAY_S = 20.0
 
 def main(settings: Settings, worker_id: int, incarnation: int, pipe: Connection, attempt_table: AttemptTable) -> None:
     """Run the process: its composition root."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor handles the terminal's Ctrl-C
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.setpgid(0, 0)  # the supervisor kills the group, and with it what the plugins' threads have started
+    ignore_stop_signals()  # the supervisor handles them
     configure_logging(settings.log)
     preallocate_files()
     tracing = Tracing.start(settings, "taskcore-worker").set_global()
@@ -71,7 +73,7 @@ def _run_commands(service: ConsumerService, pipe: Connection) -> None:
                 continue
             command: protocol.Command = pipe.recv()
         except (EOFError, OSError):
-            os._exit(1)
+            os.killpg(0, signal.SIGKILL)
         match command:
             case protocol.SetLogLevel(level=level):
                 set_log_level(level)
@@ -85,7 +87,7 @@ def _run_commands(service: ConsumerService, pipe: Connection) -> None:
                 service.set_fence(is_up)
             case protocol.Stop(grace_s=grace_s):
                 if stopping is not None:
-                    os._exit(1)
+                    os.killpg(0, signal.SIGKILL)
                 stopping = threading.Thread(target=service.stop, args=(grace_s,), daemon=True)
                 stopping.start()
 

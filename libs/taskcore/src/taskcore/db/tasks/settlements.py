@@ -5,13 +5,9 @@ Fenced by (task, attempt, token).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from functools import cache
-from types import MappingProxyType
 from typing import Any
-from uuid import UUID
 
-import msgspec
 from sqlalchemy import (
     CTE,
     BigInteger,
@@ -39,14 +35,11 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from taskcore.db.models import Outbox, Task, TaskAttempt, TaskHistory
 from taskcore.db.sql import actor_param, const_bool, const_text, interval, key_equals, recordset, status_in_unindexed
-from taskcore.domain.outcomes import AttemptOutcome, ChargedAs
+from taskcore.domain.outcomes import RELEASES_UNTIL_ISOLATED, AttemptOutcome, ChargedAs, Reason
 from taskcore.domain.states import HELD, TERMINAL, Status
-from taskcore.domain.tasks import FinishedAttempt, Lease, SpanIds
 
 #: Position and length of the trace id in a traceparent.
 _TRACE_ID: tuple[ColumnElement[Any], ...] = (literal_column("4"), literal_column("32"))
-
-_NO_SPANS: Mapping[Lease, SpanIds] = MappingProxyType({})
 
 
 @cache
@@ -55,7 +48,7 @@ def settle() -> Executable:
 
     Parameters: by (the actor), and rows: a JSON array of {task_id, attempt, token, status, outcome, charged_as, result,
     error, reason, wait_s, isolated, waited_s, ran_s, trace, span}. A task that was cancelled meanwhile becomes
-    cancelled; one that was asked to pause becomes paused, unless it has finished.
+    cancelled; one that was asked to pause becomes paused, unless it has finished. `result_rows` makes rows.
 
     Returns (id, status, dependents_state) of the settled tasks. A task that is not among them is no longer held under
     that lease, and nothing was written about it.
@@ -136,7 +129,7 @@ def _settled(held: CTE) -> CTE:
             failures=Task.failures + cast(held.c.charged_as == const_text(ChargedAs.FAILURE), Integer),
             crashes=Task.crashes + cast(held.c.charged_as == const_text(ChargedAs.CRASH), Integer),
             worker_losses=Task.worker_losses + cast(held.c.charged_as == const_text(ChargedAs.WORKER_LOSS), Integer),
-            isolated=or_(Task.isolated, held.c.isolated),
+            isolated=or_(Task.isolated, held.c.isolated, _is_released_again(held)),
             pause_requested=const_bool(False),
             lease_token=null(),
             executor=null(),
@@ -152,6 +145,25 @@ def _settled(held: CTE) -> CTE:
         )
         .cte("settled")
     )
+
+
+def _is_released_again(held: CTE) -> ColumnElement[bool]:
+    """The attempt, and those before it, were released because their process stopped: perhaps they stop it."""
+    earlier = RELEASES_UNTIL_ISOLATED - 1
+    released = (
+        select(func.count() == literal_column(str(earlier)))
+        .where(
+            key_equals(TaskAttempt.task_id, held.c.task_id),
+            TaskAttempt.attempt < held.c.attempt,
+            TaskAttempt.attempt >= held.c.attempt - literal_column(str(earlier)),
+            TaskAttempt.outcome == const_text(AttemptOutcome.RELEASED),
+        )
+        .scalar_subquery()
+    )
+    is_stopped = and_(
+        held.c.outcome == const_text(AttemptOutcome.RELEASED), held.c.reason == const_text(Reason.WORKER_STOPPED)
+    )
+    return case((is_stopped, released), else_=const_bool(False))
 
 
 def _history(settled: CTE) -> CTE:
@@ -213,48 +225,4 @@ def _outbox(settled: CTE) -> CTE:
             ).where(may_run_again),
         )
         .cte("outbox_rows")
-    )
-
-
-def result_rows(batch: Sequence[FinishedAttempt], span_ids: Mapping[Lease, SpanIds] = _NO_SPANS) -> str:
-    """Return the parameter `rows` of `settle`. `span_ids` are those of the traced attempts."""
-    return msgspec.json.encode([_row(one, span_ids.get(one.lease)) for one in batch]).decode()
-
-
-class _Row(msgspec.Struct, omit_defaults=True):
-    task_id: int
-    attempt: int
-    token: UUID
-    status: Status
-    outcome: AttemptOutcome
-    charged_as: ChargedAs
-    isolated: bool
-    result: msgspec.Raw | None = None
-    error: str | None = None
-    reason: str | None = None
-    wait_s: float | None = None
-    waited_s: float | None = None
-    ran_s: float | None = None
-    trace: str | None = None
-    span: str | None = None
-
-
-def _row(one: FinishedAttempt, span_ids: SpanIds | None) -> _Row:
-    lease, result = one.lease, one.result
-    return _Row(
-        lease.task_id,
-        lease.attempt,
-        lease.token,
-        result.status,
-        result.outcome,
-        result.charged_as,
-        result.isolated,
-        None if result.result_json is None else msgspec.Raw(result.result_json.encode()),
-        result.error,
-        result.reason,
-        None if result.retry_in is None else result.retry_in.total_seconds(),
-        one.waited_s,
-        one.ran_s,
-        span_ids and span_ids.trace_id,
-        span_ids and span_ids.span_id,
     )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from opentelemetry.trace import Tracer
 
 from taskcore.domain.tasks import ClaimedTask
+from taskcore.execution.child_signals import do_nothing, reset_signals_in_forks
 from taskcore.execution.isolation import messages
 from taskcore.execution.isolation.channel import Channel
 from taskcore.execution.isolation.container_memory import container_limit, task_limit
@@ -112,9 +113,9 @@ class _CommandListener:
 
     def start(self) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, _ignore)
-        signal.signal(WAKE_SIGNAL, _ignore)
-        os.register_at_fork(after_in_child=_restore_sigterm)
+        signal.signal(signal.SIGTERM, do_nothing)
+        signal.signal(WAKE_SIGNAL, do_nothing)
+        reset_signals_in_forks()
         threading.Thread(target=self._listen, name="commands", daemon=True).start()
 
     def _listen(self) -> None:
@@ -128,12 +129,3 @@ class _CommandListener:
         elif self._cancellation.interrupt(COMMANDS[letter]):
             # The exception is raised at the thread's next bytecode. A signal handler is one, even in a system call.
             signal.pthread_kill(self._attempt_thread, WAKE_SIGNAL)
-
-
-def _ignore(*_: object) -> None:
-    pass
-
-
-def _restore_sigterm() -> None:
-    """Let processes that the plugin forks end on SIGTERM."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
