@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import psutil
 import psycopg
 import pytest
 
+from harness.memory import memory_directory
 from harness.ports import free_port
 from harness.reaper import Reaper
 from harness.waiting import eventually
@@ -31,6 +33,26 @@ def debian_binaries() -> Path:
     if not versions:
         pytest.fail(f"no PostgreSQL in {DEBIAN_BINARIES}: harness/provide_servers installs it", pytrace=False)
     return versions[0].parent
+
+
+@contextmanager
+def running_cluster(
+    reaper: Reaper,
+    settings: Mapping[str, str] | None = None,
+    *,
+    binaries: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[PostgresCluster]:
+    """Run a cluster in memory, by default of the bundled version, and stop it and its standbys at the end."""
+    with TemporaryDirectory(prefix="taskcore-test-", dir=memory_directory()) as directory:
+        reaper.watch_directory(Path(directory))
+        cluster = PostgresCluster(Path(directory), reaper, settings, binaries=binaries, environment=environment)
+        try:
+            cluster.start()
+            yield cluster
+        finally:
+            for one in (cluster, *cluster.standbys):
+                one.stop("immediate")
 
 
 class PostgresCluster:
@@ -57,6 +79,7 @@ class PostgresCluster:
         self._environment = {**paths.environment(), **(environment or {})}
         self._account = Account.for_server()
         self._server: psutil.Popen | None = None
+        self.standbys: list[PostgresCluster] = []
         for tree in paths.installation_paths():
             self._account.grant_read(tree)
         self._account.grant_traverse(directory)
@@ -78,14 +101,16 @@ class PostgresCluster:
     def data_dir(self) -> Path:
         return self.directory / "data"
 
-    def create_standby(self, directory: Path, environment: Mapping[str, str] | None = None) -> PostgresCluster:
+    def create_standby(self, environment: Mapping[str, str] | None = None) -> PostgresCluster:
         """Return a running cluster that follows this one. From now on commits wait for it."""
+        directory = self.directory / f"standby-{len(self.standbys)}"
         standby = PostgresCluster(
             directory, self._reaper, self._settings, binaries=self._binaries, environment=environment
         )
+        self.standbys.append(standby)
         source = f"host=127.0.0.1 port={self.port} user={USER} application_name=standby"
         standby._run("pg_basebackup", "-D", str(standby.data_dir), "-d", source, "-R", "-c", "fast", "--no-sync")
-        standby.start()
+        standby._launch()
         self.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
         self.execute("SELECT pg_reload_conf()")
         waited = "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'"
@@ -126,6 +151,17 @@ class PostgresCluster:
                 process.kill()
         self._server.wait(60)
         self._forget()
+
+    def enable_tls(self, certificate: bytes, key: bytes) -> None:
+        """Also accept encrypted connections from now on."""
+        for name, content in (("server.crt", certificate), ("server.key", key)):
+            file = self.data_dir / name
+            file.write_bytes(content)
+            file.chmod(0o600)
+            self._account.take_ownership(file)
+        self.execute("ALTER SYSTEM SET ssl = on")
+        self.execute("SELECT pg_reload_conf()")
+        eventually(lambda: self.execute("SHOW ssl") == [("on",)])
 
     def promote(self) -> None:
         """Make a standby the primary, which then waits for no other server, and wait until it accepts writes."""

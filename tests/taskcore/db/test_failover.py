@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from sqlalchemy.exc import DBAPIError
 from structlog.testing import capture_logs
 
-from harness.memory import memory_directory
-from harness.postgres_cluster import PostgresCluster
+from harness.postgres_cluster import PostgresCluster, running_cluster
 from harness.reaper import Reaper
 from harness.waiting import eventually
 from taskcore.db import migrations
@@ -23,21 +20,13 @@ from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 
 @pytest.fixture
 def primary(reaper: Reaper) -> Iterator[PostgresCluster]:
-    with TemporaryDirectory(prefix="taskcore-test-", dir=memory_directory()) as directory:
-        reaper.watch_directory(Path(directory))
-        cluster = PostgresCluster(Path(directory), reaper)
-        cluster.start()
+    with running_cluster(reaper) as cluster:
         yield cluster
-        cluster.stop("immediate")
 
 
 @pytest.fixture
-def standby(primary: PostgresCluster, reaper: Reaper) -> Iterator[PostgresCluster]:
-    with TemporaryDirectory(prefix="taskcore-test-", dir=memory_directory()) as directory:
-        reaper.watch_directory(Path(directory))
-        cluster = primary.create_standby(Path(directory))
-        yield cluster
-        cluster.stop("immediate")
+def standby(primary: PostgresCluster) -> PostgresCluster:
+    return primary.create_standby()
 
 
 def test_work_goes_on_with_the_standby_that_took_over(primary: PostgresCluster, standby: PostgresCluster) -> None:
@@ -76,6 +65,5 @@ def test_a_listener_that_a_standby_refused_listens_once_it_is_promoted(
     with capture_logs() as lines:
         asyncio.run(scenario())
 
-    (line,) = lines
-    assert (line["event"], line["channel"]) == ("listener.lost", OUTBOX)
-    assert "recovery" in line["error"]
+    assert (lines[0]["event"], lines[0]["channel"]) == ("listener.unavailable", OUTBOX)
+    assert "recovery" in lines[0]["error"]
