@@ -21,9 +21,10 @@ from taskapi.runtime.database import Database, Rows
 from taskapi.runtime.notifier import Notifier
 from taskapi.runtime.request_spans import statement_span
 from taskcore.db.tasks.submit import tasks_by_key
+from taskcore.observability.tracing.memory_store import InMemorySpanStore
 from taskcore.observability.tracing.provider import Tracing
-from taskcore.settings import Settings
-from tests.taskapi.api_helpers import submit
+from taskcore.settings import Settings, TracingSettings
+from tests.taskapi.api_helpers import submit, task_body
 from tests.taskapi.traces.trace_helpers import TRACE, api_client
 
 SECRET = "hunter2"
@@ -76,6 +77,24 @@ async def test_an_action_on_a_task_is_one_transaction_even_if_refused(
         span.name for span in exporter.get_finished_spans() if f"{(span.context or INVALID).trace_id:032x}" == TRACE
     ]
     assert names.count("TRANSACTION") == 1
+
+
+async def test_a_caller_does_not_get_more_traces_than_the_limit(database_url: str) -> None:
+    local = InMemorySpanStore()
+    settings = Settings(tracing=TracingSettings(max_traces_per_s=3))
+    own = Tracing.start(settings, "taskcore-api", extra_processors=[local])
+
+    async with api_client(database_url, own, local) as api:
+        tasks = [
+            await api.post("/tasks", json=task_body(), headers={"traceparent": f"00-{n:032x}-00000000000000a1-01"})
+            for n in range(1, 31)
+        ]
+        unsampled = await api.post("/tasks", json=task_body(), headers={"traceparent": f"00-{TRACE}-{1:016x}-00"})
+
+    traced = [task.json()["trace_id"] for task in tasks if task.json()["trace_id"]]
+    assert traced[:3] == [f"{n:032x}" for n in (1, 2, 3)]
+    assert len(traced) < 30
+    assert unsampled.json()["trace_id"] is None
 
 
 class RecordingDatabase(Database):

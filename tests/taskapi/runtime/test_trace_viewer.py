@@ -10,6 +10,7 @@ import pytest
 
 from harness.http_server import HttpServer, Response
 from taskapi.http.problems import ProblemError
+from taskapi.runtime.proxies import proxy_for
 from taskapi.runtime.trace_viewer import TraceViewer
 from taskcore.settings import TracingSettings
 from tests.taskapi.api_helpers import Database, problem_of, submit
@@ -163,6 +164,7 @@ async def test_only_the_traces_of_the_newest_attempts_are_read(
         mark_traced(database, task_id)
         for attempt in range(1, 14):
             trace_helpers.add_attempt(database, task_id, attempt, TRACE if attempt == 1 else f"{attempt:032x}")
+        database.execute("UPDATE task SET attempt = 13 WHERE id = %s", [task_id])
         answer = await api.get(f"/tasks/{task_id}/trace")
 
     assert [trace["attempts"] for trace in answer.json()["traces"]] == [[1], *([n] for n in range(4, 14))]
@@ -182,16 +184,73 @@ async def test_a_silent_viewer_times_out(http_server: HttpServer) -> None:
     assert refused.value.problem.detail == "The trace viewer did not respond within 0.2 s."
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("NO_PROXY", "10.0.0.0/8,fd00::/8"), ("ALL_PROXY", "socks5://proxy:1080"), ("SSL_CERT_FILE", "/no/such/file")],
-)
-async def test_variables_of_no_use_do_not_keep_the_api_from_starting(
-    monkeypatch: pytest.MonkeyPatch, http_server: HttpServer, name: str, value: str
+async def test_spans_of_other_services_are_shown_only_if_a_setting_says_so(
+    database_url: str, database: Database, http_server: HttpServer
 ) -> None:
-    monkeypatch.setenv(name, value)
-    viewer = TraceViewer(f"{http_server.url}/t?{{trace_id}}")
-    found = await viewer.find_spans(["1" * 32])
-    await viewer.close()
+    for shows_others, expected in ((False, {"taskapi", "worker"}), (True, {"taskapi", "worker", "shop"})):
+        settings = viewer_settings(http_server).model_copy(update={"shows_other_services": shows_others})
+        async with api_client(database_url, tracing=settings) as api:
+            task_id = await submit(api)
+            mark_traced(database, task_id)
+            foreign = trace_helpers.resource_spans("shop", shop=[trace_helpers.span(9, None, "checkout", 0, 99)])
+            spans = [*foreign, *failed_task_trace(task_id)]
+            http_server.on("GET", PATH, Response(body=to_json({"batches": spans})))
+            answer = (await api.get(f"/tasks/{task_id}/trace")).json()
 
-    assert not any(found.values())
+        assert {span["service"] for span in answer["traces"][0]["spans"]} == expected
+        assert answer["traces"][0]["spans_omitted"] == 0
+
+
+@pytest.mark.parametrize(
+    ("variables", "reason"),
+    [
+        ({"NO_PROXY": "10.0.0.0/8,.svc,fd00::/8,[::1],127.0.0.0/8", "ALL_PROXY": "http://127.0.0.1:1"}, None),
+        ({"no_proxy": "*", "http_proxy": "http://127.0.0.1:1"}, None),
+        ({"ALL_PROXY": "socks5://user:hunter2@127.0.0.1:1"}, "the proxy that the API's environment names"),
+        ({"http_proxy": "gopher://user:hunter2@127.0.0.1:1"}, "the proxy that the API's environment names"),
+        ({"http_proxy": "http://user:hunter2@127.0.0.1:1"}, "could not be reached"),
+        ({"SSL_CERT_FILE": "/nowhere"}, "SSL_CERT_FILE"),
+    ],
+)
+async def test_the_environment_keeps_neither_the_api_from_starting_nor_the_reason_from_the_caller(
+    database_url: str,
+    database: Database,
+    http_server: HttpServer,
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    reason: str | None,
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    async with api_client(database_url, tracing=viewer_settings(http_server)) as api:
+        task_id = await submit(api)
+        mark_traced(database, task_id)
+        answer = await api.get(f"/tasks/{task_id}/trace")
+
+    if reason is None:
+        assert answer.status_code == 200
+    else:
+        detail = problem_of(answer, 503, "trace_viewer_unavailable")["detail"]
+        assert reason in detail
+        assert "hunter2" not in detail
+
+
+@pytest.mark.parametrize(
+    ("url", "proxy"),
+    [
+        ("http://jaeger.svc/{trace_id}", None),
+        ("http://10.1.2.3/", None),
+        ("http://[fd00::7]:3200/", None),
+        ("http://[::1]/", None),
+        ("http://example.com/", "http://proxy:3128"),
+        ("https://example.com/", "http://secure"),
+        ("http://11.1.2.3/", "http://proxy:3128"),
+    ],
+)
+def test_the_proxy_is_that_of_the_environment(monkeypatch: pytest.MonkeyPatch, url: str, proxy: str | None) -> None:
+    monkeypatch.setenv("NO_PROXY", "10.0.0.0/8, .svc, fd00::/8, [::1]")
+    monkeypatch.setenv("ALL_PROXY", "proxy:3128")
+    monkeypatch.setenv("HTTPS_PROXY", "http://secure")
+
+    assert proxy_for(url) == proxy

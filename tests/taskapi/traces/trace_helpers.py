@@ -88,10 +88,11 @@ def task_attributes(task_id: int, attempt: int = 1) -> list[dict[str, Any]]:
     ]
 
 
-def resource_spans(**services: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def resource_spans(namespace: str = "taskcore", **services: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    names = [{"key": "service.namespace", "value": {"stringValue": namespace}}]
     return [
         {
-            "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": service}}]},
+            "resource": {"attributes": [*names, {"key": "service.name", "value": {"stringValue": service}}]},
             "scopeSpans": [{"scope": {"name": "taskcore"}, "spans": spans}],
         }
         for service, spans in services.items()

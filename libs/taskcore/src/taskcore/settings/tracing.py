@@ -37,7 +37,9 @@ class TracingSettings(Section):
     sample_ratio: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Share of root spans (requests, schedules that fire) that are sampled."""
     max_traces_per_s: Annotated[float, Field(gt=0, le=1_000_000)] = 20
-    """Sampled traces a second of each kind and process, so that tracing does not multiply a load."""
+    """Sampled traces a second of each kind and process, so that tracing does not multiply a load. Traces that a caller
+    has sampled (`traceparent`) count too.
+    """
     queue_size: Annotated[int, Field(ge=512, le=1_000_000)] = 4_096
     """How many spans may wait to be exported. More are dropped and counted."""
     timeout_s: Seconds = 5
@@ -45,4 +47,8 @@ class TracingSettings(Section):
     query_url: TraceUrl | None = None
     """Where the trace viewer returns a trace as OTLP JSON, such as `http://jaeger:16686/api/v3/traces/{trace_id}` or
     `http://tempo:3200/api/v2/traces/{trace_id}`. The API and `task-cli trace` then show it.
+    """
+    shows_other_services: bool = False
+    """Whether they also show the spans of other services, such as callers of the API, in the traces of tasks. Whoever
+    may submit a task can name any trace as its own.
     """

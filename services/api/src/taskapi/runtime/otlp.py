@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from taskcore.domain.tasks import SpanIds
+from taskcore.observability.tracing.conventions import NAMESPACE
 from taskcore.observability.tracing.span_record import SpanEvent, SpanRecord
 
 TRACE_BYTES = 16
@@ -87,21 +88,27 @@ class _Answer(_Spans, frozen=True):
     trace: _Spans | None = None
 
 
-def decode_otlp(body: bytes, trace_id: str) -> list[SpanRecord]:
-    """Return the spans of the trace. Raise ValueError when `body` has none of the known shapes."""
+def decode_otlp(body: bytes, trace_id: str, *, with_others: bool = False) -> list[SpanRecord]:
+    """Return the spans of the trace that Taskcore recorded, or `with_others` all of them.
+
+    Raise ValueError when `body` has none of the known shapes.
+    """
     try:
         members = msgspec.json.decode(body, type=dict[str, msgspec.Raw]).keys()
         if members and not members & ENVELOPES:
             raise ValueError(f"has none of {', '.join(sorted(ENVELOPES))}")
-        return [span for span in _spans(msgspec.json.decode(body, type=_Answer)) if span.trace_id == trace_id]
+        answer = msgspec.json.decode(body, type=_Answer)
+        return [span for span in _spans(answer, with_others) if span.trace_id == trace_id]
     except (msgspec.MsgspecError, RecursionError) as exc:
         raise ValueError(str(exc)) from exc
 
 
-def _spans(answer: _Answer) -> Iterator[SpanRecord]:
+def _spans(answer: _Answer, with_others: bool) -> Iterator[SpanRecord]:
     inner = answer.result or answer.trace or answer
     for group in inner.resource_spans or inner.batches or ():
         resource = _plain(group.resource.attributes if group.resource else None)
+        if not with_others and resource.get("service.namespace") != NAMESPACE:
+            continue
         for scope in group.scope_spans or ():
             for span in scope.spans or ():
                 yield _recorded(span, str(resource.get("service.name", "")))

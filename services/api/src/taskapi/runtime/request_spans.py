@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import dialect
 
 from taskcore.observability.tracing import conventions
 from taskcore.observability.tracing.client_spans import client_span, set_error
-from taskcore.observability.tracing.propagation import child_context, parse_traceparent
+from taskcore.observability.tracing.propagation import parse_traceparent
 from taskcore.observability.tracing.provider import Tracing
 
 TRACED_PREFIX = "/api/"
@@ -33,7 +33,7 @@ _KNOWN: WeakKeyDictionary[Executable, tuple[str, str]] = WeakKeyDictionary()
 
 @contextmanager
 def request_span(tracing: Tracing, scope: HTTPScope) -> Iterator[Span]:
-    """Start the span of a request, below the caller's when the request names one. `record_response` completes it."""
+    """Start the span of a request, below the caller's if that is sampled. `record_response` completes it."""
     span: Span = trace.INVALID_SPAN
     if tracing.is_enabled and scope["path"].startswith(TRACED_PREFIX):
         span = _begin(tracing, scope)
@@ -76,7 +76,7 @@ def _begin(tracing: Tracing, scope: HTTPScope) -> Span:
     """Return the span, or an invalid one when the request is not sampled; most are not, so that path is cheap."""
     method = scope["method"] if scope["method"] in METHODS else "_OTHER"
     parent = parse_traceparent(_header(scope, b"traceparent"))
-    context = tracing.sample_root(method) if parent is None else child_context(parent)
+    context = tracing.sample_root(method) if parent is None else tracing.sample_remote(method, parent)
     if context is None:
         return trace.INVALID_SPAN
     return tracing.tracer.start_span(method, context, SpanKind.SERVER, _attributes(scope, method))

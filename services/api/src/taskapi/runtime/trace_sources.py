@@ -57,7 +57,8 @@ class Traces:
     def from_settings(cls, settings: Settings, local: InMemorySpanStore | None) -> Self:
         links = TraceLinks(settings.trace_url_template)
         if settings.tracing.query_url is not None:
-            return cls(links, TraceViewer(settings.tracing.query_url))
+            with_others = settings.tracing.shows_other_services
+            return cls(links, TraceViewer(settings.tracing.query_url, with_others=with_others))
         return cls(links, None if local is None else LocalSource(local))
 
     async def close(self) -> None:

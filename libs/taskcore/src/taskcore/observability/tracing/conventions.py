@@ -8,6 +8,8 @@ from opentelemetry.semconv.attributes import db_attributes as db
 
 Attributes = Mapping[str, str | int | float | bool]
 
+#: `service.namespace` of all processes of Taskcore.
+NAMESPACE = "taskcore"
 TASK_ID = "taskcore.task.id"
 OUTCOME = "taskcore.attempt.outcome"
 

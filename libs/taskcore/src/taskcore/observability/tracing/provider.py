@@ -19,10 +19,12 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ParentBased
-from opentelemetry.trace import NoOpTracer, Tracer
+from opentelemetry.trace import NoOpTracer, SpanContext, Tracer
 
 from taskcore.observability.metrics import SPANS_DROPPED
 from taskcore.observability.tracing.bounded_processor import BoundedSpanProcessor
+from taskcore.observability.tracing.conventions import NAMESPACE
+from taskcore.observability.tracing.propagation import child_context
 from taskcore.observability.tracing.sampler import RateLimitedRootSampler
 from taskcore.observability.tracing.span_codec import MAX_TEXT, decode_spans
 from taskcore.settings import Settings, TracingSettings
@@ -69,6 +71,12 @@ class Tracing:
     def sample_root(self, name: str) -> Context | None:
         """Return the context for a root span `name` if it is sampled. Cheaper than a span where most roots are not."""
         return None if self.root_sampler is None else self.root_sampler.sample_root(name)
+
+    def sample_remote(self, name: str, parent: SpanContext) -> Context | None:
+        """Return the context for a span `name` below a caller's span, if that is sampled and within the limit."""
+        if self.root_sampler is None or not parent.trace_flags.sampled or not self.root_sampler.take(name):
+            return None
+        return child_context(parent)
 
     def set_global(self) -> Self:
         """Make this OpenTelemetry's global provider, which plugins and their libraries use. Once a process."""
@@ -119,7 +127,7 @@ def _resource(service: str) -> Resource:
     """Return the resource of this process, with the attributes in `OTEL_RESOURCE_ATTRIBUTES`."""
     return Resource.create(
         {
-            "service.namespace": "taskcore",
+            "service.namespace": NAMESPACE,
             "service.name": service,
             "service.version": version("taskcore"),
             "service.instance.id": f"{socket.gethostname()}:{os.getpid()}",

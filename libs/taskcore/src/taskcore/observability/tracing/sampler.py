@@ -35,6 +35,18 @@ class RateLimitedRootSampler(Sampler):
         """Return the context for a root span `name`, or `None` if it is not sampled. No span is made."""
         return _SAMPLED if self._sample(name) else None
 
+    def take(self, name: str) -> bool:
+        """Whether one more trace that a caller has sampled, and that begins here as `name`, is within the limit."""
+        now, most = time.monotonic(), max(1.0, self._max_per_s)
+        with self._lock:
+            if len(self._tokens) >= MAX_NAMES and name not in self._tokens:
+                name = ""
+            left, as_of = self._tokens.get(name, (most, now))
+            left = min(most, left + (now - as_of) * self._max_per_s)
+            takes = left >= 1
+            self._tokens[name] = (left - takes, now)
+        return takes
+
     def should_sample(
         self,
         parent_context: Context | None,
@@ -53,14 +65,4 @@ class RateLimitedRootSampler(Sampler):
         return f"RateLimitedRootSampler{{{self._ratio:g},{self._max_per_s:g}/s}}"
 
     def _sample(self, name: str) -> bool:
-        if random() >= self._ratio:
-            return False
-        now, most = time.monotonic(), max(1.0, self._max_per_s)
-        with self._lock:
-            if len(self._tokens) >= MAX_NAMES and name not in self._tokens:
-                name = ""
-            left, as_of = self._tokens.get(name, (most, now))
-            left = min(most, left + (now - as_of) * self._max_per_s)
-            takes = left >= 1
-            self._tokens[name] = (left - takes, now)
-        return takes
+        return random() < self._ratio and self.take(name)
