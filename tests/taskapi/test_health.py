@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,24 @@ async def test_the_document_has_every_call_and_its_problems(api: httpx.AsyncClie
     assert {"Location", "X-Request-Id"} == set(operations["submit_task"]["responses"]["201"]["headers"])
     problem = operations["submit_task"]["responses"]["422"]["content"]["application/problem+json"]["schema"]
     assert problem == {"$ref": "#/components/schemas/Problem"}
+
+
+async def test_generators_of_clients_can_read_the_document(api: httpx.AsyncClient) -> None:
+    """openapi-python-client and others expect `items` to be an object."""
+    document = (await api.get("http://api/openapi.json")).json()
+
+    schemas = list(walk(document["components"]["schemas"]))
+    (pair,) = [schema for schema in schemas if "prefixItems" in schema]
+    assert (len(pair["prefixItems"]), pair["minItems"], pair["maxItems"]) == (2, 2, 2)
+    assert all(isinstance(schema.get("items", {}), dict) for schema in schemas)
+
+
+def walk(value: Any) -> Iterator[dict[str, Any]]:
+    """Yield every object in `value`."""
+    if isinstance(value, dict):
+        yield value
+    for below in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from walk(below)
 
 
 async def test_the_example_of_a_body_is_accepted(api: httpx.AsyncClient) -> None:

@@ -53,7 +53,8 @@ def _document(app: Litestar) -> dict[str, Any]:
     for path in whole["paths"].values():
         for operation in path.values():
             _complete(operation, handlers[operation["operationId"]].opt.get("body"))
-    _, whole["components"]["schemas"] = msgspec.json.schema_components(_types(handlers.values()), ref_template=_REF)
+    _, schemas = msgspec.json.schema_components(_types(handlers.values()), ref_template=_REF)
+    whole["components"]["schemas"] = _readable(schemas)
     return whole
 
 
@@ -86,6 +87,15 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     if len(alternatives) != 1:
         return schema
     return {key: value for key, value in schema.items() if key != "oneOf"} | alternatives[0]
+
+
+def _readable(schema: Any) -> Any:
+    """Return the schema without `"items": false`, which says what `maxItems` says, and which some generators refuse."""
+    if isinstance(schema, list):
+        return [_readable(one) for one in schema]
+    if isinstance(schema, dict):
+        return {name: _readable(one) for name, one in schema.items() if (name, one) != ("items", False)}
+    return schema
 
 
 def _types(handlers: Iterable[HTTPRouteHandler]) -> Iterator[Any]:

@@ -49,6 +49,6 @@ class TracingSettings(Section):
     `http://tempo:3200/api/v2/traces/{trace_id}`. The API and `task-cli trace` then show it.
     """
     shows_other_services: bool = False
-    """Whether they also show the spans of other services, such as callers of the API, in the traces of tasks. Whoever
-    may submit a task can name any trace as its own.
+    """Whether they also show the spans of other services, such as callers of the API, in the traces of tasks. Any
+    caller of the API can name any trace as that of its task.
     """
