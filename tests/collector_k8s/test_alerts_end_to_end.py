@@ -47,6 +47,24 @@ def test_an_alert_submits_one_task_even_after_a_new_list(cluster: FakeCluster, d
     assert alert[1:] == ("out_of_memory", task[0], 5)
 
 
+def test_a_container_that_is_killed_for_memory_opens_an_alert(cluster: FakeCluster, database_url: str) -> None:
+    cluster.kill_for_memory("default", "eater", "main", restarts=1)
+    with (
+        psycopg.connect(database_url, autocommit=True) as database,
+        CollectorThread(collector_settings(database_url, kubeconfig=cluster.kubeconfig, read_pods=True)),
+    ):
+
+        def alerts() -> list[Any]:
+            return database.execute("SELECT rule, name, count FROM alert WHERE rule = 'oom_killed'").fetchall()
+
+        cluster.put(event("eater", reason="BackOff", type="Warning", count=1))
+        eventually(lambda: alerts() == [("oom_killed", "eater", 1)])
+
+        cluster.kill_for_memory("default", "eater", "main", restarts=2)
+        cluster.put(event("eater", reason="BackOff", type="Warning", count=2))
+        eventually(lambda: alerts() == [("oom_killed", "eater", 2)])
+
+
 def test_an_invalid_task_of_a_rule_is_refused_at_start(database_url: str) -> None:
     task = AlertTask(type="known", parameters={"n": "$object"})
     settings = Settings(

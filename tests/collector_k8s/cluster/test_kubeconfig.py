@@ -152,4 +152,4 @@ def test_the_process_exits_with_the_name_of_the_invalid_setting(tmp_path: Path) 
     done = subprocess.run([sys.executable, "-m", "collector_k8s"], env=env, capture_output=True, text=True, timeout=60)
 
     assert done.returncode == 2
-    assert done.stderr.startswith("collector-k8s: TASKCORE_KUBERNETES__KUBECONFIG: no such file:")
+    assert done.stderr.splitlines()[-1].startswith("collector-k8s: TASKCORE_KUBERNETES__KUBECONFIG: no such file:")

@@ -30,6 +30,7 @@ class FakeCluster:
         self.bookmark_interval_s = bookmark_interval_s
         self.requests: list[Request] = []
         self.pods: dict[tuple[str, str], dict[str, str]] = {}
+        self.pod_statuses: dict[tuple[str, str], Event] = {}
         self.forbidden: set[str] = set()  # namespaces whose events cannot be read
         self.streams: list[WatchStream] = []
         self.closing = threading.Event()
@@ -62,6 +63,13 @@ class FakeCluster:
     def delete(self, *events: Event) -> None:
         for event in events:
             self.events.delete(event["metadata"]["namespace"], event["metadata"]["name"])
+
+    def kill_for_memory(self, namespace: str, name: str, container: str, restarts: int) -> None:
+        """Write into the pod's status that its container was killed and has been restarted."""
+        self.pods.setdefault((namespace, name), {})
+        terminated = {"reason": "OOMKilled", "exitCode": 137, "finishedAt": f"2026-03-01T10:0{restarts}:00Z"}
+        status = {"name": container, "restartCount": restarts, "lastState": {"terminated": terminated}}
+        self.pod_statuses[namespace, name] = {"containerStatuses": [status]}
 
     def label_pod(self, namespace: str, name: str, **labels: str) -> None:
         self.pods[namespace, name] = labels

@@ -155,7 +155,8 @@ class Handler(BaseHTTPRequestHandler):
         if labels is None:
             return error_response(404, f"pods {name!r} not found")
         metadata = {"name": name, "namespace": namespace, "uid": pod_uid(name), "labels": labels}
-        return Response(200, {"kind": "Pod", "apiVersion": "v1", "metadata": metadata})
+        status = self.server.cluster.pod_statuses.get((namespace, name), {})
+        return Response(200, {"kind": "Pod", "apiVersion": "v1", "metadata": metadata, "status": status})
 
     def _namespace(self, request: Request, name: str | None) -> Response:
         """Pretend that every namespace exists. Deleting one deletes its events."""

@@ -136,7 +136,7 @@ def test_events_have_the_task_in_their_own_or_their_pods_label(
     eventually(lambda: cluster.open_streams)
     labelled = event("by-event", labels={"taskcore.io/task-id": "18"})
 
-    events = cluster.put(labelled, event("by-pod"), event("by-pod", count=2), event("no-such-pod"))
+    events = cluster.put(labelled, event("by-pod"), event("by-pod", message="again"), event("no-such-pod"))
 
     eventually(lambda: stored.has_all(events))
     tasks = stored.sql("SELECT name, task_id FROM k8s_event WHERE is_current ORDER BY name")

@@ -102,7 +102,9 @@ class KubernetesSettings(Section):
     max_events_per_minute: Annotated[int, Field(ge=1)] = 10_000
     """How many events of one reason and namespace are stored in a minute; more are counted."""
     read_pods: bool = False
-    """Whether to read the label `taskcore.io/task-id` of pods, which needs the right to get them."""
+    """Whether to read pods, which needs the right to get them: their label `taskcore.io/task-id`, and whether a
+    container that was restarted had been killed for memory.
+    """
 
 
 class AlertTask(Section):

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from collector_k8s.cluster.client import ClusterClient, ClusterError
 from collector_k8s.events.event_document import MalformedEvent, ObjectMeta, parse_event, task_id_of
+from collector_k8s.ingest.oom_kills import OomKills
 from collector_k8s.metrics import EVENTS_REJECTED
 from taskcore.domain.kubernetes_events import Event
 from taskcore.settings import KubernetesSettings
@@ -33,17 +34,23 @@ class EventFilter:
         self._cluster_name = settings.cluster
         self._reasons = frozenset(settings.reasons)
         self._pods = PodTasks(cluster) if settings.read_pods else None
+        self._oom_kills = OomKills(cluster) if settings.read_pods else None
 
-    def accept(self, raw: msgspec.Raw) -> Event | None:
-        """Return the event to store, or `None` when it is unwanted or malformed. Malformed events are logged."""
+    def accept(self, raw: msgspec.Raw) -> list[Event]:
+        """Return the event to store, after those that its pod's status tells of.
+
+        Unwanted and malformed events are left out. Malformed events are logged.
+        """
         try:
             event = parse_event(raw, datetime.now(UTC))
         except MalformedEvent as exc:
             EVENTS_REJECTED.labels(self._cluster_name).inc()
             log.warning("event.malformed", cluster=self._cluster_name, error=str(exc))
-            return None
-        if self._reasons and event.reason not in self._reasons:
-            return None
+            return []
+        kills = [] if self._oom_kills is None else self._oom_kills.found_by(event)
+        return [self._with_task(one) for one in (*kills, event) if not self._reasons or one.reason in self._reasons]
+
+    def _with_task(self, event: Event) -> Event:
         if self._pods is not None and event.task_id is None and event.kind == "Pod":
             return replace(event, task_id=self._pods.task_id(event))
         return event

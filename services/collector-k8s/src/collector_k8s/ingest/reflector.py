@@ -106,7 +106,7 @@ class Reflector:
                 version = page.metadata.resource_version
                 self._check_set_back(version)
             for raw in page.items or []:
-                if (event := self.event_filter.accept(raw)) is not None:
+                for event in self.event_filter.accept(raw):
                     self.put(BufferItem(self.scope, monotonic_s(), event))
         if not version:
             raise ClusterError("the list has no resourceVersion to watch from")
@@ -140,8 +140,10 @@ class Reflector:
         self.seen_at = seen_at = monotonic_s()
         self._backoff.reset()
         (self.status.bookmark_seen if event.type == "BOOKMARK" else self.status.seen)(self.scope)
-        if event.type in ("ADDED", "MODIFIED") and (accepted := self.event_filter.accept(event.object)) is not None:
-            self.put(BufferItem(self.scope, seen_at, accepted, version))
+        if event.type in ("ADDED", "MODIFIED"):
+            accepted = self.event_filter.accept(event.object)
+            for number, one in enumerate(accepted, start=1):
+                self.put(BufferItem(self.scope, seen_at, one, version if number == len(accepted) else None))
         elif event.type == "BOOKMARK":
             self.put(BufferItem(self.scope, seen_at, position=version))
         if monotonic_s() - seen_at > 2 * self.settings.bookmark_interval_s:
@@ -215,5 +217,5 @@ class Relister:
     def _list(self) -> None:
         for page in list_pages(self.cluster, self.scope):
             for raw in page.items or []:
-                if (event := self.event_filter.accept(raw)) is not None:
+                for event in self.event_filter.accept(raw):
                     self.put(BufferItem(self.scope, monotonic_s(), event, is_relist=True))
