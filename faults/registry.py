@@ -14,6 +14,7 @@ from pathlib import Path
 from faults.load.generator import count_tasks
 from faults.network.proxies import Proxies, proxied
 from faults.report import Result
+from faults.system.databases import DatabaseFactory
 from faults.system.sandbox import Sandbox, Servers, sandbox
 from faults.system.system import SupervisedSystem, running_system
 from faults.trial import Trial, TrialConfig
@@ -30,7 +31,7 @@ SMOKE_SETTINGS: Env = {"TASKCORE_WORKER__PROCESSES": "1", "TASKCORE_COORDINATOR_
 class Fault:
     """One fault. `env` applies to all processes; those named in `proxied` reach the servers through proxies.
 
-    `is_telling`: part of the short form.
+    `own_database` brings a PostgreSQL of its own. `is_smoke`: part of the short form.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Fault:
     env: Env = field(default_factory=dict)
     proxied: Sequence[str] = ()
     is_smoke: bool = False
+    own_database: DatabaseFactory | None = None
 
 
 FAULTS: dict[str, Fault] = {}
@@ -53,11 +55,12 @@ def fault(
     env: Env | None = None,
     proxied: Sequence[str] = (),
     is_smoke: bool = False,
+    own_database: DatabaseFactory | None = None,
 ) -> Callable[[Callable[[Trial], None]], Callable[[Trial], None]]:
     """Register the decorated function, which injects the fault."""
 
     def register(inflict: Callable[[Trial], None]) -> Callable[[Trial], None]:
-        FAULTS[name] = Fault(name, action, criterion, inflict, env or {}, proxied, is_smoke)
+        FAULTS[name] = Fault(name, action, criterion, inflict, env or {}, proxied, is_smoke, own_database)
         return inflict
 
     return register
@@ -67,7 +70,7 @@ def run_fault(fault: Fault, servers: Servers, config: TrialConfig) -> Result:
     """Run the trial and return its result. Failures of the system under test never raise."""
     began = time.monotonic()
     with (
-        sandbox(servers) as place,
+        sandbox(servers, fault.own_database) as place,
         proxied(place, fault.proxied) as proxies,
         _system(fault, place, proxies, config) as system,
     ):

@@ -8,6 +8,7 @@ SUBJECTS = (
     "handoffs",
     "rabbitmq",
     "postgres",
+    "postgres_failover",
     "partitions",
     "duplicate_messages",
     "crashing_tasks",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+from faults.system.databases import DatabaseFactory, OwnDatabase
 from harness.postgres import TEMPLATE_DATABASE, PostgresServer, running_postgres
 from harness.processes import Services
 from harness.rabbitmq.broker import SMALL_WAL, RabbitMQ, running_rabbitmq
@@ -35,6 +36,7 @@ class Sandbox:
     database_url: str
     virtual_host: VirtualHost
     services: Services
+    own_database: OwnDatabase | None = None
 
 
 @contextmanager
@@ -51,16 +53,14 @@ def running_servers() -> Iterator[Servers]:
 
 
 @contextmanager
-def sandbox(servers: Servers) -> Iterator[Sandbox]:
+def sandbox(servers: Servers, own_database: DatabaseFactory | None = None) -> Iterator[Sandbox]:
     name = uuid4().hex
     directory = servers.directory / name
     directory.mkdir()
     services = Services(directory, servers.reaper)
-    with (
-        servers.postgres.fresh_database(TEMPLATE_DATABASE) as database_url,
-        servers.rabbitmq.management.virtual_host(name) as virtual_host,
-    ):
-        try:
-            yield Sandbox(servers, directory, database_url, virtual_host, services)
-        finally:
-            services.kill_all()
+    with ExitStack() as stack:
+        own = stack.enter_context(own_database(servers.reaper, directory)) if own_database else None
+        database_url = own.url if own else stack.enter_context(servers.postgres.fresh_database(TEMPLATE_DATABASE))
+        virtual_host = stack.enter_context(servers.rabbitmq.management.virtual_host(name))
+        stack.callback(services.kill_all)
+        yield Sandbox(servers, directory, database_url, virtual_host, services, own)
