@@ -57,8 +57,17 @@ def started(system: System, services: Services, database_url: str) -> list[Servi
 
 @pytest.fixture(scope="module")
 def pages(system: System, started: list[Service]) -> list[str]:
-    """Return the `/metrics` page of each process."""
-    return [scrape(system.api_health_url), *(scrape(service.url) for service in (*started, *system.coordinators))]
+    """Return the `/metrics` page of each process, while there is something to show in each gauge."""
+    system.sql("INSERT INTO queue (name, paused_at) VALUES ('idle', now())")
+    system.sql(
+        "INSERT INTO outbox (task_id, queue, type, priority, is_due, is_parked, available_at)"
+        " VALUES (0, 'idle', 'rare', 0, true, true, now())"
+    )
+    running = system.submit("sleep", {"seconds": 600})
+    system.wait_for(running, "running")
+    pages = [scrape(system.api_health_url), *(scrape(service.url) for service in (*started, *system.coordinators))]
+    system.api.post(f"/tasks/{running}/cancel")
+    return pages
 
 
 def executors(worker: Service) -> list[psutil.Process]:

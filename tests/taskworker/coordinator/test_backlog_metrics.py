@@ -8,16 +8,20 @@ from collections.abc import AsyncIterator
 
 import pytest
 from prometheus_client import generate_latest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from harness.metrics import parse_series
 from harness.ports import free_port
 from taskcore.db.engine import KEY_LOOKUP_OPTIONS, async_engine
+from taskcore.db.queues import queues, unserved
 from taskcore.db.tasks import actions
 from taskcore.observability.exposition import build_registry
 from taskcore.observability.metrics import MAX_QUEUE_LABELS, BoundedLabels
 from taskworker.coordinator.backlog_metrics import BacklogCollector
 from tests.taskcore.db.db_harness import DatabaseHarness, new_task
+
+AGE = "taskcore_backlog_age_seconds{}"
 
 
 @pytest.fixture
@@ -29,6 +33,13 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
 
 async def scrape(gauges: BacklogCollector) -> dict[str, float]:
     return parse_series((await asyncio.to_thread(generate_latest, build_registry("coordinator", gauges))).decode())
+
+
+async def eventually_read(gauges: BacklogCollector, name: str = "taskcore_workers_live{}") -> dict[str, float]:
+    """Scrape until `name` is there: a short wait may be over before the first read is."""
+    while name not in (seen := await scrape(gauges)):
+        continue
+    return seen
 
 
 def fresh(engine: AsyncEngine) -> BacklogCollector:
@@ -128,7 +139,52 @@ async def test_gauges_are_cached(db: DatabaseHarness, engine: AsyncEngine) -> No
 
     after = await scrape(gauges)
 
+    assert after.pop("taskcore_backlog_age_seconds{}") >= before.pop("taskcore_backlog_age_seconds{}")
     assert after == before
+
+
+async def test_a_read_that_takes_long_leaves_the_last_values_with_their_age(
+    db: DatabaseHarness, engine: AsyncEngine
+) -> None:
+    gauges = fresh(engine)
+    gauges.wait_s = 0.1
+    db.register_worker()
+    before = await eventually_read(gauges)
+    with db.transaction() as holder:
+        holder.execute(text("LOCK TABLE worker"))
+        during = await scrape(gauges)
+        later = await scrape(gauges)
+        db.submit(new_task(queue="mail"))
+
+    after = await eventually_read(gauges, "taskcore_queue_depth{mail}")
+
+    assert [seen["taskcore_workers_live{}"] for seen in (before, during, later)] == [1, 1, 1]
+    assert before[AGE] < during[AGE] < later[AGE]
+    assert after[AGE] < later[AGE]
+
+
+async def test_tasks_that_do_not_move_on_are_shown(db: DatabaseHarness, engine: AsyncEngine) -> None:
+    db.register_worker()
+    parent, bounded, unbounded, rare = db.submit(new_task(), new_task(timeout_s=9.0), new_task(), new_task(type="rare"))
+    db.submit_with_parents(parent)
+    db.claim([bounded, unbounded])
+    db.run(unserved.park(), of="default", types=["noop"])
+    db.run(queues.pause_queue(), of="default", why=None, by="me")
+    hour = "interval '1 hour'"
+    db.sql(f"UPDATE task SET started_at = started_at - {hour} * id, created_at = now() - {hour} WHERE id <> {rare}")
+    db.sql(f"UPDATE queue SET paused_at = now() - {hour}")
+
+    seen = await scrape(fresh(engine))
+
+    assert seen["taskcore_unserved_tasks{rare}"] == 1
+    assert seen["taskcore_queue_depth{default}"] == 1
+    ages = {
+        "taskcore_attempt_oldest_seconds{true,noop}": bounded * 3_600,
+        "taskcore_attempt_oldest_seconds{false,noop}": unbounded * 3_600,
+        "taskcore_blocked_oldest_seconds{}": 3_600,
+        "taskcore_queue_paused_seconds{default}": 3_600,
+    }
+    assert {name: seen[name] for name in ages} == pytest.approx(ages, abs=600)
 
 
 async def test_unavailable_database_removes_only_these_gauges() -> None:

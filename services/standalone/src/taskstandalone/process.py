@@ -32,6 +32,7 @@ from taskcore.settings import Settings
 from taskstandalone.collectors import run_collectors, validate_collectors
 from taskstandalone.console import print_drain_hint, print_welcome
 from taskworker.coordinator.backlog_metrics import BacklogCollector
+from taskworker.coordinator.database_metrics import DatabaseCollector
 from taskworker.coordinator.process import coordinate, coordinator_engine
 
 
@@ -51,8 +52,9 @@ async def serve(settings: Settings) -> None:
 
     worker = EmbeddedWorker(settings, engine, broker, load_plugins(), liveness_signals, tracing)
     coordinator_database = coordinator_engine(settings)
-    backlog = BacklogCollector(coordinator_database, asyncio.get_running_loop())
-    registry = build_registry("standalone", REGISTRY, backlog)
+    event_loop = asyncio.get_running_loop()
+    gauges = [kind(coordinator_database, event_loop) for kind in (BacklogCollector, DatabaseCollector)]
+    registry = build_registry("standalone", REGISTRY, *gauges)
     health = partial(health_server, settings=settings.health, registry=registry)
     app = create_app(settings, tracing, span_store, lifespan=[health])
     services: Services = app.state.services

@@ -27,6 +27,7 @@ from taskcore.plugins import load_plugins
 from taskcore.service_main import configure, run_program
 from taskcore.settings import Settings
 from taskworker.coordinator.backlog_metrics import BacklogCollector
+from taskworker.coordinator.database_metrics import DatabaseCollector
 from taskworker.coordinator.process import coordinate, coordinator_engine
 from taskworker.supervisor.executor_pool import ExecutorPool
 from taskworker.supervisor.supervisor import Supervisor
@@ -96,8 +97,8 @@ def coordinate_command(log_level: str | None) -> None:
 async def _coordinate(settings: Settings) -> None:
     engine = coordinator_engine(settings)
     liveness = Liveness()
-    backlog = BacklogCollector(engine, asyncio.get_running_loop())
-    health = HealthServer(settings.health, build_registry("coordinator", REGISTRY, backlog), liveness.is_live)
+    gauges = [kind(engine, asyncio.get_running_loop()) for kind in (BacklogCollector, DatabaseCollector)]
+    health = HealthServer(settings.health, build_registry("coordinator", REGISTRY, *gauges), liveness.is_live)
     health.start()
     tracing = Tracing.start(settings, "taskcore-coordinator").set_global()
     current = CurrentSettings(settings)

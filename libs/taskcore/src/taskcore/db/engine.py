@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from taskcore.db.connections import CONNECT_TIMEOUT_S, driver_parameters, session_statement
 from taskcore.db.deadlines import set_reply_deadline, statement_timeout
+from taskcore.db.measured_pool import MeasuredAsyncPool, MeasuredPool
 from taskcore.settings import Pooler
 
 #: The errors of a database that is unreachable, restarting or out of connections.
@@ -49,7 +50,7 @@ def sync_engine(
     """
     settings = {**(options or {}), **statement_timeout(statement_deadline_s)}
     parameters = driver_parameters(url, name=name)
-    engine = create_engine(DRIVER, **_options(parameters, pool_size, pooler))
+    engine = create_engine(DRIVER, poolclass=MeasuredPool, **_options(parameters, pool_size, pooler))
     if statement_deadline_s is not None:
         set_reply_deadline(engine, statement_deadline_s)
     return _prepared(engine, parameters, settings, pooler)
@@ -60,7 +61,7 @@ def async_engine(
 ) -> AsyncEngine:
     """As `sync_engine`, for asyncio."""
     parameters = driver_parameters(url, name=name)
-    engine = create_async_engine(DRIVER, **_options(parameters, pool_size, pooler))
+    engine = create_async_engine(DRIVER, poolclass=MeasuredAsyncPool, **_options(parameters, pool_size, pooler))
     _prepared(engine.sync_engine, parameters, options or {}, pooler)
     return engine
 

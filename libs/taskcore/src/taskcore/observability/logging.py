@@ -13,7 +13,16 @@ from taskcore.observability.redaction import Redactor
 from taskcore.settings import LogSettings
 
 #: These log at INFO what others log at DEBUG.
-CHATTY_LOGGERS = ("httpx", "httpcore", "dramatiq", "alembic", "mail", "urllib3", "kubernetes")
+CHATTY_LOGGERS = (
+    "httpx",
+    "httpcore",
+    "dramatiq",
+    "alembic",
+    "mail",
+    "urllib3",
+    "kubernetes",
+    "taskcore.db.measured_pool",  # SQLAlchemy logs under the name of the pool's class
+)
 #: OpenTelemetry logs each span that it drops, which we count; pika logs eight lines for a refused connection.
 SILENCED_LOGGERS = ("opentelemetry", "pika")
 

@@ -43,6 +43,10 @@ EXECUTOR_EXITS = Counter("taskcore_executor_exits", "Executor processes that exi
 MESSAGES_SENT = Counter("taskcore_messages_sent", "Messages that the broker confirmed", ["queue"])
 MESSAGES_RESENT = Counter("taskcore_messages_resent", "Messages considered lost and sent again", ["queue"])
 SCHEDULE_DUE_TIMES = Counter("taskcore_schedule_due_times", "Due times of schedules, by outcome", ["outcome"])
+SCHEDULE_FAILURES = Counter("taskcore_schedule_failures", "Attempts to fire a schedule that failed")
+SWEEP_REPAIRS = Counter("taskcore_sweep_repairs", "What the sweep repaired: another rule has missed it", ["kind"])
+POOL_WAIT_SECONDS = Counter("taskcore_pool_wait_seconds", "Time spent waiting for a connection to the database")
+POOL_TIMEOUTS = Counter("taskcore_pool_timeouts", "Waits for a connection that were given up")
 TASKS_RESCUED = Counter("taskcore_tasks_rescued", "Tasks put back in their queue because their worker died")
 SPANS_DROPPED = Counter("taskcore_spans_dropped", "Spans that were not exported, by reason", ["reason"])
 

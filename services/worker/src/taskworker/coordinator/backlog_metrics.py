@@ -1,77 +1,58 @@
-"""Gauges of the backlog, read from the database when Prometheus scrapes them, and then cached for a while."""
+"""Gauges of the backlog: of queues, of what waits for something, and of what runs."""
 
 from __future__ import annotations
 
 import asyncio
-import math
-import threading
-import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import structlog
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from taskcore.db.engine import is_database_unavailable
-from taskcore.db.queues import backlog, outbox
-from taskcore.observability.metrics import QUEUE_LABELS, BoundedLabels
+from taskcore.db import monitoring
+from taskcore.db.queues import backlog, outbox, unserved
+from taskcore.observability.metrics import MAX_QUEUE_LABELS, QUEUE_LABELS, BoundedLabels
 from taskworker.coordinator.database import Database
-
-READ_TIMEOUT_S = 2.0
-
-log = structlog.stdlib.get_logger(__name__)
+from taskworker.coordinator.polled_gauges import PolledGauges, labelled_gauge
 
 
-@dataclass(eq=False)
-class BacklogCollector(Collector):
-    """Called on any thread but that of `loop`, which runs `engine`. Without the database there are no gauges."""
+class BacklogCollector(PolledGauges):
+    AGE_METRIC = "taskcore_backlog_age_seconds"
 
-    engine: AsyncEngine
-    loop: asyncio.AbstractEventLoop
-    cache_s: float = 10.0
-    queue_labels: BoundedLabels = QUEUE_LABELS
-    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
-    _refresh_at: float = field(default=-math.inf, init=False)
-    _gauges: Sequence[Metric] = field(default=(), init=False)
-    _heads: dict[str, int] = field(default_factory=dict, init=False)
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        loop: asyncio.AbstractEventLoop,
+        cache_s: float = 10.0,
+        queue_labels: BoundedLabels = QUEUE_LABELS,
+    ) -> None:
+        super().__init__(engine, loop, cache_s)
+        self._queue_labels = queue_labels
+        self._type_labels = BoundedLabels(MAX_QUEUE_LABELS)
+        self._heads: dict[str, int] = {}
 
-    def collect(self) -> Iterable[Metric]:
-        with self._lock:
-            if time.monotonic() >= self._refresh_at:
-                self._gauges = self._refresh()
-                self._refresh_at = time.monotonic() + self.cache_s
-            return self._gauges
+    def on_failure(self) -> None:
+        self._heads = {}
 
-    def _refresh(self) -> Sequence[Metric]:
-        reading = asyncio.run_coroutine_threadsafe(self._read(), self.loop)
-        try:
-            return reading.result(READ_TIMEOUT_S)
-        except Exception as exc:  # the missing gauges raise an alert
-            reading.cancel()
-            self._heads = {}
-            if not is_database_unavailable(exc):
-                log.exception("backlog.read_failed")
-            return ()
-
-    async def _read(self) -> Sequence[Metric]:
-        database = Database(self.engine)
+    async def read(self, database: Database) -> Sequence[Metric]:
         queues = await database.execute(backlog.queue_backlogs())
         ((next_due_s,),) = await database.execute(outbox.next_due())
         counts = {row.what: row.count for row in await database.execute(backlog.active_counts())}
         live = counts.pop(backlog.LIVE_WORKERS)
         lag_s = max(self._stuck_s(queues), -float(next_due_s or 0), 0.0)
         return [
-            *_queue_gauges(queues, self.queue_labels),
+            *_queue_gauges(queues, self._queue_labels),
             GaugeMetricFamily(
                 "taskcore_outbox_lag_seconds", "How long the next message has waited for the relay", lag_s
             ),
-            _gauge("taskcore_tasks", "Unfinished tasks", "status", counts),
+            labelled_gauge("taskcore_tasks", "Unfinished tasks", ["status"], (([s], n) for s, n in counts.items())),
             GaugeMetricFamily("taskcore_workers_live", "Workers that hold a lease", live),
+            await self._unserved(database),
+            await self._paused(database),
+            await _blocked(database),
+            await self._running(database),
         ]
 
     def _stuck_s(self, queues: Sequence[Any]) -> float:
@@ -85,6 +66,40 @@ class BacklogCollector(Collector):
             (float(row.head_waits_s) for row in queues if row.head and before.get(row.name) == row.head), default=0
         )
 
+    async def _unserved(self, database: Database) -> Metric:
+        counts: Counter[str] = Counter()
+        for row in await database.execute(unserved.parked_counts()):
+            counts[self._type_labels[row.type]] += row.count
+        values = (([type_], count) for type_, count in counts.items())
+        return labelled_gauge("taskcore_unserved_tasks", "Due tasks whose type no live worker knows", ["type"], values)
+
+    async def _paused(self, database: Database) -> Metric:
+        rows = await database.execute(monitoring.paused_queues())
+        values = {self._queue_labels[row.name]: float(row.paused_s) for row in rows}
+        return labelled_gauge(
+            "taskcore_queue_paused_seconds",
+            "How long the queue has been paused",
+            ["queue"],
+            (([queue], seconds) for queue, seconds in values.items()),
+        )
+
+    async def _running(self, database: Database) -> Metric:
+        ages: dict[tuple[str, str], float] = {}
+        for row in await database.execute(monitoring.oldest_attempts()):
+            labels = self._type_labels[row.type], str(row.has_timeout).lower()
+            ages[labels] = max(ages.get(labels, 0.0), row.age_s)
+        return labelled_gauge(
+            "taskcore_attempt_oldest_seconds",
+            "How long the longest of the running attempts has run",
+            ["type", "has_timeout"],
+            ages.items(),
+        )
+
+
+async def _blocked(database: Database) -> Metric:
+    age_s = max((row[0] for row in await database.execute(monitoring.oldest_blocked())), default=0.0)
+    return GaugeMetricFamily("taskcore_blocked_oldest_seconds", "How long the oldest blocked task has existed", age_s)
+
 
 def _queue_gauges(queues: Sequence[Any], labels: BoundedLabels) -> Iterable[Metric]:
     depths: Counter[str] = Counter()
@@ -94,14 +109,9 @@ def _queue_gauges(queues: Sequence[Any], labels: BoundedLabels) -> Iterable[Metr
         depths[name] += row.depth
         ages[name] = max(ages.get(name, 0.0), float(row.oldest_age_s or 0))
     return [
-        _gauge("taskcore_queue_depth", "Tasks that are due and unclaimed", "queue", depths),
-        _gauge("taskcore_queue_oldest_age_seconds", "How long the oldest of them has been due", "queue", ages),
+        labelled_gauge(name, documentation, ["queue"], (([queue], value) for queue, value in values.items()))
+        for name, documentation, values in (
+            ("taskcore_queue_depth", "Tasks that are due and unclaimed", depths),
+            ("taskcore_queue_oldest_age_seconds", "How long the oldest of them has been due", ages),
+        )
     ]
-
-
-def _gauge(name: str, documentation: str, label: str, values: Mapping[str, float]) -> Metric:
-    """Return a gauge with one value for each value of `label`."""
-    gauge = GaugeMetricFamily(name, documentation, labels=[label])
-    for label_value, value in values.items():
-        gauge.add_metric([label_value], value)
-    return gauge

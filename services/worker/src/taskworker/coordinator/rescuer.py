@@ -22,7 +22,7 @@ from taskcore.domain.outcomes import worker_lost
 from taskcore.domain.states import CLAIMABLE, Status
 from taskcore.domain.tasks import COORDINATOR
 from taskcore.live_settings import CurrentSettings
-from taskcore.observability.metrics import TASKS_RESCUED, record_results
+from taskcore.observability.metrics import SWEEP_REPAIRS, TASKS_RESCUED, record_results
 from taskcore.wakeup import Wakeup
 from taskworker.coordinator.clock_watch import ClockWatch
 from taskworker.coordinator.database import Database
@@ -172,4 +172,5 @@ class Rescuer:
 def _log_repair(event: str, rows: Sequence[Any]) -> None:
     """Log the tasks whose ids are in `rows`, as an error: what the sweep repairs is a fault of another rule."""
     if rows:
+        SWEEP_REPAIRS.labels(event).inc(len(rows))
         log.error(event, count=len(rows), task_ids=[task_id for (task_id,) in rows[:MAX_LOGGED_IDS]])

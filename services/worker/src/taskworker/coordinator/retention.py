@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 import structlog
+from prometheus_client import Gauge
 
 from taskcore.db.tasks import history_feed, retention
 from taskcore.domain.states import TERMINAL
@@ -25,6 +26,12 @@ IDLE_S = 5.0
 BUSY_S = 0.1
 RECHECK_S = 30.0
 RESTART_WALK_S = 3_600.0
+
+RETENTION_LAG = Gauge(
+    "taskcore_retention_lag_seconds",
+    "Time since retention last had nothing more to delete",
+    multiprocess_mode="livemax",
+)
 
 Policy = list[retention.RetentionRule]
 
@@ -56,6 +63,7 @@ class Retention:
         self._after_id = 0
         self._restart_walk_at = 0.0
         self._walk_at = 0.0
+        self._caught_up_at = 0.0
         self._delete_history_at = 0.0
         self._wakeup = Wakeup()
         settings.on_change(self._wakeup.wake)
@@ -78,15 +86,16 @@ class Retention:
     async def _walk(self, policy: Policy) -> bool:
         now = time.monotonic()
         if policy != self._policy:
-            self._policy, self._walk_at, self._restart_walk_at = policy, now, now
+            self._policy, self._walk_at, self._restart_walk_at, self._caught_up_at = policy, now, now, now
         shortest_s = shortest_age_s(policy)
+        RETENTION_LAG.set(0 if shortest_s is None else now - self._caught_up_at)
         if shortest_s is None or now < self._walk_at:
             return False
         if now >= self._restart_walk_at:
             self._after_id, self._restart_walk_at = 0, now + RESTART_WALK_S
         if await self._expire(shortest_s):
             return True
-        self._walk_at = now + RECHECK_S
+        self._walk_at, self._caught_up_at = now + RECHECK_S, now
         return False
 
     async def _expire(self, shortest_s: float) -> bool:

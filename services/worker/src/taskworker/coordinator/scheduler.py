@@ -14,7 +14,7 @@ import structlog
 
 from taskcore.db.engine import is_database_unavailable
 from taskcore.db.schedules import fires
-from taskcore.observability.metrics import SCHEDULE_DUE_TIMES, TASKS_SUBMITTED
+from taskcore.observability.metrics import SCHEDULE_DUE_TIMES, SCHEDULE_FAILURES, TASKS_SUBMITTED
 from taskcore.submission.from_schedule import FireResult, fire_due
 from taskcore.wakeup import Wakeup
 from taskworker.coordinator.database import Database
@@ -76,6 +76,7 @@ class Scheduler:
             if is_database_unavailable(exc) and not isinstance(exc, TimeoutError):
                 raise
             log.exception("schedule.failed", schedule_id=schedule_id)
+            SCHEDULE_FAILURES.inc()
             self._failed[schedule_id] = time.monotonic() + FAILED_RETRY_S
             return True
         if result is None:
