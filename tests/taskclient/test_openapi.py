@@ -53,6 +53,7 @@ RESPONSES: dict[str, Any] = {
     "list_queues": Items[models.Queue],
     "pause_queue": models.Queue,
     "resume_queue": models.Queue,
+    "delete_queue": None,
     "list_settings": Items[models.Setting],
     "get_setting": models.Setting,
     "set_setting": models.Setting,

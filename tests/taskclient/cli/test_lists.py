@@ -121,3 +121,21 @@ def test_workers_queues_and_types_are_listed_with_their_total(
     assert shown in table.stdout
     assert table.stdout.splitlines()[-1] == "total: 1"
     assert json.loads(as_json.stdout) == {"items": [item], "total": 1}
+
+
+def test_queue_is_deleted_by_its_name(cli: RunCli, server: FakeTaskServer) -> None:
+    server.on("DELETE", "/queues/mail", Answer(204))
+
+    result = cli("queue", "delete", "mail")
+
+    assert (result.exit_code, result.stdout) == (0, "queue mail deleted\n")
+
+
+def test_reason_why_a_queue_is_not_deleted_is_shown(cli: RunCli, server: FakeTaskServer) -> None:
+    problem = {"title": "The queue is in use", "status": 409, "code": "queue_in_use", "detail": "It has tasks."}
+    server.on("DELETE", "/queues/mail", Answer(409, problem))
+
+    result = cli("queue", "delete", "mail")
+
+    assert result.exit_code != 0
+    assert "It has tasks." in result.stderr

@@ -16,6 +16,8 @@ from taskcore.plugins.context import TaskContext
 from taskcore.settings import Settings
 from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 
+MAX_QUEUES = 3
+
 
 class NoParameters(Parameters, frozen=True):
     pass
@@ -42,7 +44,7 @@ def executor(engine: Any, run_: Run) -> Executor:
         Settings(),
         worker_id=1,
         incarnation=1,
-        make_services=partial(DatabaseServices, engine, writer, Redactor(["token"])),
+        make_services=partial(DatabaseServices, engine, writer, Redactor(["token"]), MAX_QUEUES),
         flush_reports=writer.flush,
     )
 

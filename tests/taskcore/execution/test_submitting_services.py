@@ -12,7 +12,7 @@ from taskcore.db.workers import workers
 from taskcore.errors import InvalidTask
 from taskcore.plugins.context import TaskContext
 from tests.taskcore.db.db_harness import DatabaseHarness, new_task
-from tests.taskcore.execution.service_plugins import run_to_end
+from tests.taskcore.execution.service_plugins import MAX_QUEUES, run_to_end
 
 
 def register_child(db: DatabaseHarness, schema: dict[str, Any]) -> None:
@@ -57,6 +57,31 @@ def test_idempotency_key_returns_the_same_task_and_refuses_another(db: DatabaseH
     assert run_to_end(db, run) == "succeeded"
 
 
+def test_submitted_task_invents_no_queue_beyond_the_limit(db: DatabaseHarness) -> None:
+    register_child(db, {})
+
+    def run(ctx: TaskContext) -> None:
+        for number in range(MAX_QUEUES - 1):  # and `default`, of this task
+            ctx.submit("child", queue=f"queue-{number}")
+        with pytest.raises(InvalidTask, match=r"queues\.max"):
+            ctx.submit("child", queue="one-more")
+        ctx.submit("child", queue="queue-0")
+        ctx.submit("child")
+
+    assert run_to_end(db, run) == "succeeded"
+
+
+def test_live_setting_overrides_the_limit_of_queues(db: DatabaseHarness) -> None:
+    register_child(db, {})
+    db.sql("INSERT INTO setting (name, value, changed_by) VALUES ('queues.max', '1', 'me')")
+
+    def run(ctx: TaskContext) -> None:
+        with pytest.raises(InvalidTask, match=r"there are 1 already"):
+            ctx.submit("child", queue="mine")
+
+    assert run_to_end(db, run) == "succeeded"
+
+
 @pytest.mark.parametrize(
     ("type_", "parameters", "fields", "named"),
     [
@@ -66,6 +91,7 @@ def test_idempotency_key_returns_the_same_task_and_refuses_another(db: DatabaseH
         ("child", {}, {"priority": 1_000}, "priority"),
         ("child", {}, {"prioritty": 1}, "prioritty"),
         ("child", {}, {"depends_on": [1]}, "depends_on"),
+        ("child", {}, {"queue": "worker.1"}, "queue"),
         ("child", {}, {"idempotency_key": ""}, "idempotency_key"),
         ("child", {"large": "x" * (1024 * 1024)}, {}, "bytes"),
         ("child", {"what": object()}, {}, "object"),

@@ -136,3 +136,11 @@ def test_key_without_a_certificate_is_refused(monkeypatch: pytest.MonkeyPatch) -
 def test_mail_sender_that_is_no_address_is_refused(sender: str) -> None:
     with pytest.raises(ValidationError, match=r"Taskcore <taskcore@example\.com>"):
         SmtpSettings(sender=sender)
+
+
+@pytest.mark.parametrize("name", ["amq.x", "worker.1", "", "no spaces", "n\\n"])
+def test_worker_consumes_no_queue_with_a_reserved_or_invalid_name(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("TASKCORE_WORKER__QUEUES", f'["default", "{name}"]')
+
+    with pytest.raises(InvalidSettings, match=r"^TASKCORE_WORKER__QUEUES__1: "):
+        load_settings()

@@ -28,6 +28,10 @@ class FakePublisher:
         self.unconfirmed: list[int] = []
         self.ready: int | None = 0
         self.refused: set[str] = set()
+        self.is_available = True
+
+    async def connect(self) -> bool:
+        return self.is_available
 
     def is_refused(self, queue: str) -> bool:
         return queue in self.refused
@@ -125,6 +129,18 @@ async def test_nothing_is_marked_for_a_queue_that_the_broker_refuses(
 
     assert [queue for queue, _ in publisher.published] == ["mail"]
     assert [call["of"] for call in database.calls(outbox.dispatch())] == ["mail"]
+
+
+async def test_nothing_is_marked_while_the_broker_cannot_be_reached(
+    database: FakeDatabase, publisher: FakePublisher, relay: Relay
+) -> None:
+    set_loads(database, ("default", 0, 2))
+    publisher.is_available = False
+
+    pause_s = await relay.step()
+
+    assert database.calls(outbox.dispatch()) == []
+    assert pause_s < IDLE_S
 
 
 async def test_delayed_rows_are_promoted_until_none_is_due(database: FakeDatabase, relay: Relay) -> None:

@@ -216,6 +216,10 @@ class Client(AnalyticsCalls, KubernetesCalls, ScheduleCalls):
     def resume_queue(self, name: str) -> Queue:
         return self._connection.post(f"/queues/{quote(name, safe='')}/resume", Queue)
 
+    def delete_queue(self, name: str) -> None:
+        """Delete a queue that nothing needs. Raise ApiError `queue_in_use` when something does."""
+        self._connection.send(Call("DELETE", f"/queues/{quote(name, safe='')}"))
+
     def settings(self) -> Sequence[Setting]:
         """Return the live settings: those that can be changed while processes run."""
         return self._connection.get("/settings", Items[Setting]).items

@@ -57,7 +57,7 @@ HANDLERS: Mapping[str, Sequence[Any]] = {
     ),
     "types": (workers.list_task_types,),
     "workers": (workers.list_workers,),
-    "queues": (queues.list_queues, queues.pause_queue, queues.resume_queue),
+    "queues": (queues.list_queues, queues.pause_queue, queues.resume_queue, queues.delete_queue),
     "settings": (
         live_settings.list_settings,
         live_settings.get_setting,

@@ -1,8 +1,9 @@
-"""`task-cli queue …`: list, pause and resume queues."""
+"""`task-cli queue …`: list, pause, resume and delete queues."""
 
 from __future__ import annotations
 
 import click
+from rich.text import Text
 
 from taskclient.cli.command import Group
 from taskclient.cli.output.views import QUEUE_COLUMNS
@@ -11,7 +12,7 @@ from taskclient.cli.session import Session
 
 @click.group(cls=Group)
 def queue() -> None:
-    """List, pause and resume queues."""
+    """List, pause, resume and delete queues."""
 
 
 @queue.command("list", aliases=("l", "ls"))
@@ -39,3 +40,13 @@ def resume(session: Session, name: str) -> None:
     """Resume the paused queue NAME."""
     with session.client() as client:
         session.show_fields(client.resume_queue(name))
+
+
+@queue.command("delete")
+@click.argument("name")
+@click.pass_obj
+def delete(session: Session, name: str) -> None:
+    """Delete the queue NAME, which must have no unfinished task. A task that names it later creates it again."""
+    with session.client() as client:
+        client.delete_queue(name)
+    session.show({"name": name, "deleted": True}, lambda _: Text(f"queue {name} deleted"))

@@ -25,8 +25,9 @@ MIN_PRIORITY, MAX_PRIORITY = -100, 100
 NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.@-]*(?![\s\S])"
 
 DEFAULT_QUEUE = "default"
-#: Queue names with these prefixes belong to the broker and to workers.
-RESERVED_QUEUE_PREFIXES = ("amq.", "worker.")
+#: As `NAME_PATTERN`, but for names that belong to the broker and to workers. The table `queue` checks it, too.
+QUEUE_NAME_PATTERN = r"^(?!amq\.|worker\.)[A-Za-z0-9_][A-Za-z0-9_.@-]*(?![\s\S])"
+QUEUE_NAME_RULE = "letters, digits and _.@-, without the prefixes amq. and worker., which are reserved"
 
 
 @dataclass(frozen=True, slots=True)

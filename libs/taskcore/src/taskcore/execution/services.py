@@ -30,13 +30,17 @@ log = structlog.stdlib.get_logger(__name__)
 class DatabaseServices:
     """The services of one attempt, created in its context. Thread-safe, because a plugin may start threads.
 
-    Every method raises `DatabaseUnavailable` while the database is unavailable.
+    `max_queues` is the setting `queues.max`, without an override. Every method raises `DatabaseUnavailable` while the
+    database is unavailable.
     """
 
-    def __init__(self, engine: Engine, report_writer: ReportWriter, redactor: Redactor, claimed: ClaimedTask) -> None:
+    def __init__(
+        self, engine: Engine, report_writer: ReportWriter, redactor: Redactor, max_queues: int, claimed: ClaimedTask
+    ) -> None:
         self._engine = engine
         self._report_writer = report_writer
         self._redactor = redactor
+        self._max_queues = max_queues
         self._lease = claimed.lease
         self._context = copy_context()
         self._lock = threading.Lock()
@@ -68,7 +72,7 @@ class DatabaseServices:
 
     def submit(self, task: Mapping[str, Any]) -> int:
         """Raises `InvalidTask`."""
-        task_id = submit_task(self._execute, task, f"task:{self._lease.task_id}")
+        task_id = submit_task(self._execute, task, f"task:{self._lease.task_id}", self._max_queues)
         SyncNotifier(self._engine).notify(OUTBOX)
         return task_id
 

@@ -65,7 +65,7 @@ class ConsumerService:
             worker_id=worker_id,
             incarnation=incarnation,
             running=RunningAttempts(attempt_table),
-            make_services=partial(DatabaseServices, engine, self.report_writer, redactor),
+            make_services=partial(DatabaseServices, engine, self.report_writer, redactor, settings.queues.max),
             flush_reports=self.report_writer.flush,
             tracing=tracing,
         )

@@ -36,6 +36,9 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class Publisher(Protocol):
+    async def connect(self) -> bool:
+        """Return whether the broker can be reached, and connect to it if necessary."""
+
     def is_refused(self, queue: str) -> bool:
         """Return whether the broker did not accept the queue a short time ago: publishing to it is of no use."""
 
@@ -62,6 +65,9 @@ class MemoryPublisher:
 
     def __init__(self, broker: MemoryBroker) -> None:
         self._messages = broker.messages
+
+    async def connect(self) -> bool:
+        return True
 
     def is_refused(self, queue: str) -> bool:
         return False
@@ -104,6 +110,14 @@ class RabbitPublisher:
         self._connecting = asyncio.Lock()
         self._retry_at = 0.0
         self._refusals: dict[str, _Refusal] = {}
+
+    async def connect(self) -> bool:
+        try:
+            await self._connect()
+        except BrokerUnavailable as exc:
+            BROKER.failed(str(exc))
+            return False
+        return True
 
     def is_refused(self, queue: str) -> bool:
         refusal = self._refusals.get(queue)

@@ -15,7 +15,8 @@ from taskcore.domain.tasks import (
     MAX_NAME,
     MAX_TIMEOUT_S,
     NAME_PATTERN,
-    RESERVED_QUEUE_PREFIXES,
+    QUEUE_NAME_PATTERN,
+    QUEUE_NAME_RULE,
 )
 from taskcore.errors import InvalidPlugin
 from taskcore.observability.exception_text import describe_object, summarize_exception
@@ -76,7 +77,7 @@ def _is_name(value: object) -> bool:
 
 
 def _is_queue(value: object) -> bool:
-    return _is_name(value) and not str(value).startswith(RESERVED_QUEUE_PREFIXES)
+    return isinstance(value, str) and len(value) <= MAX_NAME and re.match(QUEUE_NAME_PATTERN, value) is not None
 
 
 def _is_description(value: object) -> bool:
@@ -101,7 +102,7 @@ def _is_memory_limit(value: object) -> bool:
 _VARIABLES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "name": (_is_name, f"text that matches {NAME_PATTERN}, of up to {MAX_NAME} characters"),
     "description": (_is_description, f"text of up to {MAX_DESCRIPTION:,} characters"),
-    "queue": (_is_queue, f"text that matches {NAME_PATTERN} and does not begin with amq. or worker."),
+    "queue": (_is_queue, f"a queue's name ({QUEUE_NAME_RULE}), of up to {MAX_NAME} characters"),
     "retry": (lambda value: isinstance(value, RetryPolicy), "a RetryPolicy"),
     "timeout": (_is_timeout, f"a timedelta or a number of seconds, above 0 and up to {MAX_TIMEOUT_S:,} s, or None"),
     "isolation": (lambda value: isinstance(value, Isolation), "Isolation.THREAD or Isolation.PROCESS"),

@@ -14,6 +14,7 @@ from taskcore.settings.database_url import DatabaseUrl, Pooler, database_paramet
 from taskcore.settings.field_types import Live
 from taskcore.settings.loading import PREFIX, Layer, Settings, layer_of, load_settings
 from taskcore.settings.observability import HealthSettings, LogSettings
+from taskcore.settings.queues import QueueSettings
 from taskcore.settings.retention import RetentionSettings
 from taskcore.settings.task_types import CommandSettings, DatabaseSettings, HttpSettings, SmtpSettings
 from taskcore.settings.tracing import TRACE_ID_PLACEHOLDER, TracingSettings
@@ -40,6 +41,7 @@ __all__ = [
     "LogSettings",
     "Pooler",
     "QueryMetric",
+    "QueueSettings",
     "RetentionSettings",
     "Settings",
     "SmtpSettings",

@@ -12,7 +12,7 @@ from taskcore.domain import alerts, templates
 from taskcore.domain.documents import check_document
 from taskcore.domain.tasks import DEFAULT_QUEUE
 from taskcore.errors import InvalidDocument
-from taskcore.settings.field_types import LIVE, Age, Identifier, Seconds, Section
+from taskcore.settings.field_types import LIVE, Age, Identifier, QueueName, Seconds, Section
 
 
 class QueryMetric(Section):
@@ -117,7 +117,7 @@ class AlertTask(Section):
     type: Identifier
     name: Annotated[str, Field(min_length=1, max_length=255)] = "$rule: $reason"
     parameters: dict[str, Any] = Field(default_factory=dict)
-    queue: Identifier = DEFAULT_QUEUE
+    queue: QueueName = DEFAULT_QUEUE
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 4
 
     @field_validator("name", "parameters")

@@ -28,6 +28,7 @@ from taskcore.settings.api import ApiSettings
 from taskcore.settings.collectors import AlertSettings, AnalyticsSettings, KubernetesSettings
 from taskcore.settings.database_url import DatabaseUrl, Pooler
 from taskcore.settings.observability import HealthSettings, LogSettings
+from taskcore.settings.queues import QueueSettings
 from taskcore.settings.retention import RetentionSettings
 from taskcore.settings.task_types import CommandSettings, DatabaseSettings, HttpSettings, SmtpSettings
 from taskcore.settings.tracing import TraceUrl, TracingSettings
@@ -71,6 +72,7 @@ class Settings(BaseSettings):
     amqp_tls: AmqpTlsSettings = AmqpTlsSettings()
     queue_type: Literal["quorum", "classic"] = "quorum"
     """Type of the queues in RabbitMQ."""
+    queues: QueueSettings = QueueSettings()
     data_dir: Path = Path(".taskcore")
     """Where `taskcore-standalone` keeps its data."""
     api: ApiSettings = ApiSettings()

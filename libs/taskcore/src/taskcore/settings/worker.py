@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from taskcore.settings.field_types import LIVE, Seconds, Section
+from taskcore.settings.field_types import LIVE, QueueName, Seconds, Section
 
 
 class WorkerSettings(Section):
@@ -18,7 +18,7 @@ class WorkerSettings(Section):
     """Threads in each executor process."""
     prefetch_short: Annotated[int, Field(ge=0, le=1024)] = 64
     """How many short tasks an executor process may claim beyond its threads."""
-    queues: tuple[str, ...] = ()
+    queues: tuple[QueueName, ...] = ()
     """Queues to consume; all when empty."""
     task_memory_mb: Annotated[int, Field(ge=0, le=2**40)] | None = None
     """How much private memory, in MiB, each process of a task with processes of its own may use, if neither its type

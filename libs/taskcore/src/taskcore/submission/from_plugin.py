@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Executable
 
+from taskcore.db.queues import lifecycle
 from taskcore.db.tasks import queries, submit
 from taskcore.db.workers import workers
 from taskcore.domain.tasks import MAX_TASK_BYTES, NewTask
@@ -33,8 +34,10 @@ _RENAMED_COLUMNS = {"timeout": "timeout_s", "delete_after": "delete_after_s"}
 ExecuteStatement = Callable[[Executable, Mapping[str, Any]], list[Any]]
 
 
-def submit_task(execute: ExecuteStatement, document: Mapping[str, Any], actor: str) -> int:
+def submit_task(execute: ExecuteStatement, document: Mapping[str, Any], actor: str, max_queues: int) -> int:
     """Store a task that is described as for `POST /tasks`, with its `idempotency_key` as a member. Return its id.
+
+    `max_queues` holds unless the live setting `queues.max` overrides it.
 
     Raises:
         InvalidTask: when the API would refuse the task, or when it has `depends_on`, which only the API can check.
@@ -45,6 +48,8 @@ def submit_task(execute: ExecuteStatement, document: Mapping[str, Any], actor: s
         raise InvalidTask(f"type: unknown task type {submission.type!r}: no worker has registered it")
     known = workers.RegisteredType.from_row(rows[0])
     _check_parameters(submission, known.schema)
+    if submission.queue is not None and submission.queue != known.queue:
+        _check_queue(execute, submission.queue, max_queues)
     return _store(execute, new_task(submission, known, None, key), actor)
 
 
@@ -96,6 +101,13 @@ def _check_parameters(submission: TaskSubmission, schema: dict[str, Any]) -> Non
     errors = islice(compile_schema(schema, submission.type)(submission.parameters), MAX_ERRORS)
     if messages := [f"{'.'.join(map(str, ('parameters', *e.instance_path)))}: {e.message}" for e in errors]:
         raise InvalidTask("; ".join(messages))
+
+
+def _check_queue(execute: ExecuteStatement, queue: str, max_queues: int) -> None:
+    ((is_taken, count, override),) = execute(lifecycle.queue_room(), {"of": queue})
+    limit = max_queues if override is None else override
+    if not is_taken and count >= limit:
+        raise InvalidTask(f"queue: {queue!r} would be a new queue, and there are {limit} already (queues.max)")
 
 
 def _store(execute: ExecuteStatement, task: NewTask, actor: str) -> int:

@@ -49,8 +49,8 @@ QueueName = Annotated[
     PathParameter(
         min_length=1,
         max_length=limits.MAX_NAME,
-        pattern=limits.NAME_PATTERN,
-        schema_extra={"pattern": limits.NAME_PATTERN},
+        pattern=limits.QUEUE_NAME_PATTERN,
+        schema_extra={"pattern": limits.QUEUE_NAME_PATTERN},
         description="A queue's name.",
     ),
 ]

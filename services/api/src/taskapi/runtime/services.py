@@ -14,6 +14,7 @@ from litestar.di import NamedDependency
 from taskapi.runtime.completion_waiters import CompletionWaiters
 from taskapi.runtime.database import Database
 from taskapi.runtime.notifier import Notifier
+from taskapi.runtime.queue_names import QueueNames
 from taskapi.runtime.trace_sources import Traces
 from taskapi.runtime.type_cache import TypeCache
 from taskcore.live_settings import CurrentSettings, SettingsWatcher
@@ -28,6 +29,7 @@ class Services:
 
     database: Database
     type_cache: TypeCache
+    queue_names: QueueNames
     notifier: Notifier
     completion_waiters: CompletionWaiters
     settings: CurrentSettings
@@ -49,7 +51,17 @@ class Services:
         watcher = SettingsWatcher(current, database.read, name="taskapi settings")
         waiters = CompletionWaiters(settings.direct_url, database, settings.api.max_waiting)
         traces = Traces.from_settings(settings, span_store)
-        return cls(database, TypeCache(database), Notifier(database), waiters, current, watcher, traces, tracing)
+        return cls(
+            database,
+            TypeCache(database),
+            QueueNames(database, current),
+            Notifier(database),
+            waiters,
+            current,
+            watcher,
+            traces,
+            tracing,
+        )
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 from taskcore.domain import tasks as limits
 from taskcore.domain.schedules import DEFAULT_CATCH_UP_LIMIT, MAX_CATCH_UP_LIMIT, CatchUp, Overlap
 from taskcore.submission.recurrence import MAX_CRON_LENGTH, MAX_EVERY_S, MIN_EVERY_S
-from taskcore.submission.spec import Identifier, LabelKey, LabelValue, Name
+from taskcore.submission.spec import Identifier, LabelKey, LabelValue, Name, QueueName
 
 MAX_JITTER_S = 86_400.0
 MAX_PREVIEW = 100
@@ -30,7 +30,7 @@ class ScheduledTask(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omi
     type: Identifier
     name: Name | None = None
     parameters: dict[str, Any] = {}
-    queue: Identifier | None = None
+    queue: QueueName | None = None
     priority: Annotated[int, Meta(ge=limits.MIN_PRIORITY, le=limits.MAX_PRIORITY)] = 0
     max_attempts: Annotated[int, Meta(ge=1, le=100)] | None = None
     timeout: Annotated[float, Meta(gt=0, le=limits.MAX_TIMEOUT_S)] | None = None

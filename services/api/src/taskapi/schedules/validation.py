@@ -49,6 +49,9 @@ async def _check_task(services: Services, task: ScheduledTask) -> None:
     raise_if_any(field_error((*_PREFIX, *path), message) for path, message in storage_errors(submission))
     types = await services.type_cache.get([task.type])
     raise_if_any(type_errors(submission, types, _PREFIX))
+    is_named = task.queue is not None and task.queue != types[task.type].queue
+    if is_named and await services.queue_names.find_refused([str(task.queue)]):
+        raise invalid_field("task.queue", services.queue_names.refusal)
 
 
 def _text_errors(schedule: ScheduleSubmission | ScheduleChange) -> Iterator[FieldError]:

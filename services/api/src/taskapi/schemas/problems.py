@@ -27,6 +27,7 @@ class ProblemCode(StrEnum):
     METHOD_NOT_ALLOWED = "method_not_allowed"
     IDEMPOTENCY_CONFLICT = "idempotency_conflict"
     ACTION_NOT_AVAILABLE = "action_not_available"
+    QUEUE_IN_USE = "queue_in_use"
     HAS_DEPENDENTS = "has_dependents"
     DEPENDENCY_FAILED = "dependency_failed"
     SETTING_NOT_LIVE = "setting_not_live"

@@ -19,6 +19,7 @@ from taskapi.schemas.tasks import Task
 from taskapi.tasks import presenters
 from taskapi.tasks.batch_item import BatchItem
 from taskapi.tasks.batch_refs import order_by_dependencies
+from taskapi.tasks.check_queues import check_queues
 from taskapi.tasks.parse import Batch, check_types, parse_batch, parse_task
 from taskapi.tasks.queries import present_task
 from taskapi.tasks.store import store_task, store_tasks
@@ -51,6 +52,7 @@ async def submit_task(
     body = await read_json_body(request)
     item = await off_loop(len(body), parse_task, body)
     types = await services.type_cache.get([item.spec.type])
+    await check_queues(services.queue_names, [item], types)
     await off_loop(len(body), _prepare_one, item, types, request_id_of(request.scope), idempotency_key)
     if item.problem is None:
         await _store(services, [item], actor(user), is_atomic=True)
@@ -83,6 +85,7 @@ async def submit_batch(
     body = await read_json_body(request)
     batch = await off_loop(len(body), parse_batch, body)
     types = await services.type_cache.get({item.spec.type for item in batch.valid})
+    await check_queues(services.queue_names, batch.valid, types)
     items = await off_loop(len(body), _prepare, batch, types, request_id_of(request.scope), idempotency_key)
     await _store(services, items, actor(user), is_atomic=batch.is_atomic)
     batch.check()

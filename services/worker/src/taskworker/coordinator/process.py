@@ -17,6 +17,7 @@ from taskcore.observability.tracing.provider import NO_TRACING, Tracing
 from taskcore.settings import Settings
 from taskworker.coordinator.database import Database
 from taskworker.coordinator.dependency_resolver import DependencyResolver
+from taskworker.coordinator.queue_retention import QueueRetention
 from taskworker.coordinator.relay import Relay
 from taskworker.coordinator.rescuer import Rescuer
 from taskworker.coordinator.retention import Retention
@@ -53,6 +54,7 @@ async def coordinate(
     resolver = DependencyResolver(database, on_unblocked=relay.wake)
     scheduler = Scheduler(database, on_fired=relay.wake)
     retention = Retention(database, current)
+    queue_retention = QueueRetention(database, publisher, current)
 
     def on_rescued() -> None:
         relay.wake()
@@ -66,7 +68,10 @@ async def coordinate(
     try:
         await watcher.refresh()
         async with asyncio.TaskGroup() as loops:
-            for run in (watcher.run, relay.run, rescuer.run, retention.run, resolver.run, scheduler.run):
+            for run in (
+                *(watcher.run, relay.run, rescuer.run, retention.run),
+                *(queue_retention.run, resolver.run, scheduler.run),
+            ):
                 loops.create_task(_run_forever(run))
             for listener in listeners:
                 loops.create_task(_run_forever(listener.run))

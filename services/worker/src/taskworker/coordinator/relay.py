@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from taskcore.db.queues import loads, outbox
+from taskcore.db.queues import lifecycle, loads, outbox
 from taskcore.live_settings import CurrentSettings
 from taskcore.messaging.publisher import Publisher
 from taskcore.observability.metrics import MESSAGES_RESENT, MESSAGES_SENT, QUEUE_LABELS
@@ -47,6 +47,8 @@ class Relay:
     _observed_at: float = field(default_factory=time.monotonic, init=False)
     _promote_at: float = field(default=0.0, init=False)
     _check_lost_at: float = field(default=0.0, init=False)
+    _record_use_at: float = field(default=0.0, init=False)
+    _used: set[str] = field(default_factory=set, init=False)
     _pause_s: float = field(default=IDLE_S, init=False)
     _served: ServedTypes = field(init=False)
     _parking: Parking = field(init=False)
@@ -69,6 +71,7 @@ class Relay:
         next_due_s = await self._promote()
         sent, has_backlog = await self._dispatch()
         await self._resend_lost()
+        await self._record_use()
         return plan_pause(
             self._flows.values(),
             sent=sent,
@@ -101,8 +104,12 @@ class Relay:
         }
         ready = [queue for queue in rows if queue.head_type is not None and not self.publisher.is_refused(queue.name)]
         rooms = {queue.name: self._room(queue) for queue in ready}
-        sent = await self._send_all({name: room for name, room in rooms.items() if room > 0})
+        rooms = {name: room for name, room in rooms.items() if room > 0}
+        if rooms and not await self.publisher.connect():
+            rooms = {}  # marked rows would have to be unmarked again, many times a second
+        sent = await self._send_all(rooms)
         self._flows |= {name: self._flows[name].dispatched(count) for name, count in sent.items()}
+        self._used |= sent.keys()
         for queue in rows:
             if await self._parking.move(queue):
                 self.wake()
@@ -142,6 +149,15 @@ class Relay:
         count = len(task_ids) - len(unconfirmed)
         MESSAGES_SENT.labels(QUEUE_LABELS[queue]).inc(count)
         return count
+
+    async def _record_use(self) -> None:
+        """Tell the database which queues are in use, once a minute."""
+        now = time.monotonic()
+        if not self._used or now < self._record_use_at:
+            return
+        self._record_use_at = now + lifecycle.USE_INTERVAL_S
+        names, self._used = sorted(self._used), set()
+        await self.database.execute(lifecycle.record_use(), names=names, interval_s=lifecycle.USE_INTERVAL_S)
 
     async def _resend_lost(self) -> None:
         now = time.monotonic()

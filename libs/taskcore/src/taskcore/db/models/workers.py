@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Identity, Index, Integer, SmallInteger, text
+from sqlalchemy import CheckConstraint, Identity, Index, Integer, SmallInteger, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -52,17 +52,28 @@ class Worker(Model):
 
 
 class Queue(Model):
-    """Created by the first task that names it, or when it is paused. No task of a paused queue is claimed."""
+    """Created by the first task that names it, or when it is paused. No task of a paused queue is claimed.
+
+    `deleted_at` marks it as about to be deleted: see `taskcore.db.queues.lifecycle`.
+    """
 
     __tablename__ = "queue"
 
     name: Mapped[str] = mapped_column(primary_key=True)
     created_at: Mapped[datetime] = now()
+    used_at: Mapped[datetime] = now()  # a task of it was sent; up to a minute late
+    deleted_at: Mapped[datetime | None]
     paused_at: Mapped[datetime | None]
     pause_reason: Mapped[str | None]
     paused_by: Mapped[str | None]
 
-    __table_args__ = (Index("queue_paused", "name", postgresql_where=text("paused_at IS NOT NULL")),)
+    __table_args__ = (
+        Index("queue_paused", "name", postgresql_where=text("paused_at IS NOT NULL")),
+        # `QUEUE_NAME_PATTERN`, in PostgreSQL's terms.
+        CheckConstraint(
+            r"name ~ '^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,254}$' AND name !~ '^(amq|worker)\.'", name="queue_name_check"
+        ),
+    )
 
 
 class Setting(Model):

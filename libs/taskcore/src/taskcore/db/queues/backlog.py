@@ -73,6 +73,7 @@ _QUEUES = text(f"""
         WHERE queue = queue.name AND {_UNDISPATCHED}
         ORDER BY priority DESC, task_id LIMIT 1
     ) head ON true
+    WHERE queue.deleted_at IS NULL
     ORDER BY queue.name
 """)
 

@@ -33,7 +33,7 @@ _LOADS = text(f"""
             WHERE cardinality(queues) = 0 OR queue.name = ANY(queues)
         ) AS live_slots,
         EXISTS (SELECT FROM outbox WHERE queue = queue.name AND is_parked) AS has_parked
-    FROM queue
+    FROM queue WHERE deleted_at IS NULL
 """)
 
 

@@ -29,7 +29,7 @@ from taskcore.domain.states import HELD
 
 @cache
 def queue_names() -> Executable:
-    return select(Queue.name).order_by(Queue.name)
+    return select(Queue.name).where(Queue.deleted_at.is_(None)).order_by(Queue.name)
 
 
 @cache
@@ -39,7 +39,7 @@ def pause_queue() -> Executable:
     statement = upsert(Queue).values(name=bindparam("of"), **paused)
     return statement.on_conflict_do_update(
         index_elements=[Queue.name],
-        set_=paused | {"paused_at": func.coalesce(Queue.paused_at, func.now())},
+        set_=paused | {"paused_at": func.coalesce(Queue.paused_at, func.now()), "deleted_at": null()},
     )
 
 
@@ -48,7 +48,7 @@ def resume_queue() -> Executable:
     """Resume the queue `of`. Returns its name, or no row if there is no such queue."""
     return (
         update(Queue)
-        .where(Queue.name == bindparam("of"))
+        .where(Queue.name == bindparam("of"), Queue.deleted_at.is_(None))
         .values(paused_at=null(), pause_reason=null(), paused_by=null())
         .returning(Queue.name)
     )
@@ -91,7 +91,7 @@ def _queues() -> Select[Any]:
         Queue.paused_at,
         Queue.pause_reason,
         Queue.paused_by,
-    )
+    ).where(Queue.deleted_at.is_(None))
 
 
 def _rows(which: ColumnElement[bool]) -> ScalarSelect[Any]:

@@ -19,9 +19,11 @@ from sqlalchemy import (
     Text,
     bindparam,
     case,
+    exists,
     func,
     insert,
     literal_column,
+    null,
     select,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -138,10 +140,12 @@ def insert_tasks(
 
 
 def insert_queues(stored: CTE) -> CTE:
-    """Create the queues that are named for the first time."""
+    """Create the queues that are named for the first time, or for the first time since they were to be deleted."""
+    exists_already = exists().where(Queue.name == stored.c.queue, Queue.deleted_at.is_(None))
+    missing = select(stored.c.queue).distinct().where(~exists_already).order_by(stored.c.queue)
     return (
         upsert(Queue)
-        .from_select(["name"], select(stored.c.queue).distinct().order_by(stored.c.queue))
-        .on_conflict_do_nothing()
+        .from_select(["name"], missing)
+        .on_conflict_do_update(index_elements=[Queue.name], set_={"deleted_at": null(), "used_at": func.now()})
         .cte("queues")
     )

@@ -58,9 +58,14 @@ CREATE SEQUENCE worker_lock_id AS integer CYCLE;
 CREATE TABLE queue (
     name text PRIMARY KEY,
     created_at timestamptz NOT NULL DEFAULT now(),
+    used_at timestamptz NOT NULL DEFAULT now(),
+    deleted_at timestamptz,
     paused_at timestamptz,
     pause_reason text,
-    paused_by text
+    paused_by text,
+    CONSTRAINT queue_name_check CHECK (
+        name ~ '^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,254}$' AND name !~ '^(amq|worker)\.'
+    )
 );
 
 CREATE INDEX queue_paused ON queue (name) WHERE paused_at IS NOT NULL;
