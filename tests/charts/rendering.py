@@ -29,7 +29,7 @@ class Release:
     @cached_property
     def objects(self) -> list[Object]:
         files = (text for path, text in sorted(self.texts.items()) if path.endswith(".yaml"))
-        return [document for text in files for document in yaml.load_all(text, yaml.CSafeLoader) if document]
+        return [document for text in files for document in parse(text)]
 
     @property
     def notes(self) -> str:
@@ -58,6 +58,12 @@ class Release:
         """Return the settings in a service's configuration file."""
         data: dict[str, Any] = yaml.safe_load(self.get("ConfigMap", service)["data"]["taskcore.yaml"])
         return data
+
+
+@cache
+def parse(text: str) -> list[Object]:
+    """Parse a rendered file. Most files are the same for many values, so each text is parsed once."""
+    return [document for document in yaml.load_all(text, yaml.CSafeLoader) if document]
 
 
 def component_of(one: Object) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from collector_k8s.cluster.client import ClusterClient, ClusterError, ResourceExpired, error_from_status
+from collector_k8s.cluster.list_watch import resource_version_of
 from taskcore.settings import KubernetesSettings
 from tests.collector_k8s.fakes.cluster import FakeCluster
 from tests.collector_k8s.fakes.responses import error_response
@@ -34,6 +36,20 @@ def test_an_error_has_the_status_and_the_wait_that_the_server_asked_for(cluster:
 
     assert (first.value.status, first.value.retry_after_s) == (429, 7)
     assert (second.value.status, second.value.retry_after_s) == (500, None)
+
+
+@pytest.mark.parametrize(
+    ("document", "version"),
+    [
+        ('{"metadata": {"resourceVersion": "17"}}', "17"),
+        ('{"metadata": {"resourceVersion": "\\u0000"}}', ""),
+        ('{"metadata": {"resourceVersion": "\\ud800"}}', ""),
+        ('{"metadata": {"resourceVersion": 17}}', ""),
+        ("{}", ""),
+    ],
+)
+def test_an_object_without_a_usable_version_does_not_move_the_position(document: str, version: str) -> None:
+    assert resource_version_of(msgspec.Raw(document.encode())) == version
 
 
 def test_credentials_are_reloaded_after_a_401(cluster: FakeCluster) -> None:

@@ -97,9 +97,10 @@ class Watch:
 def resource_version_of(raw: msgspec.Raw) -> str:
     """Return the resource version of an object or of a bookmark, without decoding the rest. Empty if it has none."""
     try:
-        return _version_decoder.decode(raw).metadata.resource_version
+        version = _version_decoder.decode(raw).metadata.resource_version
     except (msgspec.DecodeError, UnicodeDecodeError):
         return ""
+    return version if version.isprintable() else ""
 
 
 def _decode(raw: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T], source: str = "watch") -> T:
