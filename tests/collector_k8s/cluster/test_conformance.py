@@ -15,6 +15,7 @@ from uuid import uuid4
 import pytest
 from kubernetes.client import ApiException
 
+from collector_k8s.cluster.client import TOO_LARGE_VERSION
 from harness.waiting import eventually
 from tests.collector_k8s.collector_thread import CollectorThread, StoredEvents, collector_settings, versions_of
 from tests.collector_k8s.fakes.cluster import names, running_cluster
@@ -105,6 +106,20 @@ def test_a_watch_ends_after_its_timeout(namespace: EventNamespace) -> None:
     with namespace.client.watch(namespace.name, resource_version=version, timeout_seconds=1) as stream:
         changes = list(stream)
 
+    assert all(change["type"] == "BOOKMARK" for change in changes)
+
+
+def test_a_version_of_the_future_is_refused_in_a_list_and_silent_in_a_watch(namespace: EventNamespace) -> None:
+    """A cluster that was restored from a backup is behind what was read from it."""
+    future = str(int(namespace.client.list(namespace.name)["metadata"]["resourceVersion"]) + 1_000_000)
+
+    with pytest.raises(ApiException) as refused:
+        namespace.client.list(namespace.name, limit=1, resource_version=future, resource_version_match="NotOlderThan")
+    namespace.create("a")
+    with namespace.client.watch(namespace.name, resource_version=future, timeout_seconds=1) as stream:
+        changes = list(stream)
+
+    assert TOO_LARGE_VERSION in refused.value.body
     assert all(change["type"] == "BOOKMARK" for change in changes)
 
 

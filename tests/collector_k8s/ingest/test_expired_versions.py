@@ -9,7 +9,7 @@ from tests.collector_k8s.collector_thread import StoredEvents, versions_of
 from tests.collector_k8s.conftest import StartCollector
 from tests.collector_k8s.fakes.cluster import FakeCluster
 from tests.collector_k8s.fakes.event_json import event
-from tests.collector_k8s.fakes.responses import error_response
+from tests.collector_k8s.fakes.responses import Response, error_response
 
 
 def test_an_expired_position_leads_to_a_list_without_duplicates(
@@ -68,6 +68,20 @@ def test_a_set_back_while_the_collector_is_down_is_noticed(
 
     eventually(lambda: stored.position() == backup)
     assert len(stored.gaps()) == 1
+
+
+def test_a_server_that_answers_with_an_earlier_version_was_set_back(
+    cluster: FakeCluster, start_collector: StartCollector, stored: StoredEvents
+) -> None:
+    start_collector()
+    eventually(lambda: cluster.open_streams)
+    events = cluster.put(event("before"))
+    eventually(lambda: stored.has_all(events))
+    cluster.respond_next("check", Response(200, {"metadata": {"resourceVersion": "1"}, "items": []}))
+
+    cluster.cut_streams()
+
+    eventually(lambda: len(cluster.requests_of("list")) == 2)
 
 
 def test_a_lagging_server_leaves_no_gap(

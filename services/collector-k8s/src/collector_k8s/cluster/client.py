@@ -75,14 +75,14 @@ class ClusterClient:
         with self._request() as client:
             return _body(self._list_or_watch(client, scope, query))
 
-    def require_version(self, scope: str, resource_version: str) -> None:
-        """Raise `ResourceExpired` if the cluster has not reached `resource_version`.
+    def list_since(self, scope: str, resource_version: str) -> bytes:
+        """Return a page of one event from a list that is not older than `resource_version`.
 
-        A watch of events does not tell: it stays silent until the cluster has reached the version.
+        Raises `ResourceExpired` if the cluster has not reached the version.
         """
         query = {"limit": 1, "resource_version": resource_version, "resource_version_match": "NotOlderThan"}
         with self._request() as client:
-            _body(self._list_or_watch(client, scope, query | {"timeout_seconds": LIST_TIMEOUT_S}))
+            return _body(self._list_or_watch(client, scope, query | {"timeout_seconds": LIST_TIMEOUT_S}))
 
     def watch_events(self, scope: str, resource_version: str) -> HTTPResponse:
         """Return a stream of the changes after `resource_version`, one JSON document per line. The caller closes it.

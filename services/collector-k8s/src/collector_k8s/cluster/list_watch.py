@@ -56,6 +56,14 @@ def list_pages(cluster: ClusterClient, scope: str) -> Iterator[EventPage]:
             return
 
 
+def version_since(cluster: ClusterClient, scope: str, resource_version: str) -> str:
+    """Return the resource version of a list that is not older than the given one.
+
+    Raises `ResourceExpired` if the cluster has not reached it.
+    """
+    return _decode(cluster.list_since(scope, resource_version), _page_decoder, "list").metadata.resource_version
+
+
 class Watch:
     """A watch of `scope` that starts after a resource version."""
 

@@ -15,7 +15,7 @@ import structlog
 
 from collector_k8s.clock import monotonic_s
 from collector_k8s.cluster.client import ClusterClient, ClusterError, ReadTimedOut, ResourceExpired
-from collector_k8s.cluster.list_watch import Watch, WatchEvent, list_pages, resource_version_of
+from collector_k8s.cluster.list_watch import Watch, WatchEvent, list_pages, resource_version_of, version_since
 from collector_k8s.events.buffer_item import BufferItem
 from collector_k8s.events.versions import is_earlier
 from collector_k8s.health import CollectorStatus
@@ -76,7 +76,7 @@ class Reflector:
         if self.position is None:
             self.position = self._list()
         else:
-            self.cluster.require_version(self.scope, self.position)
+            self._require(self.position)
         started, seen_at = time.monotonic(), self.seen_at
         watch = self._watch = Watch(self.cluster, self.scope, self.position)
         try:
@@ -115,6 +115,15 @@ class Reflector:
         self.status.listed(self.scope)
         self.put(BufferItem(self.scope, started, position=version, gap_since=gap_since))
         return version
+
+    def _require(self, position: str) -> None:
+        """Raise `ResourceExpired` if the cluster has not reached the position.
+
+        A watch of events does not tell: it would stay silent until the cluster has reached it.
+        """
+        version = version_since(self.cluster, self.scope, position)
+        if is_earlier(version, position):
+            raise ResourceExpired(f"the cluster is at {version}, before {position}")
 
     def _check_set_back(self, version: str) -> None:
         """Record when the cluster is behind the expired position: its data was restored from a backup.
