@@ -37,11 +37,12 @@ class Scripted(Plugin[NumberParameters]):
 class ExecutorHarness:
     """An executor with one scripted plugin and a real database."""
 
-    def __init__(self, db: DatabaseHarness, tracing: Tracing = NO_TRACING) -> None:
+    def __init__(self, db: DatabaseHarness, tracing: Tracing = NO_TRACING, settings: Settings | None = None) -> None:
         self.db = db
         plugins = build_plugins([Scripted])
         self.plugin = plugins["scripted"]
-        self.executor = Executor(db.engine, plugins, Settings(), worker_id=1, incarnation=1, tracing=tracing)
+        settings = settings or Settings()
+        self.executor = Executor(db.engine, plugins, settings, worker_id=1, incarnation=1, tracing=tracing)
 
     def claim(self, **fields: Any) -> ClaimedTask:
         (task_id,) = self.db.submit(new_task(type="scripted", **fields))

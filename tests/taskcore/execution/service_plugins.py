@@ -10,13 +10,13 @@ from uuid import uuid4
 from taskcore.execution.executor import Executor
 from taskcore.execution.report_writer import ReportWriter
 from taskcore.execution.services import DatabaseServices
-from taskcore.observability.redaction import Redactor
 from taskcore.plugins import Parameters, Plugin, build_plugins
 from taskcore.plugins.context import TaskContext
-from taskcore.settings import Settings
+from taskcore.settings import LogSettings, QueueSettings, Settings
 from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 
 MAX_QUEUES = 3
+SETTINGS = Settings(log=LogSettings(redacted_fields=("token",)), queues=QueueSettings(max=MAX_QUEUES))
 
 
 class NoParameters(Parameters, frozen=True):
@@ -44,7 +44,7 @@ def executor(engine: Any, run_: Run) -> Executor:
         Settings(),
         worker_id=1,
         incarnation=1,
-        make_services=partial(DatabaseServices, engine, writer, Redactor(["token"]), MAX_QUEUES),
+        make_services=partial(DatabaseServices, engine, writer, SETTINGS),
         flush_reports=writer.flush,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -41,6 +42,58 @@ def test_log_lines_are_stored_before_the_result(db: DatabaseHarness) -> None:
         ("warning", "odd", {"page": 2}),
     ]
     assert "ValueError: broken" in found[2].fields["exception"]
+
+
+class RaisingMapping(dict[str, Any]):
+    def items(self) -> Any:
+        raise RuntimeError("no items")
+
+
+@dataclass
+class Account:
+    user: str
+    token: str
+
+
+def test_field_that_is_not_json_costs_neither_its_line_nor_other_fields(db: DatabaseHarness) -> None:
+    def run(ctx: TaskContext) -> None:
+        ctx.log.info("odd", tuples={(1, 2): 3}, mapping=RaisingMapping(a=1), deep=nested(80), n=1)
+        ctx.log.info(5)  # type: ignore[arg-type]
+
+    assert run_to_end(db, run) == "succeeded"
+
+    odd, number = lines(db)
+    assert odd.fields["tuples"] == "{(1, 2): 3}"
+    assert odd.fields["mapping"] == "<unreadable>"
+    assert odd.fields["n"] == 1
+    assert number.message == "5"
+
+
+def nested(depth: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def test_secrets_of_objects_that_become_json_are_redacted(db: DatabaseHarness) -> None:
+    def run(ctx: TaskContext) -> None:
+        ctx.log.info("login", account=Account("me", "hunter2"), at="redis://:hunter2@x")
+
+    run_to_end(db, run)
+
+    assert lines(db)[0].fields == {"account": {"user": "me", "token": "***"}, "at": "redis://:***@x"}
+
+
+def test_secrets_of_the_progress_are_redacted_and_those_of_a_checkpoint_kept(db: DatabaseHarness) -> None:
+    def run(ctx: TaskContext) -> None:
+        ctx.progress({"token": "hunter2", "page": 3})
+        ctx.save_checkpoint({"token": "hunter2"})
+
+    run_to_end(db, run)
+
+    (row,) = db.sql("SELECT progress, checkpoint FROM task")
+    assert tuple(row) == ({"token": "***", "page": 3}, {"token": "hunter2"})
 
 
 def test_long_log_is_cut_with_a_last_line(db: DatabaseHarness) -> None:

@@ -107,6 +107,29 @@ log.info("odd", odd=Odd(), even=2)
     assert (line["odd"], line["even"]) == ("<Odd>", 2)
 
 
+@pytest.mark.parametrize("format_", ["json", "console"])
+def test_no_value_costs_its_line(format_: str) -> None:
+    lines = run(f"""
+configure_logging(LogSettings(format="{format_}"))
+ring = dict(); ring["ring"] = ring
+class Odd:
+    def __repr__(self): raise RuntimeError("broken")
+class OddError(Exception):
+    __str__ = __repr__ = Odd.__repr__
+    __cause__ = property(Odd.__repr__)
+log.info("first", keys={{(1, 2): 3}}, ring=ring, odd=Odd())
+try:
+    raise OddError
+except OddError:
+    log.exception("second")
+log.info("third")
+""")
+
+    text = "".join(lines)
+    assert all(word in text for word in ("first", "(1, 2)", "second", "OddError", "third"))
+    assert "Logging error" not in text
+
+
 @pytest.mark.parametrize(("format_", "is_json"), [("auto", False), ("json", True)])
 def test_lines_on_a_terminal_are_readable_by_default(format_: str, is_json: bool) -> None:
     reader, terminal = pty.openpty()

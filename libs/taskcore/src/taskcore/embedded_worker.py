@@ -10,6 +10,7 @@ import asyncio
 import queue
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 
 import structlog
@@ -22,6 +23,7 @@ from taskcore.leasing.liveness import LivenessSignalFactory, LivenessSignals
 from taskcore.leasing.lost_claims import ProcessReport
 from taskcore.messaging.brokers import ClaimingBroker
 from taskcore.messaging.consumer_service import ConsumerService
+from taskcore.observability.attempt_observer import AttemptObserver
 from taskcore.observability.tracing.provider import NO_TRACING, Tracing
 from taskcore.plugins import Plugins
 from taskcore.plugins.interrupts import InterruptCause
@@ -46,12 +48,20 @@ class EmbeddedWorker:
         plugins: Plugins,
         make_signals: LivenessSignalFactory,
         tracing: Tracing = NO_TRACING,
+        observers: Sequence[AttemptObserver] = (),
     ) -> None:
         self._settings = settings
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run_directives, name="directives", daemon=True)
         self._service = ConsumerService(
-            settings, engine, broker, plugins, worker_id=0, incarnation=INCARNATION, tracing=tracing
+            settings,
+            engine,
+            broker,
+            plugins,
+            worker_id=0,
+            incarnation=INCARNATION,
+            tracing=tracing,
+            observers=observers,
         )
         self._executor = self._service.executor
         self._lease = LeaseManager(settings, engine, plugins, self._reports, slots=settings.worker.threads)

@@ -23,8 +23,9 @@ from taskcore.leasing.control_listener import ControlListener
 from taskcore.live_settings import CurrentSettings
 from taskcore.messaging.brokers import MemoryBroker
 from taskcore.messaging.publisher import MemoryPublisher
+from taskcore.observability.attempt_log import SuccessLog
 from taskcore.observability.exposition import build_registry
-from taskcore.observability.logging import set_log_level
+from taskcore.observability.logging import is_console, set_log_level
 from taskcore.observability.tracing.memory_store import InMemorySpanStore
 from taskcore.observability.tracing.provider import Tracing
 from taskcore.plugins import load_plugins
@@ -50,7 +51,8 @@ async def serve(settings: Settings) -> None:
     def liveness_signals(worker_id: int, wake: Callable[[], None]) -> list[ControlListener]:
         return [ControlListener(url, worker_id, on_wake=wake)]  # no presence queue: there is no RabbitMQ
 
-    worker = EmbeddedWorker(settings, engine, broker, load_plugins(), liveness_signals, tracing)
+    observers = [SuccessLog()] if is_console(settings.log) else []  # answers the person at the terminal
+    worker = EmbeddedWorker(settings, engine, broker, load_plugins(), liveness_signals, tracing, observers)
     coordinator_database = coordinator_engine(settings)
     event_loop = asyncio.get_running_loop()
     gauges = [kind(coordinator_database, event_loop) for kind in (BacklogCollector, DatabaseCollector)]

@@ -36,6 +36,7 @@ from taskcore.execution.attempt_runner import AttemptRunner
 from taskcore.execution.isolation.forkserver import ForkServer
 from taskcore.execution.observed_runner import ObservedRunner
 from taskcore.execution.running_attempts import RunningAttempts
+from taskcore.observability.attempt_log import FailureLog
 from taskcore.observability.attempt_observer import AttemptObserver
 from taskcore.observability.exception_text import summarize_exception
 from taskcore.observability.log_context import LogContext
@@ -65,7 +66,7 @@ class Executor:
     It is the `incarnation`-th process of the worker `worker_id`, which changes when the worker registers again.
     `engine` must run each statement in a transaction of its own. `make_services` is called once per attempt.
     `flush_reports` writes the log lines and the progress of attempts, so that they are stored before their results.
-    `observers` are called after those for log context, metrics and traces.
+    `observers` are called after those for log context, metrics, traces and failures.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class Executor:
         self._types = list(plugins)
         self._flush_reports = flush_reports
         self._tracer = AttemptTracer(tracing)
-        self.observers = (LogContext(), AttemptMetrics(), self._tracer, *observers)
+        self.observers = (LogContext(), AttemptMetrics(), self._tracer, FailureLog(), *observers)
         self.running = running or RunningAttempts()
         runner = AttemptRunner(
             plugins, settings, self.running, forkserver or ForkServer(settings), make_services, self._tracer

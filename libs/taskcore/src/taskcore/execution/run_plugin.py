@@ -8,12 +8,14 @@ import msgspec
 from opentelemetry.trace import Tracer
 
 from taskcore.domain import outcomes
-from taskcore.domain.documents import clean_document, clean_text
+from taskcore.domain.documents import clean_text
 from taskcore.domain.outcomes import AttemptOutcome, AttemptResult, Cancel, Fail, Pause, Reason, RetryAfter
 from taskcore.domain.tasks import MAX_TASK_BYTES, ClaimedTask
 from taskcore.errors import InvalidDocument
 from taskcore.execution.attempt_failure import failed_attempt
+from taskcore.execution.json_cleaning import clean_json
 from taskcore.observability.exception_text import ExceptionText, describe_exception, summarize_exception
+from taskcore.observability.redaction import Redactor, redactor_of
 from taskcore.observability.tracing.client_spans import NO_TRACER
 from taskcore.plugins import InterruptCause, Plugin
 from taskcore.plugins.cancellation import CancellationToken
@@ -91,28 +93,32 @@ def _run_armed(plugin: Plugin[Any], claimed: ClaimedTask, ctx: TaskContext, own_
     except BaseException as exc:  # the interrupt, or what else escaped: without a result the task would run for ever
         ctx.cancellation.disarm()
         _reraise_memory_error(exc, own_process)
-        return _failed(plugin, claimed, ExceptionText(summarize_exception(exc), is_complete=False))
+        return _failed(plugin, claimed, ExceptionText(_summarize(ctx, exc), is_complete=False))
 
 
 def _run(plugin: Plugin[Any], claimed: ClaimedTask, ctx: TaskContext, own_process: bool) -> AttemptResult:
     try:
         params = msgspec.convert(claimed.parameters, plugin.params_type())
+    except msgspec.ValidationError as exc:
+        return outcomes.failed(clean_text(str(exc)), Reason.INVALID_PARAMETERS)
     except BaseException as exc:  # a validator of the plugin's own may raise anything
         _reraise_memory_error(exc, own_process)
-        return outcomes.failed(
-            summarize_exception(exc).removeprefix("msgspec.ValidationError: "), Reason.INVALID_PARAMETERS
-        )
+        return outcomes.failed(_summarize(ctx, exc), Reason.INVALID_PARAMETERS)
     try:
         returned = plugin.run(ctx, params)
     except BaseException as exc:  # a plugin may raise anything, even SystemExit: its attempt has failed
         _reraise_memory_error(exc, own_process)
-        return _failed(plugin, claimed, describe_exception(exc, OWN_FRAMES))
+        return _failed(plugin, claimed, describe_exception(exc, OWN_FRAMES, _redactor(ctx).redact_text))
     try:
-        return _to_result(plugin, claimed, returned, ctx.is_pause_requested)
+        return _to_result(plugin, claimed, returned, ctx)
     except BaseException as exc:  # an outcome with values of the wrong type, or a result whose encoding raises
         _reraise_memory_error(exc, own_process)
-        error = f"what it returned cannot be stored: {summarize_exception(exc)}"
+        error = f"what it returned cannot be stored: {_summarize(ctx, exc)}"
         return outcomes.failed(clean_text(error), Reason.INVALID_RESULT)
+
+
+def _summarize(ctx: TaskContext, exc: BaseException) -> str:
+    return summarize_exception(exc, _redactor(ctx).redact_text)
 
 
 def _reraise_memory_error(exc: BaseException, own_process: bool) -> None:
@@ -120,31 +126,35 @@ def _reraise_memory_error(exc: BaseException, own_process: bool) -> None:
         raise exc
 
 
-def _to_result(plugin: Plugin[Any], claimed: ClaimedTask, returned: object, is_pause_requested: bool) -> AttemptResult:
+def _redactor(ctx: TaskContext) -> Redactor:
+    return redactor_of(ctx.settings.log.redacted_fields)
+
+
+def _to_result(plugin: Plugin[Any], claimed: ClaimedTask, returned: object, ctx: TaskContext) -> AttemptResult:
+    def clean(text: str) -> str:
+        return clean_text(_redactor(ctx).redact_text(text))
+
     match returned:
         case None:
             return outcomes.succeeded(None)
         case RetryAfter(wait=wait, error=error):
-            result = _failed(plugin, claimed, ExceptionText(clean_text(error), is_complete=True))
-            return result if result.retry_in is None else outcomes.retry_later(clean_text(error), wait)
+            result = _failed(plugin, claimed, ExceptionText(clean(error), is_complete=True))
+            return result if result.retry_in is None else outcomes.retry_later(clean(error), wait)
         case Cancel(error=error):
-            return outcomes.cancelled(clean_text(error), Reason.CANCELLED_BY_PLUGIN)
+            return outcomes.cancelled(clean(error), Reason.CANCELLED_BY_PLUGIN)
         case Fail(error=error, reason=reason):
-            return outcomes.failed(clean_text(error), clean_text(reason))
+            return outcomes.failed(clean(error), clean_text(reason))
         case Pause():
-            return outcomes.paused_on_request() if is_pause_requested else outcomes.paused()
+            return outcomes.paused_on_request() if ctx.is_pause_requested else outcomes.paused()
         case value:
-            return _encode_result(value)
+            return _encode_result(value, _redactor(ctx) if ctx.settings.log.redact_results else None)
 
 
-def _encode_result(value: object) -> AttemptResult:
+def _encode_result(value: object, redactor: Redactor | None) -> AttemptResult:
     try:
-        text = msgspec.json.encode(clean_document(msgspec.to_builtins(value))).decode()
-    except (InvalidDocument, RecursionError, TypeError, ValueError, OverflowError) as exc:
-        return outcomes.failed(clean_text(f"its result is not JSON: {exc}"), Reason.INVALID_RESULT)
-    if len(text) > MAX_TASK_BYTES:
-        return outcomes.failed(f"its result has more than {MAX_TASK_BYTES} characters", Reason.INVALID_RESULT)
-    return outcomes.succeeded(text)
+        return outcomes.succeeded(clean_json(value, MAX_TASK_BYTES, redactor))
+    except InvalidDocument as exc:
+        return outcomes.failed(clean_text(f"its result {exc}"), Reason.INVALID_RESULT)
 
 
 def _failed(plugin: Plugin[Any], claimed: ClaimedTask, error: ExceptionText) -> AttemptResult:

@@ -18,10 +18,11 @@ from taskcore.db.tasks import attempt_reports
 from taskcore.domain.attempt_reports import MAX_CHECKPOINT_BYTES, MAX_LINES, MAX_PROGRESS_BYTES, LogLine
 from taskcore.domain.tasks import ClaimedTask
 from taskcore.errors import DatabaseUnavailable, LeaseLost
-from taskcore.execution.json_cleaning import clean_json, clean_line
+from taskcore.execution.json_cleaning import clean_fields, clean_json, clean_line
 from taskcore.execution.report_writer import ReportWriter
 from taskcore.observability.log_context import is_in_attempt
-from taskcore.observability.redaction import Redactor
+from taskcore.observability.redaction import redactor_of
+from taskcore.settings import Settings
 from taskcore.submission.from_plugin import get_task, submit_task
 
 log = structlog.stdlib.get_logger(__name__)
@@ -34,13 +35,12 @@ class DatabaseServices:
     database is unavailable.
     """
 
-    def __init__(
-        self, engine: Engine, report_writer: ReportWriter, redactor: Redactor, max_queues: int, claimed: ClaimedTask
-    ) -> None:
+    def __init__(self, engine: Engine, report_writer: ReportWriter, settings: Settings, claimed: ClaimedTask) -> None:
         self._engine = engine
         self._report_writer = report_writer
-        self._redactor = redactor
-        self._max_queues = max_queues
+        self._redactor = redactor_of(settings.log.redacted_fields)
+        self._redacts_progress = settings.log.redact_results
+        self._max_queues = settings.queues.max
         self._lease = claimed.lease
         self._context = copy_context()
         self._lock = threading.Lock()
@@ -48,8 +48,9 @@ class DatabaseServices:
 
     def log(self, level: str, message: str, fields: Mapping[str, Any]) -> None:
         """Add a line to the task's log, and to the worker's log if its level allows. Both are redacted."""
-        text, cleaned = clean_line(self._redactor.redact_text(message), self._redactor.redact_fields(fields))
-        write = getattr(log.bind(**fields), level)
+        shown = self._redact(fields)
+        text, cleaned = clean_line(self._redactor.redact_text(clean_line(message, {})[0]), shown)
+        write = getattr(log.bind(**shown), level)
         if is_in_attempt():
             write(text)
         else:
@@ -62,7 +63,8 @@ class DatabaseServices:
                 self._add("warning", f"cut here: the log of an attempt has at most {MAX_LINES} lines", None)
 
     def progress(self, value: Any) -> None:
-        self._report_writer.set_progress(self._lease, clean_json(value, MAX_PROGRESS_BYTES))
+        redactor = self._redactor if self._redacts_progress else None
+        self._report_writer.set_progress(self._lease, clean_json(value, MAX_PROGRESS_BYTES, redactor))
 
     def save_checkpoint(self, value: Any) -> None:
         """Raises `LeaseLost`."""
@@ -78,6 +80,10 @@ class DatabaseServices:
 
     def get(self, task_id: int) -> Mapping[str, Any] | None:
         return get_task(self._execute, task_id)
+
+    def _redact(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the fields as JSON without secrets. Some values become text in JSON, and some become mappings."""
+        return self._redactor.redact_fields(clean_fields(self._redactor.redact_fields(fields)))
 
     def _add(self, level: str, message: str, fields: str | None) -> None:
         self._report_writer.add_line(LogLine(self._lease, self._lines, time.monotonic(), level, message, fields))

@@ -38,6 +38,7 @@ from taskcore.leasing.executor_exits import ExecutorExit
 from taskcore.leasing.lost_claims import LostClaimDetector, ProcessReport, compare
 from taskcore.leasing.registration import type_row
 from taskcore.live_settings import to_overrides
+from taskcore.observability.attempt_log import FailureLog
 from taskcore.observability.metrics import LEASE_LOSSES, record_results
 from taskcore.observability.outages import DATABASE
 from taskcore.plugins import Plugins
@@ -96,6 +97,7 @@ class LeaseManager:
         self._thread = threading.Thread(target=self._run, name="lease-manager", daemon=True)
         self._types_refreshed_at = float("-inf")
         self._is_lost = False
+        self._failures = FailureLog()
         self.worker_id: int | None = None
         self.expires_at = float("-inf")
         self.directives: queue.SimpleQueue[Directives] = queue.SimpleQueue()
@@ -226,6 +228,7 @@ class LeaseManager:
         if batch:
             self._connection.execute(settlements.settle(), rows=result_rows(batch), by=worker_actor(worker_id))
             record_results(batch)
+            self._failures.record(batch)
             for channel in (OUTBOX, DEPENDENTS, SETTLED):
                 self._connection.execute(notify(channel))
             log.warning("tasks.recovered", count=len(batch), task_ids=[one.lease.task_id for one in batch[:10]])

@@ -25,7 +25,7 @@ from taskcore.messaging.brokers import ClaimingBroker
 from taskcore.messaging.consumer import ClaimingConsumer
 from taskcore.messaging.messages import ACTOR
 from taskcore.messaging.replacement_threads import ReplacementThreads
-from taskcore.observability.redaction import Redactor
+from taskcore.observability.attempt_observer import AttemptObserver
 from taskcore.observability.tracing.provider import NO_TRACING, Tracing
 from taskcore.plugins import Plugins
 from taskcore.plugins.interrupts import InterruptCause
@@ -52,12 +52,12 @@ class ConsumerService:
         incarnation: int,
         attempt_table: AttemptTable | None = None,
         tracing: Tracing = NO_TRACING,
+        observers: Sequence[AttemptObserver] = (),
         idle_timeout_ms: int = IDLE_TIMEOUT_MS,
     ) -> None:
         self._broker = broker
         self.slots = SlotPool(threads=settings.worker.threads, prefetch_short=settings.worker.prefetch_short)
         self.report_writer = ReportWriter(engine)
-        redactor = Redactor(settings.log.redacted_fields)
         self.executor = Executor(
             engine,
             plugins,
@@ -65,9 +65,10 @@ class ConsumerService:
             worker_id=worker_id,
             incarnation=incarnation,
             running=RunningAttempts(attempt_table),
-            make_services=partial(DatabaseServices, engine, self.report_writer, redactor, settings.queues.max),
+            make_services=partial(DatabaseServices, engine, self.report_writer, settings),
             flush_reports=self.report_writer.flush,
             tracing=tracing,
+            observers=observers,
         )
         self._completer = BatchCompleter(self.executor, self.slots, SyncNotifier(engine))
         broker.make_consumer = partial(ClaimingConsumer, self.slots, self.executor)

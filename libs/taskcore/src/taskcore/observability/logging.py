@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import MutableMapping
+from functools import partial
 from typing import Any
 
 import structlog
+from structlog.typing import ExcInfo
 
+from taskcore.observability.exception_text import describe_exception, describe_object
 from taskcore.observability.log_context import add_attempt_fields
 from taskcore.observability.redaction import Redactor
 from taskcore.settings import LogSettings
@@ -48,9 +52,9 @@ def configure_logging(settings: LogSettings) -> None:
         foreign_pre_chain=shared,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.format_exc_info,
+            structlog.processors.ExceptionRenderer(partial(_exception_text, redactor)),
             lambda _, __, line: redactor.redact_fields(line),
-            _renderer(settings),
+            _unfailing(_renderer(settings)),
             lambda _, __, line: redactor.redact_text(str(line)),  # for values that are not text until rendered
         ],
     )
@@ -60,18 +64,37 @@ def configure_logging(settings: LogSettings) -> None:
     set_log_level(settings.level)
 
 
+def is_console(settings: LogSettings) -> bool:
+    """Return whether lines are for a person to read, not for a program."""
+    return settings.format == "console" or (settings.format == "auto" and sys.stderr.isatty())
+
+
 def _renderer(settings: LogSettings) -> Any:
-    if settings.format == "json" or (settings.format == "auto" and not sys.stderr.isatty()):
-        return structlog.processors.JSONRenderer(default=_fallback_json)
-    return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    if is_console(settings):
+        return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    return structlog.processors.JSONRenderer(default=describe_object)
 
 
-def _fallback_json(value: object) -> str:
-    """Return `value` as text. A foreign `repr` may raise anything, and the line must still be written."""
-    try:
-        return repr(value)
-    except Exception:
-        return f"<{type(value).__name__}>"
+def _unfailing(render: Any) -> Any:
+    """Return a renderer that loses no line for a value that `render` cannot take: all values are text then."""
+
+    def render_anything(logger: Any, method: str, line: MutableMapping[str, Any]) -> Any:
+        try:
+            return render(logger, method, dict(line))
+        except Exception:  # keys that are no text, a structure that contains itself, or a foreign method
+            return render(logger, method, {str(name): _as_text(value) for name, value in line.items()})
+
+    return render_anything
+
+
+def _as_text(value: object) -> str:
+    return value if isinstance(value, str) else describe_object(value)
+
+
+def _exception_text(redactor: Redactor, exc_info: ExcInfo) -> str:
+    """Return the traceback as Python prints it. A foreign exception may raise when it is read."""
+    summary, _, traceback = describe_exception(exc_info[1], redact=redactor.redact_text).text.partition("\n\n")
+    return traceback or summary
 
 
 def set_log_level(level: str) -> None:

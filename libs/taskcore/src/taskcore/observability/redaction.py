@@ -1,13 +1,17 @@
-"""Removes secrets from log lines: values of fields with certain names, and passwords in URLs. Pure."""
+"""Removes secrets from logs, errors and results: values of fields with certain names, and passwords in URLs. Pure."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
+from taskcore.domain import documents
+
 REDACTED = "***"
+#: In place of a value that raises when it is read, so that nobody knows what is in it.
+UNREADABLE = "<unreadable>"
 #: Deeper values are replaced as a whole, since a structure may contain itself.
 MAX_DEPTH = 20
 MAX_CACHED_KEYS = 2_000
@@ -28,8 +32,12 @@ class Redactor:
         self._is_secret = lru_cache(MAX_CACHED_KEYS)(self._has_secret_name)
 
     def redact_fields(self, fields: Mapping[Any, Any]) -> dict[Any, Any]:
-        """Return a copy of `fields` without secrets, at any depth of mappings and lists."""
+        """Return a copy of `fields` without secrets, at any depth of mappings and lists. Never raises."""
         return {name: self._field(name, value, 0) for name, value in fields.items()}
+
+    def redact_document(self, document: Any) -> Any:
+        """Return a copy of a clean JSON document, which has a limited depth, without secrets."""
+        return self._value(document, MAX_DEPTH - documents.MAX_DEPTH - 1)
 
     def redact_text(self, text: str) -> str:
         """Return `text` without the passwords in its URLs."""
@@ -42,7 +50,10 @@ class Redactor:
         return any(name in words for name in self._names)
 
     def _field(self, name: Any, value: Any, depth: int) -> Any:
-        return REDACTED if isinstance(name, str) and self._is_secret(name) else self._value(value, depth)
+        try:
+            return REDACTED if isinstance(name, str) and self._is_secret(name) else self._value(value, depth)
+        except Exception:  # a mapping of a plugin's own may raise anything
+            return UNREADABLE
 
     def _value(self, value: Any, depth: int) -> Any:
         if isinstance(value, str):
@@ -54,6 +65,12 @@ class Redactor:
         if isinstance(value, Mapping):
             return {name: self._field(name, one, depth + 1) for name, one in value.items()}
         return [self._value(one, depth + 1) for one in value]
+
+
+@cache
+def redactor_of(names: tuple[str, ...]) -> Redactor:
+    """Return a redactor, the same one for the same names: attempts need it often."""
+    return Redactor(names)
 
 
 def _words(name: str) -> str:

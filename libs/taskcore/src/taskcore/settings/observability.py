@@ -41,5 +41,9 @@ class LogSettings(Section):
     """`auto` is `console` on a terminal and `json` elsewhere."""
     redacted_fields: tuple[str, ...] = REDACTED_FIELDS
     """Fields whose names contain one of these words are logged without their values, in the logs of tasks too.
-    Passwords in URLs are never logged.
+    Passwords in URLs are never logged, and never stored in errors and history.
+    """
+    redact_results: bool = True
+    """Whether results and progress are stored without these fields and passwords, too. Turn it off for task types whose
+    results others need as they are.
     """

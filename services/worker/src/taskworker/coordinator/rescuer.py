@@ -22,6 +22,7 @@ from taskcore.domain.outcomes import worker_lost
 from taskcore.domain.states import CLAIMABLE, Status
 from taskcore.domain.tasks import COORDINATOR
 from taskcore.live_settings import CurrentSettings
+from taskcore.observability.attempt_log import FailureLog
 from taskcore.observability.metrics import SWEEP_REPAIRS, TASKS_RESCUED, record_results
 from taskcore.wakeup import Wakeup
 from taskworker.coordinator.clock_watch import ClockWatch
@@ -58,6 +59,7 @@ class Rescuer:
     _orphans_at: float = field(default=0.0, init=False)
     _executing_since: float | None = field(default=-math.inf, init=False)
     _delete_expired_from: float = field(default=0.0, init=False)
+    _failures: FailureLog = field(default_factory=FailureLog, init=False)
     _clock_watch: ClockWatch = field(init=False)
 
     def __post_init__(self) -> None:
@@ -123,6 +125,7 @@ class Rescuer:
             rescued = await self._execute(settlements.settle(), rows=result_rows(batch), by=COORDINATOR)
             TASKS_RESCUED.inc(len(rescued))
             record_results(batch)
+            self._failures.record(batch)
             log.warning("tasks.rescued", count=len(rescued))
             self.on_rescued()
             if len(rows) < leases.ORPHANS_LIMIT:

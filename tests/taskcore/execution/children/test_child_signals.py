@@ -13,7 +13,7 @@ import pytest
     ("child", "answer"), [("terminate_program", "[-15, -2]"), ("terminate_fork", "-15"), ("use_pool", "[1, 2]")]
 )
 def test_signals_reach_the_children_of_a_thread_and_nobody_else(host: str, child: str, answer: str) -> None:
-    program = [sys.executable, "-m", "tests.taskcore.execution.stopping_children", host, child]
+    program = [sys.executable, "-m", "tests.taskcore.execution.children.stopping_children", host, child]
 
     ended = subprocess.run(program, capture_output=True, text=True, timeout=60)
 

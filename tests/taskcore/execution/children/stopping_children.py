@@ -1,6 +1,6 @@
 """Programs that start processes from a thread, as plugins do, and say how those ended.
 
-python -m tests.taskcore.execution.stopping_children HOST CHILD
+python -m tests.taskcore.execution.children.stopping_children HOST CHILD
 """
 
 from __future__ import annotations
