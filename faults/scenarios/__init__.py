@@ -15,6 +15,7 @@ SUBJECTS = (
     "clock_skew",
     "long_transactions",
     "cancellation",
+    "connections",
     "backlog",
 )
 
