@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,21 @@ from prometheus_client import REGISTRY, generate_latest
 import taskapi
 from harness.ports import free_port
 from taskapi.health import ApiHealth, health_server
+from taskapi.runtime.database import POOL_SIZE, Database
+from taskapi.runtime.services import Services
 from taskcore.observability.exposition import build_registry
-from taskcore.settings import HealthSettings
+from taskcore.settings import HealthSettings, Settings
 from taskcore.submission.spec import TaskSubmission
 from tests.taskapi.api_helpers import submit, task_body
 
 
 async def test_the_health_server_reports_the_api(api: httpx.AsyncClient, app: Litestar) -> None:
-    settings = HealthSettings(port=free_port())
+    running: Settings = app.state.services.settings.now
+    settings = running.model_copy(update={"health": HealthSettings(port=free_port())})
     registry = build_registry("api", REGISTRY)
 
     async with health_server(app, settings, registry), httpx.AsyncClient(trust_env=False) as client:
-        url = f"http://127.0.0.1:{settings.port}"
+        url = f"http://127.0.0.1:{settings.health.port}"
         assert (await client.get(f"{url}/livez")).json() == {"status": "ok"}
         assert (await client.get(f"{url}/readyz")).json() == {"status": "ok"}
         app.state.services.draining.set()
@@ -35,8 +39,23 @@ async def test_the_health_server_reports_the_api(api: httpx.AsyncClient, app: Li
         assert "taskcore_build_info" in (await client.get(f"{url}/metrics")).text
 
 
+async def test_the_process_is_ready_while_requests_use_all_connections_of_the_pool(
+    api: httpx.AsyncClient, app: Litestar
+) -> None:
+    services: Services = app.state.services
+    own = Database.from_settings(services.settings.now, pool_size=1)
+    health = ApiHealth(services, own, asyncio.get_running_loop())
+
+    async with AsyncExitStack() as stack:
+        for _ in range(POOL_SIZE):
+            await stack.enter_async_context(services.database.transaction())
+        assert await asyncio.to_thread(health.is_ready)
+    await own.close()
+
+
 async def test_the_process_is_not_live_while_its_event_loop_hangs(app: Litestar) -> None:
-    health = ApiHealth(app.state.services, asyncio.get_running_loop(), timeout_s=0.05)
+    services: Services = app.state.services
+    health = ApiHealth(services, services.database, asyncio.get_running_loop(), timeout_s=0.05)
 
     with ThreadPoolExecutor() as threads:
         assert not threads.submit(health.is_live).result()  # the loop waits here

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from harness.postgres import PostgresServer
 from taskapi.app import create_app
 from taskapi.health import ApiHealth
+from taskapi.runtime.services import Services
 from taskcore.db import migrations
 from taskcore.settings import Settings
 from tests.taskapi.api_helpers import problem_of, submit, task_body
@@ -59,7 +60,8 @@ async def refuse_with_patience(api: httpx.AsyncClient) -> None:
 
 async def is_ready(app: Litestar) -> bool:
     """Ask like the health server does: from another thread."""
-    health = ApiHealth(app.state.services, asyncio.get_running_loop())
+    services: Services = app.state.services
+    health = ApiHealth(services, services.database, asyncio.get_running_loop())
     return await asyncio.to_thread(health.is_ready)
 
 

@@ -76,7 +76,7 @@ def serve() -> Litestar:
     directory = os.environ.get(DIRECTORY_VARIABLE)
     registry = build_registry("api", MultiprocessMetrics(MetricFiles(directory)) if directory else REGISTRY)
     is_shared = settings.api.processes > 1
-    health = partial(health_server, settings=settings.health, registry=registry, is_shared=is_shared)
+    health = partial(health_server, settings=settings, registry=registry, is_shared=is_shared)
     app = create_app(settings, tracing, lifespan=[health])
     app.on_shutdown.append(tracing.stop)
     current = app.state.services.settings

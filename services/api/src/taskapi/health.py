@@ -12,10 +12,11 @@ import structlog
 from litestar import Litestar
 from prometheus_client import CollectorRegistry
 
+from taskapi.runtime.database import Database
 from taskapi.runtime.services import Services
 from taskcore.errors import first_line
 from taskcore.observability.health import HealthServer
-from taskcore.settings import HealthSettings
+from taskcore.settings import Settings
 
 TIMEOUT_S = 2
 
@@ -24,9 +25,13 @@ log = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True)
 class ApiHealth:
-    """Asks the event loop that serves the requests, for up to two seconds. Connections cannot keep it from asking."""
+    """Asks the event loop that serves the requests, for up to two seconds.
+
+    Neither connections nor requests can keep it from asking: `database` has a connection that no request uses.
+    """
 
     services: Services
+    database: Database
     loop: asyncio.AbstractEventLoop
     timeout_s: float = TIMEOUT_S
 
@@ -36,9 +41,7 @@ class ApiHealth:
 
     def is_ready(self) -> bool:
         """Whether the database responds and the process is not draining."""
-        return not self.services.draining.is_set() and self._succeeds(
-            self.services.database.ping(), "database.unavailable"
-        )
+        return not self.services.draining.is_set() and self._succeeds(self.database.ping(), "database.unavailable")
 
     def details(self) -> dict[str, object]:
         return {"draining": True} if self.services.draining.is_set() else {}
@@ -61,13 +64,16 @@ class ApiHealth:
 
 @asynccontextmanager
 async def health_server(
-    app: Litestar, settings: HealthSettings, registry: CollectorRegistry, *, is_shared: bool = False
+    app: Litestar, settings: Settings, registry: CollectorRegistry, *, is_shared: bool = False
 ) -> AsyncIterator[None]:
     """Serve `/livez`, `/readyz`, `/healthcheck` and `/metrics` on `health.port` while `app` runs."""
-    health = ApiHealth(app.state.services, asyncio.get_running_loop())
-    server = HealthServer(settings, registry, health.is_ready, health.details, health.is_live, is_shared=is_shared)
+    database = Database.from_settings(settings, pool_size=1)
+    health = ApiHealth(app.state.services, database, asyncio.get_running_loop())
+    is_ready, is_live = health.is_ready, health.is_live
+    server = HealthServer(settings.health, registry, is_ready, health.details, is_live, is_shared=is_shared)
     server.start()
     try:
         yield
     finally:
         await asyncio.to_thread(server.stop)
+        await database.close()

@@ -57,7 +57,7 @@ async def serve(settings: Settings) -> None:
     event_loop = asyncio.get_running_loop()
     gauges = [kind(coordinator_database, event_loop) for kind in (BacklogCollector, DatabaseCollector)]
     registry = build_registry("standalone", REGISTRY, *gauges)
-    health = partial(health_server, settings=settings.health, registry=registry)
+    health = partial(health_server, settings=settings, registry=registry)
     app = create_app(settings, tracing, span_store, lifespan=[health])
     services: Services = app.state.services
     server = Server(app, log_enabled=False, **server_options(settings.api))

@@ -32,12 +32,12 @@ class Database:
         self._tracing = tracing
 
     @classmethod
-    def from_settings(cls, settings: Settings, tracing: Tracing = NO_TRACING) -> Self:
+    def from_settings(cls, settings: Settings, tracing: Tracing = NO_TRACING, pool_size: int = POOL_SIZE) -> Self:
         """Return the database of the settings. It connects at the first call."""
         engine = async_engine(
             settings.database_url.get_secret_value(),
             name="taskapi",
-            pool_size=POOL_SIZE,
+            pool_size=pool_size,
             options={"statement_timeout": f"{TIMEOUT_S}s"},
             pooler=settings.database_pooler,
         )
