@@ -42,8 +42,9 @@ def running_pgbouncer(
     program = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin")
     if program is None:
         pytest.fail("pgbouncer is not installed: harness/provide_servers installs it", pytrace=False)
-    target, account, listen_port = make_url(url), Account.for_server(), free_port()
+    target, listen_port = make_url(url), free_port()
     with TemporaryDirectory(prefix="taskcore-pgbouncer-") as directory:
+        account = Account.for_server(Path(directory) / "cluster")  # as the server, whose socket is private
         configuration = Path(directory) / "pgbouncer.ini"
         configuration.write_text(
             CONFIGURATION.format(

@@ -23,45 +23,60 @@ from harness.reaper import Reaper
 from harness.shared_addresses import shared_addresses
 from taskcore.db import migrations
 from taskstandalone.postgres.embedded_postgres import EmbeddedPostgres
+from taskstandalone.postgres.roles import OWNER
 
 NON_DURABLE_SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "400", "max_wal_size": "256MB"}
 #: `debian`: the tests of this run use the oldest PostgreSQL that Debian has installed, not the bundled one.
 WHICH_VARIABLE = "TASKCORE_TEST_POSTGRES"
 TEMPLATE_DATABASE = "taskcore_template"
+RUNTIME_ROLE = "taskcore_runtime"
 
 
 class PostgresDatabases:
-    """A running server, for creating databases on it."""
+    """A running server, for creating databases on it. A database with the schema has two roles, as in production."""
 
-    def __init__(self, url: str = "") -> None:
-        self.url = url
-
-    def url_of(self, name: str) -> str:
-        """Return the URL of another database on this server."""
-        return make_url(self.url).set(database=name).render_as_string(hide_password=False)
+    def __init__(self, superuser_url: str = "") -> None:
+        self.superuser_url = superuser_url
 
     @contextmanager
     def fresh_database(self, template: str = "template0") -> Iterator[str]:
         """Yield the URL of a new database. It is dropped afterwards, and remaining connections are closed.
 
-        Copying files is several times faster than the default, which writes the copy to the WAL.
+        The URL of a copy of `TEMPLATE_DATABASE` has the role of Taskcore's services, and that of any other database has
+        its owner's. Copying files is several times faster than the default, which writes the copy to the WAL.
         """
         name = f"test_{uuid4().hex}"
-        self._execute("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, template)
+        self._execute("CREATE DATABASE {} TEMPLATE {} OWNER {} STRATEGY FILE_COPY", name, template, OWNER)
         try:
-            yield self.url_of(name)
+            yield self._url_of(name, RUNTIME_ROLE if template == TEMPLATE_DATABASE else OWNER)
         finally:
             self._execute("DROP DATABASE {} WITH (FORCE)", name)
 
     def create_template(self) -> str:
         """Create the database with the schema that `fresh_database` copies, and return its name."""
-        self._execute("CREATE DATABASE {}", TEMPLATE_DATABASE)
-        migrations.upgrade(self.url_of(TEMPLATE_DATABASE))
+        self._execute("CREATE ROLE {} LOGIN", RUNTIME_ROLE)
+        self._execute("CREATE DATABASE {} OWNER {}", TEMPLATE_DATABASE, OWNER)
+        migrations.upgrade(self._url_of(TEMPLATE_DATABASE, OWNER), runtime_role=RUNTIME_ROLE)
         return TEMPLATE_DATABASE
 
+    def _url_of(self, database: str, role: str) -> str:
+        return make_url(self.superuser_url).set(database=database, username=role).render_as_string(hide_password=False)
+
     def _execute(self, statement: str, *names: str) -> None:
-        with psycopg.connect(self.url_of("postgres"), autocommit=True) as connection:
+        with psycopg.connect(self.superuser_url, autocommit=True) as connection:
             connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+
+def as_role(role: str, url: str) -> str:
+    """Return the URL of the same database for another role: `OWNER` may change the schema, `SUPERUSER` anything."""
+    return make_url(url).set(username=role).render_as_string(hide_password=False)
+
+
+def execute_as(role: str, url: str, *statements: str) -> None:
+    """Execute statements on the database at `url`, as another role than its URL has."""
+    with psycopg.connect(as_role(role, url), autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
 
 
 class PostgresServer(PostgresDatabases):
@@ -69,12 +84,14 @@ class PostgresServer(PostgresDatabases):
 
     def __init__(self, data_dir: Path, reaper: Reaper, settings: dict[str, str]) -> None:
         super().__init__()
-        self._postgres = _server(data_dir, reaper, settings)
+        self.url = ""
+        self._postgres = _server(data_dir, reaper, settings | {"hba_file": str(_trust_file(data_dir))})
         self._reaper = reaper
 
     def start(self) -> str:
-        """Start the server and return its URL, which is the same after each start."""
+        """Start the server and return the URL of its empty database, which is the same after each start."""
         self.url = self._postgres.start()
+        self.superuser_url = self._postgres.superuser_url
         assert self._postgres.pid is not None
         self._reaper.watch_group(self._postgres.pid)
         self._reaper.watch_directory(self._postgres.socket_dir)
@@ -99,6 +116,13 @@ class PostgresServer(PostgresDatabases):
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         self.stop()
+
+
+def _trust_file(data_dir: Path) -> Path:
+    """Write a file that lets each program that reaches the socket connect as anybody: a pooler is not root."""
+    file = data_dir / "trust.conf"
+    file.write_text("local all all trust\nhost all all 127.0.0.1/32 trust\nhost replication all 127.0.0.1/32 trust\n")
+    return file
 
 
 def _server(data_dir: Path, reaper: Reaper, settings: dict[str, str]) -> EmbeddedPostgres | PostgresCluster:
@@ -161,14 +185,14 @@ def template(request: pytest.FixtureRequest, postgres_server: PostgresDatabases)
 
 @pytest.fixture
 def database_url(postgres_server: PostgresDatabases, template: str) -> Iterator[str]:
-    """Yield the URL of a private database with the schema."""
+    """Yield the URL of a private database with the schema, for the role of Taskcore's services."""
     with postgres_server.fresh_database(template) as url:
         yield url
 
 
 @pytest.fixture
 def empty_database_url(postgres_server: PostgresDatabases) -> Iterator[str]:
-    """Yield the URL of a private database without the schema."""
+    """Yield the URL of a private database without the schema, for its owner."""
     with postgres_server.fresh_database() as url:
         yield url
 

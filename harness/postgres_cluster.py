@@ -21,10 +21,11 @@ from harness.reaper import Reaper
 from harness.waiting import eventually
 from taskstandalone.postgres import paths
 from taskstandalone.postgres.account import Account
+from taskstandalone.postgres.cluster import SUPERUSER, named_account
+from taskstandalone.postgres.roles import OWNER, create_roles_and_databases
 
 #: Debian installs each version beside the others.
 DEBIAN_BINARIES = Path("/usr/lib/postgresql")
-USER = "taskcore"
 
 
 def debian_binaries() -> Path:
@@ -77,7 +78,7 @@ class PostgresCluster:
         self._settings = dict(settings or {})
         self._binaries = binaries or paths.binaries_dir()
         self._environment = {**paths.environment(), **(environment or {})}
-        self._account = Account.for_server()
+        self._account = named_account(Account.for_server(self.data_dir))
         self._server: psutil.Popen | None = None
         self.standbys: list[PostgresCluster] = []
         for tree in paths.installation_paths():
@@ -87,7 +88,11 @@ class PostgresCluster:
 
     @property
     def url(self) -> str:
-        return f"postgresql://{USER}@{self.address}/{USER}"
+        return f"postgresql://{OWNER}@{self.address}/{OWNER}"
+
+    @property
+    def superuser_url(self) -> str:
+        return f"postgresql://{SUPERUSER}@{self.address}/{OWNER}"
 
     @property
     def address(self) -> str:
@@ -108,7 +113,7 @@ class PostgresCluster:
             directory, self._reaper, self._settings, binaries=self._binaries, environment=environment
         )
         self.standbys.append(standby)
-        source = f"host=127.0.0.1 port={self.port} user={USER} application_name=standby"
+        source = f"host=127.0.0.1 port={self.port} user={SUPERUSER} application_name=standby"
         standby._run("pg_basebackup", "-D", str(standby.data_dir), "-d", source, "-R", "-c", "fast", "--no-sync")
         standby._launch()
         self.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
@@ -120,10 +125,10 @@ class PostgresCluster:
     def start(self) -> str:
         """Start the server, wait until it accepts connections, and return its URL. Create what does not exist."""
         if not self.data_dir.exists():
-            self._run("initdb", "-D", str(self.data_dir), "-U", USER, "--auth=trust", "-EUTF8", "--locale=C", "-N")
+            self._run("initdb", "-D", str(self.data_dir), "-U", SUPERUSER, "--auth=trust", "-EUTF8", "--locale=C", "-N")
         self._launch()
-        if not self.execute(f"SELECT 1 FROM pg_database WHERE datname = '{USER}'", database="postgres"):
-            self.execute(f"CREATE DATABASE {USER}", database="postgres")
+        with psycopg.connect(self.superuser_url, dbname="template1", autocommit=True) as connection:
+            create_roles_and_databases(connection)
         return self.url
 
     def _launch(self) -> None:
@@ -168,9 +173,9 @@ class PostgresCluster:
         self.execute("ALTER SYSTEM SET synchronous_standby_names = ''")
         self.execute("SELECT pg_promote(true, 60)")
 
-    def execute(self, statement: str, database: str = USER) -> list[Any]:
+    def execute(self, statement: str, database: str = OWNER) -> list[Any]:
         """Execute a statement, with a superuser's rights, in a session of its own."""
-        with psycopg.connect(self.url, dbname=database, autocommit=True) as connection:
+        with psycopg.connect(self.superuser_url, dbname=database, autocommit=True) as connection:
             cursor = connection.execute(statement)
             return cursor.fetchall() if cursor.description else []
 
@@ -187,7 +192,7 @@ class PostgresCluster:
         assert self._server is not None
         assert self._server.poll() is None or pytest.fail((self.directory / "log").read_text()[-2000:])
         with suppress(psycopg.OperationalError):
-            return bool(self.execute("SELECT 1", database="postgres"))
+            return bool(self.execute("SELECT 1", database="template1"))
         return False
 
     def _forget(self) -> None:

@@ -41,7 +41,7 @@ class SharedServers:
         self._stack.callback(reaper.close)
         postgres = self._stack.enter_context(running_postgres(reaper, NON_DURABLE_SETTINGS, memory_directory()))
         postgres.create_template()
-        addresses = {"postgres": postgres.url}
+        addresses = {"postgres": postgres.superuser_url}
         if not given_broker():
             try:
                 broker = self._stack.enter_context(running_rabbitmq(reaper, SMALL_WAL, memory_directory()))

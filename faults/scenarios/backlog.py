@@ -16,11 +16,13 @@ from faults.registry import fault
 from faults.system.sandbox import sandbox
 from faults.system.system import COORDINATORS, WORKERS, SupervisedSystem, wait
 from faults.trial import Trial, percentile
+from harness.postgres import execute_as
 from taskcore.db.engine import KEY_LOOKUP_OPTIONS, sync_engine
 from taskcore.db.workers import workers
 from taskcore.execution.executor import Executor
 from taskcore.plugins import build_plugins
 from taskcore.settings import Settings
+from taskstandalone.postgres.roles import OWNER
 from taskworker.types.noop import Noop
 
 BACKLOG = 1_000_000
@@ -57,7 +59,7 @@ def backlog(trial: Trial) -> None:
     trial.at_most("memory growth", max(growth.values()), MAX_MEMORY_GROWTH)
     _measure(trial)
     # Running the backlog would take minutes and show nothing more.
-    system.sql("TRUNCATE task, task_history, task_attempt, outbox")
+    execute_as(OWNER, system.database_url, "TRUNCATE task, task_history, task_attempt, outbox")
 
 
 def _memory_at_work(trial: Trial, seconds: int, feed: Callable[[], None]) -> dict[str, int]:

@@ -7,6 +7,8 @@ import psycopg
 from faults.registry import fault
 from faults.system.system import wait
 from faults.trial import Trial
+from harness.postgres import as_role
+from taskstandalone.postgres.roles import OWNER
 
 PER_S = 200.0
 
@@ -20,7 +22,7 @@ def open_transaction(trial: Trial) -> None:
     """Its snapshot keeps vacuum from removing dead rows; its transaction id holds back `pg_snapshot_xmin`."""
     with (
         trial.under_load(rate=PER_S) as load,
-        psycopg.connect(trial.system.database_url, application_name="faults") as connection,
+        psycopg.connect(as_role(OWNER, trial.system.database_url), application_name="faults") as connection,
     ):
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.execute("SELECT count(*) FROM task, outbox")

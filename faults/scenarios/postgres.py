@@ -11,6 +11,8 @@ import psycopg
 from faults.registry import fault
 from faults.system.system import WORKERS, wait
 from faults.trial import Trial
+from harness.postgres import as_role
+from taskstandalone.postgres.cluster import SUPERUSER
 
 APPLICATION_NAME = "faults"
 TERMINATE_ONE = f"""
@@ -71,7 +73,9 @@ def _take_all(taken: ExitStack, database_url: str) -> None:
 
 
 def _superuser(trial: Trial) -> psycopg.Connection[Any]:
-    return psycopg.connect(trial.system.database_url, autocommit=True, application_name=APPLICATION_NAME)
+    return psycopg.connect(
+        as_role(SUPERUSER, trial.system.database_url), autocommit=True, application_name=APPLICATION_NAME
+    )
 
 
 def _set_read_only(connection: psycopg.Connection[Any], value: LiteralString) -> None:

@@ -70,14 +70,14 @@ def test_services_without_a_broker_need_no_broker_address() -> None:
 
 
 @pytest.mark.parametrize(
-    ("server", "key", "image", "port"),
+    ("server", "key", "password", "image", "port"),
     [
-        ("postgresql", "database_url", "postgres:18", 5432),
-        ("rabbitmq", "amqp_url", "rabbitmq:4-management", 5672),
+        ("postgresql", "database_url", "runtime_password", "postgres:18", 5432),
+        ("rabbitmq", "amqp_url", "password", "rabbitmq:4-management", 5672),
     ],
 )
 def test_development_servers_have_matching_passwords_and_addresses(
-    server: str, key: str, image: str, port: int
+    server: str, key: str, password: str, image: str, port: int
 ) -> None:
     rendered = render(DEVELOPMENT)
 
@@ -87,7 +87,7 @@ def test_development_servers_have_matching_passwords_and_addresses(
     (container,) = spec["template"]["spec"]["containers"]
     url = urlsplit(secret["stringData"][key])
 
-    assert (url.username, url.password) == ("taskcore", secret["stringData"]["password"])
+    assert (url.username, url.password) == ("taskcore", secret["stringData"][password])
     assert len(url.password or "") == 32
     assert (url.hostname, url.port) == (service["metadata"]["name"], port)
     assert spec["serviceName"] == service["metadata"]["name"]
@@ -99,6 +99,39 @@ def test_development_servers_have_matching_passwords_and_addresses(
     assert {"secretKeyRef": {"name": secret["metadata"]["name"], "key": "password"}} in [
         one.get("valueFrom") for one in container["env"]
     ]
+
+
+def test_only_the_migration_can_change_tables_of_the_development_database() -> None:
+    rendered = render(DEVELOPMENT)
+
+    values = rendered.get("Secret", "postgresql")["stringData"]
+    (job,) = rendered.of_kind("Job")
+    (migration,) = job["spec"]["template"]["spec"]["containers"]
+    given = {one["name"]: one["valueFrom"]["secretKeyRef"]["key"] for one in migration["env"]}
+
+    assert given == {
+        "TASKCORE_DATABASE_URL": "database_url",
+        "TASKCORE_DATABASE_OWNER_URL": "database_owner_url",
+        "TASKCORE_DATABASE_ADMIN_URL": "database_admin_url",
+    }
+    assert [urlsplit(values[key]).username for key in given.values()] == ["taskcore", "taskcore_owner", "postgres"]
+    for service in SERVICES:
+        names = environment(rendered, service)
+        assert not {"TASKCORE_DATABASE_OWNER_URL", "TASKCORE_DATABASE_ADMIN_URL"} & names.keys()
+
+
+@pytest.mark.parametrize("owner_key", ["", "owner"])
+def test_owner_of_the_tables_can_be_another_role_than_the_services(owner_key: str) -> None:
+    rendered = render(PRODUCTION, set_value("global.database.ownerKey", owner_key))
+
+    (job,) = rendered.of_kind("Job")
+    (migration,) = job["spec"]["template"]["spec"]["containers"]
+    given = {one["name"]: one["valueFrom"]["secretKeyRef"] for one in migration["env"]}
+
+    expected = {"TASKCORE_DATABASE_URL": {"name": "our-postgresql", "key": "database_url"}}
+    if owner_key:
+        expected["TASKCORE_DATABASE_OWNER_URL"] = {"name": "our-postgresql", "key": "owner"}
+    assert given == expected
 
 
 def test_one_development_server_can_be_combined_with_an_external_one() -> None:

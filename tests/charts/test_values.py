@@ -166,6 +166,7 @@ def test_defaults_contain_no_password_and_start_no_database() -> None:
         "existingSecret": "",
         "key": "database_url",
         "directKey": "",
+        "ownerKey": "",
         "development": False,
     }
     assert VALUES["global"]["amqp"] == {"existingSecret": "", "key": "amqp_url", "development": False}

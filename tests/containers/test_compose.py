@@ -18,6 +18,7 @@ from tests.containers.dockerfiles import ROOT
 
 OURS = {"migrate", "api", "coordinator", "worker", "collector-analytics", "collector-k8s"}
 SERVERS = {"postgres", "rabbitmq"}
+PASSWORDS = {"POSTGRES_PASSWORD", "DATABASE_OWNER_PASSWORD", "DATABASE_PASSWORD", "RABBITMQ_PASSWORD"}
 #: How long a stop may take according to the settings.
 LEAVING_S = {"api": 5, "worker": 25 + 8, "collector-analytics": 25 + 8}
 
@@ -115,7 +116,7 @@ def test_file_has_no_password_and_a_missing_one_is_an_error() -> None:
 
     passwords = re.findall(r"\$\{(\w*PASSWORD\w*)(.*?)\}", text) + re.findall(r"PASS\w*: (?!\$)(.*)", text)
 
-    assert {name for name, _ in passwords} == {"POSTGRES_PASSWORD", "RABBITMQ_PASSWORD"}
+    assert {name for name, _ in passwords} == PASSWORDS
     assert all(rest.startswith(":?") and "make up" in rest for _, rest in passwords)
 
 
@@ -137,8 +138,8 @@ def write_passwords(file: Path) -> dict[str, str]:
 def test_missing_passwords_are_generated_for_the_owner_only(tmp_path: Path) -> None:
     one, other = (write_passwords(tmp_path / name) for name in ("one", "other"))
 
-    assert one.keys() == {"POSTGRES_PASSWORD", "RABBITMQ_PASSWORD"}
-    assert len({*one.values(), *other.values()}) == 4
+    assert one.keys() == PASSWORDS
+    assert len({*one.values(), *other.values()}) == 2 * len(PASSWORDS)
     assert all(re.fullmatch("[0-9a-f]{48}", password) for password in one.values())
     assert stat.S_IMODE((tmp_path / "one").stat().st_mode) == 0o600
 

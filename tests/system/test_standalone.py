@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -24,6 +25,7 @@ from harness.processes import BIN_DIR, Service, Services, is_alive
 from harness.reaper import Reaper
 from harness.waiting import eventually
 from taskcore.db.engine import sync_engine
+from taskstandalone.postgres.embedded_postgres import EmbeddedPostgres
 from tests.collector_k8s.fakes.cluster import running_cluster
 from tests.collector_k8s.fakes.event_json import event
 from tests.system.system import FINAL_STATUSES
@@ -32,8 +34,11 @@ from tests.taskcore.submission.timetable import add_schedule, fired_times
 
 
 @pytest.fixture(scope="module")
-def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("standalone")
+def data_dir(reaper: Reaper) -> Iterator[Path]:
+    """Yield a directory outside of pytest's own, which each pytest that starts on this machine closes to PostgreSQL."""
+    with TemporaryDirectory(prefix="taskcore-test-") as directory:
+        reaper.watch_directory(Path(directory))
+        yield Path(directory)
 
 
 @pytest.fixture
@@ -61,15 +66,10 @@ def database_server(service: Service) -> psutil.Process:
     return psutil.Process(int((data_dir / "cluster" / "postmaster.pid").read_text().splitlines()[0]))
 
 
-def sockets(data_dir: Path) -> str:
-    """Return the directory of the database's socket."""
-    return (data_dir / "cluster" / "postmaster.pid").read_text().splitlines()[4]
-
-
 @contextmanager
 def open_database(data_dir: Path) -> Iterator[DatabaseHarness]:
     """Open its database while it runs."""
-    engine = sync_engine(f"postgresql://taskcore@/taskcore?host={sockets(data_dir)}&port=5432", name="t", pool_size=1)
+    engine = sync_engine(EmbeddedPostgres(data_dir).url, name="tests", pool_size=1)
     yield DatabaseHarness(engine)
     engine.dispose()
 
@@ -234,8 +234,7 @@ def test_waiting_client_does_not_delay_shutdown(standalone: Service, data_dir: P
         )
         waiting.start()
         listening = "SELECT 1 FROM pg_stat_activity WHERE query = 'LISTEN taskcore_settled'"
-        url = f"postgresql://taskcore@/taskcore?host={sockets(data_dir)}&port=5432"
-        with psycopg.connect(url, autocommit=True) as database:
+        with psycopg.connect(EmbeddedPostgres(data_dir).url, autocommit=True) as database:
             eventually(lambda: database.execute(listening).fetchall())
 
         code = standalone.terminate(timeout_s=40)

@@ -28,7 +28,8 @@ def cluster(http_server: HttpServer) -> LiveCluster:
 
 def test_existing_password_is_kept(cluster: LiveCluster) -> None:
     """Its Secret remains after helm uninstall, as its volume does."""
-    known = {"password": base64.b64encode(b"as before").decode()}
+    keys = ("password", "owner_password", "runtime_password")
+    known = dict.fromkeys(keys, base64.b64encode(b"as before").decode())
     for kind in ("postgresql", "rabbitmq"):
         cluster.add("v1", "Secret", f"demo-taskcore-{kind}", data=known)
 
@@ -51,6 +52,7 @@ def test_existing_password_is_kept(cluster: LiveCluster) -> None:
             "Secret our-postgresql in the namespace tasks has no key url; it has: database_url",
         ),
         (set_value("global.database.directKey", "direct"), "has no key direct"),
+        (set_value("global.database.ownerKey", "owner"), "has no key owner"),
         (set_value("global.amqp.existingSecret", "none"), "which global.amqp.existingSecret names"),
         (
             set_value("global.tracing", {"endpoint": "http://otlp:4318", "headersSecret": "none"}),

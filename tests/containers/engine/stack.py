@@ -19,6 +19,7 @@ from harness.waiting import eventually
 from tests.containers.dockerfiles import ROOT
 
 FILES = ("compose.yaml", "tests/containers/engine/compose.yaml")
+PASSWORDS = ("POSTGRES_PASSWORD", "DATABASE_OWNER_PASSWORD", "DATABASE_PASSWORD", "RABBITMQ_PASSWORD")
 UP_S, DOWN_S = 600, 300
 
 
@@ -29,7 +30,7 @@ class Stack:
         self._engine = engine
         self._project = f"taskcore-test-{uuid4().hex[:12]}"
         self._ports = {"API_PORT": str(free_port()), "JAEGER_PORT": str(free_port())}
-        passwords = {"POSTGRES_PASSWORD": uuid4().hex, "RABBITMQ_PASSWORD": uuid4().hex}
+        passwords = {name: uuid4().hex for name in PASSWORDS}
         self._environment = os.environ | {"IMAGES": images, "VERSION": version} | passwords | self._ports
         self.api = httpx.Client(base_url=f"http://127.0.0.1:{self._ports['API_PORT']}", trust_env=False, timeout=60)
 

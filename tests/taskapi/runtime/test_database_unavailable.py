@@ -14,12 +14,13 @@ import pytest
 from litestar import Litestar
 from pydantic import SecretStr
 
-from harness.postgres import PostgresServer
+from harness.postgres import PostgresServer, execute_as
 from taskapi.app import create_app
 from taskapi.health import ApiHealth
 from taskapi.runtime.services import Services
 from taskcore.db import migrations
 from taskcore.settings import Settings
+from taskstandalone.postgres.cluster import SUPERUSER
 from tests.taskapi.api_helpers import problem_of, submit, task_body
 from tests.taskapi.conftest import ANYTHING, register_type, running_app, transport_to
 
@@ -173,8 +174,7 @@ async def test_a_database_without_our_tables_is_not_ready(private_postgres: Post
 
 async def test_a_standby_accepts_no_task(api: httpx.AsyncClient, private_postgres: PostgresServer) -> None:
     await submit(api)
-    with psycopg.connect(private_postgres.url, autocommit=True) as connection:
-        connection.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+    execute_as(SUPERUSER, private_postgres.url, "ALTER SYSTEM SET default_transaction_read_only = on")
     private_postgres.restart()
     await api.get("/tasks")
 

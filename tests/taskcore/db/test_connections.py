@@ -14,7 +14,7 @@ from psycopg import sql
 from sqlalchemy import Engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from harness.postgres import PostgresDatabases
+from harness.postgres import PostgresDatabases, as_role
 from harness.waiting import eventually
 from taskcore.db import migrations, prepared
 from taskcore.db.connections import connect
@@ -22,6 +22,7 @@ from taskcore.db.engine import KEY_LOOKUP_OPTIONS, async_engine, is_database_una
 from taskcore.db.notify import SETTINGS, Listener, notify
 from taskcore.db.tasks.queries import read_nothing
 from taskcore.leasing.control_listener import ControlListener
+from taskstandalone.postgres.cluster import SUPERUSER
 from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 
 ODD_NAME = "my tasks % + @ : / ? # & = ' \" \\ ü"
@@ -49,13 +50,13 @@ def with_query(url: str, query: str) -> str:
 @pytest.fixture
 def odd_url(postgres_server: PostgresDatabases) -> Iterator[str]:
     """Yield the URL of an empty database whose name, as that of its user, has every special character."""
-    execute(postgres_server.url, "CREATE ROLE {} SUPERUSER LOGIN PASSWORD 'unused'", ODD_NAME)
-    execute(postgres_server.url, "CREATE DATABASE {} OWNER {}", ODD_NAME, ODD_NAME)
-    odd, server = quote(ODD_NAME, safe=""), make_url(postgres_server.url)
+    execute(postgres_server.superuser_url, "CREATE ROLE {} SUPERUSER LOGIN PASSWORD 'unused'", ODD_NAME)
+    execute(postgres_server.superuser_url, "CREATE DATABASE {} OWNER {}", ODD_NAME, ODD_NAME)
+    odd, server = quote(ODD_NAME, safe=""), make_url(postgres_server.superuser_url)
     parameters = {"host": server.host, "port": server.port, **server.query}
     yield f"postgresql://{odd}:{odd}@/{odd}?" + "&".join(f"{n}={quote(str(v))}" for n, v in parameters.items() if v)
-    execute(postgres_server.url, "DROP DATABASE {} WITH (FORCE)", ODD_NAME)
-    execute(postgres_server.url, "DROP ROLE {}", ODD_NAME)
+    execute(postgres_server.superuser_url, "DROP DATABASE {} WITH (FORCE)", ODD_NAME)
+    execute(postgres_server.superuser_url, "DROP ROLE {}", ODD_NAME)
 
 
 def test_everything_connects_whatever_characters_the_names_have(odd_url: str) -> None:
@@ -162,11 +163,12 @@ def test_a_server_that_waits_for_its_standbys_to_apply_keeps_waiting(empty_datab
 
 
 def test_options_of_the_url_are_merged_with_ours(empty_database_url: str) -> None:
-    execute(empty_database_url, "CREATE SCHEMA tasks")
+    database_url = as_role(SUPERUSER, empty_database_url)  # it may take any role
+    execute(database_url, "CREATE SCHEMA tasks")
     options = "-csearch_path=tasks -c role=pg_monitor --statement-timeout=7s -c jit=on -c DateStyle=German"
 
     session = session_of(
-        with_query(empty_database_url, f"options={quote(options)}"),
+        with_query(database_url, f"options={quote(options)}"),
         ("search_path", "role", "statement_timeout", "jit", "datestyle", "enable_seqscan"),
     )
 

@@ -7,14 +7,15 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import psycopg
 import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import make_url
 
 from harness.ports import free_port
+from harness.postgres import as_role, execute_as
 from taskcore.__main__ import main
 from taskcore.db import migrations
+from taskstandalone.postgres.cluster import SUPERUSER
 
 
 def test_the_schema_goes_up_down_and_up_again_and_agrees_with_the_models(empty_database_url: str) -> None:
@@ -54,15 +55,12 @@ def test_a_server_that_refuses_is_reported_at_once_in_one_line(
 def test_a_missing_right_is_reported_in_one_line(
     empty_database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with psycopg.connect(empty_database_url, autocommit=True) as connection:
-        connection.execute("CREATE ROLE guest LOGIN")
-    guest = make_url(empty_database_url).set(username="guest").render_as_string(hide_password=False)
-    monkeypatch.setenv("TASKCORE_DATABASE_URL", guest)
+    execute_as(SUPERUSER, empty_database_url, "CREATE ROLE guest LOGIN")
+    monkeypatch.setenv("TASKCORE_DATABASE_URL", as_role("guest", empty_database_url))
 
     assert main(["db", "upgrade"]) == 2
     assert capsys.readouterr().err == "taskcore: the database refuses: permission denied for schema public\n"
-    with psycopg.connect(empty_database_url, autocommit=True) as connection:
-        connection.execute("DROP ROLE guest")
+    execute_as(SUPERUSER, empty_database_url, "DROP ROLE guest")
 
 
 def test_a_server_that_does_not_respond_is_unavailable(
@@ -82,6 +80,6 @@ def test_an_upgrade_waits_for_a_server_that_does_not_respond_yet(empty_database_
     def start(_: Exception) -> None:
         sockets.symlink_to(str(url.query["host"]))
 
-    migrations.upgrade_when_available(later, "head", wait_s=60, on_wait=start)
+    migrations.when_available(lambda: migrations.upgrade(later), wait_s=60, on_wait=start)
 
     migrations.check(empty_database_url)

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from sqlalchemy import make_url, text
 
 from harness.pgbouncer import running_pgbouncer
+from harness.postgres import execute_as
 from harness.reaper import Reaper
 from taskcore.db import prepared
 from taskcore.db.engine import async_engine, sync_engine
@@ -19,6 +20,7 @@ from taskcore.db.pooler_check import check_pooler
 from taskcore.db.workers import leases
 from taskcore.errors import InvalidSettings
 from taskcore.settings import Pooler, Settings
+from taskstandalone.postgres.roles import OWNER
 from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 
 
@@ -37,9 +39,9 @@ def session_url(database_url: str, reaper: Reaper) -> Iterator[str]:
 
 
 def suit(url: str, **settings: str) -> None:
-    with psycopg.connect(url, autocommit=True) as connection:
-        for name, value in ({"TimeZone": "UTC"} | settings).items():
-            connection.execute(f"ALTER DATABASE {make_url(url).database} SET {name} TO '{value}'")
+    database = make_url(url).database
+    chosen = {"TimeZone": "UTC"} | settings
+    execute_as(OWNER, url, *(f"ALTER DATABASE {database} SET {name} TO '{value}'" for name, value in chosen.items()))
 
 
 def settings_with(url: str, *, direct: str | None = None, pooler: Pooler = "none") -> Settings:

@@ -38,8 +38,9 @@ def running_owner(data_dir: Path) -> Iterator[tuple[subprocess.Popen[str], int]]
 
 
 @contextmanager
-def program_of_server_account(*command: str) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(command, **Account.for_server().popen_options)
+def program_of_server_account(data_dir: Path, *command: str) -> Iterator[subprocess.Popen[bytes]]:
+    account = Account.for_server(data_dir / "cluster")
+    process = subprocess.Popen(command, **account.popen_options)
     try:
         yield process
     finally:

@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from taskstandalone.postgres.account import Account
 from taskstandalone.postgres.paths import PostgresFailed
 
-NEITHER_OWNER_NOR_GROUP = Account(uid=65534, gid=65534, is_current_user=False)
+#: Of the group of the files, so that these tests need no right to change groups.
+ANOTHER = Account(uid=65534, gid=os.getegid(), is_current_user=False)
+STRANGER = Account(uid=65534, gid=65534, is_current_user=False)
 
 
 @pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    """A program that was installed below a private directory with a umask of 077."""
-    programs = tmp_path / "private" / "programs"
+def tree() -> Iterator[Path]:
+    """A program that was installed below a private directory with a umask of 077.
+
+    It is not below `tmp_path`, since the directories above it are opened too.
+    """
+    with TemporaryDirectory(prefix="taskcore-test-") as directory:
+        yield _install(Path(directory))
+
+
+def _install(directory: Path) -> Path:
+    programs = directory / "private" / "programs"
     programs.mkdir(parents=True)
     (programs / "program").write_text("")
     (programs / "program").chmod(0o700)
@@ -29,16 +42,25 @@ def tree(tmp_path: Path) -> Path:
 
 
 def test_parent_directories_can_be_traversed_but_not_listed(tree: Path) -> None:
-    NEITHER_OWNER_NOR_GROUP.grant_traverse(tree)
+    ANOTHER.grant_traverse(tree)
 
-    assert permissions(tree.parent) == 0o701
+    assert permissions(tree.parent) == 0o710
     assert permissions(tree) == 0o700
 
 
 def test_installed_programs_can_be_read_and_run_but_not_changed(tree: Path) -> None:
-    NEITHER_OWNER_NOR_GROUP.grant_read(tree)
+    ANOTHER.grant_read(tree)
 
     assert [permissions(path) for path in (tree, tree / "program", tree / "data")] == [0o705, 0o705, 0o604]
+
+
+def test_a_directory_that_is_shared_with_a_group_is_not_opened_to_everybody(tree: Path) -> None:
+    tree.parent.chmod(0o750)
+
+    with pytest.raises(PostgresFailed, match=re.escape(f"may not enter {tree.parent}")):
+        STRANGER.grant_traverse(tree)
+
+    assert permissions(tree.parent) == 0o750
 
 
 def test_nothing_changes_for_the_current_user(tree: Path) -> None:
@@ -52,7 +74,7 @@ def test_a_link_is_refused_as_a_private_directory(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "real")
 
     with pytest.raises(PostgresFailed):
-        Account.for_server().make_private_directory(tmp_path / "link")
+        Account.for_server(tmp_path / "cluster").make_private_directory(tmp_path / "link")
 
 
 def permissions(path: Path) -> int:

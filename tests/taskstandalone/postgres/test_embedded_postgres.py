@@ -103,16 +103,29 @@ def test_a_failed_start_shows_the_log(data_dir: Path) -> None:
         write_data(postgres.url)
 
 
-def test_a_link_as_socket_directory_is_refused(data_dir: Path, tmp_path: Path) -> None:
-    sockets = EmbeddedPostgres(data_dir).socket_dir
-    (tmp_path / "elsewhere").mkdir()
-    sockets.symlink_to(tmp_path / "elsewhere")
+def test_another_user_who_took_the_socket_directory_does_not_block_the_start(data_dir: Path) -> None:
+    usual = EmbeddedPostgres(data_dir).socket_dir
+    elsewhere = data_dir.parent / "elsewhere"
+    elsewhere.mkdir()
+    usual.symlink_to(elsewhere)
 
     try:
-        with pytest.raises(PostgresFailed, match="it is a link"):
-            EmbeddedPostgres(data_dir).start()
+        with EmbeddedPostgres(data_dir) as postgres:
+            write_data(postgres.url)
+            assert postgres.socket_dir != usual
+            assert postgres.socket_dir.stat().st_mode & 0o777 == 0o700
     finally:
-        sockets.unlink()
+        usual.unlink()
+
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_data_of_another_version_is_refused_with_what_to_do(data_dir: Path) -> None:
+    (data_dir / "cluster").mkdir(parents=True)
+    (data_dir / "cluster" / "PG_VERSION").write_text("18\n")
+
+    with pytest.raises(PostgresFailed, match=f"created by another version of Taskcore.* Move {data_dir} away"):
+        EmbeddedPostgres(data_dir).start()
 
 
 def test_a_long_log_is_rotated_at_start(data_dir: Path) -> None:

@@ -79,7 +79,7 @@ def test_a_stale_pid_of_another_program_does_not_block_the_start(data_dir: Path)
         write_data(postgres.url)
         pid_file = postgres.cluster_dir / "postmaster.pid"
         recorded = pid_file.read_text().splitlines()
-    with program_of_server_account("sleep", "600") as other_program:
+    with program_of_server_account(data_dir, "sleep", "600") as other_program:
         pid_file.write_text("\n".join([str(other_program.pid), *recorded[1:], ""]))
 
         with EmbeddedPostgres(data_dir) as postgres:
@@ -90,8 +90,8 @@ def test_a_stale_pid_of_another_program_does_not_block_the_start(data_dir: Path)
 
 def test_a_stale_socket_lock_does_not_block_the_start(data_dir: Path) -> None:
     sockets = EmbeddedPostgres(data_dir).socket_dir
-    Account.for_server().make_private_directory(sockets)
-    with program_of_server_account("sleep", "600") as other_program:
+    Account.for_server(data_dir / "cluster").make_private_directory(sockets)
+    with program_of_server_account(data_dir, "sleep", "600") as other_program:
         (sockets / ".s.PGSQL.5432").touch()
         (sockets / ".s.PGSQL.5432.lock").write_text(f"{other_program.pid}\n{data_dir}\n0\n5432\n{sockets}\n")
 

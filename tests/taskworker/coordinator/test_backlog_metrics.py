@@ -13,11 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from harness.metrics import parse_series
 from harness.ports import free_port
+from harness.postgres import execute_as
 from taskcore.db.engine import KEY_LOOKUP_OPTIONS, async_engine
 from taskcore.db.queues import queues, unserved
 from taskcore.db.tasks import actions
 from taskcore.observability.exposition import build_registry
 from taskcore.observability.metrics import MAX_QUEUE_LABELS, BoundedLabels
+from taskstandalone.postgres.roles import OWNER
 from taskworker.coordinator.backlog_metrics import BacklogCollector
 from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 
@@ -206,10 +208,10 @@ async def test_database_that_never_answers_does_not_block_the_page() -> None:
     assert [name.partition("{")[0] for name in seen] == ["taskcore_build_info"]
 
 
-async def test_old_gauges_are_not_served_when_the_database_fails(db: DatabaseHarness, engine: AsyncEngine) -> None:
+async def test_old_gauges_are_not_served_when_the_database_fails(database_url: str, engine: AsyncEngine) -> None:
     gauges = fresh(engine)
     assert "taskcore_workers_live{}" in await scrape(gauges)
-    db.sql("ALTER TABLE worker RENAME TO elsewhere")
+    execute_as(OWNER, database_url, "ALTER TABLE worker RENAME TO elsewhere")
 
     seen = await scrape(gauges)
 

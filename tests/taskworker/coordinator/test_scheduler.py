@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from harness.postgres import execute_as
 from taskcore.db.schedules import fires as schedule_fires
 from taskcore.submission.from_schedule import AlreadyFired, fire_due
+from taskstandalone.postgres.roles import OWNER
 from taskworker.coordinator.scheduler import IDLE_S, LOCKED_RETRY_S, Scheduler
 from tests.taskcore.db.db_harness import DatabaseHarness
 from tests.taskcore.submission.timetable import add_schedule, fired_times, fires, in_transaction
@@ -76,14 +78,16 @@ async def test_due_time_is_not_fired_again_when_the_schedule_is_set_back(
 
 
 async def test_fire_without_the_lock_violates_the_key_and_submits_nothing(
-    db: DatabaseHarness, engine: AsyncEngine
+    db: DatabaseHarness, engine: AsyncEngine, database_url: str
 ) -> None:
     one = add_schedule(db, NOON)
-    db.sql(
+    execute_as(
+        OWNER,
+        database_url,
         "CREATE FUNCTION intrude() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-        " INSERT INTO schedule_fire (schedule_id, due_at) SELECT id, next_at FROM schedule; RETURN NEW; END $$"
+        " INSERT INTO schedule_fire (schedule_id, due_at) SELECT id, next_at FROM schedule; RETURN NEW; END $$",
+        "CREATE TRIGGER intrude AFTER INSERT ON task FOR EACH ROW EXECUTE FUNCTION intrude()",
     )
-    db.sql("CREATE TRIGGER intrude AFTER INSERT ON task FOR EACH ROW EXECUTE FUNCTION intrude()")
 
     with pytest.raises(AlreadyFired):
         await in_transaction(engine, fire_due, one, NOON)

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from taskcore.db import migrations
+from taskcore.db.migrations.roles import create_roles_and_database
 from taskcore.db.pooler_check import check_pooler
-from taskcore.errors import TaskcoreError, first_line
-from taskcore.settings import load_settings
+from taskcore.errors import InvalidSettings, TaskcoreError, first_line
+from taskcore.settings import Settings, database_parameters, load_settings
 
 
 def main(given: Sequence[str] | None = None) -> int:
@@ -34,10 +35,11 @@ def main(given: Sequence[str] | None = None) -> int:
     try:
         settings = load_settings()
         check_pooler(settings)
-        url = settings.direct_url
+        owner = settings.database_owner_url
+        url = owner.get_secret_value() if owner else settings.direct_url
         match arguments.command:
             case "upgrade":
-                migrations.upgrade_when_available(url, arguments.to, arguments.wait)
+                migrations.when_available(lambda: _upgrade(settings, url, arguments.to), arguments.wait)
             case "downgrade":
                 migrations.downgrade(url, arguments.to)
             case "check":
@@ -53,6 +55,22 @@ def main(given: Sequence[str] | None = None) -> int:
         print(f"taskcore: the database {state}: {first_line(exc.orig or exc)}", file=sys.stderr)
         return 2 if is_refusal else 1
     return 0
+
+
+def _upgrade(settings: Settings, url: str, revision: str) -> None:
+    """Upgrade as the owner, and let the role of the services in. Create both first if an administrator's URL is set."""
+    runtime_url = settings.database_url.get_secret_value()
+    if settings.database_admin_url is not None:
+        for given in (url, runtime_url):
+            _role(given)
+        create_roles_and_database(settings.database_admin_url.get_secret_value(), url, runtime_url)
+    migrations.upgrade(url, revision, _role(runtime_url) if settings.database_owner_url else None)
+
+
+def _role(url: str) -> str:
+    if role := database_parameters(url).get("user"):
+        return role
+    raise InvalidSettings("TASKCORE_DATABASE_URL and TASKCORE_DATABASE_OWNER_URL must name their roles")
 
 
 if __name__ == "__main__":

@@ -30,16 +30,16 @@ def main() -> int:
         require_free_ports(settings)
         with EmbeddedPostgres(settings.data_dir) as postgres:
             migrations.upgrade(postgres.url)
-            asyncio.run(_run(settings, postgres.url))
+            asyncio.run(_run(settings, postgres.url, postgres.queries_url))
     except TaskcoreError as exc:
         print(f"taskcore-standalone: {exc}", file=sys.stderr)
         return 1
     return 0
 
 
-async def _run(settings: Settings, database_url: str) -> None:
-    """Serve with the embedded database and, unless a mail server is configured, a local mailbox."""
-    databases = {"default": DatabaseSettings.model_validate({"url": database_url}), **settings.databases}
+async def _run(settings: Settings, database_url: str, queries_url: str) -> None:
+    """Serve with the embedded databases and, unless a mail server is configured, a local mailbox."""
+    databases = {"default": DatabaseSettings.model_validate({"url": queries_url}), **settings.databases}
     database = {"database_url": SecretStr(database_url), "database_direct_url": None, "database_pooler": "none"}
     address = local_url(settings.api.host, settings.api.port)
     trace_url = settings.trace_url_template or f"{address}/tasks/{{task_id}}/trace#{{trace_id}}"

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from sqlalchemy import make_url, text
 
+from harness.postgres import execute_as
 from taskcore.db.engine import sync_engine
 from taskcore.db.queues import outbox
 from taskcore.db.tasks import actions, claims, dependencies
@@ -20,6 +21,7 @@ from taskcore.messaging.messages import encode
 from taskcore.messaging.transports import ServedQueues
 from taskcore.plugins import build_plugins
 from taskcore.settings import Settings
+from taskstandalone.postgres.roles import OWNER
 from taskworker.types.noop import Noop
 from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 
@@ -104,9 +106,9 @@ def test_an_idle_transaction_is_ended_by_the_server(db: DatabaseHarness) -> None
     assert patience == "10s"
 
 
-def test_times_are_in_utc_whatever_the_databases_time_zone(db: DatabaseHarness, database_url: str) -> None:
+def test_times_are_in_utc_whatever_the_databases_time_zone(database_url: str) -> None:
     name = make_url(database_url).database
-    db.sql(f"ALTER DATABASE \"{name}\" SET timezone = 'Europe/Berlin'")
+    execute_as(OWNER, database_url, f"ALTER DATABASE \"{name}\" SET timezone = 'Europe/Berlin'")
     engine = sync_engine(database_url, name="test", pool_size=1)
 
     with engine.connect() as connection:

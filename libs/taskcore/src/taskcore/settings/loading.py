@@ -65,6 +65,14 @@ class Settings(BaseSettings):
     """The same database without the pooler, for connections that must stay the same: listeners, liveness locks and
     migrations. [default: `database_url`]
     """
+    database_owner_url: DatabaseUrl | None = None
+    """The same database for the role that owns the tables, if the services have a role of their own in `database_url`.
+    Only `taskcore db` reads it: `upgrade` lets that other role read and write rows.
+    """
+    database_admin_url: DatabaseUrl | None = None
+    """An existing database on the same server, such as `postgres`, for a role that may create roles and databases. If
+    set, `taskcore db upgrade` first creates the roles and the database that the other two URLs name.
+    """
     database_pooler: Pooler = "none"
     """Whether `database_url` leads to a pooler that may change the server connection with each transaction."""
     amqp_url: AmqpUrls = SecretStr("amqp://guest:guest@127.0.0.1:5672/%2F")

@@ -7,14 +7,13 @@ trusts a stale pid, limits crash recovery to ten seconds, and adds user accounts
 
 from __future__ import annotations
 
-import shutil
 import signal
-import subprocess
+import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any, Literal, Self
+from typing import Literal, Self
 from urllib.parse import quote
 
 import psutil
@@ -22,18 +21,20 @@ import psycopg
 import structlog
 from psycopg.pq import PGconn, Ping
 
-from taskstandalone.postgres import paths, postmaster
+from taskstandalone.postgres import cluster, paths, postmaster, roles
 from taskstandalone.postgres.account import Account
 from taskstandalone.postgres.data_dir_lock import DataDirLock
 from taskstandalone.postgres.paths import PORT, SOCKET_NAME, PostgresFailed
 from taskstandalone.postgres.postmaster import STOP_TIMEOUT_S, PidFile
 
-DATABASE = "taskcore"
 START_TIMEOUT_S = 15 * 60  # crash recovery replays up to max_wal_size
 MAX_LOG_BYTES = 10 * 1024 * 1024
 
 SETTINGS = {
     "listen_addresses": "",
+    "unix_socket_permissions": "0700",
+    "max_replication_slots": "0",
+    "max_wal_senders": "0",
     "max_connections": "100",
     "shared_buffers": "128MB",
     "synchronous_commit": "on",
@@ -69,14 +70,14 @@ class EmbeddedPostgres:
             DataDirInUse: another process owns the data directory.
             PostgresFailed: with the end of the server's log.
         """
-        self.data_dir.mkdir(parents=True, exist_ok=True)
+        self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        account = Account.for_server(self.cluster_dir)
         self._lock.acquire()
         try:
-            account = Account.for_server()
             self._prepare(account)
             if not self._adopt():
                 self._launch(account)
-            self._create_database()
+            self._create_databases()
         except BaseException:
             self.stop()
             raise
@@ -99,8 +100,17 @@ class EmbeddedPostgres:
 
     @property
     def url(self) -> str:
-        """The URL of the database, for SQLAlchemy and libpq alike."""
-        return self._url(DATABASE)
+        """The URL of Taskcore's database, for SQLAlchemy and libpq alike. Its role owns that database, no more."""
+        return self._url(roles.OWNER, roles.OWNER)
+
+    @property
+    def queries_url(self) -> str:
+        """The URL of a database for statements from anybody. Its role can connect to no other."""
+        return self._url(roles.QUERIES, roles.QUERIES)
+
+    @property
+    def superuser_url(self) -> str:
+        return self._url(cluster.SUPERUSER, roles.OWNER)
 
     @property
     def socket_dir(self) -> Path:
@@ -118,27 +128,17 @@ class EmbeddedPostgres:
         for tree in paths.installation_paths():
             account.grant_read(tree)
         account.grant_traverse(self.cluster_dir)
-        if not self.cluster_dir.exists():
+        if self.cluster_dir.exists():
+            cluster.require_known_layout(self.cluster_dir)
+        else:
             self._create_cluster(account)
-        account.take_ownership(self.cluster_dir)
         if self.log_file.exists() and self.log_file.stat().st_size > MAX_LOG_BYTES:
             self.log_file.replace(self.log_file.with_suffix(".log.1"))
 
     def _create_cluster(self, account: Account) -> None:
-        """Create the cluster under another name, and rename it, so that a cluster that exists is complete."""
-        new = self.cluster_dir.with_suffix(".new")
-        if new.exists():
-            shutil.rmtree(new)
-        account.make_private_directory(new)
-        command = [str(paths.binaries_dir() / "initdb"), "-D", str(new), "-U", DATABASE]
-        options = ["--auth=trust", "--encoding=UTF8"]
-        locale = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]  # the same on every machine
         log.info("postgres.creating", data_dir=str(self.data_dir))
-        with self.log_file.open("ab") as output:
-            result = subprocess.run([*command, *options, *locale], **_program_options(account, output))
-        if result.returncode != 0:
-            raise self._failed(f"initdb exited with {result.returncode}")
-        new.rename(self.cluster_dir)
+        if code := cluster.create_cluster(self.cluster_dir, account, self.log_file):
+            raise self._failed(f"initdb exited with {code}")
 
     def _adopt(self) -> bool:
         """Take over the server that an earlier owner left running. Return whether there is one."""
@@ -161,9 +161,10 @@ class EmbeddedPostgres:
         return False
 
     def _launch(self, account: Account) -> None:
-        directory = paths.socket_dir(self.data_dir)
-        account.grant_traverse(directory)
-        account.make_private_directory(directory)
+        account.take_ownership(self.cluster_dir)
+        if account.is_current_user:
+            cluster.allow_current_user(self.cluster_dir)
+        directory = self._make_socket_dir(account)
         # No server is running. PostgreSQL would trust these files if their pid belonged to another program by now.
         for stale in (self.cluster_dir / "postmaster.pid", directory / SOCKET_NAME, directory / f"{SOCKET_NAME}.lock"):
             stale.unlink(missing_ok=True)
@@ -171,16 +172,28 @@ class EmbeddedPostgres:
         listen = ["-k", str(directory), "-p", str(PORT)]
         settings = [f"--{name}={value}" for name, value in self._settings.items()]
         with self.log_file.open("ab") as output:
-            options = _program_options(account, output)
+            options = cluster.program_options(account, output)
             self._server = psutil.Popen([*command, *listen, *settings], start_new_session=True, **options)
         log.info("postgres.started", pid=self._server.pid, data_dir=str(self.data_dir))
         if not self._wait_until_ready(self._server):
             raise self._failed("PostgreSQL exited while it started")
 
+    def _make_socket_dir(self, account: Account) -> Path:
+        """Make the directory of the socket, elsewhere if another user of the machine has taken the usual name."""
+        directory = paths.socket_dir(self.data_dir)
+        account.grant_traverse(directory)
+        try:
+            account.make_private_directory(directory)
+        except PostgresFailed as exc:
+            log.warning("postgres.socket_dir_taken", error=str(exc))
+            directory = Path(tempfile.mkdtemp(prefix="taskcore-", dir=directory.parent))
+            account.make_private_directory(directory)
+        return directory
+
     def _wait_until_ready(self, server: psutil.Process) -> bool:
         """Wait until the server accepts connections, which may take a crash recovery. `False`: it has exited."""
         started = reported = time.monotonic()
-        while PGconn.ping(self._conninfo("postgres").encode()) != Ping.OK:
+        while PGconn.ping(self._conninfo().encode()) != Ping.OK:
             if postmaster.has_exited(server):
                 return False
             now = time.monotonic()
@@ -192,26 +205,19 @@ class EmbeddedPostgres:
             time.sleep(0.05)
         return True
 
-    def _create_database(self) -> None:
+    def _create_databases(self) -> None:
         try:
-            with psycopg.connect(self._conninfo("postgres"), autocommit=True) as connection:
-                if not connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE]).fetchall():
-                    connection.execute(f"CREATE DATABASE {DATABASE}")
+            with psycopg.connect(self._conninfo(), autocommit=True) as connection:
+                roles.create_roles_and_databases(connection)
         except psycopg.Error as exc:
-            raise self._failed(f"the database cannot be used: {exc}") from exc
+            raise self._failed(f"the databases cannot be created: {exc}") from exc
 
-    def _url(self, database: str) -> str:
-        return f"postgresql://{DATABASE}@/{database}?host={quote(str(self.socket_dir))}&port={PORT}"
+    def _url(self, user: str, database: str) -> str:
+        return f"postgresql://{user}@/{database}?host={quote(str(self.socket_dir))}&port={PORT}"
 
-    def _conninfo(self, database: str) -> str:
-        return self._url(database) + "&connect_timeout=10"
+    def _conninfo(self) -> str:
+        return self._url(cluster.SUPERUSER, "template1") + "&connect_timeout=10"
 
     def _failed(self, reason: str) -> PostgresFailed:
         tail = self.log_file.read_text(errors="replace").splitlines()[-20:] if self.log_file.exists() else []
         return PostgresFailed("\n".join([f"{reason}. The end of {self.log_file}:", *tail]))
-
-
-def _program_options(account: Account, output: IO[bytes]) -> dict[str, Any]:
-    """Return how `subprocess` is to start a program of PostgreSQL."""
-    streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
-    return {**streams, "cwd": "/", "env": paths.environment(), **account.popen_options}

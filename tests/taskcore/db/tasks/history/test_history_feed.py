@@ -12,13 +12,14 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Connection, text
 
-from harness.postgres import PostgresServer
+from harness.postgres import RUNTIME_ROLE, PostgresServer, execute_as
 from harness.waiting import eventually
 from taskcore.db import migrations
 from taskcore.db.engine import async_engine, sync_engine
 from taskcore.db.tasks import actions, history_feed
 from taskcore.domain import outcomes
 from taskcore.domain.feed import Position
+from taskstandalone.postgres.roles import OWNER
 from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 from tests.taskcore.db.tasks.history.feed_reader import (
     Reader,
@@ -223,17 +224,18 @@ async def test_the_feed_can_be_read_asynchronously(db: DatabaseHarness, database
     await engine.dispose()
 
 
-def test_every_writer_holds_the_lock_before_its_first_id(db: DatabaseHarness) -> None:
+def test_every_writer_holds_the_lock_before_its_first_id(db: DatabaseHarness, database_url: str) -> None:
     """The trigger records the last id of the sequence at the moment when it takes the lock."""
-    db.sql("CREATE TABLE noted (last bigint)")
     body = db.sql("SELECT prosrc FROM pg_proc WHERE proname = 'lock_history_shared'")[0].prosrc
     noted = body.replace("RETURN", "INSERT INTO noted SELECT last_value FROM task_history_id_seq; RETURN")
-    db.sql(f"CREATE OR REPLACE FUNCTION lock_history_shared() RETURNS trigger LANGUAGE plpgsql AS $${noted}$$")
+    trigger = f"CREATE OR REPLACE FUNCTION lock_history_shared() RETURNS trigger LANGUAGE plpgsql AS $${noted}$$"
+    grant = f"GRANT SELECT, INSERT, DELETE ON noted, task_history_id_seq TO {RUNTIME_ROLE}"
+    execute_as(OWNER, database_url, "CREATE TABLE noted (last bigint)", grant, trigger)
     token = uuid4()
 
     def do(verb: Callable[[], object]) -> None:
         (before,) = db.sql("SELECT last_value FROM task_history_id_seq")
-        db.sql("TRUNCATE noted")
+        db.sql("DELETE FROM noted")
         verb()
         assert db.sql("SELECT last FROM noted") == [before]
         assert db.sql("SELECT last_value FROM task_history_id_seq") > [before]

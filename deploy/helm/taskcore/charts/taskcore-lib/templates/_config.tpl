@@ -54,6 +54,8 @@
 {{- $refused := dict
       "database_url" "it comes from a Secret: global.database.existingSecret."
       "database_direct_url" "it comes from a Secret: global.database.directKey."
+      "database_owner_url" "only the migration may have it. Put it into that Secret, and name its key in global.database.ownerKey."
+      "database_admin_url" "no service may have it. Run `taskcore db upgrade` with it yourself."
       "amqp_url" "it comes from a Secret: global.amqp.existingSecret."
       "databases" "their URLs are secrets. Put them into a Secret as JSON, under the key databases, and name it as settingsSecret of the service."
       "smtp.password" "it is a secret. Put it into a Secret, under the key smtp__password, and name it as settingsSecret of the service."

@@ -38,6 +38,24 @@
 {{- end }}
 {{- end -}}
 
+{{- /* The migration's: also as the owner of the tables, if that is another role, and as the development server's superuser. */ -}}
+{{- define "taskcore.migrationEnvironment" -}}
+{{- $secret := include "taskcore.databaseSecret" . | fromJson -}}
+{{- $given := .Values.global.database -}}
+{{- $owner := $given.development | ternary "database_owner_url" $given.ownerKey -}}
+{{- include "taskcore.databaseEnvironment" . }}
+{{- with $owner }}
+- name: TASKCORE_DATABASE_OWNER_URL
+  valueFrom:
+    secretKeyRef: {{ dict "name" $secret.name "key" . | toJson }}
+{{- end }}
+{{- if $given.development }}
+- name: TASKCORE_DATABASE_ADMIN_URL
+  valueFrom:
+    secretKeyRef: {{ dict "name" $secret.name "key" "database_admin_url" | toJson }}
+{{- end }}
+{{- end -}}
+
 {{- define "taskcore.amqpEnvironment" -}}
 - name: TASKCORE_AMQP_URL
   valueFrom:

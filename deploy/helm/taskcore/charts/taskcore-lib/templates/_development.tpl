@@ -1,9 +1,11 @@
-{{- /* Development servers: one replica each of the official image, with a generated password. */ -}}
+{{- /* Development servers: one replica each of the official image, with generated passwords. */ -}}
 
-{{- /* Generated at the first installation and kept. Without access to the cluster (helm template) it is new each time. */ -}}
+{{- /* Generated at the first installation and kept. Without access to the cluster (helm template) it is new each time.
+       (list . key) */ -}}
 {{- define "taskcore.developmentPassword" -}}
-{{- $known := lookup "v1" "Secret" .Release.Namespace (include "taskcore.statefulName" (list . .Chart.Name)) -}}
-{{- $password := dig "data" "password" "" ($known | default dict) | b64dec -}}
+{{- $root := index . 0 -}}
+{{- $known := lookup "v1" "Secret" $root.Release.Namespace (include "taskcore.statefulName" (list $root $root.Chart.Name)) -}}
+{{- $password := dig "data" (index . 1) "" ($known | default dict) | b64dec -}}
 {{- $password | default (randAlphaNum 32) -}}
 {{- end -}}
 

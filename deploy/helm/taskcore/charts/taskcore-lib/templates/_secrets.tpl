@@ -20,7 +20,7 @@
 {{- $global := .Values.global -}}
 {{- if lookup "v1" "ServiceAccount" .Release.Namespace "default" -}}
   {{- with $global.database.existingSecret -}}
-    {{- include "taskcore.requireSecret" (list $ . (list $global.database.key $global.database.directKey) "global.database.existingSecret") -}}
+    {{- include "taskcore.requireSecret" (list $ . (list $global.database.key $global.database.directKey $global.database.ownerKey) "global.database.existingSecret") -}}
   {{- end -}}
   {{- with $global.amqp.existingSecret -}}
     {{- include "taskcore.requireSecret" (list $ . (list $global.amqp.key) "global.amqp.existingSecret") -}}

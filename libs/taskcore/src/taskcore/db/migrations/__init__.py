@@ -8,11 +8,12 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from psycopg.errors import InsufficientPrivilege
+from psycopg.errors import InsufficientPrivilege, UndefinedObject
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from taskcore.db.engine import sync_engine
+from taskcore.db.migrations.roles import grant_to_runtime_role
 
 #: Concurrent upgrades wait for each other on this advisory lock.
 MIGRATION_LOCK = 0x7461736B
@@ -28,23 +29,31 @@ REFUSALS = (
 )
 
 
-def upgrade(database_url: str, revision: str = "head") -> None:
-    """Upgrade the schema to `revision`. Safe to run twice, and in several processes at once."""
-    _run(database_url, lambda config: command.upgrade(config, revision))
+def upgrade(database_url: str, revision: str = "head", runtime_role: str | None = None) -> None:
+    """Upgrade the schema to `revision`. Safe to run twice, and in several processes at once.
+
+    Then let `runtime_role`, if it is given, read and write the rows of all tables.
+    """
+
+    def upgrade_and_grant(config: Config) -> None:
+        command.upgrade(config, revision)
+        if runtime_role is not None:
+            grant_to_runtime_role(config.attributes["connection"], runtime_role)
+
+    _run(database_url, upgrade_and_grant)
 
 
-def upgrade_when_available(
-    database_url: str, revision: str, wait_s: float, on_wait: Callable[[OperationalError], None] = lambda _: None
+def when_available(
+    action: Callable[[], None], wait_s: float, on_wait: Callable[[OperationalError], None] = lambda _: None
 ) -> None:
-    """Upgrade, and wait up to `wait_s` for a server that does not respond yet, but not for one that refuses.
+    """Run `action`, and wait up to `wait_s` for a server that does not respond yet, but not for one that refuses.
 
     `on_wait` is called after each failed attempt. Raises `OperationalError` when the time is over.
     """
     ends_at = time.monotonic() + wait_s
     while True:
         try:
-            upgrade(database_url, revision)
-            return
+            return action()
         except OperationalError as exc:
             if is_refusal(exc) or time.monotonic() >= ends_at:
                 raise
@@ -53,8 +62,8 @@ def upgrade_when_available(
 
 
 def is_refusal(exc: DBAPIError) -> bool:
-    """Return whether the server refuses the credentials or lacks a right, so that no later attempt would help."""
-    if isinstance(exc.orig, InsufficientPrivilege):
+    """Return whether the server refuses the credentials, or a right or role is missing: no later attempt would help."""
+    if isinstance(exc.orig, InsufficientPrivilege | UndefinedObject):
         return True
     return isinstance(exc, OperationalError) and any(refusal in str(exc.orig) for refusal in REFUSALS)
 
