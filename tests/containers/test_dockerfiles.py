@@ -48,7 +48,7 @@ def test_image_listens_on_all_addresses_of_both_families(service: str) -> None:
     serves = {"api": {"API": 8080, "HEALTH": DEFAULT_PORT}}.get(service, {"HEALTH": DEFAULT_PORT})
 
     (check,) = values(image, "HEALTHCHECK")
-    (environment,) = values(image, "ENV")
+    environment = " ".join(values(image, "ENV"))
 
     assert json.loads(check.partition("CMD ")[2]) == ["python", "-m", "taskcore.probe"]
     assert values(image, "EXPOSE") == [" ".join(map(str, serves.values()))]

@@ -106,7 +106,7 @@ def test_log_lines_are_json_and_have_the_request_id(services: Services, database
 def test_invalid_settings_are_named_at_start(services: Services) -> None:
     server = services.start("taskapi", env={"TASKCORE_API__PROCESSES": "none"}, ready=False)
 
-    assert server.wait() == 1
+    assert server.wait() == 2
     assert "TASKCORE_API__PROCESSES" in server.log
 
 
@@ -115,7 +115,7 @@ def test_a_taken_port_is_refused(services: Services, server: Service, database_u
         env = {"TASKCORE_DATABASE_URL": database_url, f"TASKCORE_{section}__PORT": url.rpartition(":")[2]}
         second = services.start("taskapi", env=env, ready=False)
 
-        assert second.wait() == 1
+        assert second.wait() == 2
         assert url.removeprefix("http://") in second.log
         assert f"TASKCORE_{section}__PORT" in second.log
 

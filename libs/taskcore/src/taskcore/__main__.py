@@ -5,45 +5,63 @@ Exit status 1: the database is unavailable, so a later attempt may succeed. 2: i
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
+import click
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from taskcore.db import migrations
 from taskcore.db.migrations.roles import create_roles_and_database
 from taskcore.db.pooler_check import check_pooler
 from taskcore.errors import InvalidSettings, TaskcoreError, first_line
+from taskcore.service_main import version_option
 from taskcore.settings import Settings, database_parameters, load_settings
 
 
+@click.group()
+@version_option
+def program() -> None:
+    """Manage Taskcore's database."""
+
+
+@program.group()
+def db() -> None:
+    """Manage the database's schema."""
+
+
+@db.command()
+@click.option("--to", default="head", metavar="REVISION", help="The revision to migrate to. [default: the newest]")
+@click.option("--wait", type=float, default=0, metavar="S", help="Wait for a server that does not respond yet.")
+def upgrade(to: str, wait: float) -> None:
+    """Migrate to a later revision."""
+    settings, url = _settings()
+    migrations.when_available(lambda: _upgrade(settings, url, to), wait)
+
+
+@db.command()
+@click.option("--to", required=True, metavar="REVISION", help="The revision to migrate to.")
+def downgrade(to: str) -> None:
+    """Migrate back. The data in newer tables is lost."""
+    _, url = _settings()
+    migrations.downgrade(url, to)
+
+
+@db.command()
+def check() -> None:
+    """Compare the database with the models."""
+    _, url = _settings()
+    migrations.check(url)
+
+
 def main(given: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="taskcore", description="Manage Taskcore's database.")
-    subjects = parser.add_subparsers(required=True, metavar="db")
-    db = subjects.add_parser("db", help="the database's schema").add_subparsers(dest="command", required=True)
-    upgrade = db.add_parser("upgrade", help="migrate to the newest revision, or to --to")
-    upgrade.add_argument("--to", default="head", metavar="REVISION")
-    upgrade.add_argument(
-        "--wait", type=float, default=0, metavar="S", help="wait for a server that does not respond yet"
-    )
-    db.add_parser("downgrade", help="migrate back to --to; the data in newer tables is lost").add_argument(
-        "--to", required=True, metavar="REVISION"
-    )
-    db.add_parser("check", help="compare the database with the models")
-    arguments = parser.parse_args(given)
     try:
-        settings = load_settings()
-        check_pooler(settings)
-        owner = settings.database_owner_url
-        url = owner.get_secret_value() if owner else settings.direct_url
-        match arguments.command:
-            case "upgrade":
-                migrations.when_available(lambda: _upgrade(settings, url, arguments.to), arguments.wait)
-            case "downgrade":
-                migrations.downgrade(url, arguments.to)
-            case "check":
-                migrations.check(url)
+        program.main(given, prog_name="taskcore", standalone_mode=False)
+    except click.ClickException as exc:
+        exc.show()
+        return exc.exit_code
+    except click.Abort:
+        return 130
     except TaskcoreError as exc:
         print(f"taskcore: {exc}", file=sys.stderr)
         return 2
@@ -55,6 +73,14 @@ def main(given: Sequence[str] | None = None) -> int:
         print(f"taskcore: the database {state}: {first_line(exc.orig or exc)}", file=sys.stderr)
         return 2 if is_refusal else 1
     return 0
+
+
+def _settings() -> tuple[Settings, str]:
+    """Return the settings, and the URL by which the schema's owner connects."""
+    settings = load_settings()
+    check_pooler(settings)
+    owner = settings.database_owner_url
+    return settings, owner.get_secret_value() if owner else settings.direct_url
 
 
 def _upgrade(settings: Settings, url: str, revision: str) -> None:

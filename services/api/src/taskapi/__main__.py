@@ -10,6 +10,7 @@ from functools import partial
 from multiprocessing import set_start_method
 from types import FrameType
 
+import click
 import structlog
 from granian.constants import Loops
 from granian.log import LogLevels
@@ -21,7 +22,6 @@ from taskapi.health import health_server
 from taskapi.runtime.services import Services
 from taskapi.server import DRAIN_SIGNAL, DrainingServer, OwnListener, require_free_ports, server_options
 from taskcore.db.pooler_check import check_pooler
-from taskcore.errors import TaskcoreError
 from taskcore.observability.exposition import MultiprocessMetrics, build_registry
 from taskcore.observability.logging import configure_logging, set_log_level
 from taskcore.observability.multiprocess_metrics import (
@@ -31,20 +31,19 @@ from taskcore.observability.multiprocess_metrics import (
     preallocate_files,
 )
 from taskcore.observability.tracing.provider import Tracing
+from taskcore.service_main import configure, run_program, version_option
 from taskcore.settings import ApiSettings, load_settings
 
 log = structlog.stdlib.get_logger(__name__)
 
 
-def main() -> None:
-    """Serve until SIGTERM or SIGINT."""
-    try:
-        settings = load_settings()
-        configure_logging(settings.log)
-        check_pooler(settings)
-        require_free_ports(settings)
-    except TaskcoreError as exc:
-        sys.exit(f"taskapi: {exc}")
+@click.command()
+@version_option
+def run() -> None:
+    """Serve the HTTP API until SIGTERM or SIGINT. Whatever can be chosen is a setting."""
+    settings = configure()
+    check_pooler(settings)
+    require_free_ports(settings)
     log.info("api.starting", address=settings.api.host, port=settings.api.port)
     if settings.api.processes == 1:
         _run_server(settings.api)
@@ -104,5 +103,9 @@ async def _release_waiters_on_signals(app: Litestar) -> None:
         signal.signal(number, release)
 
 
+def main() -> int:
+    return run_program("taskapi", run)
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -26,18 +26,15 @@ from taskcore.observability.health import HealthServer
 from taskcore.observability.logging import set_log_level
 from taskcore.observability.tracing.provider import Tracing
 from taskcore.plugins import build_plugins
-from taskcore.service_main import configure, run_program
+from taskcore.service_main import configure, log_level_option, run_program, version_option
 from taskcore.settings import Settings
 
 NAME = "collector-analytics"
 
 
 @click.command(help="Collect usage metrics on a schedule. Any number of copies shares the work.")
-@click.option(
-    "--log-level",
-    type=click.Choice(["debug", "info", "warning", "error"]),
-    help="Lowest level to log. [default: the setting log.level]",
-)
+@log_level_option
+@version_option
 def run(log_level: str | None) -> None:
     settings = _with_own_queue(configure(log_level))
     validate_configured_metrics(settings)

@@ -14,15 +14,12 @@ from taskcore.observability.exposition import build_registry
 from taskcore.observability.health import HealthServer
 from taskcore.observability.logging import set_log_level
 from taskcore.observability.tracing.provider import Tracing
-from taskcore.service_main import configure, run_program
+from taskcore.service_main import configure, log_level_option, run_program, version_option
 
 
 @click.command()
-@click.option(
-    "--log-level",
-    type=click.Choice(["debug", "info", "warning", "error"]),
-    help="Lowest level to log. [default: the setting log.level]",
-)
+@log_level_option
+@version_option
 def cli(log_level: str | None) -> None:
     """Collect the events of a Kubernetes cluster. Any number of copies is safe: one collects, the others stand by."""
     settings = configure(log_level)

@@ -9,32 +9,29 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import click
 from aiosmtpd.handlers import Mailbox
 from aiosmtpd.smtp import SMTP
 from pydantic import SecretStr
 
 from taskapi.server import require_free_ports
 from taskcore.db import migrations
-from taskcore.errors import TaskcoreError
-from taskcore.observability.logging import configure_logging
-from taskcore.settings import DatabaseSettings, Settings, SmtpSettings, load_settings
+from taskcore.service_main import configure, run_program, version_option
+from taskcore.settings import DatabaseSettings, Settings, SmtpSettings
 from taskcore.sockets import local_url
 from taskstandalone.postgres.embedded_postgres import EmbeddedPostgres
 from taskstandalone.process import serve
 
 
-def main() -> int:
-    try:
-        settings = load_settings()
-        configure_logging(settings.log)
-        require_free_ports(settings)
-        with EmbeddedPostgres(settings.data_dir) as postgres:
-            migrations.upgrade(postgres.url)
-            asyncio.run(_run(settings, postgres.url, postgres.queries_url))
-    except TaskcoreError as exc:
-        print(f"taskcore-standalone: {exc}", file=sys.stderr)
-        return 1
-    return 0
+@click.command()
+@version_option
+def run() -> None:
+    """Run all of Taskcore in one process, with a PostgreSQL of its own. Whatever can be chosen is a setting."""
+    settings = configure()
+    require_free_ports(settings)
+    with EmbeddedPostgres(settings.data_dir) as postgres:
+        migrations.upgrade(postgres.url)
+        asyncio.run(_run(settings, postgres.url, postgres.queries_url))
 
 
 async def _run(settings: Settings, database_url: str, queries_url: str) -> None:
@@ -61,6 +58,10 @@ async def _run_mailbox(directory: Path) -> AsyncIterator[SmtpSettings]:
         yield SmtpSettings(host="127.0.0.1", port=server.sockets[0].getsockname()[1])
     finally:
         server.close()
+
+
+def main() -> int:
+    return run_program("taskcore-standalone", run)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from taskcore.observability.logging import set_log_level
 from taskcore.observability.multiprocess_metrics import metrics_directory, periodic_sweep
 from taskcore.observability.tracing.provider import Tracing
 from taskcore.plugins import load_plugins
-from taskcore.service_main import configure, run_program
+from taskcore.service_main import configure, log_level_option, run_program, version_option
 from taskcore.settings import Settings
 from taskworker.coordinator.backlog_metrics import BacklogCollector
 from taskworker.coordinator.database_metrics import DatabaseCollector
@@ -35,22 +35,17 @@ from taskworker.supervisor.supervisor import Supervisor
 #: How long executors wait before they reconnect to the broker.
 RECONNECT_MS = "500"
 
-LOG_LEVEL = click.option(
-    "--log-level",
-    type=click.Choice(["debug", "info", "warning", "error"]),
-    help="Lowest level to log. [default: the setting log.level]",
-)
-
 log = structlog.stdlib.get_logger(__name__)
 
 
 @click.group(help=__doc__)
+@version_option
 def cli() -> None:
     pass
 
 
 @cli.command()
-@LOG_LEVEL
+@log_level_option
 def run(log_level: str | None) -> None:
     """Run tasks in executor processes, watched by a supervisor."""
     settings = configure(log_level)
@@ -87,7 +82,7 @@ def _build_supervisor(settings: Settings) -> Supervisor:
 
 
 @cli.command(name="coordinate")
-@LOG_LEVEL
+@log_level_option
 def coordinate_command(log_level: str | None) -> None:
     """Move tasks: outbox, delays, dependencies, schedules, rescue, retention. Any number of copies is safe."""
     with contextlib.suppress(asyncio.CancelledError):

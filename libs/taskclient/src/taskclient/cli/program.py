@@ -22,6 +22,7 @@ from taskclient.cli.serve import serve
 from taskclient.cli.setting import setting
 from taskclient.cli.task.group import task
 from taskclient.cli.task.show import history, trace
+from taskclient.cli.version import version_option
 
 
 class Program(Group):
@@ -39,7 +40,13 @@ class Program(Group):
             return super().invoke(ctx)
 
 
-@click.group(cls=Program, params=shared_options(address_variable="TASKCORE_ADDRESS", user_variable="TASKCORE_USER"))
+@click.group(
+    cls=Program,
+    params=[
+        *shared_options(address_variable="TASKCORE_ADDRESS", user_variable="TASKCORE_USER"),
+        version_option(),
+    ],
+)
 def program() -> None:
     """Submit tasks to Taskcore, and inspect and control them.
 
