@@ -17,6 +17,7 @@ SUBJECTS = (
     "cancellation",
     "connections",
     "backlog",
+    "unserved_types",
 )
 
 

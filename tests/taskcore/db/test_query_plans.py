@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import Engine, Executable
 
 from taskcore.db.prepared import prepare
-from taskcore.db.queues import loads, outbox
-from taskcore.db.tasks import claims, settlements
+from taskcore.db.queues import loads, outbox, unserved
+from taskcore.db.tasks import actions, claims, settlements
 from taskcore.db.tasks.result_rows import result_rows
 from taskcore.db.workers import leases
 from taskcore.domain import outcomes
@@ -96,3 +96,26 @@ def test_a_dispatch_reads_what_it_marks(db: DatabaseHarness, ids: list[int], dis
 def test_what_runs_all_the_time_is_not_compiled_each_time(db: DatabaseHarness, statement: Executable) -> None:
     """Before PostgreSQL 18, disabled plans count as expensive enough for it: a round of the relay took 165 ms."""
     assert "JIT" not in explain(db.engine, statement)
+
+
+def test_parking_reads_each_row_once(db: DatabaseHarness, ids: list[int]) -> None:
+    assert most_read(db.engine, unserved.park(), of="default", types=["other"]) == len(ids)
+
+
+def test_unparking_reads_what_it_brings_back(db: DatabaseHarness, ids: list[int]) -> None:
+    db.run(unserved.park(), of="default", types=["other"])
+
+    assert most_read(db.engine, unserved.unpark(), of="default", types=["noop", "other"]) == len(ids)
+
+
+def test_taking_messages_back_reads_each_row_once(db: DatabaseHarness, ids: list[int]) -> None:
+    db.dispatch(MANY)
+
+    assert most_read(db.engine, outbox.undispatch_lost(), of="default", ready=0, after_s=-60.0) == len(ids)
+
+
+def test_giving_up_reads_each_task_once(db: DatabaseHarness, ids: list[int]) -> None:
+    waited = {"types": ["noop"], "after_s": -60.0}
+
+    assert most_read(db.engine, actions.lock_unknown_type(), after_id=0, **waited) == len(ids)
+    assert most_read(db.engine, actions.fail_unknown_type(), ids=ids, after_s=-60.0) == len(ids)

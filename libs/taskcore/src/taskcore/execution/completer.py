@@ -22,7 +22,8 @@ MAX_BATCH = 256
 BATCHING_THRESHOLD = 2
 LINGER_S = 0.01
 FIRST_RETRY_WAIT_S = 0.1
-MAX_RETRY_WAIT_S = 5.0
+#: Results that wait behind a batch keep their tasks open: this much of an outage is added to it.
+MAX_RETRY_WAIT_S = 1.0
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from sqlalchemy import CTE, Executable, Update, bindparam, func, select, text, update
+from sqlalchemy import CTE, Executable, Update, bindparam, func, literal_column, select, text, true, update
 
 from taskcore.db.models import Outbox, TaskType, Worker
 from taskcore.db.queues.outbox import is_undispatched
@@ -34,13 +34,15 @@ def park() -> Executable:
         .limit(BATCH)
         .cte("head")
     )
-    unserved = (
+    locked = (
         select(Outbox.task_id)
-        .join(head, key_equals(Outbox.task_id, head.c.task_id))
-        .where(is_undispatched(), head.c.type != func.all(texts_param("types")))
-        .with_for_update(of=Outbox, skip_locked=True)
-        .cte("unserved")
+        .where(Outbox.task_id == head.c.task_id, is_undispatched())
+        .limit(literal_column("1"))  # forces a lookup by key, where the planner would read the whole queue for each row
+        .with_for_update(skip_locked=True)
+        .lateral("locked")
     )
+    is_unserved = head.c.type != func.all(texts_param("types"))
+    unserved = select(locked.c.task_id).select_from(head.join(locked, true())).where(is_unserved).cte("unserved")
     parked = _set_parked(unserved, True).returning(Outbox.type).cte("parked")
     return select(parked.c.type, func.count().label("count")).group_by(parked.c.type)
 
