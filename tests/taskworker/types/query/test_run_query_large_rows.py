@@ -114,3 +114,17 @@ def test_data_modifying_with_still_works(empty_database_url: str) -> None:
 
     assert result["rows"] == [[2]]
     assert query(empty_database_url, "SELECT n FROM t") == [(3,)]
+
+
+def test_each_value_is_computed_once(empty_database_url: str) -> None:
+    query(empty_database_url, "CREATE SEQUENCE calls")
+    counted = (
+        "CREATE FUNCTION counted() RETURNS bigint LANGUAGE plpgsql STABLE AS $$BEGIN RETURN nextval('calls'); END$$"
+    )
+    query(empty_database_url, counted)
+
+    result = database_environment(empty_database_url, read_only=False).run(
+        RunQuery, query="SELECT counted(), n FROM generate_series(1, 3) n"
+    )
+
+    assert result["rows"] == [[1, 1], [2, 2], [3, 3]]

@@ -22,8 +22,8 @@ def bounded_forms(query: str, columns: int, max_chars: int) -> Iterator[str]:
     alias = f"q({', '.join(names)})" if names else "q"
     size = " + ".join(f"coalesce(length(q.{name}::text)::int8, 0)" for name in names) or "0"
     values = "".join(f", CASE WHEN s.size <= {max_chars} THEN q.{name} END" for name in names)
-    # OFFSET 0 has PostgreSQL compute the size once for each row.
+    # OFFSET 0 has PostgreSQL compute each value, and the size, once for each row.
     bound = f"CROSS JOIN LATERAL (SELECT {size} AS size OFFSET 0) AS s"
     for text in dict.fromkeys((query, END_OF_STATEMENT.sub("", query))):
-        yield f"SELECT s.size{values} FROM (\n{text}\n) AS {alias} {bound}"
+        yield f"SELECT s.size{values} FROM (SELECT * FROM (\n{text}\n) AS i OFFSET 0) AS {alias} {bound}"
         yield f"WITH {alias} AS (\n{text}\n) SELECT s.size{values} FROM q {bound}"
