@@ -61,6 +61,10 @@ class UnknownDatabase(TaskcoreError):
     """No database is configured under this name."""
 
 
+class PrivilegedRole(TaskcoreError):
+    """The role of a read-only database may do more than a READ ONLY transaction bounds."""
+
+
 class InvalidRecurrence(TaskcoreError):
     """A schedule's times cannot be computed. `field` is `cron`, `every_s` or `timezone`."""
 

@@ -13,7 +13,7 @@ from psycopg.errors import LockNotAvailable, QueryCanceled
 
 from collector_analytics.configured.queries import require_numeric_columns
 from taskcore.db.deadlines import DeadlineConnection
-from taskcore.errors import InvalidSettings, first_line
+from taskcore.errors import InvalidSettings, PrivilegedRole, first_line
 from taskcore.metrics import load_sources
 from taskcore.plugins.databases import open_connection
 from taskcore.settings import PREFIX, QueryMetric, Settings
@@ -73,7 +73,7 @@ def _query_error(settings: Settings, query: QueryMetric, timeout_s: float, unava
         log.warning("metric.unchecked", database=name, error=first_line(exc))
         if not isinstance(exc, QueryCanceled | LockNotAvailable):
             unavailable.add(name)
-    except (psycopg.Error, ValueError) as exc:
+    except (psycopg.Error, PrivilegedRole, ValueError) as exc:
         return first_line(exc)
     return None
 

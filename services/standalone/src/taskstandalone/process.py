@@ -29,6 +29,7 @@ from taskcore.observability.logging import is_console, set_log_level
 from taskcore.observability.tracing.memory_store import InMemorySpanStore
 from taskcore.observability.tracing.provider import Tracing
 from taskcore.plugins import load_plugins
+from taskcore.plugins.databases import check_roles
 from taskcore.settings import Settings
 from taskstandalone.collectors import run_collectors, validate_collectors
 from taskstandalone.console import print_drain_hint, print_welcome
@@ -40,6 +41,7 @@ from taskworker.coordinator.process import coordinate, coordinator_engine
 async def serve(settings: Settings) -> None:
     """Run until a signal, or until the API or the coordinator ends. Then drain the worker."""
     url = settings.database_url.get_secret_value()
+    await asyncio.to_thread(check_roles, settings)
     await asyncio.to_thread(validate_collectors, settings)
     broker = MemoryBroker()
     engine = sync_engine(url, name="standalone worker", pool_size=6, options=KEY_LOOKUP_OPTIONS)

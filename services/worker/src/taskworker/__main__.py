@@ -24,6 +24,7 @@ from taskcore.observability.logging import set_log_level
 from taskcore.observability.multiprocess_metrics import metrics_directory, periodic_sweep
 from taskcore.observability.tracing.provider import Tracing
 from taskcore.plugins import load_plugins
+from taskcore.plugins.databases import check_roles
 from taskcore.service_main import configure, log_level_option, run_program, version_option
 from taskcore.settings import Settings
 from taskworker.coordinator.backlog_metrics import BacklogCollector
@@ -49,6 +50,7 @@ def cli() -> None:
 def run(log_level: str | None) -> None:
     """Run tasks in executor processes, watched by a supervisor."""
     settings = configure(log_level)
+    check_roles(settings)
     os.environ.setdefault("dramatiq_restart_delay", RECONNECT_MS)  # read by Dramatiq when the executors import it
     supervisor = _build_supervisor(settings)
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
@@ -10,14 +12,26 @@ import psycopg
 import structlog
 from opentelemetry.trace import Tracer
 
-from taskcore.errors import UnknownDatabase
+from taskcore.errors import InvalidSettings, PrivilegedRole, UnknownDatabase
 from taskcore.observability.tracing.client_spans import NO_TRACER
 from taskcore.observability.tracing.propagation import is_sampled
 from taskcore.observability.tracing.sql_spans import traced_cursor
 from taskcore.plugins.cancellation import CancellationToken
-from taskcore.settings import DatabaseSettings, Settings
+from taskcore.settings import PREFIX, DatabaseSettings, Settings
 
 CANCEL_TIMEOUT_S = 5.0
+#: How long a start waits for the databases that it checks.
+CHECK_TIMEOUT_S = 5.0
+
+#: What READ ONLY does not bound, of the roles that a session can have: a query can go back to the one that logged in.
+_PRIVILEGES = """
+    SELECT array_agg(DISTINCT privilege) FROM pg_roles, LATERAL (VALUES
+        ('SUPERUSER', rolsuper),
+        ('REPLICATION', rolreplication),
+        (rolname, rolname IN ('pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program'))
+    ) AS held (privilege, is_held)
+    WHERE is_held AND pg_has_role(session_user, pg_roles.oid, 'MEMBER')
+"""
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -31,6 +45,7 @@ def named_database(
     Raises:
         UnknownDatabase: when no database of this name is configured.
         ConnectionError: when the database is unreachable. Hosts and users are named in the worker's log only.
+        PrivilegedRole: see `open_connection`.
     """
     database = settings.databases.get(name)
     if database is None:
@@ -55,7 +70,59 @@ def open_connection(
     task_id: int,
     connect: Callable[..., psycopg.Connection[Any]] = psycopg.connect,
 ) -> psycopg.Connection[Any]:
-    """Open a connection. Raises `ConnectionError`, which names neither hosts nor users."""
+    """Open a connection. Its errors name neither hosts nor users.
+
+    Raises:
+        ConnectionError: the database is unreachable.
+        PrivilegedRole: it is read-only, but its role may do more than READ ONLY bounds.
+    """
+    connection = _connect(name, database, task_id, connect)
+    if database.read_only and not database.allow_privileged_role:
+        try:
+            _refuse_privileges(name, connection)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def check_roles(settings: Settings, timeout_s: float = CHECK_TIMEOUT_S) -> None:
+    """Raise `InvalidSettings` for read-only databases with a privileged role. One that does not answer is left out."""
+    errors: list[str] = []
+
+    def check(name: str, database: DatabaseSettings) -> None:
+        try:
+            open_connection(name, database, 0).close()
+        except PrivilegedRole as exc:
+            errors.append(f"{PREFIX}DATABASES: {exc}")
+        except (ConnectionError, psycopg.Error):
+            log.warning("database.not_checked", database=name)
+
+    threads = [threading.Thread(target=check, args=item, daemon=True) for item in settings.databases.items()]
+    for thread in threads:
+        thread.start()
+    ends_at = time.monotonic() + timeout_s
+    for thread in threads:
+        thread.join(max(0.0, ends_at - time.monotonic()))
+    if errors:
+        raise InvalidSettings("\n".join(sorted(errors)))
+
+
+def _refuse_privileges(name: str, connection: psycopg.Connection[Any]) -> None:
+    connection.autocommit = True
+    (held,) = connection.execute(_PRIVILEGES).fetchone() or (None,)
+    connection.autocommit = False
+    if held:
+        role = "SUPERUSER" if "SUPERUSER" in held else ", ".join(sorted(held))
+        raise PrivilegedRole(
+            f"the database {name!r} is read-only, but that does not bound its role ({role}). Use a role without this, "
+            "or set allow_privileged_role"
+        )
+
+
+def _connect(
+    name: str, database: DatabaseSettings, task_id: int, connect: Callable[..., psycopg.Connection[Any]]
+) -> psycopg.Connection[Any]:
     try:
         return connect(
             database.url.get_secret_value(),

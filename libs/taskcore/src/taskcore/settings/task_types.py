@@ -59,7 +59,11 @@ class DatabaseSettings(Section):
     """`postgresql://…`"""
     read_only: bool = True
     """Whether queries are kept from changing data. Functions that act outside of a transaction (`pg_terminate_backend`,
-    `lo_export`, `dblink`) are not: the URL should name a role without rights to them.
+    `dblink`) are not: the URL should name a role without rights to them.
+    """
+    allow_privileged_role: bool = False
+    """Whether a read-only database may have a role that can use the server's files or programs, or replicate. Every
+    submitter of tasks then can, too.
     """
     max_rows: Annotated[int, Field(ge=1, le=100_000)] = 1_000
     """How many rows a result may have."""

@@ -19,6 +19,7 @@ from typing import Annotated
 import msgspec
 import psycopg
 
+from taskcore.errors import PrivilegedRole
 from taskcore.observability.tracing.sql_spans import statement_span
 from taskcore.plugins import Fail, Parameters, Plugin, TaskContext
 from taskcore.settings import DatabaseSettings
@@ -63,6 +64,8 @@ class RunQuery(Plugin[RunQueryParameters]):
             return Fail(f"no database is configured as {params.database!r}; configured: {known}", "unknown_database")
         try:
             return _run(ctx, params, database)
+        except PrivilegedRole as exc:
+            return Fail(str(exc), "privileged_role")
         except psycopg.Error as exc:
             ctx.check()  # raises if the query was cancelled by an interrupt
             if not is_permanent(exc):
