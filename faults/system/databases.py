@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -9,7 +10,9 @@ from pathlib import Path
 
 from harness.postgres_cluster import PostgresCluster, running_cluster
 from harness.reaper import Reaper
+from harness.waiting import eventually
 from taskcore.db import migrations
+from taskstandalone.postgres.account import Account
 
 MAX_CONNECTIONS = {"max_connections": "200"}
 
@@ -26,10 +29,12 @@ class OwnDatabase:
     def standby(self) -> PostgresCluster:
         return self.primary.standbys[0]
 
-    def shift_clock(self, seconds: int) -> None:
+    def set_ahead(self, seconds: int) -> None:
         """Set the clock of the server. All that asks for the time sees it: functions, defaults of columns, timers."""
         assert self.clock_file is not None
         self.clock_file.write_text(f"{seconds:+d}")
+        is_ahead = f"SELECT 1 WHERE extract(epoch FROM now()) > {time.time() + seconds / 2}"
+        eventually(lambda: self.primary.execute(is_ahead), description="the server's clock being ahead")
 
 
 DatabaseFactory = Callable[[Reaper, Path], AbstractContextManager[OwnDatabase]]
@@ -52,7 +57,7 @@ def adjustable_clock(reaper: Reaper, directory: Path) -> Iterator[OwnDatabase]:
     """
     clock_file = directory / "database-clock"
     clock_file.write_text("+0")
-    directory.chmod(0o755)  # another account runs the server
+    Account.for_server().grant_traverse(clock_file)
     environment = {
         "LD_PRELOAD": str(_faketime_library()),
         "FAKETIME_TIMESTAMP_FILE": str(clock_file),
