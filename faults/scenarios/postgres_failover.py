@@ -11,6 +11,8 @@ from faults.trial import Trial
 
 HOUR_S = 3_600
 PROMOTE_AFTER_S = 2.0
+#: Longer than it takes until each worker has sent a heartbeat, and each coordinator has looked for expired leases.
+HEARTBEATS_S = 12.0
 
 
 @fault(
@@ -30,17 +32,23 @@ def failover(trial: Trial) -> None:
 
 @fault(
     "postgres-clock-set",
-    action="PostgreSQL's clock set an hour ahead, as by NTP or a failover to a host that is ahead",
+    action="PostgreSQL's clock set an hour ahead four times, as by NTP or a failover to a host that is ahead",
     criterion="no lease lost, nothing runs twice",
     own_database=adjustable_clock,
 )
 def clock_set(trial: Trial) -> None:
-    database = _database(trial)
+    database, workers = _database(trial), _workers(trial)
     with trial.under_load():
-        database.set_ahead(HOUR_S)
-        wait(trial.config.pick(40, 5))  # longer than a lease
+        for hours in range(1, trial.config.pick(5, 2)):
+            database.set_ahead(hours * HOUR_S)
+            wait(HEARTBEATS_S)
+    trial.require(_workers(trial) == workers, f"leases of {workers} were lost, the workers are {_workers(trial)}")
     require_no_process_died(trial)
     require_each_ran_once(trial)
+
+
+def _workers(trial: Trial) -> set[int]:
+    return {row["id"] for row in trial.system.sql("SELECT id FROM worker")}
 
 
 def _database(trial: Trial) -> OwnDatabase:

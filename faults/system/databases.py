@@ -57,7 +57,7 @@ def adjustable_clock(reaper: Reaper, directory: Path) -> Iterator[OwnDatabase]:
     """
     clock_file = directory / "database-clock"
     clock_file.write_text("+0")
-    Account.for_server().grant_traverse(clock_file)
+    Account.for_server(directory).grant_traverse(clock_file)
     environment = {
         "LD_PRELOAD": str(_faketime_library()),
         "FAKETIME_TIMESTAMP_FILE": str(clock_file),
