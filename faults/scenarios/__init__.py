@@ -7,6 +7,7 @@ SUBJECTS = (
     "shutdowns",
     "handoffs",
     "rabbitmq",
+    "queues",
     "postgres",
     "postgres_failover",
     "partitions",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 
@@ -39,6 +40,12 @@ def declare_with_other_arguments(host: VirtualHost, queue: str) -> None:
         channel.queue_declare(queue, durable=True, arguments={"x-queue-type": "classic"})
 
 
+async def until_ready(harness: RabbitHarness, queue: str) -> None:
+    async with asyncio.timeout(60):
+        while not harness.publisher.is_ready(queue):  # noqa: ASYNC110  # it declares in this loop
+            await asyncio.sleep(0.01)
+
+
 async def test_a_process_consumes_many_queues_over_one_connection(
     harness: RabbitHarness, virtual_host: VirtualHost
 ) -> None:
@@ -63,8 +70,8 @@ async def test_a_queue_with_other_arguments_harms_no_other_queue(
     await harness.submit(10)
 
     await harness.until(lambda: harness.count("succeeded") == 10)
-    assert harness.publisher.is_refused("other")
-    assert not harness.publisher.is_refused("default")
+    assert not harness.publisher.is_ready("other")
+    assert harness.publisher.is_ready("default")
     assert REGISTRY.get_sample_value("taskcore_queues_refused") == 1
 
 
@@ -77,7 +84,7 @@ async def test_a_refused_queue_is_served_once_it_has_been_deleted(
     assert await harness.publisher.publish("other", task_ids) == task_ids
 
     virtual_host.delete("other")
-    await harness.until(lambda: not harness.publisher.is_refused("other"))
+    await until_ready(harness, "other")
     await harness.send(task_ids, "other")
 
     await harness.until(lambda: harness.count("succeeded") == 1)
@@ -112,3 +119,12 @@ async def test_a_queue_that_was_deleted_is_made_again_by_the_next_task(
 
     harness.start_service()
     await harness.until(lambda: harness.count("succeeded") == 2)
+
+
+async def test_a_new_queue_becomes_ready_without_a_message(harness: RabbitHarness, virtual_host: VirtualHost) -> None:
+    assert await harness.publisher.connect()
+    assert not harness.publisher.is_ready("new")
+
+    await until_ready(harness, "new")
+
+    assert virtual_host.exists("new")

@@ -33,8 +33,8 @@ class FakePublisher:
     async def connect(self) -> bool:
         return self.is_available
 
-    def is_refused(self, queue: str) -> bool:
-        return queue in self.refused
+    def is_ready(self, queue: str) -> bool:
+        return queue not in self.refused
 
     async def delete_queue(self, queue: str) -> bool:
         return False

@@ -36,6 +36,11 @@ def test_window_is_twice_the_slots_or_half_a_second_of_claims(live_slots: int, c
     assert window(live_slots, claims_per_s) == size
 
 
+@pytest.mark.parametrize(("round_s", "size"), [(0.1, 500), (1, 2_000), (3, 6_000), (60, 10_000)])
+def test_window_lasts_for_the_rounds_of_a_relay_with_many_queues(round_s: float, size: int) -> None:
+    assert window(8, 1_000, round_s) == size
+
+
 @pytest.mark.parametrize(
     ("flows", "sent", "has_backlog", "next_due_s", "last_pause_s", "pause_s"),
     [

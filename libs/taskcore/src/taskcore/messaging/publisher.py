@@ -28,6 +28,8 @@ QUEUES_REFUSED = Gauge(
     "taskcore_queues_refused", "Queues whose declaration the broker does not accept", multiprocess_mode="livemax"
 )
 
+DECLARED_AT_ONCE = 4
+
 #: Traceparents by task id.
 Contexts = Mapping[int, str]
 NO_CONTEXTS: Contexts = MappingProxyType({})
@@ -39,8 +41,11 @@ class Publisher(Protocol):
     async def connect(self) -> bool:
         """Return whether the broker can be reached, and connect to it if necessary."""
 
-    def is_refused(self, queue: str) -> bool:
-        """Return whether the broker did not accept the queue a short time ago: publishing to it is of no use."""
+    def is_ready(self, queue: str) -> bool:
+        """Return whether the broker has the queue. If not, begin to make it, so that it is ready soon.
+
+        It stays unready while the broker refuses it.
+        """
 
     async def publish(self, queue: str, task_ids: Sequence[int], contexts: Contexts = NO_CONTEXTS) -> list[int]:
         """Send a message for each task, with its traceparent if there is one.
@@ -69,8 +74,8 @@ class MemoryPublisher:
     async def connect(self) -> bool:
         return True
 
-    def is_refused(self, queue: str) -> bool:
-        return False
+    def is_ready(self, queue: str) -> bool:
+        return True
 
     async def publish(self, queue: str, task_ids: Sequence[int], contexts: Contexts = NO_CONTEXTS) -> list[int]:
         self._messages.put(queue, [encode(queue, task_id, contexts.get(task_id)) for task_id in task_ids])
@@ -110,6 +115,8 @@ class RabbitPublisher:
         self._connecting = asyncio.Lock()
         self._retry_at = 0.0
         self._refusals: dict[str, _Refusal] = {}
+        self._declaring: dict[str, asyncio.Task[None]] = {}
+        self._declare_slots = asyncio.Semaphore(DECLARED_AT_ONCE)
 
     async def connect(self) -> bool:
         try:
@@ -119,9 +126,13 @@ class RabbitPublisher:
             return False
         return True
 
-    def is_refused(self, queue: str) -> bool:
+    def is_ready(self, queue: str) -> bool:
+        if self._connection is not None and self._connection.has_declared(queue):
+            return True
         refusal = self._refusals.get(queue)
-        return refusal is not None and time.monotonic() < refusal.retry_at
+        if queue not in self._declaring and (refusal is None or time.monotonic() >= refusal.retry_at):
+            self._declaring[queue] = asyncio.create_task(self._declare(queue))
+        return False
 
     async def publish(self, queue: str, task_ids: Sequence[int], contexts: Contexts = NO_CONTEXTS) -> list[int]:
         try:
@@ -135,7 +146,7 @@ class RabbitPublisher:
             self._refuse(queue, str(exc))
         except BrokerUnavailable as exc:
             BROKER.failed(str(exc))
-            await self.close()
+            await self._disconnect()
         return list(task_ids)
 
     async def ready_count(self, queue: str) -> int | None:
@@ -148,7 +159,7 @@ class RabbitPublisher:
             self._refuse(queue, str(exc))
         except BrokerUnavailable as exc:
             BROKER.failed(str(exc))
-            await self.close()
+            await self._disconnect()
         return None
 
     async def delete_queue(self, queue: str) -> bool:
@@ -156,7 +167,7 @@ class RabbitPublisher:
             connection = await self._connect()
             is_gone = await connection.delete_unused(queue)
         except BrokerUnavailable:
-            await self.close()
+            await self._disconnect()
             return False
         if is_gone:
             self._accept(queue)
@@ -177,10 +188,29 @@ class RabbitPublisher:
             return not await connection.queue_exists(presence_queue(worker_id))
         except BrokerUnavailable:
             self._retry_at = time.monotonic() + RECONNECT_GRACE_S  # a broker that hangs delays every question
-            await self.close()
+            await self._disconnect()
             return False
 
     async def close(self) -> None:
+        for task in self._declaring.values():
+            task.cancel()
+        await self._disconnect()
+
+    async def _declare(self, queue: str) -> None:
+        """Declare the queue beside the messages to others: RabbitMQ takes long to make one, and longer to make many."""
+        try:
+            async with self._declare_slots:
+                connection = await self._connect()
+                await connection.declare_queue(queue, self._arguments)
+            self._accept(queue)
+        except QueueRefused as exc:
+            self._refuse(queue, str(exc))
+        except BrokerUnavailable as exc:
+            BROKER.failed(str(exc))
+        finally:
+            del self._declaring[queue]
+
+    async def _disconnect(self) -> None:
         if self._connection is not None:
             connection, self._connection = self._connection, None
             await connection.close()
@@ -188,7 +218,7 @@ class RabbitPublisher:
     async def _connect(self) -> ConfirmConnection:
         async with self._connecting:
             if self._connection is not None and not self._connection.is_open:
-                await self.close()
+                await self._disconnect()
             if self._connection is None:
                 self._connection = await ConfirmConnection.open(self._addresses)
             return self._connection

@@ -21,6 +21,7 @@ from taskcore.errors import BrokerUnavailable, QueueRefused
 from taskcore.messaging.addresses import CONNECT_TIMEOUT_S, shuffled
 from taskcore.messaging.buffered_connection import BufferedConnection
 from taskcore.messaging.messages import encode
+from taskcore.messaging.queue_channel import LASTING_REFUSALS
 
 CONFIRM_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 2.0
@@ -93,6 +94,9 @@ class ConfirmConnection:
     def is_open(self) -> bool:
         return self._failure is None and self._channel.is_open
 
+    def has_declared(self, queue: str) -> bool:
+        return self.is_open and queue in self._declared
+
     async def declare_queue(self, queue: str, arguments: dict[str, Any]) -> None:
         """Declare `queue`, unless it was declared before. Raise `QueueRefused` when the broker does not want it."""
         if queue not in self._declared:
@@ -154,7 +158,7 @@ class ConfirmConnection:
         reply = await self._ask(
             lambda channel, reply: channel.queue_declare(queue, durable=True, arguments=arguments, callback=reply)
         )
-        if isinstance(reply, ChannelClosedByBroker):
+        if isinstance(reply, ChannelClosedByBroker) and reply.reply_code in LASTING_REFUSALS:
             raise QueueRefused(reply.reply_text)
         if isinstance(reply, BaseException):
             raise BrokerUnavailable(f"the channel is closed: {reply!r}")

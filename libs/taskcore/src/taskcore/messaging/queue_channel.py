@@ -19,8 +19,11 @@ from taskcore.domain.backoff import Backoff
 from taskcore.messaging.messages import decode
 from taskcore.messaging.transports import Delivery
 
+#: Replies that stay the same until a person changes something. Others pass, as those of a node that is starting.
+LASTING_REFUSALS = frozenset({403, 405, 406})
 FIRST_RETRY_S = 1.0
 MAX_RETRY_S = 60.0
+QUICK_RETRY_S = 0.5
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -28,8 +31,9 @@ log = structlog.stdlib.get_logger(__name__)
 class QueueChannel:
     """Declares `queue` and consumes it, with at most `prefetch` unacknowledged messages, unless it `is_paused`.
 
-    Messages gather in `inbox`; `on_delivery` is called for the first one. Everything happens in callbacks of the
-    connection's loop, so that no queue waits for another.
+    It `is_opening` until the broker has answered the first declaration. Messages gather in `inbox`; `on_delivery` is
+    called for the first one. Everything happens in callbacks of the connection's loop, so that no queue waits for
+    another.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class QueueChannel:
         self._on_delivery = on_delivery
         self._backoff = Backoff(FIRST_RETRY_S, MAX_RETRY_S)
         self._refusal = ""
+        self.is_opening = True
         self._is_closed = False
         self._channel: Channel | None = None
         self._is_declared = False
@@ -80,6 +85,7 @@ class QueueChannel:
         try:
             self._connection.channel(on_open_callback=self._on_open)
         except NoFreeChannels:
+            self.is_opening = False
             self._retry_later("the connection has no free channel")
 
     def _on_open(self, channel: Channel) -> None:
@@ -98,7 +104,7 @@ class QueueChannel:
         self._channel.queue_declare(self.queue, durable=True, arguments=self._arguments, callback=self._on_declared)
 
     def _on_declared(self, _frame: Any) -> None:
-        self._is_declared = True
+        self._is_declared, self.is_opening = True, False
         self._backoff.reset()
         if self._refusal:
             log.info("queue.accepted", queue=self.queue)
@@ -117,10 +123,14 @@ class QueueChannel:
             self._on_delivery(self)
 
     def _on_close(self, _channel: Channel, reason: BaseException) -> None:
-        self._channel, self._is_declared, self._consumer_tag = None, False, None
+        self._channel, self._is_declared, self._consumer_tag, self.is_opening = None, False, None, False
         self.inbox.clear()
         if isinstance(reason, ChannelClosedByBroker):
-            self._retry_later(reason.reply_text)
+            if reason.reply_code in LASTING_REFUSALS:
+                self._retry_later(reason.reply_text)
+            else:
+                log.debug("queue.lost", queue=self.queue, error=reason.reply_text)
+                self._connection.ioloop.call_later(QUICK_RETRY_S, self._open)
 
     def _retry_later(self, refusal: str) -> None:
         if refusal != self._refusal:

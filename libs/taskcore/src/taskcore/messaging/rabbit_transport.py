@@ -21,6 +21,7 @@ CLOSE_TIMEOUT_S = 2.0
 #: How many queues that were requeued are consumed again at once: a slot that is free needs only one message.
 RESUMED_AT_ONCE = 16
 RESUME_INTERVAL_S = 0.02
+OPENED_AT_ONCE = 8
 
 
 class RabbitTransport:
@@ -42,6 +43,7 @@ class RabbitTransport:
         self._is_woken = False
         self._names: frozenset[str] = frozenset()
         self._channels: dict[str, QueueChannel] = {}
+        self._unopened: deque[str] = deque()
         self._paused: deque[QueueChannel] = deque()
         self._delivered: deque[QueueChannel] = deque()  # with messages, in the order in which each gives one
         self._connection = self._connect(addresses)
@@ -52,7 +54,7 @@ class RabbitTransport:
             self._update_channels()
             if not self._delivered:
                 self._resume()
-            timeout_s = min(timeout_s, RESUME_INTERVAL_S) if self._paused else timeout_s
+            timeout_s = min(timeout_s, RESUME_INTERVAL_S) if self._paused or self._unopened else timeout_s
             self._run(0 if self._delivered else timeout_s, until=lambda: bool(self._delivered))
         return list(self._take(limit))
 
@@ -119,13 +121,20 @@ class RabbitTransport:
     def _update_channels(self) -> None:
         """Open channels of queues that are new, and close those of queues that are gone."""
         names = self._served.names
-        if names is self._names:
-            return
-        self._names = names
-        for queue in self._channels.keys() - names:
-            self._channels.pop(queue).close()
-        self._paused = deque(each for each in self._paused if each.queue in names)
-        for queue in sorted(names - self._channels.keys()):
+        if names is not self._names:
+            self._names = names
+            for queue in self._channels.keys() - names:
+                self._channels.pop(queue).close()
+            self._paused = deque(each for each in self._paused if each.queue in names)
+            self._unopened = deque(sorted(names - self._channels.keys()))
+        if self._unopened:
+            self._open_some()
+
+    def _open_some(self) -> None:
+        """RabbitMQ takes long to make a queue, and is of no use to others while it makes many."""
+        opening = sum(each.is_opening for each in self._channels.values())
+        for _ in range(min(OPENED_AT_ONCE - opening, len(self._unopened))):
+            queue = self._unopened.popleft()
             self._channels[queue] = QueueChannel(
                 self._connection, queue, self._arguments, self._prefetch, self._delivered.append
             )

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import structlog
 
@@ -27,8 +28,10 @@ from taskworker.coordinator.relay_window import IDLE_S, QueueFlow, plan_pause, w
 
 LOST_CHECK_INTERVAL_S = 5.0
 PROMOTE_INTERVAL_S = 0.2
-#: Each takes a connection to the database, of which the other loops need some, too.
-CONCURRENT_SENDS = 3
+#: How many queues are handled at once. Each takes a connection to the database; the other loops need some, too.
+CONCURRENT_QUEUES = 3
+
+Result = TypeVar("Result")
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -49,6 +52,7 @@ class Relay:
     _check_lost_at: float = field(default=0.0, init=False)
     _record_use_at: float = field(default=0.0, init=False)
     _used: set[str] = field(default_factory=set, init=False)
+    _round_s: float = field(default=0.0, init=False)
     _pause_s: float = field(default=IDLE_S, init=False)
     _served: ServedTypes = field(init=False)
     _parking: Parking = field(init=False)
@@ -102,34 +106,23 @@ class Relay:
         self._flows = {
             queue.name: self._flows.get(queue.name, QueueFlow()).observe(queue.in_flight, elapsed_s) for queue in rows
         }
-        ready = [queue for queue in rows if queue.head_type is not None and not self.publisher.is_refused(queue.name)]
-        rooms = {queue.name: self._room(queue) for queue in ready}
-        rooms = {name: room for name, room in rooms.items() if room > 0}
+        waiting = [queue for queue in rows if queue.head_type is not None]
+        rooms = {queue.name: room for queue in waiting if (room := self._room(queue)) > 0}
         if rooms and not await self.publisher.connect():
             rooms = {}  # marked rows would have to be unmarked again, many times a second
-        sent = await self._send_all(rooms)
+        rooms = {name: room for name, room in rooms.items() if self.publisher.is_ready(name)}
+        counts = await _concurrently(partial(self._send, *each) for each in rooms.items())
+        self._round_s = time.monotonic() - now
+        sent = dict(zip(rooms, counts, strict=True))
         self._flows |= {name: self._flows[name].dispatched(count) for name, count in sent.items()}
         self._used |= sent.keys()
         for queue in rows:
             if await self._parking.move(queue):
                 self.wake()
-        return sum(sent.values()), any(queue.live_slots > 0 for queue in ready)
+        return sum(sent.values()), any(queue.live_slots > 0 for queue in waiting)
 
     def _room(self, queue: Any) -> int:
-        return window(queue.live_slots, self._flows[queue.name].claims_per_s) - int(queue.in_flight)
-
-    async def _send_all(self, rooms: Mapping[str, int]) -> dict[str, int]:
-        """Fill several queues at once, so that many queues do not delay each other. Return the counts by queue."""
-        slots = asyncio.Semaphore(CONCURRENT_SENDS)
-
-        async def send(queue: str, room: int) -> int:
-            async with slots:
-                return await self._send(queue, room)
-
-        counts = await asyncio.gather(*(send(*each) for each in rooms.items()), return_exceptions=True)
-        if failures := [count for count in counts if isinstance(count, BaseException)]:
-            raise failures[0]
-        return dict(zip(rooms, counts, strict=True))  # type: ignore[arg-type]
+        return window(queue.live_slots, self._flows[queue.name].claims_per_s, self._round_s) - int(queue.in_flight)
 
     async def _send(self, queue: str, room: int) -> int:
         """Send up to `room` messages for tasks that a live worker knows. Return how many the broker confirmed."""
@@ -164,13 +157,31 @@ class Relay:
         if now < self._check_lost_at:
             return
         self._check_lost_at = now + LOST_CHECK_INTERVAL_S
+        in_flight = [queue for queue, flow in self._flows.items() if flow.in_flight]
+        await _concurrently(partial(self._resend_lost_of, queue) for queue in in_flight)
+
+    async def _resend_lost_of(self, queue: str) -> None:
+        ready = await self.publisher.ready_count(queue)
+        if ready is None:
+            return
         after_s = self.settings.now.coordinator.resend_after_s
-        for queue in [name for name, flow in self._flows.items() if flow.in_flight]:
-            ready = await self.publisher.ready_count(queue)
-            if ready is None:
-                continue
-            lost = await self.database.execute(outbox.undispatch_lost(), of=queue, ready=ready, after_s=after_s)
-            if lost:
-                MESSAGES_RESENT.labels(QUEUE_LABELS[queue]).inc(len(lost))
-                log.warning("messages.lost", queue=queue, count=len(lost), ready=ready)
-                self._wakeup.wake()
+        lost = await self.database.execute(outbox.undispatch_lost(), of=queue, ready=ready, after_s=after_s)
+        if lost:
+            MESSAGES_RESENT.labels(QUEUE_LABELS[queue]).inc(len(lost))
+            log.warning("messages.lost", queue=queue, count=len(lost), ready=ready)
+            self._wakeup.wake()
+
+
+async def _concurrently(calls: Iterable[Callable[[], Awaitable[Result]]]) -> list[Result]:
+    """Make the calls, a few at a time, so that queues do not delay each other. Raise the first error in the end."""
+    slots = asyncio.Semaphore(CONCURRENT_QUEUES)
+
+    async def make(call: Callable[[], Awaitable[Result]]) -> Result:
+        async with slots:
+            return await call()
+
+    outcomes = await asyncio.gather(*map(make, calls), return_exceptions=True)
+    results = [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
+    if len(results) < len(outcomes):
+        raise next(outcome for outcome in outcomes if isinstance(outcome, BaseException))
+    return results

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 #: How many seconds' worth of claims a window holds at least.
 CLAIM_BUFFER_S = 0.5
+MAX_BUFFER_S = 10.0
 SMOOTHING = 0.5
 MAX_WINDOW = 20_000
 MIN_PAUSE_S = 0.005
@@ -38,11 +39,15 @@ class QueueFlow:
         return QueueFlow(self.in_flight + count, self.claims_per_s)
 
 
-def window(live_slots: int, claims_per_s: float) -> int:
-    """Return how many messages a queue may have in flight: none when no live worker serves it."""
+def window(live_slots: int, claims_per_s: float, round_s: float = 0.0) -> int:
+    """Return how many messages a queue may have in flight: none when no live worker serves it.
+
+    They last until the queue's next turn: a round takes `round_s`, which is long when there are many queues.
+    """
     if live_slots <= 0:
         return 0
-    return min(MAX_WINDOW, max(2 * live_slots, int(CLAIM_BUFFER_S * claims_per_s)))
+    buffer_s = min(MAX_BUFFER_S, max(CLAIM_BUFFER_S, 2 * round_s))
+    return min(MAX_WINDOW, max(2 * live_slots, int(buffer_s * claims_per_s)))
 
 
 def plan_pause(

@@ -10,7 +10,7 @@ from taskcore.plugins.interrupts import InterruptCause
 
 @dataclass(frozen=True, slots=True)
 class ConsumeQueues:
-    """Consume these queues, too."""
+    """Consume these queues and no others."""
 
     queues: tuple[str, ...]
 
