@@ -46,11 +46,16 @@ SLOW_FILES = {
     "collector_k8s/ingest/test_slow_storage.py",
     "taskapi/kubernetes/test_following_events.py",
     "taskapi/test_contract.py",
+    "taskclient/cli/test_program.py",
+    "taskclient/cli/test_yaml.py",
     "taskcore/db/test_migrations.py",
     "taskcore/db/tasks/test_interleavings.py",
     "taskcore/db/tasks/test_reference_model.py",
     "taskcore/submission/test_schedule_races.py",
     "taskworker/types/command/test_run_command_interrupts.py",
+    "taskworker/types/email/test_headers.py",
+    "taskworker/types/query/test_run_query_large_rows.py",
+    "test_programs.py",
 }
 SLOW_FOLDERS = {
     "charts",

@@ -13,12 +13,24 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from harness.ports import free_port
 
+CHALLENGE = "<1.2@localhost>"
+
 
 class SMTPWithBrokenQuit(SMTP):
     """Accepts messages, but answers QUIT with an error."""
 
     async def smtp_QUIT(self, arg: str) -> None:
         await self.push("500 what?")
+
+
+class SMTPWithChallenge(SMTP):
+    """Knows CRAM-MD5 too, and takes any password."""
+
+    async def auth_CRAM__MD5(self, _server: SMTP, _arguments: list[str]) -> AuthResult:
+        response = await self.challenge_auth(CHALLENGE)
+        user, _, digest = bytes(response).rpartition(b" ")  # type: ignore[arg-type]  # or MISSING, which fails here
+        self.event_handler.logins.append((user, digest))
+        return AuthResult(success=True)
 
 
 @dataclass

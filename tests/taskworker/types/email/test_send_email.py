@@ -7,27 +7,15 @@ import ssl
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
-from typing import Any
 
 import pytest
 
 from harness.ports import free_port
 from taskcore.plugins import Fail
-from taskcore.settings import Settings, SmtpSettings
-from taskcore.testing import AttemptEnvironment
 from taskworker.types.email.send_email import SendEmail
 from tests.taskworker.types.certificates import CertificateAuthority
+from tests.taskworker.types.email.mail_environment import MESSAGE, environment
 from tests.taskworker.types.smtp_server import Inbox, SMTPWithBrokenQuit, StartInbox
-
-MESSAGE = {"to": ["ann@example.org"], "subject": "Hello", "body": "How are you?\n"}
-
-# aiosmtpd warns of a login without TLS, which is what this test needs.
-login_in_the_clear = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS:UserWarning")
-
-
-def environment(inbox: Inbox, task_id: int = 7, **smtp: Any) -> AttemptEnvironment:
-    settings = {"host": "localhost", "port": inbox.port, "sender": "Taskcore <tasks@example.org>", "timeout_s": 20}
-    return AttemptEnvironment(task_id=task_id, settings=Settings(smtp=SmtpSettings.model_validate(settings | smtp)))
 
 
 def content(inbox: Inbox) -> bytes:
@@ -183,39 +171,6 @@ def test_failed_quit_does_not_send_the_message_again(start_inbox: StartInbox) ->
 def test_unreachable_server_is_retried() -> None:
     with pytest.raises(ConnectionRefusedError):
         environment(Inbox(free_port())).run(SendEmail, **MESSAGE)
-
-
-@login_in_the_clear
-def test_configured_account_is_used_to_log_in(start_inbox: StartInbox) -> None:
-    inbox = start_inbox(login=True, auth_require_tls=False)
-
-    environment(inbox, username="tasks", password="right").run(SendEmail, **MESSAGE)
-
-    assert inbox.logins == [(b"tasks", b"right")]
-    assert len(inbox.envelopes) == 1
-
-
-@login_in_the_clear
-@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
-@pytest.mark.parametrize("password", ["pässwörd€", "日本", "\udce4\udcff"])
-def test_user_and_password_may_be_any_text(start_inbox: StartInbox, mechanism: str, password: str) -> None:
-    inbox = start_inbox(login=True, auth_require_tls=False, auth_exclude_mechanism={"PLAIN", "LOGIN"} - {mechanism})
-
-    outcome = environment(inbox, username="rübe", password=password).run(SendEmail, **MESSAGE)
-
-    assert inbox.logins[0] == ("rübe".encode(), password.encode("utf-8", "surrogateescape"))
-    assert outcome.reason == "smtp_refused"
-
-
-@login_in_the_clear
-def test_refused_login_fails_permanently_without_the_password_in_the_error(start_inbox: StartInbox) -> None:
-    inbox = start_inbox(login=True, auth_require_tls=False)
-
-    outcome = environment(inbox, username="tasks", password="wrong-secret").run(SendEmail, **MESSAGE)
-
-    assert outcome.reason == "smtp_refused"
-    assert "535" in outcome.error
-    assert "wrong-secret" not in outcome.error
 
 
 def test_starttls_encrypts_before_the_login(start_inbox: StartInbox, authority: CertificateAuthority) -> None:
