@@ -35,7 +35,8 @@ RULES = {
     "attempts without a row": """
         SELECT id FROM task t
         WHERE attempt <> (SELECT count(*) FROM task_attempt a WHERE a.task_id = t.id)
-           OR attempt <> (SELECT count(*) FROM task_history h WHERE h.task_id = t.id AND to_status = 'running')
+           OR attempt <> (SELECT count(*) FROM task_history h WHERE h.task_id = t.id
+                                AND to_status = 'running' AND from_status <> 'running')
     """,
     "failures that do not match the attempts": """
         SELECT id FROM task t WHERE failures <> (

@@ -20,10 +20,12 @@ async def test_a_waiting_task_is_paused_and_resumed(api: httpx.AsyncClient, data
     paused = await api.post(f"/tasks/{task_id}/pause", json={"reason": "not before noon"})
 
     assert (paused.status_code, paused.json()["status"]) == (200, "paused")
+    assert paused.json()["pause_reason"] == "not before noon"
     assert paused.json()["available_actions"] == ["cancel", "resume", "delete"]
     assert outbox(database) == []
     resumed = await api.post(f"/tasks/{task_id}/resume")
     assert (resumed.status_code, resumed.json()["status"]) == (200, "queued")
+    assert (resumed.json()["pause_reason"], resumed.json()["paused_by"]) == (None, None)
     assert outbox(database) == [task_id]
     steps = (await api.get(f"/tasks/{task_id}/history")).json()["items"]
     assert [(step["to_status"], step["details"]) for step in steps] == [
@@ -57,9 +59,14 @@ async def test_a_running_task_is_asked_to_pause_if_its_type_can(api: httpx.Async
     mark_running(database, patient)
     mark_running(database, other)
 
-    asked = (await api.post(f"/tasks/{patient}/pause")).json()
+    by = {"X-Taskcore-User": "ann"}
+    asked = (await api.post(f"/tasks/{patient}/pause", json={"reason": "lunch"}, headers=by)).json()
 
     assert (asked["status"], asked["pause_requested"]) == ("running", True)
+    assert (asked["pause_reason"], asked["paused_by"]) == ("lunch", "user:ann")
+    step = (await api.get(f"/tasks/{patient}/history")).json()["items"][-1]
+    assert (step["to_status"], step["actor"]) == ("running", "user:ann")
+    assert step["details"] == {"pause_requested": True, "reason": "lunch"}
     assert asked["available_actions"] == ["cancel", "resume"]
     problem = problem_of(await api.post(f"/tasks/{other}/pause"), 409, "action_not_available")
     assert (problem["task_status"], "of type noop" in problem["detail"]) == ("running", True)
@@ -74,6 +81,7 @@ async def test_a_requested_pause_can_be_withdrawn(api: httpx.AsyncClient, databa
     withdrawn = (await api.post(f"/tasks/{task_id}/resume")).json()
 
     assert (withdrawn["status"], withdrawn["pause_requested"]) == ("running", False)
+    assert withdrawn["pause_reason"] is None
     assert withdrawn["available_actions"] == ["cancel", "pause"]
 
 

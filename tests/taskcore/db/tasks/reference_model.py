@@ -210,6 +210,7 @@ class ReferenceModel:
         if task.status in IDLE - {Status.PAUSED}:
             task.move(Status.PAUSED)
         elif task.status is Status.RUNNING and task.type != "hard":
+            task.history.append((Status.RUNNING, Status.RUNNING))
             task.pause_requested = True
         else:
             return False
@@ -220,6 +221,7 @@ class ReferenceModel:
         if task.status is Status.PAUSED:
             self._wait(task)
         elif task.status is Status.RUNNING and task.pause_requested:
+            task.history.append((Status.RUNNING, Status.RUNNING))
             task.pause_requested = False
         else:
             return False

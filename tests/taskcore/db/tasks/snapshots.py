@@ -113,7 +113,7 @@ def _assert_agrees(one: Snapshot, status: Status) -> None:
     assert (one.is_due is not None) == (status in CLAIMABLE)
     assert (one.token is not None) == (status in HELD)
     assert one.is_over == (status in TERMINAL)
-    begun = sum(target == Status.RUNNING for _, target in one.steps)
+    begun = sum(target == Status.RUNNING != source for source, target in one.steps)
     assert one.counts[0] == begun
     ended = [str(number) for number in range(1, begun + (status not in HELD))]
     assert [attempt.split(":")[0] for attempt in one.attempts] == ended

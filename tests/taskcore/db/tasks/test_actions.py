@@ -89,9 +89,9 @@ def test_a_running_task_pauses_at_the_end_of_its_attempt_unless_finished(db: Dat
     db.register_type("noop", can_pause=True)
     paused, finished, withdrawn = (running(db, token) for _ in range(3))
     for task_id in (paused, finished, withdrawn):
-        assert db.run(actions.request_pause(), task=task_id)
-    assert db.run(actions.withdraw_pause(), task=withdrawn)
-    assert not db.run(actions.withdraw_pause(), task=withdrawn)
+        assert db.run(actions.request_pause(), task=task_id, by="user:me", why="lunch")
+    assert db.run(actions.withdraw_pause(), task=withdrawn, by="user:me")
+    assert not db.run(actions.withdraw_pause(), task=withdrawn, by="user:me")
 
     db.settle(paused, 1, token, outcomes.released("worker_stopped"))
     db.settle(finished, 1, token)
@@ -102,13 +102,41 @@ def test_a_running_task_pauses_at_the_end_of_its_attempt_unless_finished(db: Dat
     assert db.dispatch(5) == [paused, withdrawn]
 
 
+def pause_of(db: DatabaseHarness, task_id: int) -> tuple[str | None, str | None]:
+    (row,) = db.sql("SELECT pause_reason, paused_by FROM task WHERE id = :id", id=task_id)
+    return row.pause_reason, row.paused_by
+
+
+def test_reason_and_author_of_a_pause_are_kept_until_it_ends(db: DatabaseHarness) -> None:
+    token = uuid4()
+    db.register_type("noop", can_pause=True)
+    paused, finished = running(db, token), running(db, token)
+    for task_id in (paused, finished):
+        db.run(actions.request_pause(), task=task_id, by="user:me", why="lunch")
+        assert pause_of(db, task_id) == ("lunch", "user:me")
+
+    db.settle(paused, 1, token, outcomes.paused_on_request())
+    db.settle(finished, 1, token)
+
+    assert pause_of(db, paused) == ("lunch", "user:me")
+    assert pause_of(db, finished) == (None, None)
+    columns = "from_status, to_status, actor, details"
+    steps = db.sql(f"SELECT {columns} FROM task_history WHERE task_id = :id ORDER BY id", id=paused)
+    assert [tuple(step) for step in steps[2:]] == [
+        ("running", "running", "user:me", {"pause_requested": True, "reason": "lunch"}),
+        ("running", "paused", "worker:1", {"outcome": "paused", "pause_reason": "lunch", "paused_by": "user:me"}),
+    ]
+    db.run(actions.resume(), task=paused, by="user:me")
+    assert pause_of(db, paused) == (None, None)
+
+
 def test_a_task_whose_pause_was_withdrawn_is_queued_again(db: DatabaseHarness) -> None:
     db.register_type("noop", can_pause=True)
     token = uuid4()
     (task_id,) = db.submit(new_task())
     db.claim([task_id], token=token)
-    assert db.run(actions.request_pause(), task=task_id)
-    assert db.run(actions.withdraw_pause(), task=task_id)
+    assert db.run(actions.request_pause(), task=task_id, by="user:me", why="lunch")
+    assert db.run(actions.withdraw_pause(), task=task_id, by="user:me")
 
     db.settle(task_id, 1, token, outcomes.paused_on_request())
 
@@ -120,7 +148,7 @@ def test_only_types_that_can_pause_are_asked_to(db: DatabaseHarness) -> None:
     db.register_type("noop")
     task_id = running(db, uuid4())
 
-    assert not db.run(actions.request_pause(), task=task_id)
+    assert not db.run(actions.request_pause(), task=task_id, by="user:me", why="lunch")
 
 
 def test_an_earlier_message_does_not_claim_a_paused_task(db: DatabaseHarness) -> None:

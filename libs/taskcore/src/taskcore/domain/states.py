@@ -113,6 +113,12 @@ REQUEST_CANCEL = Transition(
 CONFIRM_CANCEL = Transition(
     "confirm_cancel", _of(Status.CANCELLING), Status.CANCELLED, "its attempt ended, in whatever way"
 )
+REQUEST_PAUSE = Transition(
+    "request_pause", _of(Status.RUNNING), Status.RUNNING, "a user paused it while it was running"
+)
+WITHDRAW_PAUSE = Transition(
+    "withdraw_pause", REQUEST_PAUSE.sources, Status.RUNNING, "a user resumed it before its attempt had paused"
+)
 EXPIRE_UNKNOWN_TYPE = Transition(
     "expire_unknown_type", CLAIMABLE, Status.FAILED, "no live worker has known its type for too long"
 )

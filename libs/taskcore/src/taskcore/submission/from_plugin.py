@@ -25,7 +25,8 @@ MAX_IDEMPOTENCY_KEY = 255
 #: The columns that a plugin sees. Two have another name outside of the database.
 _COLUMNS = (
     *("id", "name", "type", "queue", "status", "priority", "parameters", "labels", "description", "run_at"),
-    *("max_attempts", "attempt", "failures", "crashes", "worker_losses", "pause_requested", "progress", "result"),
+    *("max_attempts", "attempt", "failures", "crashes", "worker_losses", "pause_requested"),
+    *("pause_reason", "paused_by", "progress", "result"),
     *("error", "reason", "worker_id", "request_id", "idempotency_key", "created_at", "started_at", "finished_at"),
 )
 _RENAMED_COLUMNS = {"timeout": "timeout_s", "delete_after": "delete_after_s"}

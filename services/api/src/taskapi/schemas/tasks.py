@@ -38,6 +38,8 @@ class Task(msgspec.Struct, frozen=True):
     crashes: int
     worker_losses: int
     pause_requested: bool
+    pause_reason: str | None
+    paused_by: str | None
     progress: Any
     result: Any
     error: str | None

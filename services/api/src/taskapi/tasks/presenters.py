@@ -64,6 +64,8 @@ def stored_task(task: NewTask, row: Any, trace_context: str | None, links: Trace
         crashes=0,
         worker_losses=0,
         pause_requested=False,
+        pause_reason=None,
+        paused_by=None,
         progress=None,
         result=None,
         error=None,

@@ -86,8 +86,8 @@ def _to_line(record: Activity) -> str:
             return f"{format_cell(at)}  {level:<8} {message}" + (f"  {format_cell(fields)}" if fields else "")
         case Progress(progress=progress):
             return f"{'':<20}  progress {format_cell(progress)}"
-        case HistoryEntry(at=at, from_status=old, to_status=new, attempt=attempt, actor=actor):
-            transition = f"{old or '(new)'} -> {new or '(deleted)'}"
+        case HistoryEntry(at=at, from_status=old, to_status=new, attempt=attempt, actor=actor, details=details):
+            transition = f"{old or '(new)'} -> {new or '(deleted)'}" if old != new else f"{new}, {format_cell(details)}"
             return f"{format_cell(at)}  status   {transition} (attempt {attempt}, by {actor})"
 
 

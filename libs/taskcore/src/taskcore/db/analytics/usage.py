@@ -83,6 +83,7 @@ def attempt_durations() -> Executable:
             CROSS JOIN LATERAL (
                 SELECT id, at FROM task_history
                 WHERE task_id = entry.task_id AND attempt = entry.attempt AND to_status = 'running'
+                    AND from_status <> 'running'
                 ORDER BY id DESC LIMIT 1
             ) AS claim
             LEFT JOIN LATERAL (
@@ -90,7 +91,7 @@ def attempt_durations() -> Executable:
                 WHERE task_id = entry.task_id AND id < claim.id
                 ORDER BY id DESC LIMIT 1
             ) AS step ON true
-            WHERE entry.from_status IN ('running', 'cancelling') AND entry.to_status <> 'cancelling'
+            WHERE entry.from_status IN ('running', 'cancelling') AND entry.to_status NOT IN ('running', 'cancelling')
         )
         SELECT type,
             percentile_cont(:quantiles) WITHIN GROUP (

@@ -55,6 +55,8 @@ class Task(Model):
     worker_losses: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
     isolated: Mapped[bool] = mapped_column(server_default=text("false"))  # the next attempt gets a process of its own
     pause_requested: Mapped[bool] = mapped_column(server_default=text("false"))  # for the running attempt
+    pause_reason: Mapped[str | None]  # of the pause, or of the request for it
+    paused_by: Mapped[str | None]
     lease_token: Mapped[UUID | None]  # set if and only if a worker holds the task
     worker_id: Mapped[int | None]
     executor: Mapped[int | None] = mapped_column(Integer)  # the worker's process that runs it, by its incarnation

@@ -22,10 +22,9 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
-    update,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import InstrumentedAttribute
-from sqlalchemy.sql.dml import ReturningUpdate
 
 from taskcore.db.models import Outbox, Task, TaskType
 from taskcore.db.queues.outbox import paused_queues
@@ -54,7 +53,18 @@ from taskcore.db.tasks.transitions import (
 )
 from taskcore.domain.dependencies import DependentsState
 from taskcore.domain.outcomes import Reason
-from taskcore.domain.states import CANCEL, DELETE, EXPIRE_UNKNOWN_TYPE, PAUSE, REQUEST_CANCEL, RESUME, RETRY, Status
+from taskcore.domain.states import (
+    CANCEL,
+    DELETE,
+    EXPIRE_UNKNOWN_TYPE,
+    PAUSE,
+    REQUEST_CANCEL,
+    REQUEST_PAUSE,
+    RESUME,
+    RETRY,
+    WITHDRAW_PAUSE,
+    Status,
+)
 from taskcore.domain.tasks import COORDINATOR
 
 UNKNOWN_TYPE_LIMIT = 1_000
@@ -98,20 +108,39 @@ def request_cancel() -> Executable:
 def pause() -> Executable:
     """Pause a waiting task. Parameters: task, by, why. Returns its id."""
     was = lock_in_status(PAUSE.sources, Task.id == bigint_param("task"))
-    rows = update_status(was, PAUSE.sources, const_text(Status.PAUSED))
+    rows = update_status(
+        was, PAUSE.sources, const_text(Status.PAUSED), pause_reason=_reason_param(), paused_by=actor_param()
+    )
     return select(rows.c.id).add_cte(insert_history(rows, actor_param(), _reason_details()), delete_outbox(rows))
 
 
 @cache
 def request_pause() -> Executable:
-    """Ask a running task to pause, if its type can; its worker settles it. Parameter: task. Returns its id."""
-    return _set_pause_requested(True).where(_type_supports(TaskType.can_pause))
+    """Ask a running task to pause, if its type can; its worker settles it. Parameters and result as for `pause`."""
+    condition = (Task.id == bigint_param("task")) & _type_supports(TaskType.can_pause)
+    rows = update_status(
+        lock_in_status(REQUEST_PAUSE.sources, condition),
+        REQUEST_PAUSE.sources,
+        const_text(Status.RUNNING),
+        pause_requested=const_bool(True),
+        pause_reason=_reason_param(),
+        paused_by=actor_param(),
+    )
+    return select(rows.c.id).add_cte(
+        insert_history(rows, actor_param(), _pause_requested(True).concat(_reason_details()))
+    )
 
 
 @cache
 def withdraw_pause() -> Executable:
-    """Withdraw the request to pause a running task. Parameter: task. Returns its id."""
-    return _set_pause_requested(False).where(Task.pause_requested)
+    """Withdraw the request to pause a running task. Parameters: task, by. Returns its id."""
+    rows = update_status(
+        lock_in_status(WITHDRAW_PAUSE.sources, (Task.id == bigint_param("task")) & Task.pause_requested),
+        WITHDRAW_PAUSE.sources,
+        const_text(Status.RUNNING),
+        pause_requested=const_bool(False),
+    )
+    return select(rows.c.id).add_cte(insert_history(rows, actor_param(), _pause_requested(False)))
 
 
 @cache
@@ -190,13 +219,8 @@ def _has_waited() -> ColumnElement[bool]:
     return Outbox.available_at < func.now() - seconds_param("after_s")
 
 
-def _set_pause_requested(wanted: bool) -> ReturningUpdate[int]:
-    return (
-        update(Task)
-        .where(Task.id == bigint_param("task"), status_in_unindexed(Task.status, {Status.RUNNING}))
-        .values(pause_requested=const_bool(wanted))
-        .returning(Task.id)
-    )
+def _pause_requested(wanted: bool) -> ColumnElement[Any]:
+    return func.jsonb_build_object(const_text("pause_requested"), const_bool(wanted), type_=JSONB)
 
 
 def _type_supports(can: InstrumentedAttribute[bool]) -> ColumnElement[bool]:

@@ -97,6 +97,8 @@ def _held(given: TableValuedAlias) -> Select[Any]:
             given.c.wait_s,
             given.c.isolated,
             Task.status.label("was"),
+            Task.pause_reason,
+            Task.paused_by,
             case(
                 (is_cancelled, const_text(Status.CANCELLED)),
                 (and_(may_run_again, Task.pause_requested), const_text(Status.PAUSED)),
@@ -121,6 +123,7 @@ def _held(given: TableValuedAlias) -> Select[Any]:
 def _settled(held: CTE) -> CTE:
     is_finished = held.c.becomes.in_([const_text(s) for s in sorted(TERMINAL)])
     finished_at = case((is_finished, held.c.finished_at))
+    is_paused = held.c.becomes == const_text(Status.PAUSED)
     return (
         update(Task)
         .where(key_equals(Task.id, held.c.task_id), Task.attempt == held.c.attempt, Task.lease_token == held.c.token)
@@ -131,6 +134,8 @@ def _settled(held: CTE) -> CTE:
             worker_losses=Task.worker_losses + cast(held.c.charged_as == const_text(ChargedAs.WORKER_LOSS), Integer),
             isolated=or_(Task.isolated, held.c.isolated, _is_released_again(held)),
             pause_requested=const_bool(False),
+            pause_reason=case((is_paused, held.c.pause_reason)),
+            paused_by=case((is_paused, held.c.paused_by)),
             lease_token=null(),
             executor=null(),
             result=held.c.result,
@@ -167,13 +172,15 @@ def _is_released_again(held: CTE) -> ColumnElement[bool]:
 
 
 def _history(settled: CTE) -> CTE:
+    is_paused = settled.c.becomes == const_text(Status.PAUSED)
+    was_asked = and_(is_paused, settled.c.paused_by.is_not(None))
     details = case(
         (
             settled.c.becomes == const_text(Status.RETRYING),
             func.jsonb_build_object(const_text("error"), settled.c.error, const_text("retry_in_s"), settled.c.wait_s),
         ),
         (
-            or_(settled.c.error.is_not(None), settled.c.reason.is_not(None)),
+            or_(settled.c.error.is_not(None), settled.c.reason.is_not(None), was_asked),
             func.jsonb_strip_nulls(
                 func.jsonb_build_object(
                     const_text("error"),
@@ -182,6 +189,10 @@ def _history(settled: CTE) -> CTE:
                     settled.c.reason,
                     const_text("outcome"),
                     settled.c.outcome,
+                    const_text("pause_reason"),
+                    case((is_paused, settled.c.pause_reason)),
+                    const_text("paused_by"),
+                    case((is_paused, settled.c.paused_by)),
                 )
             ),
         ),

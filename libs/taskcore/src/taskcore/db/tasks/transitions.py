@@ -25,7 +25,8 @@ def lock_in_status(sources: Iterable[Status], condition: ColumnElement[bool], li
 
 
 def update_status(was: CTE, sources: Iterable[Status], new_status: ColumnElement[str], **values: Any) -> CTE:
-    """Change the tasks of `was` (id, status) to `new_status`, and set `values`."""
+    """Change the tasks of `was` (id, status) to `new_status`, and set `values`. Forgets who paused them."""
+    values = {"pause_reason": null(), "paused_by": null(), **values}
     return (
         update(Task)
         .where(key_equals(Task.id, was.c.id), status_in_unindexed(Task.status, sources))

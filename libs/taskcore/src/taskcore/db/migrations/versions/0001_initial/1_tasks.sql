@@ -25,6 +25,8 @@ CREATE TABLE task (
     worker_losses smallint NOT NULL DEFAULT 0,
     isolated boolean NOT NULL DEFAULT false,
     pause_requested boolean NOT NULL DEFAULT false,
+    pause_reason text,
+    paused_by text,
     lease_token uuid,
     worker_id bigint,
     executor integer,
