@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from harness.postgres import PostgresDatabases, as_role
 from harness.waiting import eventually
 from taskcore.db import migrations, prepared
-from taskcore.db.connections import connect
+from taskcore.db.connections import connect, driver_parameters
 from taskcore.db.engine import KEY_LOOKUP_OPTIONS, async_engine, is_database_unavailable, sync_engine
 from taskcore.db.notify import SETTINGS, Listener, notify
 from taskcore.db.tasks.queries import read_nothing
@@ -217,3 +217,15 @@ def test_a_server_that_refuses_writes_is_left(database_url: str, write: Callable
     assert is_database_unavailable(refused.value)
     assert read(engine, "SELECT pg_backend_pid()") != first
     engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgresql://h1,h2/db", "read-write"),
+        ("postgresql://h1,h2/db?target_session_attrs=any", "any"),
+        ("postgresql://h1/db", None),
+    ],
+)
+def test_of_several_hosts_the_primary_is_used_unless_the_url_says_otherwise(url: str, expected: str | None) -> None:
+    assert driver_parameters(url, name="tests").get("target_session_attrs") == expected

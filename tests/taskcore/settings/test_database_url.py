@@ -40,19 +40,14 @@ def test_every_character_survives(user: str, password: str, database: str, certi
         "postgresql+psycopg://u:p@h1:5433,h2:5434/db",
     ],
 )
-def test_every_spelling_of_several_hosts_is_understood_and_the_primary_is_used(url: str) -> None:
+def test_every_spelling_of_several_hosts_is_understood(url: str) -> None:
     assert database_parameters(url) == {
         "user": "u",
         "password": "p",
         "host": "h1,h2",
         "port": "5433,5434",
         "dbname": "db",
-        "target_session_attrs": "read-write",
     }
-
-
-def test_the_url_may_ask_for_another_server_than_the_primary() -> None:
-    assert database_parameters("postgresql://h1,h2/db?target_session_attrs=any")["target_session_attrs"] == "any"
 
 
 @pytest.mark.parametrize(
@@ -74,7 +69,7 @@ def test_the_url_may_ask_for_another_server_than_the_primary() -> None:
         ("postgresql://h/db?ssl=true", {"host": "h", "dbname": "db", "sslmode": "require"}),
         (
             "postgresql://h1:5433,h2/db",
-            {"host": "h1,h2", "port": "5433,5432", "dbname": "db", "target_session_attrs": "read-write"},
+            {"host": "h1,h2", "port": "5433,5432", "dbname": "db"},
         ),
     ],
 )
@@ -138,3 +133,13 @@ def test_every_program_ends_like_this_with_any_other_bad_setting(monkeypatch: py
     assert ended.returncode == 2
     assert ended.stderr.startswith("taskcore: TASKCORE_DATABASE_URL: ")
     assert "hush" not in ended.stderr
+
+
+def test_an_invalid_url_of_a_database_for_queries_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TASKCORE_DATABASES", '{"shop": {"url": "postgresql://me:hush@h:port/db"}}')
+
+    with pytest.raises(InvalidSettings) as caught:
+        load_settings()
+
+    assert str(caught.value).startswith("TASKCORE_DATABASES__SHOP__URL: ")
+    assert "hush" not in str(caught.value)

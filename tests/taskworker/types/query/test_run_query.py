@@ -168,9 +168,8 @@ def test_lost_connection_is_retried(empty_database_url: str) -> None:
         database_environment(empty_database_url).run(RunQuery, query=statement)
 
 
-@pytest.mark.parametrize("rest", ["/orders", "/orders?unknown_option=1", "bad/orders"])
-def test_unreachable_database_is_retried_without_its_url_in_the_error(rest: str) -> None:
-    url = f"postgresql://keeper:hidden@127.0.0.1:{free_port()}{rest}"
+def test_unreachable_database_is_retried_without_its_url_in_the_error() -> None:
+    url = f"postgresql://keeper:hidden@127.0.0.1:{free_port()}/orders"
 
     with pytest.raises(ConnectionError) as failure:
         database_environment(url).run(RunQuery, query="SELECT 1")

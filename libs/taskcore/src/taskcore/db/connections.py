@@ -50,8 +50,13 @@ _AS_GOOD: Mapping[str, tuple[str, ...]] = {
 
 
 def driver_parameters(url: str, *, name: str) -> dict[str, Any]:
-    """Return the arguments with which psycopg connects to `url`, shown as `name` in pg_stat_activity."""
+    """Return the arguments with which psycopg connects to `url`, shown as `name` in pg_stat_activity.
+
+    Of several hosts, the one that accepts writes is used, unless the URL says otherwise.
+    """
     given = database_parameters(url)
+    if "," in given.get("host", ""):
+        given.setdefault("target_session_attrs", "read-write")
     return {**DEFAULT_PARAMETERS, **given, "application_name": name, "client_encoding": "UTF8"}
 
 

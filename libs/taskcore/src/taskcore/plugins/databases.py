@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -12,13 +12,21 @@ import psycopg
 import structlog
 from opentelemetry.trace import Tracer
 
-from taskcore.errors import InvalidSettings, PrivilegedRole, UnknownDatabase
+from taskcore.errors import InvalidSettings, PrivilegedRole, UnknownDatabase, first_line
 from taskcore.observability.tracing.client_spans import NO_TRACER
 from taskcore.observability.tracing.propagation import is_sampled
 from taskcore.observability.tracing.sql_spans import traced_cursor
 from taskcore.plugins.cancellation import CancellationToken
-from taskcore.settings import PREFIX, DatabaseSettings, Settings
+from taskcore.settings import PREFIX, DatabaseSettings, Settings, database_parameters
 
+#: The URL may set all of these.
+DEFAULT_PARAMETERS: Mapping[str, Any] = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
 CANCEL_TIMEOUT_S = 5.0
 #: How long a start waits for the databases that it checks.
 CHECK_TIMEOUT_S = 5.0
@@ -123,20 +131,12 @@ def _refuse_privileges(name: str, connection: psycopg.Connection[Any]) -> None:
 def _connect(
     name: str, database: DatabaseSettings, task_id: int, connect: Callable[..., psycopg.Connection[Any]]
 ) -> psycopg.Connection[Any]:
+    own = {"application_name": f"taskcore task {task_id}", "client_encoding": "UTF8"}
+    parameters = {**DEFAULT_PARAMETERS, **database_parameters(database.url.get_secret_value()), **own}
     try:
-        return connect(
-            database.url.get_secret_value(),
-            connect_timeout=10,
-            application_name=f"taskcore task {task_id}",
-            client_encoding="UTF8",
-            prepare_threshold=None,
-            keepalives_idle=30,
-            keepalives_interval=10,
-            keepalives_count=3,
-            tcp_user_timeout=60_000,
-        )
+        return connect(**parameters, prepare_threshold=None)
     except psycopg.Error as exc:
-        log.warning("database.unreachable", task_id=task_id, database=name, error=_without_url(exc))
+        log.warning("database.unreachable", task_id=task_id, database=name, error=first_line(exc))
         raise ConnectionError(f"database {name!r} cannot be reached") from None  # a cause may show the URL
 
 
@@ -147,8 +147,3 @@ def _configure(connection: psycopg.Connection[Any], database: DatabaseSettings) 
     connection.execute("SELECT set_config('statement_timeout', %s, false)", [str(timeout_ms)])
     connection.autocommit = False
     connection.read_only = database.read_only
-
-
-def _without_url(exc: psycopg.Error) -> str:
-    """Return what the driver says. Of a URL that it cannot parse, it may quote parts, so say nothing more then."""
-    return str(exc) if isinstance(exc, psycopg.OperationalError) else "its URL is not valid"

@@ -45,8 +45,8 @@ Pooler = Literal["none", "transaction"]
 def database_parameters(url: str) -> dict[str, str]:
     """Return the parameters of the database at `url`, by libpq's keywords.
 
-    Several hosts may be written `//h1:1,h2:2/`, `?host=h1,h2&port=1,2` or `?host=h1:1&host=h2:2`; of several, the one
-    that accepts writes is used, unless the URL says otherwise. Everything is percent-decoded; a `+` is a plus.
+    Several hosts may be written `//h1:1,h2:2/`, `?host=h1,h2&port=1,2` or `?host=h1:1&host=h2:2`. Everything is
+    percent-decoded; a `+` is a plus.
 
     Raises:
         ValueError: the URL is invalid. The message quotes nothing that may be secret.
@@ -61,8 +61,6 @@ def database_parameters(url: str) -> dict[str, str]:
     parameters |= _host_parameters(hosts, ",".join(query.pop("port", [])))
     parameters |= {name: values[-1] for name, values in query.items()}
     _check(parameters)
-    if len(hosts) > 1:
-        parameters.setdefault("target_session_attrs", "read-write")
     return parameters
 
 

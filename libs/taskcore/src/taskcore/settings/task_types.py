@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, SecretStr
 from pydantic_core import PydanticCustomError
 
 from taskcore.domain.tasks import MAX_TASK_BYTES
+from taskcore.settings.database_url import DatabaseUrl
 from taskcore.settings.field_types import Port, Seconds, Section
 
 #: An address in which `*` stands for any characters, and `?` for one. Upper and lower case are the same.
@@ -55,8 +56,8 @@ class SmtpSettings(Section):
 class DatabaseSettings(Section):
     """A database that `run_query` may use, by its name under `databases`."""
 
-    url: SecretStr
-    """`postgresql://…`"""
+    url: DatabaseUrl
+    """`postgresql://…`, written as [docs/postgresql.md](postgresql.md) describes."""
     read_only: bool = True
     """Whether queries are kept from changing data. Functions that act outside of a transaction (`pg_terminate_backend`,
     `dblink`) are not: the URL should name a role without rights to them.
