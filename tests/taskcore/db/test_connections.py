@@ -5,20 +5,29 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from urllib.parse import quote
 
 import psycopg
 import pytest
 from psycopg import sql
-from sqlalchemy import Engine, make_url, text
+from psycopg.errors import ReadOnlySqlTransaction
+from sqlalchemy import Engine, ExceptionContext, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from harness.postgres import PostgresDatabases, as_role
 from harness.waiting import eventually
 from taskcore.db import migrations, prepared
 from taskcore.db.connections import connect, driver_parameters
-from taskcore.db.engine import KEY_LOOKUP_OPTIONS, async_engine, is_database_unavailable, sync_engine
+from taskcore.db.engine import (
+    KEY_LOOKUP_OPTIONS,
+    LEAVE_INTERVAL_S,
+    ReadOnlyServers,
+    async_engine,
+    is_database_unavailable,
+    sync_engine,
+)
 from taskcore.db.notify import SETTINGS, Listener, notify
 from taskcore.db.tasks.queries import read_nothing
 from taskcore.leasing.control_listener import ControlListener
@@ -229,3 +238,19 @@ def test_a_server_that_refuses_writes_is_left(database_url: str, write: Callable
 )
 def test_of_several_hosts_the_primary_is_used_unless_the_url_says_otherwise(url: str, expected: str | None) -> None:
     assert driver_parameters(url, name="tests").get("target_session_attrs") == expected
+
+
+def test_hundreds_of_refused_writes_connect_again_once_a_second() -> None:
+    now = [100.0]
+    servers = ReadOnlyServers(lambda: now[0])
+
+    def is_left() -> bool:
+        context = SimpleNamespace(original_exception=ReadOnlySqlTransaction(), is_disconnect=False)
+        servers.leave(cast("ExceptionContext", context))
+        return bool(context.is_disconnect)
+
+    left = [is_left(), is_left()]
+    now[0] += LEAVE_INTERVAL_S
+    left += [is_left(), is_left()]
+
+    assert left == [True, False, True, False]

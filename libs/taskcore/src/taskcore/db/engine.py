@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -19,6 +20,9 @@ from taskcore.settings import Pooler
 
 #: The errors of a database that is unreachable, restarting or out of connections.
 DATABASE_UNAVAILABLE = (OperationalError, InterfaceError, TimeoutError, ConnectionError, asyncio.TimeoutError)
+
+#: How often a pool whose writes are refused connects again.
+LEAVE_INTERVAL_S = 1.0
 
 #: The driver; everything else comes in the arguments of each connection.
 DRIVER = "postgresql+psycopg://"
@@ -83,7 +87,7 @@ def _options(parameters: Mapping[str, Any], pool_size: int, pooler: Pooler) -> d
 
 def _prepared(engine: Engine, parameters: Mapping[str, Any], settings: Mapping[str, str], pooler: Pooler) -> Engine:
     """Give each new session its settings, and leave servers that accept no writes any more."""
-    event.listen(engine, "handle_error", _leave_read_only_server)
+    event.listen(engine, "handle_error", ReadOnlyServers().leave)
     if pooler == "none":  # a transaction pooler would give the settings to another client
         statement = session_statement(parameters, settings)
         event.listen(engine, "connect", lambda connection, _record: _execute(connection, statement))
@@ -97,10 +101,22 @@ def _execute(connection: Any, statement: str) -> None:
     cursor.close()
 
 
-def _leave_read_only_server(context: ExceptionContext) -> None:
-    """Connect again after a refused write: of several hosts, another may be the primary by now."""
-    if isinstance(context.original_exception, ReadOnlySqlTransaction):
-        context.is_disconnect = True
+class ReadOnlyServers:
+    """Connects again after a refused write: of several hosts, another may be the primary by now.
+
+    Once a second, with all connections of the pool. To reconnect for each of hundreds of refused writes would keep the
+    server from everything else.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._leave_at = float("-inf")
+
+    def leave(self, context: ExceptionContext) -> None:
+        now = self._clock()
+        if isinstance(context.original_exception, ReadOnlySqlTransaction) and now >= self._leave_at:
+            self._leave_at = now + LEAVE_INTERVAL_S
+            context.is_disconnect = True
 
 
 def is_database_unavailable(exc: BaseException) -> bool:
