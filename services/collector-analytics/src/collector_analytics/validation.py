@@ -60,8 +60,8 @@ def _query_errors(settings: Settings, timeout_s: float) -> Iterator[str]:
 def _query_error(settings: Settings, query: QueryMetric, timeout_s: float, unavailable: set[str]) -> str | None:
     """Return what is wrong with the query. A database that does not answer is added to `unavailable`."""
 
-    def connect(url: str, **options: Any) -> DeadlineConnection:
-        connection = DeadlineConnection.connect(url, **options)
+    def connect(**parameters: Any) -> DeadlineConnection:
+        connection = DeadlineConnection.connect(**parameters)
         connection.deadline_s = 2 * timeout_s
         return connection
 
