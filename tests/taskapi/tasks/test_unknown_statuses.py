@@ -5,15 +5,17 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from harness.postgres import execute_as
+from taskstandalone.postgres.roles import OWNER
 from tests.taskapi.api_helpers import Database, submit
 
 UNKNOWN = "awaiting_approval"
 
 
 @pytest.fixture
-async def task_id(api: httpx.AsyncClient, database: Database) -> int:
+async def task_id(api: httpx.AsyncClient, database: Database, database_url: str) -> int:
     task_id = await submit(api)
-    database.execute("ALTER TABLE task DROP CONSTRAINT task_status_check")
+    execute_as(OWNER, database_url, "ALTER TABLE task DROP CONSTRAINT task_status_check")
     database.execute("DELETE FROM outbox")
     database.execute("UPDATE task SET status = %s", [UNKNOWN])
     return task_id
