@@ -69,6 +69,16 @@ def test_nothing_changes_for_the_current_user(tree: Path) -> None:
     assert [permissions(path) for path in (tree.parent, tree, tree / "program")] == [0o700, 0o700, 0o700]
 
 
+def test_the_server_runs_as_the_owner_of_its_files(tree: Path) -> None:
+    """So nothing changes hands under a server that is running, and the owner can start it again."""
+    if os.geteuid() == 0:
+        os.chown(tree, 1234, 2345)
+
+        assert Account.for_server(tree) == Account(1234, 2345, is_current_user=False)
+    else:
+        assert Account.for_server(tree) == Account(os.geteuid(), os.getegid(), is_current_user=True)
+
+
 def test_a_link_is_refused_as_a_private_directory(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")

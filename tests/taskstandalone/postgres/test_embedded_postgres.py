@@ -128,6 +128,14 @@ def test_data_of_another_version_is_refused_with_what_to_do(data_dir: Path) -> N
         EmbeddedPostgres(data_dir).start()
 
 
+def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "data"
+    file.write_text("")
+
+    with pytest.raises(PostgresFailed, match=f"^{file}: File exists$"):
+        EmbeddedPostgres(file).start()
+
+
 def test_a_long_log_is_rotated_at_start(data_dir: Path) -> None:
     data_dir.mkdir()
     (data_dir / "postgres.log").write_bytes(b"x" * (11 * 1024 * 1024))

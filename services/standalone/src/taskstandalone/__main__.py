@@ -13,13 +13,16 @@ import click
 from aiosmtpd.handlers import Mailbox
 from aiosmtpd.smtp import SMTP
 from pydantic import SecretStr
+from sqlalchemy.exc import OperationalError
 
 from taskapi.server import require_free_ports
 from taskcore.db import migrations
+from taskcore.errors import TaskcoreError, first_line
 from taskcore.service_main import configure, run_program, version_option
 from taskcore.settings import DatabaseSettings, Settings, SmtpSettings
 from taskcore.sockets import local_url
 from taskstandalone.postgres.embedded_postgres import EmbeddedPostgres
+from taskstandalone.postgres.paths import PostgresFailed
 from taskstandalone.process import serve
 
 
@@ -30,8 +33,15 @@ def run() -> None:
     settings = configure()
     require_free_ports(settings)
     with EmbeddedPostgres(settings.data_dir) as postgres:
-        migrations.upgrade(postgres.url)
+        _upgrade(postgres)
         asyncio.run(_run(settings, postgres.url, postgres.queries_url))
+
+
+def _upgrade(postgres: EmbeddedPostgres) -> None:
+    try:
+        migrations.upgrade(postgres.url)
+    except OperationalError as exc:  # such as a full disk
+        raise PostgresFailed(f"the database in {postgres.data_dir}: {first_line(exc.orig or exc)}") from exc
 
 
 async def _run(settings: Settings, database_url: str, queries_url: str) -> None:
@@ -51,8 +61,10 @@ async def _run(settings: Settings, database_url: str, queries_url: str) -> None:
 @asynccontextmanager
 async def _run_mailbox(directory: Path) -> AsyncIterator[SmtpSettings]:
     """Run a mail server that stores every message in a Maildir. Yield the settings to reach it on this machine."""
-    directory.parent.mkdir(parents=True, exist_ok=True)  # the handler creates the Maildir itself
-    handler = Mailbox(directory)
+    try:
+        handler = Mailbox(directory)  # it creates the Maildir
+    except OSError as exc:
+        raise TaskcoreError(f"{exc.filename or directory}: {exc.strerror or exc}") from exc
     server = await asyncio.get_running_loop().create_server(lambda: SMTP(handler), "127.0.0.1", 0)
     try:
         yield SmtpSettings(host="127.0.0.1", port=server.sockets[0].getsockname()[1])

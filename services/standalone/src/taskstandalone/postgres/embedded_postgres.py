@@ -68,11 +68,18 @@ class EmbeddedPostgres:
 
         Raises:
             DataDirInUse: another process owns the data directory.
-            PostgresFailed: with the end of the server's log.
+            PostgresFailed: with the end of the server's log, or the file that cannot be used.
         """
-        self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        account = Account.for_server(self.cluster_dir)
-        self._lock.acquire()
+        try:
+            self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            account = Account.for_server(self.cluster_dir)
+            self._lock.acquire()
+            self._start(account)
+        except OSError as exc:  # a full disk, a missing right, a file where a directory should be
+            raise PostgresFailed(f"{exc.filename or self.data_dir}: {exc.strerror or exc}") from exc
+        return self.url
+
+    def _start(self, account: Account) -> None:
         try:
             self._prepare(account)
             if not self._adopt():
@@ -81,7 +88,6 @@ class EmbeddedPostgres:
         except BaseException:
             self.stop()
             raise
-        return self.url
 
     def stop(self, mode: Literal["fast", "immediate"] = "fast") -> None:
         """Stop the server. `immediate` works like a crash: the next start has to recover."""
@@ -128,12 +134,13 @@ class EmbeddedPostgres:
         for tree in paths.installation_paths():
             account.grant_read(tree)
         account.grant_traverse(self.cluster_dir)
+        if self.log_file.exists() and self.log_file.stat().st_size > MAX_LOG_BYTES:
+            self.log_file.replace(self.log_file.with_suffix(".log.1"))
+        self.log_file.touch(mode=0o600)
         if self.cluster_dir.exists():
             cluster.require_known_layout(self.cluster_dir)
         else:
             self._create_cluster(account)
-        if self.log_file.exists() and self.log_file.stat().st_size > MAX_LOG_BYTES:
-            self.log_file.replace(self.log_file.with_suffix(".log.1"))
 
     def _create_cluster(self, account: Account) -> None:
         log.info("postgres.creating", data_dir=str(self.data_dir))
