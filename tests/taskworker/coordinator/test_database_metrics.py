@@ -11,8 +11,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from harness.metrics import parse_series
+from harness.postgres import as_role
 from taskcore.db.engine import KEY_LOOKUP_OPTIONS, async_engine
 from taskcore.observability.exposition import build_registry
+from taskstandalone.postgres.roles import OWNER
 from taskworker.coordinator.database_metrics import DatabaseCollector
 from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 
@@ -55,10 +57,9 @@ async def test_dead_rows_are_shown_by_table(db: DatabaseHarness, engine: AsyncEn
 
 
 async def test_a_role_without_privileges_sees_transactions_but_no_seconds(
-    db: DatabaseHarness, engine: AsyncEngine
+    db: DatabaseHarness, database_url: str
 ) -> None:
-    async with engine.connect() as connection:
-        await connection.execute(text("SET ROLE pg_signal_backend"))
+    engine = async_engine(as_role(OWNER, database_url), name="tests", pool_size=1)
     with db.engine.connect().execution_options(isolation_level="REPEATABLE READ") as reader, reader.begin():
         reader.execute(text("SELECT 1"))
         db.submit(new_task())
@@ -67,3 +68,4 @@ async def test_a_role_without_privileges_sees_transactions_but_no_seconds(
 
     assert seen["taskcore_oldest_snapshot_transactions{session}"] >= 1
     assert "taskcore_oldest_snapshot_seconds{session}" not in seen
+    await engine.dispose()
