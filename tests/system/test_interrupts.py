@@ -57,7 +57,8 @@ def cancel(system: System, task_id: int) -> None:
 
 
 def has_query(system: System) -> bool:
-    return bool(system.sql("SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT pg_sleep%%'"))
+    others = "state = 'active' AND pid <> pg_backend_pid()"
+    return bool(system.sql(f"SELECT 1 FROM pg_stat_activity WHERE {others} AND query LIKE '%%SELECT pg_sleep(%%'"))
 
 
 def test_running_tasks_of_each_kind_can_be_cancelled(system: System, worker: Service, silent_url: str) -> None:
