@@ -78,7 +78,8 @@ def main(given: Sequence[str] | None = None) -> int:
 def _settings() -> tuple[Settings, str]:
     """Return the settings, and the URL by which the schema's owner connects."""
     settings = load_settings()
-    check_pooler(settings)
+    if settings.database_admin_url is None:  # otherwise the roles may not exist yet
+        check_pooler(settings)
     owner = settings.database_owner_url
     return settings, owner.get_secret_value() if owner else settings.direct_url
 
