@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
+from urllib.parse import quote
 
 import psutil
 import psycopg
@@ -92,7 +93,8 @@ class PostgresCluster:
 
     @property
     def superuser_url(self) -> str:
-        return f"postgresql://{SUPERUSER}@{self.address}/{OWNER}"
+        """By the socket, as tests know it from the bundled server."""
+        return f"postgresql://{SUPERUSER}@/{OWNER}?host={quote(str(self.directory))}&port={self.port}"
 
     @property
     def address(self) -> str:

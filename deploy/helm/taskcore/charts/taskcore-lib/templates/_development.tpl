@@ -122,3 +122,16 @@ spec:
         resources:
           requests: {storage: {{ $root.Values.storage | quote }}}
 {{- end -}}
+
+{{- /* The passwords, and the URLs that contain them: of the services' role, and two that only the migration gets. */ -}}
+{{- define "taskcore.postgresqlSecret" -}}
+{{- $admin := include "taskcore.developmentPassword" (list . "password") -}}
+{{- $owner := include "taskcore.developmentPassword" (list . "owner_password") -}}
+{{- $runtime := include "taskcore.developmentPassword" (list . "runtime_password") -}}
+{{- $host := include "taskcore.statefulName" (list . "postgresql") -}}
+{{- $data := dict "password" $admin "owner_password" $owner "runtime_password" $runtime -}}
+{{- $_ := set $data "database_url" (printf "postgresql://taskcore:%s@%s:5432/taskcore" $runtime $host) -}}
+{{- $_ := set $data "database_owner_url" (printf "postgresql://taskcore_owner:%s@%s:5432/taskcore" $owner $host) -}}
+{{- $_ := set $data "database_admin_url" (printf "postgresql://postgres:%s@%s:5432/postgres" $admin $host) -}}
+{{- include "taskcore.developmentSecret" (list . ($data | toYaml)) -}}
+{{- end -}}
