@@ -23,6 +23,7 @@ class Servers:
 
     directory: Path
     database_url: str
+    superuser_url: str
     dramatiq_amqp_url: str
     taskcore_amqp_url: str
     postgres: psutil.Process
@@ -46,6 +47,7 @@ def running_servers() -> Iterator[Servers]:
                         yield Servers(
                             directory,
                             postgres.url,
+                            postgres.superuser_url,
                             bare.amqp_url,
                             own.amqp_url,
                             psutil.Process(postgres.pid),

@@ -51,7 +51,7 @@ class Taskcore:
             "TASKCORE_WORKER__PREFETCH_SHORT": str(PREFETCH - THREADS),
             **settings,
         }
-        self.database = psycopg.connect(servers.database_url, autocommit=True, application_name="bench")
+        self.database = psycopg.connect(servers.superuser_url, autocommit=True, application_name="bench")
         self._api = self._start("taskapi")
         self._coordinator = self._start("taskworker", "coordinate")
         self._start("taskworker", "run").terminate()  # this registers its task types
