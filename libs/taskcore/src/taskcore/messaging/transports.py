@@ -6,12 +6,10 @@ A transport belongs to one thread; only `wake` may be called from others.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """A message that is neither acknowledged nor requeued yet. `task_id` is None if it is not one of ours.
 
     `channel` is what delivered it: it can be acknowledged there only.
