@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Generator, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -94,17 +94,26 @@ class Service:
         self._process.kill()
         self._process.wait()
 
-    def kill_group(self) -> None:
-        """Send SIGKILL to this process and its children at once."""
-        os.killpg(self.pid, signal.SIGKILL)
+    def kill_session(self) -> None:
+        """Send SIGKILL to this process and its descendants in the same session, its executors among them."""
+        main = psutil.Process(self.pid)
+        for process in [main, *main.children(recursive=True)]:
+            with suppress(ProcessLookupError, psutil.NoSuchProcess):
+                if os.getsid(process.pid) == self.pid:
+                    process.kill()
         self._process.wait()
 
     def freeze(self) -> None:
-        """Send SIGSTOP to this process and its children: they stay alive but do nothing."""
-        os.killpg(self.pid, signal.SIGSTOP)
+        """Send SIGSTOP to this process, then to its descendants: they stay alive but do nothing."""
+        main = psutil.Process(self.pid)
+        main.suspend()
+        for process in main.children(recursive=True):
+            process.suspend()
 
     def thaw(self) -> None:
-        os.killpg(self.pid, signal.SIGCONT)
+        main = psutil.Process(self.pid)
+        for process in [main, *main.children(recursive=True)]:
+            process.resume()
 
     def _has_started(self) -> bool:
         if (code := self._process.poll()) is not None:

@@ -56,7 +56,7 @@ def killed_often(trial: Trial) -> None:
             trial.system.submit_many(10, "work", {"seconds": 5})
             name = WORKERS[number % len(WORKERS)]
             next_at = time.monotonic() + trial.config.pick(10, 3)
-            trial.system.wait_until_ready(name).kill_group()
+            trial.system.wait_until_ready(name).kill_session()
             wait(max(0.0, next_at - time.monotonic()))
     trial.drain()
     failed = trial.system.sql("SELECT reason, count(*) FROM task WHERE status = 'failed' GROUP BY 1")

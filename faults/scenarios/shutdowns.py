@@ -71,8 +71,6 @@ def frozen(trial: Trial) -> None:
         service = system.restarter[name]
         processes = system.processes(name)
         service.freeze()
-        for process in processes[1:]:  # including those in other process groups
-            process.suspend()
         gate.touch()
         wait(LEASE_S + 10)
         system.wait_for(held)

@@ -99,7 +99,7 @@ def test_attempts_longer_than_their_timeout_time_out(system: System, worker: Ser
         assert [attempt["outcome"] for attempt in system.attempts(task_id)] == ["timed_out"]
 
 
-@pytest.mark.parametrize("kill", [Service.kill, Service.kill_group], ids=["supervisor", "all of the group"])
+@pytest.mark.parametrize("kill", [Service.kill, Service.kill_session], ids=["supervisor", "all of the session"])
 def test_no_process_outlives_a_killed_worker(system: System, kill: Callable[[Service], None]) -> None:
     with system.worker(processes=1, heartbeat_s=0.5, lease_s=3) as worker:
         task_id = system.submit("run_command", {"command": "resist"})

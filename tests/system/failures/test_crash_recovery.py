@@ -41,7 +41,7 @@ def test_tasks_of_a_killed_worker_run_elsewhere(system: System, gate: Path) -> N
     task_ids = system.submit_many(2, "gated", {"gate": str(gate)})
     system.wait_for(task_ids, "running")
 
-    killed.kill_group()
+    killed.kill_session()
     with system.worker(threads=2, **SHORT_LEASE):
         gate.touch()
         system.wait_for(task_ids)
@@ -221,7 +221,7 @@ def test_other_coordinator_takes_over_from_a_killed_one(system: System) -> None:
         finished = "SELECT count(*) FROM task_attempt WHERE task_id = ANY(%s)"
         eventually(lambda: system.scalar(finished, task_ids) > 200)
 
-        killed.kill_group()
+        killed.kill_session()
         system.wait_for(task_ids)
 
     system.assert_each_ran_once(task_ids)

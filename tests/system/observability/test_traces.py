@@ -73,7 +73,7 @@ def test_rescued_attempt_links_to_the_lost_one_which_has_its_own_trace(
     task_id = system.submit("gated", {"gate": str(gate)})
     system.wait_for(task_id, "running")
 
-    killed.kill_group()
+    killed.kill_session()
     with system.worker(**short):
         gate.touch()
         system.wait_for(task_id)
