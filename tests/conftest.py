@@ -38,20 +38,27 @@ def reaper() -> Iterator[Reaper]:
 SYSTEM_FIXTURES = {"services"}
 SLOW_FIXTURES = {"private_postgres", "private_rabbitmq", "rabbitmq_management"}
 
-#: Files whose tests race, generate inputs, or start processes, which takes seconds.
+#: Files whose tests race, generate inputs, start processes, or wait for timeouts, which takes seconds.
 SLOW_FILES = {
     "collector_analytics/test_hanging_databases.py",
     "collector_analytics/test_measurement.py",
+    "collector_k8s/ingest/test_api_failures.py",
+    "collector_k8s/ingest/test_expired_versions.py",
     "collector_k8s/ingest/test_failures_in_any_order.py",
     "collector_k8s/ingest/test_slow_storage.py",
     "taskapi/kubernetes/test_following_events.py",
     "taskapi/test_contract.py",
     "taskclient/cli/test_program.py",
     "taskclient/cli/test_yaml.py",
-    "taskcore/db/test_migrations.py",
     "taskcore/db/tasks/test_interleavings.py",
     "taskcore/db/tasks/test_reference_model.py",
+    "taskcore/db/test_migrations.py",
+    "taskcore/db/test_roles.py",
+    "taskcore/leasing/test_lease_manager.py",
+    "taskcore/observability/test_logging.py",
+    "taskcore/observability/test_multiprocess_metrics.py",
     "taskcore/submission/test_schedule_races.py",
+    "taskworker/supervisor/test_executor_handle.py",
     "taskworker/types/command/test_run_command_interrupts.py",
     "taskworker/types/email/test_headers.py",
     "taskworker/types/query/test_run_query_large_rows.py",
@@ -61,6 +68,7 @@ SLOW_FOLDERS = {
     "charts",
     "taskcore/db/tasks/dependencies",
     "taskcore/db/tasks/history",
+    "taskcore/execution/children",
     "taskcore/execution/isolation",
     "taskstandalone/postgres",
 }
