@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, Executable
 
 from taskcore.db.prepared import prepare
-from taskcore.db.queues import loads, outbox, unserved
+from taskcore.db.queues import lifecycle, loads, outbox, unserved
 from taskcore.db.tasks import actions, claims, settlements
 from taskcore.db.tasks.result_rows import result_rows
 from taskcore.db.workers import leases
@@ -119,3 +119,18 @@ def test_giving_up_reads_each_task_once(db: DatabaseHarness, ids: list[int]) -> 
 
     assert most_read(db.engine, actions.lock_unknown_type(), after_id=0, **waited) == len(ids)
     assert most_read(db.engine, actions.fail_unknown_type(), ids=ids, after_s=-60.0) == len(ids)
+
+
+def test_looking_for_unused_queues_reads_no_finished_task(db: DatabaseHarness, ids: list[int]) -> None:
+    db.sql("UPDATE task SET status = 'succeeded'")
+    db.sql("DELETE FROM outbox")
+    db.sql("UPDATE queue SET used_at = now() - interval '1 day'")
+
+    assert most_read(db.engine, lifecycle.find_uses(), of="default") <= 1
+    assert most_read(db.engine, lifecycle.mark_unused(), after_s=60.0) == 1
+
+
+def test_a_needed_queue_is_found_by_one_of_its_rows(db: DatabaseHarness, ids: list[int]) -> None:
+    db.sql("UPDATE queue SET used_at = now() - interval '1 day'")
+
+    assert most_read(db.engine, lifecycle.mark_unused(), after_s=60.0) == 1

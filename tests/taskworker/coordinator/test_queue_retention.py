@@ -71,6 +71,18 @@ async def test_queue_that_is_needed_is_kept(db: DatabaseHarness, retention: Queu
     await retention.step()
 
     assert names(db) == ["blocked", "consumed", "default", "paused", "running", "tasks"]
+    assert not db.run(lifecycle.mark_unused(), after_s=DAY_S)  # each is looked at once a day
+
+
+async def test_many_unused_queues_are_deleted_a_few_at_a_time(db: DatabaseHarness, retention: QueueRetention) -> None:
+    for number in range(lifecycle.EXAMINED + 1):
+        add_queue(db, f"old-{number}", unused_s=2 * DAY_S - number)
+
+    await retention.step()
+    assert names(db) == [f"old-{lifecycle.EXAMINED}"]
+
+    await retention.step()
+    assert names(db) == []
 
 
 async def test_queue_that_is_still_consumed_is_deleted_later(

@@ -39,16 +39,20 @@ class QueueRetention:
             await asyncio.sleep(INTERVAL_S * random.uniform(0.8, 1.2))
 
     async def step(self) -> None:
-        """Mark queues that are unused, delete those that have been marked, and restore those that a task just named."""
-        after_s = self._settings.now.queues.delete_unused_after_s
-        if after_s is not None:
-            marked = await self._database.execute(lifecycle.mark_unused(), after_s=after_s)
-            if marked:
-                log.info("queues.unused", count=len(marked), queues=[row.name for row in marked[:10]])
-        for row in await self._database.execute(lifecycle.marked_queues(), marked_s=self._marked_s):
-            await self._delete(row.name)
+        """Restore queues that a task just named, mark those that are unused, and delete those that have been marked."""
         if restored := await self._database.execute(lifecycle.restore_queues()):
             log.warning("queues.restored", queues=[row.name for row in restored[:10]])
+        await self._mark_unused()
+        for row in await self._database.execute(lifecycle.marked_queues(), marked_s=self._marked_s):
+            await self._delete(row.name)
+
+    async def _mark_unused(self) -> None:
+        after_s = self._settings.now.queues.delete_unused_after_s
+        if after_s is None:
+            return
+        rows = await self._database.execute(lifecycle.mark_unused(), after_s=after_s)
+        if marked := [row.name for row in rows if row.deleted_at is not None]:
+            log.info("queues.unused", count=len(marked), queues=marked[:10])
 
     async def _delete(self, queue: str) -> None:
         """Delete the queue, or leave it for the next time: a worker that hangs may still consume it."""

@@ -61,7 +61,7 @@ class Queue(Model):
 
     name: Mapped[str] = mapped_column(primary_key=True)
     created_at: Mapped[datetime] = now()
-    used_at: Mapped[datetime] = now()  # a task of it was sent; up to a minute late
+    used_at: Mapped[datetime] = now()  # a task of it was sent, up to a minute late; or it was found to be needed
     deleted_at: Mapped[datetime | None]
     paused_at: Mapped[datetime | None]
     pause_reason: Mapped[str | None]

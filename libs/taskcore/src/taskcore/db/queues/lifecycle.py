@@ -13,8 +13,10 @@ from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
     Executable,
+    SQLColumnExpression,
     and_,
     bindparam,
+    case,
     delete,
     exists,
     func,
@@ -25,14 +27,17 @@ from sqlalchemy import (
 )
 
 from taskcore.db.models import Outbox, Queue, Schedule, Setting, Task, TaskType, Worker
+from taskcore.db.queues.outbox import is_undispatched
 from taskcore.db.sql import const_text, seconds_param, status_in, texts_param
 from taskcore.db.workers.workers import IS_LIVE
-from taskcore.domain.states import HELD, IDLE
+from taskcore.domain.states import HELD, IDLE, Status
 
 #: `used_at` is not written more often than this.
 USE_INTERVAL_S = 60.0
 #: A queue stays marked for at least as long, so that workers have had their heartbeat.
 MARKED_S = 15.0
+#: How many queues one statement looks at: with a large backlog in other queues, each may take a second.
+EXAMINED = 10
 
 _IS_MARKED = Queue.deleted_at.is_not(None)
 
@@ -85,13 +90,27 @@ def mark_queue() -> Executable:
 
 @cache
 def mark_unused() -> Executable:
-    """Mark the queues that have not been used for `after_s`, but no paused ones. Returns their names."""
-    is_old = Queue.used_at < func.now() - seconds_param("after_s")
+    """Mark queues that have not been used for `after_s`, but no paused ones. Looks at the next `EXAMINED` such queues.
+
+    A queue that is needed counts as used now: so each is looked at once in this time. Returns (name, deleted_at), which
+    is null where it is needed.
+    """
+    old = (
+        select(Queue.name, or_(*_uses().values()).label("is_needed"))
+        .where(Queue.used_at < func.now() - seconds_param("after_s"), Queue.paused_at.is_(None), ~_IS_MARKED)
+        .order_by(Queue.used_at)
+        .limit(EXAMINED)
+        .with_for_update(of=Queue, skip_locked=True)
+        .cte("old")
+    )
     return (
         update(Queue)
-        .where(is_old, Queue.paused_at.is_(None), ~_IS_MARKED, ~or_(*_uses().values()))
-        .values(deleted_at=func.now())
-        .returning(Queue.name)
+        .where(Queue.name == old.c.name)
+        .values(
+            used_at=case((old.c.is_needed, func.now()), else_=Queue.used_at),
+            deleted_at=case((~old.c.is_needed, func.now())),
+        )
+        .returning(Queue.name, Queue.deleted_at)
     )
 
 
@@ -133,11 +152,22 @@ def restore_queues() -> Executable:
 
 
 def _uses() -> dict[str, ColumnElement[bool]]:
-    unfinished = and_(Task.queue == Queue.name, status_in(Task.status, IDLE | HELD))
+    """What needs the current row's queue, the cheapest to find first."""
     serves_type = and_(TaskType.queue == Queue.name, TaskType.name == func.any(Worker.types), IS_LIVE)
     return {
-        "has_tasks": or_(exists().where(Outbox.queue == Queue.name), exists().where(unfinished)),
-        "has_schedules": exists().where(Schedule.task["queue"].astext == Queue.name),
-        "is_consumed": exists().where(Queue.name == func.any(Worker.queues), IS_LIVE),
         "is_default": exists().where(serves_type),
+        "is_consumed": exists().where(Queue.name == func.any(Worker.queues), IS_LIVE),
+        "has_schedules": exists().where(Schedule.task["queue"].astext == Queue.name),
+        "has_tasks": or_(*map(_has_rows, (is_undispatched(), Outbox.dispatched_at.is_not(None), Outbox.is_parked)))
+        | or_(*map(_has_tasks, (HELD, IDLE))),
     }
+
+
+def _has_rows(which: SQLColumnExpression[bool]) -> ColumnElement[bool]:
+    """Outbox rows of the queue meet `which`, the condition of an index that begins with the queue."""
+    return exists().where(Outbox.queue == Queue.name, which)
+
+
+def _has_tasks(statuses: frozenset[Status]) -> ColumnElement[bool]:
+    """Tasks of the queue have one of `statuses`, which have an index. It reads the tasks of other queues, too."""
+    return exists().where(Task.queue == Queue.name, status_in(Task.status, statuses))
