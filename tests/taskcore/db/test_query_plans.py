@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, Executable
 
 from taskcore.db.prepared import prepare
-from taskcore.db.queues import lifecycle, loads, outbox, unserved
+from taskcore.db.queues import lifecycle, loads, outbox, queues, unserved
 from taskcore.db.tasks import actions, claims, settlements
 from taskcore.db.tasks.result_rows import result_rows
 from taskcore.db.workers import leases
@@ -134,3 +134,9 @@ def test_a_needed_queue_is_found_by_one_of_its_rows(db: DatabaseHarness, ids: li
     db.sql("UPDATE queue SET used_at = now() - interval '1 day'")
 
     assert most_read(db.engine, lifecycle.mark_unused(), after_s=60.0) == 1
+
+
+def test_listing_queues_reads_the_outbox_once(db: DatabaseHarness, ids: list[int]) -> None:
+    db.sql("INSERT INTO queue (name) VALUES ('one'), ('two'), ('three')")
+
+    assert most_read(db.engine, queues.list_queues()) == len(ids)

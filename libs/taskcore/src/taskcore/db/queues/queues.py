@@ -9,12 +9,12 @@ from sqlalchemy import (
     ColumnElement,
     Executable,
     Float,
-    ScalarSelect,
     Select,
     Text,
     bindparam,
     cast,
     func,
+    literal_column,
     null,
     select,
     update,
@@ -65,43 +65,42 @@ def list_queues() -> Executable:
     return _queues().order_by(Queue.name)
 
 
-def _queues() -> Select[Any]:
-    is_sent = Outbox.dispatched_at.is_not(None)
-    oldest = (
-        select(cast(func.extract("epoch", func.now() - func.min(Outbox.available_at)), Float))
-        .where(Outbox.queue == Queue.name, Outbox.is_due)
-        .correlate(Queue)
-        .scalar_subquery()
-    )
-    running = (
-        select(func.count())
-        .select_from(Task)
-        .where(Task.queue == Queue.name, status_in(Task.status, HELD))
-        .correlate(Queue)
-        .scalar_subquery()
-    )
-    return select(
-        Queue.name,
-        _rows(Outbox.is_due & ~is_sent).label("waiting"),
-        _rows(is_sent).label("dispatched"),
-        _rows(~Outbox.is_due).label("delayed"),
-        running.label("running"),
-        live_slots(Queue.name).label("live_slots"),
-        oldest.label("oldest_age_s"),
-        Queue.paused_at,
-        Queue.pause_reason,
-        Queue.paused_by,
-    ).where(Queue.deleted_at.is_(None))
-
-
-def _rows(which: ColumnElement[bool]) -> ScalarSelect[Any]:
+def _queues() -> Select[*tuple[Any, ...]]:
+    rows, held = _outbox_rows().subquery("rows"), _held_tasks().subquery("held")
+    none: ColumnElement[int] = literal_column("0")
     return (
-        select(func.count())
-        .select_from(Outbox)
-        .where(Outbox.queue == Queue.name, which)
-        .correlate(Queue)
-        .scalar_subquery()
+        select(
+            Queue.name,
+            *(func.coalesce(rows.c[name], none).label(name) for name in ("waiting", "dispatched", "delayed")),
+            func.coalesce(held.c.running, none).label("running"),
+            live_slots(Queue.name).label("live_slots"),
+            rows.c.oldest_age_s,
+            Queue.paused_at,
+            Queue.pause_reason,
+            Queue.paused_by,
+        )
+        .outerjoin_from(Queue, rows, rows.c.queue == Queue.name)
+        .outerjoin(held, held.c.queue == Queue.name)
+        .where(Queue.deleted_at.is_(None))
     )
+
+
+def _outbox_rows() -> Select[*tuple[Any, ...]]:
+    """How many rows each queue has. All are read once: not all of them have an index that begins with the queue."""
+    is_sent, is_due = Outbox.dispatched_at.is_not(None), Outbox.is_due
+    oldest_age = func.now() - func.min(Outbox.available_at).filter(is_due)
+    return select(
+        Outbox.queue,
+        func.count().filter(is_due, ~is_sent).label("waiting"),
+        func.count().filter(is_sent).label("dispatched"),
+        func.count().filter(~is_due).label("delayed"),
+        cast(func.extract("epoch", oldest_age), Float).label("oldest_age_s"),
+    ).group_by(Outbox.queue)
+
+
+def _held_tasks() -> Select[str, int]:
+    number = func.count().label("running")
+    return select(Task.queue, number).where(status_in(Task.status, HELD)).group_by(Task.queue)
 
 
 def _why() -> ColumnElement[str]:
