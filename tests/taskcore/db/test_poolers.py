@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -52,6 +55,15 @@ def settings_with(url: str, *, direct: str | None = None, pooler: Pooler = "none
 def test_a_transaction_pooler_that_is_not_declared_is_refused(transaction_url: str) -> None:
     with pytest.raises(InvalidSettings, match=r"^TASKCORE_DATABASE_URL: .*TASKCORE_DATABASE_POOLER to transaction"):
         check_pooler(settings_with(transaction_url))
+
+
+def test_every_service_checks_for_poolers_when_it_starts(transaction_url: str) -> None:
+    script = "from taskcore.service_main import configure; configure()"  # by a process: it configures logging, too
+    environment = {**os.environ, "TASKCORE_DATABASE_URL": transaction_url}
+
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+
+    assert "InvalidSettings: TASKCORE_DATABASE_URL: a pooler" in done.stderr
 
 
 def test_a_direct_url_that_leads_to_a_pooler_is_refused(transaction_url: str) -> None:

@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 import click
 import msgspec
 
+from taskcore.db.pooler_check import check_pooler
 from taskcore.errors import TaskcoreError
 from taskcore.observability.logging import configure_logging
 from taskcore.settings import Settings, load_settings
@@ -49,12 +50,17 @@ def describe_version() -> str:
     return f"{version} (commit {commit})" if commit else version
 
 
-def configure(log_level: str | None = None) -> Settings:
-    """Load the settings and configure logging. `log_level` comes from the command line and wins over `log.level`."""
+def configure(log_level: str | None = None, *, brings_database: bool = False) -> Settings:
+    """Load the settings, configure logging, and check for poolers, unless the program brings its own database.
+
+    `log_level` comes from the command line and wins over `log.level`. Raises what `check_pooler` raises.
+    """
     settings = load_settings()
     if log_level is not None:
         settings = settings.model_copy(update={"log": settings.log.model_copy(update={"level": log_level})})
     configure_logging(settings.log)
+    if not brings_database:
+        check_pooler(settings)
     return settings
 
 

@@ -21,7 +21,6 @@ from taskapi.app import create_app
 from taskapi.health import health_server
 from taskapi.runtime.services import Services
 from taskapi.server import DRAIN_SIGNAL, DrainingServer, OwnListener, require_free_ports, server_options
-from taskcore.db.pooler_check import check_pooler
 from taskcore.observability.exposition import MultiprocessMetrics, build_registry
 from taskcore.observability.logging import configure_logging, set_log_level
 from taskcore.observability.multiprocess_metrics import (
@@ -42,7 +41,6 @@ log = structlog.stdlib.get_logger(__name__)
 def run() -> None:
     """Serve the HTTP API until SIGTERM or SIGINT. Whatever can be chosen is a setting."""
     settings = configure()
-    check_pooler(settings)
     require_free_ports(settings)
     log.info("api.starting", address=settings.api.host, port=settings.api.port)
     if settings.api.processes == 1:

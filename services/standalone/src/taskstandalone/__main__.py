@@ -30,7 +30,7 @@ from taskstandalone.process import serve
 @version_option
 def run() -> None:
     """Run all of Taskcore in one process, with a PostgreSQL of its own. Whatever can be chosen is a setting."""
-    settings = configure()
+    settings = configure(brings_database=True)
     require_free_ports(settings)
     with EmbeddedPostgres(settings.data_dir) as postgres:
         _upgrade(postgres)
