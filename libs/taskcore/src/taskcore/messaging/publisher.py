@@ -29,6 +29,8 @@ QUEUES_REFUSED = Gauge(
 )
 
 DECLARED_AT_ONCE = 4
+#: For how long nobody tries to connect after a failure: a broker that hangs would delay each of many queues.
+RECONNECT_S = 1.0
 
 #: Traceparents by task id.
 Contexts = Mapping[int, str]
@@ -113,6 +115,7 @@ class RabbitPublisher:
         self._arguments = queue_arguments(settings.queue_type)
         self._connection: ConfirmConnection | None = None
         self._connecting = asyncio.Lock()
+        self._connect_at = 0.0
         self._retry_at = 0.0
         self._refusals: dict[str, _Refusal] = {}
         self._declaring: dict[str, asyncio.Task[None]] = {}
@@ -220,8 +223,17 @@ class RabbitPublisher:
             if self._connection is not None and not self._connection.is_open:
                 await self._disconnect()
             if self._connection is None:
-                self._connection = await ConfirmConnection.open(self._addresses)
+                self._connection = await self._open()
             return self._connection
+
+    async def _open(self) -> ConfirmConnection:
+        if time.monotonic() < self._connect_at:
+            raise BrokerUnavailable
+        try:
+            return await ConfirmConnection.open(self._addresses)
+        except BrokerUnavailable:
+            self._connect_at = time.monotonic() + RECONNECT_S
+            raise
 
     def _refuse(self, queue: str, reason: str) -> None:
         """Ask again after a pause that grows. Log each reason once."""
