@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -26,11 +27,11 @@ class Queue:
     async def settle(self) -> None:
         """Run the relay until it has nothing to move."""
         (load,) = self.db.run(loads.queue_loads())
-        while await self.parking.move(load):
+        while await self.parking.move(load, time.monotonic()):
             (load,) = self.db.run(loads.queue_loads())
 
     async def dispatch(self) -> list[int]:
-        return self.db.dispatch(9, types=await self.served.of("default", fresh=True))
+        return self.db.dispatch(9, types=await self.served.of("default", since=time.monotonic()))
 
 
 @pytest.fixture

@@ -202,6 +202,19 @@ async def test_parked_tasks_come_back_and_the_next_round_starts_at_once(database
     await asyncio.wait_for(relay._wakeup.wait(3_600), 60)
 
 
+async def test_types_are_read_once_a_round_however_many_queues_have_parked_tasks(
+    database: FakeDatabase, relay: Relay
+) -> None:
+    load = {"head_type": None, "in_flight": 0, "live_slots": 2, "has_parked": True}
+    database.on(loads.queue_loads(), lambda: [row(name=f"queue-{number}", **load) for number in range(5)])
+
+    await relay.step()
+    await relay.step()
+
+    assert len(database.calls(unserved.unpark())) == 5
+    assert len(database.calls(loads.served_types())) == 2
+
+
 async def test_parked_tasks_are_looked_for_again_when_a_worker_knows_more(database: FakeDatabase, relay: Relay) -> None:
     load = row(name="served", head_type=None, in_flight=0, live_slots=2, has_parked=True)
     database.on(loads.queue_loads(), lambda: [load])

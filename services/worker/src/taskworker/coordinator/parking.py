@@ -19,23 +19,25 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class ServedTypes:
-    """The types that the live workers of each queue know, read at most every `TYPES_CACHE_S`."""
+    """The types that the live workers of each queue know. They are read again after `TYPES_CACHE_S`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._workers: Sequence[Any] = ()
-        self._refresh_at = 0.0
+        self._as_of = float("-inf")
 
-    async def of(self, queue: str, *, fresh: bool = False) -> list[str]:
-        if fresh or time.monotonic() >= self._refresh_at:
+    async def of(self, queue: str, *, since: float = float("-inf")) -> list[str]:
+        """Return the types that workers of `queue` know, as of `since`, a monotonic time, or later."""
+        if self._as_of < max(since, time.monotonic() - TYPES_CACHE_S):
+            as_of = time.monotonic()
             self._workers = await self._database.execute(loads.served_types())
-            self._refresh_at = time.monotonic() + TYPES_CACHE_S
+            self._as_of = as_of
         serving = [worker for worker in self._workers if not worker.queues or queue in worker.queues]
         return sorted({type_ for worker in serving for type_ in worker.types})
 
 
 class Parking:
-    """Parks rows and brings them back, queue by queue. `load` is a row of `queue_loads`.
+    """Parks rows and brings them back, queue by queue. `load` is a row of `queue_loads`, which was read at `as_of`.
 
     A queue without a live worker stays as it is: its workers may only be restarting.
     """
@@ -46,13 +48,13 @@ class Parking:
         self._warning = PeriodicWarning("tasks.unserved")
         self._nothing_for: dict[str, tuple[list[str], float]] = {}
 
-    async def move(self, load: Any) -> bool:
+    async def move(self, load: Any, as_of: float) -> bool:
         """Park or bring back a batch. Return whether there was anything to do, in which case there may be more."""
         if not load.live_slots or not (load.head_type or load.has_parked):
             return False
         types = await self._served.of(load.name)
         if load.has_parked or load.head_type not in types:
-            types = await self._served.of(load.name, fresh=True)
+            types = await self._served.of(load.name, since=as_of)
         parked = await self._park(load.name, types) if load.head_type and load.head_type not in types else False
         unparked = await self._unpark(load.name, types) if load.has_parked else False
         return parked or unparked

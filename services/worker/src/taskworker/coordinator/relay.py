@@ -117,7 +117,7 @@ class Relay:
         self._flows |= {name: self._flows[name].dispatched(count) for name, count in sent.items()}
         self._used |= sent.keys()
         for queue in rows:
-            if await self._parking.move(queue):
+            if await self._parking.move(queue, now):
                 self.wake()
         return sum(sent.values()), any(queue.live_slots > 0 for queue in waiting)
 
