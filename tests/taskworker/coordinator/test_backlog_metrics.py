@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
-from prometheus_client import generate_latest
+from prometheus_client import Metric, generate_latest
+from prometheus_client.core import GaugeMetricFamily
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -21,6 +22,8 @@ from taskcore.observability.exposition import build_registry
 from taskcore.observability.metrics import MAX_QUEUE_LABELS, BoundedLabels
 from taskstandalone.postgres.roles import OWNER
 from taskworker.coordinator.backlog_metrics import BacklogCollector
+from taskworker.coordinator.database import Database
+from taskworker.coordinator.polled_gauges import PolledGauges
 from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 
 AGE = "taskcore_backlog_age_seconds{}"
@@ -33,7 +36,7 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
     await engine.dispose()
 
 
-async def scrape(gauges: BacklogCollector) -> dict[str, float]:
+async def scrape(gauges: PolledGauges) -> dict[str, float]:
     return parse_series((await asyncio.to_thread(generate_latest, build_registry("coordinator", gauges))).decode())
 
 
@@ -215,3 +218,25 @@ async def test_old_gauges_are_not_served_when_the_database_fails(database_url: s
     seen = await scrape(gauges)
 
     assert "taskcore_workers_live{}" not in seen
+
+
+async def test_old_gauges_are_not_served_when_a_read_was_given_up(engine: AsyncEngine) -> None:
+    gauges = GaugesOfSilentDatabase(engine, asyncio.get_running_loop(), cache_s=0)
+    assert "answers{}" in await scrape(gauges)
+
+    seen = await scrape(gauges)
+
+    assert [name.partition("{")[0] for name in seen] == ["taskcore_build_info"]
+
+
+class GaugesOfSilentDatabase(PolledGauges):
+    """A database that answers once."""
+
+    AGE_METRIC = "age"
+    answers = 0
+
+    async def read(self, database: Database) -> Sequence[Metric]:
+        self.answers += 1
+        if self.answers > 1:
+            raise TimeoutError
+        return [GaugeMetricFamily("answers", "", 1)]

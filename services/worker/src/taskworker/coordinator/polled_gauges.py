@@ -8,8 +8,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as StillReading
+from concurrent.futures import Future, wait
 
 import structlog
 from prometheus_client import Metric
@@ -65,11 +64,10 @@ class PolledGauges(Collector, ABC):
             return [*self._gauges, self._age()] if self._gauges else ()
 
     def _take(self, reading: Future[Sequence[Metric]]) -> None:
+        if not wait([reading], self.wait_s).done:
+            return
         try:
-            self._gauges, self._read_at = reading.result(self.wait_s), self._began_at
-        except StillReading:
-            if not reading.done():
-                return
+            self._gauges, self._read_at = reading.result(), self._began_at
         except Exception as exc:  # the missing gauges raise an alert
             self._gauges = ()
             self.on_failure()
