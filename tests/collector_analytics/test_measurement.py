@@ -9,6 +9,7 @@ from datetime import datetime
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from collector_analytics import measurement
 from collector_analytics.builtin.tasks import Tasks
@@ -34,6 +35,21 @@ class Slow(MetricSource):
         if callable(self.meanwhile):
             self.meanwhile()
         return [Sample("m", 1 if self.meanwhile else 2)]
+
+
+class Idle(MetricSource):
+    """Finds out how long it may work elsewhere."""
+
+    name = "idle"
+    is_windowed = True
+    found = ""
+
+    def describe(self) -> Iterable[Metric]:
+        return [Metric("m")]
+
+    def collect(self, ctx: MetricContext) -> Iterable[Sample]:
+        self.found = ctx.database.scalar(text("SELECT current_setting('idle_in_transaction_session_timeout')"))
+        return []
 
 
 def submit_every_minute(analytics: AnalyticsHarness, start: datetime, end: datetime) -> None:
@@ -70,6 +86,14 @@ def test_a_second_run_changes_nothing(analytics: AnalyticsHarness) -> None:
 
     assert again == [0, 0]
     assert analytics.sql("SELECT * FROM analytics_sample ORDER BY 1, 2") == before
+
+
+def test_a_source_may_work_elsewhere_while_its_transaction_is_open(analytics: AnalyticsHarness) -> None:
+    source = Idle()
+
+    analytics.measure(source, clock(12, 10))
+
+    assert source.found == "1h"
 
 
 def test_concurrent_runs_count_everything_once(analytics: AnalyticsHarness) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from collector_analytics.configured.counters import CounterSource
 from collector_analytics.configured.queries import QuerySource
-from collector_analytics.measurement import CollectionRun, measure
+from collector_analytics.measurement import TIMEOUT, CollectionRun, measure
 from taskcore.db.analytics import samples
 from taskcore.db.engine import sync_engine
 from taskcore.db.live_settings import list_overrides
@@ -44,7 +44,7 @@ class CollectAnalytics(Plugin[CollectAnalyticsParameters]):
     description = "Measures how Taskcore and the configured products are used, and stores the samples."
     queue = QUEUE
     retry = RetryPolicy(max_attempts=3, waits=(timedelta(seconds=5), timedelta(seconds=30)))
-    timeout = timedelta(hours=1)  # a source that hangs must not stop all collection for good
+    timeout = TIMEOUT
 
     def run(self, ctx: TaskContext, params: CollectAnalyticsParameters) -> object:
         url = ctx.settings.database_url.get_secret_value()

@@ -21,6 +21,8 @@ from taskcore.metrics import MetricContext, MetricSource, Sample
 from taskcore.plugins import TaskContext
 from taskcore.plugins.databases import CANCEL_TIMEOUT_S
 
+#: For a run. A source that hangs must not stop all collection for good.
+TIMEOUT = timedelta(hours=1)
 #: Per source and run. The next run continues.
 MAX_WINDOWS = 200
 #: Per source and window or bucket.
@@ -77,6 +79,7 @@ def _collect_windows(source: MetricSource, run: CollectionRun) -> int:
             window = next_window(until, end, run.bucket_width)
             if window is None:
                 break
+            connection.execute(analytics.allow_idle(), {"limit_ms": str(TIMEOUT // timedelta(milliseconds=1))})
             ctx = MetricContext(run.task, connection, window.start, window, is_first)
             rows = _validated(source, source.collect(ctx), window.start)
             stored += _store(connection, source.name, rows, window.end)

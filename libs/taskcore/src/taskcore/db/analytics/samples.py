@@ -31,7 +31,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from taskcore.db.models import AnalyticsCursor, AnalyticsMetric, AnalyticsSample, AnalyticsSeries
-from taskcore.db.sql import const_text, interval, recordset, timestamp_param
+from taskcore.db.sql import const_bool, const_text, interval, recordset, timestamp_param
 from taskcore.domain.metrics import Metric
 
 #: How long a change may take from its `now()` to its commit while its transaction is not seen to be running,
@@ -109,6 +109,13 @@ def advance_cursor() -> Executable:
         .where(AnalyticsCursor.source == bindparam("of", type_=Text))
         .values(until=timestamp_param("upto"))
     )
+
+
+@cache
+def allow_idle() -> Executable:
+    """Let this transaction stay open between two statements for `limit_ms`, as text: a source may work elsewhere."""
+    name, is_local = const_text("idle_in_transaction_session_timeout"), const_bool(True)
+    return select(func.set_config(name, bindparam("limit_ms", type_=Text), is_local))
 
 
 @cache
