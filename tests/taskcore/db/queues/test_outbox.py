@@ -97,6 +97,17 @@ def test_a_missing_outbox_row_is_restored(db: DatabaseHarness) -> None:
     assert len(db.claim([lost, kept])) == 2
 
 
+def test_a_missing_outbox_row_of_a_delayed_task_is_restored_with_its_delay(db: DatabaseHarness) -> None:
+    (later,) = db.submit(new_task(run_at=datetime.now(UTC) + timedelta(hours=1)))
+    db.sql("DELETE FROM outbox")
+
+    db.run(outbox.restore_missing_rows(), after_id=0, until_id=later)
+
+    ((is_due, due_in),) = db.sql("SELECT is_due, available_at - now() FROM outbox")
+    assert not is_due
+    assert due_in > timedelta(minutes=50)
+
+
 def test_submitting_an_idempotency_key_again_stores_nothing(db: DatabaseHarness) -> None:
     db.submit(new_task(idempotency_key="k", fingerprint="f"))
 

@@ -171,13 +171,14 @@ def undispatch_lost() -> Executable:
 def restore_missing_rows() -> Executable:
     """Insert an outbox row for every waiting task between `after_id` and `until_id` that has none.
 
-    Returns their ids.
+    They are due now, but not before their `run_at`. Returns their ids.
     """
+    due_at = func.greatest(Task.run_at, func.now())  # without a null
     return (
         upsert(Outbox)
         .from_select(
             ["task_id", "queue", "type", "priority", "is_due", "available_at"],
-            select(Task.id, Task.queue, Task.type, Task.priority, const_bool(True), func.now())
+            select(Task.id, Task.queue, Task.type, Task.priority, due_at <= func.now(), due_at)
             .where(
                 status_in(Task.status, CLAIMABLE),
                 Task.id > bigint_param("after_id"),
