@@ -107,8 +107,9 @@ class Rescuer:
         return bool(dead)
 
     async def _delete_expired_workers(self) -> None:
+        asked_at = time.monotonic()
         (clock,) = await self._execute(leases.read_clock())
-        if jump_s := self._clock_watch.jump_s(clock.now):
+        if jump_s := self._clock_watch.jump_s(clock.now, asked_at):
             log.warning("database.clock_jumped", seconds=round(jump_s, 1))
             self._delay_expiry(clock.longest_lease_s)
         if time.monotonic() < self._delete_expired_from:
