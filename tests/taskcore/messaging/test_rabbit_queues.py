@@ -13,6 +13,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from prometheus_client import REGISTRY
 
 from harness.rabbitmq.management import VirtualHost
+from taskcore.messaging.publisher import RabbitPublisher
 from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 from tests.taskcore.messaging.worker_harness import RabbitHarness
 
@@ -89,6 +90,18 @@ async def test_a_refused_queue_is_served_once_it_has_been_deleted(
 
     await harness.until(lambda: harness.count("succeeded") == 1)
     assert REGISTRY.get_sample_value("taskcore_queues_refused") == 0
+
+
+async def test_a_refused_queue_that_nobody_asks_for_does_not_count(
+    harness: RabbitHarness, virtual_host: VirtualHost
+) -> None:
+    declare_with_other_arguments(virtual_host, "other")
+    harness.publisher = RabbitPublisher(harness.settings, forget_after_s=0)
+    refused = harness.database.submit(new_task(queue="other"))
+    assert await harness.publisher.publish("other", refused) == refused
+    assert REGISTRY.get_sample_value("taskcore_queues_refused") == 1
+
+    await harness.until(lambda: REGISTRY.get_sample_value("taskcore_queues_refused") == 0)
 
 
 async def test_an_unused_queue_is_deleted(harness: RabbitHarness, virtual_host: VirtualHost) -> None:

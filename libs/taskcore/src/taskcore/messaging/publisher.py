@@ -5,14 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
 
-import structlog
-from prometheus_client import Gauge
-
-from taskcore.domain.backoff import Backoff
 from taskcore.domain.liveness import RECONNECT_GRACE_S
 from taskcore.errors import BrokerUnavailable, QueueRefused
 from taskcore.messaging.addresses import connection_parameters
@@ -20,13 +15,9 @@ from taskcore.messaging.brokers import MemoryBroker, queue_arguments
 from taskcore.messaging.messages import encode
 from taskcore.messaging.presence import presence_queue
 from taskcore.messaging.publisher_connection import ConfirmConnection
-from taskcore.messaging.queue_channel import FIRST_RETRY_S, MAX_RETRY_S
+from taskcore.messaging.refused_queues import FORGET_AFTER_S, RefusedQueues
 from taskcore.observability.outages import BROKER
 from taskcore.settings import Settings
-
-QUEUES_REFUSED = Gauge(
-    "taskcore_queues_refused", "Queues whose declaration the broker does not accept", multiprocess_mode="livemax"
-)
 
 DECLARED_AT_ONCE = 4
 #: For how long nobody tries to connect after a failure: a broker that hangs would delay each of many queues.
@@ -35,8 +26,6 @@ RECONNECT_S = 1.0
 #: Traceparents by task id.
 Contexts = Mapping[int, str]
 NO_CONTEXTS: Contexts = MappingProxyType({})
-
-log = structlog.stdlib.get_logger(__name__)
 
 
 class Publisher(Protocol):
@@ -98,26 +87,17 @@ class MemoryPublisher:
         """Do nothing."""
 
 
-@dataclass
-class _Refusal:
-    """Why the broker does not accept a queue, and until when it is not asked again."""
-
-    reason: str
-    retry_at: float
-    backoff: Backoff
-
-
 class RabbitPublisher:
     """Publishes over one channel in confirm mode: a batch is written as a whole, then its confirms are awaited."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, forget_after_s: float = FORGET_AFTER_S) -> None:
         self._addresses = connection_parameters(settings)
         self._arguments = queue_arguments(settings.queue_type)
         self._connection: ConfirmConnection | None = None
         self._connecting = asyncio.Lock()
         self._connect_at = 0.0
         self._retry_at = 0.0
-        self._refusals: dict[str, _Refusal] = {}
+        self._refused = RefusedQueues(forget_after_s)
         self._declaring: dict[str, asyncio.Task[None]] = {}
         self._declare_slots = asyncio.Semaphore(DECLARED_AT_ONCE)
 
@@ -132,8 +112,7 @@ class RabbitPublisher:
     def is_ready(self, queue: str) -> bool:
         if self._connection is not None and self._connection.has_declared(queue):
             return True
-        refusal = self._refusals.get(queue)
-        if queue not in self._declaring and (refusal is None or time.monotonic() >= refusal.retry_at):
+        if queue not in self._declaring and self._refused.may_retry(queue):
             self._declaring[queue] = asyncio.create_task(self._declare(queue))
         return False
 
@@ -141,12 +120,12 @@ class RabbitPublisher:
         try:
             connection = await self._connect()
             await connection.declare_queue(queue, self._arguments)
-            self._accept(queue)
+            self._refused.accept(queue)
             unconfirmed = await connection.publish(queue, task_ids, contexts)
             BROKER.succeeded()
             return unconfirmed
         except QueueRefused as exc:
-            self._refuse(queue, str(exc))
+            self._refused.refuse(queue, str(exc))
         except BrokerUnavailable as exc:
             BROKER.failed(str(exc))
             await self._disconnect()
@@ -159,7 +138,7 @@ class RabbitPublisher:
             BROKER.succeeded()
             return ready
         except QueueRefused as exc:
-            self._refuse(queue, str(exc))
+            self._refused.refuse(queue, str(exc))
         except BrokerUnavailable as exc:
             BROKER.failed(str(exc))
             await self._disconnect()
@@ -173,7 +152,7 @@ class RabbitPublisher:
             await self._disconnect()
             return False
         if is_gone:
-            self._accept(queue)
+            self._refused.accept(queue)
         return is_gone
 
     async def is_worker_gone(self, worker_id: int) -> bool:
@@ -205,9 +184,9 @@ class RabbitPublisher:
             async with self._declare_slots:
                 connection = await self._connect()
                 await connection.declare_queue(queue, self._arguments)
-            self._accept(queue)
+            self._refused.accept(queue)
         except QueueRefused as exc:
-            self._refuse(queue, str(exc))
+            self._refused.refuse(queue, str(exc))
         except BrokerUnavailable as exc:
             BROKER.failed(str(exc))
         finally:
@@ -234,17 +213,3 @@ class RabbitPublisher:
         except BrokerUnavailable:
             self._connect_at = time.monotonic() + RECONNECT_S
             raise
-
-    def _refuse(self, queue: str, reason: str) -> None:
-        """Ask again after a pause that grows. Log each reason once."""
-        known = self._refusals.get(queue)
-        backoff = Backoff(FIRST_RETRY_S, MAX_RETRY_S) if known is None else known.backoff
-        if known is None or known.reason != reason:
-            log.error("queue.refused", queue=queue, error=reason)
-        self._refusals[queue] = _Refusal(reason, time.monotonic() + backoff.next_s(), backoff)
-        QUEUES_REFUSED.set(len(self._refusals))
-
-    def _accept(self, queue: str) -> None:
-        if self._refusals.pop(queue, None) is not None:
-            log.info("queue.accepted", queue=queue)
-            QUEUES_REFUSED.set(len(self._refusals))
