@@ -11,9 +11,15 @@ import psutil
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 from prometheus_client import REGISTRY
+from pydantic import SecretStr
 
 from harness.rabbitmq.management import VirtualHost
+from taskcore.messaging.addresses import connection_parameters
+from taskcore.messaging.messages import encode
 from taskcore.messaging.publisher import RabbitPublisher
+from taskcore.messaging.rabbit_transport import RESUMED_AT_ONCE, RabbitTransport
+from taskcore.messaging.transports import Delivery, ServedQueues
+from taskcore.settings import Settings
 from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 from tests.taskcore.messaging.worker_harness import RabbitHarness
 
@@ -141,3 +147,27 @@ async def test_a_new_queue_becomes_ready_without_a_message(harness: RabbitHarnes
     await until_ready(harness, "new")
 
     assert virtual_host.exists("new")
+
+
+def test_each_requeued_queue_gets_its_turn_however_full_the_others_are(virtual_host: VirtualHost) -> None:
+    names = [f"queue-{number}" for number in range(RESUMED_AT_ONCE + 4)]
+    with channel_to(virtual_host) as channel:
+        for name in names:
+            channel.queue_declare(name, durable=True)
+            for task_id in range(1, 31):
+                channel.basic_publish("", name, encode(name, task_id))
+    addresses = connection_parameters(Settings(amqp_url=SecretStr(virtual_host.amqp_url)))
+    transport = RabbitTransport(addresses, ServedQueues(names), {}, prefetch=4)
+    deliveries: list[Delivery] = []
+    while {delivery.queue for delivery in deliveries} != set(names):
+        deliveries += transport.receive(len(names), 1)
+    transport.requeue(deliveries)
+
+    served = set()
+    for _ in range(100):
+        (delivery,) = transport.receive(1, 10)
+        transport.acknowledge([delivery], multiple=False)
+        served.add(delivery.queue)
+
+    assert served == set(names)
+    transport.close()

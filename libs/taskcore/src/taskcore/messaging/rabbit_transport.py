@@ -52,8 +52,7 @@ class RabbitTransport:
     def receive(self, limit: int, timeout_s: float) -> list[Delivery]:
         with _dramatiq_errors():
             self._update_channels()
-            if not self._delivered:
-                self._resume()
+            self._resume(1 if self._delivered else RESUMED_AT_ONCE)
             timeout_s = min(timeout_s, RESUME_INTERVAL_S) if self._paused or self._unopened else timeout_s
             self._run(0 if self._delivered else timeout_s, until=lambda: bool(self._delivered))
         return list(self._take(limit))
@@ -146,8 +145,9 @@ class RabbitTransport:
             channel.inbox.clear()
             self._paused.append(channel)
 
-    def _resume(self) -> None:
-        for _ in range(min(RESUMED_AT_ONCE, len(self._paused))):
+    def _resume(self, count: int) -> None:
+        """Resume the queues that have been paused for longest: each gets its turn, however full the others are."""
+        for _ in range(min(count, len(self._paused))):
             self._paused.popleft().resume()
 
     def _take(self, limit: int) -> Iterator[Delivery]:
