@@ -87,8 +87,13 @@ class ConfirmConnection:
             on_open_error_callback=fail,
             on_close_callback=fail,
         )
-        async with _unavailable_after(CONNECT_TIMEOUT_S):
-            return cls(connection, await opened, closed)
+        try:
+            async with _unavailable_after(CONNECT_TIMEOUT_S):
+                return cls(connection, await opened, closed)
+        except BaseException:
+            if not (connection.is_closing or connection.is_closed):
+                connection.close()  # it would open later, and stay open for nobody
+            raise
 
     @property
     def is_open(self) -> bool:
