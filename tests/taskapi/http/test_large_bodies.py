@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
+from collections.abc import Callable
 
 import httpx
 import pytest
 
+from taskapi.http.json_errors import json_error
 from taskapi.http.json_values import has_more_values
 from taskapi.http.off_loop import INLINE_BYTES, off_loop
 from tests.taskapi.api_helpers import Database, count_stored, field_errors_of, problem_of, task_body
@@ -37,6 +40,20 @@ async def test_work_on_large_bodies_leaves_the_event_loop_to_others() -> None:
 def test_values_are_counted_outside_of_strings(text: bytes, values: int) -> None:
     assert has_more_values(text, values)
     assert not has_more_values(text, values + 1)
+
+
+@pytest.mark.parametrize(
+    "scan", [lambda text: has_more_values(text, 2), lambda text: json_error(text, ValueError())], ids=["count", "find"]
+)
+def test_a_string_of_escapes_takes_no_more_memory_than_others(scan: Callable[[bytes], object]) -> None:
+    text = b'[0,0,"' + b"\\\\" * 200_000 + b'"]'
+
+    tracemalloc.start()
+    scan(text)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < 10 * len(text)
 
 
 @pytest.mark.parametrize(

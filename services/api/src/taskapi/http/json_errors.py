@@ -19,7 +19,7 @@ from taskcore.domain.documents import MAX_DEPTH
 #: A fault beyond this many tokens is reported without its path.
 MAX_TOKENS = 200_000
 
-_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|[{}\[\]:,]|[^\s"{}\[\]:,]+', re.DOTALL)
+_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[{}\[\]:,]|[^\s"{}\[\]:,]+', re.DOTALL)
 _NOT_NUMBERS = frozenset({b"NaN", b"Infinity", b"-Infinity"})
 _NUMBER = re.compile(rb"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")

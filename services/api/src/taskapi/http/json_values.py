@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-_STRING = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
+#: Possessive, since a repetition that could go back takes memory for each of millions of escapes.
+_STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _STRINGS = re.compile(_STRING, re.DOTALL)
 #: Text with up to a thousand strings: nothing else runs in this process while a regular expression is matched.
 _PIECE = re.compile(rb'(?:[^"]*' + _STRING + rb"){1,1000}", re.DOTALL)
