@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Collection
 
 from taskapi.runtime.database import Database
+from taskapi.runtime.reload import Reload
 from taskcore.db.queues import lifecycle
 from taskcore.live_settings import CurrentSettings
 
@@ -24,8 +24,7 @@ class QueueNames:
         self._database = database
         self._settings = settings
         self._taken: set[str] = set()
-        self._read_at = float("-inf")
-        self._reading = asyncio.Lock()
+        self._reload = Reload(self._read)
 
     @property
     def refusal(self) -> str:
@@ -34,12 +33,14 @@ class QueueNames:
 
     async def find_refused(self, names: Collection[str]) -> frozenset[str]:
         """Return those of `names` that are new and exceed `queues.max`. The others count as taken from now on."""
-        if time.monotonic() - self._read_at < MAX_AGE_S and self._taken.issuperset(names):
-            return frozenset()
-        async with self._reading:
-            self._taken = {row.name for row in await self._database.read(lifecycle.taken_names())}
-            self._read_at = time.monotonic()
-            new = [name for name in dict.fromkeys(names) if name not in self._taken]
-            room = max(0, self._settings.now.queues.max - len(self._taken))
-            self._taken.update(new[:room])
-            return frozenset(new[room:])
+        now = time.monotonic()
+        is_old = self._reload.began_at < now - MAX_AGE_S
+        if names and (is_old or not self._taken.issuperset(names)):
+            await self._reload.since(now)
+        new = [name for name in dict.fromkeys(names) if name not in self._taken]
+        room = max(0, self._settings.now.queues.max - len(self._taken))
+        self._taken.update(new[:room])
+        return frozenset(new[room:])
+
+    async def _read(self) -> None:
+        self._taken = {row.name for row in await self._database.read(lifecycle.taken_names())}

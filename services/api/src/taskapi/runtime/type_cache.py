@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from taskapi.runtime.database import Database
+from taskapi.runtime.reload import Reload
 from taskcore.db.workers import workers
 from taskcore.submission.schemas import FindErrors, compile_schema
 
@@ -35,23 +35,18 @@ class TypeCache:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._types: Mapping[str, KnownType] = {}
-        self._read_at = float("-inf")
-        self._reading = asyncio.Lock()
+        self._reload = Reload(self._read)
 
     async def get(self, names: Collection[str]) -> Mapping[str, KnownType]:
         """Return all types, including those of `names` that exist."""
         started_at = time.monotonic()
-        if self._read_at < started_at - MAX_AGE_S or any(name not in self._types for name in names):
-            async with self._reading:
-                if self._read_at < started_at:
-                    await self._read()
+        if self._reload.began_at < started_at - MAX_AGE_S or any(name not in self._types for name in names):
+            await self._reload.since(started_at)
         return self._types
 
     async def _read(self) -> None:
-        started_at = time.monotonic()
         rows = await self._database.read(workers.list_types())
         self._types = {row.name: self._known(row) for row in rows}
-        self._read_at = started_at
 
     def _known(self, row: Any) -> KnownType:
         known = self._types.get(row.name)
