@@ -240,6 +240,7 @@ async def test_the_environment_keeps_neither_the_api_from_starting_nor_the_reaso
     ("url", "proxy"),
     [
         ("http://jaeger.svc/{trace_id}", None),
+        ("http://tempo.lan/", None),
         ("http://10.1.2.3/", None),
         ("http://[fd00::7]:3200/", None),
         ("http://[::1]/", None),
@@ -249,7 +250,7 @@ async def test_the_environment_keeps_neither_the_api_from_starting_nor_the_reaso
     ],
 )
 def test_the_proxy_is_that_of_the_environment(monkeypatch: pytest.MonkeyPatch, url: str, proxy: str | None) -> None:
-    monkeypatch.setenv("NO_PROXY", "10.0.0.0/8, .svc, fd00::/8, [::1]")
+    monkeypatch.setenv("NO_PROXY", "10.0.0.0/8, .svc, *.lan, fd00::/8, [::1]")
     monkeypatch.setenv("ALL_PROXY", "proxy:3128")
     monkeypatch.setenv("HTTPS_PROXY", "http://secure")
 

@@ -10,7 +10,8 @@ from urllib.request import getproxies_environment
 def proxy_for(url: str) -> str | None:
     """Return the URL of the proxy for `url`, if there is one.
 
-    `NO_PROXY` has hosts, domains, addresses and networks, such as `10.0.0.0/8,.svc,fd00::/8,[::1]`, or `*` for all.
+    `NO_PROXY` has hosts, domains, addresses and networks, such as `10.0.0.0/8,.svc,*.lan,fd00::/8,[::1]`, or `*` for
+    all.
     """
     parts, proxies = urlsplit(url), getproxies_environment()
     direct = proxies.get("no", "").split(",")
@@ -24,4 +25,4 @@ def _matches(entry: str, host: str) -> bool:
     try:
         return ip_address(host) in ip_network(entry.strip("[]"), strict=False)
     except ValueError:  # one of them is a name
-        return entry == "*" or (bool(entry) and f".{host}".endswith(f".{entry.lstrip('.')}"))
+        return entry == "*" or (bool(entry) and f".{host}".endswith(f".{entry.lstrip('*.')}"))
