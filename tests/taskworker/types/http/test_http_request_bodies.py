@@ -82,9 +82,10 @@ def test_cut_body_is_as_long_as_can_be(site: HttpServer) -> None:
         ("x-gzip", GZIPPED),
         ("deflate", zlib.compress(TEXT.encode())),
         ("gzip", gzip.compress(TEXT[:10].encode()) + gzip.compress(TEXT[10:].encode())),
+        ("gzip", GZIPPED + bytes(1_000)),
         ("gzip", TEXT.encode()),
     ],
-    ids=["gzip", "upper case", "x-gzip", "deflate", "two members", "not compressed at all"],
+    ids=["gzip", "upper case", "x-gzip", "deflate", "two members", "padded", "not compressed at all"],
 )
 def test_compressed_body_is_decompressed(site: HttpServer, encoding: str, body: bytes) -> None:
     result = fetch(site, body, **{"Content-Encoding": encoding})

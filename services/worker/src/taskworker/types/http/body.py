@@ -49,19 +49,24 @@ def _decompressed(response: httpx.Response, max_bytes: int) -> Iterator[bytes]:
 
 
 def _inflated(chunks: Iterable[bytes], max_chunk: int) -> Iterator[bytes]:
-    """Yield the decompressed content. What is not compressed, in spite of its header, is yielded unchanged."""
+    """Yield the decompressed content. What is not compressed, in spite of its header, is yielded unchanged.
+
+    What follows the compressed content, such as padding, is left out.
+    """
     inflater = zlib.decompressobj(GZIP_OR_ZLIB)
-    is_compressed = True
+    is_compressed, has_member = True, False
     for chunk in chunks:
         rest = chunk
         while rest and is_compressed:
             try:
                 yield inflater.decompress(rest, max_chunk)
             except zlib.error:
+                if has_member:
+                    return
                 is_compressed = False
                 break
             rest = inflater.unconsumed_tail or inflater.unused_data
             if inflater.eof:  # a gzip body may have several members
-                inflater = zlib.decompressobj(GZIP_OR_ZLIB)
+                inflater, has_member = zlib.decompressobj(GZIP_OR_ZLIB), True
         if rest:
             yield rest
