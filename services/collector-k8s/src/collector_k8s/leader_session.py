@@ -59,8 +59,9 @@ class LeaderSession:
             for scope in scopes
         ]
         interval_s = settings.relist_interval_s
-        relisted = scopes if interval_s is not None else ()
-        self._relisters = [Relister(scope, interval_s or 0, cluster, events, put, stopped) for scope in relisted]
+        self._relisters = [
+            Relister(scope, interval_s, cluster, events, put, stopped) for scope in scopes if interval_s is not None
+        ]
 
     def run(self, elector: LeaderElector, stop: threading.Event) -> None:
         """Work until `stop` is set or the lease is lost."""
