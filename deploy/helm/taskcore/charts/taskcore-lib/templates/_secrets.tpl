@@ -1,6 +1,7 @@
 {{- /* Secrets that values name. Against a cluster, one that is missing fails here rather than in pods that wait for it in silence. */ -}}
 
-{{- /* (list . "name" (list "key")): fails unless the cluster has the Secret with these keys. */ -}}
+{{- /* (list . "name" (list "key") "global.….existingSecret"): fails unless the cluster has the Secret with these keys, which that
+       value names. An empty key is none. */ -}}
 {{- define "taskcore.requireSecret" -}}
 {{- $namespace := (index . 0).Release.Namespace -}}
 {{- $name := index . 1 -}}
