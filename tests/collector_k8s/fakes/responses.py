@@ -36,7 +36,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """A response. Status 0 closes the connection without one, and -1 never answers."""
+    """A response, whose body is JSON or bytes. Status 0 closes the connection without one, and -1 never answers."""
 
     status: int = 200
     body: Any = None
@@ -44,7 +44,7 @@ class Response:
 
     @property
     def raw(self) -> bytes:
-        return json.dumps(self.body).encode()
+        return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
 
 
 HANG_UP = Response(0)

@@ -128,11 +128,18 @@ def test_another_pod_of_the_same_name_was_not_killed(cluster: FakeCluster) -> No
 
 
 @pytest.mark.parametrize(
-    "response", [error_response(403), Response(200, ["not", "a", "pod"])], ids=["403", "malformed"]
+    ("response", "requests"),
+    [
+        (error_response(403), 1),  # the label is not asked for either
+        (Response(200, ["not", "a", "pod"]), 2),
+        (Response(200, b'{"metadata": {"uid": "\xff"}}'), 2),
+    ],
+    ids=["403", "malformed", "not UTF-8"],
 )
-def test_a_status_that_cannot_be_read_drops_no_event(cluster: FakeCluster, response: Response) -> None:
+def test_a_pod_that_cannot_be_read_drops_no_event(cluster: FakeCluster, response: Response, requests: int) -> None:
     cluster.respond_next("other", response, response)
 
     found = event_filter(cluster, read_pods=True).accept(raw("eater", reason="BackOff"))
 
     assert [one.reason for one in found] == ["BackOff"]
+    assert len(cluster.requests_of("other")) == requests

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import OrderedDict
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,9 +11,10 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from collector_k8s.cluster.client import ClusterClient, ClusterError
+from collector_k8s.cluster.client import ClusterClient
 from collector_k8s.events.event_document import MalformedEvent, ObjectMeta, parse_event, task_id_of
 from collector_k8s.ingest.oom_kills import OomKills
+from collector_k8s.ingest.pod_reader import PodReader, PodUnreadable
 from collector_k8s.metrics import EVENTS_REJECTED
 from taskcore.domain.kubernetes_events import Event
 from taskcore.settings import KubernetesSettings
@@ -22,7 +22,6 @@ from taskcore.settings import KubernetesSettings
 PodKey = tuple[str, str, str]  # namespace, name, uid
 
 MAX_PODS = 10_000
-RETRY_AFTER_S = 30.0
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -33,8 +32,9 @@ class EventFilter:
     def __init__(self, settings: KubernetesSettings, cluster: ClusterClient) -> None:
         self._cluster_name = settings.cluster
         self._reasons = frozenset(settings.reasons)
-        self._pods = PodTasks(cluster) if settings.read_pods else None
-        self._oom_kills = OomKills(cluster) if settings.read_pods else None
+        pods = PodReader(cluster)
+        self._pods = PodTasks(pods) if settings.read_pods else None
+        self._oom_kills = OomKills(pods) if settings.read_pods else None
 
     def accept(self, raw: msgspec.Raw) -> list[Event]:
         """Return the event to store, after those that its pod's status tells of.
@@ -61,16 +61,15 @@ class _Pod(Struct):
 
 
 class PodTasks:
-    """Which task a pod ran, by its label. Looks up each pod once.
+    """Which task a pod ran, by its label. Looks up each pod once. Thread-safe.
 
-    After a failed lookup, events are stored without their task for a while. Thread-safe.
+    While pods cannot be read, events are stored without their task.
     """
 
-    def __init__(self, cluster: ClusterClient) -> None:
-        self._cluster = cluster
+    def __init__(self, pods: PodReader) -> None:
+        self._pods = pods
         self._lock = threading.Lock()
         self._known: OrderedDict[PodKey, int | None] = OrderedDict()
-        self._retry_at = 0.0
 
     def task_id(self, event: Event) -> int | None:
         """Return the task of the pod that `event` is about. `None` when it ran no task, or the lookup fails."""
@@ -79,21 +78,16 @@ class PodTasks:
             if pod in self._known:
                 self._known.move_to_end(pod)
                 return self._known[pod]
-            if time.monotonic() < self._retry_at:
-                return None
         return self._look_up(*pod)
 
     def _look_up(self, namespace: str, name: str, uid: str) -> int | None:
         try:
-            pod = msgspec.json.decode(self._cluster.read_pod(namespace, name), type=_Pod)
-        except (ClusterError, msgspec.DecodeError) as exc:
-            if isinstance(exc, ClusterError) and exc.status == 404:
-                return self._remember((namespace, name, uid), None)
-            self._retry_at = time.monotonic() + RETRY_AFTER_S
-            log.warning("pod.lookup_failed", namespace=namespace, pod=name, error=str(exc))
+            pod = self._pods.read(namespace, name, _Pod)
+        except PodUnreadable:
             return None
-        is_successor = bool(uid and pod.metadata.uid) and pod.metadata.uid != uid  # a newer pod of the same name
-        return self._remember((namespace, name, uid), None if is_successor else task_id_of(pod.metadata.labels))
+        is_another = pod is not None and uid and pod.metadata.uid not in ("", uid)  # a newer pod of the same name
+        labels = None if pod is None or is_another else pod.metadata.labels
+        return self._remember((namespace, name, uid), task_id_of(labels))
 
     def _remember(self, pod: PodKey, task_id: int | None) -> int | None:
         with self._lock:

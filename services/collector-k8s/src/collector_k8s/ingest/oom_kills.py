@@ -6,26 +6,20 @@ An event about a restart is the occasion to read the pod's status.
 from __future__ import annotations
 
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from datetime import datetime
 
-import msgspec
-import structlog
 from msgspec import Struct
 
-from collector_k8s.cluster.client import ClusterClient, ClusterError
 from collector_k8s.events.event_document import MAX_NAME_LENGTH, Time
+from collector_k8s.ingest.pod_reader import PodReader, PodUnreadable
 from taskcore.domain.kubernetes_events import Event
 
 OOM_KILLED = "OOMKilled"
 COMPONENT = "taskcore-collector-k8s"
 #: Versions of events whose pod has been read are remembered, up to this number.
 MAX_READ = 10_000
-RETRY_AFTER_S = 30.0
-
-log = structlog.stdlib.get_logger(__name__)
 
 
 class _Terminated(Struct, rename="camel", frozen=True):
@@ -60,33 +54,25 @@ class _Pod(Struct, frozen=True):
 
 
 class OomKills:
-    """Reads the pods of events about restarts, each version of an event once.
+    """Reads the pods of events about restarts, each version of an event once. Thread-safe."""
 
-    After a failed read, no pod is read for a while. Thread-safe.
-    """
-
-    def __init__(self, cluster: ClusterClient) -> None:
-        self._cluster = cluster
+    def __init__(self, pods: PodReader) -> None:
+        self._pods = pods
         self._lock = threading.Lock()
         self._read: OrderedDict[tuple[str, str], None] = OrderedDict()
-        self._retry_at = 0.0
 
     def found_by(self, event: Event) -> list[Event]:
         """Return an event for each container of the pod that was killed for memory last."""
         version = (event.uid, event.resource_version)
         with self._lock:
-            if not _tells_of_restart(event) or version in self._read or time.monotonic() < self._retry_at:
+            if not _tells_of_restart(event) or version in self._read:
                 return []
         try:
-            pod = msgspec.json.decode(self._cluster.read_pod(event.namespace, event.name), type=_Pod)
-        except (ClusterError, msgspec.DecodeError) as exc:
-            if not (isinstance(exc, ClusterError) and exc.status == 404):
-                self._retry_at = time.monotonic() + RETRY_AFTER_S
-                log.warning("pod.lookup_failed", namespace=event.namespace, pod=event.name, error=str(exc))
-                return []
-            pod = _Pod(_Metadata())
+            pod = self._pods.read(event.namespace, event.name, _Pod)
+        except PodUnreadable:
+            return []
         self._remember(version)
-        return list(_oom_events(event, pod))
+        return [] if pod is None else list(_oom_events(event, pod))
 
     def _remember(self, version: tuple[str, str]) -> None:
         with self._lock:
