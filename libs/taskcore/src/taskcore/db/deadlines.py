@@ -11,7 +11,7 @@ from psycopg.rows import TupleRow
 from sqlalchemy import Engine, event
 
 WAIT_INTERVAL_S = 0.1
-#: The share of the deadline after which a server that does not hang gives up itself, so that it leaves nothing waiting.
+#: After this share of the deadline a server that does not hang gives up by itself, so that no statement stays behind.
 SERVER_TIMEOUT_SHARE = 0.8
 
 Result = TypeVar("Result")

@@ -46,7 +46,7 @@ def read_clock() -> Executable:
 
     A transaction that has been writing for longer than a minute is not waited for. A transaction that waits for a lock
     may be about to write. `pg_locks` shows both kinds to everybody: who writes holds the lock on its own id. When other
-    roles' transactions began is hidden without `pg_read_all_stats`: those are waited for as long as that.
+    roles' transactions began is hidden without `pg_read_all_stats`: each of those is waited for, up to that minute.
     """
     activity = table_of("pg_stat_activity", *(column(name) for name in ("datname", "pid", "xact_start")))
     locks = table_of("pg_locks", column("pid"), column("locktype"), column("granted", Boolean))

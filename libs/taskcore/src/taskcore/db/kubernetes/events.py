@@ -124,7 +124,7 @@ def set_cursor() -> Executable:
 
 @cache
 def record_set_back() -> Executable:
-    """Let what is stored so far be older than whatever comes. Parameters: of_cluster, of_scope."""
+    """Record that whatever comes is newer than all that is stored so far. Parameters: of_cluster, of_scope."""
     return (
         update(K8sCursor)
         .where(K8sCursor.cluster == _OF_CLUSTER, K8sCursor.scope == bindparam("of_scope", type_=Text))

@@ -128,7 +128,7 @@ def delete_queue() -> Executable:
 
 @cache
 def restore_queues() -> Executable:
-    """Make the queues of tasks that are due, where they were deleted while the task was submitted. Returns their names.
+    """Create again the queues of due tasks that were deleted while those were submitted. Returns their names.
 
     Each name is one lookup in the index of what is to be sent, however large the backlog is.
     """
