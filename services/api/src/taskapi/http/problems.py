@@ -10,9 +10,6 @@ from taskapi.schemas.problems import FieldError, Problem, ProblemCode
 
 MAX_ERRORS = 100
 
-#: The server closes a connection whose request body it did not read: the client must not send another one there.
-CLOSE = {"Connection": "close"}
-
 
 class ProblemError(Exception):
     """The request fails with `problem`, which is sent to the client."""
@@ -60,12 +57,12 @@ def not_found(code: ProblemCode, which: int | str) -> ProblemError:
 
 def body_timeout() -> ProblemError:
     """Return the problem of a body that comes too slowly."""
-    return ProblemError(Problem("The body came too slowly", 408, ProblemCode.BODY_TIMEOUT), CLOSE)
+    return ProblemError(Problem("The body came too slowly", 408, ProblemCode.BODY_TIMEOUT))
 
 
 def too_many_large_bodies() -> ProblemError:
     problem = Problem("Too many large requests are being handled", 503, ProblemCode.TOO_MANY_LARGE_BODIES)
-    return ProblemError(problem, {"Retry-After": "2", **CLOSE})
+    return ProblemError(problem, {"Retry-After": "2"})
 
 
 def too_many_waiting() -> ProblemError:

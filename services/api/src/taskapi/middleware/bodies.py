@@ -1,4 +1,7 @@
-"""Bound the bodies of requests: how slowly they may come, and how much of them is in memory at once."""
+"""Bound the bodies of requests: how slowly they may come, and how much of them is in memory at once.
+
+The server closes a connection whose request body was not read to its end, and the response says so.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from litestar.types.asgi_types import HTTPRequestEvent, ReceiveMessage
 
 from taskapi.http.problems import body_timeout, too_many_large_bodies
@@ -42,8 +45,14 @@ class BodyMiddleware:
             await self._app(scope, receive, send)
             return
         body = _Body(self._limits, self._budget, receive, _content_length(scope))
+
+        async def respond(message: Message) -> None:
+            if message["type"] == "http.response.start" and not body.is_complete:
+                message["headers"] = [*message["headers"], (b"connection", b"close")]
+            await send(message)
+
         try:
-            await self._app(scope, body.receive, send)
+            await self._app(scope, body.receive, respond)
         finally:
             await self._budget.release(body.share)
 
@@ -59,7 +68,10 @@ class _Body:
     deadline: float | None = None
     received: int = 0
     share: int = 0
-    is_complete: bool = False
+    is_complete: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.is_complete = self.announced == 0
 
     async def receive(self) -> ReceiveMessage:
         """Return the next message. Raise `ProblemError` when the body comes too slowly, or gets no share."""
@@ -115,5 +127,9 @@ class _Budget:
 
 
 def _content_length(scope: HTTPScope) -> int | None:
-    text = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
-    return int(text) if text.isdigit() else None
+    """Return 0 without a body, and None for a body that comes in chunks."""
+    headers = dict(scope["headers"])
+    if b"transfer-encoding" in headers:
+        return None
+    text = headers.get(b"content-length", b"")
+    return int(text) if text.isdigit() else 0

@@ -21,7 +21,7 @@ from psycopg.errors import DeadlockDetected, UndefinedColumn, UndefinedTable
 from sqlalchemy.exc import DBAPIError
 
 from taskapi.http.parameters import PROBLEM_MEDIA_TYPE, PUBLIC_NAMES, HttpRequest
-from taskapi.http.problems import CLOSE, ProblemError, concurrent_update, invalid, too_large
+from taskapi.http.problems import ProblemError, concurrent_update, invalid, too_large
 from taskapi.middleware.request import request_id_of
 from taskapi.schemas.problems import FieldError, Problem, ProblemCode
 from taskcore.db.engine import is_database_unavailable
@@ -48,7 +48,7 @@ def _problem(request: HttpRequest, exc: Exception) -> tuple[Problem, dict[str, s
         case ProblemError():
             return exc.problem, exc.headers
         case RequestEntityTooLarge():
-            return too_large("body", request.route_handler.resolve_request_max_body_size() or 0), CLOSE
+            return too_large("body", request.route_handler.resolve_request_max_body_size() or 0), {}
         case ValidationException():
             return invalid(list(_parameter_errors(exc))), {}
         case NotFoundException():
