@@ -112,12 +112,15 @@ class EmbeddedWorker:
 
     def _run_directives(self) -> None:
         while not self._stopping.is_set():
-            self._check_fence()
-            self._service.abandon_stuck(self._settings.worker.kill_after_s)
             try:
+                self._check_fence()
+                self._service.abandon_stuck(self._settings.worker.kill_after_s)
                 self._apply(self._lease.directives.get(timeout=POLL_INTERVAL_S))
             except queue.Empty:
                 continue
+            except Exception:  # such as no thread left: without this loop, nothing would fence the attempts any more
+                log.exception("worker.directives_failed")
+                self._stopping.wait(POLL_INTERVAL_S)
 
     def _check_fence(self) -> None:
         """Interrupt this worker's attempts before another worker may run their tasks."""
@@ -132,8 +135,8 @@ class EmbeddedWorker:
     def _apply(self, directives: Directives) -> None:
         """Do what the database asks. After a suspend longer than the lease, the worker has a new id."""
         if directives.worker_id != self._executor.worker_id:
-            self._executor.worker_id = directives.worker_id
             self._liveness.switch_to(directives.worker_id)
+            self._executor.worker_id = directives.worker_id
         for held in directives.cancel:
             self._service.interrupt(held.key, InterruptCause.CANCEL)
         for held in directives.pause:
