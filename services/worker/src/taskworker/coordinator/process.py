@@ -33,7 +33,7 @@ def coordinator_engine(settings: Settings) -> AsyncEngine:
     return async_engine(
         url,
         name="taskworker coordinate",
-        pool_size=4,
+        pool_size=10,  # a connection for each loop and for the gauges, so that a slow statement delays no other loop
         options=KEY_LOOKUP_OPTIONS,
         pooler=settings.database_pooler,
     )
