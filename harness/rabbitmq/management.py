@@ -41,6 +41,14 @@ class VirtualHost:
         """Delete the queue and its messages, even while it has consumers."""
         self._management.request("DELETE", f"queues/{self.name}/{quote(queue, safe='')}")
 
+    def permit(self, read: str = ".*") -> None:
+        """Let the user read the queues whose names match the pattern, declare all, and write to all."""
+        self._management.request(
+            "PUT",
+            f"permissions/{self.name}/{quote(self._management.user, safe='')}",
+            {"configure": ".*", "write": ".*", "read": read},
+        )
+
     @contextmanager
     def policy(self, queues: str, **definition: Any) -> Iterator[None]:
         """Apply `definition` to the queues whose names match the pattern, for the duration of the context."""
@@ -60,11 +68,11 @@ class ManagementApi:
         """`url` defaults to the standard management port on the broker's host."""
         parts = urlsplit(amqp_url)
         self._amqp = f"{parts.scheme}://{parts.netloc}"
-        self._user = unquote(parts.username or "guest")
+        self.user = unquote(parts.username or "guest")
         self.url = url or f"http://{parts.hostname}:{PORT}"
         self._client = httpx.Client(
             base_url=self.url,
-            auth=(self._user, unquote(parts.password or "guest")),
+            auth=(self.user, unquote(parts.password or "guest")),
             trust_env=False,
             timeout=60,
         )
@@ -73,11 +81,10 @@ class ManagementApi:
     def virtual_host(self, name: str) -> Iterator[VirtualHost]:
         """Yield a new virtual host. It is deleted afterwards with its contents."""
         self.request("PUT", f"vhosts/{name}")
-        self.request(
-            "PUT", f"permissions/{name}/{quote(self._user, safe='')}", {"configure": ".*", "write": ".*", "read": ".*"}
-        )
+        host = VirtualHost(f"{self._amqp}/{name}", name, self)
+        host.permit()
         try:
-            yield VirtualHost(f"{self._amqp}/{name}", name, self)
+            yield host
         finally:
             self.request("DELETE", f"vhosts/{name}")
 

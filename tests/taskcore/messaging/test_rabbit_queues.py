@@ -12,11 +12,13 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 from prometheus_client import REGISTRY
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from harness.rabbitmq.management import VirtualHost
 from taskcore.messaging.addresses import connection_parameters
 from taskcore.messaging.messages import encode
 from taskcore.messaging.publisher import RabbitPublisher
+from taskcore.messaging.queue_channel import FIRST_RETRY_S
 from taskcore.messaging.rabbit_transport import RESUMED_AT_ONCE, RabbitTransport
 from taskcore.messaging.transports import Delivery, ServedQueues
 from taskcore.settings import Settings
@@ -147,6 +149,18 @@ async def test_a_new_queue_becomes_ready_without_a_message(harness: RabbitHarnes
     await until_ready(harness, "new")
 
     assert virtual_host.exists("new")
+
+
+def test_a_queue_that_may_be_declared_and_not_read_is_refused_once(virtual_host: VirtualHost) -> None:
+    virtual_host.permit(read="^$")
+    addresses = connection_parameters(Settings(amqp_url=SecretStr(virtual_host.amqp_url)))
+    transport = RabbitTransport(addresses, ServedQueues(["default"]), {}, prefetch=1)
+
+    with capture_logs() as logs:
+        transport.process_events(2 * FIRST_RETRY_S)
+
+    assert [line["event"] for line in logs] == ["queue.refused"]
+    transport.close()
 
 
 def test_each_requeued_queue_gets_its_turn_however_full_the_others_are(virtual_host: VirtualHost) -> None:

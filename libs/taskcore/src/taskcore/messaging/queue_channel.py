@@ -105,17 +105,19 @@ class QueueChannel:
 
     def _on_declared(self, _frame: Any) -> None:
         self._is_declared, self.is_opening = True, False
-        self._backoff.reset()
-        if self._refusal:
-            log.info("queue.accepted", queue=self.queue)
-            self._refusal = ""
         if not self.is_paused:
             self._consume()
 
     def _consume(self) -> None:
         assert self._channel is not None
         if self._channel.is_open:
-            self._consumer_tag = self._channel.basic_consume(self.queue, self._on_message)
+            self._consumer_tag = self._channel.basic_consume(self.queue, self._on_message, callback=self._on_consuming)
+
+    def _on_consuming(self, _frame: Any) -> None:
+        self._backoff.reset()
+        if self._refusal:
+            log.info("queue.accepted", queue=self.queue)
+            self._refusal = ""
 
     def _on_message(self, channel: Channel, method: Any, _properties: Any, body: bytes) -> None:
         self.inbox.append(Delivery(method.delivery_tag, *decode(body), self.queue, channel))
