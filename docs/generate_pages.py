@@ -129,8 +129,23 @@ def _values(field: FieldInfo) -> str:
     live = ["live"] if any(isinstance(mark, Live) for mark in field.metadata) else []
     if choices := [choice for choice in get_args(kind) if isinstance(choice, str)]:
         return ", ".join([*(f"`{choice}`" for choice in choices), *live])
-    bounds = [f"{word} {getattr(m, key)}" for m in field.metadata for key, word in BOUNDS if hasattr(m, key)]
-    return ", ".join([" ".join([_kind(str(kind)), *bounds]), *live])
+    return ", ".join([" ".join([_kind(str(kind)), *_bounds(field)]), *live])
+
+
+def _bounds(field: FieldInfo) -> list[str]:
+    """Return the narrowest bounds: a type has some, and its use in a field may have narrower ones."""
+    constraints = list(_constraints(field))
+    lowest = max(((getattr(c, key), word) for c in constraints for key, word in LOW if hasattr(c, key)), default=None)
+    highest = min((c.le for c in constraints if hasattr(c, "le")), default=None)
+    low = [] if lowest is None else [f"{lowest[1]} {lowest[0]}"]
+    return low if highest is None else [*low, f"up to {highest}"]
+
+
+def _constraints(field: FieldInfo) -> Iterator[Any]:
+    yield from field.metadata
+    for alternative in get_args(field.annotation):  # of a value that may be null
+        for mark in getattr(alternative, "__metadata__", ()):
+            yield from getattr(mark, "metadata", ())
 
 
 def _kind(annotation: str) -> str:
@@ -149,7 +164,7 @@ KINDS = (
     ("str", "text"),
     ("AlertTask", "JSON object"),
 )
-BOUNDS = (("ge", "from"), ("gt", "above"), ("le", "up to"))
+LOW = (("ge", "from"), ("gt", "above"))
 
 
 def main() -> int:

@@ -24,7 +24,7 @@ REDACTED_FIELDS = (
 
 
 class HealthSettings(Section):
-    """Where every process serves its health checks and metrics, apart from the API."""
+    """Where every process, the API included, serves its health checks and metrics."""
 
     host: str = "127.0.0.1"
     """Address to listen on. `::` means all addresses, of IPv4 and IPv6."""
