@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import IO, Any, Literal
 from urllib.parse import quote
 
 import psutil
@@ -22,7 +22,7 @@ from harness.reaper import Reaper
 from harness.waiting import eventually
 from taskstandalone.postgres import paths
 from taskstandalone.postgres.account import Account
-from taskstandalone.postgres.cluster import SUPERUSER, named_account
+from taskstandalone.postgres.cluster import SUPERUSER, named_account, program_options
 from taskstandalone.postgres.roles import OWNER, create_roles_and_databases
 
 #: Debian installs each version beside the others.
@@ -186,9 +186,8 @@ class PostgresCluster:
             command = [str(self._binaries / program), *arguments]
             subprocess.run(command, check=True, **self._options(output))
 
-    def _options(self, output: Any) -> dict[str, Any]:
-        streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
-        return {**streams, "cwd": "/", "env": self._environment, **self._account.popen_options}
+    def _options(self, output: IO[bytes]) -> dict[str, Any]:
+        return {**program_options(self._account, output), "env": self._environment}
 
     def _is_ready(self) -> bool:
         assert self._server is not None
