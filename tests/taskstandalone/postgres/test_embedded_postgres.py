@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -10,8 +13,17 @@ import pytest
 from harness.postgres import PostgresServer, postgres_processes
 from taskstandalone.postgres.data_dir_lock import DataDirInUse
 from taskstandalone.postgres.embedded_postgres import EmbeddedPostgres
-from taskstandalone.postgres.paths import PostgresFailed
+from taskstandalone.postgres.paths import SOCKET_NAME, PostgresFailed
 from tests.taskstandalone.postgres.owners import has_data, write_data
+
+
+@contextmanager
+def listening(path: Path) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        listener.setblocking(False)
+        yield listener
 
 
 def test_data_survives_a_restart(data_dir: Path) -> None:
@@ -110,14 +122,16 @@ def test_another_user_who_took_the_socket_directory_does_not_block_the_start(dat
     usual.symlink_to(elsewhere)
 
     try:
-        with EmbeddedPostgres(data_dir) as postgres:
+        with listening(usual / SOCKET_NAME) as false_server, EmbeddedPostgres(data_dir) as postgres:
             write_data(postgres.url)
             assert postgres.socket_dir != usual
             assert postgres.socket_dir.stat().st_mode & 0o777 == 0o700
+            with pytest.raises(BlockingIOError):  # nobody has connected to it, not even before the server was ready
+                false_server.accept()
     finally:
         usual.unlink()
 
-    assert list(elsewhere.iterdir()) == []
+    assert [file.name for file in elsewhere.iterdir()] == [SOCKET_NAME]
 
 
 def test_data_of_another_version_is_refused_with_what_to_do(data_dir: Path) -> None:

@@ -61,6 +61,7 @@ class EmbeddedPostgres:
         self.log_file = self.data_dir / "postgres.log"
         self._settings = SETTINGS | dict(settings or {})
         self._lock = DataDirLock(self.data_dir / "standalone.lock")
+        self._socket_dir = paths.socket_dir(self.data_dir)
         self._server: psutil.Process | None = None
 
     def start(self) -> str:
@@ -121,7 +122,7 @@ class EmbeddedPostgres:
     @property
     def socket_dir(self) -> Path:
         """The directory of the server's socket: that of the running server, if there is one."""
-        return PidFile.read(self.cluster_dir).socket_dir or paths.socket_dir(self.data_dir)
+        return PidFile.read(self.cluster_dir).socket_dir or self._socket_dir
 
     def __enter__(self) -> Self:
         self.start()
@@ -152,7 +153,7 @@ class EmbeddedPostgres:
         deadline = time.monotonic() + STOP_TIMEOUT_S
         while processes := postmaster.server_processes(self.cluster_dir):
             recorded = PidFile.read(self.cluster_dir)
-            directory = recorded.socket_dir or paths.socket_dir(self.data_dir)
+            directory = recorded.socket_dir or self._socket_dir
             server = next((process for process in processes if process.pid == recorded.pid), None)
             if server and recorded.status == "ready" and not (directory / SOCKET_NAME).exists():
                 log.warning("postgres.socket_lost", pid=server.pid, sockets=str(directory))
@@ -171,7 +172,7 @@ class EmbeddedPostgres:
         account.take_ownership(self.cluster_dir)
         if account.is_current_user:
             cluster.allow_current_user(self.cluster_dir)
-        directory = self._make_socket_dir(account)
+        directory = self._socket_dir = self._make_socket_dir(account)
         # No server is running. PostgreSQL would trust these files if their pid belonged to another program by now.
         for stale in (self.cluster_dir / "postmaster.pid", directory / SOCKET_NAME, directory / f"{SOCKET_NAME}.lock"):
             stale.unlink(missing_ok=True)
