@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from psycopg.errors import QueryCanceled
 
 from harness.ports import free_port
 from harness.postgres import as_role, execute_as
@@ -15,6 +16,7 @@ from taskcore.errors import InvalidSettings
 from taskcore.plugins.databases import check_roles
 from taskcore.settings import Settings
 from taskstandalone.postgres.cluster import SUPERUSER
+from taskstandalone.postgres.roles import OWNER
 from taskworker.types.query.run_query import RunQuery
 from tests.taskworker.types.environments import database_environment
 
@@ -57,6 +59,15 @@ def test_what_the_operator_permits_is_accepted(empty_database_url: str, option: 
     check_roles(settings_with(shop={"url": url} | option))
 
     assert database_environment(url, **option).run(RunQuery, query="SELECT 1")["rows"] == [[1]]
+
+
+def test_a_check_that_does_not_end_is_bounded_by_the_timeout_of_the_database(empty_database_url: str) -> None:
+    slow = "CREATE VIEW public.pg_roles AS SELECT r.* FROM pg_catalog.pg_roles r, pg_sleep(600)"
+    execute_as(OWNER, empty_database_url, slow)
+    url = empty_database_url + "&options=-csearch_path%3Dpublic,pg_catalog"
+
+    with pytest.raises(QueryCanceled, match="statement timeout"):
+        database_environment(url, timeout_s=0.1).run(RunQuery, query="SELECT 1")
 
 
 def test_an_ordinary_role_and_a_database_that_does_not_answer_are_accepted(empty_database_url: str) -> None:

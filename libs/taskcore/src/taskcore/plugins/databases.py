@@ -87,7 +87,7 @@ def open_connection(
     connection = _connect(name, database, task_id, connect)
     if database.read_only and not database.allow_privileged_role:
         try:
-            _refuse_privileges(name, connection)
+            _refuse_privileges(name, database, connection)
         except BaseException:
             connection.close()
             raise
@@ -116,10 +116,10 @@ def check_roles(settings: Settings, timeout_s: float = CHECK_TIMEOUT_S) -> None:
         raise InvalidSettings("\n".join(sorted(errors)))
 
 
-def _refuse_privileges(name: str, connection: psycopg.Connection[Any]) -> None:
-    connection.autocommit = True
-    (held,) = connection.execute(_PRIVILEGES).fetchone() or (None,)
-    connection.autocommit = False
+def _refuse_privileges(name: str, database: DatabaseSettings, connection: psycopg.Connection[Any]) -> None:
+    with connection.transaction():
+        _limit_statements(connection, database, is_local=True)
+        (held,) = connection.execute(_PRIVILEGES).fetchone() or (None,)
     if held:
         role = "SUPERUSER" if "SUPERUSER" in held else ", ".join(sorted(held))
         raise PrivilegedRole(
@@ -143,7 +143,12 @@ def _connect(
 def _configure(connection: psycopg.Connection[Any], database: DatabaseSettings) -> None:
     """Set the timeout and the access mode of all its transactions."""
     connection.autocommit = True
-    timeout_ms = max(1, round(database.timeout_s * 1000))
-    connection.execute("SELECT set_config('statement_timeout', %s, false)", [str(timeout_ms)])
+    _limit_statements(connection, database, is_local=False)
     connection.autocommit = False
     connection.read_only = database.read_only
+
+
+def _limit_statements(connection: psycopg.Connection[Any], database: DatabaseSettings, *, is_local: bool) -> None:
+    """Set the timeout of the statements of this transaction, if it `is_local`, or of the session."""
+    timeout_ms = max(1, round(database.timeout_s * 1000))
+    connection.execute("SELECT set_config('statement_timeout', %s, %s)", [str(timeout_ms), is_local])
