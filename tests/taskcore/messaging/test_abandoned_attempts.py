@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from uuid import uuid4
 
 import pytest
@@ -100,14 +100,21 @@ async def test_attempt_that_does_not_stop_is_cancelled(harness: EmbeddedHarness)
     await harness.end_abandoned_threads(1)
 
 
-def test_thread_that_comes_back_is_the_next_replacement() -> None:
+@pytest.fixture
+def idle_worker() -> Iterator[Worker]:
+    """A worker whose own threads do not run."""
     worker = Worker(MemoryBroker(), worker_threads=1)
-    threads = ReplacementThreads(worker)
+    yield worker
+    for thread in worker.workers:
+        thread.stop()
+        thread.join()
 
-    threads.replace()
+
+def test_thread_that_comes_back_is_the_next_replacement(idle_worker: Worker) -> None:
+    threads = ReplacementThreads(idle_worker)
+
+    threads.replace(1)
     threads.put_back(ClaimedTask(Lease(1, 1, uuid4()), "t", "stubborn", "default", {}, 0, 4, 0.0))
-    threads.replace()
+    threads.replace(1)
 
-    (thread,) = worker.workers
-    thread.stop()
-    thread.join()
+    assert len(idle_worker.workers) == 1

@@ -69,6 +69,8 @@ class RunningAttempts:
 
     def start(self, claimed: ClaimedTask, *, own_process: bool = False, can_cancel: bool = True) -> RunningAttempt:
         """Add an attempt. Its timeout starts here, or with `start_timeout` when it has its `own_process`."""
+        if claimed.timeout_s is not None:
+            self._start_watchdog()
         has_deadline = claimed.timeout_s is not None and not own_process
         deadline = time.monotonic() + (claimed.timeout_s or 0) if has_deadline else None
         slot = self.table.place(claimed, deadline, own_process)
@@ -141,12 +143,16 @@ class RunningAttempts:
         attempt = self._attempts.get(task_id)
         return attempt if attempt is not None and attempt.claimed.lease.attempt == attempt_number else None
 
+    def _start_watchdog(self) -> None:
+        with self._changed:
+            if self._watchdog is None:
+                watchdog = threading.Thread(target=self._watch_deadlines, name="watchdog", daemon=True)
+                watchdog.start()  # raises when the process can start no thread
+                self._watchdog = watchdog
+
     def _watch(self, deadline: float) -> None:
         """Have the watchdog check no later than `deadline`. It usually waits for an earlier one already."""
         with self._changed:
-            if self._watchdog is None:
-                self._watchdog = threading.Thread(target=self._watch_deadlines, name="watchdog", daemon=True)
-                self._watchdog.start()
             if deadline < self._next_check:
                 self._next_check = deadline
                 self._changed.notify()

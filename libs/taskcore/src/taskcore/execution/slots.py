@@ -135,7 +135,7 @@ class SlotPool:
             self._started.add(one.lease.task_id)
             return one
 
-    def replace_thread(self) -> None:
+    def forget_thread(self) -> None:
         """A thread that was called does not stop: it no longer counts, and must not ask for another task."""
         with self._lock:
             self._active -= 1

@@ -127,10 +127,11 @@ class ConsumerService:
 
     def abandon_stuck(self, after_s: float) -> None:
         """Settle the attempts that have not stopped `after_s` after their interrupt. New threads replace theirs."""
-        for claimed, finished in self.executor.abandon_stuck(after_s):
-            self.slots.replace_thread()
-            self._threads.replace()
+        stuck = self.executor.abandon_stuck(after_s)
+        for claimed, finished in stuck:
+            self.slots.forget_thread()
             self._finish(claimed, finished)
+        self._threads.replace(len(stuck))
 
     def release(self, claimed: Sequence[ClaimedTask]) -> None:
         """Return tasks to their queue. While the database is unavailable, leave that to the completer.

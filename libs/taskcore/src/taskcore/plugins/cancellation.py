@@ -30,6 +30,7 @@ from __future__ import annotations
 import _thread
 import threading
 import time
+from collections.abc import Callable
 
 from taskcore.plugins.cancellation_scopes import Callback, InterruptCallback, Shield
 from taskcore.plugins.interrupts import INTERRUPTED, InterruptCause, Interrupted
@@ -86,7 +87,7 @@ class CancellationToken:
             self._raise()
             has_callbacks = bool(self._callbacks)
         if has_callbacks:  # they free a thread that waits in C, so that the exception reaches it, and may be slow
-            _thread.start_new_thread(self._run_callbacks, ())
+            _run_apart(self._run_callbacks)
         return True
 
     def on_interrupt(self, callback: Callback) -> InterruptCallback:
@@ -191,7 +192,7 @@ class CancellationToken:
         if not self._may_raise():
             return
         if is_thread_starting():
-            _thread.start_new_thread(self._raise_soon, ())
+            _run_apart(self._raise_soon)
         else:
             self._raise_now()
 
@@ -223,3 +224,11 @@ class CancellationToken:
         """Retract the exception, if it has not hit yet."""
         if self._is_raised and self._thread is not None:
             raise_thread_exception(self._thread, None)
+
+
+def _run_apart(function: Callable[[], None]) -> None:
+    """Call `function` in a thread of its own, or here when the process cannot start one: it must happen anyway."""
+    try:
+        _thread.start_new_thread(function, ())
+    except RuntimeError:
+        function()
