@@ -101,7 +101,8 @@ class AttemptResult(NamedTuple):
 
     `result_json` is JSON text. `retry_in` is set if and only if the task will be retried. `isolated` makes the next
     attempt run in a process of its own, because this one may have crashed the process that it shared.
-    `is_undescribed`: what the plugin raised, or its retry policy, failed itself when it was evaluated.
+    `is_undescribed`: what the plugin raised, or its retry policy, raised itself when it was read, or the worker could
+    not run the attempt.
     """
 
     status: Status

@@ -1,7 +1,7 @@
 """The signals of processes that plugins in threads start: by default they end on SIGTERM and SIGINT, as anywhere else.
 
-A forked child has the signal handlers of its parent, and the descriptor to which the parent's event loop has signals
-written: a SIGTERM for the child would be the parent's. A program that a child executes has only what is ignored.
+A forked child inherits the signal handlers of its parent, and the descriptor that wakes the parent's event loop: a
+SIGTERM for the child would reach the parent. An executed program inherits only which signals are ignored.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _blocked = threading.local()
 
 
 def ignore_stop_signals() -> None:
-    """Let SIGTERM and SIGINT do nothing in this process, but what they always do in the processes that it starts."""
+    """Ignore SIGTERM and SIGINT in this process, but not in the processes that it starts."""
     for number in STOP_SIGNALS:
         signal.signal(number, do_nothing)  # not SIG_IGN, which executed programs inherit
     reset_signals_in_forks()

@@ -154,7 +154,7 @@ class Executor:
     def abandon_stuck(self, after_s: float) -> list[tuple[ClaimedTask, FinishedAttempt | None]]:
         """End the attempts that have not stopped `after_s` after their interrupt. Return them with their results.
 
-        Their threads go on unobserved, and `run` raises `AttemptAbandoned` there in the end.
+        Their threads go on unobserved. When one ends after all, `run` raises `AttemptAbandoned` in it.
         """
         return self._runner.abandon_stuck(after_s)
 

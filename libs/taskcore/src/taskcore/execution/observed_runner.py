@@ -1,4 +1,4 @@
-"""Runs attempts before the eyes of observers, and sees to it that each has an end, whatever fails."""
+"""Runs attempts and tells their observers. Every attempt ends, whatever fails."""
 
 from __future__ import annotations
 

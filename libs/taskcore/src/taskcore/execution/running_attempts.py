@@ -40,7 +40,7 @@ class NullAttemptTable:
 
 
 class AttemptAbandoned(TaskcoreError):
-    """The attempt has been settled while its thread went on. What the thread has brought about is of no use."""
+    """The attempt was settled while its thread went on. What the thread returns is dropped."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

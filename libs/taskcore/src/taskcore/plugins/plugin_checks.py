@@ -1,4 +1,4 @@
-"""The checks of a plugin class when it is loaded. What is wrong is said in words, before any task meets it."""
+"""The checks of a plugin class when it is loaded, so that a mistake shows before a task runs."""
 
 from __future__ import annotations
 
