@@ -1,4 +1,4 @@
-"""The relay's connection to a server that does not answer."""
+"""The relay's connection to a server that does not answer, or has no channel left."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import asyncio
 import pika
 import pytest
 
+from taskcore.errors import BrokerUnavailable
 from taskcore.messaging.publisher_connection import ConfirmConnection
 
 
@@ -31,3 +32,14 @@ async def test_giving_up_to_connect_closes_the_connection() -> None:
             await opening
         async with asyncio.timeout(10):
             await ended.wait()
+
+
+async def test_a_connection_without_a_free_channel_is_of_no_use(amqp_url: str) -> None:
+    address = pika.URLParameters(amqp_url)
+    address.channel_max = 1
+    connection = await ConfirmConnection.open([address])
+
+    with pytest.raises(BrokerUnavailable, match="NoFreeChannels"):
+        await connection.queue_exists("any")
+
+    await connection.close()

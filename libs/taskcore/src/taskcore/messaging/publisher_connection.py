@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import pika
 import structlog
 from pika.adapters.asyncio_connection import AsyncioConnection
 from pika.channel import Channel
-from pika.exceptions import ChannelClosedByBroker
+from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from taskcore.errors import BrokerUnavailable, QueueRefused
 from taskcore.messaging.addresses import CONNECT_TIMEOUT_S, shuffled
@@ -26,8 +26,6 @@ from taskcore.messaging.queue_channel import LASTING_REFUSALS
 CONFIRM_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 2.0
 NOT_FOUND = 404
-
-Result = TypeVar("Result")
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -186,8 +184,8 @@ class ConfirmConnection:
             ask(channel, on_reply)
 
         self._require_open()
-        self._connection.channel(on_open_callback=on_open)
         async with _unavailable_after(CONFIRM_TIMEOUT_S):
+            self._connection.channel(on_open_callback=on_open)
             return await reply
 
     def _write_messages(
@@ -237,7 +235,7 @@ class ConfirmConnection:
             batch.changed.set()
 
 
-def _set_result(future: asyncio.Future[Result], result: Result) -> None:
+def _set_result(future: asyncio.Future[Any], result: Any) -> None:
     """Do nothing if the future has a result, or if nobody waits for it any more."""
     if not future.done():
         future.set_result(result)
@@ -245,9 +243,9 @@ def _set_result(future: asyncio.Future[Result], result: Result) -> None:
 
 @asynccontextmanager
 async def _unavailable_after(timeout_s: float) -> AsyncIterator[None]:
-    """Raise `BrokerUnavailable` when the block takes longer than `timeout_s`."""
+    """Raise `BrokerUnavailable` when the block takes longer than `timeout_s`, or no channel can be opened in it."""
     try:
         async with asyncio.timeout(timeout_s):
             yield
-    except TimeoutError as exc:
-        raise BrokerUnavailable("the broker does not answer") from exc
+    except (TimeoutError, AMQPError) as exc:
+        raise BrokerUnavailable(f"the broker does not answer: {exc!r}") from exc
