@@ -40,10 +40,7 @@ class _Batch:
 
 
 class ConfirmConnection:
-    """A connection with one channel for messages. When either closes, every method raises `BrokerUnavailable`.
-
-    Any number of calls may wait at the same time.
-    """
+    """A connection for any number of calls at once. When it has closed, every method raises `BrokerUnavailable`."""
 
     def __init__(self, connection: AsyncioConnection, channel: Channel, closed: asyncio.Event) -> None:
         self._connection = connection
