@@ -42,6 +42,11 @@ def test_field_with_a_similar_name_is_shown(redactor: Redactor, key: str) -> Non
     assert redactor.redact_fields({key: "shown"}) == {key: "shown"}
 
 
+@pytest.mark.parametrize("value", [True, False, None])
+def test_a_field_without_room_for_a_secret_is_kept(redactor: Redactor, value: bool | None) -> None:
+    assert redactor.redact_fields({"password_changed": value}) == {"password_changed": value}
+
+
 def test_field_is_redacted_at_any_depth(redactor: Redactor) -> None:
     fields = {"request": {"headers": [{"Cookie": "a=b", "Accept": "*/*"}], "token": {"value": 1}}, 7: ("x",)}
 

@@ -24,7 +24,8 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_a-zA-Z]+")
 class Redactor:
     """Redacts the fields whose keys contain one of `names` as whole words.
 
-    The name `api_key` matches the keys `api_key`, `X-Api-Key` and `myApiKey`, but not `api_keys_left`.
+    The name `api_key` matches the keys `api_key`, `X-Api-Key` and `myApiKey`, but not `api_keys_left`. Booleans and
+    null are kept, whatever their key: `password_changed` is no secret.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
@@ -51,7 +52,8 @@ class Redactor:
 
     def _field(self, name: Any, value: Any, depth: int) -> Any:
         try:
-            return REDACTED if isinstance(name, str) and self._is_secret(name) else self._value(value, depth)
+            is_secret = isinstance(name, str) and not isinstance(value, bool | None) and self._is_secret(name)
+            return REDACTED if is_secret else self._value(value, depth)
         except Exception:  # a mapping of a plugin's own may raise anything
             return UNREADABLE
 
