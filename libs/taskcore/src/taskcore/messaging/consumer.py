@@ -190,8 +190,9 @@ class ClaimingConsumer(Consumer):
                 if not is_database_unavailable(exc):
                     raise
                 DATABASE.failed(exc, unclaimed=len(ids))
+                if is_repeated:  # at first, only this one connection may be lost
+                    self._wait_for_database()
                 is_repeated = True
-                self._wait_for_database()
         return []
 
     def _wait_for_database(self) -> None:
