@@ -42,8 +42,8 @@ def stale(trial: Trial) -> None:
         )
         trial.require(_states(trial, stale_ids) == before, "a stale message changed a task")
         trial.figures["refused"] = _refused(trial) - counted
-    for task_id in stale_ids:
-        trial.system.api.post(f"/tasks/{task_id}/cancel")
+        for task_id in stale_ids:  # those that wait to be retried are no backlog
+            trial.system.api.post(f"/tasks/{task_id}/cancel")
 
 
 def _cancelled(trial: Trial) -> list[int]:
