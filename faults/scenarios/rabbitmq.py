@@ -7,7 +7,7 @@ from faults.system.system import wait
 from faults.trial import Trial
 
 RECOVERY_LIMIT_S = 30.0
-#: The queues of connected workers are exclusive: RabbitMQ lets nobody else delete them.
+#: The queues of connected workers are exclusive: RabbitMQ lets no other connection delete them.
 PRESENCE_PREFIX = "worker."
 CRITERION = "submissions never fail; all tasks run within 30 s of its return"
 

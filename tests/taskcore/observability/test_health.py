@@ -1,4 +1,4 @@
-"""The health server: what it serves, on which addresses, and that nobody can keep it from answering."""
+"""The health server: what it serves, on which addresses, and that no client can keep it from answering."""
 
 from __future__ import annotations
 

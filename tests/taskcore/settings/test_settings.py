@@ -132,7 +132,9 @@ def test_key_without_a_certificate_is_refused(monkeypatch: pytest.MonkeyPatch) -
         load_settings()
 
 
-@pytest.mark.parametrize("sender", ["nobody", "Müller, GmbH <tasks@example.com>", "a@b\nBcc: c@d", "", "ä@example.com"])
+@pytest.mark.parametrize(
+    "sender", ["somebody", "Müller, GmbH <tasks@example.com>", "a@b\nBcc: c@d", "", "ä@example.com"]
+)
 def test_mail_sender_that_is_no_address_is_refused(sender: str) -> None:
     with pytest.raises(ValidationError, match=r"Taskcore <taskcore@example\.com>"):
         SmtpSettings(sender=sender)

@@ -73,11 +73,11 @@ def test_a_rendered_name_is_truncated_or_falls_back_to_the_rules_name(message: s
         ({"to": ["a@b"], "kind": "$kind"}, ("kind",)),
         ({"to": ["$object"]}, ("to", 0)),
         ({"to": ["a@b"], "note": "$message"}, ("note",)),  # it may be empty
-        ({"to": ["nobody"]}, ("to", 0)),
+        ({"to": ["someone"]}, ("to", 0)),
         ({"to": "$object"}, ("to",)),
         ({"to": []}, ("to",)),
         ({"to": ["a@b"], "port": "$object"}, ("port",)),
-        ({"to": ["a@b"], "sender": "nobody"}, ("sender",)),
+        ({"to": ["a@b"], "sender": "someone"}, ("sender",)),
         ({"to": ["a@b"], "subject": "ü"}, ("subject",)),
         ({"to": ["a@b"], "body": "$message"}, ()),
         ({"subject": "$message"}, ()),

@@ -126,7 +126,7 @@ def test_another_user_who_took_the_socket_directory_does_not_block_the_start(dat
             write_data(postgres.url)
             assert postgres.socket_dir != usual
             assert postgres.socket_dir.stat().st_mode & 0o777 == 0o700
-            with pytest.raises(BlockingIOError):  # nobody has connected to it, not even before the server was ready
+            with pytest.raises(BlockingIOError):  # no client has connected to it, not even before the server was ready
                 false_server.accept()
     finally:
         usual.unlink()

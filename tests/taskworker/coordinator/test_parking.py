@@ -1,4 +1,4 @@
-"""Tasks whose type no live worker of their queue knows: they are in nobody's way, and are given up in the end."""
+"""Tasks whose type no live worker of their queue knows: they delay no other task, and fail in the end."""
 
 from __future__ import annotations
 

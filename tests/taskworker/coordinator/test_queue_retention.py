@@ -92,7 +92,7 @@ async def test_queue_that_is_still_consumed_is_deleted_later(
     publisher.consumed.add("old")
     await retention.step()
     assert names(db) == ["old"]
-    assert db.run(queues.queue_names()) == []  # no worker is told to consume it
+    assert db.run(queues.queue_names()) == []  # no worker consumes it any more
 
     publisher.consumed.clear()
     await retention.step()

@@ -166,7 +166,7 @@ async def drain(worker: EmbeddedWorker, grace_s: float, signals: asyncio.Queue[N
         except Exception:  # the process ends in any case, and the rescuer recovers what it held
             log.exception("worker.drain_failed")
         finally:
-            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            with suppress(RuntimeError):  # the loop is closed, so nothing waits for this
                 loop.call_soon_threadsafe(drained.set_result, None)
 
     threading.Thread(target=stop, name="drain", daemon=True).start()

@@ -85,7 +85,7 @@ class DrainingServer(MPServer):
         super().signal_handler_interrupt(*arguments, **options)  # type: ignore[no-untyped-call]
 
     def shutdown(self, exit_code: int = 0) -> None:
-        """Drain, unless a server process has ended by itself: it has said why, and nobody serves any more."""
+        """Drain, unless a server process has ended by itself: it has logged why, and there is nothing left to drain."""
         has_failed = bool(exit_code or self.interrupt_children)
         if self._drain_s and not has_failed and not self._skip_drain.is_set():
             log.info("api.draining", drain_s=self._drain_s)

@@ -35,7 +35,7 @@ def stored(db: DatabaseHarness) -> list[Any]:
 
 
 def lag_seen_by_another_role(database_url: str) -> timedelta:
-    """Return how far behind now the history is settled, as seen by a role that is told no times of other roles."""
+    """Return how far behind now the history is settled, as seen by a role that cannot see the times of other roles."""
     engine = sync_engine(as_role(OWNER, database_url), name="tests", pool_size=1)
     (row,) = DatabaseHarness(engine).run(analytics.read_clock())
     engine.dispose()

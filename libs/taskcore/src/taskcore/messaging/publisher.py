@@ -20,7 +20,7 @@ from taskcore.observability.outages import BROKER
 from taskcore.settings import Settings
 
 DECLARED_AT_ONCE = 4
-#: For how long nobody tries to connect after a failure: a broker that hangs would delay each of many queues.
+#: How long to wait after a failed connect: with a broker that hangs, each of many queues would be delayed.
 RECONNECT_S = 1.0
 
 #: Traceparents by task id.

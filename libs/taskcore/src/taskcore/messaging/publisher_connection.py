@@ -87,7 +87,7 @@ class ConfirmConnection:
                 return cls(connection, await opened, closed)
         except BaseException:
             if not (connection.is_closing or connection.is_closed):
-                connection.close()  # it would open later, and stay open for nobody
+                connection.close()  # it would open later, and stay open unused
             raise
 
     @property

@@ -15,7 +15,7 @@ from taskcore.messaging.queue_channel import FIRST_RETRY_S, MAX_RETRY_S
 QUEUES_REFUSED = Gauge(
     "taskcore_queues_refused", "Queues whose declaration the broker does not accept", multiprocess_mode="livemax"
 )
-#: A queue for which nobody has asked for so long does not count any more: it may have been deleted.
+#: A refused queue that was not used for this long no longer counts: it may have been deleted.
 FORGET_AFTER_S = 60.0
 
 log = structlog.stdlib.get_logger(__name__)

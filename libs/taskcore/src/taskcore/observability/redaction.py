@@ -10,7 +10,7 @@ from typing import Any
 from taskcore.domain import documents
 
 REDACTED = "***"
-#: In place of a value that raises when it is read, so that nobody knows what is in it.
+#: In place of a value that raises when it is read: it may be a secret.
 UNREADABLE = "<unreadable>"
 #: Deeper values are replaced as a whole, since a structure may contain itself.
 MAX_DEPTH = 20

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from taskcore.settings.field_types import LIVE, Age, Section
 
-#: A process has an AMQP channel for each queue, of which RabbitMQ allows 2,047 by default.
+#: A process has an AMQP channel for each queue, and RabbitMQ allows 2,047 channels by default.
 MAX_QUEUES = 2_000
 
 

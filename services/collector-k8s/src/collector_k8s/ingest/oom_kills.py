@@ -1,4 +1,4 @@
-"""Events about containers that were killed for memory, of which the cluster makes none: only their pod's status tells.
+"""Events about containers that were killed for memory. The cluster makes none: only the pod's status shows it.
 
 An event about a restart is the occasion to read the pod's status.
 """

@@ -65,7 +65,7 @@ def create_cluster(cluster_dir: Path, account: Account, log_file: Path) -> int:
 
 
 def allow_current_user(cluster_dir: Path) -> None:
-    """Let processes of the current user and of root connect as any role, and nobody else as any.
+    """Let processes of the current user and of root connect as any role, and no other user as any.
 
     PostgreSQL asks the operating system who is at the other end of the socket.
     """

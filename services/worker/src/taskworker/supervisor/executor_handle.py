@@ -93,7 +93,7 @@ class ExecutorHandle:
         self.process.kill()
 
     def kill_group(self) -> None:
-        """Kill what the process has started, and what is left of that after its own end."""
+        """Kill the processes that this one has started, also after its own end."""
         if (pid := self.process.pid) is not None:
             with suppress(ProcessLookupError, PermissionError):  # there is no such group, or only dead processes in it
                 os.killpg(pid, signal.SIGKILL)

@@ -1,7 +1,7 @@
 """An executor process: it claims, runs and settles tasks, and exchanges commands and reports with its supervisor.
 
-It exits when it is asked to, and at once when the pipe breaks: without the supervisor nobody renews its lease. It leads
-a process group, which ends with it: the processes that plugins in threads start.
+It exits when it is asked to, and at once when the pipe breaks: without the supervisor its lease is not renewed. It
+leads a process group, which ends with it: the processes that plugins in threads start.
 """
 
 from __future__ import annotations

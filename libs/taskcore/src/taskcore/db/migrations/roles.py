@@ -35,8 +35,8 @@ def grant_to_runtime_role(connection: Connection, role: str) -> None:
 def create_roles_and_database(admin_url: str, owner_url: str, runtime_url: str) -> None:
     """Create the roles and the database that these URLs name, and give the roles their passwords.
 
-    Nobody else can then connect to the database. What exists is kept, so it is safe to repeat, but not in two processes
-    at once. `admin_url` names an existing database, and a role that may create databases and roles.
+    No other role can then connect to the database. What exists is kept, so it is safe to repeat, but not in two
+    processes at once. `admin_url` names an existing database, and a role that may create databases and roles.
     """
     owner, runtime = database_parameters(owner_url), database_parameters(runtime_url)
     engine = sync_engine(admin_url, name="taskcore roles", pool_size=1)

@@ -76,7 +76,7 @@ def execute(connection: psycopg.Connection[Any], query: str, arguments: Argument
 def fetch(
     connection: psycopg.Connection[Any], rows: Iterable[Sequence[Any] | None], columns: list[str], max_rows: int
 ) -> Result:
-    """Read the rows to keep, of which None is one that is too large, and count them.
+    """Read the rows to keep, and count them. None stands for a row that is too large.
 
     In a read-only database the statement is cancelled as soon as the limit is reached. Otherwise it is read to its end,
     since a cancel would roll back its writes.
