@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 from prometheus_client import Metric, generate_latest
@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from harness.metrics import parse_series
 from harness.ports import free_port
 from harness.postgres import execute_as
-from taskcore.db.engine import KEY_LOOKUP_OPTIONS, async_engine
+from taskcore.db.engine import async_engine
 from taskcore.db.queues import queues, unserved
 from taskcore.db.tasks import actions
 from taskcore.observability.exposition import build_registry
@@ -27,13 +27,6 @@ from taskworker.coordinator.polled_gauges import PolledGauges
 from tests.taskcore.db.db_harness import DatabaseHarness, new_task
 
 AGE = "taskcore_backlog_age_seconds{}"
-
-
-@pytest.fixture
-async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = async_engine(database_url, name="tests", pool_size=1, options=KEY_LOOKUP_OPTIONS)
-    yield engine
-    await engine.dispose()
 
 
 async def scrape(gauges: PolledGauges) -> dict[str, float]:

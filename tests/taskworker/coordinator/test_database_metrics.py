@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
-import pytest
 from prometheus_client import generate_latest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from harness.metrics import parse_series
 from harness.postgres import as_role
-from taskcore.db.engine import KEY_LOOKUP_OPTIONS, async_engine
+from taskcore.db.engine import async_engine
 from taskcore.observability.exposition import build_registry
 from taskstandalone.postgres.roles import OWNER
 from taskworker.coordinator.database_metrics import DatabaseCollector
 from tests.taskcore.db.db_harness import DatabaseHarness, new_task
-
-
-@pytest.fixture
-async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = async_engine(database_url, name="tests", pool_size=1, options=KEY_LOOKUP_OPTIONS)
-    yield engine
-    await engine.dispose()
 
 
 async def scrape(engine: AsyncEngine) -> dict[str, float]:
