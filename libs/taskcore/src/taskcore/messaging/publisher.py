@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from taskcore.domain.liveness import RECONNECT_GRACE_S
 from taskcore.errors import BrokerUnavailable, QueueRefused
@@ -18,6 +18,8 @@ from taskcore.messaging.publisher_connection import ConfirmConnection
 from taskcore.messaging.refused_queues import FORGET_AFTER_S, RefusedQueues
 from taskcore.observability.outages import BROKER
 from taskcore.settings import Settings
+
+T = TypeVar("T")
 
 DECLARED_AT_ONCE = 4
 #: How long to wait after a failed connect: with a broker that hangs, each of many queues would be delayed.
@@ -117,32 +119,16 @@ class RabbitPublisher:
         return False
 
     async def publish(self, queue: str, task_ids: Sequence[int], contexts: Contexts = NO_CONTEXTS) -> list[int]:
-        try:
-            connection = await self._connect()
+        async def publish(connection: ConfirmConnection) -> list[int]:
             await connection.declare_queue(queue, self._arguments)
             self._refused.accept(queue)
-            unconfirmed = await connection.publish(queue, task_ids, contexts)
-            BROKER.succeeded()
-            return unconfirmed
-        except QueueRefused as exc:
-            self._refused.refuse(queue, str(exc))
-        except BrokerUnavailable as exc:
-            BROKER.failed(str(exc))
-            await self._disconnect()
-        return list(task_ids)
+            return await connection.publish(queue, task_ids, contexts)
+
+        unconfirmed = await self._use(queue, publish)
+        return list(task_ids) if unconfirmed is None else unconfirmed
 
     async def ready_count(self, queue: str) -> int | None:
-        try:
-            connection = await self._connect()
-            ready = await connection.count_ready(queue, self._arguments)
-            BROKER.succeeded()
-            return ready
-        except QueueRefused as exc:
-            self._refused.refuse(queue, str(exc))
-        except BrokerUnavailable as exc:
-            BROKER.failed(str(exc))
-            await self._disconnect()
-        return None
+        return await self._use(queue, lambda connection: connection.count_ready(queue, self._arguments))
 
     async def delete_queue(self, queue: str) -> bool:
         try:
@@ -177,6 +163,19 @@ class RabbitPublisher:
         for task in self._declaring.values():
             task.cancel()
         await self._disconnect()
+
+    async def _use(self, queue: str, action: Callable[[ConfirmConnection], Awaitable[T]]) -> T | None:
+        """Return the result of `action`, or None if the broker refuses the queue or is unavailable."""
+        try:
+            result = await action(await self._connect())
+            BROKER.succeeded()
+            return result
+        except QueueRefused as exc:
+            self._refused.refuse(queue, str(exc))
+        except BrokerUnavailable as exc:
+            BROKER.failed(str(exc))
+            await self._disconnect()
+        return None
 
     async def _declare(self, queue: str) -> None:
         """Declare the queue beside the messages to others: RabbitMQ takes long to make one, and longer to make many."""
